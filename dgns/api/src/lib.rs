@@ -1,0 +1,1 @@
+//! What server and client agree on: paths, bodies, problem codes.

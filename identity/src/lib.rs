@@ -1,0 +1,13 @@
+//! Who may say what about a name: keys, names, certificates, and the rules that judge them.
+//!
+//! A *certificate* is a statement signed by device or identity keys. It extends the chain of one DID (decentralized
+//! identifier); [`rules::apply`] decides, from the states it touches and the place the log gives it, whether it may, and what
+//! changes. The server that accepts a certificate, the client that folds a chain and the auditor that replays a whole log
+//! call the same function.
+//!
+//! The package is pure: no clock, network, file, or ambient randomness. `now` and `rng` are arguments.
+
+pub mod cert;
+pub mod did;
+pub mod hash;
+pub mod state;

@@ -1,0 +1,186 @@
+//! States: what the map commits to for a DID and for a name (PROTOCOL 6).
+
+use crate::cert::{Authority, DidKind, KeyBytes, Kid, Level, Sid};
+use crate::did::Did;
+
+/// What a label of the map stands for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A name: absolute, lower case, without final dot.
+    Name(String),
+    /// A DID.
+    Did(Did),
+}
+
+/// The state of one label with the certificate that last changed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// The log index of the newest certificate: of the DID's own chain, or for a name the one that last changed it.
+    pub head_index: u64,
+    /// The sid of that certificate.
+    pub head_hash: Sid,
+    /// The state; its version is the label's.
+    pub state: State,
+}
+
+/// The state of one label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Of a DID.
+    Did(DidState),
+    /// Of a name.
+    Name(NameState),
+}
+
+/// The state of a DID (PROTOCOL 6.1; the numbers are CBOR keys; empty lists and absent values are left out).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DidState {
+    /// 0: 1 at first, +1 at each change, settling included.
+    pub version: u64,
+    /// 1.
+    pub did: Did,
+    /// 2.
+    pub kind: DidKind,
+    /// 3: bit 0 frozen, 1 user key stale, 2 deleting, 3 ended.
+    pub flags: u32,
+    /// 4: the newest certificate of the chain.
+    pub head: ChainHead,
+    /// 5.
+    pub identity: KeyBytes,
+    /// 6.
+    pub words_box: KeyBytes,
+    /// 7: by kid, ascending; at most 32. A revoked device is gone.
+    pub devices: Vec<DeviceState>,
+    /// 9: the window of destructive acts, in seconds.
+    pub window_s: u64,
+    /// 10: pending acts, oldest first; at most 8.
+    pub pending: Vec<Pending>,
+    /// 12: names bound to the DID, live or held, sorted; at most 32.
+    pub names: Vec<String>,
+    /// 14: authorities, oldest first; at most 64. Of the server's DID alone.
+    pub authorities: Vec<AuthorityState>,
+    /// 15: the log index of the genesis, the 64-bit id.
+    pub uid: u64,
+    /// 16: the epoch time of the genesis, ms.
+    pub born_ms: u64,
+}
+
+/// The newest certificate of a chain: `[seq, sid, index]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainHead {
+    /// Its place in the chain.
+    pub seq: u64,
+    /// Its sid: the next certificate's `prev`.
+    pub sid: Sid,
+    /// Its log index.
+    pub index: u64,
+}
+
+/// One device: `[sign, kex, level, status, index, until ms]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceState {
+    /// The Ed25519 key.
+    pub sign: KeyBytes,
+    /// The X25519 key.
+    pub kex: KeyBytes,
+    /// What it may do.
+    pub level: Level,
+    /// Live, fresh or suspended.
+    pub status: DeviceStatus,
+    /// The log index of the certificate that added it.
+    pub index: u64,
+    /// When the status ends by itself, epoch ms; 0 = never.
+    pub until_ms: u64,
+}
+
+/// Whether a device's signature counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DeviceStatus {
+    /// It counts.
+    Live = 1,
+    /// An admin device on probation: the powers of a member until `until_ms`, then a voter.
+    Fresh = 2,
+    /// Powerless until `until_ms`, or while a quarrel lasts.
+    Suspended = 3,
+}
+
+/// A pending act: `[sid, type, level, due ms, [for kids], [against kids], index, body]`.
+///
+/// The body stands in the state, so that what is due can be settled from the state alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The sid of the certificate that opened it.
+    pub sid: Sid,
+    /// Its type.
+    pub kind: u8,
+    /// The strength of its supporters.
+    pub power: Power,
+    /// When it takes effect, epoch ms.
+    pub due_ms: u64,
+    /// Supporters, the opener first. Identity keys stand here by their kid too.
+    pub supporters: Vec<Kid>,
+    /// Opponents of the same power: a quarrel.
+    pub opponents: Vec<Kid>,
+    /// The log index of the certificate that opened it.
+    pub index: u64,
+    /// Its CBOR body (payload key 6).
+    pub body: Vec<u8>,
+}
+
+/// How strong the signers of an act are, ascending (PROTOCOL 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Power {
+    /// One voter.
+    Voter = 1,
+    /// At least two voters and more than half of all.
+    Majority = 2,
+    /// The identity key.
+    Identity = 3,
+}
+
+/// An authority of the server: `[role, pk, scope, [road mask, work floor, window floor s] or null, index, revoked at or null]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorityState {
+    /// What it is.
+    pub authority: Authority,
+    /// The log index of the certificate that added it.
+    pub index: u64,
+    /// The log index of its revocation; its signatures below that index stay valid.
+    pub revoked_at: Option<u64>,
+}
+
+/// The state of a name (PROTOCOL 6.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameState {
+    /// 0: as in [`DidState`].
+    pub version: u64,
+    /// 1: the absolute name.
+    pub name: String,
+    /// 2: the owner; absent when free.
+    pub did: Option<Did>,
+    /// 3.
+    pub status: NameStatus,
+    /// 4: the log index of the newest claim.
+    pub claim_index: u64,
+    /// 5: when a held name is free again, epoch ms; absent unless held.
+    pub held_until_ms: u64,
+    /// 6: `[index, sid]` of the certificate with its records.
+    pub records: Option<(u64, Sid)>,
+    /// 10: how many live names stand directly below; absent when 0. A name with names below is never released, so every
+    /// ancestor of a live name is live.
+    pub children: u64,
+}
+
+/// Whether a name is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum NameStatus {
+    /// Bound to a DID.
+    Live = 1,
+    /// Released or its DID ended; nobody may claim it until `held_until_ms`.
+    Held = 2,
+    /// Claimable again. Labels are never removed from the map.
+    Free = 3,
+}

@@ -1,0 +1,1 @@
+//! What was said, in which order, provably: the transparency log, its map, and the checks a client and an auditor make.
