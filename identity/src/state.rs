@@ -10,6 +10,8 @@ pub enum Subject {
     Name(String),
     /// A DID.
     Did(Did),
+    /// The log's own configuration; there is one.
+    LogConf,
 }
 
 /// The state of one label with the certificate that last changed it.
@@ -30,6 +32,13 @@ pub enum State {
     Did(DidState),
     /// Of a name.
     Name(NameState),
+    /// Of the log: the payload of its newest LogConf (PROTOCOL 7.3), which is the whole state.
+    LogConf {
+        /// As in [`DidState`]; the payload's seq + 1.
+        version: u64,
+        /// The LogConf payload, canonical CBOR.
+        payload: Vec<u8>,
+    },
 }
 
 /// The state of a DID (PROTOCOL 6.1; the numbers are CBOR keys; empty lists and absent values are left out).
