@@ -1,1 +1,6 @@
 //! What was said, in which order, provably: the transparency log, its map, and the checks a client and an auditor make.
+
+pub mod hash;
+pub mod limits;
+pub mod subtree;
+pub mod tree;

@@ -1,0 +1,50 @@
+//! Every bound of this package, with its reason (PROTOCOL 16).
+
+/// The largest tree: sizes stay inside a signed 64-bit integer, which is what stock readers count in.
+pub const SIZE_MAX: u64 = i64::MAX as u64;
+
+/// The most hashes in an inclusion or consistency path. A tree of at most 2^63 leaves never needs more.
+pub const PATH_HASHES_MAX: usize = 64;
+
+/// Hashes in a full tile, and entries in a full bundle (tlog-tiles).
+pub const TILE_WIDTH: u16 = 256;
+
+/// The level of a tile in a path: tlog-tiles allows 0..=63, a tree of 2^63 leaves has eight.
+pub const TILE_LEVEL_MAX: u8 = 63;
+
+/// The bytes of one entry: the type and a body of at most 4,096.
+pub const ENTRY_BYTES_MAX: usize = 4_097;
+
+/// The bytes of the CBOR in an entry, the limit of certificates too.
+pub const BODY_BYTES_MAX: usize = 4_096;
+
+/// The bytes of a full bundle of the largest entries: what a reader must be ready to hold.
+pub const BUNDLE_BYTES_MAX: usize = TILE_WIDTH as usize * (2 + ENTRY_BYTES_MAX);
+
+/// The bytes of a signed note: 16 post-quantum lines of 5 kB, and room.
+pub const NOTE_BYTES_MAX: usize = 128 * 1_024;
+
+/// The signature lines of a note. 16 must be accepted (signed-note).
+pub const NOTE_LINES_MAX: usize = 64;
+
+/// The bytes of a key's name. An origin has at most 255, and its length is one byte in what certificates sign.
+pub const KEY_NAME_BYTES_MAX: usize = 255;
+
+/// The cosignatures in a head: their count is one byte, and 64 lines bound a note.
+pub const COSIGNATURES_MAX: usize = NOTE_LINES_MAX - 1;
+
+/// The extra data in a `.tlog-proof`: a Resolution, 64 KiB at most.
+pub const PROOF_EXTRA_BYTES_MAX: usize = 64 * 1_024;
+
+/// The log keys in a LogConf: old and new at a rotation, and one spare for each. All must sign beside the identity key,
+/// and an envelope carries 8 signatures.
+pub const LOG_KEYS_MAX: usize = 4;
+
+/// The read prefixes a LogConf names.
+pub const PREFIXES_MAX: usize = 8;
+
+/// The bytes of one read prefix.
+pub const PREFIX_BYTES_MAX: usize = 255;
+
+/// The signatures of an envelope (PROTOCOL 4.1).
+pub const SIGNATURES_MAX: usize = 8;
