@@ -1,0 +1,113 @@
+//! The documents name what exists: files of the code map, closed lists of codes, links between pages.
+
+use std::collections::BTreeSet;
+
+use crate::source::{Kind, Token, product_code, tokens};
+use crate::{assert_tidy, tree};
+
+/// Complains about every path in backticks that begins with a folder of the project and does not exist.
+fn missing_paths(page: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let spans = text.split('`').skip(1).step_by(2);
+    let paths = spans.filter(|span| FOLDERS.iter().any(|folder| span.starts_with(folder)) && is_plain(span));
+    let missing: BTreeSet<_> = paths.filter(|path| !exists(path.trim_end_matches('/'))).collect();
+    missing.into_iter().map(|path| format!("{page}: {path} does not exist")).collect()
+}
+
+fn is_plain(path: &str) -> bool {
+    let is_domain_string = path.ends_with("/v1");
+    !is_domain_string && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
+}
+
+/// Complains about every relative link that leads nowhere.
+fn dead_links(page: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let relative = targets.filter(|target| !target.starts_with("http") && !target.starts_with('#'));
+    let dead = relative.filter(|target| !exists(&resolve(folder, target.split('#').next().unwrap_or(""))));
+    dead.map(|target| format!("{page}: the link {target} leads nowhere")).collect()
+}
+
+fn resolve(folder: &str, target: &str) -> String {
+    let mut parts: Vec<_> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in target.split('/') {
+        match part {
+            "." | "" => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// The codes that functions named `code` return: the closed lists as the code has them.
+fn codes(tokens: &[Token<'_>]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for at in 0..tokens.len().saturating_sub(1) {
+        if tokens[at].text == "fn" && tokens[at + 1].text == "code" {
+            let (mut depth, mut entered) = (0_usize, false);
+            for token in &tokens[at..] {
+                match (token.kind, token.text) {
+                    (Kind::Mark, "{") => (depth, entered) = (depth + 1, true),
+                    (Kind::Mark, "}") => depth -= 1,
+                    (Kind::Text, text) if entered => drop(found.insert(text.to_owned())),
+                    _ => {}
+                }
+                if entered && depth == 0 {
+                    break;
+                }
+            }
+        }
+    }
+    found.retain(|code| {
+        !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    });
+    found
+}
+
+fn undocumented(path: &str, codes: &BTreeSet<String>, protocol: &str) -> Vec<String> {
+    let missing = codes.iter().filter(|code| !protocol.contains(&format!("`{code}`")));
+    missing.map(|code| format!("{path}: the code {code} is not in docs/PROTOCOL.md")).collect()
+}
+
+#[test]
+fn documents_name_files_that_exist() {
+    let pages = tree::files().into_iter().filter(|file| file.path.ends_with(".md"));
+    let exists = |path: &str| tree::top().join(path).exists();
+    let complaints = pages.flat_map(|page| {
+        let mut complaints = dead_links(&page.path, &page.text, exists);
+        if page.path == "docs/ARCHITECTURE.md" {
+            complaints.extend(missing_paths(&page.path, &page.text, exists));
+        }
+        complaints
+    });
+    assert_tidy(&complaints.collect::<Vec<_>>());
+}
+
+#[test]
+fn every_code_is_in_the_protocol() {
+    let protocol = std::fs::read_to_string(tree::top().join("docs/PROTOCOL.md")).unwrap();
+    let files = tree::product_files();
+    let code = product_code(&files);
+    let pure = code.iter().filter(|(path, _)| PURE_FOLDERS.iter().any(|folder| path.starts_with(folder)));
+    assert_tidy(&pure.flat_map(|(path, tokens)| undocumented(path, &codes(tokens), &protocol)).collect::<Vec<_>>());
+}
+
+#[test]
+fn missing_files_links_and_codes_are_noticed() {
+    let exists = |path: &str| path == "docs/STYLE.md" || path == "identity/src";
+    let text =
+        "`identity/src/` `identity/src/gone.rs` `identity/src/<x>` [a](STYLE.md#1) [b](../gone.md) [c](https://x)";
+    assert_eq!(missing_paths("docs/A.md", text, exists), ["docs/A.md: identity/src/gone.rs does not exist"]);
+    assert_eq!(dead_links("docs/A.md", text, exists), ["docs/A.md: the link ../gone.md leads nowhere"]);
+    let source =
+        "fn code(&self) -> &'static str { match self { A { .. } => \"a_b\", B => { \"c\" } } } fn d() { \"e\" }";
+    let found = codes(&tokens(source));
+    assert_eq!(found.iter().collect::<Vec<_>>(), ["a_b", "c"]);
+    assert_eq!(undocumented("x.rs", &found, "`c` `a_bc`"), ["x.rs: the code a_b is not in docs/PROTOCOL.md"]);
+}
+
+/// Folders whose names begin a path of the project.
+const FOLDERS: [&str; 8] = ["identity/", "translog/", "storage/", "dgns/", "tests/", "docs/", ".ci/", ".cargo/"];
+
+/// Where the closed lists of codes stand.
+const PURE_FOLDERS: [&str; 3] = ["identity/src/", "translog/src/", "dgns/api/src/"];

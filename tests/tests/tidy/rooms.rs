@@ -1,0 +1,131 @@
+//! One room per dependency: the one module that names a package, so that its types stay out of everyone else's signatures.
+
+use crate::source::{Kind, Token, product_code, tokens};
+use crate::{assert_tidy, tree};
+
+/// A package as code names it, and where code may name it: paths begin with one of these.
+struct Room {
+    package: &'static str,
+    paths: &'static [&'static str],
+}
+
+/// Packages that any module may name: plain tools whose types carry no policy.
+const ANYWHERE: [&str; 8] =
+    ["data_encoding", "thiserror", "serde", "serde_json", "zeroize", "bytes", "tokio", "tracing"];
+
+/// The packages of the workspace itself; `graph` judges them.
+const OURS: [&str; 6] = ["identity", "translog", "storage", "dgns", "dgns_api", "dgns_client"];
+
+/// Complains about every use of a package outside its room. `rooms` is the table below, or a test's own.
+fn strays(rooms: &[Room], path: &str, tokens: &[Token<'_>]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for room in rooms.iter().filter(|room| !room.paths.iter().any(|allowed| path.starts_with(allowed))) {
+        let named = (0..tokens.len()).filter(|at| names_package(tokens, *at, room.package));
+        complaints.extend(named.map(|at| {
+            let Room { package, paths } = room;
+            format!("{path}:{}: {package} belongs to {}", tokens[at].line, paths.join(", "))
+        }));
+    }
+    complaints
+}
+
+/// Whether the token at `at` is the package: the first part of a path, or what `use` or `extern crate` imports whole.
+fn names_package(tokens: &[Token<'_>], at: usize, package: &str) -> bool {
+    let text = |index: Option<usize>| index.and_then(|index| tokens.get(index)).map_or("", |token| token.text);
+    let before = text(at.checked_sub(1));
+    let imported = matches!(before, "use" | "crate") && matches!(text(Some(at + 1)), ";" | "as");
+    tokens[at].kind == Kind::Word
+        && tokens[at].text == package
+        && (imported || (text(Some(at + 1)) == "::" && !matches!(before, "::" | ".")))
+}
+
+/// Complains about every package of `[workspace.dependencies]` that no table of this file knows.
+fn roomless(manifest: &str) -> Vec<String> {
+    let table = manifest.split("[workspace.dependencies]").nth(1).unwrap_or("");
+    let lines = table.lines().skip(1).take_while(|line| !line.starts_with('['));
+    let names = lines.filter_map(|line| Some(line.split_once('=')?.0.trim())).filter(|name| !name.starts_with('#'));
+    let known = |name: &str| {
+        let rooms = ROOMS.iter().map(|room| room.package);
+        rooms.chain(ANYWHERE).chain(OURS).chain(TESTS_ALONE).any(|known| known == name)
+    };
+    let packages = names.map(|name| name.replace('-', "_"));
+    packages
+        .filter(|name| !known(name))
+        .map(|name| format!("Cargo.toml: {name} has no room in tests/tests/tidy/rooms.rs"))
+        .collect()
+}
+
+#[test]
+fn every_package_is_named_in_its_room_alone() {
+    let files = tree::product_files();
+    let code = product_code(&files);
+    assert_tidy(&code.iter().flat_map(|(path, tokens)| strays(&ROOMS, path, tokens)).collect::<Vec<_>>());
+}
+
+#[test]
+fn test_packages_stay_out_of_product_code() {
+    let files = tree::product_files();
+    let rooms = TESTS_ALONE.map(|package| Room { package, paths: &["(tests alone)"] });
+    let code = product_code(&files);
+    assert_tidy(&code.iter().flat_map(|(path, tokens)| strays(&rooms, path, tokens)).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_dependency_has_a_room() {
+    let manifest = std::fs::read_to_string(tree::top().join("Cargo.toml")).unwrap();
+    assert_tidy(&roomless(&manifest));
+    assert_eq!(roomless("[workspace.dependencies]\nserde = \"1\"\nleft-pad = \"1\" # why\n[lints]\nx = 1").len(), 1);
+    assert!(manifest.contains("[workspace.dependencies]"), "the table is there to be read");
+}
+
+#[test]
+fn a_package_outside_its_room_is_noticed() {
+    let complaints = |path: &str, code: &str| strays(&ROOMS, path, &tokens(code)).len();
+    assert_eq!(complaints("dgns/src/config.rs", "use sqlx::Row; // sqlx::Pool"), 1);
+    assert_eq!(complaints("identity/src/rules.rs", "fn f() { minicbor::decode(x); \"minicbor::encode\" }"), 1);
+    assert_eq!(complaints("identity/src/rules.rs", "use ed25519_dalek as dalek;"), 1);
+    assert_eq!(complaints("identity/src/wire.rs", "use minicbor::Decoder;"), 0);
+    assert_eq!(complaints("dgns/src/server.rs", "let clap = crate::clap::x; my.reqwest()"), 0, "not the package");
+}
+
+/// Packages that product code never names.
+const TESTS_ALONE: [&str; 4] = ["proptest", "tempfile", "ct_merkle", "criterion"];
+
+/// The rooms. Whoever adds a dependency adds its row, or says above why it needs none.
+const ROOMS: [Room; 26] = [
+    Room { package: "minicbor", paths: &["identity/src/wire"] },
+    Room { package: "ed25519_dalek", paths: &["identity/src/key"] },
+    Room { package: "x25519_dalek", paths: &["identity/src/key"] },
+    Room { package: "bip39", paths: &["identity/src/seed"] },
+    Room { package: "hmac", paths: &["identity/src/seed"] },
+    Room { package: "hkdf", paths: &["identity/src/"] },
+    Room {
+        package: "sha2",
+        paths: &["identity/src/hash", "identity/src/seed", "identity/src/key", "translog/src/hash"],
+    },
+    Room {
+        package: "rand_core",
+        paths: &["identity/src/key", "identity/src/seed", "dgns/src/entropy", "dgns/client/src/entropy"],
+    },
+    Room { package: "rs_merkle", paths: &["translog/src/subtree"] },
+    Room { package: "sqlx", paths: &["storage/src/database", "storage/src/table"] },
+    Room { package: "rustix", paths: &["storage/src/durable"] },
+    Room { package: "axum", paths: &["dgns/src/http"] },
+    Room { package: "tower_http", paths: &["dgns/src/http"] },
+    Room { package: "tower_service", paths: &["dgns/src/http"] },
+    Room { package: "hyper", paths: &["dgns/src/http"] },
+    Room { package: "hyper_util", paths: &["dgns/src/http"] },
+    Room { package: "arc_swap", paths: &["dgns/src/"] },
+    Room { package: "toml", paths: &["dgns/src/config"] },
+    Room {
+        package: "clap",
+        paths: &["dgns/src/main.rs", "dgns/src/bin/", "dgns/client/src/main.rs", "dgns/client/src/bin/"],
+    },
+    Room { package: "clap_complete", paths: &["dgns/src/main.rs", "dgns/client/src/main.rs"] },
+    Room { package: "tracing_subscriber", paths: &["dgns/src/main.rs"] },
+    Room { package: "anyhow", paths: &["dgns/src/main.rs", "dgns/client/src/main.rs"] },
+    Room { package: "getrandom", paths: &["dgns/src/entropy", "dgns/client/src/entropy"] },
+    Room { package: "hickory_proto", paths: &["dgns/src/dns/hickory", "dgns/client/src/zonetext"] },
+    Room { package: "rustls", paths: &["dgns/client/src/"] },
+    Room { package: "reqwest", paths: &["dgns/client/src/"] },
+];
