@@ -1,0 +1,70 @@
+// Log entries: certificates, Epochs, LogConfs, Notices (PROTOCOL 7).
+
+import { Reader, Refused } from "./cbor.js";
+import { decodeCertificate, decodeEnvelope } from "./certificate.js";
+import { badField, bytesOf, listOf, oneOf, readMap, text, tuple, u64, uintWithin } from "./fields.js";
+import { fromBigEndian, sha256 } from "./hash.js";
+
+const ENTRY_BYTES_MAX = 4097;
+/** The bytes of an Epoch entry, its type included. */
+export const EPOCH_ENTRY_BYTES = 89;
+
+/** Returns `{k, covers, timeMs, mapRoot, historyRoot}` of an Epoch entry, or null if it is none. */
+export function decodeEpochEntry(entry) {
+  if (entry.length !== EPOCH_ENTRY_BYTES || entry[0] !== 2) return null;
+  const number = (at) => fromBigEndian(entry.subarray(at, at + 8));
+  return { k: number(1), covers: number(9), timeMs: number(17), mapRoot: entry.subarray(25, 57), historyRoot: entry.subarray(57) };
+}
+
+const LOG_CONF = {
+  0: ["format", oneOf(1)],
+  1: ["seq", u64],
+  2: ["prev", bytesOf(32), true],
+  3: ["origin", text],
+  4: ["server", bytesOf(20)],
+  5: ["logKeys", listOf(text, 1, 16)],
+  6: ["policy", text],
+  7: ["prefixes", listOf(text, 0, 16)],
+  8: ["predecessor", tuple(text, u64, bytesOf(32)), true],
+};
+
+/** Returns the LogConf that payload bytes spell. */
+export function decodeLogConf(bytes) {
+  const reader = new Reader(bytes);
+  const conf = readMap(reader, LOG_CONF);
+  reader.end();
+  if ((conf.prev === undefined) !== (conf.seq === 0n)) badField("seq and prev");
+  return conf;
+}
+
+const NOTICE = { 0: ["kind", uintWithin(1, 4)], 1: ["origin", text], 2: ["evidenceHash", bytesOf(32)], 3: ["evidence", (r) => r.bstr(), true] };
+
+function decodeNotice(bytes) {
+  const reader = new Reader(bytes);
+  const notice = readMap(reader, NOTICE);
+  reader.end();
+  return notice;
+}
+
+/** Returns `{type, ...}` of any entry; refuses with `bad_entry` or the code of what is inside. */
+export function decodeEntry(entry) {
+  if (entry.length === 0 || entry.length > ENTRY_BYTES_MAX) throw new Refused("bad_entry", `${entry.length} bytes`);
+  const body = entry.subarray(1);
+  switch (entry[0]) {
+    case 1:
+      return { type: "certificate", certificate: decodeCertificate(body) };
+    case 2: {
+      const epoch = decodeEpochEntry(entry);
+      if (epoch === null) throw new Refused("bad_entry", "epoch");
+      return { type: "epoch", epoch };
+    }
+    case 3: {
+      const { payload, signatures } = decodeEnvelope(body);
+      return { type: "logconf", sid: sha256(payload), conf: decodeLogConf(payload), payloadBytes: payload, signatures };
+    }
+    case 4:
+      return { type: "notice", notice: decodeNotice(body) };
+    default:
+      throw new Refused("bad_entry", `type ${entry[0]}`);
+  }
+}

@@ -1,0 +1,93 @@
+// States: what the map commits to for a DID, a name, and the log (PROTOCOL 6).
+
+import { Reader, Refused } from "./cbor.js";
+import { badField, bytesOf, listOf, mustAscend, nullOr, oneOf, readMap, text, tuple, u64, uintWithin } from "./fields.js";
+import { ascii, compare } from "./hash.js";
+import { kidOf } from "./name.js";
+
+const STATE_BYTES_MAX = 16384;
+const key32 = bytesOf(32);
+const did20 = bytesOf(20);
+const kid8 = bytesOf(8);
+
+/** Returns a reader that turns a tuple into an object with these properties. */
+const record = (...fields) => {
+  const read = tuple(...fields.map(([, item]) => item));
+  return (reader) => Object.fromEntries(read(reader).map((value, i) => [fields[i][0], value]));
+};
+
+const device = record(
+  ["sign", key32], ["kex", key32], ["level", oneOf(1, 2, 3)], ["status", oneOf(1, 2, 3)], ["index", u64], ["untilMs", u64],
+);
+const pending = record(
+  ["sid", key32], ["type", oneOf(3, 4, 5, 6, 7, 8, 25, 26)], ["power", oneOf(1, 2, 3)], ["dueMs", u64], ["supporters", listOf(kid8, 1, 64)],
+  ["opponents", listOf(kid8, 0, 64)], ["index", u64], ["body", (reader) => reader.bstr()],
+);
+const authority = record(
+  ["role", oneOf(1, 2, 3)], ["key", key32], ["scope", text], ["zone", nullOr(record(["roads", uintWithin(0, 255)],
+    ["workFloorBits", uintWithin(0, 255)], ["windowFloorS", u64]))], ["index", u64], ["revokedAt", nullOr(u64)],
+);
+
+const DID_STATE = {
+  0: ["version", u64],
+  1: ["did", did20],
+  2: ["kind", oneOf(1, 2, 3, 4)],
+  3: ["flags", uintWithin(1, 15), true],
+  4: ["head", record(["seq", u64], ["sid", key32], ["index", u64])],
+  5: ["identity", key32],
+  6: ["wordsBox", key32],
+  7: ["devices", listOf(device, 1, 32), true],
+  9: ["windowS", u64],
+  10: ["pending", listOf(pending, 1, 8), true],
+  12: ["names", listOf(text, 1, 32), true],
+  14: ["authorities", listOf(authority, 1, 64), true],
+  15: ["uid", u64],
+  16: ["bornMs", u64],
+};
+
+const NAME_STATE = {
+  0: ["version", u64],
+  1: ["name", text],
+  2: ["did", did20, true],
+  3: ["status", oneOf(1, 2, 3)],
+  4: ["claimIndex", u64],
+  5: ["heldUntilMs", u64, true],
+  6: ["records", record(["index", u64], ["sid", key32]), true],
+  10: ["children", uintWithin(1, 0xffffffffffffffffn), true],
+};
+
+/** Name statuses. */
+export const [LIVE, HELD, FREE] = [1, 2, 3];
+
+function read(bytes, table) {
+  if (bytes.length > STATE_BYTES_MAX) throw new Refused("too_large", `state of ${bytes.length} bytes`);
+  const reader = new Reader(bytes);
+  const state = readMap(reader, table);
+  reader.end();
+  return state;
+}
+
+/** Returns the DidState that canonical bytes spell. */
+export function decodeDidState(bytes) {
+  const state = read(bytes, DID_STATE);
+  state.flags = Number(state.flags ?? 0n);
+  for (const list of ["devices", "pending", "names", "authorities"]) state[list] ??= [];
+  mustAscend(state.devices.map(({ sign }) => kidOf(sign)), compare, "devices");
+  mustAscend(state.names.map(ascii), compare, "names");
+  return state;
+}
+
+/** Returns the NameState that canonical bytes spell. */
+export function decodeNameState(bytes) {
+  const state = read(bytes, NAME_STATE);
+  if ((state.did === undefined) !== (state.status === FREE)) badField("owner and status");
+  if ((state.heldUntilMs !== undefined) !== (state.status === HELD)) badField("held until and status");
+  state.children ??= 0n;
+  return state;
+}
+
+/** Returns the flags a DidState gives its map value (PROTOCOL 6.3). */
+export const flagsOfDid = (state) => state.flags | (state.pending.length > 0 ? 1 << 10 : 0);
+
+/** Returns the flags a NameState gives its map value. */
+export const flagsOfName = (state) => (state.status === HELD ? 1 << 8 : 0) | (state.status === FREE ? 1 << 12 : 0);

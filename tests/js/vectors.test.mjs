@@ -1,0 +1,28 @@
+// Runs every file of tests/vectors against dgns/web/verify.js: the same cases that the Rust packages run.
+//
+// A file without a runner here fails, so nothing is skipped in silence. `RUST_ONLY` says why a file has none.
+
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync, existsSync } from "node:fs";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { RUNNERS } from "./runners.mjs";
+
+const FOLDER = fileURLToPath(new URL("../vectors", import.meta.url));
+const RUST_ONLY = {
+  "rules.json": "folding states is the server's, the client's and the auditor's work, and they are Rust; pages verify states, they do not make them",
+};
+
+for (const file of existsSync(FOLDER) ? readdirSync(FOLDER).sort() : []) {
+  if (!file.endsWith(".json") || file in RUST_ONLY) continue;
+  test(`vectors/${file}`, async (t) => {
+    const run = RUNNERS[file];
+    assert.ok(run, `${file} has no runner in tests/js/runners.mjs`);
+    const vectors = JSON.parse(readFileSync(`${FOLDER}/${file}`, "utf8"));
+    assert.ok(vectors.cases.length > 0, "a file without cases proves nothing");
+    for (const [i, given] of vectors.cases.entries()) {
+      await t.test(given.name ?? `case ${i}`, () => run(given, vectors));
+    }
+  });
+}
