@@ -1,6 +1,8 @@
 //! What was said, in which order, provably: the transparency log, its map, and the checks a client and an auditor make.
 
+pub mod bundle;
 pub mod hash;
 pub mod limits;
 pub mod subtree;
+pub mod tile;
 pub mod tree;
