@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod hash;
 pub mod limits;
+pub mod map;
 pub mod subtree;
 pub mod tile;
 pub mod tree;

@@ -48,3 +48,6 @@ pub const PREFIX_BYTES_MAX: usize = 255;
 
 /// The signatures of an envelope (PROTOCOL 4.1).
 pub const SIGNATURES_MAX: usize = 8;
+
+/// The labels of one lookup, so of one map proof: a name, its DID, the log's configuration, and one reserved.
+pub const LOOKUP_LABELS_MAX: usize = 4;

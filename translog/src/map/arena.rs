@@ -1,0 +1,156 @@
+//! Where the nodes of the map live: two vectors and their free places (PROTOCOL 10.3).
+
+use identity::hash::{Hash, sha256};
+
+use super::EMPTY;
+
+/// A child: nothing, an inner node, or a leaf. Bit 31 tells leaf from inner node, the rest is a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Link(u32);
+
+/// What a [`Link`] leads to.
+#[derive(Clone, Copy)]
+pub(super) enum Target<'a> {
+    Empty,
+    Inner(&'a Inner),
+    Leaf(&'a Leaf),
+}
+
+/// An inner node, 40 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Inner {
+    pub(super) hash: Hash,
+    pub(super) left: Link,
+    pub(super) right: Link,
+}
+
+/// A leaf, 64 bytes. Its hash is computed when a proof needs it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaf {
+    pub(super) label: Hash,
+    pub(super) commitment: Hash,
+}
+
+/// Nodes side by side, addressed by position.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Store {
+    pub(super) inner: Vec<Inner>,
+    pub(super) leaves: Vec<Leaf>,
+}
+
+/// The nodes of a map, and the places that replaced nodes left free.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Arena {
+    pub(super) nodes: Store,
+    pub(super) free_inner: Vec<u32>,
+    pub(super) free_leaves: Vec<u32>,
+}
+
+/// A map's nodes together with those of a change prepared from it, whose positions go on where the arena ends.
+#[derive(Clone, Copy)]
+pub(super) struct Nodes<'a> {
+    pub(super) arena: &'a Arena,
+    pub(super) fresh: &'a Store,
+}
+
+/// The fresh nodes of a map without a prepared change.
+pub(super) static NO_NODES: Store = Store { inner: Vec::new(), leaves: Vec::new() };
+
+impl Link {
+    pub(super) const EMPTY: Self = Self(u32::MAX);
+    const LEAF: u32 = 1 << 31;
+
+    pub(super) fn inner(position: usize) -> Self {
+        Self(checked(position))
+    }
+
+    pub(super) fn leaf(position: usize) -> Self {
+        Self(checked(position) | Self::LEAF)
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self == Self::EMPTY
+    }
+
+    pub(super) fn is_leaf(self) -> bool {
+        !self.is_empty() && self.0 & Self::LEAF != 0
+    }
+
+    /// Returns the position among the nodes of its kind. Of an empty link it means nothing.
+    pub(super) fn position(self) -> usize {
+        (self.0 & !Self::LEAF) as usize
+    }
+}
+
+/// Returns a position as 31 bits, the highest of which is kept for [`Link::EMPTY`].
+fn checked(position: usize) -> u32 {
+    u32::try_from(position).ok().filter(|p| *p < Link::LEAF - 1).expect("2^31 nodes would need 80 GiB of memory")
+}
+
+impl<'a> Nodes<'a> {
+    pub(super) fn at(self, link: Link) -> Target<'a> {
+        let position = link.position();
+        if link.is_empty() {
+            Target::Empty
+        } else if link.is_leaf() {
+            let stored = &self.arena.nodes.leaves;
+            Target::Leaf(stored.get(position).unwrap_or_else(|| &self.fresh.leaves[position - stored.len()]))
+        } else {
+            let stored = &self.arena.nodes.inner;
+            Target::Inner(stored.get(position).unwrap_or_else(|| &self.fresh.inner[position - stored.len()]))
+        }
+    }
+
+    pub(super) fn hash(self, link: Link) -> Hash {
+        match self.at(link) {
+            Target::Empty => EMPTY,
+            Target::Inner(node) => node.hash,
+            Target::Leaf(leaf) => leaf.hash(),
+        }
+    }
+
+    pub(super) fn get(self, root: Link, label: &Hash) -> Option<Hash> {
+        let mut link = root;
+        for depth in 0.. {
+            match self.at(link) {
+                Target::Empty => return None,
+                Target::Leaf(leaf) => return (leaf.label == *label).then_some(leaf.commitment),
+                Target::Inner(node) => link = if bit(label, depth) { node.right } else { node.left },
+            }
+        }
+        None
+    }
+}
+
+impl Leaf {
+    pub(super) fn hash(&self) -> Hash {
+        leaf_hash(&self.label, &self.commitment)
+    }
+}
+
+impl Store {
+    pub(super) fn inner_node(left: Link, left_hash: &Hash, right: Link, right_hash: &Hash) -> Inner {
+        Inner { hash: parent_hash(left_hash, right_hash), left, right }
+    }
+}
+
+/// Returns `H(02, label, commitment)`.
+pub(super) fn leaf_hash(label: &Hash, commitment: &Hash) -> Hash {
+    let mut block = [2; 65];
+    block[1..33].copy_from_slice(label);
+    block[33..].copy_from_slice(commitment);
+    sha256(&[&block])
+}
+
+/// Returns `H(03, left, right)`.
+pub(super) fn parent_hash(left: &Hash, right: &Hash) -> Hash {
+    let mut block = [3; 65];
+    block[1..33].copy_from_slice(left);
+    block[33..].copy_from_slice(right);
+    sha256(&[&block])
+}
+
+/// Returns bit `depth` of a label, the most significant of its first byte being bit 0: true leads right.
+pub(super) fn bit(label: &Hash, depth: usize) -> bool {
+    label[depth / 8] >> (7 - depth % 8) & 1 == 1
+}
