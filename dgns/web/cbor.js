@@ -10,14 +10,15 @@ export class Refused extends Error {
   }
 }
 
-const UINT = 0;
-const BYTES = 2;
-const TEXT = 3;
-const ARRAY = 4;
-const MAP = 5;
-const SIMPLE = 7;
+const DEPTH_MAX = 8;
+const [UINT, BYTES, TEXT, ARRAY, MAP, BOOL, NULL] = ["uint", "bytes", "text", "array", "map", "bool", "null"];
+const MAJORS = { 0: UINT, 2: BYTES, 3: TEXT, 4: ARRAY, 5: MAP };
+const SIMPLE = { 0xf4: BOOL, 0xf5: BOOL, 0xf6: NULL };
 
-/** Reads one item after the other from a byte array and refuses at once whatever is not the only permitted spelling. */
+/**
+ * Reads one item after the other from a byte array and refuses at once whatever is not the only permitted spelling: `bad_cbor`,
+ * `not_canonical`, and `bad_field` where the structure has another kind of item.
+ */
 export class Reader {
   constructor(bytes) {
     this.bytes = bytes;
@@ -28,137 +29,113 @@ export class Reader {
     throw new Refused(code, `byte ${this.at}`);
   }
 
-  /** Returns the head of the next item: its major type and argument (BigInt), and steps over it. */
-  head() {
-    if (this.at >= this.bytes.length) this.fail("bad_cbor");
-    const first = this.bytes[this.at];
-    const major = first >> 5;
-    const info = first & 31;
-    if (info < 24) {
-      this.at += 1;
-      return { major, value: BigInt(info), info };
-    }
-    if (info === 31 && [BYTES, TEXT, ARRAY, MAP].includes(major)) this.fail("not_canonical");
-    if (info > 27) this.fail("bad_cbor");
-    const width = 1 << (info - 24);
-    if (this.at + 1 + width > this.bytes.length) this.fail("bad_cbor");
-    let value = 0n;
-    for (let i = 1; i <= width; i++) value = (value << 8n) | BigInt(this.bytes[this.at + i]);
-    if (major !== SIMPLE) {
-      const least = width === 1 ? 24n : 1n << BigInt(4 * width);
-      if (value < least) this.fail("not_canonical");
-    }
-    this.at += 1 + width;
-    return { major, value, info };
-  }
-
-  expect(major) {
-    const start = this.at;
-    const head = this.head();
-    if (head.major !== major) {
-      this.at = start;
-      this.fail("bad_cbor");
-    }
-    return head.value;
-  }
-
-  /** Returns the next item's major type without reading it. */
+  /** Returns the kind of the next item without reading it. */
   peek() {
     if (this.at >= this.bytes.length) this.fail("bad_cbor");
-    return this.bytes[this.at] >> 5;
+    const first = this.bytes[this.at];
+    const [major, info] = [first >> 5, first & 31];
+    if (info === 31 && major >= 2 && major <= 5) this.fail("not_canonical");
+    const kind = info < 28 ? (MAJORS[major] ?? SIMPLE[first]) : undefined;
+    return kind ?? this.fail("bad_cbor");
+  }
+
+  /** Reads a head of this kind; returns its argument (BigInt) and whether it had its shortest form. */
+  head(kind) {
+    if (this.peek() !== kind) this.fail("bad_field");
+    const info = this.bytes[this.at] & 31;
+    const width = info < 24 ? 0 : 1 << (info - 24);
+    if (this.at + 1 + width > this.bytes.length) this.fail("bad_cbor");
+    let value = width === 0 ? BigInt(info) : 0n;
+    for (let i = 1; i <= width; i++) value = (value << 8n) | BigInt(this.bytes[this.at + i]);
+    this.at += 1 + width;
+    const least = [0n, 24n, 256n, undefined, 65536n, undefined, undefined, undefined, 4294967296n][width];
+    return { value, shortest: value >= least };
   }
 
   /** Returns an unsigned integer as BigInt. */
   uint() {
-    return this.expect(UINT);
+    const { value, shortest } = this.head(UINT);
+    return shortest ? value : this.fail("not_canonical");
   }
 
-  take(length) {
-    if (length > BigInt(this.bytes.length - this.at)) this.fail("bad_cbor");
-    const start = this.at;
-    this.at += Number(length);
-    return this.bytes.subarray(start, this.at);
+  content(kind, use) {
+    const { value, shortest } = this.head(kind);
+    if (value > BigInt(this.bytes.length - this.at)) this.fail("bad_cbor");
+    const out = use(this.bytes.subarray(this.at, this.at + Number(value)));
+    this.at += Number(value);
+    return shortest ? out : this.fail("not_canonical");
   }
 
   /** Returns a byte string. */
   bstr() {
-    return this.take(this.expect(BYTES));
+    return this.content(BYTES, (bytes) => bytes);
   }
 
   /** Returns a text string. */
   tstr() {
-    const bytes = this.take(this.expect(TEXT));
-    try {
-      return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    } catch {
-      return this.fail("bad_cbor");
-    }
+    return this.content(TEXT, (bytes) => {
+      try {
+        return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+      } catch {
+        return this.fail("bad_cbor");
+      }
+    });
   }
 
-  /** Returns the number of items of an array; each takes a byte at least. */
+  count(kind) {
+    const { value, shortest } = this.head(kind);
+    if (!shortest) this.fail("not_canonical");
+    return value <= BigInt(this.bytes.length - this.at) ? Number(value) : this.fail("bad_cbor");
+  }
+
+  /** Returns the number of items of an array, no more than the bytes that follow. */
   array() {
-    const length = this.expect(ARRAY);
-    if (length > BigInt(this.bytes.length - this.at)) this.fail("bad_cbor");
-    return Number(length);
+    return this.count(ARRAY);
   }
 
-  /** Returns the number of pairs of a map. Its keys are read with `key`. */
+  /** Returns the number of entries of a map, no more than the bytes that follow. Its keys are read with `keyAfter`. */
   map() {
-    const length = this.expect(MAP);
-    if (2n * length > BigInt(this.bytes.length - this.at)) this.fail("bad_cbor");
-    return Number(length);
+    return this.count(MAP);
   }
 
   /** Steps over `null` and returns true if it is next. */
   null() {
-    if (this.bytes[this.at] !== 0xf6) return false;
+    if (this.peek() !== NULL) return false;
     this.at += 1;
     return true;
   }
 
   /** Returns `true` or `false`. */
   bool() {
-    const byte = this.bytes[this.at];
-    if (byte !== 0xf4 && byte !== 0xf5) this.fail("bad_cbor");
-    this.at += 1;
-    return byte === 0xf5;
-  }
-
-  /** Steps over one whole item and returns its bytes; nested at most 16 deep. */
-  item(depth = 0) {
-    const start = this.at;
-    if (depth > 16) this.fail("bad_cbor");
-    const { major, value, info } = this.head();
-    if (major === BYTES) this.take(value);
-    else if (major === TEXT) {
-      this.at = start;
-      this.tstr();
-    } else if (major === ARRAY) {
-      if (value > BigInt(this.bytes.length - this.at)) this.fail("bad_cbor");
-      for (let i = 0n; i < value; i++) this.item(depth + 1);
-    } else if (major === MAP) {
-      if (2n * value > BigInt(this.bytes.length - this.at)) this.fail("bad_cbor");
-      let last = -1n;
-      for (let i = 0n; i < value; i++) {
-        last = this.keyAfter(last);
-        this.item(depth + 1);
-      }
-    } else if (major !== UINT && !(major === SIMPLE && info >= 20 && info <= 22)) {
-      this.at = start;
-      this.fail("bad_cbor");
-    }
-    return this.bytes.subarray(start, this.at);
+    if (this.peek() !== BOOL) this.fail("bad_field");
+    return this.bytes[this.at++] === 0xf5;
   }
 
   /** Returns the next key of a map, which lies above `last` (BigInt; -1n at the start). */
   keyAfter(last) {
-    const start = this.at;
+    if (this.peek() !== UINT) this.fail("bad_cbor");
     const key = this.uint();
-    if (key <= last) {
-      this.at = start;
-      this.fail("not_canonical");
-    }
-    return key;
+    return key > last ? key : this.fail("not_canonical");
+  }
+
+  /** Steps over one whole item and returns its bytes; nested at most 8 deep. */
+  item(depth = 0) {
+    const start = this.at;
+    if (depth > DEPTH_MAX) this.fail("bad_cbor");
+    const kind = this.peek();
+    if (kind === UINT) this.uint();
+    else if (kind === BYTES) this.bstr();
+    else if (kind === TEXT) this.tstr();
+    else if (kind === ARRAY) {
+      for (let left = this.array(); left > 0; left--) this.item(depth + 1);
+    } else if (kind === MAP) {
+      let last = -1n;
+      for (let left = this.map(); left > 0; left--) {
+        last = this.keyAfter(last);
+        this.item(depth + 1);
+      }
+    } else this.at += 1;
+    return this.bytes.subarray(start, this.at);
   }
 
   /** Refuses bytes behind the item. */
@@ -168,7 +145,7 @@ export class Reader {
 }
 
 /** Returns the shortest head of an item. */
-function head(major, value) {
+function headBytes(major, value) {
   const number = BigInt(value);
   const width = number < 24n ? 0 : number < 256n ? 1 : number < 65536n ? 2 : number < 4294967296n ? 4 : 8;
   const out = new Uint8Array(1 + width);
@@ -185,13 +162,13 @@ function head(major, value) {
 export function encode(value) {
   if (value === null) return Uint8Array.of(0xf6);
   if (typeof value === "boolean") return Uint8Array.of(value ? 0xf5 : 0xf4);
-  if (typeof value === "number" || typeof value === "bigint") return head(UINT, value);
+  if (typeof value === "number" || typeof value === "bigint") return headBytes(0, value);
   if (typeof value === "string") {
     const bytes = new TextEncoder().encode(value);
-    return concat(head(TEXT, bytes.length), bytes);
+    return concat(headBytes(3, bytes.length), bytes);
   }
-  if (value instanceof Uint8Array) return concat(head(BYTES, value.length), value);
-  if (Array.isArray(value)) return concat(head(ARRAY, value.length), ...value.map(encode));
+  if (value instanceof Uint8Array) return concat(headBytes(2, value.length), value);
+  if (Array.isArray(value)) return concat(headBytes(4, value.length), ...value.map(encode));
   const entries = [...value].filter(([, v]) => v !== undefined).sort(([a], [b]) => (BigInt(a) < BigInt(b) ? -1 : 1));
-  return concat(head(MAP, entries.length), ...entries.flatMap(([k, v]) => [head(UINT, k), encode(v)]));
+  return concat(headBytes(5, entries.length), ...entries.flatMap(([k, v]) => [headBytes(0, k), encode(v)]));
 }

@@ -4,7 +4,7 @@ import { Reader, Refused, encode } from "./cbor.js";
 import { isAdmitted, verifyStrict } from "./ed25519.js";
 import { badField, bytesOf, listOf, mustAscend, oneOf, readMap, text, tuple, u64, uintWithin } from "./fields.js";
 import { ascii, compare, concat, equal, hex, sha256 } from "./hash.js";
-import { kidOf } from "./name.js";
+import { isWellFormed, kidOf } from "./name.js";
 
 const CERTIFICATE_BYTES_MAX = 4096;
 const SIGNATURES_MAX = 8;
@@ -17,8 +17,7 @@ const kid8 = bytesOf(8);
 /** Names in bodies: the grammar without the zone, which the rules know. */
 function anyName(reader) {
   const name = reader.tstr();
-  const fits = name.length <= 190 && name.split(".").every((label) => /^(?!-)(?!..--)[a-z0-9-]{1,63}(?<!-)$/.test(label));
-  if (!fits) throw new Refused("bad_name", JSON.stringify(name));
+  if (!isWellFormed(name)) throw new Refused("bad_name", JSON.stringify(name));
   return name;
 }
 

@@ -19,12 +19,18 @@ export function readMap(reader, table) {
     last = reader.keyAfter(last);
     const field = table[last];
     if (field === undefined) badField(`key ${last}`);
+    mustHaveBelow(table, out, last);
     out[field[0]] = field[1](reader, out);
   }
-  for (const [property, , optional] of Object.values(table)) {
-    if (!optional && out[property] === undefined) badField(`${property} is missing`);
-  }
+  mustHaveBelow(table, out, 1n << 64n);
   return out;
+}
+
+/** Refuses a map without a required key below `key`. */
+function mustHaveBelow(table, out, key) {
+  for (const [number, [property, , optional]] of Object.entries(table)) {
+    if (!optional && BigInt(number) < key && out[property] === undefined) badField(`${property} is missing`);
+  }
 }
 
 /** Returns a reader of a byte string of exactly `length` bytes. */

@@ -53,7 +53,7 @@ export function decodeMapProof(bytes, labels) {
     if (head === null || head[0] < 1 || head[0] > 3) return null;
     const [kind, depth] = head;
     const bitmap = take((depth + 7) >> 3);
-    if (bitmap === null) return null;
+    if (bitmap === null || (depth > 0 && bit(bitmap, depth - 1) === 0)) return null;
     if (depth % 8 !== 0 && (bitmap[bitmap.length - 1] & (0xff >> depth % 8)) !== 0) return null;
     const other = kind === 2 ? take(64) : undefined;
     if (other === null) return null;

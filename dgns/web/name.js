@@ -3,7 +3,7 @@
 import { Refused } from "./cbor.js";
 import { sha256 } from "./hash.js";
 
-const LABEL = /^(?!-)(?!..--)[a-z0-9-]{1,63}(?<!-)$/;
+const LABEL = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/;
 const ZONE_BYTES_MAX = 90;
 const NAME_BYTES_MAX = 100;
 const LABELS_MAX = 4;
@@ -21,12 +21,19 @@ export function isZone(text) {
   return text.length <= ZONE_BYTES_MAX && text.split(".").every((label) => LABEL.test(label));
 }
 
+const isClaimable = (label) => LABEL.test(label) && label.slice(2, 4) !== "--";
+
+/** Returns whether `text` could be a name of some zone: all that a certificate's bytes alone can tell. */
+export function isWellFormed(text) {
+  return text.length <= NAME_BYTES_MAX && text.includes(".") && text.split(".").every((label) => LABEL.test(label));
+}
+
 /** Returns the labels of an absolute name that lie below the zone, or null if it is not a name of it. */
 function labelsBelow(name, zone) {
   if (name.length > NAME_BYTES_MAX || !name.endsWith(`.${zone}`)) return null;
   const labels = name.slice(0, -zone.length - 1).split(".");
   const first = labels[labels.length - 1];
-  const fits = labels.length <= LABELS_MAX && first.length >= FIRST_LEVEL_BYTES_MIN && labels.every((label) => LABEL.test(label));
+  const fits = labels.length <= LABELS_MAX && first.length >= FIRST_LEVEL_BYTES_MIN && labels.every(isClaimable);
   return fits ? labels : null;
 }
 
@@ -36,8 +43,9 @@ export function parseName(name, zone) {
   return name;
 }
 
-/** Returns the name that `text` abbreviates: `alice` is `alice.<zone>`. */
+/** Returns the name that `text` abbreviates: `alice` is `alice.<zone>`, and a final dot goes. */
 export function completeName(text, zone) {
+  if (text.endsWith(".")) return parseName(text.slice(0, -1), zone);
   return parseName(text.endsWith(`.${zone}`) ? text : `${text}.${zone}`, zone);
 }
 

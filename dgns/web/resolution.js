@@ -23,7 +23,7 @@ const item = (reader) => reader.item();
 
 const RESOLUTION = {
   0: ["format", oneOf(1)],
-  1: ["subject", (reader) => (reader.peek() === 3 ? reader.tstr() : bytesOf(20)(reader))],
+  1: ["subject", (reader) => (reader.peek() === "text" ? reader.tstr() : bytesOf(20)(reader))],
   2: ["head", bstr, true],
   3: ["answers", listOf(tuple(oneOf(1, 2, 4), nullOr(bytesOf(OPENED_BYTES)), nullOr(bstr)), 1, ANSWERS_MAX)],
   4: ["mapProof", bstr],

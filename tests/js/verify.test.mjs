@@ -93,7 +93,7 @@ test("cbor refuses every second spelling", () => {
   for (const spelled of ["1800", "1817", "190001", "1900ff", "1a0000ffff", "1b00000000ffffffff", "5800", "a201010001", "a200010001", "9fff", "bfff", "5fff", "7fff"]) {
     assert.equal(item(spelled), "not_canonical", spelled);
   }
-  for (const bad of ["", "18", "41", "62c328", "8101" + "00", "20", "c000", "f97e00", "fb0000000000000000", "f7", "f0", "1c", "ff", "81", "a100"]) {
+  for (const bad of ["", "18", "41", "62c328", "810100", "20", "c000", "f97e00", "fb0000000000000000", "f7", "f0", "1c", "ff", "81", "a100"]) {
     assert.equal(item(bad), "bad_cbor", bad);
   }
   const value = new Map([[0, 7n], [3, [null, true, "é", unhex("00ff")]], [1, 2n ** 64n - 1n]]);
@@ -143,10 +143,10 @@ test("the tree of the certificate transparency test data has its published roots
 
 test("names follow the grammar", () => {
   const zone = "dgns.test";
-  for (const good of ["abc", "a-b-c", "x".repeat(63), "a.abc", "a.b.c.abc", "xn-abc", "123"]) {
+  for (const good of ["abc", "a-b-c", "x".repeat(63), "a.abc", "a.b.c.abc", "abc.dgns.test.", "xn-abc", "123"]) {
     assert.equal(refusal(() => dgns.completeName(good, zone)), null, good);
   }
-  for (const bad of ["", "ab", "-abc", "abc-", "ab--c", "Abc", "a_c", "x".repeat(64), "a.b.c.d.abc", "abc.", ".abc", "a..abc", "é", "abc.ab"]) {
+  for (const bad of ["", "ab", "-abc", "abc-", "ab--c", "Abc", "a_c", "x".repeat(64), "a.b.c.d.abc", "abc..", ".abc", "a..abc", "é", "abc.ab"]) {
     assert.equal(refusal(() => dgns.completeName(bad, zone)), "bad_name", bad);
   }
   assert.equal(dgns.parentName("photos.alice.dgns.test", zone), "alice.dgns.test");
