@@ -3,6 +3,14 @@
 use crate::did::Did;
 use crate::hash::Hash;
 
+mod body;
+mod envelope;
+mod payload;
+mod verify;
+
+pub use envelope::{Certificate, DecodeError, signed_bytes};
+pub use verify::{SignatureRefusal, Verified};
+
 /// The identifier of a certificate: SHA-256 of its payload bytes. Posting the same payload again is the same certificate.
 pub type Sid = Hash;
 

@@ -10,4 +10,10 @@
 pub mod cert;
 pub mod did;
 pub mod hash;
+pub mod key;
+pub mod limits;
+pub mod name;
+pub mod pow;
 pub mod state;
+pub mod time;
+pub mod wire;

@@ -3,6 +3,8 @@
 use crate::cert::{Authority, DidKind, KeyBytes, Kid, Level, Sid};
 use crate::did::Did;
 
+mod codec;
+
 /// What a label of the map stands for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {

@@ -1,0 +1,119 @@
+//! From a decoded certificate to a verified one: whose keys signed it (PROTOCOL 4.3).
+
+use super::{Body, Certificate, KeyBytes, Kid, Role};
+use crate::key::{PublicKey, kid_of, verify_strict};
+use crate::name::Origin;
+
+/// Why the signatures of a certificate are refused. Whoever gets one: nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignatureRefusal {
+    /// A kid belongs to none of the keys that could sign, or to two of them. Code `unknown_signer`.
+    #[error("no key that could sign this has the kid of a signature")]
+    UnknownSigner(Kid),
+    /// A signature does not hold. Code `bad_signature`.
+    #[error("a signature does not verify")]
+    BadSignature(Kid),
+    /// The body brings a key that may enter no chain. PROTOCOL 3.1. Code `weak_key`.
+    #[error("a new key is weak")]
+    WeakKey,
+}
+
+impl SignatureRefusal {
+    /// Returns the stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::UnknownSigner(_) => "unknown_signer",
+            Self::BadSignature(_) => "bad_signature",
+            Self::WeakKey => "weak_key",
+        }
+    }
+}
+
+/// A certificate whose signatures hold, with the keys that made them. Only what it may change is still open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    certificate: Certificate,
+    signers: Vec<KeyBytes>,
+}
+
+impl Verified {
+    /// Returns the certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Returns the keys that signed, in the order of the signatures. Compare whole keys: a kid proves nothing.
+    pub fn signers(&self) -> &[KeyBytes] {
+        &self.signers
+    }
+
+    /// Returns whether `key` signed.
+    pub fn is_signed_by(&self, key: &KeyBytes) -> bool {
+        self.signers.contains(key)
+    }
+
+    /// Returns the certificate alone.
+    pub fn into_certificate(self) -> Certificate {
+        self.certificate
+    }
+}
+
+impl Certificate {
+    /// Checks every signature strictly, each under the one candidate with its kid, and every new key of the body.
+    ///
+    /// `candidates` are all keys that could sign: those in the states the decision reads, of the body itself, of the zone's
+    /// authority. A key in a state was admitted when it entered it and is not admitted again.
+    pub fn verify(&self, origin: &Origin, candidates: &[KeyBytes]) -> Result<Verified, SignatureRefusal> {
+        let signers = self.signers(candidates)?;
+        let message = self.signed_bytes(origin);
+        for (key, (kid, signature)) in signers.iter().zip(self.signatures()) {
+            verify_strict(key, &message, signature).map_err(|_| SignatureRefusal::BadSignature(*kid))?;
+        }
+        Ok(Verified { certificate: self.clone(), signers })
+    }
+
+    /// Returns the key of each signature, in their order, having admitted every new key of the body.
+    ///
+    /// The half of [`Certificate::verify`] that checks no signature: for auditors, who check many in one batch.
+    pub fn signers(&self, candidates: &[KeyBytes]) -> Result<Vec<KeyBytes>, SignatureRefusal> {
+        let kids: Vec<Kid> = candidates.iter().map(kid_of).collect();
+        let signers: Result<_, _> =
+            self.signatures().iter().map(|(kid, _)| the_candidate(*kid, &kids, candidates)).collect();
+        let signers = signers?;
+        self.admit_new_keys()?;
+        Ok(signers)
+    }
+
+    /// Takes the signatures on trust: whoever calls this has checked them in a batch, or leaves it to another run.
+    pub fn with_signatures_unchecked(self, candidates: &[KeyBytes]) -> Result<Verified, SignatureRefusal> {
+        let signers = self.signers(candidates)?;
+        Ok(Verified { certificate: self, signers })
+    }
+
+    fn admit_new_keys(&self) -> Result<(), SignatureRefusal> {
+        let (signing, sealing) = self.payload().body.new_keys();
+        let signing_strong = signing.iter().all(|key| PublicKey::admit(key).is_ok());
+        let sealing_strong = sealing.iter().all(|key| *key != [0; 32]);
+        if signing_strong && sealing_strong { Ok(()) } else { Err(SignatureRefusal::WeakKey) }
+    }
+}
+
+impl Body {
+    /// Returns the Ed25519 keys and the X25519 keys that the body brings into a chain.
+    pub fn new_keys(&self) -> (Vec<KeyBytes>, Vec<KeyBytes>) {
+        match self {
+            Self::Genesis(g) => (vec![g.identity, g.device.sign], vec![g.words_box, g.device.kex]),
+            Self::DeviceAdd(device) => (vec![device.sign], vec![device.kex]),
+            Self::IdRotate(keys) => (vec![keys.identity], vec![keys.words_box]),
+            Self::NotaryAdd(authority) if authority.role != Role::Alias => (vec![authority.key], vec![]),
+            _ => (vec![], vec![]),
+        }
+    }
+}
+
+fn the_candidate(kid: Kid, kids: &[Kid], candidates: &[KeyBytes]) -> Result<KeyBytes, SignatureRefusal> {
+    let mut matching = kids.iter().zip(candidates).filter(|(k, _)| **k == kid).map(|(_, key)| *key);
+    let first = matching.next().ok_or(SignatureRefusal::UnknownSigner(kid))?;
+    if matching.all(|other| other == first) { Ok(first) } else { Err(SignatureRefusal::UnknownSigner(kid)) }
+}

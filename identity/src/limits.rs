@@ -1,0 +1,79 @@
+//! Every bound of this package, with its reason (PROTOCOL 16).
+
+/// The bytes of a certificate. Fits the u16 length of an entry bundle and one page of memory.
+pub const CERTIFICATE_BYTES_MAX: usize = 4_096;
+
+/// The signatures of a certificate. Bounds what one post makes the server verify.
+pub const SIGNATURES_MAX: usize = 8;
+
+/// The bytes of an encoded state. A resolver holds four at once.
+pub const STATE_BYTES_MAX: usize = 16_384;
+
+/// The live devices of a DID. Bounds its state.
+pub const DEVICES_MAX: usize = 32;
+
+/// The pending acts of a DID. Each carries its body in the state.
+pub const PENDING_MAX: usize = 8;
+
+/// The live names of a DID. Bounds its state.
+pub const NAMES_MAX: usize = 32;
+
+/// The authorities of a server, revoked ones included: their older signatures must stay checkable.
+pub const AUTHORITIES_MAX: usize = 64;
+
+/// The bytes of an absolute name. With service labels in front it stays within the 255 of DNS.
+pub const NAME_BYTES_MAX: usize = 100;
+
+/// The bytes of a zone. Leaves room in a name of [`NAME_BYTES_MAX`] for a label and in DNS for the proof labels.
+pub const ZONE_BYTES_MAX: usize = 90;
+
+/// The labels of a name below its zone. Bounds the walk to its ancestors.
+pub const NAME_LABELS_MAX: usize = 4;
+
+/// The bytes of a label, as in DNS.
+pub const LABEL_BYTES_MAX: usize = 63;
+
+/// The least bytes of a label directly below the zone. One and two letters are too few to hand out first come.
+pub const FIRST_LABEL_BYTES_MIN: usize = 3;
+
+/// The bytes of the scope of an authority: an issuer URL or a zone.
+pub const SCOPE_BYTES_MAX: usize = 255;
+
+/// The rows of a record set. Keeps `records` within [`CERTIFICATE_BYTES_MAX`] and an answer within one message.
+pub const ROWS_MAX: usize = 32;
+
+/// The distinct owners in a record set. Each becomes a name in DNS.
+pub const OWNERS_MAX: usize = 16;
+
+/// The bytes of all rdata of a record set. Leaves a kilobyte of the certificate to keys and signatures.
+pub const RDATA_BYTES_MAX: usize = 3_072;
+
+/// The foreign names whose CNAME an owner confirms.
+pub const ALIASES_MAX: usize = 8;
+
+/// The text bytes of one TXT set. An answer of one set fits a UDP datagram of 1,232 bytes.
+pub const TXT_BYTES_MAX: usize = 1_024;
+
+/// The least time to live of a certified record, in seconds. Shorter ones are what volatile records are for.
+pub const TTL_MIN_S: u32 = 30;
+
+/// The longest time to live of a certified record, in seconds. A revoked address is forgotten within the hour.
+pub const TTL_MAX_S: u32 = 3_600;
+
+/// The window of a DID that sets none: three days, so that a weekend away does not lose an account.
+pub const WINDOW_DEFAULT_S: u64 = 259_200;
+
+/// The longest window, in seconds: two weeks, because its owner must wait it out too.
+pub const WINDOW_MAX_S: u64 = 1_209_600;
+
+/// The longest wait of a DID younger than [`NEWCOMER_MS`]: whoever began today may still start over.
+pub const NEWCOMER_WAIT_MS: u64 = 3_600_000;
+
+/// How long a DID is a newcomer.
+pub const NEWCOMER_MS: u64 = 86_400_000;
+
+/// How long a released name is held: 90 days, until caches and readers forgot its owner.
+pub const HOLD_MS: u64 = 7_776_000_000;
+
+/// The zero bits a proof of work may be asked for. 2^40 hashes are hours on a desktop; more would never be meant.
+pub const WORK_BITS_MAX: u8 = 40;

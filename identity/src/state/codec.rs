@@ -1,0 +1,355 @@
+//! States as bytes: what the map commits to (PROTOCOL 6).
+
+use super::{
+    AuthorityState, ChainHead, DeviceState, DeviceStatus, DidState, Leaf, NameState, NameStatus, Pending, Power, State,
+    Subject,
+};
+use crate::cert::{Authority, Body, DecodeError, DidKind, Kid, Level, Role, ZoneTerms};
+use crate::did::Did;
+use crate::key::kid_of;
+use crate::limits::{AUTHORITIES_MAX, DEVICES_MAX, NAMES_MAX, PENDING_MAX, STATE_BYTES_MAX};
+use crate::name;
+use crate::wire::{Reader, WireError, Writer};
+
+impl Leaf {
+    /// Returns the version of its state.
+    pub fn version(&self) -> u64 {
+        self.state.version()
+    }
+}
+
+impl State {
+    /// Returns the version: 1 at first, one more at each change.
+    pub fn version(&self) -> u64 {
+        match self {
+            Self::Did(state) => state.version,
+            Self::Name(state) => state.version,
+            Self::LogConf { version, .. } => *version,
+        }
+    }
+
+    /// Returns what it is the state of.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::Did(state) => Subject::Did(state.did),
+            Self::Name(state) => Subject::Name(state.name.clone()),
+            Self::LogConf { .. } => Subject::LogConf,
+        }
+    }
+
+    /// Returns the flags of the map value (PROTOCOL 6.3).
+    pub fn flags(&self) -> u32 {
+        match self {
+            Self::Did(state) => state.flags | if state.pending.is_empty() { 0 } else { Self::ACT_PENDING },
+            Self::Name(state) => match state.status {
+                NameStatus::Live => 0,
+                NameStatus::Held => Self::HELD,
+                NameStatus::Free => Self::FREE,
+            },
+            Self::LogConf { .. } => 0,
+        }
+    }
+
+    /// Returns the canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Did(state) => state.encode(),
+            Self::Name(state) => state.encode(),
+            Self::LogConf { payload, .. } => payload.clone(),
+        }
+    }
+
+    /// Decodes the state of `subject`; refused if it is of another one.
+    ///
+    /// Of a LogConf only the version is read here: its fields are the log's own.
+    pub fn decode(subject: &Subject, bytes: &[u8]) -> Result<Self, DecodeError> {
+        let state = match subject {
+            Subject::Did(_) => Self::Did(DidState::decode(bytes)?),
+            Subject::Name(_) => Self::Name(NameState::decode(bytes)?),
+            Subject::LogConf => Self::LogConf { version: logconf_version(bytes)?, payload: bytes.to_vec() },
+        };
+        if state.subject() == *subject { Ok(state) } else { Err(DecodeError::BadField) }
+    }
+
+    /// Flag of a name: released, or its DID ended; nobody may claim it yet.
+    pub const HELD: u32 = 1 << 8;
+    /// Flag of a DID: at least one act is pending.
+    pub const ACT_PENDING: u32 = 1 << 10;
+    /// Flag of a name: claimable again.
+    pub const FREE: u32 = 1 << 12;
+}
+
+impl DidState {
+    /// Flag: a quarrel between devices; only the identity key, `confirm` and `veto` act.
+    pub const FROZEN: u32 = 1;
+    /// Flag: a device that knew the user key was suspended or revoked.
+    pub const USER_KEY_STALE: u32 = 2;
+    /// Flag: deletion has begun (reserved).
+    pub const DELETING: u32 = 4;
+    /// Flag: the DID has ended.
+    pub const ENDED: u32 = 8;
+
+    /// Returns the canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let optional = usize::from(self.flags != 0)
+            + [self.devices.is_empty(), self.pending.is_empty(), self.names.is_empty(), self.authorities.is_empty()]
+                .iter()
+                .filter(|empty| !**empty)
+                .count();
+        let mut w = Writer::new();
+        w.map(9 + optional)
+            .uint(0)
+            .uint(self.version)
+            .uint(1)
+            .bytes(self.did.as_bytes())
+            .uint(2)
+            .uint(self.kind as u64);
+        if self.flags != 0 {
+            w.uint(3).uint(u64::from(self.flags));
+        }
+        w.uint(4).array(3).uint(self.head.seq).bytes(&self.head.sid).uint(self.head.index);
+        w.uint(5).bytes(&self.identity).uint(6).bytes(&self.words_box);
+        write_list(&mut w, 7, &self.devices, write_device);
+        w.uint(9).uint(self.window_s);
+        write_list(&mut w, 10, &self.pending, write_pending);
+        write_list(&mut w, 12, &self.names, |w, name| {
+            w.text(name);
+        });
+        write_list(&mut w, 14, &self.authorities, write_authority);
+        w.uint(15).uint(self.uid).uint(16).uint(self.born_ms);
+        w.finish()
+    }
+
+    /// Decodes a state and refuses it unless encoding it again gives the same bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let state = read_whole(bytes, Self::read)?;
+        let kids_ascend = state.devices.is_sorted_by(|a, b| kid_of(&a.sign) < kid_of(&b.sign));
+        let names_ascend = state.names.is_sorted_by(|a, b| a < b);
+        let flags_known = state.flags & !(Self::FROZEN | Self::USER_KEY_STALE | Self::DELETING | Self::ENDED) == 0;
+        if !(kids_ascend && names_ascend && flags_known && state.version > 0) {
+            return Err(DecodeError::BadField);
+        }
+        if state.encode() == bytes { Ok(state) } else { Err(DecodeError::NotCanonical) }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut fields = reader.fields()?;
+        let state = Self {
+            version: fields.required(0, |r| r.uint())?,
+            did: Did::from_bytes(fields.required(1, |r| r.fixed())?),
+            kind: fields.required(2, read_kind)?,
+            flags: fields.optional(3, |r| r.uint_to(u64::from(u32::MAX)))?.unwrap_or(0) as u32,
+            head: fields.required(4, read_head)?,
+            identity: fields.required(5, |r| r.fixed())?,
+            words_box: fields.required(6, |r| r.fixed())?,
+            devices: fields.optional(7, |r| r.list(DEVICES_MAX, read_device))?.unwrap_or_default(),
+            window_s: fields.required(9, |r| r.uint())?,
+            pending: fields.optional(10, |r| r.list(PENDING_MAX, read_pending))?.unwrap_or_default(),
+            names: fields.optional(12, |r| r.list(NAMES_MAX, read_name))?.unwrap_or_default(),
+            authorities: fields.optional(14, |r| r.list(AUTHORITIES_MAX, read_authority))?.unwrap_or_default(),
+            uid: fields.required(15, |r| r.uint())?,
+            born_ms: fields.required(16, |r| r.uint())?,
+        };
+        fields.end()?;
+        Ok(state)
+    }
+}
+
+impl NameState {
+    /// Returns the canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let present = [self.did.is_some(), self.held_until_ms != 0, self.records.is_some(), self.children != 0];
+        let mut w = Writer::new();
+        w.map(4 + present.iter().filter(|p| **p).count()).uint(0).uint(self.version).uint(1).text(&self.name);
+        if let Some(did) = &self.did {
+            w.uint(2).bytes(did.as_bytes());
+        }
+        w.uint(3).uint(self.status as u64).uint(4).uint(self.claim_index);
+        if self.held_until_ms != 0 {
+            w.uint(5).uint(self.held_until_ms);
+        }
+        if let Some((index, sid)) = &self.records {
+            w.uint(6).array(2).uint(*index).bytes(sid);
+        }
+        if self.children != 0 {
+            w.uint(10).uint(self.children);
+        }
+        w.finish()
+    }
+
+    /// Decodes a state and refuses it unless encoding it again gives the same bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let state = read_whole(bytes, Self::read)?;
+        let owner_fits = state.did.is_none() == (state.status == NameStatus::Free);
+        let hold_fits = (state.held_until_ms != 0) == (state.status == NameStatus::Held);
+        if !(owner_fits && hold_fits && state.version > 0) {
+            return Err(DecodeError::BadField);
+        }
+        if state.encode() == bytes { Ok(state) } else { Err(DecodeError::NotCanonical) }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut fields = reader.fields()?;
+        let state = Self {
+            version: fields.required(0, |r| r.uint())?,
+            name: fields.required(1, read_name)?,
+            did: fields.optional(2, |r| r.fixed())?.map(Did::from_bytes),
+            status: fields.required(3, read_name_status)?,
+            claim_index: fields.required(4, |r| r.uint())?,
+            held_until_ms: fields.optional(5, |r| r.uint())?.unwrap_or(0),
+            records: fields.optional(6, |r| {
+                r.array_of(2)?;
+                Ok::<_, WireError>((r.uint()?, r.fixed()?))
+            })?,
+            children: fields.optional(10, |r| r.uint())?.unwrap_or(0),
+        };
+        fields.end()?;
+        Ok(state)
+    }
+}
+
+fn read_whole<T>(bytes: &[u8], read: fn(&mut Reader<'_>) -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+    if bytes.len() > STATE_BYTES_MAX {
+        return Err(DecodeError::TooLarge);
+    }
+    let mut reader = Reader::new(bytes);
+    let state = read(&mut reader)?;
+    reader.end()?;
+    Ok(state)
+}
+
+/// Writes a list under its key; an empty one is left out with it.
+fn write_list<T>(w: &mut Writer, key: u64, items: &[T], write: fn(&mut Writer, &T)) {
+    if items.is_empty() {
+        return;
+    }
+    w.uint(key).array(items.len());
+    for item in items {
+        write(w, item);
+    }
+}
+
+fn write_device(w: &mut Writer, device: &DeviceState) {
+    w.array(6).bytes(&device.sign).bytes(&device.kex).uint(device.level as u64).uint(device.status as u64);
+    w.uint(device.index).uint(device.until_ms);
+}
+
+fn read_device(reader: &mut Reader<'_>) -> Result<DeviceState, DecodeError> {
+    reader.array_of(6)?;
+    Ok(DeviceState {
+        sign: reader.fixed()?,
+        kex: reader.fixed()?,
+        level: Level::read(reader)?,
+        status: match reader.uint()? {
+            1 => DeviceStatus::Live,
+            2 => DeviceStatus::Fresh,
+            3 => DeviceStatus::Suspended,
+            _ => return Err(DecodeError::BadField),
+        },
+        index: reader.uint()?,
+        until_ms: reader.uint()?,
+    })
+}
+
+fn write_pending(w: &mut Writer, act: &Pending) {
+    w.array(8).bytes(&act.sid).uint(u64::from(act.kind)).uint(act.power as u64).uint(act.due_ms);
+    for kids in [&act.supporters, &act.opponents] {
+        w.array(kids.len());
+        for kid in kids {
+            w.bytes(&kid.0);
+        }
+    }
+    w.uint(act.index).bytes(&act.body);
+}
+
+fn read_pending(reader: &mut Reader<'_>) -> Result<Pending, DecodeError> {
+    reader.array_of(8)?;
+    let act = Pending {
+        sid: reader.fixed()?,
+        kind: reader.uint_to(255)? as u8,
+        power: match reader.uint()? {
+            1 => Power::Voter,
+            2 => Power::Majority,
+            3 => Power::Identity,
+            _ => return Err(DecodeError::BadField),
+        },
+        due_ms: reader.uint()?,
+        supporters: read_kids(reader)?,
+        opponents: read_kids(reader)?,
+        index: reader.uint()?,
+        body: reader.bytes()?.to_vec(),
+    };
+    Body::decode(act.kind, &act.body)?;
+    if act.supporters.is_empty() { Err(DecodeError::BadField) } else { Ok(act) }
+}
+
+/// Reads supporters or opponents: at most each device and the identity key.
+fn read_kids(reader: &mut Reader<'_>) -> Result<Vec<Kid>, DecodeError> {
+    reader.list(DEVICES_MAX + 1, |r| Ok(Kid(r.fixed()?)))
+}
+
+fn write_authority(w: &mut Writer, state: &AuthorityState) {
+    let authority = &state.authority;
+    w.array(6).uint(authority.role as u64).bytes(&authority.key).text(&authority.scope);
+    match &authority.zone {
+        Some(terms) => terms.write(w),
+        None => {
+            w.null();
+        }
+    }
+    w.uint(state.index);
+    match state.revoked_at {
+        Some(index) => w.uint(index),
+        None => w.null(),
+    };
+}
+
+fn read_authority(reader: &mut Reader<'_>) -> Result<AuthorityState, DecodeError> {
+    reader.array_of(6)?;
+    let authority = Authority {
+        role: Role::read(reader)?,
+        key: reader.fixed()?,
+        scope: reader.text()?.to_owned(),
+        zone: reader.or_null(ZoneTerms::read)?,
+    };
+    if !authority.is_consistent() {
+        return Err(DecodeError::BadField);
+    }
+    Ok(AuthorityState { authority, index: reader.uint()?, revoked_at: reader.or_null(|r| r.uint())? })
+}
+
+fn read_head(reader: &mut Reader<'_>) -> Result<ChainHead, DecodeError> {
+    reader.array_of(3)?;
+    Ok(ChainHead { seq: reader.uint()?, sid: reader.fixed()?, index: reader.uint()? })
+}
+
+fn read_kind(reader: &mut Reader<'_>) -> Result<DidKind, DecodeError> {
+    match reader.uint()? {
+        1 => Ok(DidKind::User),
+        3 => Ok(DidKind::Server),
+        _ => Err(DecodeError::BadField),
+    }
+}
+
+fn read_name(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
+    let text = reader.text()?;
+    if name::is_well_formed(text) { Ok(text.to_owned()) } else { Err(DecodeError::BadName) }
+}
+
+fn read_name_status(reader: &mut Reader<'_>) -> Result<NameStatus, DecodeError> {
+    match reader.uint()? {
+        1 => Ok(NameStatus::Live),
+        2 => Ok(NameStatus::Held),
+        3 => Ok(NameStatus::Free),
+        _ => Err(DecodeError::BadField),
+    }
+}
+
+/// Reads the version of a LogConf: one more than its seq (key 1).
+fn logconf_version(payload: &[u8]) -> Result<u64, DecodeError> {
+    let mut reader = Reader::new(payload);
+    let mut fields = reader.fields()?;
+    fields.required(0, |r| r.uint())?;
+    let seq = fields.required(1, |r| r.uint())?;
+    seq.checked_add(1).ok_or(DecodeError::BadField)
+}
