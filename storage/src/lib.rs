@@ -1,1 +1,28 @@
 //! Where the server keeps what it accepted: SQL, objects, synced files.
+//!
+//! [`Storage`] holds one data directory. [`Storage::log`] is the name server's half of it: one transaction commits a signed
+//! head with everything that follows from it ([`Log::commit`]), and all else (tiles, DNS, answers) is derived afterwards.
+//! [`Objects`] keeps immutable bytes by path, [`Guard`] the highest head ever signed, beside the key and never in a backup of the
+//! database. Nothing here decides what is accepted: rows come in as bytes and numbers, and go out the same.
+//!
+//! Layers, each using only those before it: the engine (`durable`, `database`, `objects`, `guard`), the tables (`table`, one
+//! file a table, the only place with SQL), their order (`log`, `fsck`).
+
+mod database;
+pub mod durable;
+pub mod fault;
+pub mod fsck;
+pub mod guard;
+pub mod inject;
+pub mod limits;
+pub mod log;
+pub mod objects;
+pub mod rows;
+mod storage;
+mod table;
+
+pub use fault::{CommitError, Place, StorageError};
+pub use guard::{Guard, Raised};
+pub use log::Log;
+pub use objects::Objects;
+pub use storage::{Options, Storage};

@@ -1,0 +1,60 @@
+//! Planned failures, for tests: each durable step can be refused, or done and reported as failed.
+//!
+//! Without the feature `fault-injection` a [`Plan`] is empty and cannot be filled.
+
+use crate::fault::{Place, StorageError};
+
+/// A durable step that a plan can make fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The COMMIT of a batch.
+    Commit,
+    /// The transaction that moves `tiled`.
+    SaveTiled,
+    /// The write of new objects.
+    PutObjects,
+}
+
+/// How a step fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing happens, and the caller is told so.
+    Refused,
+    /// It happens, and the caller is told it failed.
+    KeptButReportedFailed,
+    /// Nothing happens, and the caller is told that the outcome is unknown.
+    DroppedOutcomeUnknown,
+}
+
+/// Which of the next steps fail. Clones share one list.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    #[cfg(feature = "fault-injection")]
+    failures: std::sync::Arc<std::sync::Mutex<std::collections::VecDeque<(Step, Failure)>>>,
+}
+
+impl Plan {
+    /// Makes the next `step` that is not yet planned for fail in this way.
+    #[cfg(feature = "fault-injection")]
+    pub fn fail_next(&self, step: Step, failure: Failure) {
+        self.failures.lock().expect("no holder panics").push_back((step, failure));
+    }
+
+    #[cfg(feature = "fault-injection")]
+    pub(crate) fn take(&self, step: Step) -> Option<Failure> {
+        let mut failures = self.failures.lock().expect("no holder panics");
+        let at = failures.iter().position(|(planned, _)| *planned == step)?;
+        failures.remove(at).map(|(_, failure)| failure)
+    }
+
+    #[cfg(not(feature = "fault-injection"))]
+    #[inline]
+    pub(crate) fn take(&self, _step: Step) -> Option<Failure> {
+        None
+    }
+}
+
+/// Returns the fault that planned failures report.
+pub(crate) fn planned() -> StorageError {
+    StorageError::Io { place: Place::Database, detail: "planned failure".into() }
+}

@@ -1,0 +1,67 @@
+//! The tables: one file each, with its SQL and functions on a connection or transaction. No SQL stands elsewhere.
+
+use sqlx::SqliteConnection;
+
+use crate::database::{Cells, in_table};
+use crate::fault::StorageError;
+
+pub(crate) mod chain;
+pub(crate) mod edges;
+pub(crate) mod entries;
+pub(crate) mod epochs;
+pub(crate) mod heads;
+pub(crate) mod invites;
+pub(crate) mod labels;
+pub(crate) mod names;
+
+/// Returns a count, index or time as the databases store it.
+///
+/// All of them stay below 2^63; a larger one, which no honest clock or counter reaches, is kept at the top, so that what is
+/// never due stays so.
+fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Questions about a whole table that an intact database answers with no row: each row says what is wrong. `$1` is the size of
+/// the head, `$2` how many leaves are tiled.
+const CONTRADICTIONS: &[(&str, &str)] = &[
+    (
+        "entries",
+        "SELECT 'the tail has ' || count(*) || ' entries from ' || min(idx) || ' to ' || max(idx) FROM entries \
+         HAVING count(*) > 0 AND (count(*) <> max(idx) - min(idx) + 1 OR max(idx) <> $1 - 1 OR min(idx) > $2)",
+    ),
+    (
+        "entries",
+        "SELECT 'the tail is empty, but only ' || $2 || ' leaves are tiled' FROM (SELECT count(*) AS n FROM entries) \
+                 AS tail WHERE n = 0 AND $2 < $1",
+    ),
+    (
+        "epochs",
+        "SELECT 'there are ' || count(*) || ' Epochs up to number ' || max(k) FROM epochs \
+                HAVING count(*) > 0 AND (count(*) <> max(k) + 1 OR max(size) <> $1)",
+    ),
+    (
+        "chain",
+        "SELECT 'a chain has ' || count(*) || ' certificates up to ' || max(seq) FROM chain GROUP BY label \
+               HAVING count(*) <> max(seq) + 1 OR max(idx) >= $1 LIMIT 10",
+    ),
+    ("labels", "SELECT 'a label names the certificate at ' || head_index FROM labels WHERE head_index >= $1 LIMIT 10"),
+    ("names", "SELECT 'a name was claimed at ' || claim_index FROM names WHERE claim_index >= $1 LIMIT 10"),
+    ("invites", "SELECT 'an invite was used at ' || used_index FROM invites WHERE used_index >= $1 LIMIT 10"),
+];
+
+/// Returns what in the tables contradicts the head or itself.
+pub(crate) async fn contradictions(
+    conn: &mut SqliteConnection,
+    size: u64,
+    tiled: u64,
+) -> Result<Vec<StorageError>, StorageError> {
+    let mut found = Vec::new();
+    for (table, question) in CONTRADICTIONS {
+        let query = sqlx::query(*question).bind(stored(size)).bind(stored(tiled));
+        for row in query.fetch_all(&mut *conn).await.map_err(in_table(table))? {
+            found.push(StorageError::inconsistent(table, Cells::new(&row, table).text(0)?));
+        }
+    }
+    Ok(found)
+}

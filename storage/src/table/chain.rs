@@ -1,0 +1,50 @@
+//! `chain`: where each certificate of a DID stands in the log.
+
+use identity::hash::Hash;
+use sqlx::SqliteConnection;
+
+use super::stored;
+use crate::database::{Cells, ManyRows, in_table};
+use crate::fault::StorageError;
+use crate::rows::ChainRow;
+
+const TABLE: &str = "chain";
+
+static INSERT: ManyRows = ManyRows::new(TABLE, "INSERT INTO chain (label, seq, idx, sid) VALUES", 4, "");
+const FIND: &str = "SELECT seq, idx, sid FROM chain WHERE label = $1 AND seq = $2";
+const FROM: &str = "SELECT seq, idx, sid FROM chain WHERE label = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
+
+pub(crate) async fn insert(conn: &mut SqliteConnection, rows: &[ChainRow]) -> Result<(), StorageError> {
+    INSERT
+        .run(conn, rows, |query, row| {
+            query.bind(row.label.as_slice()).bind(stored(row.seq)).bind(stored(row.index)).bind(row.sid.as_slice())
+        })
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn find(
+    conn: &mut SqliteConnection,
+    label: &Hash,
+    seq: u64,
+) -> Result<Option<ChainRow>, StorageError> {
+    let query = sqlx::query(FIND).bind(label.as_slice()).bind(stored(seq));
+    let row = query.fetch_optional(conn).await.map_err(in_table(TABLE))?;
+    row.map(|row| chain_row(*label, &Cells::new(&row, TABLE))).transpose()
+}
+
+/// Returns at most `limit` certificates of the chain from `seq` on, in order.
+pub(crate) async fn from(
+    conn: &mut SqliteConnection,
+    label: &Hash,
+    seq: u64,
+    limit: u64,
+) -> Result<Vec<ChainRow>, StorageError> {
+    let query = sqlx::query(FROM).bind(label.as_slice()).bind(stored(seq)).bind(stored(limit));
+    let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
+    rows.iter().map(|row| chain_row(*label, &Cells::new(row, TABLE))).collect()
+}
+
+fn chain_row(label: Hash, cells: &Cells<'_>) -> Result<ChainRow, StorageError> {
+    Ok(ChainRow { label, seq: cells.number(0)?, index: cells.number(1)?, sid: cells.hash(2)? })
+}

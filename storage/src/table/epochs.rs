@@ -1,0 +1,52 @@
+//! `epochs`: every head there was, by the number and size of the Epoch that ends it.
+
+use identity::hash::Hash;
+use sqlx::SqliteConnection;
+
+use super::stored;
+use crate::database::{Cells, in_table};
+use crate::fault::StorageError;
+use crate::rows::{EpochRow, StoredHead};
+
+const TABLE: &str = "epochs";
+
+const INSERT: &str = "INSERT INTO epochs (k, size, root, time_ms) VALUES ($1, $2, $3, $4)";
+const ROOT_AT: &str = "SELECT root FROM epochs WHERE size = $1";
+const BY_NUMBER: &str = "SELECT k, size, root, time_ms FROM epochs WHERE k = $1";
+const COVERING: &str = "SELECT k, size, root, time_ms FROM epochs WHERE size > $1 ORDER BY size LIMIT 1";
+const FROM: &str = "SELECT k, size, root, time_ms FROM epochs WHERE k >= $1 ORDER BY k LIMIT $2";
+
+pub(crate) async fn insert(conn: &mut SqliteConnection, head: &StoredHead) -> Result<(), StorageError> {
+    let query = sqlx::query(INSERT).bind(stored(head.k)).bind(stored(head.size));
+    query.bind(head.root.as_slice()).bind(stored(head.time_ms)).execute(conn).await.map_err(in_table(TABLE))?;
+    Ok(())
+}
+
+pub(crate) async fn root_at(conn: &mut SqliteConnection, size: u64) -> Result<Option<Hash>, StorageError> {
+    let row = sqlx::query(ROOT_AT).bind(stored(size)).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+    row.map(|row| Cells::new(&row, TABLE).hash(0)).transpose()
+}
+
+pub(crate) async fn by_number(conn: &mut SqliteConnection, k: u64) -> Result<Option<EpochRow>, StorageError> {
+    one(conn, BY_NUMBER, k).await
+}
+
+/// Returns the Epoch whose batch holds the entry at `index`.
+pub(crate) async fn covering(conn: &mut SqliteConnection, index: u64) -> Result<Option<EpochRow>, StorageError> {
+    one(conn, COVERING, index).await
+}
+
+/// Returns at most `limit` Epochs from number `k` on.
+pub(crate) async fn from(conn: &mut SqliteConnection, k: u64, limit: u64) -> Result<Vec<EpochRow>, StorageError> {
+    let rows = sqlx::query(FROM).bind(stored(k)).bind(stored(limit)).fetch_all(conn).await.map_err(in_table(TABLE))?;
+    rows.iter().map(|row| epoch(&Cells::new(row, TABLE))).collect()
+}
+
+async fn one(conn: &mut SqliteConnection, text: &'static str, key: u64) -> Result<Option<EpochRow>, StorageError> {
+    let row = sqlx::query(text).bind(stored(key)).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+    row.map(|row| epoch(&Cells::new(&row, TABLE))).transpose()
+}
+
+fn epoch(cells: &Cells<'_>) -> Result<EpochRow, StorageError> {
+    Ok(EpochRow { k: cells.number(0)?, size: cells.number(1)?, root: cells.hash(2)?, time_ms: cells.number(3)? })
+}

@@ -1,0 +1,64 @@
+//! `heads`: one row, the newest signed head.
+
+use sqlx::SqliteConnection;
+
+use super::stored;
+use crate::database::{Cells, in_table};
+use crate::fault::StorageError;
+use crate::rows::StoredHead;
+
+const TABLE: &str = "heads";
+
+const LOAD: &str = "SELECT size, root, k, time_ms, note FROM heads WHERE id = 1";
+const FIRST: &str = "INSERT INTO heads (id, size, root, k, time_ms, note) VALUES (1, $1, $2, $3, $4, $5) \
+                     ON CONFLICT (id) DO NOTHING";
+const SWAP: &str = "UPDATE heads SET size = $1, root = $2, k = $3, time_ms = $4, note = $5 WHERE id = 1 AND note = $6";
+const TILED: &str = "SELECT tiled FROM heads WHERE id = 1";
+const SET_TILED: &str = "UPDATE heads SET tiled = $1 WHERE id = 1 AND tiled <= $1 AND size >= $1";
+
+pub(crate) async fn load(conn: &mut SqliteConnection) -> Result<Option<StoredHead>, StorageError> {
+    let row = sqlx::query(LOAD).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+    row.map(|row| {
+        let cells = Cells::new(&row, TABLE);
+        Ok(StoredHead {
+            size: cells.number(0)?,
+            root: cells.hash(1)?,
+            k: cells.number(2)?,
+            time_ms: cells.number(3)?,
+            note: cells.bytes(4)?.to_vec(),
+        })
+    })
+    .transpose()
+}
+
+/// Replaces `old` by `new`; false if `old` is no longer the head.
+pub(crate) async fn swap(
+    conn: &mut SqliteConnection,
+    old: Option<&StoredHead>,
+    new: &StoredHead,
+) -> Result<bool, StorageError> {
+    let query = sqlx::query(if old.is_some() { SWAP } else { FIRST })
+        .bind(stored(new.size))
+        .bind(new.root.as_slice())
+        .bind(stored(new.k))
+        .bind(stored(new.time_ms))
+        .bind(new.note.as_slice());
+    let query = match old {
+        Some(old) => query.bind(old.note.as_slice()),
+        None => query,
+    };
+    let done = query.execute(conn).await.map_err(in_table(TABLE))?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Returns how many leaves stand in durable tiles; 0 without a head.
+pub(crate) async fn tiled(conn: &mut SqliteConnection) -> Result<u64, StorageError> {
+    let row = sqlx::query(TILED).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+    row.map_or(Ok(0), |row| Cells::new(&row, TABLE).number(0))
+}
+
+/// Moves `tiled` forward; false if it would go back or past the head.
+pub(crate) async fn set_tiled(conn: &mut SqliteConnection, tiled: u64) -> Result<bool, StorageError> {
+    let done = sqlx::query(SET_TILED).bind(stored(tiled)).execute(conn).await.map_err(in_table(TABLE))?;
+    Ok(done.rows_affected() == 1)
+}
