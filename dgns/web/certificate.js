@@ -2,12 +2,13 @@
 
 import { Reader, Refused, encode } from "./cbor.js";
 import { isAdmitted, verifyStrict } from "./ed25519.js";
-import { badField, bytesOf, listOf, mustAscend, oneOf, readMap, text, tuple, u64, uintWithin } from "./fields.js";
+import { badField, bytesOf, isAscending, listOf, notCanonical, oneOf, readMap, text, tuple, u64, uintWithin } from "./fields.js";
 import { ascii, compare, concat, equal, hex, sha256 } from "./hash.js";
-import { isWellFormed, kidOf } from "./name.js";
+import { isWellFormed, isZone, kidOf } from "./name.js";
 
 const CERTIFICATE_BYTES_MAX = 4096;
 const SIGNATURES_MAX = 8;
+const SCOPE_BYTES_MAX = 255;
 const U32_MAX = 0xffffffff;
 
 const key32 = bytesOf(32);
@@ -30,12 +31,13 @@ const row = (reader) => {
   const length = reader.array();
   if (length !== 3 && length !== 4) badField("row");
   const [rtype, ttl, rdata] = [uintWithin(0, 65535)(reader), uintWithin(0, U32_MAX)(reader), reader.bstr()];
-  return { rtype, ttl, rdata, owner: length === 4 ? reader.tstr() : "" };
+  const owner = length === 4 ? reader.tstr() : "";
+  return { rtype, ttl, rdata, owner, isSpelledOut: length === 4 && owner === "" };
 };
 
 const deviceEnd = { 1: ["kid", kid8], 2: ["reason", oneOf(0, 1, 2, 3)] };
 const actSid = { 1: ["act", key32] };
-const zoneTerms = tuple(uintWithin(0, 255), uintWithin(0, 255), u64);
+const zoneTerms = tuple(uintWithin(0, 15), uintWithin(0, 255), u64);
 
 /** Type -> [name, body table]. */
 const BODIES = {
@@ -52,35 +54,45 @@ const BODIES = {
   7: ["policy", { 6: ["windowS", u64] }],
   8: ["transfer", { 1: ["name", anyName], 2: ["to", did20, true] }],
   11: ["records", {
-    1: ["name", anyName], 2: ["rows", listOf(row, 0, 32)], 3: ["aliases", listOf(text, 1, 8), true], 4: ["flags", uintWithin(1, U32_MAX), true],
+    1: ["name", anyName], 2: ["rows", listOf(row)], 3: ["aliases", listOf(text), true], 4: ["flags", uintWithin(0, 3), true],
   }],
   19: ["confirm", actSid],
   20: ["veto", actSid],
   25: ["tombstone", {}],
   26: ["notary_add", {
-    1: ["role", oneOf(1, 2, 3)], 2: ["key", key32], 3: ["scope", text, true], 4: ["zone", zoneTerms, true],
+    1: ["role", oneOf(1, 2, 3)], 2: ["key", key32], 3: ["scope", text], 4: ["zone", zoneTerms, true],
   }],
   27: ["notary_revoke", { 1: ["kid", kid8] }],
 };
 
 function readBody(reader, payload) {
-  const known = BODIES[payload.type];
-  const body = readMap(reader, known[1]);
-  if (payload.type === 2) {
-    const shape = { 1: body.proof?.length === 8 && body.bits !== undefined, 3: body.proof?.length === 32, 4: body.proof === undefined };
-    if (!shape[body.road] || (body.road !== 1 && body.bits !== undefined)) badField("claim of this road");
-  }
-  if (payload.type === 11) {
-    mustAscend(body.rows, compareRows, "rows");
-    mustAscend(body.aliases ?? [], (a, b) => compare(ascii(a), ascii(b)), "aliases");
-  }
-  if (payload.type === 26 && (body.role === 2) !== (body.zone !== undefined)) badField("zone terms");
+  const body = readMap(reader, BODIES[payload.type][1]);
+  CHECKS[payload.type]?.(body);
   return body;
 }
 
+/** What the fields of a body must be together, by type. */
+const CHECKS = {
+  2: ({ road, proof, bits }) => {
+    const shape = { 1: proof?.length === 8 && bits !== undefined, 3: proof?.length === 32, 4: proof === undefined };
+    if (!shape[road] || (road !== 1 && bits !== undefined)) badField("what this road shows");
+  },
+  11: ({ rows, aliases, flags }) => {
+    if (!isAscending(rows, compareRows) || !isAscending(aliases ?? [], compareTexts)) badField("order of rows or aliases");
+    if (flags === 0n || aliases?.length === 0 || rows.some((row) => row.isSpelledOut)) notCanonical("a default is spelled out");
+  },
+  26: ({ role, scope, zone }) => {
+    const bytes = ascii(scope).length;
+    const fits = { 1: bytes >= 1 && bytes <= SCOPE_BYTES_MAX, 2: isZone(scope), 3: scope === "" };
+    if (!fits[role] || (zone !== undefined) !== (role === 2)) badField("scope or terms of this role");
+  },
+};
+
+const compareTexts = (a, b) => compare(ascii(a), ascii(b));
+
 /** Orders records by owner, type, rdata. */
 function compareRows(a, b) {
-  return compare(ascii(a.owner), ascii(b.owner)) || Number(a.rtype - b.rtype) || compare(a.rdata, b.rdata);
+  return compareTexts(a.owner, b.owner) || Number(a.rtype - b.rtype) || compare(a.rdata, b.rdata);
 }
 
 const PAYLOAD = {
@@ -95,7 +107,7 @@ const PAYLOAD = {
   4: ["seen", tuple(u64, key32)],
   5: ["unixS", u64],
   6: ["body", readBody],
-  7: ["critical", (reader) => (reader.bool() ? badField("critical true is left out") : false), true],
+  7: ["critical", (reader) => (reader.bool() ? notCanonical("critical is spelled out") : false), true],
   8: ["by", did20, true],
 };
 
@@ -108,6 +120,8 @@ export function decodePayload(bytes) {
   const first = payload.subject === undefined && payload.prev === undefined && payload.seq === 0n;
   const later = payload.subject !== undefined && payload.prev !== undefined && payload.seq > 0n;
   if (genesis ? !first : !later) badField("subject, seq, prev");
+  const twoParties = (payload.type === 2 && payload.body.road === 4) || (payload.type === 8 && payload.body.to !== undefined);
+  if (payload.by !== undefined && !twoParties) badField("a second party");
   payload.critical ??= true;
   payload.typeName = BODIES[payload.type][0];
   return payload;
@@ -123,7 +137,7 @@ export function decodeEnvelope(bytes) {
   const signature = tuple(kid8, bytesOf(64));
   const signatures = listOf(signature, 1, SIGNATURES_MAX)(reader).map(([kid, bytes]) => ({ kid, signature: bytes }));
   reader.end();
-  mustAscend(signatures, (a, b) => compare(a.kid, b.kid), "signatures");
+  if (!isAscending(signatures, (a, b) => compare(a.kid, b.kid))) notCanonical("order of signatures");
   return { payload, signatures };
 }
 
@@ -146,13 +160,11 @@ export function signedBytes(purpose, origin, payload) {
   return concat(ascii(`dgns/${purpose}/v1\0`), Uint8Array.of(name.length), name, payload);
 }
 
-/** Returns the Ed25519 keys that a body brings into a chain. */
-function newKeys({ type, body }) {
-  if (type === 1) return [body.identity, body.device.sign];
-  if (type === 3) return [body.device.sign];
-  if (type === 6) return [body.identity];
-  if (type === 26 && body.role !== 3) return [body.key];
-  return [];
+/** Returns whether the keys that a body brings into a chain are admitted (PROTOCOL 3.1). */
+function bringsGoodKeys({ type, body }) {
+  const signing = { 1: [body.identity, body.device?.sign], 3: [body.device?.sign], 6: [body.identity], 26: body.role === 3 ? [] : [body.key] };
+  const sealing = { 1: [body.wordsBox, body.device?.kex], 3: [body.device?.kex], 6: [body.wordsBox] };
+  return (signing[type] ?? []).every(isAdmitted) && (sealing[type] ?? []).every((key) => key.some((byte) => byte !== 0));
 }
 
 /**
@@ -161,15 +173,14 @@ function newKeys({ type, body }) {
  * Refuses with `weak_key`, `unknown_signer`, `bad_signature`.
  */
 export async function verifyCertificate(certificate, origin, candidates) {
-  const message = signedBytes("cert", origin, certificate.payloadBytes);
+  if (!bringsGoodKeys(certificate.payload)) throw new Refused("weak_key");
   const signers = certificate.signatures.map(({ kid }) => {
-    const matching = candidates.filter((key, i) => equal(kidOf(key), kid) && candidates.findIndex((k) => equal(k, key)) === i);
-    if (matching.length !== 1) throw new Refused("unknown_signer", hex(kid));
+    const matching = candidates.filter((key) => equal(kidOf(key), kid));
+    const unique = matching.length > 0 && matching.every((key) => equal(key, matching[0]));
+    if (!unique) throw new Refused("unknown_signer", hex(kid));
     return matching[0];
   });
-  for (const key of [...signers, ...newKeys(certificate.payload)]) {
-    if (!isAdmitted(key)) throw new Refused("weak_key", hex(key));
-  }
+  const message = signedBytes("cert", origin, certificate.payloadBytes);
   for (const [i, { signature }] of certificate.signatures.entries()) {
     if (!(await verifyStrict(signers[i], message, signature))) throw new Refused("bad_signature", hex(signers[i]));
   }

@@ -7,6 +7,11 @@ export function badField(why) {
   throw new Refused("bad_field", why);
 }
 
+/** Refuses with `not_canonical`. */
+export function notCanonical(why) {
+  throw new Refused("not_canonical", why);
+}
+
 /**
  * Reads a map by `table`: key -> [property, read function, optional?]. A key the table does not name, or one that is missing,
  * is refused with `bad_field`. Optional absent properties are undefined. `read` gets the reader and what was read before.
@@ -64,8 +69,8 @@ export const tuple = (...items) => (reader) => {
   return items.map((read) => read(reader));
 };
 
-/** Returns a reader of an array of `least`..`most` equal items. */
-export const listOf = (item, least, most) => (reader) => {
+/** Returns a reader of an array of `least`..`most` equal items; without bounds the bytes bound it. */
+export const listOf = (item, least = 0, most = Infinity) => (reader) => {
   const length = reader.array();
   if (length < least || length > most) badField(`${length} items, not ${least}..${most}`);
   return Array.from({ length }, () => item(reader));
@@ -74,9 +79,7 @@ export const listOf = (item, least, most) => (reader) => {
 /** Returns a reader of `null` or an item. */
 export const nullOr = (item) => (reader) => (reader.null() ? null : item(reader));
 
-/** Refuses a list that does not strictly ascend by `order`. */
-export function mustAscend(list, order, what) {
-  for (let i = 1; i < list.length; i++) {
-    if (order(list[i - 1], list[i]) >= 0) badField(`${what} do not ascend`);
-  }
+/** Returns whether a list strictly ascends by `order`. */
+export function isAscending(list, order) {
+  return list.every((item, i) => i === 0 || order(list[i - 1], item) < 0);
 }

@@ -13,7 +13,8 @@ export const LOG_SIGNATURE = 1;
 /** The type byte of a witness's cosignature, over time and text. */
 export const COSIGNATURE = 4;
 
-const isKeyName = (name) => name.length > 0 && !/[\p{White_Space}+\p{Cc}]/u.test(name);
+const KEY_NAME_BYTES_MAX = 255;
+const isKeyName = (name) => name.length > 0 && ascii(name).length <= KEY_NAME_BYTES_MAX && !/[\p{White_Space}+\p{Cc}]/u.test(name);
 
 /** Returns the 4-byte id of a key. */
 export function keyId(name, type, key) {

@@ -1,7 +1,7 @@
 // States: what the map commits to for a DID, a name, and the log (PROTOCOL 6).
 
 import { Reader, Refused } from "./cbor.js";
-import { badField, bytesOf, listOf, mustAscend, nullOr, oneOf, readMap, text, tuple, u64, uintWithin } from "./fields.js";
+import { badField, bytesOf, isAscending, listOf, nullOr, oneOf, readMap, text, tuple, u64, uintWithin } from "./fields.js";
 import { ascii, compare } from "./hash.js";
 import { kidOf } from "./name.js";
 
@@ -72,8 +72,8 @@ export function decodeDidState(bytes) {
   const state = read(bytes, DID_STATE);
   state.flags = Number(state.flags ?? 0n);
   for (const list of ["devices", "pending", "names", "authorities"]) state[list] ??= [];
-  mustAscend(state.devices.map(({ sign }) => kidOf(sign)), compare, "devices");
-  mustAscend(state.names.map(ascii), compare, "names");
+  const sorted = isAscending(state.devices.map(({ sign }) => kidOf(sign)), compare) && isAscending(state.names.map(ascii), compare);
+  if (!sorted) badField("order of devices or names");
   return state;
 }
 
