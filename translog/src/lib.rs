@@ -7,3 +7,6 @@ pub mod map;
 pub mod subtree;
 pub mod tile;
 pub mod tree;
+
+#[cfg(test)]
+mod vectors;

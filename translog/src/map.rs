@@ -123,3 +123,5 @@ impl Default for Map {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
