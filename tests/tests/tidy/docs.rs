@@ -18,6 +18,33 @@ fn is_plain(path: &str) -> bool {
     !is_domain_string && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
 }
 
+/// Complains about the code map of `text`: a table below a heading such as "### `identity/src`: ..." lists what stands in that
+/// folder, all of it and nothing else. `listing` gives a folder's entries, none if there is no such folder.
+fn wrong_map(text: &str, listing: impl Fn(&str) -> Vec<String>) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for section in text.split("\n### `").skip(1) {
+        let folder = section.split('`').next().unwrap_or("").trim_end_matches('/');
+        let table = section.lines().skip(1).take_while(|line| !line.starts_with('#'));
+        let rows = table.filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let listed: BTreeSet<_> = rows.map(str::to_owned).collect();
+        let present: BTreeSet<_> = listing(folder).into_iter().collect();
+        complaints.extend(listed.difference(&present).map(|name| format!("{MAP}: {folder}/{name} does not exist")));
+        complaints
+            .extend(present.difference(&listed).map(|name| format!("{MAP}: {folder}/{name} is not in the code map")));
+    }
+    complaints
+}
+
+/// The entries of a folder that the code map names: a folder beside a file of the same name belongs to that file.
+fn entries(folder: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(tree::top().join(folder)) else { return Vec::new() };
+    let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let belongs = |name: &str| names.contains(&format!("{name}.rs"));
+    let not_mapped = ["Cargo.toml", "Cargo.lock", "lib.rs", "target"];
+    let kept = names.iter().filter(|name| !belongs(name) && !not_mapped.contains(&name.as_str()));
+    kept.cloned().collect()
+}
+
 /// Complains about every relative link that leads nowhere.
 fn dead_links(page: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
     let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -75,12 +102,19 @@ fn documents_name_files_that_exist() {
     let exists = |path: &str| tree::top().join(path).exists();
     let complaints = pages.flat_map(|page| {
         let mut complaints = dead_links(&page.path, &page.text, exists);
-        if page.path == "docs/ARCHITECTURE.md" {
+        if page.path == MAP {
             complaints.extend(missing_paths(&page.path, &page.text, exists));
         }
         complaints
     });
     assert_tidy(&complaints.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_code_map_lists_what_is_there() {
+    let text = std::fs::read_to_string(tree::top().join(MAP)).unwrap();
+    assert!(text.matches("\n### `").count() >= 7, "the code map has a table per package");
+    assert_tidy(&wrong_map(&text, entries));
 }
 
 #[test]
@@ -105,6 +139,9 @@ fn missing_files_links_and_codes_are_noticed() {
     assert_eq!(found.iter().collect::<Vec<_>>(), ["a_b", "c"]);
     assert_eq!(undocumented("x.rs", &found, "`c` `a_bc`"), ["x.rs: the code a_b is not in docs/PROTOCOL.md"]);
 }
+
+/// The page with the code map.
+const MAP: &str = "docs/ARCHITECTURE.md";
 
 /// Folders whose names begin a path of the project.
 const FOLDERS: [&str; 8] = ["identity/", "translog/", "storage/", "dgns/", "tests/", "docs/", ".ci/", ".cargo/"];
