@@ -1,11 +1,13 @@
 // States: what the map commits to for a DID, a name, and the log (PROTOCOL 6).
 
+import { anyName, decodeBody, mustFitRole, zoneTerms } from "./body.js";
 import { Reader, Refused } from "./cbor.js";
-import { badField, bytesOf, isAscending, listOf, nullOr, oneOf, readMap, text, tuple, u64, uintWithin } from "./fields.js";
+import { badField, bytesOf, isAscending, listOf, notCanonical, nullOr, oneOf, readMap, text, tuple, u64, uintWithin } from "./fields.js";
 import { ascii, compare } from "./hash.js";
 import { kidOf } from "./name.js";
 
 const STATE_BYTES_MAX = 16384;
+const DEVICES_MAX = 32;
 const key32 = bytesOf(32);
 const did20 = bytesOf(20);
 const kid8 = bytesOf(8);
@@ -19,41 +21,50 @@ const record = (...fields) => {
 const device = record(
   ["sign", key32], ["kex", key32], ["level", oneOf(1, 2, 3)], ["status", oneOf(1, 2, 3)], ["index", u64], ["untilMs", u64],
 );
-const pending = record(
-  ["sid", key32], ["type", oneOf(3, 4, 5, 6, 7, 8, 25, 26)], ["power", oneOf(1, 2, 3)], ["dueMs", u64], ["supporters", listOf(kid8, 1, 64)],
-  ["opponents", listOf(kid8, 0, 64)], ["index", u64], ["body", (reader) => reader.bstr()],
+const kids = (least) => listOf(kid8, least, DEVICES_MAX + 1);
+const pendingRow = record(
+  ["sid", key32], ["type", uintWithin(0, 255)], ["power", oneOf(1, 2, 3)], ["dueMs", u64], ["supporters", kids(1)],
+  ["opponents", kids(0)], ["index", u64], ["bytes", (reader) => reader.bstr()],
 );
-const authority = record(
-  ["role", oneOf(1, 2, 3)], ["key", key32], ["scope", text], ["zone", nullOr(record(["roads", uintWithin(0, 255)],
-    ["workFloorBits", uintWithin(0, 255)], ["windowFloorS", u64]))], ["index", u64], ["revokedAt", nullOr(u64)],
+const pending = (reader) => {
+  const act = pendingRow(reader);
+  return { ...act, type: Number(act.type), body: decodeBody(act.type, act.bytes) };
+};
+const authorityRow = record(
+  ["role", oneOf(1, 2, 3)], ["key", key32], ["scope", text], ["terms", nullOr(zoneTerms)], ["index", u64], ["revokedAt", nullOr(u64)],
 );
+const authority = (reader) => {
+  const row = authorityRow(reader);
+  mustFitRole({ ...row, zone: row.terms });
+  return row;
+};
 
 const DID_STATE = {
   0: ["version", u64],
   1: ["did", did20],
-  2: ["kind", oneOf(1, 2, 3, 4)],
-  3: ["flags", uintWithin(1, 15), true],
+  2: ["kind", oneOf(1, 3)],
+  3: ["flags", uintWithin(0, 15), true],
   4: ["head", record(["seq", u64], ["sid", key32], ["index", u64])],
   5: ["identity", key32],
   6: ["wordsBox", key32],
-  7: ["devices", listOf(device, 1, 32), true],
+  7: ["devices", listOf(device, 0, 32), true],
   9: ["windowS", u64],
-  10: ["pending", listOf(pending, 1, 8), true],
-  12: ["names", listOf(text, 1, 32), true],
-  14: ["authorities", listOf(authority, 1, 64), true],
+  10: ["pending", listOf(pending, 0, 8), true],
+  12: ["names", listOf(anyName, 0, 32), true],
+  14: ["authorities", listOf(authority, 0, 64), true],
   15: ["uid", u64],
   16: ["bornMs", u64],
 };
 
 const NAME_STATE = {
   0: ["version", u64],
-  1: ["name", text],
+  1: ["name", anyName],
   2: ["did", did20, true],
   3: ["status", oneOf(1, 2, 3)],
   4: ["claimIndex", u64],
   5: ["heldUntilMs", u64, true],
   6: ["records", record(["index", u64], ["sid", key32]), true],
-  10: ["children", uintWithin(1, 0xffffffffffffffffn), true],
+  10: ["children", u64, true],
 };
 
 /** Name statuses. */
@@ -70,18 +81,23 @@ function read(bytes, table) {
 /** Returns the DidState that canonical bytes spell. */
 export function decodeDidState(bytes) {
   const state = read(bytes, DID_STATE);
+  const lists = ["devices", "pending", "names", "authorities"];
+  const isSpelledOut = state.flags === 0n || lists.some((list) => state[list]?.length === 0);
   state.flags = Number(state.flags ?? 0n);
-  for (const list of ["devices", "pending", "names", "authorities"]) state[list] ??= [];
+  for (const list of lists) state[list] ??= [];
   const sorted = isAscending(state.devices.map(({ sign }) => kidOf(sign)), compare) && isAscending(state.names.map(ascii), compare);
-  if (!sorted) badField("order of devices or names");
+  if (!sorted || state.version === 0n) badField("version, order of devices or names");
+  if (isSpelledOut) notCanonical("a default is spelled out");
   return state;
 }
 
 /** Returns the NameState that canonical bytes spell. */
 export function decodeNameState(bytes) {
   const state = read(bytes, NAME_STATE);
-  if ((state.did === undefined) !== (state.status === FREE)) badField("owner and status");
-  if ((state.heldUntilMs !== undefined) !== (state.status === HELD)) badField("held until and status");
+  const isHeld = (state.heldUntilMs ?? 0n) !== 0n;
+  const fits = (state.did === undefined) === (state.status === FREE) && isHeld === (state.status === HELD);
+  if (!fits || state.version === 0n) badField("version, owner or hold of this status");
+  if (state.heldUntilMs === 0n || state.children === 0n) notCanonical("a default is spelled out");
   state.children ??= 0n;
   return state;
 }
