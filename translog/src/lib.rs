@@ -1,9 +1,14 @@
 //! What was said, in which order, provably: the transparency log, its map, and the checks a client and an auditor make.
 
 pub mod bundle;
+pub mod entry;
 pub mod hash;
+pub mod head;
 pub mod limits;
+pub mod logconf;
 pub mod map;
+pub mod note;
+pub mod proof_file;
 pub mod subtree;
 pub mod tile;
 pub mod tree;

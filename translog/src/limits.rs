@@ -30,18 +30,17 @@ pub const NOTE_LINES_MAX: usize = 64;
 /// The bytes of a key's name. An origin has at most 255, and its length is one byte in what certificates sign.
 pub const KEY_NAME_BYTES_MAX: usize = 255;
 
-/// The cosignatures in a head: their count is one byte, and 64 lines bound a note.
-pub const COSIGNATURES_MAX: usize = NOTE_LINES_MAX - 1;
-
 /// The extra data in a `.tlog-proof`: a Resolution, 64 KiB at most.
 pub const PROOF_EXTRA_BYTES_MAX: usize = 64 * 1_024;
 
-/// The log keys in a LogConf: old and new at a rotation, and one spare for each. All must sign beside the identity key,
-/// and an envelope carries 8 signatures.
-pub const LOG_KEYS_MAX: usize = 4;
+/// The bytes of a `.tlog-proof` file: the extra data in base64, 64 hashes and a note.
+pub const PROOF_FILE_BYTES_MAX: usize = 2 * PROOF_EXTRA_BYTES_MAX + NOTE_BYTES_MAX;
+
+/// The log keys in a LogConf. In the first all of them sign beside the identity key, and an envelope has 8 signatures.
+pub const LOG_KEYS_MAX: usize = 7;
 
 /// The read prefixes a LogConf names.
-pub const PREFIXES_MAX: usize = 8;
+pub const PREFIXES_MAX: usize = 16;
 
 /// The bytes of one read prefix.
 pub const PREFIX_BYTES_MAX: usize = 255;
