@@ -78,14 +78,12 @@ function endOf({ label, commitment, path }) {
 }
 
 /**
- * Returns whether a proof shows, under `root`, each claim `{label, commitment}`: present with that commitment, or absent where it
+ * Returns whether a decoded proof shows, under `root`, each claim `{label, commitment}`: present with that commitment, or absent where it
  * is null.
  *
  * All paths are rebuilt at once, from the root down: siblings that no path yields are taken from the proof, left to right.
  */
-export function verifyMapProof(bytes, claims, root) {
-  const proof = decodeMapProof(bytes, claims.length);
-  if (proof === null) return false;
+export function verifyMapProof(proof, claims, root) {
   let taken = 0;
   const build = (items, depth) => {
     if (items.some(({ path }) => path.depth === depth)) {
@@ -114,7 +112,7 @@ export function verifyMapProof(bytes, claims, root) {
     return parentNode(hashes[0], hashes[1]);
   };
   const distinct = new Set(claims.map(({ label }) => label.join()));
-  if (distinct.size !== claims.length) return false;
+  if (distinct.size !== claims.length || claims.length !== proof.paths.length) return false;
   const found = build(claims.map((claim, i) => ({ ...claim, path: proof.paths[i] })), 0);
   return found !== null && taken === proof.siblings.length && equal(found, root);
 }

@@ -6,7 +6,7 @@ import { decodeEpochEntry } from "./entry.js";
 import { verifyStrict } from "./ed25519.js";
 import { bytesOf, listOf, nullOr, oneOf, readMap, tuple, u64 } from "./fields.js";
 import { ascii, equal, fromBigEndian, hex } from "./hash.js";
-import { commitmentOf, labelOfDid, labelOfName, stateHash, valueBytes, verifyMapProof } from "./map.js";
+import { commitmentOf, decodeMapProof, labelOfDid, labelOfName, stateHash, valueBytes, verifyMapProof } from "./map.js";
 import { parseName } from "./name.js";
 import { checkpointText, parseVerifierKey } from "./note.js";
 import { FREE, decodeDidState, decodeNameState, flagsOfDid, flagsOfName } from "./state.js";
@@ -40,6 +40,8 @@ export function decodeResolution(bytes) {
     const reader = new Reader(bytes);
     const fields = readMap(reader, RESOLUTION);
     reader.end();
+    fields.proof = decodeMapProof(fields.mapProof, fields.answers.length);
+    if (fields.proof === null) throw new Refused("map_proof");
     return fields;
   });
 }
@@ -120,7 +122,7 @@ function verifyAnswers(fields, subject, epoch, size) {
     label: labels[i],
     commitment: opened && commitmentOf(valueBytes({ ...opened, stateHash: stateHash(state) })),
   }));
-  if (!verifyMapProof(fields.mapProof, claims, epoch.mapRoot)) throw new Refused("map_proof");
+  if (!verifyMapProof(fields.proof, claims, epoch.mapRoot)) throw new Refused("map_proof");
   answers.forEach((answer, i) => mustAgree(answer, decoded[i], size));
   mustBeNamed(fields.certificates ?? [], decoded);
   const name = answers[0].kind === NAME ? decoded[0] : null;

@@ -9,7 +9,7 @@ export { isAdmitted, isUsableKey, verifyStrict } from "./ed25519.js";
 export { completeName, didText, isReserved, isZone, kidOf, parentName, parseDid, parseName } from "./name.js";
 export { checkpointText, formatVerifierKey, openNote, parseCheckpoint, parseNote, parseVerifierKey } from "./note.js";
 export { consistencyFault, inclusionFault, leafHash, nodeHash, rootOf, verifyConsistency, verifyInclusion } from "./tree.js";
-export { commitmentOf, labelOfDid, labelOfLogConf, labelOfName, mapRoot, stateHash, valueBytes, verifyMapProof } from "./map.js";
+export { commitmentOf, decodeMapProof, labelOfDid, labelOfLogConf, labelOfName, mapRoot, stateHash, valueBytes, verifyMapProof } from "./map.js";
 export { decodeCertificate, decodeEnvelope, encodeEnvelope, signedBytes, verifyCertificate } from "./certificate.js";
 export { decodeEntry, decodeEpochEntry, decodeLogConf } from "./entry.js";
 export { decodeDidState, decodeNameState } from "./state.js";

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 
 import { bigEndian, concat } from "../../dgns/web/hash.js";
 import {
-  commitmentOf, hex, labelOfDid, labelOfLogConf, labelOfName, mapRoot, sha256, stateHash, unhex, valueBytes, verifyMapProof,
+  commitmentOf, decodeMapProof, hex, labelOfDid, labelOfLogConf, labelOfName, mapRoot, sha256, stateHash, unhex, valueBytes, verifyMapProof,
 } from "../../dgns/web/verify.js";
 
 /** The rows of map `m` of the digest, as map.json describes them. */
@@ -32,7 +32,9 @@ const MAP = {
   },
   proof({ proof, claims, root }) {
     const claimed = claims.map(([label, commitment]) => ({ label: unhex(label), commitment: commitment && unhex(commitment) }));
-    return verifyMapProof(unhex(proof), claimed, unhex(root)) ? {} : null;
+    const decoded = decodeMapProof(unhex(proof), claims.length);
+    if (decoded === null) return "malformed";
+    return verifyMapProof(decoded, claimed, unhex(root)) ? {} : "map_proof";
   },
   digest({ maps }) {
     return { digest: hex(sha256(...Array.from({ length: maps }, (_, m) => mapRoot(digestRows(m))))) };
@@ -40,5 +42,5 @@ const MAP = {
 };
 
 export const RUNNERS = {
-  "map.json": ({ op, in: given, out }) => assert.deepEqual(MAP[op](given), out ?? null),
+  "map.json": ({ op, in: given, out, error }) => assert.deepEqual(MAP[op](given), out ?? error),
 };
