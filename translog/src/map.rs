@@ -19,7 +19,7 @@ mod value;
 
 pub use delta::{MapDelta, StaleDelta};
 pub use proof::{MapProof, MapProofError, ProveError};
-pub use value::{LabelKind, OpenedLeaf, label, label_did, label_logconf, label_name, state_hash};
+pub use value::{LabelKind, OpenedLeaf, commitment, label, label_did, label_logconf, label_name, state_hash, value};
 
 use arena::{Arena, Link, NO_NODES, Nodes};
 use identity::hash::Hash;

@@ -2,7 +2,7 @@
 
 use identity::did::Did;
 use identity::hash::{Hash, domain_hash};
-use identity::state::Subject;
+use identity::state::{Leaf, Subject};
 
 /// What a label stands for, as a number beside it (PROTOCOL 11.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +45,16 @@ impl LabelKind {
 }
 
 impl OpenedLeaf {
+    /// Returns what travels beside the state of `leaf`.
+    pub fn of(leaf: &Leaf) -> Self {
+        Self {
+            version: leaf.version(),
+            head_index: leaf.head_index,
+            head_hash: leaf.head_hash,
+            flags: leaf.state.flags(),
+        }
+    }
+
     /// The number of bytes of an opened leaf.
     pub const BYTES: usize = 52;
 
@@ -109,6 +119,16 @@ pub fn label_did(did: &Did) -> Hash {
 /// Returns the label of the log's configuration.
 pub fn label_logconf() -> Hash {
     domain_hash("dgns/label-log/v1", &[b"logconf"])
+}
+
+/// Returns the 84-byte map value of a leaf.
+pub fn value(leaf: &Leaf) -> [u8; 84] {
+    OpenedLeaf::of(leaf).value(&leaf.state.encode())
+}
+
+/// Returns the commitment to a leaf, what the map holds at its label.
+pub fn commitment(leaf: &Leaf) -> Hash {
+    OpenedLeaf::of(leaf).commitment(&leaf.state.encode())
 }
 
 /// Returns the hash of a state's bytes, the value's keyset_root.
