@@ -1,1 +1,3 @@
 //! The identity name server.
+
+pub mod dns;

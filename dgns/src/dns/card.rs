@@ -1,0 +1,228 @@
+//! One name of the zone in as few bytes as serve: built once, read in place, replaced whole.
+//!
+//! ```text
+//! u8 flags | u32 children | u8 length, name as wire labels relative to the zone
+//! DID 20 | u40 log index | rows: u8 length, owner as wire labels | u16 type | u32 ttl | u16 length, rdata     if bound
+//! ```
+//! Rows are in the order of owner and type, so that a record set is contiguous and the smallest type comes first.
+
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
+
+use identity::cert::Row;
+use identity::did::Did;
+
+use super::name;
+
+/// The name is not shown (PROTOCOL 4.5, flag 1).
+const HIDDEN: u8 = 1;
+/// No `_did` record (flag 2).
+const NO_DID: u8 = 2;
+/// The name is claimed, or the operator's; otherwise the card stands only for the names below it.
+const BOUND: u8 = 4;
+/// The operator's: no certificate changes it.
+const FIXED: u8 = 8;
+
+const NAME_AT: usize = 6;
+const DID_BYTES: usize = Did::BYTES;
+const INDEX_BYTES: usize = 5;
+
+/// A name and all that DNS knows of it.
+#[derive(Clone)]
+pub(crate) struct Card(Box<[u8]>);
+
+/// One record of a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CardRow<'c> {
+    /// Wire labels below the name; empty for the name itself.
+    pub(crate) owner: &'c [u8],
+    pub(crate) rtype: u16,
+    pub(crate) ttl_s: u32,
+    pub(crate) rdata: &'c [u8],
+}
+
+/// A row that no card can hold; no admitted certificate has one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadRow;
+
+impl Card {
+    /// Returns the card of a claimed name. `labels` is the relative name in wire form.
+    pub(crate) fn bound(labels: &[u8], did: &Did, log_index: u64, flags: u32, rows: &[Row]) -> Result<Self, BadRow> {
+        let shown = BOUND | (flags as u8 & (HIDDEN | NO_DID));
+        Self::build(shown, labels, did, log_index, rows)
+    }
+
+    /// Returns the card of a name of the operator.
+    pub(crate) fn fixed(labels: &[u8], rows: &[Row]) -> Result<Self, BadRow> {
+        Self::build(BOUND | FIXED | NO_DID, labels, &Did::from_bytes([0; DID_BYTES]), 0, rows)
+    }
+
+    /// Returns the card of a name that is not shown itself and exists only if names below it do.
+    pub(crate) fn empty(labels: &[u8]) -> Self {
+        Self(head(0, labels).into_boxed_slice())
+    }
+
+    fn build(flags: u8, labels: &[u8], did: &Did, log_index: u64, rows: &[Row]) -> Result<Self, BadRow> {
+        let mut sorted = rows
+            .iter()
+            .map(|row| name::labels_of(&row.owner).map(|owner| (owner, row.rtype, row)).ok_or(BadRow))
+            .collect::<Result<Vec<_>, _>>()?;
+        sorted.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        let mut bytes = head(flags, labels);
+        bytes.extend_from_slice(did.as_bytes());
+        bytes.extend_from_slice(&log_index.to_be_bytes()[8 - INDEX_BYTES..]);
+        for (owner, rtype, row) in sorted {
+            bytes.push(u8::try_from(owner.len()).map_err(|_| BadRow)?);
+            bytes.extend_from_slice(&owner);
+            bytes.extend_from_slice(&rtype.to_be_bytes());
+            bytes.extend_from_slice(&row.ttl.to_be_bytes());
+            bytes.extend_from_slice(&u16::try_from(row.rdata.len()).map_err(|_| BadRow)?.to_be_bytes());
+            bytes.extend_from_slice(&row.rdata);
+        }
+        Ok(Self(bytes.into_boxed_slice()))
+    }
+
+    /// Returns the same card with another count of names directly below.
+    pub(crate) fn with_children(mut self, children: u32) -> Self {
+        self.0[1..5].copy_from_slice(&children.to_be_bytes());
+        self
+    }
+
+    /// Returns the relative name as wire labels.
+    pub(crate) fn labels(&self) -> &[u8] {
+        &self.0[NAME_AT..self.body_at()]
+    }
+
+    /// Returns how many names directly below exist in DNS.
+    pub(crate) fn children(&self) -> u32 {
+        u32::from_be_bytes([self.0[1], self.0[2], self.0[3], self.0[4]])
+    }
+
+    /// Returns whether the name is claimed or the operator's.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.0[0] & BOUND != 0
+    }
+
+    /// Returns whether the name is the operator's.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.0[0] & FIXED != 0
+    }
+
+    /// Returns whether the rows may be shown.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.0[0] & (BOUND | HIDDEN) == BOUND
+    }
+
+    /// Returns whether the name exists in DNS: shown itself, or with names below that are.
+    pub(crate) fn exists(&self) -> bool {
+        self.is_shown() || self.children() > 0
+    }
+
+    /// Returns the flags of the `records` certificate.
+    pub(crate) fn flags(&self) -> u32 {
+        u32::from(self.0[0] & (HIDDEN | NO_DID))
+    }
+
+    /// Returns the owner, if the name is claimed.
+    pub(crate) fn did(&self) -> Option<Did> {
+        let bytes =
+            self.0.get(self.body_at()..self.body_at() + DID_BYTES).filter(|_| self.is_bound() && !self.is_fixed());
+        bytes.map(|bytes| Did::from_bytes(bytes.try_into().expect("the slice has the length of a DID")))
+    }
+
+    /// Returns the DID that `_did` below the name shows.
+    pub(crate) fn shown_did(&self) -> Option<Did> {
+        self.did().filter(|_| self.is_shown() && self.0[0] & NO_DID == 0)
+    }
+
+    /// Returns the log index of the certificate that last changed the name; 0 if none did.
+    pub(crate) fn log_index(&self) -> u64 {
+        let at = self.body_at() + DID_BYTES;
+        self.0
+            .get(at..at + INDEX_BYTES)
+            .map_or(0, |bytes| bytes.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
+    }
+
+    /// Returns the records, those of one owner and type together.
+    pub(crate) fn rows(&self) -> Rows<'_> {
+        Rows(self.0.get(self.body_at() + DID_BYTES + INDEX_BYTES..).unwrap_or_default())
+    }
+
+    fn body_at(&self) -> usize {
+        NAME_AT + self.0[NAME_AT - 1] as usize
+    }
+}
+
+fn head(flags: u8, labels: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(labels.len()).expect("wire labels of a name are at most 254 bytes");
+    let mut bytes = vec![flags, 0, 0, 0, 0, length];
+    bytes.extend_from_slice(labels);
+    bytes
+}
+
+/// Cards are found by name: one set, no second copy of the key.
+impl Borrow<[u8]> for Card {
+    fn borrow(&self) -> &[u8] {
+        self.labels()
+    }
+}
+
+impl Hash for Card {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.labels().hash(state);
+    }
+}
+
+impl PartialEq for Card {
+    fn eq(&self, other: &Self) -> bool {
+        self.labels() == other.labels()
+    }
+}
+
+impl Eq for Card {}
+
+/// The records of a card in order.
+pub(crate) struct Rows<'c>(&'c [u8]);
+
+impl<'c> Iterator for Rows<'c> {
+    type Item = CardRow<'c>;
+
+    fn next(&mut self) -> Option<CardRow<'c>> {
+        let (&owner_len, rest) = self.0.split_first()?;
+        let (owner, rest) = rest.split_at_checked(owner_len as usize)?;
+        let (fixed, rest) = rest.split_first_chunk::<8>()?;
+        let [t0, t1, l0, l1, l2, l3, n0, n1] = *fixed;
+        let (rdata, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([n0, n1])))?;
+        self.0 = rest;
+        Some(CardRow { owner, rtype: u16::from_be_bytes([t0, t1]), ttl_s: u32::from_be_bytes([l0, l1, l2, l3]), rdata })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(owner: &str, rtype: u16, rdata: &[u8]) -> Row {
+        Row { owner: owner.to_owned(), rtype, rdata: rdata.to_vec(), ttl: 60 }
+    }
+
+    #[test]
+    fn card_gives_back_what_it_was_built_from() {
+        let did = Did::from_bytes([7; 20]);
+        let rows = [row("_db._tcp", 33, b"srv"), row("", 28, b"aaaa"), row("", 1, b"a")];
+        let card = Card::bound(b"\x05alice", &did, 0x01_0203_0405, 2, &rows).expect("a card").with_children(9);
+        assert_eq!((card.labels(), card.children(), card.flags()), (b"\x05alice".as_slice(), 9, 2));
+        assert_eq!((card.did(), card.shown_did(), card.log_index()), (Some(did), None, 0x01_0203_0405));
+        let read: Vec<_> = card.rows().map(|row| (row.owner.to_vec(), row.rtype, row.rdata.to_vec())).collect();
+        let tcp = b"\x03_db\x04_tcp".to_vec();
+        assert_eq!(read, [(vec![], 1, b"a".to_vec()), (vec![], 28, b"aaaa".to_vec()), (tcp, 33, b"srv".to_vec())]);
+    }
+
+    #[test]
+    fn hidden_card_exists_only_for_names_below() {
+        let hidden = Card::bound(b"\x05alice", &Did::from_bytes([7; 20]), 1, 1, &[]).expect("a card");
+        assert!(!hidden.is_shown() && !hidden.exists() && hidden.shown_did().is_none());
+        assert!(hidden.with_children(1).exists());
+        assert!(!Card::empty(b"\x05alice").exists() && Card::empty(b"\x05alice").rows().next().is_none());
+    }
+}

@@ -1,0 +1,42 @@
+//! Every bound of the DNS part, with its reason.
+
+use std::time::Duration;
+
+/// The longest UDP answer to a client that knows no EDNS (RFC 1035 section 4.2.1).
+pub const UDP_PLAIN_BYTES_MAX: usize = 512;
+
+/// The longest UDP answer at all: fits the smallest IPv6 path without fragments.
+pub const UDP_BYTES_MAX: usize = 1232;
+
+/// The longest message of a stream: its length is a u16.
+pub const STREAM_BYTES_MAX: usize = 65_535;
+
+/// How many CNAMEs of the zone one answer follows; a loop ends here too.
+pub const CNAME_HOPS_MAX: usize = 8;
+
+/// The greatest TTL of the SOA and of a denial: how long a resolver that asked too early may not see a new name.
+pub const NEGATIVE_TTL_S_MAX: u32 = 5;
+
+/// How long a stream may be silent between two queries.
+pub const STREAM_IDLE: Duration = Duration::from_secs(10);
+
+/// How long a frame may take from its first byte to its last, and an answer to be taken by the client.
+pub const STREAM_PARTIAL: Duration = Duration::from_secs(5);
+
+/// The most streams open at once; each holds some kilobytes.
+pub const STREAMS_MAX: usize = 1_024;
+
+/// The most streams open at once from one IPv4 address or IPv6 /56: one client can never take them all.
+pub const STREAMS_PER_CLIENT_MAX: usize = 32;
+
+/// The most queries of one stream that are answered before the answers are written.
+pub const STREAM_QUERIES_MAX: usize = 128;
+
+/// Answers waiting to be written to one stream; above it nothing more is read from the client until he has taken them.
+pub const STREAM_PENDING_BYTES_MAX: usize = 65_536;
+
+/// The most datagrams one UDP task answers before it lets others run.
+pub const UDP_BATCH: usize = 64;
+
+/// How many locks the zone is cut into: a writer stops one reader in 256, for the time of one insert.
+pub const ZONE_SHARDS: usize = 256;

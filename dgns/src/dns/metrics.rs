@@ -1,0 +1,79 @@
+//! What the DNS part counts, and its text for `/metrics`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::answer::{DropReason, Outcome, Rcode, Transport};
+
+/// Counters since the start; each is raised without a lock.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    udp_queries: AtomicU64,
+    tcp_queries: AtomicU64,
+    responses: [AtomicU64; Rcode::ALL.len()],
+    dropped: [AtomicU64; DropReason::ALL.len()],
+}
+
+impl Metrics {
+    /// Counts a query and what became of it.
+    pub fn count(&self, transport: Transport, outcome: Outcome) {
+        let queries = match transport {
+            Transport::Udp => &self.udp_queries,
+            Transport::Tcp => &self.tcp_queries,
+        };
+        queries.fetch_add(1, Ordering::Relaxed);
+        match outcome {
+            Outcome::Drop(reason) => self.count_drop(reason),
+            Outcome::Reply(rcode) => {
+                let place = Rcode::ALL.iter().position(|&known| known == rcode);
+                self.responses[place.expect("ALL has every code")].fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Counts something that was dropped.
+    pub fn count_drop(&self, reason: DropReason) {
+        self.dropped[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the counters in the text form of Prometheus; `names` is the zone's.
+    pub fn render(&self, names: u64) -> String {
+        let queries = [("udp", &self.udp_queries), ("tcp", &self.tcp_queries)];
+        let responses = Rcode::ALL.iter().map(|rcode| rcode.name()).zip(&self.responses);
+        let dropped = DropReason::ALL.iter().map(|reason| reason.name()).zip(&self.dropped);
+        let mut text = String::new();
+        family(&mut text, "dns_queries_total", "transport", queries.into_iter());
+        family(&mut text, "dns_responses_total", "rcode", responses);
+        family(&mut text, "dns_dropped_total", "reason", dropped);
+        text + &format!("# TYPE dns_names gauge\ndns_names {names}\n")
+    }
+}
+
+fn family<'m>(text: &mut String, name: &str, label: &str, values: impl Iterator<Item = (&'static str, &'m AtomicU64)>) {
+    text.push_str(&format!("# TYPE {name} counter\n"));
+    for (value_of, value) in values {
+        text.push_str(&format!("{name}{{{label}=\"{value_of}\"}} {}\n", value.load(Ordering::Relaxed)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn render_names_every_counter_once() {
+        let metrics = Metrics::default();
+        metrics.count(Transport::Udp, Outcome::Reply(Rcode::NxDomain));
+        metrics.count(Transport::Tcp, Outcome::Drop(DropReason::Short));
+        let text = metrics.render(3);
+        for line in [
+            "dns_queries_total{transport=\"udp\"} 1",
+            "dns_queries_total{transport=\"tcp\"} 1",
+            "dns_responses_total{rcode=\"NXDOMAIN\"} 1",
+            "dns_responses_total{rcode=\"NOERROR\"} 0",
+            "dns_dropped_total{reason=\"short\"} 1",
+            "dns_names 3",
+        ] {
+            assert_eq!(text.lines().filter(|&l| l == line).count(), 1, "{line} in {text}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The zone, answered over UDP and TCP (PROTOCOL 13).
+//!
+//! A certificate that the log has taken becomes a [`Change`], a change becomes an immutable card in the [`Zone`], and
+//! [`answer`](answer::answer) turns the bytes of a query into the bytes of its answer. That function is pure: every transport
+//! calls it, and every test can. Record data are the bytes of the certificate; nothing here interprets them, except that the
+//! target of a CNAME is looked up.
+//!
+//! | module | its story |
+//! |---|---|
+//! | `zone`, `card` | what exists: one card per name, swapped whole |
+//! | `query`, `hickory` | what was asked: the plain shape by hand, all others by hickory-proto |
+//! | `answer`, `reply` | what is said, and its bytes within the transport's limit |
+//! | `server`, `udp`, `stream` | who may ask, how often, how slowly |
+//!
+//! Invariant: a name is in the zone only through [`Zone::apply`], so DNS never shows what the log has not committed.
+
+pub mod answer;
+mod card;
+mod hickory;
+pub mod limits;
+pub mod metrics;
+mod name;
+mod query;
+mod reply;
+pub mod server;
+mod stream;
+mod udp;
+pub mod zone;
+
+pub use metrics::Metrics;
+pub use server::Server;
+pub use zone::{Change, Content, Nameserver, Settings, Zone, ZoneError};

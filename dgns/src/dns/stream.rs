@@ -1,0 +1,243 @@
+//! TCP: frames of two length bytes and a message, many at a time, from clients that may be slow or many (RFC 7766).
+//!
+//! Answers leave in the order of their queries. Between reading and writing at most [`STREAM_QUERIES_MAX`] answers wait; a
+//! client that does not take them is not read from, and closed when his time is over.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::answer::{DropReason, Outcome, Transport, answer};
+use super::limits::{STREAM_PENDING_BYTES_MAX, STREAM_QUERIES_MAX};
+use super::metrics::Metrics;
+use super::server::{ServerSettings, stopped};
+use super::zone::Zone;
+
+const PREFIX_BYTES: usize = 2;
+const READ_BYTES: usize = 4_096;
+/// How long to wait when the process has no descriptor left for another connection.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
+
+/// The connections that are open, all together and by client.
+pub(crate) struct Streams {
+    idle: Duration,
+    partial: Duration,
+    streams_max: usize,
+    per_client_max: usize,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    total: usize,
+    by_client: HashMap<IpAddr, usize>,
+}
+
+/// The right to one connection; given back when dropped.
+struct Seat {
+    streams: Arc<Streams>,
+    client: IpAddr,
+}
+
+impl Streams {
+    pub(crate) fn new(settings: &ServerSettings) -> Self {
+        Self {
+            idle: settings.idle,
+            partial: settings.partial,
+            streams_max: settings.streams_max,
+            per_client_max: settings.streams_per_client_max,
+            open: Mutex::default(),
+        }
+    }
+
+    /// Returns a seat for a client at `address`, unless he or all together have their fill.
+    fn seat(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+        let client = client_of(address);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let his = open.by_client.get(&client).copied().unwrap_or_default();
+        if open.total >= self.streams_max || his >= self.per_client_max {
+            return None;
+        }
+        open.total += 1;
+        open.by_client.insert(client, his + 1);
+        Some(Seat { streams: self.clone(), client })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.total -= 1;
+        if let Some(his) = open.by_client.get_mut(&self.client) {
+            *his -= 1;
+            if *his == 0 {
+                open.by_client.remove(&self.client);
+            }
+        }
+    }
+}
+
+/// Returns what stands for one client: an IPv4 address, or the /56 that one household gets.
+fn client_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !0 << 72).into()),
+    }
+}
+
+/// Takes connections until `stop`; returns when the last one has ended.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    streams: Arc<Streams>,
+    zone: Arc<Zone>,
+    metrics: Arc<Metrics>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stopped(&mut stop) => break,
+            Some(_ended) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Err(error) => {
+                    tracing::warn!(%error, "DNS connection could not be accepted");
+                    tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+                }
+                Ok((stream, peer)) => match streams.seat(peer.ip()) {
+                    None => metrics.count_drop(DropReason::Connections),
+                    Some(seat) => {
+                        let (zone, metrics) = (zone.clone(), metrics.clone());
+                        connections.spawn(converse(stream, seat, zone, metrics, stop.clone()));
+                    }
+                },
+            },
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+/// Answers one client until he leaves, is too slow, or the server stops.
+async fn converse(
+    mut stream: TcpStream,
+    seat: Seat,
+    zone: Arc<Zone>,
+    metrics: Arc<Metrics>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let _latency_matters_more_than_packets = stream.set_nodelay(true);
+    let (idle, partial) = (seat.streams.idle, seat.streams.partial);
+    let (mut received, mut answers, mut one) = (Vec::new(), Vec::new(), Vec::new());
+    loop {
+        let heard = tokio::select! {
+            heard = hear(&mut stream, &mut received, idle, partial) => heard,
+            () = stopped(&mut stop) => return,
+        };
+        match heard {
+            Heard::Frame => {}
+            Heard::End => return,
+            Heard::Slow => return metrics.count_drop(DropReason::Slow),
+        }
+        while frame(&received).is_some() {
+            let taken = answer_frames(&zone, &metrics, &received, &mut answers, &mut one);
+            received.drain(..taken);
+            match timeout(partial, stream.write_all(&answers)).await {
+                Ok(Ok(())) => answers.clear(),
+                Ok(Err(_)) => return,
+                Err(_) => return metrics.count_drop(DropReason::Slow),
+            }
+        }
+    }
+}
+
+/// What waiting for a client came to.
+enum Heard {
+    /// At least one whole frame.
+    Frame,
+    /// He left, or said nothing for too long.
+    End,
+    /// He began a frame and did not end it in time.
+    Slow,
+}
+
+/// Reads until `received` begins with a whole frame. A client may be idle between frames but not within one.
+async fn hear(stream: &mut TcpStream, received: &mut Vec<u8>, idle: Duration, partial: Duration) -> Heard {
+    if received.is_empty() && !matches!(timeout(idle, read_some(stream, received)).await, Ok(true)) {
+        return Heard::End;
+    }
+    let rest = async {
+        while frame(received).is_none() {
+            if !read_some(stream, received).await {
+                return Heard::End;
+            }
+        }
+        Heard::Frame
+    };
+    timeout(partial, rest).await.unwrap_or(Heard::Slow)
+}
+
+/// Reads what is there; false at the end of the stream.
+async fn read_some(stream: &mut TcpStream, received: &mut Vec<u8>) -> bool {
+    received.reserve(READ_BYTES);
+    matches!(stream.read_buf(received).await, Ok(1..))
+}
+
+/// Returns the message of the frame that `bytes` begins with, if it is whole.
+fn frame(bytes: &[u8]) -> Option<&[u8]> {
+    let (&length, rest) = bytes.split_first_chunk::<PREFIX_BYTES>()?;
+    rest.get(..usize::from(u16::from_be_bytes(length)))
+}
+
+/// Answers the whole frames in `received` into `answers`, as many as may wait; returns the bytes they took.
+fn answer_frames(zone: &Zone, metrics: &Metrics, received: &[u8], answers: &mut Vec<u8>, one: &mut Vec<u8>) -> usize {
+    let mut taken = 0;
+    for _ in 0..STREAM_QUERIES_MAX {
+        let Some(message) = frame(&received[taken..]).filter(|_| answers.len() < STREAM_PENDING_BYTES_MAX) else {
+            break;
+        };
+        taken += PREFIX_BYTES + message.len();
+        let outcome = answer(zone, message, Transport::Tcp, one);
+        metrics.count(Transport::Tcp, outcome);
+        if matches!(outcome, Outcome::Reply(_)) {
+            let length = u16::try_from(one.len()).expect("answer() keeps to STREAM_BYTES_MAX, which is a u16");
+            answers.extend_from_slice(&length.to_be_bytes());
+            answers.extend_from_slice(one);
+        }
+    }
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_client_cannot_take_every_seat() {
+        // Goal: the limit per client counts an IPv6 /56 as one, and a dropped seat is free again.
+        let mut settings = ServerSettings::on(Vec::new());
+        (settings.streams_max, settings.streams_per_client_max) = (3, 2);
+        let streams = Arc::new(Streams::new(&settings));
+        let seat = |text: &str| streams.seat(text.parse().expect("an address"));
+        let first = seat("2001:db8:0:1::1").expect("first");
+        let _second = seat("2001:db8:0:ff::2").expect("the same /56");
+        assert!(seat("2001:db8:0:2::3").is_none());
+        let _other = seat("2001:db8:0:100::1").expect("another /56");
+        assert!(seat("192.0.2.1").is_none(), "all seats are taken");
+        drop(first);
+        assert!(seat("::ffff:192.0.2.1").is_some());
+    }
+
+    #[test]
+    fn frame_needs_all_its_bytes() {
+        assert_eq!(frame(b"\0"), None);
+        assert_eq!(frame(b"\0\x02a"), None);
+        assert_eq!(frame(b"\0\x02abc"), Some(b"ab".as_slice()));
+        assert_eq!(frame(b"\0\0"), Some(b"".as_slice()));
+    }
+}
