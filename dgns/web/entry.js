@@ -3,7 +3,9 @@
 import { Reader, Refused } from "./cbor.js";
 import { decodeCertificate, decodeEnvelope } from "./certificate.js";
 import { badField, bytesOf, listOf, oneOf, readMap, text, tuple, u64, uintWithin } from "./fields.js";
-import { fromBigEndian, sha256 } from "./hash.js";
+import { ascii, fromBigEndian, sha256 } from "./hash.js";
+import { isZone } from "./name.js";
+import { LOG_SIGNATURE, formatVerifierKey, parseVerifierKey } from "./note.js";
 
 const ENTRY_BYTES_MAX = 4097;
 /** The bytes of an Epoch entry, its type included. */
@@ -16,16 +18,38 @@ export function decodeEpochEntry(entry) {
   return { k: number(1), covers: number(9), timeMs: number(17), mapRoot: entry.subarray(25, 57), historyRoot: entry.subarray(57) };
 }
 
+/** Reads a text of at most 255 bytes. */
+function shortText(reader) {
+  const value = reader.tstr();
+  return ascii(value).length <= 255 ? value : badField("text too long");
+}
+
+function originText(reader) {
+  const value = reader.tstr();
+  return value.endsWith("/log") && isZone(value.slice(0, -4)) ? value : badField("origin");
+}
+
+/** Reads the vkey of a log. */
+function logKey(reader) {
+  const value = reader.tstr();
+  try {
+    const key = parseVerifierKey(value);
+    return key.type === LOG_SIGNATURE && formatVerifierKey(key) === value ? key : badField("log key");
+  } catch {
+    return badField("log key");
+  }
+}
+
 const LOG_CONF = {
   0: ["format", oneOf(1)],
   1: ["seq", u64],
   2: ["prev", bytesOf(32), true],
-  3: ["origin", text],
+  3: ["origin", originText],
   4: ["server", bytesOf(20)],
-  5: ["logKeys", listOf(text, 1, 16)],
+  5: ["logKeys", listOf(logKey, 1, 7)],
   6: ["policy", text],
-  7: ["prefixes", listOf(text, 0, 16)],
-  8: ["predecessor", tuple(text, u64, bytesOf(32)), true],
+  7: ["prefixes", listOf(shortText, 0, 16)],
+  8: ["predecessor", tuple(shortText, u64, bytesOf(32)), true],
 };
 
 /** Returns the LogConf that payload bytes spell. */
@@ -34,10 +58,12 @@ export function decodeLogConf(bytes) {
   const conf = readMap(reader, LOG_CONF);
   reader.end();
   if ((conf.prev === undefined) !== (conf.seq === 0n)) badField("seq and prev");
+  const names = new Set(conf.logKeys.map(formatVerifierKey));
+  if (names.size !== conf.logKeys.length || conf.logKeys.some(({ name }) => name !== conf.origin)) badField("log keys");
   return conf;
 }
 
-const NOTICE = { 0: ["kind", uintWithin(1, 4)], 1: ["origin", text], 2: ["evidenceHash", bytesOf(32)], 3: ["evidence", (r) => r.bstr(), true] };
+const NOTICE = { 0: ["kind", uintWithin(1, 4)], 1: ["origin", shortText], 2: ["evidenceHash", bytesOf(32)], 3: ["evidence", (r) => r.bstr(), true] };
 
 function decodeNotice(bytes) {
   const reader = new Reader(bytes);

@@ -8,7 +8,7 @@ import { bytesOf, listOf, nullOr, oneOf, readMap, tuple, u64 } from "./fields.js
 import { ascii, equal, fromBigEndian, hex } from "./hash.js";
 import { commitmentOf, decodeMapProof, labelOfDid, labelOfName, stateHash, valueBytes, verifyMapProof } from "./map.js";
 import { parseName } from "./name.js";
-import { checkpointText, parseVerifierKey } from "./note.js";
+import { LOG_SIGNATURE, checkpointText, parseVerifierKey } from "./note.js";
 import { FREE, decodeDidState, decodeNameState, flagsOfDid, flagsOfName } from "./state.js";
 import { leafHash, splitHashes, verifyConsistency, verifyInclusion } from "./tree.js";
 
@@ -101,7 +101,7 @@ async function verifyHead(trust, memory, fields, nowMs) {
   if (fields.head === undefined && memory === null) throw new Refused("malformed", "no head, none remembered");
   const head = decodeHead(fields.head ?? memory.head);
   const text = ascii(checkpointText(trust.origin, head.size, head.root));
-  const keys = trust.logKeys.map(parseVerifierKey).filter(({ name }) => name === trust.origin);
+  const keys = trust.logKeys.map(parseVerifierKey).filter(({ name, type }) => name === trust.origin && type === LOG_SIGNATURE);
   const signed = await Promise.all(keys.map(({ key }) => verifyStrict(key, text, head.signature)));
   if (!signed.some(Boolean)) throw new Refused("log_signature");
   const epoch = decodeEpochEntry(head.epochEntry);
