@@ -1,1 +1,4 @@
-//! Tests of the whole.
+//! What several tests of the whole share.
+
+pub mod decoders;
+pub mod skip;

@@ -1,0 +1,237 @@
+//! Every decoder, over the vectors and thousands of mutations of them, from a fixed seed: no panic, no broken promise.
+//!
+//! The seeds are every string in `tests/vectors`, as text and as the bytes its hexadecimal digits stand for, and a few samples
+//! made here. `DGNS_TEST_ROUNDS=long` gives it time to find something. A failure prints the input; keep it as a vector.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use dgns_tests::decoders::{DECODERS, Decoder};
+use serde_json::Value;
+
+#[test]
+fn no_decoder_panics_or_has_two_spellings() {
+    let rounds = if std::env::var("DGNS_TEST_ROUNDS").is_ok_and(|value| value == "long") { 100_000 } else { 4_000 };
+    let pool = pool();
+    let mut barren = Vec::new();
+    for decoder in DECODERS {
+        // What a decoder takes is the best place to start from; the rest of the pool is spliced in.
+        let accepted: Vec<_> = pool.iter().filter(|bytes| holds(decoder, bytes)).collect();
+        if accepted.is_empty() {
+            barren.push(decoder.name);
+        }
+        let mut random = Random(SEED);
+        let mut taken = 0_u32;
+        for _ in 0..rounds {
+            let start =
+                if random.below(8) == 0 { random.choose(&pool) } else { random.pick(&accepted).unwrap_or(&pool[0]) };
+            let mutated = mutate(start, &pool, &mut random);
+            taken += u32::from(holds(decoder, &mutated));
+        }
+        println!("{}: {} seeds, {taken} of {rounds} mutations accepted", decoder.name, accepted.len());
+    }
+    assert!(barren.is_empty(), "no vector or sample is accepted by {barren:?}: only their first bytes were tested");
+}
+
+#[test]
+fn every_decoder_has_a_fuzz_target() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    for Decoder { name, .. } in DECODERS {
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} has no [[bin]] in tests/fuzz/Cargo.toml");
+        let target = fs::read_to_string(folder.join(format!("fuzz_targets/{name}.rs"))).unwrap();
+        assert!(target.contains(&format!("feed(\"{name}\"")), "the target {name} feeds another decoder");
+    }
+}
+
+#[test]
+fn a_panicking_decoder_is_noticed() {
+    let decoder = Decoder { name: "broken", accepts: |bytes| bytes[3] == 1 };
+    assert!(catch_unwind(|| holds(decoder, &[1, 2])).is_err());
+    assert!(holds(decoder, &[0, 0, 0, 1]));
+}
+
+/// Feeds one input; a panic is passed on with the input that made it.
+fn holds(decoder: Decoder, bytes: &[u8]) -> bool {
+    catch_unwind(AssertUnwindSafe(|| (decoder.accepts)(bytes)))
+        .unwrap_or_else(|_| panic!("the decoder {} failed on {}", decoder.name, HEXLOWER_PERMISSIVE.encode(bytes)))
+}
+
+/// One to four changes: a flipped bit, another byte, a number at its edge, a piece cut out, doubled, or taken from elsewhere.
+fn mutate(start: &[u8], pool: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+    let mut bytes = start.to_vec();
+    for _ in 0..=random.below(4) {
+        let at = random.below(bytes.len() + 1);
+        let length = random.below(bytes.len() - at + 1).min(64);
+        match random.below(8) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
+            1 if at < bytes.len() => bytes[at] = random.below(256) as u8,
+            2 if at < bytes.len() => bytes[at] = *random.choose(&[0x00, 0x17, 0x18, 0x7f, 0x80, 0xff]),
+            3 => drop(bytes.drain(at..at + length)),
+            4 => bytes.truncate(at),
+            5 => {
+                let piece = bytes[at..at + length].to_vec();
+                bytes.splice(at..at, piece);
+            }
+            6 => bytes.insert(at, random.below(256) as u8),
+            _ => {
+                let other = random.choose(pool);
+                let from = random.below(other.len() + 1);
+                let to = other.len().min(from + 64);
+                bytes.splice(at..at + length, other[from..to].iter().copied());
+            }
+        }
+    }
+    bytes
+}
+
+/// Every input there is to start from, without repeats; the empty one among them.
+fn pool() -> Vec<Vec<u8>> {
+    let mut pool = BTreeSet::from([Vec::new()]);
+    for file in vector_files() {
+        collect(&serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap(), &mut pool);
+    }
+    pool.extend(samples::all());
+    pool.into_iter().filter(|bytes| bytes.len() <= BYTES_MAX).collect()
+}
+
+fn vector_files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+    files
+}
+
+/// Adds every string of a vector file: as it stands, and decoded if it is hexadecimal, also behind a small number, since some
+/// decoders take one first.
+fn collect(value: &Value, pool: &mut BTreeSet<Vec<u8>>) {
+    match value {
+        Value::String(text) => {
+            pool.insert(text.clone().into_bytes());
+            if let Ok(bytes) = HEXLOWER_PERMISSIVE.decode(text.as_bytes()) {
+                pool.extend((0..3).map(|first| [&[first], bytes.as_slice()].concat()));
+                pool.insert(bytes);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect(value, pool)),
+        Value::Object(fields) => fields.values().for_each(|value| collect(value, pool)),
+        _ => {}
+    }
+}
+
+/// SplitMix64: enough to vary inputs, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    fn choose<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+
+    fn pick<'a, T>(&mut self, from: &[&'a T]) -> Option<&'a T> {
+        if from.is_empty() { None } else { Some(from[self.below(from.len())]) }
+    }
+}
+
+/// The seed of every run: a failure comes back by running the test again.
+const SEED: u64 = 7696;
+
+/// Inputs longer than any limit say nothing that shorter ones do not.
+const BYTES_MAX: usize = 70_000;
+
+/// Well-formed inputs that no vector file holds.
+mod samples {
+    use identity::cert::{Body, Certificate, Device, DidKind, Genesis, Level, Payload, Seen};
+    use identity::did::Did;
+    use identity::hash::sha256;
+    use identity::key::SigningKey;
+    use identity::name::Origin;
+    use identity::state::{ChainHead, DeviceState, DeviceStatus, DidState, NameState, NameStatus};
+
+    /// All of them.
+    pub(super) fn all() -> Vec<Vec<u8>> {
+        let texts = ["alice.dgns.test", "photos.alice.dgns.test", "tile/0/x001/067.p/12", "tile/entries/000"];
+        let mut samples: Vec<_> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+        samples.push(did().to_string().into_bytes());
+        samples.push(genesis().as_bytes().to_vec());
+        samples.push(did_state().encode());
+        samples.push(name_state().encode());
+        // A tile and a bundle of two, behind their width less one.
+        samples.push([&[1_u8][..], &[5; 64]].concat());
+        samples.push([&[1, 0, 2, 8, 9, 0, 1, 7][..]].concat());
+        samples
+    }
+
+    fn genesis() -> Certificate {
+        let (identity, device) = (SigningKey::from_seed(&[1; 32]), SigningKey::from_seed(&[2; 32]));
+        let body = Body::Genesis(Genesis {
+            kind: DidKind::User,
+            identity: identity.public(),
+            words_box: [9; 32],
+            device: Device { sign: device.public(), kex: [8; 32], level: Level::Admin, label_hash: [0; 32] },
+            window_s: Some(86_400),
+        });
+        let seen = Seen { size: 0, root: sha256(&[]) };
+        let payload = Payload { subject: None, seq: 0, prev: None, seen, unix_s: 1, body, critical: true, by: None };
+        Certificate::sign(&payload, &Origin::parse("dgns.test/log").unwrap(), &[&identity, &device]).unwrap()
+    }
+
+    fn did() -> Did {
+        Did::of_genesis(&genesis().sid())
+    }
+
+    fn did_state() -> DidState {
+        let device = DeviceState {
+            sign: SigningKey::from_seed(&[2; 32]).public(),
+            kex: [8; 32],
+            level: Level::Admin,
+            status: DeviceStatus::Live,
+            index: 3,
+            until_ms: 0,
+        };
+        DidState {
+            version: 2,
+            did: did(),
+            kind: DidKind::User,
+            flags: 0,
+            head: ChainHead { seq: 1, sid: [4; 32], index: 4 },
+            identity: SigningKey::from_seed(&[1; 32]).public(),
+            words_box: [9; 32],
+            devices: vec![device],
+            window_s: 259_200,
+            pending: Vec::new(),
+            names: vec!["alice.dgns.test".into()],
+            authorities: Vec::new(),
+            uid: 3,
+            born_ms: 1_700_000_000_000,
+        }
+    }
+
+    fn name_state() -> NameState {
+        NameState {
+            version: 1,
+            name: "alice.dgns.test".into(),
+            did: Some(did()),
+            status: NameStatus::Live,
+            claim_index: 4,
+            held_until_ms: 0,
+            records: Some((5, [6; 32])),
+            children: 1,
+        }
+    }
+}
