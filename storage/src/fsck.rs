@@ -5,9 +5,7 @@
 
 use std::path::Path;
 
-use sqlx::Row;
-
-use crate::database::of_sql;
+use crate::database;
 use crate::fault::{Place, StorageError};
 use crate::guard::Guard;
 use crate::objects;
@@ -46,13 +44,9 @@ pub async fn check(dir: &Path, guard: Option<&Path>) -> Result<Report, StorageEr
 }
 
 async fn check_pages(storage: &Storage, report: &mut Report) -> Result<(), StorageError> {
-    let rows = sqlx::raw_sql("PRAGMA integrity_check").fetch_all(&mut *storage.names().reader().await).await;
-    for row in rows.map_err(|error| of_sql(Place::Database, error))? {
-        let line: String = row.try_get(0).map_err(|error| of_sql(Place::Database, error))?;
-        if line != "ok" {
-            report.faults.push(StorageError::Corrupt { place: Place::Database, detail: line });
-        }
-    }
+    let damages = database::page_damages(&mut *storage.names().reader().await).await?;
+    let faults = damages.into_iter().map(|detail| StorageError::Corrupt { place: Place::Database, detail });
+    report.faults.extend(faults);
     Ok(())
 }
 
