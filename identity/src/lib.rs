@@ -14,6 +14,11 @@ pub mod key;
 pub mod limits;
 pub mod name;
 pub mod pow;
+pub mod record;
+pub mod seed;
 pub mod state;
 pub mod time;
 pub mod wire;
+
+#[cfg(test)]
+mod testing;

@@ -51,7 +51,7 @@ pub const RDATA_BYTES_MAX: usize = 3_072;
 /// The foreign names whose CNAME an owner confirms.
 pub const ALIASES_MAX: usize = 8;
 
-/// The text bytes of one TXT set. An answer of one set fits a UDP datagram of 1,232 bytes.
+/// The bytes of rdata of one TXT set. An answer of one set fits a UDP datagram of 1,232 bytes.
 pub const TXT_BYTES_MAX: usize = 1_024;
 
 /// The least time to live of a certified record, in seconds. Shorter ones are what volatile records are for.

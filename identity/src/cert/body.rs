@@ -322,4 +322,13 @@ impl Records {
     pub const HIDDEN: u32 = 1;
     /// Flag: no `_did` record.
     pub const NO_DID: u32 = 2;
+
+    /// Puts rows and aliases into the order that a certificate needs, and drops what is there twice.
+    pub fn in_order(mut self) -> Self {
+        self.rows.sort();
+        self.rows.dedup();
+        self.aliases.sort();
+        self.aliases.dedup();
+        self
+    }
 }

@@ -178,11 +178,6 @@ fn read_signatures(reader: &mut Reader<'_>) -> Result<Vec<(Kid, [u8; 64])>, Deco
         r.array_of(2)?;
         Ok::<_, WireError>((Kid(r.fixed()?), r.fixed()?))
     })?;
-    if signatures.is_empty() {
-        return Err(DecodeError::BadField);
-    }
-    if !signatures.is_sorted_by(|(a, _), (b, _)| a < b) {
-        return Err(DecodeError::NotCanonical);
-    }
-    Ok(signatures)
+    let ascending = signatures.is_sorted_by(|(a, _), (b, _)| a < b);
+    if ascending && !signatures.is_empty() { Ok(signatures) } else { Err(DecodeError::BadField) }
 }

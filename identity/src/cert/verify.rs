@@ -92,22 +92,20 @@ impl Certificate {
     }
 
     fn admit_new_keys(&self) -> Result<(), SignatureRefusal> {
-        let (signing, sealing) = self.payload().body.new_keys();
-        let signing_strong = signing.iter().all(|key| PublicKey::admit(key).is_ok());
-        let sealing_strong = sealing.iter().all(|key| *key != [0; 32]);
-        if signing_strong && sealing_strong { Ok(()) } else { Err(SignatureRefusal::WeakKey) }
+        let strong = self.payload().body.new_keys().iter().all(|key| PublicKey::admit(key).is_ok());
+        if strong { Ok(()) } else { Err(SignatureRefusal::WeakKey) }
     }
 }
 
 impl Body {
-    /// Returns the Ed25519 keys and the X25519 keys that the body brings into a chain.
-    pub fn new_keys(&self) -> (Vec<KeyBytes>, Vec<KeyBytes>) {
+    /// Returns the Ed25519 keys that the body brings into a chain.
+    pub fn new_keys(&self) -> Vec<KeyBytes> {
         match self {
-            Self::Genesis(g) => (vec![g.identity, g.device.sign], vec![g.words_box, g.device.kex]),
-            Self::DeviceAdd(device) => (vec![device.sign], vec![device.kex]),
-            Self::IdRotate(keys) => (vec![keys.identity], vec![keys.words_box]),
-            Self::NotaryAdd(authority) if authority.role != Role::Alias => (vec![authority.key], vec![]),
-            _ => (vec![], vec![]),
+            Self::Genesis(genesis) => vec![genesis.identity, genesis.device.sign],
+            Self::DeviceAdd(device) => vec![device.sign],
+            Self::IdRotate(keys) => vec![keys.identity],
+            Self::NotaryAdd(authority) if authority.role != Role::Alias => vec![authority.key],
+            _ => vec![],
         }
     }
 }

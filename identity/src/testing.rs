@@ -1,0 +1,35 @@
+//! What the tests of this package share.
+
+use core::convert::Infallible;
+
+use rand_core::{TryCryptoRng, TryRng};
+
+use crate::hash::sha256;
+
+/// A reproducible stream: SHA-256 of a counter that begins at the number given.
+pub(crate) struct CountingRng(pub(crate) u64);
+
+impl TryRng for CountingRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.try_next_u64().map(|n| n as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_be_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        for chunk in out.chunks_mut(32) {
+            let block = sha256(&[&self.0.to_be_bytes()]);
+            chunk.copy_from_slice(&block[..chunk.len()]);
+            self.0 = self.0.wrapping_add(1 << 32);
+        }
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for CountingRng {}
