@@ -9,7 +9,7 @@ mod payload;
 mod verify;
 
 pub use envelope::{Certificate, DecodeError, signed_bytes};
-pub use verify::{SignatureRefusal, Verified};
+pub use verify::{NewKeys, SignatureRefusal, Verified};
 
 /// The identifier of a certificate: SHA-256 of its payload bytes. Posting the same payload again is the same certificate.
 pub type Sid = Hash;

@@ -178,6 +178,9 @@ fn read_signatures(reader: &mut Reader<'_>) -> Result<Vec<(Kid, [u8; 64])>, Deco
         r.array_of(2)?;
         Ok::<_, WireError>((Kid(r.fixed()?), r.fixed()?))
     })?;
+    if signatures.is_empty() {
+        return Err(DecodeError::BadField);
+    }
     let ascending = signatures.is_sorted_by(|(a, _), (b, _)| a < b);
-    if ascending && !signatures.is_empty() { Ok(signatures) } else { Err(DecodeError::BadField) }
+    if ascending { Ok(signatures) } else { Err(DecodeError::NotCanonical) }
 }

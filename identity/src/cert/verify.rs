@@ -14,7 +14,7 @@ pub enum SignatureRefusal {
     /// A signature does not hold. Code `bad_signature`.
     #[error("a signature does not verify")]
     BadSignature(Kid),
-    /// The body brings a key that may enter no chain. PROTOCOL 3.1. Code `weak_key`.
+    /// The body brings a key that may enter no chain; looked at first. PROTOCOL 3.1. Code `weak_key`.
     #[error("a new key is weak")]
     WeakKey,
 }
@@ -73,16 +73,13 @@ impl Certificate {
         Ok(Verified { certificate: self.clone(), signers })
     }
 
-    /// Returns the key of each signature, in their order, having admitted every new key of the body.
+    /// Admits every new key of the body and returns the key of each signature, in their order.
     ///
     /// The half of [`Certificate::verify`] that checks no signature: for auditors, who check many in one batch.
     pub fn signers(&self, candidates: &[KeyBytes]) -> Result<Vec<KeyBytes>, SignatureRefusal> {
-        let kids: Vec<Kid> = candidates.iter().map(kid_of).collect();
-        let signers: Result<_, _> =
-            self.signatures().iter().map(|(kid, _)| the_candidate(*kid, &kids, candidates)).collect();
-        let signers = signers?;
         self.admit_new_keys()?;
-        Ok(signers)
+        let kids: Vec<Kid> = candidates.iter().map(kid_of).collect();
+        self.signatures().iter().map(|(kid, _)| the_candidate(*kid, &kids, candidates)).collect()
     }
 
     /// Takes the signatures on trust: whoever calls this has checked them in a batch, or leaves it to another run.
@@ -92,21 +89,35 @@ impl Certificate {
     }
 
     fn admit_new_keys(&self) -> Result<(), SignatureRefusal> {
-        let strong = self.payload().body.new_keys().iter().all(|key| PublicKey::admit(key).is_ok());
-        if strong { Ok(()) } else { Err(SignatureRefusal::WeakKey) }
+        let NewKeys { signing, sealing } = self.payload().body.new_keys();
+        let signing_fit = signing.iter().all(|key| PublicKey::admit(key).is_ok());
+        let sealing_fit = sealing.iter().all(|key| *key != [0; 32]);
+        if signing_fit && sealing_fit { Ok(()) } else { Err(SignatureRefusal::WeakKey) }
     }
 }
 
+/// The keys that a body brings into a chain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewKeys {
+    /// Ed25519 keys.
+    pub signing: Vec<KeyBytes>,
+    /// X25519 keys; of these 32 zeros alone are weak.
+    pub sealing: Vec<KeyBytes>,
+}
+
 impl Body {
-    /// Returns the Ed25519 keys that the body brings into a chain.
-    pub fn new_keys(&self) -> Vec<KeyBytes> {
-        match self {
-            Self::Genesis(genesis) => vec![genesis.identity, genesis.device.sign],
-            Self::DeviceAdd(device) => vec![device.sign],
-            Self::IdRotate(keys) => vec![keys.identity],
-            Self::NotaryAdd(authority) if authority.role != Role::Alias => vec![authority.key],
-            _ => vec![],
-        }
+    /// Returns the keys that the body brings into a chain.
+    pub fn new_keys(&self) -> NewKeys {
+        let (signing, sealing) = match self {
+            Self::Genesis(genesis) => {
+                (vec![genesis.identity, genesis.device.sign], vec![genesis.words_box, genesis.device.kex])
+            }
+            Self::DeviceAdd(device) => (vec![device.sign], vec![device.kex]),
+            Self::IdRotate(keys) => (vec![keys.identity], vec![keys.words_box]),
+            Self::NotaryAdd(authority) if authority.role != Role::Alias => (vec![authority.key], vec![]),
+            _ => (vec![], vec![]),
+        };
+        NewKeys { signing, sealing }
     }
 }
 
