@@ -10,6 +10,7 @@ pub mod map;
 pub mod note;
 pub mod proof_file;
 pub mod subtree;
+pub mod tail;
 pub mod tile;
 pub mod tree;
 

@@ -30,7 +30,7 @@ pub const EMPTY: Hash = [0; 32];
 /// A map of labels to commitments.
 ///
 /// Memory: 40 bytes an inner node, 64 a leaf, and 1.44 inner nodes a label: 122 bytes a label.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Map {
     arena: Arena,
     root: Link,

@@ -1,1 +1,9 @@
-//! What server and client agree on: paths, bodies, problem codes.
+//! What server and client agree on: paths, media types, bodies, problem codes (PROTOCOL 12).
+//!
+//! Pure: bytes and values, no I/O.
+
+pub mod code;
+pub mod info;
+pub mod path;
+pub mod post;
+pub mod problem;

@@ -5,6 +5,7 @@ use super::{
     Level, Records, Road, Role, Row, ZoneTerms,
 };
 use crate::did::Did;
+use crate::hash::Hash;
 use crate::limits::SCOPE_BYTES_MAX;
 use crate::name;
 use crate::wire::{Reader, WireError, Writer};
@@ -27,6 +28,22 @@ impl Body {
             Self::Tombstone => 25,
             Self::NotaryAdd(_) => 26,
             Self::NotaryRevoke { .. } => 27,
+        }
+    }
+
+    /// Returns the name this is about, if it is about one.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Claim(Claim { name, .. }) | Self::Transfer { name, .. } | Self::Records(Records { name, .. }) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Returns the hash of the invitation code that a claim spends.
+    pub fn invite(&self) -> Option<Hash> {
+        match self {
+            Self::Claim(Claim { proof: ClaimProof::Invite { code_hash }, .. }) => Some(*code_hash),
+            _ => None,
         }
     }
 

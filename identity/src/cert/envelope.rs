@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use super::{Kid, Payload, Sid};
+use crate::did::Did;
 use crate::hash::sha256;
 use crate::key::SigningKey;
 use crate::limits::{CERTIFICATE_BYTES_MAX, SIGNATURES_MAX};
@@ -145,6 +146,11 @@ impl Certificate {
     /// Returns SHA-256 of the payload: what names this certificate, whoever signed it.
     pub fn sid(&self) -> Sid {
         self.sid
+    }
+
+    /// Returns the DID whose chain this extends; a genesis makes it.
+    pub fn chain_did(&self) -> Did {
+        self.payload.subject.unwrap_or_else(|| Did::of_genesis(&self.sid))
     }
 
     /// Returns what it says.

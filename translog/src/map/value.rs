@@ -1,8 +1,9 @@
 //! What stands for a subject in the map: its label, and the commitment to its state (PROTOCOL 10.1, 10.2).
 
+use identity::cert::DecodeError;
 use identity::did::Did;
 use identity::hash::{Hash, domain_hash};
-use identity::state::{Leaf, Subject};
+use identity::state::{DidState, Leaf, NameState, State, Subject};
 
 /// What a label stands for, as a number beside it (PROTOCOL 11.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +42,15 @@ impl LabelKind {
             Subject::Did(_) => Self::Did,
             Subject::LogConf => Self::LogConf,
         }
+    }
+
+    /// Returns the state of a label of this kind that canonical bytes are.
+    pub fn decode_state(self, bytes: &[u8]) -> Result<State, DecodeError> {
+        Ok(match self {
+            Self::Name => State::Name(NameState::decode(bytes)?),
+            Self::Did => State::Did(DidState::decode(bytes)?),
+            Self::LogConf => State::decode(&Subject::LogConf, bytes)?,
+        })
     }
 }
 

@@ -33,6 +33,11 @@ impl RightTiles {
         if fits && levels.len() <= 8 { Ok(Self { size, levels }) } else { Err(TileError::Bytes) }
     }
 
+    /// Returns what [`RightTiles::from_parts`] takes: the hashes of each level's partial tile.
+    pub fn parts(&self) -> &[Vec<Hash>] {
+        &self.levels
+    }
+
     /// Returns the number of entries.
     pub const fn size(&self) -> u64 {
         self.size

@@ -1,0 +1,56 @@
+//! Problem codes that neither the decoder, the rules nor the verifier name: those of the server itself (PROTOCOL 12.2).
+//!
+//! A code is stable: programs match on it, texts may change.
+
+/// A query or path that is not of the documented form. 400.
+pub const BAD_QUERY: &str = "bad_query";
+/// A post that is not `{1: [envelope, ...]}`, or holds none or more than 16. 400.
+pub const BAD_POST: &str = "bad_post";
+/// No such path, tile, entry, or id. 404.
+pub const NOT_FOUND: &str = "not_found";
+/// The path exists, the method does not. 405.
+pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
+/// The request did not arrive in time. 408.
+pub const TIMEOUT: &str = "timeout";
+/// `have` or `from` lies beyond the newest head. 409, with the checkpoint.
+pub const UNKNOWN_HEAD: &str = "unknown_head";
+/// The body is larger than the path takes. 413.
+pub const TOO_LARGE: &str = "too_large";
+/// `seen` is no head of this log. 422.
+pub const BAD_SEEN: &str = "bad_seen";
+/// The invitation code is unknown or used. 403.
+pub const BAD_INVITE: &str = "bad_invite";
+/// The open road asks more work than the claim shows. 422, with `work_bits`.
+pub const POW_SHORT: &str = "pow_short";
+/// The key is already live in another DID. 409.
+pub const KEY_REUSED: &str = "key_reused";
+/// Too many requests or certificates. 429, with `retry_ms`.
+pub const RATE: &str = "rate";
+/// The queue of certificates is full. 503, with `retry_ms`; safe to repeat.
+pub const BUSY: &str = "busy";
+/// The log cannot commit now. 503, with `retry_ms`; safe to repeat.
+pub const LOG_UNAVAILABLE: &str = "log_unavailable";
+/// The database is older than the guard: the log refuses to sign. 503.
+pub const ROLLED_BACK: &str = "rolled_back";
+/// A fault inside the server; the request id finds it in the server's log. 500.
+pub const INTERNAL: &str = "internal";
+
+/// Every code of this module.
+pub const ALL: &[&str] = &[
+    BAD_QUERY,
+    BAD_POST,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    TIMEOUT,
+    UNKNOWN_HEAD,
+    TOO_LARGE,
+    BAD_SEEN,
+    BAD_INVITE,
+    POW_SHORT,
+    KEY_REUSED,
+    RATE,
+    BUSY,
+    LOG_UNAVAILABLE,
+    ROLLED_BACK,
+    INTERNAL,
+];

@@ -1,0 +1,39 @@
+//! URL paths and media types (PROTOCOL 12.1).
+
+/// The prefix of the log's stock read path: `<prefix>/checkpoint`, `<prefix>/tile/...`.
+pub const LOG: &str = "/log";
+/// The newest public checkpoint, a signed note.
+pub const CHECKPOINT: &str = "/log/checkpoint";
+/// Accepts certificates.
+pub const CERTIFICATES: &str = "/v1/certificates";
+/// Proves a name present or absent: `/v1/names/{name}`.
+pub const NAMES: &str = "/v1/names/";
+/// Proves a DID present or absent: `/v1/dids/{did}`; below it `/chain` and `/did.json`.
+pub const DIDS: &str = "/v1/dids/";
+/// What created the thing with this 64-bit id: `/v1/ids/{n}`.
+pub const IDS: &str = "/v1/ids/";
+/// The server's description of itself, JSON.
+pub const INFO: &str = "/v1/info";
+/// One entry of the log: `/v1/log/entries/{index}`, with `.tlog-proof` as a stock proof file.
+pub const ENTRIES: &str = "/v1/log/entries/";
+/// An inclusion proof (`?index=&size=`) or a consistency proof (`?from=&to=`).
+pub const PROOF: &str = "/v1/log/proof";
+/// The newest LogConf envelope.
+pub const LOGCONF: &str = "/v1/log/conf";
+/// 200 while the process lives.
+pub const HEALTH: &str = "/health";
+/// 200 once the writer can commit and DNS answers, else 503.
+pub const READY: &str = "/ready";
+/// Counters in the Prometheus text format.
+pub const METRICS: &str = "/metrics";
+
+/// The media type of our own bodies.
+pub const CBOR: &str = "application/cbor";
+/// The media type of readable views.
+pub const JSON: &str = "application/json";
+/// The media type of problems (RFC 9457).
+pub const PROBLEM_JSON: &str = "application/problem+json";
+/// The media type of tiles and entry bundles.
+pub const OCTETS: &str = "application/octet-stream";
+/// The media type of notes.
+pub const TEXT: &str = "text/plain; charset=utf-8";

@@ -1,0 +1,64 @@
+//! Problem details (RFC 9457) as the server writes and the client reads them (PROTOCOL 12.2).
+
+use serde::{Deserialize, Serialize};
+
+/// A refusal or failure. `code` is stable; the rest is for people and for the retry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `about:blank#<code>`; a code is documented in PROTOCOL 4.6, 11.4 and 12.2.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable code.
+    pub code: String,
+    /// One sentence for a person: what was wrong and what to do.
+    pub detail: String,
+    /// When to try again, milliseconds from now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_ms: Option<u64>,
+    /// The chain's head after a lost race (`stale_prev`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<ProblemHead>,
+    /// The newest checkpoint (`unknown_head`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+    /// The proof of work asked (`pow_short`), bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_bits: Option<u8>,
+    /// The refusal's reason where a code has several (`bad_record`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Names the request in the server's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// The head of a DID's chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemHead {
+    /// The newest certificate's place in the chain.
+    pub seq: u64,
+    /// Its sid, 64 hex digits.
+    pub sid: String,
+    /// Its log index.
+    pub index: u64,
+}
+
+impl Problem {
+    /// Returns a problem with nothing but status, code and sentence.
+    pub fn new(status: u16, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("about:blank#{code}"),
+            status,
+            code: code.to_owned(),
+            detail: detail.into(),
+            retry_ms: None,
+            head: None,
+            checkpoint: None,
+            work_bits: None,
+            reason: None,
+            request_id: None,
+        }
+    }
+}
