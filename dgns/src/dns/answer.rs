@@ -280,3 +280,6 @@ fn soa_numbers(zone: &Zone) -> [u8; 20] {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use identity::cert::Row;
@@ -116,7 +116,7 @@ pub struct Zone {
     hasher: RandomState,
     writer: Mutex<()>,
     names: AtomicU64,
-    serial: AtomicU32,
+    log_size: AtomicU64,
     ready: AtomicBool,
 }
 
@@ -164,7 +164,7 @@ impl Zone {
             hasher: RandomState::new(),
             writer: Mutex::new(()),
             names: AtomicU64::new(0),
-            serial: AtomicU32::new(0),
+            log_size: AtomicU64::new(0),
             ready: AtomicBool::new(false),
         };
         zone.fix_nameservers(&settings.nameservers)?;
@@ -182,11 +182,8 @@ impl Zone {
         for card in cards {
             self.put(&writer, card);
         }
-        // A serial that went back would make secondaries keep an old zone; sizes are compared as RFC 1982 does.
-        let (serial, shown) = (log_size as u32, self.serial.load(Ordering::Relaxed));
-        if serial.wrapping_sub(shown) < 1 << 31 {
-            self.serial.store(serial, Ordering::Relaxed);
-        }
+        // A serial that went back would make secondaries keep the older zone.
+        self.log_size.fetch_max(log_size, Ordering::Relaxed);
         Ok(())
     }
 
@@ -205,9 +202,9 @@ impl Zone {
         &self.apex.text
     }
 
-    /// Returns the serial of the SOA.
+    /// Returns the serial of the SOA: the size of the log, of which DNS compares the low 32 bits (RFC 1982).
     pub fn serial(&self) -> u32 {
-        self.serial.load(Ordering::Relaxed)
+        self.log_size.load(Ordering::Relaxed) as u32
     }
 
     /// Returns how many names are bound, those of the operator left out.
@@ -343,3 +340,6 @@ fn address_row(address: &IpAddr) -> Row {
     };
     Row { owner: String::new(), rtype, rdata, ttl: NAMESERVER_ADDRESS_TTL_S }
 }
+
+#[cfg(test)]
+mod tests;
