@@ -1,5 +1,6 @@
 //! What was said, in which order, provably: the transparency log, its map, and the checks a client and an auditor make.
 
+mod base64;
 pub mod bundle;
 pub mod entry;
 pub mod hash;

@@ -8,9 +8,9 @@ mod checkpoint;
 mod sign;
 mod vkey;
 
-use data_encoding::BASE64;
 use identity::key::verify_strict;
 
+use crate::base64;
 use crate::limits::{NOTE_BYTES_MAX, NOTE_LINES_MAX};
 pub(crate) use checkpoint::parse_decimal;
 pub use checkpoint::{Checkpoint, CheckpointError};
@@ -178,7 +178,7 @@ impl SignatureLine {
     /// Reads `— <name> <base64>` with its newline. `None` if it is anything else.
     fn parse(line: &str) -> Option<Self> {
         let (name, encoded) = line.strip_prefix(LINE_START)?.strip_suffix('\n')?.split_once(' ')?;
-        let bytes = BASE64.decode(encoded.as_bytes()).ok()?;
+        let bytes = base64::decode(encoded)?;
         let (id, signature) = bytes.split_first_chunk::<4>()?;
         if !vkey::is_key_name(name) || signature.is_empty() {
             return None;
@@ -191,7 +191,7 @@ impl SignatureLine {
 impl core::fmt::Display for SignatureLine {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let bytes = [&self.id, &self.signature[..]].concat();
-        writeln!(f, "{LINE_START}{} {}", self.name, BASE64.encode(&bytes))
+        writeln!(f, "{LINE_START}{} {}", self.name, base64::encode(&bytes))
     }
 }
 

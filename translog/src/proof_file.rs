@@ -1,7 +1,6 @@
 //! `.tlog-proof` files: one entry's inclusion under a checkpoint, to be checked offline by anyone (PROTOCOL 9.5).
 
-use data_encoding::BASE64;
-
+use crate::base64;
 use crate::hash::{Hash, leaf_hash};
 use crate::limits::{PATH_HASHES_MAX, PROOF_EXTRA_BYTES_MAX, PROOF_FILE_BYTES_MAX};
 use crate::note::{Checkpoint, CheckpointError, Note, NoteError, VerifierKey, parse_decimal};
@@ -76,7 +75,7 @@ impl ProofFile {
         let mut line = lines.next()?;
         let mut extra = None;
         if let Some(encoded) = line.strip_prefix("extra ") {
-            let decoded = BASE64.decode(encoded.as_bytes()).map_err(|_| lines.wrong())?;
+            let decoded = base64::decode(encoded).ok_or_else(|| lines.wrong())?;
             if decoded.len() > PROOF_EXTRA_BYTES_MAX {
                 return Err(lines.wrong());
             }
@@ -90,7 +89,7 @@ impl ProofFile {
             if line.is_empty() {
                 break;
             }
-            let hash = BASE64.decode(line.as_bytes()).ok().and_then(|hash| hash.try_into().ok());
+            let hash = base64::decode(line).and_then(|hash| hash.try_into().ok());
             path.push(hash.filter(|_| path.len() < PATH_HASHES_MAX).ok_or_else(|| lines.wrong())?);
         }
         Ok(Self { extra, index, path, checkpoint: Note::parse(lines.rest)? })
@@ -115,11 +114,11 @@ impl core::fmt::Display for ProofFile {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         writeln!(f, "{HEADER}")?;
         if let Some(extra) = &self.extra {
-            writeln!(f, "extra {}", BASE64.encode(extra))?;
+            writeln!(f, "extra {}", base64::encode(extra))?;
         }
         writeln!(f, "index {}", self.index)?;
         for hash in &self.path {
-            writeln!(f, "{}", BASE64.encode(hash))?;
+            writeln!(f, "{}", base64::encode(hash))?;
         }
         write!(f, "\n{}", self.checkpoint)
     }

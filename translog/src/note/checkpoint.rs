@@ -1,7 +1,6 @@
 //! Checkpoints: the three lines a log signs (PROTOCOL 9.3).
 
-use data_encoding::BASE64;
-
+use crate::base64;
 use crate::hash::Hash;
 
 /// A head as text: whose log, how many leaves, which root.
@@ -43,7 +42,7 @@ impl CheckpointError {
 impl Checkpoint {
     /// Returns the text, each line with its newline.
     pub fn text(&self) -> String {
-        format!("{}\n{}\n{}\n", self.origin, self.size, BASE64.encode(&self.root))
+        format!("{}\n{}\n{}\n", self.origin, self.size, base64::encode(&self.root))
     }
 
     /// Reads the text of a note, exactly.
@@ -56,7 +55,7 @@ impl Checkpoint {
         if origin.is_empty() {
             return Err(CheckpointError::Origin);
         }
-        let root = BASE64.decode(root.as_bytes()).ok().and_then(|root| root.try_into().ok());
+        let root = base64::decode(root).and_then(|root| root.try_into().ok());
         Ok(Self {
             origin: origin.to_owned(),
             size: parse_decimal(size).ok_or(CheckpointError::Size)?,

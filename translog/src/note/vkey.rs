@@ -2,10 +2,11 @@
 
 use core::fmt;
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::HEXLOWER;
 use identity::cert::KeyBytes;
 use identity::key::PublicKey;
 
+use crate::base64;
 use crate::hash::sha256;
 use crate::limits::KEY_NAME_BYTES_MAX;
 
@@ -76,7 +77,7 @@ impl VerifierKey {
         let (name, rest) = text.split_once('+').ok_or(VkeyError::Form)?;
         let (id, encoded) = rest.split_once('+').ok_or(VkeyError::Form)?;
         let id: KeyId = decode_id(id).ok_or(VkeyError::Form)?;
-        let body = BASE64.decode(encoded.as_bytes()).map_err(|_| VkeyError::Form)?;
+        let body = base64::decode(encoded).ok_or(VkeyError::Form)?;
         let kind = match body.first() {
             Some(0x01) => KeyKind::Log,
             Some(0x04) => KeyKind::Cosigner,
@@ -118,7 +119,7 @@ impl VerifierKey {
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let body = [&[self.kind as u8], &self.key[..]].concat();
-        write!(f, "{}+{}+{}", self.name, HEXLOWER.encode(&self.id), BASE64.encode(&body))
+        write!(f, "{}+{}+{}", self.name, HEXLOWER.encode(&self.id), base64::encode(&body))
     }
 }
 
