@@ -3,12 +3,21 @@
 //! Two programs feed them: the fuzz targets of `tests/fuzz`, and `fuzz_smoke`, which needs no special toolchain. A decoder either
 //! refuses, or what it returns encodes to the very bytes it was given; it never panics and never reads what is not there.
 
-use identity::cert::Certificate;
+use std::sync::OnceLock;
+
+use dgns::dns::answer::{Outcome, Transport, answer};
+use dgns::dns::{Change, Content, Settings, Zone as DnsZone};
+use identity::cert::{Body, Certificate, Row};
 use identity::did::Did;
 use identity::name::{Name, Origin, Zone};
 use identity::state::{DidState, NameState};
 use translog::bundle;
+use translog::entry::Entry;
+use translog::head::Head;
+use translog::logconf::LogConf;
 use translog::map::MapProof;
+use translog::note::{Checkpoint, Note, VerifierKey};
+use translog::proof_file::ProofFile;
 use translog::tile::{BundleId, ResourceId, Tile, TileId};
 
 /// One decoder. `accepts` feeds it and returns whether it took the bytes; a broken promise is a panic.
@@ -21,7 +30,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 9] = [
+pub const DECODERS: [Decoder; 17] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -31,6 +40,14 @@ pub const DECODERS: [Decoder; 9] = [
     Decoder { name: "tile_path", accepts: tile_path },
     Decoder { name: "tile", accepts: tile },
     Decoder { name: "bundle", accepts: entry_bundle },
+    Decoder { name: "entry", accepts: entry },
+    Decoder { name: "logconf", accepts: logconf },
+    Decoder { name: "head", accepts: head },
+    Decoder { name: "note", accepts: note },
+    Decoder { name: "checkpoint", accepts: checkpoint },
+    Decoder { name: "vkey", accepts: vkey },
+    Decoder { name: "proof_file", accepts: proof_file },
+    Decoder { name: "dns_query", accepts: dns_query },
 ];
 
 /// Feeds `bytes` to the decoder of this name; panics if there is none.
@@ -45,6 +62,9 @@ fn certificate(bytes: &[u8]) -> bool {
     assert_eq!(certificate.payload().encode(), certificate.payload_bytes(), "the payload has one spelling");
     let again = Certificate::assemble(certificate.payload_bytes(), certificate.signatures().to_vec());
     assert_eq!(again.expect("its parts are those of a certificate").as_bytes(), bytes, "the envelope has one spelling");
+    if let Body::Records(records) = &certificate.payload().body {
+        let _ = identity::record::check(records);
+    }
     // Not one of these keys signed it: it must be refused, not believed.
     assert!(certificate.verify(&origin(), &[[7; 32]]).is_err(), "a stranger's key verifies nothing");
     true
@@ -110,6 +130,93 @@ fn entry_bundle(bytes: &[u8]) -> bool {
     let Ok(entries) = bundle::decode(id, rest) else { return false };
     assert_eq!(bundle::encode(entries), rest, "a bundle has one spelling");
     true
+}
+
+fn entry(bytes: &[u8]) -> bool {
+    let Ok(entry) = Entry::decode(bytes) else { return false };
+    assert_eq!(entry.encode(), bytes, "an entry has one spelling");
+    true
+}
+
+fn logconf(bytes: &[u8]) -> bool {
+    let Ok(conf) = LogConf::decode(bytes) else { return false };
+    assert_eq!(conf.as_bytes(), bytes, "the envelope is kept as it came");
+    assert!(conf.verify(&origin(), &[7; 32], None).is_err(), "a stranger's key verifies nothing");
+    true
+}
+
+fn head(bytes: &[u8]) -> bool {
+    let Ok(head) = Head::decode(bytes) else { return false };
+    assert_eq!(head.encode(), bytes, "a head has one spelling");
+    let _ = (head.epoch(), head.edge(), head.checkpoint(&origin()));
+    true
+}
+
+fn note(bytes: &[u8]) -> bool {
+    let Ok(note) = Note::parse(bytes) else { return false };
+    assert_eq!(note.to_string().as_bytes(), bytes, "a note has one spelling");
+    assert!(note.verify(&[]).is_err(), "a note without a known line is refused");
+    true
+}
+
+fn checkpoint(bytes: &[u8]) -> bool {
+    let Ok(text) = core::str::from_utf8(bytes) else { return false };
+    let Ok(checkpoint) = Checkpoint::parse(text) else { return false };
+    assert_eq!(checkpoint.text(), text, "a checkpoint has one spelling");
+    true
+}
+
+fn vkey(bytes: &[u8]) -> bool {
+    let Ok(text) = core::str::from_utf8(bytes) else { return false };
+    let Ok(key) = VerifierKey::parse(text) else { return false };
+    assert_eq!(key.to_string(), text, "a verifier key has one spelling");
+    true
+}
+
+fn proof_file(bytes: &[u8]) -> bool {
+    let Ok(file) = ProofFile::parse(bytes) else { return false };
+    assert_eq!(file.to_string().as_bytes(), bytes, "a proof file has one spelling");
+    assert!(file.verify(b"", origin().as_str(), &[]).is_err(), "without a known key nothing is proved");
+    true
+}
+
+/// A query in, an answer out that a client can take: true if it got one.
+fn dns_query(bytes: &[u8]) -> bool {
+    let mut answered = false;
+    for (transport, bytes_max) in [(Transport::Udp, 1_232), (Transport::Tcp, 65_535)] {
+        let mut out = Vec::new();
+        let Outcome::Reply(_) = answer(dns_zone(), bytes, transport, &mut out) else {
+            assert!(out.is_empty(), "what is dropped has no answer");
+            continue;
+        };
+        assert!((12..=bytes_max).contains(&out.len()), "{} bytes by {transport:?}", out.len());
+        assert_eq!(out[..2], bytes[..2], "an answer has the id of its query");
+        assert!(out[2] & 0x80 != 0, "an answer is marked as one");
+        assert_ne!(out[3] & 0x0f, 2, "SERVFAIL: a fault of ours");
+        answered = true;
+    }
+    answered
+}
+
+/// A zone with a name that has an address, an alias of it, and one that is nobody's.
+fn dns_zone() -> &'static DnsZone {
+    static ZONE: OnceLock<DnsZone> = OnceLock::new();
+    ZONE.get_or_init(|| {
+        let zone = DnsZone::new("dgns.test", &Settings::for_zone("dgns.test")).expect("the defaults are valid");
+        let row = |rtype, rdata: &[u8]| Row { owner: String::new(), rtype, rdata: rdata.to_vec(), ttl: 60 };
+        let bound = |name: &str, row| Change {
+            name: name.into(),
+            content: Some(Content { did: Did::from_bytes([1; 20]), log_index: 3, flags: 0, rows: vec![row] }),
+        };
+        let changes = vec![
+            bound("alice.dgns.test", row(1, &[192, 0, 2, 1])),
+            bound("www2.dgns.test", row(5, b"\x05alice\x04dgns\x04test\x00")),
+            Change { name: "gone.dgns.test".into(), content: None },
+        ];
+        zone.apply(changes, 4).expect("the changes fit");
+        zone.set_ready();
+        zone
+    })
 }
 
 fn origin() -> Origin {

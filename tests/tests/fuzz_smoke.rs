@@ -162,6 +162,13 @@ mod samples {
     use identity::key::SigningKey;
     use identity::name::Origin;
     use identity::state::{ChainHead, DeviceState, DeviceStatus, DidState, NameState, NameStatus};
+    use translog::entry::{Entry, Epoch};
+    use translog::hash::leaf_hash;
+    use translog::head::Head;
+    use translog::logconf::{Conf, LogConf};
+    use translog::note::LogSigner;
+    use translog::proof_file::ProofFile;
+    use translog::tree::Edge;
 
     /// All of them.
     pub(super) fn all() -> Vec<Vec<u8>> {
@@ -171,6 +178,11 @@ mod samples {
         samples.push(genesis().as_bytes().to_vec());
         samples.push(did_state().encode());
         samples.push(name_state().encode());
+        samples.extend(log());
+        // alice.dgns.test A, with EDNS, as dig asks.
+        let header = [0x12, 0x34, 0x01, 0x20, 0, 1, 0, 0, 0, 0, 0, 1];
+        let question = b"\x05alice\x04dgns\x04test\x00\x00\x01\x00\x01";
+        samples.push([&header[..], question, &[0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]].concat());
         // A tile and a bundle of two, behind their width less one.
         samples.push([&[1_u8][..], &[5; 64]].concat());
         samples.push([&[1, 0, 2, 8, 9, 0, 1, 7][..]].concat());
@@ -189,6 +201,36 @@ mod samples {
         let seen = Seen { size: 0, root: sha256(&[]) };
         let payload = Payload { subject: None, seq: 0, prev: None, seen, unix_s: 1, body, critical: true, by: None };
         Certificate::sign(&payload, &Origin::parse("dgns.test/log").unwrap(), &[&identity, &device]).unwrap()
+    }
+
+    /// A log of one batch as far as strangers see it: entries, LogConf, head, note and its parts, proof file.
+    fn log() -> Vec<Vec<u8>> {
+        let signer = LogSigner::new("dgns.test/log", SigningKey::from_seed(&[3; 32])).unwrap();
+        let vkey = signer.verifier_key().clone();
+        let conf = Conf {
+            seq: 0,
+            prev: None,
+            origin: Origin::parse("dgns.test/log").unwrap(),
+            server: did(),
+            log_keys: vec![vkey.clone()],
+            policy: String::new(),
+            prefixes: vec!["http://127.0.0.1:5380/log".into()],
+            predecessor: None,
+        };
+        let conf = LogConf::sign(&conf, &[&SigningKey::from_seed(&[1; 32]), &SigningKey::from_seed(&[3; 32])]).unwrap();
+        let epoch = Epoch { k: 0, covers: 2, time_ms: 1_700_000_000_000, map_root: [0; 32], history_root: [1; 32] };
+        let entries = [Entry::Certificate(genesis()), Entry::LogConf(conf.clone()), Entry::Epoch(epoch)];
+        let mut edge = Edge::new();
+        entries.iter().for_each(|entry| edge.append(leaf_hash(&entry.encode())));
+        let head = Head::sign(&edge, &epoch, &signer).unwrap();
+        let note = head.note(&Origin::parse("dgns.test/log").unwrap(), &vkey, &[]).unwrap();
+        let proof =
+            ProofFile { extra: Some(entries[2].encode()), index: 2, path: head.path.clone(), checkpoint: note.clone() };
+        let mut samples: Vec<_> = entries.iter().map(Entry::encode).collect();
+        samples.extend([conf.as_bytes().to_vec(), head.encode()]);
+        let texts = [vkey.to_string(), note.text().to_owned(), note.to_string(), proof.to_string()];
+        samples.extend(texts.map(String::into_bytes));
+        samples
     }
 
     fn did() -> Did {
