@@ -135,4 +135,4 @@ impl EntryKind {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -27,9 +27,6 @@ pub const NOTE_BYTES_MAX: usize = 128 * 1_024;
 /// The signature lines of a note. 16 must be accepted (signed-note).
 pub const NOTE_LINES_MAX: usize = 64;
 
-/// The bytes of a key's name. An origin has at most 255, and its length is one byte in what certificates sign.
-pub const KEY_NAME_BYTES_MAX: usize = 255;
-
 /// The extra data in a `.tlog-proof`: a Resolution, 64 KiB at most.
 pub const PROOF_EXTRA_BYTES_MAX: usize = 64 * 1_024;
 
@@ -41,9 +38,6 @@ pub const LOG_KEYS_MAX: usize = 7;
 
 /// The read prefixes a LogConf names.
 pub const PREFIXES_MAX: usize = 16;
-
-/// The bytes of one read prefix.
-pub const PREFIX_BYTES_MAX: usize = 255;
 
 /// The signatures of an envelope (PROTOCOL 4.1).
 pub const SIGNATURES_MAX: usize = 8;

@@ -54,3 +54,5 @@ impl ProofError {
 pub(crate) mod oracle;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -5,7 +5,7 @@ use identity::name::Origin;
 use identity::wire::{Reader, WireError, Writer};
 
 use crate::hash::Hash;
-use crate::limits::{KEY_NAME_BYTES_MAX, LOG_KEYS_MAX, PREFIX_BYTES_MAX, PREFIXES_MAX};
+use crate::limits::{LOG_KEYS_MAX, PREFIXES_MAX};
 use crate::note::{KeyKind, VerifierKey};
 
 /// The only format of the log.
@@ -58,7 +58,7 @@ impl Conf {
             server: Did::from_bytes(fields.required(4, Reader::fixed)?),
             log_keys: fields.required(5, |reader| reader.list(LOG_KEYS_MAX, read_key))?,
             policy: fields.required(6, Reader::text)?.to_owned(),
-            prefixes: fields.required(7, |reader| reader.list(PREFIXES_MAX, |r| short_text(r, PREFIX_BYTES_MAX)))?,
+            prefixes: fields.required(7, |reader| reader.list(PREFIXES_MAX, |r| r.text().map(str::to_owned)))?,
             predecessor: fields.optional(8, read_predecessor)?,
         };
         fields.end()?;
@@ -112,12 +112,6 @@ fn read_key(reader: &mut Reader<'_>) -> Result<VerifierKey, WireError> {
 /// Reads `[origin, size, root]`.
 fn read_predecessor(reader: &mut Reader<'_>) -> Result<Predecessor, WireError> {
     reader.array_of(3)?;
-    let origin = short_text(reader, KEY_NAME_BYTES_MAX)?;
+    let origin = reader.text()?.to_owned();
     Ok(Predecessor { origin, size: reader.uint()?, root: reader.fixed()? })
-}
-
-/// Reads a text of at most `bytes_max` bytes.
-fn short_text(reader: &mut Reader<'_>, bytes_max: usize) -> Result<String, WireError> {
-    let text = reader.text()?;
-    if text.len() <= bytes_max { Ok(text.to_owned()) } else { Err(WireError::Unexpected) }
 }
