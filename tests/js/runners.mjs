@@ -3,8 +3,11 @@
 import assert from "node:assert/strict";
 
 import { bigEndian, concat } from "../../dgns/web/hash.js";
+import { verifyLine } from "../../dgns/web/note.js";
 import {
-  commitmentOf, decodeMapProof, hex, labelOfDid, labelOfLogConf, labelOfName, mapRoot, sha256, stateHash, unhex, valueBytes, verifyMapProof,
+  checkpointText, commitmentOf, consistencyFault, decodeEntry, decodeEpochEntry, decodeHead, decodeMapProof, formatVerifierKey, hex,
+  inclusionFault, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash, openNote, parseCheckpoint, parseVerifierKey,
+  Refused, rootOf, sha256, stateHash, unhex, valueBytes, verifyInclusion, verifyMapProof,
 } from "../../dgns/web/verify.js";
 
 /** The rows of map `m` of the digest, as map.json describes them. */
@@ -41,6 +44,96 @@ const MAP = {
   },
 };
 
+const TREE = {
+  leaf: ({ entry }) => ({ hash: hex(leafHash(unhex(entry))) }),
+  node: ({ left, right }) => ({ hash: hex(nodeHash(unhex(left), unhex(right))) }),
+  root: ({ leaves }) => ({ root: hex(rootOf(leaves.map(unhex))) }),
+  inclusion: ({ leaf, index, size, path, root }) =>
+    inclusionFault(unhex(leaf), BigInt(index), BigInt(size), path.map(unhex), unhex(root)) ?? {},
+  consistency: ({ from, old_root, to, new_root, path }) =>
+    consistencyFault(BigInt(from), unhex(old_root), BigInt(to), unhex(new_root), path.map(unhex)) ?? {},
+};
+
+const timeOf = (signature) => BigInt(`0x${hex(signature.subarray(0, 8))}`);
+
+const NOTES = {
+  vkey({ vkey }) {
+    const key = parseVerifierKey(vkey);
+    assert.equal(formatVerifierKey(key), vkey);
+    return { name: key.name, id: hex(key.id), kind: key.type, key: hex(key.key) };
+  },
+  async open({ note, keys }) {
+    const { text, verified } = await openNote(unhex(note), keys.map(parseVerifierKey));
+    const signed = verified.map(({ key, signature }) => [formatVerifierKey(key), key.type === 4 ? Number(timeOf(signature)) : null]);
+    return { text, signed };
+  },
+  checkpoint({ text }) {
+    const { origin, size, root } = parseCheckpoint(text);
+    return { origin, size: String(size), root: hex(root) };
+  },
+};
+
+/** An entry's fields as entries.json writes them. */
+function viewOfEntry(entry) {
+  const decoded = decodeEntry(entry);
+  const { type } = decoded;
+  const hexOrNull = (bytes) => (bytes === undefined ? null : hex(bytes));
+  const views = {
+    certificate: ({ certificate }) => ({ sid: hex(certificate.sid) }),
+    epoch: ({ epoch }) => ({
+      k: String(epoch.k), covers: String(epoch.covers), time_ms: String(epoch.timeMs),
+      map_root: hex(epoch.mapRoot), history_root: hex(epoch.historyRoot),
+    }),
+    logconf: ({ sid, conf, signatures }) => ({
+      sid: hex(sid), seq: String(conf.seq), prev: hexOrNull(conf.prev), origin: conf.origin, server: hex(conf.server),
+      log_keys: conf.logKeys.map(formatVerifierKey), policy: conf.policy, prefixes: conf.prefixes,
+      predecessor: conf.predecessor ? [conf.predecessor[0], String(conf.predecessor[1]), hex(conf.predecessor[2])] : null,
+      kids: signatures.map(({ kid }) => hex(kid)),
+    }),
+    notice: ({ notice }) => ({
+      kind: Number(notice.kind), origin: notice.origin, evidence_hash: hex(notice.evidenceHash), evidence: hexOrNull(notice.evidence),
+    }),
+  };
+  return { type, leaf: hex(leafHash(entry)), ...views[type](decoded) };
+}
+
+/** The checks of a head that need nothing else, in the order of PROTOCOL 11.3. */
+async function viewOfHead({ head: bytes, origin, log_keys, cosigners }) {
+  const head = decodeHead(unhex(bytes));
+  const text = checkpointText(origin, head.size, head.root);
+  const signed = await Promise.all(log_keys.map((key) => verifyLine(parseVerifierKey(key), text, head.signature)));
+  if (!signed.includes(true)) throw new Refused("log_signature");
+  const witnesses = [];
+  for (const { id, timeS, signature } of head.cosignatures) {
+    const vkey = cosigners.find((known) => hex(parseVerifierKey(known).id) === hex(id));
+    if (vkey === undefined || witnesses.some(([known]) => known === vkey)) continue;
+    if (!(await verifyLine(parseVerifierKey(vkey), text, concat(bigEndian(timeS, 8), signature)))) throw new Refused("quorum");
+    witnesses.push([vkey, String(timeS)]);
+  }
+  const epoch = decodeEpochEntry(head.epochEntry);
+  if (epoch === null || epoch.covers !== head.size - 1n) throw new Refused("epoch");
+  if (!verifyInclusion(leafHash(head.epochEntry), head.size - 1n, head.size, head.path, head.root)) throw new Refused("last_leaf");
+  return {
+    size: String(head.size), root: hex(head.root), k: String(epoch.k), covers: String(epoch.covers), time_ms: String(epoch.timeMs),
+    map_root: hex(epoch.mapRoot), history_root: hex(epoch.historyRoot), witnesses,
+  };
+}
+
+/** Returns what a runner returns, or the code it refuses with. */
+async function outcome(run) {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof Refused) return error.code;
+    throw error;
+  }
+}
+
 export const RUNNERS = {
+  "tree.json": ({ op, in: given, out, error }) => assert.deepEqual(TREE[op](given), out ?? error),
+  "notes.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => NOTES[op](given)), out ?? error),
+  "entries.json": async ({ in: given, out, error }) =>
+    assert.deepEqual(await outcome(() => viewOfEntry(unhex(given.entry))), out ?? error),
+  "heads.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => viewOfHead(given)), out ?? error),
   "map.json": ({ op, in: given, out, error }) => assert.deepEqual(MAP[op](given), out ?? error),
 };

@@ -27,6 +27,9 @@ pub const NOTE_BYTES_MAX: usize = 128 * 1_024;
 /// The signature lines of a note. 16 must be accepted (signed-note).
 pub const NOTE_LINES_MAX: usize = 64;
 
+/// The bytes of a key's name, of another log's origin, or of a read prefix: more than any host name with a path needs.
+pub const NAME_BYTES_MAX: usize = 255;
+
 /// The extra data in a `.tlog-proof`: a Resolution, 64 KiB at most.
 pub const PROOF_EXTRA_BYTES_MAX: usize = 64 * 1_024;
 

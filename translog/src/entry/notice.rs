@@ -3,13 +3,14 @@
 use identity::wire::{Reader, WireError, Writer};
 
 use crate::hash::Hash;
+use crate::limits::NAME_BYTES_MAX;
 
 /// A fault that this log saw elsewhere, or words of its operator. It binds nobody: evidence does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// What is reported.
     pub kind: NoticeKind,
-    /// The log or cosigner it is about.
+    /// The log or cosigner it is about; at most 255 bytes.
     pub origin: String,
     /// SHA-256 of the evidence file.
     pub evidence_hash: Hash,
@@ -44,6 +45,9 @@ impl Notice {
             _ => return Err(WireError::Unexpected),
         };
         let origin = fields.required(1, Reader::text)?.to_owned();
+        if origin.len() > NAME_BYTES_MAX {
+            return Err(WireError::Unexpected);
+        }
         let evidence_hash = fields.required(2, Reader::fixed)?;
         let evidence = fields.optional(3, |reader| reader.bytes().map(<[u8]>::to_vec))?;
         fields.end()?;

@@ -105,7 +105,7 @@ fn vectors_of_heads() {
         head.encode()
     };
     let bytes = plain.encode();
-    let many = (0..3).fold(head(256), |head, time| with_cosignature(head, time));
+    let many = (0..3).fold(head(256), with_cosignature);
     let cases: Vec<Value> = [
         ("of size 3", bytes.clone()),
         ("of size 1", head(1).encode()),

@@ -5,7 +5,7 @@ use identity::name::Origin;
 use identity::wire::{Reader, WireError, Writer};
 
 use crate::hash::Hash;
-use crate::limits::{LOG_KEYS_MAX, PREFIXES_MAX};
+use crate::limits::{LOG_KEYS_MAX, NAME_BYTES_MAX, PREFIXES_MAX};
 use crate::note::{KeyKind, VerifierKey};
 
 /// The only format of the log.
@@ -26,7 +26,7 @@ pub struct Conf {
     pub log_keys: Vec<VerifierKey>,
     /// The policy the operator recommends; empty for none. Key 6.
     pub policy: String,
-    /// Where the log can be read, at most 16. Key 7.
+    /// Where the log can be read: at most 16, each at most 255 bytes. Key 7.
     pub prefixes: Vec<String>,
     /// A log that ended, which this one continues. Key 8.
     pub predecessor: Option<Predecessor>,
@@ -58,7 +58,7 @@ impl Conf {
             server: Did::from_bytes(fields.required(4, Reader::fixed)?),
             log_keys: fields.required(5, |reader| reader.list(LOG_KEYS_MAX, read_key))?,
             policy: fields.required(6, Reader::text)?.to_owned(),
-            prefixes: fields.required(7, |reader| reader.list(PREFIXES_MAX, |r| r.text().map(str::to_owned)))?,
+            prefixes: fields.required(7, |reader| reader.list(PREFIXES_MAX, short_text))?,
             predecessor: fields.optional(8, read_predecessor)?,
         };
         fields.end()?;
@@ -112,6 +112,12 @@ fn read_key(reader: &mut Reader<'_>) -> Result<VerifierKey, WireError> {
 /// Reads `[origin, size, root]`.
 fn read_predecessor(reader: &mut Reader<'_>) -> Result<Predecessor, WireError> {
     reader.array_of(3)?;
-    let origin = reader.text()?.to_owned();
+    let origin = short_text(reader)?;
     Ok(Predecessor { origin, size: reader.uint()?, root: reader.fixed()? })
+}
+
+/// Reads a text of at most 255 bytes.
+fn short_text(reader: &mut Reader<'_>) -> Result<String, WireError> {
+    let text = reader.text()?;
+    if text.len() <= NAME_BYTES_MAX { Ok(text.to_owned()) } else { Err(WireError::Unexpected) }
 }

@@ -8,6 +8,7 @@ use identity::key::PublicKey;
 
 use crate::base64;
 use crate::hash::sha256;
+use crate::limits::NAME_BYTES_MAX;
 
 /// The first 4 bytes of `H(name, 0A, kind, key)`: short, an identifier and no proof.
 pub type KeyId = [u8; 4];
@@ -38,8 +39,8 @@ pub enum VkeyError {
     /// Not name, eight hexadecimal digits and base64, joined by `+`.
     #[error("not of the form <name>+<8 hex digits>+<base64>")]
     Form,
-    /// The name is empty, or has a space, a plus or a control character.
-    #[error("a key's name is not empty and has no space, plus or control character")]
+    /// The name is empty, too long, or has a space, a plus or a control character.
+    #[error("a key's name has 1 to 255 bytes and no space, plus or control character")]
     Name,
     /// A kind this program does not know, or a key of another length.
     #[error("neither a log's Ed25519 key nor a cosigner's")]
@@ -139,7 +140,7 @@ impl core::str::FromStr for VerifierKey {
 /// Returns whether a key may be called so: signed-note's rule, and no control character.
 pub(super) fn is_key_name(name: &str) -> bool {
     let allowed = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
-    !name.is_empty() && name.chars().all(allowed)
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.chars().all(allowed)
 }
 
 /// Reads eight lower-case hexadecimal digits.
