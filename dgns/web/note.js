@@ -1,7 +1,7 @@
 // Signed notes, verifier keys, checkpoints and cosignatures (PROTOCOL 9): the stock formats of C2SP.
 
 import { Refused } from "./cbor.js";
-import { isUsableKey, verifyStrict } from "./ed25519.js";
+import { isAdmitted, verifyStrict } from "./ed25519.js";
 import { ascii, base64, bigEndian, concat, equal, fromBigEndian, hex, sha256, unbase64, unhex } from "./hash.js";
 
 const NEWLINE = Uint8Array.of(0x0a);
@@ -31,7 +31,7 @@ export function parseVerifierKey(text) {
   if (body.length !== 33 || (type !== LOG_SIGNATURE && type !== COSIGNATURE)) throw bad("type");
   const id = keyId(name, type, key);
   if (!equal(id, unhex(idText))) throw bad("key id");
-  if (!isUsableKey(key)) throw bad("key");
+  if (!isAdmitted(key)) throw bad("key");
   return { name, id, type, key };
 }
 

@@ -1,62 +1,77 @@
 // What a lookup returns, and the promise: nothing is believed before every check below held (PROTOCOL 11).
 
 import { Reader, Refused } from "./cbor.js";
-import { decodeCertificate } from "./certificate.js";
-import { decodeEpochEntry } from "./entry.js";
+import { decodeCertificate, decodePayload } from "./certificate.js";
+import { EPOCH_ENTRY_BYTES, decodeEpochEntry } from "./entry.js";
 import { verifyStrict } from "./ed25519.js";
-import { bytesOf, listOf, nullOr, oneOf, readMap, tuple, u64 } from "./fields.js";
-import { ascii, equal, fromBigEndian, hex } from "./hash.js";
-import { commitmentOf, decodeMapProof, labelOfDid, labelOfName, stateHash, valueBytes, verifyMapProof } from "./map.js";
+import { badField, bytesOf, listOf, nullOr, oneOf, readMap, tuple, u64 } from "./fields.js";
+import { ascii, concat, equal, fromBigEndian, hex, sha256 } from "./hash.js";
+import { commitmentOf, decodeMapProof, labelOfDid, labelOfLogConf, labelOfName, stateHash, valueBytes, verifyMapProof } from "./map.js";
 import { parseName } from "./name.js";
 import { LOG_SIGNATURE, checkpointText, parseVerifierKey } from "./note.js";
-import { FREE, decodeDidState, decodeNameState, flagsOfDid, flagsOfName } from "./state.js";
+import { FREE, HELD, decodeDidState, decodeLogConfState, decodeNameState, flagsOfDid, flagsOfName } from "./state.js";
 import { leafHash, splitHashes, verifyConsistency, verifyInclusion } from "./tree.js";
 
 const RESOLUTION_BYTES_MAX = 65536;
-const ANSWERS_MAX = 4;
+const BODY_BYTES_MAX = 4096;
+const PATH_HASHES_MAX = 64;
 const CLOCK_TOLERANCE_MS = 300_000n;
-const [NAME, DID] = [1, 2];
+const HEAD_AGE_S_MAX = 300;
+const [NAME, DID, LOG_CONF] = [1, 2, 4];
 const OPENED_BYTES = 52;
+const CERTIFICATE_ENTRY = Uint8Array.of(1);
 
 const bstr = (reader) => reader.bstr();
-const item = (reader) => reader.item();
+const body = (reader) => {
+  const bytes = reader.bstr();
+  return bytes.length <= BODY_BYTES_MAX ? bytes : badField("body too large");
+};
+/** Reads hashes one behind the other. */
+const path = (reader) => {
+  const hashes = splitHashes(reader.bstr());
+  return hashes !== null && hashes.length <= PATH_HASHES_MAX ? hashes : badField("path");
+};
+const subject = (reader) => (reader.peek() === "text" ? reader.tstr() : nullOr(bytesOf(20))(reader));
+const epochProof = tuple(bytesOf(EPOCH_ENTRY_BYTES), path);
+const chainRow = tuple(u64, path, body, u64, nullOr(epochProof), epochProof);
 
 const RESOLUTION = {
   0: ["format", oneOf(1)],
-  1: ["subject", (reader) => (reader.peek() === "text" ? reader.tstr() : bytesOf(20)(reader))],
+  1: ["subject", subject],
   2: ["head", bstr, true],
-  3: ["answers", listOf(tuple(oneOf(1, 2, 4), nullOr(bytesOf(OPENED_BYTES)), nullOr(bstr)), 1, ANSWERS_MAX)],
+  3: ["answers", listOf(tuple(oneOf(NAME, DID, LOG_CONF), nullOr(bytesOf(OPENED_BYTES)), nullOr(bstr)), 1, 4)],
   4: ["mapProof", bstr],
-  5: ["consistency", bstr, true],
-  6: ["written", listOf(tuple(u64, bstr), 1, 64), true],
-  7: ["chain", listOf(item, 1, 64), true],
-  8: ["certificates", listOf(bstr, 1, 16), true],
+  5: ["consistency", path, true],
+  6: ["written", listOf(tuple(u64, path, body), 1, 16), true],
+  7: ["chain", listOf(chainRow, 1, 64), true],
+  8: ["payloads", listOf(body, 1, 4), true],
 };
 
 /** Returns the fields of a Resolution's bytes, nothing verified; refuses with `malformed`. */
 export function decodeResolution(bytes) {
-  return malformedUnless(() => {
-    if (bytes.length > RESOLUTION_BYTES_MAX) throw new Refused("too_large");
+  return refusedAs("malformed", () => {
+    if (bytes.length > RESOLUTION_BYTES_MAX) badField("too large");
     const reader = new Reader(bytes);
     const fields = readMap(reader, RESOLUTION);
     reader.end();
-    fields.proof = decodeMapProof(fields.mapProof, fields.answers.length);
-    if (fields.proof === null) throw new Refused("map_proof");
-    return fields;
+    if (fields.consistency?.length === 0) badField("an empty path is left out");
+    fields.head = fields.head && decodeHead(fields.head);
+    fields.mapProof = decodeMapProof(fields.mapProof, fields.answers.length) ?? badField("map proof");
+    return { consistency: [], written: [], chain: [], payloads: [], ...fields };
   });
 }
 
-/** Runs a decoder; what it refuses is `malformed` here. */
-function malformedUnless(decode) {
+/** Runs a decoder; whatever it refuses has `code` here. */
+function refusedAs(code, decode) {
   try {
     return decode();
   } catch (error) {
-    if (error instanceof Refused) throw new Refused("malformed", error.message);
+    if (error instanceof Refused) throw new Refused(code, error.message);
     throw error;
   }
 }
 
-/** Returns the fields of a Head's bytes (PROTOCOL 11.2), nothing verified; refuses with `malformed`. */
+/** Returns the fields of a Head's bytes (PROTOCOL 11.2) and these, nothing verified; refuses with `malformed`. */
 export function decodeHead(bytes) {
   let at = 0;
   const take = (length) => {
@@ -71,138 +86,181 @@ export function decodeHead(bytes) {
   const epochEntry = take(Number(fromBigEndian(take(2))));
   const path = Array.from({ length: take(1)[0] }, () => take(32));
   if (at !== bytes.length) throw new Refused("malformed", "bytes behind the head");
-  return { size, root, signature, cosignatures, epochEntry, path };
+  return { bytes, size, root, signature, cosignatures, epochEntry, path };
 }
 
 /**
  * Verifies a Resolution and returns `{resolved, memory}`; refuses with a code of PROTOCOL 11.4.
  *
- * `trust` = `{origin, zone, logKeys: [vkey text], maxHeadAgeS?}`. `memory` = null at first contact, else what the last call
- * returned. `subject` = `{name}` (absolute) or `{did}` (20 bytes). `nowMs` = this moment, a number.
+ * `trust` = `{origin, zone, logKeys: [vkey text], maxHeadAgeS?}` (300; Infinity accepts any age). `memory` = null at first
+ * contact, else what the last call returned. `asked` = `{name}` (absolute), `{did}` (20 bytes) or `{logConf: true}`. `nowMs` =
+ * this moment, a number.
  */
-export async function verifyResolution(trust, memory, subject, bytes, nowMs) {
-  const fields = decodeResolution(bytes);
-  mustBeAsked(fields.subject, subject, trust.zone);
-  const head = await verifyHead(trust, memory, fields, BigInt(nowMs));
-  const resolved = verifyAnswers(fields, subject, head.epoch, head.size);
-  const next = remember(memory, head, fields, resolved);
-  return { resolved: { ...resolved, size: head.size, root: head.root, epochMs: head.epoch.timeMs, unwitnessed: true }, memory: next };
+export async function verifyResolution(trust, memory, asked, bytes, nowMs) {
+  const answer = decodeResolution(bytes);
+  mustBeAbout(answer.subject, asked, trust.zone); //                  1: the answer is to this question
+  const head = await signedHead(trust, memory, answer.head); //       2: the log signed it
+  const epoch = endingEpoch(head);
+  mustBeFresh(trust, epoch, BigInt(nowMs)); //                        3: not long ago
+  mustEndInEpoch(head); //                                            4: its last leaf is the Epoch with this map
+  const proved = provedStates(answer, memory, asked, epoch); //       5: the map holds these states, or none
+  const written = answer.written.map((row) => provedEntry(row, head)); // and the log these certificates
+  mustContinue(memory, head, answer.consistency); //                  6: nothing we saw was taken back
+  const dids = rememberedDids(memory, proved); //                     7: nor of the DID
+  return {
+    resolved: { ...proved, written, size: head.size, root: head.root, epochMs: epoch.timeMs, unwitnessed: true },
+    memory: { origin: trust.origin, size: head.size, root: head.root, head: head.bytes, dids }, // 8: so it stays
+  };
 }
 
-/** Step 1, second half: the answer is about the subject asked. */
-function mustBeAsked(answered, { name, did }, zone) {
-  if (name !== undefined) parseName(name, zone);
-  const same = name !== undefined ? answered === name : answered instanceof Uint8Array && equal(answered, did);
+function mustBeAbout(answered, { name, did }, zone) {
+  if (name !== undefined) refusedAs("subject", () => parseName(name, zone));
+  const same = did === undefined ? answered === (name ?? null) : answered instanceof Uint8Array && equal(answered, did);
   if (!same) throw new Refused("subject");
 }
 
-/** Steps 2 to 4: the head is signed by the log, is fresh, and ends in its Epoch. */
-async function verifyHead(trust, memory, fields, nowMs) {
-  if (fields.head === undefined && memory === null) throw new Refused("malformed", "no head, none remembered");
-  const head = decodeHead(fields.head ?? memory.head);
-  const text = ascii(checkpointText(trust.origin, head.size, head.root));
+/** Returns the head sent, signed by the log; or the one remembered, if none was sent or it is that. */
+async function signedHead(trust, memory, sent) {
+  if (memory !== null && memory.origin !== trust.origin) throw new Refused("origin");
+  if (sent === undefined && memory === null) throw new Refused("malformed", "no head, none remembered");
+  if (memory !== null && (sent === undefined || equal(sent.bytes, memory.head))) return decodeHead(memory.head);
+  const text = ascii(checkpointText(trust.origin, sent.size, sent.root));
   const keys = trust.logKeys.map(parseVerifierKey).filter(({ name, type }) => name === trust.origin && type === LOG_SIGNATURE);
-  const signed = await Promise.all(keys.map(({ key }) => verifyStrict(key, text, head.signature)));
+  const signed = await Promise.all(keys.map(({ key }) => verifyStrict(key, text, sent.signature)));
   if (!signed.some(Boolean)) throw new Refused("log_signature");
-  const epoch = decodeEpochEntry(head.epochEntry);
-  if (epoch === null || epoch.covers !== head.size - 1n) throw new Refused("epoch");
-  const maxAgeMs = BigInt(trust.maxHeadAgeS ?? 300) * 1000n;
-  if (epoch.timeMs + maxAgeMs < nowMs) throw new Refused("stale_head");
-  if (epoch.timeMs > nowMs + CLOCK_TOLERANCE_MS) throw new Refused("time_bound");
-  if (!verifyInclusion(leafHash(head.epochEntry), head.size - 1n, head.size, head.path, head.root)) throw new Refused("last_leaf");
-  return { ...head, epoch, bytes: fields.head ?? memory.head };
+  return sent;
 }
 
-/** Step 5: the answers are those the subject calls for, the map holds them, and State and value agree. */
-function verifyAnswers(fields, subject, epoch, size) {
-  const answers = fields.answers.map(([kind, opened, state]) => ({ kind, opened: opened && openLeaf(opened), state }));
-  const decoded = answers.map(decodeState);
-  const labels = labelsOf(subject, answers, decoded);
-  const claims = answers.map(({ opened, state }, i) => ({
-    label: labels[i],
-    commitment: opened && commitmentOf(valueBytes({ ...opened, stateHash: stateHash(state) })),
-  }));
-  if (!verifyMapProof(fields.proof, claims, epoch.mapRoot)) throw new Refused("map_proof");
-  answers.forEach((answer, i) => mustAgree(answer, decoded[i], size));
-  mustBeNamed(fields.certificates ?? [], decoded);
-  const name = answers[0].kind === NAME ? decoded[0] : null;
-  const did = decoded.find((_, i) => answers[i].kind === DID) ?? null;
-  const present = decoded[0] !== null && !(name !== null && name.status === FREE);
+function endingEpoch({ size, epochEntry }) {
+  const epoch = decodeEpochEntry(epochEntry);
+  if (epoch === null || epoch.covers !== size - 1n) throw new Refused("epoch");
+  return epoch;
+}
+
+function mustBeFresh({ maxHeadAgeS = HEAD_AGE_S_MAX }, { timeMs }, nowMs) {
+  if (maxHeadAgeS !== Infinity && timeMs + BigInt(maxHeadAgeS) * 1000n < nowMs) throw new Refused("stale_head");
+  if (timeMs > nowMs + CLOCK_TOLERANCE_MS) throw new Refused("time_bound");
+}
+
+function mustEndInEpoch({ size, root, epochEntry, path }) {
+  if (!verifyInclusion(leafHash(epochEntry), size - 1n, size, path, root)) throw new Refused("last_leaf");
+}
+
+/** Returns the subject's state, and its owner's if it is a name that has one, under the Epoch's map root. */
+function provedStates(answer, memory, asked, epoch) {
+  let wanted = asked;
+  const leaves = answer.answers.map((row, place) => {
+    const leaf = claimedLeaf(row, wanted, place, memory);
+    wanted = leaf.state?.kind === NAME && leaf.state.did !== undefined ? { did: leaf.state.did } : undefined;
+    return leaf;
+  });
+  if (wanted !== undefined) throw new Refused("binding", "the owner is missing");
+  if (!verifyMapProof(answer.mapProof, leaves, epoch.mapRoot)) throw new Refused("map_proof");
+  if (!leaves.every((leaf) => agrees(leaf, epoch))) throw new Refused("value");
+  const ofKind = (kind) => leaves.find(({ state }) => state?.kind === kind)?.state ?? null;
+  const [name, did, logConf] = [NAME, DID, LOG_CONF].map(ofKind);
   return {
-    present,
+    status: statusOf(asked, name, did, logConf),
     name,
     did,
+    logConf,
+    records: namedRecords(answer.payloads, name),
     frozen: did !== null && (did.flags & 1) !== 0,
-    ended: did !== null && (did.flags & 8) !== 0,
-    pending: did === null ? [] : did.pending,
-    held: name !== null && name.status === 2,
-    certificates: (fields.certificates ?? []).map((envelope) => decodeCertificate(envelope)),
+    pending: did?.pending ?? [],
   };
 }
+
+/** Returns `present`, `held`, `ended` or `absent`. */
+function statusOf(asked, name, did, logConf) {
+  if (asked.name !== undefined) {
+    if (name === null || name.status === FREE) return "absent";
+    return name.status === HELD ? "held" : "present";
+  }
+  if (asked.did !== undefined) {
+    if (did === null) return "absent";
+    return (did.flags & 8) !== 0 ? "ended" : "present";
+  }
+  return logConf === null ? "absent" : "present";
+}
+
+/** Reads one answer as `{label, commitment, opened, state}` of what is wanted there; only what was asked may be absent. */
+function claimedLeaf([kind, openedBytes, sent], wanted, place, memory) {
+  if (wanted === undefined || kind !== kindOf(wanted)) throw new Refused("binding");
+  const label = kind === NAME ? labelOfName(wanted.name) : kind === DID ? labelOfDid(wanted.did) : labelOfLogConf();
+  if (openedBytes === null) {
+    if (sent !== null) throw new Refused("value", "a State without its leaf");
+    if (place > 0) throw new Refused("binding", "the owner is absent");
+    return { label, commitment: null, opened: null, state: null };
+  }
+  const opened = openLeaf(openedBytes);
+  const bytes = sent ?? rememberedState(memory, kind, wanted, opened.version);
+  const state = refusedAs("value", () => decodeState(kind, bytes, wanted));
+  const commitment = commitmentOf(valueBytes({ ...opened, stateHash: stateHash(bytes) }));
+  return { label, commitment, opened, state: { ...state, kind, bytes } };
+}
+
+const kindOf = ({ name, did }) => (name !== undefined ? NAME : did !== undefined ? DID : LOG_CONF);
 
 function openLeaf(bytes) {
   const number = (at, width) => fromBigEndian(bytes.subarray(at, at + width));
   return { version: number(0, 8), headIndex: number(8, 8), headHash: bytes.subarray(16, 48), flags: Number(number(48, 4)) };
 }
 
-function decodeState({ kind, opened, state }) {
-  if ((opened === null) !== (state === null)) throw new Refused("value", "a State without its leaf, or the reverse");
-  if (state === null) return null;
-  try {
-    return kind === NAME ? decodeNameState(state) : decodeDidState(state);
-  } catch (error) {
-    if (error instanceof Refused) throw new Refused("value", error.message);
-    throw error;
-  }
+/** Returns the bytes of a DID's state that was left out because we keep it at this version. */
+function rememberedState(memory, kind, { did }, version) {
+  const known = kind === DID ? memory?.dids[hex(did)] : undefined;
+  if (known === undefined || known.version !== version) throw new Refused("value", "no State");
+  return known.state;
 }
 
-/** Returns the label of each answer, recomputed from the subject and the owner that the name's State names. */
-function labelsOf(subject, answers, decoded) {
-  const kinds = answers.map(({ kind }) => kind);
-  if (subject.did !== undefined) {
-    if (kinds.join() !== `${DID}`) throw new Refused("binding");
-    return [labelOfDid(subject.did)];
-  }
-  const owner = kinds[0] === NAME ? decoded[0]?.did : undefined;
-  if (kinds.join() !== (owner === undefined ? `${NAME}` : `${NAME},${DID}`)) throw new Refused("binding");
-  return owner === undefined ? [labelOfName(subject.name)] : [labelOfName(subject.name), labelOfDid(owner)];
+function decodeState(kind, bytes, { name, did }) {
+  const state = kind === NAME ? decodeNameState(bytes) : kind === DID ? decodeDidState(bytes) : decodeLogConfState(bytes);
+  const same = kind === NAME ? state.name === name : kind === DID ? equal(state.did, did) : true;
+  return same ? state : badField("the State of another subject");
 }
 
-/** Refuses an answer whose State, opened leaf and place disagree. */
-function mustAgree({ kind, opened }, state, size) {
-  if (opened === null) return;
-  const flags = kind === NAME ? flagsOfName(state) : flagsOfDid(state);
-  const agrees = opened.version === state.version && opened.flags === flags && opened.headIndex < size - 1n;
-  const heads = kind === NAME || (opened.headIndex === state.head.index && equal(opened.headHash, state.head.sid));
-  if (!agrees || !heads) throw new Refused("value");
+/** Returns whether an opened leaf says the same as its state. */
+function agrees({ opened, state }, { covers }) {
+  if (opened === null) return true;
+  const flags = state.kind === NAME ? flagsOfName(state) : state.kind === DID ? flagsOfDid(state) : 0;
+  const ofItsChain = state.kind !== DID || (opened.headIndex === state.head.index && equal(opened.headHash, state.head.sid));
+  return opened.version === state.version && opened.flags === flags && opened.headIndex < covers && ofItsChain;
 }
 
-/** Refuses a certificate that no NameState of the answer names. */
-function mustBeNamed(envelopes, decoded) {
-  for (const envelope of envelopes) {
-    const { sid } = malformedUnless(() => decodeCertificate(envelope));
-    const named = decoded.some((state) => state?.records?.sid !== undefined && equal(state.records.sid, sid));
-    if (!named) throw new Refused("value", `certificate ${hex(sid)}`);
-  }
+/** Returns the records sent along, or null; they must be the ones that the name's state names by their hash. */
+function namedRecords(payloads, name) {
+  if (payloads.length === 0) return null;
+  const payload = refusedAs("value", () => decodePayload(payloads[0]));
+  const named = name?.records !== undefined && equal(name.records.sid, sha256(payloads[0]));
+  const isIts = payloads.length === 1 && named && payload.typeName === "records" && payload.body.name === name.name;
+  if (!isIts) throw new Refused("value", "records the name does not name");
+  return payload.body;
 }
 
-/** Steps 6 to 8: the head continues the one remembered, no DID went back; returns the memory to keep. */
-function remember(memory, head, fields, { did }) {
-  if (memory !== null) {
-    if (head.size === memory.size && !equal(head.root, memory.root)) throw new Refused("fork");
-    if (head.size < memory.size) throw new Refused("rollback");
-    if (head.size > memory.size) {
-      const path = splitHashes(fields.consistency ?? new Uint8Array(0));
-      const holds = path !== null && verifyConsistency(memory.size, memory.root, head.size, head.root, path);
-      if (!holds) throw new Refused("inconsistent");
-    }
-  }
-  const dids = { ...(memory?.dids ?? {}) };
-  if (did !== null) {
-    const known = dids[hex(did.did)];
-    if (known !== undefined && did.version < known.version) throw new Refused("rollback", "version of a DID");
-    dids[hex(did.did)] = { version: did.version, head: did.head.sid };
-  }
-  return { size: head.size, root: head.root, head: head.bytes, dids };
+/** Returns a certificate just written, a leaf of the head's tree. */
+function provedEntry([index, path, envelope], { size, root }) {
+  const leaf = leafHash(concat(CERTIFICATE_ENTRY, envelope));
+  if (!verifyInclusion(leaf, index, size, path, root)) throw new Refused("written");
+  return { index, certificate: refusedAs("written", () => decodeCertificate(envelope)) };
 }
 
+function mustContinue(memory, { size, root }, path) {
+  if (memory === null) {
+    if (path.length > 0) throw new Refused("inconsistent", "nothing is remembered");
+    return;
+  }
+  if (size === memory.size && !equal(root, memory.root)) throw new Refused("fork");
+  if (size < memory.size) throw new Refused("rollback");
+  if (!verifyConsistency(memory.size, memory.root, size, root, path)) throw new Refused("inconsistent");
+}
+
+/** Returns the DIDs to remember: none went back, none changed without a new version. */
+function rememberedDids(memory, { did }) {
+  const dids = { ...memory?.dids };
+  if (did === null) return dids;
+  const known = dids[hex(did.did)];
+  if (known !== undefined && did.version < known.version) throw new Refused("rollback", "version of a DID");
+  if (known !== undefined && did.version === known.version && !equal(did.bytes, known.state)) throw new Refused("chain");
+  dids[hex(did.did)] = { version: did.version, state: did.bytes };
+  return dids;
+}

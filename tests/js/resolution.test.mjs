@@ -45,21 +45,21 @@ const codeOf = (promise) => promise.then(() => null, (error) => error.code ?? Pr
 test("a present name, a DID and an absent name are proved", async () => {
   const { log, did, trust, labels } = await aliceLog();
   const { resolved, memory } = await verify(trust, await log.resolve(NAME, labels));
-  assert.deepEqual([resolved.present, resolved.frozen, resolved.held, resolved.ended], [true, false, false, false]);
+  assert.deepEqual([resolved.status, resolved.frozen], ["present", false]);
   assert.deepEqual(resolved.did.did, did);
   assert.equal(memory.size, 2n);
   const alone = await verify(trust, await log.resolve(did, [labels[1]]), { subject: { did } });
-  assert.equal(alone.resolved.present, true);
+  assert.equal(alone.resolved.status, "present");
   const bob = "bob.dgns.test";
   const absent = await verify(trust, await log.resolve(bob, [[1, dgns.labelOfName(bob)]]), { subject: { name: bob } });
-  assert.equal(absent.resolved.present, false);
+  assert.equal(absent.resolved.status, "absent");
 });
 
 test("held, free and frozen are told", async () => {
   const held = await aliceLog({ status: 2 });
-  assert.equal((await verify(held.trust, await held.log.resolve(NAME, held.labels))).resolved.held, true);
+  assert.equal((await verify(held.trust, await held.log.resolve(NAME, held.labels))).resolved.status, "held");
   const free = await aliceLog({ status: 3 });
-  assert.equal((await verify(free.trust, await free.log.resolve(NAME, free.labels.slice(0, 1)))).resolved.present, false);
+  assert.equal((await verify(free.trust, await free.log.resolve(NAME, free.labels.slice(0, 1)))).resolved.status, "absent");
   assert.equal(await codeOf(verify(free.trust, await free.log.resolve(NAME, free.labels))), "binding");
   const frozen = await aliceLog({ flags: 1 });
   assert.equal((await verify(frozen.trust, await frozen.log.resolve(NAME, frozen.labels))).resolved.frozen, true);
@@ -81,7 +81,10 @@ test("each failure has its code", async () => {
     ["map_proof", (f) => (f.get(3)[0][1] = concat(f.get(3)[0][1].subarray(0, 51), Uint8Array.of(1)))],
     ["value", (f) => (f.get(3)[0][2] = null)],
     ["value", (f) => f.set(8, [genesis])],
-    ["malformed", (f) => f.set(8, [genesis.subarray(1)])],
+    ["binding", (f) => (f.get(3)[1][1] = f.get(3)[1][2] = null)],
+    ["malformed", (f) => f.set(5, new Uint8Array(0))],
+    ["inconsistent", (f) => f.set(5, new Uint8Array(32))],
+    ["written", (f) => f.set(6, [[0, new Uint8Array(32), genesis]])],
   ];
   for (const [code, change] of cases) {
     assert.equal(await codeOf(verify(trust, await log.resolve(NAME, labels, change))), code, `${code}: ${change}`);
@@ -121,9 +124,13 @@ test("memory: forward with proof, never back, never aside", async () => {
   assert.equal(await codeOf(verify(trust, await log.resolve(NAME, labels), { memory })), "inconsistent");
   const later = await verify(trust, await log.resolve(NAME, labels));
   assert.equal(await codeOf(verify(trust, first, { memory: later.memory })), "rollback");
-  assert.equal(await codeOf(verify(trust, first, { memory: { ...memory, root: new Uint8Array(32) } })), "fork");
-  const older = { ...memory, dids: { [dgns.hex(did)]: { version: 2n, head: new Uint8Array(32) } } };
-  assert.equal(await codeOf(verify(trust, first, { memory: older })), "rollback");
+  assert.equal(await codeOf(verify(trust, first, { memory: { ...memory, head: later.memory.head, root: new Uint8Array(32) } })), "fork");
+  const known = (version) => ({ ...memory, dids: { [dgns.hex(did)]: { version, state: new Uint8Array(1) } } });
+  assert.equal(await codeOf(verify(trust, first, { memory: known(2n) })), "rollback");
+  assert.equal(await codeOf(verify(trust, first, { memory: known(1n) })), "chain");
+  assert.equal(await codeOf(verify(trust, first, { memory: { ...memory, origin: "x.test/log" } })), "origin");
+  const kept = await log.resolve(NAME, labels, (f) => (f.get(3)[1][2] = null));
+  assert.equal(await codeOf(verify(trust, kept, { memory: later.memory })), null);
 });
 
 test("a flipped bit anywhere in a Resolution is refused by name", async () => {
