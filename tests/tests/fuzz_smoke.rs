@@ -14,7 +14,7 @@ use serde_json::Value;
 
 #[test]
 fn no_decoder_panics_or_has_two_spellings() {
-    let rounds = if std::env::var("DGNS_TEST_ROUNDS").is_ok_and(|value| value == "long") { 100_000 } else { 4_000 };
+    let rounds = if std::env::var("DGNS_TEST_ROUNDS").is_ok_and(|value| value == "long") { 1_000_000 } else { 4_000 };
     let pool = pool();
     let mut barren = Vec::new();
     for decoder in DECODERS {
