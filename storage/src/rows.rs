@@ -26,11 +26,11 @@ pub struct StoredHead {
 pub struct CommitRows {
     /// The entries from the old head's size on, as hashed, the Epoch last. Their number is the difference of the sizes.
     pub entries: Vec<Bytes>,
-    /// One row a certificate.
+    /// One row a certificate. Its label is known or among `labels`.
     pub chain: Vec<ChainRow>,
     /// The labels that changed, each once, in any order.
     pub labels: Vec<LabelRow>,
-    /// The names that changed, each once: what DNS reads.
+    /// The names that changed, each once: what DNS reads. Their labels are known or among `labels`.
     pub names: Vec<NameRow>,
     /// Invites used: the hash of the code and the log index of the claim. One that is unknown or used refuses the batch.
     pub invites: Vec<(Hash, u64)>,
@@ -84,6 +84,8 @@ pub struct DueRow {
 /// What DNS knows of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameRow {
+    /// The name's label.
+    pub label: Hash,
     /// Absolute, lower case, without final dot.
     pub name: String,
     /// The owner, if it has one.

@@ -1,12 +1,13 @@
 //! One data directory: `names.db` with its log and lock, and `objects/`.
 
 use std::path::{Path, PathBuf};
+use std::sync::RwLock;
 
 use crate::database::Database;
 use crate::durable;
 use crate::fault::StorageError;
 use crate::inject::Plan;
-use crate::log::Log;
+use crate::log::{Ids, Log};
 use crate::objects::Objects;
 
 /// How to open a data directory.
@@ -28,6 +29,7 @@ impl Default for Options {
 pub struct Storage {
     dir: PathBuf,
     names: Database,
+    ids: RwLock<Ids>,
     objects: Objects,
     failures: Plan,
 }
@@ -48,12 +50,15 @@ impl Storage {
         }
         let names = Database::open(dir, "names", options.create).await?;
         let objects = Objects::open(&dir.join("objects"), options.failures.clone())?;
-        Ok(Self { dir: dir.to_owned(), names, objects, failures: options.failures })
+        let ids = RwLock::new(Ids::new());
+        let storage = Self { dir: dir.to_owned(), names, ids, objects, failures: options.failures };
+        storage.log().read_ids().await?;
+        Ok(storage)
     }
 
     /// Returns the name server's tables.
     pub fn log(&self) -> Log<'_> {
-        Log::new(&self.names, &self.failures)
+        Log::new(self)
     }
 
     /// Returns the immutable objects: tiles, bundles, the checkpoint.
@@ -64,6 +69,14 @@ impl Storage {
     /// Returns the data directory.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    pub(crate) fn ids(&self) -> &RwLock<Ids> {
+        &self.ids
+    }
+
+    pub(crate) fn failures(&self) -> &Plan {
+        &self.failures
     }
 
     pub(crate) fn names(&self) -> &Database {

@@ -42,10 +42,17 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
     ),
     (
         "chain",
-        "SELECT 'a chain has ' || count(*) || ' certificates up to ' || max(seq) FROM chain GROUP BY label \
+        "SELECT 'a chain has ' || count(*) || ' certificates up to ' || max(seq) FROM chain GROUP BY id \
                HAVING count(*) <> max(seq) + 1 OR max(idx) >= $1 LIMIT 10",
     ),
     ("labels", "SELECT 'a label names the certificate at ' || head_index FROM labels WHERE head_index >= $1 LIMIT 10"),
+    (
+        "labels",
+        "SELECT 'there are ' || count(*) || ' labels up to id ' || max(id) || ', ' || count(DISTINCT label) || ' different' \
+                FROM labels HAVING count(*) > 0 AND (count(*) <> max(id) OR count(*) <> count(DISTINCT label))",
+    ),
+    ("chain", "SELECT 'a chain belongs to no label' FROM chain WHERE id NOT IN (SELECT id FROM labels) LIMIT 1"),
+    ("names", "SELECT 'a name belongs to no label' FROM names WHERE id NOT IN (SELECT id FROM labels) LIMIT 1"),
     ("names", "SELECT 'a name was claimed at ' || claim_index FROM names WHERE claim_index >= $1 LIMIT 10"),
     ("invites", "SELECT 'an invite was used at ' || used_index FROM invites WHERE used_index >= $1 LIMIT 10"),
 ];

@@ -42,7 +42,7 @@ async fn a_committed_batch_reads_back_after_reopening() {
     assert_eq!(log.entry(701).await.unwrap(), None);
     assert_eq!(log.find(&hash(2, 5), 0).await.unwrap(), Some(rows.chain[5]));
     assert_eq!(log.find(&hash(2, 5), 1).await.unwrap(), None);
-    assert_eq!(log.name(&rows.names[9].name).await.unwrap().unwrap(), rows.names[9]);
+    assert_eq!(log.name(&rows.names[9].label).await.unwrap().unwrap(), rows.names[9]);
     assert_eq!(log.root_at(701).await.unwrap(), Some(new.root));
     assert_eq!(log.root_at(700).await.unwrap(), None);
 }
@@ -78,7 +78,7 @@ async fn a_changed_label_and_name_replace_the_row_before() {
     };
     storage.log().commit(Some(&old), &head(13, 1), &rows).await.unwrap();
     assert_eq!(storage.log().labels(&[changed.label]).await.unwrap(), [Some(changed.clone())]);
-    assert_eq!(storage.log().name(&name.name).await.unwrap(), Some(name));
+    assert_eq!(storage.log().name(&name.label).await.unwrap(), Some(name));
     assert_eq!(storage.log().all_leaves().await.unwrap().len(), 20);
     let due = storage.log().dues(u64::MAX, 10).await.unwrap();
     assert_eq!((due.len(), due[0].due_ms, due[0].label), (1, 5_000, changed.label));

@@ -1,6 +1,7 @@
 -- The name server's database, names.db. Hashes are 32 bytes, times are ms since 1970, indexes and sizes count log entries.
--- `id` columns are local row keys: never sent, never signed. Random keys stand in narrow indexes and the rows behind them in
--- order of arrival, because a wide tree in label order costs one page write a row.
+-- Rows stand in order of arrival: an index over labels, which are random, would cost a page write a row and make a commit
+-- at a million names ten times slower. `id` is the local number of a label, never sent or signed; the server keeps
+-- label -> id in memory, reads it again at each start, and alone gives out ids.
 
 CREATE TABLE heads (
     id          INTEGER PRIMARY KEY CHECK (id = 1),
@@ -26,16 +27,16 @@ CREATE TABLE epochs (
 ) STRICT;
 
 CREATE TABLE chain (
-    label BLOB    NOT NULL,                 -- of the DID
-    seq   INTEGER NOT NULL,                 -- the certificate's place in the DID's chain
-    idx   INTEGER NOT NULL,                 -- its log index
-    sid   BLOB    NOT NULL,                 -- SHA-256 of its payload
-    PRIMARY KEY (label, seq)
+    id  INTEGER NOT NULL,                   -- of the DID's label
+    seq INTEGER NOT NULL,                   -- the certificate's place in the DID's chain
+    idx INTEGER NOT NULL,                   -- its log index
+    sid BLOB    NOT NULL,                   -- SHA-256 of its payload
+    PRIMARY KEY (id, seq)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE labels (
-    id         INTEGER PRIMARY KEY,
-    label      BLOB    NOT NULL UNIQUE,     -- the key in the map
+    id         INTEGER PRIMARY KEY,         -- from 1, without gaps
+    label      BLOB    NOT NULL,            -- the key in the map; each once
     commitment BLOB    NOT NULL,            -- what the map's leaf commits to
     kind       INTEGER NOT NULL,            -- what the label stands for (PROTOCOL 10.1)
     version    INTEGER NOT NULL,            -- +1 at each change
@@ -48,8 +49,8 @@ CREATE TABLE labels (
 CREATE INDEX labels_due ON labels (due_ms) WHERE due_ms IS NOT NULL;
 
 CREATE TABLE names (
-    id          INTEGER PRIMARY KEY,
-    name        TEXT    NOT NULL UNIQUE,    -- absolute, lower case, without final dot
+    id          INTEGER PRIMARY KEY,        -- of the name's label
+    name        TEXT    NOT NULL,           -- absolute, lower case, without final dot
     did         BLOB,                       -- the owner, 20 bytes; null = none
     status      INTEGER NOT NULL,           -- as in the NameState (PROTOCOL 6.2)
     claim_index INTEGER NOT NULL,           -- the log index of the newest claim

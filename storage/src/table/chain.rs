@@ -10,14 +10,14 @@ use crate::rows::ChainRow;
 
 const TABLE: &str = "chain";
 
-static INSERT: ManyRows = ManyRows::new(TABLE, "INSERT INTO chain (label, seq, idx, sid) VALUES", 4, "");
-const FIND: &str = "SELECT seq, idx, sid FROM chain WHERE label = $1 AND seq = $2";
-const FROM: &str = "SELECT seq, idx, sid FROM chain WHERE label = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
+static INSERT: ManyRows = ManyRows::new(TABLE, "INSERT INTO chain (id, seq, idx, sid) VALUES", 4, "");
+const FIND: &str = "SELECT seq, idx, sid FROM chain WHERE id = $1 AND seq = $2";
+const FROM: &str = "SELECT seq, idx, sid FROM chain WHERE id = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
 
-pub(crate) async fn insert(conn: &mut SqliteConnection, rows: &[ChainRow]) -> Result<(), StorageError> {
+pub(crate) async fn insert(conn: &mut SqliteConnection, rows: &[(i64, &ChainRow)]) -> Result<(), StorageError> {
     INSERT
-        .run(conn, rows, |query, row| {
-            query.bind(row.label.as_slice()).bind(stored(row.seq)).bind(stored(row.index)).bind(row.sid.as_slice())
+        .run(conn, rows, |query, (id, row)| {
+            query.bind(*id).bind(stored(row.seq)).bind(stored(row.index)).bind(row.sid.as_slice())
         })
         .await?;
     Ok(())
@@ -25,10 +25,10 @@ pub(crate) async fn insert(conn: &mut SqliteConnection, rows: &[ChainRow]) -> Re
 
 pub(crate) async fn find(
     conn: &mut SqliteConnection,
-    label: &Hash,
+    (label, id): (&Hash, i64),
     seq: u64,
 ) -> Result<Option<ChainRow>, StorageError> {
-    let query = sqlx::query(FIND).bind(label.as_slice()).bind(stored(seq));
+    let query = sqlx::query(FIND).bind(id).bind(stored(seq));
     let row = query.fetch_optional(conn).await.map_err(in_table(TABLE))?;
     row.map(|row| chain_row(*label, &Cells::new(&row, TABLE))).transpose()
 }
@@ -36,11 +36,11 @@ pub(crate) async fn find(
 /// Returns at most `limit` certificates of the chain from `seq` on, in order.
 pub(crate) async fn from(
     conn: &mut SqliteConnection,
-    label: &Hash,
+    (label, id): (&Hash, i64),
     seq: u64,
     limit: u64,
 ) -> Result<Vec<ChainRow>, StorageError> {
-    let query = sqlx::query(FROM).bind(label.as_slice()).bind(stored(seq)).bind(stored(limit));
+    let query = sqlx::query(FROM).bind(id).bind(stored(seq)).bind(stored(limit));
     let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter().map(|row| chain_row(*label, &Cells::new(row, TABLE))).collect()
 }

@@ -1,6 +1,5 @@
 //! `labels`: the map's leaves with their States.
 
-use identity::hash::Hash;
 use sqlx::{Row, SqliteConnection};
 
 use super::stored;
@@ -12,28 +11,31 @@ const TABLE: &str = "labels";
 
 static UPSERT: ManyRows = ManyRows::new(
     TABLE,
-    "INSERT INTO labels (label, commitment, kind, version, head_index, head_hash, flags, due_ms, state) VALUES",
-    9,
-    "ON CONFLICT (label) DO UPDATE SET commitment = excluded.commitment, kind = excluded.kind, \
+    "INSERT INTO labels (id, label, commitment, kind, version, head_index, head_hash, flags, due_ms, state) VALUES",
+    10,
+    "ON CONFLICT (id) DO UPDATE SET commitment = excluded.commitment, kind = excluded.kind, \
      version = excluded.version, head_index = excluded.head_index, head_hash = excluded.head_hash, \
-     flags = excluded.flags, due_ms = excluded.due_ms, state = excluded.state",
+     flags = excluded.flags, due_ms = excluded.due_ms, state = excluded.state WHERE labels.label = excluded.label",
 );
 const ONE: &str = "SELECT label, commitment, kind, version, head_index, head_hash, flags, due_ms, state FROM labels \
-                   WHERE label = $1";
+                   WHERE id = $1";
 const FOUR: &str = "SELECT label, commitment, kind, version, head_index, head_hash, flags, due_ms, state FROM labels \
-                    WHERE label IN (?, ?, ?, ?)";
+                    WHERE id IN (?, ?, ?, ?)";
 const MANY: &str = "SELECT label, commitment, kind, version, head_index, head_hash, flags, due_ms, state FROM labels \
-                    WHERE label IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+                    WHERE id IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
                     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 const MANY_WIDTH: usize = 64;
 const DUES: &str = "SELECT due_ms, label FROM labels WHERE due_ms <= $1 ORDER BY due_ms LIMIT $2";
 const LAST_ID: &str = "SELECT coalesce(max(id), 0) FROM labels";
+const LABELS: &str =
+    "SELECT group_concat(hex(label), '') FROM (SELECT label FROM labels WHERE id > $1 AND id <= $2 ORDER BY id) AS l";
 const LEAVES: &str = "SELECT group_concat(hex(label) || hex(commitment), '') FROM labels WHERE id > $1 AND id <= $2";
 
-pub(crate) async fn upsert(conn: &mut SqliteConnection, rows: &[LabelRow]) -> Result<(), StorageError> {
-    UPSERT
-        .run(conn, rows, |query, row| {
+pub(crate) async fn upsert(conn: &mut SqliteConnection, rows: &[(i64, &LabelRow)]) -> Result<(), StorageError> {
+    let touched = UPSERT
+        .run(conn, rows, |query, (id, row)| {
             query
+                .bind(*id)
                 .bind(row.label.as_slice())
                 .bind(row.commitment.as_slice())
                 .bind(i64::from(row.kind))
@@ -45,13 +47,16 @@ pub(crate) async fn upsert(conn: &mut SqliteConnection, rows: &[LabelRow]) -> Re
                 .bind(row.state.as_slice())
         })
         .await?;
-    Ok(())
+    match touched == rows.len() as u64 {
+        true => Ok(()),
+        false => Err(StorageError::inconsistent(TABLE, "a label of the batch has the id of another")),
+    }
 }
 
-/// Returns the rows of those `labels` that exist, in no order.
-pub(crate) async fn load(conn: &mut SqliteConnection, labels: &[Hash]) -> Result<Vec<LabelRow>, StorageError> {
-    let mut found = Vec::with_capacity(labels.len());
-    let mut rest = labels;
+/// Returns the rows with these ids, in no order.
+pub(crate) async fn load(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Vec<LabelRow>, StorageError> {
+    let mut found = Vec::with_capacity(ids.len());
+    let mut rest = ids;
     while !rest.is_empty() {
         let (text, width) = match rest.len() {
             1 => (ONE, 1),
@@ -59,8 +64,8 @@ pub(crate) async fn load(conn: &mut SqliteConnection, labels: &[Hash]) -> Result
             _ => (MANY, MANY_WIDTH),
         };
         let (now, later) = rest.split_at(width.min(rest.len()));
-        // Marks without a value are null, which no label equals.
-        let query = now.iter().fold(sqlx::query(text), |query, label| query.bind(label.as_slice()));
+        // Marks without a value are null, which no id equals.
+        let query = now.iter().fold(sqlx::query(text), |query, id| query.bind(*id));
         let rows = query.fetch_all(&mut *conn).await.map_err(in_table(TABLE))?;
         for row in &rows {
             found.push(label_row(&Cells::new(row, TABLE))?);
@@ -91,7 +96,21 @@ pub(crate) async fn last_id(conn: &mut SqliteConnection) -> Result<i64, StorageE
 /// Returns label and commitment of the rows with `after < id <= until` as one text of 128 hexadecimal digits a row: a row
 /// of its own for each would cost six times as much. In upper case, in no order.
 pub(crate) async fn leaves_hex(conn: &mut SqliteConnection, after: i64, until: i64) -> Result<String, StorageError> {
-    let row = sqlx::query(LEAVES).bind(after).bind(until).fetch_one(conn).await.map_err(in_table(TABLE))?;
+    one_text(conn, LEAVES, after, until).await
+}
+
+/// Returns the labels with `after < id <= until` in the order of ids, as one text of 64 upper-case hexadecimal digits each.
+pub(crate) async fn labels_hex(conn: &mut SqliteConnection, after: i64, until: i64) -> Result<String, StorageError> {
+    one_text(conn, LABELS, after, until).await
+}
+
+async fn one_text(
+    conn: &mut SqliteConnection,
+    text: &'static str,
+    after: i64,
+    until: i64,
+) -> Result<String, StorageError> {
+    let row = sqlx::query(text).bind(after).bind(until).fetch_one(conn).await.map_err(in_table(TABLE))?;
     let text: Option<String> = row.try_get(0).map_err(in_table(TABLE))?;
     Ok(text.unwrap_or_default())
 }

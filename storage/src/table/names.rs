@@ -12,18 +12,21 @@ const TABLE: &str = "names";
 
 static UPSERT: ManyRows = ManyRows::new(
     TABLE,
-    "INSERT INTO names (name, did, status, claim_index, records) VALUES",
-    5,
-    "ON CONFLICT (name) DO UPDATE SET did = excluded.did, status = excluded.status, \
+    "INSERT INTO names (id, name, did, status, claim_index, records) VALUES",
+    6,
+    "ON CONFLICT (id) DO UPDATE SET did = excluded.did, status = excluded.status, \
      claim_index = excluded.claim_index, records = excluded.records",
 );
-const ONE: &str = "SELECT id, name, did, status, claim_index, records FROM names WHERE name = $1";
-const PAGE: &str = "SELECT id, name, did, status, claim_index, records FROM names WHERE id > $1 ORDER BY id LIMIT $2";
+const ONE: &str = "SELECT names.id, label, name, did, status, claim_index, records FROM names \
+                   JOIN labels ON labels.id = names.id WHERE names.id = $1";
+const PAGE: &str = "SELECT names.id, label, name, did, status, claim_index, records FROM names \
+                    JOIN labels ON labels.id = names.id WHERE names.id > $1 ORDER BY names.id LIMIT $2";
 
-pub(crate) async fn upsert(conn: &mut SqliteConnection, rows: &[NameRow]) -> Result<(), StorageError> {
+pub(crate) async fn upsert(conn: &mut SqliteConnection, rows: &[(i64, &NameRow)]) -> Result<(), StorageError> {
     UPSERT
-        .run(conn, rows, |query, row| {
+        .run(conn, rows, |query, (id, row)| {
             query
+                .bind(*id)
                 .bind(row.name.as_str())
                 .bind(row.did.as_ref().map(|did| did.as_bytes().as_slice()))
                 .bind(i64::from(row.status))
@@ -34,8 +37,8 @@ pub(crate) async fn upsert(conn: &mut SqliteConnection, rows: &[NameRow]) -> Res
     Ok(())
 }
 
-pub(crate) async fn load(conn: &mut SqliteConnection, name: &str) -> Result<Option<NameRow>, StorageError> {
-    let row = sqlx::query(ONE).bind(name).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn load(conn: &mut SqliteConnection, id: i64) -> Result<Option<NameRow>, StorageError> {
+    let row = sqlx::query(ONE).bind(id).fetch_optional(conn).await.map_err(in_table(TABLE))?;
     row.map(|row| name_row(&Cells::new(&row, TABLE))).transpose()
 }
 
@@ -53,12 +56,13 @@ pub(crate) async fn page(
 }
 
 fn name_row(cells: &Cells<'_>) -> Result<NameRow, StorageError> {
-    let did = cells.optional_bytes(2)?.map(|bytes| cells.array(2, bytes)).transpose()?;
+    let did = cells.optional_bytes(3)?.map(|bytes| cells.array(3, bytes)).transpose()?;
     Ok(NameRow {
-        name: cells.text(1)?.to_owned(),
+        label: cells.hash(1)?,
+        name: cells.text(2)?.to_owned(),
         did: did.map(Did::from_bytes),
-        status: cells.small(3)?,
-        index: cells.number(4)?,
-        records: cells.bytes(5)?.to_vec(),
+        status: cells.small(4)?,
+        index: cells.number(5)?,
+        records: cells.bytes(6)?.to_vec(),
     })
 }
