@@ -18,7 +18,7 @@ use crate::table;
 use ids::Numbered;
 
 pub(crate) use ids::Ids;
-pub use scan::{LeafScan, NameScan};
+pub use scan::NameScan;
 
 /// The tables of the name server. Reads see the newest commit; none waits for the writer.
 #[derive(Clone, Copy)]
@@ -74,16 +74,13 @@ impl<'a> Log<'a> {
         if planned.is_some() {
             return Err(CommitError::Unknown(inject::planned()));
         }
-        let mut known = self.ids_mut();
-        known.extend(numbered.after, &numbered.new).map_err(CommitError::Unknown)?;
-        known.is_complete();
-        Ok(())
+        self.ids_mut().complete(numbered.after, numbered.new.iter()).map_err(CommitError::Unknown)
     }
 
     /// Returns the newest signed head; `None` before the first commit. After a commit of unknown outcome, call this before
     /// anything else.
     pub async fn load_head(&self) -> Result<Option<StoredHead>, StorageError> {
-        if self.ids().is_stale() {
+        if self.ids().may_lack_some() {
             let _no_commit_is_running = self.names.writer().await;
             self.catch_up().await?;
         }
@@ -132,26 +129,38 @@ impl<'a> Log<'a> {
         Ok(added)
     }
 
-    /// Reads the ids of all labels that are not known yet.
-    pub(crate) async fn read_ids(&self) -> Result<(), StorageError> {
-        let after = self.ids().count();
-        let labels = ids::read(&mut *self.names.reader().await, after).await?;
-        let mut known = self.ids_mut();
-        known.extend(after, &labels)?;
-        known.is_complete();
-        Ok(())
+    /// Returns label and commitment of every leaf of the map, in the order of labels. A start should do this first: it is the
+    /// one scan of the table that everything else that asks for labels needs too.
+    pub async fn all_leaves(&self) -> Result<Vec<(Hash, Hash)>, StorageError> {
+        let _no_commit_is_running = self.names.writer().await;
+        let mut leaves = scan::leaves(self.names, 0).await?;
+        self.ids_mut().complete(0, leaves.iter().map(|(label, _)| label))?;
+        leaves.sort_unstable_by_key(|leaf| leaf.0);
+        Ok(leaves)
     }
 
-    /// Does so if a commit began whose end was not seen. The caller holds the writer, so none is running.
+    /// Reads the ids of the labels that may be missing in memory. The caller holds the writer, so no commit is running.
     async fn catch_up(&self) -> Result<(), StorageError> {
-        if self.ids().is_stale() {
-            self.read_ids().await?;
+        let (lacking, after) = (self.ids().may_lack_some(), self.ids().count());
+        if lacking {
+            let leaves = scan::leaves(self.names, after).await?;
+            self.ids_mut().complete(after, leaves.iter().map(|(label, _)| label))?;
         }
         Ok(())
     }
 
-    fn id_of(&self, label: &Hash) -> Option<i64> {
-        self.ids().of(label)
+    /// Returns the id of `label`, reading all of them if that has not been done.
+    async fn id_of(&self, label: &Hash) -> Result<Option<i64>, StorageError> {
+        self.read_ids_once().await?;
+        Ok(self.ids().of(label))
+    }
+
+    async fn read_ids_once(&self) -> Result<(), StorageError> {
+        if self.ids().was_read() {
+            return Ok(());
+        }
+        let _no_commit_is_running = self.names.writer().await;
+        self.catch_up().await
     }
 
     fn ids(&self) -> RwLockReadGuard<'a, Ids> {

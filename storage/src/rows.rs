@@ -30,8 +30,8 @@ pub struct CommitRows {
     pub chain: Vec<ChainRow>,
     /// The labels that changed, each once, in any order.
     pub labels: Vec<LabelRow>,
-    /// The names that changed, each once: what DNS reads. Their labels are known or among `labels`.
-    pub names: Vec<NameRow>,
+    /// The names that changed, each once, with their labels: what DNS reads. Each is known or among `labels`.
+    pub names: Vec<(Hash, NameRow)>,
     /// Invites used: the hash of the code and the log index of the claim. One that is unknown or used refuses the batch.
     pub invites: Vec<(Hash, u64)>,
 }
@@ -84,8 +84,6 @@ pub struct DueRow {
 /// What DNS knows of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameRow {
-    /// The name's label.
-    pub label: Hash,
     /// Absolute, lower case, without final dot.
     pub name: String,
     /// The owner, if it has one.

@@ -51,9 +51,7 @@ impl Storage {
         let names = Database::open(dir, "names", options.create).await?;
         let objects = Objects::open(&dir.join("objects"), options.failures.clone())?;
         let ids = RwLock::new(Ids::new());
-        let storage = Self { dir: dir.to_owned(), names, ids, objects, failures: options.failures };
-        storage.log().read_ids().await?;
-        Ok(storage)
+        Ok(Self { dir: dir.to_owned(), names, ids, objects, failures: options.failures })
     }
 
     /// Returns the name server's tables.

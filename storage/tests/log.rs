@@ -42,7 +42,7 @@ async fn a_committed_batch_reads_back_after_reopening() {
     assert_eq!(log.entry(701).await.unwrap(), None);
     assert_eq!(log.find(&hash(2, 5), 0).await.unwrap(), Some(rows.chain[5]));
     assert_eq!(log.find(&hash(2, 5), 1).await.unwrap(), None);
-    assert_eq!(log.name(&rows.names[9].label).await.unwrap().unwrap(), rows.names[9]);
+    assert_eq!(log.name(&rows.names[9].0).await.unwrap().unwrap(), rows.names[9].1);
     assert_eq!(log.root_at(701).await.unwrap(), Some(new.root));
     assert_eq!(log.root_at(700).await.unwrap(), None);
 }
@@ -68,17 +68,17 @@ async fn a_changed_label_and_name_replace_the_row_before() {
     let old = commit_all(&storage, &[10]).await;
     let mut changed = label(hash(1, 4), 11, 99);
     (changed.version, changed.flags, changed.due_ms) = (2, 0x100, Some(5_000));
-    let mut name = batch(None, 10).1.names[4].clone();
+    let (name_label, mut name) = batch(None, 10).1.names[4].clone();
     (name.did, name.status, name.records) = (None, 2, b"records".to_vec());
     let rows = CommitRows {
         entries: vec!["c".into(), "e".into()],
         labels: vec![changed.clone()],
-        names: vec![name.clone()],
+        names: vec![(name_label, name.clone())],
         ..CommitRows::default()
     };
     storage.log().commit(Some(&old), &head(13, 1), &rows).await.unwrap();
     assert_eq!(storage.log().labels(&[changed.label]).await.unwrap(), [Some(changed.clone())]);
-    assert_eq!(storage.log().name(&name.label).await.unwrap(), Some(name));
+    assert_eq!(storage.log().name(&name_label).await.unwrap(), Some(name));
     assert_eq!(storage.log().all_leaves().await.unwrap().len(), 20);
     let due = storage.log().dues(u64::MAX, 10).await.unwrap();
     assert_eq!((due.len(), due[0].due_ms, due[0].label), (1, 5_000, changed.label));

@@ -6,14 +6,10 @@
 
 use std::collections::HashMap;
 
-use data_encoding::HEXUPPER;
 use identity::hash::Hash;
-use sqlx::SqliteConnection;
 
 use crate::fault::StorageError;
-use crate::limits::ROWS_PER_SCAN;
 use crate::rows::{ChainRow, CommitRows, LabelRow, NameRow};
-use crate::table;
 
 const SHARDS: usize = 256;
 
@@ -22,12 +18,13 @@ const SHARDS: usize = 256;
 pub(crate) struct Ids {
     shards: Vec<HashMap<Hash, u32>>,
     count: u32,
-    stale: bool,
+    was_read: bool,
+    may_lack_some: bool,
 }
 
 impl Ids {
     pub(crate) fn new() -> Self {
-        Self { shards: vec![HashMap::new(); SHARDS], count: 0, stale: false }
+        Self { shards: vec![HashMap::new(); SHARDS], count: 0, was_read: false, may_lack_some: true }
     }
 
     /// Returns the id of `label`.
@@ -40,18 +37,28 @@ impl Ids {
         self.count
     }
 
-    /// Returns whether a commit began whose end was not seen: labels may be missing here.
-    pub(crate) fn is_stale(&self) -> bool {
-        self.stale
+    /// Returns whether labels of the table may be missing here: before the first reading, or because a commit began whose end
+    /// was not seen.
+    pub(crate) fn may_lack_some(&self) -> bool {
+        self.may_lack_some
+    }
+
+    /// Returns whether the table has been read once. Reads wait for that alone: labels of a commit under way are not theirs yet.
+    pub(crate) fn was_read(&self) -> bool {
+        self.was_read
     }
 
     /// Notes that a commit is about to add labels.
     pub(crate) fn commit_begins(&mut self) {
-        self.stale = true;
+        self.may_lack_some = true;
     }
 
-    /// Takes up the labels with the ids after `after`, after a commit or from the table; those already known are passed over.
-    pub(crate) fn extend(&mut self, after: u32, labels: &[Hash]) -> Result<(), StorageError> {
+    /// Takes up all labels of the table with ids above `after`, in order; those already known are passed over.
+    pub(crate) fn complete<'h>(
+        &mut self,
+        after: u32,
+        labels: impl Iterator<Item = &'h Hash>,
+    ) -> Result<(), StorageError> {
         let fault = |detail: &str| StorageError::inconsistent("labels", detail);
         for (offset, label) in (1..).zip(labels) {
             let id = after.checked_add(offset).ok_or_else(|| fault("more than 2^32 labels"))?;
@@ -63,12 +70,8 @@ impl Ids {
             }
             self.count = id;
         }
+        (self.was_read, self.may_lack_some) = (true, false);
         Ok(())
-    }
-
-    /// Notes that every label of the table is here.
-    pub(crate) fn is_complete(&mut self) {
-        self.stale = false;
     }
 }
 
@@ -101,27 +104,8 @@ impl<'r> Numbered<'r> {
             id.ok_or_else(|| StorageError::inconsistent(table, "a row of the batch belongs to no label"))
         };
         let chain = rows.chain.iter().map(|row| Ok((id_of("chain", &row.label)?, row))).collect::<Result<_, _>>()?;
-        let names = rows.names.iter().map(|row| Ok((id_of("names", &row.label)?, row))).collect::<Result<_, _>>()?;
+        let names =
+            rows.names.iter().map(|(label, row)| Ok((id_of("names", label)?, row))).collect::<Result<_, _>>()?;
         Ok(Self { labels, chain, names, new, after })
     }
-}
-
-/// Returns the labels with an id above `after`, in the order of ids.
-pub(crate) async fn read(conn: &mut SqliteConnection, after: u32) -> Result<Vec<Hash>, StorageError> {
-    let last = table::labels::last_id(conn).await?;
-    let mut labels = Vec::with_capacity(usize::try_from(last - i64::from(after)).unwrap_or(0));
-    let mut from = i64::from(after);
-    while from < last {
-        let until = last.min(from + ROWS_PER_SCAN);
-        let text = table::labels::labels_hex(conn, from, until).await?;
-        let bytes = HEXUPPER.decode(text.as_bytes()).unwrap_or_default();
-        let (found, _) = bytes.as_chunks::<32>();
-        if (found.len() as i64, bytes.len()) != (until - from, found.len() * 32) {
-            let detail = format!("the rows after {from} have gaps, or labels of another length");
-            return Err(StorageError::inconsistent("labels", detail));
-        }
-        labels.extend_from_slice(found);
-        from = until;
-    }
-    Ok(labels)
 }

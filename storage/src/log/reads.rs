@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use identity::hash::Hash;
 
-use super::{LeafScan, Log, NameScan, scan};
+use super::{Log, NameScan};
 use crate::fault::StorageError;
 use crate::rows::{ChainRow, DueRow, EpochRow, InviteState, LabelRow, NameRow};
 use crate::table;
@@ -24,7 +24,7 @@ impl<'a> Log<'a> {
 
     /// Returns at most `limit` certificates of the chain of the DID with this label, from `seq` on.
     pub async fn chain(&self, label: &Hash, seq: u64, limit: u64) -> Result<Vec<ChainRow>, StorageError> {
-        match self.id_of(label) {
+        match self.id_of(label).await? {
             Some(id) => table::chain::from(&mut *self.names.reader().await, (label, id), seq, limit).await,
             None => Ok(Vec::new()),
         }
@@ -32,7 +32,7 @@ impl<'a> Log<'a> {
 
     /// Returns the certificate at `seq` in the chain of the DID with this label.
     pub async fn find(&self, label: &Hash, seq: u64) -> Result<Option<ChainRow>, StorageError> {
-        match self.id_of(label) {
+        match self.id_of(label).await? {
             Some(id) => table::chain::find(&mut *self.names.reader().await, (label, id), seq).await,
             None => Ok(None),
         }
@@ -40,6 +40,7 @@ impl<'a> Log<'a> {
 
     /// Returns the rows of `labels`, each in the place of its label; `None` where there is none. Up to four are one snapshot.
     pub async fn labels(&self, labels: &[Hash]) -> Result<Vec<Option<LabelRow>>, StorageError> {
+        self.read_ids_once().await?;
         let ids: Vec<i64> = {
             let known = self.ids();
             labels.iter().filter_map(|label| known.of(label)).collect()
@@ -50,11 +51,6 @@ impl<'a> Log<'a> {
         let found = table::labels::load(&mut *self.names.reader().await, &ids).await?;
         let mut rows: HashMap<Hash, LabelRow> = found.into_iter().map(|row| (row.label, row)).collect();
         Ok(labels.iter().map(|label| rows.remove(label)).collect())
-    }
-
-    /// Starts to read label and commitment of every leaf of the map, in the order of labels.
-    pub async fn all_leaves(&self) -> Result<LeafScan, StorageError> {
-        scan::leaves(self.names).await
     }
 
     /// Returns at most `limit` labels that are due at or before `until_ms`, the earliest first. Pass `u64::MAX` for all.
@@ -84,7 +80,7 @@ impl<'a> Log<'a> {
 
     /// Returns what DNS knows of the name with this label.
     pub async fn name(&self, label: &Hash) -> Result<Option<NameRow>, StorageError> {
-        match self.id_of(label) {
+        match self.id_of(label).await? {
             Some(id) => table::names::load(&mut *self.names.reader().await, id).await,
             None => Ok(None),
         }

@@ -1,4 +1,4 @@
-//! Reading whole tables at start.
+//! Reading whole tables at start, in the order of their rows, which is how they lie on disk.
 
 use std::collections::VecDeque;
 
@@ -11,93 +11,66 @@ use crate::limits::ROWS_PER_SCAN;
 use crate::rows::NameRow;
 use crate::table;
 
-/// Label and commitment of every leaf of the map, in the order of labels.
-#[derive(Debug)]
-pub struct LeafScan {
-    leaves: Vec<(Hash, Hash)>,
-}
-
-impl LeafScan {
-    /// Returns the number of leaves.
-    pub fn len(&self) -> usize {
-        self.leaves.len()
-    }
-
-    /// Returns whether the map is empty.
-    pub fn is_empty(&self) -> bool {
-        self.leaves.is_empty()
-    }
-}
-
-impl IntoIterator for LeafScan {
-    type Item = (Hash, Hash);
-    type IntoIter = std::vec::IntoIter<(Hash, Hash)>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.leaves.into_iter()
-    }
-}
-
-/// Reads all leaves in the order of their rows, which is how they lie on disk, and sorts them here: following the label
-/// index would touch a page a row.
-pub(super) async fn leaves(names: &Database) -> Result<LeafScan, StorageError> {
-    let last = table::labels::last_id(&mut *names.reader().await).await?;
-    let middle = last / 2;
-    let (lower, upper) = tokio::join!(leaves_between(names, 0, middle), leaves_between(names, middle, last));
+/// Returns label and commitment of every leaf with an id above `after`, in the order of ids, which have no gaps.
+pub(super) async fn leaves(names: &Database, after: u32) -> Result<Vec<(Hash, Hash)>, StorageError> {
+    let after = i64::from(after);
+    let last = table::labels::last_id(&mut *names.reader().await).await?.max(after);
+    let middle = after.midpoint(last);
+    let (lower, upper) = tokio::join!(leaves_between(names, after, middle), leaves_between(names, middle, last));
     let (mut leaves, mut upper) = (lower?, upper?);
     leaves.append(&mut upper);
-    leaves.sort_unstable_by_key(|leaf| leaf.0);
-    Ok(LeafScan { leaves })
+    Ok(leaves)
 }
 
 async fn leaves_between(names: &Database, after: i64, last: i64) -> Result<Vec<(Hash, Hash)>, StorageError> {
-    let mut reader = names.reader().await;
+    let mut scanner = names.scanner().await?;
     let mut leaves = Vec::with_capacity(usize::try_from(last - after).unwrap_or(0));
     let mut from = after;
     while from < last {
         let until = last.min(from + ROWS_PER_SCAN);
-        let text = table::labels::leaves_hex(&mut reader, from, until).await?;
-        decode(&text, &mut leaves)?;
+        let text = table::labels::leaves_hex(&mut scanner, from, until).await?;
+        let bytes = HEXUPPER.decode(text.as_bytes()).unwrap_or_default();
+        let (pairs, _) = bytes.as_chunks::<64>();
+        if (pairs.len() as i64, bytes.len()) != (until - from, pairs.len() * 64) {
+            let detail = format!("the rows after {from} have gaps, or hashes of another length");
+            return Err(StorageError::inconsistent("labels", detail));
+        }
+        leaves.extend(pairs.iter().map(halves));
         from = until;
     }
     Ok(leaves)
 }
 
-fn decode(text: &str, leaves: &mut Vec<(Hash, Hash)>) -> Result<(), StorageError> {
-    let fault = || StorageError::inconsistent("labels", "a label or commitment has not 32 bytes");
-    let bytes = HEXUPPER.decode(text.as_bytes()).map_err(|_| fault())?;
-    let (pairs, rest) = bytes.as_chunks::<64>();
-    if !rest.is_empty() {
-        return Err(fault());
-    }
-    leaves.extend(pairs.iter().map(|pair| {
-        let (label, commitment) = pair.split_at(32);
-        let whole = "half of 64 bytes";
-        (label.try_into().expect(whole), commitment.try_into().expect(whole))
-    }));
-    Ok(())
+fn halves(pair: &[u8; 64]) -> (Hash, Hash) {
+    let (mut label, mut commitment) = ([0; 32], [0; 32]);
+    label.copy_from_slice(&pair[..32]);
+    commitment.copy_from_slice(&pair[32..]);
+    (label, commitment)
 }
 
 /// Every name, page by page.
 pub struct NameScan<'a> {
     names: &'a Database,
     page: VecDeque<NameRow>,
-    after: u64,
-    done: bool,
+    after: i64,
+    last: Option<i64>,
 }
 
 impl<'a> NameScan<'a> {
     pub(super) fn new(names: &'a Database) -> Self {
-        Self { names, page: VecDeque::new(), after: 0, done: false }
+        Self { names, page: VecDeque::new(), after: 0, last: None }
     }
 
-    /// Returns the next name; `None` after the last.
+    /// Returns the next name; `None` after the last of those there were at the first call.
     pub async fn next(&mut self) -> Result<Option<NameRow>, StorageError> {
-        if self.page.is_empty() && !self.done {
-            let limit = ROWS_PER_SCAN.unsigned_abs();
-            let (page, last) = table::names::page(&mut *self.names.reader().await, self.after, limit).await?;
-            self.done = (page.len() as u64) < limit;
-            (self.page, self.after) = (page.into(), last);
+        let last = match self.last {
+            Some(last) => last,
+            None => *self.last.insert(table::names::last_id(&mut *self.names.reader().await).await?),
+        };
+        while self.page.is_empty() && self.after < last {
+            let until = last.min(self.after + ROWS_PER_SCAN);
+            let page = table::names::page(&mut *self.names.reader().await, self.after, until).await?;
+            (self.page, self.after) = (page.into(), until);
         }
         Ok(self.page.pop_front())
     }

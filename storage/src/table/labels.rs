@@ -27,9 +27,8 @@ const MANY: &str = "SELECT label, commitment, kind, version, head_index, head_ha
 const MANY_WIDTH: usize = 64;
 const DUES: &str = "SELECT due_ms, label FROM labels WHERE due_ms <= $1 ORDER BY due_ms LIMIT $2";
 const LAST_ID: &str = "SELECT coalesce(max(id), 0) FROM labels";
-const LABELS: &str =
-    "SELECT group_concat(hex(label), '') FROM (SELECT label FROM labels WHERE id > $1 AND id <= $2 ORDER BY id) AS l";
-const LEAVES: &str = "SELECT group_concat(hex(label) || hex(commitment), '') FROM labels WHERE id > $1 AND id <= $2";
+const LEAVES: &str = "SELECT group_concat(leaf, '') FROM (SELECT hex(label) || hex(commitment) AS leaf FROM labels \
+                      WHERE id > $1 AND id <= $2 ORDER BY id) AS leaves";
 
 pub(crate) async fn upsert(conn: &mut SqliteConnection, rows: &[(i64, &LabelRow)]) -> Result<(), StorageError> {
     let touched = UPSERT
@@ -93,24 +92,10 @@ pub(crate) async fn last_id(conn: &mut SqliteConnection) -> Result<i64, StorageE
     row.try_get(0).map_err(in_table(TABLE))
 }
 
-/// Returns label and commitment of the rows with `after < id <= until` as one text of 128 hexadecimal digits a row: a row
-/// of its own for each would cost six times as much. In upper case, in no order.
+/// Returns label and commitment of the rows with `after < id <= until`, in the order of ids, as one text of 128 upper-case
+/// hexadecimal digits a row: as a row of its own each would cost several times as much.
 pub(crate) async fn leaves_hex(conn: &mut SqliteConnection, after: i64, until: i64) -> Result<String, StorageError> {
-    one_text(conn, LEAVES, after, until).await
-}
-
-/// Returns the labels with `after < id <= until` in the order of ids, as one text of 64 upper-case hexadecimal digits each.
-pub(crate) async fn labels_hex(conn: &mut SqliteConnection, after: i64, until: i64) -> Result<String, StorageError> {
-    one_text(conn, LABELS, after, until).await
-}
-
-async fn one_text(
-    conn: &mut SqliteConnection,
-    text: &'static str,
-    after: i64,
-    until: i64,
-) -> Result<String, StorageError> {
-    let row = sqlx::query(text).bind(after).bind(until).fetch_one(conn).await.map_err(in_table(TABLE))?;
+    let row = sqlx::query(LEAVES).bind(after).bind(until).fetch_one(conn).await.map_err(in_table(TABLE))?;
     let text: Option<String> = row.try_get(0).map_err(in_table(TABLE))?;
     Ok(text.unwrap_or_default())
 }

@@ -27,14 +27,14 @@ pub(crate) fn batch(old: Option<&StoredHead>, claims: u64) -> (StoredHead, Commi
         rows.chain.push(ChainRow { label: hash(2, index), seq: 0, index, sid: hash(3, index) });
         rows.labels.push(label(hash(2, index), index, 440));
         rows.labels.push(label(hash(1, index), index, 120));
-        rows.names.push(NameRow {
-            label: hash(1, index),
+        let name = NameRow {
             name: format!("n{:016x}.dgns.test", index.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             did: Some(identity::did::Did::from_bytes([index as u8; 20])),
             status: 1,
             index,
             records: Vec::new(),
-        });
+        };
+        rows.names.push((hash(1, index), name));
     }
     rows.entries.push(Bytes::from_static(b"epoch"));
     (new, rows)
