@@ -10,10 +10,13 @@ pub mod logconf;
 pub mod map;
 pub mod note;
 pub mod proof_file;
+pub mod resolution;
+pub mod resolve;
 pub mod subtree;
 pub mod tail;
 pub mod tile;
 pub mod tree;
+pub mod trust;
 
 #[cfg(test)]
 mod vectors;

@@ -53,3 +53,20 @@ pub const BATCH_ENTRIES_MAX: usize = 4_096;
 
 /// Bytes of a batch's entries: what one transaction writes at most.
 pub const BATCH_BYTES_MAX: usize = 4 << 20;
+/// The bytes of a Resolution: what a verifier must be ready to hold.
+pub const RESOLUTION_BYTES_MAX: usize = 64 * 1_024;
+
+/// The certificates one post writes, so the inclusion paths its answer carries.
+pub const WRITTEN_MAX: usize = 16;
+
+/// The chain rows of one answer, a page.
+pub const CHAIN_ROWS_MAX: usize = 64;
+
+/// The payloads a Resolution carries for what a NameState names: records today, with room for later kinds.
+pub const PAYLOADS_MAX: usize = 4;
+
+/// How far an Epoch may lie in the reader's future, ms: home clocks are that wrong, and windows last a day or more.
+pub const CLOCK_TOLERANCE_MS: u64 = 300_000;
+
+/// The age of a head at which it is refused, in seconds, unless the reader chooses another: Epochs come every 120.
+pub const HEAD_AGE_S_MAX: u64 = 300;

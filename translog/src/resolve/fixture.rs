@@ -1,0 +1,261 @@
+//! A small log with a few names, made from fixed seeds; states are set by hand, so that lookups can be tested without rules.
+
+use std::collections::BTreeMap;
+
+use identity::cert::{Body, Certificate, Device, DidKind, Genesis, Level, Payload, Records, Row, Seen, Sid};
+use identity::did::Did;
+use identity::key::SigningKey;
+use identity::name::{Origin, Zone};
+use identity::state::{
+    ChainHead, DeviceState, DeviceStatus, DidState, Leaf, NameState, NameStatus, Pending, Power, State, Subject,
+};
+use identity::time::Timestamp;
+
+use crate::entry::Epoch;
+use crate::hash::{EMPTY_ROOT, Hash, leaf_hash};
+use crate::head::Head;
+use crate::map::{Map, commitment, label};
+use crate::note::LogSigner;
+use crate::resolution::{Answer, Resolution, Written};
+use crate::tree::{Edge, Node, consistency_plan, inclusion_plan};
+use crate::trust::Trust;
+
+/// The time of Epoch 0, ms.
+const START_MS: u64 = 1_790_000_000_000;
+
+pub(super) struct TestLog {
+    pub(super) signer: LogSigner,
+    pub(super) origin: Origin,
+    pub(super) map: Map,
+    pub(super) states: BTreeMap<Subject, Leaf>,
+    pub(super) head: Head,
+    leaves: Vec<Hash>,
+    history: Edge,
+    epochs: u64,
+    envelopes: BTreeMap<u64, Vec<u8>>,
+}
+
+/// What the tests need to know of the DID in the log.
+pub(super) struct Alice {
+    pub(super) did: Did,
+    pub(super) device: SigningKey,
+    pub(super) genesis: Certificate,
+    pub(super) records: Certificate,
+}
+
+pub(super) fn name(label: &str) -> Subject {
+    Subject::Name(format!("{label}.dgns.test"))
+}
+
+impl TestLog {
+    /// A log whose third batch knows alice (live, with records), bob (held), carol (free), alice's DID, and 40 free names.
+    pub(super) fn new() -> (Self, Alice) {
+        let origin = Zone::parse("dgns.test").unwrap().origin();
+        let signer = LogSigner::new(origin.as_str(), SigningKey::from_seed(&[1; 32])).unwrap();
+        let blank = Head {
+            size: 0,
+            root: EMPTY_ROOT,
+            log_signature: [0; 64],
+            cosignatures: Vec::new(),
+            epoch_entry: Vec::new(),
+            path: Vec::new(),
+        };
+        let mut log = Self {
+            signer,
+            map: Map::new(),
+            states: BTreeMap::new(),
+            head: blank,
+            leaves: Vec::new(),
+            history: Edge::new(),
+            epochs: 0,
+            envelopes: BTreeMap::new(),
+            origin,
+        };
+        let alice = Alice::new(&log.origin);
+        let fillers = (0..40).map(|n| log.free_name(&format!("filler{n}"))).collect();
+        log.batch(&[], fillers);
+        log.batch(&[&alice.genesis], vec![alice.leaf(1, log.leaves.len() as u64, &alice.genesis)]);
+        let first = log.leaves.len() as u64;
+        let changes = vec![
+            alice.leaf(2, first, &alice.records),
+            alice.name("alice", NameStatus::Live, first),
+            alice.name("bob", NameStatus::Held, first),
+            log.free_name("carol"),
+        ];
+        log.batch(&[&alice.records], changes);
+        (log, alice)
+    }
+
+    /// Appends the certificates and an Epoch over the changed leaves, and signs the head.
+    pub(super) fn batch(&mut self, certificates: &[&Certificate], changes: Vec<Leaf>) {
+        for certificate in certificates {
+            self.envelopes.insert(self.leaves.len() as u64, certificate.encode());
+            self.leaves.push(leaf_hash(&[&[1], certificate.as_bytes()].concat()));
+        }
+        let updates: Vec<_> = changes.iter().map(|leaf| (label(&leaf.state.subject()), commitment(leaf))).collect();
+        let delta = self.map.prepare(&updates);
+        self.map.apply(delta).unwrap();
+        self.states.extend(changes.into_iter().map(|leaf| (leaf.state.subject(), leaf)));
+        let epoch = Epoch {
+            k: self.epochs,
+            covers: self.leaves.len() as u64,
+            time_ms: START_MS + 1_000 * self.epochs,
+            map_root: self.map.root(),
+            history_root: self.history.root(),
+        };
+        self.history.append(epoch.leaf_hash());
+        self.epochs += 1;
+        self.leaves.push(epoch.leaf_hash());
+        let mut edge = Edge::new();
+        edge.extend(&self.leaves);
+        self.head = Head::sign(&edge, &epoch, &self.signer).unwrap();
+    }
+
+    /// A moment after the newest Epoch.
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::from_ms(START_MS + 1_000 * self.epochs)
+    }
+
+    pub(super) fn trust(&self) -> Trust {
+        Trust::new(self.origin.clone(), vec![self.signer.verifier_key().clone()]).unwrap()
+    }
+
+    /// What an honest server answers a newcomer.
+    pub(super) fn answer(&self, subject: &Subject) -> Resolution {
+        let mut subjects = vec![subject.clone()];
+        if let Some(Leaf { state: State::Name(NameState { did: Some(did), .. }), .. }) = self.states.get(subject) {
+            subjects.push(Subject::Did(*did));
+        }
+        let answers = subjects.iter().map(|subject| match self.states.get(subject) {
+            Some(leaf) => Answer::present(leaf),
+            None => Answer::absent(subject),
+        });
+        let labels: Vec<Hash> = subjects.iter().map(label).collect();
+        Resolution::new(subject.clone(), answers.collect(), self.map.prove(&labels).unwrap())
+            .with_head(self.head.clone())
+    }
+
+    pub(super) fn consistency(&self, from: u64) -> Vec<Hash> {
+        consistency_plan(from, self.head.size).unwrap().fold(|node| self.node(node)).unwrap()
+    }
+
+    pub(super) fn written(&self, index: u64) -> Written {
+        let path = inclusion_plan(index, self.head.size).unwrap().fold(|node| self.node(node)).unwrap();
+        Written { index, path, envelope: self.envelopes[&index].clone() }
+    }
+
+    /// The first name of the form `who<n>` that the map proves absent with an end of this kind (PROTOCOL 10.4).
+    pub(super) fn absent_name(&self, kind: u8) -> Subject {
+        let mut names = (0..).map(|n| name(&format!("who{n}")));
+        names.find(|subject| self.map.prove(&[label(subject)]).unwrap().encode()[0] == kind).unwrap()
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the form that Plan::fold asks for")]
+    fn node(&self, node: Node) -> Result<Hash, core::convert::Infallible> {
+        let start = (node.index << node.level) as usize;
+        let mut edge = Edge::new();
+        edge.extend(&self.leaves[start..start + (1 << node.level)]);
+        Ok(edge.root())
+    }
+
+    fn free_name(&self, label: &str) -> Leaf {
+        let state = NameState {
+            version: 2,
+            name: format!("{label}.dgns.test"),
+            did: None,
+            status: NameStatus::Free,
+            claim_index: 0,
+            held_until_ms: 0,
+            records: None,
+            children: 0,
+        };
+        Leaf { head_index: 0, head_hash: [3; 32], state: State::Name(state) }
+    }
+}
+
+impl Alice {
+    fn new(origin: &Origin) -> Self {
+        let [identity, device] = [[2; 32], [3; 32]].map(|seed| SigningKey::from_seed(&seed));
+        let first = Device { sign: device.public(), kex: [4; 32], level: Level::Admin, label_hash: [5; 32] };
+        let seen = Seen { size: 0, root: EMPTY_ROOT };
+        let genesis = Body::Genesis(Genesis {
+            kind: DidKind::User,
+            identity: identity.public(),
+            words_box: [6; 32],
+            device: first,
+            window_s: None,
+        });
+        let payload = |subject, seq, prev, body| Payload {
+            subject,
+            seq,
+            prev,
+            seen,
+            unix_s: START_MS / 1_000,
+            body,
+            critical: true,
+            by: None,
+        };
+        let genesis = Certificate::sign(&payload(None, 0, None, genesis), origin, &[&identity, &device]).unwrap();
+        let did = Did::of_genesis(&genesis.sid());
+        let row = Row { owner: String::new(), rtype: 1, rdata: vec![192, 0, 2, 1], ttl: 300 };
+        let body =
+            Body::Records(Records { name: "alice.dgns.test".into(), rows: vec![row], aliases: vec![], flags: 0 });
+        let records = Certificate::sign(&payload(Some(did), 1, Some(genesis.sid()), body), origin, &[&device]).unwrap();
+        Self { did, device, genesis, records }
+    }
+
+    /// Her DID's leaf once this certificate, number `version` of her chain, is in the log.
+    pub(super) fn leaf(&self, version: u64, index: u64, newest: &Certificate) -> Leaf {
+        let sid: Sid = newest.sid();
+        let device = DeviceState {
+            sign: self.device.public(),
+            kex: [4; 32],
+            level: Level::Admin,
+            status: DeviceStatus::Live,
+            index: 1,
+            until_ms: 0,
+        };
+        let pending = Pending {
+            sid: [8; 32],
+            kind: 25,
+            power: Power::Voter,
+            due_ms: START_MS + 3_600_000,
+            supporters: vec![self.device.kid()],
+            opponents: vec![],
+            index: 1,
+            body: vec![0xa0],
+        };
+        let state = DidState {
+            version,
+            did: self.did,
+            kind: DidKind::User,
+            flags: DidState::FROZEN,
+            head: ChainHead { seq: version - 1, sid, index },
+            identity: SigningKey::from_seed(&[2; 32]).public(),
+            words_box: [6; 32],
+            devices: vec![device],
+            window_s: 259_200,
+            pending: vec![pending],
+            names: vec!["alice.dgns.test".into()],
+            authorities: vec![],
+            uid: 1,
+            born_ms: START_MS,
+        };
+        Leaf { head_index: index, head_hash: sid, state: State::Did(state) }
+    }
+
+    fn name(&self, label: &str, status: NameStatus, index: u64) -> Leaf {
+        let held = status == NameStatus::Held;
+        let state = NameState {
+            version: 1,
+            name: format!("{label}.dgns.test"),
+            did: Some(self.did),
+            status,
+            claim_index: 1,
+            held_until_ms: if held { START_MS + 7_776_000_000 } else { 0 },
+            records: (!held).then(|| (index, self.records.sid())),
+            children: 0,
+        };
+        Leaf { head_index: index, head_hash: self.records.sid(), state: State::Name(state) }
+    }
+}

@@ -1,0 +1,108 @@
+//! Whom a client believes, and what it remembers of them (PROTOCOL 11.3, 14.1).
+
+mod memory;
+
+pub(crate) use memory::Met;
+pub use memory::{KnownDid, Memory, NotAMemory};
+
+use identity::name::{Origin, Zone};
+use identity::time::Timestamp;
+
+use crate::head::Head;
+use crate::limits::{HEAD_AGE_S_MAX, LOG_KEYS_MAX};
+use crate::note::{KeyKind, VerifierKey};
+use crate::resolve::VerifyError;
+
+/// What a client knows of a log before it asks: its origin, its keys, and whose word counts beside the log's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trust {
+    origin: Origin,
+    zone: Zone,
+    log_keys: Vec<VerifierKey>,
+    policy: Policy,
+    head_age_ms_max: u64,
+}
+
+/// Whose cosignatures a head needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Policy {
+    /// `quorum none`: the log's signature alone. Whatever is proved so is marked unwitnessed.
+    #[default]
+    None,
+}
+
+/// Keys that cannot be a log's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TrustError {
+    /// None, or more than a log may have.
+    #[error("a log has 1 to 4 keys")]
+    KeyCount,
+    /// A key that is not of the log kind, or has another name than the origin.
+    #[error("a key is not one of this log")]
+    Key,
+}
+
+impl Trust {
+    /// Returns the trust in the log of `origin` with these keys, without witnesses; heads are at most 300 s old.
+    pub fn new(origin: Origin, log_keys: Vec<VerifierKey>) -> Result<Self, TrustError> {
+        if log_keys.is_empty() || log_keys.len() > LOG_KEYS_MAX {
+            return Err(TrustError::KeyCount);
+        }
+        if log_keys.iter().any(|key| key.kind() != KeyKind::Log || key.name() != origin.as_str()) {
+            return Err(TrustError::Key);
+        }
+        let (zone, policy) = (origin.zone(), Policy::None);
+        Ok(Self { origin, zone, log_keys, policy, head_age_ms_max: HEAD_AGE_S_MAX * 1_000 })
+    }
+
+    /// Sets how old a head may be. `u64::MAX` accepts any age, as for a proof that was kept.
+    #[must_use]
+    pub fn with_head_age_s_max(self, seconds: u64) -> Self {
+        Self { head_age_ms_max: seconds.saturating_mul(1_000), ..self }
+    }
+
+    /// Returns the log's origin.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Returns the zone of the log's names.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// Returns the log's keys.
+    pub fn log_keys(&self) -> &[VerifierKey] {
+        &self.log_keys
+    }
+
+    /// Returns whose cosignatures a head needs.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Returns the age beyond which a head is refused, in milliseconds.
+    pub fn head_age_ms_max(&self) -> u64 {
+        self.head_age_ms_max
+    }
+}
+
+impl Policy {
+    /// Returns the keys whose cosignatures are looked at; all others are skipped.
+    pub fn cosigners(&self) -> &[VerifierKey] {
+        match self {
+            Self::None => &[],
+        }
+    }
+
+    /// Checks the cosignatures by known keys and that they are enough; returns when the quorum was reached.
+    ///
+    /// `None` under `quorum none`: then the Epoch's own time is all there is.
+    pub(crate) fn judge(&self, origin: &Origin, head: &Head) -> Result<Option<Timestamp>, VerifyError> {
+        let _signed = head.verify_cosignatures(origin, self.cosigners()).map_err(|_| VerifyError::Quorum)?;
+        match self {
+            Self::None => Ok(None),
+        }
+    }
+}
