@@ -1,5 +1,6 @@
 //! Notes by others verify, ours verify, and each rule of the format is kept.
 
+use data_encoding::BASE64;
 use identity::key::SigningKey;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -182,6 +183,11 @@ fn vkey_cases() -> Vec<Value> {
         ("short id", PETER_KEY.replace("c74f20a3", "c74f20a")),
         ("unpadded base64", PETER_KEY.replace("10TW", "10T")),
         ("base64 with a newline", format!("{PETER_KEY}\n")),
+        ("base64 in two padded pieces", {
+            let (start, encoded) = PETER_KEY.rsplit_once('+').unwrap();
+            let bytes = BASE64.decode(encoded.as_bytes()).unwrap();
+            format!("{start}+{}{}", BASE64.encode(&bytes[..1]), BASE64.encode(&bytes[1..]))
+        }),
         ("url base64", SUMDB_KEY.replace("a+HJ", "a-HJ")),
         ("kind 2", of("ecdsa", 2, &key)),
         ("kind 6", of("ml-dsa", 6, &key)),
@@ -257,6 +263,11 @@ fn open_cases() -> Vec<Value> {
         ("no base64", with_line("— PeterNeumann\n"), vec![PETER_KEY]),
         ("unpadded base64", with_line(&PETER_LINE.replace("=\n", "\n")), vec![PETER_KEY]),
         ("base64 with bits left over", with_line(&PETER_LINE.replace("nAM=", "nAN=")), vec![PETER_KEY]),
+        (
+            "base64 in two padded pieces",
+            with_line(&format!("— PeterNeumann {}{}\n", BASE64.encode(peter_id), BASE64.encode(signature))),
+            vec![PETER_KEY],
+        ),
         ("an id without signature", with_line(&raw(&peter_id[..])), vec![PETER_KEY]),
         ("a tab in the text", go.replace("you think", "you\tthink"), both.to_vec()),
         ("a carriage return", go.replace(",\n", ",\r\n"), both.to_vec()),

@@ -1,5 +1,6 @@
 //! Proof files read back, prove one entry, and refuse the rest.
 
+use data_encoding::BASE64;
 use identity::key::SigningKey;
 use proptest::prelude::*;
 
