@@ -34,7 +34,9 @@ impl Body {
     /// Returns the name this is about, if it is about one.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Claim(Claim { name, .. }) | Self::Transfer { name, .. } | Self::Records(Records { name, .. }) => Some(name),
+            Self::Claim(Claim { name, .. }) | Self::Transfer { name, .. } | Self::Records(Records { name, .. }) => {
+                Some(name)
+            }
             _ => None,
         }
     }

@@ -126,6 +126,56 @@ fn every_code_is_in_the_protocol() {
     assert_tidy(&pure.flat_map(|(path, tokens)| undocumented(path, &codes(tokens), &protocol)).collect::<Vec<_>>());
 }
 
+/// The keys of a TOML text, in order: those of a table and the tables themselves.
+fn toml_keys(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let keys = lines.filter_map(|line| match line.strip_prefix('[') {
+        Some(table) => Some(format!("[{}]", table.split(']').next()?)),
+        None => Some(line.split_once('=')?.0.trim().to_owned()),
+    });
+    keys.collect()
+}
+
+/// The names of metrics in product code: words that begin as all of them do.
+fn metrics(tokens: &[Token<'_>]) -> BTreeSet<String> {
+    let texts = tokens.iter().filter(|token| token.kind == Kind::Text).map(|token| token.text);
+    let words = texts.flat_map(|text| text.split(|c: char| !c.is_ascii_lowercase() && c != '_'));
+    let named = words.filter(|word| word.starts_with("dgns_") || word.starts_with("dns_"));
+    named.map(str::to_owned).collect()
+}
+
+/// Complains about every word that `page` does not have in backticks.
+fn unexplained(page: &str, text: &str, words: impl IntoIterator<Item = String>) -> Vec<String> {
+    let missing = words.into_iter().filter(|word| !text.contains(&format!("`{word}`")));
+    missing.map(|word| format!("{page}: {word} is not explained")).collect()
+}
+
+#[test]
+fn the_operators_page_explains_every_key_and_metric() {
+    let page = "docs/OPERATING.md";
+    let text = std::fs::read_to_string(tree::top().join(page)).unwrap();
+    let files = tree::product_files();
+    let code = product_code(&files);
+    let named = code.iter().filter(|(path, _)| path.ends_with("/metrics.rs")).flat_map(|(_, tokens)| metrics(tokens));
+    let named: BTreeSet<_> = named.collect();
+    assert!(named.len() >= 4, "metrics are named in files called metrics.rs: {named:?}");
+    let defaults = std::fs::read_to_string(tree::top().join("dgns/src/config/defaults.toml"));
+    let keys = defaults.map(|text| toml_keys(&text)).unwrap_or_default();
+    assert_tidy(&unexplained(page, &text, named.into_iter().chain(keys)));
+}
+
+#[test]
+fn missing_keys_and_metrics_are_noticed() {
+    let toml = "# a = 1\ndata = \"x\"\n[http]\nlisten = []\n";
+    assert_eq!(toml_keys(toml), ["data", "[http]", "listen"]);
+    let found = metrics(&tokens("f(\"dgns_log_size\", \"# TYPE dns_names gauge\\n\"); let dgns_x = 1;"));
+    assert_eq!(found.iter().collect::<Vec<_>>(), ["dgns_log_size", "dns_names"]);
+    assert_eq!(
+        unexplained("P", "`data` and data_dir", ["data".into(), "data_dir".into()]),
+        ["P: data_dir is not explained"]
+    );
+}
+
 #[test]
 fn missing_files_links_and_codes_are_noticed() {
     let exists = |path: &str| path == "docs/STYLE.md" || path == "identity/src";

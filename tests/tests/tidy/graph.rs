@@ -64,6 +64,11 @@ fn banned_in_lock(lock: &str) -> Vec<String> {
         .collect()
 }
 
+fn metadata() -> Value {
+    let text = cargo(&["metadata", "--no-deps", "--format-version", "1", "--offline"]);
+    serde_json::from_str(&text).unwrap()
+}
+
 fn imports(metadata: &Value) -> Imports {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let packages = metadata["packages"].as_array().unwrap().iter();
@@ -84,8 +89,7 @@ fn cargo(arguments: &[&str]) -> String {
 
 #[test]
 fn imports_run_downward() {
-    let metadata = cargo(&["metadata", "--no-deps", "--format-version", "1", "--offline"]);
-    let imports = imports(&serde_json::from_str(&metadata).unwrap());
+    let imports = imports(&metadata());
     assert!(imports.len() >= MAY_IMPORT.len(), "cargo metadata names the packages: {imports:?}");
     assert_tidy(&upward_imports(&imports));
 }
