@@ -5,9 +5,9 @@ import assert from "node:assert/strict";
 import { bigEndian, concat } from "../../dgns/web/hash.js";
 import { verifyLine } from "../../dgns/web/note.js";
 import {
-  checkpointText, commitmentOf, consistencyFault, decodeEntry, decodeEpochEntry, decodeHead, decodeMapProof, formatVerifierKey, hex,
+  checkpointText, commitmentOf, consistencyFault, decodeDidState, decodeEntry, decodeEpochEntry, decodeHead, decodeMapProof, formatVerifierKey, hex,
   inclusionFault, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash, openNote, parseCheckpoint, parseVerifierKey,
-  Refused, rootOf, sha256, stateHash, unhex, valueBytes, verifyInclusion, verifyMapProof,
+  Refused, rootOf, sha256, stateHash, unhex, valueBytes, verifyInclusion, verifyMapProof, verifyResolution,
 } from "../../dgns/web/verify.js";
 
 /** The rows of map `m` of the digest, as map.json describes them. */
@@ -129,7 +129,47 @@ async function outcome(run) {
   }
 }
 
+const memoryOf = (given) => {
+  if (given === null) return null;
+  const dids = given.states.map(unhex).map((state) => [state, decodeDidState(state)]);
+  const head = given.head === null ? {} : decodeHead(unhex(given.head));
+  return {
+    origin: given.origin,
+    size: head.size,
+    root: head.root,
+    head: head.bytes,
+    dids: Object.fromEntries(dids.map(([state, { did, version }]) => [hex(did), { version, state }])),
+  };
+};
+
+/** What resolutions.json says of a lookup. */
+async function resolution({ trust, memory, subject, bytes, now_ms }) {
+  const asked = subject.name === undefined ? { did: unhex(subject.did) } : subject;
+  const trusted = { origin: trust.origin, zone: trust.origin.replace("/log", ""), logKeys: trust.vkeys, maxHeadAgeS: trust.head_age_s_max };
+  const { resolved, memory: after } = await verifyResolution(trusted, memoryOf(memory), asked, unhex(bytes), now_ms);
+  const row = ({ rtype, ttl, rdata, owner }) => [Number(rtype), Number(ttl), hex(rdata), owner];
+  return {
+    status: resolved.status,
+    name: resolved.name && hex(resolved.name.bytes),
+    did: resolved.did && hex(resolved.did.bytes),
+    records: resolved.records && resolved.records.rows.map(row),
+    frozen: resolved.frozen,
+    pending: resolved.pending.length,
+    size: Number(resolved.size),
+    root: hex(resolved.root),
+    epoch_ms: Number(resolved.epochMs),
+    k: Number(decodeEpochEntry(decodeHead(after.head).epochEntry).k),
+    written: resolved.written.map(({ index }) => Number(index)),
+    remembers: {
+      size: Number(after.size),
+      dids: Object.entries(after.dids).map(([did, { version }]) => [did, Number(version)]),
+    },
+  };
+}
+
 export const RUNNERS = {
+  "resolutions.json": async ({ in: given, out, error }) =>
+    assert.deepEqual(await outcome(() => resolution(given)), out ?? error),
   "tree.json": ({ op, in: given, out, error }) => assert.deepEqual(TREE[op](given), out ?? error),
   "notes.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => NOTES[op](given)), out ?? error),
   "entries.json": async ({ in: given, out, error }) =>

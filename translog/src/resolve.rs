@@ -278,3 +278,5 @@ fn continues(memory: &Memory, head: &SignedHead, path: &[Hash]) -> Result<Contin
 mod fixture;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -69,6 +69,11 @@ impl Memory {
         self.dids.get(did)
     }
 
+    /// Returns every DID met, ascending.
+    pub fn dids(&self) -> impl Iterator<Item = &KnownDid> {
+        self.dids.values()
+    }
+
     pub(crate) fn newest(&self) -> Option<&Met> {
         self.newest.as_ref()
     }

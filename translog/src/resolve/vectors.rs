@@ -1,0 +1,359 @@
+//! tests/vectors/resolutions.json
+
+use identity::key::SigningKey;
+use identity::name::Zone;
+use identity::state::Leaf;
+use serde_json::{Value, json};
+
+use super::fixture::{TestLog, name};
+use super::*;
+use crate::note::LogSigner;
+use crate::resolution::Written;
+use crate::vectors::{hex, hold};
+
+const ABOUT: [&str; 7] = [
+    "Answers to lookups and what a verifier makes of them (PROTOCOL 11). Bytes are hexadecimal, times milliseconds.",
+    "in: trust {origin, vkeys, head_age_s_max}; memory: null, or {origin, head, states: [State of each DID met]}, and the same as",
+    "memory_bytes of PROTOCOL 14.1; subject {name} or {did}; bytes; now_ms.",
+    "out: status present|held|ended|absent; name, did: their State's bytes or null; records [[type, ttl, rdata, owner], ...] or null;",
+    "frozen; pending: how many acts wait; size, root, epoch_ms, k of the head; written: log indexes of the certificates just",
+    "written; remembers: size of the head and [[DID, version], ...] in the memory afterwards. error: the code of PROTOCOL 11.4.",
+    "The code quorum has no case yet: under quorum none no cosignature is looked at.",
+];
+
+#[test]
+fn resolution_vectors_hold() {
+    let mut cases = Cases(Vec::new());
+    proved(&mut cases);
+    refused_answers(&mut cases);
+    refused_heads(&mut cases);
+    remembered(&mut cases);
+    hold("resolutions", &ABOUT, &cases.0);
+}
+
+struct Cases(Vec<Value>);
+
+impl Cases {
+    /// Adds a case at a moment after the log's newest Epoch, met for the first time.
+    fn first(
+        &mut self,
+        title: &str,
+        log: &TestLog,
+        subject: &Subject,
+        answer: &Resolution,
+        expected: Result<(), &str>,
+    ) {
+        let memory = Memory::new(log.origin.clone());
+        self.add(title, &log.trust(), &memory, subject, &answer.encode(), log.now(), expected);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a case is its arguments")]
+    fn add(
+        &mut self,
+        title: &str,
+        trust: &Trust,
+        memory: &Memory,
+        subject: &Subject,
+        bytes: &[u8],
+        now: Timestamp,
+        expected: Result<(), &str>,
+    ) {
+        let given = json!({
+            "trust": {
+                "origin": trust.origin().as_str(),
+                "vkeys": trust.log_keys().iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "head_age_s_max": trust.head_age_ms_max() / 1_000,
+            },
+            "memory": memory_json(memory),
+            "memory_bytes": hex(&memory.encode()),
+            "subject": match subject {
+                Subject::Name(name) => json!({"name": name}),
+                Subject::Did(did) => json!({"did": hex(did.as_bytes())}),
+                Subject::LogConf => Value::Null,
+            },
+            "bytes": hex(bytes),
+            "now_ms": now.as_ms(),
+        });
+        let mut after = memory.clone();
+        let found = verify(trust, &mut after, subject, bytes, now);
+        assert_eq!(found.as_ref().map(|_| ()).map_err(VerifyError::code), expected, "{title}");
+        self.0.push(match found {
+            Ok(resolved) => json!({"name": title, "in": given, "out": resolved_json(&resolved, &after)}),
+            Err(error) => json!({"name": title, "in": given, "error": error.code()}),
+        });
+    }
+}
+
+fn memory_json(memory: &Memory) -> Value {
+    let head = memory.head().map(|head| hex(&head.encode()));
+    let states: Vec<_> = memory.dids().map(|known| hex(&known.state().encode())).collect();
+    if head.is_none() && memory.origin().as_str() == "dgns.test/log" {
+        return Value::Null;
+    }
+    json!({"origin": memory.origin().as_str(), "head": head, "states": states})
+}
+
+fn resolved_json(resolved: &Resolved, memory: &Memory) -> Value {
+    let status = match resolved.status() {
+        Status::Present => "present",
+        Status::Held { .. } => "held",
+        Status::Ended => "ended",
+        Status::Absent => "absent",
+    };
+    let records = resolved.records().map(|records| {
+        let row = |row: &identity::cert::Row| json!([row.rtype, row.ttl, hex(&row.rdata), row.owner]);
+        records.rows.iter().map(row).collect::<Vec<_>>()
+    });
+    let dids: Vec<_> = memory.dids().map(|known| json!([hex(known.state().did.as_bytes()), known.version()])).collect();
+    json!({
+        "status": status,
+        "name": resolved.name().map(|name| hex(&name.encode())),
+        "did": resolved.did().map(|did| hex(&did.encode())),
+        "records": records,
+        "frozen": resolved.is_frozen(),
+        "pending": resolved.pending().len(),
+        "size": resolved.head().size,
+        "root": hex(&resolved.head().root),
+        "epoch_ms": resolved.epoch().time_ms,
+        "k": resolved.epoch().k,
+        "written": resolved.written().iter().map(|written| written.index).collect::<Vec<_>>(),
+        "remembers": {"size": memory.size(), "dids": dids},
+    })
+}
+
+fn proved(cases: &mut Cases) {
+    let (log, alice) = TestLog::new();
+    let did = Subject::Did(alice.did);
+    let with_records = log.answer(&name("alice")).with_certificates([&alice.records]);
+    let written = log.answer(&name("alice")).with_written(vec![log.written(1), log.written(3)]);
+    let unknown = Subject::Did(identity::did::Did::from_bytes([9; 20]));
+    cases.first("a live name", &log, &name("alice"), &log.answer(&name("alice")), Ok(()));
+    cases.first("a live name with its records", &log, &name("alice"), &with_records, Ok(()));
+    cases.first("the answer to a write", &log, &name("alice"), &written, Ok(()));
+    cases.first("a held name", &log, &name("bob"), &log.answer(&name("bob")), Ok(()));
+    cases.first("a name that is free again", &log, &name("carol"), &log.answer(&name("carol")), Ok(()));
+    for (title, kind) in [("absent beside another leaf", 2), ("absent at an empty child", 3)] {
+        let subject = log.absent_name(kind);
+        cases.first(title, &log, &subject, &log.answer(&subject), Ok(()));
+    }
+    cases.first("a DID", &log, &did, &log.answer(&did), Ok(()));
+    cases.first("a DID that does not exist", &log, &unknown, &log.answer(&unknown), Ok(()));
+
+    let (mut log, alice) = TestLog::new();
+    let mut leaf = alice.leaf(3, 3, &alice.records);
+    let State::Did(state) = &mut leaf.state else { unreachable!("a DID's leaf") };
+    (state.flags, state.names) = (8, vec![]);
+    state.pending.clear();
+    log.batch(&[], vec![leaf]);
+    cases.first("a DID that ended", &log, &did, &log.answer(&did), Ok(()));
+}
+
+fn refused_answers(cases: &mut Cases) {
+    let (log, alice) = TestLog::new();
+    let (asked, did) = (name("alice"), Subject::Did(alice.did));
+    let honest = log.answer(&asked);
+    let bent = |bend: &dyn Fn(&mut Resolution)| {
+        let mut answer = log.answer(&asked);
+        bend(&mut answer);
+        answer
+    };
+    let mut refuse = |title: &str, answer: &Resolution, code| cases.first(title, &log, &asked, answer, Err(code));
+
+    refuse("an answer about another name", &log.answer(&name("bob")), "subject");
+    refuse("an answer about the owner", &log.answer(&did), "subject");
+    refuse("no head, none remembered", &bent(&|answer| drop(answer.take_head())), "malformed");
+    refuse(
+        "the owner's answer is missing",
+        &bent(&|answer| {
+            answer.answers.truncate(1);
+            answer.map_proof = log.map.prove(&[label(&asked)]).unwrap();
+        }),
+        "binding",
+    );
+    refuse(
+        "the owner's answer alone",
+        &bent(&|answer| {
+            answer.answers.remove(0);
+            answer.map_proof = log.map.prove(&[label(&did)]).unwrap();
+        }),
+        "binding",
+    );
+    refuse("an owner without a state", &bent(&|answer| answer.answers[1] = Answer::absent(&did)), "binding");
+    refuse(
+        "one answer too many",
+        &bent(&|answer| {
+            answer.answers.push(Answer::present(&log.states[&name("carol")]));
+            let labels = [&asked, &did, &name("carol")].map(label);
+            answer.map_proof = log.map.prove(&labels).unwrap();
+        }),
+        "binding",
+    );
+    refuse(
+        "the name's leaf denied",
+        &bent(&|answer| {
+            answer.answers = vec![Answer::absent(&asked)];
+            answer.map_proof = log.map.prove(&[label(&asked)]).unwrap();
+        }),
+        "map_proof",
+    );
+    refuse(
+        "another version than the map's",
+        &bent(&|answer| {
+            answer.answers[0].opened.as_mut().unwrap().version += 1;
+        }),
+        "map_proof",
+    );
+    refuse(
+        "the proof of other labels",
+        &bent(&|answer| {
+            answer.map_proof = log.map.prove(&[label(&did), label(&asked)]).unwrap();
+        }),
+        "map_proof",
+    );
+    refuse(
+        "the state of another name",
+        &bent(&|answer| {
+            answer.answers[0].state.clone_from(&log.answer(&name("bob")).answers[0].state);
+        }),
+        "value",
+    );
+    refuse("a state left out that nobody keeps", &bent(&|answer| answer.answers[1].state = None), "value");
+    refuse("a state without its leaf", &bent(&|answer| answer.answers[0].opened = None), "value");
+    let genesis = alice.genesis.payload_bytes().to_vec();
+    refuse("a payload the name does not name", &bent(&|answer| answer.payloads = vec![genesis.clone()]), "value");
+    let elsewhere = Written { index: 0, ..log.written(1) };
+    refuse("a certificate at another index", &bent(&|answer| answer.written = vec![elsewhere.clone()]), "written");
+    let mut forged = log.written(1);
+    *forged.envelope.last_mut().unwrap() ^= 1;
+    refuse(
+        "a signature of a written certificate bent",
+        &bent(&|answer| answer.written = vec![forged.clone()]),
+        "written",
+    );
+    refuse("a consistency proof nobody asked for", &bent(&|answer| answer.consistency = vec![[1; 32]]), "inconsistent");
+
+    let absent = log.absent_name(2);
+    let mut invented = log.answer(&absent);
+    let mut leaf = log.states[&name("carol")].clone();
+    if let (State::Name(state), Subject::Name(name)) = (&mut leaf.state, &absent) {
+        state.name.clone_from(name);
+    }
+    invented.answers = vec![Answer::present(&leaf)];
+    cases.first("a leaf invented", &log, &absent, &invented, Err("map_proof"));
+
+    let memory = Memory::new(log.origin.clone());
+    let mut malformed = |title: &str, bytes: &[u8]| {
+        cases.add(title, &log.trust(), &memory, &asked, bytes, log.now(), Err("malformed"));
+    };
+    let bytes = honest.encode();
+    malformed("no bytes", &[]);
+    malformed("cut short", &bytes[..bytes.len() - 1]);
+    malformed("a byte more", &[&bytes[..], &[0]].concat());
+    malformed("not the shortest spelling of its format", &[&bytes[..2], &[0x18], &bytes[2..]].concat());
+    let mut proof = log.answer(&asked).encode();
+    let at = proof.len() - honest.map_proof.encode().len();
+    proof[at] = 9;
+    malformed("a map proof that is none", &proof);
+    let foreign = Subject::Name("alice.other.test".into());
+    cases.first("a name of another zone", &log, &foreign, &log.answer(&foreign), Err("subject"));
+
+    let (mut log, alice) = TestLog::new();
+    let leaf = alice.leaf(3, 3, &alice.records);
+    let mut opened = OpenedLeaf::of(&leaf);
+    opened.flags |= 1 << 20;
+    let state = leaf.state.encode();
+    let delta = log.map.prepare(&[(label(&did), opened.commitment(&state))]);
+    log.map.apply(delta).unwrap();
+    log.batch(&[], vec![]);
+    let mut answer = log.answer(&did);
+    answer.answers = vec![Answer { kind: LabelKind::Did, opened: Some(opened), state: Some(state) }];
+    cases.first("an unknown flag in the map", &log, &did, &answer, Err("value"));
+}
+
+fn refused_heads(cases: &mut Cases) {
+    let (log, _) = TestLog::new();
+    let asked = name("alice");
+    let stranger = LogSigner::new(log.origin.as_str(), SigningKey::from_seed(&[7; 32])).unwrap();
+    let other_origin = Zone::parse("other.test").unwrap().origin();
+    let bent = |signer: &LogSigner, origin: &identity::name::Origin, bend: &dyn Fn(&mut Head)| {
+        let mut answer = log.answer(&asked);
+        let head = answer.head.as_mut().unwrap();
+        bend(head);
+        head.log_signature = signer.sign(&head.checkpoint(origin)).signature.try_into().unwrap();
+        answer
+    };
+    let own = |bend: &dyn Fn(&mut Head)| bent(&log.signer, &log.origin, bend);
+    let mut refuse = |title: &str, answer: &Resolution, code| cases.first(title, &log, &asked, answer, Err(code));
+    refuse("a head signed by a stranger", &bent(&stranger, &log.origin, &|_| ()), "log_signature");
+    refuse("a head signed for another origin", &bent(&log.signer, &other_origin, &|_| ()), "log_signature");
+    refuse("a last entry of another type", &own(&|head| head.epoch_entry[0] = 1), "epoch");
+    refuse("a last entry of 90 bytes", &own(&|head| head.epoch_entry.push(0)), "epoch");
+    refuse("an Epoch that covers another index", &own(&|head| head.epoch_entry[16] ^= 1), "epoch");
+    refuse("an Epoch with another map root", &own(&|head| head.epoch_entry[40] ^= 1), "last_leaf");
+    refuse("a path cut short", &own(&|head| head.path.truncate(0)), "last_leaf");
+    refuse("another root", &own(&|head| head.root[0] ^= 1), "last_leaf");
+
+    let epoch = log.head.epoch().unwrap();
+    let bytes = log.answer(&asked).encode();
+    let memory = Memory::new(log.origin.clone());
+    let mut at = |title: &str, trust: &Trust, ms: u64, expected| {
+        cases.add(title, trust, &memory, &asked, &bytes, Timestamp::from_ms(ms), expected);
+    };
+    let trust = log.trust();
+    at("a head 300 s old", &trust, epoch.time_ms + 300_000, Ok(()));
+    at("a head a millisecond older", &trust, epoch.time_ms + 300_001, Err("stale_head"));
+    at("a head 300 s ahead", &trust, epoch.time_ms - 300_000, Ok(()));
+    at("a head a millisecond further ahead", &trust, epoch.time_ms - 300_001, Err("time_bound"));
+    at("a head too old for this reader", &trust.with_head_age_s_max(10), epoch.time_ms + 10_001, Err("stale_head"));
+    let foreign = Memory::new(other_origin);
+    cases.add("a memory of another log", &log.trust(), &foreign, &asked, &bytes, log.now(), Err("origin"));
+}
+
+fn remembered(cases: &mut Cases) {
+    let (mut log, alice) = TestLog::new();
+    let (asked, did) = (name("alice"), Subject::Did(alice.did));
+    let met = |log: &TestLog, memory: &Memory, answer: &Resolution| {
+        let mut memory = memory.clone();
+        verify(&log.trust(), &mut memory, &asked, &answer.encode(), log.now()).unwrap();
+        memory
+    };
+    let old = log.answer(&asked);
+    let memory = met(&log, &Memory::new(log.origin.clone()), &old);
+    let mut add = |title: &str, log: &TestLog, memory: &Memory, answer: &Resolution, expected| {
+        cases.add(title, &log.trust(), memory, answer.subject(), &answer.encode(), log.now(), expected);
+    };
+    add("the head remembered, sent again", &log, &memory, &old, Ok(()));
+    let mut warm = log.answer(&asked);
+    warm.take_head();
+    warm.answers[1] = Answer::known(&log.states[&did]);
+    add("head and known state left out", &log, &memory, &warm, Ok(()));
+
+    let (mut fork, _) = TestLog::new();
+    fork.batch(&[], vec![Leaf { head_index: 1, ..fork.states[&name("carol")].clone() }]);
+    log.batch(&[], vec![]);
+    let update = log.answer(&asked).with_consistency(log.consistency(5));
+    add("a head that continues the one remembered", &log, &memory, &update, Ok(()));
+    add("the same without its proof", &log, &memory, &log.answer(&asked), Err("inconsistent"));
+    let mut wrong = update.clone();
+    wrong.consistency[0][0] ^= 1;
+    add("the same with another proof", &log, &memory, &wrong, Err("inconsistent"));
+    let newer = met(&log, &memory, &update);
+    add("an older head", &log, &newer, &old, Err("rollback"));
+    add("one size, two roots", &fork, &newer, &fork.answer(&asked), Err("fork"));
+    fork.batch(&[], vec![]);
+    let aside = fork.answer(&asked).with_consistency(fork.consistency(6));
+    add("a head that continues another tree", &fork, &newer, &aside, Err("inconsistent"));
+
+    let (mut shown, _) = TestLog::new();
+    shown.batch(&[], vec![alice.leaf(1, 1, &alice.genesis)]);
+    let answer = shown.answer(&did).with_consistency(shown.consistency(5));
+    add("a DID gone back to an older version", &shown, &memory, &answer, Err("rollback"));
+    let (mut shown, _) = TestLog::new();
+    shown.batch(&[], vec![alice.leaf(2, 1, &alice.genesis)]);
+    let answer = shown.answer(&did).with_consistency(shown.consistency(5));
+    add("another state of a DID at the version met before", &shown, &memory, &answer, Err("chain"));
+    let (mut shown, _) = TestLog::new();
+    shown.batch(&[], vec![alice.leaf(3, 3, &alice.records)]);
+    let answer = shown.answer(&did).with_consistency(shown.consistency(5));
+    add("a DID at a newer version", &shown, &memory, &answer, Ok(()));
+}
