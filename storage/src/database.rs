@@ -10,6 +10,7 @@ mod readers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -33,7 +34,7 @@ const MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/0001_names.sql"
 
 pub(crate) struct Database {
     path: PathBuf,
-    writer: Mutex<SqliteConnection>,
+    writer: Arc<Mutex<SqliteConnection>>,
     readers: Readers,
     copier: Copier,
     _lock: LockFile,
@@ -56,8 +57,10 @@ impl Database {
         check_length(&path)?;
         let reading = options(&path, limits::READER_CACHE_KIB).pragma("query_only", "ON");
         let readers = Readers::open(&reading, limits::READERS).await?;
-        let copier = Copier::start(options(&path, limits::READER_CACHE_KIB).connect().await.map_err(in_file)?);
-        Ok(Self { path, writer: Mutex::new(writer), readers, copier, _lock: lock })
+        let copying = options(&path, limits::READER_CACHE_KIB).connect().await.map_err(in_file)?;
+        let writer = Arc::new(Mutex::new(writer));
+        let copier = Copier::start(copying, Arc::clone(&writer));
+        Ok(Self { path, writer, readers, copier, _lock: lock })
     }
 
     /// Waits for the one connection that writes.
@@ -86,7 +89,10 @@ impl Database {
     pub(crate) async fn close(self) -> Result<(), StorageError> {
         self.copier.stop().await;
         self.readers.close().await?;
-        self.writer.into_inner().close().await.map_err(|error| of_sql(Place::Database, error))
+        match Arc::into_inner(self.writer) {
+            Some(writer) => writer.into_inner().close().await.map_err(|error| of_sql(Place::Database, error)),
+            None => Ok(()), // the copier's task ends a little later and drops it
+        }
     }
 }
 
@@ -103,7 +109,7 @@ fn options(path: &Path, cache_kib: u32) -> SqliteConnectOptions {
         .foreign_keys(false)
         .busy_timeout(Duration::from_millis(limits::BUSY_TIMEOUT_MS))
         .pragma("cache_size", format!("-{cache_kib}"))
-        .pragma("wal_autocheckpoint", limits::WAL_PAGES_MAX.to_string())
+        .pragma("wal_autocheckpoint", "0") // the copier's work
         .disable_statement_logging()
 }
 

@@ -152,7 +152,6 @@ impl StorageError {
 
 /// Why a commit did not end well. Whoever gets one must not let the new head's signature leave.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum CommitError {
     /// The head is not the one this batch was built on: another writer lives. Nothing changed. Stop and reload.
     #[error("another writer has moved the head")]

@@ -6,18 +6,18 @@ pub const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
 /// How many connections read. A read takes tens of microseconds; more would only hold caches.
 pub const READERS: usize = 4;
 
-/// The page cache of the writer, KiB: the inner pages of every index at a million names.
-pub const WRITER_CACHE_KIB: u32 = 64 * 1024;
+/// The page cache of the writer, KiB: the pages one batch dirties, with room to spare; above it they spill early.
+pub const WRITER_CACHE_KIB: u32 = 32 * 1024;
 
 /// The page cache of each reader, KiB. The operating system caches the rest once for all of them.
 pub const READER_CACHE_KIB: u32 = 8 * 1024;
 
-/// When a commit copies the write-ahead log back itself, pages: 64 MiB, so that opening after a crash stays quick.
+/// How long the write-ahead log may grow before it has to begin anew, pages: 64 MiB, so that opening after a crash stays
+/// quick.
 pub const WAL_PAGES_MAX: u32 = 16_384;
 
-/// How many rows may gather in the write-ahead log before it is copied back beside the writer: a few ms of writing, so that
-/// no commit waits long behind it.
-pub const WAL_ROWS_BEFORE_COPY: usize = 1_024;
+/// How many rows may be written before the write-ahead log is copied back beside the writer: a few ms of writing.
+pub const ROWS_BEFORE_COPY: usize = 4_096;
 
 /// How long a statement waits for a lock. The lock file keeps other servers out; this covers `sqlite3` in an operator's hand.
 pub const BUSY_TIMEOUT_MS: u64 = 2_000;

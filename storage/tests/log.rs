@@ -1,4 +1,5 @@
 //! The log on a real directory: what a commit writes, what reads return, what is refused.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where and stop")]
 
 mod suite;
 

@@ -1,13 +1,14 @@
 //! The copier: moves the write-ahead log back into the database beside the writer.
 //!
 //! Left alone, the commit that finds the log too long copies all of it, and whoever waits for that commit waits for it. The
-//! copier works in small steps on its own connection; a crash in between loses nothing, the log is still there.
+//! copier works in small steps on its own connection. Under a load that never pauses the log cannot begin anew by itself:
+//! once it is long, the copier holds the writer back for the last few pages. A crash in between loses nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sqlx::{Connection, SqliteConnection};
-use tokio::sync::Notify;
+use sqlx::{Row, SqliteConnection};
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 
 use crate::limits;
@@ -17,21 +18,22 @@ pub(crate) struct Copier {
     task: JoinHandle<()>,
 }
 
+#[derive(Default)]
 struct Shared {
     rows: AtomicUsize,
     wake: Notify,
 }
 
 impl Copier {
-    pub(crate) fn start(connection: SqliteConnection) -> Self {
-        let shared = Arc::new(Shared { rows: AtomicUsize::new(0), wake: Notify::new() });
-        let task = tokio::spawn(copy_when_woken(connection, Arc::clone(&shared)));
+    pub(crate) fn start(connection: SqliteConnection, writer: Arc<Mutex<SqliteConnection>>) -> Self {
+        let shared = Arc::new(Shared::default());
+        let task = tokio::spawn(copy_when_woken(connection, writer, Arc::clone(&shared)));
         Self { shared, task }
     }
 
-    /// Wakes the copier once enough rows have been written. At scale each row of a batch dirties about one page.
+    /// Wakes the copier once enough rows have been written.
     pub(crate) fn wrote(&self, rows: usize) {
-        if self.shared.rows.fetch_add(rows, Ordering::Relaxed) + rows >= limits::WAL_ROWS_BEFORE_COPY {
+        if self.shared.rows.fetch_add(rows, Ordering::Relaxed) + rows >= limits::ROWS_BEFORE_COPY {
             self.shared.rows.store(0, Ordering::Relaxed);
             self.shared.wake.notify_one();
         }
@@ -50,15 +52,23 @@ impl Drop for Copier {
     }
 }
 
-async fn copy_when_woken(mut connection: SqliteConnection, shared: Arc<Shared>) {
+async fn copy_when_woken(mut copying: SqliteConnection, writer: Arc<Mutex<SqliteConnection>>, shared: Arc<Shared>) {
     loop {
         shared.wake.notified().await;
-        // PASSIVE waits for nobody: what readers still need stays, and the next round takes it.
-        if let Err(error) = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut connection).await {
-            tracing::warn!(%error, "the write-ahead log could not be copied back; the next commits will try");
-            break;
+        if let Err(error) = copy(&mut copying, &writer).await {
+            tracing::warn!(%error, "the write-ahead log could not be copied back; it grows until it can");
         }
     }
-    // Closing cannot fail in a way that matters: this connection wrote nothing of its own.
-    let _ = connection.close().await;
+}
+
+async fn copy(copying: &mut SqliteConnection, writer: &Mutex<SqliteConnection>) -> Result<(), sqlx::Error> {
+    // PASSIVE waits for nobody: what readers still need stays, and the next round takes it.
+    let row = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut *copying).await?;
+    if row.try_get::<i64, _>(1)? < i64::from(limits::WAL_PAGES_MAX) {
+        return Ok(());
+    }
+    // RESTART waits for readers of older commits, which end in milliseconds; the next commit writes the log from its start.
+    let _no_commit_is_running = writer.lock().await;
+    sqlx::raw_sql("PRAGMA wal_checkpoint(RESTART)").execute(copying).await?;
+    Ok(())
 }
