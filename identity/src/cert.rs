@@ -290,3 +290,6 @@ pub struct ZoneTerms {
     /// The least window a DID may choose, in seconds.
     pub window_floor_s: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,17 @@
 //! What the tests of this package share.
 
+pub(crate) mod arbitrary;
+pub(crate) mod samples;
+pub(crate) mod vectors;
+
 use core::convert::Infallible;
 
 use rand_core::{TryCryptoRng, TryRng};
 
 use crate::hash::sha256;
+
+/// The public key of seed `[1; 32]` plus a point of order 8: of large order, yet outside the prime subgroup.
+pub(crate) const TORSIONED_KEY: &str = "3bcfb78c4ad06f9b8d7e8c50e37e33dd40042a7805f5df945fbf33620745bc68";
 
 /// A reproducible stream: SHA-256 of a counter that begins at the number given.
 pub(crate) struct CountingRng(pub(crate) u64);

@@ -5,9 +5,10 @@ import assert from "node:assert/strict";
 import { bigEndian, concat } from "../../dgns/web/hash.js";
 import { verifyLine } from "../../dgns/web/note.js";
 import {
-  checkpointText, commitmentOf, consistencyFault, decodeDidState, decodeEntry, decodeEpochEntry, decodeHead, decodeMapProof, formatVerifierKey, hex,
-  inclusionFault, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash, openNote, parseCheckpoint, parseVerifierKey,
-  Refused, rootOf, sha256, stateHash, unhex, valueBytes, verifyInclusion, verifyMapProof, verifyResolution,
+  checkpointText, commitmentOf, consistencyFault, decodeCertificate, decodeDidState, decodeEntry, decodeEpochEntry, decodeHead,
+  decodeMapProof, didText, formatVerifierKey, hex, inclusionFault, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash,
+  openNote, parseCheckpoint, parseVerifierKey, Refused, rootOf, sha256, stateHash, unhex, valueBytes, verifyCertificate,
+  verifyInclusion, verifyMapProof, verifyResolution,
 } from "../../dgns/web/verify.js";
 
 /** The rows of map `m` of the digest, as map.json describes them. */
@@ -167,7 +168,18 @@ async function resolution({ trust, memory, subject, bytes, now_ms }) {
   };
 }
 
+/** What certificates.json says of an accepted certificate. */
+async function viewOfCertificate({ origin, candidates, envelope }) {
+  const certificate = decodeCertificate(unhex(envelope));
+  const signers = await verifyCertificate(certificate, origin, candidates.map(unhex));
+  const { sid, payload } = certificate;
+  const view = { type: payload.type, sid: hex(sid), signers: signers.map(hex) };
+  return payload.type === 1 ? { ...view, did: didText(sid.subarray(0, 20)) } : view;
+}
+
 export const RUNNERS = {
+  "certificates.json": async ({ in: given, out, error }) =>
+    assert.deepEqual(await outcome(() => viewOfCertificate(given)), out ?? error),
   "resolutions.json": async ({ in: given, out, error }) =>
     assert.deepEqual(await outcome(() => resolution(given)), out ?? error),
   "tree.json": ({ op, in: given, out, error }) => assert.deepEqual(TREE[op](given), out ?? error),

@@ -353,3 +353,6 @@ fn logconf_version(payload: &[u8]) -> Result<u64, DecodeError> {
     let seq = fields.required(1, |r| r.uint())?;
     seq.checked_add(1).ok_or(DecodeError::BadField)
 }
+
+#[cfg(test)]
+mod tests;

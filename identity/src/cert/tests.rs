@@ -1,0 +1,4 @@
+mod decode;
+mod properties;
+mod vectors;
+mod verify;

@@ -1,0 +1,281 @@
+//! Each way in which bytes fail to be a certificate.
+
+use crate::cert::{Body, Certificate, DecodeError, Kid, Payload};
+use crate::did::Did;
+use crate::testing::samples::{self, all, first, genesis, next};
+use crate::wire::Writer;
+
+/// An envelope around any payload bytes, with one signature that nobody checks.
+fn envelope(payload: &[u8]) -> Vec<u8> {
+    let mut w = Writer::new();
+    w.array(3).uint(1).bytes(payload).array(1).array(2).bytes(&[1; 8]).bytes(&[2; 64]);
+    w.finish()
+}
+
+fn code(envelope: &[u8]) -> &'static str {
+    Certificate::decode(envelope).map_or_else(|error| error.code(), |_| "ok")
+}
+
+fn payload_code(payload: &Payload) -> &'static str {
+    code(&envelope(&payload.encode()))
+}
+
+/// A payload of type `kind` whose body `write` writes.
+fn with_body(kind: u64, write: impl FnOnce(&mut Writer) -> &mut Writer) -> Vec<u8> {
+    let mut w = Writer::new();
+    w.map(7).uint(0).uint(kind).uint(1).bytes(&[0xd1; 20]).uint(2).uint(7).uint(3).bytes(&[0x3a; 32]);
+    w.uint(4).array(2).uint(300).bytes(&[0x5e; 32]).uint(5).uint(1_800_000_000).uint(6);
+    write(&mut w);
+    w.finish()
+}
+
+fn body_code(kind: u64, write: impl FnOnce(&mut Writer) -> &mut Writer) -> &'static str {
+    code(&envelope(&with_body(kind, write)))
+}
+
+#[test]
+fn every_sample_decodes_to_what_was_encoded() {
+    for sample in all() {
+        let certificate = sample.certificate();
+        let again = Certificate::decode(&certificate.encode());
+        assert_eq!(again.as_ref(), Ok(&certificate), "{}", sample.name);
+        assert_eq!(certificate.payload(), &sample.payload, "{}", sample.name);
+        assert_eq!(certificate.payload_bytes(), sample.payload.encode(), "{}", sample.name);
+        assert_eq!(certificate.kind(), sample.payload.body.kind(), "{}", sample.name);
+        let body = &sample.payload.body;
+        assert_eq!(Body::decode(body.kind(), &body.encode()).as_ref(), Ok(body), "{}", sample.name);
+    }
+}
+
+#[test]
+fn every_certificate_that_is_cut_or_continued_is_refused() {
+    for sample in all() {
+        let bytes = sample.certificate().encode();
+        for len in 0..bytes.len() {
+            assert_eq!(code(&bytes[..len]), "bad_cbor", "{} cut to {len}", sample.name);
+        }
+        assert_eq!(code(&[&bytes[..], &[0]].concat()), "bad_cbor", "{}", sample.name);
+        let payload = sample.payload.encode();
+        assert_eq!(code(&envelope(&[&payload[..], &[0]].concat())), "bad_cbor", "{}", sample.name);
+        assert_eq!(code(&envelope(&payload[..payload.len() - 1])), "bad_cbor", "{}", sample.name);
+    }
+}
+
+#[test]
+fn four_kibibytes_are_a_certificate_and_one_more_byte_is_not() {
+    let with_rdata = |len: usize| {
+        let mut records = samples::records();
+        records.rows[0].rdata = vec![0; len];
+        envelope(&next(Body::Records(records.in_order())).encode())
+    };
+    let fixed = with_rdata(1_000).len() - 1_000;
+    assert_eq!(with_rdata(4_096 - fixed).len(), 4_096);
+    assert_eq!(code(&with_rdata(4_096 - fixed)), "ok");
+    assert_eq!(code(&with_rdata(4_097 - fixed)), "too_large");
+}
+
+#[test]
+fn an_envelope_has_one_form() {
+    let payload = next(Body::Tombstone).encode();
+    let build = |format: u64, signatures: &[(&[u8], &[u8])]| {
+        let mut w = Writer::new();
+        w.array(3).uint(format).bytes(&payload).array(signatures.len());
+        for (kid, signature) in signatures {
+            w.array(2).bytes(kid).bytes(signature);
+        }
+        code(&w.finish())
+    };
+    let sig = &[0; 64][..];
+    let kids: Vec<[u8; 8]> = (1..=9).map(|i| [i; 8]).collect();
+    let many: Vec<(&[u8], &[u8])> = kids.iter().map(|kid| (&kid[..], sig)).collect();
+    assert_eq!(build(1, &many[..8]), "ok");
+    assert_eq!(build(0, &many[..1]), "bad_field");
+    assert_eq!(build(2, &many[..1]), "bad_field");
+    assert_eq!(build(1, &[]), "bad_field");
+    assert_eq!(build(1, &many), "bad_field");
+    assert_eq!(build(1, &[many[1], many[0]]), "not_canonical");
+    assert_eq!(build(1, &[many[0], many[0]]), "not_canonical");
+    assert_eq!(build(1, &[(&[1; 7], sig)]), "bad_field");
+    assert_eq!(build(1, &[(&[1; 8], &[0; 63])]), "bad_field");
+    let mut two = Writer::new();
+    two.array(2).uint(1).bytes(&payload);
+    assert_eq!(code(&two.finish()), "bad_field");
+    assert_eq!(code(&[0xa0]), "bad_field");
+    assert_eq!(code(&[0xc1, 0x00]), "bad_cbor");
+}
+
+#[test]
+fn types_without_a_rule_are_unknown_critical_or_not() {
+    for kind in [0, 9, 10, 12, 13, 14, 15, 16, 17, 18, 21, 22, 23, 24, 28, 29, 30, 255, 256, u64::MAX] {
+        let critical = with_body(kind, |w| w.map(0));
+        assert_eq!(Certificate::decode(&envelope(&critical)), Err(DecodeError::UnknownType(kind)));
+        let skippable = [&[0xa8], &critical[1..], &[0x07, 0xf4]].concat();
+        assert_eq!(code(&envelope(&skippable)), "unknown_type", "{kind}");
+    }
+    assert_eq!(Body::decode(9, &[0xa0]), Err(DecodeError::UnknownType(9)));
+}
+
+#[test]
+fn a_chain_begins_with_a_genesis_and_with_nothing_else() {
+    let did = Some(Did::from_bytes([1; 20]));
+    for (payload, expected) in [
+        (first(genesis()), "ok"),
+        (Payload { subject: did, ..first(genesis()) }, "bad_field"),
+        (Payload { prev: Some([0; 32]), ..first(genesis()) }, "bad_field"),
+        (Payload { seq: 1, ..first(genesis()) }, "bad_field"),
+        (next(Body::Tombstone), "ok"),
+        (Payload { subject: None, ..next(Body::Tombstone) }, "bad_field"),
+        (Payload { prev: None, ..next(Body::Tombstone) }, "bad_field"),
+        (Payload { seq: 0, ..next(Body::Tombstone) }, "bad_field"),
+        (Payload { by: did, ..next(Body::Tombstone) }, "bad_field"),
+        (Payload { by: did, ..first(genesis()) }, "bad_field"),
+        (Payload { by: did, ..next(Body::Transfer { name: "alice.dgns.test".into(), to: None }) }, "bad_field"),
+    ] {
+        assert_eq!(payload_code(&payload), expected, "{payload:?}");
+    }
+}
+
+#[test]
+fn what_is_left_out_when_default_is_never_spelled_out() {
+    let tombstone = with_body(25, |w| w.map(0));
+    let spelled = [&[0xa8], &tombstone[1..], &[0x07, 0xf5]].concat();
+    assert_eq!(code(&envelope(&spelled)), "not_canonical");
+    let name = "alice.dgns.test";
+    assert_eq!(body_code(11, |w| w.map(2).uint(1).text(name).uint(2).array(0)), "ok");
+    assert_eq!(body_code(11, |w| w.map(3).uint(1).text(name).uint(2).array(0).uint(3).array(0)), "not_canonical");
+    assert_eq!(body_code(11, |w| w.map(3).uint(1).text(name).uint(2).array(0).uint(4).uint(0)), "not_canonical");
+    assert_eq!(
+        body_code(11, |w| w
+            .map(2)
+            .uint(1)
+            .text(name)
+            .uint(2)
+            .array(1)
+            .array(4)
+            .uint(1)
+            .uint(60)
+            .bytes(&[1; 4])
+            .text("")),
+        "not_canonical"
+    );
+}
+
+#[test]
+fn bodies_have_their_fields_and_no_others() {
+    // Goal: for each type, a missing, an unknown and an out-of-range field is refused. Method: bodies by hand.
+    type Write = fn(&mut Writer) -> &mut Writer;
+    let cases: [(u64, &str, Write); 31] = [
+        (2, "ok", |w| w.map(2).uint(1).text("abc.dgns.test").uint(2).uint(4)),
+        (2, "bad_name", |w| w.map(2).uint(1).text("ABC.dgns.test").uint(2).uint(4)),
+        (2, "bad_name", |w| w.map(2).uint(1).text("abc").uint(2).uint(4)),
+        (2, "bad_name", |w| w.map(2).uint(1).text("abc.dgns.test.").uint(2).uint(4)),
+        (2, "bad_field", |w| w.map(2).uint(1).bytes(b"abc.dgns.test").uint(2).uint(4)),
+        (2, "bad_field", |w| w.map(2).uint(1).text("abc.dgns.test").uint(2).uint(0)),
+        (2, "bad_field", |w| w.map(2).uint(1).text("abc.dgns.test").uint(2).uint(2)),
+        (2, "bad_field", |w| w.map(2).uint(1).text("abc.dgns.test").uint(2).uint(5)),
+        (2, "bad_field", |w| w.map(2).uint(1).text("abc.dgns.test").uint(2).uint(1)),
+        (2, "bad_field", |w| w.map(3).uint(1).text("abc.dgns.test").uint(2).uint(1).uint(3).bytes(&[0; 8])),
+        (2, "bad_field", |w| w.map(3).uint(1).text("abc.dgns.test").uint(2).uint(3).uint(3).bytes(&[0; 8])),
+        (2, "bad_field", |w| w.map(3).uint(1).text("abc.dgns.test").uint(2).uint(4).uint(3).bytes(&[0; 8])),
+        (3, "bad_field", |w| w.map(1).uint(1).array(3).bytes(&[1; 32]).bytes(&[1; 32]).uint(1)),
+        (3, "bad_field", |w| w.map(1).uint(1).array(4).bytes(&[1; 32]).bytes(&[1; 32]).uint(4).bytes(&[1; 32])),
+        (3, "bad_field", |w| w.map(1).uint(1).array(4).bytes(&[1; 31]).bytes(&[1; 32]).uint(1).bytes(&[1; 32])),
+        (4, "bad_field", |w| w.map(1).uint(1).bytes(&[1; 8])),
+        (5, "bad_field", |w| w.map(2).uint(1).bytes(&[1; 8]).uint(2).uint(4)),
+        (6, "bad_field", |w| w.map(1).uint(2).bytes(&[1; 32])),
+        (7, "bad_field", |w| w.map(1).uint(1).uint(86_400)),
+        (7, "bad_cbor", |w| w.map(1).uint(6).raw(&[0x20])),
+        (8, "bad_field", |w| w.map(2).uint(1).text("abc.dgns.test").uint(2).bytes(&[1; 32])),
+        (11, "bad_field", |w| w.map(3).uint(1).text("abc.dgns.test").uint(2).array(0).uint(4).uint(4)),
+        (11, "bad_field", |w| w.map(2).uint(1).text("abc.dgns.test").uint(2).array(1).array(2).uint(1).uint(60)),
+        (11, "bad_field", |w| {
+            w.map(2).uint(1).text("abc.dgns.test").uint(2).array(1).array(3).uint(65_536).uint(60).bytes(&[1; 4])
+        }),
+        (19, "bad_field", |w| w.map(1).uint(1).bytes(&[1; 31])),
+        (20, "bad_field", |w| w.map(0)),
+        (25, "bad_field", |w| w.map(1).uint(1).uint(1)),
+        (26, "bad_field", |w| w.map(3).uint(1).uint(4).uint(2).bytes(&[1; 32]).uint(3).text("x")),
+        (26, "bad_field", |w| w.map(3).uint(1).uint(2).uint(2).bytes(&[1; 32]).uint(3).text("dgns.test")),
+        (26, "bad_field", |w| w.map(3).uint(1).uint(1).uint(2).bytes(&[1; 32]).uint(3).text("")),
+        (27, "bad_field", |w| w.map(1).uint(1).bytes(&[1; 9])),
+    ];
+    for (i, (kind, expected, write)) in cases.into_iter().enumerate() {
+        assert_eq!(body_code(kind, write), expected, "case {i}, type {kind}");
+    }
+    for kind in [2, 4] {
+        let mut w = Writer::new();
+        w.map(5).uint(0).uint(1).uint(2).uint(0).uint(4).array(2).uint(0).bytes(&[0; 32]).uint(5).uint(0).uint(6);
+        w.map(4).uint(1).uint(kind).uint(2).bytes(&[1; 32]).uint(3).bytes(&[1; 32]);
+        w.uint(4).array(4).bytes(&[1; 32]).bytes(&[1; 32]).uint(2).bytes(&[1; 32]);
+        assert_eq!(code(&envelope(&w.finish())), "bad_field", "kind {kind} is reserved");
+    }
+}
+
+#[test]
+fn rows_and_aliases_ascend_and_differ() {
+    let records = samples::records();
+    let mut swapped = records.clone();
+    swapped.rows.swap(0, 1);
+    let mut twice = records.clone();
+    twice.rows.insert(0, twice.rows[0].clone());
+    let mut twice_but_ttl = twice.clone();
+    twice_but_ttl.rows[1].ttl += 1;
+    let aliases = |aliases: &[&str]| {
+        let aliases = aliases.iter().map(|alias| alias.to_string()).collect();
+        crate::cert::Records { aliases, ..samples::records() }
+    };
+    for (records, expected) in [
+        (records, "ok"),
+        (swapped, "bad_field"),
+        (twice, "bad_field"),
+        (twice_but_ttl, "bad_field"),
+        (aliases(&["a.example", "b.example"]), "ok"),
+        (aliases(&["b.example", "a.example"]), "bad_field"),
+        (aliases(&["a.example", "a.example"]), "bad_field"),
+    ] {
+        assert_eq!(payload_code(&next(Body::Records(records.clone()))), expected, "{records:?}");
+    }
+}
+
+#[test]
+fn signatures_join_from_any_order_and_add_up() {
+    let sample = &all()[0];
+    let whole = sample.certificate();
+    let mut reversed = whole.signatures().to_vec();
+    reversed.reverse();
+    assert_eq!(Certificate::assemble(whole.payload_bytes(), reversed).as_ref(), Ok(&whole));
+    let half = Certificate::assemble(whole.payload_bytes(), vec![whole.signatures()[1]]).expect("one signature");
+    assert_eq!(half.sid(), whole.sid());
+    assert_eq!(half.with_signatures_added(whole.signatures()).as_ref(), Ok(&whole));
+    assert_eq!(whole.with_signatures_added(&[]).as_ref(), Ok(&whole));
+    let seven: Vec<_> = (0..7).map(|i| (Kid([i; 8]), [0; 64])).collect();
+    assert_eq!(whole.with_signatures_added(&seven), Err(DecodeError::BadField));
+    assert_eq!(Certificate::assemble(whole.payload_bytes(), vec![]), Err(DecodeError::BadField));
+}
+
+#[test]
+fn certificates_stay_within_their_planned_sizes() {
+    // Goal: identity.md section 13: genesis 520 bytes, claim 330, device_add 430.
+    let size = |name: &str| {
+        let sample = all().into_iter().find(|sample| sample.name == name).expect("a sample of that name");
+        sample.certificate().encode().len()
+    };
+    assert!(size("genesis of a user") <= 520, "{}", size("genesis of a user"));
+    assert!(size("claim on the open road") <= 330, "{}", size("claim on the open road"));
+    assert!(size("device_add") <= 430, "{}", size("device_add"));
+}
+
+#[test]
+fn every_decode_error_has_its_code() {
+    let codes = [
+        (DecodeError::BadCbor, "bad_cbor"),
+        (DecodeError::NotCanonical, "not_canonical"),
+        (DecodeError::BadField, "bad_field"),
+        (DecodeError::UnknownType(9), "unknown_type"),
+        (DecodeError::BadName, "bad_name"),
+        (DecodeError::TooLarge, "too_large"),
+    ];
+    for (error, code) in codes {
+        assert_eq!(error.code(), code);
+    }
+}

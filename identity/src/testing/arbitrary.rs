@@ -1,0 +1,211 @@
+//! Any payload and any state that the types can hold and the formats permit, for property tests.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::cert::{
+    Authority, Body, Claim, ClaimProof, Device, DeviceEnd, DidKind, EndReason, Genesis, IdRotate, Kid, Level, Payload,
+    Records, Role, Row, Seen, ZoneTerms,
+};
+use crate::did::Did;
+use crate::key::kid_of;
+use crate::state::{
+    AuthorityState, ChainHead, DeviceState, DeviceStatus, DidState, NameState, NameStatus, Pending, Power,
+};
+
+pub(crate) fn payload() -> impl Strategy<Value = Payload> {
+    let frame = (any::<[u8; 20]>(), 1_u64.., any::<[u8; 32]>(), any::<(u64, [u8; 32])>(), any::<u64>(), any::<bool>());
+    (body(), frame, option::of(did())).prop_map(|(body, (subject, seq, prev, (size, root), unix_s, critical), by)| {
+        let begins = matches!(body, Body::Genesis(_));
+        let two_parties = match &body {
+            Body::Claim(claim) => claim.proof == ClaimProof::Parent,
+            Body::Transfer { to, .. } => to.is_some(),
+            _ => false,
+        };
+        Payload {
+            subject: (!begins).then(|| Did::from_bytes(subject)),
+            seq: if begins { 0 } else { seq },
+            prev: (!begins).then_some(prev),
+            seen: Seen { size, root },
+            unix_s,
+            body,
+            critical,
+            by: by.filter(|_| two_parties),
+        }
+    })
+}
+
+pub(crate) fn body() -> impl Strategy<Value = Body> {
+    let act = any::<[u8; 32]>;
+    prop_oneof![
+        genesis().prop_map(Body::Genesis),
+        (name(), claim_proof()).prop_map(|(name, proof)| Body::Claim(Claim { name, proof })),
+        device().prop_map(Body::DeviceAdd),
+        device_end().prop_map(Body::DeviceSuspend),
+        device_end().prop_map(Body::DeviceRevoke),
+        any::<([u8; 32], [u8; 32])>()
+            .prop_map(|(identity, words_box)| Body::IdRotate(IdRotate { identity, words_box })),
+        any::<u64>().prop_map(|window_s| Body::Policy { window_s }),
+        (name(), option::of(did())).prop_map(|(name, to)| Body::Transfer { name, to }),
+        records().prop_map(Body::Records),
+        act().prop_map(|act| Body::Confirm { act }),
+        act().prop_map(|act| Body::Veto { act }),
+        Just(Body::Tombstone),
+        authority().prop_map(Body::NotaryAdd),
+        kid().prop_map(|kid| Body::NotaryRevoke { kid }),
+    ]
+}
+
+pub(crate) fn records() -> impl Strategy<Value = Records> {
+    let owner = "(_[a-z]{1,5}(\\._[a-z]{1,5}){0,2})?";
+    let rtype = prop_oneof![prop::sample::select(vec![1, 5, 16, 28, 33, 44, 52, 64, 65, 257]), any::<u16>()];
+    let row = (owner, rtype, vec(any::<u8>(), 0..40), prop_oneof![Just(60), any::<u32>()])
+        .prop_map(|(owner, rtype, rdata, ttl)| Row { owner, rtype, rdata, ttl });
+    (name(), vec(row, 0..12), vec("[a-z]{1,8}\\.[a-z]{1,8}", 0..4), 0..4_u32).prop_map(
+        |(name, rows, aliases, flags)| {
+            let mut records = Records { name, rows, aliases, flags }.in_order();
+            records.rows.dedup_by(|a, b| (&a.owner, a.rtype, &a.rdata) == (&b.owner, b.rtype, &b.rdata));
+            records
+        },
+    )
+}
+
+pub(crate) fn did_state() -> impl Strategy<Value = DidState> {
+    let head = any::<(u64, [u8; 32], u64)>().prop_map(|(seq, sid, index)| ChainHead { seq, sid, index });
+    let fixed = (1_u64.., did(), did_kind(), 0..16_u32, head, any::<([u8; 32], [u8; 32])>(), any::<(u64, u64, u64)>());
+    let lists = (vec(device_state(), 0..4), vec(pending(), 0..3), vec(name(), 0..4), vec(authority_state(), 0..3));
+    (fixed, lists).prop_map(
+        |((version, did, kind, flags, head, (identity, words_box), (window_s, uid, born_ms)), lists)| {
+            let (mut devices, pending, mut names, authorities) = lists;
+            devices.sort_by_key(|device| kid_of(&device.sign));
+            names.sort();
+            names.dedup();
+            DidState {
+                version,
+                did,
+                kind,
+                flags,
+                head,
+                identity,
+                words_box,
+                devices,
+                window_s,
+                pending,
+                names,
+                authorities,
+                uid,
+                born_ms,
+            }
+        },
+    )
+}
+
+pub(crate) fn name_state() -> impl Strategy<Value = NameState> {
+    let status = prop_oneof![Just(NameStatus::Live), Just(NameStatus::Held), Just(NameStatus::Free)];
+    let fields = (1_u64.., name(), did(), status, any::<u64>(), 1_u64..);
+    (fields, option::of(any::<(u64, [u8; 32])>()), any::<u64>()).prop_map(
+        |((version, name, did, status, claim_index, held_until_ms), records, children)| NameState {
+            version,
+            name,
+            did: (status != NameStatus::Free).then_some(did),
+            status,
+            claim_index,
+            held_until_ms: if status == NameStatus::Held { held_until_ms } else { 0 },
+            records,
+            children,
+        },
+    )
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-z0-9]{3,20}(\\.[a-z0-9]{1,8}){0,2}\\.dgns\\.test"
+}
+
+fn did() -> impl Strategy<Value = Did> {
+    any::<[u8; 20]>().prop_map(Did::from_bytes)
+}
+
+fn kid() -> impl Strategy<Value = Kid> {
+    any::<[u8; 8]>().prop_map(Kid)
+}
+
+fn did_kind() -> impl Strategy<Value = DidKind> {
+    prop_oneof![Just(DidKind::User), Just(DidKind::Server)]
+}
+
+fn level() -> impl Strategy<Value = Level> {
+    prop_oneof![Just(Level::Member), Just(Level::Admin), Just(Level::Service)]
+}
+
+fn device() -> impl Strategy<Value = Device> {
+    (any::<([u8; 32], [u8; 32], [u8; 32])>(), level()).prop_map(|((sign, kex, label_hash), level)| Device {
+        sign,
+        kex,
+        level,
+        label_hash,
+    })
+}
+
+fn genesis() -> impl Strategy<Value = Genesis> {
+    (did_kind(), any::<([u8; 32], [u8; 32])>(), device(), any::<Option<u64>>()).prop_map(
+        |(kind, (identity, words_box), device, window_s)| Genesis { kind, identity, words_box, device, window_s },
+    )
+}
+
+fn claim_proof() -> impl Strategy<Value = ClaimProof> {
+    prop_oneof![
+        any::<(u64, u8)>().prop_map(|(nonce, bits)| ClaimProof::Open { nonce, bits }),
+        any::<[u8; 32]>().prop_map(|code_hash| ClaimProof::Invite { code_hash }),
+        Just(ClaimProof::Parent),
+    ]
+}
+
+fn device_end() -> impl Strategy<Value = DeviceEnd> {
+    let reasons = [EndReason::Other, EndReason::Lost, EndReason::Stolen, EndReason::Replaced];
+    (kid(), prop::sample::select(reasons.to_vec())).prop_map(|(kid, reason)| DeviceEnd { kid, reason })
+}
+
+fn authority() -> impl Strategy<Value = Authority> {
+    let terms = (0..16_u8, any::<u8>(), any::<u64>()).prop_map(|(roads, work_floor_bits, window_floor_s)| ZoneTerms {
+        roads,
+        work_floor_bits,
+        window_floor_s,
+    });
+    (any::<[u8; 32]>(), terms, 0..3_u8).prop_map(|(key, terms, role)| match role {
+        0 => Authority { role: Role::Notary, key, scope: "https://issuer.example".into(), zone: None },
+        1 => Authority { role: Role::Zone, key, scope: "dgns.test".into(), zone: Some(terms) },
+        _ => Authority { role: Role::Alias, key, scope: String::new(), zone: None },
+    })
+}
+
+fn authority_state() -> impl Strategy<Value = AuthorityState> {
+    (authority(), any::<(u64, Option<u64>)>()).prop_map(|(authority, (index, revoked_at))| AuthorityState {
+        authority,
+        index,
+        revoked_at,
+    })
+}
+
+fn device_state() -> impl Strategy<Value = DeviceState> {
+    let status = prop_oneof![Just(DeviceStatus::Live), Just(DeviceStatus::Fresh), Just(DeviceStatus::Suspended)];
+    (any::<([u8; 32], [u8; 32], u64, u64)>(), level(), status).prop_map(
+        |((sign, kex, index, until_ms), level, status)| DeviceState { sign, kex, level, status, index, until_ms },
+    )
+}
+
+fn pending() -> impl Strategy<Value = Pending> {
+    let power = prop_oneof![Just(Power::Voter), Just(Power::Majority), Just(Power::Identity)];
+    (any::<([u8; 32], u64, u64)>(), power, vec(kid(), 1..3), vec(kid(), 0..2), body()).prop_map(
+        |((sid, due_ms, index), power, supporters, opponents, body)| Pending {
+            sid,
+            kind: body.kind(),
+            power,
+            due_ms,
+            supporters,
+            opponents,
+            index,
+            body: body.encode(),
+        },
+    )
+}

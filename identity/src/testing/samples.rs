@@ -1,0 +1,180 @@
+//! One certificate of each type, the same in every run.
+
+use crate::cert::{
+    Authority, Body, Certificate, Claim, ClaimProof, Device, DeviceEnd, DidKind, EndReason, Genesis, IdRotate,
+    KeyBytes, Level, Payload, Records, Role, Row, Seen, ZoneTerms,
+};
+use crate::did::Did;
+use crate::hash::sha256;
+use crate::key::{KexSecret, SigningKey, kid_of};
+use crate::name::{Origin, Zone};
+use crate::pow::code_hash;
+
+/// A payload and the keys that sign it.
+pub(crate) struct Sample {
+    /// What it shows.
+    pub(crate) name: &'static str,
+    pub(crate) payload: Payload,
+    pub(crate) signers: Vec<SigningKey>,
+}
+
+impl Sample {
+    pub(crate) fn certificate(&self) -> Certificate {
+        sign(&self.payload, &self.signers)
+    }
+
+    pub(crate) fn candidates(&self) -> Vec<KeyBytes> {
+        self.signers.iter().map(SigningKey::public).collect()
+    }
+}
+
+pub(crate) fn origin() -> Origin {
+    Zone::parse("dgns.test").expect("a zone").origin()
+}
+
+/// The Ed25519 key that tests call by number.
+pub(crate) fn key(number: u8) -> SigningKey {
+    SigningKey::from_seed(&[number; 32])
+}
+
+pub(crate) fn device(number: u8, level: Level) -> Device {
+    Device {
+        sign: key(number).public(),
+        kex: KexSecret::from_bytes([number; 32]).public(),
+        level,
+        label_hash: [number; 32],
+    }
+}
+
+pub(crate) fn genesis() -> Genesis {
+    Genesis {
+        kind: DidKind::User,
+        identity: key(1).public(),
+        words_box: KexSecret::from_bytes([1; 32]).public(),
+        device: device(2, Level::Admin),
+        window_s: None,
+    }
+}
+
+/// A payload that begins a chain, with the body of a genesis.
+pub(crate) fn first(genesis: Genesis) -> Payload {
+    Payload {
+        subject: None,
+        seq: 0,
+        prev: None,
+        seen: Seen { size: 0, root: sha256(&[]) },
+        unix_s: 1_800_000_000,
+        body: Body::Genesis(genesis),
+        critical: true,
+        by: None,
+    }
+}
+
+/// A payload that follows in a chain.
+pub(crate) fn next(body: Body) -> Payload {
+    Payload {
+        subject: Some(Did::from_bytes([0xd1; 20])),
+        seq: 7,
+        prev: Some([0x3a; 32]),
+        seen: Seen { size: 300, root: [0x5e; 32] },
+        ..Payload { body, ..first(genesis()) }
+    }
+}
+
+pub(crate) fn sign(payload: &Payload, signers: &[SigningKey]) -> Certificate {
+    Certificate::sign(payload, &origin(), &signers.iter().collect::<Vec<_>>()).expect("a sample is sound")
+}
+
+/// One positive sample per type, and per shape of it.
+pub(crate) fn all() -> Vec<Sample> {
+    let sample =
+        |name, payload, signers: &[u8]| Sample { name, payload, signers: signers.iter().map(|n| key(*n)).collect() };
+    let claim = |name: &str, proof| Body::Claim(Claim { name: name.into(), proof });
+    let end = DeviceEnd { kid: kid_of(&key(3).public()), reason: EndReason::Stolen };
+    let to = Some(Did::from_bytes([0xd2; 20]));
+    vec![
+        sample("genesis of a user", first(genesis()), &[1, 2]),
+        sample("genesis of a server with a window", first(server()), &[1, 2]),
+        sample(
+            "claim on the open road",
+            next(claim("alice.dgns.test", ClaimProof::Open { nonce: 1 << 40, bits: 18 })),
+            &[2, 9],
+        ),
+        sample("claim on the invite road", next(claim("alice.dgns.test", invite())), &[1, 9]),
+        sample("claim below another name", next(claim("photos.alice.dgns.test", ClaimProof::Parent)), &[2, 9]),
+        sample(
+            "claim granted by another owner",
+            Payload { by: to, ..next(claim("bob.alice.dgns.test", ClaimProof::Parent)) },
+            &[2, 4, 9],
+        ),
+        sample("device_add", next(Body::DeviceAdd(device(3, Level::Admin))), &[2, 3]),
+        sample("device_add of a service", next(Body::DeviceAdd(device(3, Level::Service))), &[1, 3]),
+        sample("device_suspend", next(Body::DeviceSuspend(DeviceEnd { reason: EndReason::Other, ..end })), &[2]),
+        sample("device_revoke", next(Body::DeviceRevoke(end)), &[2, 4]),
+        sample("id_rotate", next(Body::IdRotate(rotate())), &[1, 5]),
+        sample("policy", next(Body::Policy { window_s: 86_400 }), &[1]),
+        sample("transfer", Payload { by: to, ..next(Body::Transfer { name: "alice.dgns.test".into(), to }) }, &[1, 6]),
+        sample("release", next(Body::Transfer { name: "alice.dgns.test".into(), to: None }), &[2]),
+        sample("records", next(Body::Records(records())), &[2]),
+        sample(
+            "records, none",
+            next(Body::Records(Records { rows: vec![], aliases: vec![], flags: 0, ..records() })),
+            &[2],
+        ),
+        sample("confirm", next(Body::Confirm { act: [0xac; 32] }), &[2]),
+        sample("veto", next(Body::Veto { act: [0xac; 32] }), &[1]),
+        sample("tombstone", next(Body::Tombstone), &[1]),
+        sample("notary_add of a zone", next(Body::NotaryAdd(zone_authority())), &[1]),
+        sample(
+            "notary_add of a notary",
+            next(Body::NotaryAdd(notary(Role::Notary, "https://issuer.example", 8))),
+            &[1],
+        ),
+        sample("notary_add of an alias key, which is no Ed25519 key", next(Body::NotaryAdd(alias())), &[1]),
+        sample("notary_revoke", next(Body::NotaryRevoke { kid: kid_of(&key(9).public()) }), &[2]),
+        sample("not critical", Payload { critical: false, ..next(Body::Tombstone) }, &[1]),
+        sample("eight signatures", next(Body::Tombstone), &[1, 2, 3, 4, 5, 6, 7, 8]),
+    ]
+}
+
+pub(crate) fn zone_authority() -> Authority {
+    let terms = ZoneTerms { roads: 0b1101, work_floor_bits: 18, window_floor_s: 86_400 };
+    Authority { zone: Some(terms), ..notary(Role::Zone, "dgns.test", 9) }
+}
+
+fn server() -> Genesis {
+    Genesis { kind: DidKind::Server, window_s: Some(600), ..genesis() }
+}
+
+fn invite() -> ClaimProof {
+    ClaimProof::Invite { code_hash: code_hash(&[0xc0; 16]) }
+}
+
+fn rotate() -> IdRotate {
+    IdRotate { identity: key(5).public(), words_box: KexSecret::from_bytes([5; 32]).public() }
+}
+
+fn notary(role: Role, scope: &str, number: u8) -> Authority {
+    Authority { role, key: key(number).public(), scope: scope.into(), zone: None }
+}
+
+fn alias() -> Authority {
+    Authority { key: [0xff; 32], ..notary(Role::Alias, "", 8) }
+}
+
+pub(crate) fn records() -> Records {
+    let row = |owner: &str, rtype, rdata: &[u8]| Row { owner: owner.into(), rtype, rdata: rdata.into(), ttl: 60 };
+    let srv = b"\x00\x01\x00\x02\x14\xe9\x05alice\x04dgns\x04test\x00";
+    Records {
+        name: "alice.dgns.test".into(),
+        rows: vec![
+            row("", 1, &[192, 0, 2, 1]),
+            row("", 16, b"\x05hello"),
+            row("_acme-challenge", 5, b"\x01x\x07example\x00"),
+            row("_db._tcp", 33, srv),
+        ],
+        aliases: vec!["db.owner.example".into()],
+        flags: Records::NO_DID,
+    }
+    .in_order()
+}
