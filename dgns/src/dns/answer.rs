@@ -126,13 +126,13 @@ fn opcode_refusal(header: Header) -> Option<(Rcode, Option<ExtendedError>)> {
 }
 
 fn respond_to(zone: &Zone, query: &Query<'_>, transport: Transport, out: &mut Vec<u8>) -> Rcode {
+    let mut reply = Reply::to(query, bytes_max(query, transport), out);
     if query.edns.is_some_and(|edns| edns.version > 0) {
-        return Reply::bare(query.header, query.edns, out).finish(Rcode::BadVers, None);
+        return reply.finish(Rcode::BadVers, None);
     }
     if let Some((rcode, error)) = opcode_refusal(query.header) {
-        return Reply::bare(query.header, query.edns, out).finish(rcode, error);
+        return reply.finish(rcode, error);
     }
-    let mut reply = Reply::to(query, bytes_max(query, transport), out);
     if query.qclass != CLASS_IN {
         return reply.finish(Rcode::Refused, None);
     }
@@ -176,15 +176,15 @@ enum Found {
 /// Answers for a name of the zone, following its CNAMEs while they stay in the zone.
 fn follow(zone: &Zone, query: &Query<'_>, place: Place<'_>, reply: &mut Reply<'_>) -> Rcode {
     let mut found = look(zone, query, place, Pointer::QNAME, reply);
-    for hop in 1..=CNAME_HOPS_MAX {
+    for _ in 0..CNAME_HOPS_MAX {
         let Found::Alias(target, at) = found else { break };
-        // A target outside the zone, or a chain that does not end, is the resolver's to follow.
-        let Some(place) = name::place(target.as_bytes(), zone.apex().wire()).filter(|_| hop < CNAME_HOPS_MAX) else {
-            return Rcode::NoError;
+        let Some(place) = name::place(target.as_bytes(), zone.apex().wire()) else {
+            return Rcode::NoError; // a target outside the zone is the resolver's to follow
         };
         found = look(zone, query, place, at, reply);
     }
     match found {
+        // A chain that has not ended is the resolver's to follow too.
         Found::Records | Found::Alias(..) => Rcode::NoError,
         Found::NoData => deny(zone, query, reply, Rcode::NoError),
         Found::Nothing => deny(zone, query, reply, Rcode::NxDomain),

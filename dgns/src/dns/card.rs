@@ -225,4 +225,11 @@ mod tests {
         assert!(hidden.with_children(1).exists());
         assert!(!Card::empty(b"\x05alice").exists() && Card::empty(b"\x05alice").rows().next().is_none());
     }
+
+    #[test]
+    fn card_of_a_name_with_one_address_has_at_most_64_bytes() {
+        // Goal: at a million names a name costs at most 150 bytes: 64 of card, the allocator's word, at most 40 of set.
+        let card = Card::bound(b"\x0ea-name-of-many", &Did::from_bytes([7; 20]), 1, 0, &[row("", 1, &[192, 0, 2, 1])]);
+        assert!(card.expect("a card").0.len() <= 64);
+    }
 }

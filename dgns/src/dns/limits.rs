@@ -11,6 +11,9 @@ pub const UDP_BYTES_MAX: usize = 1232;
 /// The longest message of a stream: its length is a u16.
 pub const STREAM_BYTES_MAX: usize = 65_535;
 
+/// The longest zone: a name of 100 bytes and the labels of any service below it still fit into 255.
+pub const ZONE_BYTES_MAX: usize = 90;
+
 /// How many CNAMEs of the zone one answer follows; a loop ends here too.
 pub const CNAME_HOPS_MAX: usize = 8;
 

@@ -14,7 +14,7 @@ use identity::cert::Row;
 use identity::did::Did;
 
 use super::card::Card;
-use super::limits::{NEGATIVE_TTL_S_MAX, ZONE_SHARDS};
+use super::limits::{NEGATIVE_TTL_S_MAX, ZONE_BYTES_MAX, ZONE_SHARDS};
 use super::name::{self, NAME_BYTES_MAX};
 
 const TYPE_A: u16 = 1;
@@ -144,7 +144,7 @@ impl Zone {
     /// Errors: [`ZoneError::Setting`], naming the setting.
     pub fn new(name: &str, settings: &Settings) -> Result<Self, ZoneError> {
         let wire = wire_of("zone", name)?;
-        if wire.len() > 91 {
+        if name.len() > ZONE_BYTES_MAX {
             return Err(ZoneError::Setting { setting: "zone", value: name.to_owned() });
         }
         if !(1..=NEGATIVE_TTL_S_MAX).contains(&settings.negative_ttl_s) {
@@ -158,7 +158,13 @@ impl Zone {
         };
         let soa_names = [first.as_slice(), &wire_of("mailbox", &settings.mailbox)?].concat();
         let zone = Self {
-            apex: Apex { text: name.to_owned(), wire, nameservers, soa_names, negative_ttl_s: settings.negative_ttl_s },
+            apex: Apex {
+                text: name.to_ascii_lowercase(),
+                wire,
+                nameservers,
+                soa_names,
+                negative_ttl_s: settings.negative_ttl_s,
+            },
             publish_did: settings.publish_did,
             shards: (0..ZONE_SHARDS).map(|_| RwLock::default()).collect(),
             hasher: RandomState::new(),
