@@ -105,7 +105,8 @@ export function decodeNameState(bytes) {
 /** Returns the state of the log's own label: its LogConf payload, of which the version is one more than the seq (key 1). */
 export function decodeLogConfState(bytes) {
   const reader = new Reader(bytes);
-  if (reader.map() < 2 || reader.keyAfter(-1n) !== 0n) badField("LogConf");
+  const pairs = reader.map();
+  if (pairs < 2 || reader.keyAfter(-1n) !== 0n) badField("LogConf");
   reader.uint();
   if (reader.keyAfter(0n) !== 1n) badField("LogConf");
   return { version: reader.uint() + 1n };
