@@ -9,16 +9,21 @@ use dgns::dns::answer::{Outcome, Transport, answer};
 use dgns::dns::{Change, Content, Settings, Zone as DnsZone};
 use identity::cert::{Body, Certificate, Row};
 use identity::did::Did;
+use identity::key::SigningKey;
 use identity::name::{Name, Origin, Zone};
 use identity::state::{DidState, NameState};
+use identity::time::Timestamp;
 use translog::bundle;
 use translog::entry::Entry;
 use translog::head::Head;
 use translog::logconf::LogConf;
 use translog::map::MapProof;
-use translog::note::{Checkpoint, Note, VerifierKey};
+use translog::note::{Checkpoint, LogSigner, Note, VerifierKey};
 use translog::proof_file::ProofFile;
+use translog::resolution::Resolution;
+use translog::resolve;
 use translog::tile::{BundleId, ResourceId, Tile, TileId};
+use translog::trust::{Memory, Trust};
 
 /// One decoder. `accepts` feeds it and returns whether it took the bytes; a broken promise is a panic.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +35,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 17] = [
+pub const DECODERS: [Decoder; 20] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -47,6 +52,9 @@ pub const DECODERS: [Decoder; 17] = [
     Decoder { name: "checkpoint", accepts: checkpoint },
     Decoder { name: "vkey", accepts: vkey },
     Decoder { name: "proof_file", accepts: proof_file },
+    Decoder { name: "resolution", accepts: resolution },
+    Decoder { name: "memory", accepts: memory },
+    Decoder { name: "post", accepts: post },
     Decoder { name: "dns_query", accepts: dns_query },
 ];
 
@@ -178,6 +186,39 @@ fn proof_file(bytes: &[u8]) -> bool {
     assert_eq!(file.to_string().as_bytes(), bytes, "a proof file has one spelling");
     assert!(file.verify(b"", origin().as_str(), &[]).is_err(), "without a known key nothing is proved");
     true
+}
+
+fn resolution(bytes: &[u8]) -> bool {
+    let Ok(resolution) = Resolution::decode(bytes) else { return false };
+    assert_eq!(resolution.encode(), bytes, "a resolution has one spelling");
+    let subject = resolution.subject().clone();
+    let mut memory = Memory::new(origin());
+    let verified = resolve::verify(strangers_log(), &mut memory, &subject, bytes, Timestamp::from_ms(1));
+    assert!(verified.is_err(), "a stranger's log key proves nothing");
+    assert_eq!(memory.head(), None, "what was refused is not remembered");
+    true
+}
+
+fn memory(bytes: &[u8]) -> bool {
+    let Ok(memory) = Memory::decode(bytes) else { return false };
+    assert_eq!(memory.encode(), bytes, "a memory has one spelling");
+    true
+}
+
+fn post(bytes: &[u8]) -> bool {
+    let Ok(envelopes) = dgns_api::post::decode(bytes) else { return false };
+    assert_eq!(dgns_api::post::encode(&envelopes), bytes, "a post has one spelling");
+    true
+}
+
+/// A log whose key signed nothing that is fed.
+fn strangers_log() -> &'static Trust {
+    static TRUST: OnceLock<Trust> = OnceLock::new();
+    TRUST.get_or_init(|| {
+        let signer =
+            LogSigner::new(origin().as_str(), SigningKey::from_seed(&[99; 32])).expect("an origin names a key");
+        Trust::new(origin(), vec![signer.verifier_key().clone()]).expect("one key of the origin")
+    })
 }
 
 /// A query in, an answer out that a client can take: true if it got one.

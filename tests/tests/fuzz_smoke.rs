@@ -14,7 +14,7 @@ use serde_json::Value;
 
 #[test]
 fn no_decoder_panics_or_has_two_spellings() {
-    let rounds = if std::env::var("DGNS_TEST_ROUNDS").is_ok_and(|value| value == "long") { 1_000_000 } else { 4_000 };
+    let rounds = if std::env::var("DGNS_TEST_ROUNDS").is_ok_and(|value| value == "long") { 300_000 } else { 4_000 };
     let pool = pool();
     let mut barren = Vec::new();
     for decoder in DECODERS {
@@ -161,14 +161,17 @@ mod samples {
     use identity::hash::sha256;
     use identity::key::SigningKey;
     use identity::name::Origin;
-    use identity::state::{ChainHead, DeviceState, DeviceStatus, DidState, NameState, NameStatus};
+    use identity::state::{ChainHead, DeviceState, DeviceStatus, DidState, NameState, NameStatus, Subject};
     use translog::entry::{Entry, Epoch};
     use translog::hash::leaf_hash;
     use translog::head::Head;
     use translog::logconf::{Conf, LogConf};
+    use translog::map::{Map, label};
     use translog::note::LogSigner;
     use translog::proof_file::ProofFile;
+    use translog::resolution::{Answer, Resolution};
     use translog::tree::Edge;
+    use translog::trust::Memory;
 
     /// All of them.
     pub(super) fn all() -> Vec<Vec<u8>> {
@@ -226,7 +229,13 @@ mod samples {
         let note = head.note(&Origin::parse("dgns.test/log").unwrap(), &vkey, &[]).unwrap();
         let proof =
             ProofFile { extra: Some(entries[2].encode()), index: 2, path: head.path.clone(), checkpoint: note.clone() };
+        let subject = Subject::Name("nobody.dgns.test".into());
+        let map_proof = Map::new().prove(&[label(&subject)]).unwrap();
+        let resolution =
+            Resolution::new(subject.clone(), vec![Answer::absent(&subject)], map_proof).with_head(head.clone());
         let mut samples: Vec<_> = entries.iter().map(Entry::encode).collect();
+        samples.extend([resolution.encode(), Memory::new(Origin::parse("dgns.test/log").unwrap()).encode()]);
+        samples.push(dgns_api::post::encode(&[genesis().as_bytes().to_vec()]));
         samples.extend([conf.as_bytes().to_vec(), head.encode()]);
         let texts = [vkey.to_string(), note.text().to_owned(), note.to_string(), proof.to_string()];
         samples.extend(texts.map(String::into_bytes));
