@@ -85,6 +85,20 @@ impl Database {
         self.copier.wrote(rows);
     }
 
+    /// Reads every page and index, and returns what does not fit; it takes minutes a gigabyte.
+    pub(crate) async fn damaged_pages(&self) -> Result<Vec<StorageError>, StorageError> {
+        let in_database = |error| of_sql(Place::Database, error);
+        let rows = sqlx::raw_sql("PRAGMA integrity_check").fetch_all(&mut *self.reader().await).await;
+        let mut faults = Vec::new();
+        for row in rows.map_err(in_database)? {
+            let line: String = row.try_get(0).map_err(in_database)?;
+            if line != "ok" {
+                faults.push(StorageError::corrupt(Place::Database, line));
+            }
+        }
+        Ok(faults)
+    }
+
     /// Closes every connection, after which the write-ahead log is empty.
     pub(crate) async fn close(self) -> Result<(), StorageError> {
         self.copier.stop().await;
@@ -99,6 +113,11 @@ impl Database {
 /// Opens a write transaction. It takes the write lock at once, so that it never fails for a lock later on.
 pub(crate) async fn begin(writer: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>, StorageError> {
     writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| of_sql(Place::Database, error))
+}
+
+/// Opens a read transaction: everything read in it is one commit's.
+pub(crate) async fn begin_reading(reader: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>, StorageError> {
+    reader.begin_with("BEGIN").await.map_err(|error| of_sql(Place::Database, error))
 }
 
 fn options(path: &Path, cache_kib: u32) -> SqliteConnectOptions {

@@ -181,3 +181,31 @@ impl From<StorageError> for CommitError {
         Self::Definite(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_stable() {
+        let (place, detail) = (Place::Database, String::new());
+        for (error, code) in [
+            (StorageError::Corrupt { place: place.clone(), detail: detail.clone() }, "corrupt"),
+            (StorageError::Inconsistent { place: place.clone(), detail: detail.clone() }, "inconsistent"),
+            (StorageError::DiskFull { place: place.clone() }, "disk_full"),
+            (StorageError::Locked { place: place.clone() }, "locked"),
+            (StorageError::ReadOnly { place: place.clone() }, "read_only"),
+            (StorageError::WrongSchema { detail: detail.clone() }, "wrong_schema"),
+            (StorageError::WrongSqlite { found: detail.clone() }, "wrong_sqlite"),
+            (StorageError::ObjectDiffers { place: place.clone() }, "object_differs"),
+            (StorageError::BadPath { path: detail.clone() }, "bad_path"),
+            (StorageError::RolledBack { guard_size: 2, size: 1 }, "rolled_back"),
+            (StorageError::Io { place, detail }, "io"),
+        ] {
+            assert_eq!(error.code(), code);
+            assert_eq!(CommitError::Definite(error.clone()).code(), "commit_refused");
+            assert_eq!(CommitError::Unknown(error).code(), "commit_unknown");
+        }
+        assert_eq!(CommitError::Lost.code(), "commit_lost");
+    }
+}

@@ -1,12 +1,12 @@
 //! The physical check of a data directory: is everything readable, whole, and without gaps.
 //!
-//! It changes nothing and repairs nothing. Whether tree, map and rules agree with each other is checked elsewhere, from what
+//! It repairs nothing; opening the database replays its write-ahead log, as any start does. Whether tree, map and rules agree with each other is checked elsewhere, from what
 //! is read here.
 
 use std::path::Path;
 
 use crate::database;
-use crate::fault::{Place, StorageError};
+use crate::fault::StorageError;
 use crate::guard::Guard;
 use crate::objects;
 use crate::storage::{Options, Storage};
@@ -33,7 +33,7 @@ pub struct Report {
 pub async fn check(dir: &Path, guard: Option<&Path>) -> Result<Report, StorageError> {
     let storage = Storage::open_with(dir, Options { create: false, ..Options::default() }).await?;
     let mut report = Report::default();
-    check_pages(&storage, &mut report).await?;
+    report.faults.extend(storage.names().damaged_pages().await?);
     check_tables(&storage, &mut report).await?;
     check_objects(&storage, &mut report)?;
     if let Some(guard) = guard {
@@ -41,13 +41,6 @@ pub async fn check(dir: &Path, guard: Option<&Path>) -> Result<Report, StorageEr
     }
     storage.close().await?;
     Ok(report)
-}
-
-async fn check_pages(storage: &Storage, report: &mut Report) -> Result<(), StorageError> {
-    let damages = database::page_damages(&mut *storage.names().reader().await).await?;
-    let faults = damages.into_iter().map(|detail| StorageError::Corrupt { place: Place::Database, detail });
-    report.faults.extend(faults);
-    Ok(())
 }
 
 /// Holds the tables against the head: no gap in the tail, in the Epochs or in a chain, nothing beyond the head.

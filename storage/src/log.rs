@@ -89,8 +89,8 @@ impl<'a> Log<'a> {
 
     /// Returns how far the tiles have got, with their right edges.
     pub async fn load_tiled(&self) -> Result<Tiled, StorageError> {
-        let mut writer = self.names.writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut reader = self.names.reader().await;
+        let mut tx = database::begin_reading(&mut reader).await?;
         Ok(Tiled { size: table::heads::tiled(&mut tx).await?, edges: table::edges::load(&mut tx).await? })
     }
 

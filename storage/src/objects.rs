@@ -23,9 +23,13 @@ pub struct Objects {
 }
 
 impl Objects {
-    pub(crate) fn open(dir: &Path, failures: Plan) -> Result<Self, StorageError> {
+    /// Opens the directory, made and rid of what a crash left if `create`.
+    pub(crate) fn open(dir: &Path, create: bool, failures: Plan) -> Result<Self, StorageError> {
         let objects = Self { dir: dir.to_owned(), failures };
         let staging = objects.staging();
+        if !create {
+            return Ok(objects);
+        }
         match fs::remove_dir_all(&staging) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(StorageError::of_file(&staging, &error));

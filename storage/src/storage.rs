@@ -49,7 +49,7 @@ impl Storage {
             durable::create_dir(dir)?;
         }
         let names = Database::open(dir, "names", options.create).await?;
-        let objects = Objects::open(&dir.join("objects"), options.failures.clone())?;
+        let objects = Objects::open(&dir.join("objects"), options.create, options.failures.clone())?;
         let ids = RwLock::new(Ids::new());
         Ok(Self { dir: dir.to_owned(), names, ids, objects, failures: options.failures })
     }

@@ -12,7 +12,7 @@ use storage::rows::{EdgeRow, Tiled};
 use storage::{Guard, Raised, Storage, fsck};
 use suite::batch;
 
-const KILLS: u64 = 25;
+const KILLS: u64 = 12;
 const DIR: &str = "STORAGE_TEST_DIR";
 
 /// The writer that is killed: commits batches of changing size, raises the guard, tells, and writes objects like a tile writer.
@@ -28,7 +28,7 @@ async fn child_that_writes_until_killed() {
     let mut old = storage.log().load_head().await.unwrap();
     loop {
         let k = old.as_ref().map_or(0, |head| head.k);
-        let (new, rows) = batch(old.as_ref(), [1, 40, 300, 7][(k % 4) as usize]);
+        let (new, rows) = batch(old.as_ref(), [1, 8, 70, 3][(k % 4) as usize]);
         storage.log().commit(old.as_ref(), &new, &rows).await.unwrap();
         guard.raise(Raised { size: new.size, root: new.root }).unwrap();
         writeln!(std::io::stdout(), "\ncommitted {}", new.size).unwrap();

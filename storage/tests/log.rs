@@ -59,6 +59,8 @@ async fn labels_come_in_the_order_asked_and_absent_ones_are_none() {
         asked.insert(count / 2, [7; 32]);
         let mut wanted: Vec<_> = rows.labels[..count].iter().rev().cloned().map(Some).collect();
         wanted.insert(count / 2, None);
+        asked.push(asked[0]);
+        wanted.push(wanted[0].clone());
         assert_eq!(storage.log().labels(&asked).await.unwrap(), wanted);
     }
 }

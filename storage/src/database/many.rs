@@ -13,7 +13,7 @@ use crate::limits::ROWS_PER_STATEMENT;
 type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
 /// How many rows the texts of one statement take: few enough that each stays prepared.
-const WIDTHS: [usize; 4] = [ROWS_PER_STATEMENT, 32, 4, 1];
+const WIDTHS: [usize; 6] = [ROWS_PER_STATEMENT, 64, 16, 4, 2, 1];
 
 /// A statement `head (..), (..), .. tail`, run for any number of rows in the widest texts that fit.
 ///

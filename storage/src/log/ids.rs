@@ -59,6 +59,10 @@ impl Ids {
         after: u32,
         labels: impl Iterator<Item = &'h Hash>,
     ) -> Result<(), StorageError> {
+        let share = labels.size_hint().0 / SHARDS;
+        if share > 0 {
+            self.shards.iter_mut().for_each(|shard| shard.reserve(share + share / 8));
+        }
         let fault = |detail: &str| StorageError::inconsistent("labels", detail);
         for (offset, label) in (1..).zip(labels) {
             let id = after.checked_add(offset).ok_or_else(|| fault("more than 2^32 labels"))?;

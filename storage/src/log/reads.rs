@@ -38,7 +38,7 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// Returns the rows of `labels`, each in the place of its label; `None` where there is none. Up to four are one snapshot.
+    /// Returns the rows of `labels`, each in the place of its label; `None` where there is none. Up to 64 are one snapshot.
     pub async fn labels(&self, labels: &[Hash]) -> Result<Vec<Option<LabelRow>>, StorageError> {
         self.read_ids_once().await?;
         let ids: Vec<i64> = {
@@ -49,8 +49,12 @@ impl<'a> Log<'a> {
             return Ok(vec![None; labels.len()]);
         }
         let found = table::labels::load(&mut *self.names.reader().await, &ids).await?;
-        let mut rows: HashMap<Hash, LabelRow> = found.into_iter().map(|row| (row.label, row)).collect();
-        Ok(labels.iter().map(|label| rows.remove(label)).collect())
+        let rows: HashMap<Hash, LabelRow> = found.into_iter().map(|row| (row.label, row)).collect();
+        let asked: Vec<_> = labels.iter().map(|label| rows.get(label).cloned()).collect();
+        if asked.iter().flatten().count() != ids.len() {
+            return Err(StorageError::inconsistent("labels", "a row is gone or has another label"));
+        }
+        Ok(asked)
     }
 
     /// Returns at most `limit` labels that are due at or before `until_ms`, the earliest first. Pass `u64::MAX` for all.

@@ -3,7 +3,7 @@ use crate::fault::Place;
 
 fn objects() -> (tempfile::TempDir, Objects) {
     let dir = tempfile::tempdir().unwrap();
-    let objects = Objects::open(&dir.path().join("objects"), Plan::default()).unwrap();
+    let objects = Objects::open(&dir.path().join("objects"), true, Plan::default()).unwrap();
     (dir, objects)
 }
 
@@ -60,7 +60,7 @@ async fn what_a_crash_left_unfinished_is_removed_at_the_next_start() {
     let (dir, objects) = objects();
     let torn = dir.path().join("objects/.tmp/.tmp-1-1");
     fs::write(&torn, b"torn").unwrap();
-    Objects::open(objects.dir(), Plan::default()).unwrap();
+    Objects::open(objects.dir(), true, Plan::default()).unwrap();
     assert!(!torn.exists());
 }
 
