@@ -179,14 +179,6 @@ async fn pragma(conn: &mut SqliteConnection, text: &'static str) -> Result<i64, 
     row.and_then(|row| row.try_get(0)).map_err(|error| of_sql(Place::Database, error))
 }
 
-/// Returns what SQLite's own check of its pages and indexes complains about; nothing if they are whole.
-pub(crate) async fn page_damages(conn: &mut SqliteConnection) -> Result<Vec<String>, StorageError> {
-    let failed = |error| of_sql(Place::Database, error);
-    let rows = sqlx::raw_sql("PRAGMA integrity_check").fetch_all(conn).await.map_err(failed)?;
-    let lines = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>().map_err(failed)?;
-    Ok(lines.into_iter().filter(|line| line != "ok").collect())
-}
-
 /// Compares the length of the file with the number of pages its header states; the write-ahead log must be empty.
 fn check_length(path: &PathBuf) -> Result<(), StorageError> {
     use std::os::unix::fs::FileExt;

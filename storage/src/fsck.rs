@@ -5,7 +5,6 @@
 
 use std::path::Path;
 
-use crate::database;
 use crate::fault::StorageError;
 use crate::guard::Guard;
 use crate::objects;
