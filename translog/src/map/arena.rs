@@ -1,4 +1,4 @@
-//! Where the nodes of the map live: two vectors and their free places (PROTOCOL 10.3).
+//! Where the nodes of the map live: two growing rows of nodes and their free places (PROTOCOL 10.3).
 
 use identity::hash::{Hash, sha256};
 
@@ -34,9 +34,17 @@ pub(super) struct Leaf {
 /// Nodes side by side, addressed by position.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Store {
-    pub(super) inner: Vec<Inner>,
-    pub(super) leaves: Vec<Leaf>,
+    pub(super) inner: Chunks<Inner>,
+    pub(super) leaves: Chunks<Leaf>,
 }
+
+/// A vector that grows without moving what it holds: a map of millions of labels takes its next node as quickly as its
+/// first, and holds no more than a chunk in reserve.
+#[derive(Clone, Debug)]
+pub(super) struct Chunks<T>(Vec<Vec<T>>);
+
+/// Items in a chunk: 2.6 MB of inner nodes, 4.2 MB of leaves.
+const CHUNK: usize = 1 << 16;
 
 /// The nodes of a map, and the places that replaced nodes left free.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +62,7 @@ pub(super) struct Nodes<'a> {
 }
 
 /// The fresh nodes of a map without a prepared change.
-pub(super) static NO_NODES: Store = Store { inner: Vec::new(), leaves: Vec::new() };
+pub(super) static NO_NODES: Store = Store { inner: Chunks(Vec::new()), leaves: Chunks(Vec::new()) };
 
 impl Link {
     pub(super) const EMPTY: Self = Self(u32::MAX);
@@ -94,10 +102,10 @@ impl<'a> Nodes<'a> {
             Target::Empty
         } else if link.is_leaf() {
             let stored = &self.arena.nodes.leaves;
-            Target::Leaf(stored.get(position).unwrap_or_else(|| &self.fresh.leaves[position - stored.len()]))
+            Target::Leaf(stored.get(position).unwrap_or_else(|| self.fresh.leaves.at(position - stored.len())))
         } else {
             let stored = &self.arena.nodes.inner;
-            Target::Inner(stored.get(position).unwrap_or_else(|| &self.fresh.inner[position - stored.len()]))
+            Target::Inner(stored.get(position).unwrap_or_else(|| self.fresh.inner.at(position - stored.len())))
         }
     }
 
@@ -119,6 +127,45 @@ impl<'a> Nodes<'a> {
             }
         }
         None
+    }
+}
+
+impl<T> Default for Chunks<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Chunks<T> {
+    pub(super) fn len(&self) -> usize {
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * CHUNK + last.len())
+    }
+
+    pub(super) fn get(&self, position: usize) -> Option<&T> {
+        self.0.get(position / CHUNK)?.get(position % CHUNK)
+    }
+
+    /// As [`Chunks::get`], of a position that is below the length.
+    pub(super) fn at(&self, position: usize) -> &T {
+        &self.0[position / CHUNK][position % CHUNK]
+    }
+
+    pub(super) fn set(&mut self, position: usize, item: T) {
+        self.0[position / CHUNK][position % CHUNK] = item;
+    }
+
+    /// Adds an item and returns its position.
+    pub(super) fn push(&mut self, item: T) -> usize {
+        if self.0.last().is_none_or(|last| last.len() == CHUNK) {
+            // The first chunk grows as it fills, so that a small map stays small.
+            self.0.push(if self.0.is_empty() { Vec::new() } else { Vec::with_capacity(CHUNK) });
+        }
+        self.0.last_mut().expect("a chunk with room was just pushed").push(item);
+        self.len() - 1
+    }
+
+    pub(super) fn into_items(self) -> impl Iterator<Item = T> {
+        self.0.into_iter().flatten()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The bottom-up build of a whole map from sorted rows: what a server does at start.
 
+use core::ops::Range;
+
 use identity::hash::Hash;
 
 use super::arena::{Arena, Leaf, Link, Store, bit};
@@ -7,30 +9,41 @@ use super::{EMPTY, NotSorted};
 
 /// Returns the nodes and the root of the map of `rows`, strictly ascending by label.
 pub(super) fn from_sorted(rows: impl IntoIterator<Item = (Hash, Hash)>) -> Result<(Arena, Link), NotSorted> {
-    let leaves: Vec<Leaf> = rows.into_iter().map(|(label, commitment)| Leaf { label, commitment }).collect();
-    if let Some(at) = leaves.windows(2).position(|pair| pair[0].label >= pair[1].label) {
-        return Err(NotSorted { at: at + 1 });
+    let mut nodes = Store::default();
+    let mut before: Option<Hash> = None;
+    for (label, commitment) in rows {
+        if before.is_some_and(|before| before >= label) {
+            return Err(NotSorted { at: nodes.leaves.len() });
+        }
+        before = Some(label);
+        nodes.leaves.push(Leaf { label, commitment });
     }
-    let mut nodes = Store { inner: Vec::with_capacity(leaves.len() + leaves.len() / 2), leaves: Vec::new() };
-    let (root, _) = subtree(&mut nodes, &leaves, 0, 0);
-    nodes.inner.shrink_to_fit();
-    nodes.leaves = leaves;
+    let all = 0..nodes.leaves.len();
+    let (root, _) = subtree(&mut nodes, all, 0);
     Ok((Arena { nodes, ..Arena::default() }, root))
 }
 
-/// Adds the inner nodes of the subtree of `leaves`, which share their first `depth` bits and of which the first is number
-/// `first` of all.
-fn subtree(nodes: &mut Store, leaves: &[Leaf], first: usize, depth: usize) -> (Link, Hash) {
-    match leaves {
-        [] => (Link::EMPTY, EMPTY),
-        [leaf] => (Link::leaf(first), leaf.hash()),
+/// Adds the inner nodes of the subtree of the leaves at these positions, which share their first `depth` bits.
+fn subtree(nodes: &mut Store, leaves: Range<usize>, depth: usize) -> (Link, Hash) {
+    match leaves.len() {
+        0 => (Link::EMPTY, EMPTY),
+        1 => (Link::leaf(leaves.start), nodes.leaves.at(leaves.start).hash()),
         _ => {
-            let split = leaves.partition_point(|leaf| !bit(&leaf.label, depth));
-            let (left, left_hash) = subtree(nodes, &leaves[..split], first, depth + 1);
-            let (right, right_hash) = subtree(nodes, &leaves[split..], first + split, depth + 1);
+            let split = first_right(nodes, leaves.clone(), depth);
+            let (left, left_hash) = subtree(nodes, leaves.start..split, depth + 1);
+            let (right, right_hash) = subtree(nodes, split..leaves.end, depth + 1);
             let node = Store::inner_node(left, &left_hash, right, &right_hash);
-            nodes.inner.push(node);
-            (Link::inner(nodes.inner.len() - 1), node.hash)
+            (Link::inner(nodes.inner.push(node)), node.hash)
         }
     }
+}
+
+/// Returns the position of the first leaf that goes right at `depth`, or the end.
+fn first_right(nodes: &Store, leaves: Range<usize>, depth: usize) -> usize {
+    let Range { mut start, mut end } = leaves;
+    while start < end {
+        let middle = start.midpoint(end);
+        if bit(&nodes.leaves.at(middle).label, depth) { end = middle } else { start = middle + 1 }
+    }
+    start
 }

@@ -2,7 +2,7 @@
 
 use identity::hash::Hash;
 
-use super::arena::{Inner, Leaf, Link, Nodes, Store, Target, bit};
+use super::arena::{Chunks, Inner, Leaf, Link, Nodes, Store, Target, bit};
 use super::{EMPTY, Map};
 
 /// A change of a map: the nodes it adds and those it replaces.
@@ -85,8 +85,12 @@ pub(super) fn apply(map: &mut Map, delta: MapDelta) -> Result<(), StaleDelta> {
     arena.free_inner.extend_from_slice(&delta.replaced_inner);
     arena.free_leaves.extend_from_slice(&delta.replaced_leaves);
 
-    let leaf_places: Vec<usize> =
-        delta.fresh.leaves.into_iter().map(|leaf| put(&mut arena.nodes.leaves, &mut arena.free_leaves, leaf)).collect();
+    let leaf_places: Vec<usize> = delta
+        .fresh
+        .leaves
+        .into_items()
+        .map(|leaf| put(&mut arena.nodes.leaves, &mut arena.free_leaves, leaf))
+        .collect();
     let mut inner_places: Vec<usize> = Vec::with_capacity(delta.fresh.inner.len());
     let placed = |link: Link, inner_places: &[usize]| {
         if link.is_empty() {
@@ -97,7 +101,7 @@ pub(super) fn apply(map: &mut Map, delta: MapDelta) -> Result<(), StaleDelta> {
             link.position().checked_sub(inner_before).map_or(link, |fresh| Link::inner(inner_places[fresh]))
         }
     };
-    for Inner { hash, left, right } in delta.fresh.inner {
+    for Inner { hash, left, right } in delta.fresh.inner.into_items() {
         let node = Inner { hash, left: placed(left, &inner_places), right: placed(right, &inner_places) };
         inner_places.push(put(&mut arena.nodes.inner, &mut arena.free_inner, node));
     }
@@ -108,16 +112,13 @@ pub(super) fn apply(map: &mut Map, delta: MapDelta) -> Result<(), StaleDelta> {
 }
 
 /// Stores a node in a free place, or at the end, and returns where.
-fn put<T>(nodes: &mut Vec<T>, free: &mut Vec<u32>, node: T) -> usize {
+fn put<T>(nodes: &mut Chunks<T>, free: &mut Vec<u32>, node: T) -> usize {
     match free.pop() {
         Some(place) => {
-            nodes[place as usize] = node;
+            nodes.set(place as usize, node);
             place as usize
         }
-        None => {
-            nodes.push(node);
-            nodes.len() - 1
-        }
+        None => nodes.push(node),
     }
 }
 
