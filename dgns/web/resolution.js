@@ -5,7 +5,7 @@ import { decodeCertificate, decodePayload } from "./certificate.js";
 import { EPOCH_ENTRY_BYTES, decodeEpochEntry } from "./entry.js";
 import { verifyStrict } from "./ed25519.js";
 import { badField, bytesOf, listOf, nullOr, oneOf, readMap, tuple, u64 } from "./fields.js";
-import { ascii, concat, equal, fromBigEndian, hex, sha256 } from "./hash.js";
+import { ascii, bigEndian, concat, equal, fromBigEndian, hex, sha256 } from "./hash.js";
 import { commitmentOf, decodeMapProof, labelOfDid, labelOfLogConf, labelOfName, stateHash, valueBytes, verifyMapProof } from "./map.js";
 import { parseName } from "./name.js";
 import { LOG_SIGNATURE, checkpointText, parseVerifierKey } from "./note.js";
@@ -89,6 +89,12 @@ export function decodeHead(bytes) {
   return { bytes, size, root, signature, cosignatures, epochEntry, path };
 }
 
+/** Returns the bytes of a Head without cosignatures. */
+export function encodeHead({ size, root, signature, epochEntry, path }) {
+  const counts = [Uint8Array.of(0), bigEndian(epochEntry.length, 2), epochEntry, Uint8Array.of(path.length)];
+  return concat(bigEndian(size, 8), root, signature, ...counts, ...path);
+}
+
 /**
  * Verifies a Resolution and returns `{resolved, memory}`; refuses with a code of PROTOCOL 11.4.
  *
@@ -97,7 +103,11 @@ export function decodeHead(bytes) {
  * this moment, a number.
  */
 export async function verifyResolution(trust, memory, asked, bytes, nowMs) {
-  const answer = decodeResolution(bytes);
+  return verifyDecoded(trust, memory, asked, decodeResolution(bytes), nowMs);
+}
+
+/** As `verifyResolution`, of a Resolution that was put together from parts, such as those of a proof bundle. */
+export async function verifyDecoded(trust, memory, asked, answer, nowMs) {
   mustBeAbout(answer.subject, asked, trust.zone); //                  1: the answer is to this question
   const head = await signedHead(trust, memory, answer.head); //       2: the log signed it
   const epoch = endingEpoch(head);

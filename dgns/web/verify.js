@@ -14,3 +14,4 @@ export { decodeCertificate, decodeEnvelope, encodeEnvelope, signedBytes, verifyC
 export { decodeEntry, decodeEpochEntry, decodeLogConf } from "./entry.js";
 export { decodeDidState, decodeNameState } from "./state.js";
 export { decodeHead, decodeResolution, verifyResolution } from "./resolution.js";
+export { parseProofFile, verifyProofBundle } from "./bundle.js";

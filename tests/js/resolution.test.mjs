@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { concat } from "../../dgns/web/hash.js";
+import { base64, bigEndian, concat } from "../../dgns/web/hash.js";
 import * as dgns from "../../dgns/web/verify.js";
 import { Log, TIME_MS, certify, consistencyPath, cborMap, makeKey } from "./log.mjs";
 
@@ -145,6 +145,26 @@ test("a flipped bit anywhere in a Resolution is refused by name", async () => {
     codes.add(code);
   }
   for (const code of ["malformed", "subject", "log_signature", "map_proof"]) assert.ok(codes.has(code), code);
+});
+
+test("a proof bundle is proved offline at any age, and no altered line", async () => {
+  const { log, trust, labels } = await aliceLog();
+  const resolution = await log.resolve(NAME, labels, (f) => f.delete(2));
+  const head = dgns.decodeHead(await log.head());
+  const extra = concat(bigEndian(head.epochEntry.length, 2), head.epochEntry, resolution);
+  const note = `${dgns.checkpointText(trust.origin, head.size, head.root)}\n` +
+    `\u2014 ${trust.origin} ${base64(concat(dgns.parseVerifierKey(log.vkey).id, head.signature))}\n`;
+  const file = (index = head.size - 1n) =>
+    ["c2sp.org/tlog-proof@v1", `extra ${base64(extra)}`, `index ${index}`, ...head.path.map(base64), "", note].join("\n");
+  const run = (text) => dgns.verifyProofBundle(trust, { name: NAME }, new TextEncoder().encode(text));
+  const proved = await run(file());
+  assert.deepEqual([proved.status, proved.epochMs], ["present", BigInt(TIME_MS)]);
+  assert.equal(await codeOf(run(file(0n))), "last_leaf");
+  assert.equal(await codeOf(run(file().replace("@v1", "@v2"))), "bad_proof_file");
+  assert.equal(await codeOf(run(file().replace("index ", "index 0"))), "bad_proof_file");
+  assert.equal(await codeOf(run(file().replace(`\n${head.size}\n`, `\n${head.size + 1n}\n`))), "bad_note_signature");
+  assert.equal(await codeOf(run(file().replace(`${base64(head.path[0])}\n`, ""))), "last_leaf");
+  assert.equal(await codeOf(dgns.verifyProofBundle(trust, { name: "bob.dgns.test" }, new TextEncoder().encode(file()))), "subject");
 });
 
 test("a cold answer is verified in 10 ms", async () => {

@@ -1,0 +1,72 @@
+// Proof bundles: a lookup proved offline, in the stock file form of C2SP (PROTOCOL 9.5, 14.2).
+
+import { Refused } from "./cbor.js";
+import { fromBigEndian, unbase64 } from "./hash.js";
+import { LOG_SIGNATURE, openNote, parseCheckpoint, parseVerifierKey } from "./note.js";
+import { decodeResolution, encodeHead, verifyDecoded } from "./resolution.js";
+
+const HEADER = "c2sp.org/tlog-proof@v1";
+const EXTRA_BYTES_MAX = 65536;
+const FILE_BYTES_MAX = 2 * EXTRA_BYTES_MAX + 131072;
+const PATH_HASHES_MAX = 64;
+const NEWLINE = 0x0a;
+
+/** Returns `{extra, index, path, note}` of a proof file's bytes, nothing verified; refuses with `bad_proof_file`. */
+export function parseProofFile(bytes) {
+  let [at, line] = [0, 0];
+  const bad = () => new Refused("bad_proof_file", `line ${line}`);
+  if (bytes.length > FILE_BYTES_MAX) throw bad();
+  const next = () => {
+    line += 1;
+    const end = bytes.indexOf(NEWLINE, at);
+    if (end < 0) throw bad();
+    const text = new TextDecoder("latin1").decode(bytes.subarray(at, end));
+    at = end + 1;
+    return text;
+  };
+  if (next() !== HEADER) throw bad();
+  let text = next();
+  let extra = null;
+  if (text.startsWith("extra ")) {
+    extra = unbase64(text.slice(6));
+    if (extra === null || extra.length > EXTRA_BYTES_MAX) throw bad();
+    text = next();
+  }
+  if (!/^index (?:0|[1-9][0-9]{0,19})$/.test(text) || BigInt(text.slice(6)) >= 1n << 64n) throw bad();
+  const index = BigInt(text.slice(6));
+  const path = [];
+  for (text = next(); text !== ""; text = next()) {
+    const hash = unbase64(text);
+    if (hash === null || hash.length !== 32 || path.length === PATH_HASHES_MAX) throw bad();
+    path.push(hash);
+  }
+  return { extra, index, path, note: bytes.subarray(at) };
+}
+
+/**
+ * Verifies the proof bundle of a lookup and returns what was proved, its time beside it (`epochMs`): a head of any age is
+ * accepted. `trust` and `asked` as in `verifyResolution`. Refuses with a code of PROTOCOL 9, 11.4 or 14.2.
+ */
+export async function verifyProofBundle(trust, asked, bytes) {
+  const { extra, index, path, note } = parseProofFile(bytes);
+  const keys = trust.logKeys.map(parseVerifierKey).filter(({ name, type }) => name === trust.origin && type === LOG_SIGNATURE);
+  const { text, verified } = await openNote(note, keys);
+  const { origin, size, root } = parseCheckpoint(text);
+  if (origin !== trust.origin) throw new Refused("origin");
+  if (index !== size - 1n) throw new Refused("last_leaf");
+  const [epochEntry, rest] = splitExtra(extra);
+  const head = { size, root, signature: verified[0].signature, cosignatures: [], epochEntry, path };
+  head.bytes = encodeHead(head);
+  const answer = decodeResolution(rest);
+  if (answer.head !== undefined) throw new Refused("malformed", "a head beside the checkpoint");
+  const { resolved } = await verifyDecoded({ ...trust, maxHeadAgeS: Infinity }, null, asked, { ...answer, head }, Number.MAX_SAFE_INTEGER);
+  return resolved;
+}
+
+/** Returns the Epoch entry and the Resolution that stand in extra. */
+function splitExtra(extra) {
+  if (extra === null || extra.length < 2) throw new Refused("malformed", "no Resolution");
+  const end = 2 + Number(fromBigEndian(extra.subarray(0, 2)));
+  if (end > extra.length) throw new Refused("malformed", "extra is cut short");
+  return [extra.subarray(2, end), extra.subarray(end)];
+}
