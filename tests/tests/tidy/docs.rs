@@ -102,7 +102,7 @@ fn documents_name_files_that_exist() {
     let exists = |path: &str| tree::top().join(path).exists();
     let complaints = pages.flat_map(|page| {
         let mut complaints = dead_links(&page.path, &page.text, exists);
-        if page.path == MAP {
+        if page.path == MAP || page.path == THREATS {
             complaints.extend(missing_paths(&page.path, &page.text, exists));
         }
         complaints
@@ -124,6 +124,43 @@ fn every_code_is_in_the_protocol() {
     let code = product_code(&files);
     let pure = code.iter().filter(|(path, _)| PURE_FOLDERS.iter().any(|folder| path.starts_with(folder)));
     assert_tidy(&pure.flat_map(|(path, tokens)| undocumented(path, &codes(tokens), &protocol)).collect::<Vec<_>>());
+}
+
+/// Complains about every test that `text` names and that no file of tests has. A test's name is at least three words.
+fn missing_tests(page: &str, text: &str, tests: &BTreeSet<String>) -> Vec<String> {
+    let spans = text.split('`').skip(1).step_by(2);
+    let is_name = |span: &&str| span.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let named = spans.filter(is_name).filter(|span| span.matches('_').count() >= 2);
+    let missing = named.filter(|name| !tests.contains(*name));
+    missing.map(|name| format!("{page}: there is no test {name}")).collect()
+}
+
+/// The names of all functions that `#[test]` or a runtime's attribute of that name marks.
+fn test_names(tokens: &[Token<'_>]) -> Vec<String> {
+    let marked =
+        (1..tokens.len()).filter(|at| tokens[*at].text == "test" && matches!(tokens[*at - 1].text, "[" | "::"));
+    let names = marked.filter_map(|at| {
+        let rest = &tokens[at..tokens.len().min(at + 40)];
+        rest.windows(2).find(|pair| pair[0].text == "fn").map(|pair| pair[1].text.to_owned())
+    });
+    names.collect()
+}
+
+#[test]
+fn every_test_that_the_threats_name_exists() {
+    let rust = tree::files().into_iter().filter(|file| file.path.ends_with(".rs"));
+    let tests: BTreeSet<_> = rust.flat_map(|file| test_names(&tokens(&file.text))).collect();
+    assert!(tests.contains("every_test_that_the_threats_name_exists"), "tests are found");
+    let text = std::fs::read_to_string(tree::top().join(THREATS)).unwrap();
+    assert_tidy(&missing_tests(THREATS, &text, &tests));
+    assert_eq!(
+        missing_tests("P", "`no_such_test` `every_test_that_the_threats_name_exists` `bad_name`", &tests).len(),
+        1
+    );
+    assert_eq!(
+        test_names(&super::source::tokens("#[tokio::test] async fn a_b() {} #[test] fn c() {} fn d() {}")),
+        ["a_b", "c"]
+    );
 }
 
 /// The keys of a TOML text, in order: those of a table and the tables themselves.
@@ -189,6 +226,9 @@ fn missing_files_links_and_codes_are_noticed() {
     assert_eq!(found.iter().collect::<Vec<_>>(), ["a_b", "c"]);
     assert_eq!(undocumented("x.rs", &found, "`c` `a_bc`"), ["x.rs: the code a_b is not in docs/PROTOCOL.md"]);
 }
+
+/// The page that names the test behind each promise.
+const THREATS: &str = "docs/THREATS.md";
 
 /// The page with the code map.
 const MAP: &str = "docs/ARCHITECTURE.md";

@@ -122,6 +122,6 @@ const ROOMS: &[Room] = &[
     Room { package: "anyhow", paths: &BINARIES },
     Room { package: "getrandom", paths: &["dgns/src/rng", "dgns/client/src/rng"] },
     Room { package: "hickory_proto", paths: &["dgns/src/dns/hickory", "dgns/client/src/zonetext"] },
-    Room { package: "rustls", paths: &["dgns/client/src/"] },
-    Room { package: "reqwest", paths: &["dgns/client/src/"] },
+    Room { package: "rustls", paths: &["dgns/client/src/net", "dgns/client/src/main.rs"] },
+    Room { package: "reqwest", paths: &["dgns/client/src/net"] },
 ];
