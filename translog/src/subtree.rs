@@ -3,15 +3,16 @@
 //! A whole log is such trees stacked: the root of a full tile is one leaf of the tile above. So a path through the log is one
 //! short path per level, and whoever serves many paths keeps a [`Subtree`] of each tile it meets again and again.
 
-use rs_merkle::{Hasher, MerkleTree};
+use rs_merkle::{Hasher, PartialTree};
 
 use crate::hash::{Hash, node_hash, sha256};
 use crate::limits::TILE_WIDTH;
 
 /// A built tree of 1 to 256 leaves: roots and paths are read from it without hashing.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subtree {
-    tree: MerkleTree<Rfc6962>,
+    /// All nodes, row after row: the leaves first, the root last; at most 511.
+    nodes: Vec<Hash>,
     width: usize,
 }
 
@@ -26,28 +27,42 @@ impl Subtree {
         if leaves.is_empty() || leaves.len() > usize::from(TILE_WIDTH) {
             return Err(WidthError);
         }
-        Ok(Self { tree: MerkleTree::from_leaves(leaves), width: leaves.len() })
+        let tree = PartialTree::<Rfc6962>::from_leaves(leaves).expect("whole rows of leaves make a tree");
+        let nodes = tree.layers().iter().flatten().map(|(_, hash)| *hash).collect();
+        Ok(Self { nodes, width: leaves.len() })
     }
 
     /// Returns the number of leaves.
-    pub fn width(&self) -> usize {
+    pub const fn width(&self) -> usize {
         self.width
     }
 
     /// Returns the root.
     pub fn root(&self) -> Hash {
-        self.tree.root().expect("a subtree has at least one leaf")
+        *self.nodes.last().expect("a subtree has at least one leaf")
     }
 
     /// Returns the path from leaf `index` up to the root, the leaf's sibling first; `None` if there is no such leaf.
     pub fn path(&self, index: usize) -> Option<Vec<Hash>> {
-        (index < self.width).then(|| self.tree.proof(&[index]).proof_hashes().to_vec())
+        let mut path = Vec::with_capacity(8);
+        self.extend_path(index, &mut path).then_some(path)
     }
-}
 
-impl core::fmt::Debug for Subtree {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Subtree").field("width", &self.width).finish_non_exhaustive()
+    /// Adds the path of leaf `index` to `path`; `false` if there is no such leaf.
+    pub(crate) fn extend_path(&self, index: usize, path: &mut Vec<Hash>) -> bool {
+        if index >= self.width {
+            return false;
+        }
+        let (mut row, mut width, mut place) = (&self.nodes[..], self.width, index);
+        while width > 1 {
+            // The last of an odd row has no sibling: it rises as it is.
+            if place ^ 1 < width {
+                path.push(row[place ^ 1]);
+            }
+            row = &row[width..];
+            (width, place) = (width.div_ceil(2), place / 2);
+        }
+        true
     }
 }
 
@@ -109,6 +124,8 @@ impl Hasher for Rfc6962 {
 
 #[cfg(test)]
 mod tests {
+    use rs_merkle::MerkleTree;
+
     use super::*;
     use crate::tree::{oracle, verify_inclusion};
 

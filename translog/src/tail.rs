@@ -67,7 +67,7 @@ impl Tail {
             }
             let at = &mut self.levels[level];
             at.hashes.push(hash);
-            if at.hashes.len() as u64 % TILE != 0 {
+            if !(at.hashes.len() as u64).is_multiple_of(TILE) {
                 return;
             }
             hash = root(&at.hashes[at.hashes.len() - TILE as usize..]);

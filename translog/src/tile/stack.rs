@@ -53,18 +53,18 @@ impl Stack {
         if index >= self.size {
             return Ok(None);
         }
-        let mut path = Vec::new();
+        let mut path = Vec::with_capacity(64 - self.size.leading_zeros() as usize);
         for (level, right) in self.right.iter().enumerate() {
             let place = index >> (8 * level);
             let (tile, leaf) = (place / 256, (place % 256) as usize);
-            let part = match right {
-                Some(right) if tile == self.size >> (8 * level) >> 8 => right.path(leaf),
+            let found = match right {
+                Some(right) if tile == self.size >> (8 * level) >> 8 => right.extend_path(leaf, &mut path),
                 _ => {
                     let id = TileId { level: level as u8, index: tile, width: TILE_WIDTH };
-                    full(id)?.borrow().path(leaf)
+                    full(id)?.borrow().extend_path(leaf, &mut path)
                 }
             };
-            path.extend(part.expect("a full tile has 256 leaves, the right end all that are left"));
+            assert!(found, "a full tile has 256 leaves, the right end all that are left");
         }
         Ok(Some(path))
     }
