@@ -33,7 +33,6 @@ const APPLICATION_ID: i64 = 0x6467_6e73;
 const MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/0001_names.sql")];
 
 pub(crate) struct Database {
-    path: PathBuf,
     writer: Arc<Mutex<SqliteConnection>>,
     readers: Readers,
     copier: Copier,
@@ -60,7 +59,7 @@ impl Database {
         let copying = options(&path, limits::READER_CACHE_KIB).connect().await.map_err(in_file)?;
         let writer = Arc::new(Mutex::new(writer));
         let copier = Copier::start(copying, Arc::clone(&writer));
-        Ok(Self { path, writer, readers, copier, _lock: lock })
+        Ok(Self { writer, readers, copier, _lock: lock })
     }
 
     /// Waits for the one connection that writes.
@@ -71,13 +70,6 @@ impl Database {
     /// Waits for a connection that reads; outside a transaction each statement sees the newest commit.
     pub(crate) async fn reader(&self) -> Reader<'_> {
         self.readers.take().await
-    }
-
-    /// Opens a connection for reading a whole table: it maps the file, which saves a system call a page, until it is dropped.
-    pub(crate) async fn scanner(&self) -> Result<SqliteConnection, StorageError> {
-        let options = options(&self.path, limits::READER_CACHE_KIB).pragma("query_only", "ON");
-        let options = options.pragma("mmap_size", limits::SCAN_MAP_BYTES_MAX.to_string());
-        options.connect().await.map_err(|error| of_sql(Place::from(self.path.as_path()), error))
     }
 
     /// Notes that a commit wrote about `rows` rows, so that the write-ahead log is copied back in time.

@@ -33,6 +33,3 @@ pub const OBJECT_PATH_BYTES_MAX: usize = 200;
 
 /// The size of an object: an entry bundle is 1 MiB at most.
 pub const OBJECT_BYTES_MAX: u64 = 8 << 20;
-
-/// How much of the database a whole-table scan may map: as much as SQLite allows, 2 GiB less a page.
-pub const SCAN_MAP_BYTES_MAX: u64 = 0x7fff_0000;

@@ -16,29 +16,28 @@ pub(super) async fn leaves(names: &Database, after: u32) -> Result<Vec<(Hash, Ha
     let after = i64::from(after);
     let last = table::labels::last_id(&mut *names.reader().await).await?.max(after);
     let middle = after.midpoint(last);
-    let (lower, upper) = tokio::join!(leaves_between(names, after, middle), leaves_between(names, middle, last));
-    let (mut leaves, mut upper) = (lower?, upper?);
-    leaves.append(&mut upper);
+    let mut leaves = vec![([0; 32], [0; 32]); usize::try_from(last - after).unwrap_or(0)];
+    let (lower, upper) = leaves.split_at_mut(usize::try_from(middle - after).unwrap_or(0));
+    tokio::try_join!(read_leaves(names, after, lower), read_leaves(names, middle, upper))?;
     Ok(leaves)
 }
 
-async fn leaves_between(names: &Database, after: i64, last: i64) -> Result<Vec<(Hash, Hash)>, StorageError> {
-    let mut scanner = names.scanner().await?;
-    let mut leaves = Vec::with_capacity(usize::try_from(last - after).unwrap_or(0));
-    let mut from = after;
-    while from < last {
-        let until = last.min(from + ROWS_PER_SCAN);
-        let text = table::labels::leaves_hex(&mut scanner, from, until).await?;
+/// Fills `leaves` with those whose ids follow `after`.
+async fn read_leaves(names: &Database, mut after: i64, leaves: &mut [(Hash, Hash)]) -> Result<(), StorageError> {
+    let mut reader = names.reader().await;
+    for page in leaves.chunks_mut(ROWS_PER_SCAN as usize) {
+        let until = after + page.len() as i64;
+        let text = table::labels::leaves_hex(&mut reader, after, until).await?;
         let bytes = HEXUPPER.decode(text.as_bytes()).unwrap_or_default();
         let (pairs, _) = bytes.as_chunks::<64>();
-        if (pairs.len() as i64, bytes.len()) != (until - from, pairs.len() * 64) {
-            let detail = format!("the rows after {from} have gaps, or hashes of another length");
+        if (pairs.len(), bytes.len()) != (page.len(), page.len() * 64) {
+            let detail = format!("the rows after {after} have gaps, or hashes of another length");
             return Err(StorageError::inconsistent("labels", detail));
         }
-        leaves.extend(pairs.iter().map(halves));
-        from = until;
+        page.iter_mut().zip(pairs).for_each(|(leaf, pair)| *leaf = halves(pair));
+        after = until;
     }
-    Ok(leaves)
+    Ok(())
 }
 
 fn halves(pair: &[u8; 64]) -> (Hash, Hash) {
