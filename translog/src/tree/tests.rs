@@ -20,9 +20,10 @@ fn every_inclusion_path_to_1100_leaves_is_the_definitions() {
             let path = oracle.path(index as usize, size as usize);
             let leaf = &leaves[index as usize];
             assert_eq!(verify_inclusion(leaf, index, size, &path, &root), Ok(()), "{index} of {size}");
-            let plan = inclusion_plan(index, size).expect("index < size");
-            assert_eq!(plan.path_hashes(), path.len());
+            // Plans are slower than checks; beyond a tile's width every fiftieth size suffices.
             if size % 50 == 0 || size < 270 {
+                let plan = inclusion_plan(index, size).expect("index < size");
+                assert_eq!(plan.path_hashes(), path.len());
                 assert_eq!(plan.fold(|node| Ok::<_, ()>(stored(&mut oracle, node))), Ok(path), "{index} of {size}");
             }
         }
