@@ -17,6 +17,7 @@ mod chain;
 mod error;
 mod resolved;
 
+pub use chain::ChainStep;
 pub use error::VerifyError;
 pub use resolved::{Continuity, Resolved, Status, WrittenCertificate};
 
@@ -64,13 +65,13 @@ pub fn verify_decoded(
     let proved = proved_states(&resolution, memory, subject, &head)?; //    5: the map holds these states, or none
     let written = proved_entries(&resolution, &head)?; //                      and the log these certificates
     let continuity = continues(memory, &head, &resolution.consistency)?; // 6: nothing we saw was taken back
-    chain::follows(trust, memory, &proved, &resolution.chain, &head)?; //   7: nor of the DID
+    let chain = chain::follows(memory, &proved, &resolution.chain, &head)?; // 7: nor of the DID
 
     if let Some(did) = &proved.did {
         memory.keep_did(did); //                                            8: so it stays
     }
     memory.keep_head(head.met.clone());
-    Ok(Resolved::new(subject.clone(), proved, written, head, continuity))
+    Ok(Resolved::new(subject.clone(), proved, Entries { written, chain }, head, continuity))
 }
 
 /// A head of this log that a trusted key signed.
@@ -88,6 +89,12 @@ struct ProvedStates {
     did: Option<DidState>,
     logconf: Option<Vec<u8>>,
     records: Option<Records>,
+}
+
+/// The certificates proved to be in the log.
+struct Entries {
+    written: Vec<WrittenCertificate>,
+    chain: Vec<ChainStep>,
 }
 
 fn is_about(resolution: &Resolution, trust: &Trust, subject: &Subject) -> Result<(), VerifyError> {

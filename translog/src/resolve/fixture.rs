@@ -1,5 +1,6 @@
 //! A small log with a few names, made from fixed seeds; states are set by hand, so that lookups can be tested without rules.
 
+use core::convert::Infallible;
 use std::collections::BTreeMap;
 
 use identity::cert::{Body, Certificate, Device, DidKind, Genesis, Level, Payload, Records, Row, Seen, Sid};
@@ -16,7 +17,7 @@ use crate::hash::{EMPTY_ROOT, Hash, leaf_hash};
 use crate::head::Head;
 use crate::map::{Map, commitment, label};
 use crate::note::LogSigner;
-use crate::resolution::{Answer, Resolution, Written};
+use crate::resolution::{Answer, ChainRow, EpochProof, Resolution, Written};
 use crate::tree::{Edge, Node, consistency_plan, inclusion_plan};
 use crate::trust::Trust;
 
@@ -31,7 +32,7 @@ pub(super) struct TestLog {
     pub(super) head: Head,
     leaves: Vec<Hash>,
     history: Edge,
-    epochs: u64,
+    epochs: Vec<Epoch>,
     envelopes: BTreeMap<u64, Vec<u8>>,
 }
 
@@ -67,7 +68,7 @@ impl TestLog {
             head: blank,
             leaves: Vec::new(),
             history: Edge::new(),
-            epochs: 0,
+            epochs: Vec::new(),
             envelopes: BTreeMap::new(),
             origin,
         };
@@ -97,14 +98,14 @@ impl TestLog {
         self.map.apply(delta).unwrap();
         self.states.extend(changes.into_iter().map(|leaf| (leaf.state.subject(), leaf)));
         let epoch = Epoch {
-            k: self.epochs,
+            k: self.epochs.len() as u64,
             covers: self.leaves.len() as u64,
-            time_ms: START_MS + 1_000 * self.epochs,
+            time_ms: START_MS + 1_000 * self.epochs.len() as u64,
             map_root: self.map.root(),
             history_root: self.history.root(),
         };
         self.history.append(epoch.leaf_hash());
-        self.epochs += 1;
+        self.epochs.push(epoch);
         self.leaves.push(epoch.leaf_hash());
         let mut edge = Edge::new();
         edge.extend(&self.leaves);
@@ -113,7 +114,7 @@ impl TestLog {
 
     /// A moment after the newest Epoch.
     pub(super) fn now(&self) -> Timestamp {
-        Timestamp::from_ms(START_MS + 1_000 * self.epochs)
+        Timestamp::from_ms(START_MS + 1_000 * self.epochs.len() as u64)
     }
 
     pub(super) fn trust(&self) -> Trust {
@@ -144,18 +145,31 @@ impl TestLog {
         Written { index, path, envelope: self.envelopes[&index].clone() }
     }
 
+    /// The chain row of the certificate at this index, which Epoch `k` closed.
+    pub(super) fn row(&self, index: u64, k: u64) -> ChainRow {
+        let Written { index, path, envelope } = self.written(index);
+        let before = k.checked_sub(1).map(|before| self.epoch_proof(before));
+        ChainRow { index, path, envelope, k, before, epoch: self.epoch_proof(k) }
+    }
+
+    fn epoch_proof(&self, k: u64) -> EpochProof {
+        let newest = self.epochs.len() as u64 - 1;
+        let leaves: Vec<Hash> = self.epochs[..newest as usize].iter().map(Epoch::leaf_hash).collect();
+        let path = match k == newest {
+            true => Vec::new(),
+            false => inclusion_plan(k, newest).unwrap().fold(|node| subtree(&leaves, node)).unwrap(),
+        };
+        EpochProof { entry: self.epochs[k as usize].encode(), path }
+    }
+
     /// The first name of the form `who<n>` that the map proves absent with an end of this kind (PROTOCOL 10.4).
     pub(super) fn absent_name(&self, kind: u8) -> Subject {
         let mut names = (0..).map(|n| name(&format!("who{n}")));
         names.find(|subject| self.map.prove(&[label(subject)]).unwrap().encode()[0] == kind).unwrap()
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "the form that Plan::fold asks for")]
-    fn node(&self, node: Node) -> Result<Hash, core::convert::Infallible> {
-        let start = (node.index << node.level) as usize;
-        let mut edge = Edge::new();
-        edge.extend(&self.leaves[start..start + (1 << node.level)]);
-        Ok(edge.root())
+    fn node(&self, node: Node) -> Result<Hash, Infallible> {
+        subtree(&self.leaves, node)
     }
 
     fn free_name(&self, label: &str) -> Leaf {
@@ -171,6 +185,15 @@ impl TestLog {
         };
         Leaf { head_index: 0, head_hash: [3; 32], state: State::Name(state) }
     }
+}
+
+/// The root of a full subtree over some of these leaves.
+#[expect(clippy::unnecessary_wraps, reason = "the form that Plan::fold asks for")]
+fn subtree(leaves: &[Hash], node: Node) -> Result<Hash, Infallible> {
+    let start = (node.index << node.level) as usize;
+    let mut edge = Edge::new();
+    edge.extend(&leaves[start..start + (1 << node.level)]);
+    Ok(edge.root())
 }
 
 impl Alice {
@@ -202,6 +225,13 @@ impl Alice {
             Body::Records(Records { name: "alice.dgns.test".into(), rows: vec![row], aliases: vec![], flags: 0 });
         let records = Certificate::sign(&payload(Some(did), 1, Some(genesis.sid()), body), origin, &[&device]).unwrap();
         Self { did, device, genesis, records }
+    }
+
+    /// Her next records certificate, number `seq` of her chain.
+    pub(super) fn next_records(&self, origin: &Origin, seq: u64, prev: Sid) -> Certificate {
+        let mut payload = self.records.payload().clone();
+        (payload.seq, payload.prev) = (seq, Some(prev));
+        Certificate::sign(&payload, origin, &[&self.device]).unwrap()
     }
 
     /// Her DID's leaf once this certificate, number `version` of her chain, is in the log.

@@ -4,7 +4,7 @@ use identity::cert::{Certificate, Records, Sid};
 use identity::state::{DidState, NameState, NameStatus, Pending, Subject};
 use identity::time::Timestamp;
 
-use super::{ProvedStates, SignedHead, VerifyError};
+use super::{ChainStep, Entries, ProvedStates, SignedHead, VerifyError};
 use crate::entry::Epoch;
 use crate::head::Head;
 use crate::note::VerifierKey;
@@ -18,6 +18,7 @@ pub struct Resolved {
     logconf: Option<Vec<u8>>,
     records: Option<Records>,
     written: Vec<WrittenCertificate>,
+    chain: Vec<ChainStep>,
     head: Head,
     epoch: Epoch,
     log_key: Option<VerifierKey>,
@@ -68,14 +69,15 @@ impl Resolved {
     pub(super) fn new(
         subject: Subject,
         proved: ProvedStates,
-        written: Vec<WrittenCertificate>,
+        entries: Entries,
         head: SignedHead,
         continuity: Continuity,
     ) -> Self {
         let ProvedStates { name, did, logconf, records } = proved;
+        let Entries { written, chain } = entries;
         let SignedHead { met, log_key, quorum } = head;
         let (head, epoch) = (met.head, met.epoch);
-        Self { subject, name, did, logconf, records, written, head, epoch, log_key, quorum, continuity }
+        Self { subject, name, did, logconf, records, written, chain, head, epoch, log_key, quorum, continuity }
     }
 
     /// Returns what was asked.
@@ -172,6 +174,11 @@ impl Resolved {
     /// Returns the certificates just written, in the order of the post.
     pub fn written(&self) -> &[WrittenCertificate] {
         &self.written
+    }
+
+    /// Returns the certificates of the DID's chain after the state remembered before, as many as were sent.
+    pub fn chain(&self) -> &[ChainStep] {
+        &self.chain
     }
 
     /// Returns the log indexes of the certificates with these sids: the final proof a submitter waits for.

@@ -352,8 +352,22 @@ fn remembered(cases: &mut Cases) {
     shown.batch(&[], vec![alice.leaf(2, 1, &alice.genesis)]);
     let answer = shown.answer(&did).with_consistency(shown.consistency(5));
     add("another state of a DID at the version met before", &shown, &memory, &answer, Err("chain"));
+    let third = alice.next_records(&log.origin, 2, alice.records.sid());
     let (mut shown, _) = TestLog::new();
-    shown.batch(&[], vec![alice.leaf(3, 3, &alice.records)]);
+    shown.batch(&[&third], vec![alice.leaf(3, 5, &third)]);
     let answer = shown.answer(&did).with_consistency(shown.consistency(5));
     add("a DID at a newer version", &shown, &memory, &answer, Ok(()));
+    let answer = answer.with_chain(vec![shown.row(5, 3)]);
+    add("the same with the certificate between", &shown, &memory, &answer, Ok(()));
+    let mut bent = answer.clone();
+    bent.chain[0].index += 1;
+    add("a chain row of another place", &shown, &memory, &bent, Err("chain"));
+    let mut leaf = alice.leaf(2, 3, &alice.records);
+    if let State::Did(state) = &mut leaf.state {
+        (state.version, state.head.sid, leaf.head_hash) = (3, [9; 32], [9; 32]);
+    }
+    let (mut shown, _) = TestLog::new();
+    shown.batch(&[], vec![leaf]);
+    let answer = shown.answer(&did).with_consistency(shown.consistency(5));
+    add("another certificate at the same place of the chain", &shown, &memory, &answer, Err("chain"));
 }
