@@ -1,6 +1,7 @@
 // What a lookup returns, and the promise: nothing is believed before every check below held (PROTOCOL 11).
 
 import { Reader, Refused } from "./cbor.js";
+import { followChain } from "./chain.js";
 import { decodeCertificate, decodePayload } from "./certificate.js";
 import { EPOCH_ENTRY_BYTES, decodeEpochEntry } from "./entry.js";
 import { verifyStrict } from "./ed25519.js";
@@ -116,9 +117,12 @@ export async function verifyDecoded(trust, memory, asked, answer, nowMs) {
   const proved = provedStates(answer, memory, asked, epoch); //       5: the map holds these states, or none
   const written = answer.written.map((row) => provedEntry(row, head)); // and the log these certificates
   mustContinue(memory, head, answer.consistency); //                  6: nothing we saw was taken back
-  const dids = rememberedDids(memory, proved); //                     7: nor of the DID
+  const known = proved.did === null ? null : knownDid(memory, proved.did.did);
+  const chain = followChain(known, proved.did, answer.chain, head, epoch); // 7: nor of the DID
+  const dids = { ...memory?.dids };
+  if (proved.did !== null) dids[hex(proved.did.did)] = { version: proved.did.version, state: proved.did.bytes };
   return {
-    resolved: { ...proved, written, size: head.size, root: head.root, epochMs: epoch.timeMs, unwitnessed: true },
+    resolved: { ...proved, written, chain, size: head.size, root: head.root, epochMs: epoch.timeMs, unwitnessed: true },
     memory: { origin: trust.origin, size: head.size, root: head.root, head: head.bytes, dids }, // 8: so it stays
   };
 }
@@ -144,7 +148,7 @@ async function signedHead(trust, memory, sent) {
 function endingEpoch({ size, epochEntry }) {
   const epoch = decodeEpochEntry(epochEntry);
   if (epoch === null || epoch.covers !== size - 1n) throw new Refused("epoch");
-  return epoch;
+  return { ...epoch, entry: epochEntry };
 }
 
 function mustBeFresh({ maxHeadAgeS = HEAD_AGE_S_MAX }, { timeMs }, nowMs) {
@@ -264,13 +268,8 @@ function mustContinue(memory, { size, root }, path) {
   if (!verifyConsistency(memory.size, memory.root, size, root, path)) throw new Refused("inconsistent");
 }
 
-/** Returns the DIDs to remember: none went back, none changed without a new version. */
-function rememberedDids(memory, { did }) {
-  const dids = { ...memory?.dids };
-  if (did === null) return dids;
-  const known = dids[hex(did.did)];
-  if (known !== undefined && did.version < known.version) throw new Refused("rollback", "version of a DID");
-  if (known !== undefined && did.version === known.version && !equal(did.bytes, known.state)) throw new Refused("chain");
-  dids[hex(did.did)] = { version: did.version, state: did.bytes };
-  return dids;
+/** Returns the State of a DID as it was remembered, decoded, or null. */
+function knownDid(memory, did) {
+  const state = memory?.dids[hex(did)]?.state;
+  return state === undefined ? null : { ...decodeDidState(state), bytes: state };
 }

@@ -161,6 +161,7 @@ async function resolution({ trust, memory, subject, bytes, now_ms }) {
     epoch_ms: Number(resolved.epochMs),
     k: Number(decodeEpochEntry(decodeHead(after.head).epochEntry).k),
     written: resolved.written.map(({ index }) => Number(index)),
+    chain: resolved.chain.map(({ index, epochMs }) => [Number(index), Number(epochMs)]),
     remembers: {
       size: Number(after.size),
       dids: Object.entries(after.dids).map(([did, { version }]) => [did, Number(version)]),

@@ -17,7 +17,7 @@ const ABOUT: [&str; 7] = [
     "memory_bytes of PROTOCOL 14.1; subject {name} or {did}; bytes; now_ms.",
     "out: status present|held|ended|absent; name, did: their State's bytes or null; records [[type, ttl, rdata, owner], ...] or null;",
     "frozen; pending: how many acts wait; size, root, epoch_ms, k of the head; written: log indexes of the certificates just",
-    "written; remembers: size of the head and [[DID, version], ...] in the memory afterwards. error: the code of PROTOCOL 11.4.",
+    "written; chain: [[log index, time of its Epoch], ...] of the rows since the state remembered; remembers: size of the head and [[DID, version], ...] in the memory afterwards. error: the code of PROTOCOL 11.4.",
     "The code quorum has no case yet: under quorum none no cosignature is looked at.",
 ];
 
@@ -117,6 +117,7 @@ fn resolved_json(resolved: &Resolved, memory: &Memory) -> Value {
         "epoch_ms": resolved.epoch().time_ms,
         "k": resolved.epoch().k,
         "written": resolved.written().iter().map(|written| written.index).collect::<Vec<_>>(),
+        "chain": resolved.chain().iter().map(|step| json!([step.index, step.epoch.as_ms()])).collect::<Vec<_>>(),
         "remembers": {"size": memory.size(), "dids": dids},
     })
 }
