@@ -8,7 +8,7 @@ import {
   checkpointText, commitmentOf, consistencyFault, decodeCertificate, decodeDidState, decodeEntry, decodeEpochEntry, decodeHead,
   decodeMapProof, didText, formatVerifierKey, hex, inclusionFault, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash,
   openNote, parseCheckpoint, parseVerifierKey, Refused, rootOf, sha256, stateHash, unhex, valueBytes, verifyCertificate,
-  verifyInclusion, verifyMapProof, verifyResolution,
+  verifyInclusion, verifyMapProof, verifyProofBundle, verifyResolution,
 } from "../../dgns/web/verify.js";
 
 /** The rows of map `m` of the digest, as map.json describes them. */
@@ -178,7 +178,17 @@ async function viewOfCertificate({ origin, candidates, envelope }) {
   return payload.type === 1 ? { ...view, did: didText(sid.subarray(0, 20)) } : view;
 }
 
+/** What lookup_proofs.json says of a file. */
+async function lookupProof({ trust, subject, file }) {
+  const asked = subject.name === undefined ? { did: unhex(subject.did) } : subject;
+  const trusted = { origin: trust.origin, zone: trust.origin.replace("/log", ""), logKeys: trust.vkeys };
+  const { status, size, epochMs, name, did } = await verifyProofBundle(trusted, asked, new TextEncoder().encode(file));
+  return { status, size: Number(size), epoch_ms: Number(epochMs), name: name && hex(name.bytes), did: did && hex(did.bytes) };
+}
+
 export const RUNNERS = {
+  "lookup_proofs.json": async ({ in: given, out, error }) =>
+    assert.deepEqual(await outcome(() => lookupProof(given)), out ?? error),
   "certificates.json": async ({ in: given, out, error }) =>
     assert.deepEqual(await outcome(() => viewOfCertificate(given)), out ?? error),
   "resolutions.json": async ({ in: given, out, error }) =>

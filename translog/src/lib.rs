@@ -7,6 +7,7 @@ pub mod hash;
 pub mod head;
 pub mod limits;
 pub mod logconf;
+pub mod lookup_proof;
 pub mod map;
 pub mod note;
 pub mod proof_file;

@@ -9,7 +9,7 @@ mod codec;
 pub use chain_row::{ChainRow, EpochProof};
 
 use identity::cert::Certificate;
-use identity::state::{Leaf, Subject};
+use identity::state::{DidState, Leaf, Subject};
 
 use crate::hash::Hash;
 use crate::head::Head;
@@ -127,6 +127,17 @@ impl Resolution {
     /// Takes the head out, as a proof file carries it elsewhere. Nothing about it is verified.
     pub fn take_head(&mut self) -> Option<Head> {
         self.head.take()
+    }
+
+    /// Returns the same answer for somebody who remembers nothing: without head, consistency proof and chain rows, and with
+    /// the state of `did` where it was left out.
+    pub(crate) fn standing_alone(self, did: Option<&DidState>) -> Self {
+        let complete = |answer: Answer| match (answer.kind, answer.opened, &answer.state) {
+            (LabelKind::Did, Some(_), None) => Answer { state: did.map(DidState::encode), ..answer },
+            _ => answer,
+        };
+        let answers = self.answers.into_iter().map(complete).collect();
+        Self { head: None, consistency: Vec::new(), chain: Vec::new(), answers, ..self }
     }
 
     /// Returns the subject as asked. Nothing about the answer is verified.

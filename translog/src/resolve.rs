@@ -282,7 +282,7 @@ fn continues(memory: &Memory, head: &SignedHead, path: &[Hash]) -> Result<Contin
 }
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -24,12 +24,12 @@ use crate::trust::Trust;
 /// The time of Epoch 0, ms.
 const START_MS: u64 = 1_790_000_000_000;
 
-pub(super) struct TestLog {
-    pub(super) signer: LogSigner,
-    pub(super) origin: Origin,
-    pub(super) map: Map,
-    pub(super) states: BTreeMap<Subject, Leaf>,
-    pub(super) head: Head,
+pub(crate) struct TestLog {
+    pub(crate) signer: LogSigner,
+    pub(crate) origin: Origin,
+    pub(crate) map: Map,
+    pub(crate) states: BTreeMap<Subject, Leaf>,
+    pub(crate) head: Head,
     leaves: Vec<Hash>,
     history: Edge,
     epochs: Vec<Epoch>,
@@ -37,20 +37,20 @@ pub(super) struct TestLog {
 }
 
 /// What the tests need to know of the DID in the log.
-pub(super) struct Alice {
-    pub(super) did: Did,
-    pub(super) device: SigningKey,
-    pub(super) genesis: Certificate,
-    pub(super) records: Certificate,
+pub(crate) struct Alice {
+    pub(crate) did: Did,
+    pub(crate) device: SigningKey,
+    pub(crate) genesis: Certificate,
+    pub(crate) records: Certificate,
 }
 
-pub(super) fn name(label: &str) -> Subject {
+pub(crate) fn name(label: &str) -> Subject {
     Subject::Name(format!("{label}.dgns.test"))
 }
 
 impl TestLog {
     /// A log whose third batch knows alice (live, with records), bob (held), carol (free), alice's DID, and 40 free names.
-    pub(super) fn new() -> (Self, Alice) {
+    pub(crate) fn new() -> (Self, Alice) {
         let origin = Zone::parse("dgns.test").unwrap().origin();
         let signer = LogSigner::new(origin.as_str(), SigningKey::from_seed(&[1; 32])).unwrap();
         let blank = Head {
@@ -88,7 +88,7 @@ impl TestLog {
     }
 
     /// Appends the certificates and an Epoch over the changed leaves, and signs the head.
-    pub(super) fn batch(&mut self, certificates: &[&Certificate], changes: Vec<Leaf>) {
+    pub(crate) fn batch(&mut self, certificates: &[&Certificate], changes: Vec<Leaf>) {
         for certificate in certificates {
             self.envelopes.insert(self.leaves.len() as u64, certificate.encode());
             self.leaves.push(leaf_hash(&[&[1], certificate.as_bytes()].concat()));
@@ -113,16 +113,16 @@ impl TestLog {
     }
 
     /// A moment after the newest Epoch.
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_ms(START_MS + 1_000 * self.epochs.len() as u64)
     }
 
-    pub(super) fn trust(&self) -> Trust {
+    pub(crate) fn trust(&self) -> Trust {
         Trust::new(self.origin.clone(), vec![self.signer.verifier_key().clone()]).unwrap()
     }
 
     /// What an honest server answers a newcomer.
-    pub(super) fn answer(&self, subject: &Subject) -> Resolution {
+    pub(crate) fn answer(&self, subject: &Subject) -> Resolution {
         let mut subjects = vec![subject.clone()];
         if let Some(Leaf { state: State::Name(NameState { did: Some(did), .. }), .. }) = self.states.get(subject) {
             subjects.push(Subject::Did(*did));
@@ -136,17 +136,17 @@ impl TestLog {
             .with_head(self.head.clone())
     }
 
-    pub(super) fn consistency(&self, from: u64) -> Vec<Hash> {
+    pub(crate) fn consistency(&self, from: u64) -> Vec<Hash> {
         consistency_plan(from, self.head.size).unwrap().fold(|node| self.node(node)).unwrap()
     }
 
-    pub(super) fn written(&self, index: u64) -> Written {
+    pub(crate) fn written(&self, index: u64) -> Written {
         let path = inclusion_plan(index, self.head.size).unwrap().fold(|node| self.node(node)).unwrap();
         Written { index, path, envelope: self.envelopes[&index].clone() }
     }
 
     /// The chain row of the certificate at this index, which Epoch `k` closed.
-    pub(super) fn row(&self, index: u64, k: u64) -> ChainRow {
+    pub(crate) fn row(&self, index: u64, k: u64) -> ChainRow {
         let Written { index, path, envelope } = self.written(index);
         let before = k.checked_sub(1).map(|before| self.epoch_proof(before));
         ChainRow { index, path, envelope, k, before, epoch: self.epoch_proof(k) }
@@ -163,7 +163,7 @@ impl TestLog {
     }
 
     /// The first name of the form `who<n>` that the map proves absent with an end of this kind (PROTOCOL 10.4).
-    pub(super) fn absent_name(&self, kind: u8) -> Subject {
+    pub(crate) fn absent_name(&self, kind: u8) -> Subject {
         let mut names = (0..).map(|n| name(&format!("who{n}")));
         names.find(|subject| self.map.prove(&[label(subject)]).unwrap().encode()[0] == kind).unwrap()
     }
@@ -228,14 +228,14 @@ impl Alice {
     }
 
     /// Her next records certificate, number `seq` of her chain.
-    pub(super) fn next_records(&self, origin: &Origin, seq: u64, prev: Sid) -> Certificate {
+    pub(crate) fn next_records(&self, origin: &Origin, seq: u64, prev: Sid) -> Certificate {
         let mut payload = self.records.payload().clone();
         (payload.seq, payload.prev) = (seq, Some(prev));
         Certificate::sign(&payload, origin, &[&self.device]).unwrap()
     }
 
     /// Her DID's leaf once this certificate, number `version` of her chain, is in the log.
-    pub(super) fn leaf(&self, version: u64, index: u64, newest: &Certificate) -> Leaf {
+    pub(crate) fn leaf(&self, version: u64, index: u64, newest: &Certificate) -> Leaf {
         let sid: Sid = newest.sid();
         let device = DeviceState {
             sign: self.device.public(),
