@@ -63,6 +63,9 @@ pub const TTL_MAX_S: u32 = 3_600;
 /// The window of a DID that sets none: three days, so that a weekend away does not lose an account.
 pub const WINDOW_DEFAULT_S: u64 = 259_200;
 
+/// The least window in a zone that has no terms yet, in seconds: a day is the least in which anybody notices.
+pub const WINDOW_FLOOR_DEFAULT_S: u64 = 86_400;
+
 /// The longest window, in seconds: two weeks, because its owner must wait it out too.
 pub const WINDOW_MAX_S: u64 = 1_209_600;
 

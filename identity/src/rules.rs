@@ -1,0 +1,463 @@
+//! The law: whether a certificate may follow, and what changes if it does (PROTOCOL 5).
+//!
+//! [`apply`] judges one certificate against the states it touches, at the place the log gives it. [`settle`] lets what is due
+//! take effect. Server, client and auditor call the same functions; nothing else changes a state.
+//!
+//! How to read it: this file has a function for each type, in the order of the decision table (PROTOCOL 5.3). Who signed and
+//! how strong that is stands in [`power`], waiting acts and quarrels in [`pending`], what acts do in [`effect`], what falls due
+//! in [`settle`](mod@settle).
+//!
+//! Choices where the table leaves room, each the safe one:
+//! - The power of a pending act is that of its opener and confirms together. A confirm that lifts it to a power that acts at
+//!   once completes it there and then.
+//! - A suspension is a pending act too, so that it can be contested; at its due it lapses.
+//! - A contested act has no due: only people end a quarrel.
+//! - A revocation takes the device's support out of every pending act; an act without support dies.
+//! - An act that cannot take effect any more when it is due dies, and nothing else happens.
+
+mod draft;
+mod effect;
+mod pending;
+mod power;
+mod refusal;
+mod settle;
+mod world;
+
+use crate::cert::{
+    Authority, Body, Certificate, Claim, ClaimProof, Device, DeviceEnd, DidKind, Genesis, IdRotate, KeyBytes, Kid,
+    Level, Payload, Records, Road, Role, Verified,
+};
+use crate::did::Did;
+use crate::key::kid_of;
+use crate::limits::{AUTHORITIES_MAX, DEVICES_MAX, NAMES_MAX, WINDOW_DEFAULT_S, WINDOW_MAX_S};
+use crate::name::Name;
+use crate::pow;
+use crate::record;
+use crate::state::{ChainHead, DeviceState, DeviceStatus, DidState, Leaf, NameStatus, Power, State, Subject};
+
+use draft::{Cause, Draft};
+use power::Signers;
+
+pub use refusal::Refusal;
+pub use settle::{due_ms, settle, settle_wants};
+pub use world::World;
+
+/// The place a certificate has: its log index, and the time of the Epoch that closes its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// The log index.
+    pub index: u64,
+    /// The Epoch's time, ms since 1970.
+    pub epoch_ms: u64,
+}
+
+/// What a decision changes: each state as it is afterwards, its version raised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effects {
+    /// Each subject once, in order.
+    pub changes: Vec<(Subject, Leaf)>,
+}
+
+/// Returns the subjects the decision reads and `world` does not hold. Load them and ask again until nothing is missing.
+pub fn wants(world: &World, certificate: &Certificate) -> Vec<Subject> {
+    let payload = certificate.payload();
+    let did = certificate.chain_did();
+    let mut wanted = vec![Subject::Did(did)];
+    wanted.extend(world.server().map(Subject::Did));
+    wanted.extend(payload.by.map(Subject::Did));
+    match &payload.body {
+        Body::Confirm { act } | Body::Veto { act } => {
+            let pending = world.did_if_loaded(&did).and_then(|state| state.pending.iter().find(|p| p.sid == *act));
+            if let Some(body) = pending.and_then(|p| Body::decode(p.kind, &p.body).ok()) {
+                wanted.extend(effect::subjects(world, &did, &body));
+            }
+        }
+        body => wanted.extend(effect::subjects(world, &did, body)),
+    }
+    wanted.sort();
+    wanted.dedup();
+    wanted.retain(|subject| world.get(subject).is_none());
+    wanted
+}
+
+/// Returns every key whose signature could count on this certificate; `world` holds what [`wants`] names.
+pub fn candidates(world: &World, certificate: &Certificate) -> Vec<KeyBytes> {
+    let payload = certificate.payload();
+    let mut keys = payload.body.new_keys().signing;
+    for did in [Some(certificate.chain_did()), payload.by].into_iter().flatten() {
+        if let Some(state) = world.did_if_loaded(&did) {
+            keys.push(state.identity);
+            keys.extend(state.devices.iter().map(|device| device.sign));
+        }
+    }
+    if let Body::Claim(_) = payload.body {
+        keys.extend(world.zone_authorities().map(|authority| authority.authority.key));
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// Judges a certificate. `world` holds what [`wants`] names; a refusal changes nothing.
+pub fn apply(world: &World, certificate: &Verified, at: At) -> Result<Effects, Refusal> {
+    let (sid, did) = (certificate.certificate().sid(), certificate.certificate().chain_did());
+    let payload = certificate.certificate().payload();
+    let cause = Cause { index: at.index, sid, now_ms: at.epoch_ms };
+    let mut draft = Draft::of(world);
+    if let Body::Genesis(body) = &payload.body {
+        genesis(&mut draft, did, body, certificate, cause)?;
+        return draft.finish();
+    }
+    let state = draft.did(&did).ok_or(Refusal::StalePrev { head: None })?;
+    if state.flags & DidState::ENDED != 0 {
+        return Err(Refusal::Ended);
+    }
+    if payload.seq != state.head.seq + 1 || payload.prev != Some(state.head.sid) {
+        return Err(Refusal::StalePrev { head: Some(state.head) });
+    }
+    let signers = Signers::of(state, certificate);
+    let act = Act { world, did, payload, certificate, signers, cause };
+    act.may_speak(state)?;
+    act.judge(&mut draft)?;
+    draft.did_mut(&did).head = ChainHead { seq: payload.seq, sid, index: at.index };
+    draft.set_head(Subject::Did(did), cause);
+    draft.finish()
+}
+
+/// One certificate on a chain that exists, with everything its judges need.
+struct Act<'a> {
+    world: &'a World,
+    did: Did,
+    payload: &'a Payload,
+    certificate: &'a Verified,
+    signers: Signers,
+    cause: Cause,
+}
+
+impl Act<'_> {
+    /// Refuses those who may not speak at all: the suspended, anybody but the identity key while frozen, and who has an act open.
+    fn may_speak(&self, state: &DidState) -> Result<(), Refusal> {
+        let votes = matches!(self.payload.body, Body::Confirm { .. } | Body::Veto { .. });
+        if !votes && self.signers.any_suspended(state) {
+            return Err(Refusal::Suspended);
+        }
+        if !votes && state.flags & DidState::FROZEN != 0 && !self.signers.identity {
+            return Err(Refusal::Frozen);
+        }
+        if !votes && !matches!(self.payload.body, Body::Records(_)) {
+            let open =
+                state.pending.iter().find(|act| act.supporters.first().is_some_and(|kid| self.signers.has_kid(kid)));
+            if let Some(open) = open.filter(|_| !self.signers.identity) {
+                return Err(Refusal::ActOpen { sid: open.sid });
+            }
+        }
+        if self.payload.by.is_some() && !matches!(self.payload.body, Body::Claim(_) | Body::Transfer { .. }) {
+            return Err(Refusal::NotAllowed);
+        }
+        Ok(())
+    }
+
+    fn judge(&self, draft: &mut Draft<'_>) -> Result<(), Refusal> {
+        match &self.payload.body {
+            Body::Genesis(_) => Err(Refusal::DidExists),
+            Body::Claim(body) => self.claim(draft, body),
+            Body::DeviceAdd(body) => self.device_add(draft, body),
+            Body::DeviceSuspend(body) => self.device_suspend(draft, body),
+            Body::DeviceRevoke(body) => self.device_revoke(draft, body),
+            Body::IdRotate(body) => self.id_rotate(draft, body),
+            Body::Policy { window_s } => self.policy(draft, *window_s),
+            Body::Transfer { name, to } => self.transfer(draft, name, *to),
+            Body::Records(body) => self.records(draft, body),
+            Body::Confirm { act } => pending::confirm(draft, &self.did, act, &self.signers, self.cause),
+            Body::Veto { act } => pending::veto(draft, &self.did, act, &self.signers),
+            Body::Tombstone => self.tombstone(draft),
+            Body::NotaryAdd(body) => self.notary_add(draft, body),
+            Body::NotaryRevoke { kid } => self.notary_revoke(draft, kid),
+        }
+    }
+
+    /// claim: (V or I) + Z at once; road 4 also a V of the parent's owner.
+    fn claim(&self, draft: &mut Draft<'_>, claim: &Claim) -> Result<(), Refusal> {
+        self.needs_power(draft)?;
+        let zone = self.world.zone();
+        let name = Name::parse(&claim.name, zone).map_err(|_| Refusal::BadName)?;
+        if name.is_reserved(zone) {
+            return Err(Refusal::ReservedName);
+        }
+        let (terms, authority) = self.world.terms().ok_or(Refusal::RoadClosed)?;
+        let (road, first_level) = (road_of(claim), name.is_first_level(zone));
+        if terms.roads & 1 << (road as u8 - 1) == 0 || (road != Road::Parent && !first_level) {
+            return Err(Refusal::RoadClosed);
+        }
+        if draft.name(&claim.name).is_some_and(|known| known.status != NameStatus::Free) {
+            return Err(Refusal::NameTaken);
+        }
+        match (claim.proof, name.parent(zone)) {
+            (ClaimProof::Parent, None) => return Err(Refusal::NoParent),
+            (ClaimProof::Parent, Some(parent)) => self.parent_grants(draft, &parent)?,
+            (ClaimProof::Open { nonce, bits }, _) => {
+                let work = pow::leading_zero_bits(&pow::work(&claim.name, &self.did, nonce));
+                if bits < terms.work_floor_bits || work < u32::from(bits) {
+                    return Err(Refusal::PowShort);
+                }
+            }
+            (ClaimProof::Invite { .. }, _) => {}
+        }
+        self.zone_signed(&authority.authority.key)?;
+        if draft.did(&self.did).is_some_and(|state| state.names.len() >= NAMES_MAX) {
+            return Err(Refusal::TooMany);
+        }
+        effect::bind(draft, &name, self.did, zone, self.cause);
+        Ok(())
+    }
+
+    fn parent_grants(&self, draft: &Draft<'_>, parent: &Name) -> Result<(), Refusal> {
+        let owner = draft.owner(parent.as_str()).ok_or(Refusal::NoParent)?;
+        if self.payload.by.is_some_and(|by| by != owner) || (self.payload.by.is_none() && owner != self.did) {
+            return Err(Refusal::NotAllowed);
+        }
+        self.voter_of(draft, &owner)
+    }
+
+    fn zone_signed(&self, key: &KeyBytes) -> Result<(), Refusal> {
+        if self.certificate.is_signed_by(key) {
+            return Ok(());
+        }
+        let revoked = self.world.zone_authorities().filter(|old| self.certificate.is_signed_by(&old.authority.key));
+        match revoked.filter_map(|old| old.revoked_at).next() {
+            Some(revoked_at) => Err(Refusal::KeyRevoked { revoked_at }),
+            None => Err(Refusal::NotAllowed),
+        }
+    }
+
+    /// device_add: I+R or J+R make a voter, V+R an admin on probation; other levels have no vote to wait for.
+    fn device_add(&self, draft: &mut Draft<'_>, device: &Device) -> Result<(), Refusal> {
+        let power = self.needs_power(draft)?;
+        self.new_key_signed(&device.sign)?;
+        let now_ms = self.cause.now_ms;
+        let state = draft.did_mut(&self.did);
+        let kid = kid_of(&device.sign);
+        if state.devices.iter().any(|known| kid_of(&known.sign) == kid) || kid_of(&state.identity) == kid {
+            return Err(Refusal::KidTaken);
+        }
+        if state.devices.len() >= DEVICES_MAX {
+            return Err(Refusal::TooMany);
+        }
+        let fresh = device.level == Level::Admin && power == Power::Voter;
+        let (status, until_ms) = match fresh {
+            true => (DeviceStatus::Fresh, now_ms + pending::window_ms(state, now_ms)),
+            false => (DeviceStatus::Live, 0),
+        };
+        let (sign, kex, level, index) = (device.sign, device.kex, device.level, self.cause.index);
+        state.devices.push(DeviceState { sign, kex, level, status, index, until_ms });
+        state.devices.sort_by_key(|device| kid_of(&device.sign));
+        Ok(())
+    }
+
+    /// device_suspend: V or I at once; it lapses after a window.
+    fn device_suspend(&self, draft: &mut Draft<'_>, end: &DeviceEnd) -> Result<(), Refusal> {
+        let power = self.needs_power(draft)?;
+        let state = draft.did(&self.did).ok_or(Refusal::NoSuchDevice)?;
+        let target = power::device(state, &end.kid).ok_or(Refusal::NoSuchDevice)?;
+        if target.status == DeviceStatus::Fresh {
+            return Err(Refusal::NotAllowed);
+        }
+        pending::not_open_against(state, &end.kid)?;
+        if power != Power::Identity && power::live_admins_without(state, &end.kid) == 0 {
+            return Err(Refusal::LastDevice);
+        }
+        self.open(draft, power)?;
+        pending::refresh(draft.did_mut(&self.did));
+        Ok(())
+    }
+
+    /// device_revoke: I, J or the device itself at once; V at once if it is fresh or has no vote, else after a window.
+    fn device_revoke(&self, draft: &mut Draft<'_>, end: &DeviceEnd) -> Result<(), Refusal> {
+        let state = draft.did(&self.did).ok_or(Refusal::NoSuchDevice)?;
+        let target = *power::device(state, &end.kid).ok_or(Refusal::NoSuchDevice)?;
+        let by_itself = self.signers.has_kid(&end.kid);
+        let power = match self.signers.power(state) {
+            Some(power) => power,
+            None if by_itself => Power::Voter,
+            None => return Err(Refusal::NotAllowed),
+        };
+        if power != Power::Identity && power::live_admins_without(state, &end.kid) == 0 {
+            return Err(Refusal::LastDevice);
+        }
+        let powerless = target.status == DeviceStatus::Fresh || target.level != Level::Admin;
+        if power > Power::Voter || by_itself || powerless {
+            effect::end_device(draft.did_mut(&self.did), &end.kid);
+            return Ok(());
+        }
+        pending::not_open_against(state, &end.kid)?;
+        self.open(draft, power)?;
+        pending::refresh(draft.did_mut(&self.did));
+        Ok(())
+    }
+
+    /// id_rotate: I+R at once; J or V, +R, after a window.
+    fn id_rotate(&self, draft: &mut Draft<'_>, keys: &IdRotate) -> Result<(), Refusal> {
+        let power = self.needs_power(draft)?;
+        self.new_key_signed(&keys.identity)?;
+        if draft.did(&self.did).is_some_and(|state| state.identity == keys.identity) {
+            return Err(Refusal::KeySame);
+        }
+        self.now_or_later(draft, power)
+    }
+
+    /// policy: I or J at once, V after a window.
+    fn policy(&self, draft: &mut Draft<'_>, window_s: u64) -> Result<(), Refusal> {
+        let power = self.needs_power(draft)?;
+        check_window(self.world, window_s)?;
+        self.now_or_later(draft, power)
+    }
+
+    /// transfer, release: I at once, J or V after a window; a receiver's V signs too.
+    fn transfer(&self, draft: &mut Draft<'_>, name: &str, to: Option<Did>) -> Result<(), Refusal> {
+        let power = self.needs_power(draft)?;
+        Name::parse(name, self.world.zone()).map_err(|_| Refusal::BadName)?;
+        if self.payload.by != to.filter(|to| *to != self.did) {
+            return Err(Refusal::NotAllowed);
+        }
+        if let Some(to) = to {
+            self.voter_of(draft, &to)?;
+        }
+        effect::may_move(draft, self.world.zone(), &self.did, name, to)?;
+        self.now_or_later(draft, power)
+    }
+
+    /// records: V or I at once.
+    fn records(&self, draft: &mut Draft<'_>, records: &Records) -> Result<(), Refusal> {
+        self.needs_power(draft)?;
+        Name::parse(&records.name, self.world.zone()).map_err(|_| Refusal::BadName)?;
+        if draft.owner(&records.name) != Some(self.did) {
+            return Err(Refusal::NotNameOwner);
+        }
+        record::check(records)?;
+        let (index, sid) = (self.cause.index, self.cause.sid);
+        draft.name_mut_by(&records.name, self.cause).records = Some((index, sid));
+        Ok(())
+    }
+
+    /// tombstone: I, J or V, always after a window.
+    fn tombstone(&self, draft: &mut Draft<'_>) -> Result<(), Refusal> {
+        let power = self.needs_power(draft)?;
+        effect::may_end(draft, &self.did)?;
+        self.open(draft, power)
+    }
+
+    /// notary_add: I or J of the server at once, V after a window.
+    fn notary_add(&self, draft: &mut Draft<'_>, authority: &Authority) -> Result<(), Refusal> {
+        self.is_server()?;
+        let power = self.needs_power(draft)?;
+        if authority.role == Role::Zone {
+            let terms = authority.zone.filter(|_| authority.scope == self.world.zone().as_str());
+            if terms.is_none_or(|terms| terms.window_floor_s > WINDOW_MAX_S) {
+                return Err(Refusal::BadScope);
+            }
+        }
+        if draft.did(&self.did).is_some_and(|state| state.authorities.len() >= AUTHORITIES_MAX) {
+            return Err(Refusal::TooMany);
+        }
+        self.now_or_later(draft, power)
+    }
+
+    /// notary_revoke: I, J or V of the server at once.
+    fn notary_revoke(&self, draft: &mut Draft<'_>, kid: &Kid) -> Result<(), Refusal> {
+        self.is_server()?;
+        self.needs_power(draft)?;
+        let index = self.cause.index;
+        let authorities = &mut draft.did_mut(&self.did).authorities;
+        let live = authorities.iter_mut().find(|a| a.revoked_at.is_none() && kid_of(&a.authority.key) == *kid);
+        live.ok_or(Refusal::BadScope)?.revoked_at = Some(index);
+        Ok(())
+    }
+
+    fn is_server(&self) -> Result<(), Refusal> {
+        if self.world.server() == Some(self.did) { Ok(()) } else { Err(Refusal::NotServer) }
+    }
+
+    /// Returns the signers' power; nobody without one acts.
+    fn needs_power(&self, draft: &Draft<'_>) -> Result<Power, Refusal> {
+        draft.did(&self.did).and_then(|state| self.signers.power(state)).ok_or(Refusal::NotAllowed)
+    }
+
+    fn new_key_signed(&self, key: &KeyBytes) -> Result<(), Refusal> {
+        if self.certificate.is_signed_by(key) { Ok(()) } else { Err(Refusal::NotAllowed) }
+    }
+
+    /// Asks for a voter of another DID among the signers.
+    fn voter_of(&self, draft: &Draft<'_>, did: &Did) -> Result<(), Refusal> {
+        let state = draft.did(did).filter(|state| state.flags & (DidState::ENDED | DidState::FROZEN) == 0);
+        let state = state.ok_or(Refusal::NotAllowed)?;
+        if Signers::of(state, self.certificate).voters(state) > 0 { Ok(()) } else { Err(Refusal::NotAllowed) }
+    }
+
+    /// Lets the act take effect at once if its signers are strong enough, else after a window.
+    fn now_or_later(&self, draft: &mut Draft<'_>, power: Power) -> Result<(), Refusal> {
+        match effect::is_at_once(&self.payload.body, power) {
+            true => effect::perform(draft, &self.did, &self.payload.body, self.world.zone(), self.cause),
+            false => self.open(draft, power),
+        }
+    }
+
+    fn open(&self, draft: &mut Draft<'_>, power: Power) -> Result<(), Refusal> {
+        let supporters = self.signers.kids();
+        pending::open(draft.did_mut(&self.did), &self.payload.body, power, supporters, self.cause)
+    }
+}
+
+/// genesis: I+R; the first device is a voter.
+fn genesis(draft: &mut Draft<'_>, did: Did, body: &Genesis, by: &Verified, cause: Cause) -> Result<(), Refusal> {
+    if draft.did(&did).is_some() {
+        return Err(Refusal::DidExists);
+    }
+    let whole = matches!(body.kind, DidKind::User | DidKind::Server) && body.device.level == Level::Admin;
+    if !whole || !by.is_signed_by(&body.identity) || !by.is_signed_by(&body.device.sign) {
+        return Err(Refusal::NotAllowed);
+    }
+    if kid_of(&body.identity) == kid_of(&body.device.sign) {
+        return Err(Refusal::KidTaken);
+    }
+    if let Some(window_s) = body.window_s {
+        check_window(draft.world, window_s)?;
+    }
+    let device = DeviceState {
+        sign: body.device.sign,
+        kex: body.device.kex,
+        level: body.device.level,
+        status: DeviceStatus::Live,
+        index: cause.index,
+        until_ms: 0,
+    };
+    let state = DidState {
+        version: 1,
+        did,
+        kind: body.kind,
+        flags: 0,
+        head: ChainHead { seq: 0, sid: cause.sid, index: cause.index },
+        identity: body.identity,
+        words_box: body.words_box,
+        devices: vec![device],
+        window_s: body.window_s.unwrap_or(WINDOW_DEFAULT_S),
+        pending: Vec::new(),
+        names: Vec::new(),
+        authorities: Vec::new(),
+        uid: cause.index,
+        born_ms: cause.now_ms,
+    };
+    draft.create(State::Did(state), cause);
+    Ok(())
+}
+
+fn check_window(world: &World, window_s: u64) -> Result<(), Refusal> {
+    if (world.window_floor_s()..=WINDOW_MAX_S).contains(&window_s) { Ok(()) } else { Err(Refusal::BadWindow) }
+}
+
+fn road_of(claim: &Claim) -> Road {
+    match claim.proof {
+        ClaimProof::Open { .. } => Road::Open,
+        ClaimProof::Invite { .. } => Road::Invite,
+        ClaimProof::Parent => Road::Parent,
+    }
+}

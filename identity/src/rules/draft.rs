@@ -1,0 +1,108 @@
+//! The changes of one decision while it is being made.
+
+use std::collections::BTreeMap;
+
+use super::world::{did_of, name_of};
+use super::{Effects, Refusal, World};
+use crate::cert::Sid;
+use crate::did::Did;
+use crate::limits::STATE_BYTES_MAX;
+use crate::state::{DidState, Leaf, NameState, NameStatus, State, Subject};
+
+/// States as they would be: those of the world, and over them the copies a decision has changed.
+///
+/// Whoever is refused drops the draft, and nothing has changed.
+#[derive(Clone, Debug)]
+pub(super) struct Draft<'w> {
+    pub(super) world: &'w World,
+    changed: BTreeMap<Subject, Leaf>,
+}
+
+/// What changes a state: the place and name of a certificate, and the epoch time at which it takes effect.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cause {
+    pub(super) index: u64,
+    pub(super) sid: Sid,
+    pub(super) now_ms: u64,
+}
+
+impl<'w> Draft<'w> {
+    pub(super) const fn of(world: &'w World) -> Self {
+        Self { world, changed: BTreeMap::new() }
+    }
+
+    pub(super) fn did(&self, did: &Did) -> Option<&DidState> {
+        self.leaf(&Subject::Did(*did)).and_then(did_of)
+    }
+
+    pub(super) fn name(&self, name: &str) -> Option<&NameState> {
+        self.leaf(&Subject::Name(name.to_owned())).and_then(name_of)
+    }
+
+    /// Returns the owner of `name` if it is live.
+    pub(super) fn owner(&self, name: &str) -> Option<Did> {
+        self.name(name).filter(|state| state.status == NameStatus::Live).and_then(|state| state.did)
+    }
+
+    /// Returns the state of a DID that exists, to be changed.
+    pub(super) fn did_mut(&mut self, did: &Did) -> &mut DidState {
+        match &mut self.leaf_mut(Subject::Did(*did)).state {
+            State::Did(state) => state,
+            _ => unreachable!("the label of a DID holds the state of a DID"),
+        }
+    }
+
+    /// Returns the state of a name that exists, to be changed; the leaf's head stays.
+    pub(super) fn name_mut(&mut self, name: &str) -> &mut NameState {
+        match &mut self.leaf_mut(Subject::Name(name.to_owned())).state {
+            State::Name(state) => state,
+            _ => unreachable!("the label of a name holds the state of a name"),
+        }
+    }
+
+    /// Returns the state of a name that exists, to be changed by `cause`, which becomes the leaf's head.
+    pub(super) fn name_mut_by(&mut self, name: &str, cause: Cause) -> &mut NameState {
+        self.set_head(Subject::Name(name.to_owned()), cause);
+        self.name_mut(name)
+    }
+
+    pub(super) fn set_head(&mut self, subject: Subject, cause: Cause) {
+        let leaf = self.leaf_mut(subject);
+        leaf.head_index = cause.index;
+        leaf.head_hash = cause.sid;
+    }
+
+    /// Puts in the first state of a label.
+    pub(super) fn create(&mut self, state: State, cause: Cause) {
+        let leaf = Leaf { head_index: cause.index, head_hash: cause.sid, state };
+        self.changed.insert(leaf.state.subject(), leaf);
+    }
+
+    /// Returns the changes, unless a state with authorities outgrew its bound; the other lists cannot.
+    pub(super) fn finish(self) -> Result<Effects, Refusal> {
+        let outgrown =
+            |leaf: &Leaf| did_of(leaf).is_some_and(|s| !s.authorities.is_empty() && s.encode().len() > STATE_BYTES_MAX);
+        if self.changed.values().any(outgrown) {
+            return Err(Refusal::TooMany);
+        }
+        Ok(Effects { changes: self.changed.into_iter().collect() })
+    }
+
+    fn leaf(&self, subject: &Subject) -> Option<&Leaf> {
+        self.changed.get(subject).or_else(|| self.world.leaf(subject))
+    }
+
+    /// Returns the copy of a state; the first change of a decision raises its version by one.
+    fn leaf_mut(&mut self, subject: Subject) -> &mut Leaf {
+        let world = self.world;
+        self.changed.entry(subject).or_insert_with_key(|subject| {
+            let mut leaf = world.leaf(subject).expect("only a state that exists is changed").clone();
+            match &mut leaf.state {
+                State::Did(state) => state.version += 1,
+                State::Name(state) => state.version += 1,
+                State::LogConf { version, .. } => *version += 1,
+            }
+            leaf
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! What acts do once they take effect, at once or when due (PROTOCOL 5.3).
+
+use super::draft::{Cause, Draft};
+use super::{Refusal, World, pending, power};
+use crate::cert::{Body, Kid};
+use crate::did::Did;
+use crate::limits::NAMES_MAX;
+use crate::name::{Name, Zone};
+use crate::state::{AuthorityState, DidState, NameState, NameStatus, Power, State, Subject};
+
+/// How long a name is held after it was released or its DID ended.
+pub(super) const HOLD_MS: u64 = 90 * 86_400_000;
+
+/// Returns the subjects an act reads or changes besides its own DID, as far as they can be known from what is loaded.
+pub(super) fn subjects(world: &World, did: &Did, body: &Body) -> Vec<Subject> {
+    let mut wanted = Vec::new();
+    match body {
+        Body::Claim(claim) => with_parent(world, &claim.name, &mut wanted),
+        Body::Records(records) => wanted.push(Subject::Name(records.name.clone())),
+        Body::Transfer { name, to } => {
+            with_parent(world, name, &mut wanted);
+            wanted.extend(to.map(Subject::Did));
+            wanted.extend(world.owner_if_loaded(name).map(Subject::Did));
+            if let Ok(name) = Name::parse(name, world.zone()) {
+                wanted.extend(name.ancestors(world.zone()).map(|above| Subject::Name(above.as_str().to_owned())));
+            }
+        }
+        Body::Tombstone => {
+            for name in world.did_if_loaded(did).map(|state| state.names.clone()).unwrap_or_default() {
+                with_parent(world, &name, &mut wanted);
+            }
+        }
+        _ => {}
+    }
+    wanted
+}
+
+/// Names a name, the one above it, and that one's owner.
+fn with_parent(world: &World, name: &str, wanted: &mut Vec<Subject>) {
+    wanted.push(Subject::Name(name.to_owned()));
+    let parent = Name::parse(name, world.zone()).ok().and_then(|name| name.parent(world.zone()));
+    if let Some(parent) = parent {
+        wanted.extend(world.owner_if_loaded(parent.as_str()).map(Subject::Did));
+        wanted.push(Subject::Name(parent.as_str().to_owned()));
+    }
+}
+
+/// Returns whether signers of this power let an act take effect at once.
+pub(super) fn is_at_once(body: &Body, power: Power) -> bool {
+    match body {
+        Body::IdRotate(_) | Body::Transfer { .. } => power == Power::Identity,
+        Body::Policy { .. } | Body::NotaryAdd(_) | Body::DeviceRevoke(_) => power >= Power::Majority,
+        _ => false,
+    }
+}
+
+/// Lets an act take effect. A refusal here, when it is due, means that it dies.
+pub(super) fn perform(draft: &mut Draft<'_>, did: &Did, body: &Body, zone: &Zone, cause: Cause) -> Result<(), Refusal> {
+    match body {
+        Body::DeviceRevoke(end) => {
+            let state = draft.did_mut(did);
+            if power::device(state, &end.kid).is_none() {
+                return Err(Refusal::NoSuchDevice);
+            }
+            if power::live_admins_without(state, &end.kid) == 0 {
+                return Err(Refusal::LastDevice);
+            }
+            end_device(state, &end.kid);
+        }
+        Body::IdRotate(keys) => {
+            let state = draft.did_mut(did);
+            (state.identity, state.words_box) = (keys.identity, keys.words_box);
+        }
+        Body::Policy { window_s } => draft.did_mut(did).window_s = *window_s,
+        Body::Transfer { name, to } => {
+            may_move(draft, zone, did, name, *to)?;
+            match to {
+                Some(to) => give(draft, name, *to, cause),
+                None => hold(draft, name, zone, cause),
+            }
+        }
+        Body::Tombstone => {
+            may_end(draft, did)?;
+            for name in draft.did_mut(did).names.clone() {
+                hold(draft, &name, zone, cause);
+            }
+            let state = draft.did_mut(did);
+            state.pending.clear();
+            pending::refresh(state);
+            state.flags |= DidState::ENDED;
+        }
+        Body::NotaryAdd(authority) => {
+            let row = AuthorityState { authority: authority.clone(), index: cause.index, revoked_at: None };
+            draft.did_mut(did).authorities.push(row);
+        }
+        _ => return Err(Refusal::NotAllowed),
+    }
+    Ok(())
+}
+
+/// Ends a device: it is gone, and its support with it.
+pub(super) fn end_device(state: &mut DidState, kid: &Kid) {
+    state.devices.retain(|device| crate::key::kid_of(&device.sign) != *kid);
+    for act in &mut state.pending {
+        act.supporters.retain(|supporter| supporter != kid);
+        act.opponents.retain(|opponent| opponent != kid);
+    }
+    let mut pending = std::mem::take(&mut state.pending);
+    pending.retain(|act| !act.supporters.is_empty() && pending::target(act) != Some(*kid));
+    for act in &mut pending {
+        act.power = power::power_of_kids(&act.supporters, state).unwrap_or(Power::Voter);
+    }
+    state.pending = pending;
+    pending::refresh(state);
+}
+
+/// Binds a free name to a DID.
+pub(super) fn bind(draft: &mut Draft<'_>, name: &Name, did: Did, zone: &Zone, cause: Cause) {
+    let text = name.as_str();
+    if draft.name(text).is_none() {
+        draft.create(
+            State::Name(NameState {
+                version: 1,
+                name: text.to_owned(),
+                did: Some(did),
+                status: NameStatus::Live,
+                claim_index: cause.index,
+                held_until_ms: 0,
+                records: None,
+                children: 0,
+            }),
+            cause,
+        );
+    } else {
+        let state = draft.name_mut_by(text, cause);
+        (state.did, state.status, state.claim_index) = (Some(did), NameStatus::Live, cause.index);
+        (state.held_until_ms, state.records, state.children) = (0, None, 0);
+    }
+    add_name(draft.did_mut(&did), text);
+    if let Some(parent) = name.parent(zone) {
+        draft.name_mut_by(parent.as_str(), cause).children += 1;
+    }
+}
+
+/// Refuses a move that its DID may not make: neither owner of the name nor of one above it, or the name cannot go there.
+pub(super) fn may_move(draft: &Draft<'_>, zone: &Zone, did: &Did, name: &str, to: Option<Did>) -> Result<(), Refusal> {
+    let owner = draft.owner(name).ok_or(Refusal::NotNameOwner)?;
+    let parsed = Name::parse(name, zone).map_err(|_| Refusal::BadName)?;
+    if owner != *did && !parsed.ancestors(zone).any(|above| draft.owner(above.as_str()) == Some(*did)) {
+        return Err(Refusal::NotNameOwner);
+    }
+    match to {
+        None if draft.name(name).is_some_and(|state| state.children > 0) => Err(Refusal::HasChildren),
+        None => Ok(()),
+        Some(to) if to == owner => Err(Refusal::NameTaken),
+        Some(to) => match draft.did(&to) {
+            None => Err(Refusal::NotAllowed),
+            Some(receiver) if receiver.flags & DidState::ENDED != 0 => Err(Refusal::Ended),
+            Some(receiver) if receiver.names.len() >= NAMES_MAX => Err(Refusal::TooMany),
+            Some(_) => Ok(()),
+        },
+    }
+}
+
+/// Refuses to end a DID one of whose names has live names below it.
+pub(super) fn may_end(draft: &Draft<'_>, did: &Did) -> Result<(), Refusal> {
+    let names = draft.did(did).map(|state| state.names.as_slice()).unwrap_or_default();
+    match names.iter().any(|name| draft.name(name).is_some_and(|state| state.children > 0)) {
+        true => Err(Refusal::HasChildren),
+        false => Ok(()),
+    }
+}
+
+fn give(draft: &mut Draft<'_>, name: &str, to: Did, cause: Cause) {
+    if let Some(owner) = draft.owner(name) {
+        draft.did_mut(&owner).names.retain(|known| known != name);
+    }
+    draft.name_mut_by(name, cause).did = Some(to);
+    add_name(draft.did_mut(&to), name);
+}
+
+/// Holds a name: nobody may claim it for a while. It leaves its owner's list at once.
+fn hold(draft: &mut Draft<'_>, name: &str, zone: &Zone, cause: Cause) {
+    if let Some(owner) = draft.owner(name) {
+        draft.did_mut(&owner).names.retain(|known| known != name);
+    }
+    let state = draft.name_mut_by(name, cause);
+    (state.status, state.held_until_ms) = (NameStatus::Held, cause.now_ms + HOLD_MS);
+    if let Some(parent) = Name::parse(name, zone).ok().and_then(|name| name.parent(zone)) {
+        let parent = draft.name_mut_by(parent.as_str(), cause);
+        parent.children = parent.children.saturating_sub(1);
+    }
+}
+
+fn add_name(state: &mut DidState, name: &str) {
+    state.names.push(name.to_owned());
+    state.names.sort();
+}

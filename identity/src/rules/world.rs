@@ -1,0 +1,112 @@
+//! The states a decision reads.
+
+use std::collections::BTreeMap;
+
+use super::Effects;
+use crate::cert::{Role, ZoneTerms};
+use crate::did::Did;
+use crate::limits::WINDOW_FLOOR_DEFAULT_S;
+use crate::name::{Origin, Zone};
+use crate::state::{AuthorityState, DidState, Leaf, NameState, NameStatus, State, Subject};
+
+/// The states a decision reads, present or known to be absent.
+///
+/// Whoever decides loads what [`super::wants`] names before calling [`super::apply`]; reading anything else is a defect of
+/// the caller and panics, because a state taken for absent would be a wrong decision in silence.
+#[derive(Clone, Debug)]
+pub struct World {
+    zone: Zone,
+    origin: Origin,
+    server: Option<Did>,
+    leaves: BTreeMap<Subject, Option<Leaf>>,
+}
+
+impl World {
+    /// Returns a world that holds nothing yet. `server` is the DID of entry 0; `None` before there is one.
+    pub const fn new(zone: Zone, origin: Origin, server: Option<Did>) -> Self {
+        Self { zone, origin, server, leaves: BTreeMap::new() }
+    }
+
+    /// Returns the log's zone.
+    pub const fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// Returns the log's origin.
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Returns the server's DID, once it is known.
+    pub const fn server(&self) -> Option<Did> {
+        self.server
+    }
+
+    /// Names the server's DID, once its genesis was applied.
+    pub const fn set_server(&mut self, server: Did) {
+        self.server = Some(server);
+    }
+
+    /// Puts in the state of `subject`; `None` if it is known to have none.
+    pub fn insert(&mut self, subject: Subject, leaf: Option<Leaf>) {
+        self.leaves.insert(subject, leaf);
+    }
+
+    /// Returns the state of `subject`: `None` if it was not loaded, `Some(None)` if it has none.
+    pub fn get(&self, subject: &Subject) -> Option<&Option<Leaf>> {
+        self.leaves.get(subject)
+    }
+
+    /// Puts in what a decision changed.
+    pub fn apply_changes(&mut self, effects: &Effects) {
+        for (subject, leaf) in &effects.changes {
+            self.leaves.insert(subject.clone(), Some(leaf.clone()));
+        }
+    }
+
+    /// Returns the state of `subject`, which was loaded.
+    pub(super) fn leaf(&self, subject: &Subject) -> Option<&Leaf> {
+        self.leaves.get(subject).expect("the caller loads every subject that wants() names").as_ref()
+    }
+
+    /// Returns the state of a DID if it was loaded and exists.
+    pub(super) fn did_if_loaded(&self, did: &Did) -> Option<&DidState> {
+        self.leaves.get(&Subject::Did(*did))?.as_ref().and_then(did_of)
+    }
+
+    /// Returns the owner of a live name if it was loaded and exists.
+    pub(super) fn owner_if_loaded(&self, name: &str) -> Option<Did> {
+        let leaf = self.leaves.get(&Subject::Name(name.to_owned()))?.as_ref()?;
+        live_name(leaf).and_then(|name| name.did)
+    }
+
+    /// Returns the authorities that ever signed for the zone, oldest first.
+    pub(super) fn zone_authorities(&self) -> impl DoubleEndedIterator<Item = &AuthorityState> {
+        let server = self.server.and_then(|server| self.did_if_loaded(&server));
+        let authorities = server.filter(|state| state.flags & DidState::ENDED == 0).map_or(&[][..], |s| &s.authorities);
+        authorities.iter().filter(|a| a.authority.role == Role::Zone && a.authority.scope == self.zone.as_str())
+    }
+
+    /// Returns the zone's terms and the key that signs under them: those of its newest unrevoked authority (PROTOCOL 5.2).
+    pub(super) fn terms(&self) -> Option<(ZoneTerms, &AuthorityState)> {
+        let newest = self.zone_authorities().rfind(|a| a.revoked_at.is_none())?;
+        Some((newest.authority.zone?, newest))
+    }
+
+    /// Returns the least window a DID of this zone may have, in seconds.
+    pub(super) fn window_floor_s(&self) -> u64 {
+        self.terms().map_or(WINDOW_FLOOR_DEFAULT_S, |(terms, _)| terms.window_floor_s)
+    }
+}
+
+pub(super) fn did_of(leaf: &Leaf) -> Option<&DidState> {
+    if let State::Did(state) = &leaf.state { Some(state) } else { None }
+}
+
+pub(super) fn name_of(leaf: &Leaf) -> Option<&NameState> {
+    if let State::Name(state) = &leaf.state { Some(state) } else { None }
+}
+
+fn live_name(leaf: &Leaf) -> Option<&NameState> {
+    name_of(leaf).filter(|name| name.status == NameStatus::Live)
+}
