@@ -1,7 +1,10 @@
 //! What was said, in which order, provably: the transparency log, its map, and the checks a client and an auditor make.
 
+pub mod audit;
 mod base64;
+pub mod batch;
 pub mod bundle;
+pub mod due;
 pub mod entry;
 pub mod hash;
 pub mod head;

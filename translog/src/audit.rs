@@ -1,0 +1,289 @@
+//! The audit: every entry fetched, hashed, replayed through the rules, and held against the signed head (PROTOCOL 15).
+//!
+//! A conversation without I/O: [`Auditor::wants`] names what to fetch next, [`Auditor::feed`] takes the bytes, and
+//! [`Auditor::take_checks`] hands out the signatures met meanwhile, to be verified on any thread. Whatever does not fit is an
+//! [`AuditFault`] that names its place. An auditor that reached the head has recomputed the root, every Epoch's map root and
+//! every decision of the rules from nothing but the entries.
+
+mod checks;
+mod fault;
+mod replay;
+mod saved;
+
+use std::collections::VecDeque;
+
+use identity::hash::Hash;
+use identity::name::Origin;
+
+use crate::bundle;
+use crate::entry::{EntryKind, Epoch};
+use crate::hash::leaf_hash;
+use crate::tile::{BundleId, RightTiles, Tile, TileId};
+
+pub use checks::Checks;
+pub use fault::AuditFault;
+pub use replay::Replay;
+pub use saved::SavedError;
+
+/// How much an audit recomputes (PROTOCOL 15.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Hashes, tiles, batches, Epochs.
+    Tree,
+    /// Also the rules and every map root.
+    Map,
+    /// Also every signature.
+    Full,
+}
+
+/// Which tree a tile belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tree {
+    /// The log: `<prefix>/tile/...`.
+    Log,
+    /// The tree over all Epochs: `<prefix>/history/tile/...`.
+    History,
+}
+
+/// Something to fetch, relative to the log's read prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// An entry bundle.
+    Bundle(BundleId),
+    /// A tile, to be held against what the entries give.
+    Tile(Tree, TileId),
+}
+
+impl Want {
+    /// Returns the path below the read prefix, such as `tile/entries/000` or `history/tile/0/000.p/3`.
+    pub fn path(&self) -> String {
+        match self {
+            Self::Bundle(id) => id.to_string(),
+            Self::Tile(Tree::Log, id) => id.to_string(),
+            Self::Tile(Tree::History, id) => format!("history/{id}"),
+        }
+    }
+}
+
+/// The head an audit goes up to: a checkpoint whose signature was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The number of leaves.
+    pub size: u64,
+    /// The root hash.
+    pub root: Hash,
+}
+
+/// An audit on its way.
+#[derive(Debug)]
+pub struct Auditor {
+    target: Target,
+    log: RightTiles,
+    history: RightTiles,
+    /// Tiles the entries gave, to be compared with the served ones.
+    expected: VecDeque<(Tree, Tile)>,
+    batch: Vec<Vec<u8>>,
+    last_epoch: Option<Epoch>,
+    replay: Option<Replay>,
+    /// A head met in an earlier run, which this log must pass through.
+    remembered: Option<Target>,
+    ended: bool,
+}
+
+impl Auditor {
+    /// Starts at the first entry.
+    pub fn new(origin: &Origin, level: Level, target: Target) -> Self {
+        Self {
+            target,
+            log: RightTiles::new(),
+            history: RightTiles::new(),
+            expected: VecDeque::new(),
+            batch: Vec::new(),
+            last_epoch: None,
+            replay: (level > Level::Tree).then(|| Replay::new(origin, level)),
+            remembered: None,
+            ended: false,
+        }
+    }
+
+    /// Also demands that the log passes through this head, met in an earlier run.
+    pub fn remember(&mut self, head: Target) {
+        self.remembered = Some(head);
+    }
+
+    /// Returns the entries replayed and the entries there are.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.log.size(), self.target.size)
+    }
+
+    /// Returns what to fetch next, in the order in which it must be fed; empty once the audit is through.
+    ///
+    /// At most `bundles` bundles are named, so that a caller can fetch ahead.
+    pub fn wants(&self, bundles: usize) -> Vec<Want> {
+        if let Some((tree, tile)) = self.expected.front() {
+            return vec![Want::Tile(*tree, tile.id())];
+        }
+        let mut wants = Vec::with_capacity(bundles);
+        let mut next = self.log.size();
+        while next < self.target.size && wants.len() < bundles {
+            let id = BundleId::of_entry(next, self.target.size).expect("next lies below the target's size");
+            wants.push(Want::Bundle(id));
+            next = (id.index() + 1) * 256;
+        }
+        wants
+    }
+
+    /// Takes the bytes of the first thing that [`Auditor::wants`] named.
+    pub fn feed(&mut self, want: &Want, bytes: &[u8]) -> Result<(), AuditFault> {
+        match want {
+            Want::Bundle(id) => self.feed_bundle(*id, bytes),
+            Want::Tile(tree, id) => self.feed_tile(*tree, *id, bytes),
+        }
+    }
+
+    /// Returns the signatures met since the last call, to be verified; empty below [`Level::Full`].
+    pub fn take_checks(&mut self) -> Checks {
+        self.replay.as_mut().map(Replay::take_checks).unwrap_or_default()
+    }
+
+    /// Returns the replayed states, at [`Level::Map`] and above.
+    pub fn replay(&self) -> Option<&Replay> {
+        self.replay.as_ref()
+    }
+
+    /// Returns how much this audit recomputes.
+    pub fn level(&self) -> Level {
+        self.replay.as_ref().map_or(Level::Tree, Replay::level)
+    }
+
+    /// Returns the newest Epoch replayed.
+    pub fn epoch(&self) -> Option<&Epoch> {
+        self.last_epoch.as_ref()
+    }
+
+    /// Goes on to a newer head of the same log.
+    pub fn follow(&mut self, target: Target) -> Result<(), AuditFault> {
+        if target.size < self.log.size() {
+            return Err(AuditFault::Shrunk { size: target.size, known: self.log.size() });
+        }
+        if target.size == self.log.size() && target.root != self.log.root() {
+            return Err(AuditFault::Root { size: target.size });
+        }
+        self.ended = target.size == self.log.size();
+        self.target = target;
+        Ok(())
+    }
+
+    /// Returns whether everything up to the target was replayed and compared.
+    pub fn is_through(&self) -> bool {
+        self.ended && self.expected.is_empty()
+    }
+
+    fn feed_bundle(&mut self, id: BundleId, bytes: &[u8]) -> Result<(), AuditFault> {
+        let entries = bundle::decode(id, bytes).map_err(|_| AuditFault::Bundle { path: id.to_string() })?;
+        let skip = usize::try_from(self.log.size() - id.index() * 256).expect("less than one bundle");
+        for entry in entries.into_iter().skip(skip) {
+            self.feed_entry(entry)?;
+        }
+        if self.log.size() == self.target.size {
+            self.end()?;
+        }
+        Ok(())
+    }
+
+    fn feed_entry(&mut self, entry: &[u8]) -> Result<(), AuditFault> {
+        let index = self.log.size();
+        let hash = leaf_hash(entry);
+        for tile in self.log.append(hash) {
+            self.expected.push_back((Tree::Log, tile));
+        }
+        if entry.first() == Some(&(EntryKind::Epoch as u8)) {
+            let epoch = Epoch::decode(entry).map_err(|_| AuditFault::Entry { index, code: "epoch" })?;
+            self.close_batch(epoch, index)?;
+            for tile in self.history.append(hash) {
+                self.expected.push_back((Tree::History, tile));
+            }
+        } else {
+            self.batch.push(entry.to_vec());
+            if self.batch.len() > crate::limits::BATCH_ENTRIES_MAX {
+                return Err(AuditFault::Entry { index, code: "batch_too_long" });
+            }
+        }
+        self.check_remembered()
+    }
+
+    /// Checks an Epoch against the batch it closes (PROTOCOL 7.2, 7.4).
+    fn close_batch(&mut self, epoch: Epoch, index: u64) -> Result<(), AuditFault> {
+        let fault = |code| AuditFault::Epoch { k: epoch.k, index, code };
+        let before_ms = self.last_epoch.as_ref().map_or(0, |last| last.time_ms);
+        if epoch.covers != index {
+            return Err(fault("covers"));
+        }
+        if epoch.k != self.history.size() {
+            return Err(fault("k"));
+        }
+        if epoch.time_ms < before_ms {
+            return Err(fault("time_ms"));
+        }
+        if epoch.history_root != self.history.root() {
+            return Err(fault("history_root"));
+        }
+        let batch = std::mem::take(&mut self.batch);
+        if let Some(replay) = &mut self.replay {
+            replay.batch(&batch, index - batch.len() as u64, &epoch)?;
+            replay.head(self.log.size(), self.log.root());
+        }
+        self.last_epoch = Some(epoch);
+        Ok(())
+    }
+
+    fn check_remembered(&mut self) -> Result<(), AuditFault> {
+        let Some(known) = &self.remembered else { return Ok(()) };
+        if known.size != self.log.size() {
+            return Ok(());
+        }
+        match known.root == self.log.root() {
+            true => self.remembered = None,
+            false => return Err(AuditFault::Inconsistent { size: known.size }),
+        }
+        Ok(())
+    }
+
+    /// Checks the end: the root, the last leaf, and the partial tiles.
+    fn end(&mut self) -> Result<(), AuditFault> {
+        if self.log.root() != self.target.root {
+            return Err(AuditFault::Root { size: self.target.size });
+        }
+        if !self.batch.is_empty() {
+            return Err(AuditFault::LastLeaf { size: self.target.size });
+        }
+        if let Some(known) = &self.remembered {
+            return Err(AuditFault::Shrunk { size: self.target.size, known: known.size });
+        }
+        for tile in self.log.partials() {
+            self.expected.push_back((Tree::Log, tile));
+        }
+        for tile in self.history.partials() {
+            self.expected.push_back((Tree::History, tile));
+        }
+        self.ended = true;
+        Ok(())
+    }
+
+    fn feed_tile(&mut self, tree: Tree, id: TileId, bytes: &[u8]) -> Result<(), AuditFault> {
+        let Some((_, expected)) = self.expected.pop_front() else { return Ok(()) };
+        debug_assert_eq!(expected.id(), id, "tiles are fed in the order they are wanted");
+        let served = Tile::decode(id, bytes).ok();
+        let wrong = match &served {
+            None => Some(None),
+            Some(served) => served.hashes().iter().zip(expected.hashes()).position(|(a, b)| a != b).map(Some),
+        };
+        match wrong {
+            None => Ok(()),
+            Some(place) => Err(AuditFault::Tile {
+                path: Want::Tile(tree, id).path(),
+                hash: place.map(|place| id.index() * 256 + place as u64),
+            }),
+        }
+    }
+}

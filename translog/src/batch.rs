@@ -1,0 +1,400 @@
+//! One batch: what is due settles, certificates follow the rules, one Epoch closes it (PROTOCOL 7.4).
+//!
+//! The server integrates posts with [`integrate`]; the auditor replays a batch with the same two steps, [`Step::settle`] and
+//! [`Step::apply`], and compares map roots. Nothing here waits, reads or signs: the caller loads what [`wants`] names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use identity::cert::{Body, Certificate, Records, Sid, Verified};
+use identity::hash::Hash;
+use identity::rules::{self, At, Refusal, World};
+use identity::state::{Leaf, State, Subject};
+
+use crate::due::DueQueue;
+use crate::entry::{Entry, EntryKind, Epoch};
+use crate::hash::leaf_hash;
+use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX};
+use crate::map::{self, Map, MapDelta};
+use crate::tree::Edge;
+
+/// The log as it stands before a batch.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// The log's right edge.
+    pub edge: &'a Edge,
+    /// The right edge of the tree over all Epochs so far.
+    pub history: &'a Edge,
+    /// The time of the newest Epoch, milliseconds; 0 in an empty log.
+    pub time_ms: u64,
+    /// The map the newest Epoch commits to.
+    pub map: &'a Map,
+    /// What falls due.
+    pub dues: &'a DueQueue,
+}
+
+/// The certificates of one request: applied in order and side by side, all or none.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// At least one.
+    pub certificates: Vec<Verified>,
+}
+
+/// What became of one post.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// In the log, the first of its certificates at this index.
+    Accepted {
+        /// The log index of its first certificate.
+        first_index: u64,
+    },
+    /// Not in the log; nothing changed.
+    Refused {
+        /// Which certificate of the post the rules refused.
+        position: usize,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// It needs a state that only this batch made known: it is judged again in the next one.
+    Deferred,
+}
+
+/// A certificate's place in its chain and in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainRow {
+    /// The DID whose chain it extends.
+    pub did: identity::did::Did,
+    /// Its place there.
+    pub seq: u64,
+    /// Its log index.
+    pub index: u64,
+    /// Its sid.
+    pub sid: Sid,
+}
+
+/// An integrated batch: everything the caller commits, none of it visible yet.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The log index of the first entry.
+    pub first_index: u64,
+    /// The entries in log order; the Epoch is last.
+    pub entries: Vec<Vec<u8>>,
+    /// Their leaf hashes.
+    pub leaf_hashes: Vec<Hash>,
+    /// One for each post taken, in order; fewer than posts given if the batch was full.
+    pub outcomes: Vec<Outcome>,
+    /// The last state of every label that changed.
+    pub changes: BTreeMap<Subject, Leaf>,
+    /// The places of the certificates.
+    pub chain: Vec<ChainRow>,
+    /// The record sets that changed, the last of each name.
+    pub records: BTreeMap<String, Records>,
+    /// The invitation codes spent, by hash, with the log index of the claim.
+    pub invites: Vec<(Hash, u64)>,
+    /// The change of the map.
+    pub map: MapDelta,
+    /// The Epoch that closes the batch.
+    pub epoch: Epoch,
+    /// The log's right edge after it.
+    pub edge: Edge,
+    /// The history's right edge after it.
+    pub history: Edge,
+}
+
+impl Batch {
+    /// Returns the number of leaves after the batch.
+    pub fn size(&self) -> u64 {
+        self.edge.size()
+    }
+
+    /// Returns the root after the batch.
+    pub fn root(&self) -> Hash {
+        self.edge.root()
+    }
+}
+
+/// Returns the subjects that integrating `posts` at `epoch_ms` reads and `world` does not hold.
+///
+/// The caller inserts them, those the map proves absent as `None`, and asks again until nothing is missing: a name leads to
+/// its owner, an owner to its names.
+pub fn wants(view: &View<'_>, world: &World, posts: &[Post], epoch_ms: u64) -> Vec<Subject> {
+    let mut missing = BTreeSet::new();
+    for (_, _, subject) in view.dues.due(epoch_ms) {
+        match world.get(subject) {
+            Some(_) => missing.extend(rules::settle_wants(world, subject)),
+            None => drop(missing.insert(subject.clone())),
+        }
+    }
+    for certificate in posts.iter().flat_map(|post| &post.certificates) {
+        missing.extend(rules::wants(world, certificate.certificate()));
+    }
+    missing.into_iter().filter(|subject| world.get(subject).is_none()).collect()
+}
+
+/// Settles what is due, applies `posts` in order, and closes the batch with an Epoch.
+///
+/// `now_ms` becomes the Epoch's time, unless the last Epoch's is later: time never goes back. `world` holds what [`wants`]
+/// named. A refusal is an outcome, not an error: the rest of the batch goes on.
+pub fn integrate(view: &View<'_>, world: World, posts: &[Post], now_ms: u64) -> Batch {
+    let epoch_ms = now_ms.max(view.time_ms);
+    let mut step = Step::new(world, epoch_ms);
+    step.settle(view.dues);
+
+    let mut log = Leaves::after(view.edge);
+    let mut outcomes = Vec::with_capacity(posts.len());
+    let mut taken = Taken::default();
+    for post in posts {
+        if !log.takes(post) {
+            break;
+        }
+        let first_index = log.next_index();
+        let outcome = step.post(post, first_index);
+        if let Outcome::Accepted { .. } = outcome {
+            for (certificate, index) in post.certificates.iter().zip(first_index..) {
+                log.push(entry_of(certificate.certificate()));
+                taken.note(certificate.certificate(), index);
+            }
+        }
+        outcomes.push(outcome);
+    }
+    close(view, step, log, outcomes, taken)
+}
+
+/// Opens a log: its genesis, its LogConf, its first Epoch, in one batch of three entries (PROTOCOL 7.4).
+///
+/// `world` needs nothing but the zone and origin; the genesis must be one of a server.
+pub fn open(
+    world: World,
+    genesis: &Verified,
+    logconf: &crate::logconf::LogConf,
+    now_ms: u64,
+) -> Result<Batch, Refusal> {
+    let (edge, history, map, dues) = (Edge::new(), Edge::new(), Map::new(), DueQueue::new());
+    let view = View { edge: &edge, history: &history, time_ms: 0, map: &map, dues: &dues };
+    let mut world = world;
+    let did = genesis.certificate().chain_did();
+    world.insert(Subject::Did(did), None);
+    let mut step = Step::new(world, now_ms);
+    step.apply(genesis, 0)?;
+    let mut log = Leaves::after(&edge);
+    log.push(entry_of(genesis.certificate()));
+    step.configure(logconf, 1);
+    log.push(Entry::LogConf(logconf.clone()).encode());
+    let mut taken = Taken::default();
+    taken.note(genesis.certificate(), 0);
+    Ok(close(&view, step, log, vec![Outcome::Accepted { first_index: 0 }], taken))
+}
+
+/// Makes the Epoch over what the batch changed.
+fn close(view: &View<'_>, step: Step, mut log: Leaves, outcomes: Vec<Outcome>, taken: Taken) -> Batch {
+    let (epoch_ms, changes) = step.finish();
+    let map = view.map.prepare(&map_updates(&changes));
+    let epoch = Epoch {
+        k: view.history.size(),
+        covers: log.next_index(),
+        time_ms: epoch_ms,
+        map_root: map.root(),
+        history_root: view.history.root(),
+    };
+    log.push(epoch.encode().to_vec());
+    let mut history = view.history.clone();
+    history.append(*log.leaf_hashes.last().expect("the Epoch was just pushed"));
+    Batch {
+        first_index: view.edge.size(),
+        entries: log.entries,
+        leaf_hashes: log.leaf_hashes,
+        outcomes,
+        changes,
+        chain: taken.chain,
+        records: taken.records,
+        invites: taken.invites,
+        map,
+        epoch,
+        edge: log.edge,
+        history,
+    }
+}
+
+/// Returns the map's pairs of label and commitment for `changes`.
+pub fn map_updates(changes: &BTreeMap<Subject, Leaf>) -> Vec<(Hash, Hash)> {
+    changes.iter().map(|(subject, leaf)| (map::label(subject), map::commitment(leaf))).collect()
+}
+
+/// The states while one batch is applied.
+pub struct Step {
+    world: World,
+    epoch_ms: u64,
+    changes: BTreeMap<Subject, Leaf>,
+}
+
+impl Step {
+    /// Returns the step of an Epoch at `epoch_ms`; `world` holds what [`wants`] named.
+    pub fn new(world: World, epoch_ms: u64) -> Self {
+        Self { world, epoch_ms, changes: BTreeMap::new() }
+    }
+
+    /// Settles all that is due by the Epoch's time: always the least (due, label, sid) next.
+    pub fn settle(&mut self, dues: &DueQueue) {
+        let mut due: BTreeMap<(u64, Hash), Subject> =
+            dues.due(self.epoch_ms).map(|(due_ms, label, subject)| ((due_ms, label), subject.clone())).collect();
+        while let Some((_, subject)) = due.pop_first() {
+            let effects = rules::settle(&self.world, &subject, self.epoch_ms);
+            for (changed, leaf) in &effects.changes {
+                let label = map::label(changed);
+                due.retain(|(_, other), _| *other != label);
+                if let Some(due_ms) = rules::due_ms(leaf).filter(|due_ms| *due_ms <= self.epoch_ms) {
+                    due.insert((due_ms, label), changed.clone());
+                }
+            }
+            self.take(effects.changes);
+        }
+    }
+
+    /// Applies one certificate at `index`. A refusal changes nothing.
+    pub fn apply(&mut self, certificate: &Verified, index: u64) -> Result<(), Refusal> {
+        let effects = rules::apply(&self.world, certificate, At { index, epoch_ms: self.epoch_ms })?;
+        self.take(effects.changes);
+        Ok(())
+    }
+
+    /// Sets the log's configuration to the LogConf at `index`.
+    pub fn configure(&mut self, logconf: &crate::logconf::LogConf, index: u64) {
+        let state = State::LogConf { version: logconf.conf().seq + 1, payload: logconf.payload_bytes().to_vec() };
+        let leaf = Leaf { head_index: index, head_hash: logconf.sid(), state };
+        self.take(vec![(Subject::LogConf, leaf)]);
+    }
+
+    /// Returns the subjects the certificate needs and the world lacks.
+    pub fn wants(&self, certificate: &Verified) -> Vec<Subject> {
+        rules::wants(&self.world, certificate.certificate())
+    }
+
+    /// Adds a state the caller loaded meanwhile.
+    pub fn insert(&mut self, subject: Subject, leaf: Option<Leaf>) {
+        self.world.insert(subject, leaf);
+    }
+
+    /// Names the server's DID, once its genesis was applied.
+    pub fn set_server(&mut self, server: identity::did::Did) {
+        self.world.set_server(server);
+    }
+
+    /// Returns the Epoch's time.
+    pub fn epoch_ms(&self) -> u64 {
+        self.epoch_ms
+    }
+
+    /// Returns the states as they are now.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Ends the step: the Epoch's time and the last state of each label that changed.
+    pub fn finish(self) -> (u64, BTreeMap<Subject, Leaf>) {
+        (self.epoch_ms, self.changes)
+    }
+
+    /// Applies one post, all or none.
+    fn post(&mut self, post: &Post, first_index: u64) -> Outcome {
+        let mut before: Vec<(Subject, Option<Leaf>, Option<Leaf>)> = Vec::new();
+        for (position, certificate) in post.certificates.iter().enumerate() {
+            let refused = if self.wants(certificate).is_empty() {
+                let at = At { index: first_index + position as u64, epoch_ms: self.epoch_ms };
+                match rules::apply(&self.world, certificate, at) {
+                    Ok(effects) => {
+                        for (subject, _) in &effects.changes {
+                            let held = self.world.get(subject).cloned().flatten();
+                            before.push((subject.clone(), held, self.changes.get(subject).cloned()));
+                        }
+                        self.take(effects.changes);
+                        continue;
+                    }
+                    Err(refusal) => Outcome::Refused { position, refusal },
+                }
+            } else {
+                Outcome::Deferred
+            };
+            self.undo(before);
+            return refused;
+        }
+        Outcome::Accepted { first_index }
+    }
+
+    fn take(&mut self, changes: Vec<(Subject, Leaf)>) {
+        for (subject, leaf) in changes {
+            self.world.insert(subject.clone(), Some(leaf.clone()));
+            self.changes.insert(subject, leaf);
+        }
+    }
+
+    fn undo(&mut self, before: Vec<(Subject, Option<Leaf>, Option<Leaf>)>) {
+        for (subject, held, changed) in before.into_iter().rev() {
+            match changed {
+                Some(leaf) => drop(self.changes.insert(subject.clone(), leaf)),
+                None => drop(self.changes.remove(&subject)),
+            }
+            self.world.insert(subject, held);
+        }
+    }
+}
+
+/// Returns the entry of a certificate.
+fn entry_of(certificate: &Certificate) -> Vec<u8> {
+    let mut entry = Vec::with_capacity(1 + certificate.as_bytes().len());
+    entry.push(EntryKind::Certificate as u8);
+    entry.extend_from_slice(certificate.as_bytes());
+    entry
+}
+
+/// What the certificates of a batch leave in tables besides states.
+#[derive(Default)]
+struct Taken {
+    chain: Vec<ChainRow>,
+    records: BTreeMap<String, Records>,
+    invites: Vec<(Hash, u64)>,
+}
+
+impl Taken {
+    fn note(&mut self, certificate: &Certificate, index: u64) {
+        let (did, sid) = (certificate.chain_did(), certificate.sid());
+        let payload = certificate.payload();
+        self.chain.push(ChainRow { did, seq: payload.seq, index, sid });
+        if let Body::Records(set) = &payload.body {
+            self.records.insert(set.name.clone(), set.clone());
+        }
+        self.invites.extend(payload.body.invite().map(|code_hash| (code_hash, index)));
+    }
+}
+
+/// The leaves a batch appends.
+struct Leaves {
+    edge: Edge,
+    entries: Vec<Vec<u8>>,
+    leaf_hashes: Vec<Hash>,
+    bytes: usize,
+}
+
+impl Leaves {
+    fn after(edge: &Edge) -> Self {
+        Self { edge: edge.clone(), entries: Vec::new(), leaf_hashes: Vec::new(), bytes: 0 }
+    }
+
+    fn next_index(&self) -> u64 {
+        self.edge.size()
+    }
+
+    /// Returns whether `post` still fits below the batch's limits; the first one always does.
+    fn takes(&self, post: &Post) -> bool {
+        let bytes: usize = post.certificates.iter().map(|c| c.certificate().as_bytes().len() + 1).sum();
+        self.entries.is_empty()
+            || (self.entries.len() + post.certificates.len() <= BATCH_ENTRIES_MAX
+                && self.bytes + bytes <= BATCH_BYTES_MAX)
+    }
+
+    fn push(&mut self, entry: Vec<u8>) {
+        let hash = leaf_hash(&entry);
+        self.edge.append(hash);
+        self.bytes += entry.len();
+        self.entries.push(entry);
+        self.leaf_hashes.push(hash);
+    }
+}
