@@ -13,6 +13,14 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::fault::{Place, StorageError};
 
+/// Raises the process's limit of open files to what the system allows: a server holds a descriptor for each connection.
+pub fn raise_open_files() {
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    // A refusal leaves the old limit, under which the server works too.
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
+}
+
 /// Makes `dir` and its missing parents, for the owner alone, durably.
 pub fn create_dir(dir: &Path) -> Result<(), StorageError> {
     if dir.is_dir() {
