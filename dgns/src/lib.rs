@@ -1,3 +1,21 @@
-//! The identity name server.
+//! The identity name server `dgnsd`: certificates in, proved names out over HTTP and DNS.
+//!
+//! A certificate enters by [`http`], is judged at the [`log::door`], ordered and committed by the [`log::publisher`], and only
+//! then shows in lookups and in [`dns`]. docs/ARCHITECTURE.md has the map.
 
+pub mod app;
+pub mod clock;
+pub mod config;
 pub mod dns;
+pub mod fsck;
+pub mod http;
+pub mod invites;
+pub mod keys;
+pub mod limits;
+pub mod log;
+pub mod metrics;
+pub mod problem;
+pub mod rng;
+pub mod server;
+pub mod setup;
+mod shutdown;

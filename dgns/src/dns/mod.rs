@@ -16,6 +16,7 @@
 
 pub mod answer;
 mod card;
+pub mod feed;
 mod hickory;
 pub mod limits;
 pub mod metrics;

@@ -1,0 +1,223 @@
+//! The command line of `dgnsd`.
+//!
+//! Exit codes: 0 ok, 1 could not run, 3 the stored history is at fault (another program of this project found a proof wrong).
+
+mod greet;
+mod guard;
+mod invite;
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use dgns::clock::Clock;
+use dgns::config::{Config, DEFAULTS};
+use dgns::server::{Server, ServerError};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The identity name server. Without arguments: a complete server on loopback, in ./dgns-data.
+#[derive(Debug, Parser)]
+#[command(name = "dgnsd", version, about, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(flatten)]
+    quick: Quick,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What the quick start may change.
+#[derive(Debug, clap::Args)]
+struct Quick {
+    /// Keys, database and tiles
+    #[arg(long, value_name = "DIR", default_value = "./dgns-data")]
+    data: PathBuf,
+    /// Where HTTP listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5380")]
+    http: SocketAddr,
+    /// Where DNS listens, UDP and TCP; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5300")]
+    dns: SocketAddr,
+    /// The zone whose names this server gives out
+    #[arg(long, value_name = "ZONE", default_value = "dgns.test")]
+    zone: String,
+    /// Print one JSON line when ready instead of a greeting
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run with a configuration file
+    Serve {
+        /// The file; `dgnsd config` prints one with every key
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Only check the file
+        #[arg(long)]
+        check: bool,
+        /// Print one JSON line when ready instead of a greeting
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the default configuration, every key explained
+    Config,
+    /// Check everything that is stored against the signed head; the server must not be running
+    Fsck {
+        /// The data directory
+        #[arg(long, value_name = "DIR", default_value = "./dgns-data")]
+        data: PathBuf,
+        /// The zone of the log
+        #[arg(long, value_name = "ZONE", default_value = "dgns.test")]
+        zone: String,
+        /// Also replay every certificate with its signatures
+        #[arg(long)]
+        deep: bool,
+        /// Print the report as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at or make the guard, which tells an old database from the newest
+    Guard {
+        /// `show` prints it; `init` makes a missing one from the stored head: never after a restore from a backup
+        action: GuardAction,
+        /// The data directory
+        #[arg(long, value_name = "DIR", default_value = "./dgns-data")]
+        data: PathBuf,
+    },
+    /// Make invitation codes
+    Invite {
+        /// The data directory
+        #[arg(long, value_name = "DIR", default_value = "./dgns-data")]
+        data: PathBuf,
+        /// How many
+        #[arg(long, default_value_t = 1)]
+        count: u32,
+    },
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What to do with the guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum GuardAction {
+    /// Print its size and root
+    Show,
+    /// Make a missing guard
+    Init,
+}
+
+/// Runs the command line.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        None => quick(arguments.quick),
+        Some(Command::Serve { config, check, json }) => serve_file(&config, check, json),
+        Some(Command::Config) => {
+            print!("{DEFAULTS}");
+            ExitCode::SUCCESS
+        }
+        Some(Command::Fsck { data, zone, deep, json }) => fsck(&data, &zone, deep, json),
+        Some(Command::Guard { action, data }) => guard::run(action, &data),
+        Some(Command::Invite { data, count }) => invite::make(&data, count),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Arguments::command(), "dgnsd", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn quick(quick: Quick) -> ExitCode {
+    let mut config = Config::defaults();
+    config.zone = match identity::name::Zone::parse(&quick.zone) {
+        Ok(zone) => zone,
+        Err(error) => return failed(1, &format!("--zone {}: {error}", quick.zone)),
+    };
+    config.data = quick.data;
+    config.http.listen = quick.http;
+    config.dns.listen = vec![quick.dns];
+    serve(config, quick.json, "warn")
+}
+
+fn serve_file(path: &Path, check: bool, json: bool) -> ExitCode {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return failed(1, &format!("{}: {error}", path.display())),
+    };
+    match Config::from_toml(&text) {
+        Ok(_) if check => {
+            println!("{}: no faults", path.display());
+            ExitCode::SUCCESS
+        }
+        Ok(config) => serve(config, json, "info"),
+        Err(faults) => failed(1, &format!("{}:\n{faults}", path.display())),
+    }
+}
+
+fn serve(config: Config, json: bool, level: &str) -> ExitCode {
+    logs(level);
+    storage::durable::raise_open_files();
+    let ended = runtime().block_on(async move {
+        let mut server = Server::start(config, Clock::system()).await?;
+        let shown = greet::greet(&server, json, std::io::stdout().is_terminal())?;
+        if shown {
+            server.forget_operator_words().map_err(|error| greet::io(&server, error))?;
+        }
+        tokio::select! {
+            error = server.failed() => Err(error),
+            () = stop_signal() => server.stop().await,
+        }
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(exit_code(&error), &error.to_string()),
+    }
+}
+
+fn fsck(data: &Path, zone: &str, deep: bool, json: bool) -> ExitCode {
+    logs("warn");
+    let report = runtime().block_on(dgns::fsck::run(data, zone, deep));
+    if json {
+        println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
+    } else {
+        print!("{report}");
+    }
+    ExitCode::from(report.exit_code())
+}
+
+fn exit_code(error: &ServerError) -> u8 {
+    match error.is_fault() {
+        true => 3,
+        false => 1,
+    }
+}
+
+fn failed(code: u8, message: &str) -> ExitCode {
+    eprintln!("dgnsd: {message}");
+    ExitCode::from(code)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime needs threads and epoll")
+}
+
+/// Logs go to standard error; `DGNS_LOG` chooses what (`info`, `dgns=debug`).
+fn logs(level: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DGNS_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+}
+
+async fn stop_signal() {
+    let mut interrupt = signal(SignalKind::interrupt()).expect("signal handlers can be set");
+    let mut terminate = signal(SignalKind::terminate()).expect("signal handlers can be set");
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,126 @@
+//! The configuration: every key with its default, read from TOML with all faults listed at once (docs/OPERATING.md).
+
+mod read;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use identity::cert::Road;
+use identity::name::Zone;
+
+pub use read::{ConfigFault, ConfigFaults};
+
+/// The documented default configuration, as `dgnsd config` prints it.
+pub const DEFAULTS: &str = include_str!("config/defaults.toml");
+
+/// What the server needs to know before it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `data`: the directory of keys, database and tiles.
+    pub data: PathBuf,
+    /// `zone`: the DNS zone whose names this server gives out.
+    pub zone: Zone,
+    /// `[http]`.
+    pub http: HttpConfig,
+    /// `[dns]`.
+    pub dns: DnsConfig,
+    /// `[claims]`.
+    pub claims: ClaimsConfig,
+    /// `[log]`.
+    pub log: LogConfig,
+    /// `[limits]`.
+    pub limits: LimitsConfig,
+}
+
+/// `[http]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// `listen`: the address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// `connections_max`: connections open at once; more wait in the kernel's queue.
+    pub connections_max: u64,
+    /// `idle_s`: seconds a connection may stay without a whole request head.
+    pub idle_s: u64,
+    /// `request_s`: seconds a request may take to arrive and be answered.
+    pub request_s: u64,
+}
+
+/// `[dns]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsConfig {
+    /// `listen`: addresses, each over UDP and TCP; empty turns DNS off.
+    pub listen: Vec<SocketAddr>,
+    /// `ns`: the names of the zone's name servers; empty: `ns.<zone>`.
+    pub ns: Vec<String>,
+    /// `negative_ttl_s`: how long a resolver may remember that a name is absent; 1..=5.
+    pub negative_ttl_s: u32,
+    /// `private_addresses`: whether records may hold private, loopback and link-local addresses.
+    pub private_addresses: bool,
+    /// `publish_did`: whether each name gets its `_did` TXT record.
+    pub publish_did: bool,
+}
+
+/// `[claims]`: logged at first start as the zone's terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimsConfig {
+    /// `roads`: how a name may be come by.
+    pub roads: Vec<Road>,
+    /// `work_bits`: the proof of work of an open claim; the floor is logged, more may be asked later.
+    pub work_bits: u8,
+    /// `window_floor_s`: the least window of destructive acts.
+    pub window_floor_s: u64,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `batch_gap_ms`: batches start at least this far apart.
+    pub batch_gap_ms: u64,
+    /// `epoch_idle_s`: an idle log makes an Epoch this often, so that its head stays fresh.
+    pub epoch_idle_s: u64,
+    /// `cache_mib`: memory for states and tiles read again.
+    pub cache_mib: u64,
+}
+
+/// `[limits]`: admission, not judged by auditors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// `certificates_per_hour` of one DID.
+    pub certificates_per_hour: u32,
+    /// `certificates_per_day` of one DID.
+    pub certificates_per_day: u32,
+    /// `records_per_hour` of one DID.
+    pub records_per_hour: u32,
+    /// `claims_per_hour_and_address`: claims from one IPv4 address or /64; 0 = no limit.
+    pub claims_per_hour_and_address: u32,
+}
+
+impl Config {
+    /// Returns the built-in defaults: a complete server on loopback.
+    pub fn defaults() -> Self {
+        Self::from_toml(DEFAULTS).expect("a test holds the built-in defaults to the reader")
+    }
+
+    /// Reads a configuration; keys left out keep their defaults.
+    ///
+    /// Errors: every fault of the text at once, unknown keys included, each with the key it is about.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigFaults> {
+        read::config(text)
+    }
+
+    /// Returns the names of the zone's name servers.
+    pub fn name_servers(&self) -> Vec<String> {
+        match self.dns.ns.is_empty() {
+            true => vec![format!("ns.{}", self.zone.as_str())],
+            false => self.dns.ns.clone(),
+        }
+    }
+
+    /// Returns the roads as the logged mask: bit `road - 1`.
+    pub fn road_mask(&self) -> u8 {
+        self.claims.roads.iter().fold(0, |mask, road| mask | 1 << (*road as u8 - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests;

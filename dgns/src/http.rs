@@ -1,0 +1,74 @@
+//! HTTP: the stock read path of the log, the API, health and metrics (PROTOCOL 12).
+//!
+//! A handler decodes, makes one call, encodes. [`listener`] bounds what a connection may take.
+
+pub mod listener;
+mod read;
+mod reply;
+mod status;
+mod write;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderValue, Method, Request, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use dgns_api::{code, path};
+
+use crate::app::App;
+use crate::problem;
+use reply::Refused;
+
+/// The running server, as every handler gets it.
+type Shared = State<Arc<App>>;
+
+/// Returns the routes of a server.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route(path::CHECKPOINT, get(read::checkpoint))
+        .route("/log/tile/{*path}", get(read::tile))
+        .route("/log/history/tile/{*path}", get(read::history_tile))
+        .route(path::CERTIFICATES, post(write::certificates))
+        .route("/v1/names/{name}", get(read::name))
+        .route("/v1/dids/{did}", get(read::did))
+        .route("/v1/dids/{did}/chain", get(read::chain))
+        .route("/v1/dids/{did}/did.json", get(read::did_document))
+        .route("/v1/ids/{id}", get(read::id))
+        .route("/v1/log/entries/{index}", get(read::entry))
+        .route(path::PROOF, get(read::proof))
+        .route(path::LOGCONF, get(read::logconf))
+        .route(path::INFO, get(status::info))
+        .route(path::HEALTH, get(status::health))
+        .route(path::READY, get(status::ready))
+        .route(path::METRICS, get(status::metrics))
+        .fallback(async || Refused::from(problem::problem(code::NOT_FOUND, "no such path; PROTOCOL 12.1 lists them")))
+        .method_not_allowed_fallback(async || {
+            Refused::from(problem::problem(code::METHOD_NOT_ALLOWED, "this path takes another method"))
+        })
+        .layer(DefaultBodyLimit::max(dgns_api::post::POST_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(app.clone(), around))
+        .with_state(app)
+}
+
+/// Counts each request, bounds its time, and lets pages of any origin read what is public.
+async fn around(State(app): Shared, request: Request<axum::body::Body>, next: Next) -> Response {
+    let limit = std::time::Duration::from_secs(app.config.http.request_s);
+    let preflight = request.method() == Method::OPTIONS;
+    let mut response = match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Refused::from(problem::problem(code::TIMEOUT, "the request did not arrive in time")).into_response(),
+    };
+    if preflight {
+        response = axum::http::StatusCode::NO_CONTENT.into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, accept"));
+    }
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    app.metrics.http_request(failed);
+    response
+}

@@ -1,0 +1,95 @@
+//! Accepts connections and bounds them: how many, how long one may sit without a whole request head, how they end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tower_service::Service as _;
+use tracing::{debug, warn};
+
+use crate::config::HttpConfig;
+use crate::metrics::Metrics;
+use crate::shutdown;
+
+/// How long open requests may go on after a shutdown began.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Serves `router` on `listener` until `stop` turns true, then lets open requests end.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    config: HttpConfig,
+    metrics: Arc<Metrics>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(usize::try_from(config.connections_max).unwrap_or(usize::MAX >> 4)));
+    let graceful = GracefulShutdown::new();
+    let builder = builder(&config);
+    loop {
+        let place = places.clone().acquire_owned();
+        let (stream, from, place) = tokio::select! {
+            biased;
+            () = shutdown::requested(&mut stop) => break,
+            (accepted, place) = async { let place = place.await; (listener.accept().await, place) } => match (accepted, place) {
+                (Ok((stream, from)), Ok(place)) => (stream, from, place),
+                (Err(error), _) => {
+                    // Out of descriptors, or a connection that died in the queue: go on after a breath.
+                    warn!(%error, "accept failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+                (_, Err(_)) => break,
+            },
+        };
+        let _ = stream.set_nodelay(true);
+        let connection = graceful.watch(connection(&builder, stream, from, router.clone()));
+        let metrics = metrics.clone();
+        tokio::spawn(async move {
+            metrics.connection_opened();
+            if let Err(error) = connection.await {
+                debug!(%error, "connection ended");
+            }
+            metrics.connection_closed();
+            drop(place);
+        });
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
+}
+
+fn builder(config: &HttpConfig) -> Builder<TokioExecutor> {
+    let idle = Duration::from_secs(config.idle_s);
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(32 * 1024).keep_alive(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(idle))
+        .keep_alive_timeout(idle)
+        .max_concurrent_streams(128)
+        .max_header_list_size(16 * 1024);
+    builder
+}
+
+fn connection(
+    builder: &Builder<TokioExecutor>,
+    stream: TcpStream,
+    from: SocketAddr,
+    router: Router,
+) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + 'static
+{
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(from));
+        router.clone().call(request)
+    });
+    builder.serve_connection(TokioIo::new(stream), service).into_owned()
+}

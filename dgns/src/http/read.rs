@@ -1,0 +1,238 @@
+//! The read side: checkpoint, tiles and bundles in stock form; proved names and DIDs; entries and proofs.
+
+use axum::extract::{Path, Query as UrlQuery, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use dgns_api::problem::Problem;
+use dgns_api::{code, path};
+use identity::did::Did;
+use identity::name::Name;
+use identity::state::Subject;
+use storage::StorageError;
+use tracing::error;
+use translog::note::Note;
+use translog::proof_file::ProofFile;
+use translog::tile::ResourceId;
+
+use super::Shared;
+use super::reply::{Refused, Reply, fresh, immutable};
+use crate::app::App;
+use crate::log::document;
+use crate::log::lookup::{self, LookupError, Query};
+use crate::log::tiles::Tree;
+use crate::problem;
+
+/// `GET /log/checkpoint`: the newest public head as a signed note.
+pub(super) async fn checkpoint(State(app): Shared) -> Response {
+    fresh(path::TEXT, app.core.live.head().note.clone())
+}
+
+/// `GET /log/tile/<L>/<N>[.p/<W>]` and `/log/tile/entries/<N>[.p/<W>]`.
+pub(super) async fn tile(State(app): Shared, Path(rest): Path<String>) -> Reply {
+    tile_reply(match ResourceId::parse(&format!("tile/{rest}")) {
+        Ok(ResourceId::Bundle(id)) => app.core.tiles.bundle(id.index(), id.width()).await,
+        Ok(ResourceId::Tile(id)) => app.core.tiles.tile(Tree::Log, id.level(), id.index(), id.width()).await,
+        Err(_) => return Err(no_tile()),
+    })
+}
+
+/// `GET /log/history/tile/<L>/<N>[.p/<W>]`: the tree over all Epochs.
+pub(super) async fn history_tile(State(app): Shared, Path(rest): Path<String>) -> Reply {
+    tile_reply(match ResourceId::parse(&format!("tile/{rest}")) {
+        Ok(ResourceId::Tile(id)) => app.core.tiles.tile(Tree::History, id.level(), id.index(), id.width()).await,
+        _ => return Err(no_tile()),
+    })
+}
+
+type TileBytes = Result<Option<std::sync::Arc<[u8]>>, StorageError>;
+
+fn tile_reply(bytes: TileBytes) -> Reply {
+    match bytes {
+        Ok(Some(bytes)) => Ok(immutable(path::OCTETS, axum::body::Bytes::from_owner(bytes))),
+        Ok(None) => Err(no_tile()),
+        Err(error) => Err(internal(&error)),
+    }
+}
+
+fn no_tile() -> Refused {
+    problem::problem(
+        code::NOT_FOUND,
+        "no such tile: the log has not that many leaves, or the path is not of the form L/N[.p/W]",
+    )
+    .into()
+}
+
+/// The query of a lookup.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    have: Option<u64>,
+    from: Option<u64>,
+    with: Option<String>,
+}
+
+/// `GET /v1/names/{name}`: a Resolution.
+pub(super) async fn name(
+    State(app): Shared,
+    Path(name): Path<String>,
+    asked: Result<UrlQuery<Asked>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+) -> Reply {
+    let name =
+        Name::complete(&name, &app.core.zone).map_err(|error| problem::problem("bad_name", error.to_string()))?;
+    resolution(&app, &Subject::Name(name.as_str().to_owned()), asked, &headers).await
+}
+
+/// `GET /v1/dids/{did}`: a Resolution.
+pub(super) async fn did(
+    State(app): Shared,
+    Path(did): Path<String>,
+    asked: Result<UrlQuery<Asked>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+) -> Reply {
+    resolution(&app, &Subject::Did(parse_did(&did)?), asked, &headers).await
+}
+
+async fn resolution(
+    app: &App,
+    subject: &Subject,
+    asked: Result<UrlQuery<Asked>, axum::extract::rejection::QueryRejection>,
+    headers: &HeaderMap,
+) -> Reply {
+    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let with_certificates = match asked.with.as_deref() {
+        None => false,
+        Some("certs") => true,
+        Some(other) => return Err(bad_query(&format!("with={other} is unknown; with=certs exists"))),
+    };
+    app.metrics.lookup();
+    if wants_json(headers) {
+        let view = document::view(&app.core, subject).await.map_err(|error| failed(app, &error))?;
+        return Ok(fresh(path::JSON, view));
+    }
+    let query = Query { have: asked.have, from: asked.from, with_certificates, ..Query::default() };
+    let bytes = lookup::resolve(&app.core, subject, query).await.map_err(|error| failed(app, &error))?;
+    let mut response = fresh(path::CBOR, bytes);
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(response)
+}
+
+/// `GET /v1/dids/{did}/chain?from=`: a Resolution with the DID's certificates from that place on, as many as fit.
+pub(super) async fn chain(
+    State(app): Shared,
+    Path(did): Path<String>,
+    page: Result<UrlQuery<Page>, axum::extract::rejection::QueryRejection>,
+) -> Reply {
+    let UrlQuery(page) = page.map_err(|error| bad_query(&error.to_string()))?;
+    let query = Query { chain_from: Some(page.from.unwrap_or(0)), ..Query::default() };
+    let subject = Subject::Did(parse_did(&did)?);
+    let bytes = lookup::resolve(&app.core, &subject, query).await.map_err(|error| failed(&app, &error))?;
+    Ok(fresh(path::CBOR, bytes))
+}
+
+/// The query of a page.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    from: Option<u64>,
+}
+
+/// `GET /v1/dids/{did}/did.json`: the DID document; readable, not a proof.
+pub(super) async fn did_document(State(app): Shared, Path(did): Path<String>) -> Reply {
+    let did = parse_did(&did)?;
+    match document::did_document(&app.core, &did).await.map_err(|error| failed(&app, &error))? {
+        Some(document) => Ok(fresh("application/did+json", document)),
+        None => Err(problem::problem(code::NOT_FOUND, "no such DID in this log").into()),
+    }
+}
+
+/// `GET /v1/ids/{n}`: the entry that created the thing with this id.
+pub(super) async fn id(State(app): Shared, Path(id): Path<String>) -> Reply {
+    entry(State(app), Path(id)).await
+}
+
+/// `GET /v1/log/entries/{index}[.tlog-proof]`.
+pub(super) async fn entry(State(app): Shared, Path(asked): Path<String>) -> Reply {
+    let (digits, as_proof) = match asked.strip_suffix(".tlog-proof") {
+        Some(digits) => (digits, true),
+        None => (asked.as_str(), false),
+    };
+    let index: u64 = digits.parse().map_err(|_| bad_query("the index is a decimal number"))?;
+    let head = app.core.live.head();
+    if index >= head.size() {
+        return Err(problem::problem(code::NOT_FOUND, format!("the log has {} entries", head.size())).into());
+    }
+    let bytes = app.core.tiles.entry(index).await.map_err(|error| internal(&error))?;
+    let bytes = bytes.ok_or_else(|| Refused::from(problem::problem(code::NOT_FOUND, "no such entry")))?;
+    if !as_proof {
+        return Ok(immutable(path::OCTETS, axum::body::Bytes::from_owner(bytes)));
+    }
+    let hashes = lookup::inclusion(&app.core, Tree::Log, index, head.size()).await.map_err(|error| internal(&error))?;
+    let checkpoint = Note::parse(head.note.as_bytes()).expect("our own note is one");
+    let file = ProofFile { extra: Some(bytes.to_vec()), index, path: hashes, checkpoint };
+    Ok(fresh(path::TEXT, file.to_string()))
+}
+
+/// The query of a proof: `index` and `size`, or `from` and `to`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProofAsked {
+    index: Option<u64>,
+    size: Option<u64>,
+    from: Option<u64>,
+    to: Option<u64>,
+}
+
+/// `GET /v1/log/proof`: the hashes of an inclusion or consistency proof, 32 bytes each.
+pub(super) async fn proof(
+    State(app): Shared,
+    asked: Result<UrlQuery<ProofAsked>, axum::extract::rejection::QueryRejection>,
+) -> Reply {
+    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let newest = app.core.live.head().size();
+    let hashes = match (asked.index, asked.size, asked.from, asked.to) {
+        (Some(index), size, None, None) if index < size.unwrap_or(newest) && size.unwrap_or(newest) <= newest => {
+            lookup::inclusion(&app.core, Tree::Log, index, size.unwrap_or(newest)).await
+        }
+        (None, None, Some(from), to) if 0 < from && from <= to.unwrap_or(newest) && to.unwrap_or(newest) <= newest => {
+            lookup::consistency(&app.core, from, to.unwrap_or(newest)).await
+        }
+        _ => {
+            return Err(bad_query(
+                "ask ?index=&size= or ?from=&to=, with 0 < from <= to and index < size, up to the newest head",
+            ));
+        }
+    };
+    Ok(immutable(path::OCTETS, hashes.map_err(|error| internal(&error))?.concat()))
+}
+
+/// `GET /v1/log/conf`: the newest LogConf entry.
+pub(super) async fn logconf(State(app): Shared) -> Reply {
+    entry(State(app), Path("1".to_owned())).await
+}
+
+fn parse_did(text: &str) -> Result<Did, Refused> {
+    let parsed = text.parse().or_else(|_| Did::from_base32(text));
+    parsed.map_err(|error| bad_query(&error.to_string()))
+}
+
+fn wants_json(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| accept.contains(path::JSON))
+}
+
+fn bad_query(detail: &str) -> Refused {
+    problem::problem(code::BAD_QUERY, detail).into()
+}
+
+fn internal(error: &StorageError) -> Refused {
+    error!(%error, "read failed");
+    Refused::from(problem::problem(code::INTERNAL, "the server failed; try again, and tell the operator if it lasts"))
+}
+
+fn failed(app: &App, error: &LookupError) -> Refused {
+    if let LookupError::Storage(error) = error {
+        error!(%error, "lookup failed");
+    }
+    let problem: Problem = problem::of_lookup(error, &app.core.live.head().note);
+    problem.into()
+}

@@ -1,0 +1,151 @@
+//! Admission limits: how many certificates one DID and one address may post. Not judged by auditors, kept in memory alone.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+use identity::cert::{Body, Certificate};
+use identity::did::Did;
+use identity::time::Timestamp;
+
+use crate::config::LimitsConfig;
+
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Counters kept at most; beyond it the oldest windows are dropped, so a flood of DIDs costs bounded memory.
+const COUNTERS_MAX: usize = 200_000;
+
+/// Too many; try again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany {
+    /// Milliseconds until the window ends.
+    pub retry_ms: u64,
+}
+
+/// Counts what DIDs and addresses post.
+#[derive(Debug)]
+pub struct Rates {
+    config: LimitsConfig,
+    counters: Mutex<HashMap<Counter, Window>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Counter {
+    ActsHour(Did),
+    ActsDay(Did),
+    RecordsHour(Did),
+    ClaimsHour(Network),
+}
+
+/// An IPv4 address or an IPv6 /64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Network {
+    V4([u8; 4]),
+    V6([u8; 8]),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    ends_ms: u64,
+    count: u32,
+}
+
+impl Rates {
+    /// Returns counters at zero.
+    pub fn new(config: LimitsConfig) -> Self {
+        Self { config, counters: Mutex::default() }
+    }
+
+    /// Counts a post, or says that it is one too many; then nothing is counted.
+    pub fn admit(&self, certificates: &[Certificate], from: IpAddr, now: Timestamp) -> Result<(), TooMany> {
+        let mut wanted: Vec<(Counter, u32, u64)> = Vec::new();
+        for certificate in certificates {
+            let did = certificate.chain_did();
+            match certificate.payload().body {
+                Body::Confirm { .. } | Body::Veto { .. } | Body::DeviceSuspend(_) => {}
+                Body::Records(_) => wanted.push((Counter::RecordsHour(did), self.config.records_per_hour, HOUR_MS)),
+                _ => {
+                    wanted.push((Counter::ActsHour(did), self.config.certificates_per_hour, HOUR_MS));
+                    wanted.push((Counter::ActsDay(did), self.config.certificates_per_day, DAY_MS));
+                }
+            }
+            if matches!(certificate.payload().body, Body::Claim(_)) {
+                let limit = self.config.claims_per_hour_and_address;
+                wanted.push((Counter::ClaimsHour(network(from)), limit, HOUR_MS));
+            }
+        }
+        wanted.retain(|(_, limit, _)| *limit > 0);
+        self.count(&wanted, now.as_ms())
+    }
+
+    fn count(&self, wanted: &[(Counter, u32, u64)], now_ms: u64) -> Result<(), TooMany> {
+        let mut counters = self.counters.lock().expect("no holder of the lock panics: it guards plain numbers");
+        if counters.len() + wanted.len() > COUNTERS_MAX {
+            counters.retain(|_, window| window.ends_ms > now_ms);
+            if counters.len() + wanted.len() > COUNTERS_MAX {
+                counters.clear();
+            }
+        }
+        let mut counted: Vec<Counter> = Vec::with_capacity(wanted.len());
+        for (counter, limit, period_ms) in wanted {
+            let window = counters.entry(*counter).or_insert(Window { ends_ms: now_ms + period_ms, count: 0 });
+            if window.ends_ms <= now_ms {
+                *window = Window { ends_ms: now_ms + period_ms, count: 0 };
+            }
+            if window.count >= *limit {
+                let retry_ms = window.ends_ms - now_ms;
+                for counter in counted {
+                    counters.entry(counter).and_modify(|window| window.count -= 1);
+                }
+                return Err(TooMany { retry_ms });
+            }
+            window.count += 1;
+            counted.push(*counter);
+        }
+        Ok(())
+    }
+}
+
+fn network(address: IpAddr) -> Network {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => Network::V4(v4.octets()),
+        IpAddr::V6(v6) => {
+            let mut prefix = [0; 8];
+            prefix.copy_from_slice(&v6.octets()[..8]);
+            Network::V6(prefix)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rates(per_hour: u32) -> Rates {
+        let mut config = crate::config::Config::defaults().limits;
+        config.certificates_per_hour = per_hour;
+        Rates::new(config)
+    }
+
+    #[test]
+    fn a_refused_post_is_not_counted() {
+        // Goal: asking too much at once does not use up what is left. Method: a limit of 3, posts of 2, 2 and 1.
+        let rates = rates(3);
+        let counter = Counter::ActsHour(Did::from_bytes([1; 20]));
+        let wanted = |n: usize| vec![(counter, 3, HOUR_MS); n];
+        assert_eq!(rates.count(&wanted(2), 0), Ok(()));
+        assert_eq!(rates.count(&wanted(2), 1_000), Err(TooMany { retry_ms: HOUR_MS - 1_000 }));
+        assert_eq!(rates.count(&wanted(1), 2_000), Ok(()));
+        assert_eq!(rates.count(&wanted(1), HOUR_MS - 1), Err(TooMany { retry_ms: 1 }));
+        assert_eq!(rates.count(&wanted(3), HOUR_MS), Ok(()), "a new window");
+    }
+
+    #[test]
+    fn addresses_are_counted_by_network() {
+        let a: IpAddr = "2001:db8::1".parse().unwrap();
+        let b: IpAddr = "2001:db8::ffff:1".parse().unwrap();
+        assert_eq!(network(a), network(b));
+        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), network("192.0.2.1".parse().unwrap()));
+    }
+}

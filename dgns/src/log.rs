@@ -1,0 +1,20 @@
+//! The log as a server runs it: the door judges what comes in, the publisher orders and commits it, lookups prove it.
+//!
+//! [`publisher`] holds the crash order; read it first.
+
+pub mod chain;
+pub mod document;
+pub mod door;
+pub mod live;
+pub mod lookup;
+pub mod publisher;
+pub mod restart;
+pub mod states;
+pub mod tiles;
+
+use storage::{Place, StorageError};
+
+/// Returns the error of stored rows or objects that contradict the signed head.
+pub(crate) fn damaged(table: &'static str, detail: &str) -> StorageError {
+    StorageError::Inconsistent { place: Place::Table(table), detail: detail.to_owned() }
+}

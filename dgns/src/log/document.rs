@@ -1,0 +1,128 @@
+//! Readable views: JSON of a name or DID, the DID document. For reading only: the proof is in the CBOR form.
+
+use data_encoding::HEXLOWER;
+use identity::cert::{DidKind, Level};
+use identity::did::Did;
+use identity::state::{DeviceStatus, DidState, NameState, NameStatus, State, Subject};
+use serde_json::{Value, json};
+use storage::StorageError;
+use translog::map;
+
+use super::lookup::LookupError;
+use crate::app::Core;
+
+/// Returns the JSON view of a subject's states.
+pub async fn view(core: &Core, subject: &Subject) -> Result<Vec<u8>, LookupError> {
+    let state = load(core, subject).await?;
+    let head = core.live.head();
+    let mut view =
+        json!({ "proved": false, "size": head.size(), "epoch_ms": head.epoch.time_ms, "present": state.is_some() });
+    match state {
+        Some(State::Name(name)) => {
+            view["name"] = name_view(&name);
+            if let Some(did) = name.did
+                && let Some(State::Did(owner)) = load(core, &Subject::Did(did)).await?
+            {
+                view["did"] = did_view(&owner);
+            }
+        }
+        Some(State::Did(did)) => view["did"] = did_view(&did),
+        Some(State::LogConf { .. }) | None => {}
+    }
+    Ok(serde_json::to_vec(&view).expect("a view is plain data"))
+}
+
+/// Returns the DID document (W3C DID Core), or `None` if the log has no such DID.
+pub async fn did_document(core: &Core, did: &Did) -> Result<Option<Vec<u8>>, LookupError> {
+    let Some(State::Did(state)) = load(core, &Subject::Did(*did)).await? else { return Ok(None) };
+    let id = did.to_string();
+    let live: Vec<_> = state.devices.iter().filter(|device| device.status == DeviceStatus::Live).collect();
+    let method = |fragment: String, key: &[u8; 32], multicodec: [u8; 2]| {
+        let mut bytes = multicodec.to_vec();
+        bytes.extend_from_slice(key);
+        json!({
+            "id": format!("{id}#{fragment}"),
+            "type": "Multikey",
+            "controller": id,
+            "publicKeyMultibase": format!("u{}", data_encoding::BASE64URL_NOPAD.encode(&bytes)),
+        })
+    };
+    let kid = |key: &[u8; 32]| HEXLOWER.encode(&identity::key::kid_of(key).0);
+    let signing: Vec<Value> = live.iter().map(|device| method(kid(&device.sign), &device.sign, [0xed, 0x01])).collect();
+    let sealing: Vec<Value> =
+        live.iter().map(|device| method(format!("{}-kex", kid(&device.sign)), &device.kex, [0xec, 0x01])).collect();
+    let ids = |methods: &[Value]| methods.iter().map(|method| method["id"].clone()).collect::<Vec<_>>();
+    let methods: Vec<&Value> = signing.iter().chain(&sealing).collect();
+    let document = json!({
+        "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
+        "id": id,
+        "alsoKnownAs": state.names.iter().map(|name| format!("dns:{name}")).collect::<Vec<_>>(),
+        "verificationMethod": methods,
+        "authentication": ids(&signing),
+        "assertionMethod": ids(&signing),
+        "keyAgreement": ids(&sealing),
+    });
+    Ok(Some(serde_json::to_vec(&document).expect("a document is plain data")))
+}
+
+async fn load(core: &Core, subject: &Subject) -> Result<Option<State>, StorageError> {
+    let held = core.states.load(&core.live, &core.storage, &[map::label(subject)]).await?;
+    Ok(held[0].as_deref().map(|held| held.leaf.state.clone()))
+}
+
+fn name_view(name: &NameState) -> Value {
+    json!({
+        "name": name.name,
+        "version": name.version,
+        "did": name.did.map(|did| did.to_string()),
+        "status": match name.status {
+            NameStatus::Live => "live",
+            NameStatus::Held => "held",
+            NameStatus::Free => "free",
+        },
+        "claim_index": name.claim_index,
+        "held_until_ms": name.held_until_ms,
+        "children": name.children,
+    })
+}
+
+fn did_view(did: &DidState) -> Value {
+    let devices: Vec<Value> = did
+        .devices
+        .iter()
+        .map(|device| {
+            json!({
+                "kid": HEXLOWER.encode(&identity::key::kid_of(&device.sign).0),
+                "level": match device.level {
+                    Level::Member => "member",
+                    Level::Admin => "admin",
+                    Level::Service => "service",
+                },
+                "status": match device.status {
+                    DeviceStatus::Live => "live",
+                    DeviceStatus::Fresh => "fresh",
+                    DeviceStatus::Suspended => "suspended",
+                },
+                "until_ms": device.until_ms,
+                "index": device.index,
+            })
+        })
+        .collect();
+    json!({
+        "did": did.did.to_string(),
+        "uid": did.uid,
+        "version": did.version,
+        "kind": match did.kind {
+            DidKind::User => "user",
+            DidKind::Database => "database",
+            DidKind::Server => "server",
+            DidKind::Account => "account",
+        },
+        "flags": did.flags,
+        "seq": did.head.seq,
+        "window_s": did.window_s,
+        "devices": devices,
+        "pending": did.pending.len(),
+        "names": did.names,
+    })
+}

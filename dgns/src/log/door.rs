@@ -1,0 +1,340 @@
+//! The door: what a post must pass before it waits for the publisher (PROTOCOL 12.1).
+//!
+//! Decoding, limits, the road of each claim, signatures and, against the newest states, the rules: a post that cannot succeed
+//! never reaches the publisher. The publisher judges again: only its word counts.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use dgns_api::code;
+use identity::cert::{Body, Certificate, ClaimProof, DecodeError, Sid, SignatureRefusal, Verified};
+use identity::did::Did;
+use identity::hash::Hash;
+use identity::rules::{self, At, Refusal};
+use identity::state::Subject;
+use storage::StorageError;
+use storage::rows::InviteState;
+use tokio::sync::{mpsc, oneshot};
+use translog::batch::Post;
+use translog::hash::EMPTY_ROOT;
+
+use super::publisher::{PostRefused, QUEUE_POSTS_MAX, Waiting};
+use super::states;
+use crate::app::Core;
+use crate::limits::{Rates, TooMany};
+
+/// Certificates that wait for the publisher at most, in bytes: what a full queue may take of memory.
+const QUEUE_BYTES_MAX: usize = 16 << 20;
+
+/// Where posts come in.
+#[derive(Debug)]
+pub struct Door {
+    queue: mpsc::Sender<Waiting>,
+    queued_bytes: Arc<AtomicUsize>,
+    rates: Rates,
+    /// Invitation codes of posts on their way: a code must not stand in one batch twice.
+    spending: Arc<Mutex<HashSet<Hash>>>,
+}
+
+/// A post that is in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The log index of its first certificate.
+    pub first_index: u64,
+    /// The sids, in order.
+    pub sids: Vec<Sid>,
+    /// Whether it was there before this post.
+    pub repeated: bool,
+    /// What the post is about: the name of its last certificate that has one, else the DID.
+    pub subject: Subject,
+}
+
+/// Why a post is not in the log; nothing changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// A certificate does not decode.
+    #[error("certificate {position}: {error}")]
+    Decode {
+        /// Its place in the post.
+        position: usize,
+        /// Why.
+        error: DecodeError,
+    },
+    /// The rules refuse a certificate.
+    #[error("certificate {position}: {refusal}")]
+    Refused {
+        /// Its place in the post.
+        position: usize,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A signature does not verify, or is by no key that may sign.
+    #[error("certificate {position}: {refusal}")]
+    Signature {
+        /// Its place in the post.
+        position: usize,
+        /// Why.
+        refusal: SignatureRefusal,
+    },
+    /// `seen` is no head of this log. Code `bad_seen`.
+    #[error(
+        "certificate {position}: it names a head that this log never had; get the newest checkpoint and sign again"
+    )]
+    BadSeen {
+        /// Its place in the post.
+        position: usize,
+    },
+    /// The invitation is unknown or used. Code `bad_invite`.
+    #[error("the invitation code is unknown or was used")]
+    BadInvite,
+    /// The open road asks more work now. Code `pow_short`.
+    #[error("an open claim needs {bits} bits of work now")]
+    MoreWork {
+        /// The zero bits asked.
+        bits: u8,
+    },
+    /// Too many certificates. Code `rate`.
+    #[error("too many certificates; try again in {} s", .0.retry_ms.div_ceil(1_000))]
+    Rate(TooMany),
+    /// The queue is full. Code `busy`.
+    #[error("the queue of certificates is full; try again")]
+    Busy,
+    /// The log cannot commit. Code `log_unavailable`.
+    #[error("the log cannot commit now; try again")]
+    Unavailable,
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl DoorError {
+    /// Returns the stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Decode { error, .. } => error.code(),
+            Self::Refused { refusal, .. } => refusal.code(),
+            Self::Signature { refusal, .. } => refusal.code(),
+            Self::BadSeen { .. } => code::BAD_SEEN,
+            Self::BadInvite => code::BAD_INVITE,
+            Self::MoreWork { .. } => code::POW_SHORT,
+            Self::Rate(_) => code::RATE,
+            Self::Busy => code::BUSY,
+            Self::Unavailable => code::LOG_UNAVAILABLE,
+            Self::Storage(_) => code::INTERNAL,
+        }
+    }
+}
+
+impl Door {
+    /// Returns a door with the queue the publisher takes from.
+    pub fn new(rates: Rates) -> (Self, mpsc::Receiver<Waiting>) {
+        let (queue, receiver) = mpsc::channel(QUEUE_POSTS_MAX);
+        (Self { queue, queued_bytes: Arc::default(), rates, spending: Arc::default() }, receiver)
+    }
+
+    /// Returns the number of posts that wait.
+    pub fn waiting(&self) -> usize {
+        QUEUE_POSTS_MAX - self.queue.capacity()
+    }
+
+    /// Takes a post into the log, or says why not. Dropping the future does not take the post back.
+    pub async fn submit(&self, core: &Core, envelopes: &[Vec<u8>], from: IpAddr) -> Result<Accepted, DoorError> {
+        let mut certificates = Vec::with_capacity(envelopes.len());
+        for (position, envelope) in envelopes.iter().enumerate() {
+            let decoded = Certificate::decode(envelope).map_err(|error| DoorError::Decode { position, error })?;
+            certificates.push(decoded);
+        }
+        if let Some(first_index) = repeated(core, &certificates).await? {
+            return Ok(accepted(&certificates, first_index, true));
+        }
+        self.rates.admit(&certificates, from, core.clock.now()).map_err(DoorError::Rate)?;
+        let verified = judge(core, certificates.clone()).await?;
+        let bytes: usize = envelopes.iter().map(Vec::len).sum();
+        let _spending = Spending::take(&self.spending, &certificates).ok_or(DoorError::BadInvite)?;
+        match self.publish(Post { certificates: verified }, bytes).await? {
+            Ok(first_index) => Ok(accepted(&certificates, first_index, false)),
+            Err(PostRefused::Unavailable) => Err(DoorError::Unavailable),
+            // Two equal posts may have passed the door together: the second is a repeat, not a lost race.
+            Err(PostRefused::Rules { position, refusal }) => match repeated(core, &certificates).await? {
+                Some(first_index) => Ok(accepted(&certificates, first_index, true)),
+                None => Err(DoorError::Refused { position, refusal }),
+            },
+        }
+    }
+
+    /// Publishes a post of the server's own, past the door.
+    pub async fn publish_own(&self, post: Post) -> Result<u64, DoorError> {
+        match self.publish(post, 0).await? {
+            Ok(first_index) => Ok(first_index),
+            Err(PostRefused::Rules { position, refusal }) => Err(DoorError::Refused { position, refusal }),
+            Err(PostRefused::Unavailable) => Err(DoorError::Unavailable),
+        }
+    }
+
+    async fn publish(&self, post: Post, bytes: usize) -> Result<Result<u64, PostRefused>, DoorError> {
+        let reserved = Reserved::take(&self.queued_bytes, bytes).ok_or(DoorError::Busy)?;
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Waiting { post, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => DoorError::Busy,
+            mpsc::error::TrySendError::Closed(_) => DoorError::Unavailable,
+        })?;
+        let outcome = answered.await.map_err(|_| DoorError::Unavailable)?;
+        drop(reserved);
+        Ok(outcome)
+    }
+}
+
+/// Checks roads, heads, signatures and rules of a post, in order, against the newest states.
+async fn judge(core: &Core, certificates: Vec<Certificate>) -> Result<Vec<Verified>, DoorError> {
+    let mut world = states::world(&core.zone, Some(core.server));
+    let mut verified = Vec::with_capacity(certificates.len());
+    let head = core.live.head();
+    for (position, certificate) in certificates.into_iter().enumerate() {
+        let refused = |refusal| DoorError::Refused { position, refusal };
+        if !seen_is_ours(core, &certificate).await? {
+            return Err(DoorError::BadSeen { position });
+        }
+        loop {
+            let missing = rules::wants(&world, &certificate);
+            if missing.is_empty() {
+                break;
+            }
+            core.states.fill(&core.live, &core.storage, &mut world, missing).await?;
+        }
+        let certificate = countersign(core, certificate, position).await?;
+        let candidates = rules::candidates(&world, &certificate);
+        let certificate = certificate
+            .verify(&core.origin, &candidates)
+            .map_err(|refusal| DoorError::Signature { position, refusal })?;
+        let at =
+            At { index: head.size() + position as u64, epoch_ms: core.clock.now().as_ms().max(head.epoch.time_ms) };
+        let effects = rules::apply(&world, &certificate, at).map_err(refused)?;
+        world.apply_changes(&effects);
+        verified.push(certificate);
+    }
+    Ok(verified)
+}
+
+/// Adds the zone key's signature to a claim whose road this server accepts.
+async fn countersign(core: &Core, certificate: Certificate, position: usize) -> Result<Certificate, DoorError> {
+    let Body::Claim(claim) = &certificate.payload().body else { return Ok(certificate) };
+    match claim.proof {
+        ClaimProof::Open { bits, .. } if bits < core.work_bits => {
+            return Err(DoorError::MoreWork { bits: core.work_bits });
+        }
+        ClaimProof::Invite { code_hash } => check_invite(core, &code_hash).await?,
+        _ => {}
+    }
+    core.zone_key.countersign(&certificate, &core.origin).map_err(|error| DoorError::Decode { position, error })
+}
+
+/// Lets a code through that was made and not spent; the first use of a code brings it into SQL.
+async fn check_invite(core: &Core, code_hash: &Hash) -> Result<(), DoorError> {
+    match core.storage.log().invite(code_hash).await? {
+        InviteState::Open => Ok(()),
+        InviteState::Unknown if core.invites.made(code_hash) => {
+            core.storage.log().add_invites(&[*code_hash]).await?;
+            Ok(())
+        }
+        _ => Err(DoorError::BadInvite),
+    }
+}
+
+/// Returns whether the head a certificate names is one this log had.
+async fn seen_is_ours(core: &Core, certificate: &Certificate) -> Result<bool, StorageError> {
+    let seen = certificate.payload().seen;
+    if seen.size == 0 {
+        return Ok(seen.root == EMPTY_ROOT);
+    }
+    let head = core.live.head();
+    if seen.size == head.size() {
+        return Ok(seen.root == head.root());
+    }
+    Ok(core.storage.log().root_at(seen.size).await? == Some(seen.root))
+}
+
+/// Returns the index of the first certificate if all of them are in the log already, side by side in this order.
+async fn repeated(core: &Core, certificates: &[Certificate]) -> Result<Option<u64>, StorageError> {
+    let mut first_index = None;
+    for (place, certificate) in (0u64..).zip(certificates) {
+        let label = translog::map::label_did(&certificate.chain_did());
+        if core.live.read().map.get(&label).is_none() {
+            return Ok(None);
+        }
+        let found = core.storage.log().find(&label, certificate.payload().seq).await?;
+        let Some(row) = found.filter(|row| row.sid == certificate.sid()) else { return Ok(None) };
+        let expected = *first_index.get_or_insert(row.index);
+        if row.index != expected + place {
+            return Ok(None);
+        }
+    }
+    Ok(first_index)
+}
+
+fn accepted(certificates: &[Certificate], first_index: u64, repeated: bool) -> Accepted {
+    let named = certificates.iter().rev().find_map(|certificate| certificate.payload().body.name());
+    let subject = match named {
+        Some(name) => Subject::Name(name.to_owned()),
+        None => Subject::Did(last_did(certificates)),
+    };
+    Accepted { first_index, sids: certificates.iter().map(Certificate::sid).collect(), repeated, subject }
+}
+
+fn last_did(certificates: &[Certificate]) -> Did {
+    certificates.last().expect("a post holds at least one certificate").chain_did()
+}
+
+/// Bytes of the queue held by one post until it is answered.
+struct Reserved {
+    queued_bytes: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Reserved {
+    fn take(queued_bytes: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+        let before = queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let reserved = Self { queued_bytes: queued_bytes.clone(), bytes };
+        (before + bytes <= QUEUE_BYTES_MAX).then_some(reserved)
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.queued_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Invitation codes held by one post until it is answered.
+struct Spending {
+    spending: Arc<Mutex<HashSet<Hash>>>,
+    codes: Vec<Hash>,
+}
+
+impl Spending {
+    /// Takes the codes a post spends; `None` if another post, or this one twice, spends one of them.
+    fn take(spending: &Arc<Mutex<HashSet<Hash>>>, certificates: &[Certificate]) -> Option<Self> {
+        let mut taken = Self { spending: spending.clone(), codes: Vec::new() };
+        for code in certificates.iter().filter_map(|certificate| certificate.payload().body.invite()) {
+            if !lock(spending).insert(code) {
+                return None;
+            }
+            taken.codes.push(code);
+        }
+        Some(taken)
+    }
+}
+
+impl Drop for Spending {
+    fn drop(&mut self) {
+        let mut spending = lock(&self.spending);
+        for code in &self.codes {
+            spending.remove(code);
+        }
+    }
+}
+
+fn lock(spending: &Mutex<HashSet<Hash>>) -> std::sync::MutexGuard<'_, HashSet<Hash>> {
+    spending.lock().expect("no holder of the lock panics: it guards plain hashes")
+}

@@ -1,0 +1,167 @@
+//! Lookups: a Resolution of a name or DID under the newest head (PROTOCOL 11).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use identity::cert::Certificate;
+use identity::did::Did;
+use identity::hash::Hash;
+use identity::state::{State, Subject};
+use storage::StorageError;
+use translog::entry::Entry;
+use translog::map::{self, MapProof};
+use translog::resolution::{Answer, Resolution, Written};
+use translog::tree::{self, Plan};
+
+use super::live::PublicHead;
+use super::states::Held;
+use super::tiles::Tree;
+use super::{chain, damaged};
+use crate::app::Core;
+
+/// What a lookup asks besides its subject.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// The size of the head the client has in use; that head is left out of the answer.
+    pub have: Option<u64>,
+    /// The size of the head the client remembers; a consistency proof from it is added.
+    pub from: Option<u64>,
+    /// Whether the certificates a name's state refers to are added.
+    pub with_certificates: bool,
+    /// The place from which the chain of the DID asked for is added.
+    pub chain_from: Option<u64>,
+    /// The certificates just written whose inclusion is proved: first index and count.
+    pub written: Option<(u64, u64)>,
+}
+
+/// Why a lookup has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupError {
+    /// `have` or `from` is larger than the newest head.
+    #[error("the newest head has {newest} leaves")]
+    UnknownHead {
+        /// The newest head's size.
+        newest: u64,
+    },
+    /// The database or a tile failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// One consistent reading of the log: a head, the states asked, and the proof that they belong together.
+struct Reading {
+    head: Arc<PublicHead>,
+    subjects: Vec<Subject>,
+    held: Vec<Option<Arc<Held>>>,
+    proof: MapProof,
+}
+
+/// Proves `subject` present or absent; the bytes are a Resolution.
+pub async fn resolve(core: &Core, subject: &Subject, query: Query) -> Result<Vec<u8>, LookupError> {
+    let reading = read(core, subject).await?;
+    let size = reading.head.size();
+    if [query.have, query.from].into_iter().flatten().any(|asked| asked > size) {
+        return Err(LookupError::UnknownHead { newest: size });
+    }
+    let leaves = reading.held.iter().map(|held| held.as_deref().map(|held| &held.leaf));
+    let answers = reading.subjects.iter().zip(leaves).map(|(subject, leaf)| match leaf {
+        Some(leaf) => Answer::present(leaf),
+        None => Answer::absent(subject),
+    });
+    let mut resolution = Resolution::new(subject.clone(), answers.collect(), reading.proof);
+    if query.have != Some(size) {
+        resolution = resolution.with_head(reading.head.head.clone());
+    }
+    if let Some(from) = query.from.filter(|from| *from > 0 && *from < size) {
+        resolution = resolution.with_consistency(consistency(core, from, size).await?);
+    }
+    if let Some((first, count)) = query.written {
+        resolution = resolution.with_written(written(core, first..first + count, size).await?);
+    }
+    if query.with_certificates {
+        let mut certificates = Vec::new();
+        for index in certificates_named(&reading.held) {
+            certificates.push(certificate(core, index).await?);
+        }
+        resolution = resolution.with_certificates(&certificates);
+    }
+    if let (Some(from), Subject::Did(did)) = (query.chain_from, subject) {
+        resolution = resolution.with_chain(chain::page(core, did, from, &reading.head).await?);
+    }
+    Ok(resolution.encode())
+}
+
+/// Returns the inclusion path of a leaf in the tree of `size` leaves; the caller has checked `index < size`.
+pub async fn inclusion(core: &Core, tree: Tree, index: u64, size: u64) -> Result<Vec<Hash>, StorageError> {
+    let plan = tree::inclusion_plan(index, size).map_err(|_| damaged("entries", "a leaf beyond its tree"))?;
+    fold(core, tree, &plan).await
+}
+
+/// Returns the consistency proof between two sizes of the log, `from <= to`.
+pub async fn consistency(core: &Core, from: u64, to: u64) -> Result<Vec<Hash>, StorageError> {
+    let plan = tree::consistency_plan(from, to).map_err(|_| damaged("entries", "a tree beyond the log"))?;
+    fold(core, Tree::Log, &plan).await
+}
+
+async fn fold(core: &Core, tree: Tree, plan: &Plan) -> Result<Vec<Hash>, StorageError> {
+    let mut hashes = core.tiles.nodes(tree, plan.nodes()).await?.into_iter();
+    plan.fold(|_| hashes.next().ok_or_else(|| damaged("objects", "a node that a proof needs is missing")))
+}
+
+/// Returns certificates just written, each with its path.
+async fn written(core: &Core, range: Range<u64>, size: u64) -> Result<Vec<Written>, StorageError> {
+    let mut rows = Vec::new();
+    for index in range {
+        let envelope = certificate(core, index).await?.encode();
+        rows.push(Written { index, path: inclusion(core, Tree::Log, index, size).await?, envelope });
+    }
+    Ok(rows)
+}
+
+/// Returns the certificate at `index`.
+pub async fn certificate(core: &Core, index: u64) -> Result<Certificate, StorageError> {
+    let missing = || damaged("entries", "a certificate is missing or does not decode");
+    let entry = core.tiles.entry(index).await?.ok_or_else(missing)?;
+    match Entry::decode(&entry) {
+        Ok(Entry::Certificate(certificate)) => Ok(certificate),
+        _ => Err(missing()),
+    }
+}
+
+/// Reads the states a lookup answers with, a name with its owner or a DID alone, and proves them under one head.
+async fn read(core: &Core, subject: &Subject) -> Result<Reading, StorageError> {
+    let mut subjects = vec![subject.clone()];
+    loop {
+        let labels: Vec<Hash> = subjects.iter().map(map::label).collect();
+        let held = core.states.load(&core.live, &core.storage, &labels).await?;
+        let owner = held[0].as_deref().and_then(owner).map(Subject::Did);
+        if owner.as_ref() != subjects.get(1) {
+            subjects.truncate(1);
+            subjects.extend(owner);
+            continue;
+        }
+        let inner = core.live.read();
+        let current =
+            labels.iter().zip(&held).all(|(label, held)| inner.map.get(label) == held.as_ref().map(|h| h.commitment));
+        if current {
+            let proof =
+                inner.map.prove(&labels).map_err(|_| damaged("labels", "labels that cannot be proved together"))?;
+            return Ok(Reading { head: inner.head.clone(), proof, subjects, held });
+        }
+    }
+}
+
+fn owner(held: &Held) -> Option<Did> {
+    match &held.leaf.state {
+        State::Name(name) => name.did,
+        _ => None,
+    }
+}
+
+/// Returns the log indexes of the certificates that a name's state refers to.
+fn certificates_named(held: &[Option<Arc<Held>>]) -> impl Iterator<Item = u64> {
+    held.iter().flatten().filter_map(|held| match &held.leaf.state {
+        State::Name(name) => name.records.map(|(index, _)| index),
+        _ => None,
+    })
+}

@@ -1,0 +1,271 @@
+//! The publisher: the one task that orders certificates, signs heads and commits. Its body is the crash order.
+//!
+//! A crash before the commit leaves nothing durable and no signature outside: clients repeat. After the commit the head and
+//! entries are there, the guard at most one behind, waiters unanswered: the guard is raised at the next start and a repeat is
+//! answered with the same index. Tiles are derived from what is committed, never a source.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use identity::did::Did;
+use identity::hash::Hash;
+use identity::name::Zone;
+use identity::rules::Refusal;
+use identity::time::Timestamp;
+use storage::rows::NameRow;
+use storage::{CommitError, Guard, Raised, Storage, StorageError};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tracing::{info, warn};
+use translog::batch::{self, Batch, Outcome, Post};
+
+use super::live::{Live, PublicHead};
+use super::restart::{commit_rows, stored_head};
+use super::states::{self, States};
+use crate::clock::Clock;
+use crate::dns;
+use crate::dns::Zone as DnsZone;
+use crate::keys::LogKey;
+use crate::metrics::Metrics;
+use crate::shutdown;
+
+/// The posts that wait at most; more are `busy`.
+pub const QUEUE_POSTS_MAX: usize = 8_192;
+
+/// How a waiter learns what became of its post.
+pub type Answer = Result<u64, PostRefused>;
+
+/// A post with the waiter that wants its answer.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The certificates, judged by the door.
+    pub post: Post,
+    /// Where the answer goes; a waiter that left does not take its post back.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// Why a post is not in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PostRefused {
+    /// The rules refused the certificate at this position.
+    Rules {
+        /// Its place in the post.
+        position: usize,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The log could not commit; nothing of the post is in it. Safe to repeat.
+    Unavailable,
+}
+
+/// Why the publisher stopped. It never signs again: the process must start anew and look at what is there.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// Another process commits to the same database.
+    #[error("another server writes to this database: the stored head is not the one this process signed")]
+    AnotherWriter,
+    /// The database or the guard refused or failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The head just signed does not pass the client's own checks.
+    #[error("the head of {size} leaves fails our own verification ({code}): not committed")]
+    SelfCheck {
+        /// The head's size.
+        size: u64,
+        /// The verifier's code.
+        code: &'static str,
+    },
+}
+
+/// What the publisher needs; one a process.
+pub struct Publisher {
+    /// The zone.
+    pub zone: Zone,
+    /// The server's DID.
+    pub server: Did,
+    /// Where everything is kept.
+    pub storage: Arc<Storage>,
+    /// The log key.
+    pub key: Arc<LogKey>,
+    /// The guard beside the key.
+    pub guard: Guard,
+    /// The newest state.
+    pub live: Arc<Live>,
+    /// The states behind it.
+    pub states: Arc<States>,
+    /// The DNS zone that shows names.
+    pub dns: Arc<DnsZone>,
+    /// The clock.
+    pub clock: Clock,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Batches start at least this far apart.
+    pub batch_gap: Duration,
+    /// An idle log makes an Epoch this often.
+    pub epoch_idle: Duration,
+}
+
+/// What waits for the next batch.
+#[derive(Debug, Default)]
+pub struct Pool {
+    waiting: Vec<Waiting>,
+}
+
+impl Publisher {
+    /// Publishes until `stop` turns true and nothing waits, or until it must not go on.
+    pub async fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Waiting>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), PublishError> {
+        let mut pool = Pool::default();
+        loop {
+            let started = Instant::now();
+            if pool.waiting.is_empty() {
+                let wake = self.next_epoch_by(started);
+                tokio::select! {
+                    biased;
+                    first = queue.recv() => match first {
+                        Some(first) => pool.waiting.push(first),
+                        None => return Ok(()),
+                    },
+                    _ = tokio::time::sleep_until(wake) => {}
+                    () = shutdown::requested(&mut stop) => queue.close(),
+                }
+            }
+            pool.take(&mut queue);
+            if pool.waiting.is_empty() && *stop.borrow() {
+                return Ok(());
+            }
+            let batch_started = Instant::now();
+            self.publish_once(&mut pool, self.clock.now()).await?;
+            tokio::time::sleep_until(batch_started + self.batch_gap).await;
+        }
+    }
+
+    /// Takes what waits into the log, in the order in which a crash may cut it off.
+    async fn publish_once(&mut self, pool: &mut Pool, now: Timestamp) -> Result<(), PublishError> {
+        let posts = pool.posts();
+        let batch = self.integrate(&posts, now).await?; //            pure but for loading states; a refusal is an outcome
+        let head = self.sign(&batch); //                               in memory only: a crash loses nothing
+        self.self_check(&batch, &head, now)?; //                       never commit what our own client would refuse
+        let names = dns::feed::rows(&self.storage, &batch).await?; //  what DNS will answer
+        self.commit(&batch, &head, &names).await?; //                  THE commit point: one transaction (D1)
+        self.guard.raise(Raised { size: head.size(), root: head.root() })?; // synced beside the key; only now may a signature leave
+        let outcomes = self.show(batch, head, &names); //              now HTTP, DNS and lookups may see it
+        pool.settle(outcomes); //                                      waiters wake last, each with its index or refusal
+        Ok(())
+    }
+
+    /// Loads the states the batch touches and integrates it.
+    async fn integrate(&self, posts: &[Post], now: Timestamp) -> Result<Batch, PublishError> {
+        let mut world = states::world(&self.zone, Some(self.server));
+        loop {
+            let missing = {
+                let inner = self.live.read();
+                batch::wants(&inner.view(), &world, posts, now.as_ms().max(inner.head.epoch.time_ms))
+            };
+            if missing.is_empty() {
+                break;
+            }
+            self.states.fill(&self.live, &self.storage, &mut world, missing).await?;
+        }
+        let inner = self.live.read();
+        Ok(batch::integrate(&inner.view(), world, posts, now.as_ms()))
+    }
+
+    fn sign(&self, batch: &Batch) -> PublicHead {
+        self.key.sign_head(batch)
+    }
+
+    /// Runs the head through the checks every client makes.
+    fn self_check(&self, batch: &Batch, head: &PublicHead, now: Timestamp) -> Result<(), PublishError> {
+        let _ = now;
+        self.key
+            .check_head(&head.head)
+            .map_err(|error| PublishError::SelfCheck { size: batch.size(), code: error.code() })
+    }
+
+    /// Commits head, entries and every row of the batch in one transaction.
+    async fn commit(&self, batch: &Batch, head: &PublicHead, names: &[(Hash, NameRow)]) -> Result<(), PublishError> {
+        let old = self.live.head();
+        let started = Instant::now();
+        let stored = stored_head(head);
+        let rows = commit_rows(batch, names.to_vec());
+        match self.storage.log().commit(Some(&stored_head(&old)), &stored, &rows).await {
+            Ok(()) => {}
+            Err(CommitError::Unknown(error)) => {
+                // Unknown outcome: look, never guess. Either our head is stored, or the old one still is.
+                warn!(%error, "commit of unknown outcome; reading the stored head");
+                match self.storage.log().load_head().await? {
+                    Some(found) if found.note == stored.note => {}
+                    _ => return Err(error.into()),
+                }
+            }
+            Err(CommitError::Definite(error)) => return Err(error.into()),
+            Err(_) => return Err(PublishError::AnotherWriter),
+        }
+        self.metrics.batch(batch, started.elapsed());
+        info!(
+            log_index = batch.first_index,
+            entries = batch.entries.len(),
+            commit_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            "batch committed"
+        );
+        Ok(())
+    }
+
+    /// Shows the batch to lookups and DNS.
+    fn show(&self, batch: Batch, head: PublicHead, names: &[(Hash, NameRow)]) -> Vec<Outcome> {
+        self.states.remember(batch.changes.iter());
+        let outcomes = batch.outcomes.clone();
+        let size = head.size();
+        self.live.show(batch, head);
+        dns::feed::apply(&self.dns, names, size);
+        outcomes
+    }
+
+    /// Returns when the next Epoch is due although nothing waits: something settles, or the head grows old.
+    fn next_epoch_by(&self, now: Instant) -> Instant {
+        let inner = self.live.read();
+        let now_ms = self.clock.now().as_ms();
+        let idle_ms = inner.head.epoch.time_ms.saturating_add(self.epoch_idle.as_millis() as u64);
+        let due_ms = inner.dues.earliest_ms().unwrap_or(u64::MAX);
+        now + Duration::from_millis(idle_ms.min(due_ms).saturating_sub(now_ms))
+    }
+}
+
+impl Pool {
+    /// Takes what waits in the queue, up to one batch.
+    fn take(&mut self, queue: &mut mpsc::Receiver<Waiting>) {
+        while self.waiting.len() < translog::limits::BATCH_ENTRIES_MAX {
+            match queue.try_recv() {
+                Ok(waiting) => self.waiting.push(waiting),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn posts(&self) -> Vec<Post> {
+        self.waiting.iter().map(|waiting| waiting.post.clone()).collect()
+    }
+
+    /// Answers each post taken; what was deferred or did not fit waits for the next batch.
+    fn settle(&mut self, outcomes: Vec<Outcome>) {
+        let rest = self.waiting.split_off(outcomes.len());
+        let taken = std::mem::take(&mut self.waiting);
+        for (waiting, outcome) in taken.into_iter().zip(outcomes) {
+            let answer = match outcome {
+                Outcome::Accepted { first_index } => Ok(first_index),
+                Outcome::Refused { position, refusal } => Err(PostRefused::Rules { position, refusal }),
+                Outcome::Deferred => {
+                    self.waiting.push(waiting);
+                    continue;
+                }
+            };
+            // A waiter that went away has its certificate in the log all the same.
+            let _ = waiting.answer.send(answer);
+        }
+        self.waiting.extend(rest);
+    }
+}

@@ -1,0 +1,257 @@
+//! What a start finds: the committed head, the tree and map rebuilt and held against it. Nothing is repaired silently.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use identity::did::Did;
+use identity::hash::Hash;
+use storage::rows::{ChainRow, CommitRows, EdgeRow, NameRow, StoredHead};
+use storage::{Guard, Raised, Storage, StorageError};
+use translog::batch::Batch;
+use translog::bundle;
+use translog::due::DueQueue;
+use translog::entry::{Entry, EntryKind, Epoch};
+use translog::hash::leaf_hash;
+use translog::map::{self, Map};
+use translog::tail::{Tail, TailLevel};
+use translog::tile::BundleId;
+use translog::tree::{Edge, Node};
+
+use super::live::{Inner, PublicHead};
+use super::tiles::{self, Tree};
+use super::{damaged, states};
+use crate::keys::LogKey;
+
+/// The size of the first head: genesis, LogConf, Epoch.
+const FIRST_SIZE: u64 = 3;
+
+/// Why a start must not go on: signing might make a second history. `dgnsd fsck` explains more.
+#[derive(Debug, thiserror::Error)]
+pub enum RestartError {
+    /// The database or an object failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The guard file is gone although the log has grown.
+    #[error(
+        "keys/guard is missing: it tells a restored old database from the newest one. If this database is the newest, run \
+         `dgnsd guard init`; never after a restore from a backup"
+    )]
+    NoGuard,
+    /// The guard is ahead of the database, or saw another root: the database is an older or another one. Code `rolled_back`.
+    #[error(
+        "rolled back: the guard saw a signed head of {guard} leaves, the database has {size}; this database was restored from \
+         an old backup or belongs to another log. Bring the newest database back: signing now would make a second history"
+    )]
+    RolledBack {
+        /// The size the guard saw.
+        guard: u64,
+        /// The size of the stored head.
+        size: u64,
+    },
+    /// The stored head is not signed by the log key.
+    #[error("the stored head is not signed by keys/log.key ({0}): put the right key file back")]
+    WrongKey(&'static str),
+    /// What is stored does not give the head's root.
+    #[error(
+        "the stored {what} does not give the signed root of {size} leaves: database or tiles are damaged; run dgnsd fsck"
+    )]
+    Mismatch {
+        /// Tree, history or map.
+        what: &'static str,
+        /// The size of the stored head.
+        size: u64,
+    },
+}
+
+/// What a start found.
+#[derive(Debug)]
+pub struct Found {
+    /// The state in memory.
+    pub inner: Inner,
+    /// The server's DID, from the LogConf.
+    pub server: Did,
+}
+
+/// Opens the guard and holds it against the stored head.
+///
+/// A crash after a commit leaves the guard one head behind; it is raised here. The first head's crash may leave none.
+pub async fn guard(path: &Path, storage: &Storage, stored: &StoredHead) -> Result<Guard, RestartError> {
+    let newest = Raised { size: stored.size, root: stored.root };
+    if !path.exists() {
+        return match stored.size {
+            FIRST_SIZE => Ok(Guard::create(path, newest)?),
+            _ => Err(RestartError::NoGuard),
+        };
+    }
+    let mut guard = Guard::open(path)?;
+    let seen = guard.newest();
+    let ours = match seen.size == stored.size {
+        true => Some(stored.root),
+        false => storage.log().root_at(seen.size).await?,
+    };
+    if ours != Some(seen.root) {
+        return Err(RestartError::RolledBack { guard: seen.size, size: stored.size });
+    }
+    guard.raise(newest)?;
+    Ok(guard)
+}
+
+/// Reads the log back and holds tree, history and map against the stored head.
+pub async fn load(storage: &Storage, key: &LogKey, stored: &StoredHead) -> Result<Found, RestartError> {
+    let mismatch = |what| RestartError::Mismatch { what, size: stored.size };
+    let trees = Trees::load(storage, stored.size).await?;
+    if trees.log.root() != stored.root {
+        return Err(mismatch("tree"));
+    }
+    let epoch = trees.last_epoch().ok_or(mismatch("last Epoch"))?;
+    if trees.history.size() != epoch.k + 1 {
+        return Err(mismatch("history"));
+    }
+    let leaves = storage.log().all_leaves().await?;
+    let map = Map::from_sorted(leaves).map_err(|_| mismatch("map"))?;
+    if map.root() != epoch.map_root {
+        return Err(mismatch("map"));
+    }
+    let head = key.read_head(&stored.note, &trees.log, epoch).map_err(RestartError::WrongKey)?;
+    let server = server_did(storage).await?;
+    let inner = Inner {
+        head: Arc::new(head),
+        edge: trees.log,
+        history: trees.history,
+        map,
+        dues: load_dues(storage).await?,
+        log_tail: trees.log_tail,
+        history_tail: trees.history_tail,
+        entries: trees.entries,
+        entries_start: trees.tiled,
+    };
+    Ok(Found { inner, server })
+}
+
+/// Returns the rows that commit a batch; `names` as [`crate::dns::feed::rows`] gives them.
+pub fn commit_rows(batch: &Batch, names: Vec<(Hash, NameRow)>) -> CommitRows {
+    let chain = batch.chain.iter().map(|row| ChainRow {
+        label: map::label_did(&row.did),
+        seq: row.seq,
+        index: row.index,
+        sid: row.sid,
+    });
+    CommitRows {
+        entries: batch.entries.iter().cloned().map(Bytes::from).collect(),
+        chain: chain.collect(),
+        labels: batch.changes.iter().map(|(subject, leaf)| states::row_of(subject, leaf)).collect(),
+        names,
+        invites: batch.invites.clone(),
+    }
+}
+
+/// Returns the head as the database stores it.
+pub fn stored_head(head: &PublicHead) -> StoredHead {
+    StoredHead {
+        size: head.size(),
+        root: head.root(),
+        k: head.epoch.k,
+        time_ms: head.epoch.time_ms,
+        note: head.note.clone().into_bytes(),
+    }
+}
+
+/// Both trees as far as memory holds them.
+struct Trees {
+    log: Edge,
+    history: Edge,
+    log_tail: Tail,
+    history_tail: Tail,
+    entries: Vec<Arc<[u8]>>,
+    tiled: u64,
+}
+
+impl Trees {
+    async fn load(storage: &Storage, size: u64) -> Result<Self, StorageError> {
+        let stored = storage.log().load_tiled().await?;
+        let tiled = stored.size;
+        let (mut log_tail, mut history_tail) = (tail(&stored.edges, Tree::Log), tail(&stored.edges, Tree::History));
+        let mut log = edge_of(storage, Tree::Log, &log_tail).await?;
+        let mut history = edge_of(storage, Tree::History, &history_tail).await?;
+        let mut entries: Vec<Arc<[u8]>> = Vec::new();
+        for (index, entry) in storage.log().entries(tiled..size).await? {
+            if index != tiled + entries.len() as u64 {
+                return Err(damaged("entries", "an entry of the tail is missing"));
+            }
+            let hash = leaf_hash(&entry);
+            log_tail.append(hash);
+            log.append(hash);
+            if entry.first() == Some(&(EntryKind::Epoch as u8)) {
+                history_tail.append(hash);
+                history.append(hash);
+            }
+            entries.push(Arc::from(entry.as_ref()));
+        }
+        // Every batch ends with an Epoch, and `tiled` may fall inside one: what lies between is in durable bundles.
+        Ok(Self { log, history, log_tail, history_tail, entries, tiled })
+    }
+
+    fn last_epoch(&self) -> Option<Epoch> {
+        Epoch::decode(self.entries.last()?).ok()
+    }
+}
+
+fn tail(edges: &[EdgeRow], tree: Tree) -> Tail {
+    let rows = edges.iter().filter(|row| row.tree == tree.number());
+    let split = |bytes: &[u8]| bytes.chunks_exact(32).map(|chunk| Hash::try_from(chunk).unwrap_or_default()).collect();
+    Tail::from_levels(rows.map(|row| TailLevel { start: row.start, hashes: split(&row.hashes) }).collect())
+}
+
+/// Returns the right edge of a tree: the hashes it needs are in the tail, or in durable tiles.
+async fn edge_of(storage: &Storage, tree: Tree, tail: &Tail) -> Result<Edge, StorageError> {
+    let size = tail.size();
+    if size == 0 {
+        return Ok(Edge::new());
+    }
+    let missing = || damaged("edges", "the right edge is incomplete");
+    let plan = translog::tree::inclusion_plan(size - 1, size).map_err(|_| missing())?;
+    let last = Node { level: 0, index: size - 1 };
+    let mut hashes = Vec::new();
+    for node in std::iter::once(last).chain(plan.nodes()) {
+        hashes.push(match tail.node(node) {
+            Some(hash) => hash,
+            None => tiles::durable_node(storage, tree, node).await?,
+        });
+    }
+    let mut hashes = hashes.into_iter();
+    let leaf = hashes.next().ok_or_else(missing)?;
+    let path = plan.fold(|_| hashes.next().ok_or_else(missing))?;
+    Edge::from_parts(size, leaf, &path).map_err(|_| missing())
+}
+
+async fn load_dues(storage: &Storage) -> Result<DueQueue, StorageError> {
+    let mut dues = DueQueue::new();
+    let rows = storage.log().dues(u64::MAX, u64::MAX >> 1).await?;
+    let labels: Vec<Hash> = rows.iter().map(|row| row.label).collect();
+    for chunk in labels.chunks(256) {
+        for row in storage.log().labels(chunk).await?.into_iter().flatten() {
+            let leaf = states::leaf_of(&row)?;
+            dues.set(row.label, &leaf.state.subject(), row.due_ms);
+        }
+    }
+    Ok(dues)
+}
+
+/// Reads the server's DID out of the LogConf, entry 1.
+async fn server_did(storage: &Storage) -> Result<Did, StorageError> {
+    let missing = || damaged("entries", "entry 1 is no LogConf");
+    let entry = match storage.log().entry(1).await? {
+        Some(entry) => entry,
+        None => {
+            let id = BundleId::new(0, 256).expect("a full bundle is one");
+            let bytes = storage.objects().get(&id.to_string()).await?.ok_or_else(missing)?;
+            let entries = bundle::decode(id, &bytes).map_err(|_| missing())?;
+            Bytes::copy_from_slice(entries[1])
+        }
+    };
+    match Entry::decode(&entry) {
+        Ok(Entry::LogConf(conf)) => Ok(conf.conf().server),
+        _ => Err(missing()),
+    }
+}

@@ -1,0 +1,256 @@
+//! Tiles and bundles: written once they are full, read from memory until then (PROTOCOL 8.2, 8.3).
+//!
+//! Tiles are derived from committed entries, so a crash at any point here is repaired by writing the same bytes again.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use identity::hash::Hash;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use storage::rows::{EdgeRow, Tiled};
+use storage::{Storage, StorageError};
+use tokio::sync::watch;
+use tracing::debug;
+use translog::bundle;
+use translog::entry::EntryKind;
+use translog::tail::Tail;
+use translog::tile::{BundleId, Tile, TileId};
+use translog::tree::Node;
+
+use super::damaged;
+use super::live::Live;
+use crate::shutdown;
+
+/// Which tree a tile belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tree {
+    /// The log.
+    Log,
+    /// The tree over all Epochs.
+    History,
+}
+
+impl Tree {
+    /// Returns the path prefix of its tiles in the object directory and below `/log`.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Log => "",
+            Self::History => "history/",
+        }
+    }
+
+    /// Returns the number that names it in SQL.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Log => 0,
+            Self::History => 1,
+        }
+    }
+}
+
+/// Reads tiles and nodes, from memory or from durable objects, with a bounded cache of the latter.
+pub struct Tiles {
+    storage: Arc<Storage>,
+    live: Arc<Live>,
+    cache: Cache<String, Arc<[u8]>, ByBytes>,
+}
+
+#[derive(Clone, Debug)]
+struct ByBytes;
+
+impl Weighter<String, Arc<[u8]>> for ByBytes {
+    fn weight(&self, path: &String, bytes: &Arc<[u8]>) -> u64 {
+        (path.len() + bytes.len()) as u64
+    }
+}
+
+impl Tiles {
+    /// Returns a reader whose cache takes about `bytes` bytes.
+    pub fn new(storage: Arc<Storage>, live: Arc<Live>, bytes: u64) -> Self {
+        let objects = usize::try_from(bytes / 8_192).unwrap_or(usize::MAX).max(16);
+        Self { storage, live, cache: Cache::with_weighter(objects, bytes, ByBytes) }
+    }
+
+    /// Returns the first `width` hashes of a tile, 32 bytes each; `None` if the tree has not that many.
+    pub async fn tile(
+        &self,
+        tree: Tree,
+        level: u8,
+        number: u64,
+        width: u16,
+    ) -> Result<Option<Arc<[u8]>>, StorageError> {
+        if let Some(bytes) = self.tail(tree, |tail| tail.tile(level, number, width)) {
+            return Ok(Some(bytes.into()));
+        }
+        let Some(path) = tile_path(tree, level, number) else { return Ok(None) };
+        let Some(full) = self.object(path).await? else { return Ok(None) };
+        let end = usize::from(width) * 32;
+        match full.len() {
+            len if len == end => Ok(Some(full)),
+            len if len > end => Ok(Some(full[..end].into())),
+            _ => Err(damaged("objects", "a full tile holds fewer than 256 hashes")),
+        }
+    }
+
+    /// Returns the first `width` entries of a bundle, framed; `None` if the log has not that many.
+    pub async fn bundle(&self, number: u64, width: u16) -> Result<Option<Arc<[u8]>>, StorageError> {
+        let first = number.saturating_mul(256);
+        {
+            let inner = self.live.read();
+            if first >= inner.entries_start {
+                let held: Option<Vec<_>> = (first..first + u64::from(width)).map(|index| inner.entry(index)).collect();
+                return Ok(held.map(|entries| bundle::encode(entries.iter().map(AsRef::as_ref)).into()));
+            }
+        }
+        let Some(full) = self.full_bundle(number).await? else { return Ok(None) };
+        if width == 256 {
+            return Ok(Some(full));
+        }
+        let entries: Result<Vec<&[u8]>, _> = bundle::split(&full).take(usize::from(width)).collect();
+        let entries = entries.map_err(|_| damaged("objects", "an entry bundle does not decode"))?;
+        Ok(Some(bundle::encode(entries).into()))
+    }
+
+    /// Returns one entry; `None` beyond the log.
+    pub async fn entry(&self, index: u64) -> Result<Option<Arc<[u8]>>, StorageError> {
+        if let Some(entry) = self.live.read().entry(index) {
+            return Ok(Some(entry));
+        }
+        let Some(full) = self.full_bundle(index / 256).await? else { return Ok(None) };
+        let entry = bundle::split(&full).nth((index % 256) as usize);
+        match entry {
+            Some(Ok(entry)) => Ok(Some(entry.into())),
+            _ => Err(damaged("objects", "an entry bundle does not decode")),
+        }
+    }
+
+    /// Returns the roots of full subtrees, in the order asked.
+    pub async fn nodes(&self, tree: Tree, nodes: impl Iterator<Item = Node>) -> Result<Vec<Hash>, StorageError> {
+        let mut hashes = Vec::new();
+        for node in nodes {
+            let hash = match self.tail(tree, |tail| tail.node(node)) {
+                Some(hash) => hash,
+                None => {
+                    let path = node_path(tree, node)?;
+                    let bytes = self.object(path).await?;
+                    node_in(bytes.as_deref(), node)?
+                }
+            };
+            hashes.push(hash);
+        }
+        Ok(hashes)
+    }
+
+    async fn full_bundle(&self, number: u64) -> Result<Option<Arc<[u8]>>, StorageError> {
+        match BundleId::new(number, 256) {
+            Ok(id) => self.object(id.to_string()).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn tail<T>(&self, tree: Tree, read: impl FnOnce(&Tail) -> Option<T>) -> Option<T> {
+        let inner = self.live.read();
+        match tree {
+            Tree::Log => read(&inner.log_tail),
+            Tree::History => read(&inner.history_tail),
+        }
+    }
+
+    async fn object(&self, path: String) -> Result<Option<Arc<[u8]>>, StorageError> {
+        if let Some(bytes) = self.cache.get(&path) {
+            return Ok(Some(bytes));
+        }
+        let Some(bytes) = self.storage.objects().get(&path).await? else { return Ok(None) };
+        let bytes: Arc<[u8]> = bytes.as_ref().into();
+        self.cache.insert(path, bytes.clone());
+        Ok(Some(bytes))
+    }
+}
+
+/// Returns a node out of a durable tile.
+pub async fn durable_node(storage: &Storage, tree: Tree, node: Node) -> Result<Hash, StorageError> {
+    let bytes = storage.objects().get(&node_path(tree, node)?).await?;
+    node_in(bytes.as_deref(), node)
+}
+
+fn tile_path(tree: Tree, level: u8, number: u64) -> Option<String> {
+    let id = TileId::new(level, number, 256).ok()?;
+    Some(format!("{}{id}", tree.prefix()))
+}
+
+fn node_path(tree: Tree, node: Node) -> Result<String, StorageError> {
+    let level = node.level / 8;
+    let number = (node.index << (node.level % 8)) / 256;
+    tile_path(tree, level, number).ok_or_else(|| damaged("objects", "a proof asks for a tile that no tree has"))
+}
+
+fn node_in(tile: Option<&[u8]>, node: Node) -> Result<Hash, StorageError> {
+    let missing = || damaged("objects", "a tile that a proof needs is missing or too short");
+    let number = (node.index << (node.level % 8)) / 256;
+    let id = TileId::new(node.level / 8, number, 256).map_err(|_| missing())?;
+    let tile = Tile::decode(id, tile.ok_or_else(missing)?).map_err(|_| missing())?;
+    tile.node(node).map_err(|_| missing())
+}
+
+/// Makes full tiles and bundles durable behind the publisher, until `stop` turns true.
+pub async fn write(
+    storage: Arc<Storage>,
+    live: Arc<Live>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), StorageError> {
+    let mut moved = live.moved();
+    loop {
+        write_full(&storage, &live).await?;
+        tokio::select! {
+            changed = moved.changed() => if changed.is_err() { return Ok(()) },
+            () = shutdown::requested(&mut stop) => return write_full(&storage, &live).await,
+        }
+    }
+}
+
+/// Writes what is full and not durable, then the new edge in one transaction, then forgets it.
+async fn write_full(storage: &Storage, live: &Live) -> Result<(), StorageError> {
+    let Some(work) = Work::of(live) else { return Ok(()) };
+    let (objects, size) = (work.objects.len(), work.tiled.size);
+    // A crash after this leaves equal bytes behind, which the next run accepts.
+    storage.objects().put_all_new(work.objects).await?;
+    storage.log().save_tiled(&work.tiled, size).await?;
+    live.release(size, work.epochs);
+    debug!(size, objects, "tiles written");
+    Ok(())
+}
+
+/// What one run of the tile writer makes durable.
+struct Work {
+    objects: Vec<(String, Bytes)>,
+    tiled: Tiled,
+    epochs: u64,
+}
+
+impl Work {
+    /// Reads the tail up to its last full bundle; the newest entry always stays, so that a start finds the last Epoch in SQL.
+    fn of(live: &Live) -> Option<Self> {
+        let inner = live.read();
+        let size = (inner.head.size() - 1) / 256 * 256;
+        let count = usize::try_from(size.checked_sub(inner.entries_start)?).ok().filter(|count| *count > 0)?;
+        let (full, rest) = inner.entries.split_at(count);
+        let mut objects = Vec::new();
+        for (number, entries) in (inner.entries_start / 256..).zip(full.chunks_exact(256)) {
+            let id = BundleId::new(number, 256).ok()?;
+            objects.push((id.to_string(), bundle::encode(entries.iter().map(AsRef::as_ref)).into()));
+        }
+        let is_epoch = |entry: &&Arc<[u8]>| entry.first() == Some(&(EntryKind::Epoch as u8));
+        let epochs = inner.history_tail.size() - rest.iter().filter(is_epoch).count() as u64;
+        let mut edges = Vec::new();
+        for (tree, tail, as_of) in [(Tree::Log, &inner.log_tail, size), (Tree::History, &inner.history_tail, epochs)] {
+            for tile in tail.full_tiles() {
+                objects.push((tile_path(tree, tile.level, tile.number)?, tile.bytes.into()));
+            }
+            for (level, at) in (0u8..).zip(tail.as_of(as_of).levels()) {
+                edges.push(EdgeRow { tree: tree.number(), level, start: at.start, hashes: at.hashes.concat() });
+            }
+        }
+        Some(Self { objects, tiled: Tiled { size, edges }, epochs })
+    }
+}

@@ -1,0 +1,103 @@
+//! Counters of the server in the Prometheus text format (docs/OPERATING.md). None carries a name, key or address.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use translog::batch::{Batch, Outcome};
+
+/// The server's counters.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    batches: AtomicU64,
+    entries: AtomicU64,
+    posts_accepted: AtomicU64,
+    posts_refused: AtomicU64,
+    commit_us: AtomicU64,
+    http_requests: AtomicU64,
+    http_problems: AtomicU64,
+    http_connections: AtomicU64,
+    lookups: AtomicU64,
+}
+
+impl Metrics {
+    /// Counts a committed batch.
+    pub fn batch(&self, batch: &Batch, commit: Duration) {
+        let accepted = batch.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Accepted { .. })).count();
+        add(&self.batches, 1);
+        add(&self.entries, batch.entries.len() as u64);
+        add(&self.posts_accepted, accepted as u64);
+        add(&self.commit_us, u64::try_from(commit.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// Counts a post that was refused, at the door or by the publisher.
+    pub fn post_refused(&self) {
+        add(&self.posts_refused, 1);
+    }
+
+    /// Counts an HTTP request and, if it ended in one, a problem.
+    pub fn http_request(&self, problem: bool) {
+        add(&self.http_requests, 1);
+        add(&self.http_problems, u64::from(problem));
+    }
+
+    /// Counts a connection that opened.
+    pub fn connection_opened(&self) {
+        add(&self.http_connections, 1);
+    }
+
+    /// Counts a connection that closed.
+    pub fn connection_closed(&self) {
+        self.http_connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Counts a lookup.
+    pub fn lookup(&self) {
+        add(&self.lookups, 1);
+    }
+
+    /// Renders the counters with the values of the moment: log size, labels, queue, head age.
+    pub fn render(&self, now: &Gauges) -> String {
+        let mut out = String::with_capacity(2_048);
+        for (name, help, counter) in [
+            ("dgns_log_batches_total", "Batches committed.", &self.batches),
+            ("dgns_log_entries_total", "Entries appended since start, Epochs included.", &self.entries),
+            ("dgns_log_commit_microseconds_total", "Time spent committing.", &self.commit_us),
+            ("dgns_posts_accepted_total", "Posts taken into the log.", &self.posts_accepted),
+            ("dgns_posts_refused_total", "Posts refused.", &self.posts_refused),
+            ("dgns_lookups_total", "Resolutions served.", &self.lookups),
+            ("dgns_http_requests_total", "HTTP requests answered.", &self.http_requests),
+            ("dgns_http_problems_total", "HTTP requests answered with a problem.", &self.http_problems),
+        ] {
+            let value = counter.load(Ordering::Relaxed);
+            let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n");
+        }
+        for (name, help, value) in [
+            ("dgns_http_connections", "HTTP connections open.", self.http_connections.load(Ordering::Relaxed)),
+            ("dgns_log_size", "Leaves of the newest head.", now.size),
+            ("dgns_log_head_age_milliseconds", "Age of the newest Epoch.", now.head_age_ms),
+            ("dgns_map_labels", "Labels in the map.", now.labels),
+            ("dgns_posts_waiting", "Posts that wait for the publisher.", now.waiting),
+        ] {
+            let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+        }
+        out
+    }
+}
+
+/// Values of the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Leaves of the newest head.
+    pub size: u64,
+    /// Age of its Epoch.
+    pub head_age_ms: u64,
+    /// Labels in the map.
+    pub labels: u64,
+    /// Posts that wait.
+    pub waiting: u64,
+}
+
+fn add(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
+}

@@ -1,0 +1,76 @@
+//! Every refusal an HTTP client can get, with its status: the one place that maps codes to statuses (PROTOCOL 12.2).
+
+use dgns_api::code;
+use dgns_api::problem::{Problem, ProblemHead};
+use identity::rules::Refusal;
+
+use crate::log::door::DoorError;
+use crate::log::lookup::LookupError;
+
+/// Returns the HTTP status of a stable code.
+pub fn status(code: &str) -> u16 {
+    match code {
+        "bad_cbor" | "not_canonical" | "bad_field" | "unknown_type" | "bad_name" => 400,
+        code::BAD_QUERY | code::BAD_POST => 400,
+        "bad_signature" | "weak_key" | "unknown_signer" => 401,
+        "not_allowed" | "not_name_owner" | "not_server" | "key_revoked" | "frozen" | "suspended" => 403,
+        "reserved_name" | "road_closed" | code::BAD_INVITE => 403,
+        code::NOT_FOUND | "no_such_device" | "no_such_act" | "no_parent" => 404,
+        code::METHOD_NOT_ALLOWED => 405,
+        code::TIMEOUT => 408,
+        "stale_prev" | "name_taken" | "did_exists" | "key_reused" | "act_open" | "already_voted" | "not_ready" => 409,
+        "has_children" | code::UNKNOWN_HEAD => 409,
+        "ended" => 410,
+        code::TOO_LARGE => 413,
+        code::RATE => 429,
+        code::INTERNAL => 500,
+        code::BUSY | code::LOG_UNAVAILABLE | code::ROLLED_BACK => 503,
+        _ => 422,
+    }
+}
+
+/// Returns the problem of a code with its sentence.
+pub fn problem(code: &str, detail: impl Into<String>) -> Problem {
+    Problem::new(status(code), code, detail)
+}
+
+/// Returns the problem of a refused post. An internal failure says nothing of its cause: that goes to the log.
+pub fn of_door(error: &DoorError) -> Problem {
+    let detail = match error {
+        DoorError::Storage(_) => "the server failed; try again, and tell the operator if it lasts".to_owned(),
+        other => other.to_string(),
+    };
+    let mut problem = problem(error.code(), detail);
+    match error {
+        DoorError::Refused { refusal, .. } => of_refusal(&mut problem, refusal),
+        DoorError::MoreWork { bits } => problem.work_bits = Some(*bits),
+        DoorError::Rate(too_many) => problem.retry_ms = Some(too_many.retry_ms),
+        DoorError::Busy => problem.retry_ms = Some(100),
+        DoorError::Unavailable => problem.retry_ms = Some(1_000),
+        _ => {}
+    }
+    problem
+}
+
+fn of_refusal(problem: &mut Problem, refusal: &Refusal) {
+    problem.reason = refusal.reason().map(str::to_owned);
+    if let Refusal::StalePrev { head: Some(head) } = refusal {
+        let sid = data_encoding::HEXLOWER.encode(&head.sid);
+        problem.head = Some(ProblemHead { seq: head.seq, sid, index: head.index });
+    }
+}
+
+/// Returns the problem of a failed lookup.
+pub fn of_lookup(error: &LookupError, checkpoint: &str) -> Problem {
+    match error {
+        LookupError::UnknownHead { newest } => {
+            let detail = format!("this log's newest head has {newest} leaves: keep the larger head as evidence");
+            let mut problem = problem(code::UNKNOWN_HEAD, detail);
+            problem.checkpoint = Some(checkpoint.to_owned());
+            problem
+        }
+        LookupError::Storage(_) => {
+            problem(code::INTERNAL, "the server failed; try again, and tell the operator if it lasts")
+        }
+    }
+}

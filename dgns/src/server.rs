@@ -1,0 +1,341 @@
+//! Puts a server together: data, keys, log, HTTP, DNS; and takes it apart again without losing anything.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use identity::did::Did;
+use identity::state::{State, Subject};
+use identity::time::Timestamp;
+use storage::rows::StoredHead;
+use storage::{CommitError, Guard, Storage, StorageError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+use translog::batch::{Batch, Post};
+
+use crate::app::{App, Core};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::dns;
+use crate::http;
+use crate::invites::Invites;
+use crate::keys::{Keys, LogKey, ZoneKey};
+use crate::limits::Rates;
+use crate::log::damaged;
+use crate::log::door::{Door, DoorError};
+use crate::log::live::{Inner, Live};
+use crate::log::publisher::{PublishError, Publisher};
+use crate::log::restart::{self, RestartError};
+use crate::log::states::States;
+use crate::log::tiles::{self, Tiles};
+use crate::metrics::Metrics;
+use crate::setup::{self, SetupError};
+
+/// Why a server did not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The data directory.
+    #[error("data directory {path}: {error}", path = .path.display())]
+    Data {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The first start.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The database or an object.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The zone's settings cannot be served by DNS.
+    #[error("dns: {0}")]
+    Zone(#[from] dns::ZoneError),
+    /// What is stored does not fit together: exit 3.
+    #[error(transparent)]
+    Restart(#[from] RestartError),
+    /// An address cannot be bound.
+    #[error("cannot listen on {address}: {error}; is another server running? Other addresses: --http, --dns")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The configured zone is not the log's.
+    #[error("this log's zone has no terms for {zone}: the data directory belongs to another zone")]
+    OtherZone {
+        /// The configured zone.
+        zone: String,
+    },
+    /// The zone key file is not the certified one.
+    #[error("keys/zone.key is not the key the log certifies; put the right key file back")]
+    WrongZoneKey,
+    /// The log does not take the zone's terms.
+    #[error("the zone's terms are not taken into the log: {0}")]
+    Terms(DoorError),
+    /// The publisher had to stop.
+    #[error("the log stopped: {0}")]
+    Publish(#[from] PublishError),
+}
+
+impl ServerError {
+    /// Returns whether the stored history itself is at fault, so that signing could fork it.
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::Restart(error) => !matches!(error, RestartError::Storage(_)),
+            Self::Publish(error) => !matches!(error, PublishError::Storage(_)),
+            _ => false,
+        }
+    }
+}
+
+/// A started server.
+pub struct Server {
+    /// What its handlers share.
+    pub app: Arc<App>,
+    /// Where HTTP listens.
+    pub http: SocketAddr,
+    /// Whether the log was made by this start.
+    pub made: bool,
+    stop: watch::Sender<bool>,
+    publisher: JoinHandle<Result<(), PublishError>>,
+    tile_writer: JoinHandle<Result<(), StorageError>>,
+    listener: JoinHandle<()>,
+    dns: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts a server: reads or makes the log, binds, and answers once this returns.
+    pub async fn start(config: Config, clock: Clock) -> Result<Self, ServerError> {
+        let data = config.data.clone();
+        let keys_at = make_directories(&data)?;
+        let storage = Arc::new(Storage::open(&data).await?);
+        let stored = storage.log().load_head().await?;
+        let made = stored.is_none();
+        let guard_at = keys_at.join("guard");
+        if made && guard_at.exists() {
+            let guard = Guard::peek(&guard_at)?.size;
+            return Err(RestartError::RolledBack { guard, size: 0 }.into());
+        }
+        let keys = setup::keys(&keys_at, made, &mut crate::rng::system())?;
+        let log_key = Arc::new(LogKey::new(keys.log.clone(), config.zone.origin()));
+        let stored = match stored {
+            Some(stored) => stored,
+            None => make_log(&config, &storage, &keys, &keys_at, &log_key, clock.now()).await?,
+        };
+        let guard = restart::guard(&guard_at, &storage, &stored).await?;
+        let found = restart::load(&storage, &log_key, &stored).await?;
+        Parts { config, clock, storage, keys, log_key, guard }.start(found.inner, found.server, made, &keys_at).await
+    }
+
+    /// Returns the operator's words while their file is still there.
+    pub fn operator_words(&self) -> Result<Option<identity::seed::Words>, SetupError> {
+        setup::words(&self.app.config.data.join("keys"))
+    }
+
+    /// Erases the file of the operator's words: they were shown.
+    pub fn forget_operator_words(&self) -> std::io::Result<()> {
+        std::fs::remove_file(self.app.config.data.join("keys").join(setup::WORDS_FILE))
+    }
+
+    /// Waits until the log stops by itself; that is always a failure.
+    pub async fn failed(&mut self) -> ServerError {
+        tokio::select! {
+            result = &mut self.publisher => match result {
+                Ok(Err(error)) => error.into(),
+                Ok(Ok(())) => ServerError::Publish(PublishError::AnotherWriter),
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            },
+            result = &mut self.tile_writer => match result {
+                Ok(Err(error)) => error.into(),
+                Ok(Ok(())) => ServerError::Publish(PublishError::AnotherWriter),
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            },
+        }
+    }
+
+    /// Stops: no new connections, what waits is committed and answered, tiles are written.
+    pub async fn stop(self) -> Result<(), ServerError> {
+        self.app.set_ready(false);
+        self.stop.send_replace(true);
+        let _ = self.listener.await;
+        let _ = self.dns.await;
+        if let Ok(result) = self.publisher.await {
+            result?;
+        }
+        if let Ok(result) = self.tile_writer.await {
+            result?;
+        }
+        Ok(())
+    }
+}
+
+/// What a start has in hand once the log is read.
+struct Parts {
+    config: Config,
+    clock: Clock,
+    storage: Arc<Storage>,
+    keys: Keys,
+    log_key: Arc<LogKey>,
+    guard: Guard,
+}
+
+impl Parts {
+    async fn start(self, inner: Inner, server: Did, made: bool, keys_at: &Path) -> Result<Server, ServerError> {
+        let (config, storage, clock) = (self.config, self.storage, self.clock);
+        let metrics = Arc::new(Metrics::default());
+        let live = Arc::new(Live::new(inner));
+        let cache_bytes = config.log.cache_mib << 20;
+        let states = Arc::new(States::new(cache_bytes / 2));
+        let dns_zone = Arc::new(dns::feed::zone(&config)?);
+        dns::feed::load(&dns_zone, &storage, live.head().size()).await?;
+        let (stop, stopping) = watch::channel(false);
+
+        let publisher = Publisher {
+            zone: config.zone.clone(),
+            server,
+            storage: storage.clone(),
+            key: self.log_key.clone(),
+            guard: self.guard,
+            live: live.clone(),
+            states: states.clone(),
+            dns: dns_zone.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            batch_gap: Duration::from_millis(config.log.batch_gap_ms),
+            epoch_idle: Duration::from_secs(config.log.epoch_idle_s),
+        };
+        let (door, queue) = Door::new(Rates::new(config.limits.clone()));
+        let publisher = tokio::spawn(publisher.run(queue, stopping.clone()));
+        let tile_writer = tokio::spawn(tiles::write(storage.clone(), live.clone(), stopping.clone()));
+
+        let server_key = self.keys.zone.public();
+        let terms = terms(&config, &storage, &live, &states, server, server_key, keys_at, &door, &clock).await?;
+        let core = Core {
+            zone: config.zone.clone(),
+            origin: config.zone.origin(),
+            server,
+            terms,
+            work_bits: terms.work_floor_bits.max(config.claims.work_bits),
+            tiles: Tiles::new(storage.clone(), live.clone(), cache_bytes / 2),
+            storage,
+            live,
+            states,
+            log_key: self.log_key,
+            zone_key: ZoneKey::new(self.keys.zone),
+            invites: Invites::at(&config.data),
+            clock,
+        };
+        let listener = bind(config.http.listen).await?;
+        let http = listener.local_addr().map_err(|error| ServerError::Bind { address: config.http.listen, error })?;
+        let dns_metrics = Arc::new(dns::Metrics::default());
+        let dns_server = bind_dns(&config, &dns_zone, &dns_metrics).await?;
+        let dns_addresses = dns_server.addresses().unwrap_or_default();
+        let dns = tokio::spawn(dns_server.run(stopping.clone()));
+        let app = Arc::new(App {
+            core,
+            door,
+            dns: dns_zone,
+            dns_metrics,
+            dns_addresses,
+            metrics: metrics.clone(),
+            ready: AtomicBool::new(true),
+            config,
+        });
+        let router = http::router(app.clone());
+        let listener =
+            tokio::spawn(http::listener::serve(listener, router, app.config.http.clone(), metrics, stopping));
+        info!(size = app.core.live.head().size(), %http, "serving");
+        Ok(Server { app, http, made, stop, publisher, tile_writer, listener, dns })
+    }
+}
+
+/// Makes the data directory and the one for keys, which nobody else may enter.
+fn make_directories(data: &Path) -> Result<PathBuf, ServerError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let keys_at = data.join("keys");
+    let made = std::fs::create_dir_all(data)
+        .and_then(|()| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&keys_at));
+    made.map_err(|error| ServerError::Data { path: data.to_owned(), error })?;
+    Ok(keys_at)
+}
+
+/// Commits the first batch: genesis, LogConf, Epoch.
+async fn make_log(
+    config: &Config,
+    storage: &Storage,
+    keys: &Keys,
+    keys_at: &Path,
+    log_key: &LogKey,
+    now: Timestamp,
+) -> Result<StoredHead, ServerError> {
+    let words = setup::words(keys_at)?.ok_or_else(|| damaged("keys", "the operator's words are missing"))?;
+    let batch: Batch = setup::first_batch(config, keys, &words, log_key, &mut crate::rng::system(), now)?;
+    let head = restart::stored_head(&log_key.sign_head(&batch));
+    match storage.log().commit(None, &head, &restart::commit_rows(&batch, Vec::new())).await {
+        Ok(()) => Ok(head),
+        Err(CommitError::Definite(error) | CommitError::Unknown(error)) => Err(error.into()),
+        Err(_) => Err(PublishError::AnotherWriter.into()),
+    }
+}
+
+/// Returns the zone's logged terms; the first start logs them.
+#[allow(clippy::too_many_arguments)]
+async fn terms(
+    config: &Config,
+    storage: &Storage,
+    live: &Live,
+    states: &States,
+    server: Did,
+    zone_key: identity::cert::KeyBytes,
+    keys_at: &Path,
+    door: &Door,
+    clock: &Clock,
+) -> Result<identity::cert::ZoneTerms, ServerError> {
+    for _ in 0..2 {
+        let label = translog::map::label(&Subject::Did(server));
+        let held = states.load(live, storage, &[label]).await?;
+        let missing = || damaged("labels", "the server's own DID is missing");
+        let State::Did(did) = held[0].as_deref().map(|held| held.leaf.state.clone()).ok_or_else(missing)? else {
+            return Err(missing().into());
+        };
+        if let Some((key, logged)) = setup::logged_terms(&did.authorities, &config.zone) {
+            if key != zone_key {
+                return Err(ServerError::WrongZoneKey);
+            }
+            if logged != setup::terms(config) {
+                warn!("the logged terms of the zone differ from [claims]; the logged ones rule");
+            }
+            return Ok(logged);
+        }
+        let Some(words) = setup::words(keys_at)? else { break };
+        let head = live.head();
+        let now = clock.now();
+        let certificate = setup::zone_certificate(config, zone_key, &words, server, did.head.sid, &head, now);
+        let verified =
+            certificate.verify(&config.zone.origin(), &[words.identity().public()]).map_err(SetupError::Signature)?;
+        door.publish_own(Post { certificates: vec![verified] }).await.map_err(ServerError::Terms)?;
+    }
+    Err(ServerError::OtherZone { zone: config.zone.as_str().to_owned() })
+}
+
+/// Binds every address of `[dns]`.
+async fn bind_dns(
+    config: &Config,
+    zone: &Arc<dns::Zone>,
+    metrics: &Arc<dns::Metrics>,
+) -> Result<dns::Server, ServerError> {
+    let settings = dns::server::ServerSettings::on(config.dns.listen.clone());
+    let address = config.dns.listen.first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+    let bound = dns::Server::bind(zone.clone(), metrics.clone(), settings).await;
+    bound.map_err(|error| ServerError::Bind { address, error })
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|error| ServerError::Bind { address, error })
+}
