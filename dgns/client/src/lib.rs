@@ -1,1 +1,15 @@
-//! The client library.
+//! The client of an identity name server: asks, verifies, remembers, signs.
+//!
+//! Nothing a server says is acted on before [`translog::resolve::verify`] accepted it against the pinned log key and the
+//! remembered head. [`session::Session`] is the door; [`home`] is what stays on disk.
+
+pub mod audit;
+pub mod clock;
+pub mod draft;
+pub mod error;
+pub mod evidence;
+pub mod home;
+mod net;
+pub mod rng;
+pub mod session;
+pub mod zonetext;

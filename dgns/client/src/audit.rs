@@ -1,0 +1,305 @@
+//! The audit as a program: fetches ahead, verifies signatures on other threads, keeps its progress (PROTOCOL 15).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dgns_api::path;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use translog::audit::{AuditFault, Auditor, Level, Target, Want};
+use translog::note::{Checkpoint, Note};
+use translog::trust::Trust;
+
+use crate::error::ClientError;
+use crate::evidence;
+use crate::home::replace;
+use crate::session::Session;
+
+/// Bundles fetched ahead of the one being replayed.
+const AHEAD: usize = 8;
+
+/// Certificates whose signatures are verified in one job.
+const JOB: usize = 512;
+
+/// Jobs that may wait for a thread.
+const JOBS_MAX: usize = 8;
+
+/// How an audit is made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How much is recomputed.
+    pub level: Level,
+    /// Whether each signature is verified singly and strictly.
+    pub strict: bool,
+    /// The file that holds progress between runs; none keeps nothing.
+    pub state: Option<PathBuf>,
+    /// Where evidence goes; the log's home by default.
+    pub evidence: Option<PathBuf>,
+}
+
+/// What an audit found: no fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clean {
+    /// The size audited up to.
+    pub size: u64,
+    /// The root.
+    pub root: [u8; 32],
+    /// Entries replayed by this run; fewer than `size` after a resumed one.
+    pub entries: u64,
+    /// Labels in the map; 0 at level `tree`.
+    pub labels: u64,
+    /// The number of Epochs.
+    pub epochs: u64,
+    /// The time of the newest Epoch, ms.
+    pub epoch_ms: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// The checkpoint.
+    pub checkpoint: String,
+}
+
+/// Audits the log up to its newest checkpoint. `on_progress` gets the entries replayed and the entries there are.
+pub async fn run(
+    session: &Session,
+    options: &Options,
+    mut on_progress: impl FnMut(u64, u64),
+) -> Result<Clean, ClientError> {
+    let started = Instant::now();
+    let trust = session.trust();
+    let (checkpoint, target) = newest_head(session).await?;
+    let mut auditor = begin(trust, options, &target)?;
+    if let Some((size, root)) = remembered(session)? {
+        if size > target.size {
+            let fault = AuditFault::Shrunk { size: target.size, known: size };
+            return Err(convict(session, options, &fault, &checkpoint, target.size));
+        }
+        if size > auditor.progress().0 {
+            auditor.remember(Target { size, root });
+        }
+    }
+    let first = auditor.progress().0;
+    let result = replay(session, options, &mut auditor, &mut on_progress).await;
+    if let Err(Stop::Fault(fault)) = &result {
+        return Err(convict(session, options, fault, &checkpoint, target.size));
+    }
+    result.map_err(|stop| match stop {
+        Stop::Error(error) => error,
+        Stop::Fault(fault) => ClientError::proof(fault.code(), fault.to_string()),
+    })?;
+    save(options, &auditor)?;
+    let epoch = auditor.epoch();
+    Ok(Clean {
+        size: target.size,
+        root: target.root,
+        entries: target.size - first,
+        labels: auditor.replay().map_or(0, |replay| replay.labels() as u64),
+        epochs: epoch.map_or(0, |epoch| epoch.k + 1),
+        epoch_ms: epoch.map_or(0, |epoch| epoch.time_ms),
+        elapsed: started.elapsed(),
+        checkpoint,
+    })
+}
+
+/// Why a replay ended early.
+enum Stop {
+    Error(ClientError),
+    Fault(AuditFault),
+}
+
+impl From<ClientError> for Stop {
+    fn from(error: ClientError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<AuditFault> for Stop {
+    fn from(fault: AuditFault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// Feeds the auditor until it is through.
+async fn replay(
+    session: &Session,
+    options: &Options,
+    auditor: &mut Auditor,
+    on_progress: &mut impl FnMut(u64, u64),
+) -> Result<(), Stop> {
+    let mut checks = Checking { jobs: JoinSet::new(), strict: options.strict };
+    let mut waiting = auditor.take_checks();
+    let mut saver = Saver::new(options);
+    while !auditor.is_through() {
+        let wants = auditor.wants(AHEAD);
+        if wants.is_empty() {
+            break;
+        }
+        for (want, bytes) in wants.iter().zip(fetch(session, &wants).await?) {
+            auditor.feed(want, &bytes)?;
+            waiting.append(auditor.take_checks());
+            if waiting.len() >= JOB {
+                checks.start(std::mem::take(&mut waiting)).await?;
+            }
+            // Tiles that this bundle completed come before the next bundle.
+            if !auditor.wants(1).contains(want) && matches!(auditor.wants(1).first(), Some(Want::Tile(..))) {
+                break;
+            }
+        }
+        let (done, all) = auditor.progress();
+        on_progress(done, all);
+        if saver.is_time(done) {
+            checks.finish().await?;
+            saver.save(options, auditor)?;
+        }
+    }
+    checks.start(waiting).await?;
+    checks.finish().await.map_err(Stop::Fault)
+}
+
+/// Fetches several things at once; they come back in the order asked.
+async fn fetch(session: &Session, wants: &[Want]) -> Result<Vec<Vec<u8>>, ClientError> {
+    let mut fetched = Vec::with_capacity(wants.len());
+    let paths: Vec<String> = wants.iter().map(|want| format!("{}/{}", path::LOG, want.path())).collect();
+    let mut running = JoinSet::new();
+    for (place, path) in paths.into_iter().enumerate() {
+        let session = session.reader();
+        running.spawn(async move { (place, session.get(&path).await.map_err(|error| withheld(&path, error))) });
+    }
+    fetched.resize_with(wants.len(), Vec::new);
+    while let Some(done) = running.join_next().await {
+        let (place, bytes) = done.map_err(|error| ClientError::Unable(format!("a fetch ended: {error}")))?;
+        fetched[place] = bytes?;
+    }
+    Ok(fetched)
+}
+
+/// Names what a server withholds: it is part of the log its checkpoint promises.
+fn withheld(path: &str, error: ClientError) -> ClientError {
+    match error {
+        ClientError::Refused(problem) => {
+            ClientError::Network(format!("the server withholds {path} ({})", problem.code))
+        }
+        other => other,
+    }
+}
+
+/// Signatures under verification on blocking threads.
+struct Checking {
+    jobs: JoinSet<Result<(), AuditFault>>,
+    strict: bool,
+}
+
+impl Checking {
+    async fn start(&mut self, checks: translog::audit::Checks) -> Result<(), Stop> {
+        while self.jobs.len() >= JOBS_MAX {
+            self.next().await?;
+        }
+        let strict = self.strict;
+        self.jobs.spawn_blocking(move || checks.verify(strict));
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> Result<(), AuditFault> {
+        while !self.jobs.is_empty() {
+            self.next().await?;
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<(), AuditFault> {
+        match self.jobs.join_next().await {
+            Some(Ok(result)) => result,
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Decides when progress is worth keeping: after 65,536 entries, and never for more than a twentieth of the time.
+struct Saver {
+    next_size: u64,
+    next_at: Instant,
+}
+
+impl Saver {
+    fn new(options: &Options) -> Self {
+        let next_size = if options.state.is_some() { 65_536 } else { u64::MAX };
+        Self { next_size, next_at: Instant::now() + Duration::from_secs(2) }
+    }
+
+    fn is_time(&self, done: u64) -> bool {
+        done >= self.next_size && Instant::now() >= self.next_at
+    }
+
+    fn save(&mut self, options: &Options, auditor: &Auditor) -> Result<(), ClientError> {
+        let began = Instant::now();
+        if save(options, auditor)? {
+            self.next_size = auditor.progress().0 + 65_536;
+            self.next_at = Instant::now() + began.elapsed() * 20;
+        }
+        Ok(())
+    }
+}
+
+fn begin(trust: &Trust, options: &Options, target: &Target) -> Result<Auditor, ClientError> {
+    let saved = options.state.as_deref().and_then(|path| std::fs::read(path).ok());
+    let Some(bytes) = saved else { return Ok(Auditor::new(trust.origin(), options.level, target.clone())) };
+    let path = options.state.as_deref().unwrap_or(Path::new(""));
+    let auditor = Auditor::resume(trust.origin(), &bytes, target.clone())
+        .map_err(|error| ClientError::Unable(format!("{}: {error}", path.display())))?;
+    if auditor.level() != options.level {
+        let why = format!("{} holds an audit of another level; erase it or name another --state", path.display());
+        return Err(ClientError::Unable(why));
+    }
+    if auditor.progress().0 > target.size {
+        let fault = AuditFault::Shrunk { size: target.size, known: auditor.progress().0 };
+        return Err(ClientError::proof(fault.code(), fault.to_string()));
+    }
+    Ok(auditor)
+}
+
+/// Keeps progress; returns whether the auditor stood where it can be kept.
+fn save(options: &Options, auditor: &Auditor) -> Result<bool, ClientError> {
+    let Some(path) = &options.state else { return Ok(false) };
+    match auditor.save() {
+        None => Ok(false),
+        Some(bytes) => replace(path, &bytes, 0o644).map(|()| true),
+    }
+}
+
+/// Returns the newest checkpoint with what it says, its signature checked.
+async fn newest_head(session: &Session) -> Result<(String, Target), ClientError> {
+    let trust = session.trust();
+    let bytes = session.get(path::CHECKPOINT).await?;
+    let fault = |code: &'static str, what: String| ClientError::proof(code, format!("the checkpoint: {what}"));
+    let note = Note::parse(&bytes).map_err(|error| fault(error.code(), error.to_string()))?;
+    let signed = note.verify(trust.log_keys()).map_err(|error| fault(error.code(), error.to_string()))?;
+    if signed.is_empty() {
+        return Err(fault("log_signature", "no line by a pinned key".into()));
+    }
+    let checkpoint = Checkpoint::parse(note.text()).map_err(|error| fault(error.code(), error.to_string()))?;
+    if checkpoint.origin != trust.origin().as_str() {
+        return Err(fault("origin", format!("it is of {}", checkpoint.origin)));
+    }
+    Ok((note.to_string(), Target { size: checkpoint.size, root: checkpoint.root }))
+}
+
+fn remembered(session: &Session) -> Result<Option<(u64, [u8; 32])>, ClientError> {
+    let memory = session.log().memory()?;
+    Ok(memory.memory.head().map(|head| (head.size, head.root)))
+}
+
+fn convict(session: &Session, options: &Options, fault: &AuditFault, checkpoint: &str, size: u64) -> ClientError {
+    let what = fault.to_string();
+    let kept = evidence::of_audit(session.trust(), fault.code(), &what, checkpoint, size);
+    let evidence = match &options.evidence {
+        Some(directory) => {
+            let path = directory.join(&kept.file_name);
+            std::fs::create_dir_all(directory)
+                .ok()
+                .and_then(|()| replace(&path, &kept.bytes, 0o644).ok())
+                .map(|()| path)
+        }
+        None => session.log().keep_evidence(&kept.file_name, &kept.bytes).ok(),
+    };
+    ClientError::Proof { code: fault.code(), what, evidence }
+}

@@ -1,0 +1,233 @@
+//! The command line of `dgns`.
+//!
+//! Exit codes: 0 ok, 1 could not run, 2 network, 3 proof or log fault, 4 refused by the rules, 5 accepted but waits, 6 proved
+//! absent, 7 answered but not proved.
+
+mod acts;
+mod audit;
+mod bench;
+mod devices;
+mod lookup;
+mod output;
+mod progress;
+mod records;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use dgns_client::error::ClientError;
+use dgns_client::home::Home;
+use dgns_client::session::Session;
+
+use output::Output;
+
+/// Where a server listens unless told otherwise.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:5380";
+
+/// The command ended well: what it was asked is done, or accepted but waits.
+type Done = Result<Ended, ClientError>;
+
+/// How a command ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Exit 0.
+    Ok,
+    /// Exit 5: accepted, takes effect when its window is over.
+    Waits,
+}
+
+/// Names that you can prove: claim, enrol devices, set records, resolve, audit.
+#[derive(Debug, Parser)]
+#[command(name = "dgns", version, about, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 could not run, 2 network, 3 PROOF OR LOG FAULT, 4 refused by the rules, \
+5 accepted but waits, 6 proved absent, 7 answered but not proved";
+
+/// Options of every command.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Common {
+    /// The server
+    #[arg(long, global = true, value_name = "URL", env = "DGNS_SERVER", default_value = DEFAULT_SERVER)]
+    pub(crate) server: String,
+    /// Keys, pinned logs and remembered heads
+    #[arg(long, global = true, value_name = "DIR", env = "DGNS_HOME", default_value = "~/.dgns")]
+    pub(crate) home: String,
+    /// Print one JSON value instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make keys and words if there are none, and claim a name: all in one
+    Up(up::Up),
+    /// Claim a further name, or one below a name you own
+    Claim(up::ClaimName),
+    /// Show this device, its DID and its names, proved
+    Whoami,
+    /// Work with the words
+    Words {
+        #[command(subcommand)]
+        command: devices::Words,
+    },
+    /// List, add, approve, suspend or revoke devices
+    Devices {
+        #[command(subcommand)]
+        command: devices::Devices,
+    },
+    /// Set, remove or list the records of a name
+    Records {
+        #[command(subcommand)]
+        command: records::Records,
+    },
+    /// Look a name or DID up and prove the answer
+    Resolve(lookup::Resolve),
+    /// Write an offline proof of a name or DID
+    Prove(lookup::Prove),
+    /// Verify an offline proof with the pinned key, or a fault file
+    Verify(lookup::Verify),
+    /// Verify the whole log: every hash, map root, rule and signature
+    Audit(audit::Audit),
+    /// Watch a name and tell what changed
+    Monitor(lookup::Monitor),
+    /// List the acts that wait
+    Pending,
+    /// Support a waiting act
+    Confirm {
+        /// The act: its sid, or the first digits of it
+        act: String,
+    },
+    /// Oppose a waiting act
+    Veto {
+        /// The act: its sid, or the first digits of it
+        act: String,
+    },
+    /// Set the window that destructive acts wait
+    Policy {
+        /// Seconds
+        #[arg(long, value_name = "S")]
+        window_s: u64,
+    },
+    /// Give a name to another DID, which must accept it
+    Transfer(acts::Transfer),
+    /// Give a name up; it is held for 90 days
+    Release {
+        /// The name
+        name: String,
+    },
+    /// Take new words; the old ones lose their power
+    Rotate,
+    /// End this DID for ever
+    Tombstone {
+        /// Do it
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Measure a server on loopback
+    Bench {
+        #[command(subcommand)]
+        command: bench::Bench,
+    },
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What every command has in hand.
+pub(crate) struct Context {
+    pub(crate) common: Common,
+    pub(crate) home: Home,
+    pub(crate) out: Output,
+}
+
+impl Context {
+    /// Opens the session with the server, saying when its log is met for the first time.
+    pub(crate) async fn session(&self) -> Result<Session, ClientError> {
+        self.session_at(&self.common.server).await
+    }
+
+    /// As [`Context::session`], with another server.
+    pub(crate) async fn session_at(&self, server: &str) -> Result<Session, ClientError> {
+        let session = Session::open(&self.home, server).await?;
+        if session.is_first_use() {
+            let keys: Vec<String> = session.trust().log_keys().iter().map(ToString::to_string).collect();
+            self.out.note(&format!("first use of {}; pinned its log key\n  {}", server, keys.join("\n  ")));
+        }
+        Ok(session)
+    }
+}
+
+/// Runs the command line.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Command::Completions { shell } = arguments.command {
+        clap_complete::generate(shell, &mut Arguments::command(), "dgns", &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    let out = Output::new(arguments.common.json);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime needs threads and epoll");
+    let ended = match open_home(&arguments.common.home) {
+        Err(error) => Err(error),
+        Ok(home) => {
+            let context = Context { common: arguments.common, home, out };
+            runtime.block_on(dispatch(&context, arguments.command))
+        }
+    };
+    match ended {
+        Ok(Ended::Ok) => ExitCode::SUCCESS,
+        Ok(Ended::Waits) => ExitCode::from(5),
+        Err(error) => {
+            out.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn dispatch(context: &Context, command: Command) -> Done {
+    match command {
+        Command::Up(up) => up::up(context, up).await,
+        Command::Claim(claim) => up::claim(context, claim).await,
+        Command::Whoami => lookup::whoami(context).await,
+        Command::Words { command } => devices::words(context, command).await,
+        Command::Devices { command } => devices::devices(context, command).await,
+        Command::Records { command } => records::records(context, command).await,
+        Command::Resolve(resolve) => lookup::resolve(context, resolve).await,
+        Command::Prove(prove) => lookup::prove(context, prove).await,
+        Command::Verify(verify) => lookup::verify(context, verify).await,
+        Command::Audit(audit) => audit::audit(context, audit).await,
+        Command::Monitor(monitor) => lookup::monitor(context, monitor).await,
+        Command::Pending => acts::pending(context).await,
+        Command::Confirm { act } => acts::vote(context, &act, acts::Vote::Confirm).await,
+        Command::Veto { act } => acts::vote(context, &act, acts::Vote::Veto).await,
+        Command::Policy { window_s } => acts::policy(context, window_s).await,
+        Command::Transfer(transfer) => acts::transfer(context, transfer).await,
+        Command::Release { name } => acts::release(context, &name).await,
+        Command::Rotate => acts::rotate(context).await,
+        Command::Tombstone { yes } => acts::tombstone(context, yes).await,
+        Command::Bench { command } => bench::bench(context, command).await,
+        Command::Completions { .. } => Ok(Ended::Ok),
+    }
+}
+
+fn open_home(text: &str) -> Result<Home, ClientError> {
+    let directory = match text.strip_prefix("~/") {
+        None => PathBuf::from(text),
+        Some(rest) => {
+            let home =
+                std::env::var_os("HOME").ok_or_else(|| ClientError::Unable("HOME is not set; use --home".into()))?;
+            PathBuf::from(home).join(rest)
+        }
+    };
+    Home::open(&directory)
+}

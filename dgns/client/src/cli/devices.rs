@@ -1,0 +1,347 @@
+//! Devices and words.
+//!
+//! A new device is added in one step with the words, or in three without: the new one makes a request (`add NAME`), a voter
+//! approves it (`approve REQUEST`), the new one signs what it was granted (`add --grant GRANT`) and posts it.
+
+use std::io::BufRead as _;
+
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use dgns_client::draft::{self, Place};
+use dgns_client::error::ClientError;
+use dgns_client::session::Session;
+use dgns_client::{clock, rng};
+use identity::cert::{Body, Certificate, Device, DeviceEnd, EndReason, Kid, Level};
+use identity::did::Did;
+use identity::key::kid_of;
+use identity::seed::Words as SeedWords;
+use identity::state::Subject;
+use identity::wire::{Reader, WireError, Writer};
+use rand_core::Rng as _;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::acts::{Acted, Actor};
+use super::{Context, Done, Ended, lookup, up};
+
+/// `words`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Words {
+    /// Check that the words you wrote down are the right ones; they are read from standard input
+    Verify,
+}
+
+/// `devices`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Devices {
+    /// List the devices
+    List,
+    /// Make this device one of NAME's: with the words, or by a request that another device approves
+    Add {
+        /// The name whose device this becomes
+        #[arg(required_unless_present = "grant")]
+        name: Option<String>,
+        /// Read the words from standard input: the device is a voter at once
+        #[arg(long)]
+        words: bool,
+        /// The grant that `devices approve` printed
+        #[arg(long, value_name = "GRANT", conflicts_with = "words")]
+        grant: Option<String>,
+        /// What it may do: admin votes, member and service do not
+        #[arg(long, default_value = "admin")]
+        level: LevelArgument,
+        /// The label, for your own eyes; only a commitment to it is logged
+        #[arg(long, default_value = "device")]
+        label: String,
+    },
+    /// Approve a request that another device made
+    Approve {
+        /// What `devices add NAME` printed there
+        request: String,
+    },
+    /// Take a device's power away at once, for a window
+    Suspend {
+        /// Its kid, or the first digits of it
+        kid: String,
+        /// Why; shown, never judged
+        #[arg(long, default_value = "other")]
+        reason: Reason,
+    },
+    /// End a device
+    Revoke {
+        /// Its kid, or the first digits of it
+        kid: String,
+        /// Why; shown, never judged
+        #[arg(long, default_value = "other")]
+        reason: Reason,
+        /// Sign with the words, read from standard input: at once, whatever the other devices say
+        #[arg(long)]
+        words: bool,
+    },
+}
+
+/// A level, as an argument.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum LevelArgument {
+    /// Votes once past its probation.
+    Admin,
+    /// Does not vote.
+    Member,
+    /// A host.
+    Service,
+}
+
+/// A reason, as an argument.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Reason {
+    /// Not said.
+    Other,
+    /// Lost.
+    Lost,
+    /// Stolen.
+    Stolen,
+    /// Replaced.
+    Replaced,
+}
+
+/// Runs a `words` command.
+pub(crate) async fn words(context: &Context, command: Words) -> Done {
+    let Words::Verify = command;
+    let actor = Actor::new(context).await?;
+    let words = read_words(context)?;
+    let (state, _) = actor.place().await?;
+    if words.identity().public() != state.identity {
+        return Err(ClientError::Unable("these are not the words of this DID".into()));
+    }
+    context.out.result("the words are right", &json!({ "ok": true, "did": actor.did.to_string() }));
+    Ok(Ended::Ok)
+}
+
+/// Runs a `devices` command.
+pub(crate) async fn devices(context: &Context, command: Devices) -> Done {
+    match command {
+        Devices::List => list(context).await,
+        Devices::Add { grant: Some(grant), .. } => finish(context, &grant).await,
+        Devices::Add { name, words: true, level, label, .. } => {
+            add_with_words(context, &name.unwrap_or_default(), level.into(), &label).await
+        }
+        Devices::Add { name, level, label, .. } => {
+            request(context, &name.unwrap_or_default(), level.into(), &label).await
+        }
+        Devices::Approve { request } => approve(context, &request).await,
+        Devices::Suspend { kid, reason } => end(context, &kid, reason, false, false).await,
+        Devices::Revoke { kid, reason, words } => end(context, &kid, reason, true, words).await,
+    }
+}
+
+async fn list(context: &Context) -> Done {
+    let actor = Actor::new(context).await?;
+    let (state, _) = actor.place().await?;
+    let own = actor.device.sign.public();
+    let lines: Vec<String> = state
+        .devices
+        .iter()
+        .map(|device| {
+            let value = lookup::device_value(device);
+            let here = if device.sign == own { "  (this device)" } else { "" };
+            format!("{} {} {}{here}", text(&value["kid"]), text(&value["level"]), text(&value["status"]))
+        })
+        .collect();
+    let values: Vec<_> = state.devices.iter().map(lookup::device_value).collect();
+    context.out.result(&lines.join("\n"), &json!({ "ok": true, "did": actor.did.to_string(), "devices": values }));
+    Ok(Ended::Ok)
+}
+
+/// Adds this device with the words: the identity key and the new device sign.
+async fn add_with_words(context: &Context, name: &str, level: Level, label: &str) -> Done {
+    let session = context.session().await?;
+    let words = read_words(context)?;
+    let resolved = session.resolve(&lookup::subject(&session, name)?).await?;
+    let state = resolved.did().ok_or_else(|| ClientError::Absent(name.to_owned()))?;
+    if words.identity().public() != state.identity {
+        return Err(ClientError::Unable(format!("these are not the words of {name}")));
+    }
+    let mut device = up::fresh_device();
+    device.did = Some(state.did);
+    let body = Body::DeviceAdd(draft::device_of(&device, level, fresh_label(label)));
+    let place = Place::after(state.did, &state.head, resolved.head(), clock::now());
+    let identity = words.identity();
+    let certificate =
+        place.sign(body, None, session.trust().origin(), &[&identity, &device.sign]).map_err(up::unsignable)?;
+    keep_new_device(&session, &device)?;
+    let posted = session.post(std::slice::from_ref(&certificate), &Subject::Did(state.did)).await?;
+    Ok(Acted { sid: certificate.sid(), posted }.report(context, &session, "device added"))
+}
+
+/// Makes a request: this device's public keys, for a voter to approve.
+async fn request(context: &Context, name: &str, level: Level, label: &str) -> Done {
+    let session = context.session().await?;
+    let resolved = session.resolve(&lookup::subject(&session, name)?).await?;
+    let did = resolved.did().ok_or_else(|| ClientError::Absent(name.to_owned()))?.did;
+    let device = up::fresh_device();
+    let row = draft::device_of(&device, level, fresh_label(label));
+    keep_new_device(&session, &device)?;
+    let request = Request { did, device: row }.encode();
+    let kid = HEXLOWER.encode(&kid_of(&row.sign).0);
+    let text = format!(
+        "On a device of {name}, compare this device's kid and approve:\n\n  kid {kid}\n  dgns devices approve {request}\n\n\
+         Then run here what it prints."
+    );
+    context.out.result(&text, &json!({ "ok": true, "request": request, "kid": kid, "did": did.to_string() }));
+    Ok(Ended::Ok)
+}
+
+/// Approves a request: builds the certificate itself, and signs it.
+async fn approve(context: &Context, request: &str) -> Done {
+    let actor = Actor::new(context).await?;
+    let request =
+        Request::decode(request).ok_or_else(|| ClientError::Unable("not a request of `dgns devices add`".into()))?;
+    if request.did != actor.did {
+        return Err(ClientError::Unable(format!(
+            "the request is for {}, this device is of {}",
+            request.did, actor.did
+        )));
+    }
+    let (_, place) = actor.place().await?;
+    let body = Body::DeviceAdd(request.device);
+    let half = place.sign(body, None, actor.session.trust().origin(), &[&actor.device.sign]).map_err(up::unsignable)?;
+    let grant = format!("grant1.{}", BASE64URL_NOPAD.encode(half.as_bytes()));
+    let kid = HEXLOWER.encode(&kid_of(&request.device.sign).0);
+    let text = format!("approved the device with kid {kid}; run on it:\n\n  dgns devices add --grant {grant}");
+    context.out.result(&text, &json!({ "ok": true, "grant": grant, "kid": kid }));
+    Ok(Ended::Ok)
+}
+
+/// Signs a grant as the new device, and posts it.
+async fn finish(context: &Context, grant: &str) -> Done {
+    let session = context.session().await?;
+    let wrong = || ClientError::Unable("not a grant of `dgns devices approve`".into());
+    let bytes = grant
+        .strip_prefix("grant1.")
+        .and_then(|text| BASE64URL_NOPAD.decode(text.as_bytes()).ok())
+        .ok_or_else(wrong)?;
+    let half = Certificate::decode(&bytes).map_err(|_| wrong())?;
+    let mut device =
+        session.log().device()?.ok_or_else(|| ClientError::Unable("begin with: dgns devices add NAME".into()))?;
+    match &half.payload().body {
+        Body::DeviceAdd(row) if row.sign == device.sign.public() && row.kex == device.kex.public() => {}
+        _ => return Err(ClientError::Unable("this grant is for another device".into())),
+    }
+    let did = half.chain_did();
+    let signature = device.sign.sign(&half.signed_bytes(session.trust().origin()));
+    let whole = half.with_signatures_added(&[(device.sign.kid(), signature)]).map_err(up::unsignable)?;
+    device.did = Some(did);
+    session.log().keep_device(&device)?;
+    let posted = session.post(std::slice::from_ref(&whole), &Subject::Did(did)).await?;
+    Ok(Acted { sid: whole.sid(), posted }.report(context, &session, "device added"))
+}
+
+async fn end(context: &Context, kid: &str, reason: Reason, for_ever: bool, with_words: bool) -> Done {
+    let actor = Actor::new(context).await?;
+    let (state, _) = actor.place().await?;
+    let wanted = kid.to_lowercase();
+    let kids: Vec<Kid> = state.devices.iter().map(|device| kid_of(&device.sign)).collect();
+    let matching: Vec<&Kid> = kids.iter().filter(|kid| HEXLOWER.encode(&kid.0).starts_with(&wanted)).collect();
+    let [kid] = matching[..] else {
+        return Err(ClientError::Unable(format!(
+            "{} devices begin with {wanted}; list them with: dgns devices list",
+            matching.len()
+        )));
+    };
+    let end = DeviceEnd { kid: *kid, reason: reason.into() };
+    let (body, what) = match for_ever {
+        true => (Body::DeviceRevoke(end), "device revoked"),
+        false => (Body::DeviceSuspend(end), "device suspended"),
+    };
+    let acted = match with_words {
+        true => actor.act_signed(&body, &[&read_words(context)?.identity()], &actor.subject()).await?,
+        false => actor.act(&body, &[], &actor.subject()).await?,
+    };
+    Ok(acted.report(context, &actor.session, what))
+}
+
+/// Reads the words from standard input.
+fn read_words(context: &Context) -> Result<SeedWords, ClientError> {
+    context.out.note("type the words, on one line:");
+    let mut line = Zeroizing::new(String::new());
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|error| ClientError::Unable(format!("standard input: {error}")))?;
+    SeedWords::parse(line.trim()).map_err(|error| ClientError::Unable(error.to_string()))
+}
+
+/// Keeps fresh keys, unless this home already belongs to a DID.
+fn keep_new_device(session: &Session, device: &dgns_client::home::DeviceKeys) -> Result<(), ClientError> {
+    if let Some(did) = session.log().device()?.and_then(|known| known.did) {
+        return Err(ClientError::Unable(format!("this home is a device of {did} already; use another --home")));
+    }
+    session.log().keep_device(device)
+}
+
+fn fresh_label(label: &str) -> [u8; 32] {
+    let mut nonce = [0; 16];
+    rng::system().fill_bytes(&mut nonce);
+    draft::label_hash(label, &nonce)
+}
+
+/// What a new device asks: to belong to a DID, with these keys.
+struct Request {
+    did: Did,
+    device: Device,
+}
+
+impl Request {
+    fn encode(&self) -> String {
+        let mut writer = Writer::new();
+        let level = self.device.level as u64;
+        writer.array(5).bytes(self.did.as_bytes()).bytes(&self.device.sign).bytes(&self.device.kex).uint(level);
+        writer.bytes(&self.device.label_hash);
+        format!("request1.{}", BASE64URL_NOPAD.encode(&writer.finish()))
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let bytes = BASE64URL_NOPAD.decode(text.trim().strip_prefix("request1.")?.as_bytes()).ok()?;
+        Self::read(&bytes).ok().flatten()
+    }
+
+    fn read(bytes: &[u8]) -> Result<Option<Self>, WireError> {
+        let mut reader = Reader::new(bytes);
+        reader.array_of(5)?;
+        let did = Did::from_bytes(reader.fixed()?);
+        let (sign, kex) = (reader.fixed()?, reader.fixed()?);
+        let level = match reader.uint()? {
+            1 => Level::Member,
+            2 => Level::Admin,
+            3 => Level::Service,
+            _ => return Ok(None),
+        };
+        let label_hash = reader.fixed()?;
+        reader.end()?;
+        Ok(Some(Self { did, device: Device { sign, kex, level, label_hash } }))
+    }
+}
+
+impl From<LevelArgument> for Level {
+    fn from(level: LevelArgument) -> Self {
+        match level {
+            LevelArgument::Admin => Self::Admin,
+            LevelArgument::Member => Self::Member,
+            LevelArgument::Service => Self::Service,
+        }
+    }
+}
+
+impl From<Reason> for EndReason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Other => Self::Other,
+            Reason::Lost => Self::Lost,
+            Reason::Stolen => Self::Stolen,
+            Reason::Replaced => Self::Replaced,
+        }
+    }
+}
+
+fn text(value: &serde_json::Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

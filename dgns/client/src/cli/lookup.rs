@@ -1,0 +1,359 @@
+//! `resolve`, `prove`, `verify`, `monitor`, `whoami`: what the log says of a name, proved.
+
+use std::path::PathBuf;
+
+use data_encoding::HEXLOWER;
+use dgns_client::error::ClientError;
+use dgns_client::session::Session;
+use dgns_client::zonetext;
+use identity::cert::{Level, Row};
+use identity::did::Did;
+use identity::key::kid_of;
+use identity::state::{DeviceStatus, DidState, Subject};
+use serde_json::{Value, json};
+use tokio::time::Duration;
+use translog::lookup_proof;
+use translog::resolve::{Continuity, Resolved, Status};
+use translog::trust::Trust;
+
+use super::output::{span, time};
+use super::{Context, Done, Ended, acts, up};
+
+/// Arguments of `resolve`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Resolve {
+    /// A name or `did:dgns:...`
+    name: String,
+    /// Only records of this type
+    #[arg(long = "type", value_name = "T")]
+    rtype: Option<String>,
+}
+
+/// Arguments of `prove`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Prove {
+    /// A name or `did:dgns:...`
+    name: String,
+    /// Where the proof goes
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// The file
+    file: PathBuf,
+    /// Trust this log key instead of the pinned one
+    #[arg(long, value_name = "VKEY")]
+    vkey: Option<String>,
+}
+
+/// Arguments of `monitor`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Monitor {
+    /// Names or DIDs
+    #[arg(required = true)]
+    names: Vec<String>,
+    /// Go on until interrupted
+    #[arg(long)]
+    follow: bool,
+    /// Seconds between two looks
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    interval: u64,
+}
+
+/// Looks up, verifies, prints what was proved and by what.
+pub(crate) async fn resolve(context: &Context, resolve: Resolve) -> Done {
+    let session = context.session().await?;
+    let subject = subject(&session, &resolve.name)?;
+    let rtype = resolve.rtype.as_deref().map(zonetext::type_number).transpose()?;
+    let resolved = session.resolve(&subject).await?;
+    let text = format!("{}\n\n{}", subject_text(&resolved, rtype), proved_text(&session, &resolved));
+    let mut value = subject_value(&resolved, rtype);
+    value["proof"] = proved_value(&session, &resolved);
+    context.out.result(&text, &value);
+    match resolved.status() {
+        Status::Absent => Err(ClientError::Absent(resolve.name)),
+        _ => Ok(Ended::Ok),
+    }
+}
+
+/// Writes an offline proof.
+pub(crate) async fn prove(context: &Context, prove: Prove) -> Done {
+    let session = context.session().await?;
+    let subject = subject(&session, &prove.name)?;
+    let (resolved, bytes) = session.resolve_with_bytes(&subject).await?;
+    let fault = |error: translog::resolve::VerifyError| ClientError::proof(error.code(), error.to_string());
+    let file = lookup_proof::write(session.trust(), &resolved, &bytes).map_err(fault)?.to_string();
+    std::fs::write(&prove.out, &file)
+        .map_err(|error| ClientError::Unable(format!("{}: {error}", prove.out.display())))?;
+    let text = format!("{}: proof of {}, {} bytes", prove.out.display(), prove.name, file.len());
+    context
+        .out
+        .result(&text, &json!({ "ok": true, "file": prove.out, "bytes": file.len(), "size": resolved.head().size }));
+    Ok(Ended::Ok)
+}
+
+/// Verifies an offline proof: no server is asked once its log is pinned.
+pub(crate) async fn verify(context: &Context, verify: Verify) -> Done {
+    let bytes = std::fs::read(&verify.file)
+        .map_err(|error| ClientError::Unable(format!("{}: {error}", verify.file.display())))?;
+    let trust = match &verify.vkey {
+        None => context.session().await?.trust().clone(),
+        Some(text) => {
+            let wrong = || ClientError::Unable(format!("{text:?} is no log key such as dgns.test/log+6d1b0a3c+AWx..."));
+            let key = translog::note::VerifierKey::parse(text).map_err(|_| wrong())?;
+            let origin = identity::name::Origin::parse(key.name()).map_err(|_| wrong())?;
+            Trust::new(origin, vec![key]).map_err(|_| wrong())?
+        }
+    };
+    let fault = |error: lookup_proof::LookupProofError| ClientError::proof(error.code(), error.to_string());
+    let resolved = lookup_proof::verify(&trust, &bytes).map_err(fault)?;
+    let text = format!("{}\n\n{}", subject_text(&resolved, None), how_text(&trust, &resolved));
+    let mut value = subject_value(&resolved, None);
+    value["proof"] = how_value(&trust, &resolved);
+    context.out.result(&text, &value);
+    match resolved.status() {
+        Status::Absent => Err(ClientError::Absent(format!("{:?}", resolved.subject()))),
+        _ => Ok(Ended::Ok),
+    }
+}
+
+/// Shows this device, its DID, and how the log has them.
+pub(crate) async fn whoami(context: &Context) -> Done {
+    let session = context.session().await?;
+    let (device, did) = up::known_device(&session)?;
+    let resolved = session.resolve_did(&did).await?;
+    let kid = kid_of(&device.sign.public());
+    let state = resolved.did();
+    let status = state.and_then(|state| state.devices.iter().find(|known| known.sign == device.sign.public()));
+    let status = status.map_or("not in the chain: revoked, or never added", |known| status_text(known.status));
+    let names = state.map(|state| state.names.clone()).unwrap_or_default();
+    let text = format!(
+        "{did}\n  names    {}\n  device   {} ({status})\n  home     {}\n\n{}",
+        if names.is_empty() { "none".to_owned() } else { names.join(" ") },
+        HEXLOWER.encode(&kid.0),
+        context.home.directory().display(),
+        proved_text(&session, &resolved)
+    );
+    let mut value = subject_value(&resolved, None);
+    value["device"] = json!({ "kid": HEXLOWER.encode(&kid.0), "status": status });
+    value["proof"] = proved_value(&session, &resolved);
+    context.out.result(&text, &value);
+    match resolved.status() {
+        Status::Absent => Err(ClientError::Absent(did.to_string())),
+        _ => Ok(Ended::Ok),
+    }
+}
+
+/// Looks at names again and again, and tells each change of a version.
+pub(crate) async fn monitor(context: &Context, monitor: Monitor) -> Done {
+    let session = context.session().await?;
+    let subjects: Vec<Subject> = monitor.names.iter().map(|name| subject(&session, name)).collect::<Result<_, _>>()?;
+    let mut versions: Vec<Option<(u64, u64)>> = vec![None; subjects.len()];
+    context.out.note("a look proves the present; what happened between two looks is found by: dgns audit");
+    loop {
+        for (place, subject) in subjects.iter().enumerate() {
+            let resolved = session.resolve(subject).await?;
+            let now = (resolved.name().map_or(0, |name| name.version), resolved.did().map_or(0, |did| did.version));
+            let before = versions[place].replace(now);
+            if before != Some(now) {
+                let what = if before.is_none() { "now" } else { "changed" };
+                let text = format!(
+                    "{} {what}, at {} (version {} of the name, {} of its owner)\n{}",
+                    monitor.names[place],
+                    time(resolved.epoch().time_ms),
+                    now.0,
+                    now.1,
+                    subject_text(&resolved, None)
+                );
+                let mut value = subject_value(&resolved, None);
+                value["event"] = json!(what);
+                context.out.result(&text, &value);
+            }
+        }
+        if !monitor.follow {
+            return Ok(Ended::Ok);
+        }
+        tokio::time::sleep(Duration::from_secs(monitor.interval.max(1))).await;
+    }
+}
+
+/// Returns the subject that text names.
+pub(crate) fn subject(session: &Session, text: &str) -> Result<Subject, ClientError> {
+    if text.starts_with("did:") {
+        let did: Did = text.parse().map_err(|error| ClientError::Unable(format!("{text:?}: {error}")))?;
+        return Ok(Subject::Did(did));
+    }
+    Ok(Subject::Name(session.name(text)?.as_str().to_owned()))
+}
+
+/// Says what was proved of a subject.
+fn subject_text(resolved: &Resolved, rtype: Option<u16>) -> String {
+    let mut lines = Vec::new();
+    match resolved.subject() {
+        Subject::Name(name) => lines.push(format!("{name} {}", status_of(resolved))),
+        Subject::Did(did) => lines.push(format!("{did} {}", status_of(resolved))),
+        Subject::LogConf => lines.push("the log's configuration".to_owned()),
+    }
+    if let Some(did) = resolved.did() {
+        lines.push(format!("  owner    {}", did.did));
+        lines.push(format!("  id       {}", did.uid));
+        lines.extend(device_lines(did));
+        lines.extend(did.pending.iter().map(|act| format!("  waiting  {}", acts::act_text(act))));
+        if resolved.is_frozen() {
+            lines.push(
+                "  CONTESTED: two devices of this DID dispute each other; these are the last undisputed keys".into(),
+            );
+        }
+        lines.push(format!("  window   {} for destructive acts", span(did.window_s)));
+    }
+    for row in rows(resolved, rtype) {
+        let owner = if row.owner.is_empty() { String::new() } else { format!("{} ", row.owner) };
+        let (name, text) = (zonetext::type_name(row.rtype), zonetext::show(row.rtype, &row.rdata));
+        lines.push(format!("  record   {owner}{name} {text} (ttl {} s)", row.ttl));
+    }
+    lines.join("\n")
+}
+
+fn subject_value(resolved: &Resolved, rtype: Option<u16>) -> Value {
+    let records: Vec<Value> = rows(resolved, rtype)
+        .map(|row| {
+            json!({
+                "owner": row.owner,
+                "type": zonetext::type_name(row.rtype),
+                "ttl": row.ttl,
+                "value": zonetext::show(row.rtype, &row.rdata),
+                "rdata": HEXLOWER.encode(&row.rdata),
+            })
+        })
+        .collect();
+    let did = resolved.did();
+    json!({
+        "ok": resolved.status() != Status::Absent,
+        "subject": match resolved.subject() {
+            Subject::Name(name) => name.clone(),
+            Subject::Did(did) => did.to_string(),
+            Subject::LogConf => "logconf".to_owned(),
+        },
+        "status": match resolved.status() {
+            Status::Present => "present",
+            Status::Held { .. } => "held",
+            Status::Ended => "ended",
+            Status::Absent => "absent",
+        },
+        "did": did.map(|did| did.did.to_string()),
+        "uid": did.map(|did| did.uid),
+        "names": did.map(|did| did.names.clone()),
+        "devices": did.map(|did| did.devices.iter().map(device_value).collect::<Vec<_>>()),
+        "pending": did.map(|did| did.pending.iter().map(acts::act_value).collect::<Vec<_>>()),
+        "frozen": resolved.is_frozen(),
+        "window_s": did.map(|did| did.window_s),
+        "records": records,
+    })
+}
+
+fn rows(resolved: &Resolved, rtype: Option<u16>) -> impl Iterator<Item = &Row> {
+    let rows = resolved.records().map_or(&[][..], |records| &records.rows);
+    rows.iter().filter(move |row| rtype.is_none_or(|rtype| row.rtype == rtype))
+}
+
+fn status_of(resolved: &Resolved) -> String {
+    match resolved.status() {
+        Status::Present => "is proved present".to_owned(),
+        Status::Held { until_ms } => format!("is proved given up: held until {}", time(until_ms)),
+        Status::Ended => "is proved ended".to_owned(),
+        Status::Absent => "is proved absent: nobody has it".to_owned(),
+    }
+}
+
+fn device_lines(did: &DidState) -> Vec<String> {
+    let line = |device: &identity::state::DeviceState| {
+        let kid = HEXLOWER.encode(&kid_of(&device.sign).0);
+        let until = match device.until_ms {
+            0 => String::new(),
+            until_ms => format!(" until {}", time(until_ms)),
+        };
+        format!("  device   {kid} {} {}{until}", level_text(device.level), status_text(device.status))
+    };
+    did.devices.iter().map(line).collect()
+}
+
+/// Returns a device as JSON.
+pub(crate) fn device_value(device: &identity::state::DeviceState) -> Value {
+    json!({
+        "kid": HEXLOWER.encode(&kid_of(&device.sign).0),
+        "sign": HEXLOWER.encode(&device.sign),
+        "kex": HEXLOWER.encode(&device.kex),
+        "level": level_text(device.level),
+        "status": status_text(device.status),
+        "index": device.index,
+        "until_ms": device.until_ms,
+    })
+}
+
+fn level_text(level: Level) -> &'static str {
+    match level {
+        Level::Member => "member",
+        Level::Admin => "admin",
+        Level::Service => "service",
+    }
+}
+
+fn status_text(status: DeviceStatus) -> &'static str {
+    match status {
+        DeviceStatus::Live => "live",
+        DeviceStatus::Fresh => "fresh",
+        DeviceStatus::Suspended => "suspended",
+    }
+}
+
+/// Says by what an answer was proved.
+pub(crate) fn proved_text(session: &Session, resolved: &Resolved) -> String {
+    how_text(session.trust(), resolved)
+}
+
+/// The same as JSON.
+pub(crate) fn proved_value(session: &Session, resolved: &Resolved) -> Value {
+    how_value(session.trust(), resolved)
+}
+
+fn how_text(trust: &Trust, resolved: &Resolved) -> String {
+    let head = resolved.head();
+    let continuity = match resolved.continuity() {
+        Continuity::FirstContact => "first head of this log met here".to_owned(),
+        Continuity::SameHead => "the head met before".to_owned(),
+        Continuity::Extends { from_size } => format!("extends the head of {from_size} entries met before"),
+    };
+    let witnesses = match resolved.quorum() {
+        Some(at) => format!("cosigned by a quorum of witnesses at {}", time(at.as_ms())),
+        None => "unwitnessed: the log's own signature is all there is".to_owned(),
+    };
+    format!(
+        "proved by\n  log      {}, {} entries, root {}\n  time     {} (Epoch {})\n  memory   {continuity}\n  witness  {witnesses}",
+        trust.origin().as_str(),
+        head.size,
+        HEXLOWER.encode(&head.root[..8]),
+        time(resolved.epoch().time_ms),
+        resolved.epoch().k,
+    )
+}
+
+fn how_value(trust: &Trust, resolved: &Resolved) -> Value {
+    json!({
+        "origin": trust.origin().as_str(),
+        "log_keys": trust.log_keys().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "size": resolved.head().size,
+        "root": HEXLOWER.encode(&resolved.head().root),
+        "epoch": resolved.epoch().k,
+        "epoch_ms": resolved.epoch().time_ms,
+        "map_root": HEXLOWER.encode(&resolved.epoch().map_root),
+        "continuity": match resolved.continuity() {
+            Continuity::FirstContact => json!("first_contact"),
+            Continuity::SameHead => json!("same_head"),
+            Continuity::Extends { from_size } => json!({ "extends": from_size }),
+        },
+        "witnessed": !resolved.is_unwitnessed(),
+    })
+}

@@ -1,0 +1,92 @@
+//! What is printed: text for people, or one JSON value on standard output. Notes and errors go to standard error.
+
+use dgns_client::error::ClientError;
+use serde_json::{Value, json};
+
+/// Where results go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// Returns the output; `json` prints one value instead of text.
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Prints a result: `text` for people, `value` for programs.
+    pub(crate) fn result(self, text: &str, value: &Value) {
+        match self.json {
+            true => println!("{value}"),
+            false => println!("{}", text.trim_end()),
+        }
+    }
+
+    /// Says something beside the result.
+    pub(crate) fn note(self, text: &str) {
+        if !self.json {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Prints why a command failed.
+    pub(crate) fn error(self, error: &ClientError) {
+        if !self.json {
+            eprintln!("dgns: {error}");
+            return;
+        }
+        let mut value =
+            json!({ "ok": false, "exit": error.exit_code(), "code": error.code(), "error": error.to_string() });
+        match error {
+            ClientError::Refused(problem) => value["problem"] = json!(problem),
+            ClientError::Proof { evidence, .. } => value["evidence"] = json!(evidence),
+            _ => {}
+        }
+        println!("{value}");
+    }
+}
+
+/// Returns a time as people write it, UTC.
+pub(crate) fn time(ms: u64) -> String {
+    let (days, rest) = (ms / 86_400_000, ms / 1_000 % 86_400);
+    let (year, month, day) = civil(days);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", rest / 3_600, rest / 60 % 60, rest % 60)
+}
+
+/// Returns a length of time as people say it.
+pub(crate) fn span(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// Returns the Gregorian date of a day since 1970-01-01.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // Eras of 400 years from 0000-03-01, so that a leap day ends its year.
+    let z = days + 719_468;
+    let (era, day_of_era) = (z / 146_097, z % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_in_utc() {
+        assert_eq!(time(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(time(951_782_400_000), "2000-02-29 00:00:00 UTC");
+        assert_eq!(time(1_772_323_199_999), "2026-02-28 23:59:59 UTC");
+        assert_eq!(span(119), "119 s");
+        assert_eq!(span(259_200), "3 days");
+    }
+}

@@ -1,0 +1,45 @@
+//! A progress bar on standard error, where somebody looks at it.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use tokio::time::{Duration, Instant};
+
+/// The bar of one long work.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    what: &'static str,
+    shown: bool,
+    started: Instant,
+    next: Instant,
+}
+
+impl Progress {
+    /// Returns the bar of `what`; nothing is shown unless standard error is a terminal.
+    pub(crate) fn new(what: &'static str) -> Self {
+        let now = Instant::now();
+        Self { what, shown: std::io::stderr().is_terminal(), started: now, next: now + Duration::from_millis(300) }
+    }
+
+    /// Shows how far the work is.
+    pub(crate) fn show(&mut self, done: u64, all: u64) {
+        let now = Instant::now();
+        if !self.shown || now < self.next {
+            return;
+        }
+        self.next = now + Duration::from_millis(100);
+        let share = done as f64 / all.max(1) as f64;
+        let filled = (share * 30.0) as usize;
+        let rate = done as f64 / (now - self.started).as_secs_f64().max(0.001);
+        let bar: String = (0..30).map(|place| if place < filled { '=' } else { ' ' }).collect();
+        eprint!("\r{} [{bar}] {:3.0} % {done}/{all} {rate:.0}/s ", self.what, share * 100.0);
+        let _ = std::io::stderr().flush();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown && Instant::now() > self.next {
+            eprint!("\r{:79}\r", "");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Records: what a name answers in DNS. A certificate carries the whole set; these commands change one part of it.
+
+use dgns_client::error::ClientError;
+use dgns_client::zonetext;
+use identity::cert::{Body, Records as RecordSet, Row};
+use identity::record;
+use identity::state::Subject;
+use serde_json::json;
+
+use super::acts::Actor;
+use super::{Context, Done, Ended};
+
+/// `records`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Records {
+    /// Set all records of one type, replacing those there are
+    Set {
+        /// The name
+        name: String,
+        /// A AAAA CNAME TXT SRV SVCB HTTPS CAA TLSA SSHFP
+        rtype: String,
+        /// The data of each record, as in a zone file
+        #[arg(required = true)]
+        values: Vec<String>,
+        /// Labels below the name, each beginning with an underscore, such as `_db._tcp`
+        #[arg(long, default_value = "")]
+        owner: String,
+        /// Seconds a resolver may keep them, 30 to 3600
+        #[arg(long, default_value_t = 60)]
+        ttl: u32,
+    },
+    /// Remove the records of one type, or one of them
+    Remove {
+        /// The name
+        name: String,
+        /// The type
+        rtype: String,
+        /// The data of the one to remove; all if left out
+        value: Option<String>,
+        /// Labels below the name
+        #[arg(long, default_value = "")]
+        owner: String,
+    },
+    /// List the records, proved
+    List {
+        /// The name
+        name: String,
+    },
+}
+
+/// Runs a `records` command.
+pub(crate) async fn records(context: &Context, command: Records) -> Done {
+    match command {
+        Records::List { name } => list(context, &name).await,
+        Records::Set { name, rtype, values, owner, ttl } => {
+            let number = zonetext::type_number(&rtype)?;
+            let mut rows = Vec::new();
+            for value in &values {
+                rows.push(Row { owner: owner.clone(), rtype: number, rdata: zonetext::parse(number, value)?, ttl });
+            }
+            change(context, &name, |set| {
+                set.rows.retain(|row| row.rtype != number || row.owner != owner);
+                set.rows.append(&mut rows);
+                Ok(())
+            })
+            .await
+        }
+        Records::Remove { name, rtype, value, owner } => {
+            let number = zonetext::type_number(&rtype)?;
+            let rdata = value.as_deref().map(|value| zonetext::parse(number, value)).transpose()?;
+            change(context, &name, |set| {
+                let before = set.rows.len();
+                let hit = |row: &Row| {
+                    row.rtype == number && row.owner == owner && rdata.as_ref().is_none_or(|r| *r == row.rdata)
+                };
+                set.rows.retain(|row| !hit(row));
+                match set.rows.len() < before {
+                    true => Ok(()),
+                    false => Err(ClientError::Unable("there is no such record".into())),
+                }
+            })
+            .await
+        }
+    }
+}
+
+/// Reads the proved set, changes it, and certifies the new one.
+async fn change(context: &Context, name: &str, edit: impl FnOnce(&mut RecordSet) -> Result<(), ClientError>) -> Done {
+    let actor = Actor::new(context).await?;
+    let name = actor.session.name(name)?;
+    let subject = Subject::Name(name.as_str().to_owned());
+    let before = actor.session.resolve(&subject).await?;
+    if before.name().is_none() {
+        return Err(ClientError::Absent(name.as_str().to_owned()));
+    }
+    let empty = RecordSet { name: name.as_str().to_owned(), rows: Vec::new(), aliases: Vec::new(), flags: 0 };
+    let mut set = before.records().cloned().unwrap_or(empty);
+    let old = set.rows.clone();
+    edit(&mut set)?;
+    set.rows.sort();
+    set.rows.dedup();
+    record::check(&set).map_err(|bad| {
+        let row = bad.row.and_then(|place| set.rows.get(place)).map(show).unwrap_or_default();
+        ClientError::Unable(format!("bad record ({}): {row}", bad.reason.as_str()))
+    })?;
+    if set.rows == old {
+        context.out.result("nothing to change", &json!({ "ok": true, "changed": false }));
+        return Ok(Ended::Ok);
+    }
+    let added: Vec<String> = set.rows.iter().filter(|row| !old.contains(row)).map(show).collect();
+    let removed: Vec<String> = old.iter().filter(|row| !set.rows.contains(row)).map(show).collect();
+    for line in removed.iter().map(|line| format!("- {line}")).chain(added.iter().map(|line| format!("+ {line}"))) {
+        context.out.note(&line);
+    }
+    let acted = actor.act(&Body::Records(set), &[], &subject).await?;
+    Ok(acted.report(context, &actor.session, &format!("records of {}", name.as_str())))
+}
+
+async fn list(context: &Context, name: &str) -> Done {
+    let session = context.session().await?;
+    let name = session.name(name)?;
+    let resolved = session.resolve(&Subject::Name(name.as_str().to_owned())).await?;
+    if resolved.name().is_none() {
+        return Err(ClientError::Absent(name.as_str().to_owned()));
+    }
+    let rows = resolved.records().map_or(&[][..], |set| &set.rows);
+    let text: Vec<String> =
+        rows.iter().map(|row| format!("{} {}", full_owner(&row.owner, name.as_str()), show_data(row))).collect();
+    let text = if text.is_empty() { format!("{} has no records", name.as_str()) } else { text.join("\n") };
+    let values: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let value = zonetext::show(row.rtype, &row.rdata);
+            json!({ "owner": row.owner, "type": zonetext::type_name(row.rtype), "ttl": row.ttl, "value": value })
+        })
+        .collect();
+    context.out.result(&text, &json!({ "ok": true, "name": name.as_str(), "records": values }));
+    Ok(Ended::Ok)
+}
+
+fn full_owner(owner: &str, name: &str) -> String {
+    if owner.is_empty() { format!("{name}.") } else { format!("{owner}.{name}.") }
+}
+
+fn show(row: &Row) -> String {
+    let owner = if row.owner.is_empty() { "@" } else { &row.owner };
+    format!("{owner} {}", show_data(row))
+}
+
+fn show_data(row: &Row) -> String {
+    format!("{} IN {} {}", row.ttl, zonetext::type_name(row.rtype), zonetext::show(row.rtype, &row.rdata))
+}

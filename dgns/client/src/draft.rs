@@ -1,0 +1,118 @@
+//! Certificates of a person, on their way to be signed.
+
+use identity::cert::{
+    Body, Certificate, Claim, ClaimProof, DecodeError, Device, DidKind, Genesis, Kid, Level, Payload, Seen, Sid,
+};
+use identity::did::Did;
+use identity::hash::{Hash, domain_hash, u16_prefixed};
+use identity::key::{SigningKey, kid_of};
+use identity::name::Origin;
+use identity::seed::Words;
+use identity::state::ChainHead;
+use identity::time::Timestamp;
+use translog::head::Head;
+
+use crate::home::DeviceKeys;
+
+/// Where a certificate extends a chain: its DID, what comes before, and the head its signer had verified.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The DID.
+    pub did: Did,
+    /// The place in the chain.
+    pub seq: u64,
+    /// The sid before.
+    pub prev: Sid,
+    /// The head.
+    pub seen: Seen,
+    /// The signer's clock; advisory.
+    pub now: Timestamp,
+}
+
+impl Place {
+    /// Returns the place after the newest certificate of a proved chain.
+    pub fn after(did: Did, head: &ChainHead, seen: &Head, now: Timestamp) -> Self {
+        Self { did, seq: head.seq + 1, prev: head.sid, seen: seen_of(seen), now }
+    }
+
+    /// Returns the place after `certificate`, posted along with it.
+    pub fn next(&self, certificate: &Certificate) -> Self {
+        Self { seq: certificate.payload().seq + 1, prev: certificate.sid(), ..*self }
+    }
+
+    /// Signs a statement at this place.
+    pub fn sign(
+        &self,
+        body: Body,
+        by: Option<Did>,
+        origin: &Origin,
+        keys: &[&SigningKey],
+    ) -> Result<Certificate, DecodeError> {
+        let payload = Payload {
+            subject: Some(self.did),
+            seq: self.seq,
+            prev: Some(self.prev),
+            seen: self.seen,
+            unix_s: self.now.as_ms() / 1_000,
+            body,
+            critical: true,
+            by,
+        };
+        Certificate::sign(&payload, origin, keys)
+    }
+}
+
+/// Returns the head a certificate names as seen.
+pub fn seen_of(head: &Head) -> Seen {
+    Seen { size: head.size, root: head.root }
+}
+
+/// Returns the genesis of a person's DID, signed by the words' identity key and the first device.
+pub fn genesis(
+    words: &Words,
+    device: &DeviceKeys,
+    label_hash: Hash,
+    seen: Seen,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Certificate, DecodeError> {
+    let identity = words.identity();
+    let body = Genesis {
+        kind: DidKind::User,
+        identity: identity.public(),
+        words_box: words.words_box().public(),
+        device: device_of(device, Level::Admin, label_hash),
+        window_s: None,
+    };
+    let payload = Payload {
+        subject: None,
+        seq: 0,
+        prev: None,
+        seen,
+        unix_s: now.as_ms() / 1_000,
+        body: Body::Genesis(body),
+        critical: true,
+        by: None,
+    };
+    Certificate::sign(&payload, origin, &[&identity, &device.sign])
+}
+
+/// Returns the row of a device in a genesis or device_add.
+pub fn device_of(device: &DeviceKeys, level: Level, label_hash: Hash) -> Device {
+    Device { sign: device.sign.public(), kex: device.kex.public(), level, label_hash }
+}
+
+/// Returns the commitment to a device's label (PROTOCOL 4.4).
+pub fn label_hash(label: &str, nonce: &[u8; 16]) -> Hash {
+    domain_hash("dgns/device-label/v1", &[&u16_prefixed(label.as_bytes()), nonce])
+}
+
+/// Returns the claim of a name.
+pub fn claim(name: &str, proof: ClaimProof) -> Body {
+    Body::Claim(Claim { name: name.to_owned(), proof })
+}
+
+/// Returns the kid of a device.
+pub fn kid(device: &DeviceKeys) -> Kid {
+    kid_of(&device.sign.public())
+}

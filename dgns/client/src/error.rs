@@ -1,0 +1,61 @@
+//! Everything that can end a command, by exit code.
+
+use std::path::PathBuf;
+
+use dgns_api::problem::Problem;
+
+/// Why a command did not do what was asked. Each kind has one exit code.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ClientError {
+    /// It could not run: an argument, a file, a missing key. Exit 1.
+    #[error("{0}")]
+    Unable(String),
+    /// The server cannot be reached or failed itself. Exit 2.
+    #[error("{0}")]
+    Network(String),
+    /// A proof is wrong, or the log is at fault. Exit 3.
+    #[error("PROOF FAULT ({code}): {what}{}", .evidence.as_ref().map(|path| format!("\nEvidence kept in {}", path.display())).unwrap_or_default())]
+    Proof {
+        /// The stable code of the verifier, audit or evidence.
+        code: &'static str,
+        /// What is wrong.
+        what: String,
+        /// Where the evidence was kept.
+        evidence: Option<PathBuf>,
+    },
+    /// The rules or the server's limits refuse it; nothing changed. Exit 4.
+    #[error("refused ({}): {}", .0.code, .0.detail)]
+    Refused(Box<Problem>),
+    /// The subject is proved absent. Exit 6.
+    #[error("{0} is proved absent")]
+    Absent(String),
+}
+
+impl ClientError {
+    /// Returns the exit code: 1 could not run, 2 network, 3 proof or log fault, 4 refused by the rules, 6 proved absent.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unable(_) => 1,
+            Self::Network(_) => 2,
+            Self::Proof { .. } => 3,
+            Self::Refused(_) => 4,
+            Self::Absent(_) => 6,
+        }
+    }
+
+    /// Returns the stable code.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Unable(_) => "unable",
+            Self::Network(_) => "network",
+            Self::Proof { code, .. } => code,
+            Self::Refused(problem) => &problem.code,
+            Self::Absent(_) => "absent",
+        }
+    }
+
+    /// Returns a proof fault without evidence.
+    pub fn proof(code: &'static str, what: impl Into<String>) -> Self {
+        Self::Proof { code, what: what.into(), evidence: None }
+    }
+}

@@ -1,0 +1,291 @@
+//! What a client keeps: pinned logs, remembered heads, the device's keys (PROTOCOL 14.1).
+//!
+//! ```text
+//! <home>/servers.json             URL -> zone, as pinned when first met
+//! <home>/<zone>/trust.json        the log's origin and verifier keys
+//! <home>/<zone>/memory            the newest head and the DIDs met; replaced whole, synced
+//! <home>/<zone>/device.json       this device's keys and its DID, 0600
+//! <home>/<zone>/post              a post on its way: repeated by the next command after a crash
+//! <home>/<zone>/evidence/         what convicts a log
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use identity::did::Did;
+use identity::key::{KexSecret, SigningKey};
+use identity::name::Origin;
+use serde::{Deserialize, Serialize};
+use translog::note::VerifierKey;
+use translog::trust::{Memory, Trust};
+use zeroize::Zeroizing;
+
+use crate::error::ClientError;
+
+/// The directory of a client.
+#[derive(Clone, Debug)]
+pub struct Home {
+    directory: PathBuf,
+}
+
+/// What is kept of one log.
+#[derive(Clone, Debug)]
+pub struct LogHome {
+    directory: PathBuf,
+    origin: Origin,
+}
+
+/// This device's keys in one log.
+#[derive(Debug)]
+pub struct DeviceKeys {
+    /// The DID it belongs to; absent until it was added.
+    pub did: Option<Did>,
+    /// The signing key.
+    pub sign: SigningKey,
+    /// The sealing key.
+    pub kex: KexSecret,
+}
+
+/// The memory of one log while it is used: nobody else uses it meanwhile.
+#[derive(Debug)]
+pub struct OpenMemory {
+    /// The memory.
+    pub memory: Memory,
+    path: PathBuf,
+    _lock: File,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TrustFile {
+    origin: String,
+    vkeys: Vec<String>,
+    first_use: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DeviceFile {
+    did: Option<String>,
+    sign: String,
+    kex: String,
+}
+
+impl Home {
+    /// Returns the home at `directory`, made if it is not there, closed to others.
+    pub fn open(directory: &Path) -> Result<Self, ClientError> {
+        make_directory(directory)?;
+        Ok(Self { directory: directory.to_owned() })
+    }
+
+    /// Returns the directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Returns the log a server was pinned to when first met.
+    pub fn log_of(&self, server: &str) -> Result<Option<LogHome>, ClientError> {
+        let servers = self.servers()?;
+        match servers.get(server) {
+            None => Ok(None),
+            Some(origin) => {
+                let origin = Origin::parse(origin).map_err(|_| damaged(&self.servers_path()))?;
+                Ok(Some(self.log(&origin)))
+            }
+        }
+    }
+
+    /// Pins a server to a log, met now for the first time or known under another URL.
+    ///
+    /// Errors: [`ClientError::Proof`] if this log is known with other keys.
+    pub fn pin(&self, server: &str, origin: &Origin, vkeys: &[VerifierKey]) -> Result<LogHome, ClientError> {
+        let log = self.log(origin);
+        make_directory(&log.directory)?;
+        match log.trust_file()? {
+            Some(known) => {
+                let offered: Vec<String> = vkeys.iter().map(ToString::to_string).collect();
+                if known.vkeys != offered {
+                    let what = format!("{server} offers other keys for {} than were pinned", origin.as_str());
+                    return Err(ClientError::proof("log_key", what));
+                }
+            }
+            None => {
+                let vkeys = vkeys.iter().map(ToString::to_string).collect();
+                let file = TrustFile { origin: origin.as_str().to_owned(), vkeys, first_use: true };
+                write_json(&log.directory.join("trust.json"), &file, 0o644)?;
+            }
+        }
+        let mut servers = self.servers()?;
+        servers.insert(server.to_owned(), origin.as_str().to_owned());
+        write_json(&self.servers_path(), &servers, 0o644)?;
+        Ok(log)
+    }
+
+    fn log(&self, origin: &Origin) -> LogHome {
+        LogHome { directory: self.directory.join(origin.zone().as_str()), origin: origin.clone() }
+    }
+
+    fn servers(&self) -> Result<BTreeMap<String, String>, ClientError> {
+        Ok(read_json(&self.servers_path())?.unwrap_or_default())
+    }
+
+    fn servers_path(&self) -> PathBuf {
+        self.directory.join("servers.json")
+    }
+}
+
+impl LogHome {
+    /// Returns the log's origin.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Returns the directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Returns what is pinned of the log.
+    pub fn trust(&self) -> Result<Trust, ClientError> {
+        let path = self.directory.join("trust.json");
+        let file = self.trust_file()?.ok_or_else(|| damaged(&path))?;
+        let keys: Result<Vec<_>, _> = file.vkeys.iter().map(|text| VerifierKey::parse(text)).collect();
+        let keys = keys.map_err(|_| damaged(&path))?;
+        Trust::new(self.origin.clone(), keys).map_err(|_| damaged(&path))
+    }
+
+    /// Opens the memory; another process that uses it is waited for.
+    pub fn memory(&self) -> Result<OpenMemory, ClientError> {
+        let lock_path = self.directory.join("memory.lock");
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = lock.map_err(|error| io_error(&lock_path, &error))?;
+        lock.lock().map_err(|error| io_error(&lock_path, &error))?;
+        let path = self.directory.join("memory");
+        let memory = match fs::read(&path) {
+            Ok(bytes) => Memory::decode(&bytes).map_err(|_| damaged(&path))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Memory::new(self.origin.clone()),
+            Err(error) => return Err(io_error(&path, &error)),
+        };
+        Ok(OpenMemory { memory, path, _lock: lock })
+    }
+
+    /// Returns this device's keys, if it has any in this log.
+    pub fn device(&self) -> Result<Option<DeviceKeys>, ClientError> {
+        let path = self.device_path();
+        if let Ok(metadata) = fs::metadata(&path) {
+            let mode = metadata.permissions().mode() & 0o777;
+            if mode & 0o077 != 0 {
+                let why = format!("{0} is readable by others (mode {mode:o}); run: chmod 600 {0}", path.display());
+                return Err(ClientError::Unable(why));
+            }
+        }
+        let Some(file) = read_json::<DeviceFile>(&path)? else { return Ok(None) };
+        let secret = |hex: &str| {
+            let bytes = Zeroizing::new(HEXLOWER.decode(hex.as_bytes()).unwrap_or_default());
+            <[u8; 32]>::try_from(bytes.as_slice()).map(Zeroizing::new).map_err(|_| damaged(&path))
+        };
+        let did = file.did.as_deref().map(str::parse).transpose().map_err(|_| damaged(&path))?;
+        let (sign, kex) = (secret(&file.sign)?, secret(&file.kex)?);
+        Ok(Some(DeviceKeys { did, sign: SigningKey::from_seed(&sign), kex: KexSecret::from_bytes(*kex) }))
+    }
+
+    /// Keeps this device's keys.
+    pub fn keep_device(&self, device: &DeviceKeys) -> Result<(), ClientError> {
+        let file = DeviceFile {
+            did: device.did.map(|did| did.to_string()),
+            sign: HEXLOWER.encode(&*device.sign.seed()),
+            kex: HEXLOWER.encode(&*device.kex.to_bytes()),
+        };
+        write_json(&self.device_path(), &file, 0o600)
+    }
+
+    /// Returns the post that was on its way when the last command ended.
+    pub fn post(&self) -> Result<Option<Vec<u8>>, ClientError> {
+        let path = self.directory.join("post");
+        match fs::read(&path) {
+            Ok(body) => Ok(Some(body)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error(&path, &error)),
+        }
+    }
+
+    /// Keeps a post before it is sent; `None` once it was answered.
+    pub fn keep_post(&self, body: Option<&[u8]>) -> Result<(), ClientError> {
+        let path = self.directory.join("post");
+        match body {
+            Some(body) => replace(&path, body, 0o600),
+            None => match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(&path, &error)),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Keeps evidence and returns its path.
+    pub fn keep_evidence(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, ClientError> {
+        let directory = self.directory.join("evidence");
+        make_directory(&directory)?;
+        let path = directory.join(name);
+        replace(&path, bytes, 0o644)?;
+        Ok(path)
+    }
+
+    fn device_path(&self) -> PathBuf {
+        self.directory.join("device.json")
+    }
+
+    fn trust_file(&self) -> Result<Option<TrustFile>, ClientError> {
+        read_json(&self.directory.join("trust.json"))
+    }
+}
+
+impl OpenMemory {
+    /// Makes the memory durable.
+    pub fn keep(&self) -> Result<(), ClientError> {
+        replace(&self.path, &self.memory.encode(), 0o600)
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), ClientError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| io_error(path, &error))
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, ClientError> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| damaged(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error(path, &error)),
+    }
+}
+
+fn write_json<T: Serialize>(path: &Path, value: &T, mode: u32) -> Result<(), ClientError> {
+    let mut bytes = Zeroizing::new(serde_json::to_vec_pretty(value).expect("the file's type is plain data"));
+    bytes.push(b'\n');
+    replace(path, &bytes, mode)
+}
+
+/// Replaces a file: a temporary one, synced, renamed, the directory synced. A crash leaves the old or the new bytes.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ClientError> {
+    let temporary = path.with_extension("new");
+    let done = (|| {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => File::open(".")?.sync_all(),
+        }
+    })();
+    done.map_err(|error| io_error(path, &error))
+}
+
+fn io_error(path: &Path, error: &io::Error) -> ClientError {
+    ClientError::Unable(format!("{}: {error}", path.display()))
+}
+
+fn damaged(path: &Path) -> ClientError {
+    ClientError::Unable(format!("{} is damaged; move it away to begin anew", path.display()))
+}

@@ -1,0 +1,96 @@
+//! HTTP: the room of reqwest. Bodies are bounded, problems are decoded, everything else is a network error.
+
+use std::time::Duration;
+
+use dgns_api::path;
+use dgns_api::problem::Problem;
+
+use crate::error::ClientError;
+
+/// How long a server may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The most bytes of an answer: a full entry bundle is 1.05 MB.
+const BODY_BYTES_MAX: u64 = 2 << 20;
+
+/// A server's HTTP side.
+#[derive(Clone, Debug)]
+pub(crate) struct Net {
+    client: reqwest::Client,
+    base: String,
+}
+
+/// An answer: its bytes, or a problem.
+pub(crate) type Answer = Result<Vec<u8>, ClientError>;
+
+impl Net {
+    /// Returns the HTTP side of the server at `base`, a URL without a slash at its end.
+    pub(crate) fn new(base: &str) -> Result<Self, ClientError> {
+        let url = reqwest::Url::parse(base).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        if url.is_none() {
+            return Err(ClientError::Unable(format!("{base:?} is no URL such as http://127.0.0.1:5380")));
+        }
+        // A second provider would make rustls panic; the first call of the process decides.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| ClientError::Unable(format!("no HTTP client: {error}")))?;
+        Ok(Self { client, base: base.trim_end_matches('/').to_owned() })
+    }
+
+    /// Returns the URL this side talks to.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Gets a path with its query.
+    pub(crate) async fn get(&self, path_and_query: &str) -> Answer {
+        let request = self.client.get(format!("{}{path_and_query}", self.base));
+        self.answer(request).await
+    }
+
+    /// Posts a CBOR body.
+    pub(crate) async fn post(&self, path: &str, body: Vec<u8>) -> Answer {
+        let request = self.client.post(format!("{}{path}", self.base)).header("content-type", path::CBOR).body(body);
+        self.answer(request).await
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
+        let network = |error: reqwest::Error| ClientError::Network(self.unreachable(&error));
+        let mut response = request.send().await.map_err(network)?;
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(network)? {
+            if (body.len() + chunk.len()) as u64 > BODY_BYTES_MAX {
+                return Err(ClientError::Network(format!("{}: an answer above {BODY_BYTES_MAX} bytes", self.base)));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if status.is_success() {
+            return Ok(body);
+        }
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) if problem.status >= 500 => {
+                Err(ClientError::Network(format!("{}: {} ({})", self.base, problem.detail, problem.code)))
+            }
+            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
+            Err(_) => Err(ClientError::Network(format!("{}: HTTP status {status}", self.base))),
+        }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> String {
+        if error.is_connect() {
+            format!(
+                "{} cannot be reached; is the server running? (cargo run --release starts one; --server names another)",
+                self.base
+            )
+        } else if error.is_timeout() {
+            format!("{} did not answer within {} s", self.base, TIMEOUT.as_secs())
+        } else {
+            format!("{}: {error}", self.base)
+        }
+    }
+}

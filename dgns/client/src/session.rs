@@ -1,0 +1,229 @@
+//! One server, one pinned log: lookups that are verified, posts that end in a proof.
+
+use dgns_api::info::Info;
+use dgns_api::{code, path, post};
+use identity::cert::{Certificate, Sid};
+use identity::did::Did;
+use identity::name::{Name, Origin, Zone};
+use identity::state::Subject;
+use translog::note::VerifierKey;
+use translog::resolve::{self, Resolved, VerifyError};
+use translog::trust::{Memory, Trust};
+
+use crate::clock;
+use crate::error::ClientError;
+use crate::evidence;
+use crate::home::{Home, LogHome, OpenMemory};
+use crate::net::Net;
+
+/// A server as a client uses it.
+#[derive(Debug)]
+pub struct Session {
+    net: Net,
+    log: LogHome,
+    trust: Trust,
+    first_use: bool,
+}
+
+/// A post that is in the log, proved.
+#[derive(Debug)]
+pub struct Posted {
+    /// The log index of each certificate, in order.
+    pub indexes: Vec<u64>,
+    /// What the post was about, as it is now.
+    pub resolved: Resolved,
+}
+
+impl Session {
+    /// Returns the session with the server at `url`.
+    ///
+    /// The first time, the server is asked for its log and key, and both are pinned; ever after they are not asked again.
+    pub async fn open(home: &Home, url: &str) -> Result<Self, ClientError> {
+        let net = Net::new(url)?;
+        let (log, first_use) = match home.log_of(net.base())? {
+            Some(log) => (log, false),
+            None => {
+                let info = fetch_info(&net).await?;
+                let malformed = |what: &str| ClientError::proof("malformed", format!("{url}/v1/info: {what}"));
+                let origin = Origin::parse(&info.origin).map_err(|_| malformed("its origin is none"))?;
+                let vkey = VerifierKey::parse(&info.vkey).map_err(|_| malformed("its key is none"))?;
+                Trust::new(origin.clone(), vec![vkey.clone()]).map_err(|_| malformed("its key is not this log's"))?;
+                (home.pin(net.base(), &origin, &[vkey])?, true)
+            }
+        };
+        let trust = log.trust()?;
+        Ok(Self { net, log, trust, first_use })
+    }
+
+    /// Returns whether the log was met for the first time by this session.
+    pub fn is_first_use(&self) -> bool {
+        self.first_use
+    }
+
+    /// Returns what is pinned.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Returns the zone of the log's names.
+    pub fn zone(&self) -> &Zone {
+        self.trust.zone()
+    }
+
+    /// Returns what is kept of the log.
+    pub fn log(&self) -> &LogHome {
+        &self.log
+    }
+
+    /// Returns the server's URL.
+    pub fn server(&self) -> &str {
+        self.net.base()
+    }
+
+    /// Returns the absolute name that `text` means here: `alice` is completed with the zone.
+    pub fn name(&self, text: &str) -> Result<Name, ClientError> {
+        let text = text.strip_suffix('.').unwrap_or(text);
+        Name::complete(text, self.zone()).map_err(|error| {
+            let rules = "lower-case letters, digits and hyphens, 3 to 63 a label, at most 4 labels below the zone";
+            ClientError::Unable(format!("{text:?} is no name here: {error} ({rules})"))
+        })
+    }
+
+    /// Returns what the server says of itself; nothing in it is trusted.
+    pub async fn info(&self) -> Result<Info, ClientError> {
+        fetch_info(&self.net).await
+    }
+
+    /// Looks a subject up and verifies the answer against the pinned key and the remembered head.
+    pub async fn resolve(&self, subject: &Subject) -> Result<Resolved, ClientError> {
+        self.resolve_with_bytes(subject).await.map(|(resolved, _)| resolved)
+    }
+
+    /// As [`Session::resolve`], with the verified bytes: a Resolution with its head.
+    pub async fn resolve_with_bytes(&self, subject: &Subject) -> Result<(Resolved, Vec<u8>), ClientError> {
+        let mut memory = self.log.memory()?;
+        let mut asked = match subject {
+            Subject::Name(name) => format!("{}{name}?with=certs", path::NAMES),
+            Subject::Did(did) => format!("{}{did}?with=certs", path::DIDS),
+            Subject::LogConf => return Err(ClientError::Unable("the log's configuration has no lookup path".into())),
+        };
+        if let Some(size) = memory.memory.size() {
+            asked.push_str(&format!("&from={size}"));
+        }
+        let bytes = match self.net.get(&asked).await {
+            Ok(bytes) => bytes,
+            Err(error) => return Err(self.judge_refusal(error, &memory)),
+        };
+        let resolved = self.verify(&mut memory, subject, &bytes)?;
+        Ok((resolved, bytes))
+    }
+
+    /// Looks up the DID of this device, which must be known.
+    pub async fn resolve_did(&self, did: &Did) -> Result<Resolved, ClientError> {
+        self.resolve(&Subject::Did(*did)).await
+    }
+
+    /// Posts certificates, all or none, and verifies that they are in the log.
+    ///
+    /// The post is kept on disk until it is answered: after a crash the same bytes are posted again, and give the same answer.
+    pub async fn post(&self, certificates: &[Certificate], subject: &Subject) -> Result<Posted, ClientError> {
+        let envelopes: Vec<Vec<u8>> = certificates.iter().map(Certificate::encode).collect();
+        let sids: Vec<Sid> = certificates.iter().map(Certificate::sid).collect();
+        let body = post::encode(&envelopes);
+        self.log.keep_post(Some(&body))?;
+        let posted = self.post_body(body, &sids, subject).await;
+        match &posted {
+            // Unknown whether it arrived: the next command repeats it.
+            Err(ClientError::Network(_)) => {}
+            _ => self.log.keep_post(None)?,
+        }
+        posted
+    }
+
+    /// Repeats the post that was on its way when the last command ended, if there is one.
+    pub async fn repeat_post(&self) -> Result<(), ClientError> {
+        let Some(body) = self.log.post()? else { return Ok(()) };
+        match self.net.post(path::CERTIFICATES, body).await {
+            Ok(_) | Err(ClientError::Refused(_)) => self.log.keep_post(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gets a path below the server, bounded; for the audit.
+    pub async fn get(&self, path_and_query: &str) -> Result<Vec<u8>, ClientError> {
+        self.net.get(path_and_query).await
+    }
+
+    /// Posts certificates and only counts whether they were taken; for load, where the log is audited afterwards.
+    pub async fn post_unverified_for_load(&self, certificates: &[Certificate]) -> Result<(), ClientError> {
+        let envelopes: Vec<Vec<u8>> = certificates.iter().map(Certificate::encode).collect();
+        self.net.post(path::CERTIFICATES, post::encode(&envelopes)).await.map(|_| ())
+    }
+
+    /// Looks a subject up and verifies the answer from nothing but the pinned key; returns its bytes. For load.
+    pub async fn resolve_apart(&self, subject: &Subject) -> Result<u64, ClientError> {
+        let Subject::Name(name) = subject else { return Err(ClientError::Unable("a name".into())) };
+        let bytes = self.net.get(&format!("{}{name}", path::NAMES)).await?;
+        let mut memory = Memory::new(self.trust.origin().clone());
+        resolve::verify(&self.trust, &mut memory, subject, &bytes, clock::now())
+            .map_err(|error| ClientError::proof(error.code(), error.to_string()))?;
+        Ok(bytes.len() as u64)
+    }
+
+    /// Returns the HTTP side alone, for tasks that fetch.
+    pub(crate) fn reader(&self) -> Net {
+        self.net.clone()
+    }
+
+    async fn post_body(&self, body: Vec<u8>, sids: &[Sid], subject: &Subject) -> Result<Posted, ClientError> {
+        let mut memory = self.log.memory()?;
+        let asked = match memory.memory.size() {
+            Some(size) => format!("{}?from={size}", path::CERTIFICATES),
+            None => path::CERTIFICATES.to_owned(),
+        };
+        let bytes = self.net.post(&asked, body).await?;
+        let resolved = self.verify(&mut memory, subject, &bytes)?;
+        match resolved.verify_written(sids) {
+            Ok(indexes) => Ok(Posted { indexes, resolved }),
+            Err(error) => Err(self.fault(error, subject, &bytes, &memory)),
+        }
+    }
+
+    fn verify(&self, memory: &mut OpenMemory, subject: &Subject, bytes: &[u8]) -> Result<Resolved, ClientError> {
+        match resolve::verify(&self.trust, &mut memory.memory, subject, bytes, clock::now()) {
+            Ok(resolved) => {
+                memory.keep()?;
+                Ok(resolved)
+            }
+            Err(error) => Err(self.fault(error, subject, bytes, memory)),
+        }
+    }
+
+    /// Makes a proof fault of a failed verification, and keeps what shows it.
+    fn fault(&self, error: VerifyError, subject: &Subject, bytes: &[u8], memory: &OpenMemory) -> ClientError {
+        let kept = evidence::of_answer(&self.trust, error, subject, bytes, memory.memory.head());
+        let evidence = self.log.keep_evidence(&kept.file_name, &kept.bytes).ok();
+        ClientError::Proof { code: error.code(), what: error.to_string(), evidence }
+    }
+
+    /// Turns a server's word that it never had the remembered head into what it is: a log that went back.
+    fn judge_refusal(&self, error: ClientError, memory: &OpenMemory) -> ClientError {
+        let ClientError::Refused(problem) = &error else { return error };
+        if problem.code != code::UNKNOWN_HEAD {
+            return error;
+        }
+        let checkpoint = problem.checkpoint.clone().unwrap_or_default();
+        let kept = evidence::of_shrunk_log(&self.trust, checkpoint.as_bytes(), memory.memory.head());
+        let evidence = self.log.keep_evidence(&kept.file_name, &kept.bytes).ok();
+        let what =
+            format!("the log is smaller than the head of {} leaves met before", memory.memory.size().unwrap_or(0));
+        ClientError::Proof { code: VerifyError::Rollback.code(), what, evidence }
+    }
+}
+
+async fn fetch_info(net: &Net) -> Result<Info, ClientError> {
+    let body = net.get(path::INFO).await?;
+    serde_json::from_slice(&body).map_err(|_| {
+        ClientError::proof("malformed", format!("{}{} is not what a server says of itself", net.base(), path::INFO))
+    })
+}
