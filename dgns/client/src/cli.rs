@@ -65,6 +65,14 @@ pub(crate) struct Common {
     pub(crate) json: bool,
 }
 
+/// Who signs an act.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct WithWords {
+    /// Sign with the words, read from standard input: the identity key is above every device
+    #[arg(long)]
+    pub(crate) words: bool,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make keys and words if there are none, and claim a name: all in one
@@ -104,17 +112,23 @@ enum Command {
     Confirm {
         /// The act: its sid, or the first digits of it
         act: String,
+        #[command(flatten)]
+        words: WithWords,
     },
     /// Oppose a waiting act
     Veto {
         /// The act: its sid, or the first digits of it
         act: String,
+        #[command(flatten)]
+        words: WithWords,
     },
     /// Set the window that destructive acts wait
     Policy {
         /// Seconds
         #[arg(long, value_name = "S")]
         window_s: u64,
+        #[command(flatten)]
+        words: WithWords,
     },
     /// Give a name to another DID, which must accept it
     Transfer(acts::Transfer),
@@ -122,14 +136,21 @@ enum Command {
     Release {
         /// The name
         name: String,
+        #[command(flatten)]
+        words: WithWords,
     },
     /// Take new words; the old ones lose their power
-    Rotate,
+    Rotate {
+        #[command(flatten)]
+        words: WithWords,
+    },
     /// End this DID for ever
     Tombstone {
         /// Do it
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        words: WithWords,
     },
     /// Measure a server on loopback
     Bench {
@@ -208,13 +229,13 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Audit(audit) => audit::audit(context, audit).await,
         Command::Monitor(monitor) => lookup::monitor(context, monitor).await,
         Command::Pending => acts::pending(context).await,
-        Command::Confirm { act } => acts::vote(context, &act, acts::Vote::Confirm).await,
-        Command::Veto { act } => acts::vote(context, &act, acts::Vote::Veto).await,
-        Command::Policy { window_s } => acts::policy(context, window_s).await,
+        Command::Confirm { act, words } => acts::vote(context, &act, acts::Vote::Confirm, words).await,
+        Command::Veto { act, words } => acts::vote(context, &act, acts::Vote::Veto, words).await,
+        Command::Policy { window_s, words } => acts::policy(context, window_s, words).await,
         Command::Transfer(transfer) => acts::transfer(context, transfer).await,
-        Command::Release { name } => acts::release(context, &name).await,
-        Command::Rotate => acts::rotate(context).await,
-        Command::Tombstone { yes } => acts::tombstone(context, yes).await,
+        Command::Release { name, words } => acts::release(context, &name, words).await,
+        Command::Rotate { words } => acts::rotate(context, words).await,
+        Command::Tombstone { yes, words } => acts::tombstone(context, yes, words).await,
         Command::Bench { command } => bench::bench(context, command).await,
         Command::Completions { .. } => Ok(Ended::Ok),
     }

@@ -72,6 +72,7 @@ pub fn genesis(
     words: &Words,
     device: &DeviceKeys,
     label_hash: Hash,
+    window_s: Option<u64>,
     seen: Seen,
     origin: &Origin,
     now: Timestamp,
@@ -82,7 +83,7 @@ pub fn genesis(
         identity: identity.public(),
         words_box: words.words_box().public(),
         device: device_of(device, Level::Admin, label_hash),
-        window_s: None,
+        window_s,
     };
     let payload = Payload {
         subject: None,

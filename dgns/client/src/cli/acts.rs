@@ -15,7 +15,7 @@ use identity::state::{DidState, Pending, Power, Subject};
 use serde_json::{Value, json};
 
 use super::output::time;
-use super::{Context, Done, Ended, lookup, up};
+use super::{Context, Done, Ended, WithWords, devices, lookup, up};
 
 /// How often a lost race is tried again.
 const TRIES: u32 = 3;
@@ -69,20 +69,23 @@ impl Actor {
         Ok((state, place))
     }
 
-    /// Signs a statement with this device and further keys, posts it, and tries again where another device was faster.
-    pub(crate) async fn act(&self, body: &Body, more: &[&SigningKey], subject: &Subject) -> Result<Acted, ClientError> {
-        let mut keys = vec![&self.device.sign];
+    /// Signs a statement with this device, or with the words, and further keys; posts it.
+    pub(crate) async fn act(
+        &self,
+        context: &Context,
+        body: &Body,
+        words: WithWords,
+        more: &[&SigningKey],
+        subject: &Subject,
+    ) -> Result<Acted, ClientError> {
+        let identity = if words.words { Some(devices::read_words(context)?.identity()) } else { None };
+        let mut keys = vec![identity.as_ref().unwrap_or(&self.device.sign)];
         keys.extend_from_slice(more);
         self.act_signed(body, &keys, subject).await
     }
 
-    /// As [`Actor::act`], signed by exactly these keys.
-    pub(crate) async fn act_signed(
-        &self,
-        body: &Body,
-        keys: &[&SigningKey],
-        subject: &Subject,
-    ) -> Result<Acted, ClientError> {
+    /// Signs a statement with these keys, posts it, and tries again where another device was faster.
+    async fn act_signed(&self, body: &Body, keys: &[&SigningKey], subject: &Subject) -> Result<Acted, ClientError> {
         for tries_left in (0..TRIES).rev() {
             let (_, place) = self.place().await?;
             let certificate =
@@ -145,7 +148,7 @@ pub(crate) async fn pending(context: &Context) -> Done {
 }
 
 /// Confirms or vetoes a waiting act.
-pub(crate) async fn vote(context: &Context, act: &str, vote: Vote) -> Done {
+pub(crate) async fn vote(context: &Context, act: &str, vote: Vote, words: WithWords) -> Done {
     let actor = Actor::new(context).await?;
     let (state, _) = actor.place().await?;
     let matching: Vec<&Pending> =
@@ -161,14 +164,14 @@ pub(crate) async fn vote(context: &Context, act: &str, vote: Vote) -> Done {
         Vote::Confirm => (Body::Confirm { act: found.sid }, "confirmed"),
         Vote::Veto => (Body::Veto { act: found.sid }, "vetoed"),
     };
-    let acted = actor.act(&body, &[], &actor.subject()).await?;
+    let acted = actor.act(context, &body, words, &[], &actor.subject()).await?;
     Ok(acted.report(context, &actor.session, what))
 }
 
 /// Sets the window of destructive acts.
-pub(crate) async fn policy(context: &Context, window_s: u64) -> Done {
+pub(crate) async fn policy(context: &Context, window_s: u64, words: WithWords) -> Done {
     let actor = Actor::new(context).await?;
-    let acted = actor.act(&Body::Policy { window_s }, &[], &actor.subject()).await?;
+    let acted = actor.act(context, &Body::Policy { window_s }, words, &[], &actor.subject()).await?;
     Ok(acted.report(context, &actor.session, "window"))
 }
 
@@ -213,34 +216,34 @@ async fn accept(context: &Context, actor: &Actor, path: &std::path::Path, name: 
 }
 
 /// Gives a name up.
-pub(crate) async fn release(context: &Context, name: &str) -> Done {
+pub(crate) async fn release(context: &Context, name: &str, words: WithWords) -> Done {
     let actor = Actor::new(context).await?;
     let name = actor.session.name(name)?;
     let body = Body::Transfer { name: name.as_str().to_owned(), to: None };
-    let acted = actor.act(&body, &[], &actor.subject()).await?;
+    let acted = actor.act(context, &body, words, &[], &actor.subject()).await?;
     Ok(acted.report(context, &actor.session, "release"))
 }
 
 /// Takes new words.
-pub(crate) async fn rotate(context: &Context) -> Done {
+pub(crate) async fn rotate(context: &Context, with: WithWords) -> Done {
     let actor = Actor::new(context).await?;
     let words = Words::generate(&mut rng::system());
     up::show_words(context, &words);
     let identity = words.identity();
     let body = Body::IdRotate(IdRotate { identity: identity.public(), words_box: words.words_box().public() });
-    let acted = actor.act(&body, &[&identity], &actor.subject()).await?;
+    let acted = actor.act(context, &body, with, &[&identity], &actor.subject()).await?;
     Ok(acted.report(context, &actor.session, "new words"))
 }
 
 /// Ends the DID.
-pub(crate) async fn tombstone(context: &Context, yes: bool) -> Done {
+pub(crate) async fn tombstone(context: &Context, yes: bool, words: WithWords) -> Done {
     if !yes {
         return Err(ClientError::Unable(
             "this ends the DID for ever and frees its names after 90 days; add --yes".into(),
         ));
     }
     let actor = Actor::new(context).await?;
-    let acted = actor.act(&Body::Tombstone, &[], &actor.subject()).await?;
+    let acted = actor.act(context, &Body::Tombstone, words, &[], &actor.subject()).await?;
     Ok(acted.report(context, &actor.session, "tombstone"))
 }
 

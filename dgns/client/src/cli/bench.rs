@@ -158,7 +158,7 @@ fn prepare(
     let device = up::fresh_device();
     let origin = session.trust().origin();
     let now = clock::now();
-    let genesis = draft::genesis(&words, &device, [7; 32], seen, origin, now).ok()?;
+    let genesis = draft::genesis(&words, &device, [7; 32], None, seen, origin, now).ok()?;
     let did = Did::of_genesis(&genesis.sid());
     let place = Place { did, seq: 1, prev: genesis.sid(), seen, now };
     let nonce = pow::solve(name.as_str(), &did, bits, 0, |_| {});

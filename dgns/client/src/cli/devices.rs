@@ -21,7 +21,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::acts::{Acted, Actor};
-use super::{Context, Done, Ended, lookup, up};
+use super::{Context, Done, Ended, WithWords, lookup, up};
 
 /// `words`.
 #[derive(Debug, clap::Subcommand)]
@@ -65,6 +65,8 @@ pub(crate) enum Devices {
         /// Why; shown, never judged
         #[arg(long, default_value = "other")]
         reason: Reason,
+        #[command(flatten)]
+        words: WithWords,
     },
     /// End a device
     Revoke {
@@ -73,9 +75,8 @@ pub(crate) enum Devices {
         /// Why; shown, never judged
         #[arg(long, default_value = "other")]
         reason: Reason,
-        /// Sign with the words, read from standard input: at once, whatever the other devices say
-        #[arg(long)]
-        words: bool,
+        #[command(flatten)]
+        words: WithWords,
     },
 }
 
@@ -128,7 +129,7 @@ pub(crate) async fn devices(context: &Context, command: Devices) -> Done {
             request(context, &name.unwrap_or_default(), level.into(), &label).await
         }
         Devices::Approve { request } => approve(context, &request).await,
-        Devices::Suspend { kid, reason } => end(context, &kid, reason, false, false).await,
+        Devices::Suspend { kid, reason, words } => end(context, &kid, reason, false, words).await,
         Devices::Revoke { kid, reason, words } => end(context, &kid, reason, true, words).await,
     }
 }
@@ -235,7 +236,7 @@ async fn finish(context: &Context, grant: &str) -> Done {
     Ok(Acted { sid: whole.sid(), posted }.report(context, &session, "device added"))
 }
 
-async fn end(context: &Context, kid: &str, reason: Reason, for_ever: bool, with_words: bool) -> Done {
+async fn end(context: &Context, kid: &str, reason: Reason, for_ever: bool, words: WithWords) -> Done {
     let actor = Actor::new(context).await?;
     let (state, _) = actor.place().await?;
     let wanted = kid.to_lowercase();
@@ -252,15 +253,12 @@ async fn end(context: &Context, kid: &str, reason: Reason, for_ever: bool, with_
         true => (Body::DeviceRevoke(end), "device revoked"),
         false => (Body::DeviceSuspend(end), "device suspended"),
     };
-    let acted = match with_words {
-        true => actor.act_signed(&body, &[&read_words(context)?.identity()], &actor.subject()).await?,
-        false => actor.act(&body, &[], &actor.subject()).await?,
-    };
+    let acted = actor.act(context, &body, words, &[], &actor.subject()).await?;
     Ok(acted.report(context, &actor.session, what))
 }
 
 /// Reads the words from standard input.
-fn read_words(context: &Context) -> Result<SeedWords, ClientError> {
+pub(crate) fn read_words(context: &Context) -> Result<SeedWords, ClientError> {
     context.out.note("type the words, on one line:");
     let mut line = Zeroizing::new(String::new());
     std::io::stdin()

@@ -8,7 +8,7 @@ use identity::state::Subject;
 use serde_json::json;
 
 use super::acts::Actor;
-use super::{Context, Done, Ended};
+use super::{Context, Done, Ended, WithWords};
 
 /// `records`.
 #[derive(Debug, clap::Subcommand)]
@@ -112,7 +112,7 @@ async fn change(context: &Context, name: &str, edit: impl FnOnce(&mut RecordSet)
     for line in removed.iter().map(|line| format!("- {line}")).chain(added.iter().map(|line| format!("+ {line}"))) {
         context.out.note(&line);
     }
-    let acted = actor.act(&Body::Records(set), &[], &subject).await?;
+    let acted = actor.act(context, &Body::Records(set), WithWords { words: false }, &[], &subject).await?;
     Ok(acted.report(context, &actor.session, &format!("records of {}", name.as_str())))
 }
 

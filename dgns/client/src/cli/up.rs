@@ -1,6 +1,7 @@
 //! `up` and `claim`: from nothing to a proved name.
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use dgns_api::problem::Problem;
 use dgns_client::draft::{self, Place};
 use dgns_client::error::ClientError;
 use dgns_client::home::DeviceKeys;
@@ -31,6 +32,9 @@ pub(crate) struct Up {
     /// Do not show the words: power over the name then ends at its devices
     #[arg(long)]
     no_words: bool,
+    /// The window that destructive acts wait, in seconds; 3 days if left out
+    #[arg(long, value_name = "S")]
+    window_s: Option<u64>,
     /// The label of this device, for your own eyes; only a commitment to it is logged
     #[arg(long, default_value = "first device")]
     label: String,
@@ -59,7 +63,8 @@ pub(crate) async fn up(context: &Context, up: Up) -> Done {
     let subject = Subject::Name(name.as_str().to_owned());
     let before = session.resolve(&subject).await?;
     if before.status() != Status::Absent {
-        return Err(ClientError::Unable(format!("{} is taken: choose another name", name.as_str())));
+        let taken = format!("{} is taken: choose another name", name.as_str());
+        return Err(ClientError::Refused(Box::new(Problem::new(409, "name_taken", taken))));
     }
 
     let words = Words::generate(&mut rng::system());
@@ -70,7 +75,7 @@ pub(crate) async fn up(context: &Context, up: Up) -> Done {
     let seen = draft::seen_of(before.head());
     let origin = session.trust().origin();
     let label_hash = draft::label_hash(&up.label, &nonce);
-    let genesis = draft::genesis(&words, &device, label_hash, seen, origin, now).map_err(unsignable)?;
+    let genesis = draft::genesis(&words, &device, label_hash, up.window_s, seen, origin, now).map_err(unsignable)?;
     let did = Did::of_genesis(&genesis.sid());
     device.did = Some(did);
     let place = Place { did, seq: 1, prev: genesis.sid(), seen, now };
