@@ -21,6 +21,7 @@ use translog::entry::Epoch;
 use translog::head::{Head, HeadError};
 use translog::note::{LogSigner, Note, VerifierKey};
 use translog::tree::Edge;
+use translog::trust::Trust;
 use zeroize::Zeroizing;
 
 use crate::log::live::PublicHead;
@@ -98,6 +99,11 @@ impl LogKey {
     /// Returns the verifier key that clients pin.
     pub fn vkey(&self) -> &VerifierKey {
         self.signer.verifier_key()
+    }
+
+    /// Returns what a client that pinned this key trusts.
+    pub fn trust(&self) -> Trust {
+        Trust::new(self.origin.clone(), vec![self.vkey().clone()]).expect("the key is named like the origin")
     }
 
     /// Signs the head after a batch.

@@ -101,8 +101,3 @@ async fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> 
         }
     }
 }
-
-/// Returns when `stop` is true or its sender gone.
-pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    let _gone_is_stopped_too = stop.wait_for(|&stop| stop).await;
-}

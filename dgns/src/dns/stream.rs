@@ -17,8 +17,9 @@ use tokio::time::timeout;
 use super::answer::{DropReason, Outcome, Transport, answer};
 use super::limits::{STREAM_PENDING_BYTES_MAX, STREAM_QUERIES_MAX};
 use super::metrics::Metrics;
-use super::server::{ServerSettings, stopped};
+use super::server::ServerSettings;
 use super::zone::Zone;
+use crate::shutdown;
 
 const PREFIX_BYTES: usize = 2;
 const READ_BYTES: usize = 4_096;
@@ -103,7 +104,7 @@ pub(crate) async fn accept(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            () = stopped(&mut stop) => break,
+            () = shutdown::requested(&mut stop) => break,
             Some(_ended) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Err(error) => {
@@ -137,7 +138,7 @@ async fn converse(
     loop {
         let heard = tokio::select! {
             heard = hear(&mut stream, &mut received, idle, partial) => heard,
-            () = stopped(&mut stop) => return,
+            () = shutdown::requested(&mut stop) => return,
         };
         match heard {
             Heard::Frame => {}

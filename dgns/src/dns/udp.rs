@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use super::answer::{DropReason, Outcome, Transport, answer};
 use super::limits::{UDP_BATCH, UDP_BYTES_MAX};
 use super::metrics::Metrics;
-use super::server::stopped;
 use super::zone::Zone;
+use crate::shutdown;
 
 /// A datagram can be no longer; a shorter buffer would cut a long one and make it look like another.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
@@ -30,7 +30,7 @@ pub(crate) async fn serve(
     let mut out = Vec::with_capacity(UDP_BYTES_MAX);
     loop {
         tokio::select! {
-            () = stopped(&mut stop) => return,
+            () = shutdown::requested(&mut stop) => return,
             ready = socket.readable() => if ready.is_err() { tokio::time::sleep(PAUSE_AFTER_ERROR).await },
         }
         for _ in 0..UDP_BATCH {

@@ -11,6 +11,7 @@ use identity::did::Did;
 use identity::hash::Hash;
 use identity::name::Zone;
 use identity::rules::Refusal;
+use identity::state::Subject;
 use identity::time::Timestamp;
 use storage::rows::NameRow;
 use storage::{CommitError, Guard, Raised, Storage, StorageError};
@@ -18,6 +19,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 use translog::batch::{self, Batch, Outcome, Post};
+use translog::map;
+use translog::resolution::{Answer, Resolution};
+use translog::resolve;
+use translog::trust::Memory;
 
 use super::live::{Live, PublicHead};
 use super::restart::{commit_rows, stored_head};
@@ -33,7 +38,7 @@ use crate::shutdown;
 pub const QUEUE_POSTS_MAX: usize = 8_192;
 
 /// How a waiter learns what became of its post.
-pub type Answer = Result<u64, PostRefused>;
+pub type Verdict = Result<u64, PostRefused>;
 
 /// A post with the waiter that wants its answer.
 #[derive(Debug)]
@@ -41,7 +46,7 @@ pub struct Waiting {
     /// The certificates, judged by the door.
     pub post: Post,
     /// Where the answer goes; a waiter that left does not take its post back.
-    pub answer: oneshot::Sender<Answer>,
+    pub answer: oneshot::Sender<Verdict>,
 }
 
 /// Why a post is not in the log.
@@ -178,12 +183,21 @@ impl Publisher {
         self.key.sign_head(batch)
     }
 
-    /// Runs the head through the checks every client makes.
+    /// Runs the head, and a lookup of one DID the batch changes, through the checks every client makes.
     fn self_check(&self, batch: &Batch, head: &PublicHead, now: Timestamp) -> Result<(), PublishError> {
-        let _ = now;
-        self.key
-            .check_head(&head.head)
-            .map_err(|error| PublishError::SelfCheck { size: batch.size(), code: error.code() })
+        let fault = |code| PublishError::SelfCheck { size: batch.size(), code };
+        let changed = batch.changes.iter().find(|(subject, _)| matches!(subject, Subject::Did(_)));
+        let Some((subject, leaf)) = changed else {
+            return self.key.check_head(&head.head).map_err(|error| fault(error.code()));
+        };
+        let inner = self.live.read();
+        let proof = inner.map.prove_after(&batch.map, &[map::label(subject)]).map_err(|_| fault("map_proof"))?;
+        let resolution =
+            Resolution::new(subject.clone(), vec![Answer::present(leaf)], proof).with_head(head.head.clone());
+        let mut memory = Memory::new(self.zone.origin());
+        resolve::verify_decoded(&self.key.trust(), &mut memory, subject, resolution, now)
+            .map(|_| ())
+            .map_err(|error| fault(error.code()))
     }
 
     /// Commits head, entries and every row of the batch in one transaction.
