@@ -36,6 +36,8 @@ pub(crate) enum Ended {
     Ok,
     /// Exit 5: accepted, takes effect when its window is over.
     Waits,
+    /// Exit 6: what was asked for is proved absent, and that was printed.
+    Absent,
 }
 
 /// Names that you can prove: claim, enrol devices, set records, resolve, audit.
@@ -208,6 +210,7 @@ pub(crate) fn run() -> ExitCode {
     match ended {
         Ok(Ended::Ok) => ExitCode::SUCCESS,
         Ok(Ended::Waits) => ExitCode::from(5),
+        Ok(Ended::Absent) => ExitCode::from(6),
         Err(error) => {
             out.error(&error);
             ExitCode::from(error.exit_code())

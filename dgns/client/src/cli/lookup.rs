@@ -73,10 +73,7 @@ pub(crate) async fn resolve(context: &Context, resolve: Resolve) -> Done {
     let mut value = subject_value(&resolved, rtype);
     value["proof"] = proved_value(&session, &resolved);
     context.out.result(&text, &value);
-    match resolved.status() {
-        Status::Absent => Err(ClientError::Absent(resolve.name)),
-        _ => Ok(Ended::Ok),
-    }
+    Ok(ended(&resolved))
 }
 
 /// Writes an offline proof.
@@ -114,10 +111,7 @@ pub(crate) async fn verify(context: &Context, verify: Verify) -> Done {
     let mut value = subject_value(&resolved, None);
     value["proof"] = how_value(&trust, &resolved);
     context.out.result(&text, &value);
-    match resolved.status() {
-        Status::Absent => Err(ClientError::Absent(format!("{:?}", resolved.subject()))),
-        _ => Ok(Ended::Ok),
-    }
+    Ok(ended(&resolved))
 }
 
 /// Shows this device, its DID, and how the log has them.
@@ -141,10 +135,7 @@ pub(crate) async fn whoami(context: &Context) -> Done {
     value["device"] = json!({ "kid": HEXLOWER.encode(&kid.0), "status": status });
     value["proof"] = proved_value(&session, &resolved);
     context.out.result(&text, &value);
-    match resolved.status() {
-        Status::Absent => Err(ClientError::Absent(did.to_string())),
-        _ => Ok(Ended::Ok),
-    }
+    Ok(ended(&resolved))
 }
 
 /// Looks at names again and again, and tells each change of a version.
@@ -177,6 +168,14 @@ pub(crate) async fn monitor(context: &Context, monitor: Monitor) -> Done {
             return Ok(Ended::Ok);
         }
         tokio::time::sleep(Duration::from_secs(monitor.interval.max(1))).await;
+    }
+}
+
+/// Returns how a lookup ended whose result was printed.
+fn ended(resolved: &Resolved) -> Ended {
+    match resolved.status() {
+        Status::Absent => Ended::Absent,
+        _ => Ended::Ok,
     }
 }
 
