@@ -1,4 +1,5 @@
 //! What several tests of the whole share.
 
 pub mod decoders;
+pub mod harness;
 pub mod skip;

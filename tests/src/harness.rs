@@ -1,0 +1,18 @@
+//! The real programs, run as a stranger runs them: `dgnsd` on free ports with a data directory of its own, `dgns` with a home of
+//! its own. A test starts with a [`Site`], starts a [`Server`] on it, and lets a [`Person`] talk to that.
+
+pub mod http;
+pub mod liar;
+pub mod load;
+pub mod person;
+pub mod programs;
+pub mod seed;
+pub mod server;
+pub mod site;
+pub mod wait;
+
+pub use person::Person;
+pub use programs::Ran;
+pub use seed::Seed;
+pub use server::Server;
+pub use site::Site;

@@ -1,0 +1,80 @@
+//! A person with a device: a home of `dgns`, and what its commands said.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::programs::{Ran, program, run};
+use super::server::Server;
+
+/// The name of the zone every test serves.
+pub const ZONE: &str = "dgns.test";
+
+/// One device of somebody: a home that nobody else uses.
+#[derive(Debug)]
+pub struct Person {
+    home: TempDir,
+}
+
+impl Person {
+    /// Returns a person who has nothing yet.
+    pub fn new() -> Self {
+        Self { home: tempfile::tempdir().expect("temporary directories can be made") }
+    }
+
+    /// Returns the home.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Returns the evidence this home keeps against the log.
+    pub fn evidence(&self) -> Vec<PathBuf> {
+        let directory = self.home().join(ZONE).join("evidence");
+        let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+        entries.map(|entry| entry.expect("the home can be read").path()).collect()
+    }
+
+    /// Runs `dgns --json` against a server.
+    pub fn dgns(&self, server: &Server, arguments: &[&str]) -> Ran {
+        self.dgns_at(&server.url, arguments, "")
+    }
+
+    /// As [`Person::dgns`], with `input` on standard input.
+    pub fn dgns_with_input(&self, server: &Server, arguments: &[&str], input: &str) -> Ran {
+        self.dgns_at(&server.url, arguments, input)
+    }
+
+    /// As [`Person::dgns`], with any URL.
+    pub fn dgns_at(&self, url: &str, arguments: &[&str], input: &str) -> Ran {
+        let mut command = self.command(url);
+        command.arg("--json").args(arguments);
+        run(command, input)
+    }
+
+    /// Runs `dgns` for human eyes.
+    pub fn dgns_in_text(&self, server: &Server, arguments: &[&str]) -> Ran {
+        let mut command = self.command(&server.url);
+        command.args(arguments);
+        run(command, "")
+    }
+
+    /// Claims a first name. Returns the words.
+    pub fn up(&self, server: &Server, name: &str) -> String {
+        let ran = self.dgns(server, &["up", name]);
+        ran.exits(0).text("/words")
+    }
+
+    fn command(&self, url: &str) -> Command {
+        let mut command = Command::new(program("dgns"));
+        command.arg("--home").arg(self.home()).arg("--server").arg(url);
+        command.env_remove("DGNS_HOME").env_remove("DGNS_SERVER");
+        command
+    }
+}
+
+impl Default for Person {
+    fn default() -> Self {
+        Self::new()
+    }
+}
