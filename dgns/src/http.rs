@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderValue, Method, Request, header};
+use axum::http::{HeaderValue, Method, Request, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -62,13 +62,21 @@ async fn around(State(app): Shared, request: Request<axum::body::Body>, next: Ne
         Err(_) => Refused::from(problem::problem(code::TIMEOUT, "the request did not arrive in time")).into_response(),
     };
     if preflight {
-        response = axum::http::StatusCode::NO_CONTENT.into_response();
+        response = StatusCode::NO_CONTENT.into_response();
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, accept"));
+    }
+    if response.status() == StatusCode::BAD_REQUEST && !is_problem(&response) {
+        // The router itself refuses a path that is not UTF-8.
+        response = Refused::from(problem::problem(code::BAD_QUERY, "the path is not text")).into_response();
     }
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     let failed = response.status().is_client_error() || response.status().is_server_error();
     app.metrics.http_request(failed);
     response
+}
+
+fn is_problem(response: &Response) -> bool {
+    response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == path::PROBLEM_JSON)
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -51,12 +52,17 @@ pub async fn serve(
             },
         };
         let _ = stream.set_nodelay(true);
-        let connection = graceful.watch(connection(&builder, stream, from, router.clone()));
+        let spoke = Arc::new(AtomicBool::new(false));
+        let connection = graceful.watch(connection(&builder, stream, from, router.clone(), spoke.clone()));
         let metrics = metrics.clone();
+        let idle = Duration::from_secs(config.idle_s);
         tokio::spawn(async move {
             metrics.connection_opened();
-            if let Err(error) = connection.await {
-                debug!(%error, "connection ended");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    debug!(%error, "connection ended");
+                },
+                () = silence(idle, &spoke) => debug!("connection closed: no request came"),
             }
             metrics.connection_closed();
             drop(place);
@@ -64,6 +70,16 @@ pub async fn serve(
     }
     drop(listener);
     let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
+}
+
+/// Ends once a connection has been open for `idle` without one request; never, if there was one.
+///
+/// Before its first bytes a connection is neither HTTP/1 nor HTTP/2, so the timers of neither watch it.
+async fn silence(idle: Duration, spoke: &AtomicBool) {
+    tokio::time::sleep(idle).await;
+    if spoke.load(Ordering::Relaxed) {
+        std::future::pending().await
+    }
 }
 
 fn builder(config: &HttpConfig) -> Builder<TokioExecutor> {
@@ -85,9 +101,11 @@ fn connection(
     stream: TcpStream,
     from: SocketAddr,
     router: Router,
+    spoke: Arc<AtomicBool>,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + 'static
 {
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        spoke.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(from));
         router.clone().call(request)
     });
