@@ -47,7 +47,8 @@ impl Somebody {
         let words = Words::generate(rng);
         let mut device = DeviceKeys { did: None, sign: SigningKey::generate(rng), kex: KexSecret::generate(rng) };
         let now = clock::now();
-        let genesis = draft::genesis(&words, &device, [7; 32], NOTHING_SEEN, &origin(), now).expect("a genesis fits");
+        let genesis =
+            draft::genesis(&words, &device, [7; 32], None, NOTHING_SEEN, &origin(), now).expect("a genesis fits");
         let did = Did::of_genesis(&genesis.sid());
         device.did = Some(did);
         let name = format!("{label}.{ZONE}");
