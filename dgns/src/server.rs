@@ -231,7 +231,7 @@ impl Parts {
             invites: Invites::at(&config.data),
             clock,
         };
-        let listener = bind(config.http.listen).await?;
+        let listener = bind(config.http.listen)?;
         let http = listener.local_addr().map_err(|error| ServerError::Bind { address: config.http.listen, error })?;
         let dns_metrics = Arc::new(dns::Metrics::default());
         let dns_server = bind_dns(&config, &dns_zone, &dns_metrics).await?;
@@ -336,6 +336,6 @@ async fn bind_dns(
     bound.map_err(|error| ServerError::Bind { address, error })
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    TcpListener::bind(address).await.map_err(|error| ServerError::Bind { address, error })
+fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    http::listener::bind(address).map_err(|error| ServerError::Bind { address, error })
 }

@@ -1,5 +1,6 @@
 //! Accepts connections and bounds them: how many, how long one may sit without a whole request head, how they end.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower_service::Service as _;
 use tracing::{debug, warn};
@@ -23,6 +24,18 @@ use crate::shutdown;
 
 /// How long open requests may go on after a shutdown began.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// Connections that the kernel keeps until they are accepted. Its own default of 128 is less than one burst of clients, and whoever
+/// is turned away waits a second before trying again.
+const BACKLOG: u32 = 4_096;
+
+/// Returns a listener at `address`; port 0 takes a free one.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves `router` on `listener` until `stop` turns true, then lets open requests end.
 pub async fn serve(
