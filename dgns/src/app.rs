@@ -53,6 +53,8 @@ pub struct Core {
     pub terms: ZoneTerms,
     /// The proof of work asked of an open claim now, at least the logged floor.
     pub work_bits: u8,
+    /// Whether records may hold private, loopback and link-local addresses.
+    pub private_addresses: bool,
     /// Everything durable.
     pub storage: Arc<Storage>,
     /// The newest state.

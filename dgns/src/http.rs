@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderValue, Method, Request, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use dgns_api::{code, path};
+use tracing::Instrument as _;
 
 use crate::app::App;
 use crate::problem;
@@ -53,11 +54,16 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Counts each request, bounds its time, and lets pages of any origin read what is public.
+/// Names a request in the answer and in the server's log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Names and counts each request, bounds its time, and lets pages of any origin read what is public.
 async fn around(State(app): Shared, request: Request<axum::body::Body>, next: Next) -> Response {
     let limit = std::time::Duration::from_secs(app.config.http.request_s);
     let preflight = request.method() == Method::OPTIONS;
-    let mut response = match tokio::time::timeout(limit, next.run(request)).await {
+    let id = app.metrics.next_request();
+    let span = tracing::info_span!("request", id);
+    let mut response = match tokio::time::timeout(limit, next.run(request).instrument(span)).await {
         Ok(response) => response,
         Err(_) => Refused::from(problem::problem(code::TIMEOUT, "the request did not arrive in time")).into_response(),
     };
@@ -72,8 +78,10 @@ async fn around(State(app): Shared, request: Request<axum::body::Body>, next: Ne
         response = Refused::from(problem::problem(code::BAD_QUERY, "the path is not text")).into_response();
     }
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    let failed = response.status().is_client_error() || response.status().is_server_error();
-    app.metrics.http_request(failed);
+    response.headers_mut().insert(REQUEST_ID, HeaderValue::from(id));
+    if response.status().is_client_error() || response.status().is_server_error() {
+        app.metrics.http_problem();
+    }
     response
 }
 

@@ -35,10 +35,14 @@ impl Metrics {
         add(&self.posts_refused, 1);
     }
 
-    /// Counts an HTTP request and, if it ended in one, a problem.
-    pub fn http_request(&self, problem: bool) {
-        add(&self.http_requests, 1);
-        add(&self.http_problems, u64::from(problem));
+    /// Counts an HTTP request and returns its number since start.
+    pub fn next_request(&self) -> u64 {
+        self.http_requests.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Counts a request that ended in a problem.
+    pub fn http_problem(&self) {
+        add(&self.http_problems, 1);
     }
 
     /// Counts a connection that opened.

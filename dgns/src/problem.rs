@@ -18,13 +18,13 @@ pub fn status(code: &str) -> u16 {
         code::NOT_FOUND | "no_such_device" | "no_such_act" | "no_parent" => 404,
         code::METHOD_NOT_ALLOWED => 405,
         code::TIMEOUT => 408,
-        "stale_prev" | "name_taken" | "did_exists" | "key_reused" | "act_open" | "already_voted" | "not_ready" => 409,
+        "stale_prev" | "name_taken" | "did_exists" | "act_open" | "already_voted" => 409,
         "has_children" | code::UNKNOWN_HEAD => 409,
         "ended" => 410,
         code::TOO_LARGE => 413,
         code::RATE => 429,
         code::INTERNAL => 500,
-        code::BUSY | code::LOG_UNAVAILABLE | code::ROLLED_BACK => 503,
+        code::BUSY | code::LOG_UNAVAILABLE => 503,
         _ => 422,
     }
 }

@@ -222,6 +222,7 @@ impl Parts {
             server,
             terms,
             work_bits: terms.work_floor_bits.max(config.claims.work_bits),
+            private_addresses: config.dns.private_addresses,
             tiles: Tiles::new(storage.clone(), live.clone(), cache_bytes / 2),
             storage,
             live,

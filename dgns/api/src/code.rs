@@ -22,17 +22,13 @@ pub const BAD_SEEN: &str = "bad_seen";
 pub const BAD_INVITE: &str = "bad_invite";
 /// The open road asks more work than the claim shows. 422, with `work_bits`.
 pub const POW_SHORT: &str = "pow_short";
-/// The key is already live in another DID. 409.
-pub const KEY_REUSED: &str = "key_reused";
 /// Too many requests or certificates. 429, with `retry_ms`.
 pub const RATE: &str = "rate";
 /// The queue of certificates is full. 503, with `retry_ms`; safe to repeat.
 pub const BUSY: &str = "busy";
 /// The log cannot commit now. 503, with `retry_ms`; safe to repeat.
 pub const LOG_UNAVAILABLE: &str = "log_unavailable";
-/// The database is older than the guard: the log refuses to sign. 503.
-pub const ROLLED_BACK: &str = "rolled_back";
-/// A fault inside the server; the request id finds it in the server's log. 500.
+/// A fault inside the server; the answer's `x-request-id` finds it in the server's log. 500.
 pub const INTERNAL: &str = "internal";
 
 /// Every code of this module.
@@ -47,10 +43,8 @@ pub const ALL: &[&str] = &[
     BAD_SEEN,
     BAD_INVITE,
     POW_SHORT,
-    KEY_REUSED,
     RATE,
     BUSY,
     LOG_UNAVAILABLE,
-    ROLLED_BACK,
     INTERNAL,
 ];

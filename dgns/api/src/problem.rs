@@ -29,9 +29,6 @@ pub struct Problem {
     /// The refusal's reason where a code has several (`bad_record`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Names the request in the server's log.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
 }
 
 /// The head of a DID's chain.
@@ -58,7 +55,6 @@ impl Problem {
             checkpoint: None,
             work_bits: None,
             reason: None,
-            request_id: None,
         }
     }
 }

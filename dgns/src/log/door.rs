@@ -12,6 +12,7 @@ use dgns_api::code;
 use identity::cert::{Body, Certificate, ClaimProof, DecodeError, Sid, SignatureRefusal, Verified};
 use identity::did::Did;
 use identity::hash::Hash;
+use identity::record;
 use identity::rules::{self, At, Refusal};
 use identity::state::Subject;
 use storage::StorageError;
@@ -193,6 +194,11 @@ async fn judge(core: &Core, certificates: Vec<Certificate>) -> Result<Vec<Verifi
     let head = core.live.head();
     for (position, certificate) in certificates.into_iter().enumerate() {
         let refused = |refusal| DoorError::Refused { position, refusal };
+        if let Body::Records(records) = &certificate.payload().body
+            && !core.private_addresses
+        {
+            record::check_public(records).map_err(|bad| refused(Refusal::BadRecord(bad)))?;
+        }
         if !seen_is_ours(core, &certificate).await? {
             return Err(DoorError::BadSeen { position });
         }
