@@ -15,7 +15,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use dgns::clock::Clock;
 use dgns::config::{Config, DEFAULTS};
 use dgns::server::{Server, ServerError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The identity name server. Without arguments: a complete server on loopback, in ./dgns-data.
 #[derive(Debug, Parser)]
@@ -162,6 +162,8 @@ fn serve(config: Config, json: bool, level: &str) -> ExitCode {
     logs(level);
     storage::durable::raise_open_files();
     let ended = runtime().block_on(async move {
+        // Before the start: whoever reads that it is ready may ask it to stop at once.
+        let mut asked = StopSignals::watch();
         let mut server = Server::start(config, Clock::system()).await?;
         let shown = greet::greet(&server, json, std::io::stdout().is_terminal())?;
         if shown {
@@ -169,7 +171,7 @@ fn serve(config: Config, json: bool, level: &str) -> ExitCode {
         }
         tokio::select! {
             error = server.failed() => Err(error),
-            () = stop_signal() => server.stop().await,
+            () = asked.came() => server.stop().await,
         }
     });
     match ended {
@@ -213,11 +215,24 @@ fn logs(level: &str) {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
 }
 
-async fn stop_signal() {
-    let mut interrupt = signal(SignalKind::interrupt()).expect("signal handlers can be set");
-    let mut terminate = signal(SignalKind::terminate()).expect("signal handlers can be set");
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// The signals that ask for an orderly stop.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// Begins to watch; from here on a signal ends nothing by itself.
+    fn watch() -> Self {
+        let watched = |kind| signal(kind).expect("signal handlers can be set");
+        Self { interrupt: watched(SignalKind::interrupt()), terminate: watched(SignalKind::terminate()) }
+    }
+
+    /// Waits for the first, or returns at once if it came already.
+    async fn came(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
