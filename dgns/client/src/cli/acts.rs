@@ -18,7 +18,7 @@ use super::output::time;
 use super::{Context, Done, Ended, WithWords, devices, lookup, up};
 
 /// How often a lost race is tried again.
-const TRIES: u32 = 3;
+pub(crate) const TRIES: u32 = 8;
 
 /// For or against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,21 +88,37 @@ impl Actor {
     async fn act_signed(&self, body: &Body, keys: &[&SigningKey], subject: &Subject) -> Result<Acted, ClientError> {
         for tries_left in (0..TRIES).rev() {
             let (_, place) = self.place().await?;
-            let certificate =
-                place.sign(body.clone(), None, self.session.trust().origin(), keys).map_err(up::unsignable)?;
-            match self.session.post(std::slice::from_ref(&certificate), subject).await {
-                Err(ClientError::Refused(problem)) if problem.code == "stale_prev" && tries_left > 0 => {}
-                Err(error) => return Err(error),
-                Ok(posted) => return Ok(Acted { sid: certificate.sid(), posted }),
+            match self.act_at(&place, body, keys, subject).await {
+                Err(error) if is_lost_race(&error) && tries_left > 0 => {}
+                ended => return ended,
             }
         }
-        Err(ClientError::Unable("another device kept extending this chain; try again".into()))
+        unreachable!("the last try returns")
+    }
+
+    /// Signs a statement with these keys for this place in the chain, and posts it, once.
+    pub(crate) async fn act_at(
+        &self,
+        place: &Place,
+        body: &Body,
+        keys: &[&SigningKey],
+        subject: &Subject,
+    ) -> Result<Acted, ClientError> {
+        let origin = self.session.trust().origin();
+        let certificate = place.sign(body.clone(), None, origin, keys).map_err(up::unsignable)?;
+        let posted = self.session.post(std::slice::from_ref(&certificate), subject).await?;
+        Ok(Acted { sid: certificate.sid(), posted })
     }
 
     /// Returns the subject of this person's DID.
     pub(crate) fn subject(&self) -> Subject {
         Subject::Did(self.did)
     }
+}
+
+/// Returns whether a post was refused because another device extended the chain first; nothing changed.
+pub(crate) fn is_lost_race(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused(problem) if problem.code == "stale_prev")
 }
 
 /// An act that is in the log.

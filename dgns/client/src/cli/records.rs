@@ -1,14 +1,15 @@
 //! Records: what a name answers in DNS. A certificate carries the whole set; these commands change one part of it.
 
+use dgns_client::draft::Place;
 use dgns_client::error::ClientError;
-use dgns_client::zonetext;
+use dgns_client::{clock, zonetext};
 use identity::cert::{Body, Records as RecordSet, Row};
 use identity::record;
 use identity::state::Subject;
 use serde_json::json;
 
-use super::acts::Actor;
-use super::{Context, Done, Ended, WithWords};
+use super::acts::{Actor, TRIES, is_lost_race};
+use super::{Context, Done, Ended};
 
 /// `records`.
 #[derive(Debug, clap::Subcommand)]
@@ -60,7 +61,7 @@ pub(crate) async fn records(context: &Context, command: Records) -> Done {
             }
             change(context, &name, |set| {
                 set.rows.retain(|row| row.rtype != number || row.owner != owner);
-                set.rows.append(&mut rows);
+                set.rows.extend_from_slice(&rows);
                 Ok(())
             })
             .await
@@ -84,18 +85,45 @@ pub(crate) async fn records(context: &Context, command: Records) -> Done {
     }
 }
 
-/// Reads the proved set, changes it, and certifies the new one.
-async fn change(context: &Context, name: &str, edit: impl FnOnce(&mut RecordSet) -> Result<(), ClientError>) -> Done {
+/// Reads the proved set, changes it, and certifies the new one; where another device was faster, from the start.
+///
+/// The certificate is placed after the head under which the set was read: a change that came between loses nobody's records.
+async fn change(context: &Context, name: &str, edit: impl Fn(&mut RecordSet) -> Result<(), ClientError>) -> Done {
     let actor = Actor::new(context).await?;
     let name = actor.session.name(name)?;
     let subject = Subject::Name(name.as_str().to_owned());
-    let before = actor.session.resolve(&subject).await?;
-    if before.name().is_none() {
-        return Err(ClientError::Absent(name.as_str().to_owned()));
+    for tries_left in (0..TRIES).rev() {
+        let before = actor.session.resolve(&subject).await?;
+        if before.name().is_none() {
+            return Err(ClientError::Absent(name.as_str().to_owned()));
+        }
+        let place = match before.did().filter(|owner| owner.did == actor.did) {
+            Some(owner) => Place::after(actor.did, &owner.head, before.head(), clock::now()),
+            // Somebody else's name: the rules will say so.
+            None => actor.place().await?.1,
+        };
+        let empty = RecordSet { name: name.as_str().to_owned(), rows: Vec::new(), aliases: Vec::new(), flags: 0 };
+        let old = before.records().cloned().unwrap_or(empty);
+        let Some(set) = edited(context, &old, &edit)? else {
+            context.out.result("nothing to change", &json!({ "ok": true, "changed": false }));
+            return Ok(Ended::Ok);
+        };
+        match actor.act_at(&place, &Body::Records(set), &[&actor.device.sign], &subject).await {
+            Err(error) if is_lost_race(&error) && tries_left > 0 => {}
+            Err(error) => return Err(error),
+            Ok(acted) => return Ok(acted.report(context, &actor.session, &format!("records of {}", name.as_str()))),
+        }
     }
-    let empty = RecordSet { name: name.as_str().to_owned(), rows: Vec::new(), aliases: Vec::new(), flags: 0 };
-    let mut set = before.records().cloned().unwrap_or(empty);
-    let old = set.rows.clone();
+    unreachable!("the last try returns")
+}
+
+/// Returns the changed set, checked, and says what changes; `None` if nothing does.
+fn edited(
+    context: &Context,
+    old: &RecordSet,
+    edit: impl Fn(&mut RecordSet) -> Result<(), ClientError>,
+) -> Result<Option<RecordSet>, ClientError> {
+    let mut set = old.clone();
     edit(&mut set)?;
     set.rows.sort();
     set.rows.dedup();
@@ -103,17 +131,13 @@ async fn change(context: &Context, name: &str, edit: impl FnOnce(&mut RecordSet)
         let row = bad.row.and_then(|place| set.rows.get(place)).map(show).unwrap_or_default();
         ClientError::Unable(format!("bad record ({}): {row}", bad.reason.as_str()))
     })?;
-    if set.rows == old {
-        context.out.result("nothing to change", &json!({ "ok": true, "changed": false }));
-        return Ok(Ended::Ok);
+    for row in old.rows.iter().filter(|row| !set.rows.contains(row)) {
+        context.out.note(&format!("- {}", show(row)));
     }
-    let added: Vec<String> = set.rows.iter().filter(|row| !old.contains(row)).map(show).collect();
-    let removed: Vec<String> = old.iter().filter(|row| !set.rows.contains(row)).map(show).collect();
-    for line in removed.iter().map(|line| format!("- {line}")).chain(added.iter().map(|line| format!("+ {line}"))) {
-        context.out.note(&line);
+    for row in set.rows.iter().filter(|row| !old.rows.contains(row)) {
+        context.out.note(&format!("+ {}", show(row)));
     }
-    let acted = actor.act(context, &Body::Records(set), WithWords { words: false }, &[], &subject).await?;
-    Ok(acted.report(context, &actor.session, &format!("records of {}", name.as_str())))
+    Ok((set.rows != old.rows).then_some(set))
 }
 
 async fn list(context: &Context, name: &str) -> Done {
