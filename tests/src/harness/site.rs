@@ -66,12 +66,17 @@ impl Site {
 
     /// Starts a server and waits until it is ready. Panics if it does not start.
     pub fn start(&self) -> Server {
-        Server::start(self.serve(), &self.log()).unwrap_or_else(|ran| panic!("the server does not start: {ran}"))
+        self.try_start().unwrap_or_else(|ran| panic!("the server does not start: {ran}"))
+    }
+
+    /// Starts a server. Errors: how it ended instead of coming up.
+    pub fn try_start(&self) -> Result<Server, Ran> {
+        Server::start(self.serve(), &self.log())
     }
 
     /// Starts a server that must not come up; returns how it ended.
     pub fn start_in_vain(&self) -> Ran {
-        match Server::start(self.serve(), &self.log()) {
+        match self.try_start() {
             Ok(server) => panic!("the server started: {}", server.ready),
             Err(ran) => ran,
         }
@@ -108,6 +113,11 @@ impl Site {
         for (name, bytes) in kept {
             fs::write(self.data.join(name), bytes).expect("a file can be written");
         }
+    }
+
+    /// Takes over the data of another site; no server may run on it.
+    pub fn restore_from(&self, data: &Path) {
+        copy_tree(data, &self.data).expect("the data can be copied");
     }
 
     fn serve(&self) -> Command {

@@ -94,3 +94,12 @@ fn invitation_opens_the_door_once() {
     carol.dgns(&server, &["up", "carol", "--invite", "short"]).exits(1);
     alice.dgns(&server, &["audit"]).exits(0);
 }
+
+#[test]
+fn server_that_says_it_is_ready_can_be_stopped_in_order_at_once() {
+    // Goal: no moment after the ready line in which a signal kills. Method: a signal as soon as the line is there, many times.
+    let site = Site::new();
+    for _ in 0..20 {
+        site.start().stop().exits(0);
+    }
+}
