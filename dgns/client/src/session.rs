@@ -80,10 +80,10 @@ impl Session {
         self.net.base()
     }
 
-    /// Returns the absolute name that `text` means here: `alice` is completed with the zone.
+    /// Returns the absolute name that `text` means here: `alice` is completed with the zone, `Alice` is `alice` as in all of DNS.
     pub fn name(&self, text: &str) -> Result<Name, ClientError> {
-        let text = text.strip_suffix('.').unwrap_or(text);
-        Name::complete(text, self.zone()).map_err(|error| {
+        let text = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+        Name::complete(&text, self.zone()).map_err(|error| {
             let rules = "lower-case letters, digits and hyphens, 3 to 63 a label, at most 4 labels below the zone";
             ClientError::Unable(format!("{text:?} is no name here: {error} ({rules})"))
         })
