@@ -68,9 +68,6 @@ enum Command {
         /// The data directory
         #[arg(long, value_name = "DIR", default_value = "./dgns-data")]
         data: PathBuf,
-        /// The zone of the log
-        #[arg(long, value_name = "ZONE", default_value = "dgns.test")]
-        zone: String,
         /// Also replay every certificate with its signatures
         #[arg(long)]
         deep: bool,
@@ -121,7 +118,7 @@ pub(crate) fn run() -> ExitCode {
             print!("{DEFAULTS}");
             ExitCode::SUCCESS
         }
-        Some(Command::Fsck { data, zone, deep, json }) => fsck(&data, &zone, deep, json),
+        Some(Command::Fsck { data, deep, json }) => fsck(&data, deep, json),
         Some(Command::Guard { action, data }) => guard::run(action, &data),
         Some(Command::Invite { data, count }) => invite::make(&data, count),
         Some(Command::Completions { shell }) => {
@@ -180,9 +177,9 @@ fn serve(config: Config, json: bool, level: &str) -> ExitCode {
     }
 }
 
-fn fsck(data: &Path, zone: &str, deep: bool, json: bool) -> ExitCode {
+fn fsck(data: &Path, deep: bool, json: bool) -> ExitCode {
     logs("warn");
-    let report = runtime().block_on(dgns::fsck::run(data, zone, deep));
+    let report = runtime().block_on(dgns::fsck::run(data, deep));
     if json {
         println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
     } else {

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use identity::hash::Hash;
-use identity::name::Zone;
 use serde::Serialize;
 use storage::{Options, Storage};
 use translog::audit::{Auditor, Level, Target, Tree as AuditTree, Want};
@@ -74,7 +73,7 @@ impl fmt::Display for Report {
 }
 
 /// Checks the data directory; the server must not be running. Nothing is changed.
-pub async fn run(data: &Path, zone: &str, deep: bool) -> Report {
+pub async fn run(data: &Path, deep: bool) -> Report {
     let mut report = Report { deep, ..Report::default() };
     let keys_at = data.join("keys");
     match storage::fsck::check(data, Some(&keys_at.join("guard"))).await {
@@ -87,7 +86,7 @@ pub async fn run(data: &Path, zone: &str, deep: bool) -> Report {
             return report;
         }
     }
-    if let Err(why) = check_log(data, zone, deep, &mut report).await {
+    if let Err(why) = check_log(data, deep, &mut report).await {
         match why {
             Stop::Unable(why) => report.unable = Some(why),
             Stop::Fault(what) => report.faults.push(what),
@@ -112,21 +111,21 @@ fn fault(error: impl fmt::Display) -> Stop {
     Stop::Fault(error.to_string())
 }
 
-async fn check_log(data: &Path, zone: &str, deep: bool, report: &mut Report) -> Result<(), Stop> {
-    let zone = Zone::parse(zone).map_err(unable)?;
+async fn check_log(data: &Path, deep: bool, report: &mut Report) -> Result<(), Stop> {
     let keys = Keys::read(&data.join("keys")).map_err(unable)?;
-    let log_key = LogKey::new(keys.log.clone(), zone.origin());
     let storage = Storage::open_with(data, Options { create: false, ..Options::default() }).await.map_err(unable)?;
     let storage = Arc::new(storage);
     let stored = storage.log().load_head().await.map_err(fault)?;
     let stored = stored.ok_or_else(|| unable("there is no log yet"))?;
+    let origin = restart::first_conf(&storage).await.map_err(fault)?.origin;
+    let log_key = LogKey::new(keys.log.clone(), origin.clone());
     let found = restart::load(&storage, &log_key, &stored).await.map_err(fault)?;
     let live = Arc::new(Live::new(found.inner));
     let tiles = Tiles::new(storage.clone(), live, TILE_CACHE_BYTES);
 
     let level = if deep { Level::Full } else { Level::Map };
     let target = Target { size: stored.size, root: stored.root };
-    let mut auditor = Auditor::new(&zone.origin(), level, target);
+    let mut auditor = Auditor::new(&origin, level, target);
     while let Some(want) = auditor.wants(1).into_iter().next() {
         let bytes = match &want {
             Want::Bundle(id) => tiles.bundle(id.index(), id.width()).await,

@@ -13,6 +13,7 @@ use translog::bundle;
 use translog::due::DueQueue;
 use translog::entry::{Entry, EntryKind, Epoch};
 use translog::hash::leaf_hash;
+use translog::logconf::Conf;
 use translog::map::{self, Map};
 use translog::tail::{Tail, TailLevel};
 use translog::tile::BundleId;
@@ -114,7 +115,7 @@ pub async fn load(storage: &Storage, key: &LogKey, stored: &StoredHead) -> Resul
         return Err(mismatch("map"));
     }
     let head = key.read_head(&stored.note, &trees.log, epoch).map_err(RestartError::WrongKey)?;
-    let server = server_did(storage).await?;
+    let server = first_conf(storage).await?.server;
     let inner = Inner {
         head: Arc::new(head),
         edge: trees.log,
@@ -238,8 +239,8 @@ async fn load_dues(storage: &Storage) -> Result<DueQueue, StorageError> {
     Ok(dues)
 }
 
-/// Reads the server's DID out of the LogConf, entry 1.
-async fn server_did(storage: &Storage) -> Result<Did, StorageError> {
+/// Reads the log's first LogConf, entry 1: its origin and the server's DID never change.
+pub async fn first_conf(storage: &Storage) -> Result<Conf, StorageError> {
     let missing = || damaged("entries", "entry 1 is no LogConf");
     let entry = match storage.log().entry(1).await? {
         Some(entry) => entry,
@@ -251,7 +252,7 @@ async fn server_did(storage: &Storage) -> Result<Did, StorageError> {
         }
     };
     match Entry::decode(&entry) {
-        Ok(Entry::LogConf(conf)) => Ok(conf.conf().server),
+        Ok(Entry::LogConf(conf)) => Ok(conf.conf().clone()),
         _ => Err(missing()),
     }
 }
