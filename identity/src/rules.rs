@@ -4,8 +4,8 @@
 //! take effect. Server, client and auditor call the same functions; nothing else changes a state.
 //!
 //! How to read it: this file has a function for each type, in the order of the decision table (PROTOCOL 5.3). Who signed and
-//! how strong that is stands in [`power`], waiting acts and quarrels in [`pending`], what acts do in [`effect`], what falls due
-//! in [`settle`](mod@settle).
+//! how strong that is stands in `power`, waiting acts and quarrels in `pending`, what acts do in `effect`, what falls due
+//! in `settle`.
 //!
 //! Choices where the table leaves room, each the safe one:
 //! - The power of a pending act is that of its opener and confirms together. A confirm that lifts it to a power that acts at
