@@ -15,6 +15,7 @@ use identity::state::{DidState, NameState};
 use identity::time::Timestamp;
 use translog::bundle;
 use translog::entry::Entry;
+use translog::fault::FaultFile;
 use translog::head::Head;
 use translog::logconf::LogConf;
 use translog::map::MapProof;
@@ -35,7 +36,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 20] = [
+pub const DECODERS: [Decoder; 21] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -52,6 +53,7 @@ pub const DECODERS: [Decoder; 20] = [
     Decoder { name: "checkpoint", accepts: checkpoint },
     Decoder { name: "vkey", accepts: vkey },
     Decoder { name: "proof_file", accepts: proof_file },
+    Decoder { name: "fault_file", accepts: fault_file },
     Decoder { name: "resolution", accepts: resolution },
     Decoder { name: "memory", accepts: memory },
     Decoder { name: "post", accepts: post },
@@ -185,6 +187,13 @@ fn proof_file(bytes: &[u8]) -> bool {
     let Ok(file) = ProofFile::parse(bytes) else { return false };
     assert_eq!(file.to_string().as_bytes(), bytes, "a proof file has one spelling");
     assert!(file.verify(b"", origin().as_str(), &[]).is_err(), "without a known key nothing is proved");
+    true
+}
+
+fn fault_file(bytes: &[u8]) -> bool {
+    let Ok(file) = FaultFile::decode(bytes) else { return false };
+    assert_eq!(file.encode(), bytes, "a fault file has one spelling");
+    assert!(file.check().is_err(), "nobody is convicted by bytes made up");
     true
 }
 

@@ -163,6 +163,7 @@ mod samples {
     use identity::name::Origin;
     use identity::state::{ChainHead, DeviceState, DeviceStatus, DidState, NameState, NameStatus, Subject};
     use translog::entry::{Entry, Epoch};
+    use translog::fault::{FaultFile, FaultKind};
     use translog::hash::leaf_hash;
     use translog::head::Head;
     use translog::logconf::{Conf, LogConf};
@@ -233,10 +234,13 @@ mod samples {
         let map_proof = Map::new().prove(&[label(&subject)]).unwrap();
         let resolution =
             Resolution::new(subject.clone(), vec![Answer::absent(&subject)], map_proof).with_head(head.clone());
+        let fault = FaultFile::new(FaultKind::SameSize, std::slice::from_ref(&vkey))
+            .with_part("first", note.to_string().as_bytes())
+            .with_part("second", note.to_string().as_bytes());
         let mut samples: Vec<_> = entries.iter().map(Entry::encode).collect();
         samples.extend([resolution.encode(), Memory::new(Origin::parse("dgns.test/log").unwrap()).encode()]);
         samples.push(dgns_api::post::encode(&[genesis().as_bytes().to_vec()]));
-        samples.extend([conf.as_bytes().to_vec(), head.encode()]);
+        samples.extend([conf.as_bytes().to_vec(), head.encode(), fault.encode()]);
         let texts = [vkey.to_string(), note.text().to_owned(), note.to_string(), proof.to_string()];
         samples.extend(texts.map(String::into_bytes));
         samples

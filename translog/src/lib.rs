@@ -6,6 +6,7 @@ pub mod batch;
 pub mod bundle;
 pub mod due;
 pub mod entry;
+pub mod fault;
 pub mod hash;
 pub mod head;
 pub mod limits;

@@ -71,3 +71,9 @@ pub const CLOCK_TOLERANCE_MS: u64 = 300_000;
 
 /// The age of a head at which it is refused, in seconds, unless the reader chooses another: Epochs come every 120.
 pub const HEAD_AGE_S_MAX: u64 = 300;
+
+/// The bytes of a fault file: an answer of any length a client reads, two notes, a path.
+pub const FAULT_FILE_BYTES_MAX: usize = 4 << 20;
+
+/// The parts of a fault file.
+pub const FAULT_PARTS_MAX: usize = 16;

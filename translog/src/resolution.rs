@@ -129,6 +129,11 @@ impl Resolution {
         self.head.take()
     }
 
+    /// Returns the consistency path it carries; empty if none.
+    pub fn consistency(&self) -> &[Hash] {
+        &self.consistency
+    }
+
     /// Returns the same answer for somebody who remembers nothing: without head, consistency proof and chain rows, and with
     /// the state of `did` where it was left out.
     pub(crate) fn standing_alone(self, did: Option<&DidState>) -> Self {

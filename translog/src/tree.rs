@@ -10,7 +10,7 @@ mod verify;
 
 pub use edge::Edge;
 pub use plan::{Node, Plan, consistency_plan, inclusion_plan, root_plan};
-pub use verify::{inclusion_root, verify_consistency, verify_inclusion};
+pub use verify::{consistency_roots, inclusion_root, verify_consistency, verify_inclusion};
 
 /// Why a path proves nothing, or cannot be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -47,25 +47,37 @@ pub fn verify_consistency(
         return verify_without_path(from, old_root, to, new_root, path);
     }
     // The old tree's last full subtree, whose root the path gives unless it is the whole old tree.
+    let (seed, path) = match (from.is_power_of_two(), path) {
+        (true, _) => (*old_root, path),
+        (false, [first, rest @ ..]) => (*first, rest),
+        (false, []) => return Err(ProofError::Length),
+    };
+    let (old, new) = consistency_roots(from, to, seed, path)?;
+    if old != *old_root {
+        return Err(ProofError::OldRoot);
+    }
+    if new == *new_root { Ok(()) } else { Err(ProofError::Root) }
+}
+
+/// Returns the roots of the trees of `from` and of `to` leaves to which a consistency path leads.
+///
+/// `seed` is the root of the last full subtree of the smaller tree and `path` what follows it: RFC 9162 leaves the seed out
+/// when it is the whole smaller tree, here it always stands. Errors: [`ProofError::Order`] unless `0 < from < to`.
+pub fn consistency_roots(from: u64, to: u64, seed: Hash, path: &[Hash]) -> Result<(Hash, Hash), ProofError> {
+    check_size(to)?;
+    if from == 0 || from >= to {
+        return Err(ProofError::Order);
+    }
     let height = from.trailing_zeros();
     let place = (from - 1) >> height;
-    let (seed, path) = match (place, path) {
-        (0, _) => (*old_root, path),
-        (_, [first, rest @ ..]) => (*first, rest),
-        (_, []) => return Err(ProofError::Length),
-    };
     let (inner, border) = parts(place, to_width(to, height));
     if path.len() != inner + border {
         return Err(ProofError::Length);
     }
     let (inner_path, border_path) = path.split_at(inner);
-    if climb_border(climb_left_only(seed, place, inner_path), border_path) != *old_root {
-        return Err(ProofError::OldRoot);
-    }
-    if climb_border(climb_inner(seed, place, inner_path), border_path) != *new_root {
-        return Err(ProofError::Root);
-    }
-    Ok(())
+    let old = climb_border(climb_left_only(seed, place, inner_path), border_path);
+    let new = climb_border(climb_inner(seed, place, inner_path), border_path);
+    Ok((old, new))
 }
 
 /// The two cases of consistency that have no path.
