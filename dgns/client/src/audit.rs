@@ -290,7 +290,9 @@ fn remembered(session: &Session) -> Result<Option<(u64, [u8; 32])>, ClientError>
 
 fn convict(session: &Session, options: &Options, fault: &AuditFault, checkpoint: &str, size: u64) -> ClientError {
     let what = fault.to_string();
-    let kept = evidence::of_audit(session.trust(), fault.code(), &what, checkpoint, size);
+    let memory = session.log().memory().ok();
+    let known = memory.as_ref().and_then(|memory| memory.memory.head());
+    let kept = evidence::of_audit(session.trust(), fault.code(), &what, checkpoint, size, known);
     let evidence = match &options.evidence {
         Some(directory) => {
             let path = directory.join(&kept.file_name);

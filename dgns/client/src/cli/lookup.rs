@@ -1,6 +1,6 @@
 //! `resolve`, `prove`, `verify`, `monitor`, `whoami`: what the log says of a name, proved.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use dgns_client::error::ClientError;
@@ -12,6 +12,7 @@ use identity::key::kid_of;
 use identity::state::{DeviceStatus, DidState, Subject};
 use serde_json::{Value, json};
 use tokio::time::Duration;
+use translog::fault::{self, Conviction, FaultFile};
 use translog::lookup_proof;
 use translog::resolve::{Continuity, Resolved, Status};
 use translog::trust::Trust;
@@ -96,6 +97,9 @@ pub(crate) async fn prove(context: &Context, prove: Prove) -> Done {
 pub(crate) async fn verify(context: &Context, verify: Verify) -> Done {
     let bytes = std::fs::read(&verify.file)
         .map_err(|error| ClientError::Unable(format!("{}: {error}", verify.file.display())))?;
+    if bytes.starts_with(fault::HEADER.as_bytes()) {
+        return verify_fault(context, &verify.file, &bytes);
+    }
     let trust = match &verify.vkey {
         None => context.session().await?.trust().clone(),
         Some(text) => {
@@ -112,6 +116,29 @@ pub(crate) async fn verify(context: &Context, verify: Verify) -> Done {
     value["proof"] = how_value(&trust, &resolved);
     context.out.result(&text, &value);
     Ok(ended(&resolved))
+}
+
+/// Checks a fault file by its own keys; a file that convicts a log ends as that log's fault.
+fn verify_fault(context: &Context, path: &Path, bytes: &[u8]) -> Done {
+    let file = FaultFile::decode(bytes).map_err(|error| ClientError::Unable(format!("{}: {error}", path.display())))?;
+    match file.check() {
+        Ok(Conviction { log_key, heads: [first, second] }) => {
+            let what = format!(
+                "{log_key} signed a head of {} leaves with root {} and one of {} leaves with root {}: two histories",
+                first.size,
+                HEXLOWER.encode(&first.root),
+                second.size,
+                HEXLOWER.encode(&second.root),
+            );
+            Err(ClientError::Proof { code: file.kind().word(), what, evidence: Some(path.to_owned()) })
+        }
+        Err(why) => {
+            let text = format!("{}: {} convicts nobody: {why}", path.display(), file.kind().word());
+            let value = json!({ "ok": true, "convicts": false, "kind": file.kind().word(), "code": why.code() });
+            context.out.result(&text, &value);
+            Ok(Ended::Ok)
+        }
+    }
 }
 
 /// Shows this device, its DID, and how the log has them.
