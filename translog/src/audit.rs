@@ -88,6 +88,8 @@ pub struct Auditor {
     /// A head met in an earlier run, which this log must pass through.
     remembered: Option<Target>,
     ended: bool,
+    /// A fault found while replaying; the tiles that still come may name its place better.
+    suspicion: Option<AuditFault>,
 }
 
 impl Auditor {
@@ -103,6 +105,7 @@ impl Auditor {
             replay: (level > Level::Tree).then(|| Replay::new(origin, level)),
             remembered: None,
             ended: false,
+            suspicion: None,
         }
     }
 
@@ -116,21 +119,32 @@ impl Auditor {
         (self.log.size(), self.target.size)
     }
 
-    /// Returns what to fetch next, in the order in which it must be fed; empty once the audit is through.
+    /// Returns what to feed next, and what will likely be wanted after it; empty once the audit is through.
     ///
-    /// At most `bundles` bundles are named, so that a caller can fetch ahead.
+    /// Only the first is to be fed: a tile of the history may come between. The rest, at most `bundles` bundles with their
+    /// tiles, is named so that a caller can fetch ahead.
     pub fn wants(&self, bundles: usize) -> Vec<Want> {
-        if let Some((tree, tile)) = self.expected.front() {
-            return vec![Want::Tile(*tree, tile.id())];
+        let mut wants: Vec<Want> = self.expected.iter().map(|(tree, tile)| Want::Tile(*tree, tile.id())).collect();
+        if self.suspicion.is_some() {
+            return wants;
         }
-        let mut wants = Vec::with_capacity(bundles);
         let mut next = self.log.size();
-        while next < self.target.size && wants.len() < bundles {
-            let id = BundleId::of_entry(next, self.target.size).expect("next lies below the target's size");
+        for _ in 0..bundles {
+            let Ok(id) = BundleId::of_entry(next, self.target.size) else { break };
             wants.push(Want::Bundle(id));
+            if id.tile().is_full() {
+                wants.push(Want::Tile(Tree::Log, id.tile()));
+            }
             next = (id.index() + 1) * 256;
         }
         wants
+    }
+
+    /// Returns the fault that was found while tiles are still compared to name its place.
+    ///
+    /// A caller that cannot get those tiles reports this fault.
+    pub fn suspicion(&self) -> Option<&AuditFault> {
+        self.suspicion.as_ref()
     }
 
     /// Takes the bytes of the first thing that [`Auditor::wants`] named.
@@ -161,13 +175,13 @@ impl Auditor {
         self.last_epoch.as_ref()
     }
 
-    /// Goes on to a newer head of the same log.
+    /// Goes on to another head of the same log: a newer one, or the one at which this audit stands.
     pub fn follow(&mut self, target: Target) -> Result<(), AuditFault> {
         if target.size < self.log.size() {
             return Err(AuditFault::Shrunk { size: target.size, known: self.log.size() });
         }
         if target.size == self.log.size() && target.root != self.log.root() {
-            return Err(AuditFault::Root { size: target.size });
+            return Err(AuditFault::Inconsistent { size: target.size });
         }
         self.ended = target.size == self.log.size();
         self.target = target;
@@ -182,8 +196,14 @@ impl Auditor {
     fn feed_bundle(&mut self, id: BundleId, bytes: &[u8]) -> Result<(), AuditFault> {
         let entries = bundle::decode(id, bytes).map_err(|_| AuditFault::Bundle { path: id.to_string() })?;
         let skip = usize::try_from(self.log.size() - id.index() * 256).expect("less than one bundle");
-        for entry in entries.into_iter().skip(skip) {
-            self.feed_entry(entry)?;
+        let replayed = entries.iter().skip(skip).try_for_each(|entry| self.feed_entry(entry));
+        if let Err(fault) = replayed {
+            // Were the entries changed on their way, or does the log say so? The tile of this bundle tells.
+            let hashes = entries.iter().map(|entry| leaf_hash(entry)).collect();
+            let tile = Tile::new(id.tile(), hashes).expect("a bundle has as many entries as its tile has hashes");
+            self.expected = VecDeque::from([(Tree::Log, tile)]);
+            self.suspicion = Some(fault);
+            return Ok(());
         }
         if self.log.size() == self.target.size {
             self.end()?;
@@ -249,25 +269,27 @@ impl Auditor {
         Ok(())
     }
 
-    /// Checks the end: the root, the last leaf, and the partial tiles.
+    /// Checks the end: the root, the last leaf, and the partial tiles, which may say where a wrong root comes from.
     fn end(&mut self) -> Result<(), AuditFault> {
         if self.log.root() != self.target.root {
-            return Err(AuditFault::Root { size: self.target.size });
-        }
-        if !self.batch.is_empty() {
+            self.suspicion = Some(AuditFault::Root { size: self.target.size });
+        } else if !self.batch.is_empty() {
             return Err(AuditFault::LastLeaf { size: self.target.size });
-        }
-        if let Some(known) = &self.remembered {
+        } else if let Some(known) = &self.remembered {
             return Err(AuditFault::Shrunk { size: self.target.size, known: known.size });
         }
-        for tile in self.log.partials() {
-            self.expected.push_back((Tree::Log, tile));
-        }
-        for tile in self.history.partials() {
-            self.expected.push_back((Tree::History, tile));
-        }
+        self.expected.extend(self.log.partials().map(|tile| (Tree::Log, tile)));
+        self.expected.extend(self.history.partials().map(|tile| (Tree::History, tile)));
         self.ended = true;
-        Ok(())
+        self.judge()
+    }
+
+    /// Reports a suspicion once no tile is left that could name the place.
+    fn judge(&mut self) -> Result<(), AuditFault> {
+        match self.expected.is_empty() {
+            true => self.suspicion.take().map_or(Ok(()), Err),
+            false => Ok(()),
+        }
     }
 
     fn feed_tile(&mut self, tree: Tree, id: TileId, bytes: &[u8]) -> Result<(), AuditFault> {
@@ -279,7 +301,7 @@ impl Auditor {
             Some(served) => served.hashes().iter().zip(expected.hashes()).position(|(a, b)| a != b).map(Some),
         };
         match wrong {
-            None => Ok(()),
+            None => self.judge(),
             Some(place) => Err(AuditFault::Tile {
                 path: Want::Tile(tree, id).path(),
                 hash: place.map(|place| id.index() * 256 + place as u64),

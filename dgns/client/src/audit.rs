@@ -1,10 +1,11 @@
 //! The audit as a program: fetches ahead, verifies signatures on other threads, keeps its progress (PROTOCOL 15).
 
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use dgns_api::path;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use translog::audit::{AuditFault, Auditor, Level, Target, Want};
 use translog::note::{Checkpoint, Note};
@@ -13,6 +14,7 @@ use translog::trust::Trust;
 use crate::error::ClientError;
 use crate::evidence;
 use crate::home::replace;
+use crate::net::Answer;
 use crate::session::Session;
 
 /// Bundles fetched ahead of the one being replayed.
@@ -67,25 +69,26 @@ pub async fn run(
     let started = Instant::now();
     let trust = session.trust();
     let (checkpoint, target) = newest_head(session).await?;
-    let mut auditor = begin(trust, options, &target)?;
+    let convicted = |fault: &AuditFault| convict(session, options, fault, &checkpoint, target.size);
+    let mut auditor = match begin(trust, options, &target) {
+        Ok(auditor) => auditor,
+        Err(Stop::Error(error)) => return Err(error),
+        Err(Stop::Fault(fault)) => return Err(convicted(&fault)),
+    };
     if let Some((size, root)) = remembered(session)? {
         if size > target.size {
-            let fault = AuditFault::Shrunk { size: target.size, known: size };
-            return Err(convict(session, options, &fault, &checkpoint, target.size));
+            return Err(convicted(&AuditFault::Shrunk { size: target.size, known: size }));
         }
         if size > auditor.progress().0 {
             auditor.remember(Target { size, root });
         }
     }
     let first = auditor.progress().0;
-    let result = replay(session, options, &mut auditor, &mut on_progress).await;
-    if let Err(Stop::Fault(fault)) = &result {
-        return Err(convict(session, options, fault, &checkpoint, target.size));
+    match replay(session, options, &mut auditor, &mut on_progress).await {
+        Ok(()) => {}
+        Err(Stop::Error(error)) => return Err(error),
+        Err(Stop::Fault(fault)) => return Err(convicted(&fault)),
     }
-    result.map_err(|stop| match stop {
-        Stop::Error(error) => error,
-        Stop::Fault(fault) => ClientError::proof(fault.code(), fault.to_string()),
-    })?;
     save(options, &auditor)?;
     let epoch = auditor.epoch();
     Ok(Clean {
@@ -128,21 +131,26 @@ async fn replay(
     let mut checks = Checking { jobs: JoinSet::new(), strict: options.strict };
     let mut waiting = auditor.take_checks();
     let mut saver = Saver::new(options);
+    let mut ahead = Ahead { session, running: HashMap::new() };
     while !auditor.is_through() {
         let wants = auditor.wants(AHEAD);
-        if wants.is_empty() {
-            break;
+        let Some(want) = wants.first() else { break };
+        let bytes = match ahead.get(want, &wants).await {
+            Ok(bytes) => bytes,
+            Err(error) => return Err(auditor.suspicion().cloned().map_or(Stop::Error(error), Stop::Fault)),
+        };
+        let fed = auditor.feed(want, &bytes);
+        waiting.append(auditor.take_checks());
+        if let Err(fault) = fed {
+            if matches!(fault, AuditFault::Root { .. }) {
+                // The root says that something is wrong, a signature may say what.
+                checks.start(waiting).await?;
+                checks.finish().await?;
+            }
+            return Err(fault.into());
         }
-        for (want, bytes) in wants.iter().zip(fetch(session, &wants).await?) {
-            auditor.feed(want, &bytes)?;
-            waiting.append(auditor.take_checks());
-            if waiting.len() >= JOB {
-                checks.start(std::mem::take(&mut waiting)).await?;
-            }
-            // Tiles that this bundle completed come before the next bundle.
-            if !auditor.wants(1).contains(want) && matches!(auditor.wants(1).first(), Some(Want::Tile(..))) {
-                break;
-            }
+        if waiting.len() >= JOB {
+            checks.start(std::mem::take(&mut waiting)).await?;
         }
         let (done, all) = auditor.progress();
         on_progress(done, all);
@@ -155,21 +163,33 @@ async fn replay(
     checks.finish().await.map_err(Stop::Fault)
 }
 
-/// Fetches several things at once; they come back in the order asked.
-async fn fetch(session: &Session, wants: &[Want]) -> Result<Vec<Vec<u8>>, ClientError> {
-    let mut fetched = Vec::with_capacity(wants.len());
-    let paths: Vec<String> = wants.iter().map(|want| format!("{}/{}", path::LOG, want.path())).collect();
-    let mut running = JoinSet::new();
-    for (place, path) in paths.into_iter().enumerate() {
-        let session = session.reader();
-        running.spawn(async move { (place, session.get(&path).await.map_err(|error| withheld(&path, error))) });
+/// Fetches under way; each thing is fetched once.
+struct Ahead<'s> {
+    session: &'s Session,
+    running: HashMap<String, JoinHandle<Answer>>,
+}
+
+impl Ahead<'_> {
+    /// Returns the bytes of `want`; begins fetching all of `wants`, which `want` is one of.
+    async fn get(&mut self, want: &Want, wants: &[Want]) -> Result<Vec<u8>, ClientError> {
+        for want in wants {
+            let path = format!("{}/{}", path::LOG, want.path());
+            let reader = self.session.reader();
+            self.running.entry(path).or_insert_with_key(|path| {
+                let path = path.clone();
+                tokio::spawn(async move { reader.get(&path).await.map_err(|error| withheld(&path, error)) })
+            });
+        }
+        let path = format!("{}/{}", path::LOG, want.path());
+        let running = self.running.remove(&path).expect("what is wanted was begun above");
+        running.await.map_err(|error| ClientError::Unable(format!("a fetch ended: {error}")))?
     }
-    fetched.resize_with(wants.len(), Vec::new);
-    while let Some(done) = running.join_next().await {
-        let (place, bytes) = done.map_err(|error| ClientError::Unable(format!("a fetch ended: {error}")))?;
-        fetched[place] = bytes?;
+}
+
+impl Drop for Ahead<'_> {
+    fn drop(&mut self) {
+        self.running.values().for_each(JoinHandle::abort);
     }
-    Ok(fetched)
 }
 
 /// Names what a server withholds: it is part of the log its checkpoint promises.
@@ -178,6 +198,7 @@ fn withheld(path: &str, error: ClientError) -> ClientError {
         ClientError::Refused(problem) => {
             ClientError::Network(format!("the server withholds {path} ({})", problem.code))
         }
+        ClientError::Network(why) => ClientError::Network(format!("{path}: {why}")),
         other => other,
     }
 }
@@ -240,20 +261,21 @@ impl Saver {
     }
 }
 
-fn begin(trust: &Trust, options: &Options, target: &Target) -> Result<Auditor, ClientError> {
-    let saved = options.state.as_deref().and_then(|path| std::fs::read(path).ok());
-    let Some(bytes) = saved else { return Ok(Auditor::new(trust.origin(), options.level, target.clone())) };
-    let path = options.state.as_deref().unwrap_or(Path::new(""));
-    let auditor = Auditor::resume(trust.origin(), &bytes, target.clone())
-        .map_err(|error| ClientError::Unable(format!("{}: {error}", path.display())))?;
+/// Begins at the first entry, or where the last run stood.
+fn begin(trust: &Trust, options: &Options, target: &Target) -> Result<Auditor, Stop> {
+    let new = || Auditor::new(trust.origin(), options.level, target.clone());
+    let Some(path) = &options.state else { return Ok(new()) };
+    let unable = |why: String| ClientError::Unable(format!("{}: {why}", path.display()));
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(new()),
+        Err(error) => return Err(unable(error.to_string()).into()),
+    };
+    let mut auditor = Auditor::resume(trust.origin(), &bytes).map_err(|error| unable(error.to_string()))?;
     if auditor.level() != options.level {
-        let why = format!("{} holds an audit of another level; erase it or name another --state", path.display());
-        return Err(ClientError::Unable(why));
+        return Err(unable("it holds an audit of another level; erase it or name another --state".into()).into());
     }
-    if auditor.progress().0 > target.size {
-        let fault = AuditFault::Shrunk { size: target.size, known: auditor.progress().0 };
-        return Err(ClientError::proof(fault.code(), fault.to_string()));
-    }
+    auditor.follow(target.clone())?;
     Ok(auditor)
 }
 

@@ -55,6 +55,19 @@ impl Session {
         Ok(Self { net, log, trust, first_use })
     }
 
+    /// Returns the session with `url`, whose log is the one of `vkey`: nothing is asked of a server that may only keep files.
+    ///
+    /// Errors: [`ClientError::Proof`] if this log is known with another key; [`ClientError::Unable`] if `vkey` is no log's.
+    pub fn open_pinned(home: &Home, url: &str, vkey: &VerifierKey) -> Result<Self, ClientError> {
+        let wrong = || ClientError::Unable(format!("{vkey} is no log key"));
+        let origin = Origin::parse(vkey.name()).map_err(|_| wrong())?;
+        Trust::new(origin.clone(), vec![vkey.clone()]).map_err(|_| wrong())?;
+        let net = Net::new(url)?;
+        let log = home.pin(net.base(), &origin, std::slice::from_ref(vkey))?;
+        let trust = log.trust()?;
+        Ok(Self { net, log, trust, first_use: false })
+    }
+
     /// Returns whether the log was met for the first time by this session.
     pub fn is_first_use(&self) -> bool {
         self.first_use

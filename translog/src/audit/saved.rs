@@ -45,8 +45,8 @@ impl Auditor {
         Some(out)
     }
 
-    /// Returns an audit that goes on where [`Auditor::save`] stood, up to `target`.
-    pub fn resume(origin: &Origin, bytes: &[u8], target: Target) -> Result<Self, SavedError> {
+    /// Returns an audit that stands where [`Auditor::save`] stood; [`Auditor::follow`] names the head to go on to.
+    pub fn resume(origin: &Origin, bytes: &[u8]) -> Result<Self, SavedError> {
         let (body, digest) = bytes.split_last_chunk::<32>().ok_or(SavedError)?;
         if sha256(&[body]) != *digest {
             return Err(SavedError);
@@ -65,10 +65,15 @@ impl Auditor {
             2 => Level::Full,
             _ => return Err(SavedError),
         };
+        let target = Target { size: log.size(), root: log.root() };
         let mut auditor = Self::new(origin, level, target);
         if let Some(replay) = &mut auditor.replay {
             from.replay(replay)?;
         }
+        if !from.0.is_empty() {
+            return Err(SavedError);
+        }
+        auditor.ended = true;
         (auditor.log, auditor.history, auditor.last_epoch) = (log, history, last_epoch);
         Ok(auditor)
     }

@@ -4,19 +4,23 @@ use std::path::PathBuf;
 
 use data_encoding::HEXLOWER;
 use dgns_client::audit::{self, Options};
+use dgns_client::session::Session;
 use serde_json::json;
 use tokio::time::Duration;
 use translog::audit::Level;
 
 use super::output::time;
 use super::progress::Progress;
-use super::{Context, Done, Ended};
+use super::{Context, Done, Ended, lookup};
 
 /// Arguments of `audit`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Audit {
     /// The server, or its log prefix ending in /log; default: --server
     url: Option<String>,
+    /// Pin this log key instead of asking the server, which may then be any that keeps the log's files
+    #[arg(long, value_name = "VKEY")]
+    vkey: Option<String>,
     /// Keep progress in this file and go on from it
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
@@ -49,7 +53,10 @@ pub(crate) enum LevelArgument {
 pub(crate) async fn audit(context: &Context, arguments: Audit) -> Done {
     let url = arguments.url.as_deref().unwrap_or(&context.common.server);
     let url = url.trim_end_matches('/').trim_end_matches("/log");
-    let session = context.session_at(url).await?;
+    let session = match &arguments.vkey {
+        None => context.session_at(url).await?,
+        Some(text) => Session::open_pinned(&context.home, url, &lookup::log_key(text)?)?,
+    };
     let options = Options {
         level: match arguments.level {
             LevelArgument::Tree => Level::Tree,

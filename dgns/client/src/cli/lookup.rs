@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Duration;
 use translog::fault::{self, Conviction, FaultFile};
 use translog::lookup_proof;
+use translog::note::VerifierKey;
 use translog::resolve::{Continuity, Resolved, Status};
 use translog::trust::Trust;
 
@@ -103,8 +104,8 @@ pub(crate) async fn verify(context: &Context, verify: Verify) -> Done {
     let trust = match &verify.vkey {
         None => context.session().await?.trust().clone(),
         Some(text) => {
-            let wrong = || ClientError::Unable(format!("{text:?} is no log key such as dgns.test/log+6d1b0a3c+AWx..."));
-            let key = translog::note::VerifierKey::parse(text).map_err(|_| wrong())?;
+            let key = log_key(text)?;
+            let wrong = || ClientError::Unable(format!("{text:?} is no log's key"));
             let origin = identity::name::Origin::parse(key.name()).map_err(|_| wrong())?;
             Trust::new(origin, vec![key]).map_err(|_| wrong())?
         }
@@ -116,6 +117,12 @@ pub(crate) async fn verify(context: &Context, verify: Verify) -> Done {
     value["proof"] = how_value(&trust, &resolved);
     context.out.result(&text, &value);
     Ok(ended(&resolved))
+}
+
+/// Returns the log key that text is.
+pub(crate) fn log_key(text: &str) -> Result<VerifierKey, ClientError> {
+    let wrong = |_| ClientError::Unable(format!("{text:?} is no log key such as dgns.test/log+6d1b0a3c+AWx..."));
+    VerifierKey::parse(text).map_err(wrong)
 }
 
 /// Checks a fault file by its own keys; a file that convicts a log ends as that log's fault.
