@@ -1,25 +1,24 @@
 //! `dgnsd fsck`: everything stored held against the signed head (docs/OPERATING.md).
 //!
-//! Three floors: files and tables are whole ([`storage::fsck`]); tree, history and map give what the head signs
-//! ([`restart`]); every entry, replayed through the rules as an auditor does, makes exactly the states in SQL.
+//! Three floors: files and tables are whole ([`storage::fsck`]); every entry, replayed through the rules as an auditor does, gives
+//! the tiles, the signed root, and exactly the states in SQL; and a start finds no more to refuse ([`restart`]).
 
-use std::collections::HashMap;
+mod shelf;
+mod states;
+
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
-use identity::hash::Hash;
+use identity::name::Origin;
 use serde::Serialize;
-use storage::{Options, Storage};
-use translog::audit::{Auditor, Level, Target, Tree as AuditTree, Want};
+use storage::{Options, Storage, StorageError};
+use translog::audit::{Auditor, Level, Target, Want};
+use translog::entry::Entry;
 
 use crate::keys::{Keys, LogKey};
-use crate::log::live::Live;
 use crate::log::restart;
-use crate::log::tiles::{Tiles, Tree};
-
-/// Memory for tiles while they are compared.
-const TILE_CACHE_BYTES: u64 = 16 << 20;
+use shelf::{Shelf, Wrong};
+use states::States;
 
 /// What was checked and what is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -82,7 +81,10 @@ pub async fn run(data: &Path, deep: bool) -> Report {
             report.faults.extend(physical.faults.iter().map(ToString::to_string));
         }
         Err(error) => {
-            report.unable = Some(error.to_string());
+            match of_storage(error) {
+                Stop::Unable(why) => report.unable = Some(why),
+                Stop::Fault(what) => report.faults.push(what),
+            }
             return report;
         }
     }
@@ -111,60 +113,58 @@ fn fault(error: impl fmt::Display) -> Stop {
     Stop::Fault(error.to_string())
 }
 
-async fn check_log(data: &Path, deep: bool, report: &mut Report) -> Result<(), Stop> {
-    let keys = Keys::read(&data.join("keys")).map_err(unable)?;
-    let storage = Storage::open_with(data, Options { create: false, ..Options::default() }).await.map_err(unable)?;
-    let storage = Arc::new(storage);
-    let stored = storage.log().load_head().await.map_err(fault)?;
-    let stored = stored.ok_or_else(|| unable("there is no log yet"))?;
-    let origin = restart::first_conf(&storage).await.map_err(fault)?.origin;
-    let log_key = LogKey::new(keys.log.clone(), origin.clone());
-    let found = restart::load(&storage, &log_key, &stored).await.map_err(fault)?;
-    let live = Arc::new(Live::new(found.inner));
-    let tiles = Tiles::new(storage.clone(), live, TILE_CACHE_BYTES);
-
-    let level = if deep { Level::Full } else { Level::Map };
-    let target = Target { size: stored.size, root: stored.root };
-    let mut auditor = Auditor::new(&origin, level, target);
-    while let Some(want) = auditor.wants(1).into_iter().next() {
-        let bytes = match &want {
-            Want::Bundle(id) => tiles.bundle(id.index(), id.width()).await,
-            Want::Tile(tree, id) => {
-                let tree = match tree {
-                    AuditTree::Log => Tree::Log,
-                    AuditTree::History => Tree::History,
-                };
-                tiles.tile(tree, id.level(), id.index(), id.width()).await
-            }
-        };
-        let bytes = bytes.map_err(fault)?.ok_or_else(|| fault(format!("{} is missing", want.path())))?;
-        auditor.feed(&want, &bytes).map_err(fault)?;
-        auditor.take_checks().verify(false).map_err(fault)?;
-        report.entries = auditor.progress().0;
-    }
-    compare_labels(&storage, &auditor, report).await
+fn of_storage(error: StorageError) -> Stop {
+    if error.is_damage() { fault(error) } else { unable(error) }
 }
 
-/// Holds the states in SQL against those the entries make.
-async fn compare_labels(storage: &Storage, auditor: &Auditor, report: &mut Report) -> Result<(), Stop> {
-    let Some(replay) = auditor.replay() else { return Ok(()) };
-    let mut implied: HashMap<Hash, Hash> = replay.commitments().collect();
-    let rows: Vec<(Hash, Hash)> = storage.log().all_leaves().await.map_err(fault)?.into_iter().collect();
-    for labels in rows.chunks(256) {
-        let labels: Vec<Hash> = labels.iter().map(|(label, _)| *label).collect();
-        let stored = storage.log().labels(&labels).await.map_err(fault)?;
-        for row in stored.into_iter().flatten() {
-            let leaf = crate::log::states::leaf_of(&row).map_err(fault)?;
-            let hex = data_encoding::HEXLOWER.encode(&row.label);
-            let same = implied.remove(&row.label) == Some(translog::map::commitment(&leaf));
-            if !same || row.commitment != translog::map::commitment(&leaf) {
-                report.faults.push(format!("label {hex}: the stored state is not the one the entries make"));
-            }
-            report.labels += 1;
-        }
+async fn check_log(data: &Path, deep: bool, report: &mut Report) -> Result<(), Stop> {
+    let keys = Keys::read(&data.join("keys")).map_err(unable)?;
+    let storage =
+        Storage::open_with(data, Options { create: false, ..Options::default() }).await.map_err(of_storage)?;
+    let stored = storage.log().load_head().await.map_err(of_storage)?;
+    let stored = stored.ok_or_else(|| unable("there is no log yet"))?;
+    let shelf = Shelf::of(&storage).await.map_err(of_storage)?;
+    let origin = origin(&shelf).await?;
+    let log_key = LogKey::new(keys.log.clone(), origin.clone());
+
+    let level = if deep { Level::Full } else { Level::Map };
+    let mut auditor = Auditor::new(&origin, level, Target { size: stored.size, root: stored.root });
+    let replayed = replay(&shelf, &mut auditor, report).await;
+    let states = States { storage: &storage, shelf: &shelf, auditor: &auditor };
+    if let Err(error) = replayed {
+        // A wrong root alone names no place; the roots of the heads on the way may.
+        states.compare_epochs(report).await.map_err(fault)?;
+        return Err(fault(error));
     }
-    for label in implied.keys() {
-        report.faults.push(format!("label {}: its state is missing", data_encoding::HEXLOWER.encode(label)));
+    states.compare_epochs(report).await.map_err(fault)?;
+    states.compare_labels(report).await.map_err(fault)?;
+    // What is left is what a start finds besides: the right edges kept of the trees, the note and its key.
+    restart::load(&storage, &log_key, &stored).await.map(drop).map_err(fault)
+}
+
+/// Returns the origin that the log's first LogConf names.
+async fn origin(shelf: &Shelf<'_>) -> Result<Origin, Stop> {
+    match Entry::decode(&shelf.entry(1).await.map_err(fault)?) {
+        Ok(Entry::LogConf(conf)) => Ok(conf.conf().origin.clone()),
+        _ => Err(fault("entry 1 is no LogConf")),
+    }
+}
+
+/// Replays every stored entry, and holds every stored tile against them.
+async fn replay(shelf: &Shelf<'_>, auditor: &mut Auditor, report: &mut Report) -> Result<(), Wrong> {
+    while let Some(want) = auditor.wants(1).into_iter().next() {
+        let (entries, _) = auditor.progress();
+        let read = match &want {
+            Want::Bundle(id) => shelf.bundle(*id).await.map(Some),
+            Want::Tile(tree, id) => shelf.tile(*tree, *id, entries).await,
+        };
+        match read {
+            Ok(Some(bytes)) => auditor.feed(&want, &bytes)?,
+            Ok(None) => auditor.skip_tile()?,
+            Err(error) => return Err(auditor.suspicion().cloned().map_or(error, Wrong::Audit)),
+        }
+        auditor.take_checks().verify(false)?;
+        report.entries = auditor.progress().0;
     }
     Ok(())
 }

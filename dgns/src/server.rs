@@ -87,8 +87,10 @@ impl ServerError {
     /// Returns whether the stored history itself is at fault, so that signing could fork it.
     pub fn is_fault(&self) -> bool {
         match self {
-            Self::Restart(error) => !matches!(error, RestartError::Storage(_)),
-            Self::Publish(error) => !matches!(error, PublishError::Storage(_)),
+            Self::Storage(error)
+            | Self::Restart(RestartError::Storage(error))
+            | Self::Publish(PublishError::Storage(error)) => error.is_damage(),
+            Self::Restart(_) | Self::Publish(_) => true,
             _ => false,
         }
     }

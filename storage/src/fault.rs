@@ -129,6 +129,14 @@ impl StorageError {
         }
     }
 
+    /// Returns whether what is stored is wrong, rather than out of reach for now.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Corrupt { .. } | Self::Inconsistent { .. } | Self::ObjectDiffers { .. } | Self::RolledBack { .. }
+        )
+    }
+
     /// Returns the fault for a failed call on `path`.
     pub(crate) fn of_file(path: &Path, error: &io::Error) -> Self {
         let place = Place::from(path);

@@ -16,7 +16,7 @@ use translog::hash::leaf_hash;
 use translog::logconf::Conf;
 use translog::map::{self, Map};
 use translog::tail::{Tail, TailLevel};
-use translog::tile::BundleId;
+use translog::tile::{BundleId, RightTiles};
 use translog::tree::{Edge, Node};
 
 use super::live::{Inner, PublicHead};
@@ -175,6 +175,9 @@ impl Trees {
         let (mut log_tail, mut history_tail) = (tail(&stored.edges, Tree::Log), tail(&stored.edges, Tree::History));
         let mut log = edge_of(storage, Tree::Log, &log_tail).await?;
         let mut history = edge_of(storage, Tree::History, &history_tail).await?;
+        for (tree, edge) in [(Tree::Log, &log), (Tree::History, &history)] {
+            check_edges(&stored.edges, tree, edge)?;
+        }
         let mut entries: Vec<Arc<[u8]>> = Vec::new();
         for (index, entry) in storage.log().entries(tiled..size).await? {
             if index != tiled + entries.len() as u64 {
@@ -200,8 +203,24 @@ impl Trees {
 
 fn tail(edges: &[EdgeRow], tree: Tree) -> Tail {
     let rows = edges.iter().filter(|row| row.tree == tree.number());
-    let split = |bytes: &[u8]| bytes.chunks_exact(32).map(|chunk| Hash::try_from(chunk).unwrap_or_default()).collect();
     Tail::from_levels(rows.map(|row| TailLevel { start: row.start, hashes: split(&row.hashes) }).collect())
+}
+
+/// Holds every hash of the stored right-edge tiles against the tree's edge: upper ones prove nothing yet, but are served.
+fn check_edges(rows: &[EdgeRow], tree: Tree, edge: &Edge) -> Result<(), StorageError> {
+    let mut levels = Vec::new();
+    for row in rows.iter().filter(|row| row.tree == tree.number()) {
+        levels.resize(levels.len().max(usize::from(row.level) + 1), Vec::new());
+        levels[usize::from(row.level)] = split(&row.hashes);
+    }
+    match RightTiles::from_parts(edge.size(), levels) {
+        Ok(right) if right.root() == edge.root() => Ok(()),
+        _ => Err(damaged("edges", "a right-edge tile does not give the root of the durable tiles")),
+    }
+}
+
+fn split(bytes: &[u8]) -> Vec<Hash> {
+    bytes.chunks_exact(32).map(|chunk| Hash::try_from(chunk).unwrap_or_default()).collect()
 }
 
 /// Returns the right edge of a tree: the hashes it needs are in the tail, or in durable tiles.

@@ -81,6 +81,11 @@ impl Replay {
         self.states.iter().map(|(label, packed)| (*label, map::commitment(&packed.leaf())))
     }
 
+    /// Returns the root of each head replayed, by size.
+    pub fn heads(&self) -> &BTreeMap<u64, Hash> {
+        &self.heads
+    }
+
     pub(super) fn take_checks(&mut self) -> Checks {
         std::mem::take(&mut self.checks)
     }
