@@ -183,8 +183,11 @@ fn assert_evidence(who: &Person, caught: &Ran, code: &str) {
     let kept = fs::read(&path).unwrap();
     let text = String::from_utf8_lossy(&kept);
     assert!(text.starts_with("dgns.fault@v1\nlog dgns.test/log+"), "{text}");
-    for part in [format!("part code {}\n{code}\n", code.len()), "part remembered ".into(), "part offered ".into()] {
+    for part in [format!("part code {}\n{code}\n", code.len()), "part first ".into(), "part second ".into()] {
         assert!(text.contains(&part), "{part} is not in the evidence: {text}");
     }
     assert!(who.evidence().iter().any(|known| known.display().to_string() == path));
+    // Two signed heads that contradict each other convict by themselves; an older head alone does not.
+    let convicts = if code == "rollback" { 0 } else { 3 };
+    Person::new().dgns_at("http://127.0.0.1:1", &["verify", &path], "").exits(convicts);
 }

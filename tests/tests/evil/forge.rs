@@ -1,0 +1,260 @@
+//! A log made by its own operator, who holds every key: honest unless told otherwise, with valid signatures either way.
+
+use std::collections::{BTreeMap, HashMap};
+
+use dgns::config::Config;
+use dgns::keys::{Keys, LogKey, ZoneKey};
+use dgns::setup;
+use dgns_client::rng;
+use identity::cert::{Body, Certificate};
+use identity::did::Did;
+use identity::hash::Hash;
+use identity::rules::{self, At, World};
+use identity::seed::Words;
+use identity::state::{Leaf, Subject};
+use identity::time::Timestamp;
+use translog::batch::{self, Batch, Outcome, Post, View};
+use translog::due::DueQueue;
+use translog::entry::Epoch;
+use translog::hash::leaf_hash;
+use translog::map::{self, Map};
+use translog::note::{Checkpoint, LogSigner, Note};
+use translog::tile::{BundleId, RightTiles, bundles_for};
+use translog::tree::Edge;
+
+use super::export::Export;
+use super::people::{self, TERMS, origin};
+
+/// When Epoch 0 was, ms.
+const START_MS: u64 = 1_800_000_000_000;
+
+/// The operator's log.
+#[derive(Clone)]
+pub struct Forge {
+    keys: std::sync::Arc<ForgeKeys>,
+    server: Did,
+    /// The entries so far.
+    pub entries: Vec<Vec<u8>>,
+    /// The log's right edge.
+    pub edge: Edge,
+    history: Edge,
+    map: Map,
+    dues: DueQueue,
+    states: HashMap<Subject, Leaf>,
+    /// The time of the newest Epoch, ms.
+    pub time_ms: u64,
+}
+
+struct ForgeKeys {
+    signer: LogSigner,
+    zone: ZoneKey,
+    words: Words,
+}
+
+impl Forge {
+    /// Returns a log of two batches: the server's genesis and LogConf, and the zone's terms.
+    pub fn new() -> Self {
+        let mut config = Config::defaults();
+        (config.claims.work_bits, config.claims.window_floor_s) = (TERMS.work_floor_bits, TERMS.window_floor_s);
+        let (keys, words) = (Keys::generate(&mut rng::system()), Words::generate(&mut rng::system()));
+        let log_key = LogKey::new(keys.log.clone(), origin());
+        let now = Timestamp::from_ms(START_MS);
+        let first = setup::first_batch(&config, &keys, &words, &log_key, &mut rng::system(), now).unwrap();
+        let genesis = Certificate::decode(&first.entries[0][1..]).unwrap();
+        let (server, prev) = (genesis.chain_did(), genesis.sid());
+        let signer = LogSigner::new(origin().as_str(), keys.log.clone()).unwrap();
+        let zone_public = keys.zone.public();
+        let zone = ZoneKey::new(keys.zone);
+        let head = log_key.sign_head(&first);
+        let terms = setup::zone_certificate(&config, zone_public, &words, server, prev, &head, now);
+        let mut forge = Self {
+            keys: std::sync::Arc::new(ForgeKeys { signer, zone, words }),
+            server,
+            entries: Vec::new(),
+            edge: Edge::new(),
+            history: Edge::new(),
+            map: Map::new(),
+            dues: DueQueue::new(),
+            states: HashMap::new(),
+            time_ms: START_MS,
+        };
+        forge.take(first, |_| {});
+        forge.batch(&[terms]);
+        forge
+    }
+
+    /// Appends an honest batch, one second after the last.
+    pub fn batch(&mut self, certificates: &[Certificate]) {
+        let batch = self.integrate(certificates, self.time_ms + 1_000);
+        self.take(batch, |_| {});
+    }
+
+    /// Returns the batch an honest operator would append at `now_ms`.
+    pub fn integrate(&self, certificates: &[Certificate], now_ms: u64) -> Batch {
+        self.integrate_with_dues(certificates, now_ms, &self.dues)
+    }
+
+    /// As [`Forge::integrate`], with another queue of what falls due.
+    pub fn integrate_with_dues(&self, certificates: &[Certificate], now_ms: u64, dues: &DueQueue) -> Batch {
+        let certificates: Vec<Certificate> = certificates.iter().map(|c| self.countersigned(c)).collect();
+        let mut world = self.world();
+        let mut verified = Vec::new();
+        for (certificate, index) in certificates.iter().zip(self.edge.size()..) {
+            self.fill(&mut world, |world| rules::wants(world, certificate));
+            let candidates = rules::candidates(&world, certificate);
+            let certificate = certificate.clone().with_signatures_unchecked(&candidates).unwrap();
+            let effects = rules::apply(&world, &certificate, At { index, epoch_ms: now_ms }).unwrap();
+            world.apply_changes(&effects);
+            verified.push(certificate);
+        }
+        let view = View { edge: &self.edge, history: &self.history, time_ms: self.time_ms, map: &self.map, dues };
+        let posts = match verified.is_empty() {
+            true => Vec::new(),
+            false => vec![Post { certificates: verified }],
+        };
+        let mut world = self.world();
+        self.fill(&mut world, |world| batch::wants(&view, world, &posts, now_ms));
+        let batch = batch::integrate(&view, world, &posts, now_ms);
+        assert!(
+            batch.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Accepted { .. })),
+            "{:?}",
+            batch.outcomes
+        );
+        batch
+    }
+
+    /// Appends a batch whose Epoch `bend` may change.
+    pub fn take(&mut self, batch: Batch, bend: impl FnOnce(&mut Epoch)) {
+        let mut entries = batch.entries;
+        entries.pop();
+        self.close(entries, batch.changes, batch.epoch.time_ms, bend);
+    }
+
+    /// Appends any entries, with an Epoch over a map in which `changes` are made, whether they follow from the entries or not.
+    pub fn close(
+        &mut self,
+        entries: Vec<Vec<u8>>,
+        changes: BTreeMap<Subject, Leaf>,
+        time_ms: u64,
+        bend: impl FnOnce(&mut Epoch),
+    ) {
+        let delta = self.map.prepare(&batch::map_updates(&changes));
+        let mut epoch = Epoch {
+            k: self.history.size(),
+            covers: self.edge.size() + entries.len() as u64,
+            time_ms,
+            map_root: delta.root(),
+            history_root: self.history.root(),
+        };
+        bend(&mut epoch);
+        self.append(entries);
+        self.append(vec![epoch.encode().to_vec()]);
+        self.history.append(epoch.leaf_hash());
+        self.map.apply(delta).unwrap();
+        for (subject, leaf) in changes {
+            self.dues.set(map::label(&subject), &subject, rules::due_ms(&leaf));
+            self.states.insert(subject, leaf);
+        }
+        self.time_ms = epoch.time_ms;
+    }
+
+    /// Appends entries and no Epoch.
+    pub fn append(&mut self, entries: Vec<Vec<u8>>) {
+        for entry in entries {
+            self.edge.append(leaf_hash(&entry));
+            self.entries.push(entry);
+        }
+    }
+
+    /// Returns the certificate with the zone's signature if it is a claim.
+    pub fn countersigned(&self, certificate: &Certificate) -> Certificate {
+        match certificate.payload().body {
+            Body::Claim(_) => self.keys.zone.countersign(certificate, &origin()).unwrap(),
+            _ => certificate.clone(),
+        }
+    }
+
+    /// Returns a state as the map has it.
+    pub fn leaf(&self, subject: &Subject) -> Leaf {
+        self.states[subject].clone()
+    }
+
+    /// Returns the words that rule the server's DID.
+    pub fn words(&self) -> &Words {
+        &self.keys.words
+    }
+
+    /// Returns the log's signer.
+    pub fn signer(&self) -> &LogSigner {
+        &self.keys.signer
+    }
+
+    /// Returns the log as files, its newest head signed.
+    pub fn export(&self) -> Export {
+        self.export_signed(self.edge.size(), self.edge.root())
+    }
+
+    /// As [`Forge::export`], with any numbers signed.
+    pub fn export_signed(&self, size: u64, root: Hash) -> Export {
+        let (mut log, mut history) = (RightTiles::new(), RightTiles::new());
+        let mut files = BTreeMap::new();
+        let mut put =
+            |prefix: &str, tile: translog::tile::Tile| files.insert(format!("{prefix}{}", tile.id()), tile.encode());
+        for entry in &self.entries {
+            let hash = leaf_hash(entry);
+            log.append(hash).into_iter().for_each(|tile| drop(put("", tile)));
+            if entry[0] == 2 {
+                history.append(hash).into_iter().for_each(|tile| drop(put("history/", tile)));
+            }
+        }
+        log.partials().for_each(|tile| drop(put("", tile)));
+        history.partials().for_each(|tile| drop(put("history/", tile)));
+        let checkpoint = Checkpoint { origin: origin().as_str().into(), size, root };
+        let note = Note::new(checkpoint.text(), vec![self.signer().sign(&checkpoint)]).unwrap();
+        files.insert("checkpoint".into(), note.to_string().into_bytes());
+        let mut export = Export { files, vkey: self.signer().verifier_key().to_string() };
+        for id in bundles_for(0, self.entries.len() as u64) {
+            let first = id.first_entry() as usize;
+            export.put_bundle(
+                BundleId::of_entry(id.first_entry(), self.edge.size()).unwrap(),
+                &self.entries[first..first + usize::from(id.width())],
+            );
+        }
+        export
+    }
+
+    fn world(&self) -> World {
+        World::new(origin().zone(), origin(), Some(self.server))
+    }
+
+    fn fill(&self, world: &mut World, wants: impl Fn(&World) -> Vec<Subject>) {
+        loop {
+            let missing = wants(world);
+            if missing.is_empty() {
+                return;
+            }
+            for subject in missing {
+                let leaf = self.states.get(&subject).cloned();
+                world.insert(subject, leaf);
+            }
+        }
+    }
+}
+
+/// Returns the entry of a certificate.
+pub fn entry(certificate: &Certificate) -> Vec<u8> {
+    [&[1], certificate.as_bytes()].concat()
+}
+
+/// Returns a log with a few names, some with records, in several batches, and the people in it.
+pub fn small() -> (Forge, Vec<people::Someone>) {
+    let mut forge = Forge::new();
+    let mut people = Vec::new();
+    for number in 0..4 {
+        let (mut someone, mut certificates) = people::Someone::new(number);
+        certificates.push(someone.points_to([10, 0, 0, number as u8]));
+        forge.batch(&certificates);
+        people.push(someone);
+    }
+    (forge, people)
+}
