@@ -10,9 +10,12 @@
 //! Choices where the table leaves room, each the safe one:
 //! - The power of a pending act is that of its opener and confirms together. A confirm that lifts it to a power that acts at
 //!   once completes it there and then.
+//! - Only voices stand in a pending act: the identity key and voters. A device on probation that signs along adds nothing.
 //! - A suspension is a pending act too, so that it can be contested; at its due it lapses.
-//! - A contested act has no due: only people end a quarrel.
-//! - A revocation takes the device's support out of every pending act; an act without support dies.
+//! - A contested act has no due: only people end a quarrel. Probation stands still meanwhile, so that nobody outwaits it.
+//! - A member or a host cannot contest: it never had a vote, and a stolen one must not freeze its owner.
+//! - A revocation takes the device out of both sides of every pending act. An act without support dies; one without opponents
+//!   any more waits a window of its own.
 //! - An act that cannot take effect any more when it is due dies, and nothing else happens.
 
 mod draft;
@@ -29,7 +32,7 @@ use crate::cert::{
 };
 use crate::did::Did;
 use crate::key::kid_of;
-use crate::limits::{AUTHORITIES_MAX, DEVICES_MAX, NAMES_MAX, WINDOW_DEFAULT_S, WINDOW_MAX_S};
+use crate::limits::{AUTHORITIES_MAX, DEVICES_MAX, NAMES_MAX, WINDOW_DEFAULT_S, WINDOW_MAX_S, WORK_BITS_MAX};
 use crate::name::Name;
 use crate::pow;
 use crate::record;
@@ -112,7 +115,7 @@ pub fn apply(world: &World, certificate: &Verified, at: At) -> Result<Effects, R
     if state.flags & DidState::ENDED != 0 {
         return Err(Refusal::Ended);
     }
-    if payload.seq != state.head.seq + 1 || payload.prev != Some(state.head.sid) {
+    if payload.seq.checked_sub(1) != Some(state.head.seq) || payload.prev != Some(state.head.sid) {
         return Err(Refusal::StalePrev { head: Some(state.head) });
     }
     let signers = Signers::of(state, certificate);
@@ -138,7 +141,7 @@ impl Act<'_> {
     /// Refuses those who may not speak at all: the suspended, anybody but the identity key while frozen, and who has an act open.
     fn may_speak(&self, state: &DidState) -> Result<(), Refusal> {
         let votes = matches!(self.payload.body, Body::Confirm { .. } | Body::Veto { .. });
-        if !votes && self.signers.any_suspended(state) {
+        if !votes && self.signers.any_suspended(state, &[]) {
             return Err(Refusal::Suspended);
         }
         if !votes && state.flags & DidState::FROZEN != 0 && !self.signers.identity {
@@ -169,7 +172,7 @@ impl Act<'_> {
             Body::Transfer { name, to } => self.transfer(draft, name, *to),
             Body::Records(body) => self.records(draft, body),
             Body::Confirm { act } => pending::confirm(draft, &self.did, act, &self.signers, self.cause),
-            Body::Veto { act } => pending::veto(draft, &self.did, act, &self.signers),
+            Body::Veto { act } => pending::veto(draft, &self.did, act, &self.signers, self.cause),
             Body::Tombstone => self.tombstone(draft),
             Body::NotaryAdd(body) => self.notary_add(draft, body),
             Body::NotaryRevoke { kid } => self.notary_revoke(draft, kid),
@@ -245,7 +248,7 @@ impl Act<'_> {
         }
         let fresh = device.level == Level::Admin && power == Power::Voter;
         let (status, until_ms) = match fresh {
-            true => (DeviceStatus::Fresh, now_ms + pending::window_ms(state, now_ms)),
+            true => (DeviceStatus::Fresh, pending::due_from(state, now_ms)),
             false => (DeviceStatus::Live, 0),
         };
         let (sign, kex, level, index) = (device.sign, device.kex, device.level, self.cause.index);
@@ -263,11 +266,9 @@ impl Act<'_> {
             return Err(Refusal::NotAllowed);
         }
         pending::not_open_against(state, &end.kid)?;
-        if power != Power::Identity && power::live_admins_without(state, &end.kid) == 0 {
-            return Err(Refusal::LastDevice);
-        }
+        power::leaves_an_admin(state, target, power)?;
         self.open(draft, power)?;
-        pending::refresh(draft.did_mut(&self.did));
+        pending::refresh(draft.did_mut(&self.did), self.cause.now_ms);
         Ok(())
     }
 
@@ -281,17 +282,15 @@ impl Act<'_> {
             None if by_itself => Power::Voter,
             None => return Err(Refusal::NotAllowed),
         };
-        if power != Power::Identity && power::live_admins_without(state, &end.kid) == 0 {
-            return Err(Refusal::LastDevice);
-        }
+        power::leaves_an_admin(state, &target, power)?;
         let powerless = target.status == DeviceStatus::Fresh || target.level != Level::Admin;
         if power > Power::Voter || by_itself || powerless {
-            effect::end_device(draft.did_mut(&self.did), &end.kid);
+            effect::end_device(draft.did_mut(&self.did), &end.kid, self.cause.now_ms);
             return Ok(());
         }
         pending::not_open_against(state, &end.kid)?;
         self.open(draft, power)?;
-        pending::refresh(draft.did_mut(&self.did));
+        pending::refresh(draft.did_mut(&self.did), self.cause.now_ms);
         Ok(())
     }
 
@@ -299,9 +298,7 @@ impl Act<'_> {
     fn id_rotate(&self, draft: &mut Draft<'_>, keys: &IdRotate) -> Result<(), Refusal> {
         let power = self.needs_power(draft)?;
         self.new_key_signed(&keys.identity)?;
-        if draft.did(&self.did).is_some_and(|state| state.identity == keys.identity) {
-            return Err(Refusal::KeySame);
-        }
+        effect::may_rotate(draft.did_mut(&self.did), keys)?;
         self.now_or_later(draft, power)
     }
 
@@ -352,7 +349,7 @@ impl Act<'_> {
         let power = self.needs_power(draft)?;
         if authority.role == Role::Zone {
             let terms = authority.zone.filter(|_| authority.scope == self.world.zone().as_str());
-            if terms.is_none_or(|terms| terms.window_floor_s > WINDOW_MAX_S) {
+            if terms.is_none_or(|terms| terms.window_floor_s > WINDOW_MAX_S || terms.work_floor_bits > WORK_BITS_MAX) {
                 return Err(Refusal::BadScope);
             }
         }
@@ -396,14 +393,15 @@ impl Act<'_> {
     /// Lets the act take effect at once if its signers are strong enough, else after a window.
     fn now_or_later(&self, draft: &mut Draft<'_>, power: Power) -> Result<(), Refusal> {
         match effect::is_at_once(&self.payload.body, power) {
-            true => effect::perform(draft, &self.did, &self.payload.body, self.world.zone(), self.cause),
+            true => effect::perform(draft, &self.did, &self.payload.body, power, self.world.zone(), self.cause),
             false => self.open(draft, power),
         }
     }
 
     fn open(&self, draft: &mut Draft<'_>, power: Power) -> Result<(), Refusal> {
-        let supporters = self.signers.kids();
-        pending::open(draft.did_mut(&self.did), &self.payload.body, power, supporters, self.cause)
+        let state = draft.did_mut(&self.did);
+        let supporters = self.signers.voices(state, &[]);
+        pending::open(state, &self.payload.body, power, supporters, self.cause)
     }
 }
 
@@ -419,9 +417,8 @@ fn genesis(draft: &mut Draft<'_>, did: Did, body: &Genesis, by: &Verified, cause
     if kid_of(&body.identity) == kid_of(&body.device.sign) {
         return Err(Refusal::KidTaken);
     }
-    if let Some(window_s) = body.window_s {
-        check_window(draft.world, window_s)?;
-    }
+    let window_s = body.window_s.unwrap_or(WINDOW_DEFAULT_S);
+    check_window(draft.world, window_s)?;
     let device = DeviceState {
         sign: body.device.sign,
         kex: body.device.kex,
@@ -439,7 +436,7 @@ fn genesis(draft: &mut Draft<'_>, did: Did, body: &Genesis, by: &Verified, cause
         identity: body.identity,
         words_box: body.words_box,
         devices: vec![device],
-        window_s: body.window_s.unwrap_or(WINDOW_DEFAULT_S),
+        window_s,
         pending: Vec::new(),
         names: Vec::new(),
         authorities: Vec::new(),
@@ -461,3 +458,6 @@ fn road_of(claim: &Claim) -> Road {
         ClaimProof::Parent => Road::Parent,
     }
 }
+
+#[cfg(test)]
+mod tests;

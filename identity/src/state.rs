@@ -52,7 +52,7 @@ pub struct DidState {
     pub did: Did,
     /// 2.
     pub kind: DidKind,
-    /// 3: bit 0 frozen, 1 user key stale, 2 deleting, 3 ended.
+    /// 3: bit 0 frozen, 3 ended; 1 user key stale and 2 deleting are reserved.
     pub flags: u32,
     /// 4: the newest certificate of the chain.
     pub head: ChainHead,
@@ -66,7 +66,7 @@ pub struct DidState {
     pub window_s: u64,
     /// 10: pending acts, oldest first; at most 8.
     pub pending: Vec<Pending>,
-    /// 12: names bound to the DID, live or held, sorted; at most 32.
+    /// 12: live names bound to the DID, sorted; at most 32.
     pub names: Vec<String>,
     /// 14: authorities, oldest first; at most 64. Of the server's DID alone.
     pub authorities: Vec<AuthorityState>,
@@ -100,7 +100,7 @@ pub struct DeviceState {
     pub status: DeviceStatus,
     /// The log index of the certificate that added it.
     pub index: u64,
-    /// When the status ends by itself, epoch ms; 0 = never.
+    /// When the status ends by itself, epoch ms; 0 = not by itself: live, in a quarrel, or a probation that stands still.
     pub until_ms: u64,
 }
 

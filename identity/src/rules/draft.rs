@@ -78,14 +78,20 @@ impl<'w> Draft<'w> {
         self.changed.insert(leaf.state.subject(), leaf);
     }
 
-    /// Returns the changes, unless a state with authorities outgrew its bound; the other lists cannot.
+    /// Returns the changes, unless a state outgrew its bound.
     pub(super) fn finish(self) -> Result<Effects, Refusal> {
-        let outgrown =
-            |leaf: &Leaf| did_of(leaf).is_some_and(|s| !s.authorities.is_empty() && s.encode().len() > STATE_BYTES_MAX);
-        if self.changed.values().any(outgrown) {
-            return Err(Refusal::TooMany);
-        }
-        Ok(Effects { changes: self.changed.into_iter().collect() })
+        if self.is_outgrown() { Err(Refusal::TooMany) } else { Ok(self.into_effects()) }
+    }
+
+    /// Returns whether a state outgrew its bound. Only one with authorities can: the other lists together stay below it.
+    pub(super) fn is_outgrown(&self) -> bool {
+        let with_authorities = self.changed.values().filter_map(did_of).filter(|state| !state.authorities.is_empty());
+        with_authorities.map(|state| state.encode().len()).any(|bytes| bytes > STATE_BYTES_MAX)
+    }
+
+    /// Returns the changes.
+    pub(super) fn into_effects(self) -> Effects {
+        Effects { changes: self.changed.into_iter().collect() }
     }
 
     fn leaf(&self, subject: &Subject) -> Option<&Leaf> {

@@ -2,14 +2,12 @@
 
 use super::draft::{Cause, Draft};
 use super::{Refusal, World, pending, power};
-use crate::cert::{Body, Kid};
+use crate::cert::{Body, IdRotate, Kid};
 use crate::did::Did;
-use crate::limits::NAMES_MAX;
+use crate::key::kid_of;
+use crate::limits::{AUTHORITIES_MAX, HOLD_MS, NAMES_MAX};
 use crate::name::{Name, Zone};
 use crate::state::{AuthorityState, DidState, NameState, NameStatus, Power, State, Subject};
-
-/// How long a name is held after it was released or its DID ended.
-pub(super) const HOLD_MS: u64 = 90 * 86_400_000;
 
 /// Returns the subjects an act reads or changes besides its own DID, as far as they can be known from what is loaded.
 pub(super) fn subjects(world: &World, did: &Did, body: &Body) -> Vec<Subject> {
@@ -54,21 +52,25 @@ pub(super) fn is_at_once(body: &Body, power: Power) -> bool {
     }
 }
 
-/// Lets an act take effect. A refusal here, when it is due, means that it dies.
-pub(super) fn perform(draft: &mut Draft<'_>, did: &Did, body: &Body, zone: &Zone, cause: Cause) -> Result<(), Refusal> {
+/// Lets an act take effect that signers of `power` stand behind. A refusal here, when it is due, means that it dies.
+pub(super) fn perform(
+    draft: &mut Draft<'_>,
+    did: &Did,
+    body: &Body,
+    power: Power,
+    zone: &Zone,
+    cause: Cause,
+) -> Result<(), Refusal> {
     match body {
         Body::DeviceRevoke(end) => {
             let state = draft.did_mut(did);
-            if power::device(state, &end.kid).is_none() {
-                return Err(Refusal::NoSuchDevice);
-            }
-            if power::live_admins_without(state, &end.kid) == 0 {
-                return Err(Refusal::LastDevice);
-            }
-            end_device(state, &end.kid);
+            let target = power::device(state, &end.kid).ok_or(Refusal::NoSuchDevice)?;
+            power::leaves_an_admin(state, target, power)?;
+            end_device(state, &end.kid, cause.now_ms);
         }
         Body::IdRotate(keys) => {
             let state = draft.did_mut(did);
+            may_rotate(state, keys)?;
             (state.identity, state.words_box) = (keys.identity, keys.words_box);
         }
         Body::Policy { window_s } => draft.did_mut(did).window_s = *window_s,
@@ -86,32 +88,48 @@ pub(super) fn perform(draft: &mut Draft<'_>, did: &Did, body: &Body, zone: &Zone
             }
             let state = draft.did_mut(did);
             state.pending.clear();
-            pending::refresh(state);
+            pending::refresh(state, cause.now_ms);
             state.flags |= DidState::ENDED;
         }
         Body::NotaryAdd(authority) => {
-            let row = AuthorityState { authority: authority.clone(), index: cause.index, revoked_at: None };
-            draft.did_mut(did).authorities.push(row);
+            let authorities = &mut draft.did_mut(did).authorities;
+            if authorities.len() >= AUTHORITIES_MAX {
+                return Err(Refusal::TooMany);
+            }
+            authorities.push(AuthorityState { authority: authority.clone(), index: cause.index, revoked_at: None });
         }
         _ => return Err(Refusal::NotAllowed),
     }
     Ok(())
 }
 
-/// Ends a device: it is gone, and its support with it.
-pub(super) fn end_device(state: &mut DidState, kid: &Kid) {
-    state.devices.retain(|device| crate::key::kid_of(&device.sign) != *kid);
-    for act in &mut state.pending {
+/// Ends a device: it is gone, and its support and opposition with it. Who opposed alone leaves the act a window of its own.
+pub(super) fn end_device(state: &mut DidState, kid: &Kid, now_ms: u64) {
+    state.devices.retain(|device| kid_of(&device.sign) != *kid);
+    let mut pending = std::mem::take(&mut state.pending);
+    for act in &mut pending {
+        let contested = !act.opponents.is_empty();
         act.supporters.retain(|supporter| supporter != kid);
         act.opponents.retain(|opponent| opponent != kid);
+        if contested && act.opponents.is_empty() {
+            act.due_ms = pending::due_from(state, now_ms);
+        }
+        act.power = power::power_of_side(&act.supporters, &pending::parties(act), state).unwrap_or(Power::Voter);
     }
-    let mut pending = std::mem::take(&mut state.pending);
     pending.retain(|act| !act.supporters.is_empty() && pending::target(act) != Some(*kid));
-    for act in &mut pending {
-        act.power = power::power_of_kids(&act.supporters, state).unwrap_or(Power::Voter);
-    }
     state.pending = pending;
-    pending::refresh(state);
+    pending::refresh(state, now_ms);
+}
+
+/// Refuses new words that are the old ones, or whose key is a device's.
+pub(super) fn may_rotate(state: &DidState, keys: &IdRotate) -> Result<(), Refusal> {
+    if state.identity == keys.identity {
+        return Err(Refusal::KeySame);
+    }
+    match power::device(state, &kid_of(&keys.identity)) {
+        Some(_) => Err(Refusal::KidTaken),
+        None => Ok(()),
+    }
 }
 
 /// Binds a free name to a DID.
@@ -185,7 +203,7 @@ fn hold(draft: &mut Draft<'_>, name: &str, zone: &Zone, cause: Cause) {
         draft.did_mut(&owner).names.retain(|known| known != name);
     }
     let state = draft.name_mut_by(name, cause);
-    (state.status, state.held_until_ms) = (NameStatus::Held, cause.now_ms + HOLD_MS);
+    (state.status, state.held_until_ms) = (NameStatus::Held, cause.now_ms.saturating_add(HOLD_MS));
     if let Some(parent) = Name::parse(name, zone).ok().and_then(|name| name.parent(zone)) {
         let parent = draft.name_mut_by(parent.as_str(), cause);
         parent.children = parent.children.saturating_sub(1);

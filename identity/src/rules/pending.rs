@@ -6,22 +6,17 @@ use super::{Refusal, effect};
 use crate::cert::{Body, DeviceEnd, Kid, Sid};
 use crate::did::Did;
 use crate::key::kid_of;
-use crate::limits::PENDING_MAX;
+use crate::limits::{NEWCOMER_MS, NEWCOMER_WAIT_MS, PENDING_MAX};
 use crate::state::{DeviceStatus, DidState, Pending, Power};
 
-/// How long a DID is young: in its first day its acts wait an hour at most.
-const YOUNG_MS: u64 = 24 * 3_600_000;
-
-/// The window of a young DID, at most.
-const YOUNG_WINDOW_MS: u64 = 3_600_000;
-
-/// Returns how long an act of this DID waits.
-pub(super) fn window_ms(state: &DidState, now_ms: u64) -> u64 {
-    let window_ms = state.window_s * 1_000;
-    match now_ms.saturating_sub(state.born_ms) < YOUNG_MS {
-        true => window_ms.min(YOUNG_WINDOW_MS),
+/// Returns until when an act or a probation waits that begins now: a window; a newcomer's is short.
+pub(super) fn due_from(state: &DidState, now_ms: u64) -> u64 {
+    let window_ms = state.window_s.saturating_mul(1_000);
+    let wait_ms = match now_ms.saturating_sub(state.born_ms) < NEWCOMER_MS {
+        true => window_ms.min(NEWCOMER_WAIT_MS),
         false => window_ms,
-    }
+    };
+    now_ms.saturating_add(wait_ms)
 }
 
 /// Puts an act among those that wait.
@@ -39,7 +34,7 @@ pub(super) fn open(
         sid: cause.sid,
         kind: body.kind(),
         power,
-        due_ms: cause.now_ms + window_ms(state, cause.now_ms),
+        due_ms: due_from(state, cause.now_ms),
         supporters,
         opponents: Vec::new(),
         index: cause.index,
@@ -60,90 +55,95 @@ pub(super) fn not_open_against(state: &DidState, kid: &Kid) -> Result<(), Refusa
 pub(super) fn confirm(draft: &mut Draft<'_>, did: &Did, sid: &Sid, by: &Signers, cause: Cause) -> Result<(), Refusal> {
     let zone = draft.world.zone();
     let state = draft.did_mut(did);
-    let place = find(state, sid)?;
-    let act = state.pending[place].clone();
-    let target_agrees = target(&act).is_some_and(|kid| by.has_kid(&kid));
-    may_vote(state, by, &act)?;
+    let (place, mut act) = find(state, sid)?;
     let body = decode(&act)?;
-    let row = &mut state.pending[place];
-    add_votes(&mut row.supporters, &row.opponents, by, target_agrees)?;
-    row.opponents.retain(|kid| !(target_agrees && Some(*kid) == target(&act)));
-    let supporters = row.supporters.clone();
-    let power = power::power_of_kids(&supporters, state).unwrap_or(act.power).max(act.power);
-    state.pending[place].power = power;
+    let voices = voices(state, by, &act)?;
+    let gives_in = target(&act).filter(|kid| voices.contains(kid));
     let contested = !act.opponents.is_empty();
-    let decided = target_agrees || effect::is_at_once(&body, power);
-    let done = match (&body, contested) {
-        // A suspension holds from its start; support that decides a quarrel lets it run for a window of its own.
-        (Body::DeviceSuspend(_), true) if target_agrees || power > Power::Voter => {
-            let due_ms = cause.now_ms + window_ms(state, cause.now_ms);
-            let row = &mut state.pending[place];
-            row.opponents.clear();
-            row.due_ms = due_ms;
-            refresh(state);
-            return Ok(());
-        }
-        (Body::DeviceSuspend(_), _) => false,
-        _ => decided,
+    act.opponents.retain(|kid| Some(*kid) != gives_in);
+    add_votes(&mut act.supporters, &act.opponents, &voices)?;
+    act.power = power::power_of_side(&act.supporters, &parties(&act), state).map_or(act.power, |p| p.max(act.power));
+    let completed = match body {
+        Body::DeviceSuspend(_) => false,
+        _ => gives_in.is_some() || effect::is_at_once(&body, act.power),
     };
-    if !done {
-        return Ok(());
-    }
-    state.pending.remove(place);
-    refresh(state);
-    let cause = Cause { index: act.index, sid: act.sid, now_ms: cause.now_ms };
-    effect::perform(draft, did, &body, zone, cause)
-}
-
-/// Opposes a pending act: withdraws, ends or contests it.
-pub(super) fn veto(draft: &mut Draft<'_>, did: &Did, sid: &Sid, by: &Signers) -> Result<(), Refusal> {
-    let state = draft.did_mut(did);
-    let place = find(state, sid)?;
-    let act = state.pending[place].clone();
-    let contests = target(&act).is_some_and(|kid| by.has_kid(&kid));
-    may_vote(state, by, &act)?;
-    let withdrawn = act.supporters.first().is_some_and(|opener| by.has_kid(opener));
-    let power = match by.power(state) {
-        Some(power) => power,
-        None if contests => Power::Voter,
-        None => return Err(Refusal::NotAllowed),
-    };
-    if power < act.power && !withdrawn {
-        return Err(Refusal::NotAllowed);
-    }
-    let quarrel = target(&act).is_some() && act.power == Power::Voter;
-    if withdrawn || power > act.power || !quarrel {
+    if completed {
         state.pending.remove(place);
-        refresh(state);
-        return Ok(());
+        refresh(state, cause.now_ms);
+        let cause = Cause { index: act.index, sid: act.sid, now_ms: cause.now_ms };
+        return effect::perform(draft, did, &body, act.power, zone, cause);
     }
-    let row = &mut state.pending[place];
-    add_votes(&mut row.opponents, &row.supporters, by, false)?;
-    let opponents = row.opponents.clone();
-    if power::power_of_kids(&opponents, state) > Some(Power::Voter) {
-        state.pending.remove(place);
-    } else if act.opponents.is_empty() {
-        end_other_acts(state, &act);
+    // A suspension holds from its start; support that decides a quarrel lets it run for a window of its own.
+    if contested && (gives_in.is_some() || act.power > Power::Voter) {
+        act.opponents.clear();
+        act.due_ms = due_from(state, cause.now_ms);
     }
-    refresh(state);
+    state.pending[place] = act;
+    refresh(state, cause.now_ms);
     Ok(())
 }
 
-/// Brings flags and suspensions in line with the acts that wait.
+/// Opposes a pending act: withdraws, ends or contests it.
+pub(super) fn veto(draft: &mut Draft<'_>, did: &Did, sid: &Sid, by: &Signers, cause: Cause) -> Result<(), Refusal> {
+    let state = draft.did_mut(did);
+    let (place, mut act) = find(state, sid)?;
+    let voices = voices(state, by, &act)?;
+    let withdrawn = act.supporters.first().is_some_and(|opener| voices.contains(opener));
+    if withdrawn || !is_contest(state, by, &act)? {
+        state.pending.remove(place);
+        refresh(state, cause.now_ms);
+        return Ok(());
+    }
+    let begins = act.opponents.is_empty();
+    add_votes(&mut act.opponents, &act.supporters, &voices)?;
+    if power::power_of_side(&act.opponents, &parties(&act), state) > Some(Power::Voter) {
+        state.pending.remove(place);
+    } else {
+        state.pending[place] = act.clone();
+        if begins {
+            end_other_acts(state, &act);
+        }
+    }
+    refresh(state, cause.now_ms);
+    Ok(())
+}
+
+/// Returns whether a veto begins or joins a quarrel (`true`) or ends the act; refused if it is too weak for either.
+fn is_contest(state: &DidState, by: &Signers, act: &Pending) -> Result<bool, Refusal> {
+    // A member or a host has no voice to contest with: it never counts among voters.
+    let speaks_for_itself = |kid: &Kid| by.has_kid(kid) && power::device(state, kid).is_some_and(power::counts);
+    let power = match by.power(state) {
+        Some(power) => power,
+        None if target(act).as_ref().is_some_and(speaks_for_itself) => Power::Voter,
+        None => return Err(Refusal::NotAllowed),
+    };
+    if power < act.power {
+        return Err(Refusal::NotAllowed);
+    }
+    Ok(power == Power::Voter && target(act).is_some())
+}
+
+/// Brings flags, suspensions and probations in line with the acts that wait.
 ///
-/// Suspended is whoever a pending suspension or revocation is against, and while it is contested its opener too.
-pub(super) fn refresh(state: &mut DidState) {
-    let contested = state.pending.iter().any(|act| !act.opponents.is_empty());
-    state.flags = if contested { state.flags | DidState::FROZEN } else { state.flags & !DidState::FROZEN };
+/// Suspended is whoever a pending suspension or revocation is against, and while it is contested its opener too. Probation
+/// stands still while the DID is frozen, when nobody may remove a fresh device, and begins anew after.
+pub(super) fn refresh(state: &mut DidState, now_ms: u64) {
+    let frozen = state.pending.iter().any(|act| !act.opponents.is_empty());
+    state.flags = if frozen { state.flags | DidState::FROZEN } else { state.flags & !DidState::FROZEN };
     let held: Vec<(Kid, u64)> = state.pending.iter().flat_map(held_by).collect();
+    let due_ms = due_from(state, now_ms);
     for device in &mut state.devices {
         let kid = kid_of(&device.sign);
-        match held.iter().find(|(held, _)| *held == kid) {
-            Some((_, until_ms)) => (device.status, device.until_ms) = (DeviceStatus::Suspended, *until_ms),
-            None if device.status == DeviceStatus::Suspended => {
-                (device.status, device.until_ms) = (DeviceStatus::Live, 0)
-            }
-            None => {}
+        // 0, without end, is later than any time.
+        let until_ms =
+            held.iter().filter(|(held, _)| *held == kid).map(|(_, ms)| *ms).max_by_key(|ms| ms.wrapping_sub(1));
+        match (device.status, until_ms) {
+            (DeviceStatus::Fresh, _) if frozen => device.until_ms = 0,
+            (DeviceStatus::Fresh, _) if device.until_ms == 0 => device.until_ms = due_ms,
+            (DeviceStatus::Fresh, _) => {}
+            (_, Some(until_ms)) => (device.status, device.until_ms) = (DeviceStatus::Suspended, until_ms),
+            (DeviceStatus::Suspended, None) => (device.status, device.until_ms) = (DeviceStatus::Live, 0),
+            (DeviceStatus::Live, None) => {}
         }
     }
 }
@@ -156,45 +156,49 @@ pub(super) fn target(act: &Pending) -> Option<Kid> {
     }
 }
 
+/// Returns the parties of a suspension or revocation, opener first: both are heard even while suspended.
+pub(super) fn parties(act: &Pending) -> Vec<Kid> {
+    target(act).map_or_else(Vec::new, |target| act.supporters.first().copied().into_iter().chain([target]).collect())
+}
+
 /// Returns the devices an act keeps suspended, with the time until which.
 fn held_by(act: &Pending) -> Vec<(Kid, u64)> {
     let Some(target) = target(act) else { return Vec::new() };
     match act.opponents.is_empty() {
         true => vec![(target, act.due_ms)],
-        false => act.supporters.first().map(|opener| (*opener, 0)).into_iter().chain([(target, 0)]).collect(),
+        false => parties(act).into_iter().map(|kid| (kid, 0)).collect(),
     }
 }
 
 /// Ends the other acts of both parties: a quarrel leaves nothing of theirs to ripen.
 fn end_other_acts(state: &mut DidState, quarrel: &Pending) {
-    let parties = [quarrel.supporters.first().copied(), target(quarrel)];
-    state.pending.retain(|act| act.sid == quarrel.sid || !parties.contains(&act.supporters.first().copied()));
+    let parties = parties(quarrel);
+    let is_theirs = |act: &Pending| act.supporters.first().is_some_and(|opener| parties.contains(opener));
+    state.pending.retain(|act| act.sid == quarrel.sid || !is_theirs(act));
 }
 
-/// Lets vote: the identity key, voters, and a device on its own suspension or revocation.
-fn may_vote(state: &DidState, by: &Signers, act: &Pending) -> Result<(), Refusal> {
-    let on_itself = target(act).is_some_and(|kid| by.has_kid(&kid));
-    let opener = act.supporters.first().is_some_and(|kid| by.has_kid(kid));
-    if by.any_suspended(state) && !on_itself && !opener {
+/// Returns whose voices count on an act: the identity key, voters, its opener and the device it is against.
+fn voices(state: &DidState, by: &Signers, act: &Pending) -> Result<Vec<Kid>, Refusal> {
+    let concerned: Vec<Kid> = act.supporters.first().copied().into_iter().chain(target(act)).collect();
+    if by.any_suspended(state, &concerned) {
         return Err(Refusal::Suspended);
     }
-    if by.power(state).is_none() && !on_itself && !opener {
-        return Err(Refusal::NotAllowed);
-    }
-    Ok(())
+    let voices = by.voices(state, &concerned);
+    if voices.is_empty() { Err(Refusal::NotAllowed) } else { Ok(voices) }
 }
 
-fn add_votes(side: &mut Vec<Kid>, other: &[Kid], by: &Signers, changes_sides: bool) -> Result<(), Refusal> {
-    let new: Vec<Kid> = by.kids().into_iter().filter(|kid| !side.contains(kid)).collect();
-    if new.is_empty() || (!changes_sides && new.iter().any(|kid| other.contains(kid))) {
+fn add_votes(side: &mut Vec<Kid>, other: &[Kid], voices: &[Kid]) -> Result<(), Refusal> {
+    let new: Vec<Kid> = voices.iter().filter(|kid| !side.contains(kid)).copied().collect();
+    if new.is_empty() || new.iter().any(|kid| other.contains(kid)) {
         return Err(Refusal::AlreadyVoted);
     }
     side.extend(new);
     Ok(())
 }
 
-fn find(state: &DidState, sid: &Sid) -> Result<usize, Refusal> {
-    state.pending.iter().position(|act| act.sid == *sid).ok_or(Refusal::NoSuchAct)
+fn find(state: &DidState, sid: &Sid) -> Result<(usize, Pending), Refusal> {
+    let place = state.pending.iter().position(|act| act.sid == *sid).ok_or(Refusal::NoSuchAct)?;
+    Ok((place, state.pending[place].clone()))
 }
 
 /// Returns what a pending act does.

@@ -1,5 +1,6 @@
 //! Who signed, and how strong that is (PROTOCOL 5.1).
 
+use super::Refusal;
 use crate::cert::{KeyBytes, Kid, Level, Verified};
 use crate::key::kid_of;
 use crate::state::{DeviceState, DeviceStatus, DidState, Power};
@@ -24,14 +25,18 @@ impl Signers {
         }
     }
 
-    /// Returns whether the device with this kid signed.
+    /// Returns whether the key with this kid signed.
     pub(super) fn has_kid(&self, kid: &Kid) -> bool {
-        self.kids().contains(kid)
+        self.devices.iter().any(|key| kid_of(key) == *kid) || (self.identity && self.identity_kid == *kid)
     }
 
-    /// Returns the kids of all that signed, ascending, the identity key's first.
-    pub(super) fn kids(&self) -> Vec<Kid> {
-        let mut kids: Vec<Kid> = self.devices.iter().map(kid_of).collect();
+    /// Returns the signers that have a voice: the identity key first, then voters and `parties`, ascending by kid.
+    ///
+    /// Whoever else signed adds nothing: a device on probation must not stand among supporters when it becomes a voter.
+    pub(super) fn voices(&self, state: &DidState, parties: &[Kid]) -> Vec<Kid> {
+        let signed = state.devices.iter().filter(|device| self.devices.contains(&device.sign));
+        let mut kids: Vec<Kid> =
+            signed.filter(|device| is_voter(device) || parties.contains(&kid(device))).map(kid).collect();
         kids.sort();
         if self.identity {
             kids.insert(0, self.identity_kid);
@@ -39,11 +44,10 @@ impl Signers {
         kids
     }
 
-    /// Returns whether a suspended device signed.
-    pub(super) fn any_suspended(&self, state: &DidState) -> bool {
-        let suspended =
-            |key: &KeyBytes| state.devices.iter().any(|d| d.sign == *key && d.status == DeviceStatus::Suspended);
-        self.devices.iter().any(suspended)
+    /// Returns whether a suspended device signed that is none of `parties`.
+    pub(super) fn any_suspended(&self, state: &DidState, parties: &[Kid]) -> bool {
+        let suspended = state.devices.iter().filter(|device| device.status == DeviceStatus::Suspended);
+        suspended.filter(|device| !parties.contains(&kid(device))).any(|device| self.devices.contains(&device.sign))
     }
 
     /// Returns how many voters signed.
@@ -57,10 +61,11 @@ impl Signers {
     }
 }
 
-/// Returns the power that these kids have together, suspended ones among them counted: the sides of a quarrel.
-pub(super) fn power_of_kids(kids: &[Kid], state: &DidState) -> Option<Power> {
-    let counted = state.devices.iter().filter(|device| counts(device) && kids.contains(&kid_of(&device.sign))).count();
-    power_of(kids.contains(&kid_of(&state.identity)), counted, state)
+/// Returns the power of one side of an act: its voters and, suspended as they may be, the `parties` of a quarrel.
+pub(super) fn power_of_side(side: &[Kid], parties: &[Kid], state: &DidState) -> Option<Power> {
+    let has_voice = |device: &&DeviceState| is_voter(device) || (counts(device) && parties.contains(&kid(device)));
+    let voices = state.devices.iter().filter(has_voice).filter(|device| side.contains(&kid(device))).count();
+    power_of(side.contains(&kid_of(&state.identity)), voices, state)
 }
 
 fn power_of(identity: bool, voters: usize, state: &DidState) -> Option<Power> {
@@ -78,9 +83,14 @@ pub(super) fn device<'s>(state: &'s DidState, kid: &Kid) -> Option<&'s DeviceSta
     state.devices.iter().find(|device| kid_of(&device.sign) == *kid)
 }
 
-/// Returns how many live admin devices there are besides this one.
-pub(super) fn live_admins_without(state: &DidState, kid: &Kid) -> usize {
-    state.devices.iter().filter(|device| is_voter(device) && kid_of(&device.sign) != *kid).count()
+/// Refuses to take the power of a device away if no live admin device would be left; the identity key may.
+pub(super) fn leaves_an_admin(state: &DidState, target: &DeviceState, power: Power) -> Result<(), Refusal> {
+    let others = state.devices.iter().filter(|device| is_voter(device) && device.sign != target.sign).count();
+    if counts(target) && others == 0 && power < Power::Identity { Err(Refusal::LastDevice) } else { Ok(()) }
+}
+
+fn kid(device: &DeviceState) -> Kid {
+    kid_of(&device.sign)
 }
 
 /// A voter: a live admin device past probation.
@@ -89,6 +99,6 @@ fn is_voter(device: &DeviceState) -> bool {
 }
 
 /// Whether a device counts among those a majority is of: admin, past probation, suspended or not.
-fn counts(device: &DeviceState) -> bool {
+pub(super) fn counts(device: &DeviceState) -> bool {
     device.level == Level::Admin && device.status != DeviceStatus::Fresh
 }

@@ -5,7 +5,7 @@ use super::{Effects, World, effect, pending};
 use crate::cert::{Body, Kid, Sid};
 use crate::did::Did;
 use crate::key::kid_of;
-use crate::state::{DeviceStatus, DidState, Leaf, NameStatus, State, Subject};
+use crate::state::{DeviceState, DeviceStatus, DidState, Leaf, NameStatus, State, Subject};
 
 /// One thing that falls due in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +65,7 @@ pub fn settle(world: &World, subject: &Subject, epoch_ms: u64) -> Effects {
         }
         _ => return nothing,
     };
-    settled.finish().unwrap_or(nothing)
+    settled.into_effects()
 }
 
 /// Takes a due act out and lets it take effect, if it still can.
@@ -75,14 +75,14 @@ fn act<'w>(world: &'w World, did: &Did, sid: &Sid, epoch_ms: u64) -> Draft<'w> {
     let Some(place) = state.pending.iter().position(|act| act.sid == *sid) else { return draft };
     let act = state.pending.remove(place);
     // A revoked device was suspended until now; it must be judged as the others are.
-    pending::refresh(state);
+    pending::refresh(state, epoch_ms);
     let removed = draft.clone();
     let cause = Cause { index: act.index, sid: act.sid, now_ms: epoch_ms };
     match pending::decode(&act) {
         Ok(Body::DeviceSuspend(_)) | Err(_) => draft,
-        Ok(body) => match effect::perform(&mut draft, did, &body, world.zone(), cause) {
-            Ok(()) => draft,
-            Err(_) => removed,
+        Ok(body) => match effect::perform(&mut draft, did, &body, act.power, world.zone(), cause) {
+            Ok(()) if !draft.is_outgrown() => draft,
+            _ => removed,
         },
     }
 }
@@ -98,6 +98,7 @@ fn earliest(state: &State) -> Option<(u64, Due)> {
 
 fn did_dues(state: &DidState) -> impl Iterator<Item = (u64, Due)> {
     let acts = state.pending.iter().filter(|act| act.opponents.is_empty()).map(|act| (act.due_ms, Due::Act(act.sid)));
-    let fresh = state.devices.iter().filter(|device| device.status == DeviceStatus::Fresh);
+    let on_probation = |device: &&DeviceState| device.status == DeviceStatus::Fresh && device.until_ms != 0;
+    let fresh = state.devices.iter().filter(on_probation);
     acts.chain(fresh.map(|device| (device.until_ms, Due::Probation(kid_of(&device.sign)))))
 }

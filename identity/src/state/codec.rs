@@ -82,7 +82,7 @@ impl State {
 impl DidState {
     /// Flag: a quarrel between devices; only the identity key, `confirm` and `veto` act.
     pub const FROZEN: u32 = 1;
-    /// Flag: a device that knew the user key was suspended or revoked.
+    /// Flag: a device that knew the user key was suspended or revoked (reserved).
     pub const USER_KEY_STALE: u32 = 2;
     /// Flag: deletion has begun (reserved).
     pub const DELETING: u32 = 4;

@@ -1,0 +1,19 @@
+//! The law, case by case.
+//!
+//! Every case runs on a [`log::Log`], which holds the states, loads for a decision exactly what [`super::wants`] names, and
+//! checks [`invariants`] after each change. Keys are numbers: see [`log`].
+
+mod chain;
+mod claims;
+mod codes;
+mod devices;
+mod invariants;
+mod keys;
+mod limits;
+mod log;
+mod pending;
+mod quarrels;
+mod server;
+mod settling;
+mod tombstones;
+mod transfers;

@@ -1,0 +1,68 @@
+//! Every refusal has a code, and every code a case.
+
+use crate::cert::SignatureRefusal;
+use crate::record::{BadRecord, Reason};
+use crate::rules::Refusal;
+
+/// One of each refusal with its code.
+const fn all() -> [(Refusal, &'static str); 31] {
+    let kid = crate::cert::Kid([0; 8]);
+    [
+        (Refusal::Signature(SignatureRefusal::UnknownSigner(kid)), "unknown_signer"),
+        (Refusal::Signature(SignatureRefusal::BadSignature(kid)), "bad_signature"),
+        (Refusal::Signature(SignatureRefusal::WeakKey), "weak_key"),
+        (Refusal::BadName, "bad_name"),
+        (Refusal::StalePrev { head: None }, "stale_prev"),
+        (Refusal::Ended, "ended"),
+        (Refusal::NotAllowed, "not_allowed"),
+        (Refusal::Suspended, "suspended"),
+        (Refusal::Frozen, "frozen"),
+        (Refusal::KeyRevoked { revoked_at: 1 }, "key_revoked"),
+        (Refusal::ActOpen { sid: [0; 32] }, "act_open"),
+        (Refusal::NoSuchAct, "no_such_act"),
+        (Refusal::AlreadyVoted, "already_voted"),
+        (Refusal::DidExists, "did_exists"),
+        (Refusal::NameTaken, "name_taken"),
+        (Refusal::ReservedName, "reserved_name"),
+        (Refusal::PowShort, "pow_short"),
+        (Refusal::RoadClosed, "road_closed"),
+        (Refusal::NoParent, "no_parent"),
+        (Refusal::NotNameOwner, "not_name_owner"),
+        (Refusal::HasChildren, "has_children"),
+        (Refusal::BadRecord(BadRecord { reason: Reason::Ttl, row: None }), "bad_record"),
+        (Refusal::BadRecord(BadRecord { reason: Reason::TooMany, row: None }), "too_many"),
+        (Refusal::NoSuchDevice, "no_such_device"),
+        (Refusal::LastDevice, "last_device"),
+        (Refusal::KidTaken, "kid_taken"),
+        (Refusal::KeySame, "key_same"),
+        (Refusal::BadWindow, "bad_window"),
+        (Refusal::NotServer, "not_server"),
+        (Refusal::BadScope, "bad_scope"),
+        (Refusal::TooMany, "too_many"),
+    ]
+}
+
+/// Names each variant: a new one does not compile until somebody has been here, and at [`all`].
+const fn is_listed(refusal: &Refusal) -> bool {
+    use Refusal as R;
+    match refusal {
+        R::Signature(_) | R::BadName | R::StalePrev { .. } | R::Ended | R::NotAllowed | R::Suspended | R::Frozen => {
+            true
+        }
+        R::KeyRevoked { .. } | R::ActOpen { .. } | R::NoSuchAct | R::AlreadyVoted | R::DidExists | R::NameTaken => true,
+        R::ReservedName | R::PowShort | R::RoadClosed | R::NoParent | R::NotNameOwner | R::HasChildren => true,
+        R::BadRecord(_) | R::NoSuchDevice | R::LastDevice | R::KidTaken | R::KeySame | R::BadWindow => true,
+        R::NotServer | R::BadScope | R::TooMany => true,
+    }
+}
+
+#[test]
+fn codes_do_not_change() {
+    for (refusal, code) in all() {
+        assert!(is_listed(&refusal));
+        assert_eq!(refusal.code(), code);
+        assert!(!refusal.to_string().is_empty());
+    }
+    let reason = Refusal::BadRecord(BadRecord { reason: Reason::Ttl, row: None }).reason();
+    assert_eq!((reason, Refusal::BadName.reason()), (Some("ttl"), None));
+}
