@@ -20,6 +20,9 @@ use super::{Context, Done, Ended, WithWords, devices, lookup, up};
 /// How often a lost race is tried again.
 pub(crate) const TRIES: u32 = 8;
 
+/// The type of a suspension (PROTOCOL 4.4): it is in force at once, and what is due is its end.
+const SUSPENSION: u8 = 4;
+
 /// For or against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Vote {
@@ -130,24 +133,36 @@ pub(crate) struct Acted {
 impl Acted {
     /// Prints what became of it; a pending act ends the command with code 5.
     pub(crate) fn report(&self, context: &Context, session: &Session, what: &str) -> Ended {
+        self.report_with(context, session, what, None)
+    }
+
+    /// As [`Acted::report`], with the new words in the value for programs.
+    fn report_with(&self, context: &Context, session: &Session, what: &str, words: Option<&Words>) -> Ended {
         let waits = self.posted.resolved.pending().iter().find(|act| act.sid == self.sid);
         let text = match waits {
             None => format!("{what}: done\n\n{}", lookup::proved_text(session, &self.posted.resolved)),
+            Some(act) if act.kind == SUSPENSION => format!("{what}: in force until {}", time(act.due_ms)),
             Some(act) => format!(
                 "{what}: accepted; it takes effect at {} unless it is vetoed\n  confirm or veto it with: dgns confirm|veto {}",
                 time(act.due_ms),
                 short(&act.sid)
             ),
         };
-        let value = json!({
+        let mut value = json!({
             "ok": true,
             "act": HEXLOWER.encode(&self.sid),
             "index": self.posted.indexes.first(),
             "pending": waits.map(act_value),
             "proof": lookup::proved_value(session, &self.posted.resolved),
         });
+        if let Some(words) = words {
+            value["words"] = json!(words.phrase().as_str());
+        }
         context.out.result(&text, &value);
-        if waits.is_some() { Ended::Waits } else { Ended::Ok }
+        match waits {
+            Some(act) if act.kind != SUSPENSION => Ended::Waits,
+            _ => Ended::Ok,
+        }
     }
 }
 
@@ -236,7 +251,7 @@ pub(crate) async fn release(context: &Context, name: &str, words: WithWords) -> 
     let actor = Actor::new(context).await?;
     let name = actor.session.name(name)?;
     let body = Body::Transfer { name: name.as_str().to_owned(), to: None };
-    let acted = actor.act(context, &body, words, &[], &actor.subject()).await?;
+    let acted = actor.act(context, &body, words, &[], &Subject::Name(name.as_str().to_owned())).await?;
     Ok(acted.report(context, &actor.session, "release"))
 }
 
@@ -248,7 +263,7 @@ pub(crate) async fn rotate(context: &Context, with: WithWords) -> Done {
     let identity = words.identity();
     let body = Body::IdRotate(IdRotate { identity: identity.public(), words_box: words.words_box().public() });
     let acted = actor.act(context, &body, with, &[&identity], &actor.subject()).await?;
-    Ok(acted.report(context, &actor.session, "new words"))
+    Ok(acted.report_with(context, &actor.session, "new words", Some(&words)))
 }
 
 /// Ends the DID.
@@ -295,7 +310,7 @@ pub(crate) fn act_value(act: &Pending) -> Value {
 
 fn kind_text(kind: u8) -> &'static str {
     match kind {
-        4 => "device_suspend",
+        SUSPENSION => "device_suspend",
         5 => "device_revoke",
         6 => "id_rotate",
         7 => "policy",

@@ -30,6 +30,11 @@ impl Output {
         }
     }
 
+    /// Says what must be seen in any case, before the command goes on.
+    pub(crate) fn warn(self, text: &str) {
+        eprintln!("{text}");
+    }
+
     /// Prints why a command failed.
     pub(crate) fn error(self, error: &ClientError) {
         if !self.json {

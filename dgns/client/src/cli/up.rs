@@ -184,7 +184,8 @@ async fn claim_proof(
 
 /// Shows the words, once.
 pub(crate) fn show_words(context: &Context, words: &Words) {
-    context.out.note(&format!(
+    // Even where a program reads the result: if the answer is lost on its way, these are the only copy.
+    context.out.warn(&format!(
         "\nYour words. They rule your name and bring it back when every device is lost.\n\
          Write them on paper now; they are not kept anywhere and not shown again:\n\n  {}\n",
         words.phrase().as_str()
