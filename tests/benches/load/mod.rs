@@ -1,0 +1,221 @@
+//! What the benches share: a server in this process, people who sign, and figures with the processor time they cost.
+#![allow(dead_code, reason = "each bench uses its part")]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use dgns::app::App;
+use dgns::clock::Clock;
+use dgns::config::Config;
+use dgns::server::Server;
+use identity::cert::{
+    Body, Certificate, Claim, ClaimProof, Device, DidKind, Genesis, Level, Payload, Records, Row, Seen, Sid,
+};
+use identity::did::Did;
+use identity::key::{KexSecret, SigningKey};
+use identity::name::{Origin, Zone};
+use identity::pow;
+use identity::record::rtype;
+
+/// The proof of work of the bench zone: the work is the client's, and none of it is measured here.
+const WORK_BITS: u8 = 1;
+
+/// Posts under way at once in a closed loop: enough that a batch under commit never leaves the publisher idle.
+pub const AT_ONCE: usize = 512;
+
+/// Starts a server on `data` with ports of its own, little work asked and no limits an hour.
+pub async fn start(data: &Path) -> Server {
+    let mut config = Config::defaults();
+    config.data = data.to_owned();
+    config.http.listen = "127.0.0.1:0".parse().unwrap();
+    config.dns.listen = vec!["127.0.0.1:0".parse().unwrap()];
+    config.claims.work_bits = WORK_BITS;
+    config.limits.certificates_per_hour = 0;
+    config.limits.certificates_per_day = 0;
+    config.limits.records_per_hour = 0;
+    Server::start(config, Clock::system()).await.unwrap()
+}
+
+/// A person with one device and one name.
+pub struct Person {
+    pub name: String,
+    did: Did,
+    device: SigningKey,
+    next_seq: u64,
+    prev: Sid,
+}
+
+/// What signing needs to know of the log.
+#[derive(Clone)]
+pub struct Signing {
+    zone: Zone,
+    origin: Origin,
+    seen: Seen,
+}
+
+impl Signing {
+    pub fn of(app: &App) -> Self {
+        let head = app.core.live.head();
+        let seen = Seen { size: head.size(), root: head.root() };
+        Self { zone: app.core.zone.clone(), origin: app.core.origin.clone(), seen }
+    }
+
+    /// Makes a person who claims `label`: genesis and claim, signed.
+    pub fn person(&self, label: &str) -> (Person, Vec<Certificate>) {
+        let mut rng = dgns_client::rng::system();
+        let (identity, device) = (SigningKey::generate(&mut rng), SigningKey::generate(&mut rng));
+        let genesis = Genesis {
+            kind: DidKind::User,
+            identity: identity.public(),
+            words_box: KexSecret::generate(&mut rng).public(),
+            device: Device {
+                sign: device.public(),
+                kex: KexSecret::generate(&mut rng).public(),
+                level: Level::Admin,
+                label_hash: [7; 32],
+            },
+            window_s: None,
+        };
+        let genesis = self.payload(None, 0, None, Body::Genesis(genesis));
+        let genesis = Certificate::sign(&genesis, &self.origin, &[&identity, &device]).unwrap();
+        let name = format!("{label}.{}", self.zone.as_str());
+        let did = Did::of_genesis(&genesis.sid());
+        let mut person = Person { name: name.clone(), did, device, next_seq: 1, prev: genesis.sid() };
+        let nonce = pow::solve(&name, &did, WORK_BITS, 0, |_| {});
+        let claim = Body::Claim(Claim { name, proof: ClaimProof::Open { nonce, bits: WORK_BITS } });
+        let claim = self.next(&mut person, claim);
+        (person, vec![genesis, claim])
+    }
+
+    /// Makes people in as many threads as there are cores.
+    pub fn people(&self, labels: &[String]) -> Vec<(Person, Vec<Certificate>)> {
+        in_threads(labels.iter().collect(), |label| self.person(label))
+    }
+
+    /// Returns the certificate that points the person's name at an address.
+    pub fn records(&self, person: &mut Person, address: [u8; 4]) -> Certificate {
+        let rows = vec![Row { owner: String::new(), rtype: rtype::A, rdata: address.to_vec(), ttl: 60 }];
+        let set = Records { name: person.name.clone(), rows, aliases: Vec::new(), flags: 0 };
+        self.next(person, Body::Records(set))
+    }
+
+    fn next(&self, person: &mut Person, body: Body) -> Certificate {
+        let payload = self.payload(Some(person.did), person.next_seq, Some(person.prev), body);
+        let certificate = Certificate::sign(&payload, &self.origin, &[&person.device]).unwrap();
+        (person.next_seq, person.prev) = (person.next_seq + 1, certificate.sid());
+        certificate
+    }
+
+    fn payload(&self, subject: Option<Did>, seq: u64, prev: Option<Sid>, body: Body) -> Payload {
+        Payload { subject, seq, prev, seen: self.seen, unix_s: 1_800_000_000, body, critical: true, by: None }
+    }
+}
+
+/// Applies `work` to all items in as many threads as there are cores; results come in the order of the items.
+pub fn in_threads<I: Send, T: Send>(items: Vec<I>, work: impl Fn(I) -> T + Sync) -> Vec<T> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = items.len().div_ceil(threads).max(1);
+    let mut items = items.into_iter();
+    std::thread::scope(|scope| {
+        let mut running = Vec::new();
+        loop {
+            let part: Vec<I> = items.by_ref().take(share).collect();
+            if part.is_empty() {
+                break;
+            }
+            let work = &work;
+            running.push(scope.spawn(move || part.into_iter().map(work).collect::<Vec<T>>()));
+        }
+        running.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+/// Returns `count` labels that begin with `prefix`.
+pub fn labels(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{prefix}-{n}")).collect()
+}
+
+pub fn envelopes(certificates: &[Certificate]) -> Vec<Vec<u8>> {
+    certificates.iter().map(Certificate::encode).collect()
+}
+
+/// Takes each post through the door, [`AT_ONCE`] at once. Every one must be accepted.
+pub async fn submit_all(server: &Server, posts: Vec<Vec<Vec<u8>>>) {
+    let posts = std::sync::Arc::new(Mutex::new(posts.into_iter()));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..AT_ONCE {
+        let (app, posts) = (server.app.clone(), posts.clone());
+        tasks.spawn(async move {
+            loop {
+                let Some(post) = posts.lock().unwrap().next() else { return };
+                app.door.submit(&app.core, &post, LOOPBACK).await.unwrap();
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+}
+
+pub const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Wall and processor time of one stretch of work.
+pub struct Stretch {
+    began: Instant,
+    cpu: Duration,
+}
+
+impl Stretch {
+    #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+    pub fn begin() -> Self {
+        Self { began: Instant::now(), cpu: cpu() }
+    }
+
+    pub fn wall(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Prints `count` things done since the beginning, and returns them a second.
+    pub fn report(&self, what: &str, count: usize) -> f64 {
+        let (wall, cpu) = (self.wall().as_secs_f64(), (cpu() - self.cpu).as_secs_f64());
+        let (rate, each) = (count as f64 / wall, cpu / count as f64 * 1e6);
+        println!("{what:<44} {rate:>9.0}/s   {count} in {wall:.2} s, cpu {cpu:.2} s = {each:.1} us each   load {}", load());
+        rate
+    }
+}
+
+/// Returns the processor time this process has used, user and system, in ticks of 10 ms.
+pub fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let ticks = |place: usize| stat.rsplit(')').next().unwrap().split(' ').nth(place).unwrap().parse::<u64>().unwrap();
+    // Counted from the space after the name: utime is the 14th field of the line, stime the 15th.
+    Duration::from_millis((ticks(12) + ticks(13)) * 10)
+}
+
+/// Returns the load average of the last minute: what else the machine did.
+pub fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap();
+    text.split(' ').next().unwrap_or("?").to_owned()
+}
+
+/// Returns a figure of `/proc/self/status`, in KiB.
+pub fn memory_kib(key: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(key)).unwrap_or("0 0");
+    line.split_whitespace().nth(1).and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+/// Returns `p50 .. p99 .. max .. ms` of latencies in milliseconds.
+pub fn spread(latencies: &mut [f64]) -> String {
+    latencies.sort_by(f64::total_cmp);
+    let at = |part: usize| latencies[(latencies.len() - 1) * part / 100];
+    format!("p50 {:.2} ms   p99 {:.2} ms   max {:.2} ms", at(50), at(99), at(100))
+}
+
+/// Returns the argument `--name value` of this bench, or `otherwise`.
+pub fn argument(name: &str, otherwise: usize) -> usize {
+    let mut arguments = std::env::args().skip_while(|argument| argument != name);
+    arguments.nth(1).map_or(otherwise, |value| value.parse().unwrap())
+}
