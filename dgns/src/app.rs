@@ -16,6 +16,7 @@ use crate::dns::Zone as DnsZone;
 use crate::invites::Invites;
 use crate::keys::{LogKey, ZoneKey};
 use crate::log::door::Door;
+use crate::log::heads::Heads;
 use crate::log::live::Live;
 use crate::log::states::States;
 use crate::log::tiles::Tiles;
@@ -61,6 +62,8 @@ pub struct Core {
     pub live: Arc<Live>,
     /// The states behind its map.
     pub states: Arc<States>,
+    /// The roots of earlier heads.
+    pub heads: Heads,
     /// Tiles, bundles, nodes.
     pub tiles: Tiles,
     /// The log key.

@@ -5,6 +5,7 @@
 pub mod chain;
 pub mod document;
 pub mod door;
+pub mod heads;
 pub mod live;
 pub mod lookup;
 pub mod publisher;

@@ -27,6 +27,7 @@ use crate::keys::{Keys, LogKey, ZoneKey};
 use crate::limits::Rates;
 use crate::log::damaged;
 use crate::log::door::{Door, DoorError};
+use crate::log::heads::Heads;
 use crate::log::live::{Inner, Live};
 use crate::log::publisher::{PublishError, Publisher};
 use crate::log::restart::{self, RestartError};
@@ -229,6 +230,7 @@ impl Parts {
             storage,
             live,
             states,
+            heads: Heads::new(),
             log_key: self.log_key,
             zone_key: ZoneKey::new(self.keys.zone),
             invites: Invites::at(&config.data),

@@ -15,8 +15,7 @@ async fn main() {
     let server = load::start(directory.path()).await;
     let signing = Signing::of(&server.app);
 
-    let (mut people, claims): (Vec<_>, Vec<_>) =
-        signing.people(&load::labels("engine", names)).into_iter().unzip();
+    let (mut people, claims): (Vec<_>, Vec<_>) = signing.people(&load::labels("engine", names)).into_iter().unzip();
     let posts = claims.iter().map(|post| load::envelopes(post)).collect();
     let stretch = Stretch::begin();
     load::submit_all(&server, posts).await;

@@ -3,9 +3,10 @@
 //! Decoding, limits, the road of each claim, signatures and, against the newest states, the rules: a post that cannot succeed
 //! never reaches the publisher. The publisher judges again: only its word counts.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{self, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use dgns_api::code;
@@ -13,8 +14,8 @@ use identity::cert::{Body, Certificate, ClaimProof, DecodeError, Sid, SignatureR
 use identity::did::Did;
 use identity::hash::Hash;
 use identity::record;
-use identity::rules::{self, At, Refusal};
-use identity::state::Subject;
+use identity::rules::{self, At, Refusal, World};
+use identity::state::{Leaf, State, Subject};
 use storage::StorageError;
 use storage::rows::InviteState;
 use tokio::sync::{mpsc, oneshot};
@@ -147,21 +148,25 @@ impl Door {
             let decoded = Certificate::decode(envelope).map_err(|error| DoorError::Decode { position, error })?;
             certificates.push(decoded);
         }
-        if let Some(first_index) = repeated(core, &certificates).await? {
+        let world = load(core, &certificates).await?;
+        if let Some(first_index) = repeated(core, &world, &certificates).await? {
             return Ok(accepted(&certificates, first_index, true));
         }
         self.rates.admit(&certificates, from, core.clock.now()).map_err(DoorError::Rate)?;
-        let verified = judge(core, certificates.clone()).await?;
+        let verified = judge(core, world, certificates.clone()).await?;
         let bytes: usize = envelopes.iter().map(Vec::len).sum();
         let _spending = Spending::take(&self.spending, &certificates).ok_or(DoorError::BadInvite)?;
         match self.publish(Post { certificates: verified }, bytes).await? {
             Ok(first_index) => Ok(accepted(&certificates, first_index, false)),
             Err(PostRefused::Unavailable) => Err(DoorError::Unavailable),
             // Two equal posts may have passed the door together: the second is a repeat, not a lost race.
-            Err(PostRefused::Rules { position, refusal }) => match repeated(core, &certificates).await? {
-                Some(first_index) => Ok(accepted(&certificates, first_index, true)),
-                None => Err(DoorError::Refused { position, refusal }),
-            },
+            Err(PostRefused::Rules { position, refusal }) => {
+                let world = load(core, &certificates).await?;
+                match repeated(core, &world, &certificates).await? {
+                    Some(first_index) => Ok(accepted(&certificates, first_index, true)),
+                    None => Err(DoorError::Refused { position, refusal }),
+                }
+            }
         }
     }
 
@@ -187,9 +192,28 @@ impl Door {
     }
 }
 
-/// Checks roads, heads, signatures and rules of a post, in order, against the newest states.
-async fn judge(core: &Core, certificates: Vec<Certificate>) -> Result<Vec<Verified>, DoorError> {
+/// Loads the newest states that a post reads, together: each read of SQL costs more than most of what the rules do.
+async fn load(core: &Core, certificates: &[Certificate]) -> Result<World, StorageError> {
     let mut world = states::world(&core.zone, Some(core.server));
+    load_missing(core, &mut world, certificates).await?;
+    Ok(world)
+}
+
+/// Adds the states that `certificates` read and `world` does not hold.
+async fn load_missing(core: &Core, world: &mut World, certificates: &[Certificate]) -> Result<(), StorageError> {
+    loop {
+        let mut missing: Vec<Subject> = certificates.iter().flat_map(|c| rules::wants(world, c)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        missing.sort();
+        missing.dedup();
+        core.states.fill(&core.live, &core.storage, world, missing).await?;
+    }
+}
+
+/// Checks roads, heads, signatures and rules of a post, in order, against the newest states.
+async fn judge(core: &Core, mut world: World, certificates: Vec<Certificate>) -> Result<Vec<Verified>, DoorError> {
     let mut verified = Vec::with_capacity(certificates.len());
     let head = core.live.head();
     for (position, certificate) in certificates.into_iter().enumerate() {
@@ -202,13 +226,7 @@ async fn judge(core: &Core, certificates: Vec<Certificate>) -> Result<Vec<Verifi
         if !seen_is_ours(core, &certificate).await? {
             return Err(DoorError::BadSeen { position });
         }
-        loop {
-            let missing = rules::wants(&world, &certificate);
-            if missing.is_empty() {
-                break;
-            }
-            core.states.fill(&core.live, &core.storage, &mut world, missing).await?;
-        }
+        load_missing(core, &mut world, std::slice::from_ref(&certificate)).await?;
         let certificate = countersign(core, certificate, position).await?;
         let candidates = rules::candidates(&world, &certificate);
         let certificate = certificate
@@ -254,29 +272,35 @@ async fn seen_is_ours(core: &Core, certificate: &Certificate) -> Result<bool, St
     if seen.size == 0 {
         return Ok(seen.root == EMPTY_ROOT);
     }
-    let head = core.live.head();
-    if seen.size == head.size() {
-        return Ok(seen.root == head.root());
-    }
-    Ok(core.storage.log().root_at(seen.size).await? == Some(seen.root))
+    Ok(core.heads.root_at(&core.live, &core.storage, seen.size).await? == Some(seen.root))
 }
 
 /// Returns the index of the first certificate if all of them are in the log already, side by side in this order.
-async fn repeated(core: &Core, certificates: &[Certificate]) -> Result<Option<u64>, StorageError> {
+async fn repeated(core: &Core, world: &World, certificates: &[Certificate]) -> Result<Option<u64>, StorageError> {
     let mut first_index = None;
     for (place, certificate) in (0u64..).zip(certificates) {
-        let label = translog::map::label_did(&certificate.chain_did());
-        if core.live.read().map.get(&label).is_none() {
-            return Ok(None);
-        }
-        let found = core.storage.log().find(&label, certificate.payload().seq).await?;
-        let Some(row) = found.filter(|row| row.sid == certificate.sid()) else { return Ok(None) };
-        let expected = *first_index.get_or_insert(row.index);
-        if row.index != expected + place {
+        let Some(index) = index_of(core, world, certificate).await? else { return Ok(None) };
+        let expected = *first_index.get_or_insert(index);
+        if index != expected + place {
             return Ok(None);
         }
     }
     Ok(first_index)
+}
+
+/// Returns the index of a certificate that is in the log. The state tells it of the newest of a chain, SQL of those before.
+async fn index_of(core: &Core, world: &World, certificate: &Certificate) -> Result<Option<u64>, StorageError> {
+    let did = certificate.chain_did();
+    let Some(Some(Leaf { state: State::Did(state), .. })) = world.get(&Subject::Did(did)) else { return Ok(None) };
+    let (seq, sid) = (certificate.payload().seq, certificate.sid());
+    match seq.cmp(&state.head.seq) {
+        Ordering::Greater => Ok(None),
+        Ordering::Equal => Ok((state.head.sid == sid).then_some(state.head.index)),
+        Ordering::Less => {
+            let found = core.storage.log().find(&translog::map::label_did(&did), seq).await?;
+            Ok(found.filter(|row| row.sid == sid).map(|row| row.index))
+        }
+    }
 }
 
 fn accepted(certificates: &[Certificate], first_index: u64, repeated: bool) -> Accepted {
@@ -300,7 +324,7 @@ struct Reserved {
 
 impl Reserved {
     fn take(queued_bytes: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
-        let before = queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let before = queued_bytes.fetch_add(bytes, atomic::Ordering::Relaxed);
         let reserved = Self { queued_bytes: queued_bytes.clone(), bytes };
         (before + bytes <= QUEUE_BYTES_MAX).then_some(reserved)
     }
@@ -308,7 +332,7 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.queued_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.queued_bytes.fetch_sub(self.bytes, atomic::Ordering::Relaxed);
     }
 }
 

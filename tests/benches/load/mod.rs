@@ -181,7 +181,10 @@ impl Stretch {
     pub fn report(&self, what: &str, count: usize) -> f64 {
         let (wall, cpu) = (self.wall().as_secs_f64(), (cpu() - self.cpu).as_secs_f64());
         let (rate, each) = (count as f64 / wall, cpu / count as f64 * 1e6);
-        println!("{what:<44} {rate:>9.0}/s   {count} in {wall:.2} s, cpu {cpu:.2} s = {each:.1} us each   load {}", load());
+        println!(
+            "{what:<44} {rate:>9.0}/s   {count} in {wall:.2} s, cpu {cpu:.2} s = {each:.1} us each   load {}",
+            load()
+        );
         rate
     }
 }

@@ -112,7 +112,7 @@ const ROOMS: &[Room] = &[
     Room { package: "tower_service", paths: &["dgns/src/http"] },
     Room { package: "hyper", paths: &["dgns/src/http"] },
     Room { package: "hyper_util", paths: &["dgns/src/http"] },
-    Room { package: "quick_cache", paths: &["dgns/src/log/states", "dgns/src/log/tiles"] },
+    Room { package: "quick_cache", paths: &["dgns/src/log/heads", "dgns/src/log/states", "dgns/src/log/tiles"] },
     Room { package: "toml", paths: &["dgns/src/config"] },
     Room { package: "clap", paths: &BINARIES },
     Room { package: "clap_complete", paths: &BINARIES },
