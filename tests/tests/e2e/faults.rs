@@ -177,7 +177,7 @@ fn old_and_one_more(site: &Site, alice: &Person, address: &str) -> dgns_tests::h
     old
 }
 
-/// Asserts that a fault names its evidence, that the file shows both heads, and that it is of this kind.
+/// Asserts that a fault names its evidence, that the file shows both heads, is of this kind, and is judged so by a stranger.
 fn assert_evidence(who: &Person, caught: &Ran, kind: &str) {
     let path = caught.text("/evidence");
     let kept = fs::read(&path).unwrap();
@@ -188,4 +188,9 @@ fn assert_evidence(who: &Person, caught: &Ran, kind: &str) {
         assert!(text.contains(&part), "{part} is not in the evidence: {text}");
     }
     assert!(who.evidence().iter().any(|known| known.display().to_string() == path));
+    // Anyone can judge it, without a server: two heads that contradict each other convict, one that went back does not.
+    let judged = Person::new().dgns_at("http://127.0.0.1:9", &["verify", &path], "");
+    let convicts = matches!(kind, "same-size" | "prefix");
+    assert_eq!(judged.code, Some(if convicts { 3 } else { 0 }), "{judged}");
+    assert!(judged.text(if convicts { "/code" } else { "/kind" }) == kind, "{judged}");
 }
