@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use identity::cert::Certificate;
+use identity::cert::{Body, Certificate, DidKind};
 use identity::hash::Hash;
 use identity::name::Origin;
 use identity::rules::{self, World};
@@ -97,6 +97,9 @@ impl Replay {
 
     /// Replays the entries before an Epoch, the first of them at `first_index`, and compares the map root.
     pub(super) fn batch(&mut self, entries: &[Vec<u8>], first_index: u64, epoch: &Epoch) -> Result<(), AuditFault> {
+        if first_index == 0 && !opens_a_log(entries) {
+            return Err(AuditFault::Entry { index: 0, code: "first_batch" });
+        }
         let world = World::new(self.origin.zone(), self.origin.clone(), self.server);
         let mut step = Step::new(world, epoch.time_ms);
         self.settle(&mut step);
@@ -193,6 +196,17 @@ impl Replay {
     }
 }
 
+/// Whether these are the first two entries of a log: the genesis of its server, and its LogConf (PROTOCOL 7.4).
+fn opens_a_log(entries: &[Vec<u8>]) -> bool {
+    let [genesis, conf] = entries else { return false };
+    let server = |certificate: &Certificate| match &certificate.payload().body {
+        Body::Genesis(genesis) => genesis.kind == DidKind::Server,
+        _ => false,
+    };
+    matches!(Entry::decode(genesis), Ok(Entry::Certificate(certificate)) if server(&certificate))
+        && matches!(Entry::decode(conf), Ok(Entry::LogConf(_)))
+}
+
 impl Packed {
     fn of(leaf: &Leaf) -> Self {
         let kind = LabelKind::of(&leaf.state.subject());
@@ -206,5 +220,20 @@ impl Packed {
     pub(super) fn try_leaf(&self) -> Option<Leaf> {
         let state = self.kind.decode_state(&self.state).ok()?;
         Some(Leaf { head_index: self.head_index, head_hash: self.head_hash, state })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_does_not_open_with_its_server_is_a_fault() {
+        // Goal: nobody's log, whose map is empty and right, is no log. Method: a first batch of nothing but its Epoch.
+        let mut replay = Replay::new(&Origin::parse("dgns.test/log").unwrap(), Level::Map);
+        let epoch =
+            Epoch { k: 0, covers: 0, time_ms: 1, map_root: Map::new().root(), history_root: crate::hash::EMPTY_ROOT };
+        let fault = replay.batch(&[], 0, &epoch).unwrap_err();
+        assert_eq!(fault, AuditFault::Entry { index: 0, code: "first_batch" });
     }
 }
