@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use dgns_tests::harness::{Server, Site, load};
 use identity::key::SigningKey;
 use identity::name::Origin;
 use tempfile::TempDir;
@@ -100,6 +101,48 @@ fn go_refuses_a_second_history() {
     log.checkpoints.pop();
     log.vkey = LogSigner::new(ORIGIN, SigningKey::from_seed(&[2; 32])).unwrap().verifier_key().to_string();
     refused(&log.check(reader), "no verifiable signatures");
+}
+
+#[test]
+fn go_reads_a_live_server_over_http() {
+    // Goal: what a running server serves is the stock format, at each head it ever showed. Method: people claim names while the
+    // checkpoint is kept again and again; then the reader takes every entry over HTTP and proves every pair of heads.
+    let Some(reader) = reader() else { return };
+    let site = Site::new();
+    let server = site.start();
+    let folder = TempDir::new().unwrap();
+    let mut heads: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+    let mut keep = || {
+        let note = server.get("/log/checkpoint").body;
+        if heads.last().is_none_or(|(_, known)| *known != note) {
+            let path = folder.path().join(format!("head-{}", heads.len()));
+            fs::write(&path, &note).unwrap();
+            heads.push((path, note));
+        }
+    };
+    let claimed = std::thread::scope(|scope| {
+        let claims = scope.spawn(|| (0..130).map(|number| claim(&server, number)).count());
+        while !claims.is_finished() {
+            keep();
+        }
+        claims.join().unwrap()
+    });
+    keep();
+    let earlier = heads[..heads.len() - 1].iter().map(|(path, _)| path);
+    let mut command = Command::new(reader);
+    command.args(["-log", &format!("{}/log", server.url), "-vkey", server.vkey()]).args(earlier);
+    let report = accepted(&command.output().unwrap());
+    let (size, pairs) = (3 + 2 + 3 * claimed, heads.len() * (heads.len() - 1) / 2);
+    assert!(heads.len() > 20, "{} heads were seen", heads.len());
+    assert!(report.starts_with(&format!("size {size}, entries {size}, inclusion proofs {size},")), "{report}");
+    assert!(report.ends_with(&format!("checkpoints {}, consistency proofs {pairs}\n", heads.len())), "{report}");
+}
+
+/// Claims a name: two entries, and an Epoch as nobody else claims meanwhile.
+fn claim(server: &Server, number: u64) {
+    let (_, certificates) = load::Somebody::new(&format!("live{number}"), 1);
+    let answer = server.post("/v1/certificates", &load::body(&certificates));
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
 const ORIGIN: &str = "dgns.test/log";
