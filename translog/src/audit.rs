@@ -317,3 +317,6 @@ impl Auditor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -398,3 +398,8 @@ impl Leaves {
         self.leaf_hashes.push(hash);
     }
 }
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+use identity::cert::Body;
+use identity::state::NameStatus;
+
+use super::fixture::{START_MS, Someone, TestLog, posts_of};
+use super::*;
+
+fn codes(batch: &Batch) -> Vec<String> {
+    let code = |outcome: &Outcome| match outcome {
+        Outcome::Accepted { first_index } => format!("at {first_index}"),
+        Outcome::Refused { position, refusal } => format!("{position} {}", refusal.code()),
+        Outcome::Deferred => "deferred".into(),
+    };
+    batch.outcomes.iter().map(code).collect()
+}
+
+fn status(batch: &Batch, someone: &Someone) -> Option<NameStatus> {
+    match &batch.changes.get(&someone.subject())?.state {
+        State::Name(name) => Some(name.status),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_post_is_all_or_nothing() {
+    // Goal: what is refused changes nothing, and the rest goes on side by side. Method: a genesis that holds, with a claim of a
+    // taken name behind it, between two good posts.
+    let mut log = TestLog::new();
+    log.append(&[Someone::new(1).1]);
+    let (mallory, taken) = Someone::claiming(2, "n0001.dgns.test");
+    let posts = [Someone::new(3).1, taken, Someone::new(4).1];
+    let batch = log.integrate(&posts, log.time_ms + 1);
+    let first = log.edge.size();
+    assert_eq!(codes(&batch), [format!("at {first}"), "1 name_taken".into(), format!("at {}", first + 2)]);
+    assert_eq!(batch.entries.len(), 5, "two posts of two and the Epoch");
+    assert!(!batch.changes.contains_key(&Subject::Did(mallory.did)), "the genesis left nothing");
+    assert!(batch.chain.iter().all(|row| row.did != mallory.did));
+}
+
+#[test]
+fn of_two_claims_in_one_batch_the_first_holds() {
+    // Goal: order decides, within a batch too. Method: two people claim one name side by side; then a repeat and a fork of a chain.
+    let log = TestLog::new();
+    let (mut alice, certificates) = Someone::new(1);
+    let (_, late) = Someone::claiming(2, &alice.name);
+    let batch = log.integrate(&[certificates.clone(), late, certificates.clone()], log.time_ms + 1);
+    let first = log.edge.size();
+    assert_eq!(codes(&batch), [format!("at {first}"), "1 name_taken".into(), "0 did_exists".into()]);
+    let (mut twin, _) = Someone::new(1);
+    let (records, fork) = (alice.points_to(1), twin.points_to(2));
+    let batch = log.integrate(&[certificates, vec![records], vec![fork]], log.time_ms + 1);
+    assert_eq!(codes(&batch)[1..], [format!("at {}", first + 2), "0 stale_prev".into()]);
+    assert_eq!(batch.records[&alice.name].rows[0].rdata, [10, 0, 0, 1]);
+}
+
+#[test]
+fn an_epoch_ends_every_batch_and_time_never_goes_back() {
+    // Goal: PROTOCOL 7.2. Method: an empty batch and a full one, the second by a clock that went back a day.
+    let mut log = TestLog::new();
+    assert_eq!(log.time_ms, START_MS + 1_000);
+    let empty = log.integrate(&[], log.time_ms + 7);
+    assert_eq!((empty.entries.len(), empty.epoch.time_ms), (1, log.time_ms + 7));
+    assert_eq!(empty.epoch.map_root, log.view().map.root(), "nothing changed");
+    log.take(empty);
+    let back = log.integrate(&[Someone::new(1).1], log.time_ms - 86_400_000);
+    assert_eq!(back.epoch.time_ms, log.time_ms);
+    assert_eq!((back.epoch.k, back.epoch.covers), (3, log.edge.size() + 2));
+    assert_eq!(back.epoch.history_root, log.view().history.root());
+    assert_eq!(Epoch::decode(back.entries.last().unwrap()), Ok(back.epoch));
+    assert_eq!(back.edge.last_leaf(), back.leaf_hashes.last());
+    assert_eq!((back.size(), back.root()), (log.edge.size() + 3, back.edge.root()));
+}
+
+#[test]
+fn a_post_whose_states_are_unknown_waits() {
+    // Goal: what cannot be judged is not judged. Method: a world in which nothing was loaded; the same post with all loaded.
+    let log = TestLog::new();
+    let posts = posts_of(&[Someone::new(1).1]);
+    let batch = integrate(&log.view(), log.empty_world(), &posts, log.time_ms);
+    assert_eq!(codes(&batch), ["deferred"]);
+    assert_eq!((batch.entries.len(), batch.changes.len()), (1, 0));
+    let batch = integrate(&log.view(), log.world_for(&posts, log.time_ms), &posts, log.time_ms);
+    assert_eq!(codes(&batch), [format!("at {}", log.edge.size())]);
+}
+
+#[test]
+fn a_full_batch_leaves_the_rest_for_the_next() {
+    // Goal: a batch has at most 4,096 entries besides its Epoch, and no post is cut. Method: posts of two up to that bound; with
+    // one entry left free, a post of two does not fit and nothing behind it is taken.
+    let log = TestLog::new();
+    let (mut alice, mut certificates) = Someone::new(1);
+    let mut posts = vec![std::mem::take(&mut certificates)];
+    posts.extend((0..BATCH_ENTRIES_MAX - 3).map(|n| vec![alice.points_to(n as u8)]));
+    posts.push(vec![alice.points_to(1), alice.points_to(2)]);
+    posts.push(vec![alice.points_to(3)]);
+    let batch = log.integrate(&posts, log.time_ms + 1);
+    assert_eq!(batch.outcomes.len(), posts.len() - 2);
+    assert_eq!(batch.entries.len(), BATCH_ENTRIES_MAX - 1 + 1);
+}
+
+#[test]
+fn what_is_due_settles_before_anything_else() {
+    // Goal: a batch sees the states of its own time. Method: two releases that fall due; in the batch after their window the owner
+    // of one has lost it before a certificate of hers is judged, and a batch before it settles nothing.
+    let mut log = TestLog::new();
+    let (mut alice, certificates) = Someone::new(1);
+    let (mut bob, others) = Someone::new(2);
+    log.append(&[certificates, others]);
+    log.append(&[vec![bob.releases()]]);
+    log.append(&[vec![alice.releases()]]);
+    let due = log.view().dues.earliest_ms().unwrap();
+    let before = log.integrate(&[], due - 1);
+    assert!(before.changes.is_empty());
+    let first = log.integrate(&[], due);
+    assert_eq!(status(&first, &bob), Some(NameStatus::Held), "due at this very millisecond");
+    assert_eq!(status(&first, &alice), None, "a second later");
+    let late = log.integrate(&[vec![alice.points_to(9)]], due + 1_000);
+    assert_eq!(codes(&late), ["0 not_name_owner"]);
+    assert_eq!(status(&late, &alice), Some(NameStatus::Held));
+    assert_eq!(status(&late, &bob), Some(NameStatus::Held));
+    assert_eq!(late.entries.len(), 1);
+}
+
+#[test]
+fn wants_names_what_the_decision_reads_and_no_more_once_it_is_there() {
+    // Goal: plan, load, apply. Method: the subjects of a claim in an empty world; none in a filled one.
+    let log = TestLog::new();
+    let (alice, certificates) = Someone::new(1);
+    let posts = posts_of(&[certificates]);
+    let missing = wants(&log.view(), &log.empty_world(), &posts, log.time_ms);
+    assert!(missing.contains(&alice.subject()) && missing.contains(&Subject::Did(alice.did)), "{missing:?}");
+    let world = log.world_for(&posts, log.time_ms);
+    assert!(wants(&log.view(), &world, &posts, log.time_ms).is_empty());
+    assert!(matches!(posts[0].certificates[1].certificate().payload().body, Body::Claim(_)));
+}
