@@ -1,7 +1,7 @@
 //! Certificates: what one says, who signed it, and the bytes of both (PROTOCOL 4).
 
 use crate::did::Did;
-use crate::hash::Hash;
+use crate::hash::{Hash, domain_hash, u16_prefixed};
 
 mod body;
 mod envelope;
@@ -138,6 +138,13 @@ pub struct Device {
     pub level: Level,
     /// A commitment to the label its owner gave it; the label itself is never logged.
     pub label_hash: Hash,
+}
+
+impl Device {
+    /// Returns `H(device-label; label, nonce)`: who knows both can show the label, nobody else can guess it.
+    pub fn label_hash_of(label: &str, nonce: &[u8; 16]) -> Hash {
+        domain_hash("dgns/device-label/v1", &[&u16_prefixed(label.as_bytes()), nonce])
+    }
 }
 
 /// Type 1. Keys: 1 kind, 2 identity pk, 3 words-box pk, 4 first device, 6 window s (absent: 259,200).

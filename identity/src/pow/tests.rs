@@ -1,4 +1,17 @@
+use data_encoding::HEXLOWER;
+
 use super::*;
+
+#[test]
+fn work_and_codes_are_hashed_as_the_protocol_says() {
+    // Goal: the byte layout. Method: values computed by another program from PROTOCOL 1.1.
+    let work = work("alice.dgns.test", &Did::from_bytes([7; 20]), 258);
+    assert_eq!(HEXLOWER.encode(&work), "ee7b7a005e9fb2e9e64589df8a8ba889084794a02b5f98a48dec74956bb983a7");
+    assert_eq!(
+        HEXLOWER.encode(&code_hash(&[0xc0; 16])),
+        "03f0c1cf1f6a07f23d2f26f047958753bacfc033493212bcffe04ee26667f5a3"
+    );
+}
 
 #[test]
 fn leading_zero_bits_are_counted_across_bytes() {

@@ -1,6 +1,8 @@
 //! Each way in which bytes fail to be a certificate.
 
-use crate::cert::{Body, Certificate, DecodeError, Kid, Payload};
+use data_encoding::HEXLOWER;
+
+use crate::cert::{Body, Certificate, DecodeError, Device, Kid, Payload};
 use crate::did::Did;
 use crate::testing::samples::{self, all, first, genesis, next};
 use crate::wire::Writer;
@@ -263,6 +265,12 @@ fn certificates_stay_within_their_planned_sizes() {
     assert!(size("genesis of a user") <= 520, "{}", size("genesis of a user"));
     assert!(size("claim on the open road") <= 330, "{}", size("claim on the open road"));
     assert!(size("device_add") <= 430, "{}", size("device_add"));
+}
+
+#[test]
+fn a_device_label_is_committed_to_with_its_nonce() {
+    let hash = Device::label_hash_of("laptop", &[7; 16]);
+    assert_eq!(HEXLOWER.encode(&hash), "c38f04e9f39f9e4c784e8b81cba20d65e55c56acc25b92cf9a398193b001975b");
 }
 
 #[test]
