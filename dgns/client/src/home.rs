@@ -158,10 +158,7 @@ impl LogHome {
 
     /// Opens the memory; another process that uses it is waited for.
     pub fn memory(&self) -> Result<OpenMemory, ClientError> {
-        let lock_path = self.directory.join("memory.lock");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
-        let lock = lock.map_err(|error| io_error(&lock_path, &error))?;
-        lock.lock().map_err(|error| io_error(&lock_path, &error))?;
+        let lock = self.lock("memory.lock")?;
         let path = self.directory.join("memory");
         let memory = match fs::read(&path) {
             Ok(bytes) => Memory::decode(&bytes).map_err(|_| damaged(&path))?,
@@ -201,6 +198,12 @@ impl LogHome {
         write_json(&self.device_path(), &file, 0o600)
     }
 
+    /// Waits for this process's turn to post, and keeps it until the lock is dropped: commands that run at the same time share
+    /// the one file below.
+    pub(crate) fn turn_to_post(&self) -> Result<File, ClientError> {
+        self.lock("post.lock")
+    }
+
     /// Returns the post that was on its way when the last command ended.
     pub fn post(&self) -> Result<Option<Vec<u8>>, ClientError> {
         let path = self.directory.join("post");
@@ -230,6 +233,12 @@ impl LogHome {
         let path = directory.join(name);
         replace(&path, bytes, 0o644)?;
         Ok(path)
+    }
+
+    fn lock(&self, name: &str) -> Result<File, ClientError> {
+        let path = self.directory.join(name);
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        lock.and_then(|lock| lock.lock().map(|()| lock)).map_err(|error| io_error(&path, &error))
     }
 
     fn device_path(&self) -> PathBuf {
@@ -267,8 +276,10 @@ fn write_json<T: Serialize>(path: &Path, value: &T, mode: u32) -> Result<(), Cli
 }
 
 /// Replaces a file: a temporary one, synced, renamed, the directory synced. A crash leaves the old or the new bytes.
+///
+/// The temporary file has the number of this process in its name, so that two commands never write into one.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ClientError> {
-    let temporary = path.with_extension("new");
+    let temporary = path.with_extension(format!("{}.new", std::process::id()));
     let done = (|| {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
         file.write_all(bytes)?;

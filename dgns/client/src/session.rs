@@ -143,6 +143,7 @@ impl Session {
         let envelopes: Vec<Vec<u8>> = certificates.iter().map(Certificate::encode).collect();
         let sids: Vec<Sid> = certificates.iter().map(Certificate::sid).collect();
         let body = post::encode(&envelopes);
+        let _turn = self.log.turn_to_post()?;
         self.log.keep_post(Some(&body))?;
         let posted = self.post_body(body, &sids, subject).await;
         match &posted {
@@ -155,6 +156,7 @@ impl Session {
 
     /// Repeats the post that was on its way when the last command ended, if there is one.
     pub async fn repeat_post(&self) -> Result<(), ClientError> {
+        let _turn = self.log.turn_to_post()?;
         let Some(body) = self.log.post()? else { return Ok(()) };
         match self.net.post(path::CERTIFICATES, body).await {
             Ok(_) | Err(ClientError::Refused(_)) => self.log.keep_post(None),
