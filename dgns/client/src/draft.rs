@@ -4,7 +4,7 @@ use identity::cert::{
     Body, Certificate, Claim, ClaimProof, DecodeError, Device, DidKind, Genesis, Kid, Level, Payload, Seen, Sid,
 };
 use identity::did::Did;
-use identity::hash::{Hash, domain_hash, u16_prefixed};
+use identity::hash::Hash;
 use identity::key::{SigningKey, kid_of};
 use identity::name::Origin;
 use identity::seed::Words;
@@ -101,11 +101,6 @@ pub fn genesis(
 /// Returns the row of a device in a genesis or device_add.
 pub fn device_of(device: &DeviceKeys, level: Level, label_hash: Hash) -> Device {
     Device { sign: device.sign.public(), kex: device.kex.public(), level, label_hash }
-}
-
-/// Returns the commitment to a device's label (PROTOCOL 4.4).
-pub fn label_hash(label: &str, nonce: &[u8; 16]) -> Hash {
-    domain_hash("dgns/device-label/v1", &[&u16_prefixed(label.as_bytes()), nonce])
 }
 
 /// Returns the claim of a name.

@@ -279,7 +279,7 @@ fn keep_new_device(session: &Session, device: &dgns_client::home::DeviceKeys) ->
 fn fresh_label(label: &str) -> [u8; 32] {
     let mut nonce = [0; 16];
     rng::system().fill_bytes(&mut nonce);
-    draft::label_hash(label, &nonce)
+    Device::label_hash_of(label, &nonce)
 }
 
 /// What a new device asks: to belong to a DID, with these keys.

@@ -7,7 +7,7 @@ use dgns_client::error::ClientError;
 use dgns_client::home::DeviceKeys;
 use dgns_client::session::{Posted, Session};
 use dgns_client::{clock, rng};
-use identity::cert::{Certificate, ClaimProof};
+use identity::cert::{Certificate, ClaimProof, Device};
 use identity::did::Did;
 use identity::key::{KexSecret, SigningKey};
 use identity::name::Name;
@@ -74,7 +74,7 @@ pub(crate) async fn up(context: &Context, up: Up) -> Done {
     let now = clock::now();
     let seen = draft::seen_of(before.head());
     let origin = session.trust().origin();
-    let label_hash = draft::label_hash(&up.label, &nonce);
+    let label_hash = Device::label_hash_of(&up.label, &nonce);
     let genesis = draft::genesis(&words, &device, label_hash, up.window_s, seen, origin, now).map_err(unsignable)?;
     let did = Did::of_genesis(&genesis.sid());
     device.did = Some(did);
