@@ -18,6 +18,7 @@ use translog::entry::Entry;
 use translog::fault::FaultFile;
 use translog::head::Head;
 use translog::logconf::LogConf;
+use translog::lookup_proof;
 use translog::map::MapProof;
 use translog::note::{Checkpoint, LogSigner, Note, VerifierKey};
 use translog::proof_file::ProofFile;
@@ -187,6 +188,7 @@ fn proof_file(bytes: &[u8]) -> bool {
     let Ok(file) = ProofFile::parse(bytes) else { return false };
     assert_eq!(file.to_string().as_bytes(), bytes, "a proof file has one spelling");
     assert!(file.verify(b"", origin().as_str(), &[]).is_err(), "without a known key nothing is proved");
+    assert!(lookup_proof::verify(strangers_log(), bytes).is_err(), "a stranger's log key proves nothing");
     true
 }
 

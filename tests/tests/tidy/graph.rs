@@ -64,6 +64,18 @@ fn banned_in_lock(lock: &str) -> Vec<String> {
         .collect()
 }
 
+/// Each dependency of product code: the package that has it, and its name. Those of tests and builds are left out.
+pub(crate) fn product_dependencies() -> Vec<(String, String)> {
+    let metadata = metadata();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let packages = metadata["packages"].as_array().unwrap().iter().filter(|package| package["name"] != "dgns-tests");
+    let dependencies = packages.flat_map(|package| {
+        let rows = package["dependencies"].as_array().unwrap().iter().filter(|row| row["kind"].is_null());
+        rows.map(move |row| (text(&package["name"]), text(&row["name"]))).collect::<Vec<_>>()
+    });
+    dependencies.collect()
+}
+
 fn metadata() -> Value {
     let text = cargo(&["metadata", "--no-deps", "--format-version", "1", "--offline"]);
     serde_json::from_str(&text).unwrap()

@@ -70,6 +70,35 @@ fn test_packages_stay_out_of_product_code() {
     assert_tidy(&code.iter().flat_map(|(path, tokens)| strays(&rooms, path, tokens)).collect::<Vec<_>>());
 }
 
+/// Complains about every dependency that the code of its package never names. `dependencies` are package and dependency.
+fn unused(dependencies: &[(String, String)], code: &[(&str, Vec<Token<'_>>)]) -> Vec<String> {
+    let named = |package: &str, dependency: &str| {
+        let folder = source_folder(package);
+        let files = code.iter().filter(|(path, _)| path.starts_with(&folder));
+        let crate_name = dependency.replace('-', "_");
+        files.into_iter().any(|(_, tokens)| (0..tokens.len()).any(|at| names_package(tokens, at, &crate_name)))
+    };
+    let idle = dependencies.iter().filter(|(package, dependency)| !named(package, dependency));
+    idle.map(|(package, dependency)| format!("{package} does not use its dependency {dependency}")).collect()
+}
+
+fn source_folder(package: &str) -> String {
+    match package {
+        "dgns-api" => "dgns/api/src/".into(),
+        "dgns-client" => "dgns/client/src/".into(),
+        package => format!("{package}/src/"),
+    }
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let files = tree::product_files();
+    assert_tidy(&unused(&crate::graph::product_dependencies(), &product_code(&files)));
+    let dependencies = [("dgns".to_owned(), "serde-json".to_owned()), ("dgns".to_owned(), "left-pad".to_owned())];
+    let code = [("dgns/src/a.rs", tokens("fn a() { serde_json::to_vec() }"))];
+    assert_eq!(unused(&dependencies, &code), ["dgns does not use its dependency left-pad"]);
+}
+
 #[test]
 fn every_dependency_has_a_room() {
     let manifest = std::fs::read_to_string(tree::top().join("Cargo.toml")).unwrap();
