@@ -14,6 +14,8 @@
 //! - A suspension is a pending act too, so that it can be contested; at its due it lapses.
 //! - A contested act has no due: only people end a quarrel. Probation stands still meanwhile, so that nobody outwaits it.
 //! - A member or a host cannot contest: it never had a vote, and a stolen one must not freeze its owner.
+//! - To suspend a device, or to open its revocation, is a veto of what it opened. Acts against devices alone stay: those end
+//!   by a contest or a majority, else a thief could free his other devices.
 //! - A revocation takes the device out of both sides of every pending act. An act without support dies; one without opponents
 //!   any more waits a window of its own.
 //! - An act that cannot take effect any more when it is due dies, and nothing else happens.
@@ -147,7 +149,7 @@ impl Act<'_> {
         if !votes && state.flags & DidState::FROZEN != 0 && !self.signers.identity {
             return Err(Refusal::Frozen);
         }
-        if !votes && !matches!(self.payload.body, Body::Records(_)) {
+        if !votes && !self.is_always_open(state) {
             let open =
                 state.pending.iter().find(|act| act.supporters.first().is_some_and(|kid| self.signers.has_kid(kid)));
             if let Some(open) = open.filter(|_| !self.signers.identity) {
@@ -158,6 +160,16 @@ impl Act<'_> {
             return Err(Refusal::NotAllowed);
         }
         Ok(())
+    }
+
+    /// Whether a device may do this beside its own open act: records, and an end to devices without a vote. Else a thief's
+    /// new device would outlast its probation while the owner's act against the thief waits.
+    fn is_always_open(&self, state: &DidState) -> bool {
+        match &self.payload.body {
+            Body::Records(_) => true,
+            Body::DeviceRevoke(end) => power::device(state, &end.kid).is_some_and(|device| !power::counts(device)),
+            _ => false,
+        }
     }
 
     fn judge(&self, draft: &mut Draft<'_>) -> Result<(), Refusal> {
@@ -267,9 +279,7 @@ impl Act<'_> {
         }
         pending::not_open_against(state, &end.kid)?;
         power::leaves_an_admin(state, target, power)?;
-        self.open(draft, power)?;
-        pending::refresh(draft.did_mut(&self.did), self.cause.now_ms);
-        Ok(())
+        self.hold_down(draft, &end.kid, power)
     }
 
     /// device_revoke: I, J or the device itself at once; V at once if it is fresh or has no vote, else after a window.
@@ -283,15 +293,12 @@ impl Act<'_> {
             None => return Err(Refusal::NotAllowed),
         };
         power::leaves_an_admin(state, &target, power)?;
-        let powerless = target.status == DeviceStatus::Fresh || target.level != Level::Admin;
-        if power > Power::Voter || by_itself || powerless {
+        if power > Power::Voter || by_itself || !power::counts(&target) {
             effect::end_device(draft.did_mut(&self.did), &end.kid, self.cause.now_ms);
             return Ok(());
         }
         pending::not_open_against(state, &end.kid)?;
-        self.open(draft, power)?;
-        pending::refresh(draft.did_mut(&self.did), self.cause.now_ms);
-        Ok(())
+        self.hold_down(draft, &end.kid, power)
     }
 
     /// id_rotate: I+R at once; J or V, +R, after a window.
@@ -396,6 +403,14 @@ impl Act<'_> {
             true => effect::perform(draft, &self.did, &self.payload.body, power, self.world.zone(), self.cause),
             false => self.open(draft, power),
         }
+    }
+
+    /// Opens an act against a device, which is suspended from now on.
+    fn hold_down(&self, draft: &mut Draft<'_>, kid: &Kid, power: Power) -> Result<(), Refusal> {
+        pending::veto_acts_of(draft.did_mut(&self.did), kid, power);
+        self.open(draft, power)?;
+        pending::refresh(draft.did_mut(&self.did), self.cause.now_ms);
+        Ok(())
     }
 
     fn open(&self, draft: &mut Draft<'_>, power: Power) -> Result<(), Refusal> {

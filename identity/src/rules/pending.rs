@@ -51,6 +51,11 @@ pub(super) fn not_open_against(state: &DidState, kid: &Kid) -> Result<(), Refusa
     }
 }
 
+/// Ends the acts that a device opened when signers of `power` hold it down, as their veto would; those against devices stay.
+pub(super) fn veto_acts_of(state: &mut DidState, kid: &Kid, power: Power) {
+    state.pending.retain(|act| act.supporters.first() != Some(kid) || act.power > power || target(act).is_some());
+}
+
 /// Supports a pending act; strong enough together, its supporters complete it at once.
 pub(super) fn confirm(draft: &mut Draft<'_>, did: &Did, sid: &Sid, by: &Signers, cause: Cause) -> Result<(), Refusal> {
     let zone = draft.world.zone();

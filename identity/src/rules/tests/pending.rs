@@ -119,25 +119,26 @@ fn probation_is_not_cut_short_by_a_quarrel_of_its_own_making() {
 
 #[test]
 fn support_from_before_a_suspension_makes_no_majority() {
-    // Goal: k counts voters, and the suspended are none. Method: 11 opens, is suspended, 12 of three confirms.
-    let (mut log, alice) = Log::with_alice(3);
+    // Goal: k counts voters, and the suspended are none. Method: 11 opens, 12 confirms and is suspended, 14 of five confirms.
+    let (mut log, alice) = Log::with_alice(5);
     let act = log.does(alice, policy(100_000), &[11]);
-    log.does(alice, suspend(11), &[13]);
     log.does(alice, confirm(act), &[12]);
+    log.does(alice, suspend(12), &[13]);
+    log.does(alice, confirm(act), &[14]);
     assert_ne!(log.did(&alice).window_s, 100_000);
 }
 
 #[test]
 fn a_suspended_device_withdraws_its_own_act_and_votes_on_no_other() {
-    let (mut log, alice) = Log::with_alice(3);
-    let own = log.does(alice, policy(100_000), &[12]);
+    let (mut log, alice) = Log::with_alice(4);
+    let own = log.does(alice, suspend(14), &[12]);
     let other = log.does(alice, release(NAME), &[13]);
     log.does(alice, suspend(12), &[11]);
     assert_eq!(log.act(alice, veto(other), &[12]), Err("suspended"));
     assert_eq!(log.act(alice, veto(other), &[11, 12]), Err("suspended"));
     assert_eq!(log.act(alice, confirm(own), &[12]), Err("already_voted"));
     log.does(alice, veto(own), &[12]);
-    assert_eq!(log.status(&alice, 12), Some(Suspended));
+    assert_eq!([12, 14].map(|number| log.status(&alice, number)), [Some(Suspended), Some(Live)]);
 }
 
 #[test]

@@ -261,3 +261,49 @@ fn a_thief_with_one_device_moves_no_name_while_anybody_objects() {
     log.wait(WINDOW);
     assert_eq!(log.owner(NAME), Some(alice));
 }
+
+#[test]
+fn an_open_act_does_not_keep_its_opener_from_ending_a_probation() {
+    // Goal: "any V or I removes fresh devices at once". Method: Mallory (12) adds 30; 11 revokes him and has that act open
+    // when it sees 30. Were 30 to outlast its probation, 12 and 30 would be two of three and end 11.
+    for first in [suspend(12), revoke(12)] {
+        let (mut log, alice) = Log::with_alice(2);
+        log.does(alice, add(30), &[12, 30]);
+        log.wait(1);
+        log.does(alice, first, &[11]);
+        assert_eq!(log.act(alice, revoke(12), &[11]), Err("act_open"), "another act that waits");
+        log.does(alice, revoke(30), &[11]);
+        log.wait(WINDOW - 1);
+        assert_eq!([12, 30].map(|n| log.status(&alice, n)), [Some(Suspended), None]);
+    }
+}
+
+#[test]
+fn to_suspend_or_revoke_a_device_vetoes_what_it_opened() {
+    // Goal: whoever stops a stolen phone has stopped what it began. Method: 12 releases the name; 11 stops 12 and sleeps.
+    for stop in [suspend(12), revoke(12)] {
+        let (mut log, alice) = Log::with_alice(2);
+        log.does(alice, release(NAME), &[12]);
+        log.wait(1);
+        log.does(alice, stop, &[11]);
+        assert_eq!(log.did(&alice).pending.len(), 1, "the suspension or revocation alone");
+        log.wait(10 * WINDOW);
+        assert_eq!(log.owner(NAME), Some(alice));
+    }
+}
+
+#[test]
+fn to_suspend_a_device_ends_neither_a_stronger_act_nor_one_against_a_device() {
+    let (mut log, alice) = Log::with_alice(3);
+    let stronger = log.does(alice, release(NAME), &[12]);
+    log.does(alice, confirm(stronger), &[13]);
+    log.does(alice, suspend(12), &[11]);
+    assert!(log.did(&alice).pending.iter().any(|act| act.sid == stronger), "a majority stands behind it");
+
+    // Here 12 is about to end Mallory (13) when 11, also his, suspends it.
+    let (mut log, alice) = Log::with_alice(4);
+    let against = log.does(alice, revoke(13), &[12]);
+    log.does(alice, suspend(12), &[11]);
+    assert!(log.did(&alice).pending.iter().any(|act| act.sid == against), "only a contest or a majority ends it");
+    assert_eq!(log.status(&alice, 13), Some(Suspended));
+}
