@@ -3,17 +3,21 @@
 //! Every case runs on a [`log::Log`], which holds the states, loads for a decision exactly what [`super::wants`] names, and
 //! checks [`invariants`] after each change. Keys are numbers: see [`log`].
 
+mod bodies;
 mod chain;
 mod claims;
 mod codes;
 mod devices;
+mod garbage;
 mod invariants;
 mod keys;
 mod limits;
 mod log;
+mod model;
 mod pending;
 mod quarrels;
 mod server;
 mod settling;
 mod tombstones;
 mod transfers;
+mod vectors;

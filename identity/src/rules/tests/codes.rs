@@ -66,3 +66,8 @@ fn codes_do_not_change() {
     let reason = Refusal::BadRecord(BadRecord { reason: Reason::Ttl, row: None }).reason();
     assert_eq!((reason, Refusal::BadName.reason()), (Some("ttl"), None));
 }
+
+/// Returns every code there is.
+pub(super) fn every_code() -> std::collections::BTreeSet<&'static str> {
+    all().iter().map(|(_, code)| *code).collect()
+}

@@ -1,0 +1,215 @@
+//! `tests/vectors/rules.json`: what happens to states, step by step, and every refusal.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::codes::every_code;
+use super::log::*;
+use crate::cert::{Body, Certificate, ClaimProof, IdRotate, Level, Payload, Records, Row};
+use crate::did::Did;
+use crate::pow::code_hash;
+use crate::testing::samples::{device, first, key, origin, zone_authority};
+use crate::testing::vectors::hold;
+
+const ABOUT: [&str; 7] = [
+    "The rules (PROTOCOL 5): logs from their first entry, step by step. Bytes are hexadecimal.",
+    "in: the zone, the origin, and the server's DID, which the first step makes.",
+    "A step with envelope judges that certificate at index and epoch_ms; a step with settle lets the one earliest thing of that",
+    "subject take effect that is due at epoch_ms.",
+    "out: each subject changed, with the version of its state, the head index of its leaf, and SHA-256 of the state's bytes.",
+    "error: the code of the refusal, which changes nothing.",
+    "Signatures are checked under the keys of the states, the body and the zone's authorities (PROTOCOL 4.3) before the rules.",
+];
+
+/// A log's story.
+type Story = fn(&mut Log, Did);
+
+const STORIES: [(&str, u8, Story); 8] = [
+    ("chains and signatures", 1, chains),
+    ("claims on each road, and records", 1, claims),
+    ("devices come and go", 3, devices),
+    ("words and windows", 3, words),
+    ("names change hands, are held and free again", 3, names),
+    ("a quarrel of two devices, decided by a third", 3, quarrel),
+    ("quarrels withdrawn, given in to, and decided by the words", 4, quarrels),
+    ("the server's authorities", 1, authorities),
+];
+
+#[test]
+fn rules_json_holds() {
+    let cases: Vec<Value> = STORIES.iter().map(|(name, devices, story)| case(name, *devices, *story)).collect();
+    let steps = cases.iter().filter_map(|case| case["steps"].as_array()).flatten();
+    let met: BTreeSet<&str> = steps.filter_map(|step| step["error"].as_str()).collect();
+    assert_eq!(met, every_code(), "each refusal has a step");
+    hold("rules", &ABOUT, &cases);
+}
+
+fn case(name: &str, devices: u8, story: Story) -> Value {
+    let (mut log, alice) = Log::with_alice(devices);
+    story(&mut log, alice);
+    let given = json!({ "zone": "dgns.test", "origin": origin().as_str(), "server": log.server().to_string() });
+    json!({ "name": name, "in": given, "steps": log.steps })
+}
+
+/// Posts what must be refused so.
+#[track_caller]
+fn refused(log: &mut Log, did: Did, body: Body, signers: &[u8], code: &str) {
+    assert_eq!(log.act(did, body, signers).err(), Some(code));
+}
+
+fn invite() -> ClaimProof {
+    ClaimProof::Invite { code_hash: code_hash(&[1; 16]) }
+}
+
+fn rotate(number: u8) -> Body {
+    Body::IdRotate(IdRotate { identity: key(number).public(), words_box: [number; 32] })
+}
+
+fn text(name: &str, ttl: u32, rows: usize) -> Body {
+    let row = |n| Row { owner: String::new(), rtype: 16, rdata: vec![1, b'a' + n as u8], ttl };
+    Body::Records(Records { name: name.into(), rows: (0..rows).map(row).collect(), aliases: vec![], flags: 0 })
+}
+
+fn chains(log: &mut Log, alice: Did) {
+    assert_eq!(log.post(first(person(10, 11)), &[10, 11]).map_err(|r| r.code()), Err("did_exists"));
+    assert_eq!(log.post(first(person(20, 21)), &[20]).map_err(|r| r.code()), Err("not_allowed"));
+    let late = Payload { seq: 9, ..log.next(alice, policy(100_000)) };
+    assert_eq!(log.post(late, &[10]).map_err(|r| r.code()), Err("stale_prev"));
+    refused(log, alice, policy(100_000), &[31], "unknown_signer");
+    let forged = Certificate::assemble(&log.next(alice, policy(100_000)).encode(), vec![(kid(10), [0; 64])]);
+    let judged = log.certificate(&forged.expect("it decodes"));
+    assert_eq!(judged.map_err(|r| r.code()), Err("bad_signature"));
+    let zero = crate::cert::Device { kex: [0; 32], ..device(12, Level::Admin) };
+    refused(log, alice, Body::DeviceAdd(zero), &[10, 12], "weak_key");
+    let act = log.does(alice, Body::Tombstone, &[11]);
+    log.does(alice, confirm(act), &[10]);
+    log.wait(WINDOW);
+    refused(log, alice, policy(100_000), &[10], "ended");
+}
+
+fn claims(log: &mut Log, alice: Did) {
+    let bob = log.join(20, 21);
+    refused(log, alice, open_road("alice.dgns.test", &alice), &[11, Z], "name_taken");
+    refused(log, alice, claim("alice.other.test", invite()), &[11, Z], "bad_name");
+    refused(log, alice, claim("www.dgns.test", invite()), &[11, Z], "reserved_name");
+    refused(log, alice, claim("alice2.dgns.test", ClaimProof::Open { nonce: 0, bits: 0 }), &[11, Z], "pow_short");
+    refused(log, alice, claim("a.alice.dgns.test", invite()), &[11, Z], "road_closed");
+    refused(log, bob, below("a.nobody.dgns.test"), &[21, Z], "no_parent");
+    refused(log, bob, below("b.alice.dgns.test"), &[21, Z], "not_allowed");
+    log.does(alice, claim("alice2.dgns.test", invite()), &[11, Z]);
+    log.act_by(bob, alice, below("b.alice.dgns.test"), &[21, 11, Z]).expect("granted");
+    log.does(bob, text("b.alice.dgns.test", 60, 2), &[21]);
+    refused(log, alice, text("b.alice.dgns.test", 60, 1), &[11], "not_name_owner");
+    refused(log, alice, text("alice.dgns.test", 1, 1), &[11], "bad_record");
+    refused(log, alice, text("alice.dgns.test", 60, 33), &[11], "too_many");
+    log.does(alice, text("alice.dgns.test", 60, 0), &[10]);
+}
+
+fn devices(log: &mut Log, alice: Did) {
+    refused(log, alice, add(12), &[11, 12], "kid_taken");
+    log.does(alice, add(14), &[11, 14]);
+    refused(log, alice, policy(100_000), &[14], "not_allowed");
+    refused(log, alice, suspend(14), &[11], "not_allowed");
+    log.wait(WINDOW);
+    log.does(alice, Body::DeviceAdd(device(15, Level::Service)), &[14, 15]);
+    log.does(alice, suspend(12), &[11]);
+    refused(log, alice, policy(100_000), &[11], "act_open");
+    refused(log, alice, policy(100_000), &[12], "suspended");
+    log.wait(WINDOW);
+    let act = log.does(alice, revoke(12), &[11]);
+    log.does(alice, confirm(act), &[13]);
+    log.does(alice, confirm(act), &[14]);
+    log.does(alice, revoke(15), &[15]);
+    log.does(alice, revoke(14), &[11, 13, 14]);
+    refused(log, alice, revoke(14), &[11], "no_such_device");
+    log.wait(WINDOW);
+    log.does(alice, revoke(13), &[11]);
+    log.wait(WINDOW);
+    refused(log, alice, revoke(11), &[11], "last_device");
+    log.does(alice, revoke(11), &[10]);
+}
+
+fn words(log: &mut Log, alice: Did) {
+    refused(log, alice, rotate(10), &[10], "key_same");
+    refused(log, alice, rotate(12), &[10, 12], "kid_taken");
+    refused(log, alice, policy(86_399), &[10], "bad_window");
+    log.does(alice, policy(86_400), &[11, 12]);
+    let act = log.does(alice, rotate(50), &[11, 50]);
+    refused(log, alice, veto([0; 32]), &[12], "no_such_act");
+    log.does(alice, veto(act), &[12]);
+    log.does(alice, rotate(51), &[12, 51]);
+    log.wait(DAY - 1);
+    log.wait(1);
+    log.does(alice, rotate(52), &[51, 52]);
+    let act = log.does(alice, policy(200_000), &[11]);
+    refused(log, alice, confirm(act), &[11], "already_voted");
+    log.does(alice, confirm(act), &[52]);
+}
+
+fn names(log: &mut Log, alice: Did) {
+    let bob = log.join(20, 21);
+    let name = "alice.dgns.test";
+    log.does(alice, below("a.alice.dgns.test"), &[11, Z]);
+    refused(log, alice, release(name), &[10], "has_children");
+    refused(log, bob, release(name), &[20], "not_name_owner");
+    let act = log.act_by(alice, bob, transfer(name, bob), &[11, 21]).expect("opened");
+    log.does(alice, confirm(act), &[12]);
+    log.wait(WINDOW);
+    log.act(bob, transfer("a.alice.dgns.test", bob), &[20, 21]).expect("from above");
+    log.does(bob, release("a.alice.dgns.test"), &[20]);
+    log.does(bob, Body::Tombstone, &[21]);
+    log.wait(WINDOW);
+    log.wait(90 * DAY);
+    log.does(alice, open_road(name, &alice), &[12, Z]);
+}
+
+fn quarrel(log: &mut Log, alice: Did) {
+    log.does(alice, add(30), &[11, 30]);
+    let other = log.does(alice, policy(100_000), &[12]);
+    let act = log.does(alice, revoke(12), &[11]);
+    log.does(alice, veto(act), &[12]);
+    refused(log, alice, veto(other), &[13], "no_such_act");
+    refused(log, alice, policy(100_000), &[13], "frozen");
+    refused(log, alice, confirm(act), &[30], "not_allowed");
+    log.wait(2 * WINDOW);
+    log.does(alice, veto(act), &[13]);
+    log.does(alice, revoke(11), &[12, 13]);
+    log.wait(WINDOW);
+}
+
+fn quarrels(log: &mut Log, alice: Did) {
+    let act = log.does(alice, suspend(12), &[11]);
+    log.does(alice, veto(act), &[12]);
+    log.does(alice, veto(act), &[11]);
+    let act = log.does(alice, suspend(12), &[11]);
+    log.does(alice, veto(act), &[13]);
+    refused(log, alice, veto(act), &[13], "already_voted");
+    log.does(alice, confirm(act), &[12]);
+    log.wait(WINDOW);
+    let act = log.does(alice, revoke(13), &[12]);
+    log.does(alice, veto(act), &[13]);
+    log.wait(10 * WINDOW);
+    log.does(alice, confirm(act), &[10]);
+    let act = log.does(alice, revoke(14), &[12]);
+    log.does(alice, veto(act), &[11]);
+    log.does(alice, revoke(11), &[10]);
+    log.wait(WINDOW);
+}
+
+fn authorities(log: &mut Log, alice: Did) {
+    let mut newer = zone_authority();
+    newer.key = key(8).public();
+    let newer = Body::NotaryAdd(newer);
+    refused(log, alice, newer.clone(), &[10], "not_server");
+    let server = log.server();
+    refused(log, server, Body::NotaryRevoke { kid: kid(77) }, &[1], "bad_scope");
+    log.does(server, newer, &[2]);
+    log.wait(WINDOW);
+    refused(log, alice, claim("alice2.dgns.test", invite()), &[11, Z], "not_allowed");
+    log.does(server, Body::NotaryRevoke { kid: kid(Z) }, &[2]);
+    refused(log, alice, claim("alice2.dgns.test", invite()), &[11, Z], "key_revoked");
+    log.does(alice, claim("alice2.dgns.test", invite()), &[11, 8]);
+    log.does(server, Body::NotaryRevoke { kid: kid(8) }, &[1]);
+    refused(log, alice, claim("alice3.dgns.test", invite()), &[11, 8], "road_closed");
+}
