@@ -65,6 +65,7 @@ impl Certificate {
     /// `candidates` are all keys that could sign: those in the states the decision reads, of the body itself, of the zone's
     /// authority. A key in a state was admitted when it entered it and is not admitted again.
     pub fn verify(&self, origin: &Origin, candidates: &[KeyBytes]) -> Result<Verified, SignatureRefusal> {
+        self.payload().body.new_keys().admit()?;
         let signers = self.signers(candidates)?;
         let message = self.signed_bytes(origin);
         for (key, (kid, signature)) in signers.iter().zip(self.signatures()) {
@@ -73,26 +74,16 @@ impl Certificate {
         Ok(Verified { certificate: self.clone(), signers })
     }
 
-    /// Admits every new key of the body and returns the key of each signature, in their order.
-    ///
-    /// The half of [`Certificate::verify`] that checks no signature: for auditors, who check many in one batch.
+    /// Returns the key of each signature, in their order: the part of [`Certificate::verify`] that costs next to nothing.
     pub fn signers(&self, candidates: &[KeyBytes]) -> Result<Vec<KeyBytes>, SignatureRefusal> {
-        self.admit_new_keys()?;
         let kids: Vec<Kid> = candidates.iter().map(kid_of).collect();
         self.signatures().iter().map(|(kid, _)| the_candidate(*kid, &kids, candidates)).collect()
     }
 
-    /// Takes the signatures on trust: whoever calls this has checked them in a batch, or leaves it to another run.
+    /// Takes the signatures and the new keys on trust: whoever calls this checks them in a batch, or leaves it to another run.
     pub fn with_signatures_unchecked(self, candidates: &[KeyBytes]) -> Result<Verified, SignatureRefusal> {
         let signers = self.signers(candidates)?;
         Ok(Verified { certificate: self, signers })
-    }
-
-    fn admit_new_keys(&self) -> Result<(), SignatureRefusal> {
-        let NewKeys { signing, sealing } = self.payload().body.new_keys();
-        let signing_fit = signing.iter().all(|key| PublicKey::admit(key).is_ok());
-        let sealing_fit = sealing.iter().all(|key| *key != [0; 32]);
-        if signing_fit && sealing_fit { Ok(()) } else { Err(SignatureRefusal::WeakKey) }
     }
 }
 
@@ -103,6 +94,15 @@ pub struct NewKeys {
     pub signing: Vec<KeyBytes>,
     /// X25519 keys; of these 32 zeros alone are weak.
     pub sealing: Vec<KeyBytes>,
+}
+
+impl NewKeys {
+    /// Admits every key, or refuses them all: [`SignatureRefusal::WeakKey`].
+    pub fn admit(&self) -> Result<(), SignatureRefusal> {
+        let signing_fit = self.signing.iter().all(|key| PublicKey::admit(key).is_ok());
+        let sealing_fit = self.sealing.iter().all(|key| *key != [0; 32]);
+        if signing_fit && sealing_fit { Ok(()) } else { Err(SignatureRefusal::WeakKey) }
+    }
 }
 
 impl Body {

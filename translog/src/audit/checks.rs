@@ -1,6 +1,6 @@
 //! Signatures an audit met, verified in batches on whatever thread the caller likes.
 
-use identity::cert::{Certificate, KeyBytes};
+use identity::cert::{KeyBytes, NewKeys, Verified};
 use identity::key;
 use identity::name::Origin;
 
@@ -20,7 +20,7 @@ struct Item {
     index: u64,
     message: Vec<u8>,
     signers: Vec<(KeyBytes, [u8; 64])>,
-    new_keys: Vec<KeyBytes>,
+    new_keys: NewKeys,
 }
 
 impl Checks {
@@ -39,13 +39,15 @@ impl Checks {
         self.items.is_empty()
     }
 
-    pub(super) fn push(&mut self, origin: &Origin, index: u64, certificate: &Certificate, signers: &[KeyBytes]) {
+    /// Takes in a certificate whose signatures were taken on trust.
+    pub(super) fn push(&mut self, origin: &Origin, index: u64, unchecked: &Verified) {
+        let certificate = unchecked.certificate();
         let signatures = certificate.signatures().iter().map(|(_, signature)| *signature);
         self.items.push(Item {
             index,
             message: certificate.signed_bytes(origin),
-            signers: signers.iter().copied().zip(signatures).collect(),
-            new_keys: certificate.payload().body.new_keys().signing,
+            signers: unchecked.signers().iter().copied().zip(signatures).collect(),
+            new_keys: certificate.payload().body.new_keys(),
         });
     }
 
@@ -56,9 +58,8 @@ impl Checks {
     /// none but the key's holder can make.
     pub fn verify(&self, strict: bool) -> Result<(), AuditFault> {
         for item in &self.items {
-            if item.new_keys.iter().any(|bytes| key::PublicKey::admit(bytes).is_err()) {
-                return Err(AuditFault::Signature { index: item.index, code: "weak_key" });
-            }
+            let admitted = item.new_keys.admit();
+            admitted.map_err(|refusal| AuditFault::Signature { index: item.index, code: refusal.code() })?;
         }
         let all: Vec<_> = self.items.iter().flat_map(Item::triples).collect();
         for (batch, at) in all.chunks(BATCH).zip((0..).step_by(BATCH)) {

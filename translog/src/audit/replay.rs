@@ -159,13 +159,12 @@ impl Replay {
         }
         let candidates = rules::candidates(step.world(), &certificate);
         let signature = |code| AuditFault::Signature { index, code };
-        let signers = certificate.signers(&candidates).map_err(|error| signature(error.code()))?;
-        if self.level == Level::Full {
-            self.checks.push(&self.origin, index, &certificate, &signers);
-        }
         let did = certificate.chain_did();
         let certificate =
             certificate.with_signatures_unchecked(&candidates).map_err(|error| signature(error.code()))?;
+        if self.level == Level::Full {
+            self.checks.push(&self.origin, index, &certificate);
+        }
         step.apply(&certificate, index).map_err(|refusal| AuditFault::Refused { index, refusal })?;
         if index == 0 {
             self.server = Some(did);
