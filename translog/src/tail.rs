@@ -2,7 +2,7 @@
 
 use identity::hash::Hash;
 
-use crate::subtree;
+use crate::hash::node_hash;
 use crate::tree::Node;
 
 /// The number of hashes of a full tile.
@@ -17,13 +17,13 @@ pub struct Tail {
     levels: Vec<TailLevel>,
 }
 
-/// The hashes of one tile level from `start` on.
+/// The hashes of one tile level from some tile on, with the inner nodes above them: every path asks for those.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TailLevel {
-    /// The place of the first hash held, in its level; a multiple of 256.
-    pub start: u64,
-    /// The hashes; each covers `256^level` leaves.
-    pub hashes: Vec<Hash>,
+    start: u64,
+    hashes: Vec<Hash>,
+    /// The roots of full subtrees of 2, 4, .. 128 hashes.
+    inner: [Vec<Hash>; 7],
 }
 
 /// A full tile of the tail.
@@ -65,21 +65,16 @@ impl Tail {
             if self.levels.len() == level {
                 self.levels.push(TailLevel::default());
             }
-            let at = &mut self.levels[level];
-            at.hashes.push(hash);
-            if !(at.hashes.len() as u64).is_multiple_of(TILE) {
-                return;
+            match self.levels[level].append(hash) {
+                Some(tile_root) => hash = tile_root,
+                None => return,
             }
-            hash = root(&at.hashes[at.hashes.len() - TILE as usize..]);
         }
     }
 
     /// Returns the root of the full subtree `node`, if its tile is held.
     pub fn node(&self, node: Node) -> Option<Hash> {
-        let level = self.levels.get(usize::from(node.level / 8))?;
-        let width = 1u64 << (node.level % 8);
-        let hashes = level.slice(node.index.checked_mul(width)?, width)?;
-        Some(root(hashes))
+        self.levels.get(usize::from(node.level / 8))?.node(node.level % 8, node.index)
     }
 
     /// Returns the bytes of the first `width` hashes of a tile, if they exist and are held.
@@ -106,7 +101,7 @@ impl Tail {
         for at in &self.levels {
             let start = count / TILE * TILE;
             let hashes = at.slice(start, count - start).unwrap_or_default().to_vec();
-            levels.push(TailLevel { start, hashes });
+            levels.push(TailLevel::new(start, hashes));
             count /= TILE;
         }
         Self { levels }
@@ -118,9 +113,7 @@ impl Tail {
         for at in &mut self.levels {
             let keep_from = hashes_below / TILE * TILE;
             if keep_from > at.start {
-                let gone = ((keep_from - at.start) as usize).min(at.hashes.len());
-                at.hashes.drain(..gone);
-                at.start += gone as u64;
+                at.forget((keep_from - at.start) as usize);
             }
             hashes_below /= TILE;
         }
@@ -128,6 +121,59 @@ impl Tail {
 }
 
 impl TailLevel {
+    /// Returns the level whose first hash stands at `start` in the level, a multiple of 256.
+    pub fn new(start: u64, hashes: Vec<Hash>) -> Self {
+        let mut level = Self { start, ..Self::default() };
+        for hash in hashes {
+            level.append(hash);
+        }
+        level
+    }
+
+    /// Returns the place of the first hash held, in its level; a multiple of 256.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Returns the hashes; each covers `256^level` leaves.
+    pub fn hashes(&self) -> &[Hash] {
+        &self.hashes
+    }
+
+    /// Adds a hash and returns the root of the tile it completes.
+    fn append(&mut self, hash: Hash) -> Option<Hash> {
+        self.hashes.push(hash);
+        let mut below = &self.hashes;
+        for row in &mut self.inner {
+            if !below.len().is_multiple_of(2) {
+                return None;
+            }
+            row.push(parent_of_last(below));
+            below = row;
+        }
+        below.len().is_multiple_of(2).then(|| parent_of_last(below))
+    }
+
+    /// Returns the root of the `index`-th full subtree of `2^height` hashes of the level, if it is held; `height < 8`.
+    fn node(&self, height: u8, index: u64) -> Option<Hash> {
+        let row = match usize::from(height) {
+            0 => &self.hashes,
+            height => self.inner.get(height - 1)?,
+        };
+        let place = index.checked_sub(self.start >> height)?;
+        row.get(usize::try_from(place).ok()?).copied()
+    }
+
+    /// Forgets the first `count` hashes, a multiple of 256, or all.
+    fn forget(&mut self, count: usize) {
+        let count = count.min(self.hashes.len());
+        self.hashes.drain(..count);
+        for (height, row) in (1..).zip(&mut self.inner) {
+            row.drain(..(count >> height));
+        }
+        self.start += count as u64;
+    }
+
     fn slice(&self, first: u64, count: u64) -> Option<&[Hash]> {
         let from = usize::try_from(first.checked_sub(self.start)?).ok()?;
         let to = from.checked_add(usize::try_from(count).ok()?)?;
@@ -135,8 +181,10 @@ impl TailLevel {
     }
 }
 
-fn root(hashes: &[Hash]) -> Hash {
-    subtree::root(hashes).expect("a slice of one tile has 1 to 256 hashes")
+/// Returns the parent of the last two of an even number of hashes.
+fn parent_of_last(row: &[Hash]) -> Hash {
+    let [.., left, right] = row else { unreachable!("a hash was just added, and their number is even") };
+    node_hash(left, right)
 }
 
 #[cfg(test)]
@@ -174,7 +222,7 @@ mod tests {
         assert_eq!(tail.tile(0, 268, 256), None, "durable: 69,000 / 256 = 269 tiles");
         assert!(tail.tile(0, 269, 256).is_some());
         assert_eq!(tail.tile(0, 273, 112), before);
-        assert_eq!(tail.levels()[1].start, 256);
+        assert_eq!(tail.levels()[1].start(), 256);
         let mut again = tail.as_of(69_700);
         assert_eq!(again.size(), 69_700);
         (69_700..size).for_each(|index| again.append(leaf(index)));

@@ -203,7 +203,7 @@ impl Trees {
 
 fn tail(edges: &[EdgeRow], tree: Tree) -> Tail {
     let rows = edges.iter().filter(|row| row.tree == tree.number());
-    Tail::from_levels(rows.map(|row| TailLevel { start: row.start, hashes: split(&row.hashes) }).collect())
+    Tail::from_levels(rows.map(|row| TailLevel::new(row.start, split(&row.hashes))).collect())
 }
 
 /// Holds every hash of the stored right-edge tiles against the tree's edge: upper ones prove nothing yet, but are served.

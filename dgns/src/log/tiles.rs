@@ -248,7 +248,7 @@ impl Work {
                 objects.push((tile_path(tree, tile.level, tile.number)?, tile.bytes.into()));
             }
             for (level, at) in (0u8..).zip(tail.as_of(as_of).levels()) {
-                edges.push(EdgeRow { tree: tree.number(), level, start: at.start, hashes: at.hashes.concat() });
+                edges.push(EdgeRow { tree: tree.number(), level, start: at.start(), hashes: at.hashes().concat() });
             }
         }
         Some(Self { objects, tiled: Tiled { size, edges }, epochs })
