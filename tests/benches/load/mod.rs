@@ -11,7 +11,8 @@ use dgns::clock::Clock;
 use dgns::config::Config;
 use dgns::server::Server;
 use identity::cert::{
-    Body, Certificate, Claim, ClaimProof, Device, DidKind, Genesis, Level, Payload, Records, Row, Seen, Sid,
+    Body, Certificate, Claim, ClaimProof, Device, DidKind, Genesis, KeyBytes, Level, Payload, Records, Row, Seen, Sid,
+    Verified,
 };
 use identity::did::Did;
 use identity::key::{KexSecret, SigningKey};
@@ -139,6 +140,18 @@ pub fn labels(prefix: &str, count: usize) -> Vec<String> {
 
 pub fn envelopes(certificates: &[Certificate]) -> Vec<Vec<u8>> {
     certificates.iter().map(Certificate::encode).collect()
+}
+
+/// Returns the certificates as the door would pass them on, the zone's signature on claims, without checking their own.
+pub fn countersigned(app: &App, certificates: Vec<Certificate>) -> Vec<Verified> {
+    let core = &app.core;
+    let device = certificates[0].payload().body.new_keys().signing;
+    let candidates: Vec<KeyBytes> = device.into_iter().chain([core.zone_key.public()]).collect();
+    let signed = certificates.into_iter().map(|certificate| match certificate.payload().body {
+        Body::Claim(_) => core.zone_key.countersign(&certificate, &core.origin).unwrap(),
+        _ => certificate,
+    });
+    signed.map(|certificate| certificate.with_signatures_unchecked(&candidates).unwrap()).collect()
 }
 
 /// Takes each post through the door, [`AT_ONCE`] at once. Every one must be accepted.
