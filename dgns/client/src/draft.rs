@@ -1,15 +1,17 @@
 //! Certificates of a person, on their way to be signed.
 
 use identity::cert::{
-    Body, Certificate, Claim, ClaimProof, DecodeError, Device, DidKind, Genesis, Kid, Level, Payload, Seen, Sid,
+    Body, Certificate, Claim, ClaimProof, DecodeError, Device, DidKind, Genesis, KeyBytes, Kid, Level, Payload, Seen,
+    Sid,
 };
 use identity::did::Did;
 use identity::hash::Hash;
-use identity::key::{SigningKey, kid_of};
+use identity::key::{KexSecret, SigningKey, kid_of};
 use identity::name::Origin;
 use identity::seed::Words;
 use identity::state::ChainHead;
 use identity::time::Timestamp;
+use rand_core::CryptoRng;
 use translog::head::Head;
 
 use crate::home::DeviceKeys;
@@ -67,9 +69,27 @@ pub fn seen_of(head: &Head) -> Seen {
     Seen { size: head.size, root: head.root }
 }
 
-/// Returns the genesis of a person's DID, signed by the words' identity key and the first device.
+/// The two keys that twelve words stand for. Deriving them from the words takes milliseconds, on purpose.
+pub struct Root {
+    identity: SigningKey,
+    words_box: KeyBytes,
+}
+
+impl Root {
+    /// Returns the keys of these words.
+    pub fn of(words: &Words) -> Self {
+        Self { identity: words.identity(), words_box: words.words_box().public() }
+    }
+
+    /// Returns keys that no words lead to: for load, where nobody comes back.
+    pub fn without_words_for_load(rng: &mut impl CryptoRng) -> Self {
+        Self { identity: SigningKey::generate(rng), words_box: KexSecret::generate(rng).public() }
+    }
+}
+
+/// Returns the genesis of a person's DID, signed by the identity key and the first device.
 pub fn genesis(
-    words: &Words,
+    root: &Root,
     device: &DeviceKeys,
     label_hash: Hash,
     window_s: Option<u64>,
@@ -77,11 +97,10 @@ pub fn genesis(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Certificate, DecodeError> {
-    let identity = words.identity();
     let body = Genesis {
         kind: DidKind::User,
-        identity: identity.public(),
-        words_box: words.words_box().public(),
+        identity: root.identity.public(),
+        words_box: root.words_box,
         device: device_of(device, Level::Admin, label_hash),
         window_s,
     };
@@ -95,7 +114,7 @@ pub fn genesis(
         critical: true,
         by: None,
     };
-    Certificate::sign(&payload, origin, &[&identity, &device.sign])
+    Certificate::sign(&payload, origin, &[&root.identity, &device.sign])
 }
 
 /// Returns the row of a device in a genesis or device_add.

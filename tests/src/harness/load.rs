@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use dgns_api::post;
-use dgns_client::draft::{self, Place};
+use dgns_client::draft::{self, Place, Root};
 use dgns_client::home::DeviceKeys;
 use dgns_client::{clock, rng};
 use identity::cert::{Body, Certificate, ClaimProof, Records, Row, Seen, Sid};
@@ -47,8 +47,8 @@ impl Somebody {
         let words = Words::generate(rng);
         let mut device = DeviceKeys { did: None, sign: SigningKey::generate(rng), kex: KexSecret::generate(rng) };
         let now = clock::now();
-        let genesis =
-            draft::genesis(&words, &device, [7; 32], None, NOTHING_SEEN, &origin(), now).expect("a genesis fits");
+        let genesis = draft::genesis(&Root::of(&words), &device, [7; 32], None, NOTHING_SEEN, &origin(), now)
+            .expect("a genesis fits");
         let did = Did::of_genesis(&genesis.sid());
         device.did = Some(did);
         let name = format!("{label}.{ZONE}");

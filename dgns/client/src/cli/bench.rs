@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dgns_client::draft::{self, Place};
+use dgns_client::draft::{self, Place, Root};
 use dgns_client::error::ClientError;
 use dgns_client::session::Session;
 use dgns_client::{clock, rng};
@@ -14,7 +14,6 @@ use identity::did::Did;
 use identity::name::Name;
 use identity::pow;
 use identity::record::rtype;
-use identity::seed::Words;
 use identity::state::Subject;
 use rand_core::Rng as _;
 use serde_json::json;
@@ -154,11 +153,11 @@ fn prepare(
     with_records: bool,
 ) -> Option<Ready> {
     let name = Name::complete(&label, session.zone()).ok().filter(|name| !name.is_reserved(session.zone()))?;
-    let words = Words::generate(&mut rng::system());
+    let root = Root::without_words_for_load(&mut rng::system());
     let device = up::fresh_device();
     let origin = session.trust().origin();
     let now = clock::now();
-    let genesis = draft::genesis(&words, &device, [7; 32], None, seen, origin, now).ok()?;
+    let genesis = draft::genesis(&root, &device, [7; 32], None, seen, origin, now).ok()?;
     let did = Did::of_genesis(&genesis.sid());
     let place = Place { did, seq: 1, prev: genesis.sid(), seen, now };
     let nonce = pow::solve(name.as_str(), &did, bits, 0, |_| {});

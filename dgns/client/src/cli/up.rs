@@ -2,7 +2,7 @@
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use dgns_api::problem::Problem;
-use dgns_client::draft::{self, Place};
+use dgns_client::draft::{self, Place, Root};
 use dgns_client::error::ClientError;
 use dgns_client::home::DeviceKeys;
 use dgns_client::session::{Posted, Session};
@@ -75,7 +75,8 @@ pub(crate) async fn up(context: &Context, up: Up) -> Done {
     let seen = draft::seen_of(before.head());
     let origin = session.trust().origin();
     let label_hash = Device::label_hash_of(&up.label, &nonce);
-    let genesis = draft::genesis(&words, &device, label_hash, up.window_s, seen, origin, now).map_err(unsignable)?;
+    let genesis =
+        draft::genesis(&Root::of(&words), &device, label_hash, up.window_s, seen, origin, now).map_err(unsignable)?;
     let did = Did::of_genesis(&genesis.sid());
     device.did = Some(did);
     let place = Place { did, seq: 1, prev: genesis.sid(), seen, now };
