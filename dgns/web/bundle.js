@@ -1,8 +1,9 @@
 // Proof bundles: a lookup proved offline, in the stock file form of C2SP (PROTOCOL 9.5, 14.2).
 
 import { Refused } from "./cbor.js";
-import { fromBigEndian, unbase64 } from "./hash.js";
-import { LOG_SIGNATURE, openNote, parseCheckpoint, parseVerifierKey } from "./note.js";
+import { equal, fromBigEndian, unbase64 } from "./hash.js";
+import { LOG_SIGNATURE, openNote, parseCheckpoint, parseNote, parseVerifierKey } from "./note.js";
+import { parsePolicy } from "./policy.js";
 import { decodeResolution, encodeHead, verifyDecoded } from "./resolution.js";
 
 const HEADER = "c2sp.org/tlog-proof@v1";
@@ -55,12 +56,20 @@ export async function verifyProofBundle(trust, asked, bytes) {
   if (origin !== trust.origin) throw new Refused("origin");
   if (index !== size - 1n) throw new Refused("last_leaf");
   const [epochEntry, rest] = splitExtra(extra);
-  const head = { size, root, signature: verified[0].signature, cosignatures: [], epochEntry, path };
+  const cosignatures = cosignaturesOf(note, parsePolicy(trust.policy ?? "quorum none\n"));
+  const head = { size, root, signature: verified[0].signature, cosignatures, epochEntry, path };
   head.bytes = encodeHead(head);
   const answer = decodeResolution(rest);
   if (answer.head !== undefined) throw new Refused("malformed", "a head beside the checkpoint");
   const { resolved } = await verifyDecoded({ ...trust, maxHeadAgeS: Infinity }, null, asked, { ...answer, head }, Number.MAX_SAFE_INTEGER);
   return resolved;
+}
+
+/** Returns the lines of a note by a policy's witnesses in the form a head carries, not verified. */
+function cosignaturesOf(note, { witnesses }) {
+  const isKnown = ({ name, id }) => witnesses.some(({ key }) => key.name === name && equal(key.id, id));
+  const lines = parseNote(note).lines.filter((line) => line.signature.length === 72 && isKnown(line));
+  return lines.map(({ id, signature }) => ({ id, timeS: fromBigEndian(signature.subarray(0, 8)), signature: signature.subarray(8) }));
 }
 
 /** Returns the Epoch entry and the Resolution that stand in extra. */

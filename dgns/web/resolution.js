@@ -9,7 +9,8 @@ import { badField, bytesOf, listOf, nullOr, oneOf, readMap, tuple, u64 } from ".
 import { ascii, bigEndian, concat, equal, fromBigEndian, hex, sha256 } from "./hash.js";
 import { commitmentOf, decodeMapProof, labelOfDid, labelOfLogConf, labelOfName, stateHash, valueBytes, verifyMapProof } from "./map.js";
 import { parseName } from "./name.js";
-import { LOG_SIGNATURE, checkpointText, parseVerifierKey } from "./note.js";
+import { LOG_SIGNATURE, checkpointText, cosignatureBytes, formatVerifierKey, parseVerifierKey, verifyLine } from "./note.js";
+import { asksForNothing, parsePolicy, quorumReached } from "./policy.js";
 import { FREE, HELD, decodeDidState, decodeLogConfState, decodeNameState, flagsOfDid, flagsOfName } from "./state.js";
 import { leafHash, splitHashes, verifyConsistency, verifyInclusion } from "./tree.js";
 
@@ -90,16 +91,18 @@ export function decodeHead(bytes) {
   return { bytes, size, root, signature, cosignatures, epochEntry, path };
 }
 
-/** Returns the bytes of a Head without cosignatures. */
-export function encodeHead({ size, root, signature, epochEntry, path }) {
-  const counts = [Uint8Array.of(0), bigEndian(epochEntry.length, 2), epochEntry, Uint8Array.of(path.length)];
-  return concat(bigEndian(size, 8), root, signature, ...counts, ...path);
+/** Returns the bytes of a Head. */
+export function encodeHead({ size, root, signature, cosignatures, epochEntry, path }) {
+  const cosigned = cosignatures.flatMap(({ id, timeS, signature: by }) => [id, bigEndian(timeS, 8), by]);
+  const counts = [bigEndian(epochEntry.length, 2), epochEntry, Uint8Array.of(path.length)];
+  return concat(bigEndian(size, 8), root, signature, Uint8Array.of(cosignatures.length), ...cosigned, ...counts, ...path);
 }
 
 /**
  * Verifies a Resolution and returns `{resolved, memory}`; refuses with a code of PROTOCOL 11.4.
  *
- * `trust` = `{origin, zone, logKeys: [vkey text], maxHeadAgeS?}` (300; Infinity accepts any age). `memory` = null at first
+ * `trust` = `{origin, zone, logKeys: [vkey text], policy?, maxHeadAgeS?}`: the policy a text (`quorum none`), the age 300 (Infinity
+ * accepts any). `memory` = null at first
  * contact, else what the last call returned. `asked` = `{name}` (absolute), `{did}` (20 bytes) or `{logConf: true}`. `nowMs` =
  * this moment, a number.
  */
@@ -110,9 +113,11 @@ export async function verifyResolution(trust, memory, asked, bytes, nowMs) {
 /** As `verifyResolution`, of a Resolution that was put together from parts, such as those of a proof bundle. */
 export async function verifyDecoded(trust, memory, asked, answer, nowMs) {
   mustBeAbout(answer.subject, asked, trust.zone); //                  1: the answer is to this question
+  const policy = parsePolicy(trust.policy ?? "quorum none\n");
   const head = await signedHead(trust, memory, answer.head); //       2: the log signed it
+  const cosigned = await cosignatures(trust, policy, memory, head); //   and whom we ask to watch
   const epoch = endingEpoch(head);
-  mustBeFresh(trust, epoch, BigInt(nowMs)); //                        3: not long ago
+  const quorumMs = freshQuorum(trust, policy, cosigned, epoch, BigInt(nowMs)); // 3: not long ago
   mustEndInEpoch(head); //                                            4: its last leaf is the Epoch with this map
   const proved = provedStates(answer, memory, asked, epoch); //       5: the map holds these states, or none
   const written = answer.written.map((row) => provedEntry(row, head)); // and the log these certificates
@@ -121,9 +126,10 @@ export async function verifyDecoded(trust, memory, asked, answer, nowMs) {
   const chain = followChain(known, proved.did, answer.chain, head, epoch); // 7: nor of the DID
   const dids = { ...memory?.dids };
   if (proved.did !== null) dids[hex(proved.did.did)] = { version: proved.did.version, state: proved.did.bytes };
+  const seen = { size: head.size, root: head.root };
   return {
-    resolved: { ...proved, written, chain, size: head.size, root: head.root, epochMs: epoch.timeMs, unwitnessed: true },
-    memory: { origin: trust.origin, size: head.size, root: head.root, head: head.bytes, dids }, // 8: so it stays
+    resolved: { ...proved, written, chain, ...seen, epochMs: epoch.timeMs, quorumMs, unwitnessed: quorumMs === null },
+    memory: { origin: trust.origin, ...seen, head: head.bytes, cosigners: namesOf(policy), dids }, // 8: so it stays
   };
 }
 
@@ -145,15 +151,45 @@ async function signedHead(trust, memory, sent) {
   return sent;
 }
 
+/** The witnesses a policy knows, as one text. */
+const namesOf = ({ witnesses }) => witnesses.map(({ key }) => formatVerifierKey(key)).join("\n");
+
+/** Returns the cosignatures of the policy's witnesses, `[{key, timeS}]`; each holds, and they are enough. */
+async function cosignatures({ origin }, policy, memory, head) {
+  const verified = memory !== null && equal(head.bytes, memory.head) && memory.cosigners === namesOf(policy);
+  const text = checkpointText(origin, head.size, head.root);
+  const cosigned = [];
+  for (const { id, timeS, signature } of head.cosignatures) {
+    const key = policy.witnesses.find((witness) => equal(witness.key.id, id))?.key;
+    if (key === undefined || cosigned.some((seen) => seen.key === key)) continue;
+    if (!verified && !(await verifyLine(key, text, cosignatureBytes(timeS, signature)))) throw new Refused("quorum", key.name);
+    cosigned.push({ key, timeS });
+  }
+  if (quorumReached(policy, cosigned) === null) throw new Refused("quorum");
+  return cosigned;
+}
+
 function endingEpoch({ size, epochEntry }) {
   const epoch = decodeEpochEntry(epochEntry);
   if (epoch === null || epoch.covers !== size - 1n) throw new Refused("epoch");
   return { ...epoch, entry: epochEntry };
 }
 
-function mustBeFresh({ maxHeadAgeS = HEAD_AGE_S_MAX }, { timeMs }, nowMs) {
-  if (maxHeadAgeS !== Infinity && timeMs + BigInt(maxHeadAgeS) * 1000n < nowMs) throw new Refused("stale_head");
-  if (timeMs > nowMs + CLOCK_TOLERANCE_MS) throw new Refused("time_bound");
+/** Returns when the quorum was reached, ms, by cosignatures that are young and lie near the Epoch; null under `quorum none`. */
+function freshQuorum({ maxHeadAgeS = HEAD_AGE_S_MAX }, policy, cosigned, { timeMs }, nowMs) {
+  const isYoung = (ms) => maxHeadAgeS === Infinity || ms + BigInt(maxHeadAgeS) * 1000n >= nowMs;
+  const isPast = (ms) => ms <= nowMs + CLOCK_TOLERANCE_MS;
+  if (asksForNothing(policy)) {
+    if (!isYoung(timeMs)) throw new Refused("stale_head");
+    if (!isPast(timeMs)) throw new Refused("time_bound");
+    return null;
+  }
+  const isNear = (ms) => ms - timeMs <= CLOCK_TOLERANCE_MS && timeMs - ms <= CLOCK_TOLERANCE_MS;
+  const young = cosigned.filter(({ timeS }) => isYoung(timeS * 1000n));
+  if (quorumReached(policy, young) === null) throw new Refused("stale_head");
+  const reached = quorumReached(policy, young.filter(({ timeS }) => isPast(timeS * 1000n) && isNear(timeS * 1000n)));
+  if (reached === null) throw new Refused("time_bound");
+  return reached * 1000n;
 }
 
 function mustEndInEpoch({ size, root, epochEntry, path }) {

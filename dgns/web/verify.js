@@ -8,6 +8,7 @@ export { domainHash, hex, sha256, unhex } from "./hash.js";
 export { isAdmitted, isUsableKey, verifyStrict } from "./ed25519.js";
 export { completeName, didText, isReserved, isZone, kidOf, parentName, parseDid, parseName } from "./name.js";
 export { checkpointText, formatVerifierKey, openNote, parseCheckpoint, parseNote, parseVerifierKey } from "./note.js";
+export { BadPolicy, formatPolicy, parsePolicy, quorumReached, verifiersOf } from "./policy.js";
 export { consistencyFault, inclusionFault, leafHash, nodeHash, rootOf, verifyConsistency, verifyInclusion } from "./tree.js";
 export { commitmentOf, decodeMapProof, labelOfDid, labelOfLogConf, labelOfName, mapRoot, stateHash, valueBytes, verifyMapProof } from "./map.js";
 export { decodeCertificate, decodeEnvelope, encodeEnvelope, signedBytes, verifyCertificate } from "./certificate.js";

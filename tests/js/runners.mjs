@@ -7,7 +7,7 @@ import { verifyLine } from "../../dgns/web/note.js";
 import {
   checkpointText, commitmentOf, consistencyFault, decodeCertificate, decodeDidState, decodeEntry, decodeEpochEntry, decodeHead,
   decodeMapProof, didText, formatVerifierKey, hex, inclusionFault, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash,
-  openNote, parseCheckpoint, parseVerifierKey, Refused, rootOf, sha256, stateHash, unhex, valueBytes, verifyCertificate,
+  formatPolicy, openNote, parseCheckpoint, parsePolicy, parseVerifierKey, quorumReached, verifiersOf, Refused, rootOf, sha256, stateHash, unhex, valueBytes, verifyCertificate,
   verifyInclusion, verifyMapProof, verifyProofBundle, verifyResolution,
 } from "../../dgns/web/verify.js";
 
@@ -71,6 +71,18 @@ const NOTES = {
   checkpoint({ text }) {
     const { origin, size, root } = parseCheckpoint(text);
     return { origin, size: String(size), root: hex(root) };
+  },
+};
+
+const POLICIES = {
+  parse({ policy }) {
+    const parsed = parsePolicy(policy);
+    return { canonical: formatPolicy(parsed), verifiers: verifiersOf(parsed) };
+  },
+  reached({ policy, cosigned }) {
+    const given = cosigned.map(([vkey, timeS]) => ({ key: parseVerifierKey(vkey), timeS: BigInt(timeS) }));
+    const time = quorumReached(parsePolicy(policy), given);
+    return { time_s: time === null ? null : Number(time) };
   },
 };
 
@@ -146,7 +158,7 @@ const memoryOf = (given) => {
 /** What resolutions.json says of a lookup. */
 async function resolution({ trust, memory, subject, bytes, now_ms }) {
   const asked = subject.name === undefined ? { did: unhex(subject.did) } : subject;
-  const trusted = { origin: trust.origin, zone: trust.origin.replace("/log", ""), logKeys: trust.vkeys, maxHeadAgeS: trust.head_age_s_max };
+  const trusted = { origin: trust.origin, zone: trust.origin.replace("/log", ""), logKeys: trust.vkeys, policy: trust.policy ?? undefined, maxHeadAgeS: trust.head_age_s_max };
   const { resolved, memory: after } = await verifyResolution(trusted, memoryOf(memory), asked, unhex(bytes), now_ms);
   const row = ({ rtype, ttl, rdata, owner }) => [Number(rtype), Number(ttl), hex(rdata), owner];
   return {
@@ -160,6 +172,7 @@ async function resolution({ trust, memory, subject, bytes, now_ms }) {
     root: hex(resolved.root),
     epoch_ms: Number(resolved.epochMs),
     k: Number(decodeEpochEntry(decodeHead(after.head).epochEntry).k),
+    quorum_ms: resolved.quorumMs === null ? null : Number(resolved.quorumMs),
     written: resolved.written.map(({ index }) => Number(index)),
     chain: resolved.chain.map(({ index, epochMs }) => [Number(index), Number(epochMs)]),
     remembers: {
@@ -181,7 +194,7 @@ async function viewOfCertificate({ origin, candidates, envelope }) {
 /** What lookup_proofs.json says of a file. */
 async function lookupProof({ trust, subject, file }) {
   const asked = subject.name === undefined ? { did: unhex(subject.did) } : subject;
-  const trusted = { origin: trust.origin, zone: trust.origin.replace("/log", ""), logKeys: trust.vkeys };
+  const trusted = { origin: trust.origin, zone: trust.origin.replace("/log", ""), logKeys: trust.vkeys, policy: trust.policy ?? undefined };
   const { status, size, epochMs, name, did } = await verifyProofBundle(trusted, asked, new TextEncoder().encode(file));
   return { status, size: Number(size), epoch_ms: Number(epochMs), name: name && hex(name.bytes), did: did && hex(did.bytes) };
 }
@@ -195,6 +208,10 @@ export const RUNNERS = {
     assert.deepEqual(await outcome(() => resolution(given)), out ?? error),
   "tree.json": ({ op, in: given, out, error }) => assert.deepEqual(TREE[op](given), out ?? error),
   "notes.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => NOTES[op](given)), out ?? error),
+  "policies.json": ({ op, in: given, out, error, line }) => {
+    if (error === undefined) return assert.deepEqual(POLICIES[op](given), out);
+    assert.throws(() => POLICIES[op](given), { code: error, line });
+  },
   "entries.json": async ({ in: given, out, error }) =>
     assert.deepEqual(await outcome(() => viewOfEntry(unhex(given.entry))), out ?? error),
   "heads.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => viewOfHead(given)), out ?? error),

@@ -21,6 +21,7 @@ use translog::logconf::LogConf;
 use translog::lookup_proof;
 use translog::map::MapProof;
 use translog::note::{Checkpoint, LogSigner, Note, VerifierKey};
+use translog::policy::Policy;
 use translog::proof_file::ProofFile;
 use translog::resolution::Resolution;
 use translog::resolve;
@@ -37,7 +38,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 21] = [
+pub const DECODERS: [Decoder; 22] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -53,6 +54,7 @@ pub const DECODERS: [Decoder; 21] = [
     Decoder { name: "note", accepts: note },
     Decoder { name: "checkpoint", accepts: checkpoint },
     Decoder { name: "vkey", accepts: vkey },
+    Decoder { name: "policy", accepts: policy },
     Decoder { name: "proof_file", accepts: proof_file },
     Decoder { name: "fault_file", accepts: fault_file },
     Decoder { name: "resolution", accepts: resolution },
@@ -174,6 +176,12 @@ fn checkpoint(bytes: &[u8]) -> bool {
     let Ok(text) = core::str::from_utf8(bytes) else { return false };
     let Ok(checkpoint) = Checkpoint::parse(text) else { return false };
     assert_eq!(checkpoint.text(), text, "a checkpoint has one spelling");
+    true
+}
+
+fn policy(bytes: &[u8]) -> bool {
+    let Ok(policy) = Policy::parse(bytes) else { return false };
+    assert_eq!(Policy::parse(policy.to_string().as_bytes()), Ok(policy), "the canonical text is the same policy");
     true
 }
 

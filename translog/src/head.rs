@@ -163,17 +163,31 @@ impl Head {
         cosigners: &'k [VerifierKey],
     ) -> Result<Vec<Signed<'k>>, HeadError> {
         let text = self.checkpoint(origin).text();
-        let mut signed: Vec<Signed<'k>> = Vec::new();
-        for Cosignature { id, time_s, signature } in &self.cosignatures {
-            let key = cosigners.iter().find(|key| key.kind() == KeyKind::Cosigner && key.id() == *id);
-            let Some(key) = key.filter(|key| signed.iter().all(|seen| seen.key != *key)) else {
-                continue;
-            };
+        let mut signed = Vec::new();
+        for (Cosignature { time_s, signature, .. }, key) in self.known_cosignatures(cosigners) {
             verify_strict(key.key(), cosigned_message(&text, *time_s).as_bytes(), signature)
                 .map_err(|_| HeadError::Cosignature)?;
             signed.push(Signed { key, time_s: Some(*time_s) });
         }
         Ok(signed)
+    }
+
+    /// Returns what [`Head::verify_cosignatures`] returned when it was asked before.
+    pub(crate) fn cosignatures_unverified<'k>(&self, cosigners: &'k [VerifierKey]) -> Vec<Signed<'k>> {
+        let known = self.known_cosignatures(cosigners).into_iter();
+        known.map(|(cosignature, key)| Signed { key, time_s: Some(cosignature.time_s) }).collect()
+    }
+
+    /// The first cosignature of each known key.
+    fn known_cosignatures<'k>(&self, cosigners: &'k [VerifierKey]) -> Vec<(&Cosignature, &'k VerifierKey)> {
+        let mut known: Vec<(&Cosignature, &VerifierKey)> = Vec::new();
+        for cosignature in &self.cosignatures {
+            let key = cosigners.iter().find(|key| key.kind() == KeyKind::Cosigner && key.id() == cosignature.id);
+            if let Some(key) = key.filter(|key| known.iter().all(|(_, seen)| seen != key)) {
+                known.push((cosignature, key));
+            }
+        }
+        known
     }
 
     /// Returns the Epoch the head ends in: 89 bytes, type 02, `covers = size - 1`.

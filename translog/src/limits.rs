@@ -42,6 +42,12 @@ pub const LOG_KEYS_MAX: usize = 7;
 /// The read prefixes a LogConf names.
 pub const PREFIXES_MAX: usize = 16;
 
+/// The bytes of a policy file, and of the policy a log recommends in its LogConf.
+pub const POLICY_BYTES_MAX: usize = 64 * 1_024;
+
+/// The logs of a policy, its witnesses, and its groups: twice what tlog-policy asks implementations to take.
+pub const POLICY_LINES_MAX: usize = 64;
+
 /// The signatures of an envelope (PROTOCOL 4.1).
 pub const SIGNATURES_MAX: usize = 8;
 

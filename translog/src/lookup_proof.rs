@@ -87,7 +87,7 @@ fn head_of(file: &ProofFile, epoch_entry: &[u8], trust: &Trust) -> Result<Head, 
         size,
         root,
         log_signature: line.signature.as_slice().try_into().expect("a log signature that verified has 64 bytes"),
-        cosignatures: Vec::new(),
+        cosignatures: file.checkpoint.cosignatures(trust.policy().cosigners()),
         epoch_entry: epoch_entry.to_vec(),
         path: file.path.clone(),
     })

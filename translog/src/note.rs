@@ -11,6 +11,7 @@ mod vkey;
 use identity::key::verify_strict;
 
 use crate::base64;
+use crate::head::Cosignature;
 use crate::limits::{NOTE_BYTES_MAX, NOTE_LINES_MAX};
 pub(crate) use checkpoint::parse_decimal;
 pub use checkpoint::{Checkpoint, CheckpointError};
@@ -84,6 +85,13 @@ pub enum NoteError {
     /// No line is by a known key. Code `unknown_note_key`.
     #[error("no known key signed the note")]
     UnknownKey,
+}
+
+impl Signed<'_> {
+    /// Returns the cosigner's time in milliseconds.
+    pub fn time_ms(&self) -> Option<u64> {
+        self.time_s.map(|time_s| time_s.saturating_mul(1_000))
+    }
 }
 
 impl NoteError {
@@ -163,6 +171,21 @@ impl Note {
             signed.push(Signed { key, time_s });
         }
         if signed.is_empty() { Err(NoteError::UnknownKey) } else { Ok(signed) }
+    }
+}
+
+impl Note {
+    /// Returns the lines by these cosigners in the form a head carries, not verified.
+    ///
+    /// A line of another length stays out: it could not be a cosignature.
+    pub fn cosignatures(&self, cosigners: &[VerifierKey]) -> Vec<Cosignature> {
+        let of_line = |line: &SignatureLine| {
+            cosigners.iter().find(|key| key.id() == line.id && key.name() == line.name)?;
+            let (time, signature) = line.signature.split_first_chunk::<8>()?;
+            let signature = signature.try_into().ok()?;
+            Some(Cosignature { id: line.id, time_s: u64::from_be_bytes(*time), signature })
+        };
+        self.lines.iter().filter_map(of_line).collect()
     }
 }
 

@@ -29,9 +29,9 @@ use identity::time::Timestamp;
 use crate::entry::Epoch;
 use crate::hash::{Hash, leaf_hash, sha256};
 use crate::head::Head;
-use crate::limits::CLOCK_TOLERANCE_MS;
 use crate::map::{LabelKind, OpenedLeaf, label};
 use crate::note::VerifierKey;
+use crate::policy::Cosignatures;
 use crate::resolution::{Answer, Resolution};
 use crate::tree::{verify_consistency, verify_inclusion};
 use crate::trust::{Memory, Met, Trust};
@@ -60,7 +60,7 @@ pub fn verify_decoded(
 ) -> Result<Resolved, VerifyError> {
     is_about(&resolution, trust, subject)?; //                              1: the answer is to this question
     let head = signed_head(trust, memory, resolution.take_head())?; //      2: the log signed it, and whom we ask to watch
-    is_fresh(trust, &head, now)?; //                                        3: not long ago
+    let quorum = is_fresh(trust, &head, now)?; //                           3: not long ago
     ends_in_its_epoch(&head)?; //                                           4: its last leaf is the Epoch with this map
     let proved = proved_states(&resolution, memory, subject, &head)?; //    5: the map holds these states, or none
     let written = proved_entries(&resolution, &head)?; //                      and the log these certificates
@@ -71,16 +71,15 @@ pub fn verify_decoded(
         memory.keep_did(did); //                                            8: so it stays
     }
     memory.keep_head(head.met.clone());
-    Ok(Resolved::new(subject.clone(), proved, Entries { written, chain }, head, continuity))
+    Ok(Resolved::new(subject.clone(), proved, Entries { written, chain }, head, quorum, continuity))
 }
 
 /// A head of this log that a trusted key signed.
-struct SignedHead {
+struct SignedHead<'k> {
     met: Met,
     /// The key that signed; `None` if it was remembered.
     log_key: Option<VerifierKey>,
-    /// When the policy's quorum was reached; `None` without one.
-    quorum: Option<Timestamp>,
+    cosignatures: Cosignatures<'k>,
 }
 
 /// What step 5 proved.
@@ -106,39 +105,33 @@ fn is_about(resolution: &Resolution, trust: &Trust, subject: &Subject) -> Result
 }
 
 /// The head sent, its signatures verified; or the head remembered, if none was sent or it is that.
-fn signed_head(trust: &Trust, memory: &Memory, sent: Option<Head>) -> Result<SignedHead, VerifyError> {
+fn signed_head<'k>(trust: &'k Trust, memory: &Memory, sent: Option<Head>) -> Result<SignedHead<'k>, VerifyError> {
     if memory.origin() != trust.origin() {
         return Err(VerifyError::Origin);
     }
-    let (head, log_key) = match (sent, memory.newest()) {
+    let (policy, cosigners) = (trust.policy(), *trust.policy().cosigners_hash());
+    let (head, log_key, known) = match (sent, memory.newest()) {
         (None, None) => return Err(VerifyError::Malformed),
-        (None, Some(met)) => (met.head.clone(), None),
-        (Some(head), Some(met)) if head == met.head => (head, None),
+        (None, Some(met)) => (met.head.clone(), None, met.cosigners == cosigners),
+        (Some(head), Some(met)) if head == met.head => (head, None, met.cosigners == cosigners),
         (Some(head), _) => {
             let key = head.verify_log_signature(trust.origin(), trust.log_keys());
             let key = key.map_err(|_| VerifyError::LogSignature)?.clone();
-            (head, Some(key))
+            (head, Some(key), false)
         }
     };
-    let quorum = trust.policy().judge(trust.origin(), &head)?;
+    let cosignatures = policy.judge(trust.origin(), &head, known)?;
     let epoch = head.epoch().map_err(|_| VerifyError::Epoch)?;
-    Ok(SignedHead { met: Met { head, epoch }, log_key, quorum })
+    Ok(SignedHead { met: Met { head, epoch, cosigners }, log_key, cosignatures })
 }
 
-/// Under `quorum none` the Epoch's own time is judged; a quorum's time bounds it otherwise.
-fn is_fresh(trust: &Trust, head: &SignedHead, now: Timestamp) -> Result<(), VerifyError> {
-    let epoch = Timestamp::from_ms(head.met.epoch.time_ms);
-    let shown = head.quorum.unwrap_or(epoch);
-    if now.ms_since(shown) > trust.head_age_ms_max() {
-        return Err(VerifyError::StaleHead);
-    }
-    let bound = head.quorum.unwrap_or(now);
-    let early = head.quorum.is_some() && bound.ms_since(epoch) > CLOCK_TOLERANCE_MS;
-    if early || epoch.ms_since(bound) > CLOCK_TOLERANCE_MS { Err(VerifyError::TimeBound) } else { Ok(()) }
+/// When the quorum was reached. Under `quorum none` the Epoch's own time is all there is.
+fn is_fresh(trust: &Trust, head: &SignedHead<'_>, now: Timestamp) -> Result<Option<Timestamp>, VerifyError> {
+    trust.policy().judge_time(&head.cosignatures, head.met.epoch.time_ms, now, trust.head_age_ms_max())
 }
 
 /// That the head's last entry is an Epoch was read in [`signed_head`]; here that the tree ends in it.
-fn ends_in_its_epoch(head: &SignedHead) -> Result<(), VerifyError> {
+fn ends_in_its_epoch(head: &SignedHead<'_>) -> Result<(), VerifyError> {
     if head.log_key.is_none() {
         return Ok(()); // remembered: it was checked when it was met
     }
@@ -150,7 +143,7 @@ fn proved_states(
     resolution: &Resolution,
     memory: &Memory,
     subject: &Subject,
-    head: &SignedHead,
+    head: &SignedHead<'_>,
 ) -> Result<ProvedStates, VerifyError> {
     let mut wanted = Some(subject.clone());
     let mut claims = Vec::with_capacity(resolution.answers.len());
@@ -248,7 +241,7 @@ fn named_records(payloads: &[Vec<u8>], name: Option<&NameState>) -> Result<Optio
 }
 
 /// The certificates just written, each a leaf of the head's tree.
-fn proved_entries(resolution: &Resolution, head: &SignedHead) -> Result<Vec<WrittenCertificate>, VerifyError> {
+fn proved_entries(resolution: &Resolution, head: &SignedHead<'_>) -> Result<Vec<WrittenCertificate>, VerifyError> {
     let Head { size, root, .. } = head.met.head;
     let mut proved = Vec::with_capacity(resolution.written.len());
     for written in &resolution.written {
@@ -266,7 +259,7 @@ fn certificate_leaf(envelope: &[u8]) -> Hash {
 }
 
 /// How the head stands to the newest one remembered.
-fn continues(memory: &Memory, head: &SignedHead, path: &[Hash]) -> Result<Continuity, VerifyError> {
+fn continues(memory: &Memory, head: &SignedHead<'_>, path: &[Hash]) -> Result<Continuity, VerifyError> {
     let Head { size, root, .. } = head.met.head;
     let Some(known) = memory.head() else {
         return if path.is_empty() { Ok(Continuity::FirstContact) } else { Err(VerifyError::Inconsistent) };

@@ -6,12 +6,10 @@ pub(crate) use memory::Met;
 pub use memory::{KnownDid, Memory, NotAMemory};
 
 use identity::name::{Origin, Zone};
-use identity::time::Timestamp;
 
-use crate::head::Head;
 use crate::limits::{HEAD_AGE_S_MAX, LOG_KEYS_MAX};
 use crate::note::{KeyKind, VerifierKey};
-use crate::resolve::VerifyError;
+use crate::policy::Policy;
 
 /// What a client knows of a log before it asks: its origin, its keys, and whose word counts beside the log's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,20 +21,11 @@ pub struct Trust {
     head_age_ms_max: u64,
 }
 
-/// Whose cosignatures a head needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Policy {
-    /// `quorum none`: the log's signature alone. Whatever is proved so is marked unwitnessed.
-    #[default]
-    None,
-}
-
 /// Keys that cannot be a log's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrustError {
     /// None, or more than a log may have.
-    #[error("a log has 1 to 4 keys")]
+    #[error("a log has 1 to 7 keys")]
     KeyCount,
     /// A key that is not of the log kind, or has another name than the origin.
     #[error("a key is not one of this log")]
@@ -52,8 +41,22 @@ impl Trust {
         if log_keys.iter().any(|key| key.kind() != KeyKind::Log || key.name() != origin.as_str()) {
             return Err(TrustError::Key);
         }
-        let (zone, policy) = (origin.zone(), Policy::None);
+        let (zone, policy) = (origin.zone(), Policy::none());
         Ok(Self { origin, zone, log_keys, policy, head_age_ms_max: HEAD_AGE_S_MAX * 1_000 })
+    }
+
+    /// Returns the trust in the log of `origin` under a policy: its keys there, its quorum.
+    ///
+    /// Errors: [`TrustError::KeyCount`] if the policy has no line, or too many, for this log.
+    pub fn from_policy(origin: Origin, policy: Policy) -> Result<Self, TrustError> {
+        let log_keys = policy.log_keys(origin.as_str());
+        Ok(Self { policy, ..Self::new(origin, log_keys)? })
+    }
+
+    /// Sets whose cosignatures a head needs. The log's keys stay those of this trust, whatever logs the policy names.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// Sets how old a head may be. `u64::MAX` accepts any age, as for a proof that was kept.
@@ -85,24 +88,5 @@ impl Trust {
     /// Returns the age beyond which a head is refused, in milliseconds.
     pub fn head_age_ms_max(&self) -> u64 {
         self.head_age_ms_max
-    }
-}
-
-impl Policy {
-    /// Returns the keys whose cosignatures are looked at; all others are skipped.
-    pub fn cosigners(&self) -> &[VerifierKey] {
-        match self {
-            Self::None => &[],
-        }
-    }
-
-    /// Checks the cosignatures by known keys and that they are enough; returns when the quorum was reached.
-    ///
-    /// `None` under `quorum none`: then the Epoch's own time is all there is.
-    pub(crate) fn judge(&self, origin: &Origin, head: &Head) -> Result<Option<Timestamp>, VerifyError> {
-        let _signed = head.verify_cosignatures(origin, self.cosigners()).map_err(|_| VerifyError::Quorum)?;
-        match self {
-            Self::None => Ok(None),
-        }
     }
 }

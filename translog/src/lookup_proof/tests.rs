@@ -67,9 +67,7 @@ fn lookup_proof_vectors_hold() {
     let (log, alice) = TestLog::new();
     let mut cases = Vec::new();
     let mut add = |title: &str, asked: &Subject, text: &str, expected: Result<(), &str>| {
-        let found = verify(&log.trust(), text.as_bytes());
-        assert_eq!(found.as_ref().map(|_| ()).map_err(LookupProofError::code), expected, "{title}");
-        cases.push(case(title, &log, asked, text, &found));
+        cases.push(case(title, &log.trust(), asked, text, expected));
     };
     let absent = log.absent_name(2);
     let (asked, did) = (name("alice"), Subject::Did(alice.did));
@@ -110,23 +108,47 @@ fn lookup_proof_vectors_hold() {
     let other = Zone::parse("other.test").unwrap().origin();
     bent("of another log", "unknown_note_key", &|file| file.checkpoint = signed_by(1, other.as_str()));
     add("not a proof file", &asked, &honest.to_string().replacen("@v1", "@v2", 1), Err("bad_proof_file"));
+    cases.extend(witnessed());
     hold(
         "lookup_proofs",
         &[
-            "Proofs of lookups as files (PROTOCOL 14.2). in: trust {origin, vkeys}, subject, file (text); memory and clock play no part.",
+            "Proofs of lookups as files (PROTOCOL 14.2). in: trust {origin, vkeys, policy (text or null)}, subject, file (text); memory and clock play no part.",
             "out: status, size, epoch_ms, name and did (their State's bytes in hexadecimal, or null).",
         ],
         &cases,
     );
 }
 
-fn case(title: &str, log: &TestLog, asked: &Subject, text: &str, found: &Result<Resolved, LookupProofError>) -> Value {
+/// Files whose checkpoint two witnesses cosigned, read under policies that ask for them, for another, and for none.
+fn witnessed() -> Vec<Value> {
+    let (mut log, _) = TestLog::new();
+    log.cosign(1, 0);
+    log.cosign(2, 1_000);
+    let (asked, trust) = (name("alice"), log.trust_under("group g all w1 w2\nquorum g"));
+    let bytes = log.answer(&asked).encode();
+    let mut memory = Memory::new(log.origin.clone());
+    let resolved = resolve::verify(&trust, &mut memory, &asked, &bytes, log.now()).unwrap();
+    let text = write(&trust, &resolved, &bytes).unwrap().to_string();
+    let bare = write(&log.trust(), &resolved, &bytes).unwrap().to_string();
+    vec![
+        case("with the witnesses of the policy", &trust, &asked, &text, Ok(())),
+        case("with witnesses nobody asks for", &log.trust(), &asked, &text, Ok(())),
+        case("without the witness of the policy", &log.trust_under("quorum w3"), &asked, &text, Err("quorum")),
+        case("made by one who knows no witness", &trust, &asked, &bare, Err("quorum")),
+    ]
+}
+
+fn case(title: &str, trust: &Trust, asked: &Subject, text: &str, expected: Result<(), &str>) -> Value {
+    let found = verify(trust, text.as_bytes());
+    assert_eq!(found.as_ref().map(|_| ()).map_err(LookupProofError::code), expected, "{title}");
     let subject = match asked {
         Subject::Name(name) => json!({"name": name}),
         Subject::Did(did) => json!({"did": hex(did.as_bytes())}),
         Subject::LogConf => Value::Null,
     };
-    let trust = json!({"origin": log.origin.as_str(), "vkeys": [log.signer.verifier_key().to_string()]});
+    let vkeys: Vec<String> = trust.log_keys().iter().map(ToString::to_string).collect();
+    let policy = (!trust.policy().is_none()).then(|| trust.policy().to_string());
+    let trust = json!({"origin": trust.origin().as_str(), "vkeys": vkeys, "policy": policy});
     let given = json!({"trust": trust, "subject": subject, "file": text});
     match found {
         Ok(found) => json!({"name": title, "in": given, "out": {

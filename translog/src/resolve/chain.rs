@@ -29,7 +29,7 @@ pub(super) fn follows(
     memory: &Memory,
     proved: &ProvedStates,
     rows: &[ChainRow],
-    head: &SignedHead,
+    head: &SignedHead<'_>,
 ) -> Result<Vec<ChainStep>, VerifyError> {
     let known = proved.did.as_ref().and_then(|did| Some((did, memory.known(&did.did)?.state())));
     let Some((did, known)) = known else {
@@ -62,7 +62,7 @@ fn leads_to(old: &ChainHead, new: &ChainHead) -> bool {
 }
 
 /// The certificate of a row, if it is in the log between the Epochs shown and these are of this history.
-fn placed(row: &ChainRow, head: &SignedHead) -> Option<ChainStep> {
+fn placed(row: &ChainRow, head: &SignedHead<'_>) -> Option<ChainStep> {
     let newest = &head.met.head;
     let leaf = certificate_leaf(&row.envelope);
     verify_inclusion(&leaf, row.index, newest.size, &row.path, &newest.root).ok()?;

@@ -14,9 +14,9 @@ use identity::time::Timestamp;
 
 use crate::entry::Epoch;
 use crate::hash::{EMPTY_ROOT, Hash, leaf_hash};
-use crate::head::Head;
+use crate::head::{Cosignature, Head};
 use crate::map::{Map, commitment, label};
-use crate::note::LogSigner;
+use crate::note::{Cosigner, LogSigner};
 use crate::resolution::{Answer, ChainRow, EpochProof, Resolution, Written};
 use crate::tree::{Edge, Node, consistency_plan, inclusion_plan};
 use crate::trust::Trust;
@@ -121,6 +121,21 @@ impl TestLog {
         Trust::new(self.origin.clone(), vec![self.signer.verifier_key().clone()]).unwrap()
     }
 
+    /// The trust in this log under a policy; witness `n` of [`TestLog::cosign`] is `w<n>` in it.
+    pub(crate) fn trust_under(&self, quorum: &str) -> Trust {
+        let witness = |n: u8| format!("witness w{n} {}\n", cosigner(n).verifier_key());
+        let policy = format!("{}{quorum}\n", (1..=3).map(witness).collect::<String>());
+        self.trust().with_policy(policy.parse().unwrap())
+    }
+
+    /// Adds the cosignature of witness `n` to the head, made this many milliseconds after its Epoch.
+    pub(crate) fn cosign(&mut self, n: u8, after_ms: i64) {
+        let time_s = self.head.epoch().unwrap().time_ms.checked_add_signed(after_ms).unwrap() / 1_000;
+        let line = cosigner(n).cosign(&self.head.checkpoint(&self.origin), time_s);
+        let signature = line.signature[8..].try_into().unwrap();
+        self.head.cosignatures.push(Cosignature { id: line.id, time_s, signature });
+    }
+
     /// What an honest server answers a newcomer.
     pub(crate) fn answer(&self, subject: &Subject) -> Resolution {
         let mut subjects = vec![subject.clone()];
@@ -185,6 +200,11 @@ impl TestLog {
         };
         Leaf { head_index: 0, head_hash: [3; 32], state: State::Name(state) }
     }
+}
+
+/// Witness `n`.
+fn cosigner(n: u8) -> Cosigner {
+    Cosigner::new(&format!("w{n}.example"), SigningKey::from_seed(&[100 + n; 32])).unwrap()
 }
 
 /// The root of a full subtree over some of these leaves.

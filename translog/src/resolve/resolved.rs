@@ -70,12 +70,13 @@ impl Resolved {
         subject: Subject,
         proved: ProvedStates,
         entries: Entries,
-        head: SignedHead,
+        head: SignedHead<'_>,
+        quorum: Option<Timestamp>,
         continuity: Continuity,
     ) -> Self {
         let ProvedStates { name, did, logconf, records } = proved;
         let Entries { written, chain } = entries;
-        let SignedHead { met, log_key, quorum } = head;
+        let SignedHead { met, log_key, .. } = head;
         let (head, epoch) = (met.head, met.epoch);
         Self { subject, name, did, logconf, records, written, chain, head, epoch, log_key, quorum, continuity }
     }

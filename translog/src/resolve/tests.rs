@@ -5,8 +5,8 @@ use identity::state::Leaf;
 use super::fixture::{Alice, TestLog, name};
 use super::*;
 use crate::note::LogSigner;
+use crate::policy::Policy;
 use crate::resolution::{ChainRow, Written};
-use crate::trust::Policy;
 
 /// Verifies at first contact, at a moment after the newest Epoch.
 fn first(log: &TestLog, subject: &Subject, bytes: &[u8]) -> Result<Resolved, VerifyError> {
@@ -141,7 +141,7 @@ fn heads_that_the_log_did_not_sign_are_refused() {
     assert_eq!(verify(&log.trust(), &mut memory, &name("alice"), &bytes, log.now()), Err(VerifyError::Origin));
     let headless = bent(&log, &name("alice"), |resolution| drop(resolution.take_head()));
     assert_eq!(headless, Err(VerifyError::Malformed));
-    assert_eq!(log.trust().policy(), &Policy::None);
+    assert_eq!(log.trust().policy(), &Policy::none());
 }
 
 #[test]
@@ -159,6 +159,84 @@ fn heads_count_only_near_their_own_time() {
     assert_eq!(at(log.trust(), epoch_ms - 300_001), Err(VerifyError::TimeBound));
     assert_eq!(at(log.trust().with_head_age_s_max(1), epoch_ms + 1_001), Err(VerifyError::StaleHead));
     assert_eq!(at(log.trust().with_head_age_s_max(u64::MAX), u64::MAX), Ok(()));
+}
+
+#[test]
+fn heads_need_the_quorum_at_the_right_time() {
+    // Goal: only cosignatures that hold, are young and lie near the Epoch count. Method: two of three, each time moved.
+    let (bare, _) = TestLog::new();
+    let epoch_ms = bare.head.epoch().unwrap().time_ms;
+    let shown = |cosigned: &[(u8, i64)], now_ms: u64, age_s: u64| {
+        let (mut log, _) = TestLog::new();
+        cosigned.iter().for_each(|(n, after_ms)| log.cosign(*n, *after_ms));
+        let trust = log.trust_under("group g 2 w1 w2 w3\nquorum g").with_head_age_s_max(age_s);
+        let bytes = log.answer(&name("alice")).encode();
+        let mut memory = Memory::new(log.origin.clone());
+        let found = verify(&trust, &mut memory, &name("alice"), &bytes, Timestamp::from_ms(now_ms))?;
+        assert!(!found.is_unwitnessed());
+        Ok(found.quorum().unwrap().as_ms() - epoch_ms)
+    };
+    let near = |cosigned: &[(u8, i64)]| shown(cosigned, epoch_ms, 600);
+    assert_eq!(near(&[(1, 0), (2, 2_000)]), Ok(2_000));
+    assert_eq!(near(&[(1, 9_000), (2, 2_000), (3, 3_000)]), Ok(3_000), "the first two suffice");
+    assert_eq!(near(&[]), Err(VerifyError::Quorum));
+    assert_eq!(near(&[(1, 0), (4, 0)]), Err(VerifyError::Quorum), "a stranger");
+    assert_eq!(near(&[(1, 0), (1, 0)]), Err(VerifyError::Quorum), "one witness twice");
+
+    assert_eq!(shown(&[(1, 0), (2, 0)], epoch_ms + 10_000, 10), Ok(0));
+    assert_eq!(shown(&[(1, 0), (2, 0)], epoch_ms + 10_001, 10), Err(VerifyError::StaleHead));
+    assert_eq!(shown(&[(1, 0), (2, 9_000)], epoch_ms + 10_001, 10), Err(VerifyError::StaleHead), "one is young");
+    assert_eq!(shown(&[(1, 8_000), (2, 9_000)], epoch_ms + 10_001, 10), Ok(9_000), "both are, the Epoch is not");
+
+    assert_eq!(near(&[(1, -300_000), (2, 300_000)]), Ok(300_000));
+    assert_eq!(near(&[(1, -301_000), (2, 0)]), Err(VerifyError::TimeBound));
+    assert_eq!(near(&[(1, 0), (2, 301_000)]), Err(VerifyError::TimeBound));
+    let later = shown(&[(1, 0), (2, 100_000)], epoch_ms - 200_001, 600);
+    assert_eq!(later, Err(VerifyError::TimeBound), "ahead of the reader's clock");
+    assert_eq!(shown(&[(1, 0), (2, 0)], u64::MAX, u64::MAX), Ok(0), "a proof that was kept");
+}
+
+#[test]
+fn a_known_witness_whose_signature_fails_refuses_the_head() {
+    let (mut log, _) = TestLog::new();
+    (1..=3).for_each(|n| log.cosign(n, 0));
+    let trust = log.trust_under("quorum w1");
+    let asked = |log: &TestLog| {
+        let bytes = log.answer(&name("alice")).encode();
+        verify(&trust, &mut Memory::new(log.origin.clone()), &name("alice"), &bytes, log.now()).map(drop)
+    };
+    assert_eq!(asked(&log), Ok(()));
+    log.head.cosignatures[2].time_s += 1;
+    assert_eq!(asked(&log), Err(VerifyError::Quorum), "though its word is not needed");
+}
+
+#[test]
+fn a_remembered_head_is_judged_by_the_policy_of_today() {
+    // Goal: cosignatures are verified once, but never believed under witnesses that were not known then.
+    let (mut log, _) = TestLog::new();
+    log.cosign(1, 0);
+    log.cosign(2, 0);
+    let mut memory = Memory::new(log.origin.clone());
+    let asked = name("alice");
+    let bytes = log.answer(&asked).encode();
+    let mut again = |trust: &Trust, log: &TestLog, ms: u64| {
+        let now = Timestamp::from_ms(log.now().as_ms() + ms);
+        verify(trust, &mut memory, &asked, &bytes, now).map(|found| found.log_key().is_some())
+    };
+    assert_eq!(again(&log.trust(), &log, 0), Ok(true));
+    assert_eq!(again(&log.trust_under("quorum w2"), &log, 0), Ok(false));
+    assert_eq!(again(&log.trust_under("quorum w3"), &log, 0), Err(VerifyError::Quorum));
+    assert_eq!(again(&log.trust_under("quorum w2"), &log, 400_000), Err(VerifyError::StaleHead));
+    assert_eq!(Memory::decode(&memory.encode()), Ok(memory.clone()));
+
+    let (mut forged, _) = TestLog::new();
+    forged.cosign(1, 0);
+    forged.head.cosignatures[0].signature[0] ^= 1;
+    let mut memory = Memory::new(log.origin.clone());
+    let bytes = forged.answer(&asked).encode();
+    let mut again = |trust: &Trust| verify(trust, &mut memory, &asked, &bytes, forged.now()).map(drop);
+    assert_eq!(again(&forged.trust()), Ok(()), "nobody asks for it");
+    assert_eq!(again(&forged.trust_under("quorum w1")), Err(VerifyError::Quorum), "now somebody does");
 }
 
 #[test]

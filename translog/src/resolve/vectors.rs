@@ -13,12 +13,12 @@ use crate::vectors::{hex, hold};
 
 const ABOUT: [&str; 7] = [
     "Answers to lookups and what a verifier makes of them (PROTOCOL 11). Bytes are hexadecimal, times milliseconds.",
-    "in: trust {origin, vkeys, head_age_s_max}; memory: null, or {origin, head, states: [State of each DID met]}, and the same as",
+    "in: trust {origin, vkeys, policy, head_age_s_max}, policy a text, or null for quorum none; memory: null, or {origin, head, states: [State of each DID met]}, and the same as",
     "memory_bytes of PROTOCOL 14.1; subject {name} or {did}; bytes; now_ms.",
     "out: status present|held|ended|absent; name, did: their State's bytes or null; records [[type, ttl, rdata, owner], ...] or null;",
     "frozen; pending: how many acts wait; size, root, epoch_ms, k of the head; written: log indexes of the certificates just",
     "written; chain: [[log index, time of its Epoch], ...] of the rows since the state remembered; remembers: size of the head and [[DID, version], ...] in the memory afterwards. error: the code of PROTOCOL 11.4.",
-    "The code quorum has no case yet: under quorum none no cosignature is looked at.",
+    "quorum_ms: when the policy's quorum was reached, or null.",
 ];
 
 #[test]
@@ -27,6 +27,7 @@ fn resolution_vectors_hold() {
     proved(&mut cases);
     refused_answers(&mut cases);
     refused_heads(&mut cases);
+    witnessed(&mut cases);
     remembered(&mut cases);
     hold("resolutions", &ABOUT, &cases.0);
 }
@@ -62,6 +63,7 @@ impl Cases {
             "trust": {
                 "origin": trust.origin().as_str(),
                 "vkeys": trust.log_keys().iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "policy": (!trust.policy().is_none()).then(|| trust.policy().to_string()),
                 "head_age_s_max": trust.head_age_ms_max() / 1_000,
             },
             "memory": memory_json(memory),
@@ -116,6 +118,7 @@ fn resolved_json(resolved: &Resolved, memory: &Memory) -> Value {
         "root": hex(&resolved.head().root),
         "epoch_ms": resolved.epoch().time_ms,
         "k": resolved.epoch().k,
+        "quorum_ms": resolved.quorum().map(Timestamp::as_ms),
         "written": resolved.written().iter().map(|written| written.index).collect::<Vec<_>>(),
         "chain": resolved.chain().iter().map(|step| json!([step.index, step.epoch.as_ms()])).collect::<Vec<_>>(),
         "remembers": {"size": memory.size(), "dids": dids},
@@ -308,6 +311,56 @@ fn refused_heads(cases: &mut Cases) {
     at("a head too old for this reader", &trust.with_head_age_s_max(10), epoch.time_ms + 10_001, Err("stale_head"));
     let foreign = Memory::new(other_origin);
     cases.add("a memory of another log", &log.trust(), &foreign, &asked, &bytes, log.now(), Err("origin"));
+}
+
+fn witnessed(cases: &mut Cases) {
+    let epoch_ms = TestLog::new().0.head.epoch().unwrap().time_ms;
+    let mut add = |title: &str, quorum: &str, cosigned: &[(u8, i64)], now_ms: u64, expected| {
+        let (mut log, _) = TestLog::new();
+        cosigned.iter().for_each(|(n, after_ms)| log.cosign(*n, *after_ms));
+        let (trust, memory) = (log.trust_under(quorum), Memory::new(log.origin.clone()));
+        let bytes = log.answer(&name("alice")).encode();
+        cases.add(title, &trust, &memory, &name("alice"), &bytes, Timestamp::from_ms(now_ms), expected);
+    };
+    let two = "group g 2 w1 w2 w3\nquorum g";
+    add("two of three witnesses", two, &[(1, 0), (3, 2_000)], epoch_ms, Ok(()));
+    add("one of two needed", two, &[(1, 0)], epoch_ms, Err("quorum"));
+    add("no witness", two, &[], epoch_ms, Err("quorum"));
+    add("a witness the policy does not know", two, &[(1, 0), (4, 0)], epoch_ms, Err("quorum"));
+    add("one witness twice", two, &[(1, 0), (1, 0)], epoch_ms, Err("quorum"));
+    add("cosignatures 300 s old", two, &[(1, 0), (3, 0)], epoch_ms + 300_000, Ok(()));
+    add("cosignatures a millisecond older", two, &[(1, 0), (3, 0)], epoch_ms + 300_001, Err("stale_head"));
+    add("one of two cosignatures too old", two, &[(1, 0), (3, 9_000)], epoch_ms + 300_001, Err("stale_head"));
+    add("an Epoch older than its cosignatures", two, &[(1, 9_000), (3, 8_000)], epoch_ms + 300_001, Ok(()));
+    add("cosignatures 300 s before and after the Epoch", two, &[(1, -300_000), (2, 300_000)], epoch_ms, Ok(()));
+    add("a cosignature 301 s before the Epoch", "quorum w1", &[(1, -301_000)], epoch_ms - 301_000, Err("time_bound"));
+    add("a cosignature 301 s after the Epoch", "quorum w1", &[(1, 301_000)], epoch_ms + 301_000, Err("time_bound"));
+    add("cosignatures ahead of the reader", "quorum w1", &[(1, 100_000)], epoch_ms - 200_001, Err("time_bound"));
+    let verifiers = "group verifiers any w2 w3\nquorum w1";
+    add("a verifier beside the quorum", verifiers, &[(1, 0), (3, 1_000)], epoch_ms, Ok(()));
+    add("no verifier beside the quorum", verifiers, &[(1, 0)], epoch_ms, Err("quorum"));
+
+    let (mut log, _) = TestLog::new();
+    log.cosign(1, 0);
+    log.cosign(2, 0);
+    let asked = name("alice");
+    let memory = {
+        let mut memory = Memory::new(log.origin.clone());
+        verify(&log.trust(), &mut memory, &asked, &log.answer(&asked).encode(), log.now()).unwrap();
+        memory
+    };
+    let mut warm = log.answer(&asked);
+    warm.take_head();
+    let mut remembered = |title: &str, log: &TestLog, memory: &Memory, quorum: &str, expected| {
+        cases.add(title, &log.trust_under(quorum), memory, &asked, &warm.encode(), log.now(), expected);
+    };
+    remembered("a remembered head under another policy", &log, &memory, "quorum w2", Ok(()));
+    remembered("a remembered head without its quorum", &log, &memory, "quorum w3", Err("quorum"));
+    log.head.cosignatures[1].signature[0] ^= 1;
+    let answer = log.answer(&asked).encode();
+    let fresh = Memory::new(log.origin.clone());
+    let trust = log.trust_under("quorum w1");
+    cases.add("a known witness's cosignature fails", &trust, &fresh, &asked, &answer, log.now(), Err("quorum"));
 }
 
 fn remembered(cases: &mut Cases) {

@@ -10,6 +10,7 @@ use identity::wire::{Reader, WireError, Writer};
 
 use crate::entry::Epoch;
 use crate::head::Head;
+use crate::policy::Policy;
 
 /// The newest head met of one log, and each DID met in it.
 ///
@@ -27,6 +28,8 @@ pub struct Memory {
 pub(crate) struct Met {
     pub(crate) head: Head,
     pub(crate) epoch: Epoch,
+    /// Which witnesses were known when its cosignatures were verified ([`Policy::cosigners_hash`]).
+    pub(crate) cosigners: Hash,
 }
 
 /// A DID as it was when last proved.
@@ -86,10 +89,13 @@ impl Memory {
         self.dids.insert(state.did, KnownDid { state: state.clone() });
     }
 
-    /// Returns the bytes: CBOR `{0 format 1, 1 origin, 2? head, 3? [State of each DID met, ascending by DID]}`.
+    /// Returns the bytes: CBOR `{0 format 1, 1 origin, 2? head, 3? [State of each DID met, ascending by DID], 4? cosigners}`.
     pub fn encode(&self) -> Vec<u8> {
+        let cosigners =
+            self.newest.as_ref().map(|met| met.cosigners).filter(|known| known != Policy::none().cosigners_hash());
         let mut w = Writer::new();
-        w.map(2 + usize::from(self.newest.is_some()) + usize::from(!self.dids.is_empty()));
+        let optional = [self.newest.is_some(), !self.dids.is_empty(), cosigners.is_some()];
+        w.map(2 + optional.map(usize::from).iter().sum::<usize>());
         w.uint(0).uint(FORMAT).uint(1).text(self.origin.as_str());
         if let Some(met) = &self.newest {
             w.uint(2).bytes(&met.head.encode());
@@ -99,6 +105,9 @@ impl Memory {
             for known in self.dids.values() {
                 w.bytes(&known.state.encode());
             }
+        }
+        if let Some(cosigners) = cosigners {
+            w.uint(4).bytes(&cosigners);
         }
         w.finish()
     }
@@ -115,11 +124,15 @@ impl Memory {
         let mut fields = reader.fields()?;
         fields.required(0, |r| r.uint_to(FORMAT))?;
         let origin = fields.required(1, |r| Origin::parse(r.text()?).map_err(|_| WireError::Unexpected))?;
-        let newest = fields.optional(2, |r| Met::decode(r.bytes()?))?;
+        let mut newest = fields.optional(2, |r| Met::decode(r.bytes()?))?;
         let states = fields.optional(3, |r| {
             let read = |r: &mut Reader<'_>| DidState::decode(r.bytes()?).map_err(|_| WireError::Unexpected);
             r.list(usize::MAX, read)
         })?;
+        let cosigners = fields.optional(4, |r| r.bytes()?.try_into().map_err(|_| WireError::Unexpected))?;
+        if let (Some(met), Some(cosigners)) = (&mut newest, cosigners) {
+            met.cosigners = cosigners;
+        }
         fields.end()?;
         let known = states.unwrap_or_default().into_iter().map(|state| (state.did, KnownDid { state }));
         Ok(Self { origin, newest, dids: known.collect() })
@@ -131,7 +144,7 @@ impl Met {
         let head = Head::decode(bytes).map_err(|_| WireError::Unexpected)?;
         let epoch = head.epoch().map_err(|_| WireError::Unexpected)?;
         head.edge().map_err(|_| WireError::Unexpected)?;
-        Ok(Self { head, epoch })
+        Ok(Self { head, epoch, cosigners: *Policy::none().cosigners_hash() })
     }
 }
 
