@@ -13,7 +13,7 @@ use storage::rows::StoredHead;
 use storage::{CommitError, Guard, Storage, StorageError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::{info, warn};
 use translog::batch::{Batch, Post};
 
@@ -132,8 +132,12 @@ impl Server {
             None => make_log(&config, &storage, &keys, &keys_at, &log_key, clock.now()).await?,
         };
         let guard = restart::guard(&guard_at, &storage, &stored).await?;
+        let dns_zone = Arc::new(dns::feed::zone(&config)?);
+        let names = load_names(&dns_zone, &storage, stored.size);
         let found = restart::load(&storage, &log_key, &stored).await?;
-        Parts { config, clock, storage, keys, log_key, guard }.start(found.inner, found.server, made, &keys_at).await
+        names.join_all().await.into_iter().collect::<Result<(), _>>()?;
+        let parts = Parts { config, clock, storage, keys, log_key, guard, dns_zone };
+        parts.start(found.inner, found.server, made, &keys_at).await
     }
 
     /// Returns the operator's words while their file is still there.
@@ -186,6 +190,7 @@ struct Parts {
     keys: Keys,
     log_key: Arc<LogKey>,
     guard: Guard,
+    dns_zone: Arc<dns::Zone>,
 }
 
 impl Parts {
@@ -195,8 +200,7 @@ impl Parts {
         let live = Arc::new(Live::new(inner));
         let cache_bytes = config.log.cache_mib << 20;
         let states = Arc::new(States::new(cache_bytes / 2));
-        let dns_zone = Arc::new(dns::feed::zone(&config)?);
-        dns::feed::load(&dns_zone, &storage, live.head().size()).await?;
+        let dns_zone = self.dns_zone;
         let (stop, stopping) = watch::channel(false);
 
         let publisher = Publisher {
@@ -258,6 +262,14 @@ impl Parts {
         info!(size = app.core.live.head().size(), %http, "serving");
         Ok(Server { app, http, made, stop, publisher, tile_writer, listener, dns })
     }
+}
+
+/// Reads all names into the DNS zone, beside the map: half of a start's work. A start that fails drops it.
+fn load_names(zone: &Arc<dns::Zone>, storage: &Arc<Storage>, size: u64) -> JoinSet<Result<(), StorageError>> {
+    let (zone, storage) = (zone.clone(), storage.clone());
+    let mut reading = JoinSet::new();
+    reading.spawn(async move { dns::feed::load(&zone, &storage, size).await });
+    reading
 }
 
 /// Makes the data directory and the one for keys, which nobody else may enter.
