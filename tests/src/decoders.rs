@@ -27,6 +27,7 @@ use translog::resolution::Resolution;
 use translog::resolve;
 use translog::tile::{BundleId, ResourceId, Tile, TileId};
 use translog::trust::{Memory, Trust};
+use translog::witness::{self, Request, WitnessRecord};
 
 /// One decoder. `accepts` feeds it and returns whether it took the bytes; a broken promise is a panic.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +39,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 22] = [
+pub const DECODERS: [Decoder; 24] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -55,6 +56,8 @@ pub const DECODERS: [Decoder; 22] = [
     Decoder { name: "checkpoint", accepts: checkpoint },
     Decoder { name: "vkey", accepts: vkey },
     Decoder { name: "policy", accepts: policy },
+    Decoder { name: "witness_request", accepts: witness_request },
+    Decoder { name: "witness_answer", accepts: witness_answer },
     Decoder { name: "proof_file", accepts: proof_file },
     Decoder { name: "fault_file", accepts: fault_file },
     Decoder { name: "resolution", accepts: resolution },
@@ -182,6 +185,24 @@ fn checkpoint(bytes: &[u8]) -> bool {
 fn policy(bytes: &[u8]) -> bool {
     let Ok(policy) = Policy::parse(bytes) else { return false };
     assert_eq!(Policy::parse(policy.to_string().as_bytes()), Ok(policy), "the canonical text is the same policy");
+    true
+}
+
+fn witness_request(bytes: &[u8]) -> bool {
+    let Ok(request) = Request::decode(bytes) else { return false };
+    assert_eq!(request.encode(), bytes, "a request has one spelling");
+    let decided = witness::decide(&WitnessRecord::NONE, &request, strangers_log().log_keys());
+    assert!(decided.is_err(), "a stranger's log is not cosigned");
+    true
+}
+
+/// Of both forms: lines, and a size.
+fn witness_answer(bytes: &[u8]) -> bool {
+    let key = strangers_log().log_keys().first().expect("it has one");
+    let signed = witness::cosignature_of(bytes, "dgns.test/log\n0\nAAAA\n", key);
+    assert!(signed.is_err(), "a key that signed nothing");
+    let Ok(size) = witness::conflict_size(bytes) else { return signed == Err(witness::BadAnswer::UnknownKey) };
+    assert_eq!(witness::conflict_body(size).as_bytes(), bytes, "a size has one spelling");
     true
 }
 

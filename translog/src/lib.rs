@@ -23,6 +23,7 @@ pub mod tail;
 pub mod tile;
 pub mod tree;
 pub mod trust;
+pub mod witness;
 
 #[cfg(test)]
 mod vectors;

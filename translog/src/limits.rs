@@ -48,6 +48,12 @@ pub const POLICY_BYTES_MAX: usize = 64 * 1_024;
 /// The logs of a policy, its witnesses, and its groups: twice what tlog-policy asks implementations to take.
 pub const POLICY_LINES_MAX: usize = 64;
 
+/// The hashes of a consistency proof in a request to a witness (tlog-witness).
+pub const WITNESS_PROOF_HASHES_MAX: usize = 63;
+
+/// The bytes of a request to a witness: a note, its proof, and room.
+pub const WITNESS_REQUEST_BYTES_MAX: usize = 192 * 1_024;
+
 /// The signatures of an envelope (PROTOCOL 4.1).
 pub const SIGNATURES_MAX: usize = 8;
 

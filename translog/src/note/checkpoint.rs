@@ -18,8 +18,8 @@ pub struct Checkpoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// Not three lines, each ended by a newline. Extension lines are refused: no one could audit them.
-    #[error("a checkpoint has three lines and no extension line")]
+    /// Not three lines, each ended by a newline. Our logs have no extension lines: no one could audit them.
+    #[error("a checkpoint has three lines, and extension lines only if it is another log's")]
     Lines,
     /// The first line is empty.
     #[error("the origin is empty")]
@@ -45,13 +45,23 @@ impl Checkpoint {
         format!("{}\n{}\n{}\n", self.origin, self.size, base64::encode(&self.root))
     }
 
-    /// Reads the text of a note, exactly.
+    /// Reads the text of a note of one of our logs, exactly.
     pub fn parse(text: &str) -> Result<Self, CheckpointError> {
+        let checkpoint = Self::parse_extended(text)?;
+        if checkpoint.text() == text { Ok(checkpoint) } else { Err(CheckpointError::Lines) }
+    }
+
+    /// Reads the text of a note of any log: behind the root there may be extension lines, none of them empty.
+    ///
+    /// They are signed and stay out of the value, so what is cosigned is the text that was read.
+    pub fn parse_extended(text: &str) -> Result<Self, CheckpointError> {
         let mut lines = text.strip_suffix('\n').ok_or(CheckpointError::Lines)?.split('\n');
-        let (Some(origin), Some(size), Some(root), None) = (lines.next(), lines.next(), lines.next(), lines.next())
-        else {
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(CheckpointError::Lines);
         };
+        if lines.any(str::is_empty) {
+            return Err(CheckpointError::Lines);
+        }
         if origin.is_empty() {
             return Err(CheckpointError::Origin);
         }

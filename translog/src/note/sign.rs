@@ -56,7 +56,12 @@ impl Cosigner {
 
     /// Signs that as of `time_s` (Unix seconds) this is the largest consistent head seen of its log.
     pub fn cosign(&self, checkpoint: &Checkpoint, time_s: u64) -> SignatureLine {
-        let signature = self.key.sign(cosigned_message(&checkpoint.text(), time_s).as_bytes());
+        self.cosign_text(&checkpoint.text(), time_s)
+    }
+
+    /// As [`Cosigner::cosign`], of a checkpoint's whole text: other logs' may have extension lines.
+    pub(crate) fn cosign_text(&self, text: &str, time_s: u64) -> SignatureLine {
+        let signature = self.key.sign(cosigned_message(text, time_s).as_bytes());
         line(&self.public, [&time_s.to_be_bytes(), &signature[..]].concat())
     }
 }
