@@ -30,6 +30,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[limits]`.
     pub limits: LimitsConfig,
+    /// `[outbound]`.
+    pub outbound: OutboundConfig,
 }
 
 /// `[http]`.
@@ -93,6 +95,13 @@ pub struct LimitsConfig {
     pub records_per_hour: u32,
     /// `claims_per_hour_and_address`: claims from one IPv4 address or /64; 0 = no limit.
     pub claims_per_hour_and_address: u32,
+}
+
+/// `[outbound]`: what the server asks of other servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundConfig {
+    /// `plain_http`: whether http without TLS goes beyond loopback.
+    pub plain_http: bool,
 }
 
 impl Config {

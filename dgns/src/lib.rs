@@ -14,6 +14,7 @@ pub mod keys;
 pub mod limits;
 pub mod log;
 pub mod metrics;
+pub mod outbound;
 pub mod problem;
 pub mod rng;
 pub mod server;

@@ -8,7 +8,7 @@ use identity::cert::Road;
 use identity::name::Zone;
 use toml::{Table, Value};
 
-use super::{ClaimsConfig, Config, DnsConfig, HttpConfig, LimitsConfig, LogConfig};
+use super::{ClaimsConfig, Config, DnsConfig, HttpConfig, LimitsConfig, LogConfig, OutboundConfig};
 
 /// One thing wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,7 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigFaults> {
     let zone = root.text("zone", "dgns.test");
     let (http, dns) = (root.table("http"), root.table("dns"));
     let (claims, log, limits) = (root.table("claims"), root.table("log"), root.table("limits"));
+    let outbound = root.table("outbound");
     root.end();
     let zone = Zone::parse(&zone).map_err(|error| {
         faults.push(ConfigFault { key: "zone".into(), what: format!("{zone:?} is no zone: {error}") });
@@ -63,8 +64,11 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigFaults> {
     let claims = read_claims(Section { name: "claims", table: claims, faults: &mut faults });
     let log = read_log(Section { name: "log", table: log, faults: &mut faults });
     let limits = read_limits(Section { name: "limits", table: limits, faults: &mut faults });
+    let outbound = read_outbound(Section { name: "outbound", table: outbound, faults: &mut faults });
     match zone {
-        Ok(zone) if faults.is_empty() => Ok(Config { data: PathBuf::from(data), zone, http, dns, claims, log, limits }),
+        Ok(zone) if faults.is_empty() => {
+            Ok(Config { data: PathBuf::from(data), zone, http, dns, claims, log, limits, outbound })
+        }
         _ => Err(ConfigFaults(faults)),
     }
 }
@@ -133,6 +137,12 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
     };
     section.end();
     limits
+}
+
+fn read_outbound(mut section: Section<'_>) -> OutboundConfig {
+    let outbound = OutboundConfig { plain_http: section.truth("plain_http", false) };
+    section.end();
+    outbound
 }
 
 /// One table while its keys are taken out.

@@ -148,6 +148,6 @@ const ROOMS: &[Room] = &[
     Room { package: "tracing_subscriber", paths: &BINARIES },
     Room { package: "getrandom", paths: &["dgns/src/rng", "dgns/client/src/rng"] },
     Room { package: "hickory_proto", paths: &["dgns/src/dns/hickory", "dgns/client/src/zonetext"] },
-    Room { package: "rustls", paths: &["dgns/client/src/net", "dgns/client/src/main.rs"] },
-    Room { package: "reqwest", paths: &["dgns/client/src/net"] },
+    Room { package: "rustls", paths: &["dgns/src/outbound", "dgns/client/src/net", "dgns/client/src/main.rs"] },
+    Room { package: "reqwest", paths: &["dgns/src/outbound", "dgns/client/src/net"] },
 ];
