@@ -1,4 +1,4 @@
-//! Fault evidence: a file that convicts a log by its own signatures, with nothing else at hand (PROTOCOL 14.3).
+//! Fault evidence: a file that convicts a log, or a witness, by its own signatures, with nothing else at hand (PROTOCOL 14.3).
 //!
 //! ```text
 //! dgns.fault@v1
@@ -8,14 +8,17 @@
 //! <bytes of the part>
 //! ```
 //!
-//! A [`FaultFile`] is what was written; [`FaultFile::check`] says whether it convicts. Two kinds do: `same-size` and `prefix`.
-//! The others show what a client was given, which somebody else could have made up.
+//! A [`FaultFile`] is what was written; [`FaultFile::check`] says whether it convicts. The kinds `answer` and `audit` never do:
+//! they show what a client was given, which somebody else could have made up.
 
-use identity::hash::Hash;
+mod convict;
+mod entries;
+mod heads;
 
-use crate::limits::{FAULT_FILE_BYTES_MAX, FAULT_PARTS_MAX, LOG_KEYS_MAX, PATH_HASHES_MAX};
-use crate::note::{Checkpoint, Note, VerifierKey};
-use crate::tree::consistency_roots;
+pub use convict::{Conviction, NoConviction, Proved};
+
+use crate::limits::{FAULT_FILE_BYTES_MAX, FAULT_PARTS_MAX, LOG_KEYS_MAX};
+use crate::note::{KeyKind, VerifierKey};
 
 /// The first line.
 pub const HEADER: &str = "dgns.fault@v1";
@@ -27,6 +30,14 @@ pub enum FaultKind {
     SameSize,
     /// Parts `first`, `second`, `path`: the larger note's tree does not begin with the smaller one's.
     Prefix,
+    /// Parts `cosigner`, `first`, `second`, and `path` unless the sizes are equal: a witness cosigned either of the above.
+    Cosigner,
+    /// Part `entry`, and for most faults `before`: an Epoch that does not follow, or a last leaf that is none.
+    Epoch,
+    /// Part `entry`, and for most faults `before`: an entry that no log may hold, or a chain out of order.
+    Entry,
+    /// Parts `first`, `second`: proofs of two lookups, the later of which shows an older state.
+    Rollback,
     /// An answer that did not verify. Convicts nobody by itself.
     Answer,
     /// What an audit found. Convicts nobody by itself: the log itself, fetched again, does.
@@ -41,15 +52,6 @@ pub struct FaultFile {
     parts: Vec<(String, Vec<u8>)>,
 }
 
-/// A log convicted by a key's own signatures.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conviction {
-    /// The key that signed both notes.
-    pub log_key: VerifierKey,
-    /// What it signed, the smaller head first.
-    pub heads: [Checkpoint; 2],
-}
-
 /// The bytes are no fault file. Code `bad_fault_file`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a fault file: the line at byte {at} is malformed")]
@@ -58,44 +60,27 @@ pub struct NotAFaultFile {
     pub at: usize,
 }
 
-/// Why a fault file convicts nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoConviction {
-    /// The kind shows what a client met and proves nothing to others. Code `proves_nothing`.
-    #[error("evidence of this kind shows what a client met; it proves nothing by itself")]
-    Kind,
-    /// A part that the kind needs is missing or malformed. Code `fault_part`.
-    #[error("a note or path that the kind needs is missing or malformed")]
-    Part,
-    /// No one key of the file signed both notes. Code `fault_signature`.
-    #[error("no one key of the file signed both notes")]
-    Signature,
-    /// The notes do not contradict each other. Code `no_contradiction`.
-    #[error("the notes do not contradict each other")]
-    Consistent,
-}
-
-impl NoConviction {
-    /// Returns the stable code.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Kind => "proves_nothing",
-            Self::Part => "fault_part",
-            Self::Signature => "fault_signature",
-            Self::Consistent => "no_contradiction",
-        }
-    }
-}
-
 impl FaultKind {
-    const ALL: [Self; 4] = [Self::SameSize, Self::Prefix, Self::Answer, Self::Audit];
+    const ALL: [Self; 8] = [
+        Self::SameSize,
+        Self::Prefix,
+        Self::Cosigner,
+        Self::Epoch,
+        Self::Entry,
+        Self::Rollback,
+        Self::Answer,
+        Self::Audit,
+    ];
 
     /// Returns the word in the file.
     pub const fn word(self) -> &'static str {
         match self {
             Self::SameSize => "same-size",
             Self::Prefix => "prefix",
+            Self::Cosigner => "cosigner",
+            Self::Epoch => "epoch",
+            Self::Entry => "entry",
+            Self::Rollback => "rollback",
             Self::Answer => "answer",
             Self::Audit => "audit",
         }
@@ -166,6 +151,7 @@ impl FaultFile {
                 break FaultKind::ALL.into_iter().find(|kind| kind.word() == word);
             }
             let key = line.strip_prefix("log ").and_then(|text| VerifierKey::parse(text).ok());
+            let key = key.filter(|key| key.kind() == KeyKind::Log);
             log_keys.push(key.filter(|_| log_keys.len() < LOG_KEYS_MAX).ok_or_else(|| lines.wrong())?);
         };
         let kind = kind.filter(|_| !log_keys.is_empty()).ok_or_else(|| lines.wrong())?;
@@ -179,48 +165,6 @@ impl FaultFile {
         }
         if file.encode() == bytes { Ok(file) } else { Err(NotAFaultFile { at: 0 }) }
     }
-
-    /// Checks the evidence by its own keys: whether the log signed what no honest log can.
-    ///
-    /// The file names the keys, so whoever acts on a conviction compares [`Conviction::log_key`] with the key they pinned.
-    pub fn check(&self) -> Result<Conviction, NoConviction> {
-        match self.kind {
-            FaultKind::SameSize | FaultKind::Prefix => {}
-            FaultKind::Answer | FaultKind::Audit => return Err(NoConviction::Kind),
-        }
-        let note = |name| self.part(name).and_then(|bytes| Note::parse(bytes).ok()).ok_or(NoConviction::Part);
-        let (first, second) = (note("first")?, note("second")?);
-        let signed_both = |key: &&VerifierKey| {
-            let one = core::slice::from_ref(*key);
-            first.verify(one).is_ok() && second.verify(one).is_ok()
-        };
-        let log_key = self.log_keys.iter().find(signed_both).ok_or(NoConviction::Signature)?.clone();
-        let head = |note: &Note| {
-            let checkpoint = Checkpoint::parse(note.text()).ok();
-            checkpoint.filter(|head| head.origin == log_key.name()).ok_or(NoConviction::Part)
-        };
-        let heads = [head(&first)?, head(&second)?];
-        let contradicts = match self.kind {
-            FaultKind::SameSize => heads[0].size == heads[1].size && heads[0].root != heads[1].root,
-            _ => self.does_not_begin(&heads[0], &heads[1])?,
-        };
-        if contradicts { Ok(Conviction { log_key, heads }) } else { Err(NoConviction::Consistent) }
-    }
-
-    /// Whether the path leads to the larger tree's root, and in it to another root of the smaller size.
-    fn does_not_begin(&self, smaller: &Checkpoint, larger: &Checkpoint) -> Result<bool, NoConviction> {
-        let path = self.part("path").and_then(path_of).ok_or(NoConviction::Part)?;
-        let (seed, rest) = path.split_first().ok_or(NoConviction::Part)?;
-        let roots = consistency_roots(smaller.size, larger.size, *seed, rest);
-        let (within, whole) = roots.map_err(|_| NoConviction::Part)?;
-        Ok(whole == larger.root && within != smaller.root)
-    }
-}
-
-/// Returns the hashes of a path, 32 bytes each.
-fn path_of(bytes: &[u8]) -> Option<Vec<Hash>> {
-    let (hashes, rest) = bytes.as_chunks::<32>();
-    (rest.is_empty() && hashes.len() <= PATH_HASHES_MAX + 1).then(|| hashes.to_vec())
 }
 
 fn is_word(name: &str) -> bool {

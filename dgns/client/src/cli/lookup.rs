@@ -12,7 +12,7 @@ use identity::key::kid_of;
 use identity::state::{DeviceStatus, DidState, Subject};
 use serde_json::{Value, json};
 use tokio::time::Duration;
-use translog::fault::{self, Conviction, FaultFile};
+use translog::fault::{self, FaultFile};
 use translog::lookup_proof;
 use translog::note::VerifierKey;
 use translog::resolve::{Continuity, Resolved, Status};
@@ -125,19 +125,13 @@ pub(crate) fn log_key(text: &str) -> Result<VerifierKey, ClientError> {
     VerifierKey::parse(text).map_err(wrong)
 }
 
-/// Checks a fault file by its own keys; a file that convicts a log ends as that log's fault.
+/// Checks a fault file by its own keys; a file that convicts a log ends as that key's fault.
 fn verify_fault(context: &Context, path: &Path, bytes: &[u8]) -> Done {
     let file = FaultFile::decode(bytes).map_err(|error| ClientError::Unable(format!("{}: {error}", path.display())))?;
     match file.check() {
-        Ok(Conviction { log_key, heads: [first, second] }) => {
-            let what = format!(
-                "{log_key} signed a head of {} leaves with root {} and one of {} leaves with root {}: two histories",
-                first.size,
-                HEXLOWER.encode(&first.root),
-                second.size,
-                HEXLOWER.encode(&second.root),
-            );
-            Err(ClientError::Proof { code: file.kind().word(), what, evidence: Some(path.to_owned()) })
+        Ok(conviction) => {
+            let (code, what) = (file.kind().word(), conviction.to_string());
+            Err(ClientError::Proof { code, what, evidence: Some(path.to_owned()) })
         }
         Err(why) => {
             let text = format!("{}: {} convicts nobody: {why}", path.display(), file.kind().word());
