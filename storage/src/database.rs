@@ -26,11 +26,22 @@ use crate::limits;
 use copier::Copier;
 use readers::{Reader, Readers};
 
-/// `dgns` in the database's header: `file` and we know it by that.
-const APPLICATION_ID: i64 = 0x6467_6e73;
+/// What a database holds: one text a version; `user_version` in the header counts those applied.
+pub(crate) struct Schema {
+    /// `dgns` and `dgnw` in the header: `file` and we know a database by that.
+    application_id: i64,
+    migrations: &'static [&'static str],
+}
 
-/// The schema, one text a version; `user_version` in the header counts those applied.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/0001_names.sql")];
+impl Schema {
+    /// The name server's.
+    pub(crate) const NAMES: Self =
+        Self { application_id: 0x6467_6e73, migrations: &[include_str!("../migrations/sqlite/0001_names.sql")] };
+
+    /// A cosigner's.
+    pub(crate) const COSIGNED: Self =
+        Self { application_id: 0x6467_6e77, migrations: &[include_str!("../migrations/sqlite/0001_cosigned.sql")] };
+}
 
 pub(crate) struct Database {
     writer: Arc<Mutex<SqliteConnection>>,
@@ -41,7 +52,7 @@ pub(crate) struct Database {
 
 impl Database {
     /// Opens `<dir>/<name>.db`, made and migrated if `create`, and takes `<dir>/<name>.lock`.
-    pub(crate) async fn open(dir: &Path, name: &str, create: bool) -> Result<Self, StorageError> {
+    pub(crate) async fn open(dir: &Path, name: &str, schema: &Schema, create: bool) -> Result<Self, StorageError> {
         let path = dir.join(format!("{name}.db"));
         if !create && !path.is_file() {
             return Err(StorageError::Io { place: Place::from(path.as_path()), detail: "it does not exist".into() });
@@ -51,7 +62,7 @@ impl Database {
         let mut writer =
             options(&path, limits::WRITER_CACHE_KIB).create_if_missing(create).connect().await.map_err(in_file)?;
         check_version(&mut writer).await?;
-        migrate(&mut writer, create).await?;
+        migrate(&mut writer, schema, create).await?;
         sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut writer).await.map_err(in_file)?;
         check_length(&path)?;
         let reading = options(&path, limits::READER_CACHE_KIB).pragma("query_only", "ON");
@@ -136,7 +147,8 @@ async fn check_version(writer: &mut SqliteConnection) -> Result<(), StorageError
 }
 
 /// Brings the schema to the newest version; without `create` it must be there already.
-async fn migrate(writer: &mut SqliteConnection, create: bool) -> Result<(), StorageError> {
+async fn migrate(writer: &mut SqliteConnection, schema: &Schema, create: bool) -> Result<(), StorageError> {
+    let Schema { application_id, migrations } = *schema;
     let in_database = |error| of_sql(Place::Database, error);
     let wrong = |detail: String| Err(StorageError::WrongSchema { detail });
     let mut tx = begin(writer).await?;
@@ -145,23 +157,25 @@ async fn migrate(writer: &mut SqliteConnection, create: bool) -> Result<(), Stor
     let tables = pragma(&mut tx, "SELECT count(*) FROM sqlite_schema").await?;
     let applied = match (id, usize::try_from(version).unwrap_or(usize::MAX)) {
         (0, 0) if tables == 0 => 0,
-        (APPLICATION_ID, applied) if (1..=MIGRATIONS.len()).contains(&applied) => applied,
-        (APPLICATION_ID, _) => return wrong(format!("version {version}, known are 1 to {}", MIGRATIONS.len())),
+        (found, applied) if found == application_id && (1..=migrations.len()).contains(&applied) => applied,
+        (found, _) if found == application_id => {
+            return wrong(format!("version {version}, known are 1 to {}", migrations.len()));
+        }
         _ => return wrong("it belongs to another program".into()),
     };
-    if applied == MIGRATIONS.len() {
+    if applied == migrations.len() {
         return Ok(());
     }
     if !create {
         return wrong(format!(
             "version {applied}, it has to be opened by the server once to become {}",
-            MIGRATIONS.len()
+            migrations.len()
         ));
     }
-    for migration in &MIGRATIONS[applied..] {
+    for migration in &migrations[applied..] {
         sqlx::raw_sql(*migration).execute(&mut *tx).await.map_err(in_database)?;
     }
-    let header = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {}", MIGRATIONS.len());
+    let header = format!("PRAGMA application_id = {application_id}; PRAGMA user_version = {}", migrations.len());
     sqlx::raw_sql(sqlx::AssertSqlSafe(header)).execute(&mut *tx).await.map_err(in_database)?;
     tx.commit().await.map_err(in_database)
 }

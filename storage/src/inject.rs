@@ -13,6 +13,8 @@ pub enum Step {
     SaveTiled,
     /// The write of new objects.
     PutObjects,
+    /// The COMMIT of a cosigned head.
+    Cosign,
 }
 
 /// How a step fails.
@@ -24,6 +26,8 @@ pub enum Failure {
     KeptButReportedFailed,
     /// Nothing happens, and the caller is told that the outcome is unknown.
     DroppedOutcomeUnknown,
+    /// Nothing happens, for want of space.
+    DiskFull,
 }
 
 /// Which of the next steps fail. Clones share one list.

@@ -141,3 +141,14 @@ pub enum InviteState {
     /// Used by the claim at this log index.
     Used(u64),
 }
+
+/// The newest head of a log that a cosigner signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CosignedRow {
+    /// The number of leaves.
+    pub size: u64,
+    /// The root of the tree of that size.
+    pub root: Hash,
+    /// The checkpoint with the log's lines and the cosigner's.
+    pub note: Vec<u8>,
+}

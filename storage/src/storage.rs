@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
 
-use crate::database::Database;
+use crate::database::{Database, Schema};
 use crate::durable;
 use crate::fault::StorageError;
 use crate::inject::Plan;
@@ -48,7 +48,7 @@ impl Storage {
         if options.create {
             durable::create_dir(dir)?;
         }
-        let names = Database::open(dir, "names", options.create).await?;
+        let names = Database::open(dir, "names", &Schema::NAMES, options.create).await?;
         let objects = Objects::open(&dir.join("objects"), options.create, options.failures.clone())?;
         let ids = RwLock::new(Ids::new());
         Ok(Self { dir: dir.to_owned(), names, ids, objects, failures: options.failures })

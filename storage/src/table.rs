@@ -6,6 +6,7 @@ use crate::database::{Cells, in_table};
 use crate::fault::StorageError;
 
 pub(crate) mod chain;
+pub(crate) mod cosigned;
 pub(crate) mod edges;
 pub(crate) mod entries;
 pub(crate) mod epochs;
