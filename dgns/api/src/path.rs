@@ -20,6 +20,8 @@ pub const ENTRIES: &str = "/v1/log/entries/";
 pub const PROOF: &str = "/v1/log/proof";
 /// The newest LogConf envelope.
 pub const LOGCONF: &str = "/v1/log/conf";
+/// The policy a server recommends: its log's keys, its witnesses, the quorum; a C2SP policy file.
+pub const LOG_POLICY: &str = "/v1/log/policy";
 /// 200 while the process lives.
 pub const HEALTH: &str = "/health";
 /// 200 once the writer can commit and DNS answers, else 503.

@@ -288,15 +288,19 @@ fn save(options: &Options, auditor: &Auditor) -> Result<bool, ClientError> {
     }
 }
 
-/// Returns the newest checkpoint with what it says, its signature checked.
+/// Returns the newest checkpoint with what it says: signed by the log, and by those whose word the policy asks for.
 async fn newest_head(session: &Session) -> Result<(String, Target), ClientError> {
     let trust = session.trust();
     let bytes = session.get(path::CHECKPOINT).await?;
     let fault = |code: &'static str, what: String| ClientError::proof(code, format!("the checkpoint: {what}"));
     let note = Note::parse(&bytes).map_err(|error| fault(error.code(), error.to_string()))?;
-    let signed = note.verify(trust.log_keys()).map_err(|error| fault(error.code(), error.to_string()))?;
-    if signed.is_empty() {
+    let known = [trust.log_keys(), trust.policy().cosigners()].concat();
+    let signed = note.verify(&known).map_err(|error| fault(error.code(), error.to_string()))?;
+    if !signed.iter().any(|signed| trust.log_keys().contains(signed.key)) {
         return Err(fault("log_signature", "no line by a pinned key".into()));
+    }
+    if trust.policy().reached(signed).is_none() {
+        return Err(fault("quorum", "it lacks the cosignatures the policy asks for".into()));
     }
     let checkpoint = Checkpoint::parse(note.text()).map_err(|error| fault(error.code(), error.to_string()))?;
     if checkpoint.origin != trust.origin().as_str() {

@@ -11,6 +11,7 @@ mod lookup;
 mod output;
 mod progress;
 mod records;
+mod trust;
 mod up;
 
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use dgns_client::error::ClientError;
-use dgns_client::home::Home;
+use dgns_client::home::{Home, read_policy};
 use dgns_client::session::Session;
 
 use output::Output;
@@ -62,6 +63,9 @@ pub(crate) struct Common {
     /// Keys, pinned logs and remembered heads
     #[arg(long, global = true, value_name = "DIR", env = "DGNS_HOME", default_value = "~/.dgns")]
     pub(crate) home: String,
+    /// Believe logs under this C2SP trust policy: its log keys, witnesses and quorum, instead of those kept in the home
+    #[arg(long, global = true, value_name = "FILE", env = "DGNS_POLICY")]
+    pub(crate) policy: Option<PathBuf>,
     /// Print one JSON value instead of text
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -104,6 +108,11 @@ enum Command {
     Prove(lookup::Prove),
     /// Verify an offline proof with the pinned key, or a fault file
     Verify(lookup::Verify),
+    /// Meet logs, show and confirm what is believed of them
+    Trust {
+        #[command(subcommand)]
+        command: trust::TrustCommand,
+    },
     /// Verify the whole log: every hash, map root, rule and signature
     Audit(audit::Audit),
     /// Watch a name and tell what changed
@@ -181,10 +190,14 @@ impl Context {
 
     /// As [`Context::session`], with another server.
     pub(crate) async fn session_at(&self, server: &str) -> Result<Session, ClientError> {
-        let session = Session::open(&self.home, server).await?;
+        let policy = self.common.policy.as_deref().map(read_policy).transpose()?;
+        let session = Session::open_under(&self.home, server, policy.as_ref()).await?;
         if session.is_first_use() {
-            let keys: Vec<String> = session.trust().log_keys().iter().map(ToString::to_string).collect();
-            self.out.note(&format!("first use of {}; pinned its log key\n  {}", server, keys.join("\n  ")));
+            let pinned = trust::pinned_text(session.log(), &session.log().pinned()?);
+            self.out.note(&format!(
+                "first contact with {server}; from now on this is believed of its log
+{pinned}\n"
+            ));
         }
         Ok(session)
     }
@@ -229,6 +242,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Resolve(resolve) => lookup::resolve(context, resolve).await,
         Command::Prove(prove) => lookup::prove(context, prove).await,
         Command::Verify(verify) => lookup::verify(context, verify).await,
+        Command::Trust { command } => trust::trust(context, command).await,
         Command::Audit(audit) => audit::audit(context, audit).await,
         Command::Monitor(monitor) => lookup::monitor(context, monitor).await,
         Command::Pending => acts::pending(context).await,

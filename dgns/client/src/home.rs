@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! <home>/servers.json             URL -> zone, as pinned when first met
-//! <home>/<zone>/trust.json        the log's origin and verifier keys
+//! <home>/<zone>/trust.json        the log's origin and verifier keys, and whether a person confirmed them
+//! <home>/<zone>/policy            whose cosignatures its heads need
 //! <home>/<zone>/memory            the newest head and the DIDs met; replaced whole, synced
 //! <home>/<zone>/device.json       this device's keys and its DID, 0600
 //! <home>/<zone>/post              a post on its way: repeated by the next command after a crash
 //! <home>/<zone>/evidence/         what convicts a log
 //! ```
+
+mod pinned;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -20,11 +23,11 @@ use identity::did::Did;
 use identity::key::{KexSecret, SigningKey};
 use identity::name::Origin;
 use serde::{Deserialize, Serialize};
-use translog::note::VerifierKey;
-use translog::trust::{Memory, Trust};
+use translog::trust::Memory;
 use zeroize::Zeroizing;
 
 use crate::error::ClientError;
+pub use pinned::{Pinned, read_policy};
 
 /// The directory of a client.
 #[derive(Clone, Debug)]
@@ -60,13 +63,6 @@ pub struct OpenMemory {
 }
 
 #[derive(Serialize, Deserialize)]
-struct TrustFile {
-    origin: String,
-    vkeys: Vec<String>,
-    first_use: bool,
-}
-
-#[derive(Serialize, Deserialize)]
 struct DeviceFile {
     did: Option<String>,
     sign: String,
@@ -97,25 +93,33 @@ impl Home {
         }
     }
 
-    /// Pins a server to a log, met now for the first time or known under another URL.
+    /// Returns every log met, with the URLs it was met at, by origin.
+    pub fn logs(&self) -> Result<Vec<(LogHome, Vec<String>)>, ClientError> {
+        let mut logs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (server, origin) in self.servers()? {
+            logs.entry(origin).or_default().push(server);
+        }
+        let read = |(origin, servers): (String, Vec<String>)| {
+            let origin = Origin::parse(&origin).map_err(|_| damaged(&self.servers_path()))?;
+            Ok((self.log(&origin), servers))
+        };
+        logs.into_iter().map(read).collect()
+    }
+
+    /// Pins a server to a log. A log met for the first time is believed as `offered`; of one that is known under another URL,
+    /// what is believed stays as it is.
     ///
-    /// Errors: [`ClientError::Proof`] if this log is known with other keys.
-    pub fn pin(&self, server: &str, origin: &Origin, vkeys: &[VerifierKey]) -> Result<LogHome, ClientError> {
+    /// Errors: [`ClientError::Proof`] if the log is known with other keys.
+    pub fn pin(&self, server: &str, origin: &Origin, offered: &Pinned) -> Result<LogHome, ClientError> {
         let log = self.log(origin);
         make_directory(&log.directory)?;
-        match log.trust_file()? {
-            Some(known) => {
-                let offered: Vec<String> = vkeys.iter().map(ToString::to_string).collect();
-                if known.vkeys != offered {
-                    let what = format!("{server} offers other keys for {} than were pinned", origin.as_str());
-                    return Err(ClientError::proof("log_key", what));
-                }
+        match log.pinned_if_met()? {
+            Some(known) if known.log_keys != offered.log_keys => {
+                let what = format!("{server} offers other keys for {} than were pinned", origin.as_str());
+                return Err(ClientError::proof("log_key", what));
             }
-            None => {
-                let vkeys = vkeys.iter().map(ToString::to_string).collect();
-                let file = TrustFile { origin: origin.as_str().to_owned(), vkeys, first_use: true };
-                write_json(&log.directory.join("trust.json"), &file, 0o644)?;
-            }
+            Some(_) => {}
+            None => log.keep_pinned(offered)?,
         }
         let mut servers = self.servers()?;
         servers.insert(server.to_owned(), origin.as_str().to_owned());
@@ -145,15 +149,6 @@ impl LogHome {
     /// Returns the directory.
     pub fn directory(&self) -> &Path {
         &self.directory
-    }
-
-    /// Returns what is pinned of the log.
-    pub fn trust(&self) -> Result<Trust, ClientError> {
-        let path = self.directory.join("trust.json");
-        let file = self.trust_file()?.ok_or_else(|| damaged(&path))?;
-        let keys: Result<Vec<_>, _> = file.vkeys.iter().map(|text| VerifierKey::parse(text)).collect();
-        let keys = keys.map_err(|_| damaged(&path))?;
-        Trust::new(self.origin.clone(), keys).map_err(|_| damaged(&path))
     }
 
     /// Opens the memory; another process that uses it is waited for.
@@ -244,10 +239,6 @@ impl LogHome {
     fn device_path(&self) -> PathBuf {
         self.directory.join("device.json")
     }
-
-    fn trust_file(&self) -> Result<Option<TrustFile>, ClientError> {
-        read_json(&self.directory.join("trust.json"))
-    }
 }
 
 impl OpenMemory {
@@ -300,3 +291,6 @@ fn io_error(path: &Path, error: &io::Error) -> ClientError {
 fn damaged(path: &Path) -> ClientError {
     ClientError::Unable(format!("{} is damaged; move it away to begin anew", path.display()))
 }
+
+#[cfg(test)]
+mod tests;

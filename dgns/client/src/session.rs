@@ -1,5 +1,7 @@
 //! One server, one pinned log: lookups that are verified, posts that end in a proof.
 
+mod first;
+
 use dgns_api::info::Info;
 use dgns_api::{code, path, post};
 use identity::cert::{Certificate, Sid};
@@ -7,13 +9,14 @@ use identity::did::Did;
 use identity::name::{Name, Origin, Zone};
 use identity::state::Subject;
 use translog::note::VerifierKey;
+use translog::policy::Policy;
 use translog::resolve::{self, Resolved, VerifyError};
 use translog::trust::{Memory, Trust};
 
 use crate::clock;
 use crate::error::ClientError;
 use crate::evidence;
-use crate::home::{Home, LogHome, OpenMemory};
+use crate::home::{Home, LogHome, OpenMemory, Pinned};
 use crate::net::Net;
 
 /// A server as a client uses it.
@@ -37,21 +40,30 @@ pub struct Posted {
 impl Session {
     /// Returns the session with the server at `url`.
     ///
-    /// The first time, the server is asked for its log and key, and both are pinned; ever after they are not asked again.
+    /// The first time, the server is asked for its log, key and policy, and all are pinned; ever after they are not asked again.
     pub async fn open(home: &Home, url: &str) -> Result<Self, ClientError> {
+        Self::open_under(home, url, None).await
+    }
+
+    /// As [`Session::open`], under a policy of one's own: it names the log's keys and whose cosignatures count. It is kept if the
+    /// log is met now, and holds for this session alone otherwise.
+    ///
+    /// Errors: [`ClientError::Unable`] if it has no key of this log.
+    pub async fn open_under(home: &Home, url: &str, policy: Option<&Policy>) -> Result<Self, ClientError> {
         let net = Net::new(url)?;
         let (log, first_use) = match home.log_of(net.base())? {
             Some(log) => (log, false),
             None => {
-                let info = fetch_info(&net).await?;
-                let malformed = |what: &str| ClientError::proof("malformed", format!("{url}/v1/info: {what}"));
-                let origin = Origin::parse(&info.origin).map_err(|_| malformed("its origin is none"))?;
-                let vkey = VerifierKey::parse(&info.vkey).map_err(|_| malformed("its key is none"))?;
-                Trust::new(origin.clone(), vec![vkey.clone()]).map_err(|_| malformed("its key is not this log's"))?;
-                (home.pin(net.base(), &origin, &[vkey])?, true)
+                let (origin, offered) = first::offered(&net, policy).await?;
+                (home.pin(net.base(), &origin, &offered)?, true)
             }
         };
-        let trust = log.trust()?;
+        let mut trust = log.trust()?;
+        if let Some(policy) = policy {
+            let own = Trust::from_policy(log.origin().clone(), policy.clone());
+            let own = own.map_err(|_| first::no_key_of(log.origin()))?;
+            trust = own.with_head_age_s_max(trust.head_age_ms_max() / 1_000);
+        }
         Ok(Self { net, log, trust, first_use })
     }
 
@@ -61,11 +73,17 @@ impl Session {
     pub fn open_pinned(home: &Home, url: &str, vkey: &VerifierKey) -> Result<Self, ClientError> {
         let wrong = || ClientError::Unable(format!("{vkey} is no log key"));
         let origin = Origin::parse(vkey.name()).map_err(|_| wrong())?;
-        Trust::new(origin.clone(), vec![vkey.clone()]).map_err(|_| wrong())?;
+        let offered = Pinned::by_hand(vec![vkey.clone()], Policy::none());
+        offered.trust(&origin).map_err(|_| wrong())?;
         let net = Net::new(url)?;
-        let log = home.pin(net.base(), &origin, std::slice::from_ref(vkey))?;
+        let log = home.pin(net.base(), &origin, &offered)?;
         let trust = log.trust()?;
         Ok(Self { net, log, trust, first_use: false })
+    }
+
+    /// Returns what the server recommends to believe of it now: its own word, not kept.
+    pub async fn recommended(&self) -> Result<Pinned, ClientError> {
+        first::offered(&self.net, None).await.map(|(_, offered)| offered)
     }
 
     /// Returns whether the log was met for the first time by this session.
@@ -192,10 +210,14 @@ impl Session {
 
     async fn post_body(&self, body: Vec<u8>, sids: &[Sid], subject: &Subject) -> Result<Posted, ClientError> {
         let mut memory = self.log.memory()?;
-        let asked = match memory.memory.size() {
+        let mut asked = match memory.memory.size() {
             Some(size) => format!("{}?from={size}", path::CERTIFICATES),
             None => path::CERTIFICATES.to_owned(),
         };
+        if !self.trust.policy().is_none() {
+            // The newest head is signed by the log alone: wait for the first one that witnesses signed too.
+            asked.push_str(if asked.contains('?') { "&wait=cosigned" } else { "?wait=cosigned" });
+        }
         let bytes = self.net.post(&asked, body).await?;
         let resolved = self.verify(&mut memory, subject, &bytes)?;
         match resolved.verify_written(sids) {

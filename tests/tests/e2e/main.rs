@@ -6,3 +6,4 @@ mod faults;
 mod newcomer;
 mod races;
 mod starts;
+mod trust;

@@ -1,0 +1,153 @@
+//! `trust`: whom this client believes, and on whose word.
+
+use dgns_client::clock;
+use dgns_client::error::ClientError;
+use dgns_client::home::{LogHome, Pinned, read_policy};
+use dgns_client::session::Session;
+use serde_json::{Value, json};
+
+use super::output::{span, time};
+use super::{Context, Done, Ended};
+
+/// The parts of `trust`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum TrustCommand {
+    /// Meet a log: show its key and policy and remember its newest head
+    Add(Add),
+    /// List the logs met: on whose word they are believed, their quorum, the newest head
+    List,
+    /// Confirm what is kept of a log: you compared its key and policy with what others know
+    Pin {
+        /// The log, such as dgns.test/log
+        origin: String,
+    },
+}
+
+/// Arguments of `trust add`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Add {
+    /// The server; default: --server
+    url: Option<String>,
+    /// Of a log known already, take the policy recommended now, or that of --policy
+    #[arg(long)]
+    replace: bool,
+    /// Refuse heads whose quorum, or without one whose Epoch, is older than this
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    max_head_age_s: Option<u64>,
+}
+
+/// Runs one of them.
+pub(crate) async fn trust(context: &Context, command: TrustCommand) -> Done {
+    match command {
+        TrustCommand::Add(add) => self::add(context, add).await,
+        TrustCommand::List => list(context),
+        TrustCommand::Pin { origin } => pin(context, &origin),
+    }
+}
+
+/// Meets a log, or looks again at what is kept of it, and verifies its newest head under that.
+async fn add(context: &Context, add: Add) -> Done {
+    let url = add.url.as_deref().unwrap_or(&context.common.server);
+    let met = context.session_at(url).await?;
+    let kept = met.log().pinned()?;
+    let mut now = match (add.replace, met.is_first_use()) {
+        (true, false) => replacement(context, &met, &kept).await?,
+        _ => kept.clone(),
+    };
+    now.head_age_s_max = add.max_head_age_s.unwrap_or(now.head_age_s_max);
+    if now != kept {
+        met.log().keep_pinned(&now)?;
+    }
+    let session = context.session_at(url).await?;
+    let server = session.info().await?.server_did;
+    let server = server.parse().map_err(|_| ClientError::proof("malformed", format!("{server} is no DID")))?;
+    let resolved = session.resolve_did(&server).await?;
+    let text = format!("{}\n  head     {} entries, verified", pinned_text(session.log(), &now), resolved.head().size);
+    let mut value = pinned_value(session.log(), &now);
+    value["ok"] = json!(true);
+    value["head"] = json!({ "size": resolved.head().size, "witnessed": !resolved.is_unwitnessed() });
+    context.out.result(&text, &value);
+    Ok(Ended::Ok)
+}
+
+/// What to believe of a known log from now on: the policy of `--policy`, or the one its server recommends today.
+async fn replacement(context: &Context, met: &Session, kept: &Pinned) -> Result<Pinned, ClientError> {
+    let offered = match &context.common.policy {
+        Some(path) => {
+            let policy = read_policy(path)?;
+            Pinned::by_hand(policy.log_keys(met.trust().origin().as_str()), policy)
+        }
+        None => met.recommended().await?,
+    };
+    if offered.log_keys != kept.log_keys {
+        let what = format!("{} is to have other keys than were pinned", met.trust().origin().as_str());
+        return Err(ClientError::proof("log_key", what));
+    }
+    Ok(Pinned { head_age_s_max: kept.head_age_s_max, ..offered })
+}
+
+fn list(context: &Context) -> Done {
+    let (mut texts, mut values) = (Vec::new(), Vec::new());
+    for (log, servers) in context.home.logs()? {
+        let pinned = log.pinned()?;
+        let mut text = format!("{}\n  servers  {}", pinned_text(&log, &pinned), servers.join(" "));
+        let mut value = pinned_value(&log, &pinned);
+        value["servers"] = json!(servers);
+        if let Some((size, epoch_ms)) = newest_head(&log)? {
+            let age_s = clock::now().as_ms().saturating_sub(epoch_ms) / 1_000;
+            text.push_str(&format!("\n  head     {size} entries, of {}, {} ago", time(epoch_ms), span(age_s)));
+            value["head"] = json!({ "size": size, "epoch_ms": epoch_ms, "age_s": age_s });
+        }
+        texts.push(text);
+        values.push(value);
+    }
+    let text = if texts.is_empty() { "no log was met yet: dgns trust add URL".to_owned() } else { texts.join("\n\n") };
+    context.out.result(&text, &json!({ "ok": true, "logs": values }));
+    Ok(Ended::Ok)
+}
+
+fn pin(context: &Context, origin: &str) -> Done {
+    let logs = context.home.logs()?;
+    let found = logs.into_iter().find(|(log, _)| log.origin().as_str() == origin);
+    let unknown = || ClientError::Unable(format!("{origin} was never met; dgns trust list shows the logs that were"));
+    let (log, _) = found.ok_or_else(unknown)?;
+    let pinned = Pinned { first_use: false, ..log.pinned()? };
+    log.keep_pinned(&pinned)?;
+    let mut value = pinned_value(&log, &pinned);
+    value["ok"] = json!(true);
+    context.out.result(&pinned_text(&log, &pinned), &value);
+    Ok(Ended::Ok)
+}
+
+/// The size of the newest head met and the time of its Epoch.
+fn newest_head(log: &LogHome) -> Result<Option<(u64, u64)>, ClientError> {
+    let memory = log.memory()?;
+    Ok(memory.memory.head().and_then(|head| Some((head.size, head.epoch().ok()?.time_ms))))
+}
+
+/// Shows what is believed of a log, and on whose word.
+pub(crate) fn pinned_text(log: &LogHome, pinned: &Pinned) -> String {
+    let origin = log.origin().as_str();
+    let state = match pinned.first_use {
+        true => {
+            format!("first-use: all on its server's word. Compare with what others know, then: dgns trust pin {origin}")
+        }
+        false => "pinned".to_owned(),
+    };
+    let keys: Vec<String> = pinned.log_keys.iter().map(|key| format!("\n  key      {key}")).collect();
+    let policy: Vec<String> = pinned.policy.to_string().lines().map(|line| format!("\n  policy   {line}")).collect();
+    let age = span(pinned.head_age_s_max);
+    format!("{origin}\n  state    {state}{}{}\n  age      heads at most {age} old", keys.concat(), policy.concat())
+}
+
+fn pinned_value(log: &LogHome, pinned: &Pinned) -> Value {
+    let policy = pinned.policy.to_string();
+    json!({
+        "origin": log.origin().as_str(),
+        "state": if pinned.first_use { "first-use" } else { "pinned" },
+        "vkeys": pinned.log_keys.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "quorum": policy.lines().last().and_then(|line| line.strip_prefix("quorum ")),
+        "policy": policy,
+        "max_head_age_s": pinned.head_age_s_max,
+    })
+}
