@@ -10,32 +10,39 @@
 //! A change takes two steps. [`Map::prepare`] computes it beside the map, which stays readable at its present root;
 //! [`Map::apply`] takes it over in a few memory writes. Between the two the change can be proved from ([`Map::prove_after`]), so
 //! a server checks what it is about to commit, and a change that did not become durable is simply dropped.
+//!
+//! An earlier root can be kept readable beside the newest ([`Map::keep_root`], [`Map::at`]).
 
 mod arena;
 mod build;
 mod delta;
+mod kept;
 mod proof;
 mod value;
 
 pub use delta::{MapDelta, StaleDelta};
+pub use kept::{KeptRoot, MapAt};
 pub use proof::{MapProof, MapProofError, ProveError};
 pub use value::{LabelKind, OpenedLeaf, commitment, label, label_did, label_logconf, label_name, state_hash, value};
 
 use arena::{Arena, Link, NO_NODES, Nodes};
 use identity::hash::Hash;
+use kept::Kept;
 
 /// The hash of a missing child, and the root of the empty map.
 pub const EMPTY: Hash = [0; 32];
 
 /// A map of labels to commitments.
 ///
-/// Memory: 40 bytes an inner node, 64 a leaf, and 1.44 inner nodes a label: 122 bytes a label.
+/// Memory: 40 bytes an inner node, 64 a leaf, and 1.44 inner nodes a label: 122 bytes a label. A kept root adds a bit a node, and the nodes
+/// that were replaced since.
 #[derive(Clone, Debug)]
 pub struct Map {
     arena: Arena,
     root: Link,
     len: usize,
     generation: u64,
+    kept: Kept,
 }
 
 /// The labels of a bulk build were not strictly ascending.
@@ -49,14 +56,14 @@ pub struct NotSorted {
 impl Map {
     /// Returns the empty map.
     pub fn new() -> Self {
-        Self { arena: Arena::default(), root: Link::EMPTY, len: 0, generation: 0 }
+        Self { arena: Arena::default(), root: Link::EMPTY, len: 0, generation: 0, kept: Kept::default() }
     }
 
     /// Returns the map of `rows`, `(label, commitment)` strictly ascending by label, built bottom-up.
     pub fn from_sorted(rows: impl IntoIterator<Item = (Hash, Hash)>) -> Result<Self, NotSorted> {
         let (arena, root) = build::from_sorted(rows)?;
         let len = arena.nodes.leaves.len();
-        Ok(Self { arena, root, len, generation: 0 })
+        Ok(Self { arena, root, len, generation: 0, kept: Kept::default() })
     }
 
     /// Returns the root hash.
@@ -108,6 +115,31 @@ impl Map {
             return Err(ProveError::Stale);
         }
         proof::prove(Nodes { arena: &self.arena, fresh: &delta.fresh }, delta.root, labels)
+    }
+
+    /// Returns the map at its newest root.
+    pub fn newest(&self) -> MapAt<'_> {
+        MapAt { nodes: self.tree(), root: self.root }
+    }
+
+    /// Keeps the present root readable while the map changes, until it is released.
+    pub fn keep_root(&mut self) -> KeptRoot {
+        self.kept.keep(self.root)
+    }
+
+    /// Returns the map at a root it keeps. Panics if the root is another map's.
+    pub fn at(&self, root: &KeptRoot) -> MapAt<'_> {
+        MapAt { nodes: self.tree(), root: self.kept.link(root) }
+    }
+
+    /// Forgets a kept root and frees the nodes that only it reached. Panics if the root is another map's.
+    pub fn release_root(&mut self, root: KeptRoot) {
+        self.kept.release(&root, &mut self.arena);
+    }
+
+    /// Returns how many nodes are kept for earlier roots alone.
+    pub fn kept_nodes(&self) -> usize {
+        self.kept.nodes()
     }
 
     fn tree(&self) -> Nodes<'_> {

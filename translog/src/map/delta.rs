@@ -82,8 +82,7 @@ pub(super) fn apply(map: &mut Map, delta: MapDelta) -> Result<(), StaleDelta> {
     }
     let arena = &mut map.arena;
     let (inner_before, leaves_before) = (arena.nodes.inner.len(), arena.nodes.leaves.len());
-    arena.free_inner.extend_from_slice(&delta.replaced_inner);
-    arena.free_leaves.extend_from_slice(&delta.replaced_leaves);
+    map.kept.replaced(&delta.replaced_inner, &delta.replaced_leaves, arena);
 
     let leaf_places: Vec<usize> = delta
         .fresh
@@ -104,6 +103,9 @@ pub(super) fn apply(map: &mut Map, delta: MapDelta) -> Result<(), StaleDelta> {
     for Inner { hash, left, right } in delta.fresh.inner.into_items() {
         let node = Inner { hash, left: placed(left, &inner_places), right: placed(right, &inner_places) };
         inner_places.push(put(&mut arena.nodes.inner, &mut arena.free_inner, node));
+    }
+    if !map.kept.is_empty() {
+        map.kept.placed(&inner_places, &leaf_places);
     }
     map.root = placed(delta.root, &inner_places);
     map.len = delta.len;

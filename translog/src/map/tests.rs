@@ -107,6 +107,69 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn kept_roots_stay_readable_and_release_what_they_held(steps in prop::collection::vec((updates(), 0..4_u8), 1..12)) {
+        // Goal: at every kept root, and the newest, the map answers and proves as one built from scratch of what it held then;
+        // what is kept is exactly what the kept roots reach beside the newest. Method: random changes, some before or after
+        // which a root is kept, or the oldest, or the newest kept one, released; references in BTreeMaps.
+        let mut map = Map::new();
+        let mut rows: BTreeMap<Hash, Hash> = BTreeMap::new();
+        let mut kept: Vec<(KeptRoot, BTreeMap<Hash, Hash>)> = Vec::new();
+        for (updates, act) in steps {
+            match act {
+                1 | 2 => kept.push((map.keep_root(), rows.clone())),
+                3 if !kept.is_empty() => map.release_root(kept.remove(0).0),
+                _ => {}
+            }
+            map.apply(map.prepare(&updates)).unwrap();
+            rows.extend(updates.iter().copied());
+            if act == 2 && kept.len() > 1 {
+                map.release_root(kept.pop().unwrap().0);
+            }
+            check_at(&map.newest(), &rows);
+            kept.iter().for_each(|(root, rows)| check_at(&map.at(root), rows));
+            prop_assert_eq!(map.kept_nodes(), places(&map) - reached(&map, &[]));
+            prop_assert_eq!(places(&map), reached(&map, &kept.iter().map(|(root, _)| root).collect::<Vec<_>>()));
+        }
+        for (root, _) in kept {
+            map.release_root(root);
+        }
+        prop_assert_eq!((map.kept_nodes(), places(&map)), (0, reached(&map, &[])));
+    }
+}
+
+/// The map at this root is the one that `rows` make.
+fn check_at(map: &MapAt<'_>, rows: &BTreeMap<Hash, Hash>) {
+    let scratch = Map::from_sorted(rows.iter().map(|(label, commitment)| (*label, *commitment))).unwrap();
+    assert_eq!(map.root(), scratch.root());
+    for label in rows.keys().copied().take(20).chain([label_at(0, 9_999), label_at(3, 9_998)]) {
+        assert_eq!(map.get(&label), rows.get(&label).copied());
+        assert_eq!(map.prove(&[label]).unwrap(), scratch.prove(&[label]).unwrap());
+    }
+}
+
+/// The places of the arena that are in use.
+fn places(map: &Map) -> usize {
+    let Map { arena, .. } = map;
+    arena.nodes.inner.len() + arena.nodes.leaves.len() - arena.free_inner.len() - arena.free_leaves.len()
+}
+
+/// The nodes that the newest root and these reach.
+fn reached(map: &Map, kept: &[&KeptRoot]) -> usize {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut open: Vec<arena::Link> = kept.iter().map(|root| map.at(root).root).chain([map.root]).collect();
+    while let Some(link) = open.pop() {
+        if link.is_empty() || !seen.insert((link.is_leaf(), link.position())) {
+            continue;
+        }
+        if let arena::Target::Inner(node) = map.tree().at(link) {
+            open.extend([node.left, node.right]);
+        }
+    }
+    seen.len()
+}
+
 #[test]
 fn any_flipped_bit_of_a_proof_is_refused() {
     // Goal: a proof has one encoding and proves one thing. Method: flip each bit of proofs of every kind.
