@@ -14,11 +14,10 @@ use identity::did::Did;
 use identity::hash::Hash;
 use identity::key::SigningKey;
 use identity::name::{Origin, Zone};
-use identity::rules::Refusal;
 use identity::seed::{Words, WordsError};
 use identity::time::Timestamp;
 use rand_core::CryptoRng;
-use translog::batch::{self, Batch};
+use translog::batch::{self, Batch, OpenError};
 use translog::hash::EMPTY_ROOT;
 use translog::logconf::{Conf, LogConf};
 
@@ -42,9 +41,9 @@ pub enum SetupError {
     /// The server's own certificate does not verify.
     #[error("the server's own certificate does not verify ({0}): the key files are damaged")]
     Signature(SignatureRefusal),
-    /// The rules refuse the server's own genesis; only damaged key files lead here.
-    #[error("the server's own genesis is refused ({0}): the key files are damaged")]
-    Refused(#[from] Refusal),
+    /// The rules refuse the server's own genesis or LogConf; only damaged key files lead here.
+    #[error("the server's own first entries are refused ({0}): the key files are damaged")]
+    Refused(#[from] OpenError),
 }
 
 /// Returns the keys below `directory`, made now if there are none.

@@ -14,6 +14,7 @@ use crate::due::DueQueue;
 use crate::entry::{Entry, EntryKind, Epoch};
 use crate::hash::leaf_hash;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX};
+use crate::logconf::{Conf, LogConf, LogConfError, Succession};
 use crate::map::{self, Map, MapDelta};
 use crate::tree::Edge;
 
@@ -58,11 +59,11 @@ pub enum Outcome {
     Deferred,
 }
 
-/// A certificate's place in its chain and in the log.
+/// The place of a certificate, or of a LogConf after the first, in its chain and in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainRow {
-    /// The DID whose chain it extends.
-    pub did: identity::did::Did,
+    /// Whose chain it extends: a DID's, or the log's own.
+    pub subject: Subject,
     /// Its place there.
     pub seq: u64,
     /// Its log index.
@@ -84,7 +85,7 @@ pub struct Batch {
     pub outcomes: Vec<Outcome>,
     /// The last state of every label that changed.
     pub changes: BTreeMap<Subject, Leaf>,
-    /// The places of the certificates.
+    /// The places of the certificates and LogConfs.
     pub chain: Vec<ChainRow>,
     /// The record sets that changed, the last of each name.
     pub records: BTreeMap<String, Records>,
@@ -159,25 +160,58 @@ pub fn integrate(view: &View<'_>, world: World, posts: &[Post], now_ms: u64) -> 
     close(view, step, log, outcomes, taken)
 }
 
+/// Settles what is due, takes a new LogConf in, and closes the batch with an Epoch (PROTOCOL 7.3).
+///
+/// `world` holds what [`wants`] named, and the subjects of [`configure_wants`]. Errors: it does not continue the log's
+/// configuration; then nothing was made.
+pub fn configure(
+    view: &View<'_>,
+    world: World,
+    logconf: &LogConf,
+    now_ms: u64,
+) -> Result<(Batch, Succession), LogConfError> {
+    let mut step = Step::new(world, now_ms.max(view.time_ms));
+    step.settle(view.dues);
+    let mut log = Leaves::after(view.edge);
+    let index = log.next_index();
+    let succession = step.configure(logconf, index)?;
+    log.push(Entry::LogConf(logconf.clone()).encode());
+    let (subject, seq, sid) = (Subject::LogConf, logconf.conf().seq, logconf.sid());
+    let taken = Taken { chain: vec![ChainRow { subject, seq, index, sid }], ..Taken::default() };
+    Ok((close(view, step, log, Vec::new(), taken), succession))
+}
+
+/// Returns the subjects that a LogConf of `server`'s log is judged by.
+pub fn configure_wants(server: identity::did::Did) -> [Subject; 2] {
+    [Subject::Did(server), Subject::LogConf]
+}
+
+/// Why a log cannot be opened so. Nothing was made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The rules refuse the genesis.
+    #[error(transparent)]
+    Genesis(#[from] Refusal),
+    /// The LogConf is not the first of this server's log.
+    #[error(transparent)]
+    LogConf(#[from] LogConfError),
+}
+
 /// Opens a log: its genesis, its LogConf, its first Epoch, in one batch of three entries (PROTOCOL 7.4).
 ///
 /// `world` needs nothing but the zone and origin; the genesis must be one of a server.
-pub fn open(
-    world: World,
-    genesis: &Verified,
-    logconf: &crate::logconf::LogConf,
-    now_ms: u64,
-) -> Result<Batch, Refusal> {
+pub fn open(world: World, genesis: &Verified, logconf: &LogConf, now_ms: u64) -> Result<Batch, OpenError> {
     let (edge, history, map, dues) = (Edge::new(), Edge::new(), Map::new(), DueQueue::new());
     let view = View { edge: &edge, history: &history, time_ms: 0, map: &map, dues: &dues };
     let mut world = world;
     let did = genesis.certificate().chain_did();
-    world.insert(Subject::Did(did), None);
+    configure_wants(did).into_iter().for_each(|subject| world.insert(subject, None));
     let mut step = Step::new(world, now_ms);
     step.apply(genesis, 0)?;
+    step.set_server(did);
     let mut log = Leaves::after(&edge);
     log.push(entry_of(genesis.certificate()));
-    step.configure(logconf, 1);
+    let Succession::Linked = step.configure(logconf, 1)? else { return Err(LogConfError::Chain.into()) };
     log.push(Entry::LogConf(logconf.clone()).encode());
     let mut taken = Taken::default();
     taken.note(genesis.certificate(), 0);
@@ -256,11 +290,27 @@ impl Step {
         Ok(())
     }
 
-    /// Sets the log's configuration to the LogConf at `index`.
-    pub fn configure(&mut self, logconf: &crate::logconf::LogConf, index: u64) {
+    /// Judges the LogConf at `index` by the server's identity key and the configuration before it, and makes it the log's.
+    ///
+    /// The world holds the subjects of [`configure_wants`]. A refusal changes nothing.
+    pub fn configure(&mut self, logconf: &LogConf, index: u64) -> Result<Succession, LogConfError> {
+        let loaded = |subject: &Subject| self.world.get(subject).expect("the caller loads both").as_ref();
+        let server = self.world.server().ok_or(LogConfError::Chain)?;
+        let Some(State::Did(did)) = loaded(&Subject::Did(server)).map(|leaf| &leaf.state) else {
+            return Err(LogConfError::Chain);
+        };
+        let previous = match loaded(&Subject::LogConf).map(|leaf| &leaf.state) {
+            Some(State::LogConf { payload, .. }) => Some(Conf::decode(payload).map_err(|_| LogConfError::Chain)?),
+            _ => None,
+        };
+        if logconf.conf().server != server {
+            return Err(LogConfError::Chain);
+        }
+        let succession = logconf.verify(self.world.origin(), &did.identity, previous.as_ref())?;
         let state = State::LogConf { version: logconf.conf().seq + 1, payload: logconf.payload_bytes().to_vec() };
         let leaf = Leaf { head_index: index, head_hash: logconf.sid(), state };
         self.take(vec![(Subject::LogConf, leaf)]);
+        Ok(succession)
     }
 
     /// Returns the subjects the certificate needs and the world lacks.
@@ -357,7 +407,7 @@ impl Taken {
     fn note(&mut self, certificate: &Certificate, index: u64) {
         let (did, sid) = (certificate.chain_did(), certificate.sid());
         let payload = certificate.payload();
-        self.chain.push(ChainRow { did, seq: payload.seq, index, sid });
+        self.chain.push(ChainRow { subject: Subject::Did(did), seq: payload.seq, index, sid });
         if let Body::Records(set) = &payload.body {
             self.records.insert(set.name.clone(), set.clone());
         }

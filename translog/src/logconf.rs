@@ -1,7 +1,7 @@
 //! LogConf: the log's own keys and addresses, logged like everything else (PROTOCOL 7.3).
 //!
 //! A client pins the log's key once and follows LogConfs from there: each is signed by the server's identity key, by every
-//! log key it brings, and after the first by a log key of the one before.
+//! log key it brings, and after the first by a log key of the one before, unless all of those are lost.
 
 mod conf;
 mod verify;
@@ -13,7 +13,7 @@ use identity::cert::{Kid, Sid};
 use identity::key::SigningKey;
 use identity::name::Origin;
 use identity::wire::{Reader, WireError, Writer};
-pub use verify::LogConfError;
+pub use verify::{LogConfError, Succession};
 
 use crate::hash::sha256;
 use crate::limits::{BODY_BYTES_MAX, SIGNATURES_MAX};

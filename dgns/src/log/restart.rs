@@ -133,7 +133,7 @@ pub async fn load(storage: &Storage, key: &LogKey, stored: &StoredHead) -> Resul
 /// Returns the rows that commit a batch; `names` as [`crate::dns::feed::rows`] gives them.
 pub fn commit_rows(batch: &Batch, names: Vec<(Hash, NameRow)>) -> CommitRows {
     let chain = batch.chain.iter().map(|row| ChainRow {
-        label: map::label_did(&row.did),
+        label: map::label(&row.subject),
         seq: row.seq,
         index: row.index,
         sid: row.sid,

@@ -9,11 +9,11 @@ use identity::rules::{self, World};
 use identity::state::{Leaf, State, Subject};
 
 use super::{AuditFault, Checks, Level};
-use crate::batch::{Step, map_updates};
+use crate::batch::{Step, configure_wants, map_updates};
 use crate::due::DueQueue;
 use crate::entry::{Entry, Epoch};
 use crate::hash::EMPTY_ROOT;
-use crate::logconf::LogConf;
+use crate::logconf::{Conf, LogConf, Succession};
 use crate::map::{self, LabelKind, Map};
 
 /// The states of a log as its entries make them.
@@ -28,7 +28,7 @@ pub struct Replay {
     pub(super) states: HashMap<Hash, Packed>,
     /// The root of every head, by size: what `seen` may name.
     pub(super) heads: BTreeMap<u64, Hash>,
-    pub(super) logconf: Option<LogConf>,
+    pub(super) repins: Vec<u64>,
     checks: Checks,
 }
 
@@ -51,7 +51,7 @@ impl Replay {
             dues: DueQueue::new(),
             states: HashMap::new(),
             heads: BTreeMap::new(),
-            logconf: None,
+            repins: Vec::new(),
             checks: Checks::default(),
         }
     }
@@ -74,6 +74,19 @@ impl Replay {
     /// Returns the server's DID, once its genesis was replayed.
     pub fn server(&self) -> Option<identity::did::Did> {
         self.server
+    }
+
+    /// Returns the log's configuration, once its first batch was replayed: the keys that sign its heads now.
+    pub fn conf(&self) -> Option<Conf> {
+        match self.leaf(&Subject::LogConf)?.state {
+            State::LogConf { payload, .. } => Conf::decode(&payload).ok(),
+            _ => None,
+        }
+    }
+
+    /// Returns the log indexes of the LogConfs that replaced the log's keys without a signature of an old one, ascending.
+    pub fn repins(&self) -> &[u64] {
+        &self.repins
     }
 
     /// Returns the labels with the commitments the entries imply, in no order.
@@ -173,24 +186,19 @@ impl Replay {
         Ok(())
     }
 
-    /// Checks a LogConf: the first is entry 1, each later one names the one before it (PROTOCOL 7.3).
+    /// Judges a LogConf: the first is entry 1, each later one names the one before it (PROTOCOL 7.3).
     fn logconf(&mut self, step: &mut Step, conf: &LogConf, index: u64) -> Result<(), AuditFault> {
         let fault = |code| AuditFault::Entry { index, code };
-        let server = self.server.ok_or(fault("logconf"))?;
-        let subject = Subject::Did(server);
-        if step.world().get(&subject).is_none() {
-            step.insert(subject.clone(), self.leaf(&subject));
+        let server = self.server.ok_or(fault("logconf_chain"))?;
+        for subject in configure_wants(server) {
+            if step.world().get(&subject).is_none() {
+                step.insert(subject.clone(), self.leaf(&subject));
+            }
         }
-        let Some(Some(Leaf { state: State::Did(state), .. })) = step.world().get(&subject) else {
-            return Err(fault("logconf"));
-        };
-        let identity = state.identity;
-        conf.verify(&self.origin, &identity, self.logconf.as_ref()).map_err(|error| fault(error.code()))?;
-        if conf.conf().server != server {
-            return Err(fault("logconf"));
+        match step.configure(conf, index).map_err(|error| fault(error.code()))? {
+            Succession::Linked => {}
+            Succession::Repin => self.repins.push(index),
         }
-        self.logconf = Some(conf.clone());
-        step.configure(conf, index);
         Ok(())
     }
 }

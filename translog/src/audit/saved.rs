@@ -10,11 +10,10 @@ use identity::rules;
 use super::replay::{Packed, Replay};
 use super::{Auditor, Level, Target};
 use crate::entry::Epoch;
-use crate::logconf::LogConf;
 use crate::map::{LabelKind, Map};
 use crate::tile::RightTiles;
 
-const MAGIC: &[u8] = b"dgns.audit@v1\n";
+const MAGIC: &[u8] = b"dgns.audit@v2\n";
 
 /// The bytes are no saved audit, or a damaged one. Code `saved_audit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,7 +94,7 @@ fn put_tree(out: &mut Vec<u8>, tree: &RightTiles) {
 
 fn put_replay(out: &mut Vec<u8>, replay: &Replay) {
     put_bytes(out, replay.server.as_ref().map_or(&[], |did| did.as_bytes().as_slice()));
-    put_bytes(out, replay.logconf.as_ref().map_or(&[], LogConf::as_bytes));
+    put_bytes(out, &replay.repins.iter().flat_map(|index| index.to_be_bytes()).collect::<Vec<u8>>());
     out.extend_from_slice(&(replay.heads.len() as u64).to_be_bytes());
     for (size, root) in &replay.heads {
         out.extend_from_slice(&size.to_be_bytes());
@@ -150,10 +149,8 @@ impl<'a> Bytes<'a> {
         if !server.is_empty() {
             replay.server = Some(Did::from_bytes(server.try_into().map_err(|_| SavedError)?));
         }
-        let conf = self.bytes()?;
-        if !conf.is_empty() {
-            replay.logconf = Some(LogConf::decode(conf).map_err(|_| SavedError)?);
-        }
+        let repins = self.bytes()?.chunks(8).map(|index| index.try_into().map(u64::from_be_bytes));
+        replay.repins = repins.collect::<Result<_, _>>().map_err(|_| SavedError)?;
         for _ in 0..self.number()? {
             replay.heads.insert(self.number()?, self.hash()?);
         }

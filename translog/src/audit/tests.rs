@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use identity::cert::Certificate;
 
 use super::*;
-use crate::batch::fixture::{Someone, TestLog};
+use crate::batch::fixture::{Someone, TestLog, log_key};
 
 /// A log of some batches, wider than one tile, and its files.
 struct Served {
@@ -260,4 +260,38 @@ fn each_fault_has_its_code() {
         "rollback",
     ];
     assert_eq!(codes, pinned);
+}
+
+#[test]
+fn an_audit_follows_a_rotation_and_names_a_repin() {
+    // Goal: which keys sign now is replayed like everything else; keys replaced by the identity key alone are said, and a LogConf
+    // without it is no entry. Method: a rotation, one whose old keys are lost, an act after it, one unsigned; saved and resumed.
+    let mut log = TestLog::new();
+    let (batch, _) = log.reconfigure(|conf| conf.log_keys.push(log_key(1)), &[0, 1], true).unwrap();
+    log.take(batch);
+    let repin = log.edge.size();
+    let (batch, _) = log.reconfigure(|conf| conf.log_keys = vec![log_key(2)], &[2], true).unwrap();
+    log.take(batch);
+    log.append(&[Someone::new(1).1]);
+    let served = Served::new(log.clone());
+    for level in [Level::Map, Level::Full] {
+        let auditor = served.audit(level).unwrap();
+        let resumed = Auditor::resume(&log.origin, &auditor.save().unwrap()).unwrap();
+        for replay in [auditor.replay().unwrap(), resumed.replay().unwrap()] {
+            let conf = replay.conf().unwrap();
+            assert_eq!((conf.seq, conf.log_keys), (2, vec![log_key(2)]));
+            assert_eq!(replay.repins(), [repin]);
+        }
+    }
+    let at = log.edge.size();
+    let (mut batch, _) = log.reconfigure(|conf| conf.log_keys.push(log_key(3)), &[2, 3], true).unwrap();
+    let last = batch.entries[0].len() - 1;
+    batch.entries[0][last] ^= 1;
+    log.take(batch);
+    log.edge = log.entries.iter().fold(crate::tree::Edge::new(), |mut edge, entry| {
+        edge.append(leaf_hash(entry));
+        edge
+    });
+    let fault = Served::new(log).audit(Level::Map).unwrap_err();
+    assert_eq!(fault, AuditFault::Entry { index: at, code: "bad_signature" });
 }

@@ -17,8 +17,7 @@ use identity::state::{Leaf, Subject};
 
 use super::*;
 use crate::hash::EMPTY_ROOT;
-use crate::logconf::{Conf, LogConf};
-use crate::note::LogSigner;
+use crate::note::{LogSigner, VerifierKey};
 
 /// The numbers of people are below this.
 const PEOPLE: u64 = 24;
@@ -37,6 +36,11 @@ pub(crate) struct TestLog {
     map: Map,
     dues: DueQueue,
     server: Did,
+}
+
+/// The log key of this number; the log begins with number 0.
+pub(crate) fn log_key(number: u64) -> VerifierKey {
+    LogSigner::new("dgns.test/log", key(3, number)).unwrap().verifier_key().clone()
 }
 
 /// Somebody with one device.
@@ -116,6 +120,30 @@ impl TestLog {
             self.dues.set(map::label(&subject), &subject, rules::due_ms(&leaf));
             self.states.insert(subject, leaf);
         }
+    }
+
+    /// Integrates the LogConf that follows the newest, changed by `edit`, signed by these log keys and, if asked, the identity key.
+    pub(crate) fn reconfigure(
+        &self,
+        edit: impl FnOnce(&mut Conf),
+        log_keys: &[u64],
+        identity: bool,
+    ) -> Result<(Batch, Succession), LogConfError> {
+        let State::LogConf { payload, .. } = &self.states[&Subject::LogConf].state else {
+            panic!("the log's own label")
+        };
+        let newest = Conf::decode(payload).unwrap();
+        let mut next = Conf { seq: newest.seq + 1, prev: Some(newest.sid()), ..newest };
+        edit(&mut next);
+        let mut keys: Vec<SigningKey> = log_keys.iter().map(|number| key(3, *number)).collect();
+        keys.extend(identity.then(|| key(1, 0)));
+        let next = LogConf::sign(&next, &keys.iter().collect::<Vec<_>>()).unwrap();
+        let mut world = self.world_for(&[], self.time_ms + 1_000);
+        for subject in configure_wants(self.server) {
+            let leaf = self.states.get(&subject).cloned();
+            world.insert(subject, leaf);
+        }
+        configure(&self.view(), world, &next, self.time_ms + 1_000)
     }
 
     pub(crate) fn view(&self) -> View<'_> {

@@ -1,7 +1,7 @@
 use identity::cert::Body;
 use identity::state::NameStatus;
 
-use super::fixture::{START_MS, Someone, TestLog, posts_of};
+use super::fixture::{START_MS, Someone, TestLog, log_key, posts_of};
 use super::*;
 
 fn codes(batch: &Batch) -> Vec<String> {
@@ -33,7 +33,7 @@ fn a_post_is_all_or_nothing() {
     assert_eq!(codes(&batch), [format!("at {first}"), "1 name_taken".into(), format!("at {}", first + 2)]);
     assert_eq!(batch.entries.len(), 5, "two posts of two and the Epoch");
     assert!(!batch.changes.contains_key(&Subject::Did(mallory.did)), "the genesis left nothing");
-    assert!(batch.chain.iter().all(|row| row.did != mallory.did));
+    assert!(batch.chain.iter().all(|row| row.subject != Subject::Did(mallory.did)));
 }
 
 #[test]
@@ -131,4 +131,38 @@ fn wants_names_what_the_decision_reads_and_no_more_once_it_is_there() {
     let world = log.world_for(&posts, log.time_ms);
     assert!(wants(&log.view(), &world, &posts, log.time_ms).is_empty());
     assert!(matches!(posts[0].certificates[1].certificate().payload().body, Body::Claim(_)));
+}
+
+#[test]
+fn a_logconf_changes_the_log_s_own_label_and_nothing_else() {
+    // Goal: PROTOCOL 7.3, 10.2. Method: a rotation while nobody's act is due; entries, label, chain row.
+    let mut log = TestLog::new();
+    let (batch, succession) = log.reconfigure(|conf| conf.log_keys.push(log_key(1)), &[0, 1], true).unwrap();
+    assert_eq!(succession, Succession::Linked);
+    assert_eq!(batch.entries.len(), 2, "the LogConf and its Epoch");
+    let Entry::LogConf(conf) = Entry::decode(&batch.entries[0]).unwrap() else { panic!("a LogConf") };
+    let index = log.edge.size();
+    assert_eq!(batch.chain, [ChainRow { subject: Subject::LogConf, seq: 1, index, sid: conf.sid() }]);
+    let leaf = &batch.changes[&Subject::LogConf];
+    assert_eq!((batch.changes.len(), leaf.head_index, leaf.head_hash, leaf.version()), (1, index, conf.sid(), 2));
+    log.take(batch);
+    let (batch, _) = log.reconfigure(|conf| drop(conf.log_keys.remove(0)), &[0], true).unwrap();
+    assert_eq!(batch.changes[&Subject::LogConf].version(), 3);
+}
+
+#[test]
+fn a_logconf_that_does_not_hold_makes_no_batch() {
+    // Goal: each refusal of PROTOCOL 7.3 before anything is made. Method: signatures left out, another server, a seq left out.
+    let log = TestLog::new();
+    let refused = |edit: &dyn Fn(&mut Conf), log_keys: &[u64], identity| {
+        log.reconfigure(|conf| edit(conf), log_keys, identity).map(|(_, succession)| succession).map_err(|e| e.code())
+    };
+    let add = |conf: &mut Conf| conf.log_keys.push(log_key(1));
+    assert_eq!(refused(&add, &[0, 1], false), Err("logconf_unsigned"));
+    assert_eq!(refused(&add, &[0], true), Err("logconf_unsigned"));
+    assert_eq!(refused(&add, &[0, 1, 2], true), Err("unknown_signer"));
+    assert_eq!(refused(&|conf| conf.seq += 1, &[0], true), Err("logconf_chain"));
+    assert_eq!(refused(&|conf| conf.prev = Some([1; 32]), &[0], true), Err("logconf_chain"));
+    assert_eq!(refused(&|conf| conf.server = Someone::new(1).0.did, &[0], true), Err("logconf_chain"));
+    assert_eq!(refused(&|conf| conf.log_keys = vec![log_key(1)], &[1], true), Ok(Succession::Repin));
 }

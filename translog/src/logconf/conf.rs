@@ -1,10 +1,11 @@
 //! What a LogConf says.
 
+use identity::cert::Sid;
 use identity::did::Did;
 use identity::name::Origin;
 use identity::wire::{Reader, WireError, Writer};
 
-use crate::hash::Hash;
+use crate::hash::{Hash, sha256};
 use crate::limits::{LOG_KEYS_MAX, NAME_BYTES_MAX, PREFIXES_MAX};
 use crate::note::{KeyKind, VerifierKey};
 
@@ -88,6 +89,11 @@ impl Conf {
             writer.uint(8).array(3).text(origin).uint(*size).bytes(root);
         }
         writer.finish()
+    }
+
+    /// Returns SHA-256 of the payload, which the next LogConf names as `prev`.
+    pub fn sid(&self) -> Sid {
+        sha256(&[&self.encode()])
     }
 
     /// Refuses what no order of fields can show.
