@@ -104,7 +104,7 @@ export function encodeHead({ size, root, signature, cosignatures, epochEntry, pa
  * `trust` = `{origin, zone, logKeys: [vkey text], policy?, maxHeadAgeS?}`: the policy a text (`quorum none`), the age 300 (Infinity
  * accepts any). `memory` = null at first
  * contact, else what the last call returned. `asked` = `{name}` (absolute), `{did}` (20 bytes) or `{logConf: true}`. `nowMs` =
- * this moment, a number.
+ * this moment, a number. `resolved.footing` says what the DID's state rests on besides the map (see chain.js).
  */
 export async function verifyResolution(trust, memory, asked, bytes, nowMs) {
   return verifyDecoded(trust, memory, asked, decodeResolution(bytes), nowMs);
@@ -123,12 +123,13 @@ export async function verifyDecoded(trust, memory, asked, answer, nowMs) {
   const written = answer.written.map((row) => provedEntry(row, head)); // and the log these certificates
   mustContinue(memory, head, answer.consistency); //                  6: nothing we saw was taken back
   const known = proved.did === null ? null : knownDid(memory, proved.did.did);
-  const chain = followChain(known, proved.did, answer.chain, head, epoch); // 7: nor of the DID
+  // 7: and what a DID has become, certificates of its own lead to
+  const { steps, footing } = await followChain(trust.origin, known, proved.did, answer.chain, head, epoch);
   const dids = { ...memory?.dids };
-  if (proved.did !== null) dids[hex(proved.did.did)] = { version: proved.did.version, state: proved.did.bytes };
+  if (proved.did !== null && footing !== "unfollowed") dids[hex(proved.did.did)] = { version: proved.did.version, state: proved.did.bytes };
   const seen = { size: head.size, root: head.root };
   return {
-    resolved: { ...proved, written, chain, ...seen, epochMs: epoch.timeMs, quorumMs, unwitnessed: quorumMs === null },
+    resolved: { ...proved, written, chain: steps, footing, ...seen, epochMs: epoch.timeMs, quorumMs, unwitnessed: quorumMs === null },
     memory: { origin: trust.origin, ...seen, head: head.bytes, cosigners: namesOf(policy), dids }, // 8: so it stays
   };
 }

@@ -5,7 +5,7 @@
 //!
 //! How to read it: this file has a function for each type, in the order of the decision table (PROTOCOL 5.3). Who signed and
 //! how strong that is stands in `power`, waiting acts and quarrels in `pending`, what acts do in `effect`, what falls due
-//! in `settle`.
+//! in `settle`. A reader with one chain and no other state follows it in `chain`.
 //!
 //! Choices where the table leaves room, each the safe one:
 //! - The power of a pending act is that of its opener and confirms together. A confirm that lifts it to a power that acts at
@@ -20,6 +20,7 @@
 //!   any more waits a window of its own.
 //! - An act that cannot take effect any more when it is due dies, and nothing else happens.
 
+mod chain;
 mod draft;
 mod effect;
 mod pending;
@@ -43,6 +44,7 @@ use crate::state::{ChainHead, DeviceState, DeviceStatus, DidState, Leaf, NameSta
 use draft::{Cause, Draft};
 use power::Signers;
 
+pub use chain::Chain;
 pub use refusal::Refusal;
 pub use settle::{due_ms, settle, settle_wants};
 pub use world::World;
@@ -68,6 +70,10 @@ pub fn wants(world: &World, certificate: &Certificate) -> Vec<Subject> {
     let payload = certificate.payload();
     let did = certificate.chain_did();
     let mut wanted = vec![Subject::Did(did)];
+    if world.is_of_chain() {
+        wanted.retain(|subject| world.get(subject).is_none());
+        return wanted;
+    }
     wanted.extend(world.server().map(Subject::Did));
     wanted.extend(payload.by.map(Subject::Did));
     match &payload.body {
@@ -199,6 +205,9 @@ impl Act<'_> {
         if name.is_reserved(zone) {
             return Err(Refusal::ReservedName);
         }
+        if self.world.is_of_chain() {
+            return Ok(());
+        }
         let (terms, authority) = self.world.terms().ok_or(Refusal::RoadClosed)?;
         let (road, first_level) = (road_of(claim), name.is_first_level(zone));
         if terms.roads & 1 << (road as u8 - 1) == 0 || (road != Road::Parent && !first_level) {
@@ -323,10 +332,12 @@ impl Act<'_> {
         if self.payload.by != to.filter(|to| *to != self.did) {
             return Err(Refusal::NotAllowed);
         }
-        if let Some(to) = to {
-            self.voter_of(draft, &to)?;
+        if !self.world.is_of_chain() {
+            if let Some(to) = to {
+                self.voter_of(draft, &to)?;
+            }
+            effect::may_move(draft, self.world.zone(), &self.did, name, to)?;
         }
-        effect::may_move(draft, self.world.zone(), &self.did, name, to)?;
         self.now_or_later(draft, power)
     }
 
@@ -334,6 +345,9 @@ impl Act<'_> {
     fn records(&self, draft: &mut Draft<'_>, records: &Records) -> Result<(), Refusal> {
         self.needs_power(draft)?;
         Name::parse(&records.name, self.world.zone()).map_err(|_| Refusal::BadName)?;
+        if self.world.is_of_chain() {
+            return Ok(record::check(records)?);
+        }
         if draft.owner(&records.name) != Some(self.did) {
             return Err(Refusal::NotNameOwner);
         }
@@ -346,13 +360,15 @@ impl Act<'_> {
     /// tombstone: I, J or V, always after a window.
     fn tombstone(&self, draft: &mut Draft<'_>) -> Result<(), Refusal> {
         let power = self.needs_power(draft)?;
-        effect::may_end(draft, &self.did)?;
+        if !self.world.is_of_chain() {
+            effect::may_end(draft, &self.did)?;
+        }
         self.open(draft, power)
     }
 
     /// notary_add: I or J of the server at once, V after a window.
     fn notary_add(&self, draft: &mut Draft<'_>, authority: &Authority) -> Result<(), Refusal> {
-        self.is_server()?;
+        self.is_server(draft)?;
         let power = self.needs_power(draft)?;
         if authority.role == Role::Zone {
             let terms = authority.zone.filter(|_| authority.scope == self.world.zone().as_str());
@@ -368,7 +384,7 @@ impl Act<'_> {
 
     /// notary_revoke: I, J or V of the server at once.
     fn notary_revoke(&self, draft: &mut Draft<'_>, kid: &Kid) -> Result<(), Refusal> {
-        self.is_server()?;
+        self.is_server(draft)?;
         self.needs_power(draft)?;
         let index = self.cause.index;
         let authorities = &mut draft.did_mut(&self.did).authorities;
@@ -377,8 +393,12 @@ impl Act<'_> {
         Ok(())
     }
 
-    fn is_server(&self) -> Result<(), Refusal> {
-        if self.world.server() == Some(self.did) { Ok(()) } else { Err(Refusal::NotServer) }
+    fn is_server(&self, draft: &Draft<'_>) -> Result<(), Refusal> {
+        let is_server = match self.world.is_of_chain() {
+            true => draft.did(&self.did).is_some_and(|state| state.kind == DidKind::Server),
+            false => self.world.server() == Some(self.did),
+        };
+        if is_server { Ok(()) } else { Err(Refusal::NotServer) }
     }
 
     /// Returns the signers' power; nobody without one acts.

@@ -6,7 +6,7 @@
 //!     v                                                           v
 //!   head = size, root --- last leaf ---> Epoch = time, map root --- map proof ---> name -> DID -> keys, records
 //!     ^                                                                                     ^
-//!     | continues                                                                           | not older than
+//!     | continues                                                                           | followed from
 //!   the head remembered                                                               the state remembered
 //! ```
 //!
@@ -17,7 +17,7 @@ mod chain;
 mod error;
 mod resolved;
 
-pub use chain::ChainStep;
+pub use chain::{ChainStep, Footing};
 pub use error::VerifyError;
 pub use resolved::{Continuity, Resolved, Status, WrittenCertificate};
 
@@ -65,13 +65,15 @@ pub fn verify_decoded(
     let proved = proved_states(&resolution, memory, subject, &head)?; //    5: the map holds these states, or none
     let written = proved_entries(&resolution, &head)?; //                      and the log these certificates
     let continuity = continues(memory, &head, &resolution.consistency)?; // 6: nothing we saw was taken back
-    let chain = chain::follows(memory, &proved, &resolution.chain, &head)?; // 7: nor of the DID
+    // 7: and what a DID has become, its own certificates made of it
+    let chain = chain::follow(trust.origin(), memory, &proved, &resolution.chain, &head)?;
 
-    if let Some(did) = &proved.did {
-        memory.keep_did(did); //                                            8: so it stays
+    if let Some((state, from_genesis)) = chain.keep {
+        memory.keep_did(state, from_genesis); //                            8: so it stays
     }
     memory.keep_head(head.met.clone());
-    Ok(Resolved::new(subject.clone(), proved, Entries { written, chain }, head, quorum, continuity))
+    let entries = Entries { written, chain: chain.steps, footing: chain.footing };
+    Ok(Resolved::new(subject.clone(), proved, entries, head, quorum, continuity))
 }
 
 /// A head of this log that a trusted key signed.
@@ -94,6 +96,7 @@ struct ProvedStates {
 struct Entries {
     written: Vec<WrittenCertificate>,
     chain: Vec<ChainStep>,
+    footing: Option<Footing>,
 }
 
 fn is_about(resolution: &Resolution, trust: &Trust, subject: &Subject) -> Result<(), VerifyError> {

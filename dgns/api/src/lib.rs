@@ -4,6 +4,7 @@
 
 pub mod code;
 pub mod info;
+pub mod known;
 pub mod path;
 pub mod post;
 pub mod problem;

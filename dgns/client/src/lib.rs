@@ -4,6 +4,7 @@
 //! remembered head. [`session::Session`] is the door; [`home`] is what stays on disk.
 
 pub mod audit;
+mod chain;
 pub mod clock;
 pub mod draft;
 pub mod error;

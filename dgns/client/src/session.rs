@@ -3,6 +3,7 @@
 mod first;
 
 use dgns_api::info::Info;
+use dgns_api::known::Known;
 use dgns_api::{code, path, post};
 use identity::cert::{Certificate, Sid};
 use identity::did::Did;
@@ -13,6 +14,7 @@ use translog::policy::Policy;
 use translog::resolve::{self, Resolved, VerifyError};
 use translog::trust::{Memory, Trust};
 
+use crate::chain;
 use crate::clock;
 use crate::error::ClientError;
 use crate::evidence;
@@ -133,20 +135,48 @@ impl Session {
     /// As [`Session::resolve`], with the verified bytes: a Resolution with its head.
     pub async fn resolve_with_bytes(&self, subject: &Subject) -> Result<(Resolved, Vec<u8>), ClientError> {
         let mut memory = self.log.memory()?;
-        let mut asked = match subject {
-            Subject::Name(name) => format!("{}{name}?with=certs", path::NAMES),
-            Subject::Did(did) => format!("{}{did}?with=certs", path::DIDS),
-            Subject::LogConf => return Err(ClientError::Unable("the log's configuration has no lookup path".into())),
-        };
-        if let Some(size) = memory.memory.size() {
-            asked.push_str(&format!("&from={size}"));
+        let known = chain::remembered(subject, &memory.memory);
+        self.follow(&mut memory, subject, known).await
+    }
+
+    /// As [`Session::resolve`], and follows the DID from its genesis if it was not yet: a false key cannot exist then.
+    pub async fn resolve_from_genesis(&self, subject: &Subject) -> Result<Resolved, ClientError> {
+        let mut memory = self.log.memory()?;
+        let known = chain::remembered(subject, &memory.memory);
+        let (resolved, bytes) = self.follow(&mut memory, subject, known).await?;
+        let Some(did) = chain::not_from_genesis(&resolved) else { return Ok(resolved) };
+        memory.memory = memory.memory.without(&did);
+        let (resolved, _) = self.follow(&mut memory, subject, Some(chain::nothing_of(did))).await?;
+        match chain::not_from_genesis(&resolved) {
+            None => Ok(resolved),
+            Some(_) => Err(self.fault(VerifyError::Chain, subject, &bytes, &memory)),
         }
-        let bytes = match self.net.get(&asked).await {
-            Ok(bytes) => bytes,
-            Err(error) => return Err(self.judge_refusal(error, &memory)),
-        };
-        let resolved = self.verify(&mut memory, subject, &bytes)?;
-        Ok((resolved, bytes))
+    }
+
+    /// Looks a subject up, and again until its DID's chain is followed from what is known to the state shown.
+    ///
+    /// Each answer must bring it further. A server that shows a state and not the certificates that made it is at fault.
+    async fn follow(
+        &self,
+        memory: &mut OpenMemory,
+        subject: &Subject,
+        mut known: Option<Known>,
+    ) -> Result<(Resolved, Vec<u8>), ClientError> {
+        loop {
+            let bytes = match self.net.get(&lookup_path(subject, memory.memory.size(), known)?).await {
+                Ok(bytes) => bytes,
+                Err(error) => return Err(self.judge_refusal(error, memory)),
+            };
+            let resolved = self.verify(memory, subject, &bytes)?;
+            if resolved.unfollowed().is_none() {
+                return Ok((resolved, bytes));
+            }
+            let next = resolved.did().and_then(|did| chain::known(&did.did, &memory.memory));
+            if next == known {
+                return Err(self.fault(VerifyError::Chain, subject, &bytes, memory));
+            }
+            known = next;
+        }
     }
 
     /// Looks up the DID of this device, which must be known.
@@ -210,8 +240,9 @@ impl Session {
 
     async fn post_body(&self, body: Vec<u8>, sids: &[Sid], subject: &Subject) -> Result<Posted, ClientError> {
         let mut memory = self.log.memory()?;
+        let known = chain::remembered(subject, &memory.memory);
         let mut asked = match memory.memory.size() {
-            Some(size) => format!("{}?from={size}", path::CERTIFICATES),
+            Some(size) => format!("{}?from={size}{}", path::CERTIFICATES, chain::asked(known)),
             None => path::CERTIFICATES.to_owned(),
         };
         if !self.trust.policy().is_none() {
@@ -220,10 +251,13 @@ impl Session {
         }
         let bytes = self.net.post(&asked, body).await?;
         let resolved = self.verify(&mut memory, subject, &bytes)?;
-        match resolved.verify_written(sids) {
-            Ok(indexes) => Ok(Posted { indexes, resolved }),
-            Err(error) => Err(self.fault(error, subject, &bytes, &memory)),
-        }
+        let indexes = resolved.verify_written(sids).map_err(|error| self.fault(error, subject, &bytes, &memory))?;
+        let Some(did) = resolved.did().filter(|_| resolved.unfollowed().is_some()) else {
+            return Ok(Posted { indexes, resolved });
+        };
+        let known = chain::known(&did.did, &memory.memory);
+        let (resolved, _) = self.follow(&mut memory, subject, known).await?;
+        Ok(Posted { indexes, resolved })
     }
 
     fn verify(&self, memory: &mut OpenMemory, subject: &Subject, bytes: &[u8]) -> Result<Resolved, ClientError> {
@@ -256,6 +290,20 @@ impl Session {
             format!("the log is smaller than the head of {} leaves met before", memory.memory.size().unwrap_or(0));
         ClientError::Proof { code: VerifyError::Rollback.code(), what, evidence }
     }
+}
+
+/// Returns the path that looks a subject up, for who remembers a head of this size and this of the DID.
+fn lookup_path(subject: &Subject, size: Option<u64>, known: Option<Known>) -> Result<String, ClientError> {
+    let mut asked = match subject {
+        Subject::Name(name) => format!("{}{name}?with=certs", path::NAMES),
+        Subject::Did(did) => format!("{}{did}?with=certs", path::DIDS),
+        Subject::LogConf => return Err(ClientError::Unable("the log's configuration has no lookup path".into())),
+    };
+    if let Some(size) = size {
+        asked.push_str(&format!("&from={size}"));
+    }
+    asked.push_str(&chain::asked(known));
+    Ok(asked)
 }
 
 async fn fetch_info(net: &Net) -> Result<Info, ClientError> {

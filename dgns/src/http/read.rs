@@ -3,6 +3,7 @@
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use dgns_api::known::{Known, NotKnown};
 use dgns_api::problem::Problem;
 use dgns_api::{code, path};
 use identity::did::Did;
@@ -68,6 +69,7 @@ fn no_tile() -> Refused {
 pub(super) struct Asked {
     have: Option<u64>,
     from: Option<u64>,
+    known: Option<String>,
     with: Option<String>,
 }
 
@@ -105,12 +107,13 @@ async fn resolution(
         Some("certs") => true,
         Some(other) => return Err(bad_query(&format!("with={other} is unknown; with=certs exists"))),
     };
+    let known = known(asked.known.as_deref())?;
     app.metrics.lookup();
     if wants_json(headers) {
         let view = document::view(&app.core, subject).await.map_err(|error| failed(app, &error))?;
         return Ok(fresh(path::JSON, view));
     }
-    let query = Query { have: asked.have, from: asked.from, with_certificates, ..Query::default() };
+    let query = Query { have: asked.have, from: asked.from, known, with_certificates, ..Query::default() };
     let bytes = lookup::resolve(&app.core, subject, query).await.map_err(|error| failed(app, &error))?;
     let mut response = fresh(path::CBOR, bytes);
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
@@ -219,6 +222,11 @@ pub(super) async fn logconf(State(app): Shared) -> Reply {
 fn parse_did(text: &str) -> Result<Did, Refused> {
     let parsed = text.parse().or_else(|_| Did::from_base32(text));
     parsed.map_err(|error| bad_query(&error.to_string()))
+}
+
+/// Reads what the asker says it keeps of a DID.
+pub(super) fn known(text: Option<&str>) -> Result<Option<Known>, Refused> {
+    text.map(str::parse).transpose().map_err(|error: NotKnown| bad_query(&error.to_string()))
 }
 
 fn wants_json(headers: &HeaderMap) -> bool {

@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use dgns_api::known::Known;
 use identity::cert::Certificate;
 use identity::did::Did;
 use identity::hash::Hash;
-use identity::state::{State, Subject};
+use identity::state::{Leaf, State, Subject};
 use storage::StorageError;
 use translog::entry::Entry;
 use translog::map::{self, MapProof};
@@ -28,6 +29,8 @@ pub struct Query {
     pub from: Option<u64>,
     /// Whether the certificates a name's state refers to are added.
     pub with_certificates: bool,
+    /// What the client keeps of the DID: its state is left out if it is still the same, else the certificates since are added.
+    pub known: Option<Known>,
     /// The place from which the chain of the DID asked for is added.
     pub chain_from: Option<u64>,
     /// The certificates just written whose inclusion is proved: first index and count.
@@ -65,6 +68,7 @@ pub async fn resolve(core: &Core, subject: &Subject, query: Query) -> Result<Vec
     }
     let leaves = reading.held.iter().map(|held| held.as_deref().map(|held| &held.leaf));
     let answers = reading.subjects.iter().zip(leaves).map(|(subject, leaf)| match leaf {
+        Some(leaf) if is_kept(query.known, leaf) => Answer::known(leaf),
         Some(leaf) => Answer::present(leaf),
         None => Answer::absent(subject),
     });
@@ -85,10 +89,28 @@ pub async fn resolve(core: &Core, subject: &Subject, query: Query) -> Result<Vec
         }
         resolution = resolution.with_certificates(&certificates);
     }
-    if let (Some(from), Subject::Did(did)) = (query.chain_from, subject) {
-        resolution = resolution.with_chain(chain::page(core, did, from, &reading.head).await?);
+    let asked_for = match (query.chain_from, subject) {
+        (Some(from), Subject::Did(did)) => Some((*did, from)),
+        _ => query.known.map(|known| (known.did, known.next)),
+    };
+    if let Some((did, from)) = asked_for.filter(|(did, from)| has_certificates_from(&reading.held, did, *from)) {
+        resolution = resolution.with_chain(chain::page(core, &did, from, &reading.head).await?);
     }
     Ok(resolution.encode())
+}
+
+/// Whether the client keeps this very state.
+fn is_kept(known: Option<Known>, leaf: &Leaf) -> bool {
+    let (Some(known), State::Did(state)) = (known, &leaf.state) else { return false };
+    known.did == state.did && known.mark == Some(Known::mark_of(&map::state_hash(&state.encode())))
+}
+
+/// Whether the chain of `did`, if it is among what is answered, goes on at place `from`.
+fn has_certificates_from(held: &[Option<Arc<Held>>], did: &Did, from: u64) -> bool {
+    held.iter().flatten().any(|held| match &held.leaf.state {
+        State::Did(state) => state.did == *did && state.head.seq >= from,
+        _ => false,
+    })
 }
 
 /// Returns the inclusion path of a leaf in the tree of `size` leaves; the caller has checked `index < size`.

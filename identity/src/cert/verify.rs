@@ -74,6 +74,22 @@ impl Certificate {
         Ok(Verified { certificate: self.clone(), signers })
     }
 
+    /// As [`Certificate::verify`] for who knows one party's keys alone: signatures with other kids are left out.
+    ///
+    /// What another party's signature was worth only that party's state tells.
+    pub fn verify_one_party(&self, origin: &Origin, candidates: &[KeyBytes]) -> Result<Verified, SignatureRefusal> {
+        self.payload().body.new_keys().admit()?;
+        let kids: Vec<Kid> = candidates.iter().map(kid_of).collect();
+        let message = self.signed_bytes(origin);
+        let mut signers = Vec::new();
+        for (kid, signature) in self.signatures().iter().filter(|(kid, _)| kids.contains(kid)) {
+            let key = the_candidate(*kid, &kids, candidates)?;
+            verify_strict(&key, &message, signature).map_err(|_| SignatureRefusal::BadSignature(*kid))?;
+            signers.push(key);
+        }
+        Ok(Verified { certificate: self.clone(), signers })
+    }
+
     /// Returns the key of each signature, in their order: the part of [`Certificate::verify`] that costs next to nothing.
     pub fn signers(&self, candidates: &[KeyBytes]) -> Result<Vec<KeyBytes>, SignatureRefusal> {
         let kids: Vec<Kid> = candidates.iter().map(kid_of).collect();

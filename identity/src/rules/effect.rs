@@ -74,6 +74,8 @@ pub(super) fn perform(
             (state.identity, state.words_box) = (keys.identity, keys.words_box);
         }
         Body::Policy { window_s } => draft.did_mut(did).window_s = *window_s,
+        // What becomes of names is for other states to tell; the acts of this DID are all that a chain knows.
+        Body::Transfer { .. } if draft.world.is_of_chain() => {}
         Body::Transfer { name, to } => {
             may_move(draft, zone, did, name, *to)?;
             match to {
@@ -83,7 +85,8 @@ pub(super) fn perform(
         }
         Body::Tombstone => {
             may_end(draft, did)?;
-            for name in draft.did_mut(did).names.clone() {
+            let names = if draft.world.is_of_chain() { Vec::new() } else { draft.did_mut(did).names.clone() };
+            for name in names {
                 hold(draft, &name, zone, cause);
             }
             let state = draft.did_mut(did);
@@ -182,6 +185,9 @@ pub(super) fn may_move(draft: &Draft<'_>, zone: &Zone, did: &Did, name: &str, to
 
 /// Refuses to end a DID one of whose names has live names below it.
 pub(super) fn may_end(draft: &Draft<'_>, did: &Did) -> Result<(), Refusal> {
+    if draft.world.is_of_chain() {
+        return if draft.world.keeps_from_ending() { Err(Refusal::HasChildren) } else { Ok(()) };
+    }
     let names = draft.did(did).map(|state| state.names.as_slice()).unwrap_or_default();
     match names.iter().any(|name| draft.name(name).is_some_and(|state| state.children > 0)) {
         true => Err(Refusal::HasChildren),

@@ -11,6 +11,10 @@ use crate::state::{AuthorityState, DidState, Leaf, NameState, NameStatus, State,
 
 /// The states a decision reads, present or known to be absent.
 ///
+/// There are two kinds. The world of [`World::new`] is the log's: every condition of a decision is met there or refused. The one
+/// of [`World::of_chain`] knows a single DID, for a reader who has its certificates and nothing else: what depends on other
+/// labels is taken for met there, because the log took the certificate, and leaves no trace in the DID's state (PROTOCOL 11.5).
+///
 /// Whoever decides loads what [`super::wants`] names before calling [`super::apply`]; reading anything else is a defect of
 /// the caller and panics, because a state taken for absent would be a wrong decision in silence.
 #[derive(Clone, Debug)]
@@ -19,12 +23,30 @@ pub struct World {
     origin: Origin,
     server: Option<Did>,
     leaves: BTreeMap<Subject, Option<Leaf>>,
+    sight: Sight,
+}
+
+/// How much a world knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    /// Whatever a decision asks for.
+    Log,
+    /// One DID. Whether names below its names keep it from ending is not known but assumed.
+    Chain { may_end: bool },
 }
 
 impl World {
     /// Returns a world that holds nothing yet. `server` is the DID of entry 0; `None` before there is one.
     pub const fn new(zone: Zone, origin: Origin, server: Option<Did>) -> Self {
-        Self { zone, origin, server, leaves: BTreeMap::new() }
+        Self { zone, origin, server, leaves: BTreeMap::new(), sight: Sight::Log }
+    }
+
+    /// Returns the world of one DID, whose state, or `None` before its genesis, the caller puts in.
+    ///
+    /// Names, the zone's terms and other parties are unknown in it: decisions change keys, devices, acts, window and authorities
+    /// of the DID as the log's did, and never its names. A due tombstone takes effect if `may_end`, else it dies.
+    pub const fn of_chain(zone: Zone, origin: Origin, may_end: bool) -> Self {
+        Self { zone, origin, server: None, leaves: BTreeMap::new(), sight: Sight::Chain { may_end } }
     }
 
     /// Returns the log's zone.
@@ -64,6 +86,16 @@ impl World {
         }
     }
 
+    /// Returns whether a DID's chain is all that is known.
+    pub(super) const fn is_of_chain(&self) -> bool {
+        matches!(self.sight, Sight::Chain { .. })
+    }
+
+    /// Returns whether live names below a DID's names keep it from ending, where that is not read from their states.
+    pub(super) const fn keeps_from_ending(&self) -> bool {
+        matches!(self.sight, Sight::Chain { may_end: false })
+    }
+
     /// Returns the state of `subject`, which was loaded.
     pub(super) fn leaf(&self, subject: &Subject) -> Option<&Leaf> {
         self.leaves.get(subject).expect("the caller loads every subject that wants() names").as_ref()
@@ -95,6 +127,9 @@ impl World {
 
     /// Returns the least window a DID of this zone may have, in seconds.
     pub(super) fn window_floor_s(&self) -> u64 {
+        if self.is_of_chain() {
+            return 0;
+        }
         self.terms().map_or(WINDOW_FLOOR_DEFAULT_S, |(terms, _)| terms.window_floor_s)
     }
 }

@@ -1,7 +1,8 @@
-//! A DID met before: its state, and the certificates since, follow the one remembered (PROTOCOL 11.3 step 7, 11.5).
+//! A DID met before: its state follows from the one remembered by its own certificates (PROTOCOL 11.3 step 7, 11.5).
 
-use identity::cert::{Body, Certificate};
-use identity::did::Did;
+use identity::cert::Certificate;
+use identity::name::Origin;
+use identity::rules::{At, Chain};
 use identity::state::{ChainHead, DidState};
 use identity::time::Timestamp;
 
@@ -11,41 +12,88 @@ use crate::resolution::{ChainRow, EpochProof};
 use crate::tree::verify_inclusion;
 use crate::trust::Memory;
 
-/// A certificate of a chain, proved to stand at its place in the log and in time.
-///
-/// Its signatures, and whether the rules allow it, are for whoever folds the chain from the remembered state.
+/// A certificate of the DID's chain, proved to stand at its place in the log and in time, its signatures and the rules kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainStep {
     /// Its log index.
     pub index: u64,
-    /// The time of the Epoch that closed its batch: the one the rules judge it at.
+    /// The time of the Epoch that closed its batch: the one the rules judged it at.
     pub epoch: Timestamp,
     /// The certificate.
     pub certificate: Certificate,
 }
 
-/// Checks the DID's state against the one remembered; returns the certificates sent of those between the two.
-pub(super) fn follows(
+/// What the state of a DID rests on besides the map that holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Footing {
+    /// On nothing: it is the first of this DID that was shown, and only who audits the log knows how it came to be.
+    Map,
+    /// On the state remembered: every certificate since was judged.
+    Remembered,
+    /// On the DID itself: every certificate from the genesis on was judged, so no key can be false.
+    Genesis,
+    /// On nothing yet: certificates of the chain are missing from this place on, and what they led to is not remembered.
+    Unfollowed {
+        /// The place of the first that is missing.
+        next: u64,
+    },
+}
+
+/// How far the chain was followed.
+pub(super) struct Followed {
+    /// The certificates that were.
+    pub(super) steps: Vec<ChainStep>,
+    /// What the state rests on now; `None` if the answer shows no DID.
+    pub(super) footing: Option<Footing>,
+    /// The state to remember, and whether all of it was followed from the genesis.
+    pub(super) keep: Option<(DidState, bool)>,
+}
+
+/// Follows the rows from the state remembered, or from the genesis, and compares where they lead with the state shown.
+pub(super) fn follow(
+    origin: &Origin,
     memory: &Memory,
     proved: &ProvedStates,
     rows: &[ChainRow],
     head: &SignedHead<'_>,
-) -> Result<Vec<ChainStep>, VerifyError> {
-    let known = proved.did.as_ref().and_then(|did| Some((did, memory.known(&did.did)?.state())));
-    let Some((did, known)) = known else {
-        return if rows.is_empty() { Ok(Vec::new()) } else { Err(VerifyError::Chain) };
+) -> Result<Followed, VerifyError> {
+    let Some(shown) = &proved.did else {
+        let nothing = Followed { steps: Vec::new(), footing: None, keep: None };
+        return if rows.is_empty() { Ok(nothing) } else { Err(VerifyError::Chain) };
     };
-    not_older(known, did)?;
-    let mut newest = known.head;
-    let mut steps: Vec<ChainStep> = Vec::with_capacity(rows.len());
+    let known = memory.known(&shown.did);
+    let mut chain = match known {
+        Some(known) => {
+            not_older(known.state(), shown)?;
+            Chain::after(origin.clone(), known.state().clone())
+        }
+        None => Chain::unborn(origin.clone(), shown.did),
+    };
+    let mut steps = Vec::with_capacity(rows.len());
     for row in rows {
         let step = placed(row, head).ok_or(VerifyError::Chain)?;
-        let ascends = steps.last().is_none_or(|last| last.index < step.index);
-        newest = extended(&newest, did.did, &step).filter(|_| ascends).ok_or(VerifyError::Chain)?;
+        let at = At { index: step.index, epoch_ms: step.epoch.as_ms() };
+        chain.follow(&step.certificate, row.k, at).map_err(|_| VerifyError::Chain)?;
         steps.push(step);
     }
+    let whole = known.is_none_or(|known| known.is_from_genesis());
+    let Some(state) = chain.state() else {
+        return Ok(Followed { steps, footing: Some(Footing::Map), keep: Some((shown.clone(), false)) });
+    };
+    if state.head == shown.head {
+        let Epoch { k, time_ms, .. } = head.met.epoch;
+        let footing = if whole { Footing::Genesis } else { Footing::Remembered };
+        return match chain.leads_to(shown, k, time_ms) {
+            true => Ok(Followed { steps, footing: Some(footing), keep: Some((shown.clone(), whole)) }),
+            false => Err(VerifyError::Chain),
+        };
+    }
     // The rows may end before the state does, never beyond it or elsewhere.
-    if !leads_to(&newest, &did.head) { Err(VerifyError::Chain) } else { Ok(steps) }
+    if !leads_to(&state.head, &shown.head) {
+        return Err(VerifyError::Chain);
+    }
+    let footing = Footing::Unfollowed { next: state.head.seq + 1 };
+    Ok(Followed { footing: Some(footing), keep: Some((state.clone(), whole)), steps })
 }
 
 /// A higher version may have a longer chain, the same version is the same state.
@@ -87,14 +135,7 @@ fn in_history(proof: &EpochProof, k: u64, newest: &Epoch) -> Option<Epoch> {
     Some(epoch)
 }
 
-/// The end of the DID's chain after this certificate, which is its next one, or another chain's transfer to it.
-fn extended(newest: &ChainHead, did: Did, step: &ChainStep) -> Option<ChainHead> {
-    let payload = step.certificate.payload();
-    if payload.subject != Some(did) {
-        let received = matches!(payload.body, Body::Transfer { to: Some(to), .. } if to == did);
-        return received.then_some(*newest);
-    }
-    let next = payload.prev == Some(newest.sid) && newest.seq.checked_add(1) == Some(payload.seq);
-    let next = next && newest.index < step.index;
-    next.then_some(ChainHead { seq: payload.seq, sid: step.certificate.sid(), index: step.index })
-}
+#[cfg(test)]
+pub(super) mod dora;
+#[cfg(test)]
+mod tests;

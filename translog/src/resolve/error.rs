@@ -54,8 +54,8 @@ pub enum VerifyError {
     /// The size of the head remembered, with another root: two logs under one name. Keep both. Code `fork`.
     #[error("another root at the size met before: the log has been forked")]
     Fork,
-    /// The state of a DID does not follow from the one met before. Code `chain`.
-    #[error("the state does not follow from the one met before")]
+    /// The state of a DID does not follow from the one met before by the certificates of its chain. Code `chain`.
+    #[error("the state of the DID does not follow, by its own certificates, from the one met before")]
     Chain,
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct TestLog {
     history: Edge,
     epochs: Vec<Epoch>,
     envelopes: BTreeMap<u64, Vec<u8>>,
+    /// How much later than a second after the last one the next Epoch is, ms.
+    later_ms: u64,
 }
 
 /// What the tests need to know of the DID in the log.
@@ -70,6 +72,7 @@ impl TestLog {
             history: Edge::new(),
             epochs: Vec::new(),
             envelopes: BTreeMap::new(),
+            later_ms: 0,
             origin,
         };
         let alice = Alice::new(&log.origin);
@@ -100,7 +103,7 @@ impl TestLog {
         let epoch = Epoch {
             k: self.epochs.len() as u64,
             covers: self.leaves.len() as u64,
-            time_ms: START_MS + 1_000 * self.epochs.len() as u64,
+            time_ms: self.next_ms(),
             map_root: self.map.root(),
             history_root: self.history.root(),
         };
@@ -114,7 +117,27 @@ impl TestLog {
 
     /// A moment after the newest Epoch.
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_ms(START_MS + 1_000 * self.epochs.len() as u64)
+        Timestamp::from_ms(self.next_ms())
+    }
+
+    /// The time of the next Epoch.
+    pub(crate) fn next_ms(&self) -> u64 {
+        START_MS + self.later_ms + 1_000 * self.epochs.len() as u64
+    }
+
+    /// The index of the next leaf.
+    pub(crate) fn next_index(&self) -> u64 {
+        self.leaves.len() as u64
+    }
+
+    /// The number of the newest Epoch.
+    pub(crate) fn newest_k(&self) -> u64 {
+        self.epochs.len() as u64 - 1
+    }
+
+    /// Lets time pass before the next Epoch.
+    pub(crate) fn wait(&mut self, ms: u64) {
+        self.later_ms += ms;
     }
 
     pub(crate) fn trust(&self) -> Trust {

@@ -4,7 +4,7 @@ use identity::cert::{Certificate, Records, Sid};
 use identity::state::{DidState, NameState, NameStatus, Pending, Subject};
 use identity::time::Timestamp;
 
-use super::{ChainStep, Entries, ProvedStates, SignedHead, VerifyError};
+use super::{ChainStep, Entries, Footing, ProvedStates, SignedHead, VerifyError};
 use crate::entry::Epoch;
 use crate::head::Head;
 use crate::note::VerifierKey;
@@ -19,6 +19,7 @@ pub struct Resolved {
     records: Option<Records>,
     written: Vec<WrittenCertificate>,
     chain: Vec<ChainStep>,
+    footing: Option<Footing>,
     head: Head,
     epoch: Epoch,
     log_key: Option<VerifierKey>,
@@ -75,10 +76,10 @@ impl Resolved {
         continuity: Continuity,
     ) -> Self {
         let ProvedStates { name, did, logconf, records } = proved;
-        let Entries { written, chain } = entries;
+        let Entries { written, chain, footing } = entries;
         let SignedHead { met, log_key, .. } = head;
         let (head, epoch) = (met.head, met.epoch);
-        Self { subject, name, did, logconf, records, written, chain, head, epoch, log_key, quorum, continuity }
+        Self { subject, name, did, logconf, records, written, chain, footing, head, epoch, log_key, quorum, continuity }
     }
 
     /// Returns what was asked.
@@ -180,6 +181,21 @@ impl Resolved {
     /// Returns the certificates of the DID's chain after the state remembered before, as many as were sent.
     pub fn chain(&self) -> &[ChainStep] {
         &self.chain
+    }
+
+    /// Returns what the DID's state rests on besides the map; `None` if the answer shows no DID.
+    pub fn footing(&self) -> Option<Footing> {
+        self.footing
+    }
+
+    /// Returns the place from which certificates of the DID's chain are missing, for a reader who remembers an earlier state.
+    ///
+    /// Ask again with what the memory has now until there is none: before that the state is the map's word alone.
+    pub fn unfollowed(&self) -> Option<u64> {
+        match self.footing {
+            Some(Footing::Unfollowed { next }) => Some(next),
+            _ => None,
+        }
     }
 
     /// Returns the log indexes of the certificates with these sids: the final proof a submitter waits for.

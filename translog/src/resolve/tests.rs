@@ -421,53 +421,6 @@ fn a_did_never_goes_back() {
 }
 
 #[test]
-fn rows_between_two_states_form_one_chain() {
-    // Goal: a page of rows proves which certificates led from the state remembered to the one shown, and when. Method: two
-    // further batches; then each part of a row bent, and rows left out, swapped and repeated.
-    let (mut log, alice) = TestLog::new();
-    let subject = Subject::Did(alice.did);
-    let mut memory = Memory::new(log.origin.clone());
-    verify(&log.trust(), &mut memory, &subject, &log.answer(&subject).encode(), log.now()).unwrap();
-    let third = alice.next_records(&log.origin, 2, alice.records.sid());
-    let fourth = alice.next_records(&log.origin, 3, third.sid());
-    log.batch(&[&third], vec![alice.leaf(3, 5, &third)]);
-    log.batch(&[&fourth], vec![alice.leaf(4, 7, &fourth)]);
-    let rows = [log.row(5, 3), log.row(7, 4)];
-    let shown = |rows: Vec<ChainRow>| {
-        let answer = log.answer(&subject).with_consistency(log.consistency(5)).with_chain(rows);
-        verify(&log.trust(), &mut memory.clone(), &subject, &answer.encode(), log.now())
-    };
-    let found = shown(rows.to_vec()).unwrap();
-    let places: Vec<_> = found.chain().iter().map(|step| (step.index, step.certificate.sid())).collect();
-    assert_eq!(places, [(5, third.sid()), (7, fourth.sid())]);
-    assert_eq!(found.chain()[1].epoch.as_ms(), log.head.epoch().unwrap().time_ms);
-    assert_eq!(shown(rows[..1].to_vec()).unwrap().chain().len(), 1, "a page may end early");
-
-    let refused = |rows: Vec<ChainRow>| assert_eq!(shown(rows), Err(VerifyError::Chain));
-    refused(rows[1..].to_vec());
-    refused(vec![rows[1].clone(), rows[0].clone()]);
-    refused(vec![rows[0].clone(), rows[0].clone()]);
-    refused(vec![log.row(3, 2)]);
-    let bends: [fn(&mut ChainRow); 7] = [
-        |row| row.index += 1,
-        |row| row.path[0][0] ^= 1,
-        |row| *row.envelope.last_mut().unwrap() ^= 1,
-        |row| row.k += 1,
-        |row| row.before = None,
-        |row| row.epoch.entry[20] ^= 1,
-        |row| row.before.as_mut().unwrap().path[0][0] ^= 1,
-    ];
-    for bend in bends {
-        let mut row = rows[0].clone();
-        bend(&mut row);
-        refused(vec![row]);
-    }
-    refused(vec![ChainRow { k: 4, before: rows[1].before.clone(), epoch: rows[1].epoch.clone(), ..rows[0].clone() }]);
-    let answer = log.answer(&subject).with_chain(rows.to_vec());
-    assert_eq!(first(&log, &subject, &answer.encode()), Err(VerifyError::Chain), "rows of a DID never met");
-}
-
-#[test]
 fn a_page_of_rows_stays_within_the_limit() {
     let (log, alice) = TestLog::new();
     let rows = vec![log.row(3, 2); 200];

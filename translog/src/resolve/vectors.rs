@@ -5,13 +5,14 @@ use identity::name::Zone;
 use identity::state::Leaf;
 use serde_json::{Value, json};
 
+use super::chain::dora::{Dora, device, key};
 use super::fixture::{TestLog, name};
 use super::*;
 use crate::note::LogSigner;
-use crate::resolution::Written;
+use crate::resolution::{ChainRow, Written};
 use crate::vectors::{hex, hold};
 
-const ABOUT: [&str; 7] = [
+const ABOUT: [&str; 9] = [
     "Answers to lookups and what a verifier makes of them (PROTOCOL 11). Bytes are hexadecimal, times milliseconds.",
     "in: trust {origin, vkeys, policy, head_age_s_max}, policy a text, or null for quorum none; memory: null, or {origin, head, states: [State of each DID met]}, and the same as",
     "memory_bytes of PROTOCOL 14.1; subject {name} or {did}; bytes; now_ms.",
@@ -19,6 +20,8 @@ const ABOUT: [&str; 7] = [
     "frozen; pending: how many acts wait; size, root, epoch_ms, k of the head; written: log indexes of the certificates just",
     "written; chain: [[log index, time of its Epoch], ...] of the rows since the state remembered; remembers: size of the head and [[DID, version], ...] in the memory afterwards. error: the code of PROTOCOL 11.4.",
     "quorum_ms: when the policy's quorum was reached, or null.",
+    "footing: what the DID's state rests on besides the map: map, remembered, genesis, unfollowed (PROTOCOL 11.5), or null. A",
+    "verifier without the rules cannot tell a case whose name begins with RULES from a good one, and must not call it followed.",
 ];
 
 #[test]
@@ -29,6 +32,7 @@ fn resolution_vectors_hold() {
     refused_heads(&mut cases);
     witnessed(&mut cases);
     remembered(&mut cases);
+    followed(&mut cases);
     hold("resolutions", &ABOUT, &cases.0);
 }
 
@@ -120,6 +124,13 @@ fn resolved_json(resolved: &Resolved, memory: &Memory) -> Value {
         "k": resolved.epoch().k,
         "quorum_ms": resolved.quorum().map(Timestamp::as_ms),
         "written": resolved.written().iter().map(|written| written.index).collect::<Vec<_>>(),
+        "footing": match resolved.footing() {
+            None => Value::Null,
+            Some(Footing::Map) => json!("map"),
+            Some(Footing::Remembered) => json!("remembered"),
+            Some(Footing::Genesis) => json!("genesis"),
+            Some(Footing::Unfollowed { .. }) => json!("unfollowed"),
+        },
         "chain": resolved.chain().iter().map(|step| json!([step.index, step.epoch.as_ms()])).collect::<Vec<_>>(),
         "remembers": {"size": memory.size(), "dids": dids},
     })
@@ -411,11 +422,6 @@ fn remembered(cases: &mut Cases) {
     shown.batch(&[&third], vec![alice.leaf(3, 5, &third)]);
     let answer = shown.answer(&did).with_consistency(shown.consistency(5));
     add("a DID at a newer version", &shown, &memory, &answer, Ok(()));
-    let answer = answer.with_chain(vec![shown.row(5, 3)]);
-    add("the same with the certificate between", &shown, &memory, &answer, Ok(()));
-    let mut bent = answer.clone();
-    bent.chain[0].index += 1;
-    add("a chain row of another place", &shown, &memory, &bent, Err("chain"));
     let mut leaf = alice.leaf(2, 3, &alice.records);
     if let State::Did(state) = &mut leaf.state {
         (state.version, state.head.sid, leaf.head_hash) = (3, [9; 32], [9; 32]);
@@ -424,4 +430,52 @@ fn remembered(cases: &mut Cases) {
     shown.batch(&[], vec![leaf]);
     let answer = shown.answer(&did).with_consistency(shown.consistency(5));
     add("another certificate at the same place of the chain", &shown, &memory, &answer, Err("chain"));
+}
+
+/// A DID whose chain is followed: rows placed, linked, signed, judged.
+fn followed(cases: &mut Cases) {
+    let mut dora = Dora::new();
+    let mut memory = Memory::new(dora.log.origin.clone());
+    let met = dora.answer(None, Vec::new()).encode();
+    verify(&dora.log.trust(), &mut memory, &dora.subject(), &met, dora.log.now()).unwrap();
+    dora.does(Body::DeviceAdd(device(2)), &[0, 2]);
+    dora.does(Body::DeviceAdd(device(3)), &[1, 3]);
+    dora.does(Body::Policy { window_s: 172_800 }, &[1]);
+    dora.log.wait(172_800_000);
+    dora.epoch();
+    let rows = dora.rows(0);
+    let mut add = |title: &str, dora: &Dora, memory: &Memory, rows: &[ChainRow], expected| {
+        let answer = dora.answer(memory.size(), rows.to_vec());
+        cases.add(title, &dora.log.trust(), memory, &dora.subject(), &answer.encode(), dora.log.now(), expected);
+    };
+    let never = Memory::new(dora.log.origin.clone());
+    add("the certificates of a DID since it was met", &dora, &memory, &rows[1..], Ok(()));
+    add("none of them: the state is not followed", &dora, &memory, &[], Ok(()));
+    add("all certificates of a DID never met", &dora, &never, &rows, Ok(()));
+    let chain = Err("chain");
+    add("rows of a DID never met that do not begin with its genesis", &dora, &never, &rows[1..], chain);
+    add("a row missing in the middle", &dora, &memory, &[rows[1].clone(), rows[3].clone()], chain);
+    add("rows exchanged", &dora, &memory, &[rows[2].clone(), rows[1].clone(), rows[3].clone()], chain);
+    add("a row twice", &dora, &memory, &[&rows[1..2], &rows[1..]].concat(), chain);
+    add("a row of another chain", &dora, &memory, &[dora.log.row(1, 1)], chain);
+    let mut bent = rows[1..].to_vec();
+    bent[0].index += 1;
+    add("a row of another place", &dora, &memory, &bent, chain);
+    let mut bent = rows[1..].to_vec();
+    bent[0].epoch.entry[20] ^= 1;
+    add("a row of an Epoch that never was", &dora, &memory, &bent, chain);
+
+    let mut forged = |title: &str, signers: &[u8], bend: u8, forge: fn(&mut DidState)| {
+        let mut dora = Dora::new();
+        let certificate = dora.next(Body::DeviceAdd(device(2)), signers);
+        let mut signatures = certificate.signatures().to_vec();
+        signatures[0].1[40] ^= bend;
+        let certificate = Certificate::assemble(certificate.payload_bytes(), signatures).unwrap();
+        dora.forges(&certificate, forge);
+        add(title, &dora, &memory, &dora.rows(1), Err("chain"));
+    };
+    forged("a certificate in the log with a signature that does not hold", &[0, 2], 1, |_| {});
+    forged("a certificate in the log signed by strangers", &[7, 8], 0, |_| {});
+    forged("RULES a certificate in the log that the new device did not sign", &[0], 0, |_| {});
+    forged("RULES a state that the certificate did not make", &[0, 2], 0, |state| state.identity = key(7).public());
 }

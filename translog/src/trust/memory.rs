@@ -32,10 +32,11 @@ pub(crate) struct Met {
     pub(crate) cosigners: Hash,
 }
 
-/// A DID as it was when last proved.
+/// A DID as it was when last proved, or as far as its chain was followed since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownDid {
-    pub(crate) state: DidState,
+    state: DidState,
+    from_genesis: bool,
 }
 
 /// The bytes are not a memory. Delete the file and meet the log anew.
@@ -85,16 +86,26 @@ impl Memory {
         self.newest = Some(met);
     }
 
-    pub(crate) fn keep_did(&mut self, state: &DidState) {
-        self.dids.insert(state.did, KnownDid { state: state.clone() });
+    pub(crate) fn keep_did(&mut self, state: DidState, from_genesis: bool) {
+        self.dids.insert(state.did, KnownDid { state, from_genesis });
     }
 
-    /// Returns the bytes: CBOR `{0 format 1, 1 origin, 2? head, 3? [State of each DID met, ascending by DID], 4? cosigners}`.
+    /// Returns the memory of who never met this DID: it is followed from its genesis then.
+    #[must_use]
+    pub fn without(&self, did: &Did) -> Self {
+        let mut memory = self.clone();
+        memory.dids.remove(did);
+        memory
+    }
+
+    /// Returns the bytes: CBOR `{0 format 1, 1 origin, 2? head, 3? [State of each DID met, ascending by DID], 4? cosigners, 5? [DID
+    /// of those that were followed from the genesis, ascending]}`.
     pub fn encode(&self) -> Vec<u8> {
         let cosigners =
             self.newest.as_ref().map(|met| met.cosigners).filter(|known| known != Policy::none().cosigners_hash());
         let mut w = Writer::new();
-        let optional = [self.newest.is_some(), !self.dids.is_empty(), cosigners.is_some()];
+        let whole: Vec<&Did> = self.dids.iter().filter(|(_, known)| known.from_genesis).map(|(did, _)| did).collect();
+        let optional = [self.newest.is_some(), !self.dids.is_empty(), cosigners.is_some(), !whole.is_empty()];
         w.map(2 + optional.map(usize::from).iter().sum::<usize>());
         w.uint(0).uint(FORMAT).uint(1).text(self.origin.as_str());
         if let Some(met) = &self.newest {
@@ -108,6 +119,12 @@ impl Memory {
         }
         if let Some(cosigners) = cosigners {
             w.uint(4).bytes(&cosigners);
+        }
+        if !whole.is_empty() {
+            w.uint(5).array(whole.len());
+            for did in whole {
+                w.bytes(did.as_bytes());
+            }
         }
         w.finish()
     }
@@ -133,8 +150,13 @@ impl Memory {
         if let (Some(met), Some(cosigners)) = (&mut newest, cosigners) {
             met.cosigners = cosigners;
         }
+        let whole =
+            fields.optional(5, |r| r.list(usize::MAX, |r| Ok(Did::from_bytes(r.fixed()?))))?.unwrap_or_default();
         fields.end()?;
-        let known = states.unwrap_or_default().into_iter().map(|state| (state.did, KnownDid { state }));
+        let known = states.unwrap_or_default().into_iter().map(|state| {
+            let from_genesis = whole.binary_search(&state.did).is_ok();
+            (state.did, KnownDid { state, from_genesis })
+        });
         Ok(Self { origin, newest, dids: known.collect() })
     }
 }
@@ -159,8 +181,13 @@ impl KnownDid {
         &self.state.head.sid
     }
 
-    /// Returns the state as it was proved then.
+    /// Returns the state as it was proved then, or as its chain had made it at the last certificate followed.
     pub fn state(&self) -> &DidState {
         &self.state
+    }
+
+    /// Returns whether its chain was followed from the genesis.
+    pub fn is_from_genesis(&self) -> bool {
+        self.from_genesis
     }
 }

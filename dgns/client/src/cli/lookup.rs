@@ -15,7 +15,7 @@ use tokio::time::Duration;
 use translog::fault::{self, FaultFile};
 use translog::lookup_proof;
 use translog::note::VerifierKey;
-use translog::resolve::{Continuity, Resolved, Status};
+use translog::resolve::{Continuity, Footing, Resolved, Status};
 use translog::trust::Trust;
 
 use super::output::{span, time};
@@ -29,6 +29,9 @@ pub(crate) struct Resolve {
     /// Only records of this type
     #[arg(long = "type", value_name = "T")]
     rtype: Option<String>,
+    /// Follow the owner's certificates from the first on, unless that was done before: no key shown can be false then
+    #[arg(long)]
+    genesis: bool,
 }
 
 /// Arguments of `prove`.
@@ -70,7 +73,10 @@ pub(crate) async fn resolve(context: &Context, resolve: Resolve) -> Done {
     let session = context.session().await?;
     let subject = subject(&session, &resolve.name)?;
     let rtype = resolve.rtype.as_deref().map(zonetext::type_number).transpose()?;
-    let resolved = session.resolve(&subject).await?;
+    let resolved = match resolve.genesis {
+        true => session.resolve_from_genesis(&subject).await?,
+        false => session.resolve(&subject).await?,
+    };
     let text = format!("{}\n\n{}", subject_text(&resolved, rtype), proved_text(&session, &resolved));
     let mut value = subject_value(&resolved, rtype);
     value["proof"] = proved_value(&session, &resolved);
@@ -357,8 +363,9 @@ fn how_text(trust: &Trust, resolved: &Resolved) -> String {
         Some(at) => format!("cosigned by a quorum of witnesses at {}", time(at.as_ms())),
         None => "unwitnessed: the log's own signature is all there is".to_owned(),
     };
+    let chain = footing_text(resolved).map_or(String::new(), |text| format!("\n  chain    {text}"));
     format!(
-        "proved by\n  log      {}, {} entries, root {}\n  time     {} (Epoch {})\n  memory   {continuity}\n  witness  {witnesses}",
+        "proved by\n  log      {}, {} entries, root {}\n  time     {} (Epoch {})\n  memory   {continuity}\n  witness  {witnesses}{chain}",
         trust.origin().as_str(),
         head.size,
         HEXLOWER.encode(&head.root[..8]),
@@ -382,5 +389,25 @@ fn how_value(trust: &Trust, resolved: &Resolved) -> Value {
             Continuity::Extends { from_size } => json!({ "extends": from_size }),
         },
         "witnessed": !resolved.is_unwitnessed(),
+        "chain": match resolved.footing() {
+            None => Value::Null,
+            Some(Footing::Map) => json!("map"),
+            Some(Footing::Remembered) => json!("remembered"),
+            Some(Footing::Genesis) => json!("genesis"),
+            Some(Footing::Unfollowed { .. }) => json!("unfollowed"),
+        },
+    })
+}
+
+/// Says what the keys of the DID rest on.
+fn footing_text(resolved: &Resolved) -> Option<String> {
+    Some(match resolved.footing()? {
+        Footing::Map => {
+            "the map's word, which auditors check: first state of this DID met here (resolve --genesis follows its certificates)"
+                .to_owned()
+        }
+        Footing::Remembered => "each certificate since the state first met here was judged by the rules".to_owned(),
+        Footing::Genesis => "proved from genesis: each certificate of this DID was judged by the rules".to_owned(),
+        Footing::Unfollowed { next } => format!("not followed: certificates from number {next} on are missing"),
     })
 }

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 
 pub(super) use super::bodies::*;
 use super::invariants;
-use crate::cert::{Body, Certificate, DidKind, Genesis, Level, Payload, Sid, Verified};
+use crate::cert::{Body, Certificate, DidKind, Genesis, Kid, Level, Payload, Sid, Verified};
 use crate::did::Did;
 use crate::hash::sha256;
+use crate::key::kid_of;
 use crate::name::Zone;
-use crate::rules::{At, Effects, Refusal, World, apply, candidates, due_ms, settle, settle_wants, wants};
+use crate::rules::{At, Chain, Effects, Refusal, World, apply, candidates, due_ms, settle, settle_wants, wants};
 use crate::state::{DeviceStatus, DidState, Leaf, NameState, NameStatus, State, Subject};
 use crate::testing::samples::{device, first, genesis, key, origin, zone_authority};
 use crate::testing::vectors::hex;
@@ -28,7 +29,7 @@ pub(super) const WINDOW: u64 = 3 * DAY;
 pub(super) const Z: u8 = 9;
 
 /// The states, the place and time of the next certificate, and what happened so far.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Log {
     pub(super) states: BTreeMap<Subject, Leaf>,
     pub(super) server: Option<Did>,
@@ -36,12 +37,14 @@ pub(super) struct Log {
     pub(super) now_ms: u64,
     /// Each step as `tests/vectors/rules.json` has it.
     pub(super) steps: Vec<Value>,
+    /// Each DID as a reader follows it who has its certificates alone, from the genesis on.
+    followed: BTreeMap<Did, Chain>,
 }
 
 impl Log {
     /// A log without entries.
     pub(super) fn empty() -> Self {
-        Self { states: BTreeMap::new(), server: None, index: 0, now_ms: 1_800_000_000_000, steps: Vec::new() }
+        Self { states: BTreeMap::new(), server: None, index: 0, now_ms: 1_800_000_000_000, ..Self::default() }
     }
 
     /// A log whose server admits the roads 1, 3 and 4.
@@ -132,6 +135,7 @@ impl Log {
         match judged {
             Ok(effects) => {
                 self.take(step, &effects);
+                self.follow(c, at);
                 self.index += 2;
                 Ok(c.sid())
             }
@@ -142,10 +146,33 @@ impl Log {
         }
     }
 
+    /// Follows the chain as a reader does, and compares what comes out with every DID's state.
+    fn follow(&mut self, certificate: &Certificate, at: At) {
+        let did = certificate.chain_did();
+        let chain = self.followed.entry(did).or_insert_with(|| Chain::unborn(origin(), did));
+        // The log has checked the signatures, or they are none.
+        let taken = chain.follow_if(certificate, at.index, at, |certificate, _, keys| {
+            let known = |kid: &Kid| keys.iter().any(|key| kid_of(key) == *kid);
+            let own = certificate.signatures().iter().filter(|(kid, _)| known(kid)).copied().collect();
+            let own = Certificate::assemble(certificate.payload_bytes(), own).expect("the chain's own signatures");
+            Ok(own.with_signatures_unchecked(keys)?)
+        });
+        taken.expect("what the log took the chain's reader takes");
+        self.check_followed(at.index);
+    }
+
+    /// Each DID's own certificates lead to the state the log has. An Epoch is numbered by the index of its certificate.
+    fn check_followed(&self, k: u64) {
+        for (did, chain) in &self.followed {
+            assert!(chain.leads_to(self.did(did), k, self.now_ms), "{did} is not what its chain made");
+        }
+    }
+
     /// Lets time pass and what falls due take effect.
     pub(super) fn wait(&mut self, ms: u64) {
         self.now_ms = self.now_ms.saturating_add(ms);
         self.settle();
+        self.check_followed(u64::MAX);
     }
 
     /// Settles what is due until nothing is: always the earliest, of the least subject.
