@@ -336,7 +336,7 @@ async fn terms(
         let certificate = setup::zone_certificate(config, zone_key, &words, server, did.head.sid, &head, now);
         let verified =
             certificate.verify(&config.zone.origin(), &[words.identity().public()]).map_err(SetupError::Signature)?;
-        door.publish_own(Post { certificates: vec![verified] }).await.map_err(ServerError::Terms)?;
+        door.publish_own(Post::certificates(vec![verified])).await.map_err(ServerError::Terms)?;
     }
     Err(ServerError::OtherZone { zone: config.zone.as_str().to_owned() })
 }

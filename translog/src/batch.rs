@@ -13,9 +13,10 @@ use identity::state::{Leaf, State, Subject};
 use crate::due::DueQueue;
 use crate::entry::{Entry, EntryKind, Epoch};
 use crate::hash::leaf_hash;
-use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, ENTRY_BYTES_MAX};
 use crate::logconf::{Conf, LogConf, LogConfError, Succession};
 use crate::map::{self, Map, MapDelta};
+use crate::notice::SoundNotice;
 use crate::tree::Edge;
 
 /// The log as it stands before a batch.
@@ -33,19 +34,39 @@ pub struct View<'a> {
     pub dues: &'a DueQueue,
 }
 
-/// The certificates of one request: applied in order and side by side, all or none.
-#[derive(Clone, Debug)]
+/// The entries of one request: certificates, applied in order and side by side, all or none; then Notices.
+#[derive(Clone, Debug, Default)]
 pub struct Post {
-    /// At least one.
+    /// Judged by the rules.
     pub certificates: Vec<Verified>,
+    /// Judged when they were made; they change no state.
+    pub notices: Vec<SoundNotice>,
+}
+
+impl Post {
+    /// Returns the post of these certificates, at least one.
+    pub fn certificates(certificates: Vec<Verified>) -> Self {
+        Self { certificates, notices: Vec::new() }
+    }
+
+    /// Returns the post of one Notice.
+    pub fn notice(notice: SoundNotice) -> Self {
+        Self { certificates: Vec::new(), notices: vec![notice] }
+    }
+
+    /// The entries it makes.
+    fn entries(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        let certificates = self.certificates.iter().map(|certificate| entry_of(certificate.certificate()));
+        certificates.chain(self.notices.iter().map(|notice| Entry::Notice(notice.notice().clone()).encode()))
+    }
 }
 
 /// What became of one post.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// In the log, the first of its certificates at this index.
+    /// In the log, the first of its entries at this index.
     Accepted {
-        /// The log index of its first certificate.
+        /// The log index of its first entry.
         first_index: u64,
     },
     /// Not in the log; nothing changed.
@@ -150,8 +171,8 @@ pub fn integrate(view: &View<'_>, world: World, posts: &[Post], now_ms: u64) -> 
         let first_index = log.next_index();
         let outcome = step.post(post, first_index);
         if let Outcome::Accepted { .. } = outcome {
+            post.entries().for_each(|entry| log.push(entry));
             for (certificate, index) in post.certificates.iter().zip(first_index..) {
-                log.push(entry_of(certificate.certificate()));
                 taken.note(certificate.certificate(), index);
             }
         }
@@ -434,10 +455,11 @@ impl Leaves {
 
     /// Returns whether `post` still fits below the batch's limits; the first one always does.
     fn takes(&self, post: &Post) -> bool {
-        let bytes: usize = post.certificates.iter().map(|c| c.certificate().as_bytes().len() + 1).sum();
+        let certificates: usize = post.certificates.iter().map(|c| c.certificate().as_bytes().len() + 1).sum();
+        let bytes = certificates + post.notices.len() * ENTRY_BYTES_MAX;
+        let entries = post.certificates.len() + post.notices.len();
         self.entries.is_empty()
-            || (self.entries.len() + post.certificates.len() <= BATCH_ENTRIES_MAX
-                && self.bytes + bytes <= BATCH_BYTES_MAX)
+            || (self.entries.len() + entries <= BATCH_ENTRIES_MAX && self.bytes + bytes <= BATCH_BYTES_MAX)
     }
 
     fn push(&mut self, entry: Vec<u8>) {

@@ -14,6 +14,7 @@ pub mod logconf;
 pub mod lookup_proof;
 pub mod map;
 pub mod note;
+pub mod notice;
 pub mod policy;
 pub mod proof_file;
 pub mod resolution;

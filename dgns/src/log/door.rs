@@ -156,7 +156,7 @@ impl Door {
         let verified = judge(core, world, certificates.clone()).await?;
         let bytes: usize = envelopes.iter().map(Vec::len).sum();
         let _spending = Spending::take(&self.spending, &certificates).ok_or(DoorError::BadInvite)?;
-        match self.publish(Post { certificates: verified }, bytes).await? {
+        match self.publish(Post::certificates(verified), bytes).await? {
             Ok(first_index) => Ok(accepted(&certificates, first_index, false)),
             Err(PostRefused::Unavailable) => Err(DoorError::Unavailable),
             // Two equal posts may have passed the door together: the second is a repeat, not a lost race.

@@ -110,7 +110,7 @@ impl Forge {
         let view = View { edge: &self.edge, history: &self.history, time_ms: self.time_ms, map: &self.map, dues };
         let posts = match verified.is_empty() {
             true => Vec::new(),
-            false => vec![Post { certificates: verified }],
+            false => vec![Post::certificates(verified)],
         };
         let mut world = self.world();
         self.fill(&mut world, |world| batch::wants(&view, world, &posts, now_ms));

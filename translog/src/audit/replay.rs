@@ -15,6 +15,7 @@ use crate::entry::{Entry, Epoch};
 use crate::hash::EMPTY_ROOT;
 use crate::logconf::{Conf, LogConf, Succession};
 use crate::map::{self, LabelKind, Map};
+use crate::notice;
 
 /// The states of a log as its entries make them.
 #[derive(Clone, Debug)]
@@ -120,7 +121,11 @@ impl Replay {
             match Entry::decode(entry) {
                 Ok(Entry::Certificate(certificate)) => self.certificate(&mut step, certificate, index)?,
                 Ok(Entry::LogConf(conf)) => self.logconf(&mut step, &conf, index)?,
-                Ok(Entry::Notice(_)) => {}
+                Ok(Entry::Notice(said)) => {
+                    if let Some(code) = notice::fault_of(&said) {
+                        return Err(AuditFault::Entry { index, code });
+                    }
+                }
                 Ok(Entry::Epoch(_)) => return Err(AuditFault::Entry { index, code: "epoch" }),
                 Err(error) => return Err(AuditFault::Entry { index, code: error.code() }),
             }

@@ -4,6 +4,9 @@ use identity::cert::Certificate;
 
 use super::*;
 use crate::batch::fixture::{Someone, TestLog, log_key};
+use crate::batch::{self, Post};
+use crate::entry::{Entry, NoticeKind};
+use crate::notice::{SoundNotice, StatementKind};
 
 /// A log of some batches, wider than one tile, and its files.
 struct Served {
@@ -199,6 +202,30 @@ fn changed_bytes_are_told_from_a_lying_log() {
     assert_eq!(served.audit(Level::Full).unwrap_err(), entry);
     let tile = AuditFault::Tile { path: format!("tile/1/000.p/{}", served.target().size / 256), hash: Some(0) };
     assert_eq!(served.audit(Level::Tree).unwrap_err(), tile, "the tree alone names the bundle");
+}
+
+#[test]
+fn a_notice_with_evidence_that_does_not_hold_is_named() {
+    // Goal: a log may repeat only what was proved. Method: a Notice by a log itself, sound and made up.
+    let with_notice = |bend: &dyn Fn(&mut crate::entry::Notice)| {
+        let mut log = TestLog::new();
+        let words = SoundNotice::statement(StatementKind::Operator, "dgns.test/log", "hello").unwrap();
+        let posts = [Post::notice(words)];
+        let now_ms = log.time_ms + 1;
+        let mut batch = batch::integrate(&log.view(), log.world_for(&posts, now_ms), &posts, now_ms);
+        let Ok(Entry::Notice(mut notice)) = Entry::decode(&batch.entries[0]) else { unreachable!() };
+        bend(&mut notice);
+        let mut edge = log.edge.clone();
+        batch.entries[0] = Entry::Notice(notice).encode();
+        batch.entries.iter().for_each(|entry| edge.append(leaf_hash(entry)));
+        batch.edge = edge;
+        log.take(batch);
+        Served::new(log).audit(Level::Map).map(drop)
+    };
+    assert_eq!(with_notice(&|_| ()), Ok(()));
+    let fault = |code| Err(AuditFault::Entry { index: 5, code });
+    assert_eq!(with_notice(&|notice| notice.evidence_hash[0] ^= 1), fault("evidence_hash"));
+    assert_eq!(with_notice(&|notice| notice.kind = NoticeKind::LogFork), fault("bad_evidence"));
 }
 
 #[test]

@@ -218,7 +218,7 @@ impl Someone {
 
 pub(crate) fn posts_of(posts: &[Vec<Certificate>]) -> Vec<Post> {
     let post =
-        |certificates: &Vec<Certificate>| Post { certificates: certificates.iter().cloned().map(verified).collect() };
+        |certificates: &Vec<Certificate>| Post::certificates(certificates.iter().cloned().map(verified).collect());
     posts.iter().map(post).collect()
 }
 

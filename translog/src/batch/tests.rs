@@ -3,6 +3,7 @@ use identity::state::NameStatus;
 
 use super::fixture::{START_MS, Someone, TestLog, log_key, posts_of};
 use super::*;
+use crate::notice::StatementKind;
 
 fn codes(batch: &Batch) -> Vec<String> {
     let code = |outcome: &Outcome| match outcome {
@@ -34,6 +35,25 @@ fn a_post_is_all_or_nothing() {
     assert_eq!(batch.entries.len(), 5, "two posts of two and the Epoch");
     assert!(!batch.changes.contains_key(&Subject::Did(mallory.did)), "the genesis left nothing");
     assert!(batch.chain.iter().all(|row| row.subject != Subject::Did(mallory.did)));
+}
+
+#[test]
+fn notices_take_places_in_the_log_and_change_no_state() {
+    // Goal: a Notice stands between certificates like any entry. Method: one beside a post, then one alone.
+    let log = TestLog::new();
+    let words = |text| SoundNotice::statement(StatementKind::Operator, "dgns.test/log", text).unwrap();
+    let (_, certificates) = Someone::new(1);
+    let posts = [&[Post::notice(words("one"))][..], &posts_of(&[certificates])[..]].concat();
+    let now_ms = log.time_ms + 1;
+    let batch = integrate(&log.view(), log.world_for(&posts, now_ms), &posts, now_ms);
+    let first = log.edge.size();
+    assert_eq!(codes(&batch), [format!("at {first}"), format!("at {}", first + 1)]);
+    assert_eq!(batch.entries[0], Entry::Notice(words("one").notice().clone()).encode());
+    assert_eq!(batch.chain.iter().map(|row| row.index).collect::<Vec<_>>(), [first + 1, first + 2]);
+
+    let alone = [Post::notice(words("two"))];
+    let batch = integrate(&log.view(), log.world_for(&alone, now_ms), &alone, now_ms);
+    assert_eq!((batch.entries.len(), batch.changes.len(), batch.epoch.covers), (2, 0, first + 1));
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Notice {
     }
 
     /// Returns the body of the entry.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         writer.map(3 + usize::from(self.evidence.is_some()));
         writer.uint(0).uint(self.kind as u64).uint(1).text(&self.origin).uint(2).bytes(&self.evidence_hash);
