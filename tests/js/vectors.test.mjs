@@ -11,6 +11,7 @@ import { RUNNERS } from "./runners.mjs";
 
 const FOLDER = fileURLToPath(new URL("../vectors", import.meta.url));
 const RUST_ONLY = {
+  "faults.json": "pages show that a proof failed; files that convict are kept and checked by programs",
   "witness.json": "witnesses, and the logs that ask them, are servers; pages check what they signed (resolutions.json)",
   "rules.json": "folding states is the server's, the client's and the auditor's work, and they are Rust; pages verify states, they do not make them",
 };

@@ -211,3 +211,5 @@ impl<'a> Lines<'a> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -14,23 +14,23 @@ use crate::tree::oracle::{self, Oracle};
 
 const ORIGIN: &str = "dgns.test/log";
 
-fn signer(seed: u8) -> LogSigner {
+pub(super) fn signer(seed: u8) -> LogSigner {
     LogSigner::new(ORIGIN, SigningKey::from_seed(&[seed; 32])).expect("a good name")
 }
 
-fn note(signer: &LogSigner, size: u64, root: Hash) -> Vec<u8> {
+pub(super) fn note(signer: &LogSigner, size: u64, root: Hash) -> Vec<u8> {
     let checkpoint = Checkpoint { origin: ORIGIN.into(), size, root };
     let note = Note::new(checkpoint.text(), vec![signer.sign(&checkpoint)]).expect("a note");
     note.to_string().into_bytes()
 }
 
-fn same_size(first: &[u8], second: &[u8]) -> FaultFile {
+pub(super) fn same_size(first: &[u8], second: &[u8]) -> FaultFile {
     let keys = [signer(9).verifier_key().clone(), signer(1).verifier_key().clone()];
     FaultFile::new(FaultKind::SameSize, &keys).with_part("first", first).with_part("second", second)
 }
 
 /// Evidence that a tree whose leaf 0 was changed does not begin as the tree before it did.
-fn prefix(from: usize, to: usize, honest: bool) -> FaultFile {
+pub(super) fn prefix(from: usize, to: usize, honest: bool) -> FaultFile {
     let old = oracle::leaves(from as u64);
     let mut new = oracle::leaves(to as u64);
     if !honest {
@@ -104,7 +104,7 @@ fn a_path_that_leads_nowhere_convicts_nobody() {
 }
 
 /// A checkpoint of any log, cosigned by witness `seed`.
-fn cosigned(seed: u8, origin: &str, size: u64, root: Hash) -> Vec<u8> {
+pub(super) fn cosigned(seed: u8, origin: &str, size: u64, root: Hash) -> Vec<u8> {
     let checkpoint = Checkpoint { origin: origin.into(), size, root };
     let line = witness(seed).cosign(&checkpoint, 1_700_000_000 + size);
     Note::new(checkpoint.text(), vec![line]).expect("a note").to_string().into_bytes()
@@ -114,7 +114,7 @@ fn witness(seed: u8) -> Cosigner {
     Cosigner::new("w.example", SigningKey::from_seed(&[seed; 32])).expect("a good name")
 }
 
-fn against_witness(seed: u8, first: &[u8], second: &[u8]) -> FaultFile {
+pub(super) fn against_witness(seed: u8, first: &[u8], second: &[u8]) -> FaultFile {
     let key = witness(seed).verifier_key().to_string();
     FaultFile::new(FaultKind::Cosigner, &[signer(1).verifier_key().clone()])
         .with_part("cosigner", key.as_bytes())
@@ -170,7 +170,7 @@ fn a_contradiction_is_put_together_by_whoever_meets_it() {
 }
 
 /// Proofs of these entries under one head of the log.
-fn proofs(entries: &[Vec<u8>]) -> Vec<Vec<u8>> {
+pub(super) fn proofs(entries: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
     let mut tree = Oracle::new(&leaves);
     let root = tree.root(0, leaves.len());
@@ -183,7 +183,7 @@ fn proofs(entries: &[Vec<u8>]) -> Vec<Vec<u8>> {
     entries.iter().enumerate().map(proof).collect()
 }
 
-fn accuse(kind: FaultKind, entry: &[u8], before: Option<&[u8]>) -> FaultFile {
+pub(super) fn accuse(kind: FaultKind, entry: &[u8], before: Option<&[u8]>) -> FaultFile {
     let file = FaultFile::new(kind, &[signer(9).verifier_key().clone(), signer(1).verifier_key().clone()]);
     let file = file.with_part("entry", entry);
     before.map_or(file.clone(), |before| file.with_part("before", before))

@@ -1,0 +1,100 @@
+//! tests/vectors/faults.json
+
+use serde_json::{Value, json};
+
+use super::tests::{accuse, against_witness, cosigned, note, prefix, proofs, same_size, signer};
+use super::*;
+use crate::batch::fixture::Someone;
+use crate::entry::{Entry, Epoch};
+use crate::hash::EMPTY_ROOT;
+use crate::vectors::{hex, hold};
+
+const ABOUT: [&str; 2] = [
+    "Fault files (PROTOCOL 14.3). in: file, hexadecimal. out: key, heads [[origin, size, root], ...], says: the conviction in words.",
+    "error: why it convicts nobody, or bad_fault_file.",
+];
+
+#[test]
+fn fault_vectors_hold() {
+    let (a, b) = (note(&signer(1), 5, [1; 32]), note(&signer(1), 5, [2; 32]));
+    let of = |size, byte| cosigned(5, "example.com/log", size, [byte; 32]);
+    let mut cases = vec![
+        case("one size, two roots", &same_size(&a, &b), Ok(())),
+        case("one head twice", &same_size(&a, &a), Err("no_contradiction")),
+        case("two keys", &same_size(&a, &note(&signer(9), 5, [2; 32])), Err("fault_signature")),
+        case("no note", &same_size(&a, b"no note"), Err("fault_part")),
+        case("a tree that does not begin as before", &prefix(5, 12, false), Ok(())),
+        case("the same of 4 leaves, a whole subtree", &prefix(4, 9, false), Ok(())),
+        case("a tree that does", &prefix(5, 12, true), Err("no_contradiction")),
+        case("a witness, one size, two roots", &against_witness(5, &of(5, 1), &of(5, 2)), Ok(())),
+        case("another witness", &against_witness(6, &of(5, 1), &of(5, 2)), Err("fault_signature")),
+        case("what a client was given", &same_size(&a, &b).of_kind(FaultKind::Answer), Err("proves_nothing")),
+        case("what an audit found", &same_size(&a, &b).of_kind(FaultKind::Audit), Err("proves_nothing")),
+    ];
+    cases.extend(epochs());
+    cases.extend(entries());
+    let garbage = json!({"name": "another header", "in": {"file": hex(b"dgns.fault@v2\n")}, "error": "bad_fault_file"});
+    assert_eq!(FaultFile::decode(b"dgns.fault@v2\n"), Err(NotAFaultFile { at: 0 }));
+    cases.push(garbage);
+    hold("faults", &ABOUT, &cases);
+}
+
+fn epochs() -> Vec<Value> {
+    let first = Epoch { k: 0, covers: 0, time_ms: 5_000, map_root: [0; 32], history_root: EMPTY_ROOT };
+    let mut history = crate::tree::Edge::new();
+    history.append(first.leaf_hash());
+    let second = Epoch { k: 1, covers: 1, time_ms: 5_000, map_root: [1; 32], history_root: history.root() };
+    let accused = |name: &str, second: Epoch, expected| {
+        let proofs = proofs(&[first.encode().to_vec(), second.encode().to_vec()]);
+        case(name, &accuse(FaultKind::Epoch, &proofs[1], Some(&proofs[0])), expected)
+    };
+    let alone = |name: &str, entry: Vec<u8>, expected| {
+        let proofs = proofs(&[first.encode().to_vec(), entry]);
+        case(name, &accuse(FaultKind::Epoch, &proofs[1], None), expected)
+    };
+    vec![
+        accused("two Epochs that follow", second, Err("no_contradiction")),
+        accused("time goes back", Epoch { time_ms: 4_999, ..second }, Ok(())),
+        accused("an Epoch number twice", Epoch { k: 0, ..second }, Ok(())),
+        accused("an Epoch number left out", Epoch { k: 2, ..second }, Ok(())),
+        accused("another history", Epoch { history_root: EMPTY_ROOT, ..second }, Ok(())),
+        alone("an Epoch of another index", Epoch { covers: 2, ..second }.encode().to_vec(), Ok(())),
+        alone("a head that ends in no Epoch", vec![4, 0xa0], Ok(())),
+        alone("a head that ends in its Epoch", second.encode().to_vec(), Err("no_contradiction")),
+    ]
+}
+
+fn entries() -> Vec<Value> {
+    let (_, certificates) = Someone::new(1);
+    let [genesis, claim] = [0, 1].map(|at: usize| Entry::Certificate(certificates[at].clone()).encode());
+    let proofs = proofs(&[genesis.clone(), claim, genesis, vec![2; 88], vec![9, 1]]);
+    let mut moved = accuse(FaultKind::Entry, &proofs[0], None).part("entry").unwrap().to_vec();
+    let index = moved.windows(7).position(|window| window == b"index 0").unwrap();
+    moved[index + 6] = b'1';
+    vec![
+        case("a certificate twice", &accuse(FaultKind::Entry, &proofs[2], Some(&proofs[0])), Ok(())),
+        case("a chain in order", &accuse(FaultKind::Entry, &proofs[1], Some(&proofs[0])), Err("no_contradiction")),
+        case("an Epoch of 88 bytes", &accuse(FaultKind::Entry, &proofs[3], None), Ok(())),
+        case("an unknown type", &accuse(FaultKind::Entry, &proofs[4], None), Err("no_contradiction")),
+        case("an entry at another place", &accuse(FaultKind::Entry, &moved, None), Err("fault_proof")),
+    ]
+}
+
+fn case(name: &str, file: &FaultFile, expected: Result<(), &str>) -> Value {
+    let found = file.check();
+    assert_eq!(found.as_ref().map(drop).map_err(NoConviction::code), expected, "{name}");
+    let given = json!({"file": hex(&file.encode())});
+    match found {
+        Ok(conviction) => {
+            let heads =
+                conviction.heads.iter().map(|head| json!([head.origin, head.size.to_string(), hex(&head.root)]));
+            let out = json!({
+                "key": conviction.key.to_string(),
+                "heads": heads.collect::<Vec<_>>(),
+                "says": conviction.to_string(),
+            });
+            json!({"name": name, "in": given, "out": out})
+        }
+        Err(why) => json!({"name": name, "in": given, "error": why.code()}),
+    }
+}
