@@ -224,7 +224,15 @@ fn proof_file(bytes: &[u8]) -> bool {
 fn fault_file(bytes: &[u8]) -> bool {
     let Ok(file) = FaultFile::decode(bytes) else { return false };
     assert_eq!(file.encode(), bytes, "a fault file has one spelling");
-    assert!(file.check().is_err(), "nobody is convicted by bytes made up");
+    if let Ok(conviction) = file.check() {
+        let by_log = file.log_keys().contains(&conviction.key);
+        let accused = file.part("cosigner").map(<[u8]>::to_vec);
+        assert!(
+            by_log || accused == Some(conviction.key.to_string().into_bytes()),
+            "a key that the file does not accuse"
+        );
+        assert!(!conviction.heads.is_empty(), "a conviction rests on what was signed");
+    }
     true
 }
 
