@@ -87,5 +87,8 @@ pub const HEAD_AGE_S_MAX: u64 = 300;
 /// The bytes of a fault file: an answer of any length a client reads, two notes, a path.
 pub const FAULT_FILE_BYTES_MAX: usize = 4 << 20;
 
+/// The bytes of a head shown to others: it travels inside greetings, and fits a QR code.
+pub const SHOWN_HEAD_BYTES_MAX: usize = 600;
+
 /// The parts of a fault file.
 pub const FAULT_PARTS_MAX: usize = 16;

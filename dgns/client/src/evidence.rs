@@ -2,6 +2,7 @@
 
 use identity::state::Subject;
 use translog::fault::{FaultFile, FaultKind};
+use translog::gossip::SeenHead;
 use translog::head::Head;
 use translog::resolution::Resolution;
 use translog::resolve::VerifyError;
@@ -65,6 +66,27 @@ pub fn of_audit(
         file = file.with_part("first", note.as_bytes());
     }
     keep(trust, &convicting(file.with_part("second", checkpoint.as_bytes())), size, code)
+}
+
+/// Returns a file that convicts, made of heads that two readers verified; `number` tells several of one meeting apart.
+pub fn of_exchange(trust: &Trust, file: &FaultFile, size: u64, code: &str, number: usize) -> Kept {
+    let Kept { file_name, bytes } = keep(trust, file, size, code);
+    match number {
+        0 => Kept { file_name, bytes },
+        _ => Kept { file_name: file_name.replace(".fault", &format!("-{number}.fault")), bytes },
+    }
+}
+
+/// Returns the record of two heads that nothing was shown to connect: a head verified, and the newest the server shows.
+pub fn of_unproved(trust: &Trust, known: &SeenHead, newest: Option<&SeenHead>) -> Kept {
+    let code = "unproved";
+    let mut file = FaultFile::new(FaultKind::Answer, trust.log_keys())
+        .with_part("code", code.as_bytes())
+        .with_part("first", known.note().to_string().as_bytes());
+    if let Some(newest) = newest {
+        file = file.with_part("second", newest.note().to_string().as_bytes());
+    }
+    keep(trust, &file, known.size(), code)
 }
 
 /// Names the kind as which the file convicts, if it does.

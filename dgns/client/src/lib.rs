@@ -9,6 +9,7 @@ pub mod clock;
 pub mod draft;
 pub mod error;
 pub mod evidence;
+pub mod exchange;
 pub mod home;
 mod net;
 pub mod rng;

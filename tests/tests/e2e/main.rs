@@ -2,6 +2,7 @@
 
 mod acts;
 mod chains;
+mod exchange;
 mod exit_codes;
 mod faults;
 mod newcomer;

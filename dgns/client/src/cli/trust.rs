@@ -1,10 +1,14 @@
 //! `trust`: whom this client believes, and on whose word.
 
+use std::path::PathBuf;
+
 use dgns_client::clock;
 use dgns_client::error::ClientError;
+use dgns_client::exchange;
 use dgns_client::home::{LogHome, Pinned, read_policy};
 use dgns_client::session::Session;
 use serde_json::{Value, json};
+use translog::gossip::ShownHead;
 
 use super::output::{span, time};
 use super::{Context, Done, Ended};
@@ -21,6 +25,19 @@ pub(crate) enum TrustCommand {
         /// The log, such as dgns.test/log
         origin: String,
     },
+    /// Show others the newest heads verified here, and hold theirs against them: two histories convict the log
+    Exchange(Exchange),
+}
+
+/// Arguments of `trust exchange`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Exchange {
+    /// Write the heads verified here to this file; without it and without FILE they are printed
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Files of heads that others wrote
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
 }
 
 /// Arguments of `trust add`.
@@ -42,6 +59,7 @@ pub(crate) async fn trust(context: &Context, command: TrustCommand) -> Done {
         TrustCommand::Add(add) => self::add(context, add).await,
         TrustCommand::List => list(context),
         TrustCommand::Pin { origin } => pin(context, &origin),
+        TrustCommand::Exchange(exchange) => self::exchange(context, exchange).await,
     }
 }
 
@@ -117,6 +135,57 @@ fn pin(context: &Context, origin: &str) -> Done {
     value["ok"] = json!(true);
     context.out.result(&pinned_text(&log, &pinned), &value);
     Ok(Ended::Ok)
+}
+
+/// Writes the heads verified here, then judges those of others; the first fault ends it.
+async fn exchange(context: &Context, arguments: Exchange) -> Done {
+    let heads = exchange::export(&context.home)?;
+    let print = arguments.out.is_none() && arguments.files.is_empty();
+    if let Some(path) = &arguments.out {
+        std::fs::write(path, &heads).map_err(|error| ClientError::Unable(format!("{}: {error}", path.display())))?;
+    }
+    let (mut texts, mut values) = (Vec::new(), Vec::new());
+    for path in &arguments.files {
+        let unreadable = |error: &dyn core::fmt::Display| ClientError::Unable(format!("{}: {error}", path.display()));
+        let bytes = std::fs::read(path).map_err(|error| unreadable(&error))?;
+        for shown in exchange::import(&bytes).map_err(|error| unreadable(&error))? {
+            let (text, value) = judged(context, &shown).await?;
+            texts.push(text);
+            values.push(value);
+        }
+    }
+    if let Some(path) = &arguments.out {
+        texts.push(format!("{}: {} heads", path.display(), heads.lines().count() - 1));
+    }
+    let text = if print { heads.clone() } else { texts.join("\n") };
+    context.out.result(&text, &json!({ "ok": true, "heads": heads, "judged": values }));
+    Ok(Ended::Ok)
+}
+
+/// Holds one head of somebody else against this home and the log's server.
+async fn judged(context: &Context, shown: &ShownHead) -> Result<(String, Value), ClientError> {
+    let origin = shown.origin().as_str();
+    let known = context.home.logs()?.into_iter().find(|(log, _)| log.origin() == shown.origin());
+    let Some((_, servers)) = known else {
+        let text = format!("{origin}: never met here, so not judged; dgns trust add meets it");
+        return Ok((text, json!({ "origin": origin, "verdict": "unknown_log" })));
+    };
+    let session = match context.session_at(&context.common.server).await {
+        Ok(session) if session.trust().origin() == shown.origin() => session,
+        Err(fault @ ClientError::Proof { .. }) => return Err(fault),
+        _ => context.session_at(servers.first().unwrap_or(&context.common.server)).await?,
+    };
+    let one = exchange::hold(&session, shown).await?;
+    let text = match one.newest {
+        None => format!("{origin}: the very head of {} leaves that was verified here", one.theirs),
+        Some(newest) => {
+            format!("{origin}: their head of {} leaves is of the same history, now {newest} leaves", one.theirs)
+        }
+    };
+    let value = json!({
+        "origin": origin, "verdict": "one_history", "theirs": one.theirs, "mine": one.mine, "newest": one.newest,
+    });
+    Ok((text, value))
 }
 
 /// The size of the newest head met and the time of its Epoch.
