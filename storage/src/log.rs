@@ -60,7 +60,7 @@ impl<'a> Log<'a> {
             return Err(CommitError::Lost); // dropping `tx` rolls back
         }
         table::entries::insert(&mut tx, first, &rows.entries).await?;
-        table::epochs::insert(&mut tx, new).await?;
+        table::epochs::insert(&mut tx, &rows.passed, new).await?;
         table::labels::upsert(&mut tx, &numbered.labels).await?;
         table::chain::insert(&mut tx, &numbered.chain).await?;
         table::names::upsert(&mut tx, &numbered.names).await?;

@@ -32,6 +32,8 @@ pub struct CommitRows {
     pub labels: Vec<LabelRow>,
     /// The names that changed, each once, with their labels: what DNS reads. Each is known or among `labels`.
     pub names: Vec<(Hash, NameRow)>,
+    /// The heads between the old one and the new one, ascending, where several batches are committed as one; most often none.
+    pub passed: Vec<EpochRow>,
     /// Invites used: the hash of the code and the log index of the claim. One that is unknown or used refuses the batch.
     pub invites: Vec<(Hash, u64)>,
 }

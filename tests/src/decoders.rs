@@ -25,6 +25,7 @@ use translog::policy::Policy;
 use translog::proof_file::ProofFile;
 use translog::resolution::Resolution;
 use translog::resolve;
+use translog::stream::{self, Record};
 use translog::tile::{BundleId, ResourceId, Tile, TileId};
 use translog::trust::{Memory, Trust};
 use translog::witness::{self, Request, WitnessRecord};
@@ -39,7 +40,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 24] = [
+pub const DECODERS: [Decoder; 25] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -60,6 +61,7 @@ pub const DECODERS: [Decoder; 24] = [
     Decoder { name: "witness_answer", accepts: witness_answer },
     Decoder { name: "proof_file", accepts: proof_file },
     Decoder { name: "fault_file", accepts: fault_file },
+    Decoder { name: "stream", accepts: log_stream },
     Decoder { name: "resolution", accepts: resolution },
     Decoder { name: "memory", accepts: memory },
     Decoder { name: "post", accepts: post },
@@ -194,6 +196,24 @@ fn witness_request(bytes: &[u8]) -> bool {
     let decided = witness::decide(&WitnessRecord::NONE, &request, strangers_log().log_keys());
     assert!(decided.is_err(), "a stranger's log is not cosigned");
     true
+}
+
+/// Records behind one another; what was taken stands in the same bytes again.
+fn log_stream(bytes: &[u8]) -> bool {
+    let mut decoder = stream::Decoder::new();
+    decoder.push(bytes);
+    let mut taken = Vec::new();
+    while let Ok(Some(record)) = decoder.next_record() {
+        taken.extend(match record {
+            Record::Alive => stream::alive(),
+            Record::Batches(found) => {
+                let entries = found.entries.iter().map(Vec::as_slice);
+                stream::batches(found.first_index, &found.note, entries).expect("it was not too long to be read")
+            }
+        });
+        assert!(bytes.starts_with(&taken), "a record has one spelling");
+    }
+    !taken.is_empty()
 }
 
 /// Of both forms: lines, and a size.

@@ -171,6 +171,7 @@ mod samples {
     use translog::note::LogSigner;
     use translog::proof_file::ProofFile;
     use translog::resolution::{Answer, Resolution};
+    use translog::stream;
     use translog::tree::Edge;
     use translog::trust::Memory;
 
@@ -187,6 +188,7 @@ mod samples {
         let header = [0x12, 0x34, 0x01, 0x20, 0, 1, 0, 0, 0, 0, 0, 1];
         let question = b"\x05alice\x04dgns\x04test\x00\x00\x01\x00\x01";
         samples.push([&header[..], question, &[0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]].concat());
+        samples.push(stream::batches(3, b"note", [&[1, 2, 3][..], &[2; 89]]).expect("it is short"));
         // A tile and a bundle of two, behind their width less one.
         samples.push([&[1_u8][..], &[5; 64]].concat());
         samples.push([&[1, 0, 2, 8, 9, 0, 1, 7][..]].concat());

@@ -7,6 +7,8 @@
 
 mod checks;
 mod fault;
+mod incoming;
+mod judge;
 mod replay;
 mod saved;
 
@@ -22,6 +24,7 @@ use crate::tile::{BundleId, RightTiles, Tile, TileId};
 
 pub use checks::Checks;
 pub use fault::AuditFault;
+pub use incoming::{Incoming, Lacking};
 pub use replay::Replay;
 pub use saved::SavedError;
 
@@ -242,20 +245,12 @@ impl Auditor {
 
     /// Checks an Epoch against the batch it closes (PROTOCOL 7.2, 7.4).
     fn close_batch(&mut self, epoch: Epoch, index: u64) -> Result<(), AuditFault> {
-        let fault = |code| AuditFault::Epoch { k: epoch.k, index, code };
-        let before_ms = self.last_epoch.as_ref().map_or(0, |last| last.time_ms);
-        if epoch.covers != index {
-            return Err(fault("covers"));
-        }
-        if epoch.k != self.history.size() {
-            return Err(fault("k"));
-        }
-        if epoch.time_ms < before_ms {
-            return Err(fault("time_ms"));
-        }
-        if epoch.history_root != self.history.root() {
-            return Err(fault("history_root"));
-        }
+        let before = EpochRule {
+            k: self.history.size(),
+            time_ms: self.last_epoch.as_ref().map_or(0, |last| last.time_ms),
+            history_root: self.history.root(),
+        };
+        before.check(&epoch, index)?;
         let batch = std::mem::take(&mut self.batch);
         if let Some(replay) = &mut self.replay {
             replay.batch(&batch, index - batch.len() as u64, &epoch)?;
@@ -314,6 +309,34 @@ impl Auditor {
                 path: Want::Tile(tree, id).path(),
                 hash: place.map(|place| id.index() * 256 + place as u64),
             }),
+        }
+    }
+}
+
+/// What the log before it demands of an Epoch (PROTOCOL 7.2).
+struct EpochRule {
+    /// How many Epochs there are.
+    k: u64,
+    /// The time of the last one.
+    time_ms: u64,
+    /// The root over them.
+    history_root: Hash,
+}
+
+impl EpochRule {
+    /// Holds the Epoch at `index` against it.
+    fn check(&self, epoch: &Epoch, index: u64) -> Result<(), AuditFault> {
+        let fault = |code| Err(AuditFault::Epoch { k: epoch.k, index, code });
+        if epoch.covers != index {
+            fault("covers")
+        } else if epoch.k != self.k {
+            fault("k")
+        } else if epoch.time_ms < self.time_ms {
+            fault("time_ms")
+        } else if epoch.history_root != self.history_root {
+            fault("history_root")
+        } else {
+            Ok(())
         }
     }
 }

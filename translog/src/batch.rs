@@ -120,6 +120,21 @@ pub struct Batch {
     pub edge: Edge,
     /// The history's right edge after it.
     pub history: Edge,
+    /// The heads before the last one, if these are several batches replayed as one.
+    pub passed: Vec<Passed>,
+}
+
+/// A head between the first and the last of several batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// The number of the Epoch that ends it.
+    pub k: u64,
+    /// Its size.
+    pub size: u64,
+    /// Its root.
+    pub root: Hash,
+    /// The Epoch's time.
+    pub time_ms: u64,
 }
 
 impl Batch {
@@ -197,8 +212,8 @@ pub fn configure(
     let index = log.next_index();
     let succession = step.configure(logconf, index)?;
     log.push(Entry::LogConf(logconf.clone()).encode());
-    let (subject, seq, sid) = (Subject::LogConf, logconf.conf().seq, logconf.sid());
-    let taken = Taken { chain: vec![ChainRow { subject, seq, index, sid }], ..Taken::default() };
+    let mut taken = Taken::default();
+    taken.configured(logconf, index);
     Ok((close(view, step, log, Vec::new(), taken), succession))
 }
 
@@ -266,6 +281,7 @@ fn close(view: &View<'_>, step: Step, mut log: Leaves, outcomes: Vec<Outcome>, t
         epoch,
         edge: log.edge,
         history,
+        passed: Vec::new(),
     }
 }
 
@@ -275,6 +291,7 @@ pub fn map_updates(changes: &BTreeMap<Subject, Leaf>) -> Vec<(Hash, Hash)> {
 }
 
 /// The states while one batch is applied.
+#[derive(Debug)]
 pub struct Step {
     world: World,
     epoch_ms: u64,
@@ -359,6 +376,11 @@ impl Step {
         &self.world
     }
 
+    /// Ends the step: the states read and made, and the last one of each label that changed.
+    pub(crate) fn into_parts(self) -> (World, BTreeMap<Subject, Leaf>) {
+        (self.world, self.changes)
+    }
+
     /// Ends the step: the Epoch's time and the last state of each label that changed.
     pub fn finish(self) -> (u64, BTreeMap<Subject, Leaf>) {
         (self.epoch_ms, self.changes)
@@ -417,15 +439,23 @@ fn entry_of(certificate: &Certificate) -> Vec<u8> {
 }
 
 /// What the certificates of a batch leave in tables besides states.
-#[derive(Default)]
-struct Taken {
-    chain: Vec<ChainRow>,
-    records: BTreeMap<String, Records>,
-    invites: Vec<(Hash, u64)>,
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) chain: Vec<ChainRow>,
+    pub(crate) records: BTreeMap<String, Records>,
+    pub(crate) invites: Vec<(Hash, u64)>,
 }
 
 impl Taken {
-    fn note(&mut self, certificate: &Certificate, index: u64) {
+    /// Notes a LogConf; the first of a log begins its chain and has no row.
+    pub(crate) fn configured(&mut self, logconf: &LogConf, index: u64) {
+        let (subject, seq, sid) = (Subject::LogConf, logconf.conf().seq, logconf.sid());
+        if seq > 0 {
+            self.chain.push(ChainRow { subject, seq, index, sid });
+        }
+    }
+
+    pub(crate) fn note(&mut self, certificate: &Certificate, index: u64) {
         let (did, sid) = (certificate.chain_did(), certificate.sid());
         let payload = certificate.payload();
         self.chain.push(ChainRow { subject: Subject::Did(did), seq: payload.seq, index, sid });

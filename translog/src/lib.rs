@@ -20,6 +20,7 @@ pub mod policy;
 pub mod proof_file;
 pub mod resolution;
 pub mod resolve;
+pub mod stream;
 pub mod subtree;
 pub mod tail;
 pub mod tile;

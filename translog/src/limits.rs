@@ -66,6 +66,9 @@ pub const BATCH_ENTRIES_MAX: usize = 4_096;
 /// Bytes of a batch's entries: what one transaction writes at most.
 pub const BATCH_BYTES_MAX: usize = 4 << 20;
 
+/// The bytes of a record of the stream of batches: two batches of the largest size, and a note.
+pub const STREAM_RECORD_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX + NOTE_BYTES_MAX;
+
 /// The bytes of a Resolution: what a verifier must be ready to hold.
 pub const RESOLUTION_BYTES_MAX: usize = 64 * 1_024;
 

@@ -100,6 +100,13 @@ impl Map {
         delta::prepare(self, updates)
     }
 
+    /// Returns the change that makes `updates` after those of `before`, which it takes in: one change of several Epochs.
+    ///
+    /// Errors: [`StaleDelta`] if another change was applied since `before` was prepared.
+    pub fn prepare_after(&self, before: MapDelta, updates: &[(Hash, Hash)]) -> Result<MapDelta, StaleDelta> {
+        delta::prepare_after(self, before, updates)
+    }
+
     /// Takes a change over. Quick: no hashing, one write per changed node.
     ///
     /// Errors: [`StaleDelta`] if another change was applied since it was prepared; the map is unchanged then.

@@ -6,7 +6,7 @@ use identity::hash::Hash;
 use tokio::sync::watch;
 use translog::batch::{Batch, View};
 use translog::due::DueQueue;
-use translog::entry::Epoch;
+use translog::entry::{EntryKind, Epoch};
 use translog::head::Head;
 use translog::map::Map;
 use translog::tail::Tail;
@@ -98,7 +98,11 @@ impl Live {
             }
             inner.map.apply(batch.map).expect("the publisher alone changes the map, and prepared the delta from it");
             batch.leaf_hashes.iter().for_each(|hash| inner.log_tail.append(*hash));
-            inner.history_tail.append(*batch.leaf_hashes.last().expect("a batch ends with its Epoch"));
+            for (entry, hash) in batch.entries.iter().zip(&batch.leaf_hashes) {
+                if entry.first() == Some(&(EntryKind::Epoch as u8)) {
+                    inner.history_tail.append(*hash);
+                }
+            }
             inner.entries.extend(batch.entries.into_iter().map(Arc::from));
             inner.edge = batch.edge;
             inner.history = batch.history;

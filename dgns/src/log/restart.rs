@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use identity::did::Did;
 use identity::hash::Hash;
-use storage::rows::{ChainRow, CommitRows, EdgeRow, NameRow, StoredHead};
+use storage::rows::{ChainRow, CommitRows, EdgeRow, EpochRow, NameRow, StoredHead};
 use storage::{Guard, Raised, Storage, StorageError};
 use translog::batch::Batch;
 use translog::bundle;
@@ -138,7 +138,10 @@ pub fn commit_rows(batch: &Batch, names: Vec<(Hash, NameRow)>) -> CommitRows {
         index: row.index,
         sid: row.sid,
     });
+    let passed =
+        batch.passed.iter().map(|head| EpochRow { k: head.k, size: head.size, root: head.root, time_ms: head.time_ms });
     CommitRows {
+        passed: passed.collect(),
         entries: batch.entries.iter().cloned().map(Bytes::from).collect(),
         chain: chain.collect(),
         labels: batch.changes.iter().map(|(subject, leaf)| states::row_of(subject, leaf)).collect(),

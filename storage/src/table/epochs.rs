@@ -16,9 +16,18 @@ const BY_NUMBER: &str = "SELECT k, size, root, time_ms FROM epochs WHERE k = $1"
 const COVERING: &str = "SELECT k, size, root, time_ms FROM epochs WHERE size > $1 ORDER BY size LIMIT 1";
 const FROM: &str = "SELECT k, size, root, time_ms FROM epochs WHERE k >= $1 ORDER BY k LIMIT $2";
 
-pub(crate) async fn insert(conn: &mut SqliteConnection, head: &StoredHead) -> Result<(), StorageError> {
-    let query = sqlx::query(INSERT).bind(stored(head.k)).bind(stored(head.size));
-    query.bind(head.root.as_slice()).bind(stored(head.time_ms)).execute(conn).await.map_err(in_table(TABLE))?;
+/// Adds the heads passed on the way to `head`, and `head`.
+pub(crate) async fn insert(
+    conn: &mut SqliteConnection,
+    passed: &[EpochRow],
+    head: &StoredHead,
+) -> Result<(), StorageError> {
+    let head = EpochRow { k: head.k, size: head.size, root: head.root, time_ms: head.time_ms };
+    for epoch in passed.iter().chain([&head]) {
+        let query = sqlx::query(INSERT).bind(stored(epoch.k)).bind(stored(epoch.size));
+        let query = query.bind(epoch.root.as_slice()).bind(stored(epoch.time_ms));
+        query.execute(&mut *conn).await.map_err(in_table(TABLE))?;
+    }
     Ok(())
 }
 

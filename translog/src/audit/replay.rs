@@ -2,20 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use identity::cert::{Body, Certificate, DidKind};
 use identity::hash::Hash;
 use identity::name::Origin;
 use identity::rules::{self, World};
 use identity::state::{Leaf, State, Subject};
 
+use super::judge::{self, Judge, Progress};
 use super::{AuditFault, Checks, Level};
-use crate::batch::{Step, configure_wants, map_updates};
+use crate::batch::map_updates;
 use crate::due::DueQueue;
-use crate::entry::{Entry, Epoch};
-use crate::hash::EMPTY_ROOT;
-use crate::logconf::{Conf, LogConf, Succession};
+use crate::entry::Epoch;
+use crate::logconf::{Conf, Succession};
 use crate::map::{self, LabelKind, Map};
-use crate::notice;
 
 /// The states of a log as its entries make them.
 #[derive(Clone, Debug)]
@@ -111,26 +109,27 @@ impl Replay {
 
     /// Replays the entries before an Epoch, the first of them at `first_index`, and compares the map root.
     pub(super) fn batch(&mut self, entries: &[Vec<u8>], first_index: u64, epoch: &Epoch) -> Result<(), AuditFault> {
-        if first_index == 0 && !opens_a_log(entries) {
-            return Err(AuditFault::Entry { index: 0, code: "first_batch" });
-        }
+        let entries = judge::decode(entries, first_index)?;
         let world = World::new(self.origin.zone(), self.origin.clone(), self.server);
-        let mut step = Step::new(world, epoch.time_ms);
-        self.settle(&mut step);
-        for (index, entry) in (first_index..).zip(entries) {
-            match Entry::decode(entry) {
-                Ok(Entry::Certificate(certificate)) => self.certificate(&mut step, certificate, index)?,
-                Ok(Entry::LogConf(conf)) => self.logconf(&mut step, &conf, index)?,
-                Ok(Entry::Notice(said)) => {
-                    if let Some(code) = notice::fault_of(&said) {
-                        return Err(AuditFault::Entry { index, code });
+        let mut judge = Judge::new(world, entries, first_index, epoch.time_ms);
+        loop {
+            match judge.next(&self.dues, |size| self.heads.get(&size).copied())? {
+                Progress::Wants(subjects) => {
+                    for subject in subjects {
+                        let leaf = self.leaf(&subject);
+                        judge.insert(subject, leaf);
                     }
                 }
-                Ok(Entry::Epoch(_)) => return Err(AuditFault::Entry { index, code: "epoch" }),
-                Err(error) => return Err(AuditFault::Entry { index, code: error.code() }),
+                Progress::Applied { index, certificate } if self.level == Level::Full => {
+                    self.checks.push(&self.origin, index, &certificate);
+                }
+                Progress::Configured { index, succession: Succession::Repin, .. } => self.repins.push(index),
+                Progress::Applied { .. } | Progress::Configured { .. } => {}
+                Progress::Through => break,
             }
         }
-        let (_, changes) = step.finish();
+        let (world, changes) = judge.end();
+        self.server = world.server();
         let delta = self.map.prepare(&map_updates(&changes));
         if delta.root() != epoch.map_root {
             return Err(AuditFault::MapRoot { k: epoch.k, index: epoch.covers });
@@ -143,80 +142,6 @@ impl Replay {
         }
         Ok(())
     }
-
-    fn settle(&self, step: &mut Step) {
-        let epoch_ms = step.epoch_ms();
-        let mut wanted: Vec<Subject> = self.dues.due(epoch_ms).map(|(_, _, subject)| subject.clone()).collect();
-        while let Some(subject) = wanted.pop() {
-            if step.world().get(&subject).is_none() {
-                step.insert(subject.clone(), self.leaf(&subject));
-                wanted.extend(rules::settle_wants(step.world(), &subject));
-            }
-        }
-        step.settle(&self.dues);
-    }
-
-    fn certificate(&mut self, step: &mut Step, certificate: Certificate, index: u64) -> Result<(), AuditFault> {
-        let seen = certificate.payload().seen;
-        let known = match seen.size {
-            0 => Some(&EMPTY_ROOT),
-            size => self.heads.get(&size),
-        };
-        if known != Some(&seen.root) {
-            return Err(AuditFault::Seen { index, size: seen.size });
-        }
-        loop {
-            let missing = rules::wants(step.world(), &certificate);
-            if missing.is_empty() {
-                break;
-            }
-            for subject in missing {
-                let leaf = self.leaf(&subject);
-                step.insert(subject, leaf);
-            }
-        }
-        let candidates = rules::candidates(step.world(), &certificate);
-        let signature = |code| AuditFault::Signature { index, code };
-        let did = certificate.chain_did();
-        let certificate =
-            certificate.with_signatures_unchecked(&candidates).map_err(|error| signature(error.code()))?;
-        if self.level == Level::Full {
-            self.checks.push(&self.origin, index, &certificate);
-        }
-        step.apply(&certificate, index).map_err(|refusal| AuditFault::Refused { index, refusal })?;
-        if index == 0 {
-            self.server = Some(did);
-            step.set_server(did);
-        }
-        Ok(())
-    }
-
-    /// Judges a LogConf: the first is entry 1, each later one names the one before it (PROTOCOL 7.3).
-    fn logconf(&mut self, step: &mut Step, conf: &LogConf, index: u64) -> Result<(), AuditFault> {
-        let fault = |code| AuditFault::Entry { index, code };
-        let server = self.server.ok_or(fault("logconf_chain"))?;
-        for subject in configure_wants(server) {
-            if step.world().get(&subject).is_none() {
-                step.insert(subject.clone(), self.leaf(&subject));
-            }
-        }
-        match step.configure(conf, index).map_err(|error| fault(error.code()))? {
-            Succession::Linked => {}
-            Succession::Repin => self.repins.push(index),
-        }
-        Ok(())
-    }
-}
-
-/// Whether these are the first two entries of a log: the genesis of its server, and its LogConf (PROTOCOL 7.4).
-fn opens_a_log(entries: &[Vec<u8>]) -> bool {
-    let [genesis, conf] = entries else { return false };
-    let server = |certificate: &Certificate| match &certificate.payload().body {
-        Body::Genesis(genesis) => genesis.kind == DidKind::Server,
-        _ => false,
-    };
-    matches!(Entry::decode(genesis), Ok(Entry::Certificate(certificate)) if server(&certificate))
-        && matches!(Entry::decode(conf), Ok(Entry::LogConf(_)))
 }
 
 impl Packed {

@@ -48,6 +48,19 @@ impl MapDelta {
         self.len == 0
     }
 
+    /// Returns the change that changes nothing.
+    fn unchanged(map: &Map) -> Self {
+        Self {
+            fresh: Store::default(),
+            root: map.root,
+            root_hash: map.root(),
+            base: Base::of(map),
+            len: map.len,
+            replaced_inner: Vec::new(),
+            replaced_leaves: Vec::new(),
+        }
+    }
+
     /// Returns whether `map` is still what this change was prepared from.
     pub(super) fn fits(&self, map: &Map) -> bool {
         self.base == Base::of(map)
@@ -62,17 +75,28 @@ impl Base {
 
 /// See [`Map::prepare`].
 pub(super) fn prepare(map: &Map, updates: &[(Hash, Hash)]) -> MapDelta {
+    grow(map, MapDelta::unchanged(map), updates)
+}
+
+/// See [`Map::prepare_after`].
+pub(super) fn prepare_after(map: &Map, before: MapDelta, updates: &[(Hash, Hash)]) -> Result<MapDelta, StaleDelta> {
+    if before.fits(map) { Ok(grow(map, before, updates)) } else { Err(StaleDelta) }
+}
+
+/// Returns the change that makes `updates` after those of `before`.
+fn grow(map: &Map, before: MapDelta, updates: &[(Hash, Hash)]) -> MapDelta {
     let mut sorted: Vec<Entry> = updates.iter().map(|(label, commitment)| Entry::new(label, commitment)).collect();
     sorted.sort_by_key(|entry| entry.leaf.label);
     sorted.reverse(); // of equal labels the last now comes first, which is the one that stays
     sorted.dedup_by_key(|entry| entry.leaf.label);
     sorted.reverse();
 
-    let mut change = Change { map, fresh: Store::default(), replaced_inner: Vec::new(), replaced_leaves: Vec::new() };
-    let (root, root_hash) = change.update(map.root, 0, &sorted);
+    let MapDelta { fresh, root, base, replaced_inner, replaced_leaves, .. } = before;
+    let mut change = Change { map, fresh, replaced_inner, replaced_leaves };
+    let (root, root_hash) = change.update(root, 0, &sorted);
     let len = map.len + change.fresh.leaves.len() - change.replaced_leaves.len();
     let Change { fresh, replaced_inner, replaced_leaves, .. } = change;
-    MapDelta { fresh, root, root_hash, base: Base::of(map), len, replaced_inner, replaced_leaves }
+    MapDelta { fresh, root, root_hash, base, len, replaced_inner, replaced_leaves }
 }
 
 /// See [`Map::apply`].
@@ -82,7 +106,10 @@ pub(super) fn apply(map: &mut Map, delta: MapDelta) -> Result<(), StaleDelta> {
     }
     let arena = &mut map.arena;
     let (inner_before, leaves_before) = (arena.nodes.inner.len(), arena.nodes.leaves.len());
-    map.kept.replaced(&delta.replaced_inner, &delta.replaced_leaves, arena);
+    // A change that grew replaces nodes of its own too: nobody reached them, so their places are free once they are known.
+    let (stored_inner, fresh_inner) = parted(&delta.replaced_inner, inner_before);
+    let (stored_leaves, fresh_leaves) = parted(&delta.replaced_leaves, leaves_before);
+    map.kept.replaced(&stored_inner, &stored_leaves, arena);
 
     let leaf_places: Vec<usize> = delta
         .fresh
@@ -108,9 +135,17 @@ pub(super) fn apply(map: &mut Map, delta: MapDelta) -> Result<(), StaleDelta> {
         map.kept.placed(&inner_places, &leaf_places);
     }
     map.root = placed(delta.root, &inner_places);
+    arena.free_inner.extend(fresh_inner.into_iter().map(|fresh| inner_places[fresh] as u32));
+    arena.free_leaves.extend(fresh_leaves.into_iter().map(|fresh| leaf_places[fresh] as u32));
     map.len = delta.len;
     map.generation += 1;
     Ok(())
+}
+
+/// Parts positions into those of stored nodes and those of fresh ones, which count from 0 then.
+fn parted(positions: &[u32], stored: usize) -> (Vec<u32>, Vec<usize>) {
+    let (old, new): (Vec<u32>, Vec<u32>) = positions.iter().partition(|position| (**position as usize) < stored);
+    (old, new.into_iter().map(|position| position as usize - stored).collect())
 }
 
 /// Stores a node in a free place, or at the end, and returns where.
@@ -148,14 +183,18 @@ impl Entry {
 impl Change<'_> {
     /// Returns the node that stands for `link` once `entries`, which share its prefix of `depth` bits, are set.
     fn update(&mut self, link: Link, depth: usize, entries: &[Entry]) -> (Link, Hash) {
-        let nodes = Nodes { arena: &self.map.arena, fresh: &super::NO_NODES };
+        let nodes = Nodes { arena: &self.map.arena, fresh: &self.fresh };
         if entries.is_empty() {
             return (link, nodes.hash(link));
         }
         match nodes.at(link) {
             Target::Empty => self.build(depth, entries),
-            Target::Leaf(leaf) => self.join_leaf(link, *leaf, depth, entries),
+            Target::Leaf(leaf) => {
+                let leaf = *leaf;
+                self.join_leaf(link, leaf, depth, entries)
+            }
             Target::Inner(node) => {
+                let node = *node;
                 self.replaced_inner.push(link.position() as u32);
                 let (left, right) = split(entries, depth);
                 let left = self.update(node.left, depth + 1, left);

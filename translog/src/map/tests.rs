@@ -43,6 +43,36 @@ fn map_in_batches(updates: &[(Hash, Hash)], batch: usize) -> Map {
 
 proptest! {
     #[test]
+    fn a_change_that_grew_is_the_changes_one_after_another(updates in updates(), batch in 1..50_usize, cut in 0..120_usize) {
+        // Goal: several changes prepared on top of each other give every root on the way, and leave no node behind. Method:
+        // a map of the first updates; the rest once applied one by one, once grown into one change; then both go on.
+        let (first, rest) = updates.split_at(cut.min(updates.len()));
+        let mut one_by_one = map_in_batches(first, 7);
+        let mut grown = one_by_one.clone();
+        let mut delta = grown.prepare(&[]);
+        for updates in rest.chunks(batch) {
+            one_by_one = { let mut map = one_by_one; let step = map.prepare(updates); map.apply(step).unwrap(); map };
+            delta = grown.prepare_after(delta, updates).unwrap();
+            prop_assert_eq!((delta.root(), delta.len()), (one_by_one.root(), one_by_one.len()));
+        }
+        if let Some((label, commitment)) = rest.last() {
+            let proof = grown.prove_after(&delta, &[*label]).unwrap();
+            prop_assert_eq!(proof.verify(&[(*label, Some(*commitment))], &delta.root()), Ok(()));
+        }
+        grown.apply(delta).unwrap();
+        let used = |map: &Map| (
+            map.arena.nodes.inner.len() - map.arena.free_inner.len(),
+            map.arena.nodes.leaves.len() - map.arena.free_leaves.len(),
+        );
+        prop_assert_eq!(used(&grown), used(&one_by_one), "nodes in use");
+        for map in [&mut grown, &mut one_by_one] {
+            let last = map.prepare(&updates);
+            map.apply(last).unwrap();
+        }
+        prop_assert_eq!((grown.root(), used(&grown)), (one_by_one.root(), used(&one_by_one)));
+    }
+
+    #[test]
     fn three_ways_to_build_a_map_give_one_root(updates in updates(), batch in 1..50_usize, cut in 0..120_usize) {
         // Goal: arena updates in any order and batching, the bottom-up build and the definition agree. Method: random
         // labels, some meeting 240 bits deep, some set twice; a reference map in a BTreeMap.
