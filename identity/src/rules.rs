@@ -29,6 +29,8 @@ mod refusal;
 mod settle;
 mod world;
 
+use std::sync::Arc;
+
 use crate::cert::{
     Authority, Body, Certificate, Claim, ClaimProof, Device, DeviceEnd, DidKind, Genesis, IdRotate, KeyBytes, Kid,
     Level, Payload, Records, Road, Role, Verified,
@@ -62,7 +64,7 @@ pub struct At {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effects {
     /// Each subject once, in order.
-    pub changes: Vec<(Subject, Leaf)>,
+    pub changes: Vec<(Subject, Arc<Leaf>)>,
 }
 
 /// Returns the subjects the decision reads and `world` does not hold. Load them and ask again until nothing is missing.

@@ -4,6 +4,7 @@
 //! [`Step::apply`], and compares map roots. Nothing here waits, reads or signs: the caller loads what [`wants`] names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use identity::cert::{Body, Certificate, Records, Sid, Verified};
 use identity::hash::Hash;
@@ -15,7 +16,7 @@ use crate::entry::{Entry, EntryKind, Epoch};
 use crate::hash::leaf_hash;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, ENTRY_BYTES_MAX};
 use crate::logconf::{Conf, LogConf, LogConfError, Succession};
-use crate::map::{self, Map, MapDelta};
+use crate::map::{self, Map, MapDelta, OpenedLeaf};
 use crate::notice::SoundNotice;
 use crate::tree::Edge;
 
@@ -93,6 +94,28 @@ pub struct ChainRow {
     pub sid: Sid,
 }
 
+/// The last state of a label that a batch changed, in each form it is needed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The label.
+    pub label: Hash,
+    /// The state.
+    pub leaf: Arc<Leaf>,
+    /// The state as bytes.
+    pub state: Vec<u8>,
+    /// The map's commitment to it.
+    pub commitment: Hash,
+}
+
+impl Change {
+    /// Returns the change of `subject` to `leaf`.
+    pub fn of(subject: &Subject, leaf: Arc<Leaf>) -> Self {
+        let state = leaf.state.encode();
+        let commitment = OpenedLeaf::of(&leaf).commitment(&state);
+        Self { label: map::label(subject), leaf, state, commitment }
+    }
+}
+
 /// An integrated batch: everything the caller commits, none of it visible yet.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -105,7 +128,7 @@ pub struct Batch {
     /// One for each post taken, in order; fewer than posts given if the batch was full.
     pub outcomes: Vec<Outcome>,
     /// The last state of every label that changed.
-    pub changes: BTreeMap<Subject, Leaf>,
+    pub changes: BTreeMap<Subject, Change>,
     /// The places of the certificates and LogConfs.
     pub chain: Vec<ChainRow>,
     /// The record sets that changed, the last of each name.
@@ -256,7 +279,8 @@ pub fn open(world: World, genesis: &Verified, logconf: &LogConf, now_ms: u64) ->
 
 /// Makes the Epoch over what the batch changed.
 fn close(view: &View<'_>, step: Step, mut log: Leaves, outcomes: Vec<Outcome>, taken: Taken) -> Batch {
-    let (epoch_ms, changes) = step.finish();
+    let epoch_ms = step.epoch_ms();
+    let (_, changes) = step.into_parts();
     let map = view.map.prepare(&map_updates(&changes));
     let epoch = Epoch {
         k: view.history.size(),
@@ -286,16 +310,19 @@ fn close(view: &View<'_>, step: Step, mut log: Leaves, outcomes: Vec<Outcome>, t
 }
 
 /// Returns the map's pairs of label and commitment for `changes`.
-pub fn map_updates(changes: &BTreeMap<Subject, Leaf>) -> Vec<(Hash, Hash)> {
-    changes.iter().map(|(subject, leaf)| (map::label(subject), map::commitment(leaf))).collect()
+pub fn map_updates(changes: &BTreeMap<Subject, Change>) -> Vec<(Hash, Hash)> {
+    changes.values().map(|change| (change.label, change.commitment)).collect()
 }
+
+/// A subject with its state in the world and among the changes, before a post that may yet be refused.
+type Before = (Subject, Option<Arc<Leaf>>, Option<Arc<Leaf>>);
 
 /// The states while one batch is applied.
 #[derive(Debug)]
 pub struct Step {
     world: World,
     epoch_ms: u64,
-    changes: BTreeMap<Subject, Leaf>,
+    changes: BTreeMap<Subject, Arc<Leaf>>,
 }
 
 impl Step {
@@ -332,7 +359,7 @@ impl Step {
     ///
     /// The world holds the subjects of [`configure_wants`]. A refusal changes nothing.
     pub fn configure(&mut self, logconf: &LogConf, index: u64) -> Result<Succession, LogConfError> {
-        let loaded = |subject: &Subject| self.world.get(subject).expect("the caller loads both").as_ref();
+        let loaded = |subject: &Subject| self.world.get(subject).expect("the caller loads both");
         let server = self.world.server().ok_or(LogConfError::Chain)?;
         let Some(State::Did(did)) = loaded(&Subject::Did(server)).map(|leaf| &leaf.state) else {
             return Err(LogConfError::Chain);
@@ -347,7 +374,7 @@ impl Step {
         let succession = logconf.verify(self.world.origin(), &did.identity, previous.as_ref())?;
         let state = State::LogConf { version: logconf.conf().seq + 1, payload: logconf.payload_bytes().to_vec() };
         let leaf = Leaf { head_index: index, head_hash: logconf.sid(), state };
-        self.take(vec![(Subject::LogConf, leaf)]);
+        self.take(vec![(Subject::LogConf, Arc::new(leaf))]);
         Ok(succession)
     }
 
@@ -357,7 +384,7 @@ impl Step {
     }
 
     /// Adds a state the caller loaded meanwhile.
-    pub fn insert(&mut self, subject: Subject, leaf: Option<Leaf>) {
+    pub fn insert(&mut self, subject: Subject, leaf: Option<Arc<Leaf>>) {
         self.world.insert(subject, leaf);
     }
 
@@ -377,25 +404,24 @@ impl Step {
     }
 
     /// Ends the step: the states read and made, and the last one of each label that changed.
-    pub(crate) fn into_parts(self) -> (World, BTreeMap<Subject, Leaf>) {
-        (self.world, self.changes)
-    }
-
-    /// Ends the step: the Epoch's time and the last state of each label that changed.
-    pub fn finish(self) -> (u64, BTreeMap<Subject, Leaf>) {
-        (self.epoch_ms, self.changes)
+    pub fn into_parts(self) -> (World, BTreeMap<Subject, Change>) {
+        let change = |(subject, leaf)| {
+            let change = Change::of(&subject, leaf);
+            (subject, change)
+        };
+        (self.world, self.changes.into_iter().map(change).collect())
     }
 
     /// Applies one post, all or none.
     fn post(&mut self, post: &Post, first_index: u64) -> Outcome {
-        let mut before: Vec<(Subject, Option<Leaf>, Option<Leaf>)> = Vec::new();
+        let mut before = Vec::new();
         for (position, certificate) in post.certificates.iter().enumerate() {
             let refused = if self.wants(certificate).is_empty() {
                 let at = At { index: first_index + position as u64, epoch_ms: self.epoch_ms };
                 match rules::apply(&self.world, certificate, at) {
                     Ok(effects) => {
                         for (subject, _) in &effects.changes {
-                            let held = self.world.get(subject).cloned().flatten();
+                            let held = self.world.get(subject).flatten().cloned();
                             before.push((subject.clone(), held, self.changes.get(subject).cloned()));
                         }
                         self.take(effects.changes);
@@ -412,14 +438,14 @@ impl Step {
         Outcome::Accepted { first_index }
     }
 
-    fn take(&mut self, changes: Vec<(Subject, Leaf)>) {
+    fn take(&mut self, changes: Vec<(Subject, Arc<Leaf>)>) {
         for (subject, leaf) in changes {
             self.world.insert(subject.clone(), Some(leaf.clone()));
             self.changes.insert(subject, leaf);
         }
     }
 
-    fn undo(&mut self, before: Vec<(Subject, Option<Leaf>, Option<Leaf>)>) {
+    fn undo(&mut self, before: Vec<Before>) {
         for (subject, held, changed) in before.into_iter().rev() {
             match changed {
                 Some(leaf) => drop(self.changes.insert(subject.clone(), leaf)),

@@ -7,7 +7,6 @@ use storage::rows::NameRow;
 use storage::{Storage, StorageError};
 use tracing::error;
 use translog::batch::Batch;
-use translog::map::label_name;
 
 use super::{Change, Content, Nameserver, Settings, Zone, ZoneError};
 use crate::config::Config;
@@ -51,9 +50,9 @@ pub async fn load(zone: &Zone, storage: &Storage, size: u64) -> Result<(), Stora
 /// A name that changed for another reason than its records keeps those SQL has.
 pub async fn rows(storage: &Storage, batch: &Batch) -> Result<Vec<(Hash, NameRow)>, StorageError> {
     let mut rows = Vec::new();
-    for leaf in batch.changes.values() {
-        let State::Name(name) = &leaf.state else { continue };
-        let label = label_name(&name.name);
+    for change in batch.changes.values() {
+        let State::Name(name) = &change.leaf.state else { continue };
+        let label = change.label;
         let records = match (&name.records, batch.records.get(&name.name)) {
             (None, _) => Vec::new(),
             (Some(_), Some(records)) => Body::Records(records.clone()).encode(),

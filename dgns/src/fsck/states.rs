@@ -1,6 +1,7 @@
 //! What SQL keeps beside the entries, held against what the entries make: heads, states, chains, and what DNS reads.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use identity::cert::{Body, Certificate};
@@ -9,7 +10,7 @@ use identity::state::{Leaf, NameState, State};
 use storage::Storage;
 use storage::rows::NameRow;
 use translog::audit::Auditor;
-use translog::map;
+use translog::batch::Change;
 
 use super::Report;
 use super::shelf::{Shelf, Wrong};
@@ -68,12 +69,16 @@ impl States<'_> {
                         continue;
                     }
                 };
-                let same = expected == Some(map::commitment(&leaf)) && expected == Some(row.commitment);
-                if !same || row != crate::log::states::row_of(&leaf.state.subject(), &leaf) {
+                let subject = leaf.state.subject();
+                let change = Change::of(&subject, Arc::new(leaf));
+                let same = expected == Some(change.commitment) && expected == Some(row.commitment);
+                if !same || row != crate::log::states::row_of(&subject, &change) {
                     report.faults.push(format!("label {hex}: the stored state is not the one the entries make"));
                     continue;
                 }
-                report.faults.extend(self.beside(&row.label, &leaf).await?.map(|what| format!("label {hex}: {what}")));
+                report
+                    .faults
+                    .extend(self.beside(&row.label, &change.leaf).await?.map(|what| format!("label {hex}: {what}")));
             }
         }
         for label in implied.keys() {

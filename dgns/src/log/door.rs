@@ -15,7 +15,7 @@ use identity::did::Did;
 use identity::hash::Hash;
 use identity::record;
 use identity::rules::{self, At, Refusal, World};
-use identity::state::{Leaf, State, Subject};
+use identity::state::{State, Subject};
 use storage::StorageError;
 use storage::rows::InviteState;
 use tokio::sync::{mpsc, oneshot};
@@ -291,7 +291,8 @@ async fn repeated(core: &Core, world: &World, certificates: &[Certificate]) -> R
 /// Returns the index of a certificate that is in the log. The state tells it of the newest of a chain, SQL of those before.
 async fn index_of(core: &Core, world: &World, certificate: &Certificate) -> Result<Option<u64>, StorageError> {
     let did = certificate.chain_did();
-    let Some(Some(Leaf { state: State::Did(state), .. })) = world.get(&Subject::Did(did)) else { return Ok(None) };
+    let known = world.get(&Subject::Did(did)).flatten();
+    let Some(State::Did(state)) = known.map(|leaf| &leaf.state) else { return Ok(None) };
     let (seq, sid) = (certificate.payload().seq, certificate.sid());
     match seq.cmp(&state.head.seq) {
         Ordering::Greater => Ok(None),

@@ -93,8 +93,8 @@ impl Live {
         {
             let mut inner = self.inner.write().expect("no holder of the lock panics: it guards plain data");
             let inner = &mut *inner;
-            for (subject, leaf) in &batch.changes {
-                inner.dues.set(translog::map::label(subject), subject, identity::rules::due_ms(leaf));
+            for (subject, change) in &batch.changes {
+                inner.dues.set(change.label, subject, identity::rules::due_ms(&change.leaf));
             }
             inner.map.apply(batch.map).expect("the publisher alone changes the map, and prepared the delta from it");
             batch.leaf_hashes.iter().for_each(|hash| inner.log_tail.append(*hash));

@@ -19,7 +19,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 use translog::batch::{self, Batch, Outcome, Post};
-use translog::map;
 use translog::resolution::{Answer, Resolution};
 use translog::resolve;
 use translog::trust::Memory;
@@ -187,13 +186,13 @@ impl Publisher {
     fn self_check(&self, batch: &Batch, head: &PublicHead, now: Timestamp) -> Result<(), PublishError> {
         let fault = |code| PublishError::SelfCheck { size: batch.size(), code };
         let changed = batch.changes.iter().find(|(subject, _)| matches!(subject, Subject::Did(_)));
-        let Some((subject, leaf)) = changed else {
+        let Some((subject, change)) = changed else {
             return self.key.check_head(&head.head).map_err(|error| fault(error.code()));
         };
         let inner = self.live.read();
-        let proof = inner.map.prove_after(&batch.map, &[map::label(subject)]).map_err(|_| fault("map_proof"))?;
+        let proof = inner.map.prove_after(&batch.map, &[change.label]).map_err(|_| fault("map_proof"))?;
         let resolution =
-            Resolution::new(subject.clone(), vec![Answer::present(leaf)], proof).with_head(head.head.clone());
+            Resolution::new(subject.clone(), vec![Answer::present(&change.leaf)], proof).with_head(head.head.clone());
         let mut memory = Memory::new(self.zone.origin());
         resolve::verify_decoded(&self.key.trust(), &mut memory, subject, resolution, now)
             .map(|_| ())
@@ -231,7 +230,7 @@ impl Publisher {
 
     /// Shows the batch to lookups and DNS.
     fn show(&self, batch: Batch, head: PublicHead, names: &[(Hash, NameRow)]) -> Vec<Outcome> {
-        self.states.remember(batch.changes.iter());
+        self.states.remember(batch.changes.values());
         let outcomes = batch.outcomes.clone();
         let size = head.size();
         self.live.show(batch, head);

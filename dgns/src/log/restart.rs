@@ -144,7 +144,7 @@ pub fn commit_rows(batch: &Batch, names: Vec<(Hash, NameRow)>) -> CommitRows {
         passed: passed.collect(),
         entries: batch.entries.iter().cloned().map(Bytes::from).collect(),
         chain: chain.collect(),
-        labels: batch.changes.iter().map(|(subject, leaf)| states::row_of(subject, leaf)).collect(),
+        labels: batch.changes.iter().map(|(subject, change)| states::row_of(subject, change)).collect(),
         names,
         invites: batch.invites.clone(),
     }

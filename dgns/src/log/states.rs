@@ -10,6 +10,7 @@ use identity::state::{Leaf, Subject};
 use quick_cache::sync::Cache;
 use storage::rows::LabelRow;
 use storage::{Storage, StorageError};
+use translog::batch::Change;
 use translog::map::{self, LabelKind, OpenedLeaf};
 
 use super::damaged;
@@ -21,7 +22,7 @@ pub struct Held {
     /// The map's commitment to it.
     pub commitment: Hash,
     /// The state.
-    pub leaf: Leaf,
+    pub leaf: Arc<Leaf>,
 }
 
 /// The states of labels, by label.
@@ -43,10 +44,10 @@ impl States {
     }
 
     /// Remembers the states a batch made; the batch is shown next.
-    pub fn remember<'a>(&self, changes: impl Iterator<Item = (&'a Subject, &'a Leaf)>) {
-        for (subject, leaf) in changes {
-            let held = Held { commitment: map::commitment(leaf), leaf: leaf.clone() };
-            self.cache.insert(map::label(subject), Arc::new(held));
+    pub fn remember<'a>(&self, changes: impl Iterator<Item = &'a Change>) {
+        for change in changes {
+            let held = Held { commitment: change.commitment, leaf: change.leaf.clone() };
+            self.cache.insert(change.label, Arc::new(held));
         }
     }
 
@@ -78,7 +79,7 @@ impl States {
                 return Ok(found);
             }
             for row in storage.log().labels(&missing).await?.into_iter().flatten() {
-                let leaf = leaf_of(&row)?;
+                let leaf = Arc::new(leaf_of(&row)?);
                 let held = Arc::new(Held { commitment: map::commitment(&leaf), leaf });
                 for place in (0..labels.len()).filter(|place| labels[*place] == row.label) {
                     if wanted[place] == Some(held.commitment) {
@@ -140,19 +141,18 @@ pub fn leaf_of(row: &LabelRow) -> Result<Leaf, StorageError> {
     Ok(Leaf { head_index: row.head_index, head_hash: row.head_hash, state })
 }
 
-/// Returns the row of a leaf.
-pub fn row_of(subject: &Subject, leaf: &Leaf) -> LabelRow {
-    let state = leaf.state.encode();
-    let opened = OpenedLeaf::of(leaf);
+/// Returns the row of a changed label.
+pub fn row_of(subject: &Subject, change: &Change) -> LabelRow {
+    let opened = OpenedLeaf::of(&change.leaf);
     LabelRow {
-        label: map::label(subject),
+        label: change.label,
         kind: LabelKind::of(subject) as u8,
         version: opened.version,
         head_index: opened.head_index,
         head_hash: opened.head_hash,
         flags: opened.flags,
-        due_ms: rules::due_ms(leaf),
-        commitment: opened.commitment(&state),
-        state,
+        due_ms: rules::due_ms(&change.leaf),
+        commitment: change.commitment,
+        state: change.state.clone(),
     }
 }

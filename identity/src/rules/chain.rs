@@ -1,5 +1,7 @@
 //! One DID followed by its own certificates: what a reader can judge who has the chain and nothing else (PROTOCOL 11.5).
 
+use std::sync::Arc;
+
 use super::world::did_of;
 use super::{At, Refusal, World, apply, candidates, settle};
 use crate::cert::{Body, Certificate, KeyBytes, Verified};
@@ -17,7 +19,7 @@ pub struct Chain {
     zone: Zone,
     origin: Origin,
     did: Did,
-    leaf: Option<Leaf>,
+    leaf: Option<Arc<Leaf>>,
     /// The Epoch by whose time the state is settled; `None`: by that of an earlier head.
     settled_by: Option<u64>,
 }
@@ -32,12 +34,12 @@ impl Chain {
     pub fn after(origin: Origin, state: DidState) -> Self {
         let (did, head) = (state.did, state.head);
         let leaf = Leaf { head_index: head.index, head_hash: head.sid, state: State::Did(state) };
-        Self { leaf: Some(leaf), ..Self::unborn(origin, did) }
+        Self { leaf: Some(Arc::new(leaf)), ..Self::unborn(origin, did) }
     }
 
     /// Returns the state so far; `None` before the genesis.
     pub fn state(&self) -> Option<&DidState> {
-        self.leaf.as_ref().and_then(did_of)
+        self.leaf.as_deref().and_then(did_of)
     }
 
     /// Settles what was due when Epoch `k`, at `at.epoch_ms`, closed the batch of this certificate, and judges it.
@@ -98,7 +100,7 @@ impl Chain {
         self.take(effects.changes)
     }
 
-    fn take(&mut self, changes: Vec<(Subject, Leaf)>) -> bool {
+    fn take(&mut self, changes: Vec<(Subject, Arc<Leaf>)>) -> bool {
         let own = changes.into_iter().find(|(subject, _)| *subject == Subject::Did(self.did));
         let changed = own.is_some();
         self.leaf = own.map(|(_, leaf)| leaf).or(self.leaf.take());

@@ -1,6 +1,6 @@
 //! The changes of one decision while it is being made.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::world::{did_of, name_of};
 use super::{Effects, Refusal, World};
@@ -15,7 +15,8 @@ use crate::state::{DidState, Leaf, NameState, NameStatus, State, Subject};
 #[derive(Clone, Debug)]
 pub(super) struct Draft<'w> {
     pub(super) world: &'w World,
-    changed: BTreeMap<Subject, Leaf>,
+    /// Few: a search through all of them is quicker than a tree of states.
+    changed: Vec<(Subject, Leaf)>,
 }
 
 /// What changes a state: the place and name of a certificate, and the epoch time at which it takes effect.
@@ -28,15 +29,21 @@ pub(super) struct Cause {
 
 impl<'w> Draft<'w> {
     pub(super) const fn of(world: &'w World) -> Self {
-        Self { world, changed: BTreeMap::new() }
+        Self { world, changed: Vec::new() }
     }
 
     pub(super) fn did(&self, did: &Did) -> Option<&DidState> {
-        self.leaf(&Subject::Did(*did)).and_then(did_of)
+        match self.changed(|subject| matches!(subject, Subject::Did(changed) if changed == did)) {
+            Some(leaf) => did_of(leaf),
+            None => self.world.did(did),
+        }
     }
 
     pub(super) fn name(&self, name: &str) -> Option<&NameState> {
-        self.leaf(&Subject::Name(name.to_owned())).and_then(name_of)
+        match self.changed(|subject| matches!(subject, Subject::Name(changed) if changed == name)) {
+            Some(leaf) => name_of(leaf),
+            None => self.world.name(name),
+        }
     }
 
     /// Returns the owner of `name` if it is live.
@@ -75,7 +82,9 @@ impl<'w> Draft<'w> {
     /// Puts in the first state of a label.
     pub(super) fn create(&mut self, state: State, cause: Cause) {
         let leaf = Leaf { head_index: cause.index, head_hash: cause.sid, state };
-        self.changed.insert(leaf.state.subject(), leaf);
+        let subject = leaf.state.subject();
+        self.changed.retain(|(changed, _)| *changed != subject);
+        self.changed.push((subject, leaf));
     }
 
     /// Returns the changes, unless a state outgrew its bound.
@@ -85,30 +94,33 @@ impl<'w> Draft<'w> {
 
     /// Returns whether a state outgrew its bound. Only one with authorities can: the other lists together stay below it.
     pub(super) fn is_outgrown(&self) -> bool {
-        let with_authorities = self.changed.values().filter_map(did_of).filter(|state| !state.authorities.is_empty());
+        let with_authorities =
+            self.changed.iter().filter_map(|(_, leaf)| did_of(leaf)).filter(|state| !state.authorities.is_empty());
         with_authorities.map(|state| state.encode().len()).any(|bytes| bytes > STATE_BYTES_MAX)
     }
 
     /// Returns the changes.
-    pub(super) fn into_effects(self) -> Effects {
-        Effects { changes: self.changed.into_iter().collect() }
+    pub(super) fn into_effects(mut self) -> Effects {
+        self.changed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Effects { changes: self.changed.into_iter().map(|(subject, leaf)| (subject, Arc::new(leaf))).collect() }
     }
 
-    fn leaf(&self, subject: &Subject) -> Option<&Leaf> {
-        self.changed.get(subject).or_else(|| self.world.leaf(subject))
+    fn changed(&self, is: impl Fn(&Subject) -> bool) -> Option<&Leaf> {
+        self.changed.iter().find(|(subject, _)| is(subject)).map(|(_, leaf)| leaf)
     }
 
     /// Returns the copy of a state; the first change of a decision raises its version by one.
     fn leaf_mut(&mut self, subject: Subject) -> &mut Leaf {
-        let world = self.world;
-        self.changed.entry(subject).or_insert_with_key(|subject| {
-            let mut leaf = world.leaf(subject).expect("only a state that exists is changed").clone();
+        let place = self.changed.iter().position(|(changed, _)| *changed == subject).unwrap_or_else(|| {
+            let mut leaf = self.world.leaf(&subject).expect("only a state that exists is changed").clone();
             match &mut leaf.state {
                 State::Did(state) => state.version += 1,
                 State::Name(state) => state.version += 1,
                 State::LogConf { version, .. } => *version += 1,
             }
-            leaf
-        })
+            self.changed.push((subject, leaf));
+            self.changed.len() - 1
+        });
+        &mut self.changed[place].1
     }
 }

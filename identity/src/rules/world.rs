@@ -1,6 +1,7 @@
 //! The states a decision reads.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::Effects;
 use crate::cert::{Role, ZoneTerms};
@@ -8,6 +9,8 @@ use crate::did::Did;
 use crate::limits::WINDOW_FLOOR_DEFAULT_S;
 use crate::name::{Origin, Zone};
 use crate::state::{AuthorityState, DidState, Leaf, NameState, NameStatus, State, Subject};
+
+const LOADED: &str = "the caller loads every subject that wants() names";
 
 /// The states a decision reads, present or known to be absent.
 ///
@@ -22,7 +25,9 @@ pub struct World {
     zone: Zone,
     origin: Origin,
     server: Option<Did>,
-    leaves: BTreeMap<Subject, Option<Leaf>>,
+    dids: HashMap<Did, Known>,
+    names: HashMap<String, Known>,
+    logconf: Option<Known>,
     sight: Sight,
 }
 
@@ -35,18 +40,25 @@ enum Sight {
     Chain { may_end: bool },
 }
 
+/// A state, shared with whoever else holds it; `None` if there is none.
+type Known = Option<Arc<Leaf>>;
+
 impl World {
     /// Returns a world that holds nothing yet. `server` is the DID of entry 0; `None` before there is one.
-    pub const fn new(zone: Zone, origin: Origin, server: Option<Did>) -> Self {
-        Self { zone, origin, server, leaves: BTreeMap::new(), sight: Sight::Log }
+    pub fn new(zone: Zone, origin: Origin, server: Option<Did>) -> Self {
+        Self::with_sight(zone, origin, server, Sight::Log)
     }
 
     /// Returns the world of one DID, whose state, or `None` before its genesis, the caller puts in.
     ///
     /// Names, the zone's terms and other parties are unknown in it: decisions change keys, devices, acts, window and authorities
     /// of the DID as the log's did, and never its names. A due tombstone takes effect if `may_end`, else it dies.
-    pub const fn of_chain(zone: Zone, origin: Origin, may_end: bool) -> Self {
-        Self { zone, origin, server: None, leaves: BTreeMap::new(), sight: Sight::Chain { may_end } }
+    pub fn of_chain(zone: Zone, origin: Origin, may_end: bool) -> Self {
+        Self::with_sight(zone, origin, None, Sight::Chain { may_end })
+    }
+
+    fn with_sight(zone: Zone, origin: Origin, server: Option<Did>, sight: Sight) -> Self {
+        Self { zone, origin, server, dids: HashMap::new(), names: HashMap::new(), logconf: None, sight }
     }
 
     /// Returns the log's zone.
@@ -70,19 +82,28 @@ impl World {
     }
 
     /// Puts in the state of `subject`; `None` if it is known to have none.
-    pub fn insert(&mut self, subject: Subject, leaf: Option<Leaf>) {
-        self.leaves.insert(subject, leaf);
+    pub fn insert(&mut self, subject: Subject, leaf: Option<Arc<Leaf>>) {
+        match subject {
+            Subject::Did(did) => drop(self.dids.insert(did, leaf)),
+            Subject::Name(name) => drop(self.names.insert(name, leaf)),
+            Subject::LogConf => self.logconf = Some(leaf),
+        }
     }
 
     /// Returns the state of `subject`: `None` if it was not loaded, `Some(None)` if it has none.
-    pub fn get(&self, subject: &Subject) -> Option<&Option<Leaf>> {
-        self.leaves.get(subject)
+    pub fn get(&self, subject: &Subject) -> Option<Option<&Arc<Leaf>>> {
+        let known = match subject {
+            Subject::Did(did) => self.dids.get(did),
+            Subject::Name(name) => self.names.get(name),
+            Subject::LogConf => self.logconf.as_ref(),
+        };
+        known.map(Option::as_ref)
     }
 
     /// Puts in what a decision changed.
     pub fn apply_changes(&mut self, effects: &Effects) {
         for (subject, leaf) in &effects.changes {
-            self.leaves.insert(subject.clone(), Some(leaf.clone()));
+            self.insert(subject.clone(), Some(leaf.clone()));
         }
     }
 
@@ -98,18 +119,28 @@ impl World {
 
     /// Returns the state of `subject`, which was loaded.
     pub(super) fn leaf(&self, subject: &Subject) -> Option<&Leaf> {
-        self.leaves.get(subject).expect("the caller loads every subject that wants() names").as_ref()
+        self.get(subject).expect(LOADED).map(Arc::as_ref)
+    }
+
+    /// Returns the state of a DID, which was loaded.
+    pub(super) fn did(&self, did: &Did) -> Option<&DidState> {
+        self.dids.get(did).expect(LOADED).as_deref().and_then(did_of)
+    }
+
+    /// Returns the state of a name, which was loaded.
+    pub(super) fn name(&self, name: &str) -> Option<&NameState> {
+        self.names.get(name).expect(LOADED).as_deref().and_then(name_of)
     }
 
     /// Returns the state of a DID if it was loaded and exists.
     pub(super) fn did_if_loaded(&self, did: &Did) -> Option<&DidState> {
-        self.leaves.get(&Subject::Did(*did))?.as_ref().and_then(did_of)
+        self.dids.get(did)?.as_deref().and_then(did_of)
     }
 
     /// Returns the owner of a live name if it was loaded and exists.
     pub(super) fn owner_if_loaded(&self, name: &str) -> Option<Did> {
-        let leaf = self.leaves.get(&Subject::Name(name.to_owned()))?.as_ref()?;
-        live_name(leaf).and_then(|name| name.did)
+        let state = self.names.get(name)?.as_deref().and_then(name_of)?;
+        state.did.filter(|_| state.status == NameStatus::Live)
     }
 
     /// Returns the authorities that ever signed for the zone, oldest first.
@@ -140,8 +171,4 @@ pub(super) fn did_of(leaf: &Leaf) -> Option<&DidState> {
 
 pub(super) fn name_of(leaf: &Leaf) -> Option<&NameState> {
     if let State::Name(state) = &leaf.state { Some(state) } else { None }
-}
-
-fn live_name(leaf: &Leaf) -> Option<&NameState> {
-    name_of(leaf).filter(|name| name.status == NameStatus::Live)
 }

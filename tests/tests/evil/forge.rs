@@ -13,11 +13,11 @@ use identity::rules::{self, At, World};
 use identity::seed::Words;
 use identity::state::{Leaf, Subject};
 use identity::time::Timestamp;
-use translog::batch::{self, Batch, Outcome, Post, View};
+use translog::batch::{self, Batch, Change, Outcome, Post, View};
 use translog::due::DueQueue;
 use translog::entry::Epoch;
 use translog::hash::leaf_hash;
-use translog::map::{self, Map};
+use translog::map::Map;
 use translog::note::{Checkpoint, LogSigner, Note};
 use translog::tile::{BundleId, RightTiles, bundles_for};
 use translog::tree::Edge;
@@ -134,7 +134,7 @@ impl Forge {
     pub fn close(
         &mut self,
         entries: Vec<Vec<u8>>,
-        changes: BTreeMap<Subject, Leaf>,
+        changes: BTreeMap<Subject, Change>,
         time_ms: u64,
         bend: impl FnOnce(&mut Epoch),
     ) {
@@ -151,9 +151,9 @@ impl Forge {
         self.append(vec![epoch.encode().to_vec()]);
         self.history.append(epoch.leaf_hash());
         self.map.apply(delta).unwrap();
-        for (subject, leaf) in changes {
-            self.dues.set(map::label(&subject), &subject, rules::due_ms(&leaf));
-            self.states.insert(subject, leaf);
+        for (subject, change) in changes {
+            self.dues.set(change.label, &subject, rules::due_ms(&change.leaf));
+            self.states.insert(subject, std::sync::Arc::unwrap_or_clone(change.leaf));
         }
         self.time_ms = epoch.time_ms;
     }
@@ -235,7 +235,7 @@ impl Forge {
             }
             for subject in missing {
                 let leaf = self.states.get(&subject).cloned();
-                world.insert(subject, leaf);
+                world.insert(subject, leaf.map(Into::into));
             }
         }
     }

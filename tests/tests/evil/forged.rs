@@ -3,6 +3,7 @@
 
 use identity::cert::{Certificate, ClaimProof, Seen};
 use identity::state::{State, Subject};
+use translog::batch::Change;
 use translog::due::DueQueue;
 use translog::entry::Entry;
 use translog::logconf::LogConf;
@@ -54,7 +55,7 @@ fn a_map_leaf_that_the_entries_do_not_make_is_found() {
     let mut leaf = forge.leaf(&people[0].subject());
     let State::Name(name) = &mut leaf.state else { panic!("a name has a NameState") };
     (name.did, name.version) = (Some(people[1].did), name.version + 1);
-    batch.changes.insert(people[0].subject(), leaf);
+    batch.changes.insert(people[0].subject(), Change::of(&people[0].subject(), leaf.into()));
     let k = batch.epoch.k;
     forge.take(batch, |_| {});
     let at = forge.edge.size() - 1;
@@ -73,7 +74,7 @@ fn a_second_claim_of_a_name_is_found() {
     let State::Name(name) = &mut leaf.state else { panic!("a name has a NameState") };
     (name.did, name.version) = (Some(mallory.did), name.version + 1);
     let mut changes = honest.changes;
-    changes.insert(people[0].subject(), leaf);
+    changes.insert(people[0].subject(), Change::of(&people[0].subject(), leaf.into()));
     let at = forge.edge.size() + 2;
     let entries = certificates.iter().map(|certificate| entry(&forge.countersigned(certificate))).collect();
     forge.close(entries, changes, honest.epoch.time_ms, |_| {});
@@ -251,7 +252,8 @@ fn a_claim_the_operator_did_not_ask_work_for_is_found() {
         name.name = "cheap.dgns.test".into();
     }
     let at = forge.edge.size();
-    let changes = [(Subject::Name("cheap.dgns.test".into()), leaf)].into();
+    let subject = Subject::Name("cheap.dgns.test".into());
+    let changes = [(subject.clone(), Change::of(&subject, leaf.into()))].into();
     let time_ms = forge.time_ms + 1_000;
     forge.close(vec![entry(&forge.countersigned(&cheap))], changes, time_ms, |_| {});
     found_from(&forge, "map", "refused", &format!("entry {at} is refused by the rules ("));

@@ -6,6 +6,7 @@
 //! [`Incoming::into_batch`] hands out what a writer's own batch would have been.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use identity::did::Did;
 use identity::hash::Hash;
@@ -15,12 +16,12 @@ use identity::state::{Leaf, Subject};
 
 use super::judge::{self, Judge, Progress};
 use super::{AuditFault, Checks, EpochRule};
-use crate::batch::{Batch, Passed, Taken, View, map_updates};
+use crate::batch::{Batch, Change, Passed, Taken, View, map_updates};
 use crate::due::DueQueue;
 use crate::entry::{Entry, EntryKind, Epoch};
 use crate::hash::leaf_hash;
 use crate::limits::BATCH_ENTRIES_MAX;
-use crate::map::{self, MapDelta};
+use crate::map::MapDelta;
 use crate::tree::Edge;
 
 /// Whole batches that follow a log's newest verified head.
@@ -48,7 +49,7 @@ struct Replayed {
     last_ms: Option<u64>,
     dues: Option<DueQueue>,
     delta: Option<MapDelta>,
-    changes: BTreeMap<Subject, Leaf>,
+    changes: BTreeMap<Subject, Change>,
     taken: Taken,
     checks: Checks,
     passed: Vec<Passed>,
@@ -151,7 +152,7 @@ impl Incoming {
     }
 
     /// Adds a state that was lacking; `None` where the map holds none.
-    pub fn insert(&mut self, subject: Subject, leaf: Option<Leaf>) {
+    pub fn insert(&mut self, subject: Subject, leaf: Option<Arc<Leaf>>) {
         if let Some((judge, _)) = &mut self.replayed.judge {
             judge.insert(subject, leaf);
         }
@@ -242,7 +243,7 @@ impl Incoming {
     fn close(
         &mut self,
         view: &View<'_>,
-        (world, changes): (World, BTreeMap<Subject, Leaf>),
+        (world, changes): (World, BTreeMap<Subject, Change>),
         epoch: Epoch,
     ) -> Result<(), AuditFault> {
         let replayed = &mut self.replayed;
@@ -258,8 +259,8 @@ impl Incoming {
         replayed.batches += 1;
         if replayed.batches < self.ends.len() {
             let dues = replayed.dues.get_or_insert_with(|| view.dues.clone());
-            for (subject, leaf) in &changes {
-                dues.set(map::label(subject), subject, rules::due_ms(leaf));
+            for (subject, change) in &changes {
+                dues.set(change.label, subject, rules::due_ms(&change.leaf));
             }
         }
         replayed.history.get_or_insert_with(|| view.history.clone()).append(epoch.leaf_hash());

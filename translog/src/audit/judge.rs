@@ -3,6 +3,7 @@
 //! A conversation without I/O: [`Judge::next`] names the states it lacks, and the caller inserts them, from memory or from SQL.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::vec::IntoIter;
 
 use identity::cert::{Body, Certificate, DidKind, Verified};
@@ -11,7 +12,7 @@ use identity::rules::{self, World};
 use identity::state::{Leaf, Subject};
 
 use super::AuditFault;
-use crate::batch::{Step, configure_wants};
+use crate::batch::{Change, Step, configure_wants};
 use crate::due::DueQueue;
 use crate::entry::Entry;
 use crate::hash::EMPTY_ROOT;
@@ -118,12 +119,12 @@ impl Judge {
     }
 
     /// Adds a state that was wanted.
-    pub(super) fn insert(&mut self, subject: Subject, leaf: Option<Leaf>) {
+    pub(super) fn insert(&mut self, subject: Subject, leaf: Option<Arc<Leaf>>) {
         self.step.insert(subject, leaf);
     }
 
     /// Ends a batch that is through: the states read and made, and the last one of each label that changed.
-    pub(super) fn end(self) -> (World, BTreeMap<Subject, Leaf>) {
+    pub(super) fn end(self) -> (World, BTreeMap<Subject, Change>) {
         self.step.into_parts()
     }
 }

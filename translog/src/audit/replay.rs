@@ -1,6 +1,7 @@
 //! Replays batches through the rules and rebuilds the map (PROTOCOL 15.1, levels `map` and `full`).
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use identity::hash::Hash;
 use identity::name::Origin;
@@ -9,7 +10,7 @@ use identity::state::{Leaf, State, Subject};
 
 use super::judge::{self, Judge, Progress};
 use super::{AuditFault, Checks, Level};
-use crate::batch::map_updates;
+use crate::batch::{Change, map_updates};
 use crate::due::DueQueue;
 use crate::entry::Epoch;
 use crate::logconf::{Conf, Succession};
@@ -116,7 +117,7 @@ impl Replay {
             match judge.next(&self.dues, |size| self.heads.get(&size).copied())? {
                 Progress::Wants(subjects) => {
                     for subject in subjects {
-                        let leaf = self.leaf(&subject);
+                        let leaf = self.leaf(&subject).map(Arc::new);
                         judge.insert(subject, leaf);
                     }
                 }
@@ -135,19 +136,18 @@ impl Replay {
             return Err(AuditFault::MapRoot { k: epoch.k, index: epoch.covers });
         }
         self.map.apply(delta).expect("the delta was prepared from this map just now");
-        for (subject, leaf) in &changes {
-            let label = map::label(subject);
-            self.dues.set(label, subject, rules::due_ms(leaf));
-            self.states.insert(label, Packed::of(leaf));
+        for (subject, change) in changes {
+            self.dues.set(change.label, &subject, rules::due_ms(&change.leaf));
+            self.states.insert(change.label, Packed::of(&subject, change));
         }
         Ok(())
     }
 }
 
 impl Packed {
-    fn of(leaf: &Leaf) -> Self {
-        let kind = LabelKind::of(&leaf.state.subject());
-        Self { kind, head_index: leaf.head_index, head_hash: leaf.head_hash, state: leaf.state.encode().into() }
+    fn of(subject: &Subject, change: Change) -> Self {
+        let (head_index, head_hash) = (change.leaf.head_index, change.leaf.head_hash);
+        Self { kind: LabelKind::of(subject), head_index, head_hash, state: change.state.into() }
     }
 
     pub(super) fn leaf(&self) -> Leaf {

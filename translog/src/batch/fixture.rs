@@ -116,9 +116,9 @@ impl TestLog {
         self.entries.extend(batch.entries);
         (self.edge, self.history, self.time_ms) = (batch.edge, batch.history, batch.epoch.time_ms);
         self.map.apply(batch.map).unwrap();
-        for (subject, leaf) in batch.changes {
-            self.dues.set(map::label(&subject), &subject, rules::due_ms(&leaf));
-            self.states.insert(subject, leaf);
+        for (subject, change) in batch.changes {
+            self.dues.set(change.label, &subject, rules::due_ms(&change.leaf));
+            self.states.insert(subject, std::sync::Arc::unwrap_or_clone(change.leaf));
         }
     }
 
@@ -141,7 +141,7 @@ impl TestLog {
         let mut world = self.world_for(&[], self.time_ms + 1_000);
         for subject in configure_wants(self.server) {
             let leaf = self.states.get(&subject).cloned();
-            world.insert(subject, leaf);
+            world.insert(subject, leaf.map(Into::into));
         }
         configure(&self.view(), world, &next, self.time_ms + 1_000)
     }
@@ -163,7 +163,7 @@ impl TestLog {
             }
             for subject in missing {
                 let leaf = self.states.get(&subject).cloned();
-                world.insert(subject, leaf);
+                world.insert(subject, leaf.map(Into::into));
             }
         }
     }

@@ -15,7 +15,7 @@ fn codes(batch: &Batch) -> Vec<String> {
 }
 
 fn status(batch: &Batch, someone: &Someone) -> Option<NameStatus> {
-    match &batch.changes.get(&someone.subject())?.state {
+    match &batch.changes.get(&someone.subject())?.leaf.state {
         State::Name(name) => Some(name.status),
         _ => None,
     }
@@ -163,11 +163,11 @@ fn a_logconf_changes_the_log_s_own_label_and_nothing_else() {
     let Entry::LogConf(conf) = Entry::decode(&batch.entries[0]).unwrap() else { panic!("a LogConf") };
     let index = log.edge.size();
     assert_eq!(batch.chain, [ChainRow { subject: Subject::LogConf, seq: 1, index, sid: conf.sid() }]);
-    let leaf = &batch.changes[&Subject::LogConf];
+    let leaf = &batch.changes[&Subject::LogConf].leaf;
     assert_eq!((batch.changes.len(), leaf.head_index, leaf.head_hash, leaf.version()), (1, index, conf.sid(), 2));
     log.take(batch);
     let (batch, _) = log.reconfigure(|conf| drop(conf.log_keys.remove(0)), &[0], true).unwrap();
-    assert_eq!(batch.changes[&Subject::LogConf].version(), 3);
+    assert_eq!(batch.changes[&Subject::LogConf].leaf.version(), 3);
 }
 
 #[test]

@@ -216,13 +216,13 @@ impl Log {
     fn load(&self, world: &mut World, subjects: Vec<Subject>) {
         for subject in subjects {
             let leaf = self.states.get(&subject).cloned();
-            world.insert(subject, leaf);
+            world.insert(subject, leaf.map(Into::into));
         }
     }
 
     fn take(&mut self, step: Value, effects: &Effects) {
         invariants::check_changes(&self.states, effects);
-        self.states.extend(effects.changes.iter().cloned());
+        self.states.extend(effects.changes.iter().map(|(subject, leaf)| (subject.clone(), Leaf::clone(leaf))));
         invariants::check(&self.states);
         let changed = effects.changes.iter().map(|(subject, leaf)| {
             let hash = hex(&sha256(&[&leaf.state.encode()]));

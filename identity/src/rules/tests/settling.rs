@@ -58,7 +58,7 @@ fn nothing_due_changes_nothing() {
     log.does(alice, release(NAME), &[11]);
     let mut world: World = log.world_for(&crate::testing::samples::all()[0].certificate());
     for (subject, leaf) in &log.states {
-        world.insert(subject.clone(), Some(leaf.clone()));
+        world.insert(subject.clone(), Some(leaf.clone().into()));
         assert!(settle(&world, subject, log.now_ms + WINDOW - 1).changes.is_empty());
     }
     let absent = Subject::Name("nobody.dgns.test".into());

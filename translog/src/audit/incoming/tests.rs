@@ -32,7 +32,7 @@ impl Follower {
             }
             for subject in lacking.subjects {
                 let leaf = self.states.get(&subject).cloned();
-                incoming.insert(subject, leaf);
+                incoming.insert(subject, leaf.map(Into::into));
             }
             lacking.heads.iter().for_each(|size| incoming.insert_head(*size, self.heads.get(size).copied()));
         }
@@ -41,9 +41,9 @@ impl Follower {
         let batch = incoming.into_batch().expect("it is through");
         (self.edge, self.history, self.time_ms) = (batch.edge.clone(), batch.history.clone(), batch.epoch.time_ms);
         self.map.apply(batch.map.clone()).unwrap();
-        for (subject, leaf) in &batch.changes {
-            self.dues.set(map::label(subject), subject, rules::due_ms(leaf));
-            self.states.insert(subject.clone(), leaf.clone());
+        for (subject, change) in &batch.changes {
+            self.dues.set(change.label, subject, rules::due_ms(&change.leaf));
+            self.states.insert(subject.clone(), change.leaf.as_ref().clone());
         }
         self.heads.extend(batch.passed.iter().map(|passed| (passed.size, passed.root)));
         self.heads.insert(batch.size(), batch.root());

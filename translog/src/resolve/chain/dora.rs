@@ -69,7 +69,7 @@ impl Dora {
     pub(crate) fn does(&mut self, body: Body, signers: &[u8]) {
         let mut world = World::new(self.log.origin.zone(), self.log.origin.clone(), None);
         let settled = self.settled();
-        world.insert(self.subject(), Some(settled.clone()));
+        world.insert(self.subject(), Some(settled.clone().into()));
         let certificate = sign(&self.log, Some(&did_of(&settled)), body, signers);
         let leaf = judged(&self.log, &world, &certificate);
         self.logs(&certificate, leaf);
@@ -124,11 +124,11 @@ impl Dora {
 
     fn settled(&self) -> Leaf {
         let mut world = World::new(self.log.origin.zone(), self.log.origin.clone(), None);
-        world.insert(self.subject(), Some(self.leaf()));
+        world.insert(self.subject(), Some(self.leaf().into()));
         loop {
             let settled = rules::settle(&world, &self.subject(), self.log.next_ms());
             if settled.changes.is_empty() {
-                return world.get(&self.subject()).cloned().flatten().unwrap();
+                return world.get(&self.subject()).flatten().unwrap().as_ref().clone();
             }
             world.apply_changes(&settled);
         }
@@ -159,5 +159,5 @@ fn judged(log: &TestLog, world: &World, certificate: &Certificate) -> Leaf {
     let verified = certificate.verify(&log.origin, &rules::candidates(world, certificate)).unwrap();
     let at = At { index: log.next_index(), epoch_ms: log.next_ms() };
     let changes = rules::apply(world, &verified, at).unwrap().changes;
-    changes.into_iter().next().unwrap().1
+    changes[0].1.as_ref().clone()
 }
