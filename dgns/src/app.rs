@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::dns;
 use crate::dns::Zone as DnsZone;
+use crate::http::events::Streams;
 use crate::invites::Invites;
 use crate::keys::{LogKey, ZoneKey};
 use crate::log::door::Door;
@@ -38,6 +39,8 @@ pub struct App {
     pub config: Config,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Places for readers who wait for changes.
+    pub streams: Streams,
     /// Whether the writer can commit and DNS answers.
     pub ready: AtomicBool,
 }

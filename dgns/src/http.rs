@@ -2,6 +2,7 @@
 //!
 //! A handler decodes, makes one call, encodes. [`listener`] bounds what a connection may take.
 
+pub mod events;
 pub mod listener;
 mod read;
 mod reply;
@@ -34,7 +35,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/log/history/tile/{*path}", get(read::history_tile))
         .route(path::CERTIFICATES, post(write::certificates))
         .route("/v1/names/{name}", get(read::name))
+        .route("/v1/names/{name}/events", get(events::name))
         .route("/v1/dids/{did}", get(read::did))
+        .route("/v1/dids/{did}/events", get(events::did))
         .route("/v1/dids/{did}/chain", get(read::chain))
         .route("/v1/dids/{did}/did.json", get(read::did_document))
         .route("/v1/ids/{id}", get(read::id))

@@ -253,6 +253,7 @@ impl Parts {
             dns_metrics,
             dns_addresses,
             metrics: metrics.clone(),
+            streams: http::events::Streams::new(stopping.clone()),
             ready: AtomicBool::new(true),
             config,
         });

@@ -10,6 +10,8 @@ pub const CERTIFICATES: &str = "/v1/certificates";
 pub const NAMES: &str = "/v1/names/";
 /// Proves a DID present or absent: `/v1/dids/{did}`; below it `/chain` and `/did.json`.
 pub const DIDS: &str = "/v1/dids/";
+/// Below a name or a DID: says when something of it changed.
+pub const EVENTS: &str = "/events";
 /// What created the thing with this 64-bit id: `/v1/ids/{n}`.
 pub const IDS: &str = "/v1/ids/";
 /// The server's description of itself, JSON.
@@ -37,5 +39,7 @@ pub const JSON: &str = "application/json";
 pub const PROBLEM_JSON: &str = "application/problem+json";
 /// The media type of tiles and entry bundles.
 pub const OCTETS: &str = "application/octet-stream";
+/// The media type of streams of events.
+pub const EVENT_STREAM: &str = "text/event-stream";
 /// The media type of notes.
 pub const TEXT: &str = "text/plain; charset=utf-8";

@@ -219,7 +219,8 @@ pub(super) async fn logconf(State(app): Shared) -> Reply {
     entry(State(app), Path("1".to_owned())).await
 }
 
-fn parse_did(text: &str) -> Result<Did, Refused> {
+/// Reads a DID in a path: its text, or its 32 characters alone.
+pub(super) fn parse_did(text: &str) -> Result<Did, Refused> {
     let parsed = text.parse().or_else(|_| Did::from_base32(text));
     parsed.map_err(|error| bad_query(&error.to_string()))
 }

@@ -113,6 +113,13 @@ fn has_certificates_from(held: &[Option<Arc<Held>>], did: &Did, from: u64) -> bo
     })
 }
 
+/// Returns the size of the head shown, and what its map holds of `subject` and its owner: something else, and one of them changed.
+pub async fn mark(core: &Core, subject: &Subject) -> Result<(u64, Vec<Option<Hash>>), LookupError> {
+    let reading = read(core, subject).await?;
+    let commitments = reading.held.iter().map(|held| held.as_ref().map(|held| held.commitment));
+    Ok((reading.head.size(), commitments.collect()))
+}
+
 /// Returns the inclusion path of a leaf in the tree of `size` leaves; the caller has checked `index < size`.
 pub async fn inclusion(core: &Core, tree: Tree, index: u64, size: u64) -> Result<Vec<Hash>, StorageError> {
     let plan = tree::inclusion_plan(index, size).map_err(|_| damaged("entries", "a leaf beyond its tree"))?;

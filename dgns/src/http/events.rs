@@ -1,0 +1,165 @@
+//! `GET /v1/names/{name}/events`, `/v1/dids/{did}/events`: says when a lookup would show something new (PROTOCOL 12.5).
+//!
+//! A stream is a hint and proves nothing: whoever is woken looks. Nothing is spawned and nothing queued for a reader: its stream
+//! looks at the public head when it has sent what it had, so that a slow one costs its own time.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::Response;
+use dgns_api::problem::Problem;
+use dgns_api::{code, path};
+use hyper::body::Frame;
+use identity::hash::Hash;
+use identity::name::Name;
+use identity::state::Subject;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Duration, Instant};
+
+use super::Shared;
+use super::read::parse_did;
+use super::reply::{Refused, Reply};
+use crate::app::App;
+use crate::log::lookup;
+use crate::{problem, shutdown};
+
+/// Streams open at most: each looks up a name up to four times a second while the log moves.
+const STREAMS_MAX: usize = 256;
+
+/// Between two looks of one stream, however fast the log moves.
+const PACE: Duration = Duration::from_millis(250);
+
+/// A look although the newest head did not move: the public one may have.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Silence after which a line is sent that says nothing, so that both ends notice when the other is gone.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// When a reader who found no place may try again, ms.
+const RETRY_MS: u64 = 10_000;
+
+/// What all streams share.
+#[derive(Debug)]
+pub struct Streams {
+    places: Arc<Semaphore>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Streams {
+    /// Returns the places for streams, which all end when `stop` turns true.
+    pub fn new(stop: watch::Receiver<bool>) -> Self {
+        Self { places: Arc::new(Semaphore::new(STREAMS_MAX)), stop }
+    }
+}
+
+/// The changes of a name and its owner.
+pub(super) async fn name(State(app): Shared, Path(name): Path<String>) -> Reply {
+    let name =
+        Name::complete(&name, &app.core.zone).map_err(|error| problem::problem("bad_name", error.to_string()))?;
+    stream(app, Subject::Name(name.as_str().to_owned()))
+}
+
+/// The changes of a DID.
+pub(super) async fn did(State(app): Shared, Path(did): Path<String>) -> Reply {
+    let did = parse_did(&did)?;
+    stream(app, Subject::Did(did))
+}
+
+fn stream(app: Arc<App>, subject: Subject) -> Reply {
+    let place = app.streams.places.clone().try_acquire_owned();
+    let busy = |_| {
+        let busy = problem::problem(code::BUSY, "too many streams are open: look every now and then instead");
+        Refused::from(Problem { retry_ms: Some(RETRY_MS), ..busy })
+    };
+    let watcher = Watcher {
+        subject,
+        shown: None,
+        told: Instant::now(),
+        moved: app.core.live.moved(),
+        stop: app.streams.stop.clone(),
+        _place: place.map_err(busy)?,
+        app,
+    };
+    let mut response = Response::new(Body::new(Events { next: Box::pin(watcher.next()) }));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(path::EVENT_STREAM));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A proxy that buffers would keep the news.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// One stream's view of its subject.
+struct Watcher {
+    subject: Subject,
+    /// What the map held of the subject and its owner when last told.
+    shown: Option<Vec<Option<Hash>>>,
+    /// When anything was last sent.
+    told: Instant,
+    moved: watch::Receiver<u64>,
+    stop: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+    app: Arc<App>,
+}
+
+impl Watcher {
+    /// Waits for what is to be said next; `None` once the server stops or fails.
+    async fn next(mut self) -> Next {
+        loop {
+            self.moved.mark_unchanged();
+            let looked = Instant::now();
+            // While no head has its quorum there is nothing to show, and nothing to say.
+            if let Ok((size, shown)) = lookup::mark(&self.app.core, &self.subject).await
+                && self.shown.as_ref() != Some(&shown)
+            {
+                let event = if self.shown.is_none() { "now" } else { "changed" };
+                self.shown = Some(shown);
+                self.told = looked;
+                return Some((self, format!("event: {event}\ndata: {{\"size\":{size}}}\n\n").into()));
+            }
+            if self.told + HEARTBEAT <= looked {
+                self.told = looked;
+                return Some((self, Bytes::from_static(b":\n\n")));
+            }
+            tokio::select! {
+                () = shutdown::requested(&mut self.stop) => return None,
+                moved = self.moved.changed() => moved.ok()?,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            tokio::time::sleep_until(looked + PACE).await;
+        }
+    }
+}
+
+/// The body of an answer that goes on: one frame after another, each made when the one before was taken.
+struct Events {
+    next: Pin<Box<dyn Future<Output = Next> + Send>>,
+}
+
+/// What a watcher sends next, and itself; `None` ends the stream.
+type Next = Option<(Watcher, Bytes)>;
+
+impl hyper::body::Body for Events {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match ready!(self.next.as_mut().poll(context)) {
+            None => {
+                self.next = Box::pin(std::future::ready(None));
+                Poll::Ready(None)
+            }
+            Some((watcher, bytes)) => {
+                self.next = Box::pin(watcher.next());
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+        }
+    }
+}
