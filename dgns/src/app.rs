@@ -8,6 +8,7 @@ use identity::cert::ZoneTerms;
 use identity::did::Did;
 use identity::name::{Origin, Zone};
 use storage::Storage;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -17,6 +18,7 @@ use crate::http::events::Streams;
 use crate::invites::Invites;
 use crate::keys::{LogKey, ZoneKey};
 use crate::log::door::Door;
+use crate::log::feed::Feed;
 use crate::log::heads::Heads;
 use crate::log::live::Live;
 use crate::log::states::States;
@@ -43,6 +45,8 @@ pub struct App {
     pub streams: Streams,
     /// Whether the writer can commit and DNS answers.
     pub ready: AtomicBool,
+    /// Turns true when the server stops.
+    pub stopping: watch::Receiver<bool>,
 }
 
 /// The log and what reads it.
@@ -61,6 +65,8 @@ pub struct Core {
     pub private_addresses: bool,
     /// Everything durable.
     pub storage: Arc<Storage>,
+    /// The newest batches, for those who follow.
+    pub feed: Arc<Feed>,
     /// The newest state.
     pub live: Arc<Live>,
     /// The states behind its map.

@@ -7,6 +7,7 @@ pub mod listener;
 mod read;
 mod reply;
 mod status;
+mod tail;
 mod write;
 
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/log/entries/{index}", get(read::entry))
         .route(path::PROOF, get(read::proof))
         .route(path::LOGCONF, get(read::logconf))
+        .route(path::TAIL, get(tail::tail))
         .route(path::INFO, get(status::info))
         .route(path::HEALTH, get(status::health))
         .route(path::READY, get(status::ready))

@@ -5,6 +5,7 @@
 pub mod chain;
 pub mod document;
 pub mod door;
+pub mod feed;
 pub mod heads;
 pub mod live;
 pub mod lookup;

@@ -5,6 +5,7 @@ use dgns_api::problem::{Problem, ProblemHead};
 use identity::rules::Refusal;
 
 use crate::log::door::DoorError;
+use crate::log::feed::FeedError;
 use crate::log::lookup::LookupError;
 
 /// Returns the HTTP status of a stable code.
@@ -20,7 +21,7 @@ pub fn status(code: &str) -> u16 {
         code::TIMEOUT => 408,
         "stale_prev" | "name_taken" | "did_exists" | "act_open" | "already_voted" => 409,
         "has_children" | code::UNKNOWN_HEAD => 409,
-        "ended" => 410,
+        "ended" | code::NOT_IN_TAIL => 410,
         code::TOO_LARGE => 413,
         code::RATE => 429,
         code::INTERNAL => 500,
@@ -50,6 +51,14 @@ pub fn of_door(error: &DoorError) -> Problem {
         _ => {}
     }
     problem
+}
+
+/// Returns the problem of a stream that cannot begin.
+pub fn of_feed(error: FeedError) -> Problem {
+    match error {
+        FeedError::NotKept => problem(code::NOT_IN_TAIL, error.to_string()),
+        FeedError::Busy => Problem { retry_ms: Some(1_000), ..problem(code::BUSY, error.to_string()) },
+    }
 }
 
 fn of_refusal(problem: &mut Problem, refusal: &Refusal) {

@@ -27,6 +27,7 @@ use crate::keys::{Keys, LogKey, ZoneKey};
 use crate::limits::Rates;
 use crate::log::damaged;
 use crate::log::door::{Door, DoorError};
+use crate::log::feed::Feed;
 use crate::log::heads::Heads;
 use crate::log::live::{Inner, Live};
 use crate::log::publisher::{PublishError, Publisher};
@@ -197,6 +198,7 @@ impl Parts {
     async fn start(self, inner: Inner, server: Did, made: bool, keys_at: &Path) -> Result<Server, ServerError> {
         let (config, storage, clock) = (self.config, self.storage, self.clock);
         let metrics = Arc::new(Metrics::default());
+        let feed = Arc::new(Feed::new(inner.head.size()));
         let live = Arc::new(Live::new(inner));
         let cache_bytes = config.log.cache_mib << 20;
         let states = Arc::new(States::new(cache_bytes / 2));
@@ -209,6 +211,7 @@ impl Parts {
             storage: storage.clone(),
             key: self.log_key.clone(),
             guard: self.guard,
+            feed: feed.clone(),
             live: live.clone(),
             states: states.clone(),
             dns: dns_zone.clone(),
@@ -232,6 +235,7 @@ impl Parts {
             private_addresses: config.dns.private_addresses,
             tiles: Tiles::new(storage.clone(), live.clone(), cache_bytes / 2),
             storage,
+            feed,
             live,
             states,
             heads: Heads::new(),
@@ -255,6 +259,7 @@ impl Parts {
             metrics: metrics.clone(),
             streams: http::events::Streams::new(stopping.clone()),
             ready: AtomicBool::new(true),
+            stopping: stopping.clone(),
             config,
         });
         let router = http::router(app.clone());

@@ -14,6 +14,8 @@ pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
 pub const TIMEOUT: &str = "timeout";
 /// `have` or `from` lies beyond the newest head. 409, with the checkpoint.
 pub const UNKNOWN_HEAD: &str = "unknown_head";
+/// `from` lies before the batches a stream still has, or is the size of no head. 410: read tiles.
+pub const NOT_IN_TAIL: &str = "not_in_tail";
 /// The body is larger than the path takes. 413.
 pub const TOO_LARGE: &str = "too_large";
 /// `seen` is no head of this log. 422.
@@ -39,6 +41,7 @@ pub const ALL: &[&str] = &[
     METHOD_NOT_ALLOWED,
     TIMEOUT,
     UNKNOWN_HEAD,
+    NOT_IN_TAIL,
     TOO_LARGE,
     BAD_SEEN,
     BAD_INVITE,

@@ -24,6 +24,8 @@ pub const PROOF: &str = "/v1/log/proof";
 pub const LOGCONF: &str = "/v1/log/conf";
 /// The policy a server recommends: its log's keys, its witnesses, the quorum; a C2SP policy file.
 pub const LOG_POLICY: &str = "/v1/log/policy";
+/// The stream of batches with their heads: `?from=<size>`.
+pub const TAIL: &str = "/v1/log/tail";
 /// 200 while the process lives.
 pub const HEALTH: &str = "/health";
 /// 200 once the writer can commit and DNS answers, else 503.

@@ -23,6 +23,7 @@ use translog::resolution::{Answer, Resolution};
 use translog::resolve;
 use translog::trust::Memory;
 
+use super::feed::Feed;
 use super::live::{Live, PublicHead};
 use super::restart::{commit_rows, stored_head};
 use super::states::{self, States};
@@ -93,6 +94,8 @@ pub struct Publisher {
     pub key: Arc<LogKey>,
     /// The guard beside the key.
     pub guard: Guard,
+    /// The newest batches, for those who follow.
+    pub feed: Arc<Feed>,
     /// The newest state.
     pub live: Arc<Live>,
     /// The states behind it.
@@ -233,6 +236,7 @@ impl Publisher {
         self.states.remember(batch.changes.values());
         let outcomes = batch.outcomes.clone();
         let size = head.size();
+        self.feed.push(&batch, &head);
         self.live.show(batch, head);
         dns::feed::apply(&self.dns, names, size);
         outcomes

@@ -1,0 +1,3 @@
+//! Copies of a log: the stream of its batches, followers that serve it, mirrors and exports that any file server can serve.
+
+mod tail;
