@@ -5,6 +5,7 @@
 mod greet;
 mod guard;
 mod invite;
+mod logconf;
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -83,6 +84,11 @@ enum Command {
         #[arg(long, value_name = "DIR", default_value = "./dgns-data")]
         data: PathBuf,
     },
+    /// Look at or change the log's configuration: its keys, the policy it recommends, where it can be read
+    Logconf {
+        #[command(subcommand)]
+        command: logconf::LogconfCommand,
+    },
     /// Make invitation codes
     Invite {
         /// The data directory
@@ -120,6 +126,7 @@ pub(crate) fn run() -> ExitCode {
         }
         Some(Command::Fsck { data, deep, json }) => fsck(&data, deep, json),
         Some(Command::Guard { action, data }) => guard::run(action, &data),
+        Some(Command::Logconf { command }) => logconf::run(command),
         Some(Command::Invite { data, count }) => invite::make(&data, count),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Arguments::command(), "dgnsd", &mut std::io::stdout());

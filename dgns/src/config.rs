@@ -82,6 +82,8 @@ pub struct LogConfig {
     pub epoch_idle_s: u64,
     /// `cache_mib`: memory for states and tiles read again.
     pub cache_mib: u64,
+    /// `policy`: the C2SP policy file with the log's witnesses and quorum; recommended to clients from the first start on.
+    pub policy: Option<PathBuf>,
 }
 
 /// `[limits]`: admission, not judged by auditors.

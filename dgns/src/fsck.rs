@@ -16,7 +16,7 @@ use translog::audit::{Auditor, Level, Target, Want};
 use translog::entry::Entry;
 
 use crate::keys::{Keys, LogKey};
-use crate::log::restart;
+use crate::log::restart::{self, RestartError};
 use shelf::{Shelf, Wrong};
 use states::States;
 
@@ -125,7 +125,6 @@ async fn check_log(data: &Path, deep: bool, report: &mut Report) -> Result<(), S
     let stored = stored.ok_or_else(|| unable("there is no log yet"))?;
     let shelf = Shelf::of(&storage).await.map_err(of_storage)?;
     let origin = origin(&shelf).await?;
-    let log_key = LogKey::new(keys.log.clone(), origin.clone());
 
     let level = if deep { Level::Full } else { Level::Map };
     let mut auditor = Auditor::new(&origin, level, Target { size: stored.size, root: stored.root });
@@ -139,7 +138,8 @@ async fn check_log(data: &Path, deep: bool, report: &mut Report) -> Result<(), S
     states.compare_epochs(report).await.map_err(fault)?;
     states.compare_labels(report).await.map_err(fault)?;
     // What is left is what a start finds besides: the right edges kept of the trees, the note and its key.
-    restart::load(&storage, &log_key, &stored).await.map(drop).map_err(fault)
+    let found = restart::load(&storage, &stored).await.map_err(fault)?;
+    LogKey::active(&keys.log, &found.conf).map(drop).map_err(|vkey| fault(RestartError::MissingKey(vkey)))
 }
 
 /// Returns the origin that the log's first LogConf names.

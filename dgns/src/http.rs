@@ -4,6 +4,7 @@
 
 pub mod events;
 pub mod listener;
+mod logconf;
 mod read;
 mod reply;
 mod status;
@@ -44,8 +45,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/ids/{id}", get(read::id))
         .route("/v1/log/entries/{index}", get(read::entry))
         .route(path::PROOF, get(read::proof))
-        .route(path::LOGCONF, get(read::logconf))
         .route(path::TAIL, get(tail::tail))
+        .route(path::LOGCONF, get(logconf::newest))
+        .route(path::LOG_POLICY, get(logconf::policy))
         .route(path::INFO, get(status::info))
         .route(path::HEALTH, get(status::health))
         .route(path::READY, get(status::ready))

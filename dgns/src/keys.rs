@@ -2,9 +2,11 @@
 //!
 //! | file | key | does |
 //! |---|---|---|
-//! | `log.key` | Ed25519 | signs heads; its name is the log's origin |
+//! | `log.key`, `log-<seq>.key` | Ed25519 | sign heads, while the log's LogConf lists them; `seq` is that of the LogConf they came with |
 //! | `zone.key` | Ed25519 | countersigns claims; certified in the log |
 //! | `server.key` | Ed25519 and X25519 | the first device of the server's DID |
+
+mod log;
 
 use std::fs;
 use std::io::Write as _;
@@ -16,15 +18,9 @@ use identity::cert::{Certificate, DecodeError, KeyBytes};
 use identity::key::{KexSecret, SigningKey};
 use identity::name::Origin;
 use rand_core::CryptoRng;
-use translog::batch::Batch;
-use translog::entry::Epoch;
-use translog::head::{Head, HeadError};
-use translog::note::{LogSigner, Note, VerifierKey};
-use translog::tree::Edge;
-use translog::trust::Trust;
 use zeroize::Zeroizing;
 
-use crate::log::live::PublicHead;
+pub use log::{LogKey, read_head};
 
 /// Why a key file cannot be used. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -63,13 +59,6 @@ pub enum KeyFileError {
     },
 }
 
-/// The log's key: signs heads.
-#[derive(Debug)]
-pub struct LogKey {
-    signer: LogSigner,
-    origin: Origin,
-}
-
 /// The zone's key: countersigns claims.
 #[derive(Debug)]
 pub struct ZoneKey {
@@ -79,65 +68,14 @@ pub struct ZoneKey {
 /// All keys of a server.
 #[derive(Debug)]
 pub struct Keys {
-    /// The log key's secret.
-    pub log: SigningKey,
+    /// The secrets of log keys, by the name of their file; at least one. Which of them sign is the LogConf's to say.
+    pub log: Vec<SigningKey>,
     /// The zone key's secret.
     pub zone: SigningKey,
     /// The server device's signing key.
     pub device: SigningKey,
     /// The server device's sealing key.
     pub device_kex: KexSecret,
-}
-
-impl LogKey {
-    /// Returns the log key of `origin`.
-    pub fn new(key: SigningKey, origin: Origin) -> Self {
-        let signer = LogSigner::new(origin.as_str(), key).expect("every origin is a key name");
-        Self { signer, origin }
-    }
-
-    /// Returns the verifier key that clients pin.
-    pub fn vkey(&self) -> &VerifierKey {
-        self.signer.verifier_key()
-    }
-
-    /// Returns what a client that pinned this key trusts.
-    pub fn trust(&self) -> Trust {
-        Trust::new(self.origin.clone(), vec![self.vkey().clone()]).expect("the key is named like the origin")
-    }
-
-    /// Signs the head after a batch.
-    pub fn sign_head(&self, batch: &Batch) -> PublicHead {
-        let head = Head::sign(&batch.edge, &batch.epoch, &self.signer).expect("a batch ends with its Epoch");
-        let note = head.note(&self.origin, self.vkey(), &[]).expect("one line makes a note");
-        PublicHead { head, note: note.to_string(), epoch: batch.epoch }
-    }
-
-    /// Reads a stored note back into a head of the tree with this edge. Errors: the code of what is wrong with it.
-    pub fn read_head(&self, note: &[u8], edge: &Edge, epoch: Epoch) -> Result<PublicHead, &'static str> {
-        let text = std::str::from_utf8(note).map_err(|_| "bad_note")?;
-        let note = Note::parse(note).map_err(|error| error.code())?;
-        note.verify(std::slice::from_ref(self.vkey())).map_err(|error| error.code())?;
-        let line = note.lines().iter().find(|line| line.id == self.vkey().id()).ok_or("log_signature")?;
-        let head = Head {
-            size: edge.size(),
-            root: edge.root(),
-            log_signature: line.signature.as_slice().try_into().map_err(|_| "log_signature")?,
-            cosignatures: Vec::new(),
-            epoch_entry: epoch.encode().to_vec(),
-            path: edge.last_leaf_path(),
-        };
-        self.check_head(&head).map_err(|error| error.code())?;
-        Ok(PublicHead { head, note: text.to_owned(), epoch })
-    }
-
-    /// Runs a head through the checks of every client: signature, Epoch, last leaf.
-    pub fn check_head(&self, head: &Head) -> Result<(), HeadError> {
-        head.verify_log_signature(&self.origin, std::slice::from_ref(self.vkey()))?;
-        head.epoch()?;
-        head.edge()?;
-        Ok(())
-    }
 }
 
 impl ZoneKey {
@@ -162,7 +100,7 @@ impl Keys {
     /// Makes fresh keys; nothing is written.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         Self {
-            log: SigningKey::generate(rng),
+            log: vec![SigningKey::generate(rng)],
             zone: SigningKey::generate(rng),
             device: SigningKey::generate(rng),
             device_kex: KexSecret::generate(rng),
@@ -171,23 +109,69 @@ impl Keys {
 
     /// Writes the keys below `directory`, each file synced.
     pub fn write(&self, directory: &Path) -> Result<(), KeyFileError> {
-        write_line(&directory.join("log.key"), &line("log", &[&self.log.seed()]))?;
+        self.log.iter().zip(0..).try_for_each(|(key, seq)| write_log_key(directory, seq, key))?;
         write_line(&directory.join("zone.key"), &line("zone", &[&self.zone.seed()]))?;
         write_line(&directory.join("server.key"), &line("server", &[&self.device.seed(), &self.device_kex.to_bytes()]))
     }
 
     /// Reads the keys below `directory`.
     pub fn read(directory: &Path) -> Result<Self, KeyFileError> {
-        let [log] = read_key(&directory.join("log.key"), "log")?;
+        let log = Self::read_log_keys(directory)?;
         let [zone] = read_key(&directory.join("zone.key"), "zone")?;
         let [device, kex] = read_key(&directory.join("server.key"), "server")?;
         Ok(Self {
-            log: SigningKey::from_seed(&log),
+            log,
             zone: SigningKey::from_seed(&zone),
             device: SigningKey::from_seed(&device),
             device_kex: KexSecret::from_bytes(*kex),
         })
     }
+
+    /// Reads the log keys below `directory`, by the names of their files.
+    pub fn read_log_keys(directory: &Path) -> Result<Vec<SigningKey>, KeyFileError> {
+        log_key_files(directory)?.iter().map(|path| read_log_key(path)).collect()
+    }
+}
+
+/// Returns the file of the log key that came with the LogConf of this seq.
+pub fn log_key_file(directory: &Path, seq: u64) -> PathBuf {
+    match seq {
+        0 => directory.join("log.key"),
+        seq => directory.join(format!("log-{seq}.key")),
+    }
+}
+
+/// Returns the files of log keys below `directory`, by name; `log.key` if there is none, so that reading says which is missing.
+pub fn log_key_files(directory: &Path) -> Result<Vec<PathBuf>, KeyFileError> {
+    let io = |error| KeyFileError::Io { path: directory.to_owned(), error };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        let later = |name: &str| name.strip_prefix("log-").and_then(|name| name.strip_suffix(".key")).is_some();
+        if name.to_str().is_some_and(|name| name == "log.key" || later(name)) {
+            files.push(directory.join(name));
+        }
+    }
+    if files.is_empty() {
+        files.push(log_key_file(directory, 0));
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// Reads a log key.
+pub fn read_log_key(path: &Path) -> Result<SigningKey, KeyFileError> {
+    let [seed] = read_key(path, "log")?;
+    Ok(SigningKey::from_seed(&seed))
+}
+
+/// Writes the log key that comes with the LogConf of this seq: a crash leaves the whole file or none.
+pub fn write_log_key(directory: &Path, seq: u64, key: &SigningKey) -> Result<(), KeyFileError> {
+    let path = log_key_file(directory, seq);
+    let staged = path.with_extension("new");
+    write_line(&staged, &line("log", &[&key.seed()]))?;
+    let moved = fs::rename(&staged, &path).and_then(|()| fs::File::open(directory)?.sync_all());
+    moved.map_err(|error| KeyFileError::Io { path, error })
 }
 
 /// Writes one secret line into a new or replaced file that its owner alone can read.
@@ -246,7 +230,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let keys = Keys::generate(&mut crate::rng::system());
         keys.write(directory.path()).unwrap();
-        assert_eq!(Keys::read(directory.path()).unwrap().log.public(), keys.log.public());
+        assert_eq!(Keys::read(directory.path()).unwrap().log[0].public(), keys.log[0].public());
         let path = directory.path().join("zone.key");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(Keys::read(directory.path()), Err(KeyFileError::Permissions { mode: 0o644, .. })));

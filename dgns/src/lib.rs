@@ -13,6 +13,7 @@ pub mod invites;
 pub mod keys;
 pub mod limits;
 pub mod log;
+pub mod logconf;
 pub mod metrics;
 pub mod outbound;
 pub mod problem;

@@ -127,18 +127,21 @@ impl Server {
             return Err(RestartError::RolledBack { guard, size: 0 }.into());
         }
         let keys = setup::keys(&keys_at, made, &mut crate::rng::system())?;
-        let log_key = Arc::new(LogKey::new(keys.log.clone(), config.zone.origin()));
         let stored = match stored {
             Some(stored) => stored,
-            None => make_log(&config, &storage, &keys, &keys_at, &log_key, clock.now()).await?,
+            None => make_log(&config, &storage, &keys, &keys_at, clock.now()).await?,
         };
         let guard = restart::guard(&guard_at, &storage, &stored).await?;
         let dns_zone = Arc::new(dns::feed::zone(&config)?);
         let names = load_names(&dns_zone, &storage, stored.size);
-        let found = restart::load(&storage, &log_key, &stored).await?;
+        let found = restart::load(&storage, &stored).await?;
         names.join_all().await.into_iter().collect::<Result<(), _>>()?;
+        if found.conf.origin != config.zone.origin() {
+            return Err(ServerError::OtherZone { zone: config.zone.as_str().to_owned() });
+        }
+        let log_key = Arc::new(LogKey::active(&keys.log, &found.conf).map_err(RestartError::MissingKey)?);
         let parts = Parts { config, clock, storage, keys, log_key, guard, dns_zone };
-        parts.start(found.inner, found.server, made, &keys_at).await
+        parts.start(found.inner, found.conf.server, made, &keys_at).await
     }
 
     /// Returns the operator's words while their file is still there.
@@ -294,11 +297,11 @@ async fn make_log(
     storage: &Storage,
     keys: &Keys,
     keys_at: &Path,
-    log_key: &LogKey,
     now: Timestamp,
 ) -> Result<StoredHead, ServerError> {
     let words = setup::words(keys_at)?.ok_or_else(|| damaged("keys", "the operator's words are missing"))?;
-    let batch: Batch = setup::first_batch(config, keys, &words, log_key, &mut crate::rng::system(), now)?;
+    let log_key = LogKey::new(keys.log[0].clone(), config.zone.origin());
+    let batch: Batch = setup::first_batch(config, keys, &words, &log_key, &mut crate::rng::system(), now)?;
     let head = restart::stored_head(&log_key.sign_head(&batch));
     match storage.log().commit(None, &head, &restart::commit_rows(&batch, Vec::new())).await {
         Ok(()) => Ok(head),

@@ -4,7 +4,7 @@
 //! Epoch); the second batch (the zone key's certificate). A crash between any two is continued by the next start from the
 //! files, so the words are never lost with the terms still unsigned.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use identity::cert::{
     Authority, Body, Certificate, Device, DidKind, Genesis, KeyBytes, Level, Payload, Role, Seen, SignatureRefusal,
@@ -20,6 +20,7 @@ use rand_core::CryptoRng;
 use translog::batch::{self, Batch, OpenError};
 use translog::hash::EMPTY_ROOT;
 use translog::logconf::{Conf, LogConf};
+use translog::policy::Policy;
 
 use crate::config::Config;
 use crate::keys::{self, KeyFileError, Keys, LogKey};
@@ -38,6 +39,17 @@ pub enum SetupError {
     /// The words file is damaged.
     #[error("keys/{WORDS_FILE}: {0}")]
     Words(#[from] WordsError),
+    /// The policy to recommend is none.
+    #[error("[log] policy {path}: {error}", path = .path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// The policy does not fit into the LogConf.
+    #[error("[log] policy is too long: with the rest of the LogConf it has more than 4,096 bytes")]
+    PolicyTooLong,
     /// The server's own certificate does not verify.
     #[error("the server's own certificate does not verify ({0}): the key files are damaged")]
     Signature(SignatureRefusal),
@@ -85,13 +97,24 @@ pub fn first_batch(
         prev: None,
         origin: origin.clone(),
         server,
-        log_keys: vec![log_key.vkey().clone()],
-        policy: String::new(),
+        log_keys: log_key.vkeys(),
+        policy: recommended_policy(config)?,
         prefixes: Vec::new(),
         predecessor: None,
     };
-    let conf = LogConf::sign(&conf, &[&words.identity(), &keys.log]).expect("one key and short texts make a LogConf");
+    let identity = words.identity();
+    let signers: Vec<&SigningKey> = keys.log.iter().chain([&identity]).collect();
+    let conf = LogConf::sign(&conf, &signers).map_err(|_| SetupError::PolicyTooLong)?;
     Ok(batch::open(states::world(&config.zone, None), &genesis, &conf, now.as_ms())?)
+}
+
+/// Returns the policy the log recommends from its first entry on; empty for none. Its log lines are left out: the log's keys say them.
+fn recommended_policy(config: &Config) -> Result<String, SetupError> {
+    let Some(path) = &config.log.policy else { return Ok(String::new()) };
+    let wrong = |error: String| SetupError::Policy { path: path.clone(), error };
+    let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let policy = Policy::parse(&bytes).and_then(|policy| policy.with_logs(Vec::new()));
+    policy.map(|policy| policy.to_string()).map_err(|error| wrong(error.to_string()))
 }
 
 /// Returns the certificate that makes the zone key an authority under the configured terms; it opens the roads.

@@ -81,7 +81,7 @@ pub enum Outcome {
     Deferred,
 }
 
-/// The place of a certificate, or of a LogConf after the first, in its chain and in the log.
+/// The place of a certificate or LogConf in its chain and in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainRow {
     /// Whose chain it extends: a DID's, or the log's own.
@@ -274,6 +274,7 @@ pub fn open(world: World, genesis: &Verified, logconf: &LogConf, now_ms: u64) ->
     log.push(Entry::LogConf(logconf.clone()).encode());
     let mut taken = Taken::default();
     taken.note(genesis.certificate(), 0);
+    taken.configured(logconf, 1);
     Ok(close(&view, step, log, vec![Outcome::Accepted { first_index: 0 }], taken))
 }
 
@@ -473,12 +474,10 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// Notes a LogConf; the first of a log begins its chain and has no row.
+    /// Notes a LogConf: the log's own label has a chain too.
     pub(crate) fn configured(&mut self, logconf: &LogConf, index: u64) {
         let (subject, seq, sid) = (Subject::LogConf, logconf.conf().seq, logconf.sid());
-        if seq > 0 {
-            self.chain.push(ChainRow { subject, seq, index, sid });
-        }
+        self.chain.push(ChainRow { subject, seq, index, sid });
     }
 
     pub(crate) fn note(&mut self, certificate: &Certificate, index: u64) {

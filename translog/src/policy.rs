@@ -90,6 +90,14 @@ impl Policy {
         Self { logs, witnesses, groups, quorum, cosigners, cosigners_hash }
     }
 
+    /// Returns the same witnesses, groups and quorum for these logs.
+    ///
+    /// Errors: [`PolicyFault::Limit`], [`PolicyFault::Duplicate`], of line 0.
+    pub fn with_logs(self, logs: Vec<PolicyLog>) -> Result<Self, PolicyError> {
+        let policy = Self { logs, ..self };
+        Self::parse(policy.to_string().as_bytes())
+    }
+
     /// Returns the logs, in the order of the file.
     pub fn logs(&self) -> &[PolicyLog] {
         &self.logs

@@ -214,11 +214,6 @@ pub(super) async fn proof(
     }
 }
 
-/// `GET /v1/log/conf`: the newest LogConf entry.
-pub(super) async fn logconf(State(app): Shared) -> Reply {
-    entry(State(app), Path("1".to_owned())).await
-}
-
 /// Reads a DID in a path: its text, or its 32 characters alone.
 pub(super) fn parse_did(text: &str) -> Result<Did, Refused> {
     let parsed = text.parse().or_else(|_| Did::from_base32(text));
@@ -238,7 +233,7 @@ fn bad_query(detail: &str) -> Refused {
     problem::problem(code::BAD_QUERY, detail).into()
 }
 
-fn internal(error: &StorageError) -> Refused {
+pub(super) fn internal(error: &StorageError) -> Refused {
     error!(%error, "read failed");
     Refused::from(problem::problem(code::INTERNAL, "the server failed; try again, and tell the operator if it lasts"))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use identity::did::Did;
 use identity::hash::Hash;
 use identity::name::Zone;
-use identity::rules::Refusal;
+use identity::rules::{Refusal, World};
 use identity::state::Subject;
 use identity::time::Timestamp;
 use storage::rows::NameRow;
@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 use translog::batch::{self, Batch, Outcome, Post};
+use translog::logconf::{LogConf, LogConfError, Succession};
 use translog::resolution::{Answer, Resolution};
 use translog::resolve;
 use translog::trust::Memory;
@@ -80,6 +81,17 @@ pub enum PublishError {
         /// The verifier's code.
         code: &'static str,
     },
+}
+
+/// Why a LogConf is not in the log.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigureError {
+    /// It does not continue the log's configuration; nothing changed.
+    #[error(transparent)]
+    LogConf(#[from] LogConfError),
+    /// The publisher had to stop.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
 }
 
 /// What the publisher needs; one a process.
@@ -154,41 +166,71 @@ impl Publisher {
     async fn publish_once(&mut self, pool: &mut Pool, now: Timestamp) -> Result<(), PublishError> {
         let posts = pool.posts();
         let batch = self.integrate(&posts, now).await?; //            pure but for loading states; a refusal is an outcome
+        let outcomes = self.publish(batch, now).await?; //            durable and shown
+        pool.settle(outcomes); //                                      waiters wake last, each with its index or refusal
+        Ok(())
+    }
+
+    /// Signs, checks, commits and shows a batch, in the order in which a crash may cut it off.
+    async fn publish(&mut self, batch: Batch, now: Timestamp) -> Result<Vec<Outcome>, PublishError> {
         let head = self.sign(&batch); //                               in memory only: a crash loses nothing
         self.self_check(&batch, &head, now)?; //                       never commit what our own client would refuse
         let names = dns::feed::rows(&self.storage, &batch).await?; //  what DNS will answer
         self.commit(&batch, &head, &names).await?; //                  THE commit point: one transaction (D1)
         self.guard.raise(Raised { size: head.size(), root: head.root() })?; // synced beside the key; only now may a signature leave
-        let outcomes = self.show(batch, head, &names); //              now HTTP, DNS and lookups may see it
-        pool.settle(outcomes); //                                      waiters wake last, each with its index or refusal
-        Ok(())
+        Ok(self.show(batch, head, &names)) //                          now HTTP, DNS and lookups may see it
+    }
+
+    /// Takes a new LogConf into the log; from its head on `key`, the keys it lists, signs.
+    pub async fn configure(
+        &mut self,
+        conf: &LogConf,
+        key: Arc<LogKey>,
+        now: Timestamp,
+    ) -> Result<Succession, ConfigureError> {
+        let mut world = states::world(&self.zone, Some(self.server));
+        let subjects = batch::configure_wants(self.server).to_vec();
+        self.states.fill(&self.live, &self.storage, &mut world, subjects).await.map_err(PublishError::from)?;
+        let world = self.loaded(world, &[], now).await?;
+        let (batch, succession) = {
+            let inner = self.live.read();
+            batch::configure(&inner.view(), world, conf, now.as_ms())?
+        };
+        self.key = key;
+        self.publish(batch, now).await?;
+        Ok(succession)
     }
 
     /// Loads the states the batch touches and integrates it.
     async fn integrate(&self, posts: &[Post], now: Timestamp) -> Result<Batch, PublishError> {
-        let mut world = states::world(&self.zone, Some(self.server));
+        let world = self.loaded(states::world(&self.zone, Some(self.server)), posts, now).await?;
+        let inner = self.live.read();
+        Ok(batch::integrate(&inner.view(), world, posts, now.as_ms()))
+    }
+
+    /// Puts in the states that settling and `posts` read.
+    async fn loaded(&self, mut world: World, posts: &[Post], now: Timestamp) -> Result<World, PublishError> {
         loop {
             let missing = {
                 let inner = self.live.read();
                 batch::wants(&inner.view(), &world, posts, now.as_ms().max(inner.head.epoch.time_ms))
             };
             if missing.is_empty() {
-                break;
+                return Ok(world);
             }
             self.states.fill(&self.live, &self.storage, &mut world, missing).await?;
         }
-        let inner = self.live.read();
-        Ok(batch::integrate(&inner.view(), world, posts, now.as_ms()))
     }
 
     fn sign(&self, batch: &Batch) -> PublicHead {
         self.key.sign_head(batch)
     }
 
-    /// Runs the head, and a lookup of one DID the batch changes, through the checks every client makes.
+    /// Runs the head, and a lookup of one DID or of the log's configuration, if the batch changes one, through the checks of
+    /// every client.
     fn self_check(&self, batch: &Batch, head: &PublicHead, now: Timestamp) -> Result<(), PublishError> {
         let fault = |code| PublishError::SelfCheck { size: batch.size(), code };
-        let changed = batch.changes.iter().find(|(subject, _)| matches!(subject, Subject::Did(_)));
+        let changed = batch.changes.iter().find(|(subject, _)| matches!(subject, Subject::Did(_) | Subject::LogConf));
         let Some((subject, change)) = changed else {
             return self.key.check_head(&head.head).map_err(|error| fault(error.code()));
         };

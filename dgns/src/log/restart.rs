@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use identity::did::Did;
 use identity::hash::Hash;
+use identity::state::{State, Subject};
 use storage::rows::{ChainRow, CommitRows, EdgeRow, EpochRow, NameRow, StoredHead};
 use storage::{Guard, Raised, Storage, StorageError};
 use translog::batch::Batch;
@@ -15,6 +15,7 @@ use translog::entry::{Entry, EntryKind, Epoch};
 use translog::hash::leaf_hash;
 use translog::logconf::Conf;
 use translog::map::{self, Map};
+use translog::note::VerifierKey;
 use translog::tail::{Tail, TailLevel};
 use translog::tile::{BundleId, RightTiles};
 use translog::tree::{Edge, Node};
@@ -22,7 +23,7 @@ use translog::tree::{Edge, Node};
 use super::live::{Inner, PublicHead};
 use super::tiles::{self, Tree};
 use super::{damaged, states};
-use crate::keys::LogKey;
+use crate::keys;
 
 /// The size of the first head: genesis, LogConf, Epoch.
 const FIRST_SIZE: u64 = 3;
@@ -50,9 +51,12 @@ pub enum RestartError {
         /// The size of the stored head.
         size: u64,
     },
-    /// The stored head is not signed by the log key.
-    #[error("the stored head is not signed by keys/log.key ({0}): put the right key file back")]
+    /// The stored head is not signed by the keys its LogConf lists.
+    #[error("the stored head is not signed by the log's keys ({0}): database and LogConf do not belong together")]
     WrongKey(&'static str),
+    /// A key that the newest LogConf lists is in no file: heads could not be signed as the log says.
+    #[error("no file below keys/ holds the log key {0}: put it back, or see `dgnsd logconf rotate --old-key-lost`")]
+    MissingKey(VerifierKey),
     /// What is stored does not give the head's root.
     #[error(
         "the stored {what} does not give the signed root of {size} leaves: database or tiles are damaged; run dgnsd fsck"
@@ -70,8 +74,8 @@ pub enum RestartError {
 pub struct Found {
     /// The state in memory.
     pub inner: Inner,
-    /// The server's DID, from the LogConf.
-    pub server: Did,
+    /// The log's configuration: its keys, and the server's DID.
+    pub conf: Conf,
 }
 
 /// Opens the guard and holds it against the stored head.
@@ -99,7 +103,7 @@ pub async fn guard(path: &Path, storage: &Storage, stored: &StoredHead) -> Resul
 }
 
 /// Reads the log back and holds tree, history and map against the stored head.
-pub async fn load(storage: &Storage, key: &LogKey, stored: &StoredHead) -> Result<Found, RestartError> {
+pub async fn load(storage: &Storage, stored: &StoredHead) -> Result<Found, RestartError> {
     let mismatch = |what| RestartError::Mismatch { what, size: stored.size };
     let trees = Trees::load(storage, stored.size).await?;
     if trees.log.root() != stored.root {
@@ -114,8 +118,9 @@ pub async fn load(storage: &Storage, key: &LogKey, stored: &StoredHead) -> Resul
     if map.root() != epoch.map_root {
         return Err(mismatch("map"));
     }
-    let head = key.read_head(&stored.note, &trees.log, epoch).map_err(RestartError::WrongKey)?;
-    let server = first_conf(storage).await?.server;
+    let conf = newest_conf(storage, &map).await?;
+    let head = keys::read_head(&conf.origin, &conf.log_keys, &stored.note, &trees.log, epoch);
+    let head = head.map_err(RestartError::WrongKey)?;
     let inner = Inner {
         head: Arc::new(head),
         edge: trees.log,
@@ -127,7 +132,7 @@ pub async fn load(storage: &Storage, key: &LogKey, stored: &StoredHead) -> Resul
         entries: trees.entries,
         entries_start: trees.tiled,
     };
-    Ok(Found { inner, server })
+    Ok(Found { inner, conf })
 }
 
 /// Returns the rows that commit a batch; `names` as [`crate::dns::feed::rows`] gives them.
@@ -261,20 +266,31 @@ async fn load_dues(storage: &Storage) -> Result<DueQueue, StorageError> {
     Ok(dues)
 }
 
-/// Reads the log's first LogConf, entry 1: its origin and the server's DID never change.
-pub async fn first_conf(storage: &Storage) -> Result<Conf, StorageError> {
-    let missing = || damaged("entries", "entry 1 is no LogConf");
-    let entry = match storage.log().entry(1).await? {
-        Some(entry) => entry,
-        None => {
-            let id = BundleId::new(0, 256).expect("a full bundle is one");
-            let bytes = storage.objects().get(&id.to_string()).await?.ok_or_else(missing)?;
-            let entries = bundle::decode(id, &bytes).map_err(|_| missing())?;
-            Bytes::copy_from_slice(entries[1])
+/// Reads the log's configuration: the state of its own label, held against the map.
+async fn newest_conf(storage: &Storage, map: &Map) -> Result<Conf, StorageError> {
+    let missing = || damaged("labels", "the log's configuration is missing, or not the one the map commits to");
+    let label = map::label(&Subject::LogConf);
+    let rows = storage.log().labels(&[label]).await?;
+    let leaf = states::leaf_of(rows.first().and_then(Option::as_ref).ok_or_else(missing)?)?;
+    match &leaf.state {
+        State::LogConf { payload, .. } if map.get(&label) == Some(map::commitment(&leaf)) => {
+            Conf::decode(payload).map_err(|_| missing())
         }
-    };
-    match Entry::decode(&entry) {
-        Ok(Entry::LogConf(conf)) => Ok(conf.conf().clone()),
         _ => Err(missing()),
     }
+}
+
+/// Returns the entry at `index`, from the table or from its bundle.
+pub async fn entry(storage: &Storage, index: u64) -> Result<Entry, StorageError> {
+    let missing = || damaged("entries", "an entry is missing or does not decode");
+    let entry = match storage.log().entry(index).await? {
+        Some(entry) => entry,
+        None => {
+            let id = BundleId::new(index / 256, 256).map_err(|_| missing())?;
+            let bytes = storage.objects().get(&id.to_string()).await?.ok_or_else(missing)?;
+            let entries = bundle::decode(id, &bytes).map_err(|_| missing())?;
+            Bytes::copy_from_slice(entries[usize::try_from(index % 256).map_err(|_| missing())?])
+        }
+    };
+    Entry::decode(&entry).map_err(|_| missing())
 }

@@ -7,5 +7,6 @@ mod exit_codes;
 mod faults;
 mod newcomer;
 mod races;
+mod rotation;
 mod starts;
 mod trust;

@@ -57,12 +57,12 @@ impl Forge {
         let mut config = Config::defaults();
         (config.claims.work_bits, config.claims.window_floor_s) = (TERMS.work_floor_bits, TERMS.window_floor_s);
         let (keys, words) = (Keys::generate(&mut rng::system()), Words::generate(&mut rng::system()));
-        let log_key = LogKey::new(keys.log.clone(), origin());
+        let log_key = LogKey::new(keys.log[0].clone(), origin());
         let now = Timestamp::from_ms(START_MS);
         let first = setup::first_batch(&config, &keys, &words, &log_key, &mut rng::system(), now).unwrap();
         let genesis = Certificate::decode(&first.entries[0][1..]).unwrap();
         let (server, prev) = (genesis.chain_did(), genesis.sid());
-        let signer = LogSigner::new(origin().as_str(), keys.log.clone()).unwrap();
+        let signer = LogSigner::new(origin().as_str(), keys.log[0].clone()).unwrap();
         let zone_public = keys.zone.public();
         let zone = ZoneKey::new(keys.zone);
         let head = log_key.sign_head(&first);

@@ -1,0 +1,204 @@
+//! The log's keys change: the operator's command, every state a crash can leave, and who follows.
+
+use std::fs;
+use std::path::PathBuf;
+
+use dgns_tests::harness::{Person, Ran, Server, Site};
+
+#[test]
+fn heads_carry_the_lines_of_all_keys_that_the_newest_logconf_lists() {
+    // Goal: PROTOCOL 7.3, 9.3. Method: a rotation, then the old key dropped; after each the checkpoint, the LogConf served, the
+    // recommended policy, fsck.
+    let (site, server, old) = started();
+    assert_eq!(lines(&server).len(), 1);
+    server.stop().exits(0);
+
+    let rotated = rotate(&site, &[]);
+    let new = rotated.exits(0).text("/vkeys/1");
+    assert_eq!((rotated.text("/vkeys/0"), rotated.number("/seq")), (old.clone(), 1));
+    let server = site.start();
+    assert_eq!(server.vkey(), old, "the oldest key stands first");
+    assert_eq!(lines(&server), [key_id(&old), key_id(&new)]);
+    let policy = server.get("/v1/log/policy");
+    let expected = format!("log {old}\nlog {new}\nquorum none\n");
+    assert_eq!(policy.text(), expected);
+    let conf = server.get("/v1/log/conf").body;
+    assert!(String::from_utf8_lossy(&conf).contains(&new), "the newest LogConf lists the new key");
+    server.stop().exits(0);
+
+    let early = rotate(&site, &["--drop-old"]);
+    assert!(early.exits(1).stderr.contains("the newest key signs for 0 days"), "{early}");
+    rotate(&site, &["--drop-old", "--force"]).exits(0);
+    assert!(!site.data().join("keys/log.key").exists(), "a key that signs nothing more is erased");
+    site.dgnsd(&["fsck", "--deep"]).exits(0);
+    let server = site.start();
+    assert_eq!(lines(&server), [key_id(&new)]);
+    assert_eq!(
+        Person::new().dgns(&server, &["audit"]).exits(0).number("/size"),
+        server.ready["size"].as_u64().unwrap()
+    );
+    let shown = site.dgnsd(&["logconf", "show", "--json"]);
+    assert!(shown.exits(1).stderr.contains("in use by another process"), "one process at a time: {shown}");
+    server.stop().exits(0);
+    let shown = site.dgnsd(&["logconf", "show", "--json"]);
+    assert_eq!((shown.exits(0).number("/seq"), shown.text("/vkeys/0")), (2, new));
+}
+
+#[test]
+fn recommended_policy_is_logged_and_changed_without_a_new_key() {
+    // Goal: what clients are recommended is in the log. Method: a policy from the configuration, then another by command.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("policy");
+    let vkey = cosigner("north.example");
+    fs::write(&path, format!("witness north {vkey}\nquorum north\n")).unwrap();
+    let site = Site::new().with("log", "policy", &format!("{:?}", path.display().to_string()));
+    let server = site.start();
+    let log = server.vkey().to_owned();
+    assert_eq!(server.get("/v1/log/policy").text(), format!("log {log}\nwitness north {vkey}\nquorum north\n"));
+    server.stop().exits(0);
+
+    fs::write(&path, "quorum none\n").unwrap();
+    let prefix = "https://log.example/log";
+    let changed = rotate(&site, &["--policy", path.to_str().unwrap(), "--prefix", prefix]);
+    assert_eq!((changed.exits(0).number("/seq"), changed.json()["vkeys"].as_array().unwrap().len()), (1, 1));
+    let server = site.start();
+    assert_eq!(server.get("/v1/log/policy").text(), format!("log {log} {prefix}\nquorum none\n"));
+}
+
+#[test]
+fn rotation_refuses_what_would_not_hold() {
+    // Goal: every refusal before anything is made. Method: wrong words, a running server, nothing to drop, a key that is not lost,
+    // a prefix that is none; the log is as it was.
+    let (site, server, old) = started();
+    let refused = rotate(&site, &[]);
+    assert!(refused.exits(1).stderr.contains("in use by another process"), "{refused}");
+    server.stop().exits(0);
+    let words = site.data().join("other-words");
+    fs::write(&words, format!("{}about\n", "abandon ".repeat(11))).unwrap();
+    let refused = site.dgnsd(&["logconf", "rotate", "--words-file", words.to_str().unwrap()]);
+    assert!(refused.exits(1).stderr.contains("not the words of this server"), "{refused}");
+    for (arguments, why) in [
+        (&["--drop-old", "--force"][..], "there is no old one to drop"),
+        (&["--old-key-lost"], "none is lost"),
+        (&["--prefix", "ftp://log.example"], "is no read prefix"),
+    ] {
+        let refused = rotate(&site, arguments);
+        assert!(refused.exits(1).stderr.contains(why), "{refused}");
+    }
+    let shown = site.dgnsd(&["logconf", "show", "--json"]);
+    assert_eq!((shown.exits(0).number("/seq"), shown.text("/vkeys/0")), (0, old));
+}
+
+#[test]
+fn every_state_a_crash_can_leave_starts_with_one_configuration_whole() {
+    // Goal: a rotation cut off anywhere leaves the old keys signing or the new. Method: the files as they lie between any two
+    // steps: a key staged; a key written, no LogConf; the LogConf committed, the guard one behind; a dropped key not yet erased.
+    let (site, server, old) = started();
+    server.stop().exits(0);
+    let before = site.snapshot();
+    let guard = fs::read(site.data().join("keys/guard")).unwrap();
+    let new = rotate(&site, &[]).exits(0).text("/vkeys/1");
+    let both = site.snapshot();
+    let key = fs::read(site.data().join("keys/log-1.key")).unwrap();
+
+    site.restore(&before, &[]);
+    fs::write(site.data().join("keys/log-1.new"), &key[..20]).unwrap();
+    starts_with(&site, &[&old]);
+    site.restore(&before, &[]);
+    write_secret(&site.data().join("keys/log-1.key"), &key);
+    starts_with(&site, &[&old]);
+    assert_eq!(rotate(&site, &[]).exits(0).text("/vkeys/1"), new, "the key of the rotation that was cut off is used");
+    starts_with(&site, &[&old, &new]);
+
+    site.restore(&both, &[]);
+    fs::write(site.data().join("keys/guard"), guard).unwrap();
+    starts_with(&site, &[&old, &new]);
+    let old_key = fs::read(site.data().join("keys/log.key")).unwrap();
+    rotate(&site, &["--drop-old", "--force"]).exits(0);
+    write_secret(&site.data().join("keys/log.key"), &old_key);
+    starts_with(&site, &[&new]);
+    rotate(&site, &[]).exits(0);
+    assert!(!site.data().join("keys/log.key").exists(), "the next change erases what the last one left");
+}
+
+#[test]
+fn rotation_killed_at_any_moment_leaves_a_log_that_starts() {
+    // Goal: the same by the clock. Method: kill -9 at moments spread over the time a rotation takes; after each the server starts,
+    // its heads verify, fsck is clean.
+    let (site, server, _) = started();
+    server.stop().exits(0);
+    let (_, took) = dgns_tests::harness::wait::timed(|| rotate(&site, &["--new-key"]).exits(0).clone());
+    let mut keys = 2;
+    for part in 1..=8 {
+        let mut child = command(&site).spawn().unwrap();
+        dgns_tests::harness::wait::let_pass(took * part / 8);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let server = site.start();
+        let now = lines(&server).len();
+        assert!(now == keys || now == keys + 1, "{keys} keys became {now}");
+        keys = now;
+        Person::new().dgns(&server, &["audit"]).exits(0);
+        server.stop().exits(0);
+        site.dgnsd(&["fsck"]).exits(0);
+        if keys > 4 {
+            rotate(&site, &["--drop-old", "--force"]).exits(0);
+            keys = 1;
+        }
+    }
+}
+
+fn started() -> (Site, Server, String) {
+    let site = Site::new();
+    let server = site.start();
+    let key = server.vkey().to_owned();
+    (site, server, key)
+}
+
+/// Runs `dgnsd logconf rotate` with the operator's words.
+fn rotate(site: &Site, arguments: &[&str]) -> Ran {
+    let words = words(site);
+    let fixed = ["logconf", "rotate", "--json", "--words-file", words.to_str().unwrap()];
+    site.dgnsd(&[&fixed[..], arguments].concat())
+}
+
+fn command(site: &Site) -> std::process::Command {
+    let mut command = std::process::Command::new(dgns_tests::harness::programs::program("dgnsd"));
+    command.args(["logconf", "rotate", "--words-file"]).arg(words(site)).arg("--data").arg(site.data());
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    command
+}
+
+fn words(site: &Site) -> PathBuf {
+    site.data().join("keys/operator-words")
+}
+
+/// Starts a server, asserts whose lines its heads carry, and that a newcomer believes them; stops it.
+fn starts_with(site: &Site, keys: &[&str]) {
+    let server = site.start();
+    assert_eq!(lines(&server), keys.iter().map(|key| key_id(key)).collect::<Vec<_>>());
+    Person::new().dgns(&server, &["audit"]).exits(0);
+    server.stop().exits(0);
+}
+
+/// The key ids of the checkpoint's lines.
+fn lines(server: &Server) -> Vec<[u8; 4]> {
+    let note = translog::note::Note::parse(&server.get("/log/checkpoint").body).unwrap();
+    note.lines().iter().map(|line| line.id).collect()
+}
+
+fn key_id(vkey: &str) -> [u8; 4] {
+    translog::note::VerifierKey::parse(vkey).unwrap().id()
+}
+
+/// A witness's key.
+fn cosigner(name: &str) -> String {
+    let key = identity::key::SigningKey::from_seed(&[5; 32]);
+    translog::note::Cosigner::new(name, key).unwrap().verifier_key().to_string()
+}
+
+fn write_secret(path: &std::path::Path, bytes: &[u8]) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::write(path, bytes).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
