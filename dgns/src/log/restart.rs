@@ -55,7 +55,10 @@ pub enum RestartError {
     #[error("the stored head is not signed by the log's keys ({0}): database and LogConf do not belong together")]
     WrongKey(&'static str),
     /// A key that the newest LogConf lists is in no file: heads could not be signed as the log says.
-    #[error("no file below keys/ holds the log key {0}: put it back, or see `dgnsd logconf rotate --old-key-lost`")]
+    #[error(
+        "neither keys/log.key nor a keys/log-<seq>.key holds the log key {0}: put the right file back, or see \
+         `dgnsd logconf rotate --old-key-lost`"
+    )]
     MissingKey(VerifierKey),
     /// What is stored does not give the head's root.
     #[error(
