@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::dns;
 use crate::keys::{self, KeyFileError, Keys, LogKey};
+use crate::log::feed::Feed;
 use crate::log::live::Live;
 use crate::log::publisher::{ConfigureError, PublishError, Publisher};
 use crate::log::restart::{self, RestartError};
@@ -182,6 +183,7 @@ pub async fn change(data: &Path, words: &Words, change: Change, clock: Clock) ->
         live,
         states,
         dns: Arc::new(dns::feed::zone(&config)?),
+        feed: Arc::new(Feed::new(stored.size)),
         clock: clock.clone(),
         metrics: Arc::new(Metrics::default()),
         batch_gap: Duration::ZERO,
