@@ -24,6 +24,7 @@ use crate::log::live::Live;
 use crate::log::states::States;
 use crate::log::tiles::Tiles;
 use crate::metrics::Metrics;
+use crate::witness::Roles;
 
 /// The running server as its handlers see it.
 pub struct App {
@@ -37,6 +38,8 @@ pub struct App {
     pub dns_metrics: Arc<dns::Metrics>,
     /// Where DNS answers.
     pub dns_addresses: Vec<SocketAddr>,
+    /// The cosigners of other logs, if the configuration names any.
+    pub cosigners: Option<Arc<Roles>>,
     /// The configuration.
     pub config: Config,
     /// Counters.

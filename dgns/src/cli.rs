@@ -5,7 +5,9 @@
 mod greet;
 mod guard;
 mod invite;
+mod keys;
 mod logconf;
+mod witness;
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -14,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use dgns::clock::Clock;
-use dgns::config::{Config, DEFAULTS};
+use dgns::config::{Config, DEFAULTS, WITNESS_DEFAULTS};
 use dgns::server::{Server, ServerError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -63,7 +65,22 @@ enum Command {
         json: bool,
     },
     /// Print the default configuration, every key explained
-    Config,
+    Config {
+        /// That of a witness without a log of its own
+        #[arg(long)]
+        witness: bool,
+    },
+    /// Cosign the checkpoints of other logs
+    Witness(witness::Arguments),
+    /// Make the keys if there are none, and print the policy lines that name them
+    Keys {
+        /// The configuration of the server
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Where others reach it; without it, where it listens
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+    },
     /// Check everything that is stored against the signed head; the server must not be running
     Fsck {
         /// The data directory
@@ -120,10 +137,12 @@ pub(crate) fn run() -> ExitCode {
     match arguments.command {
         None => quick(arguments.quick),
         Some(Command::Serve { config, check, json }) => serve_file(&config, check, json),
-        Some(Command::Config) => {
-            print!("{DEFAULTS}");
+        Some(Command::Config { witness }) => {
+            print!("{}", if witness { WITNESS_DEFAULTS } else { DEFAULTS });
             ExitCode::SUCCESS
         }
+        Some(Command::Witness(arguments)) => witness::run(arguments),
+        Some(Command::Keys { config, url }) => keys::run(&config, url.as_deref()),
         Some(Command::Fsck { data, deep, json }) => fsck(&data, deep, json),
         Some(Command::Guard { action, data }) => guard::run(action, &data),
         Some(Command::Logconf { command }) => logconf::run(command),

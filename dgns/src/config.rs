@@ -8,10 +8,14 @@ use std::path::PathBuf;
 use identity::cert::Road;
 use identity::name::Zone;
 
+pub use crate::witness::standalone::WitnessServerConfig;
 pub use read::{ConfigFault, ConfigFaults};
 
 /// The documented default configuration, as `dgnsd config` prints it.
 pub const DEFAULTS: &str = include_str!("config/defaults.toml");
+
+/// The documented default configuration of a witness alone, as `dgnsd config --witness` prints it.
+pub const WITNESS_DEFAULTS: &str = include_str!("config/witness.toml");
 
 /// What the server needs to know before it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// `[outbound]`.
     pub outbound: OutboundConfig,
+    /// `[witness]`: the logs this server cosigns, if any.
+    pub witness: Option<WitnessConfig>,
 }
 
 /// `[http]`.
@@ -104,6 +110,28 @@ pub struct LimitsConfig {
 pub struct OutboundConfig {
     /// `plain_http`: whether http without TLS goes beyond loopback.
     pub plain_http: bool,
+}
+
+/// `[witness]`: whose checkpoints are cosigned, under which names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WitnessConfig {
+    /// `logs`: the policy file whose `log` lines count.
+    pub logs: PathBuf,
+    /// `name`: the name of the witness's key.
+    pub name: String,
+    /// `verifier`: whether a verifying witness stands beside it.
+    pub verifier: bool,
+    /// `verifier_name`: the name of the verifier's key.
+    pub verifier_name: String,
+}
+
+impl WitnessServerConfig {
+    /// Reads the configuration of a witness alone; keys left out keep their defaults.
+    ///
+    /// Errors: as [`Config::from_toml`].
+    pub fn from_toml(text: &str) -> Result<Self, ConfigFaults> {
+        read::witness_config(text)
+    }
 }
 
 impl Config {

@@ -9,6 +9,7 @@ mod read;
 mod reply;
 mod status;
 mod tail;
+mod witness;
 mod write;
 
 use std::sync::Arc;
@@ -23,7 +24,9 @@ use dgns_api::{code, path};
 use tracing::Instrument as _;
 
 use crate::app::App;
+use crate::metrics::Metrics;
 use crate::problem;
+use crate::witness::Roles;
 use reply::Refused;
 
 /// The running server, as every handler gets it.
@@ -31,7 +34,7 @@ type Shared = State<Arc<App>>;
 
 /// Returns the routes of a server.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route(path::CHECKPOINT, get(read::checkpoint))
         .route("/log/tile/{*path}", get(read::tile))
         .route("/log/history/tile/{*path}", get(read::history_tile))
@@ -52,23 +55,47 @@ pub fn router(app: Arc<App>) -> Router {
         .route(path::HEALTH, get(status::health))
         .route(path::READY, get(status::ready))
         .route(path::METRICS, get(status::metrics))
+        .layer(DefaultBodyLimit::max(dgns_api::post::POST_BYTES_MAX))
+        .merge(app.cosigners.as_ref().map(witness::routes).unwrap_or_default());
+    let around = Around { metrics: app.metrics.clone(), request_s: app.config.http.request_s };
+    surrounded(routes, around).with_state(app)
+}
+
+/// Returns the routes of a witness alone.
+pub fn witness_router(roles: Arc<Roles>, metrics: Arc<Metrics>, request_s: u64) -> Router {
+    let routes = Router::new()
+        .route(path::HEALTH, get(status::health))
+        .route(path::READY, get(status::health))
+        .route(path::METRICS, get(witness::metrics))
+        .merge(witness::routes(&roles));
+    surrounded(routes, Around { metrics, request_s }).with_state(roles)
+}
+
+/// Gives every route what all of them share, and an answer to whoever asks for none of them.
+fn surrounded<S: Clone + Send + Sync + 'static>(routes: Router<S>, around: Around) -> Router<S> {
+    routes
         .fallback(async || Refused::from(problem::problem(code::NOT_FOUND, "no such path; PROTOCOL 12.1 lists them")))
         .method_not_allowed_fallback(async || {
             Refused::from(problem::problem(code::METHOD_NOT_ALLOWED, "this path takes another method"))
         })
-        .layer(DefaultBodyLimit::max(dgns_api::post::POST_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(app.clone(), around))
-        .with_state(app)
+        .layer(middleware::from_fn_with_state(around, self::around))
 }
 
 /// Names a request in the answer and in the server's log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What surrounds every route: its counters, and the seconds a request may take.
+#[derive(Clone)]
+struct Around {
+    metrics: Arc<Metrics>,
+    request_s: u64,
+}
+
 /// Names and counts each request, bounds its time, and lets pages of any origin read what is public.
-async fn around(State(app): Shared, request: Request<axum::body::Body>, next: Next) -> Response {
-    let limit = std::time::Duration::from_secs(app.config.http.request_s);
+async fn around(State(around): State<Around>, request: Request<axum::body::Body>, next: Next) -> Response {
+    let limit = std::time::Duration::from_secs(around.request_s);
     let preflight = request.method() == Method::OPTIONS;
-    let id = app.metrics.next_request();
+    let id = around.metrics.next_request();
     let span = tracing::info_span!("request", id);
     let mut response = match tokio::time::timeout(limit, next.run(request).instrument(span)).await {
         Ok(response) => response,
@@ -87,7 +114,7 @@ async fn around(State(app): Shared, request: Request<axum::body::Body>, next: Ne
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response.headers_mut().insert(REQUEST_ID, HeaderValue::from(id));
     if response.status().is_client_error() || response.status().is_server_error() {
-        app.metrics.http_problem();
+        around.metrics.http_problem();
     }
     response
 }

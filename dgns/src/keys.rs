@@ -5,6 +5,7 @@
 //! | `log.key`, `log-<seq>.key` | Ed25519 | sign heads, while the log's LogConf lists them; `seq` is that of the LogConf they came with |
 //! | `zone.key` | Ed25519 | countersigns claims; certified in the log |
 //! | `server.key` | Ed25519 and X25519 | the first device of the server's DID |
+//! | `witness.key`, `verifier.key` | Ed25519 | cosign the heads of other logs |
 
 mod log;
 
@@ -191,6 +192,18 @@ pub fn read_line(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
     Ok(Zeroizing::new(fs::read_to_string(path).map_err(io)?.trim_end().to_owned()))
 }
 
+/// Returns the key of a cosigner, `witness` or `verifier`; made now if there is no file.
+pub fn cosigner(path: &Path, role: &'static str, rng: &mut impl CryptoRng) -> Result<SigningKey, KeyFileError> {
+    if !path.exists() {
+        let text = Zeroizing::new(format!("{}\n", line(role, &[&SigningKey::generate(rng).seed()]).as_str()));
+        let made = storage::durable::create(path, text.as_bytes());
+        let io = |error: storage::StorageError| std::io::Error::other(error.to_string());
+        made.map_err(|error| KeyFileError::Io { path: path.to_owned(), error: io(error) })?;
+    }
+    let [seed] = read_key(path, role)?;
+    Ok(SigningKey::from_seed(&seed))
+}
+
 fn line(role: &str, secrets: &[&[u8; 32]]) -> Zeroizing<String> {
     let mut line = format!("dgns-key {role}");
     for secret in secrets {
@@ -204,6 +217,8 @@ fn read_key<const N: usize>(path: &Path, role: &'static str) -> Result<[Zeroizin
     let what = match role {
         "log" => "log key (dgns-key log <64 hex digits>)",
         "zone" => "zone key (dgns-key zone <64 hex digits>)",
+        "witness" => "witness key (dgns-key witness <64 hex digits>)",
+        "verifier" => "verifier key (dgns-key verifier <64 hex digits>)",
         _ => "server key (dgns-key server <64 hex digits> <64 hex digits>)",
     };
     let form = || KeyFileError::Form { path: path.to_owned(), what };
@@ -234,6 +249,16 @@ mod tests {
         let path = directory.path().join("zone.key");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(Keys::read(directory.path()), Err(KeyFileError::Permissions { mode: 0o644, .. })));
+    }
+
+    #[test]
+    fn a_cosigners_key_is_made_once_and_kept_to_its_role() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("witness.key");
+        let made = cosigner(&path, "witness", &mut crate::rng::system()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(cosigner(&path, "witness", &mut crate::rng::system()).unwrap().public(), made.public());
+        assert!(matches!(cosigner(&path, "verifier", &mut crate::rng::system()), Err(KeyFileError::Form { .. })));
     }
 
     #[test]

@@ -21,3 +21,4 @@ pub mod rng;
 pub mod server;
 pub mod setup;
 mod shutdown;
+pub mod witness;

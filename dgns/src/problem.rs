@@ -7,6 +7,7 @@ use identity::rules::Refusal;
 use crate::log::door::DoorError;
 use crate::log::feed::FeedError;
 use crate::log::lookup::LookupError;
+use crate::witness::Declined;
 
 /// Returns the HTTP status of a stable code.
 pub fn status(code: &str) -> u16 {
@@ -24,8 +25,8 @@ pub fn status(code: &str) -> u16 {
         "ended" | code::NOT_IN_TAIL => 410,
         code::TOO_LARGE => 413,
         code::RATE => 429,
-        code::INTERNAL => 500,
-        code::BUSY | code::LOG_UNAVAILABLE => 503,
+        code::INTERNAL | code::ROLLED_BACK => 500,
+        code::BUSY | code::LOG_UNAVAILABLE | code::BEHIND => 503,
         _ => 422,
     }
 }
@@ -67,6 +68,20 @@ fn of_refusal(problem: &mut Problem, refusal: &Refusal) {
         let sid = data_encoding::HEXLOWER.encode(&head.sid);
         problem.head = Some(ProblemHead { seq: head.seq, sid, index: head.index });
     }
+}
+
+/// Returns the problem of a checkpoint that is not cosigned (PROTOCOL 9.7, 12.6).
+pub fn of_declined(declined: &Declined) -> Problem {
+    let mut problem = match declined {
+        Declined::BadRequest(error) => Problem::new(400, error.code(), error.to_string()),
+        Declined::Refused(refusal) => Problem::new(refusal.status(), refusal.code(), refusal.to_string()),
+        Declined::Storage(_) => problem(declined.code(), "the witness failed; nothing was signed"),
+        other => problem(other.code(), other.to_string()),
+    };
+    if matches!(declined, Declined::Behind { .. }) {
+        problem.retry_ms = Some(1_000);
+    }
+    problem
 }
 
 /// Returns the problem of a failed lookup.

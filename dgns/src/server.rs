@@ -35,7 +35,9 @@ use crate::log::restart::{self, RestartError};
 use crate::log::states::States;
 use crate::log::tiles::{self, Tiles};
 use crate::metrics::Metrics;
+use crate::outbound::Outbound;
 use crate::setup::{self, SetupError};
+use crate::witness::roles::{Roles, RolesError};
 
 /// Why a server did not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +79,9 @@ pub enum ServerError {
     /// The zone key file is not the certified one.
     #[error("keys/zone.key is not the key the log certifies; put the right key file back")]
     WrongZoneKey,
+    /// The cosigners of other logs.
+    #[error(transparent)]
+    Witness(#[from] RolesError),
     /// The log does not take the zone's terms.
     #[error("the zone's terms are not taken into the log: {0}")]
     Terms(DoorError),
@@ -93,6 +98,7 @@ impl ServerError {
             | Self::Restart(RestartError::Storage(error))
             | Self::Publish(PublishError::Storage(error)) => error.is_damage(),
             Self::Restart(_) | Self::Publish(_) => true,
+            Self::Witness(error) => error.is_fault(),
             _ => false,
         }
     }
@@ -111,6 +117,7 @@ pub struct Server {
     tile_writer: JoinHandle<Result<(), StorageError>>,
     listener: JoinHandle<()>,
     dns: JoinHandle<()>,
+    replays: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -182,6 +189,9 @@ impl Server {
         if let Ok(result) = self.tile_writer.await {
             result?;
         }
+        if let Some(replays) = self.replays {
+            let _ = replays.await;
+        }
         Ok(())
     }
 }
@@ -247,6 +257,14 @@ impl Parts {
             invites: Invites::at(&config.data),
             clock,
         };
+        let cosigners = match &config.witness {
+            Some(witness) => {
+                let outbound = Outbound::new(config.outbound.plain_http);
+                Some(Arc::new(Roles::open(&config.data, witness, &outbound, &core.clock).await?))
+            }
+            None => None,
+        };
+        let replays = cosigners.as_ref().and_then(|roles| roles.start(&stopping));
         let listener = bind(config.http.listen)?;
         let http = listener.local_addr().map_err(|error| ServerError::Bind { address: config.http.listen, error })?;
         let dns_metrics = Arc::new(dns::Metrics::default());
@@ -261,6 +279,7 @@ impl Parts {
             dns_addresses,
             metrics: metrics.clone(),
             streams: http::events::Streams::new(stopping.clone()),
+            cosigners,
             ready: AtomicBool::new(true),
             stopping: stopping.clone(),
             config,
@@ -269,7 +288,7 @@ impl Parts {
         let listener =
             tokio::spawn(http::listener::serve(listener, router, app.config.http.clone(), metrics, stopping));
         info!(size = app.core.live.head().size(), %http, "serving");
-        Ok(Server { app, http, made, stop, publisher, tile_writer, listener, dns })
+        Ok(Server { app, http, made, stop, publisher, tile_writer, listener, dns, replays })
     }
 }
 
@@ -282,7 +301,7 @@ fn load_names(zone: &Arc<dns::Zone>, storage: &Arc<Storage>, size: u64) -> JoinS
 }
 
 /// Makes the data directory and the one for keys, which nobody else may enter.
-fn make_directories(data: &Path) -> Result<PathBuf, ServerError> {
+pub fn make_directories(data: &Path) -> Result<PathBuf, ServerError> {
     use std::os::unix::fs::DirBuilderExt as _;
     let keys_at = data.join("keys");
     let made = std::fs::create_dir_all(data)

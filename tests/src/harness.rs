@@ -4,12 +4,14 @@
 pub mod http;
 pub mod liar;
 pub mod load;
+pub mod opaque;
 pub mod person;
 pub mod programs;
 pub mod seed;
 pub mod server;
 pub mod site;
 pub mod wait;
+pub mod witness;
 
 pub use person::Person;
 pub use programs::Ran;

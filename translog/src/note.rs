@@ -16,7 +16,7 @@ use crate::limits::{NOTE_BYTES_MAX, NOTE_LINES_MAX};
 pub(crate) use checkpoint::parse_decimal;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use sign::{Cosigner, LogSigner, cosigned_message};
-pub use vkey::{KeyId, KeyKind, VerifierKey, VkeyError};
+pub use vkey::{KeyId, KeyKind, VerifierKey, VkeyError, is_key_name};
 
 /// What stands before each signature line: an em dash and a space.
 const LINE_START: &str = "\u{2014} ";

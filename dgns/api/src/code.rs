@@ -30,6 +30,14 @@ pub const RATE: &str = "rate";
 pub const BUSY: &str = "busy";
 /// The log cannot commit now. 503, with `retry_ms`; safe to repeat.
 pub const LOG_UNAVAILABLE: &str = "log_unavailable";
+/// The verifying witness has not replayed the log so far. 503, with `retry_ms`.
+pub const BEHIND: &str = "behind";
+/// The time of the head is more than 300 s from the verifying witness's clock. 422.
+pub const HEAD_TIME: &str = "head_time";
+/// The verifying witness found the log at fault. 422.
+pub const HELD_UP: &str = "held_up";
+/// The witness's database is older than what it signed. 500.
+pub const ROLLED_BACK: &str = "rolled_back";
 /// A fault inside the server; the answer's `x-request-id` finds it in the server's log. 500.
 pub const INTERNAL: &str = "internal";
 
@@ -49,5 +57,9 @@ pub const ALL: &[&str] = &[
     RATE,
     BUSY,
     LOG_UNAVAILABLE,
+    BEHIND,
+    HEAD_TIME,
+    HELD_UP,
+    ROLLED_BACK,
     INTERNAL,
 ];

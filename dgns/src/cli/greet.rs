@@ -9,17 +9,20 @@ use serde_json::json;
 pub(super) fn greet(server: &Server, as_json: bool, to_terminal: bool) -> Result<bool, ServerError> {
     let words = server.operator_words()?;
     let core = &server.app.core;
+    let url = format!("http://{}", server.http);
+    let cosigners = server.app.cosigners.as_ref().map(|roles| roles.policy_lines(&url)).unwrap_or_default();
     let words_file = server.app.config.data.join("keys").join(dgns::setup::WORDS_FILE);
     if as_json {
         let line = json!({
             "event": "ready",
             "made": server.made,
-            "http": format!("http://{}", server.http),
+            "http": url,
             "dns": server.app.dns_addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "zone": core.zone.as_str(),
             "origin": core.origin.as_str(),
             "vkey": core.log_key.vkey().to_string(),
             "size": core.live.head().size(),
+            "policy_lines": cosigners,
             "operator_words_file": words.as_ref().map(|_| words_file.display().to_string()),
         });
         println!("{line}");
@@ -31,11 +34,14 @@ pub(super) fn greet(server: &Server, as_json: bool, to_terminal: bool) -> Result
         true => println!("  made     {data}: keys, database, and a log of {} entries", core.live.head().size()),
         false => println!("  data     {data}: a log of {} entries", core.live.head().size()),
     }
-    println!("  HTTP     http://{}", server.http);
+    println!("  HTTP     {url}");
     for address in &server.app.dns_addresses {
         println!("  DNS      {address} (UDP and TCP)");
     }
     println!("  log key  {}", core.log_key.vkey());
+    for line in &cosigners {
+        println!("  cosigns  {line}");
+    }
     let shown = match &words {
         Some(words) if to_terminal => {
             println!(

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use identity::cert::Road;
 use identity::name::Zone;
 use toml::{Table, Value};
+use translog::note::is_key_name;
 
 use super::{ClaimsConfig, Config, DnsConfig, HttpConfig, LimitsConfig, LogConfig, OutboundConfig};
+use super::{WitnessConfig, WitnessServerConfig};
 
 /// One thing wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,39 +44,65 @@ impl std::error::Error for ConfigFaults {}
 
 /// Reads the whole configuration.
 pub(super) fn config(text: &str) -> Result<Config, ConfigFaults> {
-    let root = text.parse::<Table>().map_err(|error| {
-        ConfigFaults(vec![ConfigFault {
-            key: String::new(),
-            what: format!("not TOML: {}", error.to_string().trim_end()),
-        }])
-    })?;
+    let root = parse(text)?;
     let mut faults = Vec::new();
     let mut root = Section { name: "", table: root, faults: &mut faults };
     let data = root.text("data", "./dgns-data");
     let zone = root.text("zone", "dgns.test");
     let (http, dns) = (root.table("http"), root.table("dns"));
     let (claims, log, limits) = (root.table("claims"), root.table("log"), root.table("limits"));
-    let outbound = root.table("outbound");
+    let (outbound, witness) = (root.table("outbound"), root.table("witness"));
     root.end();
     let zone = Zone::parse(&zone).map_err(|error| {
         faults.push(ConfigFault { key: "zone".into(), what: format!("{zone:?} is no zone: {error}") });
     });
-    let http = read_http(Section { name: "http", table: http, faults: &mut faults });
+    let http = read_http(Section { name: "http", table: http, faults: &mut faults }, "127.0.0.1:5380");
     let dns = read_dns(Section { name: "dns", table: dns, faults: &mut faults });
     let claims = read_claims(Section { name: "claims", table: claims, faults: &mut faults });
     let log = read_log(Section { name: "log", table: log, faults: &mut faults });
     let limits = read_limits(Section { name: "limits", table: limits, faults: &mut faults });
     let outbound = read_outbound(Section { name: "outbound", table: outbound, faults: &mut faults });
+    let known = zone.as_ref().map_or("", Zone::as_str);
+    let witness = read_witness(Section { name: "witness", table: witness, faults: &mut faults }, known);
     match zone {
         Ok(zone) if faults.is_empty() => {
-            Ok(Config { data: PathBuf::from(data), zone, http, dns, claims, log, limits, outbound })
+            Ok(Config { data: PathBuf::from(data), zone, http, dns, claims, log, limits, outbound, witness })
         }
         _ => Err(ConfigFaults(faults)),
     }
 }
 
-fn read_http(mut section: Section<'_>) -> HttpConfig {
-    let listen = section.text("listen", "127.0.0.1:5380");
+/// Reads the whole configuration of a witness alone.
+pub(super) fn witness_config(text: &str) -> Result<WitnessServerConfig, ConfigFaults> {
+    let root = parse(text)?;
+    let mut faults = Vec::new();
+    let mut root = Section { name: "", table: root, faults: &mut faults };
+    let data = PathBuf::from(root.text("data", "./dgns-witness"));
+    let (http, witness, outbound) = (root.table("http"), root.table("witness"), root.table("outbound"));
+    root.end();
+    let http = read_http(Section { name: "http", table: http, faults: &mut faults }, "127.0.0.1:5390");
+    let outbound = read_outbound(Section { name: "outbound", table: outbound, faults: &mut faults });
+    let witness = read_witness(Section { name: "witness", table: witness, faults: &mut faults }, "witness.test");
+    match witness {
+        Some(witness) if faults.is_empty() => Ok(WitnessServerConfig { data, http, witness, outbound }),
+        Some(_) => Err(ConfigFaults(faults)),
+        None => {
+            let what = "is empty, should be a file with a line `log <vkey> [url]` for each log".to_owned();
+            faults.push(ConfigFault { key: "witness.logs".into(), what });
+            Err(ConfigFaults(faults))
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Table, ConfigFaults> {
+    text.parse::<Table>().map_err(|error| {
+        let what = format!("not TOML: {}", error.to_string().trim_end());
+        ConfigFaults(vec![ConfigFault { key: String::new(), what }])
+    })
+}
+
+fn read_http(mut section: Section<'_>, default: &str) -> HttpConfig {
+    let listen = section.text("listen", default);
     let http = HttpConfig {
         listen: section.address("listen", &listen),
         connections_max: section.number("connections_max", 20_000, 1, 1_000_000),
@@ -146,6 +174,19 @@ fn read_outbound(mut section: Section<'_>) -> OutboundConfig {
     outbound
 }
 
+/// Reads `[witness]`; `None` if no file of logs is named. A name that is empty is made of `owner`.
+fn read_witness(mut section: Section<'_>, owner: &str) -> Option<WitnessConfig> {
+    let logs = section.text("logs", "");
+    let name = section.key_name("name", &format!("{owner}/witness"));
+    let verifier = section.truth("verifier", false);
+    let verifier_name = section.key_name("verifier_name", &format!("{owner}/verifier"));
+    if verifier && name == verifier_name {
+        section.fault("verifier_name", "is the witness's name too, should be another");
+    }
+    section.end();
+    (!logs.is_empty()).then(|| WitnessConfig { logs: PathBuf::from(logs), name, verifier, verifier_name })
+}
+
 /// One table while its keys are taken out.
 struct Section<'a> {
     name: &'static str,
@@ -213,6 +254,21 @@ impl Section<'_> {
                 default
             }
         }
+    }
+
+    /// The name of a cosigner's key; empty is `default`.
+    fn key_name(&mut self, key: &str, default: &str) -> String {
+        let name = self.text(key, "");
+        if name.is_empty() {
+            return default.to_owned();
+        }
+        if !is_key_name(&name) {
+            self.fault(
+                key,
+                format!("{name:?} is no name of a key: 1 to 255 bytes without space, plus or control character"),
+            );
+        }
+        name
     }
 
     fn address(&mut self, key: &str, text: &str) -> SocketAddr {

@@ -9,6 +9,25 @@ fn printed_defaults_are_the_defaults() {
 }
 
 #[test]
+fn a_witness_alone_needs_a_file_of_logs_and_has_a_default_for_all_else() {
+    let config = WitnessServerConfig::from_toml(WITNESS_DEFAULTS).unwrap();
+    assert_eq!(WitnessServerConfig::from_toml("[witness]\nlogs = \"./logs.policy\""), Ok(config));
+    let faults = WitnessServerConfig::from_toml("zone = \"a.test\"\n[witness]\nname = \"a b\"").unwrap_err();
+    let keys: Vec<&str> = faults.0.iter().map(|fault| fault.key.as_str()).collect();
+    assert_eq!(keys, ["zone", "witness.name", "witness.logs"]);
+}
+
+#[test]
+fn a_cosigner_is_named_after_the_zone_and_the_two_differ() {
+    let text = "zone = \"a.test\"\n[witness]\nlogs = \"x\"\nverifier = true";
+    let witness = Config::from_toml(text).unwrap().witness.unwrap();
+    assert_eq!((witness.name.as_str(), witness.verifier_name.as_str()), ("a.test/witness", "a.test/verifier"));
+    let same = format!("{text}\nname = \"a.test/verifier\"");
+    assert_eq!(Config::from_toml(&same).unwrap_err().0[0].key, "witness.verifier_name");
+    assert_eq!(Config::defaults().witness, None);
+}
+
+#[test]
 fn all_faults_are_listed_at_once() {
     // Goal: one run shows every mistake. Method: a text with one mistake of each sort.
     let text = r#"

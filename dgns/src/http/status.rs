@@ -64,6 +64,7 @@ pub(super) async fn metrics(State(app): Shared) -> Response {
     };
     let mut text = app.metrics.render(&gauges);
     text.push_str(&app.dns_metrics.render(app.dns.names()));
+    text.push_str(&app.cosigners.as_ref().map(|roles| roles.metrics()).unwrap_or_default());
     fresh("text/plain; version=0.0.4", text)
 }
 

@@ -15,6 +15,11 @@ impl Seed {
         Self(seed)
     }
 
+    /// Returns a stream that is always the same.
+    pub fn from(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// Returns the next number, below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

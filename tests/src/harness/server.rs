@@ -25,7 +25,7 @@ pub struct Server {
     pub url: String,
     /// Where it answers HTTP.
     pub http: SocketAddr,
-    /// Where it answers DNS.
+    /// Where it answers DNS; a witness does not.
     pub dns: SocketAddr,
 }
 
@@ -46,7 +46,7 @@ impl Server {
         let address = |text: &Value| text.as_str().unwrap_or_default().trim_start_matches("http://").parse();
         let url = ready["http"].as_str().expect("the ready line names the URL").to_owned();
         let http = address(&ready["http"]).expect("the URL holds an address");
-        let dns = address(&ready["dns"][0]).expect("DNS has an address");
+        let dns = address(&ready["dns"][0]).unwrap_or(http);
         Ok(Self { child, log: log.to_owned(), url, http, dns, ready })
     }
 

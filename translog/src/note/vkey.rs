@@ -138,7 +138,7 @@ impl core::str::FromStr for VerifierKey {
 }
 
 /// Returns whether a key may be called so: signed-note's rule, and no control character.
-pub(super) fn is_key_name(name: &str) -> bool {
+pub fn is_key_name(name: &str) -> bool {
     let allowed = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
     !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.chars().all(allowed)
 }

@@ -1,0 +1,420 @@
+//! The replay of one log, in the background, towards the newest checkpoint submitted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex as Lock;
+use std::time::Duration;
+
+use identity::name::Origin;
+use storage::durable;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+use translog::audit::{AuditFault, Auditor, Checks, Level, Target};
+use translog::fault::{FaultFile, FaultKind};
+use translog::limits::CLOCK_TOLERANCE_MS;
+use translog::note::Note;
+use translog::witness::Request;
+
+use super::fetch::Ahead;
+use super::held;
+use super::{HeldUp, Standing};
+use crate::clock::Clock;
+use crate::outbound::Outbound;
+use crate::shutdown;
+use crate::witness::cosigner::{CosignerError, hex_name};
+use crate::witness::declined::Declined;
+use crate::witness::logs::WitnessedLog;
+
+/// How long a request waits for the replay: shorter than the second a log waits for its witness.
+const PATIENCE: Duration = Duration::from_millis(600);
+
+/// How long a replay rests after the log could not be read.
+const REST: Duration = Duration::from_millis(500);
+
+/// Bundles read ahead of the one being replayed.
+const AHEAD: usize = 8;
+
+/// Certificates whose signatures are verified in one job.
+const JOB: usize = 512;
+
+/// Jobs that may wait for a thread.
+const JOBS_MAX: usize = 8;
+
+/// Entries after which progress is worth keeping.
+const ENTRIES_BETWEEN_SAVES: u64 = 65_536;
+
+/// One log under replay.
+pub(super) struct Follow {
+    data: PathBuf,
+    log: WitnessedLog,
+    origin: Origin,
+    prefix: String,
+    outbound: Outbound,
+    clock: Clock,
+    /// Held by the replay while it runs.
+    auditor: Mutex<Auditor>,
+    /// The newest checkpoint submitted.
+    wanted: watch::Sender<Option<Wanted>>,
+    /// Counts the attempts that ended.
+    attempts: watch::Sender<u64>,
+    standing: Lock<Standing>,
+}
+
+/// A checkpoint to replay up to: the log's signature on it was checked.
+#[derive(Clone, Debug)]
+struct Wanted {
+    target: Target,
+    note: Note,
+}
+
+/// Why an attempt ended before its target.
+enum Ended {
+    /// The log is at fault.
+    Fault(AuditFault),
+    /// The log cannot be read.
+    Trouble(String),
+    /// The process stops.
+    Stopped,
+}
+
+impl From<AuditFault> for Ended {
+    fn from(fault: AuditFault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Follow {
+    /// Opens a replay where it stood, with what holds it up.
+    pub(super) fn open(
+        data: &Path,
+        log: &WitnessedLog,
+        origin: Origin,
+        prefix: String,
+        outbound: Outbound,
+        clock: Clock,
+    ) -> Result<Self, CosignerError> {
+        durable::create_dir(&data.join("verifier"))?;
+        let auditor = kept(data, &origin);
+        let held_up = held::load(data, &log.origin);
+        if let Some(held) = &held_up {
+            error!(origin = log.origin, code = held.code, file = held.evidence, "a log at fault is not cosigned");
+        }
+        let standing = Standing { entries: auditor.progress().0, held_up, trouble: None };
+        info!(origin = log.origin, entries = standing.entries, "a log is replayed");
+        Ok(Self {
+            data: data.to_owned(),
+            log: log.clone(),
+            origin,
+            prefix,
+            outbound,
+            clock,
+            auditor: Mutex::new(auditor),
+            wanted: watch::Sender::new(None),
+            attempts: watch::Sender::new(0),
+            standing: Lock::new(standing),
+        })
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        self.standing.lock().expect("no holder panics").clone()
+    }
+
+    /// Waits until the head of a request is replayed, for [`PATIENCE`] at most.
+    pub(super) async fn vouch(&self, request: &Request) -> Result<(), Declined> {
+        let checkpoint = request.checkpoint();
+        let target = Target { size: checkpoint.size, root: checkpoint.root };
+        let mut attempts = self.attempts.subscribe();
+        let replayed = tokio::time::timeout(PATIENCE, async {
+            loop {
+                attempts.mark_unchanged();
+                self.not_held_up()?;
+                if let Some(answer) = self.look(&target, request.note()) {
+                    return answer;
+                }
+                // The replay cannot end while somebody waits for it.
+                let _ = attempts.changed().await;
+            }
+        });
+        let behind = || Declined::Behind { replayed: self.standing().entries, size: target.size };
+        replayed.await.unwrap_or_else(|_| Err(behind()))
+    }
+
+    /// Returns what is known of a head; `None` if it is not replayed yet, and then the replay is on its way to it.
+    fn look(&self, target: &Target, note: &Note) -> Option<Result<(), Declined>> {
+        let auditor = self.auditor.try_lock().ok();
+        if let Some(auditor) = &auditor {
+            let replayed = if auditor.is_through() { auditor.progress().0 } else { 0 };
+            let found = auditor.replay().and_then(|replay| replay.heads().get(&target.size));
+            if target.size > 0 && target.size <= replayed && found != Some(&target.root) {
+                // Signed by the log, and not among the heads its entries make.
+                let fault = match found {
+                    Some(_) => AuditFault::Inconsistent { size: target.size },
+                    None => AuditFault::LastLeaf { size: target.size },
+                };
+                return Some(Err(self.hold_up(&fault, note)));
+            }
+            if target.size == replayed {
+                return Some(self.is_timely(auditor));
+            }
+        }
+        self.wanted.send_if_modified(|wanted| {
+            let is_newer = wanted.as_ref().is_none_or(|wanted| wanted.target.size < target.size);
+            if is_newer {
+                *wanted = Some(Wanted { target: target.clone(), note: note.clone() });
+            }
+            is_newer
+        });
+        None
+    }
+
+    /// The head's Epoch lies within 300 s of this clock, either way.
+    fn is_timely(&self, auditor: &Auditor) -> Result<(), Declined> {
+        let epoch_ms = auditor.epoch().map_or(0, |epoch| epoch.time_ms);
+        match self.clock.now().as_ms().abs_diff(epoch_ms) <= CLOCK_TOLERANCE_MS {
+            true => Ok(()),
+            false => Err(Declined::HeadTime),
+        }
+    }
+
+    fn not_held_up(&self) -> Result<(), Declined> {
+        match self.standing().held_up {
+            Some(held) => Err(Declined::HeldUp { code: held.code }),
+            None => Ok(()),
+        }
+    }
+
+    /// Replays towards whatever is wanted until `stop` turns true.
+    pub(super) async fn run(self: std::sync::Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut wanted = self.wanted.subscribe();
+        let mut suspected: Option<AuditFault> = None;
+        let mut saver = Saver::new(self.standing().entries);
+        loop {
+            let next = wanted.borrow_and_update().clone();
+            let next = next.filter(|next| next.target.size > self.standing().entries);
+            let Some(next) = next.filter(|_| self.not_held_up().is_ok()) else {
+                tokio::select! {
+                    () = shutdown::requested(&mut stop) => break,
+                    _ = wanted.changed() => continue,
+                }
+            };
+            let mut auditor = self.auditor.lock().await;
+            let ended = self.catch_up(&mut auditor, &next.target, &mut saver, &mut stop).await;
+            let rests = self.note_end(ended, &mut auditor, &next, &mut suspected);
+            drop(auditor);
+            self.attempts.send_modify(|attempts| *attempts += 1);
+            if *stop.borrow() {
+                break;
+            }
+            if rests {
+                tokio::select! {
+                    () = shutdown::requested(&mut stop) => break,
+                    () = tokio::time::sleep(REST) => {}
+                }
+            }
+        }
+        let auditor = self.auditor.lock().await;
+        if saver.saved < auditor.progress().0 {
+            self.save(&auditor, &mut saver).await;
+        }
+    }
+
+    /// Notes how an attempt ended; returns whether to rest before the next.
+    fn note_end(
+        &self,
+        ended: Result<(), Ended>,
+        auditor: &mut Auditor,
+        wanted: &Wanted,
+        suspected: &mut Option<AuditFault>,
+    ) -> bool {
+        let mut trouble = None;
+        match ended {
+            Ok(()) => *suspected = None,
+            Err(Ended::Stopped) => {}
+            Err(Ended::Trouble(why)) => {
+                warn!(origin = self.log.origin, why, "a log cannot be replayed further for now");
+                trouble = Some(why);
+            }
+            Err(Ended::Fault(fault)) => {
+                *auditor = kept(&self.data, &self.origin);
+                if suspected.as_ref().is_some_and(|suspected| suspected.code() == fault.code()) {
+                    self.hold_up(&fault, &wanted.note);
+                } else {
+                    warn!(origin = self.log.origin, %fault, "a log seems at fault; it is replayed again to be sure");
+                    *suspected = Some(fault);
+                }
+            }
+        }
+        let rests = trouble.is_some();
+        let mut standing = self.standing.lock().expect("no holder panics");
+        standing.entries =
+            if auditor.is_through() { auditor.progress().0 } else { standing.entries.min(auditor.progress().0) };
+        standing.trouble = trouble;
+        rests
+    }
+
+    /// Keeps the fault with the checkpoint it is about, and signs nothing of this log from here on.
+    fn hold_up(&self, fault: &AuditFault, note: &Note) -> Declined {
+        let (code, what) = (fault.code().to_owned(), fault.to_string());
+        let file = FaultFile::new(FaultKind::Audit, &self.log.keys)
+            .with_part("code", code.as_bytes())
+            .with_part("fault", what.as_bytes())
+            .with_part("second", note.to_string().as_bytes());
+        let evidence = held::shown(&held::path(&self.data, &self.log.origin), &self.data);
+        match held::keep(&self.data, &self.log.origin, &file) {
+            Ok(()) => error!(origin = self.log.origin, code, evidence, "A LOG IS AT FAULT; nothing of it is cosigned"),
+            Err(error) => error!(origin = self.log.origin, code, %error, "A LOG IS AT FAULT; the evidence is not kept"),
+        }
+        let held = HeldUp { code: code.clone(), what, evidence };
+        self.standing.lock().expect("no holder panics").held_up = Some(held);
+        Declined::HeldUp { code }
+    }
+
+    /// Replays up to the target, every signature checked strictly on other threads.
+    async fn catch_up(
+        &self,
+        auditor: &mut Auditor,
+        target: &Target,
+        saver: &mut Saver,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), Ended> {
+        if auditor.is_through() || auditor.progress().0 == 0 {
+            auditor.follow(target.clone())?;
+        }
+        let mut ahead = Ahead::new(&self.outbound, &self.prefix);
+        let mut checks = Checking::default();
+        let mut waiting = auditor.take_checks();
+        while !auditor.is_through() {
+            let wants = auditor.wants(AHEAD);
+            let Some(want) = wants.first() else { break };
+            let fetched = tokio::select! {
+                biased;
+                () = shutdown::requested(stop) => return self.leave(checks, waiting, auditor).await,
+                fetched = ahead.first_of(&wants) => fetched,
+            };
+            let fed = match (fetched, auditor.suspicion()) {
+                (Ok(bytes), _) => auditor.feed(want, &bytes),
+                (Err(_), Some(fault)) => Err(fault.clone()),
+                (Err(why), None) => {
+                    // What was fed is replayed; its signatures are checked before anything else.
+                    checks.all(waiting).await?;
+                    return Err(Ended::Trouble(why));
+                }
+            };
+            waiting.append(auditor.take_checks());
+            if let Err(fault) = fed {
+                // A wrong root says that something is wrong; a signature may say what.
+                checks.all(waiting).await?;
+                return Err(fault.into());
+            }
+            if waiting.len() >= JOB {
+                checks.start(std::mem::take(&mut waiting)).await?;
+            }
+            if saver.is_time(auditor.progress().0) {
+                checks.all(std::mem::take(&mut waiting)).await?;
+                self.save(auditor, saver).await;
+            }
+        }
+        checks.all(waiting).await?;
+        if saver.is_time(auditor.progress().0) {
+            self.save(auditor, saver).await;
+        }
+        Ok(())
+    }
+
+    /// Leaves a replay in its middle: nothing unchecked may be kept as progress.
+    async fn leave(&self, mut checks: Checking, waiting: Checks, auditor: &mut Auditor) -> Result<(), Ended> {
+        if let Err(fault) = checks.all(waiting).await {
+            *auditor = kept(&self.data, &self.origin);
+            return Err(fault.into());
+        }
+        Err(Ended::Stopped)
+    }
+
+    /// Keeps the progress, if the replay stands where it can be kept. Losing it costs time alone.
+    async fn save(&self, auditor: &Auditor, saver: &mut Saver) {
+        let began = Instant::now();
+        let Some(bytes) = auditor.save() else { return };
+        let path = kept_at(&self.data, &self.origin);
+        let written = tokio::task::spawn_blocking(move || durable::replace(&path, &bytes)).await;
+        match written {
+            Ok(Ok(())) => saver.done(auditor.progress().0, began),
+            Ok(Err(error)) => warn!(origin = self.log.origin, %error, "the progress of a replay is not kept"),
+            Err(error) => warn!(origin = self.log.origin, %error, "the progress of a replay is not kept"),
+        }
+    }
+}
+
+fn kept_at(data: &Path, origin: &Origin) -> PathBuf {
+    data.join("verifier").join(format!("{}.audit", hex_name(origin.as_str())))
+}
+
+/// Returns the replay as it was kept; from the first entry if there is none, or a damaged one.
+fn kept(data: &Path, origin: &Origin) -> Auditor {
+    let path = kept_at(data, origin);
+    let bytes = std::fs::read(&path).ok();
+    let resumed = bytes.and_then(|bytes| match Auditor::resume(origin, &bytes) {
+        Ok(auditor) => Some(auditor).filter(|auditor| auditor.level() == Level::Full),
+        Err(error) => {
+            warn!(file = %path.display(), %error, "a replay begins anew");
+            None
+        }
+    });
+    let nothing = Target { size: 0, root: translog::hash::EMPTY_ROOT };
+    resumed.unwrap_or_else(|| Auditor::new(origin, Level::Full, nothing))
+}
+
+/// Decides when progress is kept: after enough entries, and never for more than a twentieth of the time.
+struct Saver {
+    saved: u64,
+    next_at: Instant,
+}
+
+impl Saver {
+    fn new(saved: u64) -> Self {
+        Self { saved, next_at: Instant::now() }
+    }
+
+    fn is_time(&self, entries: u64) -> bool {
+        entries >= self.saved + ENTRIES_BETWEEN_SAVES && Instant::now() >= self.next_at
+    }
+
+    fn done(&mut self, entries: u64, began: Instant) {
+        self.saved = entries;
+        self.next_at = Instant::now() + began.elapsed() * 20;
+    }
+}
+
+/// Signatures under verification on blocking threads.
+#[derive(Default)]
+struct Checking {
+    jobs: JoinSet<Result<(), AuditFault>>,
+}
+
+impl Checking {
+    /// Begins a job, once there is room for it.
+    async fn start(&mut self, checks: Checks) -> Result<(), AuditFault> {
+        while self.jobs.len() >= JOBS_MAX {
+            self.next().await?;
+        }
+        self.jobs.spawn_blocking(move || checks.verify(true));
+        Ok(())
+    }
+
+    /// Begins a last job and waits for all.
+    async fn all(&mut self, checks: Checks) -> Result<(), AuditFault> {
+        self.start(checks).await?;
+        while !self.jobs.is_empty() {
+            self.next().await?;
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<(), AuditFault> {
+        match self.jobs.join_next().await {
+            Some(Ok(result)) => result,
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A log of anything: its leaves say nothing, its heads are signed. What a witness needs, and no more.
+
+use identity::hash::{Hash, sha256};
+use identity::key::SigningKey;
+use translog::hash::node_hash;
+use translog::note::{Checkpoint, LogSigner, Note};
+use translog::tree::consistency_plan;
+use translog::witness::Request;
+
+/// A log whose every head can be signed; leaf `n` follows from `n` and the branch.
+#[derive(Debug)]
+pub struct OpaqueLog {
+    signer: LogSigner,
+    branch: u8,
+}
+
+impl OpaqueLog {
+    /// Returns the log of this origin.
+    pub fn new(origin: &str) -> Self {
+        let seed = sha256(&[origin.as_bytes()]);
+        Self { signer: LogSigner::new(origin, SigningKey::from_seed(&seed)).expect("an origin is a name"), branch: 0 }
+    }
+
+    /// Returns another history under the same key.
+    #[must_use]
+    pub fn fork(&self, branch: u8) -> Self {
+        Self { branch, ..Self::new(self.origin()) }
+    }
+
+    /// Returns its origin.
+    pub fn origin(&self) -> &str {
+        self.signer.verifier_key().name()
+    }
+
+    /// Returns its key as policies write it.
+    pub fn vkey(&self) -> String {
+        self.signer.verifier_key().to_string()
+    }
+
+    /// Returns its signer.
+    pub fn signer(&self) -> &LogSigner {
+        &self.signer
+    }
+
+    /// Returns the root of the first `size` leaves.
+    pub fn root(&self, size: u64) -> Hash {
+        if size == 0 { translog::hash::EMPTY_ROOT } else { self.subtree(0, size) }
+    }
+
+    /// Returns the head of `size` leaves, signed.
+    pub fn note(&self, size: u64) -> Note {
+        self.note_with(size, self.root(size))
+    }
+
+    /// Returns a head of any root, signed.
+    pub fn note_with(&self, size: u64, root: Hash) -> Note {
+        let checkpoint = Checkpoint { origin: self.origin().to_owned(), size, root };
+        Note::new(checkpoint.text(), vec![self.signer.sign(&checkpoint)]).expect("one line makes a note")
+    }
+
+    /// Returns the proof that `to` leaves continue `from`.
+    pub fn proof(&self, from: u64, to: u64) -> Vec<Hash> {
+        if from == 0 || from >= to {
+            return Vec::new();
+        }
+        let plan = consistency_plan(from, to).expect("0 < from < to");
+        let node = |node: translog::tree::Node| {
+            let width = 1 << node.level;
+            Ok::<Hash, std::convert::Infallible>(self.subtree(node.index * width, (node.index + 1) * width))
+        };
+        plan.fold(node).unwrap_or_else(|never| match never {})
+    }
+
+    /// Returns the body that asks to cosign `to` leaves after `from`.
+    pub fn request(&self, from: u64, to: u64) -> Vec<u8> {
+        Request::new(from, self.proof(from, to), self.note(to)).expect("a proof has few hashes").encode()
+    }
+
+    fn subtree(&self, start: u64, end: u64) -> Hash {
+        match end - start {
+            1 => sha256(&[b"leaf", &[self.branch], &start.to_be_bytes()]),
+            width => {
+                let split = start + (width.next_power_of_two() / 2);
+                node_hash(&self.subtree(start, split), &self.subtree(split, end))
+            }
+        }
+    }
+}
