@@ -18,3 +18,6 @@ pub use cosigner::{Cosigner, CosignerError};
 pub use declined::Declined;
 pub use logs::WitnessedLogs;
 pub use roles::Roles;
+
+#[cfg(test)]
+mod tests;

@@ -30,8 +30,8 @@ fn lines(path: &Path, url: Option<&str>) -> Result<Vec<String>, String> {
     let keys_at = make_directories(&config.data).map_err(|error| error.to_string())?;
     let made = !config.data.join("names.db").exists();
     let keys = setup::keys(&keys_at, made, &mut dgns::rng::system()).map_err(|error| error.to_string())?;
-    let log_key = LogKey::new(keys.log, config.zone.origin());
-    let mut lines = vec![format!("log {} {base}/log", log_key.vkey())];
+    let log_keys = keys.log.into_iter().map(|key| LogKey::new(key, config.zone.origin()));
+    let mut lines: Vec<String> = log_keys.map(|key| format!("log {} {base}/log", key.vkey())).collect();
     let Some(witness) = &config.witness else { return Ok(lines) };
     let mut cosigner = |role, name| {
         let signer = cosigner::signer(&config.data, role, name).map_err(|error| error.to_string())?;

@@ -44,7 +44,7 @@ impl OpaqueLog {
 
     /// Returns the root of the first `size` leaves.
     pub fn root(&self, size: u64) -> Hash {
-        if size == 0 { translog::hash::EMPTY_ROOT } else { self.subtree(0, size) }
+        if size == 0 { translog::hash::EMPTY_ROOT } else { subtree(&|index| self.leaf(index), 0, size) }
     }
 
     /// Returns the head of `size` leaves, signed.
@@ -60,15 +60,7 @@ impl OpaqueLog {
 
     /// Returns the proof that `to` leaves continue `from`.
     pub fn proof(&self, from: u64, to: u64) -> Vec<Hash> {
-        if from == 0 || from >= to {
-            return Vec::new();
-        }
-        let plan = consistency_plan(from, to).expect("0 < from < to");
-        let node = |node: translog::tree::Node| {
-            let width = 1 << node.level;
-            Ok::<Hash, std::convert::Infallible>(self.subtree(node.index * width, (node.index + 1) * width))
-        };
-        plan.fold(node).unwrap_or_else(|never| match never {})
+        consistency(&|index| self.leaf(index), from, to)
     }
 
     /// Returns the body that asks to cosign `to` leaves after `from`.
@@ -76,13 +68,30 @@ impl OpaqueLog {
         Request::new(from, self.proof(from, to), self.note(to)).expect("a proof has few hashes").encode()
     }
 
-    fn subtree(&self, start: u64, end: u64) -> Hash {
-        match end - start {
-            1 => sha256(&[b"leaf", &[self.branch], &start.to_be_bytes()]),
-            width => {
-                let split = start + (width.next_power_of_two() / 2);
-                node_hash(&self.subtree(start, split), &self.subtree(split, end))
-            }
+    fn leaf(&self, index: u64) -> Hash {
+        sha256(&[b"leaf", &[self.branch], &index.to_be_bytes()])
+    }
+}
+
+/// Returns the proof that `to` leaves continue `from`.
+pub fn consistency(leaf: &dyn Fn(u64) -> Hash, from: u64, to: u64) -> Vec<Hash> {
+    if from == 0 || from >= to {
+        return Vec::new();
+    }
+    let plan = consistency_plan(from, to).expect("0 < from < to");
+    let node = |node: translog::tree::Node| {
+        let width = 1 << node.level;
+        Ok::<Hash, std::convert::Infallible>(subtree(leaf, node.index * width, (node.index + 1) * width))
+    };
+    plan.fold(node).unwrap_or_else(|never| match never {})
+}
+
+fn subtree(leaf: &dyn Fn(u64) -> Hash, start: u64, end: u64) -> Hash {
+    match end - start {
+        1 => leaf(start),
+        width => {
+            let split = start + (width.next_power_of_two() / 2);
+            node_hash(&subtree(leaf, start, split), &subtree(leaf, split, end))
         }
     }
 }

@@ -102,6 +102,7 @@ pub struct FileServer {
     files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     asked: Arc<AtomicUsize>,
     hung: Arc<Mutex<Option<String>>>,
+    once: Arc<Mutex<Option<(String, Vec<u8>)>>>,
 }
 
 impl FileServer {
@@ -114,14 +115,16 @@ impl FileServer {
             files: Arc::new(Mutex::new(export.files.clone())),
             asked: Arc::default(),
             hung: Arc::default(),
+            once: Arc::default(),
         };
         let (files, asked, hung) = (server.files.clone(), server.asked.clone(), server.hung.clone());
+        let once = server.once.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (files, asked, hung) = (files.clone(), asked.clone(), hung.clone());
+                let (files, asked, hung, once) = (files.clone(), asked.clone(), hung.clone(), once.clone());
                 std::thread::spawn(move || {
                     // A client that goes away in the middle is no fault here.
-                    let _ = answer(client, &files, &asked, &hung);
+                    let _ = answer(client, &files, &asked, &hung, &once);
                 });
             }
         });
@@ -131,6 +134,11 @@ impl FileServer {
     /// Serves other files from now on.
     pub fn now_serves(&self, export: &Export) {
         *self.files.lock().unwrap() = export.files.clone();
+    }
+
+    /// Answers the next request for this path with other bytes, and all after it as before.
+    pub fn answers_once(&self, path: &str, bytes: &[u8]) {
+        *self.once.lock().unwrap() = Some((path.to_owned(), bytes.to_vec()));
     }
 
     /// Never answers requests for this path, from now on; `None` answers all.
@@ -151,6 +159,7 @@ fn answer(
     files: &Files,
     asked: &AtomicUsize,
     hung: &Mutex<Option<String>>,
+    once: &Mutex<Option<(String, Vec<u8>)>>,
 ) -> std::io::Result<()> {
     let mut request = Vec::new();
     let mut chunk = [0; 4096];
@@ -169,7 +178,8 @@ fn answer(
         while client.read(&mut chunk)? > 0 {}
         return Ok(());
     }
-    let body = files.lock().unwrap().get(path).cloned();
+    let told = once.lock().unwrap().take_if(|(of, _)| of == path).map(|(_, bytes)| bytes);
+    let body = told.or_else(|| files.lock().unwrap().get(path).cloned());
     let status = if body.is_some() { "200 OK" } else { "404 Not Found" };
     let body = body.unwrap_or_default();
     let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());

@@ -52,13 +52,13 @@ struct ForgeKeys {
 }
 
 impl Forge {
-    /// Returns a log of two batches: the server's genesis and LogConf, and the zone's terms.
-    pub fn new() -> Self {
+    /// Returns a log of two batches, the first at this time: the server's genesis and LogConf, and the zone's terms.
+    pub fn new(start_ms: u64) -> Self {
         let mut config = Config::defaults();
         (config.claims.work_bits, config.claims.window_floor_s) = (TERMS.work_floor_bits, TERMS.window_floor_s);
         let (keys, words) = (Keys::generate(&mut rng::system()), Words::generate(&mut rng::system()));
         let log_key = LogKey::new(keys.log[0].clone(), origin());
-        let now = Timestamp::from_ms(START_MS);
+        let now = Timestamp::from_ms(start_ms);
         let first = setup::first_batch(&config, &keys, &words, &log_key, &mut rng::system(), now).unwrap();
         let genesis = Certificate::decode(&first.entries[0][1..]).unwrap();
         let (server, prev) = (genesis.chain_did(), genesis.sid());
@@ -76,7 +76,7 @@ impl Forge {
             map: Map::new(),
             dues: DueQueue::new(),
             states: HashMap::new(),
-            time_ms: START_MS,
+            time_ms: start_ms,
         };
         forge.take(first, |_| {});
         forge.batch(&[terms]);
@@ -248,7 +248,12 @@ pub fn entry(certificate: &Certificate) -> Vec<u8> {
 
 /// Returns a log with a few names, some with records, in several batches, and the people in it.
 pub fn small() -> (Forge, Vec<people::Someone>) {
-    let mut forge = Forge::new();
+    small_from(START_MS)
+}
+
+/// As [`small`], with Epoch 0 at this time.
+pub fn small_from(start_ms: u64) -> (Forge, Vec<people::Someone>) {
+    let mut forge = Forge::new(start_ms);
     let mut people = Vec::new();
     for number in 0..4 {
         let (mut someone, mut certificates) = people::Someone::new(number);

@@ -9,3 +9,4 @@ mod people;
 mod resumed;
 mod stored;
 mod tampered;
+mod verifier;

@@ -241,6 +241,7 @@ impl Follow {
                     self.hold_up(&fault, &wanted.note);
                 } else {
                     warn!(origin = self.log.origin, %fault, "a log seems at fault; it is replayed again to be sure");
+                    trouble = Some(format!("it seems at fault and is replayed again: {fault}"));
                     *suspected = Some(fault);
                 }
             }
