@@ -23,6 +23,7 @@ use crate::log::heads::Heads;
 use crate::log::live::Live;
 use crate::log::states::States;
 use crate::log::tiles::Tiles;
+use crate::log::witnesses::Witnesses;
 use crate::metrics::Metrics;
 use crate::witness::Roles;
 
@@ -40,6 +41,8 @@ pub struct App {
     pub dns_addresses: Vec<SocketAddr>,
     /// The cosigners of other logs, if the configuration names any.
     pub cosigners: Option<Arc<Roles>>,
+    /// The witnesses that are asked.
+    pub witnesses: Witnesses,
     /// The configuration.
     pub config: Config,
     /// Counters.

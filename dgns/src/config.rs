@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use identity::cert::Road;
 use identity::name::Zone;
+use translog::policy::Policy;
 
 pub use crate::witness::standalone::WitnessServerConfig;
 pub use read::{ConfigFault, ConfigFaults};
@@ -38,6 +39,8 @@ pub struct Config {
     pub outbound: OutboundConfig,
     /// `[witness]`: the logs this server cosigns, if any.
     pub witness: Option<WitnessConfig>,
+    /// `[witnesses]`.
+    pub witnesses: WitnessesConfig,
 }
 
 /// `[http]`.
@@ -132,6 +135,15 @@ impl WitnessServerConfig {
     pub fn from_toml(text: &str) -> Result<Self, ConfigFaults> {
         read::witness_config(text)
     }
+}
+
+/// `[witnesses]`: who cosigns this log's heads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WitnessesConfig {
+    /// `policy`: the witnesses with their URLs, and the quorum without which no head is public; none if no file is named.
+    pub policy: Policy,
+    /// `announce_ms`: heads are announced to the witnesses at most this often.
+    pub announce_ms: u64,
 }
 
 impl Config {

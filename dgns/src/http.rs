@@ -48,6 +48,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/ids/{id}", get(read::id))
         .route("/v1/log/entries/{index}", get(read::entry))
         .route(path::PROOF, get(read::proof))
+        .route(path::HEAD, get(read::head))
+        .route(path::STATUS, get(status::log))
         .route(path::TAIL, get(tail::tail))
         .route(path::LOGCONF, get(logconf::newest))
         .route(path::LOG_POLICY, get(logconf::policy))

@@ -2,6 +2,7 @@
 //!
 //! [`publisher`] holds the crash order; read it first.
 
+pub mod announcer;
 pub mod chain;
 pub mod document;
 pub mod door;
@@ -11,8 +12,10 @@ pub mod live;
 pub mod lookup;
 pub mod publisher;
 pub mod restart;
+pub mod shown;
 pub mod states;
 pub mod tiles;
+pub mod witnesses;
 
 use storage::{Place, StorageError};
 

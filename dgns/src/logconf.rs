@@ -29,6 +29,7 @@ use crate::log::feed::Feed;
 use crate::log::live::Live;
 use crate::log::publisher::{ConfigureError, PublishError, Publisher};
 use crate::log::restart::{self, RestartError};
+use crate::log::shown::Asked;
 use crate::log::states::States;
 use crate::metrics::Metrics;
 
@@ -205,7 +206,7 @@ async fn check_words(
     storage: &Storage,
     states: &States,
 ) -> Result<(), LogConfChangeError> {
-    let held = states.load(live, storage, &[map::label(&Subject::Did(conf.server))]).await?;
+    let held = states.load(live, storage, &[map::label(&Subject::Did(conf.server))], Asked::Newest).await?;
     match held[0].as_deref().map(|held| &held.leaf.state) {
         Some(State::Did(did)) if did.identity == words.identity().public() => Ok(()),
         _ => Err(LogConfChangeError::WrongWords),

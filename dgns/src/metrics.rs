@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use dgns_api::info::Public;
 use translog::batch::{Batch, Outcome};
+
+use crate::log::witnesses::Witnesses;
 
 /// The server's counters.
 #[derive(Debug, Default)]
@@ -87,6 +90,34 @@ impl Metrics {
         }
         out
     }
+}
+
+/// Renders what everyone is shown, and the witnesses: the last head with its quorum, and who cosigned what.
+pub fn render_public(public: &Public, witnesses: &Witnesses) -> String {
+    let mut out = String::with_capacity(1_024);
+    let (announced, failed) = witnesses.announcements();
+    let age_ms = public.age_ms.unwrap_or(0);
+    for (name, kind, help, value) in [
+        ("dgns_public_size", "gauge", "Leaves of the last head that had its quorum.", public.size),
+        ("dgns_public_age_milliseconds", "gauge", "How long ago it had its quorum.", age_ms),
+        ("dgns_public_stale", "gauge", "1 if the head announced last has no quorum.", u64::from(public.stale)),
+        ("dgns_announcements_total", "counter", "Heads announced to the witnesses.", announced),
+        ("dgns_announcements_failed_total", "counter", "Heads announced that did not get their quorum.", failed),
+    ] {
+        let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+    }
+    let _ = writeln!(out, "# HELP dgns_witness_size Leaves of the head a witness cosigned last.");
+    let _ = writeln!(out, "# TYPE dgns_witness_size gauge");
+    let rows = witnesses.standings();
+    for row in &rows {
+        let _ = writeln!(out, "dgns_witness_size{{witness={:?}}} {}", row.name, row.size);
+    }
+    let _ = writeln!(out, "# HELP dgns_witness_errors_total Heads a witness was asked about in vain.");
+    let _ = writeln!(out, "# TYPE dgns_witness_errors_total counter");
+    for row in &rows {
+        let _ = writeln!(out, "dgns_witness_errors_total{{witness={:?}}} {}", row.name, row.errors);
+    }
+    out
 }
 
 /// Values of the moment.

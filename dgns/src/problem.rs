@@ -26,7 +26,7 @@ pub fn status(code: &str) -> u16 {
         code::TOO_LARGE => 413,
         code::RATE => 429,
         code::INTERNAL | code::ROLLED_BACK => 500,
-        code::BUSY | code::LOG_UNAVAILABLE | code::BEHIND => 503,
+        code::BUSY | code::LOG_UNAVAILABLE | code::BEHIND | code::QUORUM_PENDING => 503,
         _ => 422,
     }
 }
@@ -93,8 +93,16 @@ pub fn of_lookup(error: &LookupError, checkpoint: &str) -> Problem {
             problem.checkpoint = Some(checkpoint.to_owned());
             problem
         }
+        LookupError::QuorumPending => quorum_pending(error.to_string()),
         LookupError::Storage(_) => {
             problem(code::INTERNAL, "the server failed; try again, and tell the operator if it lasts")
         }
     }
+}
+
+/// Returns the problem of what waits for the witnesses.
+pub fn quorum_pending(detail: impl Into<String>) -> Problem {
+    let mut problem = problem(code::QUORUM_PENDING, detail);
+    problem.retry_ms = Some(1_000);
+    problem
 }

@@ -19,12 +19,13 @@ use translog::batch::{Batch, Post};
 
 use crate::app::{App, Core};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, WitnessesConfig};
 use crate::dns;
 use crate::http;
 use crate::invites::Invites;
 use crate::keys::{Keys, LogKey, ZoneKey};
 use crate::limits::Rates;
+use crate::log::announcer::{self, AnnounceError, Announcer};
 use crate::log::damaged;
 use crate::log::door::{Door, DoorError};
 use crate::log::feed::Feed;
@@ -32,8 +33,10 @@ use crate::log::heads::Heads;
 use crate::log::live::{Inner, Live};
 use crate::log::publisher::{PublishError, Publisher};
 use crate::log::restart::{self, RestartError};
+use crate::log::shown::{Asked, KeepLimits, Shown};
 use crate::log::states::States;
 use crate::log::tiles::{self, Tiles};
+use crate::log::witnesses::Witnesses;
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::setup::{self, SetupError};
@@ -88,6 +91,9 @@ pub enum ServerError {
     /// The publisher had to stop.
     #[error("the log stopped: {0}")]
     Publish(#[from] PublishError),
+    /// A witness saw more of this log than there is, or a head that has its quorum cannot be stored.
+    #[error(transparent)]
+    Announce(#[from] AnnounceError),
 }
 
 impl ServerError {
@@ -96,8 +102,9 @@ impl ServerError {
         match self {
             Self::Storage(error)
             | Self::Restart(RestartError::Storage(error))
+            | Self::Announce(AnnounceError::Storage(error))
             | Self::Publish(PublishError::Storage(error)) => error.is_damage(),
-            Self::Restart(_) | Self::Publish(_) => true,
+            Self::Restart(_) | Self::Publish(_) | Self::Announce(_) => true,
             Self::Witness(error) => error.is_fault(),
             _ => false,
         }
@@ -115,6 +122,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     publisher: JoinHandle<Result<(), PublishError>>,
     tile_writer: JoinHandle<Result<(), StorageError>>,
+    announcer: Option<JoinHandle<Result<(), AnnounceError>>>,
     listener: JoinHandle<()>,
     dns: JoinHandle<()>,
     replays: Option<JoinHandle<()>>,
@@ -174,6 +182,11 @@ impl Server {
                 Ok(Ok(())) => ServerError::Publish(PublishError::AnotherWriter),
                 Err(panic) => std::panic::resume_unwind(panic.into_panic()),
             },
+            result = ended(&mut self.announcer) => match result {
+                Ok(Err(error)) => error.into(),
+                Ok(Ok(())) => ServerError::Publish(PublishError::AnotherWriter),
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            },
         }
     }
 
@@ -192,6 +205,11 @@ impl Server {
         if let Some(replays) = self.replays {
             let _ = replays.await;
         }
+        if let Some(announcer) = self.announcer
+            && let Ok(result) = announcer.await
+        {
+            result?;
+        }
         Ok(())
     }
 }
@@ -208,8 +226,9 @@ struct Parts {
 }
 
 impl Parts {
-    async fn start(self, inner: Inner, server: Did, made: bool, keys_at: &Path) -> Result<Server, ServerError> {
+    async fn start(self, mut inner: Inner, server: Did, made: bool, keys_at: &Path) -> Result<Server, ServerError> {
         let (config, storage, clock) = (self.config, self.storage, self.clock);
+        let announcer = announcer(&config, &storage, &self.log_key, &mut inner).await?; // before anything new is signed
         let metrics = Arc::new(Metrics::default());
         let feed = Arc::new(Feed::new(inner.head.size()));
         let live = Arc::new(Live::new(inner));
@@ -282,13 +301,43 @@ impl Parts {
             cosigners,
             ready: AtomicBool::new(true),
             stopping: stopping.clone(),
+            witnesses: Witnesses::of(&config.witnesses.policy),
             config,
         });
+        let announcer = announcer.map(|announcer| tokio::spawn(announcer.run(app.clone(), stopping.clone())));
         let router = http::router(app.clone());
         let listener =
             tokio::spawn(http::listener::serve(listener, router, app.config.http.clone(), metrics, stopping));
         info!(size = app.core.live.head().size(), %http, "serving");
-        Ok(Server { app, http, made, stop, publisher, tile_writer, listener, dns, replays })
+        Ok(Server { app, http, made, stop, publisher, tile_writer, announcer, listener, dns, replays })
+    }
+}
+
+/// Returns who asks the witnesses, none under `quorum none`, having asked which heads they saw; says what is shown until then.
+async fn announcer(
+    config: &Config,
+    storage: &Storage,
+    key: &LogKey,
+    inner: &mut Inner,
+) -> Result<Option<Announcer>, ServerError> {
+    let WitnessesConfig { policy, announce_ms } = &config.witnesses;
+    if policy.is_none() {
+        return Ok(None);
+    }
+    let note = storage.log().load_public().await?;
+    let last = note.and_then(|note| announcer::witnessed_before(policy, key, &note));
+    inner.shown = Shown::pending(last, KeepLimits::DEFAULT);
+    let outbound = Outbound::new(config.outbound.plain_http);
+    let mut announcer = Announcer::new(policy.clone(), Duration::from_millis(*announce_ms), outbound);
+    announcer.meet(&inner.head).await?;
+    Ok(Some(announcer))
+}
+
+/// Waits for the end of a task that may not be there.
+async fn ended<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, tokio::task::JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -344,7 +393,7 @@ async fn terms(
 ) -> Result<identity::cert::ZoneTerms, ServerError> {
     for _ in 0..2 {
         let label = translog::map::label(&Subject::Did(server));
-        let held = states.load(live, storage, &[label]).await?;
+        let held = states.load(live, storage, &[label], Asked::Newest).await?;
         let missing = || damaged("labels", "the server's own DID is missing");
         let State::Did(did) = held[0].as_deref().map(|held| held.leaf.state.clone()).ok_or_else(missing)? else {
             return Err(missing().into());

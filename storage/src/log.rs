@@ -120,6 +120,23 @@ impl<'a> Log<'a> {
         planned.map_or(Ok(()), |_| Err(inject::planned()))
     }
 
+    /// Returns the note saved last by [`Log::save_public`].
+    pub async fn load_public(&self) -> Result<Option<Vec<u8>>, StorageError> {
+        table::heads::public_note(&mut *self.names.reader().await).await
+    }
+
+    /// Makes durable which signed note is about to be shown under a quorum. A crash before it leaves the one before.
+    pub async fn save_public(&self, note: &[u8]) -> Result<(), StorageError> {
+        let mut writer = self.names.writer().await;
+        let mut tx = database::begin(&mut writer).await?;
+        if !table::heads::set_public_note(&mut tx, note).await? {
+            return Err(StorageError::inconsistent("heads", "a public head before the first one"));
+        }
+        tx.commit().await.map_err(|error| of_sql(Place::Database, error))?;
+        self.names.wrote(1);
+        Ok(())
+    }
+
     /// Issues invites by the hashes of their codes; returns how many are new.
     pub async fn add_invites(&self, codes: &[Hash]) -> Result<u64, StorageError> {
         let mut writer = self.names.writer().await;

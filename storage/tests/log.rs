@@ -223,3 +223,18 @@ async fn planned_failures_leave_what_they_say() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_public_note_is_kept_beside_the_newest_head() {
+    // Goal: what was shown under a quorum survives commits and a reopening. Method: save, commit on, open again.
+    let (dir, storage) = opened().await;
+    assert!(storage.log().save_public(b"too early").await.is_err());
+    commit_all(&storage, &[1]).await;
+    assert_eq!(storage.log().load_public().await.unwrap(), None);
+    storage.log().save_public(b"first").await.unwrap();
+    storage.log().save_public(b"second").await.unwrap();
+    commit_all(&storage, &[1]).await;
+    storage.close().await.unwrap();
+    let storage = Storage::open(&dir.path().join("data")).await.unwrap();
+    assert_eq!(storage.log().load_public().await.unwrap().as_deref(), Some(&b"second"[..]));
+}

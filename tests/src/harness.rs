@@ -5,6 +5,7 @@ pub mod http;
 pub mod liar;
 pub mod load;
 pub mod opaque;
+pub mod party;
 pub mod person;
 pub mod programs;
 pub mod seed;

@@ -35,7 +35,7 @@ impl Events {
     }
 
     /// Reads to the end of the stream.
-    fn to_the_end(mut self) -> String {
+    fn read_to_the_end(mut self) -> String {
         let _ = self.stream.read_to_string(&mut self.read);
         self.read
     }
@@ -64,7 +64,7 @@ fn a_stream_says_that_a_name_or_its_owner_changed() {
     name.until_times("event: changed", 2);
     assert!(!other.read.contains("event: changed"));
     server.stop().exits(0);
-    assert!(!other.to_the_end().contains("event: changed"), "a stop ends the streams");
+    assert!(!other.read_to_the_end().contains("event: changed"), "a stop ends the streams");
 }
 
 #[test]

@@ -128,6 +128,11 @@ impl Policy {
         self.required().next().is_none()
     }
 
+    /// Returns the name of the witness or group that is the quorum, or `none`.
+    pub fn quorum_name(&self) -> &str {
+        self.quorum.map_or(NONE, |member| self.name_of(member))
+    }
+
     /// Returns the witnesses that are, or belong to, what the policy calls `verifiers`.
     pub fn verifiers(&self) -> Vec<&Witness> {
         let mut found = Vec::new();
@@ -224,7 +229,7 @@ impl fmt::Display for Policy {
             }
             writeln!(f)?;
         }
-        writeln!(f, "quorum {}", self.quorum.map_or(NONE, |member| self.name_of(member)))
+        writeln!(f, "quorum {}", self.quorum_name())
     }
 }
 

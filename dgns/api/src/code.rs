@@ -38,6 +38,9 @@ pub const HEAD_TIME: &str = "head_time";
 pub const HELD_UP: &str = "held_up";
 /// The witness's database is older than what it signed. 500.
 pub const ROLLED_BACK: &str = "rolled_back";
+/// No head has its quorum of witnesses yet: after a start, or for a post that waits for one. 503, with `retry_ms`; safe to
+/// repeat.
+pub const QUORUM_PENDING: &str = "quorum_pending";
 /// A fault inside the server; the answer's `x-request-id` finds it in the server's log. 500.
 pub const INTERNAL: &str = "internal";
 
@@ -61,5 +64,6 @@ pub const ALL: &[&str] = &[
     HEAD_TIME,
     HELD_UP,
     ROLLED_BACK,
+    QUORUM_PENDING,
     INTERNAL,
 ];

@@ -21,18 +21,65 @@ pub struct Info {
     pub work_bits: u8,
     /// The least window of destructive acts, seconds.
     pub window_floor_s: u64,
-    /// The witnesses a head needs; `none` until the policy names some.
+    /// What must cosign a head before it is public, as the server's policy calls it; `none` if nobody must.
     pub quorum: String,
-    /// The size of the public head.
+    /// The size of the newest head.
     pub size: u64,
     /// The time of its Epoch, milliseconds.
     pub epoch_ms: u64,
     /// Its age by the server's clock, milliseconds.
     pub head_age_ms: u64,
+    /// The head that everyone is shown, and its witnesses.
+    #[serde(default)]
+    pub public: Public,
     /// Where this server answers DNS, if it does.
     pub dns: Vec<String>,
     /// Limits a client should know.
     pub limits: Limits,
+}
+
+/// The head that everyone is shown. `GET /v1/log/status` is this with size and age of the newest head.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Public {
+    /// `newest` (no quorum is asked for), `witnessed`, `pending` (none has its quorum since the start), `outgrown` (the
+    /// witnesses are away for so long that the newest head is shown without them).
+    pub standing: String,
+    /// The size of the last head that had its quorum, under `quorum none` of the newest.
+    pub size: u64,
+    /// How long ago it had its quorum, under `quorum none` since its Epoch, milliseconds; absent if none is known.
+    pub age_ms: Option<u64>,
+    /// Whether the head announced last did not get its quorum, or none has it yet.
+    pub stale: bool,
+    /// The witnesses that are asked.
+    pub witnesses: Vec<Witness>,
+}
+
+/// A witness as the server finds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// What the server's policy calls it.
+    pub name: String,
+    /// The size of the head it cosigned last since the server started; 0 is none.
+    pub size: u64,
+    /// When, by its own clock, Unix seconds.
+    pub time_s: u64,
+    /// The code of what went wrong when it was asked last (PROTOCOL 12.2).
+    pub error: Option<String>,
+}
+
+/// `GET /v1/log/status`: how the log stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The log's origin.
+    pub origin: String,
+    /// The size of the newest head.
+    pub size: u64,
+    /// Its age by the server's clock, milliseconds.
+    pub head_age_ms: u64,
+    /// What must cosign a head before it is public.
+    pub quorum: String,
+    /// The head that everyone is shown, and its witnesses.
+    pub public: Public,
 }
 
 /// Limits of one post.

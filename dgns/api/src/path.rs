@@ -20,6 +20,10 @@ pub const INFO: &str = "/v1/info";
 pub const ENTRIES: &str = "/v1/log/entries/";
 /// An inclusion proof (`?index=&size=`) or a consistency proof (`?from=&to=`).
 pub const PROOF: &str = "/v1/log/proof";
+/// The public head as Resolutions carry it; `?head=newest` is the newest.
+pub const HEAD: &str = "/v1/log/head";
+/// How the log stands: its heads, its witnesses; JSON.
+pub const STATUS: &str = "/v1/log/status";
 /// The newest LogConf envelope.
 pub const LOGCONF: &str = "/v1/log/conf";
 /// The policy a server recommends: its log's keys, its witnesses, the quorum; a C2SP policy file.

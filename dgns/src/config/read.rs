@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use identity::cert::Road;
 use identity::name::Zone;
 use toml::{Table, Value};
-use translog::note::is_key_name;
+use translog::note::{Signed, is_key_name};
+use translog::policy::Policy;
 
-use super::{ClaimsConfig, Config, DnsConfig, HttpConfig, LimitsConfig, LogConfig, OutboundConfig};
+use super::{ClaimsConfig, Config, DnsConfig, HttpConfig, LimitsConfig, LogConfig, OutboundConfig, WitnessesConfig};
 use super::{WitnessConfig, WitnessServerConfig};
+use crate::outbound::Outbound;
 
 /// One thing wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +53,7 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigFaults> {
     let zone = root.text("zone", "dgns.test");
     let (http, dns) = (root.table("http"), root.table("dns"));
     let (claims, log, limits) = (root.table("claims"), root.table("log"), root.table("limits"));
-    let (outbound, witness) = (root.table("outbound"), root.table("witness"));
+    let (outbound, witness, witnesses) = (root.table("outbound"), root.table("witness"), root.table("witnesses"));
     root.end();
     let zone = Zone::parse(&zone).map_err(|error| {
         faults.push(ConfigFault { key: "zone".into(), what: format!("{zone:?} is no zone: {error}") });
@@ -64,9 +66,11 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigFaults> {
     let outbound = read_outbound(Section { name: "outbound", table: outbound, faults: &mut faults });
     let known = zone.as_ref().map_or("", Zone::as_str);
     let witness = read_witness(Section { name: "witness", table: witness, faults: &mut faults }, known);
+    let plain_http = outbound.plain_http;
+    let witnesses = read_witnesses(Section { name: "witnesses", table: witnesses, faults: &mut faults }, plain_http);
     match zone {
         Ok(zone) if faults.is_empty() => {
-            Ok(Config { data: PathBuf::from(data), zone, http, dns, claims, log, limits, outbound, witness })
+            Ok(Config { data: PathBuf::from(data), zone, http, dns, claims, log, limits, outbound, witness, witnesses })
         }
         _ => Err(ConfigFaults(faults)),
     }
@@ -185,6 +189,37 @@ fn read_witness(mut section: Section<'_>, owner: &str) -> Option<WitnessConfig> 
     }
     section.end();
     (!logs.is_empty()).then(|| WitnessConfig { logs: PathBuf::from(logs), name, verifier, verifier_name })
+}
+
+fn read_witnesses(mut section: Section<'_>, plain_http: bool) -> WitnessesConfig {
+    let path = section.text("policy", "");
+    let announce_ms = section.number("announce_ms", 1_000, 20, 60_000);
+    let mut policy = Policy::none();
+    if !path.is_empty() {
+        match read_policy(&path, plain_http) {
+            Ok(read) => policy = read,
+            Err(what) => section.fault("policy", format!("{path}: {what}")),
+        }
+    }
+    section.end();
+    WitnessesConfig { policy, announce_ms }
+}
+
+/// Reads a policy whose quorum the witnesses with URLs can meet.
+fn read_policy(path: &str, plain_http: bool) -> Result<Policy, String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let policy = Policy::parse(&bytes).map_err(|error| format!("{error} ({})", error.code()))?;
+    let outbound = Outbound::new(plain_http);
+    for witness in policy.witnesses() {
+        if let Some(url) = &witness.url {
+            outbound.check(url).map_err(|error| format!("witness {}: {url}: {error}", witness.name))?;
+        }
+    }
+    let asked = policy.witnesses().iter().filter(|witness| witness.url.is_some());
+    match policy.reached(asked.map(|witness| Signed { key: &witness.key, time_s: Some(1) })) {
+        Some(_) => Ok(policy),
+        None => Err("the witnesses with a URL cannot meet the quorum; the others are never asked".into()),
+    }
 }
 
 /// One table while its keys are taken out.

@@ -67,6 +67,35 @@ fn all_faults_are_listed_at_once() {
 }
 
 #[test]
+fn a_policy_that_cannot_work_is_a_fault_like_any_other() {
+    // Goal: a server never starts under a quorum it could not reach, or believes another one than was written. Method: one
+    // policy file after another; what is wrong is said, with its line.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("policy");
+    let faults = |policy: &str| {
+        std::fs::write(&path, policy).unwrap();
+        let config = Config::from_toml(&format!("[witnesses]\npolicy = {:?}", path.display().to_string()));
+        config.map(|config| config.witnesses.policy.quorum_name().to_owned()).map_err(|faults| faults.to_string())
+    };
+    let key = identity::key::SigningKey::from_seed(&[1; 32]);
+    let cosigner = translog::note::Cosigner::new("w.example", key).unwrap();
+    let vkey = cosigner.verifier_key();
+    let said = |policy: &str| faults(policy).unwrap_err();
+    assert_eq!(faults(&format!("witness w {vkey} https://w.example/x\nquorum w\n")), Ok("w".to_owned()));
+    assert_eq!(faults("quorum none\n"), Ok("none".to_owned()));
+    assert!(said("\nwitness w\n").contains("line 2: too few") && said("\nwitness w\n").contains("policy_form"));
+    assert!(said(&format!("witness w {vkey}\nquorum w\n")).contains("cannot meet the quorum"));
+    assert!(
+        said(&format!("witness w {vkey} http://w.example/\nquorum w\n"))
+            .contains("witness w: http://w.example/: plain http")
+    );
+    assert!(said(&format!("witness w {vkey} nowhere\nquorum w\n")).contains("not an http or https URL"));
+    let missing = Config::from_toml("[witnesses]\npolicy = \"no-such-file\"\nannounce_ms = 19").unwrap_err();
+    let keys: Vec<&str> = missing.0.iter().map(|fault| fault.key.as_str()).collect();
+    assert_eq!(keys, ["witnesses.announce_ms", "witnesses.policy"]);
+}
+
+#[test]
 fn what_is_no_toml_is_one_fault() {
     let faults = Config::from_toml("zone = ").unwrap_err();
     assert_eq!(faults.0.len(), 1);

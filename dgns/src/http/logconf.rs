@@ -16,6 +16,7 @@ use super::read::internal;
 use super::reply::{Refused, Reply, fresh};
 use crate::app::Core;
 use crate::log::damaged;
+use crate::log::shown::Asked;
 
 /// `GET /v1/log/conf`: the newest LogConf entry.
 pub(super) async fn newest(State(app): Shared, headers: HeaderMap) -> Reply {
@@ -58,7 +59,7 @@ impl Newest {
 /// Reads the state of the log's own label.
 async fn read(core: &Core) -> Result<Newest, StorageError> {
     let missing = || damaged("labels", "the log's configuration is missing");
-    let held = core.states.load(&core.live, &core.storage, &[map::label(&Subject::LogConf)]).await?;
+    let held = core.states.load(&core.live, &core.storage, &[map::label(&Subject::LogConf)], Asked::Newest).await?;
     let leaf = &held[0].as_deref().ok_or_else(missing)?.leaf;
     let LabelState::LogConf { payload, .. } = &leaf.state else { return Err(missing()) };
     let conf = Conf::decode(payload).map_err(|_| missing())?;

@@ -2,7 +2,6 @@
 
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::Response;
 use dgns_api::known::{Known, NotKnown};
 use dgns_api::problem::Problem;
 use dgns_api::{code, path};
@@ -20,12 +19,48 @@ use super::reply::{Refused, Reply, fresh, immutable};
 use crate::app::App;
 use crate::log::document;
 use crate::log::lookup::{self, LookupError, Query};
+use crate::log::shown;
 use crate::log::tiles::Tree;
 use crate::problem;
 
-/// `GET /log/checkpoint`: the newest public head as a signed note.
-pub(super) async fn checkpoint(State(app): Shared) -> Response {
-    fresh(path::TEXT, app.core.live.head().note.clone())
+/// `GET /log/checkpoint`: the newest public head as a signed note; under a quorum it has the cosignatures.
+pub(super) async fn checkpoint(State(app): Shared) -> Reply {
+    let note = {
+        let inner = app.core.live.read();
+        match inner.shown.asks_witnesses() {
+            false => Some(inner.head.note.clone()),
+            true => inner.shown.last().map(|witnessed| witnessed.note.clone()),
+        }
+    };
+    let pending = || problem::of_lookup(&LookupError::QuorumPending, "");
+    Ok(fresh(path::TEXT, note.ok_or_else(pending)?))
+}
+
+/// `GET /v1/log/head`: the public head, or the newest, as Resolutions carry it.
+pub(super) async fn head(
+    State(app): Shared,
+    asked: Result<UrlQuery<HeadAsked>, axum::extract::rejection::QueryRejection>,
+) -> Reply {
+    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = which_head(asked.head.as_deref())?;
+    let head = app.core.live.read().head_at(asked).cloned();
+    let head = head.ok_or_else(|| failed(&app, &LookupError::QuorumPending))?;
+    Ok(fresh(path::OCTETS, head.head.encode()))
+}
+
+/// The query of a head.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HeadAsked {
+    head: Option<String>,
+}
+
+fn which_head(asked: Option<&str>) -> Result<shown::Asked, Refused> {
+    match asked {
+        None => Ok(shown::Asked::Public),
+        Some("newest") => Ok(shown::Asked::Newest),
+        Some(other) => Err(bad_query(&format!("head={other} is unknown; head=newest exists"))),
+    }
 }
 
 /// `GET /log/tile/<L>/<N>[.p/<W>]` and `/log/tile/entries/<N>[.p/<W>]`.
@@ -71,6 +106,7 @@ pub(super) struct Asked {
     from: Option<u64>,
     known: Option<String>,
     with: Option<String>,
+    head: Option<String>,
 }
 
 /// `GET /v1/names/{name}`: a Resolution.
@@ -108,12 +144,13 @@ async fn resolution(
         Some(other) => return Err(bad_query(&format!("with={other} is unknown; with=certs exists"))),
     };
     let known = known(asked.known.as_deref())?;
+    let head = which_head(asked.head.as_deref())?;
     app.metrics.lookup();
     if wants_json(headers) {
         let view = document::view(&app.core, subject).await.map_err(|error| failed(app, &error))?;
         return Ok(fresh(path::JSON, view));
     }
-    let query = Query { have: asked.have, from: asked.from, known, with_certificates, ..Query::default() };
+    let query = Query { head, have: asked.have, from: asked.from, known, with_certificates, ..Query::default() };
     let bytes = lookup::resolve(&app.core, subject, query).await.map_err(|error| failed(app, &error))?;
     let mut response = fresh(path::CBOR, bytes);
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
@@ -161,7 +198,9 @@ pub(super) async fn entry(State(app): Shared, Path(asked): Path<String>) -> Repl
         None => (asked.as_str(), false),
     };
     let index: u64 = digits.parse().map_err(|_| bad_query("the index is a decimal number"))?;
-    let head = app.core.live.head();
+    // A witnessed head proves more; an entry that none covers yet is proved under the newest.
+    let public = app.core.live.public_head().filter(|head| index < head.size());
+    let head = public.unwrap_or_else(|| app.core.live.head());
     if index >= head.size() {
         return Err(problem::problem(code::NOT_FOUND, format!("the log has {} entries", head.size())).into());
     }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use dgns_api::info::{Info, Limits};
+use dgns_api::info::{Info, Limits, Public, Status, Witness};
 use dgns_api::{path, post};
 use identity::cert::Road;
 use identity::limits::CERTIFICATE_BYTES_MAX;
@@ -11,7 +11,9 @@ use identity::limits::CERTIFICATE_BYTES_MAX;
 use super::Shared;
 use super::reply::fresh;
 use crate::app::App;
-use crate::metrics::Gauges;
+use crate::log::shown::Standing;
+use crate::log::witnesses;
+use crate::metrics::{Gauges, render_public};
 
 /// `GET /v1/info`.
 pub(super) async fn info(State(app): Shared) -> Response {
@@ -26,10 +28,11 @@ pub(super) async fn info(State(app): Shared) -> Response {
         roads: roads(core.terms.roads),
         work_bits: core.work_bits,
         window_floor_s: core.terms.window_floor_s,
-        quorum: "none".to_owned(),
+        quorum: app.config.witnesses.policy.quorum_name().to_owned(),
         size: head.size(),
         epoch_ms: head.epoch.time_ms,
         head_age_ms: head_age_ms(&app),
+        public: public(&app),
         dns: app.dns_addresses.iter().map(ToString::to_string).collect(),
         limits: Limits {
             certificates_per_post: post::CERTIFICATES_MAX,
@@ -38,6 +41,50 @@ pub(super) async fn info(State(app): Shared) -> Response {
         },
     };
     fresh(path::JSON, serde_json::to_vec(&info).expect("info is plain data"))
+}
+
+/// `GET /v1/log/status`.
+pub(super) async fn log(State(app): Shared) -> Response {
+    let status = Status {
+        origin: app.core.origin.as_str().to_owned(),
+        size: app.core.live.head().size(),
+        head_age_ms: head_age_ms(&app),
+        quorum: app.config.witnesses.policy.quorum_name().to_owned(),
+        public: public(&app),
+    };
+    fresh(path::JSON, serde_json::to_vec(&status).expect("a status is plain data"))
+}
+
+/// Returns what everyone is shown, and how the witnesses stand.
+fn public(app: &App) -> Public {
+    let (standing, last, newest) = {
+        let inner = app.core.live.read();
+        (inner.shown.standing(), inner.shown.last().cloned(), inner.head.clone())
+    };
+    let (size, since_ms) = match (standing, &last) {
+        (Standing::Newest, _) => (newest.size(), Some(newest.epoch.time_ms)),
+        (_, Some(last)) => (last.size, Some(last.reached_ms)),
+        (_, None) => (0, None),
+    };
+    let witness = |row: witnesses::Standing| Witness {
+        name: row.name,
+        size: row.size,
+        time_s: row.time_s,
+        error: row.error.map(str::to_owned),
+    };
+    Public {
+        standing: match standing {
+            Standing::Newest => "newest",
+            Standing::Pending => "pending",
+            Standing::Witnessed => "witnessed",
+            Standing::Outgrown => "outgrown",
+        }
+        .to_owned(),
+        size,
+        age_ms: since_ms.map(|since_ms| app.core.clock.now().as_ms().saturating_sub(since_ms)),
+        stale: matches!(standing, Standing::Pending | Standing::Outgrown) || app.witnesses.without_quorum(),
+        witnesses: app.witnesses.standings().into_iter().map(witness).collect(),
+    }
 }
 
 /// `GET /health`: the process lives.
@@ -63,6 +110,7 @@ pub(super) async fn metrics(State(app): Shared) -> Response {
         waiting: app.door.waiting() as u64,
     };
     let mut text = app.metrics.render(&gauges);
+    text.push_str(&render_public(&public(&app), &app.witnesses));
     text.push_str(&app.dns_metrics.render(app.dns.names()));
     text.push_str(&app.cosigners.as_ref().map(|roles| roles.metrics()).unwrap_or_default());
     fresh("text/plain; version=0.0.4", text)

@@ -1,6 +1,7 @@
 //! `POST /v1/certificates`: the one road for writes.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
@@ -11,8 +12,10 @@ use tracing::error;
 use super::Shared;
 use super::read::known;
 use super::reply::{Refused, Reply, fresh};
+use crate::app::App;
 use crate::log::door::DoorError;
 use crate::log::lookup::{self, Query};
+use crate::log::shown::Asked;
 use crate::problem;
 
 /// The query of a post.
@@ -23,9 +26,12 @@ pub(super) struct PostAsked {
     from: Option<u64>,
     /// What it keeps of its DID: the certificates since are added.
     known: Option<String>,
+    /// `cosigned`: the answer waits for a witnessed head that covers what was written.
+    wait: Option<String>,
 }
 
-/// Takes certificates into the log and answers with the final proof of each, under the newest head.
+/// Takes certificates into the log and answers with the final proof of each, under the newest head or, if the client waits
+/// for it, the first witnessed one.
 pub(super) async fn certificates(
     State(app): Shared,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
@@ -34,6 +40,14 @@ pub(super) async fn certificates(
 ) -> Reply {
     let UrlQuery(asked) = asked.map_err(|error| problem::problem(code::BAD_QUERY, error.to_string()))?;
     let known = known(asked.known.as_deref())?;
+    let head = match asked.wait.as_deref() {
+        None => Asked::Newest,
+        Some("cosigned") => Asked::Public,
+        Some(other) => {
+            let detail = format!("wait={other} is unknown; wait=cosigned exists");
+            return Err(problem::problem(code::BAD_QUERY, detail).into());
+        }
+    };
     let body = body.map_err(|rejection| match rejection.status().as_u16() {
         413 => problem::problem(code::TOO_LARGE, format!("a post takes at most {} bytes", post::POST_BYTES_MAX)),
         _ => problem::problem(code::BAD_POST, "the body did not arrive whole"),
@@ -46,9 +60,29 @@ pub(super) async fn certificates(
         }
         Refused::from(problem::of_door(&refused))
     })?;
+    if head == Asked::Public {
+        cosigned(&app, accepted.first_index + accepted.sids.len() as u64).await?;
+    }
     let written = Some((accepted.first_index, accepted.sids.len() as u64));
-    let query = Query { from: asked.from, known, written, ..Query::default() };
+    let query = Query { head, from: asked.from, known, written, ..Query::default() };
     let resolution = lookup::resolve(&app.core, &accepted.subject, query).await;
     let bytes = resolution.map_err(|error| problem::of_lookup(&error, &app.core.live.head().note))?;
     Ok(fresh(path::CBOR, bytes))
+}
+
+/// Waits until a witnessed head covers `size` leaves; under `quorum none` every head does.
+async fn cosigned(app: &App, size: u64) -> Result<(), Refused> {
+    if !app.core.live.read().shown.asks_witnesses() {
+        return Ok(());
+    }
+    let mut witnessed = app.core.live.witnessed_size();
+    // Leaves the rest of the request's time to the proof.
+    let patience = Duration::from_secs(app.config.http.request_s) * 2 / 3;
+    match tokio::time::timeout(patience, witnessed.wait_for(|witnessed| *witnessed >= size)).await {
+        Ok(Ok(_)) => Ok(()),
+        _ => {
+            Err(problem::quorum_pending("it is in the log, but the witnesses have not cosigned it yet; try again")
+                .into())
+        }
+    }
 }

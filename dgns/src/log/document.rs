@@ -9,12 +9,13 @@ use storage::StorageError;
 use translog::map;
 
 use super::lookup::LookupError;
+use super::shown::Asked;
 use crate::app::Core;
 
 /// Returns the JSON view of a subject's states.
 pub async fn view(core: &Core, subject: &Subject) -> Result<Vec<u8>, LookupError> {
+    let head = core.live.public_head().ok_or(LookupError::QuorumPending)?;
     let state = load(core, subject).await?;
-    let head = core.live.head();
     let mut view =
         json!({ "proved": false, "size": head.size(), "epoch_ms": head.epoch.time_ms, "present": state.is_some() });
     match state {
@@ -34,6 +35,7 @@ pub async fn view(core: &Core, subject: &Subject) -> Result<Vec<u8>, LookupError
 
 /// Returns the DID document (W3C DID Core), or `None` if the log has no such DID.
 pub async fn did_document(core: &Core, did: &Did) -> Result<Option<Vec<u8>>, LookupError> {
+    core.live.public_head().ok_or(LookupError::QuorumPending)?;
     let Some(State::Did(state)) = load(core, &Subject::Did(*did)).await? else { return Ok(None) };
     let id = did.to_string();
     let live: Vec<_> = state.devices.iter().filter(|device| device.status == DeviceStatus::Live).collect();
@@ -66,7 +68,7 @@ pub async fn did_document(core: &Core, did: &Did) -> Result<Option<Vec<u8>>, Loo
 }
 
 async fn load(core: &Core, subject: &Subject) -> Result<Option<State>, StorageError> {
-    let held = core.states.load(&core.live, &core.storage, &[map::label(subject)]).await?;
+    let held = core.states.load(&core.live, &core.storage, &[map::label(subject)], Asked::Public).await?;
     Ok(held[0].as_deref().map(|held| held.leaf.state.clone()))
 }
 

@@ -1,6 +1,6 @@
-//! The newest state of the log in memory: what lookups prove from and the next batch builds on.
+//! The state of the log in memory: the newest, which the next batch builds on, and beside it the one that everyone is shown.
 
-use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use identity::hash::Hash;
 use tokio::sync::watch;
@@ -8,15 +8,19 @@ use translog::batch::{Batch, View};
 use translog::due::DueQueue;
 use translog::entry::{EntryKind, Epoch};
 use translog::head::Head;
-use translog::map::Map;
+use translog::map::{Map, MapAt};
 use translog::tail::Tail;
 use translog::tree::Edge;
 
-/// The newest state of the log. Only the publisher changes it, after the commit and the guard.
+use super::shown::{Asked, Shown, Standing};
+use super::states::Held;
+
+/// The state of the log. The publisher alone adds to it, after the commit and the guard; the announcer says what is shown.
 #[derive(Debug)]
 pub struct Live {
     inner: RwLock<Inner>,
     moved: watch::Sender<u64>,
+    witnessed: watch::Sender<u64>,
 }
 
 /// One state of the log, all of it at the same head.
@@ -40,6 +44,8 @@ pub struct Inner {
     pub entries: Vec<Arc<[u8]>>,
     /// The log index of the first of `entries`; a multiple of 256.
     pub entries_start: u64,
+    /// What everyone is shown.
+    pub shown: Shown,
 }
 
 /// A signed head in every form it is asked for.
@@ -69,7 +75,8 @@ impl Live {
     /// Returns the state a start found.
     pub fn new(inner: Inner) -> Self {
         let moved = watch::Sender::new(inner.head.size());
-        Self { inner: RwLock::new(inner), moved }
+        let witnessed = watch::Sender::new(inner.shown.public().map_or(0, |(head, _)| head.size()));
+        Self { inner: RwLock::new(inner), moved, witnessed }
     }
 
     /// Returns the state for reading; hold it for microseconds and never across an await.
@@ -87,16 +94,28 @@ impl Live {
         self.moved.subscribe()
     }
 
-    /// Shows a committed batch: from here on lookups prove it.
-    pub fn show(&self, batch: Batch, head: PublicHead) {
+    /// Returns the head that everyone is shown; `None` while none has its quorum.
+    pub fn public_head(&self) -> Option<Arc<PublicHead>> {
+        self.read().head_at(Asked::Public).cloned()
+    }
+
+    /// Returns a receiver that wakes with the size of each head that reached its quorum, 0 before the first.
+    pub fn witnessed_size(&self) -> watch::Receiver<u64> {
+        self.witnessed.subscribe()
+    }
+
+    /// Shows a committed batch: from here on it is the newest. `replaced` are the states that it replaces, by label; under
+    /// `quorum none` nobody needs them.
+    pub fn show(&self, batch: Batch, head: PublicHead, replaced: Vec<(Hash, Arc<Held>)>) {
         let size = head.size();
         {
-            let mut inner = self.inner.write().expect("no holder of the lock panics: it guards plain data");
-            let inner = &mut *inner;
+            let inner = &mut *self.write();
+            inner.shown.keep_states(&inner.map, replaced);
             for (subject, change) in &batch.changes {
                 inner.dues.set(change.label, subject, identity::rules::due_ms(&change.leaf));
             }
             inner.map.apply(batch.map).expect("the publisher alone changes the map, and prepared the delta from it");
+            inner.shown.bound(&mut inner.map);
             batch.leaf_hashes.iter().for_each(|hash| inner.log_tail.append(*hash));
             for (entry, hash) in batch.entries.iter().zip(&batch.leaf_hashes) {
                 if entry.first() == Some(&(EntryKind::Epoch as u8)) {
@@ -111,9 +130,36 @@ impl Live {
         self.moved.send_replace(size);
     }
 
+    /// Keeps the newest head readable while witnesses are asked about it, and returns it.
+    pub fn announce(&self) -> Arc<PublicHead> {
+        let inner = &mut *self.write();
+        inner.shown.announce(&inner.head, &mut inner.map);
+        inner.head.clone()
+    }
+
+    /// Forgets the head announced: it did not reach its quorum.
+    pub fn give_up(&self) {
+        let inner = &mut *self.write();
+        inner.shown.give_up(&mut inner.map);
+    }
+
+    /// Shows everyone the head announced, or the one shown already with more cosignatures; `reached_ms` is when it had its
+    /// quorum. False if it is neither.
+    pub fn show_witnessed(&self, head: PublicHead, reached_ms: u64) -> bool {
+        let size = head.size();
+        let shown = {
+            let inner = &mut *self.write();
+            inner.shown.witnessed(head, reached_ms, &mut inner.map)
+        };
+        if shown {
+            self.witnessed.send_replace(size);
+        }
+        shown
+    }
+
     /// Forgets tiles and entries below `size` leaves and `epochs` Epochs: they are durable.
     pub fn release(&self, size: u64, epochs: u64) {
-        let mut inner = self.inner.write().expect("no holder of the lock panics: it guards plain data");
+        let mut inner = self.write();
         inner.log_tail.release(size);
         inner.history_tail.release(epochs);
         let keep_from = size / 256 * 256;
@@ -122,6 +168,10 @@ impl Live {
             inner.entries.drain(..gone);
             inner.entries_start = keep_from;
         }
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().expect("no holder of the lock panics: it guards plain data")
     }
 }
 
@@ -134,6 +184,22 @@ impl Inner {
             time_ms: self.head.epoch.time_ms,
             map: &self.map,
             dues: &self.dues,
+        }
+    }
+
+    /// Returns the head that is asked for; `None` while no public head has its quorum.
+    pub fn head_at(&self, asked: Asked) -> Option<&Arc<PublicHead>> {
+        match (asked, self.shown.standing()) {
+            (Asked::Newest, _) | (_, Standing::Newest | Standing::Outgrown) => Some(&self.head),
+            (Asked::Public, _) => self.shown.public().map(|(head, _)| head),
+        }
+    }
+
+    /// Returns the map under the head that is asked for; the newest where there is no such head.
+    pub fn map_at(&self, asked: Asked) -> MapAt<'_> {
+        match (asked, self.shown.public()) {
+            (Asked::Public, Some((_, root))) => self.map.at(root),
+            _ => self.map.newest(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Lookups: a Resolution of a name or DID under the newest head (PROTOCOL 11).
+//! Lookups: a Resolution of a name or DID under the public head, or the newest (PROTOCOL 11).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use translog::resolution::{Answer, Resolution, Written};
 use translog::tree::{self, Plan};
 
 use super::live::PublicHead;
+use super::shown::Asked;
 use super::states::Held;
 use super::tiles::Tree;
 use super::{chain, damaged};
@@ -23,6 +24,8 @@ use crate::app::Core;
 /// What a lookup asks besides its subject.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Query {
+    /// The head that the answer is proved from.
+    pub head: Asked,
     /// The size of the head the client has in use; that head is left out of the answer.
     pub have: Option<u64>,
     /// The size of the head the client remembers; a consistency proof from it is added.
@@ -46,6 +49,9 @@ pub enum LookupError {
         /// The newest head's size.
         newest: u64,
     },
+    /// No head that could be shown has its quorum yet. Safe to repeat.
+    #[error("the witnesses have not cosigned a head since the server started; try again")]
+    QuorumPending,
     /// The database or a tile failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -61,11 +67,9 @@ struct Reading {
 
 /// Proves `subject` present or absent; the bytes are a Resolution.
 pub async fn resolve(core: &Core, subject: &Subject, query: Query) -> Result<Vec<u8>, LookupError> {
-    let reading = read(core, subject).await?;
+    let asked = head_for(core, &query)?;
+    let reading = read(core, subject, asked).await?;
     let size = reading.head.size();
-    if [query.have, query.from].into_iter().flatten().any(|asked| asked > size) {
-        return Err(LookupError::UnknownHead { newest: size });
-    }
     let leaves = reading.held.iter().map(|held| held.as_deref().map(|held| &held.leaf));
     let answers = reading.subjects.iter().zip(leaves).map(|(subject, leaf)| match leaf {
         Some(leaf) if is_kept(query.known, leaf) => Answer::known(leaf),
@@ -115,9 +119,23 @@ fn has_certificates_from(held: &[Option<Arc<Held>>], did: &Did, from: u64) -> bo
 
 /// Returns the size of the head shown, and what its map holds of `subject` and its owner: something else, and one of them changed.
 pub async fn mark(core: &Core, subject: &Subject) -> Result<(u64, Vec<Option<Hash>>), LookupError> {
-    let reading = read(core, subject).await?;
+    let reading = read(core, subject, Asked::Public).await?;
     let commitments = reading.held.iter().map(|held| held.as_ref().map(|held| held.commitment));
     Ok((reading.head.size(), commitments.collect()))
+}
+
+/// Returns which head answers: the one asked for, or the newest to whoever knows one above the public head already.
+fn head_for(core: &Core, query: &Query) -> Result<Asked, LookupError> {
+    let inner = core.live.read();
+    let known = query.have.max(query.from).unwrap_or(0);
+    if known > inner.head.size() {
+        return Err(LookupError::UnknownHead { newest: inner.head.size() });
+    }
+    match inner.head_at(query.head) {
+        Some(head) if known <= head.size() => Ok(query.head),
+        Some(_) => Ok(Asked::Newest),
+        None => Err(LookupError::QuorumPending),
+    }
 }
 
 /// Returns the inclusion path of a leaf in the tree of `size` leaves; the caller has checked `index < size`.
@@ -158,11 +176,11 @@ pub async fn certificate(core: &Core, index: u64) -> Result<Certificate, Storage
 }
 
 /// Reads the states a lookup answers with, a name with its owner or a DID alone, and proves them under one head.
-async fn read(core: &Core, subject: &Subject) -> Result<Reading, StorageError> {
+async fn read(core: &Core, subject: &Subject, asked: Asked) -> Result<Reading, LookupError> {
     let mut subjects = vec![subject.clone()];
     loop {
         let labels: Vec<Hash> = subjects.iter().map(map::label).collect();
-        let held = core.states.load(&core.live, &core.storage, &labels).await?;
+        let held = core.states.load(&core.live, &core.storage, &labels, asked).await?;
         let owner = held[0].as_deref().and_then(owner).map(Subject::Did);
         if owner.as_ref() != subjects.get(1) {
             subjects.truncate(1);
@@ -170,12 +188,12 @@ async fn read(core: &Core, subject: &Subject) -> Result<Reading, StorageError> {
             continue;
         }
         let inner = core.live.read();
+        let (head, map) = (inner.head_at(asked).ok_or(LookupError::QuorumPending)?, inner.map_at(asked));
         let current =
-            labels.iter().zip(&held).all(|(label, held)| inner.map.get(label) == held.as_ref().map(|h| h.commitment));
+            labels.iter().zip(&held).all(|(label, held)| map.get(label) == held.as_ref().map(|h| h.commitment));
         if current {
-            let proof =
-                inner.map.prove(&labels).map_err(|_| damaged("labels", "labels that cannot be proved together"))?;
-            return Ok(Reading { head: inner.head.clone(), proof, subjects, held });
+            let proof = map.prove(&labels).map_err(|_| damaged("labels", "labels that cannot be proved together"))?;
+            return Ok(Reading { head: head.clone(), proof, subjects, held });
         }
     }
 }

@@ -27,7 +27,8 @@ use translog::trust::Memory;
 use super::feed::Feed;
 use super::live::{Live, PublicHead};
 use super::restart::{commit_rows, stored_head};
-use super::states::{self, States};
+use super::shown::Asked;
+use super::states::{self, Held, States};
 use crate::clock::Clock;
 use crate::dns;
 use crate::dns::Zone as DnsZone;
@@ -176,9 +177,10 @@ impl Publisher {
         let head = self.sign(&batch); //                               in memory only: a crash loses nothing
         self.self_check(&batch, &head, now)?; //                       never commit what our own client would refuse
         let names = dns::feed::rows(&self.storage, &batch).await?; //  what DNS will answer
+        let replaced = self.replaced(&batch).await?; //                what lookups under the public head go on answering
         self.commit(&batch, &head, &names).await?; //                  THE commit point: one transaction (D1)
         self.guard.raise(Raised { size: head.size(), root: head.root() })?; // synced beside the key; only now may a signature leave
-        Ok(self.show(batch, head, &names)) //                          now HTTP, DNS and lookups may see it
+        Ok(self.show(batch, head, &names, replaced)) //                now HTTP, DNS and lookups may see it
     }
 
     /// Takes a new LogConf into the log; from its head on `key`, the keys it lists, signs.
@@ -244,6 +246,16 @@ impl Publisher {
             .map_err(|error| fault(error.code()))
     }
 
+    /// Loads the states that the batch replaces, while SQL still has them; none under `quorum none`.
+    async fn replaced(&self, batch: &Batch) -> Result<Vec<(Hash, Arc<Held>)>, PublishError> {
+        if !self.live.read().shown.asks_witnesses() {
+            return Ok(Vec::new());
+        }
+        let labels: Vec<Hash> = batch.changes.values().map(|change| change.label).collect();
+        let held = self.states.load(&self.live, &self.storage, &labels, Asked::Newest).await?;
+        Ok(labels.into_iter().zip(held).filter_map(|(label, held)| Some((label, held?))).collect())
+    }
+
     /// Commits head, entries and every row of the batch in one transaction.
     async fn commit(&self, batch: &Batch, head: &PublicHead, names: &[(Hash, NameRow)]) -> Result<(), PublishError> {
         let old = self.live.head();
@@ -274,12 +286,18 @@ impl Publisher {
     }
 
     /// Shows the batch to lookups and DNS.
-    fn show(&self, batch: Batch, head: PublicHead, names: &[(Hash, NameRow)]) -> Vec<Outcome> {
+    fn show(
+        &self,
+        batch: Batch,
+        head: PublicHead,
+        names: &[(Hash, NameRow)],
+        replaced: Vec<(Hash, Arc<Held>)>,
+    ) -> Vec<Outcome> {
         self.states.remember(batch.changes.values());
         let outcomes = batch.outcomes.clone();
         let size = head.size();
         self.feed.push(&batch, &head);
-        self.live.show(batch, head);
+        self.live.show(batch, head, replaced);
         dns::feed::apply(&self.dns, names, size);
         outcomes
     }

@@ -21,6 +21,7 @@ use translog::tile::{BundleId, RightTiles};
 use translog::tree::{Edge, Node};
 
 use super::live::{Inner, PublicHead};
+use super::shown::Shown;
 use super::tiles::{self, Tree};
 use super::{damaged, states};
 use crate::keys;
@@ -134,6 +135,7 @@ pub async fn load(storage: &Storage, stored: &StoredHead) -> Result<Found, Resta
         history_tail: trees.history_tail,
         entries: trees.entries,
         entries_start: trees.tiled,
+        shown: Shown::newest(),
     };
     Ok(Found { inner, conf })
 }

@@ -15,6 +15,7 @@ use translog::map::{self, LabelKind, OpenedLeaf};
 
 use super::damaged;
 use super::live::Live;
+use super::shown::Asked;
 
 /// One label's state with what the map says of it.
 #[derive(Clone, Debug)]
@@ -51,26 +52,24 @@ impl States {
         }
     }
 
-    /// Returns the state of each label that the map, as it is now, holds; `None` where it holds none.
+    /// Returns the state of each label that the map under the head asked for holds; `None` where it holds none.
     ///
-    /// SQL runs ahead of the map between the commit of a batch and the moment it is shown. What SQL gives then does not meet
-    /// the commitment, and both are read again once the map moved: what is returned is what the map committed to at some
-    /// moment of the call. A mismatch that no batch explains is damage.
+    /// SQL holds the newest states alone; older ones that a head shown commits to are in memory. SQL runs ahead of the map
+    /// between the commit of a batch and the moment it is shown. What SQL gives then does not meet the commitment, and both
+    /// are read again once the map moved: what is returned is what the map committed to at some moment of the call. A mismatch
+    /// that no batch explains is damage.
     pub async fn load(
         &self,
         live: &Live,
         storage: &Storage,
         labels: &[Hash],
+        asked: Asked,
     ) -> Result<Vec<Option<Arc<Held>>>, StorageError> {
         let mut moved = live.moved();
         loop {
             moved.mark_unchanged();
-            let wanted: Vec<Option<Hash>> = {
-                let inner = live.read();
-                labels.iter().map(|label| inner.map.get(label)).collect()
-            };
-            let mut found: Vec<Option<Arc<Held>>> =
-                labels.iter().zip(&wanted).map(|(l, c)| self.cached(l, *c)).collect();
+            let wanted = commitments(live, labels, asked);
+            let mut found = self.in_memory(live, labels, &wanted);
             let missing: Vec<Hash> = (0..labels.len())
                 .filter(|place| wanted[*place].is_some() && found[*place].is_none())
                 .map(|place| labels[place])
@@ -91,13 +90,16 @@ impl States {
             if found.iter().zip(&wanted).all(|(held, wanted)| held.is_some() == wanted.is_some()) {
                 return Ok(found);
             }
+            if commitments(live, labels, asked) != wanted {
+                continue; // another head is shown since; what the one before needed may be gone
+            }
             if tokio::time::timeout(SHOWN_WITHIN, moved.changed()).await.is_err() {
                 return Err(damaged("labels", "a state is missing or is not the one the map commits to"));
             }
         }
     }
 
-    /// Puts the states of `subjects` into `world`, absent ones as `None`.
+    /// Puts the newest states of `subjects` into `world`, absent ones as `None`.
     pub async fn fill(
         &self,
         live: &Live,
@@ -106,7 +108,7 @@ impl States {
         subjects: Vec<Subject>,
     ) -> Result<(), StorageError> {
         let labels: Vec<Hash> = subjects.iter().map(map::label).collect();
-        let held = self.load(live, storage, &labels).await?;
+        let held = self.load(live, storage, &labels, Asked::Newest).await?;
         for (subject, held) in subjects.into_iter().zip(held) {
             world.insert(subject, held.map(|held| held.leaf.clone()));
         }
@@ -118,10 +120,21 @@ impl States {
         self.cache.clear();
     }
 
-    fn cached(&self, label: &Hash, commitment: Option<Hash>) -> Option<Arc<Held>> {
-        let commitment = commitment?;
-        self.cache.get(label).filter(|held| held.commitment == commitment)
+    /// The states that are in memory: cached because they are the newest, or kept because a head shown commits to them.
+    fn in_memory(&self, live: &Live, labels: &[Hash], wanted: &[Option<Hash>]) -> Vec<Option<Arc<Held>>> {
+        let held = |label: &Hash, wanted: Option<Hash>| {
+            let cached = self.cache.get(label).filter(|held| Some(held.commitment) == wanted);
+            cached.or_else(|| live.read().shown.replaced(label, &wanted?))
+        };
+        labels.iter().zip(wanted).map(|(label, wanted)| held(label, *wanted)).collect()
     }
+}
+
+/// What the map under the head asked for holds of these labels.
+fn commitments(live: &Live, labels: &[Hash], asked: Asked) -> Vec<Option<Hash>> {
+    let inner = live.read();
+    let map = inner.map_at(asked);
+    labels.iter().map(|label| map.get(label)).collect()
 }
 
 /// Returns an empty world of this zone and server.

@@ -15,6 +15,8 @@ const FIRST: &str = "INSERT INTO heads (id, size, root, k, time_ms, note) VALUES
 const SWAP: &str = "UPDATE heads SET size = $1, root = $2, k = $3, time_ms = $4, note = $5 WHERE id = 1 AND note = $6";
 const TILED: &str = "SELECT tiled FROM heads WHERE id = 1";
 const SET_TILED: &str = "UPDATE heads SET tiled = $1 WHERE id = 1 AND tiled <= $1 AND size >= $1";
+const PUBLIC: &str = "SELECT public_note FROM heads WHERE id = 1";
+const SET_PUBLIC: &str = "UPDATE heads SET public_note = $1 WHERE id = 1";
 
 pub(crate) async fn load(conn: &mut SqliteConnection) -> Result<Option<StoredHead>, StorageError> {
     let row = sqlx::query(LOAD).fetch_optional(conn).await.map_err(in_table(TABLE))?;
@@ -60,5 +62,17 @@ pub(crate) async fn tiled(conn: &mut SqliteConnection) -> Result<u64, StorageErr
 /// Moves `tiled` forward; false if it would go back or past the head.
 pub(crate) async fn set_tiled(conn: &mut SqliteConnection, tiled: u64) -> Result<bool, StorageError> {
     let done = sqlx::query(SET_TILED).bind(stored(tiled)).execute(conn).await.map_err(in_table(TABLE))?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Returns the last note that was shown under a quorum.
+pub(crate) async fn public_note(conn: &mut SqliteConnection) -> Result<Option<Vec<u8>>, StorageError> {
+    let row = sqlx::query(PUBLIC).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+    row.map_or(Ok(None), |row| Ok(Cells::new(&row, TABLE).optional_bytes(0)?.map(<[u8]>::to_vec)))
+}
+
+/// Replaces it; false without a head.
+pub(crate) async fn set_public_note(conn: &mut SqliteConnection, note: &[u8]) -> Result<bool, StorageError> {
+    let done = sqlx::query(SET_PUBLIC).bind(note).execute(conn).await.map_err(in_table(TABLE))?;
     Ok(done.rows_affected() == 1)
 }

@@ -86,6 +86,26 @@ pub fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
         .ok_or_else(|| ended.err().unwrap_or_else(|| io::Error::other(format!("{} bytes, no answer", bytes.len()))))
 }
 
+/// Reads one request: its head, and the body its head announces.
+pub fn read_request(client: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 16 << 10];
+    loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+            let length =
+                head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+            if bytes.len() >= end + 4 + length.unwrap_or(0) {
+                return Ok(bytes);
+            }
+        }
+        match client.read(&mut chunk)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => bytes.extend_from_slice(&chunk[..read]),
+        }
+    }
+}
+
 /// Returns the answer in `bytes`, if it is whole.
 fn parse(bytes: &[u8]) -> Option<Answer> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;

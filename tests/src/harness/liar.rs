@@ -1,10 +1,10 @@
 //! A server between client and server that changes answers, or swallows them: what an operator, or whoever sits in the way, can do.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
-use super::http::{Answer, connect, read_answer};
+use super::http::{Answer, connect, read_answer, read_request};
 
 /// What becomes of an answer. The first argument is the request line; `None` closes the connection unanswered.
 type Tale = dyn Fn(&str, Answer) -> Option<Answer> + Send + Sync;
@@ -50,24 +50,4 @@ fn pass(mut client: TcpStream, server: SocketAddr, tale: &Tale) -> io::Result<()
     }
     head.push_str(&format!("connection: close\r\ncontent-length: {}\r\n\r\n", answer.body.len()));
     client.write_all(&[head.as_bytes(), &answer.body].concat())
-}
-
-/// Reads one request: its head, and the body its head announces.
-fn read_request(client: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 16 << 10];
-    loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-            let length =
-                head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
-            if bytes.len() >= end + 4 + length.unwrap_or(0) {
-                return Ok(bytes);
-            }
-        }
-        match client.read(&mut chunk)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => bytes.extend_from_slice(&chunk[..read]),
-        }
-    }
 }
