@@ -9,11 +9,11 @@ use data_encoding::{BASE64, HEXLOWER};
 use dgns_tests::harness::http::{self, Answer};
 use dgns_tests::harness::opaque::OpaqueLog;
 use dgns_tests::harness::witness::{WitnessSite, cosigned, submit};
-use dgns_tests::harness::{Seed, Server};
+use dgns_tests::harness::{Person, Seed, Server, Site, wait};
 use identity::hash::sha256;
 use identity::key::SigningKey;
 use translog::fault::FaultFile;
-use translog::note::VerifierKey;
+use translog::note::{Checkpoint, Note, VerifierKey};
 use translog::witness::{Request, cosignature_of};
 
 const ORIGIN: &str = "a.example/log";
@@ -64,10 +64,10 @@ fn every_status_and_body_is_that_of_the_specification() {
             "another log's key",
             {
                 let text = log.note(9).text().to_owned();
-                let forged = translog::note::Checkpoint::parse(&text).unwrap();
+                let forged = Checkpoint::parse(&text).unwrap();
                 let line = other.signer().sign(&forged);
                 let line = translog::note::SignatureLine { name: ORIGIN.into(), ..line };
-                of(5, log.proof(5, 9), translog::note::Note::new(text, vec![line]).unwrap())
+                of(5, log.proof(5, 9), Note::new(text, vec![line]).unwrap())
             },
             403,
             "log_signature",
@@ -234,19 +234,18 @@ fn witness_on_an_older_copy_of_its_database_refuses_to_start() {
     let server = site.start(&[&vkey]);
     granted(&server, &log, 0, 3);
     server.stop().exits(0);
-    let database = site.data().join("witness.db");
-    let old = fs::read(&database).unwrap();
+    let old = site.database();
     let server = site.start(&[&vkey]);
     granted(&server, &log, 3, 7);
     server.stop().exits(0);
-    let newest = fs::read(&database).unwrap();
-    fs::write(&database, &old).unwrap();
-    let refused = site.try_start(&[&vkey], &[]).unwrap_err();
-    refused.exits(3);
-    assert!(refused.stderr.contains("rolled_back"), "{refused}");
-    fs::remove_file(&database).unwrap();
-    site.try_start(&[&vkey], &[]).unwrap_err().exits(3);
-    fs::write(&database, &newest).unwrap();
+    let newest = site.database();
+    for older in [old, Vec::new()] {
+        site.put_database(&older);
+        let refused = site.try_start(&[&vkey], &[]).unwrap_err();
+        refused.exits(3);
+        assert!(refused.stderr.contains("rolled_back"), "{refused}");
+    }
+    site.put_database(&newest);
     let guards = site.data().join("keys/witness.guard");
     fs::rename(&guards, site.data().join("elsewhere")).unwrap();
     site.try_start(&[&vkey], &[]).unwrap_err().exits(3);
@@ -298,4 +297,60 @@ fn witness_says_what_it_needs_when_it_is_started_wrongly() {
         server.ready["policy_lines"][0],
         format!("witness {} {} {}/witness", dgns_tests::harness::witness::NAME, server.vkey(), server.url)
     );
+}
+
+#[test]
+fn server_cosigns_another_servers_log_and_replays_it() {
+    // Goal: the role inside `serve`, both cosigners, on a log that grows; keys and lines are there before the first start.
+    let site = Site::new();
+    let server = site.start();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    let other = Site::new().with_zone("b.test");
+    let line = format!("log {} {}/log\n", server.vkey(), server.url);
+    let logs = other.file("a.log", &line).display().to_string();
+    let other = other.with("witness", "logs", &format!("{logs:?}")).with("witness", "verifier", "true");
+    let lines = other.keys(&["--url", "https://b.test/"]).exits(0).stdout.clone();
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines.len(), 3);
+    let witness = other.start();
+    assert_eq!(lines[0], format!("log {} https://b.test/log", witness.vkey()));
+    for (line, role) in lines[1..].iter().zip(["witness", "verifier"]) {
+        let words: Vec<&str> = line.split(' ').collect();
+        assert_eq!(
+            (words[0], words[1], words[3]),
+            ("witness", &*format!("b.test/{role}"), &*format!("https://b.test/{role}"))
+        );
+        let told = witness.ready["policy_lines"].to_string();
+        assert!(told.contains(words[2]), "{told}");
+    }
+    let mut size = 0;
+    for claim in ["bob", "carol"] {
+        Person::new().up(&server, claim);
+        let note = Note::parse(&server.get("/log/checkpoint").body).unwrap();
+        let newest = Checkpoint::parse(note.text()).unwrap().size;
+        let proof = match size {
+            0 => Vec::new(),
+            from => server.get(&format!("/v1/log/proof?from={from}&to={newest}")).body.as_chunks::<32>().0.to_vec(),
+        };
+        let body = Request::new(size, proof, note.clone()).unwrap().encode();
+        for (role, line) in ["witness", "verifier"].into_iter().zip(&lines[1..]) {
+            let answer = wait::until("the log is replayed", || {
+                let answer = submit(&witness, role, &body);
+                (answer.status != 503).then_some(answer)
+            });
+            assert_eq!(answer.status, 200, "{role}: {}", answer.text());
+            let key = VerifierKey::parse(line.split(' ').nth(2).unwrap()).unwrap();
+            cosignature_of(&answer.body, note.text(), &key).unwrap();
+        }
+        size = newest;
+    }
+    assert!(
+        witness
+            .get("/metrics")
+            .text()
+            .contains(&format!("dgns_verifier_replayed{{origin=\"dgns.test/log\"}} {size}\n"))
+    );
+    witness.stop().exits(0);
+    other.start().stop().exits(0);
 }

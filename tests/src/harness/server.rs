@@ -72,6 +72,11 @@ impl Server {
         self.child.wait().expect("a child can be waited for");
     }
 
+    /// Kills it as a power cut would, while others still talk to it.
+    pub fn kill_now(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::KILL).expect("a child can be signalled");
+    }
+
     /// Asks it to stop, and returns how it ended.
     pub fn stop(mut self) -> Ran {
         let pid = Pid::from_child(&self.child);

@@ -120,9 +120,26 @@ impl Site {
         copy_tree(data, &self.data).expect("the data can be copied");
     }
 
+    /// Runs `dgnsd keys`: the policy lines of a server that was perhaps never started.
+    pub fn keys(&self, arguments: &[&str]) -> Ran {
+        let mut command = Command::new(program("dgnsd"));
+        command.arg("keys").args(arguments).arg("--config").arg(self.written());
+        run(command, "")
+    }
+
+    /// Writes a file beside the configuration; returns its path.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        fs::write(&path, text).expect("the site can be written to");
+        path
+    }
+
+    fn written(&self) -> PathBuf {
+        self.file("dgnsd.toml", &self.configuration())
+    }
+
     fn serve(&self) -> Command {
-        let path = self.directory.path().join("dgnsd.toml");
-        fs::write(&path, self.configuration()).expect("the site can be written to");
+        let path = self.written();
         let mut command = Command::new(program("dgnsd"));
         command.arg("serve").arg("--json").arg("--config").arg(path).env("DGNS_LOG", "warn");
         command

@@ -1,5 +1,6 @@
 //! A `dgnsd witness` and the directory it lives in.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +14,9 @@ use super::server::Server;
 
 /// The name every witness of the tests signs under.
 pub const NAME: &str = "w.example/witness";
+
+/// Files and what they hold.
+pub type Copied = Vec<(PathBuf, Vec<u8>)>;
 
 /// A directory in which witnesses are started, one after another.
 #[derive(Debug)]
@@ -56,6 +60,20 @@ impl WitnessSite {
         run(command, "")
     }
 
+    /// Copies the witness's database as it is; no witness may run.
+    pub fn database(&self) -> Copied {
+        let own =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("witness.db"));
+        let files = files(&self.data()).into_iter().filter(own);
+        files.map(|path| (path.clone(), fs::read(path).expect("a file can be read"))).collect()
+    }
+
+    /// Puts a copy in the place of the witness's database.
+    pub fn put_database(&self, copy: &Copied) {
+        self.database().iter().for_each(|(path, _)| fs::remove_file(path).expect("a file can be removed"));
+        copy.iter().for_each(|(path, bytes)| fs::write(path, bytes).expect("a file can be written"));
+    }
+
     /// Returns the evidence files.
     pub fn evidence(&self) -> Vec<PathBuf> {
         files(&self.data().join("evidence"))
@@ -83,7 +101,7 @@ pub fn cosigned(note: &[u8], key: &str) -> (u64, Hash) {
 
 /// Returns the files of a directory, sorted; none if there is no such directory.
 pub fn files(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    let entries = fs::read_dir(directory).into_iter().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a directory can be read").path()).collect();
     files.sort();
     files

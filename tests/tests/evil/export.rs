@@ -102,7 +102,7 @@ pub struct FileServer {
     files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     asked: Arc<AtomicUsize>,
     hung: Arc<Mutex<Option<String>>>,
-    once: Arc<Mutex<Option<(String, Vec<u8>)>>>,
+    once: Arc<Mutex<Told>>,
 }
 
 impl FileServer {
@@ -152,6 +152,9 @@ impl FileServer {
     }
 }
 
+/// A path and what is told of it once.
+type Told = Option<(String, Vec<u8>)>;
+
 type Files = Mutex<BTreeMap<String, Vec<u8>>>;
 
 fn answer(
@@ -159,7 +162,7 @@ fn answer(
     files: &Files,
     asked: &AtomicUsize,
     hung: &Mutex<Option<String>>,
-    once: &Mutex<Option<(String, Vec<u8>)>>,
+    once: &Mutex<Told>,
 ) -> std::io::Result<()> {
     let mut request = Vec::new();
     let mut chunk = [0; 4096];
