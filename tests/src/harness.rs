@@ -8,6 +8,7 @@ pub mod opaque;
 pub mod party;
 pub mod person;
 pub mod programs;
+pub mod running;
 pub mod seed;
 pub mod server;
 pub mod site;
@@ -16,6 +17,7 @@ pub mod witness;
 
 pub use person::Person;
 pub use programs::Ran;
+pub use running::Running;
 pub use seed::Seed;
 pub use server::Server;
 pub use site::Site;

@@ -8,6 +8,7 @@ mod audit;
 mod bench;
 mod devices;
 mod lookup;
+mod monitor;
 mod output;
 mod progress;
 mod records;
@@ -115,8 +116,8 @@ enum Command {
     },
     /// Verify the whole log: every hash, map root, rule and signature
     Audit(audit::Audit),
-    /// Watch a name and tell what changed
-    Monitor(lookup::Monitor),
+    /// Watch names: what changed, and whose keys signed it
+    Monitor(monitor::Monitor),
     /// List the acts that wait
     Pending,
     /// Support a waiting act
@@ -244,7 +245,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Verify(verify) => lookup::verify(context, verify).await,
         Command::Trust { command } => trust::trust(context, command).await,
         Command::Audit(audit) => audit::audit(context, audit).await,
-        Command::Monitor(monitor) => lookup::monitor(context, monitor).await,
+        Command::Monitor(monitor) => monitor::monitor(context, monitor).await,
         Command::Pending => acts::pending(context).await,
         Command::Confirm { act, words } => acts::vote(context, &act, acts::Vote::Confirm, words).await,
         Command::Veto { act, words } => acts::vote(context, &act, acts::Vote::Veto, words).await,

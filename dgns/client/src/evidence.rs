@@ -89,6 +89,16 @@ pub fn of_unproved(trust: &Trust, known: &SeenHead, newest: Option<&SeenHead>) -
     keep(trust, &file, known.size(), code)
 }
 
+/// Returns the evidence of two looks at one subject, each with its proof file (14.2); it convicts where the later went back.
+pub fn of_watch(trust: &Trust, code: &str, looks: [&str; 2], size: u64) -> Kept {
+    let file = FaultFile::new(FaultKind::Rollback, trust.log_keys())
+        .with_part("first", looks[0].as_bytes())
+        .with_part("second", looks[1].as_bytes())
+        .with_part("code", code.as_bytes());
+    let file = if file.check().is_ok() { file } else { file.of_kind(FaultKind::Answer) };
+    keep(trust, &file, size, code)
+}
+
 /// Names the kind as which the file convicts, if it does.
 fn convicting(file: FaultFile) -> FaultFile {
     let kinds = [FaultKind::SameSize, FaultKind::Prefix];
@@ -105,7 +115,8 @@ fn note(trust: &Trust, head: &Head) -> Option<String> {
     Some(head.note(trust.origin(), key, trust.policy().cosigners()).ok()?.to_string())
 }
 
-fn subject_text(subject: &Subject) -> String {
+/// Returns a subject as text.
+pub(crate) fn subject_text(subject: &Subject) -> String {
     match subject {
         Subject::Name(name) => name.clone(),
         Subject::Did(did) => did.to_string(),

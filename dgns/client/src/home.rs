@@ -7,6 +7,7 @@
 //! <home>/<zone>/memory            the newest head and the DIDs met; replaced whole, synced
 //! <home>/<zone>/device.json       this device's keys and its DID, 0600
 //! <home>/<zone>/post              a post on its way: repeated by the next command after a crash
+//! <home>/<zone>/watched/          what `monitor` goes by: the last look at each name, with its proof
 //! <home>/<zone>/evidence/         what convicts a log
 //! ```
 
@@ -219,6 +220,18 @@ impl LogHome {
                 _ => Ok(()),
             },
         }
+    }
+
+    /// Reads a file of this log's directory; `None` if it is not there.
+    pub(crate) fn read_json<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, ClientError> {
+        read_json(&self.directory.join(path))
+    }
+
+    /// Keeps a file in this log's directory.
+    pub(crate) fn keep_json<T: Serialize>(&self, path: &Path, value: &T) -> Result<(), ClientError> {
+        let path = self.directory.join(path);
+        path.parent().map_or(Ok(()), make_directory)?;
+        write_json(&path, value, 0o600)
     }
 
     /// Keeps evidence and returns its path.

@@ -14,4 +14,5 @@ pub mod home;
 mod net;
 pub mod rng;
 pub mod session;
+pub mod watch;
 pub mod zonetext;

@@ -10,6 +10,12 @@ use crate::error::ClientError;
 /// How long a server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a stream may say nothing: three of the server's heartbeats.
+const SILENCE: Duration = Duration::from_secs(45);
+
+/// The most bytes of a line of a stream.
+const LINE_BYTES_MAX: usize = 4_096;
+
 /// The most bytes of an answer: a full entry bundle is 1.05 MB.
 const BODY_BYTES_MAX: u64 = 2 << 20;
 
@@ -22,6 +28,30 @@ pub(crate) struct Net {
 
 /// An answer: its bytes, or a problem.
 pub(crate) type Answer = Result<Vec<u8>, ClientError>;
+
+/// A stream of lines.
+#[derive(Debug)]
+pub struct Lines {
+    response: reqwest::Response,
+    read: Vec<u8>,
+}
+
+impl Lines {
+    /// Returns the next line; `None` once the stream ended, broke, was silent for 45 s, or sent a line above 4,096 bytes.
+    pub async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let line = self.read.drain(..=end).take(end).collect();
+                return String::from_utf8(line).ok();
+            }
+            if self.read.len() > LINE_BYTES_MAX {
+                return None;
+            }
+            let chunk = tokio::time::timeout(SILENCE, self.response.chunk()).await;
+            self.read.extend_from_slice(&chunk.ok()?.ok()??);
+        }
+    }
+}
 
 impl Net {
     /// Returns the HTTP side of the server at `base`, a URL without a slash at its end.
@@ -56,6 +86,18 @@ impl Net {
     pub(crate) async fn post(&self, path: &str, body: Vec<u8>) -> Answer {
         let request = self.client.post(format!("{}{path}", self.base)).header("content-type", path::CBOR).body(body);
         self.answer(request).await
+    }
+
+    /// Opens a stream of lines, which may go on for ever.
+    pub(crate) async fn lines(&self, path_and_query: &str) -> Result<Lines, ClientError> {
+        let request = self.client.get(format!("{}{path_and_query}", self.base)).timeout(Duration::MAX);
+        let response = tokio::time::timeout(TIMEOUT, request.send()).await;
+        let response = response.map_err(|_| ClientError::Network(format!("{} did not answer", self.base)))?;
+        let response = response.map_err(|error| ClientError::Network(self.unreachable(&error)))?;
+        if response.status().is_success() {
+            return Ok(Lines { response, read: Vec::new() });
+        }
+        Err(ClientError::Network(format!("{}: HTTP status {}", self.base, response.status())))
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {

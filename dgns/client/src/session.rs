@@ -1,6 +1,7 @@
 //! One server, one pinned log: lookups that are verified, posts that end in a proof.
 
 mod first;
+mod look;
 
 use dgns_api::info::Info;
 use dgns_api::known::Known;
@@ -9,6 +10,7 @@ use identity::cert::{Certificate, Sid};
 use identity::did::Did;
 use identity::name::{Name, Origin, Zone};
 use identity::state::Subject;
+use translog::head::Head;
 use translog::note::VerifierKey;
 use translog::policy::Policy;
 use translog::resolve::{self, Resolved, VerifyError};
@@ -19,7 +21,8 @@ use crate::clock;
 use crate::error::ClientError;
 use crate::evidence;
 use crate::home::{Home, LogHome, OpenMemory, Pinned};
-use crate::net::Net;
+use crate::net::{Lines, Net};
+pub use look::Look;
 
 /// A server as a client uses it.
 #[derive(Debug)]
@@ -149,7 +152,7 @@ impl Session {
         let (resolved, _) = self.follow(&mut memory, subject, Some(chain::nothing_of(did))).await?;
         match chain::not_from_genesis(&resolved) {
             None => Ok(resolved),
-            Some(_) => Err(self.fault(VerifyError::Chain, subject, &bytes, &memory)),
+            Some(_) => Err(self.fault(VerifyError::Chain, subject, &bytes, memory.memory.head())),
         }
     }
 
@@ -165,7 +168,7 @@ impl Session {
         loop {
             let bytes = match self.net.get(&lookup_path(subject, memory.memory.size(), known)?).await {
                 Ok(bytes) => bytes,
-                Err(error) => return Err(self.judge_refusal(error, memory)),
+                Err(error) => return Err(self.judge_refusal(error, memory.memory.head())),
             };
             let resolved = self.verify(memory, subject, &bytes)?;
             if resolved.unfollowed().is_none() {
@@ -173,7 +176,7 @@ impl Session {
             }
             let next = resolved.did().and_then(|did| chain::known(&did.did, &memory.memory));
             if next == known {
-                return Err(self.fault(VerifyError::Chain, subject, &bytes, memory));
+                return Err(self.fault(VerifyError::Chain, subject, &bytes, memory.memory.head()));
             }
             known = next;
         }
@@ -210,6 +213,16 @@ impl Session {
             Ok(_) | Err(ClientError::Refused(_)) => self.log.keep_post(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Opens the stream that says when a subject changed (PROTOCOL 12.5); a hint, nothing of it is proved.
+    pub async fn events(&self, subject: &Subject) -> Result<Lines, ClientError> {
+        let subject = match subject {
+            Subject::Name(name) => format!("{}{name}", path::NAMES),
+            Subject::Did(did) => format!("{}{did}", path::DIDS),
+            Subject::LogConf => return Err(ClientError::Unable("the log's configuration has no stream".into())),
+        };
+        self.net.lines(&format!("{subject}{}", path::EVENTS)).await
     }
 
     /// Gets a path below the server, bounded; for the audit.
@@ -251,7 +264,8 @@ impl Session {
         }
         let bytes = self.net.post(&asked, body).await?;
         let resolved = self.verify(&mut memory, subject, &bytes)?;
-        let indexes = resolved.verify_written(sids).map_err(|error| self.fault(error, subject, &bytes, &memory))?;
+        let indexes =
+            resolved.verify_written(sids).map_err(|error| self.fault(error, subject, &bytes, memory.memory.head()))?;
         let Some(did) = resolved.did().filter(|_| resolved.unfollowed().is_some()) else {
             return Ok(Posted { indexes, resolved });
         };
@@ -266,28 +280,28 @@ impl Session {
                 memory.keep()?;
                 Ok(resolved)
             }
-            Err(error) => Err(self.fault(error, subject, bytes, memory)),
+            Err(error) => Err(self.fault(error, subject, bytes, memory.memory.head())),
         }
     }
 
     /// Makes a proof fault of a failed verification, and keeps what shows it.
-    fn fault(&self, error: VerifyError, subject: &Subject, bytes: &[u8], memory: &OpenMemory) -> ClientError {
-        let kept = evidence::of_answer(&self.trust, error, subject, bytes, memory.memory.head());
+    fn fault(&self, error: VerifyError, subject: &Subject, bytes: &[u8], known: Option<&Head>) -> ClientError {
+        let kept = evidence::of_answer(&self.trust, error, subject, bytes, known);
         let evidence = self.log.keep_evidence(&kept.file_name, &kept.bytes).ok();
         ClientError::Proof { code: error.code(), what: error.to_string(), evidence }
     }
 
     /// Turns a server's word that it never had the remembered head into what it is: a log that went back.
-    fn judge_refusal(&self, error: ClientError, memory: &OpenMemory) -> ClientError {
+    fn judge_refusal(&self, error: ClientError, known: Option<&Head>) -> ClientError {
         let ClientError::Refused(problem) = &error else { return error };
         if problem.code != code::UNKNOWN_HEAD {
             return error;
         }
         let checkpoint = problem.checkpoint.clone().unwrap_or_default();
-        let kept = evidence::of_shrunk_log(&self.trust, checkpoint.as_bytes(), memory.memory.head());
+        let kept = evidence::of_shrunk_log(&self.trust, checkpoint.as_bytes(), known);
         let evidence = self.log.keep_evidence(&kept.file_name, &kept.bytes).ok();
-        let what =
-            format!("the log is smaller than the head of {} leaves met before", memory.memory.size().unwrap_or(0));
+        let size = known.map_or(0, |head| head.size);
+        let what = format!("the log is smaller than the head of {size} leaves met before");
         ClientError::Proof { code: VerifyError::Rollback.code(), what, evidence }
     }
 }

@@ -39,6 +39,9 @@ fn pass(mut client: TcpStream, server: SocketAddr, tale: &Tale) -> io::Result<()
     let request = read_request(&mut client)?;
     let text = String::from_utf8_lossy(&request).into_owned();
     let first = text.lines().next().unwrap_or_default();
+    if first.contains("/events ") {
+        return Ok(()); // a stream has no end to wait for: it is cut
+    }
     let mut upstream = connect(server)?;
     // The server must close after its answer, so that its end is known.
     let at = first.len() + 2;

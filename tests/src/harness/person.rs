@@ -6,6 +6,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::programs::{Ran, program, run};
+use super::running::Running;
 use super::server::Server;
 
 /// The name of the zone every test serves.
@@ -50,6 +51,13 @@ impl Person {
         let mut command = self.command(url);
         command.arg("--json").args(arguments);
         run(command, input)
+    }
+
+    /// Starts `dgns --json` against any URL, for commands that go on.
+    pub fn dgns_running(&self, url: &str, arguments: &[&str]) -> Running {
+        let mut command = self.command(url);
+        command.arg("--json").args(arguments);
+        Running::start(command)
     }
 
     /// Runs `dgns` for human eyes.

@@ -5,6 +5,7 @@ mod chains;
 mod exchange;
 mod exit_codes;
 mod faults;
+mod monitor;
 mod newcomer;
 mod races;
 mod rotation;

@@ -1,4 +1,4 @@
-//! `resolve`, `prove`, `verify`, `monitor`, `whoami`: what the log says of a name, proved.
+//! `resolve`, `prove`, `verify`, `whoami`: what the log says of a name, proved.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,6 @@ use identity::did::Did;
 use identity::key::kid_of;
 use identity::state::{DeviceStatus, DidState, Subject};
 use serde_json::{Value, json};
-use tokio::time::Duration;
 use translog::fault::{self, FaultFile};
 use translog::lookup_proof;
 use translog::note::VerifierKey;
@@ -52,20 +51,6 @@ pub(crate) struct Verify {
     /// Trust this log key instead of the pinned one
     #[arg(long, value_name = "VKEY")]
     vkey: Option<String>,
-}
-
-/// Arguments of `monitor`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Monitor {
-    /// Names or DIDs
-    #[arg(required = true)]
-    names: Vec<String>,
-    /// Go on until interrupted
-    #[arg(long)]
-    follow: bool,
-    /// Seconds between two looks
-    #[arg(long, value_name = "S", default_value_t = 60)]
-    interval: u64,
 }
 
 /// Looks up, verifies, prints what was proved and by what.
@@ -172,39 +157,6 @@ pub(crate) async fn whoami(context: &Context) -> Done {
     Ok(ended(&resolved))
 }
 
-/// Looks at names again and again, and tells each change of a version.
-pub(crate) async fn monitor(context: &Context, monitor: Monitor) -> Done {
-    let session = context.session().await?;
-    let subjects: Vec<Subject> = monitor.names.iter().map(|name| subject(&session, name)).collect::<Result<_, _>>()?;
-    let mut versions: Vec<Option<(u64, u64)>> = vec![None; subjects.len()];
-    context.out.note("a look proves the present; what happened between two looks is found by: dgns audit");
-    loop {
-        for (place, subject) in subjects.iter().enumerate() {
-            let resolved = session.resolve(subject).await?;
-            let now = (resolved.name().map_or(0, |name| name.version), resolved.did().map_or(0, |did| did.version));
-            let before = versions[place].replace(now);
-            if before != Some(now) {
-                let what = if before.is_none() { "now" } else { "changed" };
-                let text = format!(
-                    "{} {what}, at {} (version {} of the name, {} of its owner)\n{}",
-                    monitor.names[place],
-                    time(resolved.epoch().time_ms),
-                    now.0,
-                    now.1,
-                    subject_text(&resolved, None)
-                );
-                let mut value = subject_value(&resolved, None);
-                value["event"] = json!(what);
-                context.out.result(&text, &value);
-            }
-        }
-        if !monitor.follow {
-            return Ok(Ended::Ok);
-        }
-        tokio::time::sleep(Duration::from_secs(monitor.interval.max(1))).await;
-    }
-}
-
 /// Returns how a lookup ended whose result was printed.
 fn ended(resolved: &Resolved) -> Ended {
     match resolved.status() {
@@ -223,7 +175,7 @@ pub(crate) fn subject(session: &Session, text: &str) -> Result<Subject, ClientEr
 }
 
 /// Says what was proved of a subject.
-fn subject_text(resolved: &Resolved, rtype: Option<u16>) -> String {
+pub(crate) fn subject_text(resolved: &Resolved, rtype: Option<u16>) -> String {
     let mut lines = Vec::new();
     match resolved.subject() {
         Subject::Name(name) => lines.push(format!("{name} {}", status_of(resolved))),
@@ -250,7 +202,8 @@ fn subject_text(resolved: &Resolved, rtype: Option<u16>) -> String {
     lines.join("\n")
 }
 
-fn subject_value(resolved: &Resolved, rtype: Option<u16>) -> Value {
+/// The same as JSON.
+pub(crate) fn subject_value(resolved: &Resolved, rtype: Option<u16>) -> Value {
     let records: Vec<Value> = rows(resolved, rtype)
         .map(|row| {
             json!({

@@ -41,6 +41,11 @@ impl Output {
             eprintln!("dgns: {error}");
             return;
         }
+        println!("{}", self.error_value(error));
+    }
+
+    /// Returns an error as the JSON that is printed for it.
+    pub(crate) fn error_value(self, error: &ClientError) -> Value {
         let mut value =
             json!({ "ok": false, "exit": error.exit_code(), "code": error.code(), "error": error.to_string() });
         match error {
@@ -48,7 +53,7 @@ impl Output {
             ClientError::Proof { evidence, .. } => value["evidence"] = json!(evidence),
             _ => {}
         }
-        println!("{value}");
+        value
     }
 }
 

@@ -1,0 +1,43 @@
+//! Lookups on a memory of one's own: for whoever asks what happened since their last look, whatever other commands saw meanwhile.
+
+use identity::state::Subject;
+use translog::resolve::{self, ChainStep, Resolved, VerifyError};
+use translog::trust::Memory;
+
+use super::{Session, chain, lookup_path};
+use crate::clock;
+use crate::error::ClientError;
+
+/// What a lookup showed, and how its DID came to be so.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// What was proved.
+    pub resolved: Resolved,
+    /// Its bytes: a Resolution with its head.
+    pub bytes: Vec<u8>,
+    /// Every certificate of the DID since the state remembered, judged by the rules.
+    pub steps: Vec<ChainStep>,
+}
+
+impl Session {
+    /// Looks a subject up against `memory`, which is of this log, and follows its DID from the state remembered there.
+    pub async fn look(&self, memory: &mut Memory, subject: &Subject) -> Result<Look, ClientError> {
+        let mut steps = Vec::new();
+        let mut known = chain::remembered(subject, memory);
+        loop {
+            let asked = lookup_path(subject, memory.size(), known)?;
+            let bytes = self.net.get(&asked).await.map_err(|error| self.judge_refusal(error, memory.head()))?;
+            let resolved = resolve::verify(&self.trust, memory, subject, &bytes, clock::now())
+                .map_err(|error| self.fault(error, subject, &bytes, memory.head()))?;
+            steps.extend_from_slice(resolved.chain());
+            if resolved.unfollowed().is_none() {
+                return Ok(Look { resolved, bytes, steps });
+            }
+            let next = resolved.did().and_then(|did| chain::known(&did.did, memory));
+            if next == known {
+                return Err(self.fault(VerifyError::Chain, subject, &bytes, memory.head()));
+            }
+            known = next;
+        }
+    }
+}
