@@ -33,9 +33,6 @@ const STREAMS_MAX: usize = 256;
 /// Between two looks of one stream, however fast the log moves.
 const PACE: Duration = Duration::from_millis(250);
 
-/// A look although the newest head did not move: the public one may have.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
 /// Silence after which a line is sent that says nothing, so that both ends notice when the other is gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
@@ -80,6 +77,7 @@ fn stream(app: Arc<App>, subject: Subject) -> Reply {
         shown: None,
         told: Instant::now(),
         moved: app.core.live.moved(),
+        witnessed: app.core.live.witnessed_size(),
         stop: app.streams.stop.clone(),
         _place: place.map_err(busy)?,
         app,
@@ -101,6 +99,7 @@ struct Watcher {
     /// When anything was last sent.
     told: Instant,
     moved: watch::Receiver<u64>,
+    witnessed: watch::Receiver<u64>,
     stop: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
     app: Arc<App>,
@@ -111,6 +110,7 @@ impl Watcher {
     async fn next(mut self) -> Next {
         loop {
             self.moved.mark_unchanged();
+            self.witnessed.mark_unchanged();
             let looked = Instant::now();
             // While no head has its quorum there is nothing to show, and nothing to say.
             if let Ok((size, shown)) = lookup::mark(&self.app.core, &self.subject).await
@@ -128,7 +128,8 @@ impl Watcher {
             tokio::select! {
                 () = shutdown::requested(&mut self.stop) => return None,
                 moved = self.moved.changed() => moved.ok()?,
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                shown = self.witnessed.changed() => shown.ok()?,
+                () = tokio::time::sleep(HEARTBEAT) => {}
             }
             tokio::time::sleep_until(looked + PACE).await;
         }
