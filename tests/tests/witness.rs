@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use data_encoding::{BASE64, HEXLOWER};
 use dgns_tests::harness::http::{self, Answer};
 use dgns_tests::harness::opaque::OpaqueLog;
+use dgns_tests::harness::programs::{program, run};
 use dgns_tests::harness::witness::{WitnessSite, cosigned, submit};
 use dgns_tests::harness::{Person, Seed, Server, Site, wait};
 use identity::hash::sha256;
@@ -353,4 +358,57 @@ fn server_cosigns_another_servers_log_and_replays_it() {
     );
     witness.stop().exits(0);
     other.start().stop().exits(0);
+}
+
+#[test]
+fn readme_lets_two_servers_witness_each_other() {
+    // Goal: what the README says works as it stands. Method: its two files and its commands, on free ports and a home of the
+    // test's own; where it waits three seconds, here both servers are asked until they show a witnessed head.
+    let readme = include_str!("../../README.md");
+    let section = readme.split("## Two servers witness each other").nth(1).unwrap().split("\n## ").next().unwrap();
+    let blocks = |kind: &str| -> Vec<String> {
+        let fence = format!("```{kind}\n");
+        section.split(&fence).skip(1).map(|block| free_ports(block.split("```").next().unwrap())).collect()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in ["a.toml", "b.toml"].into_iter().zip(blocks("toml")) {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    let commands = blocks("sh").remove(0);
+    let (before, after) =
+        commands.split_once("dgnsd serve --config a.toml &\ndgnsd serve --config b.toml &\n").unwrap();
+    let after = after.split_once('\n').unwrap().1;
+    shell(directory.path(), before);
+    let serve = |name: &str| {
+        let mut command = Command::new(program("dgnsd"));
+        command.args(["serve", "--json", "--config", name]).current_dir(directory.path()).env("DGNS_LOG", "warn");
+        Server::start(command, &directory.path().join(format!("{name}.err"))).unwrap()
+    };
+    let servers = [serve("a.toml"), serve("b.toml")];
+    for server in &servers {
+        wait::until("a witnessed head", || (server.get("/log/checkpoint").status == 200).then_some(()));
+    }
+    let said = shell(directory.path(), after);
+    assert!(said.contains("cosigned by a quorum of witnesses"), "{said}");
+}
+
+/// Puts ports that are free now in the place of the README's.
+fn free_ports(text: &str) -> String {
+    static PORTS: OnceLock<Vec<(String, String)>> = OnceLock::new();
+    let ports = PORTS.get_or_init(|| {
+        let held: Vec<TcpListener> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let free = held.iter().map(|listener| listener.local_addr().unwrap().port().to_string());
+        ["5381", "5382", "5301", "5302"].map(str::to_owned).into_iter().zip(free).collect()
+    });
+    ports.iter().fold(text.to_owned(), |text, (port, free)| text.replace(port, free))
+}
+
+/// Runs commands as a shell does, our programs in its path; returns what they printed.
+fn shell(directory: &Path, commands: &str) -> String {
+    let programs = program("dgnsd").parent().unwrap().display().to_string();
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new("sh");
+    command.args(["-e", "-c", commands]).current_dir(directory).env("PATH", path);
+    command.env("DGNS_HOME", directory.join("home"));
+    run(command, "").exits(0).stdout.clone()
 }

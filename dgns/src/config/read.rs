@@ -46,7 +46,21 @@ impl std::error::Error for ConfigFaults {}
 
 /// Reads the whole configuration.
 pub(super) fn config(text: &str) -> Result<Config, ConfigFaults> {
-    let root = parse(text)?;
+    config_of(parse(text)?)
+}
+
+/// Reads the whole configuration but for the policy files it names.
+pub(super) fn config_without_policies(text: &str) -> Result<Config, ConfigFaults> {
+    let mut root = parse(text)?;
+    for section in ["log", "witnesses"] {
+        if let Some(Value::Table(table)) = root.get_mut(section) {
+            table.remove("policy");
+        }
+    }
+    config_of(root)
+}
+
+fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let mut faults = Vec::new();
     let mut root = Section { name: "", table: root, faults: &mut faults };
     let data = root.text("data", "./dgns-data");
