@@ -3,20 +3,22 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use dgns_api::info::Follows;
 use identity::cert::ZoneTerms;
 use identity::did::Did;
 use identity::name::{Origin, Zone};
 use storage::Storage;
 use tokio::sync::watch;
+use translog::note::VerifierKey;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dns;
 use crate::dns::Zone as DnsZone;
+use crate::follow::standing::Standing;
 use crate::http::events::Streams;
-use crate::invites::Invites;
-use crate::keys::{LogKey, ZoneKey};
 use crate::log::door::Door;
 use crate::log::feed::Feed;
 use crate::log::heads::Heads;
@@ -27,12 +29,15 @@ use crate::log::witnesses::Witnesses;
 use crate::metrics::Metrics;
 use crate::witness::Roles;
 
+/// How far a follower may be behind what a client knows, and is waited for.
+const BEHIND: Duration = Duration::from_secs(2);
+
 /// The running server as its handlers see it.
 pub struct App {
     /// The log.
     pub core: Core,
-    /// Where posts come in.
-    pub door: Door,
+    /// Who keeps the log.
+    pub role: Role,
     /// The zone as DNS answers it.
     pub dns: Arc<DnsZone>,
     /// Counters of DNS.
@@ -53,6 +58,14 @@ pub struct App {
     pub ready: AtomicBool,
     /// Turns true when the server stops.
     pub stopping: watch::Receiver<bool>,
+}
+
+/// Who keeps the log that a server serves.
+pub enum Role {
+    /// This server: posts come in here.
+    Writer(Box<Door>),
+    /// Another, which this one follows.
+    Follower(Arc<Standing>),
 }
 
 /// The log and what reads it.
@@ -78,15 +91,11 @@ pub struct Core {
     /// The states behind its map.
     pub states: Arc<States>,
     /// The roots of earlier heads.
-    pub heads: Heads,
+    pub heads: Arc<Heads>,
     /// Tiles, bundles, nodes.
     pub tiles: Tiles,
-    /// The log key.
-    pub log_key: Arc<LogKey>,
-    /// The key that countersigns claims.
-    pub zone_key: ZoneKey,
-    /// The invitation codes.
-    pub invites: Invites,
+    /// The log's key, for clients to pin.
+    pub vkey: VerifierKey,
     /// The clock.
     pub clock: Clock,
 }
@@ -94,7 +103,39 @@ pub struct Core {
 impl App {
     /// Returns whether the server is ready.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+        self.ready.load(Ordering::Acquire) && !self.is_over()
+    }
+
+    /// Returns where posts come in; `None` at a follower.
+    pub fn door(&self) -> Option<&Door> {
+        match &self.role {
+            Role::Writer(door) => Some(door),
+            Role::Follower(_) => None,
+        }
+    }
+
+    /// Waits for a head of `size` leaves, which a client of a follower may have met at the origin; not for long.
+    pub async fn reach(&self, size: u64) {
+        if self.door().is_none() {
+            let mut moved = self.core.live.moved();
+            let _ = tokio::time::timeout(BEHIND, moved.wait_for(|newest| *newest >= size)).await;
+        }
+    }
+
+    /// Returns how this server follows another; `None` if it keeps its log itself.
+    pub fn follows(&self) -> Option<Follows> {
+        match &self.role {
+            Role::Writer(_) => None,
+            Role::Follower(standing) => Some(standing.follows(self.core.live.head().size(), self.core.clock.now())),
+        }
+    }
+
+    /// Returns whether what is here is no longer to be served: a fault ended the following, and that is long ago.
+    pub fn is_over(&self) -> bool {
+        match &self.role {
+            Role::Writer(_) => false,
+            Role::Follower(standing) => standing.is_over(self.core.clock.now()),
+        }
     }
 
     /// Says whether the server is ready.

@@ -30,6 +30,20 @@ struct Arguments {
     command: Option<Command>,
 }
 
+/// Where a server keeps its data and listens, if not where its configuration says.
+#[derive(Debug, clap::Args)]
+struct Places {
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where HTTP listens
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// Where DNS listens, UDP and TCP
+    #[arg(long, value_name = "ADDR")]
+    dns: Option<SocketAddr>,
+}
+
 /// What the quick start may change.
 #[derive(Debug, clap::Args)]
 struct Quick {
@@ -55,8 +69,16 @@ enum Command {
     /// Run with a configuration file
     Serve {
         /// The file; `dgnsd config` prints one with every key
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "follow")]
+        config: Option<PathBuf>,
+        /// Serve another server's log: verify and replicate it, and send writes there
+        #[arg(long, value_name = "URL")]
+        follow: Option<String>,
+        /// The trust policy that the followed log's heads must meet
+        #[arg(long, value_name = "FILE", requires = "follow")]
+        policy: Option<PathBuf>,
+        #[command(flatten)]
+        places: Places,
         /// Only check the file
         #[arg(long)]
         check: bool,
@@ -136,7 +158,13 @@ pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         None => quick(arguments.quick),
-        Some(Command::Serve { config, check, json }) => serve_file(&config, check, json),
+        Some(Command::Serve { config, follow, policy, places, check, json }) => {
+            let changed = |config| changed(config, follow, policy, places);
+            match config {
+                Some(path) => serve_file(&path, check, json, changed),
+                None => serve(changed(Config::defaults()), json, "info"),
+            }
+        }
         Some(Command::Config { witness }) => {
             print!("{}", if witness { WITNESS_DEFAULTS } else { DEFAULTS });
             ExitCode::SUCCESS
@@ -166,7 +194,18 @@ fn quick(quick: Quick) -> ExitCode {
     serve(config, quick.json, "warn")
 }
 
-fn serve_file(path: &Path, check: bool, json: bool) -> ExitCode {
+/// Returns the configuration with what the command line says.
+fn changed(mut config: Config, follow: Option<String>, policy: Option<PathBuf>, places: Places) -> Config {
+    if follow.is_some() {
+        (config.follow.url, config.follow.policy) = (follow, policy);
+    }
+    config.data = places.data.unwrap_or(config.data);
+    config.http.listen = places.http.unwrap_or(config.http.listen);
+    config.dns.listen = places.dns.map_or(config.dns.listen, |address| vec![address]);
+    config
+}
+
+fn serve_file(path: &Path, check: bool, json: bool, changed: impl FnOnce(Config) -> Config) -> ExitCode {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => return failed(1, &format!("{}: {error}", path.display())),
@@ -176,7 +215,7 @@ fn serve_file(path: &Path, check: bool, json: bool) -> ExitCode {
             println!("{}: no faults", path.display());
             ExitCode::SUCCESS
         }
-        Ok(config) => serve(config, json, "info"),
+        Ok(config) => serve(changed(config), json, "info"),
         Err(faults) => failed(1, &format!("{}:\n{faults}", path.display())),
     }
 }

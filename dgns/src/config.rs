@@ -35,6 +35,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[limits]`.
     pub limits: LimitsConfig,
+    /// `[follow]`.
+    pub follow: FollowConfig,
     /// `[outbound]`.
     pub outbound: OutboundConfig,
     /// `[witness]`: the logs this server cosigns, if any.
@@ -93,6 +95,17 @@ pub struct LogConfig {
     pub cache_mib: u64,
     /// `policy`: the C2SP policy file with the log's witnesses and quorum; recommended to clients from the first start on.
     pub policy: Option<PathBuf>,
+}
+
+/// `[follow]`: another server's log, served instead of one's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowConfig {
+    /// `url`: the server to follow; absent: this server keeps a log of its own.
+    pub url: Option<String>,
+    /// `policy`: the trust policy its heads must meet; absent: what its log key signed, pinned at the first start.
+    pub policy: Option<PathBuf>,
+    /// `max_stale_s`: seconds for which the state verified before a fault is served.
+    pub max_stale_s: u64,
 }
 
 /// `[limits]`: admission, not judged by auditors.

@@ -15,6 +15,7 @@ use storage::{Options, Storage, StorageError};
 use translog::audit::{Auditor, Level, Target, Want};
 use translog::entry::Entry;
 
+use crate::follow::{self, pin};
 use crate::keys::{Keys, LogKey};
 use crate::log::restart::{self, RestartError};
 use shelf::{Shelf, Wrong};
@@ -75,7 +76,8 @@ impl fmt::Display for Report {
 pub async fn run(data: &Path, deep: bool) -> Report {
     let mut report = Report { deep, ..Report::default() };
     let keys_at = data.join("keys");
-    match storage::fsck::check(data, Some(&keys_at.join("guard"))).await {
+    let guard = Some(keys_at.join("guard")).filter(|_| !data.join(pin::FILE).exists());
+    match storage::fsck::check(data, guard.as_deref()).await {
         Ok(physical) => {
             (report.size, report.objects) = (physical.size, physical.objects);
             report.faults.extend(physical.faults.iter().map(ToString::to_string));
@@ -118,7 +120,11 @@ fn of_storage(error: StorageError) -> Stop {
 }
 
 async fn check_log(data: &Path, deep: bool, report: &mut Report) -> Result<(), Stop> {
-    let keys = Keys::read(&data.join("keys")).map_err(unable)?;
+    let followed = pin::pinned(data).map_err(unable)?;
+    let keys = match followed {
+        Some(_) => None,
+        None => Some(Keys::read(&data.join("keys")).map_err(unable)?),
+    };
     let storage =
         Storage::open_with(data, Options { create: false, ..Options::default() }).await.map_err(of_storage)?;
     let stored = storage.log().load_head().await.map_err(of_storage)?;
@@ -138,8 +144,15 @@ async fn check_log(data: &Path, deep: bool, report: &mut Report) -> Result<(), S
     states.compare_epochs(report).await.map_err(fault)?;
     states.compare_labels(report).await.map_err(fault)?;
     // What is left is what a start finds besides: the right edges kept of the trees, the note and its key.
-    let found = restart::load(&storage, &stored).await.map_err(fault)?;
-    LogKey::active(&keys.log, &found.conf).map(drop).map_err(|vkey| fault(RestartError::MissingKey(vkey)))
+    let found = restart::load(&storage, &stored, |conf, note, edge, epoch| match &followed {
+        Some(trust) => follow::read_head(trust, note, edge, epoch),
+        None => restart::signed(conf, note, edge, epoch),
+    });
+    let conf = found.await.map_err(fault)?.conf;
+    match keys {
+        Some(keys) => LogKey::active(&keys.log, &conf).map(drop).map_err(|vkey| fault(RestartError::MissingKey(vkey))),
+        None => Ok(()),
+    }
 }
 
 /// Returns the origin that the log's first LogConf names.

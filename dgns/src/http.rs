@@ -58,9 +58,19 @@ pub fn router(app: Arc<App>) -> Router {
         .route(path::READY, get(status::ready))
         .route(path::METRICS, get(status::metrics))
         .layer(DefaultBodyLimit::max(dgns_api::post::POST_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(app.clone(), while_served))
         .merge(app.cosigners.as_ref().map(witness::routes).unwrap_or_default());
     let around = Around { metrics: app.metrics.clone(), request_s: app.config.http.request_s };
     surrounded(routes, around).with_state(app)
+}
+
+/// Refuses everything about the log once a follower's verified state is too old after a fault.
+async fn while_served(State(app): Shared, request: Request<axum::body::Body>, next: Next) -> Response {
+    let about_itself = [path::INFO, path::HEALTH, path::READY, path::METRICS].contains(&request.uri().path());
+    match !about_itself && app.is_over() {
+        true => Refused::from(problem::over()).into_response(),
+        false => next.run(request).await,
+    }
 }
 
 /// Returns the routes of a witness alone.

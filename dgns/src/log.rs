@@ -4,6 +4,7 @@
 
 pub mod announcer;
 pub mod chain;
+pub mod commit;
 pub mod document;
 pub mod door;
 pub mod feed;

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::dns;
 use crate::keys::{self, KeyFileError, Keys, LogKey};
+use crate::log::commit::Committer;
 use crate::log::feed::Feed;
 use crate::log::live::Live;
 use crate::log::publisher::{ConfigureError, PublishError, Publisher};
@@ -144,7 +145,7 @@ impl LogConfChangeError {
 pub async fn show(data: &Path) -> Result<Shown, LogConfChangeError> {
     let storage = open(data).await?;
     let stored = storage.log().load_head().await?.ok_or(LogConfChangeError::NoLog)?;
-    let conf = restart::load(&storage, &stored).await?.conf;
+    let conf = restart::load(&storage, &stored, restart::signed).await?.conf;
     let mut since = Vec::with_capacity(conf.log_keys.len());
     for key in &conf.log_keys {
         since.push(signs_since(&storage, &conf, key).await?);
@@ -158,7 +159,7 @@ pub async fn change(data: &Path, words: &Words, change: Change, clock: Clock) ->
     let storage = Arc::new(open(data).await?);
     let stored = storage.log().load_head().await?.ok_or(LogConfChangeError::NoLog)?;
     let guard = restart::guard(&keys_at.join("guard"), &storage, &stored).await?;
-    let found = restart::load(&storage, &stored).await?;
+    let found = restart::load(&storage, &stored, restart::signed).await?;
     let conf = found.conf;
     let mut at_hand = match change.old_key_lost && !keys::log_key_files(&keys_at)?.iter().any(|path| path.exists()) {
         true => Vec::new(),
@@ -178,15 +179,17 @@ pub async fn change(data: &Path, words: &Words, change: Change, clock: Clock) ->
     let mut publisher = Publisher {
         zone: config.zone.clone(),
         server: conf.server,
-        storage,
+        log: Committer {
+            storage,
+            feed: Arc::new(Feed::new(stored.size)),
+            live,
+            states,
+            dns: Arc::new(dns::feed::zone(&config)?),
+            metrics: Arc::new(Metrics::default()),
+        },
         key: log_key.clone(),
         guard,
-        live,
-        states,
-        dns: Arc::new(dns::feed::zone(&config)?),
-        feed: Arc::new(Feed::new(stored.size)),
         clock: clock.clone(),
-        metrics: Arc::new(Metrics::default()),
         batch_gap: Duration::ZERO,
         epoch_idle: Duration::ZERO,
     };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dgns_api::info::Public;
+use dgns_api::info::{Follows, Public};
 use translog::batch::{Batch, Outcome};
 
 use crate::log::witnesses::Witnesses;
@@ -85,7 +85,11 @@ impl Metrics {
             ("dgns_log_head_age_milliseconds", "Age of the newest Epoch.", now.head_age_ms),
             ("dgns_map_labels", "Labels in the map.", now.labels),
             ("dgns_posts_waiting", "Posts that wait for the publisher.", now.waiting),
-        ] {
+            ("dgns_tail_readers", "Readers of the stream of batches.", now.followers),
+        ]
+        .into_iter()
+        .chain(now.follows.iter().flat_map(of_follower))
+        {
             let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
         }
         out
@@ -121,7 +125,7 @@ pub fn render_public(public: &Public, witnesses: &Witnesses) -> String {
 }
 
 /// Values of the moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
     /// Leaves of the newest head.
     pub size: u64,
@@ -131,6 +135,23 @@ pub struct Gauges {
     pub labels: u64,
     /// Posts that wait.
     pub waiting: u64,
+    /// Readers of the stream of batches.
+    pub followers: u64,
+    /// How this server follows another, if it does.
+    pub follows: Option<Follows>,
+}
+
+fn of_follower(follows: &Follows) -> [(&'static str, &'static str, u64); 4] {
+    [
+        ("dgns_follow_behind", "Entries the followed log has signed and that are not here.", follows.behind),
+        (
+            "dgns_follow_heard_milliseconds",
+            "Time since the followed log last showed a signed head.",
+            follows.heard_ms_ago.unwrap_or(u64::MAX),
+        ),
+        ("dgns_follow_refused_total", "Answers of the followed log that were refused.", follows.refused),
+        ("dgns_follow_fault", "1 once the followed log was found at fault.", u64::from(follows.stale)),
+    ]
 }
 
 fn add(counter: &AtomicU64, by: u64) {

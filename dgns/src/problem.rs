@@ -24,6 +24,7 @@ pub fn status(code: &str) -> u16 {
         "has_children" | code::UNKNOWN_HEAD => 409,
         "ended" | code::NOT_IN_TAIL => 410,
         code::TOO_LARGE => 413,
+        code::NOT_THE_WRITER => 421,
         code::RATE => 429,
         code::INTERNAL | code::ROLLED_BACK => 500,
         code::BUSY | code::LOG_UNAVAILABLE | code::BEHIND | code::QUORUM_PENDING => 503,
@@ -52,6 +53,17 @@ pub fn of_door(error: &DoorError) -> Problem {
         _ => {}
     }
     problem
+}
+
+/// Returns the problem of a post to a server that follows another one.
+pub fn not_the_writer(url: &str) -> Problem {
+    let detail = format!("this server follows another one, which takes certificates: {url}");
+    Problem { writer: Some(url.to_owned()), ..problem(code::NOT_THE_WRITER, detail) }
+}
+
+/// Returns the problem of a follower whose verified state is too old after a fault.
+pub fn over() -> Problem {
+    problem(code::LOG_UNAVAILABLE, "the log that this server follows is at fault; what was verified before is too old")
 }
 
 /// Returns the problem of a stream that cannot begin.

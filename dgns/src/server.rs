@@ -1,11 +1,14 @@
 //! Puts a server together: data, keys, log, HTTP, DNS; and takes it apart again without losing anything.
 
+mod follower;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use identity::cert::ZoneTerms;
 use identity::did::Did;
 use identity::state::{State, Subject};
 use identity::time::Timestamp;
@@ -16,16 +19,19 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{info, warn};
 use translog::batch::{Batch, Post};
+use translog::note::VerifierKey;
 
-use crate::app::{App, Core};
+use crate::app::{App, Core, Role};
 use crate::clock::Clock;
 use crate::config::{Config, WitnessesConfig};
 use crate::dns;
+use crate::follow::{self, FollowError};
 use crate::http;
 use crate::invites::Invites;
 use crate::keys::{Keys, LogKey, ZoneKey};
 use crate::limits::Rates;
 use crate::log::announcer::{self, AnnounceError, Announcer};
+use crate::log::commit::{Committer, NotCommitted};
 use crate::log::damaged;
 use crate::log::door::{Door, DoorError};
 use crate::log::feed::Feed;
@@ -88,6 +94,15 @@ pub enum ServerError {
     /// The log does not take the zone's terms.
     #[error("the zone's terms are not taken into the log: {0}")]
     Terms(DoorError),
+    /// The data directory is not one for this start.
+    #[error("the data directory is for another kind of start: {what}")]
+    OtherRole {
+        /// Why.
+        what: &'static str,
+    },
+    /// A follower did not begin or had to stop.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
     /// The publisher had to stop.
     #[error("the log stopped: {0}")]
     Publish(#[from] PublishError),
@@ -103,9 +118,11 @@ impl ServerError {
             Self::Storage(error)
             | Self::Restart(RestartError::Storage(error))
             | Self::Announce(AnnounceError::Storage(error))
-            | Self::Publish(PublishError::Storage(error)) => error.is_damage(),
+            | Self::Publish(PublishError::Storage(error))
+            | Self::Follow(FollowError::Storage(error)) => error.is_damage(),
             Self::Restart(_) | Self::Publish(_) | Self::Announce(_) => true,
             Self::Witness(error) => error.is_fault(),
+            Self::Follow(error) => matches!(error, FollowError::NotCommitted(_) | FollowError::Fault(_)),
             _ => false,
         }
     }
@@ -120,8 +137,7 @@ pub struct Server {
     /// Whether the log was made by this start.
     pub made: bool,
     stop: watch::Sender<bool>,
-    publisher: JoinHandle<Result<(), PublishError>>,
-    tile_writer: JoinHandle<Result<(), StorageError>>,
+    keeper: Keeper,
     announcer: Option<JoinHandle<Result<(), AnnounceError>>>,
     listener: JoinHandle<()>,
     dns: JoinHandle<()>,
@@ -133,6 +149,14 @@ impl Server {
     pub async fn start(config: Config, clock: Clock) -> Result<Self, ServerError> {
         let data = config.data.clone();
         let keys_at = make_directories(&data)?;
+        if let Some(url) = config.follow.url.clone() {
+            return follower::start(config, clock, &url).await;
+        }
+        if data.join(follow::pin::FILE).exists() {
+            return Err(ServerError::OtherRole {
+                what: "it holds a log that another server keeps; start with --follow",
+            });
+        }
         let storage = Arc::new(Storage::open(&data).await?);
         let stored = storage.log().load_head().await?;
         let made = stored.is_none();
@@ -149,14 +173,16 @@ impl Server {
         let guard = restart::guard(&guard_at, &storage, &stored).await?;
         let dns_zone = Arc::new(dns::feed::zone(&config)?);
         let names = load_names(&dns_zone, &storage, stored.size);
-        let found = restart::load(&storage, &stored).await?;
+        let found = restart::load(&storage, &stored, restart::signed).await?;
         names.join_all().await.into_iter().collect::<Result<(), _>>()?;
         if found.conf.origin != config.zone.origin() {
             return Err(ServerError::OtherZone { zone: config.zone.as_str().to_owned() });
         }
         let log_key = Arc::new(LogKey::active(&keys.log, &found.conf).map_err(RestartError::MissingKey)?);
-        let parts = Parts { config, clock, storage, keys, log_key, guard, dns_zone };
-        parts.start(found.inner, found.conf.server, made, &keys_at).await
+        let mut inner = found.inner;
+        let announcer = announcer(&config, &storage, &log_key, &mut inner).await?; // before anything new is signed
+        let parts = Parts::new(config, clock, storage, dns_zone, inner);
+        parts.start_writer(Writer { keys, log_key, guard, announcer }, found.conf.server, made, &keys_at).await
     }
 
     /// Returns the operator's words while their file is still there.
@@ -172,19 +198,19 @@ impl Server {
     /// Waits until the log stops by itself; that is always a failure.
     pub async fn failed(&mut self) -> ServerError {
         tokio::select! {
-            result = &mut self.publisher => match result {
-                Ok(Err(error)) => error.into(),
-                Ok(Ok(())) => ServerError::Publish(PublishError::AnotherWriter),
+            result = &mut self.keeper.adds => match result {
+                Ok(Err(error)) => error,
+                Ok(Ok(())) => ServerError::Publish(NotCommitted::AnotherWriter.into()),
                 Err(panic) => std::panic::resume_unwind(panic.into_panic()),
             },
-            result = &mut self.tile_writer => match result {
+            result = &mut self.keeper.tile_writer => match result {
                 Ok(Err(error)) => error.into(),
-                Ok(Ok(())) => ServerError::Publish(PublishError::AnotherWriter),
+                Ok(Ok(())) => ServerError::Publish(NotCommitted::AnotherWriter.into()),
                 Err(panic) => std::panic::resume_unwind(panic.into_panic()),
             },
             result = ended(&mut self.announcer) => match result {
                 Ok(Err(error)) => error.into(),
-                Ok(Ok(())) => ServerError::Publish(PublishError::AnotherWriter),
+                Ok(Ok(())) => ServerError::Publish(NotCommitted::AnotherWriter.into()),
                 Err(panic) => std::panic::resume_unwind(panic.into_panic()),
             },
         }
@@ -196,10 +222,10 @@ impl Server {
         self.stop.send_replace(true);
         let _ = self.listener.await;
         let _ = self.dns.await;
-        if let Ok(result) = self.publisher.await {
+        if let Ok(result) = self.keeper.adds.await {
             result?;
         }
-        if let Ok(result) = self.tile_writer.await {
+        if let Ok(result) = self.keeper.tile_writer.await {
             result?;
         }
         if let Some(replays) = self.replays {
@@ -218,46 +244,96 @@ impl Server {
 struct Parts {
     config: Config,
     clock: Clock,
-    storage: Arc<Storage>,
+    log: Committer,
+    heads: Arc<Heads>,
+    stop: watch::Sender<bool>,
+    stopping: watch::Receiver<bool>,
+}
+
+/// What the keeper of a log has beside it.
+struct Writer {
     keys: Keys,
     log_key: Arc<LogKey>,
     guard: Guard,
-    dns_zone: Arc<dns::Zone>,
+    announcer: Option<Announcer>,
+}
+
+/// What the log says of itself.
+struct About {
+    server: Did,
+    vkey: VerifierKey,
+    terms: ZoneTerms,
+    /// Whether this start made it, or brought it here.
+    made: bool,
+}
+
+/// The tasks that keep a log.
+struct Keeper {
+    /// Publishes, or follows.
+    adds: JoinHandle<Result<(), ServerError>>,
+    tile_writer: JoinHandle<Result<(), StorageError>>,
 }
 
 impl Parts {
-    async fn start(self, mut inner: Inner, server: Did, made: bool, keys_at: &Path) -> Result<Server, ServerError> {
-        let (config, storage, clock) = (self.config, self.storage, self.clock);
-        let announcer = announcer(&config, &storage, &self.log_key, &mut inner).await?; // before anything new is signed
-        let metrics = Arc::new(Metrics::default());
-        let feed = Arc::new(Feed::new(inner.head.size()));
-        let live = Arc::new(Live::new(inner));
-        let cache_bytes = config.log.cache_mib << 20;
-        let states = Arc::new(States::new(cache_bytes / 2));
-        let dns_zone = self.dns_zone;
+    fn new(config: Config, clock: Clock, storage: Arc<Storage>, dns: Arc<dns::Zone>, inner: Inner) -> Self {
         let (stop, stopping) = watch::channel(false);
+        let log = Committer {
+            storage,
+            feed: Arc::new(Feed::new(inner.head.size())),
+            live: Arc::new(Live::new(inner)),
+            states: Arc::new(States::new((config.log.cache_mib << 20) / 2)),
+            dns,
+            metrics: Arc::new(Metrics::default()),
+        };
+        Self { config, clock, log, heads: Arc::new(Heads::new()), stop, stopping }
+    }
 
+    fn write_tiles(&self) -> JoinHandle<Result<(), StorageError>> {
+        tokio::spawn(tiles::write(self.log.storage.clone(), self.log.live.clone(), self.stopping.clone()))
+    }
+
+    async fn start_writer(
+        self,
+        writer: Writer,
+        server: Did,
+        made: bool,
+        keys_at: &Path,
+    ) -> Result<Server, ServerError> {
+        let config = &self.config;
+        let vkey = writer.log_key.vkey().clone();
         let publisher = Publisher {
             zone: config.zone.clone(),
             server,
-            storage: storage.clone(),
-            key: self.log_key.clone(),
-            guard: self.guard,
-            feed: feed.clone(),
-            live: live.clone(),
-            states: states.clone(),
-            dns: dns_zone.clone(),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
+            log: self.log.clone(),
+            key: writer.log_key,
+            guard: writer.guard,
+            clock: self.clock.clone(),
             batch_gap: Duration::from_millis(config.log.batch_gap_ms),
             epoch_idle: Duration::from_secs(config.log.epoch_idle_s),
         };
-        let (door, queue) = Door::new(Rates::new(config.limits.clone()));
-        let publisher = tokio::spawn(publisher.run(queue, stopping.clone()));
-        let tile_writer = tokio::spawn(tiles::write(storage.clone(), live.clone(), stopping.clone()));
+        let zone_key = ZoneKey::new(writer.keys.zone);
+        let zone_public = zone_key.public();
+        let (door, queue) = Door::new(Rates::new(config.limits.clone()), zone_key, Invites::at(&config.data));
+        let publisher = publisher.run(queue, self.stopping.clone());
+        let adds = tokio::spawn(async move { publisher.await.map_err(ServerError::from) });
+        let keeper = Keeper { adds, tile_writer: self.write_tiles() };
+        let terms = terms(config, &self.log, server, zone_public, keys_at, &door, &self.clock).await?;
+        let about = About { server, vkey, terms, made };
+        self.serve(Role::Writer(Box::new(door)), keeper, writer.announcer, about).await
+    }
 
-        let server_key = self.keys.zone.public();
-        let terms = terms(&config, &storage, &live, &states, server, server_key, keys_at, &door, &clock).await?;
+    /// Binds, and answers.
+    async fn serve(
+        self,
+        role: Role,
+        keeper: Keeper,
+        announcer: Option<Announcer>,
+        about: About,
+    ) -> Result<Server, ServerError> {
+        let About { server, vkey, terms, made } = about;
+        let (config, log, stopping) = (self.config, self.log, self.stopping);
+        let cache_bytes = config.log.cache_mib << 20;
+        let (dns_zone, metrics) = (log.dns, log.metrics);
         let core = Core {
             zone: config.zone.clone(),
             origin: config.zone.origin(),
@@ -265,16 +341,14 @@ impl Parts {
             terms,
             work_bits: terms.work_floor_bits.max(config.claims.work_bits),
             private_addresses: config.dns.private_addresses,
-            tiles: Tiles::new(storage.clone(), live.clone(), cache_bytes / 2),
-            storage,
-            feed,
-            live,
-            states,
-            heads: Heads::new(),
-            log_key: self.log_key,
-            zone_key: ZoneKey::new(self.keys.zone),
-            invites: Invites::at(&config.data),
-            clock,
+            tiles: Tiles::new(log.storage.clone(), log.live.clone(), cache_bytes / 2),
+            storage: log.storage,
+            feed: log.feed,
+            live: log.live,
+            states: log.states,
+            heads: self.heads,
+            vkey,
+            clock: self.clock,
         };
         let cosigners = match &config.witness {
             Some(witness) => {
@@ -292,7 +366,7 @@ impl Parts {
         let dns = tokio::spawn(dns_server.run(stopping.clone()));
         let app = Arc::new(App {
             core,
-            door,
+            role,
             dns: dns_zone,
             dns_metrics,
             dns_addresses,
@@ -309,7 +383,7 @@ impl Parts {
         let listener =
             tokio::spawn(http::listener::serve(listener, router, app.config.http.clone(), metrics, stopping));
         info!(size = app.core.live.head().size(), %http, "serving");
-        Ok(Server { app, http, made, stop, publisher, tile_writer, announcer, listener, dns, replays })
+        Ok(Server { app, http, made, stop: self.stop, keeper, announcer, listener, dns, replays })
     }
 }
 
@@ -374,26 +448,23 @@ async fn make_log(
     match storage.log().commit(None, &head, &restart::commit_rows(&batch, Vec::new())).await {
         Ok(()) => Ok(head),
         Err(CommitError::Definite(error) | CommitError::Unknown(error)) => Err(error.into()),
-        Err(_) => Err(PublishError::AnotherWriter.into()),
+        Err(_) => Err(PublishError::from(NotCommitted::AnotherWriter).into()),
     }
 }
 
 /// Returns the zone's logged terms; the first start logs them.
-#[allow(clippy::too_many_arguments)]
 async fn terms(
     config: &Config,
-    storage: &Storage,
-    live: &Live,
-    states: &States,
+    log: &Committer,
     server: Did,
     zone_key: identity::cert::KeyBytes,
     keys_at: &Path,
     door: &Door,
     clock: &Clock,
-) -> Result<identity::cert::ZoneTerms, ServerError> {
+) -> Result<ZoneTerms, ServerError> {
     for _ in 0..2 {
         let label = translog::map::label(&Subject::Did(server));
-        let held = states.load(live, storage, &[label], Asked::Newest).await?;
+        let held = log.states.load(&log.live, &log.storage, &[label], Asked::Newest).await?;
         let missing = || damaged("labels", "the server's own DID is missing");
         let State::Did(did) = held[0].as_deref().map(|held| held.leaf.state.clone()).ok_or_else(missing)? else {
             return Err(missing().into());
@@ -408,7 +479,7 @@ async fn terms(
             return Ok(logged);
         }
         let Some(words) = setup::words(keys_at)? else { break };
-        let head = live.head();
+        let head = log.live.head();
         let now = clock.now();
         let certificate = setup::zone_certificate(config, zone_key, &words, server, did.head.sid, &head, now);
         let verified =

@@ -55,7 +55,8 @@ async fn fill(data: &Path, names: usize) {
         }
         for certificates in posts {
             let app = server.app.clone();
-            posted.spawn(async move { app.door.publish_own(Post::certificates(certificates)).await.unwrap() });
+            posted
+                .spawn(async move { app.door().unwrap().publish_own(Post::certificates(certificates)).await.unwrap() });
         }
     }
     posted.join_all().await;

@@ -24,6 +24,8 @@ pub const BAD_SEEN: &str = "bad_seen";
 pub const BAD_INVITE: &str = "bad_invite";
 /// The open road asks more work than the claim shows. 422, with `work_bits`.
 pub const POW_SHORT: &str = "pow_short";
+/// This server follows another one, which takes certificates: `writer` is its URL. 421.
+pub const NOT_THE_WRITER: &str = "not_the_writer";
 /// Too many requests or certificates. 429, with `retry_ms`.
 pub const RATE: &str = "rate";
 /// The queue of certificates is full. 503, with `retry_ms`; safe to repeat.
@@ -53,6 +55,7 @@ pub const ALL: &[&str] = &[
     TIMEOUT,
     UNKNOWN_HEAD,
     NOT_IN_TAIL,
+    NOT_THE_WRITER,
     TOO_LARGE,
     BAD_SEEN,
     BAD_INVITE,

@@ -34,6 +34,9 @@ pub struct Info {
     pub public: Public,
     /// Where this server answers DNS, if it does.
     pub dns: Vec<String>,
+    /// The server that this one follows, if it does: its log is that server's, and writes go there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Follows>,
     /// Limits a client should know.
     pub limits: Limits,
 }
@@ -80,6 +83,26 @@ pub struct Status {
     pub quorum: String,
     /// The head that everyone is shown, and its witnesses.
     pub public: Public,
+}
+
+/// How a follower stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Follows {
+    /// Where writes go.
+    pub url: String,
+    /// `catching-up`, `polling`, `streaming`; `away`: it does not answer; `refused`: it answers something else; `fault`: it is
+    /// followed no more.
+    pub state: String,
+    /// Whether what is served is the state verified before a fault.
+    pub stale: bool,
+    /// Entries that the origin has signed and that are not here yet.
+    pub behind: u64,
+    /// Milliseconds since the origin last showed a head it signed; absent if it never did since this server's start.
+    pub heard_ms_ago: Option<u64>,
+    /// Why nothing goes on, if nothing does.
+    pub problem: Option<String>,
+    /// Answers refused since the start.
+    pub refused: u64,
 }
 
 /// Limits of one post.

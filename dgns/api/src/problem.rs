@@ -26,6 +26,9 @@ pub struct Problem {
     /// The proof of work asked (`pow_short`), bits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work_bits: Option<u8>,
+    /// The URL of the server that takes certificates (`not_the_writer`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<String>,
     /// The refusal's reason where a code has several (`bad_record`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -54,6 +57,7 @@ impl Problem {
             head: None,
             checkpoint: None,
             work_bits: None,
+            writer: None,
             reason: None,
         }
     }

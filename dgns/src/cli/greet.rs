@@ -20,7 +20,7 @@ pub(super) fn greet(server: &Server, as_json: bool, to_terminal: bool) -> Result
             "dns": server.app.dns_addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "zone": core.zone.as_str(),
             "origin": core.origin.as_str(),
-            "vkey": core.log_key.vkey().to_string(),
+            "vkey": core.vkey.to_string(),
             "size": core.live.head().size(),
             "policy_lines": cosigners,
             "operator_words_file": words.as_ref().map(|_| words_file.display().to_string()),
@@ -38,7 +38,7 @@ pub(super) fn greet(server: &Server, as_json: bool, to_terminal: bool) -> Result
     for address in &server.app.dns_addresses {
         println!("  DNS      {address} (UDP and TCP)");
     }
-    println!("  log key  {}", core.log_key.vkey());
+    println!("  log key  {}", core.vkey);
     for line in &cosigners {
         println!("  cosigns  {line}");
     }

@@ -10,7 +10,8 @@ use toml::{Table, Value};
 use translog::note::{Signed, is_key_name};
 use translog::policy::Policy;
 
-use super::{ClaimsConfig, Config, DnsConfig, HttpConfig, LimitsConfig, LogConfig, OutboundConfig, WitnessesConfig};
+use super::WitnessesConfig;
+use super::{ClaimsConfig, Config, DnsConfig, FollowConfig, HttpConfig, LimitsConfig, LogConfig, OutboundConfig};
 use super::{WitnessConfig, WitnessServerConfig};
 use crate::outbound::Outbound;
 
@@ -67,7 +68,8 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let zone = root.text("zone", "dgns.test");
     let (http, dns) = (root.table("http"), root.table("dns"));
     let (claims, log, limits) = (root.table("claims"), root.table("log"), root.table("limits"));
-    let (outbound, witness, witnesses) = (root.table("outbound"), root.table("witness"), root.table("witnesses"));
+    let (outbound, witness) = (root.table("outbound"), root.table("witness"));
+    let (witnesses, follow) = (root.table("witnesses"), root.table("follow"));
     root.end();
     let zone = Zone::parse(&zone).map_err(|error| {
         faults.push(ConfigFault { key: "zone".into(), what: format!("{zone:?} is no zone: {error}") });
@@ -82,9 +84,11 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let witness = read_witness(Section { name: "witness", table: witness, faults: &mut faults }, known);
     let plain_http = outbound.plain_http;
     let witnesses = read_witnesses(Section { name: "witnesses", table: witnesses, faults: &mut faults }, plain_http);
+    let follow = read_follow(Section { name: "follow", table: follow, faults: &mut faults });
     match zone {
         Ok(zone) if faults.is_empty() => {
-            Ok(Config { data: PathBuf::from(data), zone, http, dns, claims, log, limits, outbound, witness, witnesses })
+            let data = PathBuf::from(data);
+            Ok(Config { data, zone, http, dns, claims, log, limits, outbound, witness, witnesses, follow })
         }
         _ => Err(ConfigFaults(faults)),
     }
@@ -184,6 +188,17 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
     };
     section.end();
     limits
+}
+
+fn read_follow(mut section: Section<'_>) -> FollowConfig {
+    let (url, policy) = (section.text("url", ""), section.text("policy", ""));
+    let follow = FollowConfig {
+        url: Some(url).filter(|url| !url.is_empty()),
+        policy: Some(policy).filter(|path| !path.is_empty()).map(PathBuf::from),
+        max_stale_s: section.number("max_stale_s", 3_600, 0, 31_536_000),
+    };
+    section.end();
+    follow
 }
 
 fn read_outbound(mut section: Section<'_>) -> OutboundConfig {

@@ -198,6 +198,11 @@ impl Zone {
         self.ready.store(true, Ordering::Release);
     }
 
+    /// Lets the zone answer no longer: what it knows is not to be relied on any more.
+    pub fn stop_answering(&self) {
+        self.ready.store(false, Ordering::Release);
+    }
+
     /// Returns whether the zone answers.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)

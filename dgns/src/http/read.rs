@@ -43,7 +43,10 @@ pub(super) async fn head(
 ) -> Reply {
     let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
     let asked = which_head(asked.head.as_deref())?;
-    let head = app.core.live.read().head_at(asked).cloned();
+    let head = {
+        let inner = app.core.live.read();
+        inner.head_at(inner.answers(asked)).cloned()
+    };
     let head = head.ok_or_else(|| failed(&app, &LookupError::QuorumPending))?;
     Ok(fresh(path::OCTETS, head.head.encode()))
 }
@@ -146,6 +149,9 @@ async fn resolution(
     let known = known(asked.known.as_deref())?;
     let head = which_head(asked.head.as_deref())?;
     app.metrics.lookup();
+    if let Some(known) = asked.have.max(asked.from) {
+        app.reach(known).await;
+    }
     if wants_json(headers) {
         let view = document::view(&app.core, subject).await.map_err(|error| failed(app, &error))?;
         return Ok(fresh(path::JSON, view));

@@ -23,7 +23,7 @@ pub(super) async fn info(State(app): Shared) -> Response {
         software: concat!("dgnsd ", env!("CARGO_PKG_VERSION")).to_owned(),
         origin: core.origin.as_str().to_owned(),
         zone: core.zone.as_str().to_owned(),
-        vkey: core.log_key.vkey().to_string(),
+        vkey: core.vkey.to_string(),
         server_did: core.server.to_string(),
         roads: roads(core.terms.roads),
         work_bits: core.work_bits,
@@ -34,6 +34,7 @@ pub(super) async fn info(State(app): Shared) -> Response {
         head_age_ms: head_age_ms(&app),
         public: public(&app),
         dns: app.dns_addresses.iter().map(ToString::to_string).collect(),
+        follows: app.follows(),
         limits: Limits {
             certificates_per_post: post::CERTIFICATES_MAX,
             certificate_bytes: CERTIFICATE_BYTES_MAX,
@@ -107,7 +108,9 @@ pub(super) async fn metrics(State(app): Shared) -> Response {
         size: app.core.live.head().size(),
         head_age_ms: head_age_ms(&app),
         labels,
-        waiting: app.door.waiting() as u64,
+        waiting: app.door().map_or(0, |door| door.waiting() as u64),
+        follows: app.follows(),
+        followers: app.core.feed.readers() as u64,
     };
     let mut text = app.metrics.render(&gauges);
     text.push_str(&render_public(&public(&app), &app.witnesses));

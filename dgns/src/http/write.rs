@@ -12,7 +12,7 @@ use tracing::error;
 use super::Shared;
 use super::read::known;
 use super::reply::{Refused, Reply, fresh};
-use crate::app::App;
+use crate::app::{App, Role};
 use crate::log::door::DoorError;
 use crate::log::lookup::{self, Query};
 use crate::log::shown::Asked;
@@ -52,8 +52,12 @@ pub(super) async fn certificates(
         413 => problem::problem(code::TOO_LARGE, format!("a post takes at most {} bytes", post::POST_BYTES_MAX)),
         _ => problem::problem(code::BAD_POST, "the body did not arrive whole"),
     })?;
+    let door = match &app.role {
+        Role::Writer(door) => door,
+        Role::Follower(standing) => return Err(problem::not_the_writer(standing.url()).into()),
+    };
     let envelopes = post::decode(&body).map_err(|error| problem::problem(code::BAD_POST, error.to_string()))?;
-    let accepted = app.door.submit(&app.core, &envelopes, from.ip()).await.map_err(|refused| {
+    let accepted = door.submit(&app.core, &envelopes, from.ip()).await.map_err(|refused| {
         app.metrics.post_refused();
         if let DoorError::Storage(error) = &refused {
             error!(%error, "post failed");

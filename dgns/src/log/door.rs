@@ -25,6 +25,8 @@ use translog::hash::EMPTY_ROOT;
 use super::publisher::{PostRefused, QUEUE_POSTS_MAX, Waiting};
 use super::states;
 use crate::app::Core;
+use crate::invites::Invites;
+use crate::keys::ZoneKey;
 use crate::limits::{Rates, TooMany};
 
 /// Certificates that wait for the publisher at most, in bytes: what a full queue may take of memory.
@@ -36,6 +38,8 @@ pub struct Door {
     queue: mpsc::Sender<Waiting>,
     queued_bytes: Arc<AtomicUsize>,
     rates: Rates,
+    zone_key: ZoneKey,
+    invites: Invites,
     /// Invitation codes of posts on their way: a code must not stand in one batch twice.
     spending: Arc<Mutex<HashSet<Hash>>>,
 }
@@ -130,10 +134,15 @@ impl DoorError {
 }
 
 impl Door {
-    /// Returns a door with the queue the publisher takes from.
-    pub fn new(rates: Rates) -> (Self, mpsc::Receiver<Waiting>) {
+    /// Returns a door with the queue the publisher takes from; `zone_key` countersigns claims.
+    pub fn new(rates: Rates, zone_key: ZoneKey, invites: Invites) -> (Self, mpsc::Receiver<Waiting>) {
         let (queue, receiver) = mpsc::channel(QUEUE_POSTS_MAX);
-        (Self { queue, queued_bytes: Arc::default(), rates, spending: Arc::default() }, receiver)
+        (Self { queue, queued_bytes: Arc::default(), rates, zone_key, invites, spending: Arc::default() }, receiver)
+    }
+
+    /// Returns the key that countersigns claims.
+    pub fn zone_key(&self) -> &ZoneKey {
+        &self.zone_key
     }
 
     /// Returns the number of posts that wait.
@@ -153,7 +162,7 @@ impl Door {
             return Ok(accepted(&certificates, first_index, true));
         }
         self.rates.admit(&certificates, from, core.clock.now()).map_err(DoorError::Rate)?;
-        let verified = judge(core, world, certificates.clone()).await?;
+        let verified = self.judge(core, world, certificates.clone()).await?;
         let bytes: usize = envelopes.iter().map(Vec::len).sum();
         let _spending = Spending::take(&self.spending, &certificates).ok_or(DoorError::BadInvite)?;
         match self.publish(Post::certificates(verified), bytes).await? {
@@ -212,57 +221,69 @@ async fn load_missing(core: &Core, world: &mut World, certificates: &[Certificat
     }
 }
 
-/// Checks roads, heads, signatures and rules of a post, in order, against the newest states.
-async fn judge(core: &Core, mut world: World, certificates: Vec<Certificate>) -> Result<Vec<Verified>, DoorError> {
-    let mut verified = Vec::with_capacity(certificates.len());
-    let head = core.live.head();
-    for (position, certificate) in certificates.into_iter().enumerate() {
-        let refused = |refusal| DoorError::Refused { position, refusal };
-        if let Body::Records(records) = &certificate.payload().body
-            && !core.private_addresses
-        {
-            record::check_public(records).map_err(|bad| refused(Refusal::BadRecord(bad)))?;
+impl Door {
+    /// Checks roads, heads, signatures and rules of a post, in order, against the newest states.
+    async fn judge(
+        &self,
+        core: &Core,
+        mut world: World,
+        certificates: Vec<Certificate>,
+    ) -> Result<Vec<Verified>, DoorError> {
+        let mut verified = Vec::with_capacity(certificates.len());
+        let head = core.live.head();
+        for (position, certificate) in certificates.into_iter().enumerate() {
+            let refused = |refusal| DoorError::Refused { position, refusal };
+            if let Body::Records(records) = &certificate.payload().body
+                && !core.private_addresses
+            {
+                record::check_public(records).map_err(|bad| refused(Refusal::BadRecord(bad)))?;
+            }
+            if !seen_is_ours(core, &certificate).await? {
+                return Err(DoorError::BadSeen { position });
+            }
+            load_missing(core, &mut world, std::slice::from_ref(&certificate)).await?;
+            let certificate = self.countersign(core, certificate, position).await?;
+            let candidates = rules::candidates(&world, &certificate);
+            let certificate = certificate
+                .verify(&core.origin, &candidates)
+                .map_err(|refusal| DoorError::Signature { position, refusal })?;
+            let at =
+                At { index: head.size() + position as u64, epoch_ms: core.clock.now().as_ms().max(head.epoch.time_ms) };
+            let effects = rules::apply(&world, &certificate, at).map_err(refused)?;
+            world.apply_changes(&effects);
+            verified.push(certificate);
         }
-        if !seen_is_ours(core, &certificate).await? {
-            return Err(DoorError::BadSeen { position });
-        }
-        load_missing(core, &mut world, std::slice::from_ref(&certificate)).await?;
-        let certificate = countersign(core, certificate, position).await?;
-        let candidates = rules::candidates(&world, &certificate);
-        let certificate = certificate
-            .verify(&core.origin, &candidates)
-            .map_err(|refusal| DoorError::Signature { position, refusal })?;
-        let at =
-            At { index: head.size() + position as u64, epoch_ms: core.clock.now().as_ms().max(head.epoch.time_ms) };
-        let effects = rules::apply(&world, &certificate, at).map_err(refused)?;
-        world.apply_changes(&effects);
-        verified.push(certificate);
+        Ok(verified)
     }
-    Ok(verified)
-}
 
-/// Adds the zone key's signature to a claim whose road this server accepts.
-async fn countersign(core: &Core, certificate: Certificate, position: usize) -> Result<Certificate, DoorError> {
-    let Body::Claim(claim) = &certificate.payload().body else { return Ok(certificate) };
-    match claim.proof {
-        ClaimProof::Open { bits, .. } if bits < core.work_bits => {
-            return Err(DoorError::MoreWork { bits: core.work_bits });
+    /// Adds the zone key's signature to a claim whose road this server accepts.
+    async fn countersign(
+        &self,
+        core: &Core,
+        certificate: Certificate,
+        position: usize,
+    ) -> Result<Certificate, DoorError> {
+        let Body::Claim(claim) = &certificate.payload().body else { return Ok(certificate) };
+        match claim.proof {
+            ClaimProof::Open { bits, .. } if bits < core.work_bits => {
+                return Err(DoorError::MoreWork { bits: core.work_bits });
+            }
+            ClaimProof::Invite { code_hash } => self.check_invite(core, &code_hash).await?,
+            _ => {}
         }
-        ClaimProof::Invite { code_hash } => check_invite(core, &code_hash).await?,
-        _ => {}
+        self.zone_key.countersign(&certificate, &core.origin).map_err(|error| DoorError::Decode { position, error })
     }
-    core.zone_key.countersign(&certificate, &core.origin).map_err(|error| DoorError::Decode { position, error })
-}
 
-/// Lets a code through that was made and not spent; the first use of a code brings it into SQL.
-async fn check_invite(core: &Core, code_hash: &Hash) -> Result<(), DoorError> {
-    match core.storage.log().invite(code_hash).await? {
-        InviteState::Open => Ok(()),
-        InviteState::Unknown if core.invites.made(code_hash) => {
-            core.storage.log().add_invites(&[*code_hash]).await?;
-            Ok(())
+    /// Lets a code through that was made and not spent; the first use of a code brings it into SQL.
+    async fn check_invite(&self, core: &Core, code_hash: &Hash) -> Result<(), DoorError> {
+        match core.storage.log().invite(code_hash).await? {
+            InviteState::Open => Ok(()),
+            InviteState::Unknown if self.invites.made(code_hash) => {
+                core.storage.log().add_invites(&[*code_hash]).await?;
+                Ok(())
+            }
+            _ => Err(DoorError::BadInvite),
         }
-        _ => Err(DoorError::BadInvite),
     }
 }
 

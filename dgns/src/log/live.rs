@@ -157,6 +157,18 @@ impl Live {
         shown
     }
 
+    /// Goes on showing the newest head, whatever is added from here on, until [`Live::show_newest`].
+    pub fn hold(&self) {
+        let inner = &mut *self.write();
+        inner.shown.hold(&inner.head, &mut inner.map);
+    }
+
+    /// Shows the newest head again, as under `quorum none`.
+    pub fn show_newest(&self) {
+        let inner = &mut *self.write();
+        inner.shown.let_go(&mut inner.map);
+    }
+
     /// Forgets tiles and entries below `size` leaves and `epochs` Epochs: they are durable.
     pub fn release(&self, size: u64, epochs: u64) {
         let mut inner = self.write();
@@ -176,6 +188,32 @@ impl Live {
 }
 
 impl Inner {
+    /// Returns the state of a log without an entry: what a follower begins with. Its head is shown to nobody.
+    pub fn empty() -> Self {
+        let edge = Edge::new();
+        let epoch = Epoch { k: 0, covers: 0, time_ms: 0, map_root: translog::map::EMPTY, history_root: edge.root() };
+        let head = Head {
+            size: 0,
+            root: edge.root(),
+            log_signature: [0; 64],
+            cosignatures: Vec::new(),
+            epoch_entry: Vec::new(),
+            path: Vec::new(),
+        };
+        Self {
+            head: Arc::new(PublicHead { head, note: String::new(), epoch }),
+            edge,
+            history: Edge::new(),
+            map: Map::new(),
+            dues: DueQueue::new(),
+            log_tail: Tail::new(),
+            history_tail: Tail::new(),
+            entries: Vec::new(),
+            entries_start: 0,
+            shown: Shown::newest(),
+        }
+    }
+
     /// Returns the view that the next batch is integrated on.
     pub fn view(&self) -> View<'_> {
         View {
@@ -201,6 +239,11 @@ impl Inner {
             (Asked::Public, Some((_, root))) => self.map.at(root),
             _ => self.map.newest(),
         }
+    }
+
+    /// Returns which head answers whoever asks for this one: while a head is held, what is newer is shown to nobody.
+    pub fn answers(&self, asked: Asked) -> Asked {
+        if self.shown.is_held() { Asked::Public } else { asked }
     }
 
     /// Returns the entry at `index`, if it is still held.

@@ -12,7 +12,6 @@ use storage::StorageError;
 use translog::entry::Entry;
 use translog::map::{self, MapProof};
 use translog::resolution::{Answer, Resolution, Written};
-use translog::tree::{self, Plan};
 
 use super::live::PublicHead;
 use super::shown::Asked;
@@ -131,8 +130,9 @@ fn head_for(core: &Core, query: &Query) -> Result<Asked, LookupError> {
     if known > inner.head.size() {
         return Err(LookupError::UnknownHead { newest: inner.head.size() });
     }
-    match inner.head_at(query.head) {
-        Some(head) if known <= head.size() => Ok(query.head),
+    let asked = inner.answers(query.head);
+    match inner.head_at(asked) {
+        Some(head) if known <= head.size() || asked == inner.answers(Asked::Newest) => Ok(asked),
         Some(_) => Ok(Asked::Newest),
         None => Err(LookupError::QuorumPending),
     }
@@ -140,19 +140,12 @@ fn head_for(core: &Core, query: &Query) -> Result<Asked, LookupError> {
 
 /// Returns the inclusion path of a leaf in the tree of `size` leaves; the caller has checked `index < size`.
 pub async fn inclusion(core: &Core, tree: Tree, index: u64, size: u64) -> Result<Vec<Hash>, StorageError> {
-    let plan = tree::inclusion_plan(index, size).map_err(|_| damaged("entries", "a leaf beyond its tree"))?;
-    fold(core, tree, &plan).await
+    core.tiles.inclusion(tree, index, size).await
 }
 
 /// Returns the consistency proof between two sizes of the log, `from <= to`.
 pub async fn consistency(core: &Core, from: u64, to: u64) -> Result<Vec<Hash>, StorageError> {
-    let plan = tree::consistency_plan(from, to).map_err(|_| damaged("entries", "a tree beyond the log"))?;
-    fold(core, Tree::Log, &plan).await
-}
-
-async fn fold(core: &Core, tree: Tree, plan: &Plan) -> Result<Vec<Hash>, StorageError> {
-    let mut hashes = core.tiles.nodes(tree, plan.nodes()).await?.into_iter();
-    plan.fold(|_| hashes.next().ok_or_else(|| damaged("objects", "a node that a proof needs is missing")))
+    core.tiles.consistency(from, to).await
 }
 
 /// Returns certificates just written, each with its path.

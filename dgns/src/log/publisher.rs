@@ -8,32 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use identity::did::Did;
-use identity::hash::Hash;
 use identity::name::Zone;
 use identity::rules::{Refusal, World};
 use identity::state::Subject;
 use identity::time::Timestamp;
-use storage::rows::NameRow;
-use storage::{CommitError, Guard, Raised, Storage, StorageError};
+use storage::{Guard, Raised, StorageError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tracing::{info, warn};
 use translog::batch::{self, Batch, Outcome, Post};
 use translog::logconf::{LogConf, LogConfError, Succession};
 use translog::resolution::{Answer, Resolution};
 use translog::resolve;
 use translog::trust::Memory;
 
-use super::feed::Feed;
-use super::live::{Live, PublicHead};
-use super::restart::{commit_rows, stored_head};
-use super::shown::Asked;
-use super::states::{self, Held, States};
+use super::commit::{Committer, NotCommitted};
+use super::live::PublicHead;
+use super::states;
 use crate::clock::Clock;
-use crate::dns;
-use crate::dns::Zone as DnsZone;
 use crate::keys::LogKey;
-use crate::metrics::Metrics;
 use crate::shutdown;
 
 /// The posts that wait at most; more are `busy`.
@@ -68,9 +60,9 @@ pub enum PostRefused {
 /// Why the publisher stopped. It never signs again: the process must start anew and look at what is there.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// Another process commits to the same database.
-    #[error("another server writes to this database: the stored head is not the one this process signed")]
-    AnotherWriter,
+    /// The batch was not committed.
+    #[error(transparent)]
+    NotCommitted(#[from] NotCommitted),
     /// The database or the guard refused or failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -101,24 +93,14 @@ pub struct Publisher {
     pub zone: Zone,
     /// The server's DID.
     pub server: Did,
-    /// Where everything is kept.
-    pub storage: Arc<Storage>,
+    /// Where batches go.
+    pub log: Committer,
     /// The log key.
     pub key: Arc<LogKey>,
     /// The guard beside the key.
     pub guard: Guard,
-    /// The newest batches, for those who follow.
-    pub feed: Arc<Feed>,
-    /// The newest state.
-    pub live: Arc<Live>,
-    /// The states behind it.
-    pub states: Arc<States>,
-    /// The DNS zone that shows names.
-    pub dns: Arc<DnsZone>,
     /// The clock.
     pub clock: Clock,
-    /// Counters.
-    pub metrics: Arc<Metrics>,
     /// Batches start at least this far apart.
     pub batch_gap: Duration,
     /// An idle log makes an Epoch this often.
@@ -176,11 +158,13 @@ impl Publisher {
     async fn publish(&mut self, batch: Batch, now: Timestamp) -> Result<Vec<Outcome>, PublishError> {
         let head = self.sign(&batch); //                               in memory only: a crash loses nothing
         self.self_check(&batch, &head, now)?; //                       never commit what our own client would refuse
-        let names = dns::feed::rows(&self.storage, &batch).await?; //  what DNS will answer
-        let replaced = self.replaced(&batch).await?; //                what lookups under the public head go on answering
-        self.commit(&batch, &head, &names).await?; //                  THE commit point: one transaction (D1)
+        let names = self.log.names(&batch).await?; //                  what DNS will answer
+        let replaced = self.log.replaced(&batch).await?; //            what lookups under the public head go on answering
+        self.log.commit(&batch, &head, &names).await?; //              THE commit point: one transaction (D1)
         self.guard.raise(Raised { size: head.size(), root: head.root() })?; // synced beside the key; only now may a signature leave
-        Ok(self.show(batch, head, &names, replaced)) //                now HTTP, DNS and lookups may see it
+        let outcomes = batch.outcomes.clone();
+        self.log.show(batch, head, &names, replaced); //               now HTTP, DNS and lookups may see it
+        Ok(outcomes)
     }
 
     /// Takes a new LogConf into the log; from its head on `key`, the keys it lists, signs.
@@ -192,10 +176,14 @@ impl Publisher {
     ) -> Result<Succession, ConfigureError> {
         let mut world = states::world(&self.zone, Some(self.server));
         let subjects = batch::configure_wants(self.server).to_vec();
-        self.states.fill(&self.live, &self.storage, &mut world, subjects).await.map_err(PublishError::from)?;
+        self.log
+            .states
+            .fill(&self.log.live, &self.log.storage, &mut world, subjects)
+            .await
+            .map_err(PublishError::from)?;
         let world = self.loaded(world, &[], now).await?;
         let (batch, succession) = {
-            let inner = self.live.read();
+            let inner = self.log.live.read();
             batch::configure(&inner.view(), world, conf, now.as_ms())?
         };
         self.key = key;
@@ -206,7 +194,7 @@ impl Publisher {
     /// Loads the states the batch touches and integrates it.
     async fn integrate(&self, posts: &[Post], now: Timestamp) -> Result<Batch, PublishError> {
         let world = self.loaded(states::world(&self.zone, Some(self.server)), posts, now).await?;
-        let inner = self.live.read();
+        let inner = self.log.live.read();
         Ok(batch::integrate(&inner.view(), world, posts, now.as_ms()))
     }
 
@@ -214,13 +202,13 @@ impl Publisher {
     async fn loaded(&self, mut world: World, posts: &[Post], now: Timestamp) -> Result<World, PublishError> {
         loop {
             let missing = {
-                let inner = self.live.read();
+                let inner = self.log.live.read();
                 batch::wants(&inner.view(), &world, posts, now.as_ms().max(inner.head.epoch.time_ms))
             };
             if missing.is_empty() {
                 return Ok(world);
             }
-            self.states.fill(&self.live, &self.storage, &mut world, missing).await?;
+            self.log.states.fill(&self.log.live, &self.log.storage, &mut world, missing).await?;
         }
     }
 
@@ -236,7 +224,7 @@ impl Publisher {
         let Some((subject, change)) = changed else {
             return self.key.check_head(&head.head).map_err(|error| fault(error.code()));
         };
-        let inner = self.live.read();
+        let inner = self.log.live.read();
         let proof = inner.map.prove_after(&batch.map, &[change.label]).map_err(|_| fault("map_proof"))?;
         let resolution =
             Resolution::new(subject.clone(), vec![Answer::present(&change.leaf)], proof).with_head(head.head.clone());
@@ -246,65 +234,9 @@ impl Publisher {
             .map_err(|error| fault(error.code()))
     }
 
-    /// Loads the states that the batch replaces, while SQL still has them; none under `quorum none`.
-    async fn replaced(&self, batch: &Batch) -> Result<Vec<(Hash, Arc<Held>)>, PublishError> {
-        if !self.live.read().shown.asks_witnesses() {
-            return Ok(Vec::new());
-        }
-        let labels: Vec<Hash> = batch.changes.values().map(|change| change.label).collect();
-        let held = self.states.load(&self.live, &self.storage, &labels, Asked::Newest).await?;
-        Ok(labels.into_iter().zip(held).filter_map(|(label, held)| Some((label, held?))).collect())
-    }
-
-    /// Commits head, entries and every row of the batch in one transaction.
-    async fn commit(&self, batch: &Batch, head: &PublicHead, names: &[(Hash, NameRow)]) -> Result<(), PublishError> {
-        let old = self.live.head();
-        let started = Instant::now();
-        let stored = stored_head(head);
-        let rows = commit_rows(batch, names.to_vec());
-        match self.storage.log().commit(Some(&stored_head(&old)), &stored, &rows).await {
-            Ok(()) => {}
-            Err(CommitError::Unknown(error)) => {
-                // Unknown outcome: look, never guess. Either our head is stored, or the old one still is.
-                warn!(%error, "commit of unknown outcome; reading the stored head");
-                match self.storage.log().load_head().await? {
-                    Some(found) if found.note == stored.note => {}
-                    _ => return Err(error.into()),
-                }
-            }
-            Err(CommitError::Definite(error)) => return Err(error.into()),
-            Err(_) => return Err(PublishError::AnotherWriter),
-        }
-        self.metrics.batch(batch, started.elapsed());
-        info!(
-            log_index = batch.first_index,
-            entries = batch.entries.len(),
-            commit_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            "batch committed"
-        );
-        Ok(())
-    }
-
-    /// Shows the batch to lookups and DNS.
-    fn show(
-        &self,
-        batch: Batch,
-        head: PublicHead,
-        names: &[(Hash, NameRow)],
-        replaced: Vec<(Hash, Arc<Held>)>,
-    ) -> Vec<Outcome> {
-        self.states.remember(batch.changes.values());
-        let outcomes = batch.outcomes.clone();
-        let size = head.size();
-        self.feed.push(&batch, &head);
-        self.live.show(batch, head, replaced);
-        dns::feed::apply(&self.dns, names, size);
-        outcomes
-    }
-
     /// Returns when the next Epoch is due although nothing waits: something settles, or the head grows old.
     fn next_epoch_by(&self, now: Instant) -> Instant {
-        let inner = self.live.read();
+        let inner = self.log.live.read();
         let now_ms = self.clock.now().as_ms();
         let idle_ms = inner.head.epoch.time_ms.saturating_add(self.epoch_idle.as_millis() as u64);
         let due_ms = inner.dues.earliest_ms().unwrap_or(u64::MAX);

@@ -107,7 +107,13 @@ pub async fn guard(path: &Path, storage: &Storage, stored: &StoredHead) -> Resul
 }
 
 /// Reads the log back and holds tree, history and map against the stored head.
-pub async fn load(storage: &Storage, stored: &StoredHead) -> Result<Found, RestartError> {
+///
+/// `read_head` reads the stored note back into the head of the tree with this edge, or says the code of what is wrong with it.
+pub async fn load(
+    storage: &Storage,
+    stored: &StoredHead,
+    read_head: impl Fn(&Conf, &[u8], &Edge, Epoch) -> Result<PublicHead, &'static str>,
+) -> Result<Found, RestartError> {
     let mismatch = |what| RestartError::Mismatch { what, size: stored.size };
     let trees = Trees::load(storage, stored.size).await?;
     if trees.log.root() != stored.root {
@@ -123,8 +129,7 @@ pub async fn load(storage: &Storage, stored: &StoredHead) -> Result<Found, Resta
         return Err(mismatch("map"));
     }
     let conf = newest_conf(storage, &map).await?;
-    let head = keys::read_head(&conf.origin, &conf.log_keys, &stored.note, &trees.log, epoch);
-    let head = head.map_err(RestartError::WrongKey)?;
+    let head = read_head(&conf, &stored.note, &trees.log, epoch).map_err(RestartError::WrongKey)?;
     let inner = Inner {
         head: Arc::new(head),
         edge: trees.log,
@@ -138,6 +143,11 @@ pub async fn load(storage: &Storage, stored: &StoredHead) -> Result<Found, Resta
         shown: Shown::newest(),
     };
     Ok(Found { inner, conf })
+}
+
+/// Reads the note of a head that the log's keys signed, as its keeper stores it.
+pub fn signed(conf: &Conf, note: &[u8], edge: &Edge, epoch: Epoch) -> Result<PublicHead, &'static str> {
+    keys::read_head(&conf.origin, &conf.log_keys, note, edge, epoch)
 }
 
 /// Returns the rows that commit a batch; `names` as [`crate::dns::feed::rows`] gives them.

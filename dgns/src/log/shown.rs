@@ -32,6 +32,7 @@ pub struct Shown {
     announced: Option<KeptHead>,
     last: Option<Arc<Witnessed>>,
     outgrown: bool,
+    held: bool,
     limits: KeepLimits,
 }
 
@@ -91,6 +92,7 @@ impl Shown {
             announced: None,
             last: None,
             outgrown: false,
+            held: false,
             limits: KeepLimits::DEFAULT,
         }
     }
@@ -98,6 +100,32 @@ impl Shown {
     /// Returns what is shown at a start under a quorum; `last` is what had it before, if that is known.
     pub fn pending(last: Option<Witnessed>, limits: KeepLimits) -> Self {
         Self { asks_witnesses: true, last: last.map(Arc::new), limits, ..Self::newest() }
+    }
+
+    /// Keeps this head shown, and every state it needs; nothing newer is.
+    pub(super) fn hold(&mut self, head: &Arc<PublicHead>, map: &mut Map) {
+        if self.is_held() {
+            return;
+        }
+        let last = Witnessed { size: head.size(), note: head.note.clone(), reached_ms: head.epoch.time_ms };
+        // What one head needs is never more than the map it commits to.
+        let limits = KeepLimits { nodes_max: usize::MAX, states_max: usize::MAX };
+        *self = Self::pending(Some(last), limits);
+        self.public = Some(KeptHead { head: head.clone(), root: map.keep_root(), states: HashMap::new() });
+        self.held = true;
+    }
+
+    /// Shows the newest head again.
+    pub(super) fn let_go(&mut self, map: &mut Map) {
+        if let Some(public) = self.public.take() {
+            map.release_root(public.root);
+        }
+        *self = Self::newest();
+    }
+
+    /// Returns whether a head is held: whoever adds to the log is on the way to the next head that may be shown.
+    pub fn is_held(&self) -> bool {
+        self.held
     }
 
     /// Returns how lookups stand.

@@ -14,9 +14,10 @@ use tokio::sync::watch;
 use tracing::debug;
 use translog::bundle;
 use translog::entry::EntryKind;
+use translog::hash::EMPTY_ROOT;
 use translog::tail::Tail;
 use translog::tile::{BundleId, Tile, TileId};
-use translog::tree::Node;
+use translog::tree::{self, Node, Plan};
 
 use super::damaged;
 use super::live::Live;
@@ -142,6 +143,29 @@ impl Tiles {
         Ok(hashes)
     }
 
+    /// Returns the inclusion path of a leaf in the tree of `size` leaves; the caller has checked `index < size`.
+    pub async fn inclusion(&self, tree: Tree, index: u64, size: u64) -> Result<Vec<Hash>, StorageError> {
+        let plan = tree::inclusion_plan(index, size).map_err(|_| damaged("entries", "a leaf beyond its tree"))?;
+        self.fold(tree, &plan).await
+    }
+
+    /// Returns the consistency proof between two sizes of the log, `from <= to`.
+    pub async fn consistency(&self, from: u64, to: u64) -> Result<Vec<Hash>, StorageError> {
+        let plan = tree::consistency_plan(from, to).map_err(|_| damaged("entries", "a tree beyond the log"))?;
+        self.fold(Tree::Log, &plan).await
+    }
+
+    /// Returns the root that the log had at `size` leaves, whether a head ended there or not.
+    pub async fn root(&self, size: u64) -> Result<Hash, StorageError> {
+        let plan = tree::root_plan(size).map_err(|_| damaged("entries", "a tree beyond the log"))?;
+        Ok(self.fold(Tree::Log, &plan).await?.first().copied().unwrap_or(EMPTY_ROOT))
+    }
+
+    async fn fold(&self, tree: Tree, plan: &Plan) -> Result<Vec<Hash>, StorageError> {
+        let mut hashes = self.nodes(tree, plan.nodes()).await?.into_iter();
+        plan.fold(|_| hashes.next().ok_or_else(|| damaged("objects", "a node that a proof needs is missing")))
+    }
+
     async fn full_bundle(&self, number: u64) -> Result<Option<Arc<[u8]>>, StorageError> {
         match BundleId::new(number, 256) {
             Ok(id) => self.object(id.to_string()).await,
@@ -232,7 +256,7 @@ impl Work {
     /// Reads the tail up to its last full bundle; the newest entry always stays, so that a start finds the last Epoch in SQL.
     fn of(live: &Live) -> Option<Self> {
         let inner = live.read();
-        let size = (inner.head.size() - 1) / 256 * 256;
+        let size = inner.head.size().saturating_sub(1) / 256 * 256;
         let count = usize::try_from(size.checked_sub(inner.entries_start)?).ok().filter(|count| *count > 0)?;
         let (full, rest) = inner.entries.split_at(count);
         let mut objects = Vec::new();

@@ -144,11 +144,11 @@ pub fn envelopes(certificates: &[Certificate]) -> Vec<Vec<u8>> {
 
 /// Returns the certificates as the door would pass them on, the zone's signature on claims, without checking their own.
 pub fn countersigned(app: &App, certificates: Vec<Certificate>) -> Vec<Verified> {
-    let core = &app.core;
+    let (core, zone_key) = (&app.core, app.door().unwrap().zone_key());
     let device = certificates[0].payload().body.new_keys().signing;
-    let candidates: Vec<KeyBytes> = device.into_iter().chain([core.zone_key.public()]).collect();
+    let candidates: Vec<KeyBytes> = device.into_iter().chain([zone_key.public()]).collect();
     let signed = certificates.into_iter().map(|certificate| match certificate.payload().body {
-        Body::Claim(_) => core.zone_key.countersign(&certificate, &core.origin).unwrap(),
+        Body::Claim(_) => zone_key.countersign(&certificate, &core.origin).unwrap(),
         _ => certificate,
     });
     signed.map(|certificate| certificate.with_signatures_unchecked(&candidates).unwrap()).collect()
@@ -163,7 +163,7 @@ pub async fn submit_all(server: &Server, posts: Vec<Vec<Vec<u8>>>) {
         tasks.spawn(async move {
             loop {
                 let Some(post) = posts.lock().unwrap().next() else { return };
-                app.door.submit(&app.core, &post, LOOPBACK).await.unwrap();
+                app.door().unwrap().submit(&app.core, &post, LOOPBACK).await.unwrap();
             }
         });
     }

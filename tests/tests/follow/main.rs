@@ -1,3 +1,4 @@
 //! Copies of a log: the stream of its batches, followers that serve it, mirrors and exports that any file server can serve.
 
+mod follower;
 mod tail;

@@ -39,6 +39,16 @@ impl Checks {
         self.items.is_empty()
     }
 
+    /// Parts them, at most `certificates` in each, to be verified on several threads.
+    pub fn into_parts(self, certificates: usize) -> Vec<Self> {
+        let mut items = self.items.into_iter().peekable();
+        let mut parts = Vec::new();
+        while items.peek().is_some() {
+            parts.push(Self { items: items.by_ref().take(certificates.max(1)).collect() });
+        }
+        parts
+    }
+
     /// Takes in a certificate whose signatures were taken on trust.
     pub(super) fn push(&mut self, origin: &Origin, index: u64, unchecked: &Verified) {
         let certificate = unchecked.certificate();

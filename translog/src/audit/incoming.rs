@@ -21,6 +21,7 @@ use crate::due::DueQueue;
 use crate::entry::{Entry, EntryKind, Epoch};
 use crate::hash::leaf_hash;
 use crate::limits::BATCH_ENTRIES_MAX;
+use crate::logconf::Succession;
 use crate::map::MapDelta;
 use crate::tree::Edge;
 
@@ -52,6 +53,7 @@ struct Replayed {
     changes: BTreeMap<Subject, Change>,
     taken: Taken,
     checks: Checks,
+    repinned: bool,
     passed: Vec<Passed>,
     epoch: Option<Epoch>,
     /// The roots of heads that certificates name as seen; `None` where the log had none.
@@ -142,7 +144,10 @@ impl Incoming {
                         self.replayed.checks.push(&self.origin, index, &certificate);
                         self.replayed.taken.note(certificate.certificate(), index);
                     }
-                    Progress::Configured { index, logconf, .. } => self.replayed.taken.configured(&logconf, index),
+                    Progress::Configured { index, logconf, succession } => {
+                        self.replayed.repinned |= succession == Succession::Repin;
+                        self.replayed.taken.configured(&logconf, index);
+                    }
                     Progress::Through => break,
                 }
             }
@@ -171,6 +176,11 @@ impl Incoming {
     /// Returns the server's DID, once entry 0 was replayed.
     pub fn server(&self) -> Option<Did> {
         self.replayed.server
+    }
+
+    /// Returns whether the log's keys were replaced without a signature of an old one: those who pinned an old one pin anew.
+    pub fn is_repinned(&self) -> bool {
+        self.replayed.repinned
     }
 
     /// Returns the batches as one that a writer would have committed; `None` unless all of them, at least one, are through.
@@ -289,6 +299,7 @@ impl Replayed {
             changes: BTreeMap::new(),
             taken: Taken::default(),
             checks: Checks::default(),
+            repinned: false,
             passed: Vec::new(),
             epoch: None,
             heads: BTreeMap::new(),

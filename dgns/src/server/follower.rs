@@ -1,0 +1,103 @@
+//! The start of a follower: pins the log at the first start, reaches a head that the log signed, and then serves it.
+
+use std::sync::Arc;
+
+use identity::cert::ZoneTerms;
+use identity::did::Did;
+use identity::state::{State, Subject};
+use storage::Storage;
+use storage::rows::StoredHead;
+use translog::entry::Epoch;
+use translog::logconf::Conf;
+use translog::note::VerifierKey;
+use translog::tree::Edge;
+use translog::trust::Trust;
+
+use super::{About, Keeper, Parts, Server, ServerError, load_names};
+use crate::app::Role;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::dns;
+use crate::follow::remote::Remote;
+use crate::follow::standing::Standing;
+use crate::follow::{self, Follower, is_signed, pin};
+use crate::log::commit::Committer;
+use crate::log::damaged;
+use crate::log::live::{Inner, PublicHead};
+use crate::log::restart;
+use crate::log::shown::Asked;
+use crate::outbound::Outbound;
+use crate::setup;
+
+/// Starts a server that follows the one at `url`; answers once it has a head that the log signed.
+pub(super) async fn start(mut config: Config, clock: Clock, url: &str) -> Result<Server, ServerError> {
+    let data = config.data.clone();
+    if data.join("keys").join("log.key").exists() {
+        return Err(ServerError::OtherRole { what: "it holds the key of a log of its own, which follows nobody" });
+    }
+    let remote = Remote::new(Outbound::new(config.outbound.plain_http), url);
+    let trust = pin::trust(&data, &remote, config.follow.policy.as_deref()).await?;
+    config.zone = trust.zone().clone();
+    let storage = Arc::new(Storage::open(&data).await?);
+    let stored = storage.log().load_head().await?;
+    let made = stored.is_none();
+    let dns_zone = Arc::new(dns::feed::zone(&config)?);
+    let names = load_names(&dns_zone, &storage, stored.as_ref().map_or(0, |head| head.size));
+    let (inner, server) = load(&storage, &trust, stored).await?;
+    names.join_all().await.into_iter().collect::<Result<(), _>>()?;
+
+    let standing = Arc::new(Standing::new(remote.base(), &data.join("evidence"), config.follow.max_stale_s));
+    let parts = Parts::new(config, clock, storage, dns_zone, inner);
+    let mut follower = Follower {
+        remote,
+        trust,
+        server,
+        log: parts.log.clone(),
+        heads: parts.heads.clone(),
+        standing: standing.clone(),
+        clock: parts.clock.clone(),
+        data,
+    };
+    let tile_writer = parts.write_tiles();
+    if !is_signed(&parts.log.live.head()) {
+        follower.catch_up().await?;
+    }
+    let vkey = oldest_key(&follower.trust);
+    let server = follower.server.ok_or_else(|| damaged("labels", "the log has entries and no server"))?;
+    let terms = terms(&parts.log, server, &parts.config).await?;
+    let stopping = parts.stopping.clone();
+    let adds = tokio::spawn(async move { follower.run(stopping).await.map_err(ServerError::from) });
+    let about = About { server, vkey, terms, made };
+    parts.serve(Role::Follower(standing), Keeper { adds, tile_writer }, None, about).await
+}
+
+/// Reads back what is here; nothing, at the first start.
+async fn load(
+    storage: &Storage,
+    trust: &Trust,
+    stored: Option<StoredHead>,
+) -> Result<(Inner, Option<Did>), ServerError> {
+    let Some(stored) = stored else { return Ok((Inner::empty(), None)) };
+    let read = |_: &Conf, note: &[u8], edge: &Edge, epoch: Epoch| -> Result<PublicHead, &'static str> {
+        follow::read_head(trust, note, edge, epoch)
+    };
+    let found = restart::load(storage, &stored, read).await?;
+    Ok((found.inner, Some(found.conf.server)))
+}
+
+/// The key that signs what lookups carry.
+fn oldest_key(trust: &Trust) -> VerifierKey {
+    trust.log_keys().first().expect("trust has a key").clone()
+}
+
+/// Returns the zone's terms as the log holds them: a follower shows them, and judges no claim.
+async fn terms(log: &Committer, server: Did, config: &Config) -> Result<ZoneTerms, ServerError> {
+    let held =
+        log.states.load(&log.live, &log.storage, &[translog::map::label(&Subject::Did(server))], Asked::Newest).await?;
+    let missing = || damaged("labels", "the server's own DID is missing");
+    let State::Did(did) = held[0].as_deref().map(|held| held.leaf.state.clone()).ok_or_else(missing)? else {
+        return Err(missing().into());
+    };
+    let logged = setup::logged_terms(&did.authorities, &config.zone);
+    Ok(logged.map_or_else(|| setup::terms(config), |(_, terms)| terms))
+}
