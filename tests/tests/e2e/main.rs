@@ -11,3 +11,4 @@ mod races;
 mod rotation;
 mod starts;
 mod trust;
+mod witnessed;

@@ -11,16 +11,18 @@ use identity::did::Did;
 use identity::hash::Hash;
 use identity::rules::{self, At, World};
 use identity::seed::Words;
-use identity::state::{Leaf, Subject};
+use identity::state::{Leaf, NameState, State, Subject};
 use identity::time::Timestamp;
 use translog::batch::{self, Batch, Change, Outcome, Post, View};
 use translog::due::DueQueue;
 use translog::entry::Epoch;
 use translog::hash::leaf_hash;
-use translog::map::Map;
+use translog::head::Head;
+use translog::map::{self, Map};
 use translog::note::{Checkpoint, LogSigner, Note};
+use translog::resolution::{Answer, Resolution};
 use translog::tile::{BundleId, RightTiles, bundles_for};
-use translog::tree::Edge;
+use translog::tree::{Edge, Node, consistency_plan};
 
 use super::export::Export;
 use super::people::{self, TERMS, origin};
@@ -187,6 +189,36 @@ impl Forge {
     /// Returns the log's signer.
     pub fn signer(&self) -> &LogSigner {
         &self.keys.signer
+    }
+
+    /// Returns what a server answers a lookup by somebody who remembers the head of `from` leaves: a Resolution.
+    pub fn lookup(&self, subject: &Subject, from: Option<u64>) -> Vec<u8> {
+        let mut subjects = vec![subject.clone()];
+        if let Some(Leaf { state: State::Name(NameState { did: Some(did), .. }), .. }) = self.states.get(subject) {
+            subjects.push(Subject::Did(*did));
+        }
+        let answers = subjects.iter().map(|subject| match self.states.get(subject) {
+            Some(leaf) => Answer::present(leaf),
+            None => Answer::absent(subject),
+        });
+        let labels: Vec<Hash> = subjects.iter().map(map::label).collect();
+        let epoch = Epoch::decode(self.entries.last().unwrap()).unwrap();
+        let resolution = Resolution::new(subject.clone(), answers.collect(), self.map.prove(&labels).unwrap())
+            .with_head(Head::sign(&self.edge, &epoch, self.signer()).unwrap());
+        match from.filter(|from| *from < self.edge.size()) {
+            Some(from) => resolution.with_consistency(self.consistency(from)).encode(),
+            None => resolution.encode(),
+        }
+    }
+
+    fn consistency(&self, from: u64) -> Vec<Hash> {
+        let root = |node: Node| {
+            let (first, count) = ((node.index << node.level) as usize, 1 << node.level);
+            let mut subtree = Edge::new();
+            self.entries[first..first + count].iter().for_each(|entry| subtree.append(leaf_hash(entry)));
+            Ok::<Hash, std::convert::Infallible>(subtree.root())
+        };
+        consistency_plan(from, self.edge.size()).unwrap().fold(root).unwrap()
     }
 
     /// Returns the log as files, its newest head signed.

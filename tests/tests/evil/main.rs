@@ -10,3 +10,4 @@ mod resumed;
 mod stored;
 mod tampered;
 mod verifier;
+mod watched;
