@@ -3,6 +3,7 @@
 
 mod answers;
 mod export;
+mod follower;
 mod forge;
 mod forged;
 mod people;
