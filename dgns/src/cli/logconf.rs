@@ -55,7 +55,7 @@ pub(super) struct Rotate {
     /// The policy to recommend, a C2SP policy file; its log lines are replaced by this log's
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Where the log can be read, such as https://log.example/log; once for each place
+    /// Where the log can be read, a URL that ends in /log; once for each place
     #[arg(long = "prefix", value_name = "URL")]
     prefixes: Vec<String>,
     /// Print the result as JSON
