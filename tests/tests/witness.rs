@@ -277,6 +277,9 @@ fn log_that_contradicts_itself_is_convicted_by_the_witness() {
         .map(|path| {
             let file = FaultFile::decode(&fs::read(path).unwrap()).unwrap();
             assert_eq!(file.check().unwrap().key.to_string(), log.vkey());
+            let mut verify = Command::new(program("dgns"));
+            verify.arg("verify").arg(path).env("DGNS_HOME", site.data().join("nobody"));
+            run(verify, "").exits(3);
             file.kind().word()
         })
         .collect();
