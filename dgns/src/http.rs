@@ -52,6 +52,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(path::STATUS, get(status::log))
         .route(path::TAIL, get(tail::tail))
         .route(path::LOGCONF, get(logconf::newest))
+        .route(path::LOGCONF_CHAIN, get(logconf::chain))
         .route(path::LOG_POLICY, get(logconf::policy))
         .route(path::INFO, get(status::info))
         .route(path::HEALTH, get(status::health))

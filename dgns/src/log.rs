@@ -5,6 +5,7 @@
 pub mod announcer;
 pub mod chain;
 pub mod commit;
+pub mod conf_chain;
 pub mod document;
 pub mod door;
 pub mod feed;

@@ -20,6 +20,7 @@ pub mod policy;
 pub mod proof_file;
 pub mod resolution;
 pub mod resolve;
+pub mod rotation;
 pub mod stream;
 pub mod subtree;
 pub mod tail;

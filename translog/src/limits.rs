@@ -72,6 +72,9 @@ pub const STREAM_RECORD_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX + NOTE_BYTES_MAX;
 /// The bytes of a Resolution: what a verifier must be ready to hold.
 pub const RESOLUTION_BYTES_MAX: usize = 64 * 1_024;
 
+/// The rows of a chain of LogConfs: a rotation a month for 40 years.
+pub const CONF_ROWS_MAX: usize = 512;
+
 /// The certificates one post writes, so the inclusion paths its answer carries.
 pub const WRITTEN_MAX: usize = 16;
 

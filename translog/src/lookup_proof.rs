@@ -4,6 +4,7 @@
 //! verifier checks that the Epoch is in the log, [`verify`] all the rest.
 
 use crate::head::Head;
+use crate::limits::LOG_KEYS_MAX;
 use crate::note::{Checkpoint, VerifierKey};
 use crate::proof_file::{ProofFile, ProofFileError};
 use crate::resolution::Resolution;
@@ -39,7 +40,8 @@ impl LookupProofError {
 pub fn write(trust: &Trust, resolved: &Resolved, bytes: &[u8]) -> Result<ProofFile, VerifyError> {
     let resolution = Resolution::decode(bytes).map_err(|_| VerifyError::Malformed)?.standing_alone(resolved.did());
     let head = resolved.head();
-    let key = head.verify_log_signature(trust.origin(), trust.log_keys()).map_err(|_| VerifyError::LogSignature)?;
+    let keys = trust.keys_of_head(head.size);
+    let key = head.verify_log_signature(trust.origin(), &keys).map_err(|_| VerifyError::LogSignature)?;
     let checkpoint =
         head.note(trust.origin(), key, trust.policy().cosigners()).map_err(|_| VerifyError::LogSignature)?;
     let length = u16::try_from(head.epoch_entry.len()).map_err(|_| VerifyError::Epoch)?;
@@ -53,7 +55,8 @@ pub fn write(trust: &Trust, resolved: &Resolved, bytes: &[u8]) -> Result<ProofFi
 pub fn verify(trust: &Trust, bytes: &[u8]) -> Result<Resolved, LookupProofError> {
     let file = ProofFile::parse(bytes)?;
     let (entry, resolution) = parts(file.extra.as_deref()).ok_or(VerifyError::Malformed)?;
-    let head = head_of(&file, entry, trust)?;
+    let keys = keys_of(&file, trust);
+    let head = head_of(&file, entry, trust, &keys)?;
     if head.size.checked_sub(1) != Some(file.index) {
         return Err(VerifyError::LastLeaf.into());
     }
@@ -62,7 +65,8 @@ pub fn verify(trust: &Trust, bytes: &[u8]) -> Result<Resolved, LookupProofError>
         return Err(VerifyError::Malformed.into());
     }
     let subject = resolution.subject().clone();
-    let (trust, end_of_time) = (trust.clone().with_head_age_s_max(u64::MAX), Timestamp::from_ms(u64::MAX));
+    let trust = trust.clone().with_log_keys(keys).map_err(|_| VerifyError::LogSignature)?;
+    let (trust, end_of_time) = (trust.with_head_age_s_max(u64::MAX), Timestamp::from_ms(u64::MAX));
     let mut memory = Memory::new(trust.origin().clone());
     Ok(resolve::verify_decoded(&trust, &mut memory, &subject, resolution.with_head(head), end_of_time)?)
 }
@@ -73,9 +77,18 @@ fn parts(extra: Option<&[u8]>) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
 }
 
-/// The head whose checkpoint the file carries, signed by a trusted key.
-fn head_of(file: &ProofFile, epoch_entry: &[u8], trust: &Trust) -> Result<Head, ProofFileError> {
-    let signed = file.checkpoint.verify(trust.log_keys())?;
+/// The trusted keys, those of now first, that have a line in the file and may have signed a head of its size.
+fn keys_of(file: &ProofFile, trust: &Trust) -> Vec<VerifierKey> {
+    let size = Checkpoint::parse(file.checkpoint.text()).map_or(u64::MAX, |checkpoint| checkpoint.size);
+    let signed = |key: &VerifierKey| file.checkpoint.lines().iter().any(|line| line.id == key.id());
+    let mut keys: Vec<VerifierKey> = trust.keys_of_head(size).into_iter().filter(signed).collect();
+    keys.truncate(LOG_KEYS_MAX);
+    keys
+}
+
+/// The head whose checkpoint the file carries, signed by one of `keys`.
+fn head_of(file: &ProofFile, epoch_entry: &[u8], trust: &Trust, keys: &[VerifierKey]) -> Result<Head, ProofFileError> {
+    let signed = file.checkpoint.verify(keys)?;
     let Checkpoint { origin, size, root } = Checkpoint::parse(file.checkpoint.text())?;
     if origin != trust.origin().as_str() {
         return Err(ProofFileError::Origin);

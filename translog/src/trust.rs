@@ -17,8 +17,18 @@ pub struct Trust {
     origin: Origin,
     zone: Zone,
     log_keys: Vec<VerifierKey>,
+    retired: Vec<RetiredKey>,
     policy: Policy,
     head_age_ms_max: u64,
+}
+
+/// A log key that signs no more; heads it signed before stay checkable in proofs that were kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetiredKey {
+    /// The key.
+    pub key: VerifierKey,
+    /// The size of the largest head it may have signed.
+    pub size: u64,
 }
 
 /// Keys that cannot be a log's.
@@ -42,7 +52,8 @@ impl Trust {
             return Err(TrustError::Key);
         }
         let (zone, policy) = (origin.zone(), Policy::none());
-        Ok(Self { origin, zone, log_keys, policy, head_age_ms_max: HEAD_AGE_S_MAX * 1_000 })
+        let retired = Vec::new();
+        Ok(Self { origin, zone, log_keys, retired, policy, head_age_ms_max: HEAD_AGE_S_MAX * 1_000 })
     }
 
     /// Returns the trust in the log of `origin` under a policy: its keys there, its quorum.
@@ -57,6 +68,20 @@ impl Trust {
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// Sets the log's keys: those of a LogConf that was followed to, oldest first.
+    ///
+    /// Errors: as [`Trust::new`].
+    pub fn with_log_keys(self, log_keys: Vec<VerifierKey>) -> Result<Self, TrustError> {
+        let Self { log_keys, .. } = Self::new(self.origin.clone(), log_keys)?;
+        Ok(Self { log_keys, ..self })
+    }
+
+    /// Sets the keys that signed earlier heads. Lookups never accept one; proofs that were kept do.
+    #[must_use]
+    pub fn with_retired(self, retired: Vec<RetiredKey>) -> Self {
+        Self { retired, ..self }
     }
 
     /// Sets how old a head may be. `u64::MAX` accepts any age, as for a proof that was kept.
@@ -78,6 +103,17 @@ impl Trust {
     /// Returns the log's keys.
     pub fn log_keys(&self) -> &[VerifierKey] {
         &self.log_keys
+    }
+
+    /// Returns the log's earlier keys.
+    pub fn retired(&self) -> &[RetiredKey] {
+        &self.retired
+    }
+
+    /// Returns every key that may have signed a head of this size, those of now first.
+    pub fn keys_of_head(&self, size: u64) -> Vec<VerifierKey> {
+        let retired = self.retired.iter().filter(|retired| size <= retired.size).map(|retired| &retired.key);
+        self.log_keys.iter().chain(retired).cloned().collect()
     }
 
     /// Returns whose cosignatures a head needs.

@@ -26,6 +26,8 @@ pub const HEAD: &str = "/v1/log/head";
 pub const STATUS: &str = "/v1/log/status";
 /// The newest LogConf envelope.
 pub const LOGCONF: &str = "/v1/log/conf";
+/// Every LogConf, with the proof that it is the log's: `?from=<size>`.
+pub const LOGCONF_CHAIN: &str = "/v1/log/conf/chain";
 /// The policy a server recommends: its log's keys, its witnesses, the quorum; a C2SP policy file.
 pub const LOG_POLICY: &str = "/v1/log/policy";
 /// The stream of batches with their heads: `?from=<size>`.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use dgns_api::path;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
-use translog::audit::{AuditFault, Auditor, Level, Target, Want};
+use translog::audit::{AuditFault, Auditor, Level, Replay, Target, Want};
+use translog::logconf::Conf;
 use translog::note::{Checkpoint, Note};
 use translog::trust::Trust;
 
@@ -54,6 +55,8 @@ pub struct Clean {
     pub epochs: u64,
     /// The time of the newest Epoch, ms.
     pub epoch_ms: u64,
+    /// The log indexes of LogConfs that replaced the log's keys without a signature of an old one.
+    pub repins: Vec<u64>,
     /// How long it took.
     pub elapsed: Duration,
     /// The checkpoint.
@@ -67,8 +70,8 @@ pub async fn run(
     mut on_progress: impl FnMut(u64, u64),
 ) -> Result<Clean, ClientError> {
     let started = Instant::now();
-    let trust = session.trust();
     let (checkpoint, target) = newest_head(session).await?;
+    let trust = session.trust();
     let convicted = |fault: &AuditFault| convict(session, options, fault, &checkpoint, target.size);
     let mut auditor = match begin(trust, options, &target) {
         Ok(auditor) => auditor,
@@ -89,6 +92,8 @@ pub async fn run(
         Err(Stop::Error(error)) => return Err(error),
         Err(Stop::Fault(fault)) => return Err(convicted(&fault)),
     }
+    let conf = auditor.replay().and_then(Replay::conf);
+    conf.map_or(Ok(()), |conf| signed_by_all(&checkpoint, &conf))?;
     save(options, &auditor)?;
     let epoch = auditor.epoch();
     Ok(Clean {
@@ -98,9 +103,19 @@ pub async fn run(
         labels: auditor.replay().map_or(0, |replay| replay.labels() as u64),
         epochs: epoch.map_or(0, |epoch| epoch.k + 1),
         epoch_ms: epoch.map_or(0, |epoch| epoch.time_ms),
+        repins: auditor.replay().map_or(Vec::new(), |replay| replay.repins().to_vec()),
         elapsed: started.elapsed(),
         checkpoint,
     })
+}
+
+/// Checks that every key of the newest LogConf signed the checkpoint: readers who pinned any of them must be able to go on.
+fn signed_by_all(checkpoint: &str, conf: &Conf) -> Result<(), ClientError> {
+    let fault = |what: String| ClientError::proof("log_signature", format!("the checkpoint: {what}"));
+    let note = Note::parse(checkpoint.as_bytes()).map_err(|error| fault(error.to_string()))?;
+    let signed = note.verify(&conf.log_keys).map_err(|error| fault(error.to_string()))?;
+    let missing = conf.log_keys.iter().find(|key| !signed.iter().any(|signed| signed.key == *key));
+    missing.map_or(Ok(()), |key| Err(fault(format!("no line by {key}, which the log's configuration lists"))))
 }
 
 /// Why a replay ended early.
@@ -290,10 +305,11 @@ fn save(options: &Options, auditor: &Auditor) -> Result<bool, ClientError> {
 
 /// Returns the newest checkpoint with what it says: signed by the log, and by those whose word the policy asks for.
 async fn newest_head(session: &Session) -> Result<(String, Target), ClientError> {
-    let trust = session.trust();
     let bytes = session.get(path::CHECKPOINT).await?;
     let fault = |code: &'static str, what: String| ClientError::proof(code, format!("the checkpoint: {what}"));
     let note = Note::parse(&bytes).map_err(|error| fault(error.code(), error.to_string()))?;
+    keep_up(session, &note).await?;
+    let trust = session.trust();
     let known = [trust.log_keys(), trust.policy().cosigners()].concat();
     let signed = note.verify(&known).map_err(|error| fault(error.code(), error.to_string()))?;
     if !signed.iter().any(|signed| trust.log_keys().contains(signed.key)) {
@@ -307,6 +323,18 @@ async fn newest_head(session: &Session) -> Result<(String, Target), ClientError>
         return Err(fault("origin", format!("it is of {}", checkpoint.origin)));
     }
     Ok((note.to_string(), Target { size: checkpoint.size, root: checkpoint.root }))
+}
+
+/// Follows the log's keys if the note has a line of the log by a key that is not known.
+///
+/// Whether what is known then is enough is judged next; only keys replaced without a signature of ours end it here.
+async fn keep_up(session: &Session, note: &Note) -> Result<(), ClientError> {
+    let trust = session.trust();
+    let is_known = |id| trust.log_keys().iter().any(|key| key.id() == id);
+    if note.lines().iter().all(|line| line.name != trust.origin().as_str() || is_known(line.id)) {
+        return Ok(());
+    }
+    session.catch_up_or_repin().await
 }
 
 fn remembered(session: &Session) -> Result<Option<(u64, [u8; 32])>, ClientError> {

@@ -4,6 +4,8 @@ use identity::state::Subject;
 use translog::fault::{FaultFile, FaultKind};
 use translog::gossip::SeenHead;
 use translog::head::Head;
+use translog::limits::LOG_KEYS_MAX;
+use translog::note::VerifierKey;
 use translog::resolution::Resolution;
 use translog::resolve::VerifyError;
 use translog::trust::Trust;
@@ -24,7 +26,7 @@ pub struct Kept {
 pub fn of_answer(trust: &Trust, error: VerifyError, subject: &Subject, bytes: &[u8], known: Option<&Head>) -> Kept {
     let mut resolution = Resolution::decode(bytes).ok();
     let offered = resolution.as_mut().and_then(Resolution::take_head);
-    let mut file = FaultFile::new(FaultKind::Answer, trust.log_keys())
+    let mut file = FaultFile::new(FaultKind::Answer, &log_keys(trust, known.map(|head| head.size)))
         .with_part("code", error.code().as_bytes())
         .with_part("subject", subject_text(subject).as_bytes());
     if let Some(note) = known.and_then(|head| note(trust, head)) {
@@ -43,7 +45,8 @@ pub fn of_answer(trust: &Trust, error: VerifyError, subject: &Subject, bytes: &[
 /// Returns the evidence of a log whose newest checkpoint is smaller than a head met before.
 pub fn of_shrunk_log(trust: &Trust, checkpoint: &[u8], known: Option<&Head>) -> Kept {
     let code = VerifyError::Rollback.code();
-    let mut file = FaultFile::new(FaultKind::Answer, trust.log_keys()).with_part("code", code.as_bytes());
+    let mut file = FaultFile::new(FaultKind::Answer, &log_keys(trust, known.map(|head| head.size)))
+        .with_part("code", code.as_bytes());
     if let Some(note) = known.and_then(|head| note(trust, head)) {
         file = file.with_part("first", note.as_bytes());
     }
@@ -59,7 +62,7 @@ pub fn of_audit(
     size: u64,
     known: Option<&Head>,
 ) -> Kept {
-    let mut file = FaultFile::new(FaultKind::Audit, trust.log_keys())
+    let mut file = FaultFile::new(FaultKind::Audit, &log_keys(trust, known.map(|head| head.size)))
         .with_part("code", code.as_bytes())
         .with_part("fault", what.as_bytes());
     if let Some(note) = known.and_then(|head| note(trust, head)) {
@@ -80,7 +83,7 @@ pub fn of_exchange(trust: &Trust, file: &FaultFile, size: u64, code: &str, numbe
 /// Returns the record of two heads that nothing was shown to connect: a head verified, and the newest the server shows.
 pub fn of_unproved(trust: &Trust, known: &SeenHead, newest: Option<&SeenHead>) -> Kept {
     let code = "unproved";
-    let mut file = FaultFile::new(FaultKind::Answer, trust.log_keys())
+    let mut file = FaultFile::new(FaultKind::Answer, &log_keys(trust, Some(known.size())))
         .with_part("code", code.as_bytes())
         .with_part("first", known.note().to_string().as_bytes());
     if let Some(newest) = newest {
@@ -106,12 +109,20 @@ fn convicting(file: FaultFile) -> FaultFile {
     holds.unwrap_or(file)
 }
 
+/// The keys a file accuses: those of now, and those that may have signed the head of this size met before.
+fn log_keys(trust: &Trust, known: Option<u64>) -> Vec<VerifierKey> {
+    let mut keys = trust.keys_of_head(known.unwrap_or(u64::MAX));
+    keys.truncate(LOG_KEYS_MAX);
+    keys
+}
+
 fn keep(trust: &Trust, file: &FaultFile, size: u64, code: &str) -> Kept {
     Kept { file_name: format!("{}-{size}-{code}.fault", trust.zone().as_str()), bytes: file.encode() }
 }
 
 fn note(trust: &Trust, head: &Head) -> Option<String> {
-    let key = head.verify_log_signature(trust.origin(), trust.log_keys()).ok()?;
+    let keys = trust.keys_of_head(head.size);
+    let key = head.verify_log_signature(trust.origin(), &keys).ok()?;
     Some(head.note(trust.origin(), key, trust.policy().cosigners()).ok()?.to_string())
 }
 

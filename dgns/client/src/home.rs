@@ -115,7 +115,7 @@ impl Home {
         let log = self.log(origin);
         make_directory(&log.directory)?;
         match log.pinned_if_met()? {
-            Some(known) if known.log_keys != offered.log_keys => {
+            Some(known) if !known.knows_any(&offered.log_keys) => {
                 let what = format!("{server} offers other keys for {} than were pinned", origin.as_str());
                 return Err(ClientError::proof("log_key", what));
             }
@@ -126,6 +126,17 @@ impl Home {
         servers.insert(server.to_owned(), origin.as_str().to_owned());
         write_json(&self.servers_path(), &servers, 0o644)?;
         Ok(log)
+    }
+
+    /// Returns the log if it is known, but by none of the keys offered.
+    pub(crate) fn known_by_other_keys(
+        &self,
+        origin: &Origin,
+        offered: &Pinned,
+    ) -> Result<Option<LogHome>, ClientError> {
+        let log = self.log(origin);
+        let known = log.pinned_if_met()?;
+        Ok(known.filter(|known| !known.knows_any(&offered.log_keys)).map(|_| log))
     }
 
     fn log(&self, origin: &Origin) -> LogHome {

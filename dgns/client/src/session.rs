@@ -2,6 +2,9 @@
 
 mod first;
 mod look;
+mod rotation;
+
+use std::sync::OnceLock;
 
 use dgns_api::info::Info;
 use dgns_api::known::Known;
@@ -30,6 +33,8 @@ pub struct Session {
     net: Net,
     log: LogHome,
     trust: Trust,
+    /// The trust after the log's keys changed: set once a head needs it.
+    followed: OnceLock<Trust>,
     first_use: bool,
 }
 
@@ -60,6 +65,11 @@ impl Session {
             Some(log) => (log, false),
             None => {
                 let (origin, offered) = first::offered(&net, policy).await?;
+                if let Some(log) = home.known_by_other_keys(&origin, &offered)? {
+                    let (trust, followed) = (log.trust()?, OnceLock::new());
+                    let behind = Self { net: net.clone(), log, trust, followed, first_use: false };
+                    behind.catch_up_or_repin().await?;
+                }
                 (home.pin(net.base(), &origin, &offered)?, true)
             }
         };
@@ -69,7 +79,7 @@ impl Session {
             let own = own.map_err(|_| first::no_key_of(log.origin()))?;
             trust = own.with_head_age_s_max(trust.head_age_ms_max() / 1_000);
         }
-        Ok(Self { net, log, trust, first_use })
+        Ok(Self { net, log, trust, followed: OnceLock::new(), first_use })
     }
 
     /// Returns the session with `url`, whose log is the one of `vkey`: nothing is asked of a server that may only keep files.
@@ -83,7 +93,7 @@ impl Session {
         let net = Net::new(url)?;
         let log = home.pin(net.base(), &origin, &offered)?;
         let trust = log.trust()?;
-        Ok(Self { net, log, trust, first_use: false })
+        Ok(Self { net, log, trust, followed: OnceLock::new(), first_use: false })
     }
 
     /// Returns what the server recommends to believe of it now: its own word, not kept.
@@ -96,9 +106,9 @@ impl Session {
         self.first_use
     }
 
-    /// Returns what is pinned.
+    /// Returns what is pinned, or followed to from there.
     pub fn trust(&self) -> &Trust {
-        &self.trust
+        self.followed.get().unwrap_or(&self.trust)
     }
 
     /// Returns the zone of the log's names.
@@ -170,7 +180,7 @@ impl Session {
                 Ok(bytes) => bytes,
                 Err(error) => return Err(self.judge_refusal(error, memory.memory.head())),
             };
-            let resolved = self.verify(memory, subject, &bytes)?;
+            let resolved = self.verify(memory, subject, &bytes).await?;
             if resolved.unfollowed().is_none() {
                 return Ok((resolved, bytes));
             }
@@ -241,7 +251,7 @@ impl Session {
         let Subject::Name(name) = subject else { return Err(ClientError::Unable("a name".into())) };
         let bytes = self.net.get(&format!("{}{name}", path::NAMES)).await?;
         let mut memory = Memory::new(self.trust.origin().clone());
-        resolve::verify(&self.trust, &mut memory, subject, &bytes, clock::now())
+        resolve::verify(self.trust(), &mut memory, subject, &bytes, clock::now())
             .map_err(|error| ClientError::proof(error.code(), error.to_string()))?;
         Ok(bytes.len() as u64)
     }
@@ -258,12 +268,12 @@ impl Session {
             Some(size) => format!("{}?from={size}{}", path::CERTIFICATES, chain::asked(known)),
             None => path::CERTIFICATES.to_owned(),
         };
-        if !self.trust.policy().is_none() {
+        if !self.trust().policy().is_none() {
             // The newest head is signed by the log alone: wait for the first one that witnesses signed too.
             asked.push_str(if asked.contains('?') { "&wait=cosigned" } else { "?wait=cosigned" });
         }
         let bytes = self.net.post(&asked, body).await?;
-        let resolved = self.verify(&mut memory, subject, &bytes)?;
+        let resolved = self.verify(&mut memory, subject, &bytes).await?;
         let indexes =
             resolved.verify_written(sids).map_err(|error| self.fault(error, subject, &bytes, memory.memory.head()))?;
         let Some(did) = resolved.did().filter(|_| resolved.unfollowed().is_some()) else {
@@ -274,19 +284,29 @@ impl Session {
         Ok(Posted { indexes, resolved })
     }
 
-    fn verify(&self, memory: &mut OpenMemory, subject: &Subject, bytes: &[u8]) -> Result<Resolved, ClientError> {
-        match resolve::verify(&self.trust, &mut memory.memory, subject, bytes, clock::now()) {
-            Ok(resolved) => {
-                memory.keep()?;
-                Ok(resolved)
+    /// Verifies an answer and keeps what it showed. If no trusted key signed its head, the log's keys may have changed: then they
+    /// are followed, and the answer is judged again.
+    async fn verify(&self, memory: &mut OpenMemory, subject: &Subject, bytes: &[u8]) -> Result<Resolved, ClientError> {
+        let mut verified = resolve::verify(self.trust(), &mut memory.memory, subject, bytes, clock::now());
+        if verified == Err(VerifyError::LogSignature) {
+            match self.trust_for(memory).await {
+                Ok(trust) => verified = resolve::verify(&trust, &mut memory.memory, subject, bytes, clock::now()),
+                Err(Some(fault)) => return Err(fault),
+                Err(None) => {}
             }
-            Err(error) => Err(self.fault(error, subject, bytes, memory.memory.head())),
         }
+        let resolved = verified.map_err(|error| self.fault(error, subject, bytes, memory.memory.head()))?;
+        memory.keep()?;
+        if self.is_behind(&resolved) {
+            // What was asked is proved. If the newest keys cannot be learnt now, they are when they are needed.
+            let _ = self.follow_keys(memory).await;
+        }
+        Ok(resolved)
     }
 
     /// Makes a proof fault of a failed verification, and keeps what shows it.
     fn fault(&self, error: VerifyError, subject: &Subject, bytes: &[u8], known: Option<&Head>) -> ClientError {
-        let kept = evidence::of_answer(&self.trust, error, subject, bytes, known);
+        let kept = evidence::of_answer(self.trust(), error, subject, bytes, known);
         let evidence = self.log.keep_evidence(&kept.file_name, &kept.bytes).ok();
         ClientError::Proof { code: error.code(), what: error.to_string(), evidence }
     }
@@ -298,7 +318,7 @@ impl Session {
             return error;
         }
         let checkpoint = problem.checkpoint.clone().unwrap_or_default();
-        let kept = evidence::of_shrunk_log(&self.trust, checkpoint.as_bytes(), known);
+        let kept = evidence::of_shrunk_log(self.trust(), checkpoint.as_bytes(), known);
         let evidence = self.log.keep_evidence(&kept.file_name, &kept.bytes).ok();
         let size = known.map_or(0, |head| head.size);
         let what = format!("the log is smaller than the head of {size} leaves met before");

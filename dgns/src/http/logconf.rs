@@ -1,6 +1,6 @@
 //! The log's own configuration: the newest LogConf, and the policy it recommends.
 
-use axum::extract::State;
+use axum::extract::{Query as UrlQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use data_encoding::HEXLOWER;
@@ -12,11 +12,10 @@ use translog::map;
 use translog::policy::{Policy, PolicyLog};
 
 use super::Shared;
-use super::read::internal;
+use super::read::{bad_query, failed, internal};
 use super::reply::{Refused, Reply, fresh};
 use crate::app::Core;
-use crate::log::damaged;
-use crate::log::shown::Asked;
+use crate::log::{conf_chain, damaged, shown};
 
 /// `GET /v1/log/conf`: the newest LogConf entry.
 pub(super) async fn newest(State(app): Shared, headers: HeaderMap) -> Reply {
@@ -31,6 +30,23 @@ pub(super) async fn policy(State(app): Shared, headers: HeaderMap) -> Reply {
     let newest = read(&app.core).await.map_err(refused)?;
     let text = policy_text(&newest.conf).ok_or_else(|| refused(damaged("labels", "the policy does not parse")))?;
     Ok(newest.answer(&headers, path::TEXT, text.into_bytes()))
+}
+
+/// The query of a chain.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    from: Option<u64>,
+}
+
+/// `GET /v1/log/conf/chain`: every LogConf with the proof that it is the log's, for who knows earlier keys.
+pub(super) async fn chain(
+    State(app): Shared,
+    asked: Result<UrlQuery<Asked>, axum::extract::rejection::QueryRejection>,
+) -> Reply {
+    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let bytes = conf_chain::prove(&app.core, asked.from).await.map_err(|error| failed(&app, &error))?;
+    Ok(fresh(path::CBOR, bytes))
 }
 
 /// The configuration now, with its place.
@@ -59,7 +75,8 @@ impl Newest {
 /// Reads the state of the log's own label.
 async fn read(core: &Core) -> Result<Newest, StorageError> {
     let missing = || damaged("labels", "the log's configuration is missing");
-    let held = core.states.load(&core.live, &core.storage, &[map::label(&Subject::LogConf)], Asked::Newest).await?;
+    let held =
+        core.states.load(&core.live, &core.storage, &[map::label(&Subject::LogConf)], shown::Asked::Newest).await?;
     let leaf = &held[0].as_deref().ok_or_else(missing)?.leaf;
     let LabelState::LogConf { payload, .. } = &leaf.state else { return Err(missing()) };
     let conf = Conf::decode(payload).map_err(|_| missing())?;

@@ -274,7 +274,7 @@ fn wants_json(headers: &HeaderMap) -> bool {
     headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| accept.contains(path::JSON))
 }
 
-fn bad_query(detail: &str) -> Refused {
+pub(super) fn bad_query(detail: &str) -> Refused {
     problem::problem(code::BAD_QUERY, detail).into()
 }
 
@@ -283,7 +283,7 @@ pub(super) fn internal(error: &StorageError) -> Refused {
     Refused::from(problem::problem(code::INTERNAL, "the server failed; try again, and tell the operator if it lasts"))
 }
 
-fn failed(app: &App, error: &LookupError) -> Refused {
+pub(super) fn failed(app: &App, error: &LookupError) -> Refused {
     if let LookupError::Storage(error) = error {
         error!(%error, "lookup failed");
     }

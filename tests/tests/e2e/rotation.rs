@@ -148,6 +148,90 @@ fn rotation_killed_at_any_moment_leaves_a_log_that_starts() {
     }
 }
 
+#[test]
+fn clients_follow_from_the_key_they_pinned() {
+    // Goal: who was away during a whole rotation goes on, a proof kept from before stays one, a newcomer meets the newest keys.
+    // Method: one client that looks in while both keys sign, one that comes back when the old one is gone.
+    let (site, server, old) = started();
+    let (alice, bob) = (Person::new(), Person::new());
+    alice.up(&server, "alice");
+    bob.dgns(&server, &["resolve", "alice"]).exits(0);
+    let kept = bob.home().join("kept.tlog-proof");
+    bob.dgns(&server, &["prove", "alice", "--out", kept.to_str().unwrap()]).exits(0);
+    let elsewhere = server.url.clone();
+    server.stop().exits(0);
+    let new = rotate(&site, &[]).exits(0).text("/vkeys/1");
+    let server = site.start();
+    assert_eq!(log_keys(&alice.dgns(&server, &["resolve", "alice"])), [old.clone()], "the old key signs on");
+    Person::new().dgns(&server, &["resolve", "alice"]).exits(0);
+    assert_eq!(alice.dgns(&server, &["audit"]).exits(0).json()["repins"], serde_json::json!([]));
+    assert_eq!(trusted(&alice), [old.clone(), new.clone()], "the audit saw a line by a new key");
+    server.stop().exits(0);
+
+    rotate(&site, &["--drop-old", "--force"]).exits(0);
+    let server = site.start();
+    assert_ne!(server.url, elsewhere, "a free port; the home knows the log all the same");
+    for person in [&alice, &bob] {
+        let seen = person.dgns(&server, &["resolve", "alice"]);
+        assert_eq!(log_keys(&seen), [new.clone()]);
+        assert_eq!(trusted(person), [new.clone()]);
+        person.dgns(&server, &["audit"]).exits(0);
+        let verified = person.dgns(&server, &["verify", kept.to_str().unwrap()]);
+        assert_eq!(verified.exits(0).text("/status"), "present");
+    }
+    alice.dgns(&server, &["records", "set", "alice", "A", "192.0.2.7"]).exits(0);
+    let newcomer = Person::new();
+    newcomer.dgns(&server, &["resolve", "alice"]).exits(0);
+    assert_eq!(trusted(&newcomer), [new]);
+    let refused = newcomer.dgns(&server, &["verify", kept.to_str().unwrap()]);
+    assert_eq!(
+        refused.exits(3).text("/code"),
+        "unknown_note_key",
+        "who never knew the old key believes nothing it signed"
+    );
+}
+
+#[test]
+fn keys_replaced_without_the_old_one_are_pinned_anew_by_hand() {
+    // Goal: the operator's words alone take nobody along. Method: the log key is lost; who pinned it is told so, with every command;
+    // an audit by the new key names the entry; a person who was told the new key goes on.
+    let (site, server, _) = started();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    server.stop().exits(0);
+    fs::remove_file(site.data().join("keys/log.key")).unwrap();
+    site.start_in_vain().exits(1);
+    let rotated = rotate(&site, &["--old-key-lost"]);
+    assert!(rotated.exits(0).json()["repin"].as_bool().unwrap());
+    let new = rotated.text("/vkeys/0");
+    let server = site.start();
+    for arguments in
+        [&["resolve", "alice"][..], &["whoami"], &["audit"], &["records", "set", "alice", "A", "192.0.2.1"]]
+    {
+        let caught = alice.dgns(&server, arguments);
+        assert_eq!(caught.exits(3).text("/code"), "repin", "{arguments:?}");
+    }
+    let audited = Person::new().dgns(&server, &["audit"]);
+    assert_eq!(audited.exits(0).json()["repins"].as_array().map(Vec::len), Some(1));
+    alice.dgns(&server, &["trust", "repin", "other.test/log", &new]).exits(1);
+    alice.dgns(&server, &["trust", "repin", "dgns.test/log", &new]).exits(0);
+    alice.dgns(&server, &["resolve", "alice"]).exits(0);
+    alice.dgns(&server, &["audit"]).exits(0);
+}
+
+/// The keys an answer was verified with.
+fn log_keys(ran: &Ran) -> Vec<String> {
+    let keys = ran.exits(0).json()["proof"]["log_keys"].clone();
+    serde_json::from_value(keys).unwrap()
+}
+
+/// The keys a home trusts.
+fn trusted(person: &Person) -> Vec<String> {
+    let file = fs::read(person.home().join("dgns.test/trust.json")).unwrap();
+    let file: serde_json::Value = serde_json::from_slice(&file).unwrap();
+    serde_json::from_value(file["vkeys"].clone()).unwrap()
+}
+
 fn started() -> (Site, Server, String) {
     let site = Site::new();
     let server = site.start();

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use identity::cert::{
-    Authority, Body, Certificate, Claim, ClaimProof, Device, DidKind, Genesis, KeyBytes, Level, Payload, Records, Role,
-    Row, Seen, ZoneTerms,
+    Authority, Body, Certificate, Claim, ClaimProof, Device, DidKind, Genesis, IdRotate, KeyBytes, Level, Payload,
+    Records, Role, Row, Seen, ZoneTerms,
 };
 use identity::did::Did;
 use identity::hash::sha256;
@@ -17,7 +17,11 @@ use identity::state::{Leaf, Subject};
 
 use super::*;
 use crate::hash::EMPTY_ROOT;
+use crate::head::Head;
 use crate::note::{LogSigner, VerifierKey};
+use crate::resolution::{Answer, Resolution};
+use crate::rotation::{ConfChain, ConfRow};
+use crate::tree::{Node, inclusion_plan};
 
 /// The numbers of people are below this.
 const PEOPLE: u64 = 24;
@@ -40,7 +44,19 @@ pub(crate) struct TestLog {
 
 /// The log key of this number; the log begins with number 0.
 pub(crate) fn log_key(number: u64) -> VerifierKey {
-    LogSigner::new("dgns.test/log", key(3, number)).unwrap().verifier_key().clone()
+    log_signer(number).verifier_key().clone()
+}
+
+pub(crate) fn log_signer(number: u64) -> LogSigner {
+    LogSigner::new("dgns.test/log", key(3, number)).unwrap()
+}
+
+/// The root of the full subtree at `node`.
+fn subtree(leaves: &[Hash], node: Node) -> Result<Hash, core::convert::Infallible> {
+    let width = 1 << node.level;
+    let mut edge = Edge::new();
+    edge.extend(&leaves[(node.index * width) as usize..((node.index + 1) * width) as usize]);
+    Ok(edge.root())
 }
 
 /// Somebody with one device.
@@ -129,6 +145,16 @@ impl TestLog {
         log_keys: &[u64],
         identity: bool,
     ) -> Result<(Batch, Succession), LogConfError> {
+        self.reconfigure_by(edit, log_keys, identity.then_some(0))
+    }
+
+    /// As [`TestLog::reconfigure`], signed by the identity key of this number.
+    pub(crate) fn reconfigure_by(
+        &self,
+        edit: impl FnOnce(&mut Conf),
+        log_keys: &[u64],
+        identity: Option<u64>,
+    ) -> Result<(Batch, Succession), LogConfError> {
         let State::LogConf { payload, .. } = &self.states[&Subject::LogConf].state else {
             panic!("the log's own label")
         };
@@ -136,14 +162,46 @@ impl TestLog {
         let mut next = Conf { seq: newest.seq + 1, prev: Some(newest.sid()), ..newest };
         edit(&mut next);
         let mut keys: Vec<SigningKey> = log_keys.iter().map(|number| key(3, *number)).collect();
-        keys.extend(identity.then(|| key(1, 0)));
+        keys.extend(identity.map(|number| key(1, number)));
         let next = LogConf::sign(&next, &keys.iter().collect::<Vec<_>>()).unwrap();
         let mut world = self.world_for(&[], self.time_ms + 1_000);
         for subject in configure_wants(self.server) {
-            let leaf = self.states.get(&subject).cloned();
-            world.insert(subject, leaf.map(Into::into));
+            let leaf = self.states.get(&subject).cloned().map(Arc::new);
+            world.insert(subject, leaf);
         }
         configure(&self.view(), world, &next, self.time_ms + 1_000)
+    }
+
+    /// Gives the server the identity key of this number: signed by the old one, or by the device alone and waited for.
+    pub(crate) fn rotate_identity(&mut self, number: u64, with_old: bool) {
+        let State::Did(did) = &self.states[&Subject::Did(self.server)].state else { panic!("the server's DID") };
+        let body = Body::IdRotate(IdRotate { identity: key(1, number).public(), words_box: [number as u8; 32] });
+        let payload = payload(Some(self.server), did.head.seq + 1, Some(did.head.sid), body);
+        let (old, new) = (if with_old { key(1, 0) } else { key(2, 0) }, key(1, number));
+        let certificate = Certificate::sign(&payload, &self.origin, &[&old, &new]).unwrap();
+        self.append(&[vec![certificate]]);
+        let later = self.integrate(&[], self.time_ms + 40 * 86_400_000);
+        self.take(later);
+    }
+
+    /// The chain of LogConfs as its server proves it, under a head by `signer`.
+    pub(crate) fn conf_chain(&self, signer: &LogSigner) -> ConfChain {
+        let leaves: Vec<Hash> = self.entries.iter().map(|entry| leaf_hash(entry)).collect();
+        let path =
+            |index| inclusion_plan(index, self.edge.size()).unwrap().fold(|node| subtree(&leaves, node)).unwrap();
+        let matters = |index: u64, entry: &[u8]| match Entry::decode(entry).unwrap() {
+            Entry::Certificate(certificate) => index == 0 || matches!(certificate.payload().body, Body::IdRotate(_)),
+            Entry::LogConf(_) => true,
+            _ => false,
+        };
+        let rows = self.entries.iter().zip(0..).filter(|(entry, index)| matters(*index, entry));
+        let rows = rows.map(|(entry, index)| ConfRow { index, path: path(index), entry: entry.clone() }).collect();
+        let epoch = Epoch::decode(self.entries.last().unwrap()).unwrap();
+        let leaf = &self.states[&Subject::LogConf];
+        let proof = self.map.prove(&[map::label(&Subject::LogConf)]).unwrap();
+        let resolution = Resolution::new(Subject::LogConf, vec![Answer::present(leaf)], proof);
+        let resolution = resolution.with_head(Head::sign(&self.edge, &epoch, signer).unwrap());
+        ConfChain { resolution: resolution.encode(), rows }
     }
 
     pub(crate) fn view(&self) -> View<'_> {

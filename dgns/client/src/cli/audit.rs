@@ -87,6 +87,9 @@ pub(crate) async fn audit(context: &Context, arguments: Audit) -> Done {
             time(clean.epoch_ms),
             clean.labels,
         );
+        let text = clean.repins.iter().fold(text, |text, index| {
+            text + &format!("\n  NOTE     entry {index} replaced the log's keys without a signature of an old one")
+        });
         let value = json!({
             "ok": true,
             "size": clean.size,
@@ -94,6 +97,7 @@ pub(crate) async fn audit(context: &Context, arguments: Audit) -> Done {
             "entries": clean.entries,
             "labels": clean.labels,
             "epochs": clean.epochs,
+            "repins": clean.repins,
             "seconds": clean.elapsed.as_secs_f64(),
             "checkpoint": clean.checkpoint,
         });

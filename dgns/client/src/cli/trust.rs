@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use translog::gossip::ShownHead;
 
 use super::output::{span, time};
-use super::{Context, Done, Ended};
+use super::{Context, Done, Ended, lookup};
 
 /// The parts of `trust`.
 #[derive(Debug, clap::Subcommand)]
@@ -20,6 +20,8 @@ pub(crate) enum TrustCommand {
     Add(Add),
     /// List the logs met: on whose word they are believed, their quorum, the newest head
     List,
+    /// Believe other keys of a log from now on: its operator lost the old ones, and you were told the new by other means
+    Repin(Repin),
     /// Confirm what is kept of a log: you compared its key and policy with what others know
     Pin {
         /// The log, such as dgns.test/log
@@ -40,6 +42,16 @@ pub(crate) struct Exchange {
     files: Vec<PathBuf>,
 }
 
+/// Arguments of `trust repin`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Repin {
+    /// The log, such as dgns.test/log
+    origin: String,
+    /// Its keys now, as its operator told you and others confirmed
+    #[arg(required = true, value_name = "VKEY")]
+    vkeys: Vec<String>,
+}
+
 /// Arguments of `trust add`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Add {
@@ -57,6 +69,7 @@ pub(crate) struct Add {
 pub(crate) async fn trust(context: &Context, command: TrustCommand) -> Done {
     match command {
         TrustCommand::Add(add) => self::add(context, add).await,
+        TrustCommand::Repin(repin) => self::repin(context, &repin),
         TrustCommand::List => list(context),
         TrustCommand::Pin { origin } => pin(context, &origin),
         TrustCommand::Exchange(exchange) => self::exchange(context, exchange).await,
@@ -97,11 +110,11 @@ async fn replacement(context: &Context, met: &Session, kept: &Pinned) -> Result<
         }
         None => met.recommended().await?,
     };
-    if offered.log_keys != kept.log_keys {
+    if !kept.knows_any(&offered.log_keys) {
         let what = format!("{} is to have other keys than were pinned", met.trust().origin().as_str());
         return Err(ClientError::proof("log_key", what));
     }
-    Ok(Pinned { head_age_s_max: kept.head_age_s_max, ..offered })
+    Ok(Pinned { policy: offered.policy, first_use: offered.first_use, ..kept.clone() })
 }
 
 fn list(context: &Context) -> Done {
@@ -124,11 +137,30 @@ fn list(context: &Context) -> Done {
     Ok(Ended::Ok)
 }
 
-fn pin(context: &Context, origin: &str) -> Done {
+/// Returns what is kept of a log that was met.
+fn met_log(context: &Context, origin: &str) -> Result<LogHome, ClientError> {
     let logs = context.home.logs()?;
     let found = logs.into_iter().find(|(log, _)| log.origin().as_str() == origin);
     let unknown = || ClientError::Unable(format!("{origin} was never met; dgns trust list shows the logs that were"));
-    let (log, _) = found.ok_or_else(unknown)?;
+    found.map(|(log, _)| log).ok_or_else(unknown)
+}
+
+/// Exchanges the keys of a log on a person's word. What was met of it stays: it must still be the same history.
+fn repin(context: &Context, repin: &Repin) -> Done {
+    let log = met_log(context, &repin.origin)?;
+    let log_keys = repin.vkeys.iter().map(|text| lookup::log_key(text)).collect::<Result<_, _>>()?;
+    let pinned = Pinned { log_keys, conf_seq: None, first_use: false, ..log.pinned()? };
+    let wrong = |error: translog::trust::TrustError| ClientError::Unable(format!("{}: {error}", repin.origin));
+    pinned.trust(log.origin()).map_err(wrong)?;
+    log.keep_pinned(&pinned)?;
+    let mut value = pinned_value(&log, &pinned);
+    value["ok"] = json!(true);
+    context.out.result(&pinned_text(&log, &pinned), &value);
+    Ok(Ended::Ok)
+}
+
+fn pin(context: &Context, origin: &str) -> Done {
+    let log = met_log(context, origin)?;
     let pinned = Pinned { first_use: false, ..log.pinned()? };
     log.keep_pinned(&pinned)?;
     let mut value = pinned_value(&log, &pinned);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use translog::limits::HEAD_AGE_S_MAX;
 use translog::note::VerifierKey;
 use translog::policy::Policy;
-use translog::trust::{Trust, TrustError};
+use translog::trust::{RetiredKey, Trust, TrustError};
 
 use super::{LogHome, damaged, io_error, read_json, replace, write_json};
 use crate::error::ClientError;
@@ -24,6 +24,10 @@ pub struct Pinned {
     pub first_use: bool,
     /// How old a head may be, in seconds.
     pub head_age_s_max: u64,
+    /// The seq of the LogConf whose keys `log_keys` are, once its chain was followed.
+    pub conf_seq: Option<u64>,
+    /// The keys the log had before: what they signed then stays checkable.
+    pub retired: Vec<RetiredKey>,
 }
 
 /// `trust.json`; the policy is a file of its own.
@@ -34,12 +38,23 @@ struct TrustFile {
     first_use: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_head_age_s: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    conf_seq: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    retired: Vec<RetiredRow>,
+}
+
+/// A key of the log that signs no more.
+#[derive(Serialize, Deserialize)]
+struct RetiredRow {
+    vkey: String,
+    size: u64,
 }
 
 impl Pinned {
     /// Returns what a server said of itself when it was met first.
     pub fn at_first_use(log_keys: Vec<VerifierKey>, policy: Policy) -> Self {
-        Self { log_keys, policy, first_use: true, head_age_s_max: HEAD_AGE_S_MAX }
+        Self { log_keys, policy, first_use: true, head_age_s_max: HEAD_AGE_S_MAX, conf_seq: None, retired: Vec::new() }
     }
 
     /// Returns what a person gave: nothing of it is a server's word.
@@ -50,7 +65,23 @@ impl Pinned {
     /// Returns the trust in the log of `origin`.
     pub fn trust(&self, origin: &Origin) -> Result<Trust, TrustError> {
         let trust = Trust::new(origin.clone(), self.log_keys.clone())?;
-        Ok(trust.with_policy(self.policy.clone()).with_head_age_s_max(self.head_age_s_max))
+        let trust = trust.with_policy(self.policy.clone()).with_retired(self.retired.clone());
+        Ok(trust.with_head_age_s_max(self.head_age_s_max))
+    }
+
+    /// Returns whether one of these keys is, or was, one of the log's.
+    pub fn knows_any(&self, keys: &[VerifierKey]) -> bool {
+        keys.iter().any(|key| self.log_keys.contains(key) || self.retired.iter().any(|retired| retired.key == *key))
+    }
+}
+
+impl RetiredRow {
+    fn of(retired: &RetiredKey) -> Self {
+        Self { vkey: retired.key.to_string(), size: retired.size }
+    }
+
+    fn read(&self) -> Option<RetiredKey> {
+        Some(RetiredKey { key: VerifierKey::parse(&self.vkey).ok()?, size: self.size })
     }
 }
 
@@ -73,6 +104,8 @@ impl LogHome {
             vkeys: pinned.log_keys.iter().map(ToString::to_string).collect(),
             first_use: pinned.first_use,
             max_head_age_s: (pinned.head_age_s_max != HEAD_AGE_S_MAX).then_some(pinned.head_age_s_max),
+            conf_seq: pinned.conf_seq,
+            retired: pinned.retired.iter().map(RetiredRow::of).collect(),
         };
         write_json(&self.trust_path(), &file, 0o644)
     }
@@ -87,6 +120,8 @@ impl LogHome {
             policy: read_policy_if_any(&self.policy_path())?.unwrap_or_default(),
             first_use: file.first_use,
             head_age_s_max: file.max_head_age_s.unwrap_or(HEAD_AGE_S_MAX),
+            conf_seq: file.conf_seq,
+            retired: file.retired.iter().map(RetiredRow::read).collect::<Option<_>>().ok_or_else(|| damaged(&path))?,
         }))
     }
 

@@ -27,8 +27,12 @@ impl Session {
         loop {
             let asked = lookup_path(subject, memory.size(), known)?;
             let bytes = self.net.get(&asked).await.map_err(|error| self.judge_refusal(error, memory.head()))?;
-            let resolved = resolve::verify(&self.trust, memory, subject, &bytes, clock::now())
-                .map_err(|error| self.fault(error, subject, &bytes, memory.head()))?;
+            let mut verified = resolve::verify(self.trust(), memory, subject, &bytes, clock::now());
+            if verified == Err(VerifyError::LogSignature) {
+                self.catch_up_or_repin().await?;
+                verified = resolve::verify(self.trust(), memory, subject, &bytes, clock::now());
+            }
+            let resolved = verified.map_err(|error| self.fault(error, subject, &bytes, memory.head()))?;
             steps.extend_from_slice(resolved.chain());
             if resolved.unfollowed().is_none() {
                 return Ok(Look { resolved, bytes, steps });
