@@ -93,8 +93,6 @@ pub struct LogConfig {
     pub epoch_idle_s: u64,
     /// `cache_mib`: memory for states and tiles read again.
     pub cache_mib: u64,
-    /// `policy`: the C2SP policy file with the log's witnesses and quorum; recommended to clients from the first start on.
-    pub policy: Option<PathBuf>,
 }
 
 /// `[follow]`: another server's log, served instead of one's own.

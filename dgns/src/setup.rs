@@ -4,7 +4,7 @@
 //! Epoch); the second batch (the zone key's certificate). A crash between any two is continued by the next start from the
 //! files, so the words are never lost with the terms still unsigned.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use identity::cert::{
     Authority, Body, Certificate, Device, DidKind, Genesis, KeyBytes, Level, Payload, Role, Seen, SignatureRefusal,
@@ -39,16 +39,8 @@ pub enum SetupError {
     /// The words file is damaged.
     #[error("keys/{WORDS_FILE}: {0}")]
     Words(#[from] WordsError),
-    /// The policy to recommend is none.
-    #[error("[log] policy {path}: {error}", path = .path.display())]
-    Policy {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: String,
-    },
     /// The policy does not fit into the LogConf.
-    #[error("[log] policy is too long: with the rest of the LogConf it has more than 4,096 bytes")]
+    #[error("[witnesses] policy is too long: with the rest of the LogConf it has more than 4,096 bytes")]
     PolicyTooLong,
     /// The server's own certificate does not verify.
     #[error("the server's own certificate does not verify ({0}): the key files are damaged")]
@@ -108,13 +100,11 @@ pub fn first_batch(
     Ok(batch::open(states::world(&config.zone, None), &genesis, &conf, now.as_ms())?)
 }
 
-/// Returns the policy the log recommends from its first entry on; empty for none. Its log lines are left out: the log's keys say them.
+/// Returns the policy the log recommends from its first entry on, that of its own witnesses; empty for none. Its log lines are
+/// left out: the log's keys say them.
 fn recommended_policy(config: &Config) -> Result<String, SetupError> {
-    let Some(path) = &config.log.policy else { return Ok(String::new()) };
-    let wrong = |error: String| SetupError::Policy { path: path.clone(), error };
-    let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let policy = Policy::parse(&bytes).and_then(|policy| policy.with_logs(Vec::new()));
-    policy.map(|policy| policy.to_string()).map_err(|error| wrong(error.to_string()))
+    let policy = config.witnesses.policy.clone().with_logs(Vec::new()).map_err(|_| SetupError::PolicyTooLong)?;
+    Ok(if policy == Policy::none() { String::new() } else { policy.to_string() })
 }
 
 /// Returns the certificate that makes the zone key an authority under the configured terms; it opens the roads.

@@ -173,7 +173,6 @@ fn read_log(mut section: Section<'_>) -> LogConfig {
         batch_gap_ms: section.number("batch_gap_ms", 2, 0, 1_000),
         epoch_idle_s: section.number("epoch_idle_s", 120, 1, 240),
         cache_mib: section.number("cache_mib", 64, 1, 65_536),
-        policy: Some(section.text("policy", "")).filter(|path| !path.is_empty()).map(PathBuf::from),
     };
     section.end();
     log

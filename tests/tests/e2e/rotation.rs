@@ -3,7 +3,15 @@
 use std::fs;
 use std::path::PathBuf;
 
+use dgns_tests::harness::liar::Liar;
 use dgns_tests::harness::{Person, Ran, Server, Site};
+use identity::key::SigningKey;
+use identity::name::Origin;
+use translog::entry::Entry;
+use translog::logconf::{Conf, LogConf};
+use translog::note::LogSigner;
+use translog::resolution::Resolution;
+use translog::rotation::{ConfChain, ConfRow};
 
 #[test]
 fn heads_carry_the_lines_of_all_keys_that_the_newest_logconf_lists() {
@@ -50,11 +58,12 @@ fn recommended_policy_is_logged_and_changed_without_a_new_key() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("policy");
     let vkey = cosigner("north.example");
-    fs::write(&path, format!("witness north {vkey}\nquorum north\n")).unwrap();
-    let site = Site::new().with("log", "policy", &format!("{:?}", path.display().to_string()));
+    let witness = format!("witness north {vkey} http://127.0.0.1:9");
+    fs::write(&path, format!("{witness}\nquorum none\n")).unwrap();
+    let site = Site::new().with("witnesses", "policy", &format!("{:?}", path.display().to_string()));
     let server = site.start();
     let log = server.vkey().to_owned();
-    assert_eq!(server.get("/v1/log/policy").text(), format!("log {log}\nwitness north {vkey}\nquorum north\n"));
+    assert_eq!(server.get("/v1/log/policy").text(), format!("log {log}\n{witness}\nquorum none\n"));
     server.stop().exits(0);
 
     fs::write(&path, "quorum none\n").unwrap();
@@ -162,10 +171,10 @@ fn clients_follow_from_the_key_they_pinned() {
     server.stop().exits(0);
     let new = rotate(&site, &[]).exits(0).text("/vkeys/1");
     let server = site.start();
-    assert_eq!(log_keys(&alice.dgns(&server, &["resolve", "alice"])), [old.clone()], "the old key signs on");
+    assert_eq!(log_keys(&alice.dgns(&server, &["resolve", "alice"])), [&*old], "the old key signs on");
     Person::new().dgns(&server, &["resolve", "alice"]).exits(0);
     assert_eq!(alice.dgns(&server, &["audit"]).exits(0).json()["repins"], serde_json::json!([]));
-    assert_eq!(trusted(&alice), [old.clone(), new.clone()], "the audit saw a line by a new key");
+    assert_eq!(trusted(&alice), [&*old, &*new], "the audit saw a line by a new key");
     server.stop().exits(0);
 
     rotate(&site, &["--drop-old", "--force"]).exits(0);
@@ -173,8 +182,8 @@ fn clients_follow_from_the_key_they_pinned() {
     assert_ne!(server.url, elsewhere, "a free port; the home knows the log all the same");
     for person in [&alice, &bob] {
         let seen = person.dgns(&server, &["resolve", "alice"]);
-        assert_eq!(log_keys(&seen), [new.clone()]);
-        assert_eq!(trusted(person), [new.clone()]);
+        assert_eq!(log_keys(&seen), [&*new]);
+        assert_eq!(trusted(person), [&*new]);
         person.dgns(&server, &["audit"]).exits(0);
         let verified = person.dgns(&server, &["verify", kept.to_str().unwrap()]);
         assert_eq!(verified.exits(0).text("/status"), "present");
@@ -182,7 +191,7 @@ fn clients_follow_from_the_key_they_pinned() {
     alice.dgns(&server, &["records", "set", "alice", "A", "192.0.2.7"]).exits(0);
     let newcomer = Person::new();
     newcomer.dgns(&server, &["resolve", "alice"]).exits(0);
-    assert_eq!(trusted(&newcomer), [new]);
+    assert_eq!(trusted(&newcomer), [&*new]);
     let refused = newcomer.dgns(&server, &["verify", kept.to_str().unwrap()]);
     assert_eq!(
         refused.exits(3).text("/code"),
@@ -217,6 +226,50 @@ fn keys_replaced_without_the_old_one_are_pinned_anew_by_hand() {
     alice.dgns(&server, &["trust", "repin", "dgns.test/log", &new]).exits(0);
     alice.dgns(&server, &["resolve", "alice"]).exits(0);
     alice.dgns(&server, &["audit"]).exits(0);
+}
+
+#[test]
+fn key_exchanged_without_a_logconf_is_refused() {
+    // Goal: nothing but the log's own LogConf changes whom a client believes. Method: heads signed by a stranger's key, with the
+    // honest chain of LogConfs, none, and one that names the stranger without the identity key's signature.
+    let (_site, server, old) = started();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    let stranger = || LogSigner::new("dgns.test/log", SigningKey::from_seed(&[9; 32])).unwrap();
+    let signed = move |bytes: &[u8]| {
+        let mut resolution = Resolution::decode(bytes).ok()?;
+        let mut head = resolution.take_head()?;
+        let line = stranger().sign(&head.checkpoint(&Origin::parse("dgns.test/log").ok()?));
+        head.log_signature = line.signature.try_into().ok()?;
+        Some(resolution.with_head(head).encode())
+    };
+    let forged = move |bytes: &[u8]| {
+        let mut chain = ConfChain::decode(bytes).ok()?;
+        let Entry::LogConf(first) = Entry::decode(&chain.rows.last()?.entry).ok()? else { return None };
+        let log_keys = vec![stranger().verifier_key().clone()];
+        let next = Conf { seq: 1, prev: Some(first.sid()), log_keys, ..first.conf().clone() };
+        let entry = Entry::LogConf(LogConf::sign(&next, &[stranger().signing_key()]).ok()?).encode();
+        chain.rows.push(ConfRow { index: 5, path: chain.rows.last()?.path.clone(), entry });
+        chain.resolution = signed(&chain.resolution)?;
+        Some(chain.encode())
+    };
+    for chain in ["honest", "none", "forged"] {
+        let liar = Liar::before(server.http, move |request, mut answer| {
+            let told = match (request.starts_with("GET /v1/log/conf/chain"), chain) {
+                (true, "honest") => None,
+                (true, "none") => return None,
+                (true, _) => forged(&answer.body),
+                (false, _) => signed(&answer.body),
+            };
+            answer.body = told.unwrap_or(answer.body);
+            Some(answer)
+        });
+        let caught = alice.dgns_at(&liar.url, &["resolve", "alice"], "");
+        assert_eq!(caught.exits(3).text("/code"), "log_signature", "{chain}");
+        assert!(!caught.text("/evidence").is_empty(), "{chain}");
+        assert_eq!(trusted(&alice), [&*old], "{chain}");
+    }
+    alice.dgns(&server, &["resolve", "alice"]).exits(0);
 }
 
 /// The keys an answer was verified with.
@@ -277,7 +330,7 @@ fn key_id(vkey: &str) -> [u8; 4] {
 
 /// A witness's key.
 fn cosigner(name: &str) -> String {
-    let key = identity::key::SigningKey::from_seed(&[5; 32]);
+    let key = SigningKey::from_seed(&[5; 32]);
     translog::note::Cosigner::new(name, key).unwrap().verifier_key().to_string()
 }
 
