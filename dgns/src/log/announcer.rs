@@ -32,6 +32,9 @@ use crate::shutdown;
 /// How long a round waits for its quorum: a witness is asked twice at most, within a second each.
 const ROUND_MAX: Duration = Duration::from_millis(2_500);
 
+/// A head that does not move is announced again after this, so that a silent log notices too that its witnesses are gone.
+const REFRESH: Duration = Duration::from_secs(5);
+
 /// Why the server must not sign any more, or cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum AnnounceError {
@@ -129,16 +132,15 @@ impl Announcer {
         let mut moved = app.core.live.moved();
         let mut round = Round::begin(&app, &ask);
         loop {
-            let wanted = !round.reached || app.core.live.head().size() > round.head.size();
+            let moves = !round.reached || app.core.live.head().size() > round.head.size();
+            let next = round.began + if moves { self.interval } else { self.interval.max(REFRESH) };
             tokio::select! {
                 biased;
                 () = shutdown::requested(&mut stop) => return Ok(()),
                 Some(said) = said.recv() => self.take(&app, &mut round, said, asking.len()).await?,
                 () = tokio::time::sleep_until(round.began + ROUND_MAX), if !round.ended => round.end(&app),
-                () = tokio::time::sleep_until(round.began + self.interval), if round.ended && wanted => {
-                    round = Round::begin(&app, &ask);
-                }
-                changed = moved.changed(), if round.ended && !wanted => if changed.is_err() { return Ok(()) },
+                () = tokio::time::sleep_until(next), if round.ended => round = Round::begin(&app, &ask),
+                changed = moved.changed(), if round.ended && !moves => if changed.is_err() { return Ok(()) },
             }
         }
     }

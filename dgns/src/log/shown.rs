@@ -221,3 +221,6 @@ impl Shown {
         self.public.iter().chain(&self.announced)
     }
 }
+
+#[cfg(test)]
+mod tests;

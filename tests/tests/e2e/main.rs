@@ -6,6 +6,7 @@ mod exchange;
 mod exit_codes;
 mod faults;
 mod monitor;
+mod mutual;
 mod newcomer;
 mod races;
 mod rotation;

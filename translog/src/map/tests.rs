@@ -138,6 +138,8 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn kept_roots_stay_readable_and_release_what_they_held(steps in prop::collection::vec((updates(), 0..4_u8), 1..12)) {
         // Goal: at every kept root, and the newest, the map answers and proves as one built from scratch of what it held then;
