@@ -23,6 +23,7 @@ use crate::log::door::Door;
 use crate::log::feed::Feed;
 use crate::log::heads::Heads;
 use crate::log::live::Live;
+use crate::log::notices::Notices;
 use crate::log::states::States;
 use crate::log::tiles::Tiles;
 use crate::log::witnesses::Witnesses;
@@ -38,6 +39,8 @@ pub struct App {
     pub core: Core,
     /// Who keeps the log.
     pub role: Role,
+    /// Where evidence comes in.
+    pub notices: Notices,
     /// The zone as DNS answers it.
     pub dns: Arc<DnsZone>,
     /// Counters of DNS.

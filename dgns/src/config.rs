@@ -117,6 +117,8 @@ pub struct LimitsConfig {
     pub records_per_hour: u32,
     /// `claims_per_hour_and_address`: claims from one IPv4 address or /64; 0 = no limit.
     pub claims_per_hour_and_address: u32,
+    /// `notices_per_day`: Notices taken on evidence that others bring; 0 = none.
+    pub notices_per_day: u32,
 }
 
 /// `[outbound]`: what the server asks of other servers.

@@ -5,6 +5,7 @@
 pub mod events;
 pub mod listener;
 mod logconf;
+mod notices;
 mod read;
 mod reply;
 mod status;
@@ -39,6 +40,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/log/tile/{*path}", get(read::tile))
         .route("/log/history/tile/{*path}", get(read::history_tile))
         .route(path::CERTIFICATES, post(write::certificates))
+        .route(path::NOTICES, post(notices::report).layer(DefaultBodyLimit::max(dgns_api::notice::POST_BYTES_MAX)))
         .route("/v1/names/{name}", get(read::name))
         .route("/v1/names/{name}/events", get(events::name))
         .route("/v1/dids/{did}", get(read::did))

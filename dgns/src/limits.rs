@@ -1,4 +1,4 @@
-//! Admission limits: how many certificates one DID and one address may post. Not judged by auditors, kept in memory alone.
+//! Admission limits: how many certificates one DID and one address may post, and how many Notices anybody. Not judged by auditors, kept in memory alone.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -36,6 +36,7 @@ enum Counter {
     ActsDay(Did),
     RecordsHour(Did),
     ClaimsHour(Network),
+    NoticesDay,
 }
 
 /// An IPv4 address or an IPv6 /64.
@@ -77,6 +78,11 @@ impl Rates {
         }
         wanted.retain(|(_, limit, _)| *limit > 0);
         self.count(&wanted, now.as_ms())
+    }
+
+    /// Counts a Notice, or says that it is one too many.
+    pub fn admit_notice(&self, now: Timestamp) -> Result<(), TooMany> {
+        self.count(&[(Counter::NoticesDay, self.config.notices_per_day, DAY_MS)], now.as_ms())
     }
 
     fn count(&self, wanted: &[(Counter, u32, u64)], now_ms: u64) -> Result<(), TooMany> {
@@ -139,6 +145,16 @@ mod tests {
         assert_eq!(rates.count(&wanted(1), 2_000), Ok(()));
         assert_eq!(rates.count(&wanted(1), HOUR_MS - 1), Err(TooMany { retry_ms: 1 }));
         assert_eq!(rates.count(&wanted(3), HOUR_MS), Ok(()), "a new window");
+    }
+
+    #[test]
+    fn notices_are_counted_for_all_together() {
+        let mut config = crate::config::Config::defaults().limits;
+        config.notices_per_day = 1;
+        let (rates, at) = (Rates::new(config), Timestamp::from_ms);
+        assert_eq!(rates.admit_notice(at(5)), Ok(()));
+        assert_eq!(rates.admit_notice(at(6)), Err(TooMany { retry_ms: DAY_MS - 1 }));
+        assert_eq!(rates.admit_notice(at(5 + DAY_MS)), Ok(()));
     }
 
     #[test]

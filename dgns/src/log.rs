@@ -12,6 +12,7 @@ pub mod feed;
 pub mod heads;
 pub mod live;
 pub mod lookup;
+pub mod notices;
 pub mod publisher;
 pub mod restart;
 pub mod shown;

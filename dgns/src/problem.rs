@@ -7,6 +7,7 @@ use identity::rules::Refusal;
 use crate::log::door::DoorError;
 use crate::log::feed::FeedError;
 use crate::log::lookup::LookupError;
+use crate::log::notices::NoticesError;
 use crate::witness::Declined;
 
 /// Returns the HTTP status of a stable code.
@@ -17,6 +18,7 @@ pub fn status(code: &str) -> u16 {
         "bad_signature" | "weak_key" | "unknown_signer" => 401,
         "not_allowed" | "not_name_owner" | "not_server" | "key_revoked" | "frozen" | "suspended" => 403,
         "reserved_name" | "road_closed" | code::BAD_INVITE => 403,
+        "unknown_key" => 404,
         code::NOT_FOUND | "no_such_device" | "no_such_act" | "no_parent" => 404,
         code::METHOD_NOT_ALLOWED => 405,
         code::TIMEOUT => 408,
@@ -64,6 +66,14 @@ pub fn not_the_writer(url: &str) -> Problem {
 /// Returns the problem of a follower whose verified state is too old after a fault.
 pub fn over() -> Problem {
     problem(code::LOG_UNAVAILABLE, "the log that this server follows is at fault; what was verified before is too old")
+}
+
+/// Returns the problem of evidence that is not noted.
+pub fn of_notices(error: &NoticesError) -> Problem {
+    match error {
+        NoticesError::Evidence(refusal) => problem(refusal.code(), refusal.to_string()),
+        NoticesError::Door(error) => of_door(error),
+    }
 }
 
 /// Returns the problem of a stream that cannot begin.

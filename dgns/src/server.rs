@@ -37,6 +37,7 @@ use crate::log::door::{Door, DoorError};
 use crate::log::feed::Feed;
 use crate::log::heads::Heads;
 use crate::log::live::{Inner, Live};
+use crate::log::notices::Notices;
 use crate::log::publisher::{PublishError, Publisher};
 use crate::log::restart::{self, RestartError};
 use crate::log::shown::{Asked, KeepLimits, Shown};
@@ -357,6 +358,8 @@ impl Parts {
             }
             None => None,
         };
+        let cosigned = cosigners.as_ref().map(|roles| roles.keys()).unwrap_or_default();
+        let notices = Notices::about([cosigned, config.witnesses.policy.keys()].concat());
         let replays = cosigners.as_ref().and_then(|roles| roles.start(&stopping));
         let listener = bind(config.http.listen)?;
         let http = listener.local_addr().map_err(|error| ServerError::Bind { address: config.http.listen, error })?;
@@ -372,6 +375,7 @@ impl Parts {
             dns_addresses,
             metrics: metrics.clone(),
             streams: http::events::Streams::new(stopping.clone()),
+            notices,
             cosigners,
             ready: AtomicBool::new(true),
             stopping: stopping.clone(),

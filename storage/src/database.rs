@@ -35,8 +35,13 @@ pub(crate) struct Schema {
 
 impl Schema {
     /// The name server's.
-    pub(crate) const NAMES: Self =
-        Self { application_id: 0x6467_6e73, migrations: &[include_str!("../migrations/sqlite/0001_names.sql")] };
+    pub(crate) const NAMES: Self = Self {
+        application_id: 0x6467_6e73,
+        migrations: &[
+            include_str!("../migrations/sqlite/0001_names.sql"),
+            include_str!("../migrations/sqlite/0002_notices.sql"),
+        ],
+    };
 
     /// A cosigner's.
     pub(crate) const COSIGNED: Self =

@@ -65,6 +65,7 @@ impl<'a> Log<'a> {
         table::chain::insert(&mut tx, &numbered.chain).await?;
         table::names::upsert(&mut tx, &numbered.names).await?;
         table::invites::mark_used(&mut tx, &rows.invites).await?;
+        table::notices::insert(&mut tx, &rows.notices).await?;
         if planned == Some(Failure::DroppedOutcomeUnknown) {
             return Err(CommitError::Unknown(inject::planned()));
         }

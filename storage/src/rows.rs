@@ -36,6 +36,8 @@ pub struct CommitRows {
     pub passed: Vec<EpochRow>,
     /// Invites used: the hash of the code and the log index of the claim. One that is unknown or used refuses the batch.
     pub invites: Vec<(Hash, u64)>,
+    /// Notices: the hash of the evidence and the log index. Evidence that has a Notice keeps the first.
+    pub notices: Vec<(Hash, u64)>,
 }
 
 /// A certificate in the chain of its DID.

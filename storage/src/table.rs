@@ -14,6 +14,7 @@ pub(crate) mod heads;
 pub(crate) mod invites;
 pub(crate) mod labels;
 pub(crate) mod names;
+pub(crate) mod notices;
 
 /// Returns a count, index or time as the databases store it.
 ///
@@ -56,6 +57,7 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
     ("names", "SELECT 'a name belongs to no label' FROM names WHERE id NOT IN (SELECT id FROM labels) LIMIT 1"),
     ("names", "SELECT 'a name was claimed at ' || claim_index FROM names WHERE claim_index >= $1 LIMIT 10"),
     ("invites", "SELECT 'an invite was used at ' || used_index FROM invites WHERE used_index >= $1 LIMIT 10"),
+    ("notices", "SELECT 'a Notice stands at ' || idx FROM notices WHERE idx >= $1 LIMIT 10"),
 ];
 
 /// Returns what in the tables contradicts the head or itself.

@@ -171,6 +171,18 @@ async fn an_invite_serves_once() {
 }
 
 #[tokio::test]
+async fn evidence_keeps_its_first_notice() {
+    let (_dir, storage) = opened().await;
+    let (evidence, old) = ([9; 32], commit_all(&storage, &[5]).await);
+    assert_eq!(storage.log().notice(&evidence).await.unwrap(), None);
+    let (new, mut rows) = batch(Some(&old), 1);
+    rows.notices = vec![(evidence, 6), (evidence, 7)];
+    storage.log().commit(Some(&old), &new, &rows).await.unwrap();
+    assert_eq!(storage.log().notice(&evidence).await.unwrap(), Some(6));
+    assert_eq!(storage.log().notice(&[8; 32]).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn the_epochs_are_found_by_number_by_size_and_by_entry() {
     let (_dir, storage) = opened().await;
     commit_all(&storage, &[2, 0, 4]).await; // sizes 3, 4, 9

@@ -18,8 +18,9 @@ use identity::hash::Hash;
 use identity::name::Origin;
 
 use crate::bundle;
-use crate::entry::{EntryKind, Epoch};
+use crate::entry::{Entry, EntryKind, Epoch, Notice};
 use crate::hash::leaf_hash;
+use crate::notice::Standing;
 use crate::tile::{BundleId, RightTiles, Tile, TileId};
 
 pub use checks::Checks;
@@ -88,6 +89,7 @@ pub struct Auditor {
     batch: Vec<Vec<u8>>,
     last_epoch: Option<Epoch>,
     replay: Option<Replay>,
+    notices: Vec<Standing>,
     /// A head met in an earlier run, which this log must pass through.
     remembered: Option<Target>,
     ended: bool,
@@ -106,6 +108,7 @@ impl Auditor {
             batch: Vec::new(),
             last_epoch: None,
             replay: (level > Level::Tree).then(|| Replay::new(origin, level)),
+            notices: Vec::new(),
             remembered: None,
             ended: false,
             suspicion: None,
@@ -186,6 +189,11 @@ impl Auditor {
         self.last_epoch.as_ref()
     }
 
+    /// Returns the Notices met since this auditor was made, in log order: a resumed audit names those of its own run.
+    pub fn notices(&self) -> &[Standing] {
+        &self.notices
+    }
+
     /// Goes on to another head of the same log: a newer one, or the one at which this audit stands.
     pub fn follow(&mut self, target: Target) -> Result<(), AuditFault> {
         if target.size < self.log.size() {
@@ -235,12 +243,22 @@ impl Auditor {
                 self.expected.push_back((Tree::History, tile));
             }
         } else {
+            if entry.first() == Some(&(EntryKind::Notice as u8)) {
+                self.note(entry, index);
+            }
             self.batch.push(entry.to_vec());
             if self.batch.len() > crate::limits::BATCH_ENTRIES_MAX {
                 return Err(AuditFault::Entry { index, code: "batch_too_long" });
             }
         }
         self.check_remembered()
+    }
+
+    /// Keeps what a Notice says. One that does not decode is the replay's to name.
+    fn note(&mut self, entry: &[u8], index: u64) {
+        if let Ok(Entry::Notice(Notice { kind, origin, .. })) = Entry::decode(entry) {
+            self.notices.push(Standing { index, kind, origin });
+        }
     }
 
     /// Checks an Epoch against the batch it closes (PROTOCOL 7.2, 7.4).

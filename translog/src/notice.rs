@@ -74,6 +74,17 @@ impl SoundNotice {
     }
 }
 
+/// A Notice that stands in a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its log index.
+    pub index: u64,
+    /// What it reports.
+    pub kind: NoticeKind,
+    /// The log or cosigner it is about.
+    pub origin: String,
+}
+
 /// What a log may state on its own word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatementKind {

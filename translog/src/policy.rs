@@ -108,6 +108,11 @@ impl Policy {
         self.logs.iter().filter(|log| log.key.name() == origin).map(|log| log.key.clone()).collect()
     }
 
+    /// Returns the keys of all logs and witnesses.
+    pub fn keys(&self) -> Vec<VerifierKey> {
+        self.logs.iter().map(|log| &log.key).chain(&self.cosigners).cloned().collect()
+    }
+
     /// Returns the witnesses, in the order of the file.
     pub fn witnesses(&self) -> &[Witness] {
         &self.witnesses

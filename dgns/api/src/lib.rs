@@ -5,6 +5,7 @@
 pub mod code;
 pub mod info;
 pub mod known;
+pub mod notice;
 pub mod path;
 pub mod post;
 pub mod problem;

@@ -30,6 +30,8 @@ pub const LOGCONF: &str = "/v1/log/conf";
 pub const LOGCONF_CHAIN: &str = "/v1/log/conf/chain";
 /// The policy a server recommends: its log's keys, its witnesses, the quorum; a C2SP policy file.
 pub const LOG_POLICY: &str = "/v1/log/policy";
+/// Takes evidence of a fork into the log as a Notice.
+pub const NOTICES: &str = "/v1/notices";
 /// The stream of batches with their heads: `?from=<size>`.
 pub const TAIL: &str = "/v1/log/tail";
 /// 200 while the process lives.

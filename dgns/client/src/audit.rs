@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use translog::audit::{AuditFault, Auditor, Level, Replay, Target, Want};
 use translog::logconf::Conf;
 use translog::note::{Checkpoint, Note};
+use translog::notice::Standing;
 use translog::trust::Trust;
 
 use crate::error::ClientError;
@@ -57,6 +58,8 @@ pub struct Clean {
     pub epoch_ms: u64,
     /// The log indexes of LogConfs that replaced the log's keys without a signature of an old one.
     pub repins: Vec<u64>,
+    /// The Notices among the entries replayed by this run.
+    pub notices: Vec<Standing>,
     /// How long it took.
     pub elapsed: Duration,
     /// The checkpoint.
@@ -104,6 +107,7 @@ pub async fn run(
         epochs: epoch.map_or(0, |epoch| epoch.k + 1),
         epoch_ms: epoch.map_or(0, |epoch| epoch.time_ms),
         repins: auditor.replay().map_or(Vec::new(), |replay| replay.repins().to_vec()),
+        notices: auditor.notices().to_vec(),
         elapsed: started.elapsed(),
         checkpoint,
     })

@@ -12,6 +12,7 @@ pub mod evidence;
 pub mod exchange;
 pub mod home;
 mod net;
+pub mod report;
 pub mod rng;
 pub mod session;
 pub mod watch;

@@ -100,6 +100,12 @@ impl Net {
         Err(ClientError::Network(format!("{}: HTTP status {}", self.base, response.status())))
     }
 
+    /// Posts a fault file.
+    pub(crate) async fn post_evidence(&self, file: Vec<u8>) -> Answer {
+        let request = self.client.post(format!("{}{}", self.base, path::NOTICES));
+        self.answer(request.header("content-type", path::OCTETS).body(file)).await
+    }
+
     async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
         let network = |error: reqwest::Error| ClientError::Network(self.unreachable(&error));
         let mut response = request.send().await.map_err(network)?;

@@ -240,6 +240,11 @@ impl Session {
         self.net.get(path_and_query).await
     }
 
+    /// Posts a fault file; what comes back is not verified.
+    pub(crate) async fn post_evidence(&self, file: Vec<u8>) -> Result<Vec<u8>, ClientError> {
+        self.net.post_evidence(file).await
+    }
+
     /// Posts certificates and only counts whether they were taken; for load, where the log is audited afterwards.
     pub async fn post_unverified_for_load(&self, certificates: &[Certificate]) -> Result<(), ClientError> {
         let envelopes: Vec<Vec<u8>> = certificates.iter().map(Certificate::encode).collect();

@@ -184,6 +184,7 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
         certificates_per_day: section.number("certificates_per_day", 30, 0, 1_000_000) as u32,
         records_per_hour: section.number("records_per_hour", 60, 0, 1_000_000) as u32,
         claims_per_hour_and_address: section.number("claims_per_hour_and_address", 0, 0, 1_000_000) as u32,
+        notices_per_day: section.number("notices_per_day", 100, 0, 100) as u32,
     };
     section.end();
     limits

@@ -204,21 +204,29 @@ pub(super) async fn entry(State(app): Shared, Path(asked): Path<String>) -> Repl
         None => (asked.as_str(), false),
     };
     let index: u64 = digits.parse().map_err(|_| bad_query("the index is a decimal number"))?;
-    // A witnessed head proves more; an entry that none covers yet is proved under the newest.
+    if as_proof {
+        return Ok(fresh(path::TEXT, entry_proof(&app, index).await?.to_string()));
+    }
+    Ok(immutable(path::OCTETS, axum::body::Bytes::from_owner(entry_at(&app, index).await?)))
+}
+
+async fn entry_at(app: &App, index: u64) -> Result<std::sync::Arc<[u8]>, Refused> {
+    let size = app.core.live.head().size();
+    if index >= size {
+        return Err(problem::problem(code::NOT_FOUND, format!("the log has {size} entries")).into());
+    }
+    let entry = app.core.tiles.entry(index).await.map_err(|error| internal(&error))?;
+    entry.ok_or_else(|| problem::problem(code::NOT_FOUND, "no such entry").into())
+}
+
+/// Proves the entry at `index`. A witnessed head proves more; an entry that none covers yet is proved under the newest.
+pub(super) async fn entry_proof(app: &App, index: u64) -> Result<ProofFile, Refused> {
+    let entry = entry_at(app, index).await?;
     let public = app.core.live.public_head().filter(|head| index < head.size());
     let head = public.unwrap_or_else(|| app.core.live.head());
-    if index >= head.size() {
-        return Err(problem::problem(code::NOT_FOUND, format!("the log has {} entries", head.size())).into());
-    }
-    let bytes = app.core.tiles.entry(index).await.map_err(|error| internal(&error))?;
-    let bytes = bytes.ok_or_else(|| Refused::from(problem::problem(code::NOT_FOUND, "no such entry")))?;
-    if !as_proof {
-        return Ok(immutable(path::OCTETS, axum::body::Bytes::from_owner(bytes)));
-    }
-    let hashes = lookup::inclusion(&app.core, Tree::Log, index, head.size()).await.map_err(|error| internal(&error))?;
+    let path = lookup::inclusion(&app.core, Tree::Log, index, head.size()).await.map_err(|error| internal(&error))?;
     let checkpoint = Note::parse(head.note.as_bytes()).expect("our own note is one");
-    let file = ProofFile { extra: Some(bytes.to_vec()), index, path: hashes, checkpoint };
-    Ok(fresh(path::TEXT, file.to_string()))
+    Ok(ProofFile { extra: Some(entry.to_vec()), index, path, checkpoint })
 }
 
 /// The query of a proof: `index` and `size`, or `from` and `to`.

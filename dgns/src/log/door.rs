@@ -101,8 +101,8 @@ pub enum DoorError {
         /// The zero bits asked.
         bits: u8,
     },
-    /// Too many certificates. Code `rate`.
-    #[error("too many certificates; try again in {} s", .0.retry_ms.div_ceil(1_000))]
+    /// Too many certificates or Notices. Code `rate`.
+    #[error("too many of these; try again in {} s", .0.retry_ms.div_ceil(1_000))]
     Rate(TooMany),
     /// The queue is full. Code `busy`.
     #[error("the queue of certificates is full; try again")]
@@ -186,6 +186,11 @@ impl Door {
             Err(PostRefused::Rules { position, refusal }) => Err(DoorError::Refused { position, refusal }),
             Err(PostRefused::Unavailable) => Err(DoorError::Unavailable),
         }
+    }
+
+    /// Counts a Notice that is to be published.
+    pub fn admit_notice(&self, core: &Core) -> Result<(), DoorError> {
+        self.rates.admit_notice(core.clock.now()).map_err(DoorError::Rate)
     }
 
     async fn publish(&self, post: Post, bytes: usize) -> Result<Result<u64, PostRefused>, DoorError> {

@@ -167,7 +167,19 @@ pub fn commit_rows(batch: &Batch, names: Vec<(Hash, NameRow)>) -> CommitRows {
         labels: batch.changes.iter().map(|(subject, change)| states::row_of(subject, change)).collect(),
         names,
         invites: batch.invites.clone(),
+        notices: notices(batch),
     }
+}
+
+/// Returns the evidence hash and place of each Notice of a batch.
+fn notices(batch: &Batch) -> Vec<(Hash, u64)> {
+    let entries = (batch.first_index..).zip(&batch.entries);
+    let notices = entries.filter(|(_, entry)| entry.first() == Some(&(EntryKind::Notice as u8)));
+    let hash = |entry: &[u8]| match Entry::decode(entry) {
+        Ok(Entry::Notice(notice)) => Some(notice.evidence_hash),
+        _ => None,
+    };
+    notices.filter_map(|(index, entry)| Some((hash(entry)?, index))).collect()
 }
 
 /// Returns the head as the database stores it.

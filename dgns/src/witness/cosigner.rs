@@ -182,6 +182,11 @@ impl Cosigner {
         self.signer.verifier_key()
     }
 
+    /// Returns the keys of the logs it cosigns.
+    pub fn log_keys(&self) -> impl Iterator<Item = &VerifierKey> {
+        self.desks.values().flat_map(|desk| &desk.log.keys)
+    }
+
     /// Returns how it stands towards each log.
     pub fn standings(&self) -> Vec<Standing> {
         let standing = |(origin, desk): (&String, &Desk)| Standing {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use storage::{Options, StorageError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use translog::note::VerifierKey;
 
 use super::cosigner::{self, Cosigner, CosignerError, Role};
 use super::logs::{LogsError, WitnessedLogs};
@@ -94,6 +95,12 @@ impl Roles {
         [Role::Witness, Role::Verifier].into_iter().filter_map(|role| self.cosigner(role)).map(Arc::as_ref)
     }
 
+    /// Returns the keys of these cosigners and of every log they sign.
+    pub fn keys(&self) -> Vec<VerifierKey> {
+        let of = |cosigner: &Cosigner| cosigner.log_keys().chain([cosigner.vkey()]).cloned().collect::<Vec<_>>();
+        self.cosigners().flat_map(of).collect()
+    }
+
     /// Returns the policy lines that name these cosigners, reached below `base`.
     pub fn policy_lines(&self, base: &str) -> Vec<String> {
         self.cosigners().map(|cosigner| policy_line(cosigner.vkey(), cosigner.role(), base)).collect()
@@ -136,6 +143,6 @@ impl Roles {
 }
 
 /// Returns the line of a policy that names a cosigner, which is called by its key's name there.
-pub fn policy_line(vkey: &translog::note::VerifierKey, role: Role, base: &str) -> String {
+pub fn policy_line(vkey: &VerifierKey, role: Role, base: &str) -> String {
     format!("witness {} {vkey} {base}/{role}", vkey.name())
 }

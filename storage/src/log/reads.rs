@@ -100,6 +100,11 @@ impl<'a> Log<'a> {
         table::invites::state(&mut *self.names.reader().await, code).await
     }
 
+    /// Returns the log index of the Notice made of the evidence with this hash.
+    pub async fn notice(&self, evidence_hash: &Hash) -> Result<Option<u64>, StorageError> {
+        table::notices::index_of(&mut *self.names.reader().await, evidence_hash).await
+    }
+
     /// Returns every invite with the log index of the claim that used it.
     pub async fn invites(&self) -> Result<Vec<(Hash, Option<u64>)>, StorageError> {
         table::invites::list(&mut *self.names.reader().await).await

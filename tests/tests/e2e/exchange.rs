@@ -76,6 +76,9 @@ fn two_histories_of_one_size_convict_before_a_third() {
     let caught = exchange(&bob, &server.url, &heads);
     assert_eq!(caught.exits(3).text("/code"), "fork");
     convicts(&caught, "same-size");
+    // The log of the forked server itself may be made to say so.
+    let told = bob.dgns(&server, &["trust", "report", &caught.text("/evidence")]);
+    assert_eq!(told.exits(0).text("/origin"), "dgns.test/log");
 }
 
 #[test]

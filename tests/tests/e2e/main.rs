@@ -8,6 +8,7 @@ mod faults;
 mod monitor;
 mod mutual;
 mod newcomer;
+mod notices;
 mod races;
 mod rotation;
 mod starts;

@@ -32,6 +32,18 @@ pub enum NoticeKind {
     Operator = 4,
 }
 
+impl NoticeKind {
+    /// Returns the word that output names it by.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::LogFork => "log-fork",
+            Self::CosignerFork => "cosigner-fork",
+            Self::ConsistencyRefused => "consistency-refused",
+            Self::Operator => "operator",
+        }
+    }
+}
+
 impl Notice {
     /// Reads the body of a Notice entry.
     pub(super) fn decode(body: &[u8]) -> Result<Self, WireError> {

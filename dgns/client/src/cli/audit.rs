@@ -90,6 +90,13 @@ pub(crate) async fn audit(context: &Context, arguments: Audit) -> Done {
         let text = clean.repins.iter().fold(text, |text, index| {
             text + &format!("\n  NOTE     entry {index} replaced the log's keys without a signature of an old one")
         });
+        let text = clean.notices.iter().fold(text, |text, notice| {
+            text + &format!("\n  notice   {} of {} at entry {}", notice.kind.word(), notice.origin, notice.index)
+        });
+        let notices = clean
+            .notices
+            .iter()
+            .map(|notice| json!({ "index": notice.index, "kind": notice.kind.word(), "origin": notice.origin }));
         let value = json!({
             "ok": true,
             "size": clean.size,
@@ -100,6 +107,7 @@ pub(crate) async fn audit(context: &Context, arguments: Audit) -> Done {
             "repins": clean.repins,
             "seconds": clean.elapsed.as_secs_f64(),
             "checkpoint": clean.checkpoint,
+            "notices": notices.collect::<Vec<_>>(),
         });
         context.out.result(&text, &value);
         if !arguments.follow {

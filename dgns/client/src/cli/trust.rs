@@ -1,11 +1,12 @@
 //! `trust`: whom this client believes, and on whose word.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dgns_client::clock;
 use dgns_client::error::ClientError;
 use dgns_client::exchange;
 use dgns_client::home::{LogHome, Pinned, read_policy};
+use dgns_client::report;
 use dgns_client::session::Session;
 use serde_json::{Value, json};
 use translog::gossip::ShownHead;
@@ -29,6 +30,12 @@ pub(crate) enum TrustCommand {
     },
     /// Show others the newest heads verified here, and hold theirs against them: two histories convict the log
     Exchange(Exchange),
+    /// Bring evidence of a fork to a log that watches whom it convicts: it says so in a Notice, and this checks that it does
+    Report {
+        /// A fault file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 /// Arguments of `trust exchange`.
@@ -73,6 +80,7 @@ pub(crate) async fn trust(context: &Context, command: TrustCommand) -> Done {
         TrustCommand::List => list(context),
         TrustCommand::Pin { origin } => pin(context, &origin),
         TrustCommand::Exchange(exchange) => self::exchange(context, exchange).await,
+        TrustCommand::Report { file } => report(context, &file).await,
     }
 }
 
@@ -191,6 +199,29 @@ async fn exchange(context: &Context, arguments: Exchange) -> Done {
     }
     let text = if print { heads.clone() } else { texts.join("\n") };
     context.out.result(&text, &json!({ "ok": true, "heads": heads, "judged": values }));
+    Ok(Ended::Ok)
+}
+
+/// Reports evidence to the server's log.
+async fn report(context: &Context, file: &Path) -> Done {
+    let named = |why: &dyn core::fmt::Display| ClientError::Unable(format!("{}: {why}", file.display()));
+    let evidence = std::fs::read(file).map_err(|error| named(&error))?;
+    let session = context.session().await?;
+    let reported = match report::report(&session, evidence).await {
+        Err(ClientError::Unable(why)) => return Err(named(&why)),
+        other => other?,
+    };
+    let (log, kind) = (session.trust().origin().as_str(), reported.notice.kind.word());
+    let text = format!(
+        "{}\n  notice   {kind} of {}, entry {} of {log}, under its head of {} leaves",
+        reported.conviction, reported.notice.origin, reported.index, reported.size,
+    );
+    let value = json!({
+        "ok": true, "log": log, "index": reported.index, "kind": kind, "origin": reported.notice.origin,
+        "size": reported.size, "key": reported.conviction.key.to_string(),
+        "evidence_in_entry": reported.notice.evidence.is_some(),
+    });
+    context.out.result(&text, &value);
     Ok(Ended::Ok)
 }
 
