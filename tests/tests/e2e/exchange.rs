@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use dgns_tests::harness::liar::Liar;
 use dgns_tests::harness::{Person, Ran, Server, Site};
+use serde_json::Value;
 
 /// Writes the heads of a person to a file of theirs.
 fn heads_of(person: &Person, server: &Server) -> PathBuf {
@@ -154,4 +156,29 @@ fn nobody_is_accused_with_made_up_heads() {
     let damaged = exchange(&bob, &server.url, &heads);
     assert!(damaged.exits(1).text("/error").contains("line 2"), "{damaged}");
     assert!(bob.evidence().is_empty());
+}
+
+#[test]
+fn every_kind_of_evidence_is_judged_by_anybody() {
+    // Goal: `dgns verify` says 3 for what convicts, 0 for what does not, 1 for what is no evidence; with an empty home, without a
+    // server. Method: each fault file of the vectors, those against witnesses included.
+    let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/faults.json");
+    let vectors: Value = serde_json::from_str(&std::fs::read_to_string(vectors).unwrap()).unwrap();
+    let stranger = Person::new();
+    let file = stranger.home().join("evidence.fault");
+    let mut convicted = Vec::new();
+    for case in vectors["cases"].as_array().unwrap() {
+        std::fs::write(&file, HEXLOWER.decode(case["in"]["file"].as_str().unwrap().as_bytes()).unwrap()).unwrap();
+        let judged = stranger.dgns_at("http://127.0.0.1:1", &["verify", file.to_str().unwrap()], "");
+        match case["error"].as_str() {
+            None => convicted.push(judged.exits(3).text("/code")),
+            Some("bad_fault_file") => {
+                judged.exits(1);
+            }
+            Some(why) => assert_eq!(judged.exits(0).text("/code"), why, "{}", case["name"]),
+        }
+    }
+    convicted.sort_unstable();
+    convicted.dedup();
+    assert!(convicted.len() >= 5, "{convicted:?}");
 }
