@@ -1,15 +1,20 @@
-//! Ed25519 and X25519 keys (PROTOCOL 3). The room of `ed25519-dalek` and `x25519-dalek`; only bytes leave it.
+//! Ed25519 and X25519 keys (PROTOCOL 3). The room of `curve25519-dalek`, `ed25519-dalek` and `x25519-dalek`; only bytes leave it.
 //!
 //! Signatures are checked strictly wherever one is accepted; batches are for auditors, who look singly where a batch fails.
 
+mod ring;
+
 use core::fmt;
 
+use curve25519_dalek::{EdwardsPoint, Scalar};
 use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::cert::{KeyBytes, Kid};
 use crate::hash::sha256;
+
+pub use ring::KeyRing;
 
 /// Why an Ed25519 key may not enter a chain (PROTOCOL 3.1). Every variant has the code `weak_key`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +64,7 @@ impl PublicKey {
         if key.is_weak() {
             return Err(KeyError::SmallOrder);
         }
-        if !key.to_edwards().is_torsion_free() {
+        if !is_torsion_free(&key.to_edwards()) {
             return Err(KeyError::Torsion);
         }
         Ok(Self(key))
@@ -96,23 +101,6 @@ pub fn verify_strict(key: &KeyBytes, message: &[u8], signature: &[u8; 64]) -> Re
     key.verify_strict(message, &Signature::from_bytes(signature)).map_err(|_| BadSignature)
 }
 
-/// Returns whether all signatures `(key, message, signature)` hold, checked together.
-///
-/// For auditors alone: it accepts some signatures with torsion that [`verify_strict`] refuses, though none that its signer
-/// did not make. `false` names no culprit; look singly then.
-pub fn verify_batch(signatures: &[(&KeyBytes, &[u8], &[u8; 64])]) -> bool {
-    let mut keys = Vec::with_capacity(signatures.len());
-    for (key, _, _) in signatures {
-        match canonical_key(key) {
-            Ok(key) if !key.is_weak() => keys.push(key),
-            _ => return false,
-        }
-    }
-    let messages: Vec<&[u8]> = signatures.iter().map(|(_, message, _)| *message).collect();
-    let signatures: Vec<Signature> = signatures.iter().map(|(_, _, bytes)| Signature::from_bytes(bytes)).collect();
-    ed25519_dalek::verify_batch(&messages, &signatures, &keys).is_ok()
-}
-
 /// Decodes a key, refusing the encodings whose y is not reduced. The other double spelling, x = 0 with a sign, is a point of
 /// small order and falls with those.
 fn canonical_key(bytes: &KeyBytes) -> Result<VerifyingKey, KeyError> {
@@ -121,6 +109,13 @@ fn canonical_key(bytes: &KeyBytes) -> Result<VerifyingKey, KeyError> {
         return Err(KeyError::NotCanonical);
     }
     VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotAPoint)
+}
+
+/// Returns whether the point lies in the subgroup of prime order L: whether L - 1 times the point is its negative.
+///
+/// As `EdwardsPoint::is_torsion_free`, in half the time: the point is public, so the time may tell of it.
+fn is_torsion_free(point: &EdwardsPoint) -> bool {
+    EdwardsPoint::vartime_double_scalar_mul_basepoint(&-Scalar::ONE, point, &Scalar::ZERO) == -point
 }
 
 /// An Ed25519 secret key. Its memory is wiped when it is dropped, and it is never printed.

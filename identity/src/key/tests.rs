@@ -105,6 +105,24 @@ fn a_point_with_torsion_is_no_key() {
     assert_eq!(torsioned, hex(TORSIONED_KEY));
     assert_eq!(PublicKey::admit(&torsioned).err(), Some(KeyError::Torsion));
     assert_eq!(PublicKey::admit(&key).err(), None);
+    let mut ring = KeyRing::new();
+    assert_eq!((ring.admit(&torsioned), ring.admit(&key)), (Err(KeyError::Torsion), Ok(())));
+}
+
+#[test]
+fn torsion_is_found_as_the_curve_library_finds_it() {
+    // Goal: the quick test is the slow one. Method: multiples of keys, each plus every point of small order.
+    let order_8 = VerifyingKey::from_bytes(&hex(ORDER_8)).expect("a point").to_edwards();
+    let small: Vec<_> = (0_u8..8).map(|n| order_8 * Scalar::from(n)).collect();
+    for seed in 0..32 {
+        let key = VerifyingKey::from_bytes(&SigningKey::from_seed(&[seed; 32]).public()).expect("a point").to_edwards();
+        for (order, torsion) in small.iter().enumerate() {
+            let point = key + torsion;
+            assert_eq!(is_torsion_free(&point), order == 0);
+            assert_eq!(is_torsion_free(&point), point.is_torsion_free());
+        }
+    }
+    assert!(is_torsion_free(&EdwardsPoint::default()));
 }
 
 #[test]
@@ -156,10 +174,10 @@ fn a_batch_holds_if_every_signature_does() {
     let mut signatures: Vec<[u8; 64]> = keys.iter().map(|key| key.sign(b"message")).collect();
     let holds = |signatures: &[[u8; 64]], publics: &[KeyBytes]| {
         let batch: Vec<_> = publics.iter().zip(signatures).map(|(k, s)| (k, &b"message"[..], s)).collect();
-        verify_batch(&batch)
+        KeyRing::new().verify_batch(&batch)
     };
     assert!(holds(&signatures, &publics));
-    assert!(verify_batch(&[]));
+    assert!(KeyRing::new().verify_batch(&[]));
     signatures[3][40] ^= 1;
     assert!(!holds(&signatures, &publics));
     signatures[3][40] ^= 1;

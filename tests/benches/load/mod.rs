@@ -1,6 +1,8 @@
 //! What the benches share: a server in this process, people who sign, and figures with the processor time they cost.
 #![allow(dead_code, reason = "each bench uses its part")]
 
+pub mod memory;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Mutex;
@@ -43,6 +45,7 @@ pub async fn start(data: &Path) -> Server {
 pub struct Person {
     pub name: String,
     did: Did,
+    identity: SigningKey,
     device: SigningKey,
     next_seq: u64,
     prev: Sid,
@@ -54,6 +57,13 @@ pub struct Signing {
     zone: Zone,
     origin: Origin,
     seen: Seen,
+}
+
+impl Person {
+    /// Returns the keys the person signs with.
+    pub fn keys(&self) -> [KeyBytes; 2] {
+        [self.identity.public(), self.device.public()]
+    }
 }
 
 impl Signing {
@@ -83,7 +93,7 @@ impl Signing {
         let genesis = Certificate::sign(&genesis, &self.origin, &[&identity, &device]).unwrap();
         let name = format!("{label}.{}", self.zone.as_str());
         let did = Did::of_genesis(&genesis.sid());
-        let mut person = Person { name: name.clone(), did, device, next_seq: 1, prev: genesis.sid() };
+        let mut person = Person { name: name.clone(), did, identity, device, next_seq: 1, prev: genesis.sid() };
         let nonce = pow::solve(&name, &did, WORK_BITS, 0, |_| {});
         let claim = Body::Claim(Claim { name, proof: ClaimProof::Open { nonce, bits: WORK_BITS } });
         let claim = self.next(&mut person, claim);
@@ -102,9 +112,18 @@ impl Signing {
         self.next(person, Body::Records(set))
     }
 
+    /// Returns the certificate by which the person's identity key sets the window: it changes one label, the DID's.
+    pub fn policy(&self, person: &mut Person, window_s: u64) -> Certificate {
+        self.next_by(person, Body::Policy { window_s }, |person| &person.identity)
+    }
+
     fn next(&self, person: &mut Person, body: Body) -> Certificate {
+        self.next_by(person, body, |person| &person.device)
+    }
+
+    fn next_by(&self, person: &mut Person, body: Body, key: fn(&Person) -> &SigningKey) -> Certificate {
         let payload = self.payload(Some(person.did), person.next_seq, Some(person.prev), body);
-        let certificate = Certificate::sign(&payload, &self.origin, &[&person.device]).unwrap();
+        let certificate = Certificate::sign(&payload, &self.origin, &[key(person)]).unwrap();
         (person.next_seq, person.prev) = (person.next_seq + 1, certificate.sid());
         certificate
     }

@@ -1,7 +1,7 @@
 //! Signatures an audit met, verified in batches on whatever thread the caller likes.
 
 use identity::cert::{KeyBytes, NewKeys, Verified};
-use identity::key;
+use identity::key::{self, KeyRing};
 use identity::name::Origin;
 
 use super::AuditFault;
@@ -67,13 +67,14 @@ impl Checks {
     /// entry. With `strict` all are verified singly: a batch cannot tell a signature that only strict checking refuses, which
     /// none but the key's holder can make.
     pub fn verify(&self, strict: bool) -> Result<(), AuditFault> {
+        let mut ring = KeyRing::new();
         for item in &self.items {
-            let admitted = item.new_keys.admit();
+            let admitted = item.new_keys.admit_to(&mut ring);
             admitted.map_err(|refusal| AuditFault::Signature { index: item.index, code: refusal.code() })?;
         }
         let all: Vec<_> = self.items.iter().flat_map(Item::triples).collect();
         for (batch, at) in all.chunks(BATCH).zip((0..).step_by(BATCH)) {
-            if !strict && key::verify_batch(batch) {
+            if !strict && ring.verify_batch(batch) {
                 continue;
             }
             for (place, (signer, message, signature)) in batch.iter().enumerate() {

@@ -1,0 +1,107 @@
+//! How fast a log is audited whose files are at hand: no server, no HTTP, nothing to wait for.
+//!
+//! `cargo bench -p dgns-tests --bench audit_memory -- [--names 30000] [--records 60000] [--rounds 3]`. The log holds a genesis and a
+//! claim of each name, and records one certificate each, in batches of 512 posts, about what a busy server commits at once. An auditor
+//! is fed from bundles and tiles in memory, its signatures verified by other threads, as the client does.
+
+mod load;
+
+use std::collections::HashMap;
+
+use load::Stretch;
+use load::memory::MemoryLog;
+use translog::audit::{Auditor, Level, Target, Tree, Want};
+use translog::bundle;
+use translog::entry::EntryKind;
+use translog::hash::leaf_hash;
+use translog::tile::{RightTiles, Tile, bundles_for};
+
+/// Posts of one batch.
+const BATCH: usize = 512;
+
+/// Certificates whose signatures are verified in one job.
+const JOB: usize = 512;
+
+const LEVELS: [(Level, &str); 3] = [(Level::Tree, "tree"), (Level::Map, "map"), (Level::Full, "full")];
+
+#[tokio::main]
+async fn main() {
+    let (names, records) = (load::argument("--names", 30_000), load::argument("--records", 60_000));
+    let rounds = load::argument("--rounds", 3);
+    let mut log = MemoryLog::open();
+    let signing = log.signing();
+    let (mut people, claims): (Vec<_>, Vec<_>) = signing.people(&load::labels("audit", names)).into_iter().unzip();
+    for (people, claims) in people.chunks(BATCH).zip(claims.chunks(BATCH)) {
+        let posts = people.iter().zip(claims).map(|(person, claim)| log.post(claim, &person.keys()));
+        log.append(posts.collect());
+    }
+    Served::new(&log).audit_all("two claim certificates a name", rounds).await;
+    for round in 0..records.div_ceil(names) as u8 {
+        let signed = load::in_threads(people.iter_mut().collect(), |person| {
+            let certificate = signing.records(person, [10, 0, 0, round]);
+            (certificate, person.keys())
+        });
+        for part in signed.chunks(BATCH) {
+            let posts = part.iter().map(|(certificate, keys)| log.post(std::slice::from_ref(certificate), keys));
+            log.append(posts.collect());
+        }
+    }
+    Served::new(&log).audit_all("the same with records", rounds).await;
+}
+
+/// The files of a log.
+struct Served<'l> {
+    log: &'l MemoryLog,
+    files: HashMap<String, Vec<u8>>,
+}
+
+impl<'l> Served<'l> {
+    fn new(log: &'l MemoryLog) -> Self {
+        let (mut right, mut history) = (RightTiles::new(), RightTiles::new());
+        let mut tiles: Vec<(Tree, Tile)> = Vec::new();
+        for entry in &log.entries {
+            let hash = leaf_hash(entry);
+            tiles.extend(right.append(hash).into_iter().map(|tile| (Tree::Log, tile)));
+            if entry[0] == EntryKind::Epoch as u8 {
+                tiles.extend(history.append(hash).into_iter().map(|tile| (Tree::History, tile)));
+            }
+        }
+        tiles.extend(right.partials().map(|tile| (Tree::Log, tile)));
+        tiles.extend(history.partials().map(|tile| (Tree::History, tile)));
+        let tiles = tiles.into_iter().map(|(tree, tile)| (Want::Tile(tree, tile.id()).path(), tile.encode()));
+        let mut files: HashMap<_, _> = tiles.collect();
+        files.extend(bundles_for(0, log.edge.size()).map(|id| {
+            let entries = &log.entries[id.first_entry() as usize..][..usize::from(id.width())];
+            (id.to_string(), bundle::encode(entries.iter().map(Vec::as_slice)))
+        }));
+        Self { log, files }
+    }
+
+    async fn audit_all(&self, what: &str, rounds: usize) {
+        println!("{what}: {} entries", self.log.entries.len());
+        for (level, name) in LEVELS {
+            for _ in 0..rounds {
+                let stretch = Stretch::begin();
+                self.audit(level).await;
+                stretch.report(&format!("audit in memory, level {name}"), self.log.entries.len());
+            }
+        }
+    }
+
+    async fn audit(&self, level: Level) {
+        let target = Target { size: self.log.edge.size(), root: self.log.edge.root() };
+        let mut auditor = Auditor::new(&self.log.origin, level, target);
+        let mut jobs = tokio::task::JoinSet::new();
+        let mut waiting = auditor.take_checks();
+        while let Some(want) = auditor.wants(1).first().cloned() {
+            auditor.feed(&want, &self.files[&want.path()]).unwrap();
+            waiting.append(auditor.take_checks());
+            if waiting.len() >= JOB || auditor.is_through() {
+                let checks = std::mem::take(&mut waiting);
+                jobs.spawn_blocking(move || checks.verify(false).unwrap());
+            }
+        }
+        assert!(auditor.is_through());
+        jobs.join_all().await;
+    }
+}
