@@ -128,6 +128,14 @@ enum Command {
         #[command(subcommand)]
         command: logconf::LogconfCommand,
     },
+    /// Write the log's files for any file server to serve; the server must not be running
+    Export {
+        /// Where they go; files that are there already stay
+        directory: PathBuf,
+        /// The data directory
+        #[arg(long, value_name = "DIR", default_value = "./dgns-data")]
+        data: PathBuf,
+    },
     /// Make invitation codes
     Invite {
         /// The data directory
@@ -172,6 +180,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Witness(arguments)) => witness::run(arguments),
         Some(Command::Keys { config, url }) => keys::run(&config, url.as_deref()),
         Some(Command::Fsck { data, deep, json }) => fsck(&data, deep, json),
+        Some(Command::Export { directory, data }) => export(&data, &directory),
         Some(Command::Guard { action, data }) => guard::run(action, &data),
         Some(Command::Logconf { command }) => logconf::run(command),
         Some(Command::Invite { data, count }) => invite::make(&data, count),
@@ -251,6 +260,19 @@ fn fsck(data: &Path, deep: bool, json: bool) -> ExitCode {
         print!("{report}");
     }
     ExitCode::from(report.exit_code())
+}
+
+fn export(data: &Path, directory: &Path) -> ExitCode {
+    match runtime().block_on(dgns::export::run(data, directory)) {
+        Ok(exported) => {
+            println!("{} entries, {} files new in {}", exported.size, exported.files, directory.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let error = ServerError::from(error);
+            failed(exit_code(&error), &error.to_string())
+        }
+    }
 }
 
 fn exit_code(error: &ServerError) -> u8 {

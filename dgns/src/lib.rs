@@ -7,6 +7,7 @@ pub mod app;
 pub mod clock;
 pub mod config;
 pub mod dns;
+pub mod export;
 pub mod follow;
 pub mod fsck;
 pub mod http;

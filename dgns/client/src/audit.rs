@@ -1,7 +1,7 @@
 //! The audit as a program: fetches ahead, verifies signatures on other threads, keeps its progress (PROTOCOL 15).
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dgns_api::path;
@@ -20,7 +20,7 @@ use crate::net::Answer;
 use crate::session::Session;
 
 /// Bundles fetched ahead of the one being replayed.
-const AHEAD: usize = 8;
+pub(crate) const AHEAD: usize = 8;
 
 /// Certificates whose signatures are verified in one job.
 const JOB: usize = 512;
@@ -75,7 +75,7 @@ pub async fn run(
     let started = Instant::now();
     let (checkpoint, target) = newest_head(session).await?;
     let trust = session.trust();
-    let convicted = |fault: &AuditFault| convict(session, options, fault, &checkpoint, target.size);
+    let convicted = |fault: &AuditFault| convict(session, options.evidence.as_deref(), fault, &checkpoint, target.size);
     let mut auditor = match begin(trust, options, &target) {
         Ok(auditor) => auditor,
         Err(Stop::Error(error)) => return Err(error),
@@ -150,7 +150,7 @@ async fn replay(
     let mut checks = Checking { jobs: JoinSet::new(), strict: options.strict };
     let mut waiting = auditor.take_checks();
     let mut saver = Saver::new(options);
-    let mut ahead = Ahead { session, running: HashMap::new() };
+    let mut ahead = Ahead::new(session);
     while !auditor.is_through() {
         let wants = auditor.wants(AHEAD);
         let Some(want) = wants.first() else { break };
@@ -183,14 +183,19 @@ async fn replay(
 }
 
 /// Fetches under way; each thing is fetched once.
-struct Ahead<'s> {
+pub(crate) struct Ahead<'s> {
     session: &'s Session,
     running: HashMap<String, JoinHandle<Answer>>,
 }
 
-impl Ahead<'_> {
+impl<'s> Ahead<'s> {
+    /// Returns nothing under way yet.
+    pub(crate) fn new(session: &'s Session) -> Self {
+        Self { session, running: HashMap::new() }
+    }
+
     /// Returns the bytes of `want`; begins fetching all of `wants`, which `want` is one of.
-    async fn get(&mut self, want: &Want, wants: &[Want]) -> Result<Vec<u8>, ClientError> {
+    pub(crate) async fn get(&mut self, want: &Want, wants: &[Want]) -> Result<Vec<u8>, ClientError> {
         for want in wants {
             let path = format!("{}/{}", path::LOG, want.path());
             let reader = self.session.reader();
@@ -308,12 +313,18 @@ fn save(options: &Options, auditor: &Auditor) -> Result<bool, ClientError> {
 }
 
 /// Returns the newest checkpoint with what it says: signed by the log, and by those whose word the policy asks for.
-async fn newest_head(session: &Session) -> Result<(String, Target), ClientError> {
+pub(crate) async fn newest_head(session: &Session) -> Result<(String, Target), ClientError> {
     let bytes = session.get(path::CHECKPOINT).await?;
     let fault = |code: &'static str, what: String| ClientError::proof(code, format!("the checkpoint: {what}"));
     let note = Note::parse(&bytes).map_err(|error| fault(error.code(), error.to_string()))?;
     keep_up(session, &note).await?;
-    let trust = session.trust();
+    signed_head(session.trust(), &bytes)
+}
+
+/// Returns a checkpoint with what it says: signed by the log, and by those whose word the policy asks for.
+pub(crate) fn signed_head(trust: &Trust, bytes: &[u8]) -> Result<(String, Target), ClientError> {
+    let fault = |code: &'static str, what: String| ClientError::proof(code, format!("the checkpoint: {what}"));
+    let note = Note::parse(bytes).map_err(|error| fault(error.code(), error.to_string()))?;
     let known = [trust.log_keys(), trust.policy().cosigners()].concat();
     let signed = note.verify(&known).map_err(|error| fault(error.code(), error.to_string()))?;
     if !signed.iter().any(|signed| trust.log_keys().contains(signed.key)) {
@@ -346,12 +357,19 @@ fn remembered(session: &Session) -> Result<Option<(u64, [u8; 32])>, ClientError>
     Ok(memory.memory.head().map(|head| (head.size, head.root)))
 }
 
-fn convict(session: &Session, options: &Options, fault: &AuditFault, checkpoint: &str, size: u64) -> ClientError {
+/// Keeps evidence of a fault in `directory`, by default in the log's home, and returns the fault as what ends a command.
+pub(crate) fn convict(
+    session: &Session,
+    directory: Option<&Path>,
+    fault: &AuditFault,
+    checkpoint: &str,
+    size: u64,
+) -> ClientError {
     let what = fault.to_string();
     let memory = session.log().memory().ok();
     let known = memory.as_ref().and_then(|memory| memory.memory.head());
     let kept = evidence::of_audit(session.trust(), fault.code(), &what, checkpoint, size, known);
-    let evidence = match &options.evidence {
+    let evidence = match directory {
         Some(directory) => {
             let path = directory.join(&kept.file_name);
             std::fs::create_dir_all(directory)

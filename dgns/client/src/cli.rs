@@ -8,6 +8,7 @@ mod audit;
 mod bench;
 mod devices;
 mod lookup;
+mod mirror;
 mod monitor;
 mod output;
 mod progress;
@@ -116,6 +117,8 @@ enum Command {
     },
     /// Verify the whole log: every hash, map root, rule and signature
     Audit(audit::Audit),
+    /// Copy the log's files while verifying them, for any file server to serve
+    Mirror(mirror::Mirror),
     /// Watch names: what changed, and whose keys signed it
     Monitor(monitor::Monitor),
     /// List the acts that wait
@@ -245,6 +248,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Verify(verify) => lookup::verify(context, verify).await,
         Command::Trust { command } => trust::trust(context, command).await,
         Command::Audit(audit) => audit::audit(context, audit).await,
+        Command::Mirror(mirror) => mirror::mirror(context, mirror).await,
         Command::Monitor(monitor) => monitor::monitor(context, monitor).await,
         Command::Pending => acts::pending(context).await,
         Command::Confirm { act, words } => acts::vote(context, &act, acts::Vote::Confirm, words).await,

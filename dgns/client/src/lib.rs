@@ -11,6 +11,7 @@ pub mod error;
 pub mod evidence;
 pub mod exchange;
 pub mod home;
+pub mod mirror;
 mod net;
 pub mod report;
 pub mod rng;

@@ -36,7 +36,8 @@ fn dig(server: &Server, name: &str) -> String {
 fn a_follower_serves_what_the_origin_signs_with_the_same_proofs() {
     // Goal: claim and records at the origin, proof and address at the follower, and writes sent on. Method: names before the
     // follower's first start, while it runs, and while it is away; a person whose only server is the follower.
-    let origin = Site::new().start();
+    let origin_site = Site::new();
+    let origin = origin_site.start();
     let alice = Person::new();
     alice.up(&origin, "alice");
     alice.dgns(&origin, &["records", "set", "alice", "A", "192.0.2.1"]).exits(0);
@@ -76,10 +77,13 @@ fn a_follower_serves_what_the_origin_signs_with_the_same_proofs() {
 
 #[test]
 fn a_follower_of_a_follower_serves_the_same_log() {
-    let origin = Site::new().start();
+    let origin_site = Site::new();
+    let origin = origin_site.start();
     Person::new().up(&origin, "alice");
-    let near = follower_of(&origin.url).start();
-    let far = follower_of(&near.url).start();
+    let near_site = follower_of(&origin.url);
+    let near = near_site.start();
+    let far_site = follower_of(&near.url);
+    let far = far_site.start();
     Person::new().up(&origin, "bobby");
     caught_up(&far, &origin);
     Person::new().dgns(&far, &["resolve", "bobby"]).exits(0);
@@ -94,7 +98,8 @@ fn a_follower_survives_the_death_and_the_return_of_its_origin() {
     let origin = place.start();
     let address = origin.http.to_string();
     Person::new().up(&origin, "alice");
-    let follower = follower_of(&origin.url).start();
+    let follower_site = follower_of(&origin.url);
+    let follower = follower_site.start();
     caught_up(&follower, &origin);
     origin.kill();
     let away =
@@ -113,12 +118,14 @@ fn a_follower_survives_the_death_and_the_return_of_its_origin() {
 fn a_data_directory_follows_one_log_for_ever() {
     // Goal: the first log met is pinned. Method: another log at the URL, a server of its own on the directory, a follower on a
     // server's directory; a first start without an origin.
-    let origin = Site::new().start();
+    let origin_site = Site::new();
+    let origin = origin_site.start();
     Person::new().up(&origin, "alice");
     let site = follower_of(&origin.url);
     site.start().stop().exits(0);
 
-    let other = Site::new().start();
+    let other_site = Site::new();
+    let other = other_site.start();
     Person::new().up(&other, "alice");
     let site = site.with("follow", "url", &format!("{:?}", other.url));
     let follower = site.start();
@@ -147,7 +154,8 @@ fn a_data_directory_follows_one_log_for_ever() {
 fn a_follower_killed_under_load_goes_on_where_it_was() {
     // Goal: no crash of a follower loses or doubles anything. Method: clients post without a pause, the follower is killed again
     // and again; each time its directory is checked; at the end it is the origin's copy.
-    let origin = Site::new().start();
+    let origin_site = Site::new();
+    let origin = origin_site.start();
     let site = follower_of(&origin.url);
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {

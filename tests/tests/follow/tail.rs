@@ -85,7 +85,8 @@ fn every_batch_comes_with_the_head_that_signs_it() {
 
 #[test]
 fn a_stream_that_cannot_begin_says_why() {
-    let server = Site::new().start();
+    let server_site = Site::new();
+    let server = server_site.start();
     let newest = head(&server).size;
     let code = |query: &str| server.get(&format!("/v1/log/tail{query}")).problem_code();
     assert_eq!(code(""), "bad_query");
@@ -103,7 +104,8 @@ fn a_stream_that_cannot_begin_says_why() {
 fn a_reader_that_takes_nothing_holds_up_nobody() {
     // Goal: the publisher never waits for a reader. Method: one that never reads, while posts go on; then it is gone, or still
     // gets whole records.
-    let server = Site::new().start();
+    let server_site = Site::new();
+    let server = server_site.start();
     let mut asleep = Reader::open(&server, head(&server).size);
     for number in 0..8 {
         Person::new().up(&server, &format!("name{number}"));
