@@ -18,6 +18,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use dgns::clock::Clock;
 use dgns::config::{Config, DEFAULTS, WITNESS_DEFAULTS};
 use dgns::server::{Server, ServerError};
+use dgns::witness::WitnessedLogs;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The identity name server. Without arguments: a complete server on loopback, in ./dgns-data.
@@ -219,14 +220,23 @@ fn serve_file(path: &Path, check: bool, json: bool, changed: impl FnOnce(Config)
         Ok(text) => text,
         Err(error) => return failed(1, &format!("{}: {error}", path.display())),
     };
-    match Config::from_toml(&text) {
+    match read_config(path, &text) {
         Ok(_) if check => {
             println!("{}: no faults", path.display());
             ExitCode::SUCCESS
         }
         Ok(config) => serve(changed(config), json, "info"),
-        Err(faults) => failed(1, &format!("{}:\n{faults}", path.display())),
+        Err(why) => failed(1, &why),
     }
+}
+
+/// Reads a configuration, and the file of logs it names.
+fn read_config(path: &Path, text: &str) -> Result<Config, String> {
+    let config = Config::from_toml(text).map_err(|faults| format!("{}:\n{faults}", path.display()))?;
+    if let Some(witness) = &config.witness {
+        WitnessedLogs::read(&witness.logs).map_err(|error| format!("witness.logs: {error}"))?;
+    }
+    Ok(config)
 }
 
 fn serve(config: Config, json: bool, level: &str) -> ExitCode {
