@@ -172,9 +172,9 @@ impl Config {
         read::config(text)
     }
 
-    /// As [`Config::from_toml`], for those who have no policy yet: the files that it names are not looked for.
-    pub fn from_toml_without_policies(text: &str) -> Result<Self, ConfigFaults> {
-        read::config_without_policies(text)
+    /// As [`Config::from_toml`], for those who have no policy yet: the file that it names is not looked for.
+    pub fn from_toml_without_policy(text: &str) -> Result<Self, ConfigFaults> {
+        read::config_without_policy(text)
     }
 
     /// Returns the names of the zone's name servers.

@@ -1,4 +1,4 @@
-//! `dgnsd keys`: makes a server's keys before its first start, and prints the lines by which policies name them. The policies
+//! `dgnsd keys`: makes a server's keys before its first start, and prints the lines by which policies name them. The policy
 //! that its own configuration names may still have to be written.
 
 use std::path::Path;
@@ -26,8 +26,7 @@ pub(super) fn run(path: &Path, url: Option<&str>) -> ExitCode {
 
 fn lines(path: &Path, url: Option<&str>) -> Result<Vec<String>, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let config =
-        Config::from_toml_without_policies(&text).map_err(|faults| format!("{}:\n{faults}", path.display()))?;
+    let config = Config::from_toml_without_policy(&text).map_err(|faults| format!("{}:\n{faults}", path.display()))?;
     let base = url.map_or_else(|| format!("http://{}", config.http.listen), |url| url.trim_end_matches('/').to_owned());
     let keys_at = make_directories(&config.data).map_err(|error| error.to_string())?;
     let made = !config.data.join("names.db").exists();

@@ -50,13 +50,11 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigFaults> {
     config_of(parse(text)?)
 }
 
-/// Reads the whole configuration but for the policy files it names.
-pub(super) fn config_without_policies(text: &str) -> Result<Config, ConfigFaults> {
+/// Reads the whole configuration but for the policy file it names.
+pub(super) fn config_without_policy(text: &str) -> Result<Config, ConfigFaults> {
     let mut root = parse(text)?;
-    for section in ["log", "witnesses"] {
-        if let Some(Value::Table(table)) = root.get_mut(section) {
-            table.remove("policy");
-        }
+    if let Some(Value::Table(table)) = root.get_mut("witnesses") {
+        table.remove("policy");
     }
     config_of(root)
 }
