@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use dgns_api::path;
 use dgns_api::problem::Problem;
+use tokio::time::Instant;
 
 use crate::error::ClientError;
 
 /// How long a server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a server may put a request off, such as while it waits for its witnesses after a start.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a stream may say nothing: three of the server's heartbeats.
 const SILENCE: Duration = Duration::from_secs(45);
@@ -106,7 +110,28 @@ impl Net {
         self.answer(request.header("content-type", path::OCTETS).body(file)).await
     }
 
+    /// Sends a request, again while the server asks for a little patience: whatever it answers with 503 is safe to repeat.
     async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let attempt = request.try_clone().expect("no body is a stream");
+            let problem = match self.attempt(attempt).await? {
+                Ok(body) => return Ok(body),
+                Err(problem) => problem,
+            };
+            let later = problem.retry_ms.filter(|_| problem.status == 503).map(|ms| Duration::from_millis(ms.max(50)));
+            match later {
+                Some(wait) if Instant::now() + wait < until => tokio::time::sleep(wait).await,
+                _ if problem.status < 500 => return Err(ClientError::Refused(Box::new(problem))),
+                _ => {
+                    let why = format!("{}: {} ({})", self.base, problem.detail, problem.code);
+                    return Err(ClientError::Network(why));
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, request: reqwest::RequestBuilder) -> Result<Result<Vec<u8>, Problem>, ClientError> {
         let network = |error: reqwest::Error| ClientError::Network(self.unreachable(&error));
         let mut response = request.send().await.map_err(network)?;
         let status = response.status();
@@ -118,13 +143,10 @@ impl Net {
             body.extend_from_slice(&chunk);
         }
         if status.is_success() {
-            return Ok(body);
+            return Ok(Ok(body));
         }
         match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) if problem.status >= 500 => {
-                Err(ClientError::Network(format!("{}: {} ({})", self.base, problem.detail, problem.code)))
-            }
-            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
+            Ok(problem) => Ok(Err(problem)),
             Err(_) => Err(ClientError::Network(format!("{}: HTTP status {status}", self.base))),
         }
     }
