@@ -10,6 +10,7 @@ pub mod person;
 pub mod programs;
 pub mod running;
 pub mod seed;
+pub mod serve;
 pub mod server;
 pub mod site;
 pub mod wait;

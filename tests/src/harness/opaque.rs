@@ -4,7 +4,7 @@ use identity::hash::{Hash, sha256};
 use identity::key::SigningKey;
 use translog::hash::node_hash;
 use translog::note::{Checkpoint, LogSigner, Note};
-use translog::tree::consistency_plan;
+use translog::tree::{Plan, consistency_plan, inclusion_plan};
 use translog::witness::Request;
 
 /// A log whose every head can be signed; leaf `n` follows from `n` and the branch.
@@ -78,7 +78,15 @@ pub fn consistency(leaf: &dyn Fn(u64) -> Hash, from: u64, to: u64) -> Vec<Hash> 
     if from == 0 || from >= to {
         return Vec::new();
     }
-    let plan = consistency_plan(from, to).expect("0 < from < to");
+    fold(leaf, &consistency_plan(from, to).expect("0 < from < to"))
+}
+
+/// Returns the inclusion path of a leaf in the tree of `size` leaves.
+pub fn inclusion(leaf: &dyn Fn(u64) -> Hash, index: u64, size: u64) -> Vec<Hash> {
+    fold(leaf, &inclusion_plan(index, size).expect("index < size"))
+}
+
+fn fold(leaf: &dyn Fn(u64) -> Hash, plan: &Plan) -> Vec<Hash> {
     let node = |node: translog::tree::Node| {
         let width = 1 << node.level;
         Ok::<Hash, std::convert::Infallible>(subtree(leaf, node.index * width, (node.index + 1) * width))

@@ -1,11 +1,10 @@
 //! A log as files, and a server that serves nothing else.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use dgns_tests::harness::http::Answer;
+use dgns_tests::harness::serve::{Told, serve};
 use dgns_tests::harness::{Person, Ran, Server};
 use translog::note::{Checkpoint, Note};
 use translog::tile::{BundleId, TileId, bundles_for, tiles_for};
@@ -99,94 +98,59 @@ fn size_of(checkpoint: &[u8]) -> u64 {
 /// A server of files until the test's process ends.
 pub struct FileServer {
     pub url: String,
-    files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
-    asked: Arc<AtomicUsize>,
-    hung: Arc<Mutex<Option<String>>>,
-    once: Arc<Mutex<Told>>,
+    state: Arc<Mutex<FileState>>,
+}
+
+#[derive(Default)]
+struct FileState {
+    files: BTreeMap<String, Vec<u8>>,
+    asked: usize,
+    hung: Option<String>,
+    once: Option<(String, Vec<u8>)>,
 }
 
 impl FileServer {
     /// Serves an export below `/log`, as any server of files would.
     pub fn new(export: &Export) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let server = Self {
-            url,
-            files: Arc::new(Mutex::new(export.files.clone())),
-            asked: Arc::default(),
-            hung: Arc::default(),
-            once: Arc::default(),
-        };
-        let (files, asked, hung) = (server.files.clone(), server.asked.clone(), server.hung.clone());
-        let once = server.once.clone();
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let (files, asked, hung, once) = (files.clone(), asked.clone(), hung.clone(), once.clone());
-                std::thread::spawn(move || {
-                    // A client that goes away in the middle is no fault here.
-                    let _ = answer(client, &files, &asked, &hung, &once);
-                });
-            }
-        });
-        server
+        let state = Arc::new(Mutex::new(FileState { files: export.files.clone(), ..FileState::default() }));
+        let shared = state.clone();
+        let url = serve(move |request| shared.lock().unwrap().answer(request.path()));
+        Self { url, state }
     }
 
     /// Serves other files from now on.
     pub fn now_serves(&self, export: &Export) {
-        *self.files.lock().unwrap() = export.files.clone();
+        self.state.lock().unwrap().files = export.files.clone();
     }
 
     /// Answers the next request for this path with other bytes, and all after it as before.
     pub fn answers_once(&self, path: &str, bytes: &[u8]) {
-        *self.once.lock().unwrap() = Some((path.to_owned(), bytes.to_vec()));
+        self.state.lock().unwrap().once = Some((path.to_owned(), bytes.to_vec()));
     }
 
     /// Never answers requests for this path, from now on; `None` answers all.
     pub fn never_answers(&self, path: Option<&str>) {
-        *self.hung.lock().unwrap() = path.map(str::to_owned);
+        self.state.lock().unwrap().hung = path.map(str::to_owned);
     }
 
     /// Returns how many requests came.
     pub fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+        self.state.lock().unwrap().asked
     }
 }
 
-/// A path and what is told of it once.
-type Told = Option<(String, Vec<u8>)>;
-
-type Files = Mutex<BTreeMap<String, Vec<u8>>>;
-
-fn answer(
-    mut client: TcpStream,
-    files: &Files,
-    asked: &AtomicUsize,
-    hung: &Mutex<Option<String>>,
-    once: &Mutex<Told>,
-) -> std::io::Result<()> {
-    let mut request = Vec::new();
-    let mut chunk = [0; 4096];
-    while !request.windows(4).any(|window| window == b"\r\n\r\n") {
-        match client.read(&mut chunk)? {
-            0 => return Ok(()),
-            read => request.extend_from_slice(&chunk[..read]),
+impl FileState {
+    fn answer(&mut self, path: &str) -> Told {
+        self.asked += 1;
+        let path = path.strip_prefix("/log/").unwrap_or_default();
+        if self.hung.as_deref() == Some(path) {
+            return Told::Never;
         }
+        let told = self.once.take_if(|(of, _)| of == path).map(|(_, bytes)| bytes);
+        let body = told.or_else(|| self.files.get(path).cloned());
+        let status = if body.is_some() { 200 } else { 404 };
+        Told::Answer(Answer { status, headers: Vec::new(), body: body.unwrap_or_default() })
     }
-    asked.fetch_add(1, Ordering::SeqCst);
-    let text = String::from_utf8_lossy(&request).into_owned();
-    let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
-    let path = path.strip_prefix("/log/").unwrap_or_default();
-    if hung.lock().unwrap().as_deref() == Some(path) {
-        // Held until the client is gone.
-        while client.read(&mut chunk)? > 0 {}
-        return Ok(());
-    }
-    let told = once.lock().unwrap().take_if(|(of, _)| of == path).map(|(_, bytes)| bytes);
-    let body = told.or_else(|| files.lock().unwrap().get(path).cloned());
-    let status = if body.is_some() { "200 OK" } else { "404 Not Found" };
-    let body = body.unwrap_or_default();
-    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-    client.write_all(&[head.as_bytes(), &body].concat())
 }
 
 /// Audits an export with the real program, from a home of its own.

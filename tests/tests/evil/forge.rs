@@ -1,6 +1,9 @@
 //! A log made by its own operator, who holds every key: honest unless told otherwise, with valid signatures either way.
 
+mod lookup;
+
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use dgns::config::Config;
 use dgns::keys::{Keys, LogKey, ZoneKey};
@@ -11,21 +14,20 @@ use identity::did::Did;
 use identity::hash::Hash;
 use identity::rules::{self, At, World};
 use identity::seed::Words;
-use identity::state::{Leaf, NameState, State, Subject};
+use identity::state::{Leaf, Subject};
 use identity::time::Timestamp;
 use translog::batch::{self, Batch, Change, Outcome, Post, View};
 use translog::due::DueQueue;
 use translog::entry::Epoch;
 use translog::hash::leaf_hash;
-use translog::head::Head;
-use translog::map::{self, Map};
+use translog::map::Map;
 use translog::note::{Checkpoint, LogSigner, Note};
-use translog::resolution::{Answer, Resolution};
 use translog::tile::{BundleId, RightTiles, bundles_for};
-use translog::tree::{Edge, Node, consistency_plan};
+use translog::tree::Edge;
 
 use super::export::Export;
 use super::people::{self, TERMS, origin};
+pub use lookup::Query;
 
 /// When Epoch 0 was, ms.
 const START_MS: u64 = 1_800_000_000_000;
@@ -33,7 +35,8 @@ const START_MS: u64 = 1_800_000_000_000;
 /// The operator's log.
 #[derive(Clone)]
 pub struct Forge {
-    keys: std::sync::Arc<ForgeKeys>,
+    signer: Arc<LogSigner>,
+    keys: Arc<ForgeKeys>,
     server: Did,
     /// The entries so far.
     pub entries: Vec<Vec<u8>>,
@@ -48,7 +51,6 @@ pub struct Forge {
 }
 
 struct ForgeKeys {
-    signer: LogSigner,
     zone: ZoneKey,
     words: Words,
 }
@@ -70,7 +72,8 @@ impl Forge {
         let head = log_key.sign_head(&first);
         let terms = setup::zone_certificate(&config, zone_public, &words, server, prev, &head, now);
         let mut forge = Self {
-            keys: std::sync::Arc::new(ForgeKeys { signer, zone, words }),
+            signer: Arc::new(signer),
+            keys: Arc::new(ForgeKeys { zone, words }),
             server,
             entries: Vec::new(),
             edge: Edge::new(),
@@ -155,7 +158,7 @@ impl Forge {
         self.map.apply(delta).unwrap();
         for (subject, change) in changes {
             self.dues.set(change.label, &subject, rules::due_ms(&change.leaf));
-            self.states.insert(subject, std::sync::Arc::unwrap_or_clone(change.leaf));
+            self.states.insert(subject, Arc::unwrap_or_clone(change.leaf));
         }
         self.time_ms = epoch.time_ms;
     }
@@ -181,6 +184,11 @@ impl Forge {
         self.states[subject].clone()
     }
 
+    /// Returns the server's DID.
+    pub fn server(&self) -> Did {
+        self.server
+    }
+
     /// Returns the words that rule the server's DID.
     pub fn words(&self) -> &Words {
         &self.keys.words
@@ -188,37 +196,12 @@ impl Forge {
 
     /// Returns the log's signer.
     pub fn signer(&self) -> &LogSigner {
-        &self.keys.signer
+        &self.signer
     }
 
-    /// Returns what a server answers a lookup by somebody who remembers the head of `from` leaves: a Resolution.
-    pub fn lookup(&self, subject: &Subject, from: Option<u64>) -> Vec<u8> {
-        let mut subjects = vec![subject.clone()];
-        if let Some(Leaf { state: State::Name(NameState { did: Some(did), .. }), .. }) = self.states.get(subject) {
-            subjects.push(Subject::Did(*did));
-        }
-        let answers = subjects.iter().map(|subject| match self.states.get(subject) {
-            Some(leaf) => Answer::present(leaf),
-            None => Answer::absent(subject),
-        });
-        let labels: Vec<Hash> = subjects.iter().map(map::label).collect();
-        let epoch = Epoch::decode(self.entries.last().unwrap()).unwrap();
-        let resolution = Resolution::new(subject.clone(), answers.collect(), self.map.prove(&labels).unwrap())
-            .with_head(Head::sign(&self.edge, &epoch, self.signer()).unwrap());
-        match from.filter(|from| *from < self.edge.size()) {
-            Some(from) => resolution.with_consistency(self.consistency(from)).encode(),
-            None => resolution.encode(),
-        }
-    }
-
-    fn consistency(&self, from: u64) -> Vec<Hash> {
-        let root = |node: Node| {
-            let (first, count) = ((node.index << node.level) as usize, 1 << node.level);
-            let mut subtree = Edge::new();
-            self.entries[first..first + count].iter().for_each(|entry| subtree.append(leaf_hash(entry)));
-            Ok::<Hash, std::convert::Infallible>(subtree.root())
-        };
-        consistency_plan(from, self.edge.size()).unwrap().fold(root).unwrap()
+    /// Signs heads with another log key from now on.
+    pub fn sign_with(&mut self, signer: LogSigner) {
+        self.signer = Arc::new(signer);
     }
 
     /// Returns the log as files, its newest head signed.

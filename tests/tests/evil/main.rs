@@ -1,11 +1,13 @@
 //! Those who lie: whoever sits between client and server, a server that serves other bytes than it signed, an operator who signs
 //! what the rules forbid, and a disk that forgets. Each lie is told to the real programs, and must be found and named.
 
+mod adversary;
 mod answers;
 mod export;
 mod follower;
 mod forge;
 mod forged;
+mod lies;
 mod people;
 mod resumed;
 mod stored;

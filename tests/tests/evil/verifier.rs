@@ -5,16 +5,14 @@ use dgns_tests::harness::http::Answer;
 use dgns_tests::harness::opaque::consistency;
 use dgns_tests::harness::witness::{WitnessSite, submit};
 use dgns_tests::harness::{Server, wait};
-use identity::cert::Certificate;
-use identity::state::State;
-use translog::batch::Change;
 use translog::fault::{FaultFile, FaultKind};
 use translog::hash::leaf_hash;
 use translog::note::{Note, VerifierKey};
 use translog::witness::{Request, cosignature_of};
 
 use super::export::{Export, FileServer};
-use super::forge::{Forge, entry, small_from};
+use super::forge::{Forge, small_from};
+use super::lies::{self, Lie};
 use super::people::{Someone, origin};
 
 /// A log served by its operator, and a witness with a verifier that follows it.
@@ -42,7 +40,7 @@ fn fresh() -> (Forge, Vec<Someone>) {
 }
 
 /// Submits the newest checkpoint after one of `from` leaves until the verifier has come that far.
-fn verified(server: &Server, forge: &Forge, export: &Export, from: u64) -> Answer {
+pub fn verified(server: &Server, forge: &Forge, export: &Export, from: u64) -> Answer {
     let body = request(forge, export, from);
     wait::until("the verifier has replayed the log", || {
         let answer = submit(server, "verifier", &body);
@@ -53,7 +51,8 @@ fn verified(server: &Server, forge: &Forge, export: &Export, from: u64) -> Answe
     })
 }
 
-fn request(forge: &Forge, export: &Export, from: u64) -> Vec<u8> {
+/// Returns the body that asks for a cosignature of the newest checkpoint after one of `from` leaves.
+pub fn request(forge: &Forge, export: &Export, from: u64) -> Vec<u8> {
     let proof = consistency(&|index| leaf_hash(&forge.entries[index as usize]), from, export.size());
     Request::new(from, proof, Note::parse(&export.files["checkpoint"]).unwrap()).unwrap().encode()
 }
@@ -67,7 +66,8 @@ fn cosigned(server: &Server, export: &Export, answer: &Answer) {
     cosignature_of(&answer.body, note.text(), &VerifierKey::parse(vkey).unwrap()).unwrap();
 }
 
-fn status(server: &Server) -> serde_json::Value {
+/// Returns what the verifier says of the first log.
+pub fn status(server: &Server) -> serde_json::Value {
     server.get("/verifier/status").json()["logs"][0].clone()
 }
 
@@ -101,10 +101,10 @@ fn lies_in_the_middle_of_a_log_are_held_up_with_evidence_until_the_operator_clea
     // Goal: each level of the audit stands behind the signature. Method: one lie a log, honest batches behind it; asked again
     // after a restart; the plain witness signs, for it says nothing of entries; cleared, the verifier finds it again.
     for (lie, code) in [
-        (map_lie as fn(&mut Forge, &mut [Someone]), "map_root"),
-        (forbidden_claim, "refused"),
-        (forged_signature, "signature"),
-        (time_back, "epoch"),
+        (lies::map_lie as Lie, "map_root"),
+        (lies::forbidden_claim, "refused"),
+        (lies::forged_signature, "signature"),
+        (lies::time_back, "epoch"),
     ] {
         let (mut forge, mut people) = fresh();
         lie(&mut forge, &mut people);
@@ -224,42 +224,4 @@ fn head_of_another_time_is_not_cosigned_and_no_fault() {
             cosigned(&server, &export, &verified(&server, &forge, &export, 0));
         }
     }
-}
-
-/// A name given to somebody else in the map alone.
-fn map_lie(forge: &mut Forge, people: &mut [Someone]) {
-    let mut batch = forge.integrate(&Someone::new(50).1, forge.time_ms + 1_000);
-    let mut leaf = forge.leaf(&people[0].subject());
-    let State::Name(name) = &mut leaf.state else { panic!("a name has a NameState") };
-    (name.did, name.version) = (Some(people[1].did), name.version + 1);
-    batch.changes.insert(people[0].subject(), Change::of(&people[0].subject(), leaf.into()));
-    forge.take(batch, |_| {});
-}
-
-/// A claim of a name that is taken, logged, with the map as if it held.
-fn forbidden_claim(forge: &mut Forge, people: &mut [Someone]) {
-    let (mut mallory, mut certificates) = Someone::new(66);
-    certificates.push(mallory.claims(&people[0].name));
-    let honest = forge.integrate(&certificates[..2], forge.time_ms + 1_000);
-    let mut changes = honest.changes;
-    let mut leaf = forge.leaf(&people[0].subject());
-    let State::Name(name) = &mut leaf.state else { panic!("a name has a NameState") };
-    (name.did, name.version) = (Some(mallory.did), name.version + 1);
-    changes.insert(people[0].subject(), Change::of(&people[0].subject(), leaf.into()));
-    let entries = certificates.iter().map(|certificate| entry(&forge.countersigned(certificate))).collect();
-    forge.close(entries, changes, honest.epoch.time_ms, |_| {});
-}
-
-/// Records that no device signed.
-fn forged_signature(forge: &mut Forge, people: &mut [Someone]) {
-    let honest = people[2].points_to([10, 9, 9, 9]);
-    let mut signatures = honest.signatures().to_vec();
-    signatures[0].1[40] ^= 1;
-    forge.batch(&[Certificate::assemble(honest.payload_bytes(), signatures).unwrap()]);
-}
-
-/// An Epoch before the one before it.
-fn time_back(forge: &mut Forge, _: &mut [Someone]) {
-    let batch = forge.integrate(&Someone::new(50).1, forge.time_ms + 1_000);
-    forge.take(batch, |epoch| epoch.time_ms -= 60_000);
 }
