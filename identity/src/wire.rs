@@ -68,7 +68,12 @@ impl Default for Writer {
 impl Writer {
     /// Returns a writer without output.
     pub fn new() -> Self {
-        Self(Encoder::new(Vec::with_capacity(256)))
+        Self::with_capacity(256)
+    }
+
+    /// Returns a writer without output that has room for this many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(Encoder::new(Vec::with_capacity(bytes)))
     }
 
     /// Writes an unsigned integer; also the key of a map entry.

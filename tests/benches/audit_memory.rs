@@ -2,12 +2,13 @@
 //!
 //! `cargo bench -p dgns-tests --bench audit_memory -- [--names 30000] [--records 60000] [--rounds 3]`. The log holds a genesis and a
 //! claim of each name, and records one certificate each, in batches of 512 posts, about what a busy server commits at once. An auditor
-//! is fed from bundles and tiles in memory, its signatures verified by other threads, as the client does.
+//! is fed from bundles and tiles in memory, signatures and map on other threads, as in the client.
 
 mod load;
 
 use std::collections::HashMap;
 
+use dgns_client::audit::Jobs;
 use load::Stretch;
 use load::memory::MemoryLog;
 use translog::audit::{Auditor, Level, Target, Tree, Want};
@@ -18,9 +19,6 @@ use translog::tile::{RightTiles, Tile, bundles_for};
 
 /// Posts of one batch.
 const BATCH: usize = 512;
-
-/// Certificates whose signatures are verified in one job.
-const JOB: usize = 512;
 
 const LEVELS: [(Level, &str); 3] = [(Level::Tree, "tree"), (Level::Map, "map"), (Level::Full, "full")];
 
@@ -91,17 +89,12 @@ impl<'l> Served<'l> {
     async fn audit(&self, level: Level) {
         let target = Target { size: self.log.edge.size(), root: self.log.edge.root() };
         let mut auditor = Auditor::new(&self.log.origin, level, target);
-        let mut jobs = tokio::task::JoinSet::new();
-        let mut waiting = auditor.take_checks();
+        let mut jobs = Jobs::of(&mut auditor, false);
         while let Some(want) = auditor.wants(1).first().cloned() {
             auditor.feed(&want, &self.files[&want.path()]).unwrap();
-            waiting.append(auditor.take_checks());
-            if waiting.len() >= JOB || auditor.is_through() {
-                let checks = std::mem::take(&mut waiting);
-                jobs.spawn_blocking(move || checks.verify(false).unwrap());
-            }
+            jobs.take(&mut auditor).await.unwrap();
         }
+        jobs.finish().await.unwrap();
         assert!(auditor.is_through());
-        jobs.join_all().await;
     }
 }

@@ -10,6 +10,7 @@ mod fault;
 mod incoming;
 mod judge;
 mod replay;
+mod roots;
 mod saved;
 
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ pub use checks::Checks;
 pub use fault::AuditFault;
 pub use incoming::{Incoming, Lacking};
 pub use replay::Replay;
+pub use roots::{MapStep, Roots};
 pub use saved::SavedError;
 
 /// How much an audit recomputes (PROTOCOL 15.1).
@@ -172,6 +174,27 @@ impl Auditor {
     /// Returns the signatures met since the last call, to be verified; empty below [`Level::Full`].
     pub fn take_checks(&mut self) -> Checks {
         self.replay.as_mut().map(Replay::take_checks).unwrap_or_default()
+    }
+
+    /// Hands the map out, to be rebuilt on another thread: from now on [`Auditor::take_steps`] says what to do to it.
+    ///
+    /// `None` below [`Level::Map`], or if it was handed out before. A fault found there goes to [`Auditor::suspect`]; a save is
+    /// worth what the steps taken by then have proved.
+    pub fn part_map(&mut self) -> Option<Roots> {
+        self.replay.as_mut().and_then(Replay::part_map)
+    }
+
+    /// Returns the steps of a map handed out since the last call, in their order.
+    pub fn take_steps(&mut self) -> Vec<MapStep> {
+        self.replay.as_mut().map(Replay::take_steps).unwrap_or_default()
+    }
+
+    /// Takes a fault in that was found beside the replay, earlier in the log than any it found itself.
+    ///
+    /// Replays nothing more: the tiles still to be compared may name its place better. Errors: the fault, if there are none.
+    pub fn suspect(&mut self, fault: AuditFault) -> Result<(), AuditFault> {
+        self.suspicion = Some(fault);
+        self.judge()
     }
 
     /// Returns the replayed states, at [`Level::Map`] and above.

@@ -2,6 +2,7 @@
 
 pub use identity::hash::{Hash, sha256};
 
+use identity::hash::sha256_node;
 use sha2::{Digest, Sha256};
 
 /// The root of the tree without leaves: SHA-256 of nothing.
@@ -20,10 +21,7 @@ pub fn leaf_hash(entry: &[u8]) -> Hash {
 
 /// Returns the hash of an inner node, `H(01, left, right)`.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    let mut block = [1; 65];
-    block[1..33].copy_from_slice(left);
-    block[33..].copy_from_slice(right);
-    Sha256::digest(block).into()
+    sha256_node(1, left, right)
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! The audit as a program: fetches ahead, verifies signatures on other threads, keeps its progress (PROTOCOL 15).
 
+mod jobs;
+
+pub use jobs::Jobs;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dgns_api::path;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use translog::audit::{AuditFault, Auditor, Level, Replay, Target, Want};
 use translog::logconf::Conf;
@@ -21,12 +25,6 @@ use crate::session::Session;
 
 /// Bundles fetched ahead of the one being replayed.
 pub(crate) const AHEAD: usize = 8;
-
-/// Certificates whose signatures are verified in one job.
-const JOB: usize = 512;
-
-/// Jobs that may wait for a thread.
-const JOBS_MAX: usize = 8;
 
 /// How an audit is made.
 #[derive(Clone, Debug)]
@@ -147,8 +145,7 @@ async fn replay(
     auditor: &mut Auditor,
     on_progress: &mut impl FnMut(u64, u64),
 ) -> Result<(), Stop> {
-    let mut checks = Checking { jobs: JoinSet::new(), strict: options.strict };
-    let mut waiting = auditor.take_checks();
+    let mut jobs = Jobs::of(auditor, options.strict);
     let mut saver = Saver::new(options);
     let mut ahead = Ahead::new(session);
     while !auditor.is_through() {
@@ -159,27 +156,35 @@ async fn replay(
             Err(error) => return Err(auditor.suspicion().cloned().map_or(Stop::Error(error), Stop::Fault)),
         };
         let fed = auditor.feed(want, &bytes);
-        waiting.append(auditor.take_checks());
+        let verified = jobs.take(auditor).await;
+        suspect(auditor, verified)?;
         if let Err(fault) = fed {
-            if matches!(fault, AuditFault::Root { .. }) {
+            match fault {
+                AuditFault::Tile { .. } => {}
                 // The root says that something is wrong, a signature may say what.
-                checks.start(waiting).await?;
-                checks.finish().await?;
+                AuditFault::Root { .. } => jobs.finish().await?,
+                // A map that is behind may have met an earlier one.
+                _ => jobs.finish_map().await?,
             }
             return Err(fault.into());
-        }
-        if waiting.len() >= JOB {
-            checks.start(std::mem::take(&mut waiting)).await?;
         }
         let (done, all) = auditor.progress();
         on_progress(done, all);
         if saver.is_time(done) {
-            checks.finish().await?;
+            let verified = jobs.finish().await;
+            suspect(auditor, verified)?;
             saver.save(options, auditor)?;
         }
     }
-    checks.start(waiting).await?;
-    checks.finish().await.map_err(Stop::Fault)
+    jobs.finish().await.map_err(Stop::Fault)
+}
+
+/// Lets the tiles that are still to be compared name the place of a fault in the map; any other ends the replay.
+fn suspect(auditor: &mut Auditor, verified: Result<(), AuditFault>) -> Result<(), AuditFault> {
+    match verified {
+        Err(fault @ AuditFault::MapRoot { .. }) => auditor.suspect(fault),
+        verified => verified,
+    }
 }
 
 /// Fetches under way; each thing is fetched once.
@@ -224,38 +229,6 @@ fn withheld(path: &str, error: ClientError) -> ClientError {
         }
         ClientError::Network(why) => ClientError::Network(format!("{path}: {why}")),
         other => other,
-    }
-}
-
-/// Signatures under verification on blocking threads.
-struct Checking {
-    jobs: JoinSet<Result<(), AuditFault>>,
-    strict: bool,
-}
-
-impl Checking {
-    async fn start(&mut self, checks: translog::audit::Checks) -> Result<(), Stop> {
-        while self.jobs.len() >= JOBS_MAX {
-            self.next().await?;
-        }
-        let strict = self.strict;
-        self.jobs.spawn_blocking(move || checks.verify(strict));
-        Ok(())
-    }
-
-    async fn finish(&mut self) -> Result<(), AuditFault> {
-        while !self.jobs.is_empty() {
-            self.next().await?;
-        }
-        Ok(())
-    }
-
-    async fn next(&mut self) -> Result<(), AuditFault> {
-        match self.jobs.join_next().await {
-            Some(Ok(result)) => result,
-            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -96,7 +96,7 @@ impl DidState {
                 .iter()
                 .filter(|empty| !**empty)
                 .count();
-        let mut w = Writer::new();
+        let mut w = Writer::with_capacity(512);
         w.map(9 + optional)
             .uint(0)
             .uint(self.version)

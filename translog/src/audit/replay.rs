@@ -9,12 +9,12 @@ use identity::rules::{self, World};
 use identity::state::{Leaf, State, Subject};
 
 use super::judge::{self, Judge, Progress};
-use super::{AuditFault, Checks, Level};
+use super::{AuditFault, Checks, Level, MapStep, Roots};
 use crate::batch::{Change, map_updates};
 use crate::due::DueQueue;
 use crate::entry::Epoch;
 use crate::logconf::{Conf, Succession};
-use crate::map::{self, LabelKind, Map};
+use crate::map::{self, LabelKind};
 
 /// The states of a log as its entries make them.
 #[derive(Clone, Debug)]
@@ -22,7 +22,10 @@ pub struct Replay {
     pub(super) origin: Origin,
     pub(super) level: Level,
     pub(super) server: Option<identity::did::Did>,
-    pub(super) map: Map,
+    /// `None` if it is rebuilt elsewhere.
+    pub(super) roots: Option<Roots>,
+    /// What is to be done to it there.
+    steps: Vec<MapStep>,
     pub(super) dues: DueQueue,
     /// States as bytes: a decoded one takes three times the memory.
     pub(super) states: HashMap<Hash, Packed>,
@@ -47,7 +50,8 @@ impl Replay {
             origin: origin.clone(),
             level,
             server: None,
-            map: Map::new(),
+            roots: Some(Roots::default()),
+            steps: Vec::new(),
             dues: DueQueue::new(),
             states: HashMap::new(),
             heads: BTreeMap::new(),
@@ -103,6 +107,14 @@ impl Replay {
         std::mem::take(&mut self.checks)
     }
 
+    pub(super) fn part_map(&mut self) -> Option<Roots> {
+        self.roots.take()
+    }
+
+    pub(super) fn take_steps(&mut self) -> Vec<MapStep> {
+        std::mem::take(&mut self.steps)
+    }
+
     /// Notes a head of the log.
     pub(super) fn head(&mut self, size: u64, root: Hash) {
         self.heads.insert(size, root);
@@ -131,11 +143,11 @@ impl Replay {
         }
         let (world, changes) = judge.end();
         self.server = world.server();
-        let delta = self.map.prepare(&map_updates(&changes));
-        if delta.root() != epoch.map_root {
-            return Err(AuditFault::MapRoot { k: epoch.k, index: epoch.covers });
+        let step = MapStep { updates: map_updates(&changes), epoch: *epoch };
+        match &mut self.roots {
+            Some(roots) => roots.take(step)?,
+            None => self.steps.push(step),
         }
-        self.map.apply(delta).expect("the delta was prepared from this map just now");
         for (subject, change) in changes {
             self.dues.set(change.label, &subject, rules::due_ms(&change.leaf));
             self.states.insert(change.label, Packed::of(&subject, change));
@@ -168,8 +180,7 @@ mod tests {
     fn a_log_that_does_not_open_with_its_server_is_a_fault() {
         // Goal: nobody's log, whose map is empty and right, is no log. Method: a first batch of nothing but its Epoch.
         let mut replay = Replay::new(&Origin::parse("dgns.test/log").unwrap(), Level::Map);
-        let epoch =
-            Epoch { k: 0, covers: 0, time_ms: 1, map_root: Map::new().root(), history_root: crate::hash::EMPTY_ROOT };
+        let epoch = Epoch { k: 0, covers: 0, time_ms: 1, map_root: map::EMPTY, history_root: crate::hash::EMPTY_ROOT };
         let fault = replay.batch(&[], 0, &epoch).unwrap_err();
         assert_eq!(fault, AuditFault::Entry { index: 0, code: "first_batch" });
     }

@@ -8,7 +8,7 @@ use identity::name::Origin;
 use identity::rules;
 
 use super::replay::{Packed, Replay};
-use super::{Auditor, Level, Target};
+use super::{Auditor, Level, Roots, Target};
 use crate::entry::Epoch;
 use crate::map::{LabelKind, Map};
 use crate::tile::RightTiles;
@@ -173,7 +173,7 @@ impl<'a> Bytes<'a> {
             replay.states.insert(label, packed);
         }
         rows.sort_unstable();
-        replay.map = Map::from_sorted(rows).map_err(|_| SavedError)?;
+        replay.roots = Some(Roots::of(Map::from_sorted(rows).map_err(|_| SavedError)?));
         Ok(())
     }
 }

@@ -255,6 +255,56 @@ fn one_bad_signature_among_hundreds_names_its_entry() {
 }
 
 #[test]
+fn a_map_rebuilt_beside_the_replay_finds_what_it_would() {
+    // Goal: on another thread the roots are the same, and a wrong one is named or laid at the door of bytes changed on their way.
+    // Method: an honest log; one whose Epoch lies about the map, with and without the tile that goes with it.
+    let parted = |served: &Served| {
+        let mut auditor = Auditor::new(&served.log.origin, Level::Map, served.target());
+        let mut roots = auditor.part_map().unwrap();
+        assert!(auditor.part_map().is_none());
+        let mut steps = 0;
+        while let Some(want) = auditor.wants(1).first().cloned() {
+            auditor.feed(&want, &served.files[&want.path()])?;
+            let made = auditor.take_steps();
+            steps += made.len();
+            if let Err(fault) = made.into_iter().try_for_each(|step| roots.take(step)) {
+                auditor.suspect(fault)?;
+            }
+        }
+        assert!(auditor.is_through());
+        Ok::<usize, AuditFault>(steps)
+    };
+    let honest = served();
+    assert_eq!(parted(&honest), Ok(honest.audit(Level::Map).unwrap().replay().unwrap().heads().len()));
+
+    let lying = |at: usize| {
+        let mut log = honest.log.clone();
+        let at = (at..).find(|index| log.entries[*index][0] == EntryKind::Epoch as u8).unwrap();
+        let mut epoch = Epoch::decode(&log.entries[at]).unwrap();
+        epoch.map_root[0] ^= 1;
+        log.entries[at] = epoch.encode().to_vec();
+        log.edge = crate::tree::Edge::new();
+        log.entries.iter().for_each(|entry| log.edge.append(leaf_hash(entry)));
+        (Served::new(log), AuditFault::MapRoot { k: epoch.k, index: at as u64 })
+    };
+    let last = honest.log.entries.len() - 1;
+    for at in [100, last] {
+        let (mut lied, fault) = lying(at);
+        if at == last {
+            assert_eq!(parted(&lied), Err(fault.clone()), "the last Epoch: no history root after it is wrong too");
+        }
+        assert_eq!(lied.audit(Level::Map).unwrap_err(), fault);
+        let tile =
+            lied.files.keys().find(|path| path.starts_with(if at == last { "tile/0/001" } else { "tile/0/000" }));
+        let tile = tile.unwrap().clone();
+        let honest_tile = honest.files[&tile].clone();
+        lied.files.insert(tile.clone(), honest_tile);
+        let AuditFault::MapRoot { index, .. } = fault else { unreachable!() };
+        assert_eq!(parted(&lied).unwrap_err(), AuditFault::Tile { path: tile, hash: Some(index) });
+    }
+}
+
+#[test]
 fn each_fault_has_its_code() {
     // Goal: the codes are pinned. Method: all of them.
     let faults = [

@@ -1,6 +1,6 @@
 //! Where the nodes of the map live: two growing rows of nodes and their free places (PROTOCOL 10.3).
 
-use identity::hash::{Hash, sha256};
+use identity::hash::{Hash, sha256_node};
 
 use super::EMPTY;
 
@@ -183,18 +183,12 @@ impl Store {
 
 /// Returns `H(02, label, commitment)`.
 pub(super) fn leaf_hash(label: &Hash, commitment: &Hash) -> Hash {
-    let mut block = [2; 65];
-    block[1..33].copy_from_slice(label);
-    block[33..].copy_from_slice(commitment);
-    sha256(&[&block])
+    sha256_node(2, label, commitment)
 }
 
 /// Returns `H(03, left, right)`.
 pub(super) fn parent_hash(left: &Hash, right: &Hash) -> Hash {
-    let mut block = [3; 65];
-    block[1..33].copy_from_slice(left);
-    block[33..].copy_from_slice(right);
-    sha256(&[&block])
+    sha256_node(3, left, right)
 }
 
 /// Returns bit `depth` of a label, the most significant of its first byte being bit 0: true leads right.
