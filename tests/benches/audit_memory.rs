@@ -31,7 +31,7 @@ async fn main() {
     let (mut people, claims): (Vec<_>, Vec<_>) = signing.people(&load::labels("audit", names)).into_iter().unzip();
     for (people, claims) in people.chunks(BATCH).zip(claims.chunks(BATCH)) {
         let posts = people.iter().zip(claims).map(|(person, claim)| log.post(claim, &person.keys()));
-        log.append(posts.collect());
+        log.append(&posts.collect::<Vec<_>>());
     }
     Served::new(&log).audit_all("two claim certificates a name", rounds).await;
     for round in 0..records.div_ceil(names) as u8 {
@@ -41,7 +41,7 @@ async fn main() {
         });
         for part in signed.chunks(BATCH) {
             let posts = part.iter().map(|(certificate, keys)| log.post(std::slice::from_ref(certificate), keys));
-            log.append(posts.collect());
+            log.append(&posts.collect::<Vec<_>>());
         }
     }
     Served::new(&log).audit_all("the same with records", rounds).await;

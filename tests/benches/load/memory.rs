@@ -100,7 +100,7 @@ impl MemoryLog {
         let authority = Authority { role: Role::Zone, key: log.zone_key.public(), scope, zone: Some(terms) };
         let terms = payload(Some(server), 1, Some(genesis.certificate().sid()), Body::NotaryAdd(authority));
         let terms = Certificate::sign(&terms, &log.origin, &[&identity]).unwrap();
-        log.append(vec![Post::certificates(vec![terms.with_signatures_unchecked(&keys).unwrap()])]);
+        log.append(&[Post::certificates(vec![terms.with_signatures_unchecked(&keys).unwrap()])]);
         log
     }
 
@@ -124,12 +124,12 @@ impl MemoryLog {
     }
 
     /// Integrates and takes posts one second later; all must be accepted.
-    pub fn append(&mut self, posts: Vec<Post>) {
+    pub fn append(&mut self, posts: &[Post]) {
         let now_ms = self.time_ms + 1_000;
         let view = self.view();
         let mut world = World::new(self.origin.zone(), self.origin.clone(), Some(self.server));
         loop {
-            let missing = batch::wants(&view, &world, &posts, now_ms);
+            let missing = batch::wants(&view, &world, posts, now_ms);
             if missing.is_empty() {
                 break;
             }
@@ -138,7 +138,7 @@ impl MemoryLog {
                 world.insert(subject, leaf);
             }
         }
-        let batch = batch::integrate(&view, world, &posts, now_ms);
+        let batch = batch::integrate(&view, world, posts, now_ms);
         assert!(batch.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Accepted { .. })));
         assert_eq!(batch.outcomes.len(), posts.len(), "a batch takes them all");
         self.take(batch);

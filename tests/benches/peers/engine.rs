@@ -36,9 +36,10 @@ pub fn measure(table: &mut Table, names: usize, akd: &directory::Figures) {
 fn append(log: &mut MemoryLog, people: &[Person], certificates: &[Vec<Certificate>], posts: usize) -> Duration {
     let mut took = Duration::ZERO;
     for (people, certificates) in people.chunks(posts).zip(certificates.chunks(posts)) {
-        let batch = people.iter().zip(certificates).map(|(person, post)| log.post(post, &person.keys())).collect();
+        let batch = people.iter().zip(certificates).map(|(person, post)| log.post(post, &person.keys()));
+        let batch: Vec<_> = batch.collect();
         let began = Instant::now();
-        log.append(batch);
+        log.append(&batch);
         took += began.elapsed();
     }
     took
