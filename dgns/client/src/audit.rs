@@ -1,4 +1,4 @@
-//! The audit as a program: fetches ahead, verifies signatures on other threads, keeps its progress (PROTOCOL 15).
+//! The audit as a program: fetches ahead, verifies signatures and rebuilds the map on other threads, keeps its progress (PROTOCOL 15).
 
 mod jobs;
 
