@@ -15,12 +15,68 @@ use super::export::{Export, FileServer};
 use super::forge::{Forge, entry, small};
 use super::people::Someone;
 
+/// A follower, and the directory it lives in.
+pub struct Follower {
+    site: Site,
+    server: Server,
+    _policy: tempfile::NamedTempFile,
+}
+
+impl Follower {
+    /// Starts a follower of the log that this policy names, read from `url`.
+    pub fn start(url: &str, policy_text: &str, max_stale_s: u64) -> Self {
+        let (site, policy) = site(url, policy_text);
+        let site = site.with("follow", "max_stale_s", &max_stale_s.to_string());
+        let server = site.start();
+        Self { site, server, _policy: policy }
+    }
+
+    /// Returns what it says of the log it follows.
+    pub fn standing(&self) -> Value {
+        self.server.get("/v1/info").json()["follows"].clone()
+    }
+
+    /// Waits until it says that it stands so.
+    fn stands(&self, state: &str, problem: &str) -> Value {
+        wait::until(&format!("the follower is {state}: {problem}"), || {
+            let standing = self.standing();
+            (standing["state"] == state && standing["problem"] == problem).then_some(standing)
+        })
+    }
+
+    /// Still serves what it verified of `forge`: checkpoint and names alike.
+    pub fn still_serves(&self, forge: &Forge, name: &str) {
+        let head = head(&self.server);
+        assert_eq!((head.size, head.root), (forge.edge.size(), forge.edge.root()));
+        assert_eq!(self.server.get(&format!("/v1/names/{name}")).status, 200);
+        assert_eq!(self.server.get("/ready").status, 200);
+    }
+
+    /// Returns the evidence files.
+    pub fn evidence(&self) -> Vec<PathBuf> {
+        let Ok(files) = std::fs::read_dir(self.site.data().join("evidence")) else { return Vec::new() };
+        let files = files.map(|file| file.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "fault")).collect()
+    }
+}
+
+/// The site of a follower, and its policy file.
+fn site(url: &str, policy_text: &str) -> (Site, tempfile::NamedTempFile) {
+    let mut policy = tempfile::NamedTempFile::new().unwrap();
+    policy.write_all(policy_text.as_bytes()).unwrap();
+    let path = policy.path().display().to_string();
+    let site = Site::new().with("follow", "url", &format!("{url:?}")).with("follow", "policy", &format!("{path:?}"));
+    (site, policy)
+}
+
+fn policy_of(export: &Export) -> String {
+    format!("log {}\nquorum none\n", export.vkey)
+}
+
 /// A follower of a log that is nothing but files.
 struct Followed {
     origin: FileServer,
-    site: Site,
-    follower: Server,
-    _policy: tempfile::NamedTempFile,
+    follower: Follower,
 }
 
 impl Followed {
@@ -28,44 +84,17 @@ impl Followed {
     fn start(forge: &Forge, max_stale_s: u64) -> Self {
         let export = forge.export();
         let origin = FileServer::new(&export);
-        let mut policy = tempfile::NamedTempFile::new().unwrap();
-        writeln!(policy, "log {}\nquorum none", export.vkey).unwrap();
-        let site = Site::new()
-            .with("follow", "url", &format!("{:?}", origin.url))
-            .with("follow", "policy", &format!("{:?}", policy.path().display().to_string()))
-            .with("follow", "max_stale_s", &max_stale_s.to_string());
-        let follower = site.start();
-        assert_eq!(head(&follower).root, forge.edge.root());
-        Self { origin, site, follower, _policy: policy }
-    }
-
-    /// Waits until the follower says that it stands so.
-    fn stands(&self, state: &str, problem: &str) -> Value {
-        wait::until(&format!("the follower is {state}: {problem}"), || {
-            let info = self.follower.get("/v1/info").json()["follows"].clone();
-            (info["state"] == state && info["problem"] == problem).then_some(info)
-        })
-    }
-
-    /// Still serves what it verified of `forge`: checkpoint, names, DNS alike.
-    fn still_serves(&self, forge: &Forge, name: &str) {
-        let head = head(&self.follower);
-        assert_eq!((head.size, head.root), (forge.edge.size(), forge.edge.root()));
-        assert_eq!(self.follower.get(&format!("/v1/names/{name}")).status, 200);
-        assert_eq!(self.follower.get("/ready").status, 200);
+        let follower = Follower::start(&origin.url, &policy_of(&export), max_stale_s);
+        assert_eq!(head(&follower.server).root, forge.edge.root());
+        Self { origin, follower }
     }
 
     /// Waits until the follower has all of `forge`.
     fn follows_on(&self, forge: &Forge) {
         self.origin.now_serves(&forge.export());
-        wait::until("the follower goes on", || (head(&self.follower).size == forge.edge.size()).then_some(()));
-        assert_eq!(head(&self.follower).root, forge.edge.root());
-    }
-
-    fn evidence(&self) -> Vec<PathBuf> {
-        let Ok(files) = std::fs::read_dir(self.site.data().join("evidence")) else { return Vec::new() };
-        let files = files.map(|file| file.unwrap().path());
-        files.filter(|path| path.extension().is_some_and(|extension| extension == "fault")).collect()
+        let size = || head(&self.follower.server).size;
+        wait::until("the follower goes on", || (size() == forge.edge.size()).then_some(()));
+        assert_eq!(head(&self.follower.server).root, forge.edge.root());
     }
 }
 
@@ -103,12 +132,16 @@ fn bytes_that_are_not_the_logs_are_refused_and_asked_for_again() {
     for (what, code, export) in cases {
         let code = if code == "note" { Note::parse(&export.files["checkpoint"]).unwrap_err().code() } else { code };
         followed.origin.now_serves(&export);
-        let told = followed.stands("refused", code);
+        let told = followed.follower.stands("refused", code);
         assert_eq!(told["stale"], false, "{what}");
-        followed.still_serves(&before, &people[0].name);
+        followed.follower.still_serves(&before, &people[0].name);
     }
-    assert!(followed.evidence().len() >= 2, "what looked like the log's own is kept: {:?}", followed.evidence());
-    for path in followed.evidence() {
+    assert!(
+        followed.follower.evidence().len() >= 2,
+        "what looked like the log's own is kept: {:?}",
+        followed.follower.evidence()
+    );
+    for path in followed.follower.evidence() {
         assert!(FaultFile::decode(&std::fs::read(path).unwrap()).unwrap().check().is_err(), "it convicts nobody");
     }
     followed.follows_on(&forge);
@@ -135,22 +168,24 @@ fn two_histories_end_the_following_with_a_file_that_convicts() {
         for number in 0..extra {
             other.batch(&Someone::new(50 + number).1);
         }
-        let mut followed = Followed::start(&followed_log, 3_600);
+        let followed = Followed::start(&followed_log, 3_600);
         followed.origin.now_serves(&other.export());
-        let told = followed.stands("fault", "fork");
+        let told = followed.follower.stands("fault", "fork");
         assert_eq!(told["stale"], true);
-        followed.still_serves(&followed_log, &people[0].name);
-        let evidence = followed.evidence();
+        followed.follower.still_serves(&followed_log, &people[0].name);
+        let evidence = followed.follower.evidence();
         assert_eq!(evidence.len(), 1, "{evidence:?}");
         let file = FaultFile::decode(&std::fs::read(&evidence[0]).unwrap()).unwrap();
         assert_eq!(file.check().unwrap().key, *other.signer().verifier_key());
-        assert!(followed.follower.get("/metrics").text().contains("dgns_follow_fault 1"));
+        assert!(followed.follower.server.get("/metrics").text().contains("dgns_follow_fault 1"));
 
-        followed.follower.stop().exits(0);
-        followed.origin.now_serves(&followed_log.export());
-        followed.follower = followed.site.start();
-        followed.stands("fault", "fork");
-        followed.still_serves(&followed_log, &people[0].name);
+        let Followed { origin, follower: Follower { site, server, _policy } } = followed;
+        server.stop().exits(0);
+        origin.now_serves(&followed_log.export());
+        let server = site.start();
+        let followed = Followed { origin, follower: Follower { site, server, _policy } };
+        followed.follower.stands("fault", "fork");
+        followed.follower.still_serves(&followed_log, &people[0].name);
     }
 }
 
@@ -168,13 +203,13 @@ fn a_map_that_the_entries_do_not_make_ends_the_following_and_the_serving_in_time
     let before = forge.edge.size();
     forge.take(batch, |_| {});
     followed.origin.now_serves(&forge.export());
-    followed.stands("fault", "map_root");
-    assert_eq!(followed.evidence().len(), 1);
-    wait::until("nothing is served any more", || (followed.follower.get("/ready").status == 503).then_some(()));
-    let refused = followed.follower.get("/log/checkpoint");
+    followed.follower.stands("fault", "map_root");
+    assert_eq!(followed.follower.evidence().len(), 1);
+    wait::until("nothing is served any more", || (followed.follower.server.get("/ready").status == 503).then_some(()));
+    let refused = followed.follower.server.get("/log/checkpoint");
     assert_eq!((refused.status, refused.problem_code().as_str()), (503, "log_unavailable"));
-    assert_eq!(followed.follower.get(&format!("/v1/names/{}", people[0].name)).status, 503);
-    assert_eq!(followed.follower.get("/v1/info").json()["size"], before, "it still says where it stands");
+    assert_eq!(followed.follower.server.get(&format!("/v1/names/{}", people[0].name)).status, 503);
+    assert_eq!(followed.follower.server.get("/v1/info").json()["size"], before, "it still says where it stands");
 }
 
 #[test]
@@ -189,8 +224,8 @@ fn an_entry_that_the_rules_refuse_ends_the_following() {
     let entries = certificates.iter().map(|certificate| entry(&forge.countersigned(certificate))).collect();
     forge.close(entries, honest.changes, honest.epoch.time_ms, |_| {});
     followed.origin.now_serves(&forge.export());
-    followed.stands("fault", "refused");
-    followed.still_serves(&before, &people[0].name);
+    followed.follower.stands("fault", "refused");
+    followed.follower.still_serves(&before, &people[0].name);
 }
 
 #[test]
@@ -202,13 +237,7 @@ fn an_origin_at_fault_from_the_start_is_never_served() {
     forge.take(batch, |_| {});
     let export = forge.export();
     let origin = FileServer::new(&export);
-    let mut policy = tempfile::NamedTempFile::new().unwrap();
-    writeln!(policy, "log {}\nquorum none", export.vkey).unwrap();
-    let site = Site::new().with("follow", "url", &format!("{:?}", origin.url)).with(
-        "follow",
-        "policy",
-        &format!("{:?}", policy.path().display().to_string()),
-    );
+    let (site, _policy) = site(&origin.url, &policy_of(&export));
     let ran = site.start_in_vain();
     assert!(ran.exits(3).stderr.contains("signature"), "{ran}");
 }

@@ -22,6 +22,7 @@ pub const ROWS: &[Row] = &[
     detected(MADE, made, VERIFIER, "422 `held_up` (`map_root`)", KEPT),
     prevented(MADE, made, CLIENT_OF_A_VERIFIER, "exit 3 `quorum`", KEPT),
     detected(MADE, made, FIRST_AUDITOR, "exit 3 `map_root`", KEPT),
+    detected(MADE, made, FOLLOWER, "fault `map_root`", KEPT),
 ];
 
 /// The name is in the map; the proof of its absence is from a map that never had it.

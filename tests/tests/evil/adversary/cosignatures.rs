@@ -8,6 +8,7 @@ use translog::note::{Note, VerifierKey};
 use translog::resolution::Resolution;
 use translog::witness::{Request, cosignature_of};
 
+use super::super::follower::Follower;
 use super::operator::{Operator, View};
 use super::stories::{Story, base, grown};
 use super::table::{Caught, KEPT, NONE, Row, Victim, detected, mount, prevented};
@@ -24,11 +25,14 @@ const FOOLED_BY_OTHER: Victim = Victim { name: CLIENT_OF_A_WITNESS.name, meets: 
 const FOOLED_LATER: Victim = Victim { name: CLIENT_OF_A_WITNESS.name, meets: shown_the_same_again };
 const AUDITOR_OF_A_WITNESS: Victim =
     Victim { name: "`dgns audit`, policy: a witness", meets: audits_with_the_old_line };
+const FOLLOWER_OF_A_WITNESS: Victim =
+    Victim { name: "`dgnsd serve --follow`, policy: a witness", meets: follows_the_old_line };
 const ASKED_WITHOUT_PROOF: Victim = Victim { name: WITNESS.name, meets: asked_with_a_bad_proof };
 
 pub const ROWS: &[Row] = &[
     prevented(REPLAYED, honest, FOOLED_BY_OLD, "exit 3 `quorum`", KEPT),
     prevented(REPLAYED, honest, AUDITOR_OF_A_WITNESS, "exit 3 `bad_note_signature`", NONE),
+    detected(REPLAYED, honest, FOLLOWER_OF_A_WITNESS, "refused `quorum`", NONE),
     prevented(LATER, honest, FOOLED_LATER, "exit 3 `stale_head`", KEPT),
     prevented(OF_ANOTHER, honest, FOOLED_BY_OTHER, "exit 3 `quorum`", KEPT),
     detected(PROOF, bad_proof, CLIENT, "exit 3 `inconsistent`", KEPT),
@@ -76,6 +80,17 @@ fn audits_with_the_old_line(story: Story) -> Caught {
         operator.shows(story.shown.with_cosignature(&witness.line, old));
         person.dgns_at(&operator.url, &["audit"], "")
     })
+}
+
+fn follows_the_old_line(story: Story) -> Caught {
+    let (operator, witness) = (Operator::new(View::of(&story.met)), Cosigner::witness(&story.met));
+    let met = View::of(&story.met);
+    let old = witness.cosignature(&met);
+    let policy = format!("log {}\nwitness w {}\nquorum w\n", met.export.vkey, witness.vkey());
+    operator.shows(met.with_cosignature(&witness.line, old));
+    let follower = Follower::start(&operator.url, &policy, 3_600);
+    let shown = story.shown.with_cosignature(&witness.line, old);
+    followed(&operator, &follower, Story { shown, ..story })
 }
 
 /// A head that stays the newest, while the witness's word for it grows old.

@@ -15,6 +15,7 @@ pub const ROWS: &[Row] = &[
     detected(FORK, fork, VERIFIER, "422 `fork`", SAME_SIZE),
     detected(FORK, fork, AUDITOR, "exit 3 `inconsistent`", KEPT),
     detected(FORK, fork, MONITOR, "exit 3 `fork`", SAME_SIZE),
+    detected(FORK, fork, FOLLOWER, "fault `fork`", SAME_SIZE),
     detected(LONGER, longer_fork, CLIENT, "exit 3 `inconsistent`", PREFIX),
     prevented(LONGER, longer_fork, CLIENT_OF_A_WITNESS, "exit 3 `quorum`", PREFIX),
     detected(LONGER, longer_fork, ACQUAINTANCES, "exit 3 `inconsistent`", PREFIX),
@@ -22,6 +23,7 @@ pub const ROWS: &[Row] = &[
     detected(LONGER, longer_fork, VERIFIER, "422 `consistency`", PREFIX),
     detected(LONGER, longer_fork, AUDITOR, "exit 3 `epoch`", KEPT),
     detected(LONGER, longer_fork, MONITOR, "exit 3 `inconsistent`", PREFIX),
+    detected(LONGER, longer_fork, FOLLOWER, "fault `fork`", PREFIX),
 ];
 
 #[test]

@@ -20,8 +20,10 @@ pub const ROWS: &[Row] = &[
     prevented(SWAPPED, swapped, VERIFIER, "403 `log_signature`", NONE),
     detected(SWAPPED, swapped, AUDITOR, "exit 3 `unknown_note_key`", NONE),
     detected(SWAPPED, swapped, MONITOR, "exit 3 `log_signature`", KEPT),
+    detected(SWAPPED, swapped, FOLLOWER, "refused `log_signature`", NONE),
     detected(UNSIGNED, unsigned_conf, VERIFIER, "422 `held_up` (`entry`)", KEPT),
     detected(UNSIGNED, unsigned_conf, FIRST_AUDITOR, "exit 3 `entry`", KEPT),
+    detected(UNSIGNED, unsigned_conf, FOLLOWER, "fault `entry`", KEPT),
 ];
 
 fn stranger() -> LogSigner {

@@ -6,7 +6,7 @@ use dgns_tests::harness::{Person, wait};
 
 use super::operator::{Operator, View};
 use super::stories::{NAME, Story, base, grown};
-use super::table::{Caught, NONE, Row, Victim, detected, mount_together};
+use super::table::{Caught, NONE, Row, Victim, detected, mount};
 use super::victims::*;
 
 const WITHHELD: &str = "refused service: entries withheld";
@@ -21,17 +21,22 @@ const VERIFIER_WITHOUT: Victim = Victim { name: VERIFIER.name, meets: left_behin
 pub const ROWS: &[Row] = &[
     detected(WITHHELD, withheld, AUDITOR, "exit 2 `network`", NONE),
     detected(WITHHELD, withheld, VERIFIER_WITHOUT, "503 `behind`", NONE),
+    detected(WITHHELD, withheld, FOLLOWER, "`away`", NONE),
     detected(HANGS, hangs, CLIENT, "exit 2 `network`", NONE),
     detected(HANGS, hangs, AUDITOR, "exit 2 `network`", NONE),
     detected(HANGS, hangs, WATCH, "event `unreachable`", NONE),
+    detected(HANGS, hangs, FOLLOWER, "`away`", NONE),
     detected(CUT, cut, CLIENT, "exit 2 `network`", NONE),
     detected(CUT, cut, AUDITOR, "exit 2 `network`", NONE),
     detected(CUT, cut, WATCH, "event `unreachable`", NONE),
+    detected(CUT, cut, FOLLOWER, "`away`", NONE),
     detected(FAILS, fails, CLIENT, "exit 2 `network`", NONE),
     detected(FAILS, fails, AUDITOR, "exit 2 `network`", NONE),
     detected(FAILS, fails, WATCH, "event `unreachable`", NONE),
+    detected(FAILS, fails, FOLLOWER, "`away`", NONE),
     detected(ENDLESS, endless, CLIENT, "exit 2 `network`", NONE),
     detected(ENDLESS, endless, AUDITOR, "exit 2 `network`", NONE),
+    detected(ENDLESS, endless, FOLLOWER, "refused `garbled`", NONE),
 ];
 
 fn withheld() -> Story {
@@ -91,5 +96,5 @@ fn left_behind(story: Story) -> Caught {
 
 #[test]
 fn a_server_that_refuses_ends_in_an_error_and_in_bounded_time() {
-    mount_together(ROWS);
+    mount(ROWS);
 }

@@ -1,6 +1,7 @@
 //! The rows of the suite: declared beside the attacks, held to what the programs say, shown in docs/THREATS.md.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -76,16 +77,13 @@ pub struct Caught {
     pub took: Duration,
 }
 
-/// Mounts attacks one after another, prints each with its time, and keeps them as a table.
+/// Mounts attacks, prints each with its time, and keeps them as a table.
 ///
-/// Panics if a program says anything else than its row.
-pub fn mount(rows: &[Row]) {
-    hold(rows, &rows.iter().map(|row| row.mount()).collect::<Vec<_>>());
-}
-
-/// As [`mount`], all at the same time: for attacks that consist in waiting.
-pub fn mount_together(rows: &[Row]) {
-    hold(rows, &all_at_once(rows));
+/// Panics if a program says anything else than its row, or says it too late.
+pub fn mount(rows: &[Row]) -> Vec<Caught> {
+    let caught = mounted(rows);
+    hold(rows, &caught);
+    caught
 }
 
 /// Holds the page to `table`; with `DGNS_WRITE_TABLE` set it mounts every attack and writes the page instead.
@@ -98,11 +96,7 @@ pub fn hold_page(table: &[&[Row]]) {
     }
     let mut lines = Vec::new();
     for rows in table {
-        let caught = match rows.iter().any(|row| row.says.contains("network")) {
-            true => all_at_once(rows),
-            false => rows.iter().map(|row| row.mount()).collect(),
-        };
-        hold(rows, &caught);
+        let caught = mount(rows);
         lines.extend(rows.iter().zip(caught).map(|(row, caught)| format!("{} {} |", row.line(), time(caught.took))));
     }
     let (before, after) = around(&page);
@@ -124,10 +118,6 @@ pub fn complains(rows: &[Row]) {
 }
 
 impl Row {
-    fn mount(&self) -> Caught {
-        (self.victim.meets)((self.story)())
-    }
-
     /// The row of the page without its time.
     fn line(&self) -> String {
         let outcome = match self.outcome {
@@ -138,11 +128,22 @@ impl Row {
     }
 }
 
-fn all_at_once(rows: &[Row]) -> Vec<Caught> {
-    std::thread::scope(|scope| {
-        let running: Vec<_> = rows.iter().map(|row| scope.spawn(|| row.mount())).collect();
-        running.into_iter().map(|row| row.join().unwrap()).collect()
-    })
+/// A few at a time: some of them consist in waiting.
+fn mounted(rows: &[Row]) -> Vec<Caught> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((place, row)) = rows.iter().enumerate().nth(next.fetch_add(1, Ordering::SeqCst)) {
+            done.push((place, (row.victim.meets)((row.story)())));
+        }
+        done
+    };
+    let mut caught: Vec<(usize, Caught)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    caught.sort_by_key(|(place, _)| *place);
+    caught.into_iter().map(|(_, caught)| caught).collect()
 }
 
 fn hold(rows: &[Row], caught: &[Caught]) {
@@ -151,6 +152,9 @@ fn hold(rows: &[Row], caught: &[Caught]) {
         println!("{} {} |", row.line(), time(caught.took));
         if (row.says, row.evidence) != (&caught.says, &caught.evidence) {
             wrong.push(format!("{}\n  but it says {} and its evidence {}", row.line(), caught.says, caught.evidence));
+        }
+        if caught.took > TOO_LATE {
+            wrong.push(format!("{}\n  but only after {}", row.line(), time(caught.took)));
         }
     }
     keep(rows, caught);
@@ -206,6 +210,11 @@ fn time(took: Duration) -> String {
 fn page() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/THREATS.md")
 }
+
+const AT_A_TIME: usize = 3;
+
+/// Beyond the longest wait that a program allows a server, which is 30 s.
+const TOO_LATE: Duration = Duration::from_secs(50);
 
 const BEGIN: &str = "<!-- the adversary suite writes from here -->";
 const END: &str = "<!-- to here -->";

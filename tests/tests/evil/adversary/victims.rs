@@ -10,6 +10,7 @@ use translog::head::Cosignature;
 use translog::note::{Note, VerifierKey};
 use translog::witness::cosignature_of;
 
+use super::super::follower::Follower;
 use super::super::forge::Forge;
 use super::super::people::{ZONE, origin};
 use super::super::verifier::{request, status, verified};
@@ -100,6 +101,35 @@ fn monitor_with(story: Story, more: &[&str]) -> Caught {
         operator.shows(story.shown);
         watching.ended()
     })
+}
+
+/// A server follows the log.
+pub const FOLLOWER: Victim = Victim { name: "`dgnsd serve --follow`", meets: follower };
+
+fn follower(story: Story) -> Caught {
+    let operator = Operator::new(View::of(&story.met));
+    let follower =
+        Follower::start(&operator.url, &format!("log {}\nquorum none\n", story.met.signer().verifier_key()), 3_600);
+    followed(&operator, &follower, story)
+}
+
+/// Shows a follower the second scene; until it says that something is wrong, and serves the first on.
+pub fn followed(operator: &Operator, follower: &Follower, story: Story) -> Caught {
+    follower.still_serves(&story.met, NAME);
+    let (standing, took) = wait::timed(|| {
+        operator.shows(story.shown);
+        wait::until("the follower says that something is wrong", || {
+            let standing = follower.standing();
+            matches!(standing["state"].as_str(), Some("fault" | "refused" | "away")).then_some(standing)
+        })
+    });
+    follower.still_serves(&story.met, NAME);
+    let says = match standing["state"].as_str() {
+        Some("away") => "`away`".to_owned(),
+        Some(state) => format!("{state} `{}`", standing["problem"].as_str().expect("it says why")),
+        None => unreachable!("it was looked for above"),
+    };
+    Caught { says, evidence: judged(follower.evidence().first().map(PathBuf::as_path)), took }
 }
 
 /// A witness that has cosigned is asked again.
