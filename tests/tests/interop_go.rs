@@ -8,17 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use dgns_tests::harness::export::{self, Export, ORIGIN};
 use dgns_tests::harness::{Server, Site, load};
 use identity::key::SigningKey;
-use identity::name::Origin;
 use tempfile::TempDir;
-use translog::entry::Epoch;
 use translog::hash::leaf_hash;
-use translog::head::Head;
 use translog::note::LogSigner;
-use translog::tile::{BundleId, RightTiles, Tile, bundles_for, tiles_for};
 use translog::tree::Edge;
-use translog::{bundle, hash};
 
 /// Where Debian keeps the Go packages.
 const GOPATH: &str = "/usr/share/gocode";
@@ -31,7 +27,7 @@ fn go_reads_every_entry_and_every_head() {
     // Goal: stock readers take the log as it is. Method: an export with 14 heads; the counts say that all was looked at.
     let Some(reader) = reader() else { return };
     let log = Export::write(&HEADS);
-    let report = accepted(&log.check(reader));
+    let report = accepted(&check(&log, reader));
     assert_eq!(
         report,
         "size 1003, entries 1003, inclusion proofs 1003, tiles 5, checkpoints 14, consistency proofs 91\n"
@@ -43,7 +39,7 @@ fn go_reads_a_log_of_three_tile_levels() {
     // Goal: tiles of level 2 and paths through three. Method: 66,000 entries, heads about 65,536.
     let Some(reader) = reader() else { return };
     let log = Export::write(&[65_535, 65_536, 65_537, 66_000]);
-    let report = accepted(&log.check(reader));
+    let report = accepted(&check(&log, reader));
     assert!(report.starts_with("size 66000, entries 66000,"), "{report}");
 }
 
@@ -60,15 +56,15 @@ fn go_refuses_an_export_with_a_changed_byte() {
         ("tile/1/000.p/3", 95, "inconsistent tile"),
         ("checkpoint", 20, "checkpoint"),
     ] {
-        let file = log.folder.path().join(file);
+        let file = log.path().join(file);
         let honest = fs::read(&file).unwrap();
         let mut changed = honest.clone();
         changed[at] ^= 1;
         fs::write(&file, changed).unwrap();
-        refused(&log.check(reader), expected);
+        refused(&check(&log, reader), expected);
         fs::write(&file, honest).unwrap();
     }
-    accepted(&log.check(reader));
+    accepted(&check(&log, reader));
 }
 
 #[test]
@@ -76,14 +72,14 @@ fn go_refuses_an_entry_changed_together_with_its_tile() {
     // Goal: bundle and tile cannot vouch for each other. Method: another first entry, and its hash in the tile.
     let Some(reader) = reader() else { return };
     let log = Export::write(&HEADS);
-    let (bundle, tile) = (log.folder.path().join("tile/entries/000"), log.folder.path().join("tile/0/000"));
+    let (bundle, tile) = (log.path().join("tile/entries/000"), log.path().join("tile/0/000"));
     let (mut entries, mut hashes) = (fs::read(&bundle).unwrap(), fs::read(&tile).unwrap());
     let length = usize::from(u16::from_be_bytes([entries[0], entries[1]]));
     entries[2 + length - 1] ^= 1;
     hashes[..32].copy_from_slice(&leaf_hash(&entries[2..2 + length]));
     fs::write(bundle, entries).unwrap();
     fs::write(tile, hashes).unwrap();
-    refused(&log.check(reader), "");
+    refused(&check(&log, reader), "");
 }
 
 #[test]
@@ -91,16 +87,16 @@ fn go_refuses_a_second_history() {
     // Goal: a fork signed by the right key is found. Method: a head of another log by the same key among the earlier ones.
     let Some(reader) = reader() else { return };
     let mut log = Export::write(&HEADS);
+    let fork = log.path().join("fork");
     let mut edge = Edge::new();
     edge.extend(&[[7; 32]; 299]);
-    let fork = log.folder.path().join("fork");
-    fs::write(&fork, head(&mut edge).1).unwrap();
+    fs::write(&fork, export::head(&mut edge).1).unwrap();
     log.checkpoints.push(fork);
-    refused(&log.check(reader), "is not a prefix of");
+    refused(&check(&log, reader), "is not a prefix of");
     // And another key's head is no head.
     log.checkpoints.pop();
     log.vkey = LogSigner::new(ORIGIN, SigningKey::from_seed(&[2; 32])).unwrap().verifier_key().to_string();
-    refused(&log.check(reader), "no verifiable signatures");
+    refused(&check(&log, reader), "no verifiable signatures");
 }
 
 #[test]
@@ -145,92 +141,11 @@ fn claim(server: &Server, number: u64) {
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
-const ORIGIN: &str = "dgns.test/log";
-
-/// A log in a directory, as any file server would show it.
-struct Export {
-    folder: TempDir,
-    vkey: String,
-    checkpoints: Vec<PathBuf>,
-}
-
-impl Export {
-    /// Writes a log with a head, and its partial tiles, at each of `sizes`.
-    fn write(sizes: &[u64]) -> Self {
-        let folder = TempDir::new().unwrap();
-        let (mut edge, mut right) = (Edge::new(), RightTiles::new());
-        let (mut entries, mut checkpoints): (Vec<Vec<u8>>, Vec<PathBuf>) = (Vec::new(), Vec::new());
-        for &size in sizes {
-            let before = edge.size();
-            let mut tiles = Vec::new();
-            while edge.size() < size - 1 {
-                entries.push(opaque_entry(edge.size()));
-                let leaf = leaf_hash(&entries[entries.len() - 1]);
-                edge.append(leaf);
-                tiles.extend(right.append(leaf));
-            }
-            let (epoch, note) = head(&mut edge);
-            tiles.extend(right.append(leaf_hash(&epoch)));
-            entries.push(epoch);
-            assert_eq!(right.root(), edge.root());
-            publish(folder.path(), &tiles, &right, &entries, before);
-            put(folder.path(), "checkpoint", note.as_bytes());
-            checkpoints.push(folder.path().join(format!("head-{size}")));
-            fs::write(&checkpoints[checkpoints.len() - 1], note).unwrap();
-        }
-        checkpoints.pop();
-        Self { folder, vkey: signer().verifier_key().to_string(), checkpoints }
-    }
-
-    fn check(&self, reader: &Path) -> Output {
-        let mut command = Command::new(reader);
-        command.arg("-log").arg(self.folder.path()).arg("-vkey").arg(&self.vkey).args(&self.checkpoints);
-        command.output().unwrap()
-    }
-}
-
-/// Writes what came into being since a log of `before` entries: tiles, and the bundles beside them.
-fn publish(folder: &Path, full: &[Tile], right: &RightTiles, entries: &[Vec<u8>], before: u64) {
-    let tiles: Vec<Tile> = full.iter().cloned().chain(right.partials()).collect();
-    for tile in &tiles {
-        put(folder, &tile.id().to_string(), &tile.encode());
-    }
-    let named = tiles_for(before, right.size());
-    assert!(named.into_iter().all(|id| tiles.iter().any(|tile| tile.id() == id)), "no tile is left out");
-    for id in bundles_for(before, right.size()) {
-        let first = id.first_entry() as usize;
-        let bytes = bundle::encode(entries[first..first + usize::from(id.width())].iter().map(Vec::as_slice));
-        assert_eq!(bundle::decode(id, &bytes).unwrap().len(), usize::from(id.width()));
-        put(folder, &BundleId::to_string(&id), &bytes);
-    }
-}
-
-/// Ends the batch: appends an Epoch, signs the head, returns the entry and the note.
-fn head(edge: &mut Edge) -> (Vec<u8>, String) {
-    let covers = edge.size();
-    let epoch = Epoch { k: 0, covers, time_ms: 1_700_000_000_000, map_root: [0; 32], history_root: hash::EMPTY_ROOT };
-    edge.append(epoch.leaf_hash());
-    let head = Head::sign(edge, &epoch, &signer()).unwrap();
-    let note = head.note(&Origin::parse(ORIGIN).unwrap(), signer().verifier_key(), &[]).unwrap();
-    (epoch.encode().to_vec(), note.to_string())
-}
-
-fn signer() -> LogSigner {
-    LogSigner::new(ORIGIN, SigningKey::from_seed(&[1; 32])).unwrap()
-}
-
-/// Bytes of type 01 and of many lengths; the tree does not look inside.
-fn opaque_entry(index: u64) -> Vec<u8> {
-    let length = if index.is_multiple_of(101) { 4_096 } else { 1 + index as usize * 37 % 400 };
-    let mut entry = vec![1];
-    entry.extend(hash::sha256(&[&index.to_be_bytes()]).iter().cycle().take(length));
-    entry
-}
-
-fn put(folder: &Path, resource: &str, bytes: &[u8]) {
-    let path = folder.join(resource);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, bytes).unwrap();
+/// Runs the reader over an export with its earlier heads.
+fn check(log: &Export, reader: &Path) -> Output {
+    let mut command = Command::new(reader);
+    command.arg("-log").arg(log.path()).arg("-vkey").arg(&log.vkey).args(&log.checkpoints);
+    command.output().unwrap()
 }
 
 fn accepted(output: &Output) -> String {
