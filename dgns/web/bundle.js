@@ -46,11 +46,13 @@ export function parseProofFile(bytes) {
 
 /**
  * Verifies the proof bundle of a lookup and returns what was proved, its time beside it (`epochMs`): a head of any age is
- * accepted. `trust` and `asked` as in `verifyResolution`. Refuses with a code of PROTOCOL 9, 11.4 or 14.2.
+ * accepted. `trust` and `asked` as in `verifyResolution`; `trust.retired` = `[[vkey, size], ...]`: keys that sign no more, with the
+ * size of the largest head that counts (PROTOCOL 7.5). Refuses with a code of PROTOCOL 9, 11.4 or 14.2.
  */
 export async function verifyProofBundle(trust, asked, bytes) {
   const { extra, index, path, note } = parseProofFile(bytes);
-  const keys = trust.logKeys.map(parseVerifierKey).filter(({ name, type }) => name === trust.origin && type === LOG_SIGNATURE);
+  const logKeys = [...trust.logKeys, ...retiredKeys(trust.retired ?? [], note)];
+  const keys = logKeys.map(parseVerifierKey).filter(({ name, type }) => name === trust.origin && type === LOG_SIGNATURE);
   const { text, verified } = await openNote(note, keys);
   const { origin, size, root } = parseCheckpoint(text);
   if (origin !== trust.origin) throw new Refused("origin");
@@ -61,8 +63,19 @@ export async function verifyProofBundle(trust, asked, bytes) {
   head.bytes = encodeHead(head);
   const answer = decodeResolution(rest);
   if (answer.head !== undefined) throw new Refused("malformed", "a head beside the checkpoint");
-  const { resolved } = await verifyDecoded({ ...trust, maxHeadAgeS: Infinity }, null, asked, { ...answer, head }, Number.MAX_SAFE_INTEGER);
+  const { resolved } = await verifyDecoded({ ...trust, logKeys, maxHeadAgeS: Infinity }, null, asked, { ...answer, head }, Number.MAX_SAFE_INTEGER);
   return resolved;
+}
+
+/** Returns the vkeys of those that may have signed the head a note is of; none if it is of no head. */
+function retiredKeys(retired, note) {
+  try {
+    const { size } = parseCheckpoint(parseNote(note).text);
+    return retired.filter(([, largest]) => size <= BigInt(largest)).map(([vkey]) => vkey);
+  } catch (error) {
+    if (error instanceof Refused) return []; // the same note is opened next, and refused
+    throw error;
+  }
 }
 
 /** Returns the lines of a note by a policy's witnesses in the form a head carries, not verified. */

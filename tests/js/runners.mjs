@@ -195,7 +195,7 @@ async function viewOfCertificate({ origin, candidates, envelope }) {
 /** What lookup_proofs.json says of a file. */
 async function lookupProof({ trust, subject, file }) {
   const asked = subject.name === undefined ? { did: unhex(subject.did) } : subject;
-  const trusted = { origin: trust.origin, zone: trust.origin.replace("/log", ""), logKeys: trust.vkeys, policy: trust.policy ?? undefined };
+  const trusted = { origin: trust.origin, zone: trust.origin.replace("/log", ""), logKeys: trust.vkeys, retired: trust.retired, policy: trust.policy ?? undefined };
   const { status, size, epochMs, name, did } = await verifyProofBundle(trusted, asked, new TextEncoder().encode(file));
   return { status, size: Number(size), epoch_ms: Number(epochMs), name: name && hex(name.bytes), did: did && hex(did.bytes) };
 }

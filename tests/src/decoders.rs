@@ -25,6 +25,7 @@ use translog::policy::Policy;
 use translog::proof_file::ProofFile;
 use translog::resolution::Resolution;
 use translog::resolve;
+use translog::rotation::{self, ConfChain};
 use translog::stream::{self, Record};
 use translog::tile::{BundleId, ResourceId, Tile, TileId};
 use translog::trust::{Memory, Trust};
@@ -40,7 +41,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 25] = [
+pub const DECODERS: [Decoder; 26] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -52,6 +53,7 @@ pub const DECODERS: [Decoder; 25] = [
     Decoder { name: "bundle", accepts: entry_bundle },
     Decoder { name: "entry", accepts: entry },
     Decoder { name: "logconf", accepts: logconf },
+    Decoder { name: "conf_chain", accepts: conf_chain },
     Decoder { name: "head", accepts: head },
     Decoder { name: "note", accepts: note },
     Decoder { name: "checkpoint", accepts: checkpoint },
@@ -160,6 +162,16 @@ fn logconf(bytes: &[u8]) -> bool {
     let Ok(conf) = LogConf::decode(bytes) else { return false };
     assert_eq!(conf.as_bytes(), bytes, "the envelope is kept as it came");
     assert!(conf.verify(&origin(), &[7; 32], None).is_err(), "a stranger's key verifies nothing");
+    true
+}
+
+fn conf_chain(bytes: &[u8]) -> bool {
+    let Ok(chain) = ConfChain::decode(bytes) else { return false };
+    assert_eq!(chain.encode(), bytes, "a chain of LogConfs has one spelling");
+    let mut memory = Memory::new(origin());
+    let followed = rotation::follow(strangers_log(), &mut memory, None, bytes, Timestamp::from_ms(1));
+    assert!(followed.is_err(), "a stranger's log key leads nowhere");
+    assert_eq!(memory.head(), None, "what was refused is not remembered");
     true
 }
 

@@ -112,3 +112,5 @@ fn read_signatures(reader: &mut Reader<'_>) -> Result<Vec<(Kid, [u8; 64])>, Wire
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -206,3 +206,5 @@ fn entry_of(row: &ConfRow) -> Result<Entry, FollowError> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

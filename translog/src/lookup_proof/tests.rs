@@ -7,6 +7,7 @@ use super::*;
 use crate::note::LogSigner;
 use crate::resolution::Answer;
 use crate::resolve::fixture::{TestLog, name};
+use crate::trust::RetiredKey;
 use crate::vectors::{hex, hold};
 
 /// The file that proves what an honest answer shows to a newcomer.
@@ -109,10 +110,11 @@ fn lookup_proof_vectors_hold() {
     bent("of another log", "unknown_note_key", &|file| file.checkpoint = signed_by(1, other.as_str()));
     add("not a proof file", &asked, &honest.to_string().replacen("@v1", "@v2", 1), Err("bad_proof_file"));
     cases.extend(witnessed());
+    cases.extend(retired());
     hold(
         "lookup_proofs",
         &[
-            "Proofs of lookups as files (PROTOCOL 14.2). in: trust {origin, vkeys, policy (text or null)}, subject, file (text); memory and clock play no part.",
+            "Proofs of lookups as files (PROTOCOL 14.2). in: trust {origin, vkeys, retired ([vkey, size of the largest head that counts]), policy (text or null)}, subject, file (text); memory and clock play no part.",
             "out: status, size, epoch_ms, name and did (their State's bytes in hexadecimal, or null).",
         ],
         &cases,
@@ -138,6 +140,32 @@ fn witnessed() -> Vec<Value> {
     ]
 }
 
+/// A file whose head is signed by a key that signs no more, read by those who know until when it did, and by others.
+fn retired() -> Vec<Value> {
+    let (log, _) = TestLog::new();
+    let asked = name("alice");
+    let (text, size) = (file(&log, &log.answer(&asked)).to_string(), log.head.size);
+    let old = log.signer.verifier_key().clone();
+    let newer = LogSigner::new(log.origin.as_str(), SigningKey::from_seed(&[2; 32])).unwrap().verifier_key().clone();
+    let known = |retired: &[u64]| {
+        let retired = retired.iter().map(|size| RetiredKey { key: old.clone(), size: *size }).collect();
+        Trust::new(log.origin.clone(), vec![newer.clone()]).unwrap().with_retired(retired)
+    };
+    vec![
+        case("signed by a retired key, of its last head", &known(&[size]), &asked, &text, Ok(())),
+        case("signed by a retired key, of an earlier head", &known(&[size + 100]), &asked, &text, Ok(())),
+        case("signed by a key retired before", &known(&[size - 1]), &asked, &text, Err("unknown_note_key")),
+        case("signed by a key that is not known as retired", &known(&[]), &asked, &text, Err("unknown_note_key")),
+        case(
+            "with a retired key nobody needs",
+            &log.trust().with_retired(known(&[size]).retired().to_vec()),
+            &asked,
+            &text,
+            Ok(()),
+        ),
+    ]
+}
+
 fn case(title: &str, trust: &Trust, asked: &Subject, text: &str, expected: Result<(), &str>) -> Value {
     let found = verify(trust, text.as_bytes());
     assert_eq!(found.as_ref().map(|_| ()).map_err(LookupProofError::code), expected, "{title}");
@@ -148,7 +176,8 @@ fn case(title: &str, trust: &Trust, asked: &Subject, text: &str, expected: Resul
     };
     let vkeys: Vec<String> = trust.log_keys().iter().map(ToString::to_string).collect();
     let policy = (!trust.policy().is_none()).then(|| trust.policy().to_string());
-    let trust = json!({"origin": trust.origin().as_str(), "vkeys": vkeys, "policy": policy});
+    let retired: Vec<Value> = trust.retired().iter().map(|old| json!([old.key.to_string(), old.size])).collect();
+    let trust = json!({"origin": trust.origin().as_str(), "vkeys": vkeys, "retired": retired, "policy": policy});
     let given = json!({"trust": trust, "subject": subject, "file": text});
     match found {
         Ok(found) => json!({"name": title, "in": given, "out": {
