@@ -1,4 +1,4 @@
-//! What a log may say of others: Notices whose evidence was checked (PROTOCOL 7.5).
+//! What a log may say of others: Notices whose evidence was checked (PROTOCOL 7.6).
 //!
 //! [`Notice`] is the entry; a [`SoundNotice`] is one that may be written, and nothing but this module makes it. An auditor asks
 //! [`fault_of`] of each Notice it meets.

@@ -1,4 +1,4 @@
-//! Evidence reported to a log, which says so in a Notice: others who read that log meet it (PROTOCOL 7.5, 12.8).
+//! Evidence reported to a log, which says so in a Notice: others who read that log meet it (PROTOCOL 7.6, 12.8).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Notices: evidence that anyone brings, checked, and said in this log once (PROTOCOL 7.5, 12.8).
+//! Notices: evidence that anyone brings, checked, and said in this log once (PROTOCOL 7.6, 12.8).
 
 use identity::hash::{Hash, sha256};
 use identity::state::{State, Subject};
