@@ -22,7 +22,8 @@ use crate::bundle;
 use crate::entry::{Entry, EntryKind, Epoch, Notice};
 use crate::hash::leaf_hash;
 use crate::notice::Standing;
-use crate::tile::{BundleId, RightTiles, Tile, TileId};
+use crate::subtree::Subtree;
+use crate::tile::{BundleId, RightTiles, Stack, Tile, TileId};
 
 pub use checks::Checks;
 pub use fault::AuditFault;
@@ -210,6 +211,21 @@ impl Auditor {
     /// Returns the newest Epoch replayed.
     pub fn epoch(&self) -> Option<&Epoch> {
         self.last_epoch.as_ref()
+    }
+
+    /// Returns what the newest Epoch's own history root is made of, for evidence: the leaf hash of the Epoch before it, then
+    /// that leaf's path. Empty for Epoch 0; `None` where the hashes are no longer at hand, after one Epoch in 128.
+    pub fn history_of_newest(&self) -> Option<Vec<Hash>> {
+        let count = self.history.size().checked_sub(1)?;
+        if count == 0 {
+            return Some(Vec::new());
+        }
+        let mut levels = self.history.parts().to_vec();
+        levels.first_mut()?.pop()?;
+        let before = RightTiles::from_parts(count, levels).ok()?;
+        let last = *before.parts().first()?.last()?;
+        let path = Stack::new(&before).path(count - 1, |_| Err::<Subtree, ()>(())).ok()??;
+        Some([vec![last], path].concat())
     }
 
     /// Returns the Notices met since this auditor was made, in log order: a resumed audit names those of its own run.

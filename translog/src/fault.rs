@@ -16,6 +16,7 @@ mod entries;
 mod heads;
 
 pub use convict::{Conviction, NoConviction, Proved};
+pub use entries::Accused;
 
 use crate::limits::{FAULT_FILE_BYTES_MAX, FAULT_PARTS_MAX, LOG_KEYS_MAX};
 use crate::note::{KeyKind, VerifierKey};

@@ -6,6 +6,7 @@
 use crate::head::Head;
 use crate::limits::LOG_KEYS_MAX;
 use crate::note::{Checkpoint, VerifierKey};
+use crate::policy::Policy;
 use crate::proof_file::{ProofFile, ProofFileError};
 use crate::resolution::Resolution;
 use crate::resolve::{self, Resolved, VerifyError};
@@ -47,6 +48,19 @@ pub fn write(trust: &Trust, resolved: &Resolved, bytes: &[u8]) -> Result<ProofFi
     let length = u16::try_from(head.epoch_entry.len()).map_err(|_| VerifyError::Epoch)?;
     let extra = [&length.to_be_bytes(), &head.epoch_entry[..], &resolution.encode()].concat();
     Ok(ProofFile { extra: Some(extra), index: resolved.epoch().covers, path: head.path.clone(), checkpoint })
+}
+
+/// Returns the file that an answer makes for somebody who remembers nothing, whatever whoever asked remembers; `None` if it
+/// proves nothing by itself. For evidence: the head may be of any age and without a quorum.
+pub fn of_answer(trust: &Trust, bytes: &[u8]) -> Option<ProofFile> {
+    let mut resolution = Resolution::decode(bytes).ok()?;
+    let (head, subject) = (resolution.take_head()?, resolution.subject().clone());
+    let alone = resolution.standing_alone(None).with_head(head);
+    let bytes = alone.encode();
+    let lenient = trust.clone().with_policy(Policy::none()).with_head_age_s_max(u64::MAX);
+    let (mut memory, end_of_time) = (Memory::new(trust.origin().clone()), Timestamp::from_ms(u64::MAX));
+    let resolved = resolve::verify_decoded(&lenient, &mut memory, &subject, alone, end_of_time).ok()?;
+    write(trust, &resolved, &bytes).ok()
 }
 
 /// Verifies a file with nothing but the trusted keys; [`Resolved::subject`] says what it is about.

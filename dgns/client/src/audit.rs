@@ -17,8 +17,9 @@ use translog::note::{Checkpoint, Note};
 use translog::notice::Standing;
 use translog::trust::Trust;
 
+use crate::accuse::accuse;
 use crate::error::ClientError;
-use crate::evidence;
+use crate::evidence::{self, Kept};
 use crate::home::replace;
 use crate::net::Answer;
 use crate::session::Session;
@@ -73,15 +74,23 @@ pub async fn run(
     let started = Instant::now();
     let (checkpoint, target) = newest_head(session).await?;
     let trust = session.trust();
-    let convicted = |fault: &AuditFault| convict(session, options.evidence.as_deref(), fault, &checkpoint, target.size);
+    let convicted = async |fault: &AuditFault, auditor: Option<&Auditor>| {
+        convict(
+            session,
+            options.evidence.as_deref(),
+            Found { fault, auditor, checkpoint: &checkpoint, target: &target },
+        )
+        .await
+    };
     let mut auditor = match begin(trust, options, &target) {
         Ok(auditor) => auditor,
         Err(Stop::Error(error)) => return Err(error),
-        Err(Stop::Fault(fault)) => return Err(convicted(&fault)),
+        Err(Stop::Fault(fault)) => return Err(convicted(&fault, None).await),
     };
     if let Some((size, root)) = remembered(session)? {
         if size > target.size {
-            return Err(convicted(&AuditFault::Shrunk { size: target.size, known: size }));
+            let fault = AuditFault::Shrunk { size: target.size, known: size };
+            return Err(convicted(&fault, None).await);
         }
         if size > auditor.progress().0 {
             auditor.remember(Target { size, root });
@@ -91,7 +100,7 @@ pub async fn run(
     match replay(session, options, &mut auditor, &mut on_progress).await {
         Ok(()) => {}
         Err(Stop::Error(error)) => return Err(error),
-        Err(Stop::Fault(fault)) => return Err(convicted(&fault)),
+        Err(Stop::Fault(fault)) => return Err(convicted(&fault, Some(&auditor)).await),
     }
     let conf = auditor.replay().and_then(Replay::conf);
     conf.map_or(Ok(()), |conf| signed_by_all(&checkpoint, &conf))?;
@@ -330,27 +339,37 @@ fn remembered(session: &Session) -> Result<Option<(u64, [u8; 32])>, ClientError>
     Ok(memory.memory.head().map(|head| (head.size, head.root)))
 }
 
-/// Keeps evidence of a fault in `directory`, by default in the log's home, and returns the fault as what ends a command.
-pub(crate) fn convict(
-    session: &Session,
-    directory: Option<&Path>,
-    fault: &AuditFault,
-    checkpoint: &str,
-    size: u64,
-) -> ClientError {
+/// Keeps evidence of a fault in `directory`, by default in the log's home, and returns the fault as what ends a command. It
+/// convicts where one file can.
+pub(crate) async fn convict(session: &Session, directory: Option<&Path>, found: Found<'_>) -> ClientError {
+    let Found { fault, auditor, checkpoint, target } = found;
     let what = fault.to_string();
+    let accused = match auditor {
+        Some(auditor) => accuse(session, auditor, fault, checkpoint, target).await,
+        None => None,
+    };
     let memory = session.log().memory().ok();
     let known = memory.as_ref().and_then(|memory| memory.memory.head());
-    let kept = evidence::of_audit(session.trust(), fault.code(), &what, checkpoint, size, known);
+    let kept = evidence::of_audit(session.trust(), fault.code(), &what, checkpoint, target.size, known, accused);
     let evidence = match directory {
         Some(directory) => {
-            let path = directory.join(&kept.file_name);
-            std::fs::create_dir_all(directory)
-                .ok()
-                .and_then(|()| replace(&path, &kept.bytes, 0o644).ok())
-                .map(|()| path)
+            let keep = |kept: &Kept| {
+                let path = directory.join(&kept.file_name);
+                replace(&path, &kept.bytes, 0o644).ok().map(|()| path)
+            };
+            let made = std::fs::create_dir_all(directory).is_ok();
+            let paths: Vec<_> = kept.iter().filter(|_| made).map(keep).collect();
+            paths.into_iter().next().flatten()
         }
-        None => session.log().keep_evidence(&kept.file_name, &kept.bytes).ok(),
+        None => session.log().keep_all_evidence(&kept),
     };
     ClientError::Proof { code: fault.code(), what, evidence }
+}
+
+/// A fault, and where the audit stood that found it.
+pub(crate) struct Found<'a> {
+    pub(crate) fault: &'a AuditFault,
+    pub(crate) auditor: Option<&'a Auditor>,
+    pub(crate) checkpoint: &'a str,
+    pub(crate) target: &'a Target,
 }

@@ -28,6 +28,7 @@ use translog::trust::Memory;
 use zeroize::Zeroizing;
 
 use crate::error::ClientError;
+use crate::evidence::Kept;
 pub use pinned::{Pinned, read_policy};
 
 /// The directory of a client.
@@ -152,6 +153,9 @@ impl Home {
     }
 }
 
+/// Subjects whose last proof is kept: 3 MB.
+const LAST_MAX: usize = 1_024;
+
 impl LogHome {
     /// Returns the log's origin.
     pub fn origin(&self) -> &Origin {
@@ -252,6 +256,30 @@ impl LogHome {
         let path = directory.join(name);
         replace(&path, bytes, 0o644)?;
         Ok(path)
+    }
+
+    /// Keeps evidence of several files; returns the path of the first.
+    pub(crate) fn keep_all_evidence(&self, kept: &[Kept]) -> Option<PathBuf> {
+        let paths: Vec<_> = kept.iter().map(|kept| self.keep_evidence(&kept.file_name, &kept.bytes).ok()).collect();
+        paths.into_iter().next().flatten()
+    }
+
+    /// Reads the proof of the lookup of a subject before.
+    pub(crate) fn last(&self, subject: &str) -> Option<String> {
+        fs::read_to_string(self.last_directory().join(subject)).ok()
+    }
+
+    /// Keeps the proof of a lookup of a subject. There is room for [`LAST_MAX`]; more subjects are not kept.
+    pub(crate) fn keep_last(&self, subject: &str, proof: &str) -> Result<(), ClientError> {
+        let directory = self.last_directory();
+        make_directory(&directory)?;
+        let path = directory.join(subject);
+        let full = !path.exists() && fs::read_dir(&directory).is_ok_and(|files| files.count() >= LAST_MAX);
+        if full { Ok(()) } else { replace(&path, proof.as_bytes(), 0o600) }
+    }
+
+    fn last_directory(&self) -> PathBuf {
+        self.directory.join("last")
     }
 
     fn lock(&self, name: &str) -> Result<File, ClientError> {

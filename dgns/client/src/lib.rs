@@ -3,6 +3,7 @@
 //! Nothing a server says is acted on before [`translog::resolve::verify`] accepted it against the pinned log key and the
 //! remembered head. [`session::Session`] is the door; [`home`] is what stays on disk.
 
+mod accuse;
 pub mod audit;
 mod chain;
 pub mod clock;

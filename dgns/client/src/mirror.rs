@@ -11,7 +11,7 @@ use dgns_api::path;
 use tokio::time::{Duration, Instant};
 use translog::audit::{AuditFault, Auditor, Level, Target, Want};
 
-use crate::audit::{self, Ahead};
+use crate::audit::{self, Ahead, Found};
 use crate::error::ClientError;
 use crate::home::replace;
 use crate::session::Session;
@@ -37,11 +37,14 @@ pub async fn run(
 ) -> Result<Mirrored, ClientError> {
     let started = Instant::now();
     let (checkpoint, target) = audit::newest_head(session).await?;
-    let convicted = |fault: &AuditFault| audit::convict(session, None, fault, &checkpoint, target.size);
+    let convicted = async |fault: &AuditFault, auditor: Option<&Auditor>| {
+        audit::convict(session, None, Found { fault, auditor, checkpoint: &checkpoint, target: &target }).await
+    };
     let mut auditor = Auditor::new(session.trust().origin(), Level::Tree, target.clone());
     if let Some(held) = held(session, directory)? {
         if held.size > target.size {
-            return Err(convicted(&AuditFault::Shrunk { size: target.size, known: held.size }));
+            let fault = AuditFault::Shrunk { size: target.size, known: held.size };
+            return Err(convicted(&fault, None).await);
         }
         auditor.remember(held);
     }
@@ -62,7 +65,10 @@ pub async fn run(
             Some(bytes) => bytes.clone(),
             None => match ahead.get(&want, &lacking).await {
                 Ok(bytes) => bytes,
-                Err(error) => return Err(auditor.suspicion().map_or(error, convicted)),
+                Err(error) => match auditor.suspicion() {
+                    Some(fault) => return Err(convicted(fault, Some(&auditor)).await),
+                    None => return Err(error),
+                },
             },
         };
         if let Err(fault) = auditor.feed(&want, &bytes) {
@@ -70,7 +76,7 @@ pub async fn run(
                 let what = format!("{} is damaged ({fault}): erase it and begin again", at.display());
                 return Err(ClientError::Unable(what));
             }
-            return Err(convicted(&fault));
+            return Err(convicted(&fault, Some(&auditor)).await);
         }
         if kept.is_none() {
             match want {

@@ -1,6 +1,7 @@
 //! One server, one pinned log: lookups that are verified, posts that end in a proof.
 
 mod first;
+mod last;
 mod look;
 mod rotation;
 
@@ -302,6 +303,7 @@ impl Session {
         }
         let resolved = verified.map_err(|error| self.fault(error, subject, bytes, memory.memory.head()))?;
         memory.keep()?;
+        self.hold_against_last(&resolved, bytes)?;
         if self.is_behind(&resolved) {
             // What was asked is proved. If the newest keys cannot be learnt now, they are when they are needed.
             let _ = self.follow_keys(memory).await;
@@ -311,8 +313,9 @@ impl Session {
 
     /// Makes a proof fault of a failed verification, and keeps what shows it.
     fn fault(&self, error: VerifyError, subject: &Subject, bytes: &[u8], known: Option<&Head>) -> ClientError {
-        let kept = evidence::of_answer(self.trust(), error, subject, bytes, known);
-        let evidence = self.log.keep_evidence(&kept.file_name, &kept.bytes).ok();
+        let last = self.last_of(subject);
+        let kept = evidence::of_answer(self.trust(), error, subject, bytes, known, last.as_deref());
+        let evidence = self.log.keep_all_evidence(&kept);
         ClientError::Proof { code: error.code(), what: error.to_string(), evidence }
     }
 

@@ -3,6 +3,7 @@
 
 mod adversary;
 mod answers;
+mod convicted;
 mod export;
 mod follower;
 mod forge;

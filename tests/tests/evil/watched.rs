@@ -111,3 +111,33 @@ fn a_name_that_goes_back_convicts_the_log() {
         assert!(convicted.text("/error").contains(&people[0].name), "{convicted}");
     }
 }
+
+#[test]
+fn a_lookup_that_goes_back_convicts_the_log() {
+    // Goal: no watch is needed: whoever looks up twice holds both proofs. Method: a name's state of before, and an owner's, under a
+    // later head; looked up by name and by DID. Until the log shows the newer one again, every lookup says so.
+    for (subject, by_name) in [("name", true), ("owner", true), ("owner", false)] {
+        let (forge, mut people) = small_from(clock::now().as_ms() - 60_000);
+        let (forger, customer) = (Forger::new(forge), Person::new());
+        let (name, did) = (people[0].subject(), Subject::Did(people[0].did));
+        let asked = if by_name { people[0].name.clone() } else { people[0].did.to_string() };
+        let look = || customer.dgns_at(&forger.operator.url, &["resolve", &asked], "");
+        let before = forger.forge.lock().unwrap().leaf(if subject == "name" { &name } else { &did });
+        match subject {
+            "name" => forger.changes(&name, |name| name.version += 1),
+            _ => forger.goes_on(|forge| forge.batch(&[people[0].points_to([10, 1, 2, 3])])),
+        }
+        look().exits(0);
+        let back = if subject == "name" { name } else { did };
+        forger.goes_on(|forge| {
+            let time_ms = forge.time_ms + 1;
+            forge.close(Vec::new(), [(back.clone(), Change::of(&back, before.into()))].into(), time_ms, |_| {});
+        });
+        let caught = look();
+        assert_eq!(caught.exits(3).text("/code"), "rollback", "{subject}: {caught}");
+        let convicted = verdict(&caught);
+        assert_eq!(convicted.exits(3).text("/code"), "rollback", "{subject}: {convicted}");
+        assert!(convicted.text("/error").contains(&asked), "{convicted}");
+        look().exits(3);
+    }
+}

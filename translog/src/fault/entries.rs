@@ -8,7 +8,7 @@ use identity::name::Origin;
 use identity::rules::Refusal;
 use identity::state::Subject;
 
-use super::{Conviction, FaultFile, NoConviction, Proved};
+use super::{Conviction, FaultFile, FaultKind, NoConviction, Proved};
 use crate::audit::AuditFault;
 use crate::entry::{Entry, EntryError, Epoch};
 use crate::limits::PATH_HASHES_MAX;
@@ -26,7 +26,47 @@ struct Proven {
     head: Checkpoint,
 }
 
+/// An entry that cannot be right, with what shows it: each proved under a head of the log, the entry as extra.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accused {
+    /// The entry.
+    pub entry: ProofFile,
+    /// The entry it does not follow from: the Epoch before, or an earlier certificate of its chain.
+    pub before: Option<ProofFile>,
+    /// Of an Epoch before, what its own history root is made of: the leaf hash of the one before that, then its path.
+    pub history: Option<Vec<Hash>>,
+}
+
+impl Accused {
+    /// Returns an entry that is wrong by itself.
+    pub fn alone(entry: ProofFile) -> Self {
+        Self { entry, before: None, history: None }
+    }
+}
+
 impl FaultFile {
+    /// Returns the file that an entry makes, if it convicts the log (kinds `epoch`, `entry`). For whoever audits.
+    pub fn of_entry(log_keys: &[VerifierKey], accused: &Accused) -> Option<Self> {
+        let of_kind = |kind| {
+            let mut file = Self::new(kind, log_keys).with_part("entry", accused.entry.to_string().as_bytes());
+            if let Some(before) = &accused.before {
+                file = file.with_part("before", before.to_string().as_bytes());
+            }
+            match &accused.history {
+                Some(history) => file.with_part("history", history.as_flattened()),
+                None => file,
+            }
+        };
+        [FaultKind::Epoch, FaultKind::Entry].map(of_kind).into_iter().find(|file| file.check().is_ok())
+    }
+
+    /// Returns the file that the proofs of two lookups make, the earlier first, if the later went back (kind `rollback`).
+    pub fn of_lookups(log_keys: &[VerifierKey], first: &str, second: &str) -> Option<Self> {
+        let file = Self::new(FaultKind::Rollback, log_keys);
+        let file = file.with_part("first", first.as_bytes()).with_part("second", second.as_bytes());
+        Some(file).filter(|file| file.check().is_ok())
+    }
+
     /// The last leaf is no Epoch of its place, or an Epoch does not follow from the one before.
     pub(super) fn check_epoch(&self) -> Result<Conviction, NoConviction> {
         self.by_some_key(|key| {
@@ -126,10 +166,16 @@ impl FaultFile {
         if after.time_ms < before.time_ms {
             return Ok(fault("time_ms"));
         }
-        if after.k == before.k + 1 && after.history_root != self.history_through(&before)? {
-            return Ok(fault("history_root"));
+        let is_next = after.k == before.k + 1;
+        if !is_next && self.part("history").is_none() {
+            return Ok(None);
         }
-        Ok(None)
+        // Trees of two sizes never have one root.
+        match (is_next, after.history_root == self.history_through(&before)?) {
+            (true, false) => Ok(fault("history_root")),
+            (false, true) => Ok(fault("k")),
+            _ => Ok(None),
+        }
     }
 
     /// The root over all Epochs up to this one. Part `history` is the right edge behind its own history root: the leaf hash of

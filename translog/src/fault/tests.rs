@@ -220,6 +220,20 @@ fn an_epoch_that_does_not_follow_convicts() {
         let file = accuse(FaultKind::Epoch, &proofs[2], Some(&proofs[1]));
         fault(&file.with_part("history", &epochs[0].leaf_hash()))
     };
+    let skipped = |bend: &dyn Fn(&mut Epoch)| {
+        let epochs = epochs(&|epoch| {
+            (epoch.k, epoch.covers) = (3, 3);
+            bend(epoch);
+        });
+        let mut entries: Vec<Vec<u8>> = epochs.iter().map(|epoch| epoch.encode().to_vec()).collect();
+        entries.insert(2, vec![4, 0xa0]);
+        let proofs = proofs(&entries);
+        let file = accuse(FaultKind::Epoch, &proofs[3], Some(&proofs[1]));
+        [file.clone(), file.with_part("history", &epochs[0].leaf_hash())].map(|file| fault(&file))
+    };
+    let gap = Ok(AuditFault::Epoch { k: 3, index: 3, code: "k" });
+    assert_eq!(skipped(&|_| ()), [Err(NoConviction::Consistent), gap], "a number skipped, the history not");
+    assert_eq!(skipped(&|epoch| epoch.history_root[0] ^= 1), [(); 2].map(|()| Err(NoConviction::Consistent)));
     let wrong = |code| Ok(AuditFault::Epoch { k: 2, index: 2, code });
     assert_eq!(accused(&|_| ()), Err(NoConviction::Consistent));
     assert_eq!(accused(&|epoch| epoch.time_ms = 5_000), wrong("time_ms"));

@@ -20,7 +20,7 @@ pub const ROWS: &[Row] = &[
     detected(SAID, said, MONITOR, "exit 3 `map_proof`", KEPT),
     detected(MADE, made, MONITOR, "exit 3 `rollback`", "convicts: `rollback`"),
     detected(MADE, made, VERIFIER, "422 `held_up` (`map_root`)", KEPT),
-    prevented(MADE, made, CLIENT_OF_A_VERIFIER, "exit 3 `quorum`", KEPT),
+    prevented(MADE, made, CLIENT_OF_A_VERIFIER, "exit 3 `quorum`", "convicts: `rollback`"),
     detected(MADE, made, FIRST_AUDITOR, "exit 3 `map_root`", KEPT),
     detected(MADE, made, FOLLOWER, "fault `map_root`", KEPT),
 ];

@@ -12,13 +12,13 @@ const AHEAD: &str = "clock set an hour ahead";
 
 pub const ROWS: &[Row] = &[
     detected(BACK, back, VERIFIER, "422 `held_up` (`epoch`)", KEPT),
-    detected(BACK, back, FIRST_AUDITOR, "exit 3 `epoch`", KEPT),
+    detected(BACK, back, FIRST_AUDITOR, "exit 3 `epoch`", "convicts: `epoch`"),
     prevented(BACK, back, CLIENT_OF_A_VERIFIER, "exit 3 `quorum`", KEPT),
-    detected(BACK, back, AUDITING_MONITOR, "exit 3 `epoch`", KEPT),
+    detected(BACK, back, AUDITING_MONITOR, "exit 3 `epoch`", "convicts: `epoch`"),
     detected(BACK, back, FOLLOWER, "fault `epoch`", KEPT),
     detected(AN_HOUR_BACK, an_hour_back, CLIENT, "exit 3 `stale_head`", KEPT),
     detected(AN_HOUR_BACK, an_hour_back, VERIFIER, "422 `held_up` (`epoch`)", KEPT),
-    detected(AN_HOUR_BACK, an_hour_back, FIRST_AUDITOR, "exit 3 `epoch`", KEPT),
+    detected(AN_HOUR_BACK, an_hour_back, FIRST_AUDITOR, "exit 3 `epoch`", "convicts: `epoch`"),
     detected(AN_HOUR_BACK, an_hour_back, MONITOR, "exit 3 `stale_head`", KEPT),
     detected(AN_HOUR_BACK, an_hour_back, FOLLOWER, "fault `epoch`", KEPT),
     detected(AHEAD, ahead, CLIENT, "exit 3 `time_bound`", KEPT),
