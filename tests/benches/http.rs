@@ -7,18 +7,13 @@ mod load;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use dgns_client::home::Home;
 use dgns_client::session::Session;
-use identity::cert::Certificate;
 use identity::state::Subject;
+use load::offered::{self, Until};
 use load::{Signing, Stretch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
-
-/// Requests under way at once in a closed loop, each on a connection of its own.
-const CONNECTIONS: usize = 128;
 
 /// Lookups at once: fewer, for each of them is verified, and that is the generator's work.
 const READERS: usize = 16;
@@ -35,20 +30,20 @@ async fn main() {
 
     let (mut people, claims): (Vec<_>, Vec<_>) = signing.people(&load::labels("http", names)).into_iter().unzip();
     let stretch = Stretch::begin();
-    at_once(&session, claims).await;
+    offered::at_once(&session, claims).await;
     stretch.report("HTTP: genesis + claim", 2 * names);
 
     let items = people.iter_mut().collect();
     let records = load::in_threads(items, |person| vec![signing.records(person, [10, 0, 0, 1])]);
     let stretch = Stretch::begin();
-    at_once(&session, records).await;
+    offered::at_once(&session, records).await;
     stretch.report("HTTP: records", names);
 
     let rate = load::argument("--rate", 2_000);
     let items = people.iter_mut().collect();
     let records = load::in_threads(items, |person| vec![signing.records(person, [10, 0, 0, 2])]);
     let stretch = Stretch::begin();
-    let mut latencies = at_rate(&session, records, rate).await;
+    let mut latencies = offered::at_rate(&session, records, rate, Until::Proved).await;
     stretch.report(&format!("HTTP: records, {rate}/s offered"), names);
     println!("  from the intended start to the final proof: {}", load::spread(&mut latencies));
 
@@ -62,40 +57,6 @@ async fn main() {
         println!("  {} bytes each", bytes / lookups);
     }
     server.stop().await.unwrap();
-}
-
-/// Posts everything, [`CONNECTIONS`] at once.
-async fn at_once(session: &Arc<Session>, posts: Vec<Vec<Certificate>>) {
-    let posts = Arc::new(std::sync::Mutex::new(posts.into_iter()));
-    let mut tasks = JoinSet::new();
-    for _ in 0..CONNECTIONS {
-        let (session, posts) = (session.clone(), posts.clone());
-        tasks.spawn(async move {
-            loop {
-                let Some(post) = posts.lock().unwrap().next() else { return };
-                session.post_unverified_for_load(&post).await.unwrap();
-            }
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        done.unwrap();
-    }
-}
-
-/// Posts at a fixed rate whatever the answers do, and returns each latency in ms, counted from the intended start.
-async fn at_rate(session: &Arc<Session>, posts: Vec<Vec<Certificate>>, rate: usize) -> Vec<f64> {
-    let began = Instant::now();
-    let mut tasks = JoinSet::new();
-    for (place, post) in posts.into_iter().enumerate() {
-        let intended = began + Duration::from_secs(1) * place as u32 / rate as u32;
-        tokio::time::sleep_until(intended).await;
-        let session = session.clone();
-        tasks.spawn(async move {
-            session.post_unverified_for_load(&post).await.unwrap();
-            intended.elapsed().as_secs_f64() * 1e3
-        });
-    }
-    tasks.join_all().await
 }
 
 /// Looks up `count` names, in a scattered order, and returns the bytes of the answers.

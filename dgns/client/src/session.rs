@@ -252,6 +252,13 @@ impl Session {
         self.net.post(path::CERTIFICATES, post::encode(&envelopes)).await.map(|_| ())
     }
 
+    /// As [`Session::post_unverified_for_load`], answered only once a witnessed head covers them.
+    pub async fn post_cosigned_unverified_for_load(&self, certificates: &[Certificate]) -> Result<(), ClientError> {
+        let envelopes: Vec<Vec<u8>> = certificates.iter().map(Certificate::encode).collect();
+        let asked = format!("{}?wait=cosigned", path::CERTIFICATES);
+        self.net.post(&asked, post::encode(&envelopes)).await.map(|_| ())
+    }
+
     /// Looks a subject up and verifies the answer from nothing but the pinned key; returns its bytes. For load.
     pub async fn resolve_apart(&self, subject: &Subject) -> Result<u64, ClientError> {
         let Subject::Name(name) = subject else { return Err(ClientError::Unable("a name".into())) };

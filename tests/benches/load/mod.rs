@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each bench uses its part")]
 
 pub mod memory;
+pub mod offered;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -28,8 +29,8 @@ const WORK_BITS: u8 = 1;
 /// Posts under way at once in a closed loop: enough that a batch under commit never leaves the publisher idle.
 pub const AT_ONCE: usize = 512;
 
-/// Starts a server on `data` with ports of its own, little work asked and no limits an hour.
-pub async fn start(data: &Path) -> Server {
+/// Returns the configuration of a server on `data` with ports of its own, little work asked and no limits an hour.
+pub fn config(data: &Path) -> Config {
     let mut config = Config::defaults();
     config.data = data.to_owned();
     config.http.listen = "127.0.0.1:0".parse().unwrap();
@@ -38,7 +39,12 @@ pub async fn start(data: &Path) -> Server {
     config.limits.certificates_per_hour = 0;
     config.limits.certificates_per_day = 0;
     config.limits.records_per_hour = 0;
-    Server::start(config, Clock::system()).await.unwrap()
+    config
+}
+
+/// Starts a server of this configuration.
+pub async fn start(data: &Path) -> Server {
+    Server::start(config(data), Clock::system()).await.unwrap()
 }
 
 /// A person with one device and one name.
