@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use dgns::clock::Clock;
 use dgns::config::{WITNESS_DEFAULTS, WitnessServerConfig};
-use dgns::server::Server;
+use dgns::server::{Server, ServerError};
 use dgns::witness::WitnessedLogs;
 use dgns::witness::standalone::WitnessServer;
 use dgns_client::home::Home;
@@ -20,7 +20,7 @@ use dgns_client::session::Session;
 use identity::cert::Certificate;
 use load::offered::{self, Until};
 use load::{Person, Signing, Stretch};
-use storage::Options;
+use storage::{Options, StorageError};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -154,7 +154,13 @@ impl Host {
     fn start(&self, policy: Policy, announce_ms: u64) -> Server {
         let mut config = load::config(self.directory.path());
         (config.witnesses.policy, config.witnesses.announce_ms) = (policy, announce_ms);
-        self.runtime.block_on(Server::start(config, Clock::system())).unwrap()
+        loop {
+            match self.runtime.block_on(Server::start(config.clone(), Clock::system())) {
+                // The last task of the server before still holds the directory.
+                Err(ServerError::Storage(StorageError::Locked { .. })) => std::thread::yield_now(),
+                started => return started.unwrap(),
+            }
+        }
     }
 
     /// Starts a server that follows the one at `url`; under a quorum it polls, otherwise it reads the stream.
@@ -173,15 +179,8 @@ impl Host {
         assert!(self.runtime.block_on(reached), "a server stays behind");
     }
 
-    /// Stops a server, and waits until its last task has let its directory go.
     fn stop(&self, server: Server) {
-        let app = Arc::downgrade(&server.app);
-        self.runtime.block_on(async {
-            server.stop().await.unwrap();
-            while app.strong_count() > 0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        });
+        self.runtime.block_on(server.stop()).unwrap();
     }
 }
 
