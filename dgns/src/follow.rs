@@ -1,6 +1,6 @@
 //! A follower: another server's log, verified batch by batch and served as one's own (PROTOCOL 15.3). It signs nothing.
 //!
-//! The follower stands where the publisher stands in the server that is followed: it alone adds to the log. [`Follower::advance`]
+//! The follower stands where the publisher stands in the server that is followed: it alone adds to the log. `Follower::advance`
 //! holds the order: nothing is decoded before it gives a signed root, nothing stored before every check passed, nothing shown
 //! before it is committed. A crash anywhere leaves what was committed; the next start goes on from there.
 //!
@@ -181,9 +181,13 @@ impl Follower {
     /// Asks for the newest checkpoint and takes over what leads to it.
     async fn poll(&mut self) -> Result<(), Stop> {
         let bytes = self.remote.checkpoint().await?;
-        let signed = self.signed(&bytes)?;
-        self.standing.heard(signed.checkpoint.size, self.clock.now());
+        let mut signed = self.signed(&bytes)?;
         let ours = self.log.live.head();
+        if signed.checkpoint.size < ours.size() && self.trust.policy().is_none() {
+            // A log with witnesses shows its checkpoint later than it streams what it signs: has it gone back, or not caught up?
+            signed = self.newest().await.filter(|newest| newest.checkpoint.size >= ours.size()).unwrap_or(signed);
+        }
+        self.standing.heard(signed.checkpoint.size, self.clock.now());
         if ours.size() == 0 || signed.checkpoint.size > ours.size() {
             self.standing.set(State::CatchingUp);
             while self.log.live.head().size() < signed.checkpoint.size {
@@ -194,6 +198,14 @@ impl Follower {
         }
         self.standing.set(State::Polling);
         Ok(())
+    }
+
+    /// Asks for the newest head the origin signed; `None` if none is served that verifies.
+    async fn newest(&self) -> Option<Signed> {
+        let head = Head::decode(&self.remote.newest().await.ok()?).ok()?;
+        let key = head.verify_log_signature(self.trust.origin(), self.trust.log_keys()).ok()?;
+        let note = head.note(self.trust.origin(), key, &[]).ok()?;
+        self.signed(note.to_string().as_bytes()).ok()
     }
 
     /// Takes over the next entries on the way to a signed head.

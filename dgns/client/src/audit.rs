@@ -12,6 +12,7 @@ use dgns_api::path;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use translog::audit::{AuditFault, Auditor, Level, Replay, Target, Want};
+use translog::head::Head;
 use translog::logconf::Conf;
 use translog::note::{Checkpoint, Note};
 use translog::notice::Standing;
@@ -72,7 +73,7 @@ pub async fn run(
     mut on_progress: impl FnMut(u64, u64),
 ) -> Result<Clean, ClientError> {
     let started = Instant::now();
-    let (checkpoint, target) = newest_head(session).await?;
+    let (checkpoint, target) = head_to_audit(session).await?;
     let trust = session.trust();
     let convicted = async |fault: &AuditFault, auditor: Option<&Auditor>| {
         convict(
@@ -292,6 +293,30 @@ fn save(options: &Options, auditor: &Auditor) -> Result<bool, ClientError> {
         None => Ok(false),
         Some(bytes) => replace(path, &bytes, 0o644).map(|()| true),
     }
+}
+
+/// Returns the head an audit goes up to: the checkpoint, or the newest head signed where this client met a larger one before.
+///
+/// A log with witnesses shows its checkpoint later than it answers writes, so a reader who asks for no witness may know more
+/// than the checkpoint says. The newest head must reach that; else the log went back.
+async fn head_to_audit(session: &Session) -> Result<(String, Target), ClientError> {
+    let (checkpoint, target) = newest_head(session).await?;
+    let known = remembered(session)?.map_or(0, |(size, _)| size);
+    if known <= target.size || !session.trust().policy().is_none() {
+        return Ok((checkpoint, target));
+    }
+    let newest = newest_signed(session).await.filter(|(_, newest)| newest.size >= known);
+    Ok(newest.unwrap_or((checkpoint, target)))
+}
+
+/// Returns the newest head the log signed, as a checkpoint; `None` if none is served that verifies.
+async fn newest_signed(session: &Session) -> Option<(String, Target)> {
+    let trust = session.trust();
+    let bytes = session.get(&format!("{}?head=newest", path::HEAD)).await.ok()?;
+    let head = Head::decode(&bytes).ok()?;
+    let key = head.verify_log_signature(trust.origin(), trust.log_keys()).ok()?;
+    let note = head.note(trust.origin(), key, trust.policy().cosigners()).ok()?;
+    signed_head(trust, note.to_string().as_bytes()).ok()
 }
 
 /// Returns the newest checkpoint with what it says: signed by the log, and by those whose word the policy asks for.

@@ -85,6 +85,11 @@ impl Remote {
         self.get(path::CHECKPOINT, SMALL_WITHIN, NOTE_BYTES_MAX).await
     }
 
+    /// Returns the bytes of the newest head, whether witnesses cosigned it or not.
+    pub async fn newest(&self) -> Result<Bytes, NotFetched> {
+        self.get(&format!("{}?head=newest", path::HEAD), SMALL_WITHIN, NOTE_BYTES_MAX).await
+    }
+
     /// Returns at least one and about `count` entries from `from` on, of the log of `size` leaves: whole bundles, or up to its end.
     pub async fn entries(&self, from: u64, count: u64, size: u64) -> Result<Vec<Vec<u8>>, NotFetched> {
         let last = (from + count.max(1) - 1).min(size - 1) / 256;

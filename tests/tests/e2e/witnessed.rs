@@ -45,6 +45,23 @@ fn what_a_person_writes_ends_with_a_witnessed_proof() {
 }
 
 #[test]
+fn a_checkpoint_behind_the_newest_head_is_no_rollback_to_who_asks_for_no_witness() {
+    // Goal: an honest log is not accused. Method: its witnesses are away, so its checkpoint stays; bob, who asks for no witness,
+    // writes, knows a larger head than the checkpoint, and audits.
+    let (party, alice, bob) = (Party::new(3, 2), Person::new(), Person::new());
+    let (_site, server, policy) = start(&party, &alice);
+    meet(&alice, &server, &policy);
+    party.witnesses.iter().for_each(|witness| witness.turns(Manner::Dead));
+    let none = bob.home().join("policy-file");
+    std::fs::write(&none, format!("log {}\nquorum none\n", server.vkey())).unwrap();
+    let none = none.to_str().unwrap();
+    bob.dgns(&server, &["--policy", none, "up", "bob"]).exits(0);
+    let audited = bob.dgns(&server, &["--policy", none, "audit"]);
+    let resolved = bob.dgns(&server, &["--policy", none, "resolve", "bob"]);
+    assert_eq!(audited.exits(0).json()["size"], resolved.exits(0).json()["proof"]["size"], "{audited}");
+}
+
+#[test]
 fn a_quorum_that_grew_old_is_exit_3() {
     // Goal: when the witnesses are gone, a client says so and never succeeds in silence. Method: two of three die; a client that
     // takes heads of up to one second is refused, one that takes 300 is served the last witnessed head.
