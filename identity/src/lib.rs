@@ -15,6 +15,7 @@ pub mod limits;
 pub mod name;
 pub mod pow;
 pub mod record;
+pub mod request;
 pub mod rules;
 pub mod seed;
 pub mod state;

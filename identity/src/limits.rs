@@ -80,3 +80,12 @@ pub const HOLD_MS: u64 = 7_776_000_000;
 
 /// The zero bits a proof of work may be asked for. 2^40 hashes are hours on a desktop; more would never be meant.
 pub const WORK_BITS_MAX: u8 = 40;
+
+/// How far a device's clock may be off when it signs a request, in seconds. Nonces are remembered twice as long.
+pub const REQUEST_SKEW_S: u64 = 60;
+
+/// The bytes of the method of a signed request.
+pub const METHOD_BYTES_MAX: usize = 16;
+
+/// The bytes of the path and query of a signed request.
+pub const TARGET_BYTES_MAX: usize = 2_048;

@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 
 import { bigEndian, concat } from "../../dgns/web/hash.js";
 import { verifyLine } from "../../dgns/web/note.js";
+import { verifyRequest } from "../../dgns/web/request.js";
 import {
   checkpointText, commitmentOf, consistencyFault, decodeCertificate, decodeDidState, decodeEntry, decodeEpochEntry, decodeHead,
   decodeMapProof, didText, formatVerifierKey, hex, inclusionFault, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash,
-  formatPolicy, openNote, parseCheckpoint, parsePolicy, parseVerifierKey, quorumReached, verifiersOf, Refused, rootOf, sha256, stateHash, unhex, valueBytes, verifyCertificate,
+  formatPolicy, openNote, parseCheckpoint, parseDid, parsePolicy, parseVerifierKey, quorumReached, verifiersOf, Refused, rootOf, sha256, stateHash, unhex, valueBytes, verifyCertificate,
   verifyInclusion, verifyMapProof, verifyProofBundle, verifyResolution,
 } from "../../dgns/web/verify.js";
 
@@ -200,7 +201,15 @@ async function lookupProof({ trust, subject, file }) {
   return { status, size: Number(size), epoch_ms: Number(epochMs), name: name && hex(name.bytes), did: did && hex(did.bytes) };
 }
 
+/** What requests.json says of a signed request. */
+async function signedRequest({ origin, did, method, target, body, authorization, key, now_s }) {
+  const request = { origin, did: parseDid(did), method, target, body: unhex(body) };
+  const { kid, unixS, nonce, signed } = await verifyRequest(request, authorization, unhex(key), now_s);
+  return { kid: hex(kid), unix_s: Number(unixS), nonce: hex(nonce), signed: hex(signed) };
+}
+
 export const RUNNERS = {
+  "requests.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => signedRequest(given)), out ?? error),
   "lookup_proofs.json": async ({ in: given, out, error }) =>
     assert.deepEqual(await outcome(() => lookupProof(given)), out ?? error),
   "certificates.json": async ({ in: given, out, error }) =>
