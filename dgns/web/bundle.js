@@ -4,7 +4,8 @@ import { Refused } from "./cbor.js";
 import { equal, fromBigEndian, unbase64 } from "./hash.js";
 import { LOG_SIGNATURE, openNote, parseCheckpoint, parseNote, parseVerifierKey } from "./note.js";
 import { parsePolicy } from "./policy.js";
-import { decodeResolution, encodeHead, verifyDecoded } from "./resolution.js";
+import { encodeHead } from "./head.js";
+import { decodeResolution, verifyDecoded } from "./resolution.js";
 
 const HEADER = "c2sp.org/tlog-proof@v1";
 const EXTRA_BYTES_MAX = 65536;

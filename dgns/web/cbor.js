@@ -10,6 +10,16 @@ export class Refused extends Error {
   }
 }
 
+/** Runs a decoder; whatever it refuses has `code` here. */
+export function refusedAs(code, decode) {
+  try {
+    return decode();
+  } catch (error) {
+    if (error instanceof Refused) throw new Refused(code, error.message);
+    throw error;
+  }
+}
+
 const DEPTH_MAX = 8;
 const [UINT, BYTES, TEXT, ARRAY, MAP, BOOL, NULL] = ["uint", "bytes", "text", "array", "map", "bool", "null"];
 const MAJORS = { 0: UINT, 2: BYTES, 3: TEXT, 4: ARRAY, 5: MAP };

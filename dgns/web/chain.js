@@ -3,7 +3,7 @@
 // The rules (PROTOCOL 5) are not implemented here, so a chain is never called followed: rows are placed, linked and signed, and
 // what they made of the DID's state stays the map's word. The result says so: `footing` is then "linked".
 
-import { Refused } from "./cbor.js";
+import { Refused, refusedAs } from "./cbor.js";
 import { decodeCertificate, verifyCertificate } from "./certificate.js";
 import { decodeEpochEntry } from "./entry.js";
 import { concat, equal } from "./hash.js";
@@ -22,9 +22,9 @@ const NO_CHAIN = { seq: -1n, sid: undefined, index: -1n };
 export async function followChain(origin, known, shown, rows, head, epoch) {
   if (shown === null) {
     if (rows.length > 0) throw new Refused("chain", "rows of nobody");
-    return { steps: [], footing: null };
+    return { steps: [], footing: null, keep: null };
   }
-  if (known === null && rows.length === 0) return { steps: [], footing: "map" };
+  if (known === null && rows.length === 0) return { steps: [], footing: "map", keep: keeping(shown) };
   if (known !== null) mustNotBeOlder(known, shown);
   let newest = known?.head ?? NO_CHAIN;
   const keys = known === null ? [] : [known.identity, ...known.devices.map(({ sign }) => sign)];
@@ -37,9 +37,11 @@ export async function followChain(origin, known, shown, rows, head, epoch) {
     steps.push(step);
   }
   if (!leadsTo(newest, shown.head)) throw new Refused("chain", "rows beyond the state");
-  if (!sameHead(newest, shown.head)) return { steps, footing: "unfollowed" };
-  return { steps, footing: known !== null && equal(known.bytes, shown.bytes) ? "remembered" : "linked" };
+  if (!sameHead(newest, shown.head)) return { steps, footing: "unfollowed", keep: null };
+  return { steps, footing: known !== null && equal(known.bytes, shown.bytes) ? "remembered" : "linked", keep: keeping(shown) };
 }
+
+const keeping = ({ did, version, bytes }) => ({ did, version, state: bytes, fromGenesis: false });
 
 function mustNotBeOlder(known, shown) {
   if (shown.version < known.version) throw new Refused("rollback", "version of a DID");
@@ -57,7 +59,7 @@ function placed([index, path, envelope, k, before, proof], { size, root }, newes
   if ((before === null) !== (k === 0n)) throw new Refused("chain", "the Epoch before");
   const opened = before === null || inHistory(before, k - 1n, newest).covers < index;
   if (!opened || index >= epoch.covers) throw new Refused("chain", "not of this batch");
-  return { index, epochMs: epoch.timeMs, certificate: asChain(() => decodeCertificate(envelope)) };
+  return { index, epochMs: epoch.timeMs, certificate: refusedAs("chain", () => decodeCertificate(envelope)) };
 }
 
 /** Returns Epoch `k` of the history that the newest Epoch commits to, or that Epoch itself. */
@@ -94,14 +96,5 @@ async function mustBeSigned(certificate, origin, keys) {
     await verifyCertificate({ ...certificate, signatures: own }, origin, candidates);
   } catch (error) {
     throw error instanceof Refused ? new Refused("chain", error.code) : error;
-  }
-}
-
-/** Runs a decoder; whatever it refuses has the code `chain`. */
-function asChain(decode) {
-  try {
-    return decode();
-  } catch (error) {
-    throw error instanceof Refused ? new Refused("chain", error.message) : error;
   }
 }

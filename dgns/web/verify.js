@@ -14,5 +14,6 @@ export { commitmentOf, decodeMapProof, labelOfDid, labelOfLogConf, labelOfName, 
 export { decodeCertificate, decodeEnvelope, encodeEnvelope, signedBytes, verifyCertificate } from "./certificate.js";
 export { decodeEntry, decodeEpochEntry, decodeLogConf } from "./entry.js";
 export { decodeDidState, decodeNameState } from "./state.js";
-export { decodeHead, decodeResolution, verifyResolution } from "./resolution.js";
+export { decodeHead } from "./head.js";
+export { decodeResolution, verifyResolution } from "./resolution.js";
 export { parseProofFile, verifyProofBundle } from "./bundle.js";

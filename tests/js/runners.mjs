@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 
 import { bigEndian, concat } from "../../dgns/web/hash.js";
+import { decodeMemory, encodeMemory } from "../../dgns/web/memory.js";
 import { verifyLine } from "../../dgns/web/note.js";
 import { verifyRequest } from "../../dgns/web/request.js";
 import {
@@ -143,24 +144,18 @@ async function outcome(run) {
   }
 }
 
-const memoryOf = (given) => {
-  if (given === null) return null;
-  const dids = given.states.map(unhex).map((state) => [state, decodeDidState(state)]);
-  const head = given.head === null ? {} : decodeHead(unhex(given.head));
-  return {
-    origin: given.origin,
-    size: head.size,
-    root: head.root,
-    head: head.bytes,
-    dids: Object.fromEntries(dids.map(([state, { did, version }]) => [hex(did), { version, state }])),
-  };
-};
+/** Returns the memory that bytes spell, which come back as they were. */
+function memoryOf(bytes) {
+  const memory = decodeMemory(unhex(bytes));
+  assert.equal(hex(encodeMemory(memory)), bytes);
+  return memory;
+}
 
 /** What resolutions.json says of a lookup. */
-async function resolution({ trust, memory, subject, bytes, now_ms }) {
+async function resolution({ trust, memory_bytes, subject, bytes, now_ms }) {
   const asked = subject.name === undefined ? { did: unhex(subject.did) } : subject;
   const trusted = { origin: trust.origin, zone: trust.origin.replace("/log", ""), logKeys: trust.vkeys, policy: trust.policy ?? undefined, maxHeadAgeS: trust.head_age_s_max };
-  const { resolved, memory: after } = await verifyResolution(trusted, memoryOf(memory), asked, unhex(bytes), now_ms);
+  const { resolved, memory: after } = await verifyResolution(trusted, memoryOf(memory_bytes), asked, unhex(bytes), now_ms);
   const row = ({ rtype, ttl, rdata, owner }) => [Number(rtype), Number(ttl), hex(rdata), owner];
   return {
     status: resolved.status,

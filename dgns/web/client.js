@@ -1,0 +1,185 @@
+// A small client for pages: one server, one pinned log, lookups that are verified before anything is shown, posts that end in a proof.
+//
+//   const client = await Client.open(location.origin, browserStore());
+//   const found = await client.lookup("alice");            // throws ProofFault, Problem, NetworkError, Refused
+//   found.summary                                            // "alice.example is proved present"
+//   found.steps                                              // [{check, holds, by}]: what was proved, and by what
+//   found.did.devices, found.records, found.pending          // the proved states themselves
+//
+// Nothing of an answer that failed a check is ever returned.
+
+import { Refused } from "./cbor.js";
+import { stepsOf, subjectText, summaryOf } from "./explain.js";
+import { equal, hex } from "./hash.js";
+import { stateHash } from "./map.js";
+import { decodeMemory, emptyMemory, encodeMemory } from "./memory.js";
+import { completeName, didText, parseDid } from "./name.js";
+import { parseVerifierKey } from "./note.js";
+import { formatPolicy, parsePolicy } from "./policy.js";
+import { verifyResolution } from "./resolution.js";
+import { decodeDidState } from "./state.js";
+import { NetworkError, Problem, net } from "./net.js";
+import { postBody } from "./write.js";
+
+/** The server was caught: what it sent does not verify. `code` is of PROTOCOL 11.4 or 7.5; `bytes` is what it sent. */
+export class ProofFault extends Error {
+  constructor(code, what, bytes) {
+    super(`${code}: ${what}`);
+    this.code = code;
+    this.bytes = bytes;
+  }
+}
+
+export { NetworkError, Problem, Refused };
+
+export class Client {
+  /**
+   * Returns the client of the server at `base`. The first time its log, key and policy are believed as it says, and pinned in `store`
+   * (storage.js); ever after they are not asked again. `now` and `fetch` are those of the platform unless given.
+   */
+  static async open(base, store, { now = Date.now, fetch = (...asked) => globalThis.fetch(...asked) } = {}) {
+    const client = new Client();
+    Object.assign(client, { base: base.replace(/\/+$/, ""), store, now, net: net(base, fetch) });
+    client.pinned = (await store.get(`server/${client.base}`)) ?? (await client.meet());
+    return client;
+  }
+
+  /** The log's origin, and the zone of its names. */
+  get origin() {
+    return this.pinned.origin;
+  }
+  get zone() {
+    return this.origin.replace(/\/log$/, "");
+  }
+
+  /** What is believed of the log, as `verifyResolution` takes it. */
+  get trust() {
+    const { origin, vkeys, policy, retired } = this.pinned;
+    return { origin, zone: this.zone, logKeys: vkeys, policy, retired };
+  }
+
+  /** What the server says of itself; nothing in it is proved. */
+  info() {
+    return this.net.json("/v1/info");
+  }
+
+  /** Returns what `text` means here: `{name}`, completed with the zone, or `{did}`; refuses with `bad_name`, `bad_did`. */
+  subject(text) {
+    const typed = text.trim().toLowerCase();
+    return typed.startsWith("did:") ? { did: parseDid(typed) } : { name: completeName(typed, this.zone) };
+  }
+
+  /**
+   * Looks a name or DID up (text, or `{name}`, `{did}`), verifies the answer, follows the DID's chain and keeps the memory.
+   *
+   * `genesis: true` follows the DID from its genesis, unless that was done before. Returns the result of `verifyResolution` with `summary`,
+   * `steps`, `subject` (text), `bytes`.
+   */
+  async lookup(text, { genesis = false } = {}) {
+    const asked = typeof text === "string" ? this.subject(text) : text;
+    return this.withMemory(async (memory) => {
+      const found = await this.follow(memory, asked, knownOf(memory, asked));
+      if (!genesis || found.footing === null || found.footing === "genesis") return found;
+      delete memory.now.dids[hex(found.did.did)];
+      const whole = await this.follow(memory, asked, `${didText(found.did.did).slice(9)}.0`);
+      if (whole.footing !== "genesis") throw new ProofFault("chain", "the certificates shown do not begin with the genesis", found.bytes);
+      return whole;
+    });
+  }
+
+  /**
+   * Posts certificates (write.js), all or none, and verifies that they are in the log. `text` = whom to show afterwards; as in `lookup`.
+   *
+   * Returns `{indexes, found}`. A post that was not answered may be repeated: the same bytes have the same answer.
+   */
+  async post(certificates, text) {
+    const asked = typeof text === "string" ? this.subject(text) : text;
+    return this.withMemory(async (memory) => {
+      const { size } = memory.now;
+      const query = [size === null ? [] : [`from=${size}`], known(knownOf(memory, asked)), this.asksForWitnesses() ? ["wait=cosigned"] : []];
+      const bytes = await this.net.post(`/v1/certificates${queryText(query.flat())}`, postBody(certificates));
+      const found = await this.verified(memory, asked, bytes);
+      const inOrder = found.written.length === certificates.length && found.written.every(({ certificate }, i) => equal(certificate.sid, certificates[i].sid));
+      if (!inOrder) throw new ProofFault("written", "the certificates posted are not those proved to be in the log", bytes);
+      const indexes = found.written.map(({ index }) => index);
+      if (found.footing !== "unfollowed") return { indexes, found };
+      return { indexes, found: await this.follow(memory, asked, knownOf(memory, { did: found.did.did })) };
+    });
+  }
+
+  /** Looks up until the chain of the DID shown is followed to its end. Each answer must bring it further. */
+  async follow(memory, asked, from) {
+    for (;;) {
+      const { size } = memory.now;
+      const query = [["with=certs"], size === null ? [] : [`from=${size}`], known(from)];
+      const path = asked.name === undefined ? `/v1/dids/${didText(asked.did)}` : `/v1/names/${asked.name}`;
+      const bytes = await this.net.get(`${path}${queryText(query.flat())}`).catch((error) => this.judgeRefusal(error, memory));
+      const found = await this.verified(memory, asked, bytes);
+      if (found.footing !== "unfollowed") return found;
+      const next = knownOf(memory, { did: found.did.did });
+      if (next === from) throw new ProofFault("chain", "the server shows a state and not the certificates that made it", bytes);
+      from = next;
+    }
+  }
+
+  async verified(memory, asked, bytes) {
+    try {
+      const { resolved, memory: after } = await verifyResolution(this.trust, memory.now, asked, bytes, this.now());
+      memory.now = after;
+      await this.store.set(`log/${this.origin}/memory`, encodeMemory(after));
+      return { ...resolved, subject: subjectText(asked), summary: summaryOf(resolved), steps: stepsOf(resolved, this.trust), bytes };
+    } catch (error) {
+      throw error instanceof Refused ? new ProofFault(error.code, error.message, bytes) : error;
+    }
+  }
+
+  /** A server that never had the head remembered runs a log that went back. */
+  judgeRefusal(error, memory) {
+    if (!(error instanceof Problem) || error.code !== "unknown_head") throw error;
+    throw new ProofFault("rollback", `the log is smaller than the head of ${memory.now.size} entries met before`);
+  }
+
+  /** Runs `task` with the memory in hand; lookups of one log run one after another, in all pages of this browser. */
+  withMemory(task) {
+    return this.store.alone(`log/${this.origin}`, async () => {
+      const kept = await this.store.get(`log/${this.origin}/memory`);
+      return task({ now: kept === undefined ? emptyMemory(this.origin) : decodeMemory(kept) });
+    });
+  }
+
+  asksForWitnesses() {
+    return parsePolicy(this.pinned.policy).quorum !== null;
+  }
+
+  /** The first contact: the server's word for its log, key and policy, held against itself (PROTOCOL 14.1). */
+  async meet() {
+    const { origin, vkey } = await this.info();
+    const malformed = (what) => new ProofFault("malformed", what);
+    let policy;
+    try {
+      const none = `log ${vkey} ${this.base}/log\nquorum none\n`;
+      policy = parsePolicy(await this.net.text("/v1/log/policy").catch((error) => (error.status === 404 ? none : Promise.reject(error))));
+      parseVerifierKey(vkey);
+    } catch (error) {
+      throw error instanceof Refused ? malformed(error.message) : error;
+    }
+    const keys = policy.logs.map(({ key }) => key).filter(({ name }) => name === origin);
+    const vkeys = keys.map((key) => formatPolicy({ logs: [{ key }], witnesses: [], groups: [], quorum: null }).split(/[ \n]/)[1]);
+    if (!vkeys.includes(vkey)) throw malformed("the policy does not name the server's log key");
+    const pinned = { origin, vkeys, policy: formatPolicy(policy), firstUse: true, retired: [] };
+    await this.store.set(`server/${this.base}`, pinned);
+    return pinned;
+  }
+}
+
+/** What a lookup says of the DID remembered, PROTOCOL 12.1 `known`; undefined if there is none. */
+function knownOf({ now: { dids } }, { name, did }) {
+  const states = did === undefined ? Object.values(dids) : [dids[hex(did)]].filter((one) => one !== undefined);
+  const found = states.map(({ state }) => [state, decodeDidState(state)]).find(([, state]) => did !== undefined || state.names.includes(name));
+  if (found === undefined) return undefined;
+  const [bytes, state] = found;
+  return `${didText(state.did).slice(9)}.${state.head.seq + 1n}.${hex(stateHash(bytes).subarray(0, 8))}`;
+}
+
+const known = (from) => (from === undefined ? [] : [`known=${from}`]);
+const queryText = (parts) => (parts.length > 0 ? `?${parts.join("&")}` : "");
