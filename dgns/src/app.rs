@@ -28,6 +28,7 @@ use crate::log::states::States;
 use crate::log::tiles::Tiles;
 use crate::log::witnesses::Witnesses;
 use crate::metrics::Metrics;
+use crate::people::People;
 use crate::witness::Roles;
 
 /// How far a follower may be behind what a client knows, and is waited for.
@@ -39,6 +40,8 @@ pub struct App {
     pub core: Core,
     /// Who keeps the log.
     pub role: Role,
+    /// What is kept of people beside the log; `None` at a follower.
+    pub people: Option<Arc<People>>,
     /// Where evidence comes in.
     pub notices: Notices,
     /// The zone as DNS answers it.

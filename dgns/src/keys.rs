@@ -6,8 +6,10 @@
 //! | `zone.key` | Ed25519 | countersigns claims; certified in the log |
 //! | `server.key` | Ed25519 and X25519 | the first device of the server's DID |
 //! | `witness.key`, `verifier.key` | Ed25519 | cosign the heads of other logs |
+//! | `people.key` | 32 random bytes | blinds what `people.db` holds of people |
 
 mod log;
+mod people;
 
 use std::fs;
 use std::io::Write as _;
@@ -22,6 +24,7 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 pub use log::{LogKey, read_head};
+pub use people::PeopleKey;
 
 /// Why a key file cannot be used. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -194,14 +197,26 @@ pub fn read_line(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
 
 /// Returns the key of a cosigner, `witness` or `verifier`; made now if there is no file.
 pub fn cosigner(path: &Path, role: &'static str, rng: &mut impl CryptoRng) -> Result<SigningKey, KeyFileError> {
+    let seed = read_or_make(path, role, rng)?;
+    Ok(SigningKey::from_seed(&seed))
+}
+
+/// Returns the 32 secret bytes of the file at `path`; random ones, made now, if there is none. A crash leaves all or nothing.
+fn read_or_make(
+    path: &Path,
+    role: &'static str,
+    rng: &mut impl CryptoRng,
+) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
     if !path.exists() {
-        let text = Zeroizing::new(format!("{}\n", line(role, &[&SigningKey::generate(rng).seed()]).as_str()));
+        let mut secret = Zeroizing::new([0; 32]);
+        rng.fill_bytes(secret.as_mut());
+        let text = Zeroizing::new(format!("{}\n", line(role, &[&secret]).as_str()));
         let made = storage::durable::create(path, text.as_bytes());
         let io = |error: storage::StorageError| std::io::Error::other(error.to_string());
         made.map_err(|error| KeyFileError::Io { path: path.to_owned(), error: io(error) })?;
     }
-    let [seed] = read_key(path, role)?;
-    Ok(SigningKey::from_seed(&seed))
+    let [secret] = read_key(path, role)?;
+    Ok(secret)
 }
 
 fn line(role: &str, secrets: &[&[u8; 32]]) -> Zeroizing<String> {
@@ -218,6 +233,7 @@ fn read_key<const N: usize>(path: &Path, role: &'static str) -> Result<[Zeroizin
         "log" => "log key (dgns-key log <64 hex digits>)",
         "zone" => "zone key (dgns-key zone <64 hex digits>)",
         "witness" => "witness key (dgns-key witness <64 hex digits>)",
+        "people" => "people key (dgns-key people <64 hex digits>)",
         "verifier" => "verifier key (dgns-key verifier <64 hex digits>)",
         _ => "server key (dgns-key server <64 hex digits> <64 hex digits>)",
     };

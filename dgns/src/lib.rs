@@ -18,6 +18,7 @@ pub mod log;
 pub mod logconf;
 pub mod metrics;
 pub mod outbound;
+pub mod people;
 pub mod problem;
 pub mod rng;
 pub mod server;

@@ -28,7 +28,7 @@ use crate::dns;
 use crate::follow::{self, FollowError};
 use crate::http;
 use crate::invites::Invites;
-use crate::keys::{Keys, LogKey, ZoneKey};
+use crate::keys::{KeyFileError, Keys, LogKey, ZoneKey};
 use crate::limits::Rates;
 use crate::log::announcer::{self, AnnounceError, Announcer};
 use crate::log::commit::{Committer, NotCommitted};
@@ -46,6 +46,7 @@ use crate::log::tiles::{self, Tiles};
 use crate::log::witnesses::Witnesses;
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
+use crate::people::People;
 use crate::setup::{self, SetupError};
 use crate::witness::roles::{Roles, RolesError};
 
@@ -63,6 +64,9 @@ pub enum ServerError {
     /// The first start.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// A key file that is made or read after the first start.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
     /// The database or an object.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -237,7 +241,12 @@ impl Server {
         {
             result?;
         }
-        Ok(())
+        let people = self.app.people.clone();
+        drop(self.app);
+        match people.and_then(Arc::into_inner) {
+            Some(people) => Ok(people.store.close().await?),
+            None => Ok(()), // a request that was cut off holds it; dropping it loses nothing
+        }
     }
 }
 
@@ -320,13 +329,15 @@ impl Parts {
         let keeper = Keeper { adds, tile_writer: self.write_tiles() };
         let terms = terms(config, &self.log, server, zone_public, keys_at, &door, &self.clock).await?;
         let about = About { server, vkey, terms, made };
-        self.serve(Role::Writer(Box::new(door)), keeper, writer.announcer, about).await
+        let people = Arc::new(People::open(&config.data, &mut crate::rng::system()).await?);
+        self.serve(Role::Writer(Box::new(door)), Some(people), keeper, writer.announcer, about).await
     }
 
     /// Binds, and answers.
     async fn serve(
         self,
         role: Role,
+        people: Option<Arc<People>>,
         keeper: Keeper,
         announcer: Option<Announcer>,
         about: About,
@@ -370,6 +381,7 @@ impl Parts {
         let app = Arc::new(App {
             core,
             role,
+            people,
             dns: dns_zone,
             dns_metrics,
             dns_addresses,

@@ -1,5 +1,6 @@
 //! SHA-256 over exactly the bytes shown, and the domain-separated forms built on it (PROTOCOL 1).
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 
@@ -50,6 +51,17 @@ pub fn domain_hash(domain: &'static str, parts: &[&[u8]]) -> Hash {
         hasher.update(part);
     }
     hasher.finalize().into()
+}
+
+/// Returns HMAC-SHA256 under `key` over `domain`, one zero byte, and `parts` as they are: a hash only the holder of the key makes.
+pub fn keyed_hash(key: &[u8; 32], domain: &'static str, parts: &[&[u8]]) -> Hash {
+    let mut hmac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    hmac.update(domain.as_bytes());
+    hmac.update(&[0]);
+    for part in parts {
+        hmac.update(part);
+    }
+    hmac.finalize().into_bytes().into()
 }
 
 /// Returns `bytes` behind its length as a big-endian u16.

@@ -28,7 +28,7 @@ use readers::{Reader, Readers};
 
 /// What a database holds: one text a version; `user_version` in the header counts those applied.
 pub(crate) struct Schema {
-    /// `dgns` and `dgnw` in the header: `file` and we know a database by that.
+    /// `dgns`, `dgnp` and `dgnw` in the header: `file` and we know a database by that.
     application_id: i64,
     migrations: &'static [&'static str],
 }
@@ -41,6 +41,12 @@ impl Schema {
             include_str!("../migrations/sqlite/0001_names.sql"),
             include_str!("../migrations/sqlite/0002_notices.sql"),
         ],
+    };
+
+    /// What a server keeps of people.
+    pub(crate) const PEOPLE: Self = Self {
+        application_id: 0x6467_6e70,
+        migrations: &[include_str!("../migrations/sqlite/0001_people_signin.sql")],
     };
 
     /// A cosigner's.
@@ -86,6 +92,13 @@ impl Database {
     /// Waits for a connection that reads; outside a transaction each statement sees the newest commit.
     pub(crate) async fn reader(&self) -> Reader<'_> {
         self.readers.take().await
+    }
+
+    /// Makes what `tx` wrote durable: about `rows` rows.
+    pub(crate) async fn commit(&self, tx: Transaction<'_, Sqlite>, rows: usize) -> Result<(), StorageError> {
+        tx.commit().await.map_err(|error| of_sql(Place::Database, error))?;
+        self.wrote(rows);
+        Ok(())
     }
 
     /// Notes that a commit wrote about `rows` rows, so that the write-ahead log is copied back in time.

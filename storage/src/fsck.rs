@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::fault::StorageError;
 use crate::guard::Guard;
 use crate::objects;
+use crate::people::People;
 use crate::storage::{Options, Storage};
 use crate::table;
 
@@ -39,7 +40,25 @@ pub async fn check(dir: &Path, guard: Option<&Path>) -> Result<Report, StorageEr
         check_guard(&storage, guard, &mut report).await?;
     }
     storage.close().await?;
+    if People::is_in(dir) {
+        check_people(dir, &mut report).await?;
+    }
     Ok(report)
+}
+
+/// Reads every page of `people.db`. It is no part of the log: damage there is a fault beside the rest of the report.
+async fn check_people(dir: &Path, report: &mut Report) -> Result<(), StorageError> {
+    match People::open_with(dir, Options { create: false, ..Options::default() }).await {
+        Ok(people) => {
+            report.faults.extend(people.database().damaged_pages().await?);
+            people.close().await
+        }
+        Err(error) if error.is_damage() => {
+            report.faults.push(error);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Holds the tables against the head: no gap in the tail, in the Epochs or in a chain, nothing beyond the head.

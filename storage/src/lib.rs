@@ -3,11 +3,12 @@
 //! [`Storage`] holds one data directory. [`Storage::log`] is the name server's half of it: one transaction commits a signed
 //! head with everything that follows from it ([`Log::commit`]), and all else (tiles, DNS, answers) is derived afterwards.
 //! [`Objects`] keeps immutable bytes by path, [`Guard`] the highest head ever signed, beside the key and never in a backup of the
-//! database. [`Cosigned`] is what a witness remembers, in a database of its own. Nothing here decides what is accepted: rows come
+//! database. [`Cosigned`] is what a witness remembers, in a database of its own, [`people::People`] what a server
+//! keeps of people beside its log. Nothing here decides what is accepted: rows come
 //! in as bytes and numbers, and go out the same.
 //!
 //! Layers, each using only those before it: the engine (`durable`, `database`, `objects`, `guard`), the tables (`table`, one
-//! file a table, the only place with SQL), their order (`log`, `cosigned`, `fsck`).
+//! file a table, the only place with SQL), their order (`log`, `cosigned`, `people`, `fsck`).
 
 mod cosigned;
 mod database;
@@ -19,6 +20,7 @@ pub mod inject;
 pub mod limits;
 pub mod log;
 pub mod objects;
+pub mod people;
 pub mod rows;
 mod storage;
 mod table;

@@ -15,6 +15,7 @@ pub(crate) mod invites;
 pub(crate) mod labels;
 pub(crate) mod names;
 pub(crate) mod notices;
+pub(crate) mod signin_starts;
 
 /// Returns a count, index or time as the databases store it.
 ///

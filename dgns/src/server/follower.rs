@@ -68,7 +68,7 @@ pub(super) async fn start(mut config: Config, clock: Clock, url: &str) -> Result
     let stopping = parts.stopping.clone();
     let adds = tokio::spawn(async move { follower.run(stopping).await.map_err(ServerError::from) });
     let about = About { server, vkey, terms, made };
-    parts.serve(Role::Follower(standing), Keeper { adds, tile_writer }, None, about).await
+    parts.serve(Role::Follower(standing), None, Keeper { adds, tile_writer }, None, about).await
 }
 
 /// Reads back what is here; nothing, at the first start.

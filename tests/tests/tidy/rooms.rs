@@ -130,7 +130,7 @@ const ROOMS: &[Room] = &[
     Room { package: "ed25519_dalek", paths: &["identity/src/key"] },
     Room { package: "x25519_dalek", paths: &["identity/src/key"] },
     Room { package: "bip39", paths: &["identity/src/seed"] },
-    Room { package: "hmac", paths: &["identity/src/seed"] },
+    Room { package: "hmac", paths: &["identity/src/hash", "identity/src/seed"] },
     Room {
         package: "sha2",
         paths: &["identity/src/hash", "identity/src/seed", "identity/src/key", "translog/src/hash"],
