@@ -10,13 +10,16 @@
 pub mod cert;
 pub mod did;
 pub mod hash;
+pub mod kdf;
 pub mod key;
 pub mod limits;
 pub mod name;
+pub mod oprf;
 pub mod pow;
 pub mod record;
 pub mod request;
 pub mod rules;
+pub mod sealed;
 pub mod seed;
 pub mod state;
 pub mod time;

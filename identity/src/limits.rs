@@ -89,3 +89,6 @@ pub const METHOD_BYTES_MAX: usize = 16;
 
 /// The bytes of the path and query of a signed request.
 pub const TARGET_BYTES_MAX: usize = 2_048;
+
+/// The blinded elements of one evaluation. Bounds what one request makes a server compute.
+pub const OPRF_BATCH_MAX: usize = 16;

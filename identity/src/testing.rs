@@ -40,3 +40,28 @@ impl TryRng for CountingRng {
 }
 
 impl TryCryptoRng for CountingRng {}
+
+/// A stream whose bytes are given, for published vectors that name what was drawn.
+pub(crate) struct ScriptedRng(pub(crate) Vec<u8>);
+
+impl TryRng for ScriptedRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.try_next_u64().map(|n| n as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_be_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        assert!(self.0.len() >= out.len(), "the script is over");
+        out.copy_from_slice(&self.0.drain(..out.len()).collect::<Vec<_>>());
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for ScriptedRng {}

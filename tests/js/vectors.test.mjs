@@ -15,6 +15,8 @@ const RUST_ONLY = {
   "witness.json": "witnesses, and the logs that ask them, are servers; pages check what they signed (resolutions.json)",
   "logconfs.json": "pages decode LogConfs (entries.json); which of them continues a log is judged by those who keep keys, and they are programs",
   "logconf_chains.json": "pages verify under the keys they were given; following these is the client's work",
+  "sealed.json": "no page opens a box",
+  "oprf.json": "no page asks for a blind evaluation",
   "rules.json": "folding states is the server's, the client's and the auditor's work, and they are Rust; pages verify states, they do not make them",
 };
 
