@@ -13,6 +13,7 @@ use storage::Storage;
 use tokio::sync::watch;
 use translog::note::VerifierKey;
 
+use crate::auth::request::Callers;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dns;
@@ -58,6 +59,8 @@ pub struct App {
     pub config: Config,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The signed requests taken lately.
+    pub callers: Callers,
     /// Places for readers who wait for changes.
     pub streams: Streams,
     /// Whether the writer can commit and DNS answers.

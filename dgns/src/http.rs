@@ -2,6 +2,7 @@
 //!
 //! A handler decodes, makes one call, encodes. [`listener`] bounds what a connection may take.
 
+mod caller;
 pub mod events;
 pub mod listener;
 mod logconf;

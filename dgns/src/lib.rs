@@ -4,6 +4,7 @@
 //! then shows in lookups and in [`dns`]. docs/ARCHITECTURE.md has the map.
 
 pub mod app;
+pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod dns;

@@ -4,6 +4,7 @@ use dgns_api::code;
 use dgns_api::problem::{Problem, ProblemHead};
 use identity::rules::Refusal;
 
+use crate::auth::request::CallerError;
 use crate::log::door::DoorError;
 use crate::log::feed::FeedError;
 use crate::log::lookup::LookupError;
@@ -16,6 +17,7 @@ pub fn status(code: &str) -> u16 {
         "bad_cbor" | "not_canonical" | "bad_field" | "unknown_type" | "bad_name" => 400,
         code::BAD_QUERY | code::BAD_POST => 400,
         "bad_signature" | "weak_key" | "unknown_signer" => 401,
+        "bad_authorization" | "request_time" | code::REQUEST_REPLAYED => 401,
         "not_allowed" | "not_name_owner" | "not_server" | "key_revoked" | "frozen" | "suspended" => 403,
         "reserved_name" | "road_closed" | code::BAD_INVITE => 403,
         "unknown_key" => 404,
@@ -55,6 +57,17 @@ pub fn of_door(error: &DoorError) -> Problem {
         _ => {}
     }
     problem
+}
+
+/// Returns the problem of a signed request that is not taken.
+pub fn of_caller(error: &CallerError) -> Problem {
+    match error {
+        CallerError::Storage(_) => {
+            problem(code::INTERNAL, "the server failed; try again, and tell the operator if it lasts")
+        }
+        CallerError::Busy => Problem { retry_ms: Some(60_000), ..problem(code::BUSY, error.to_string()) },
+        other => problem(other.code(), other.to_string()),
+    }
 }
 
 /// Returns the problem of a post to a server that follows another one.

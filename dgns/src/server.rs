@@ -22,6 +22,7 @@ use translog::batch::{Batch, Post};
 use translog::note::VerifierKey;
 
 use crate::app::{App, Core, Role};
+use crate::auth::request::Callers;
 use crate::clock::Clock;
 use crate::config::{Config, WitnessesConfig};
 use crate::dns;
@@ -378,8 +379,10 @@ impl Parts {
         let dns_server = bind_dns(&config, &dns_zone, &dns_metrics).await?;
         let dns_addresses = dns_server.addresses().unwrap_or_default();
         let dns = tokio::spawn(dns_server.run(stopping.clone()));
+        let callers = Callers::new(core.clock.now());
         let app = Arc::new(App {
             core,
+            callers,
             role,
             people,
             dns: dns_zone,

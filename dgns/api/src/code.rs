@@ -6,6 +6,8 @@
 pub const BAD_QUERY: &str = "bad_query";
 /// A post that is not `{1: [envelope, ...]}`, or holds none or more than 16. 400.
 pub const BAD_POST: &str = "bad_post";
+/// A signed request that was taken before. 401: sign another one.
+pub const REQUEST_REPLAYED: &str = "request_replayed";
 /// No such path, tile, entry, or id. 404.
 pub const NOT_FOUND: &str = "not_found";
 /// The path exists, the method does not. 405.
@@ -50,6 +52,7 @@ pub const INTERNAL: &str = "internal";
 pub const ALL: &[&str] = &[
     BAD_QUERY,
     BAD_POST,
+    REQUEST_REPLAYED,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     TIMEOUT,

@@ -33,6 +33,28 @@ pub(crate) struct Net {
 /// An answer: its bytes, or a problem.
 pub(crate) type Answer = Result<Vec<u8>, ClientError>;
 
+/// The method of a signed request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// Reads.
+    Get,
+    /// Changes something.
+    Post,
+}
+
+impl Method {
+    /// Returns the method as the request line has it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// Headers of a request.
+pub(crate) type Headers = Vec<(&'static str, String)>;
+
 /// A stream of lines.
 #[derive(Debug)]
 pub struct Lines {
@@ -92,16 +114,45 @@ impl Net {
         self.answer(request).await
     }
 
+    /// Sends a request with headers that are made anew for each attempt: those that sign it.
+    pub(crate) async fn signed(
+        &self,
+        method: Method,
+        target: &str,
+        body: &[u8],
+        headers: impl Fn() -> Result<Headers, ClientError>,
+    ) -> Answer {
+        let request = || {
+            let request = match method {
+                Method::Get => self.client.get(format!("{}{target}", self.base)),
+                Method::Post => self.client.post(format!("{}{target}", self.base)).header("content-type", path::CBOR),
+            };
+            Ok(with_headers(request, headers()?).body(body.to_vec()))
+        };
+        self.answer_to(request).await
+    }
+
     /// Opens a stream of lines, which may go on for ever.
     pub(crate) async fn lines(&self, path_and_query: &str) -> Result<Lines, ClientError> {
+        self.lines_with(path_and_query, Vec::new()).await
+    }
+
+    /// As [`Net::lines`], with further headers. What the server refuses is a refusal, not a network error.
+    pub(crate) async fn lines_with(&self, path_and_query: &str, headers: Headers) -> Result<Lines, ClientError> {
         let request = self.client.get(format!("{}{path_and_query}", self.base)).timeout(Duration::MAX);
+        let request = with_headers(request, headers);
         let response = tokio::time::timeout(TIMEOUT, request.send()).await;
         let response = response.map_err(|_| ClientError::Network(format!("{} did not answer", self.base)))?;
         let response = response.map_err(|error| ClientError::Network(self.unreachable(&error)))?;
         if response.status().is_success() {
             return Ok(Lines { response, read: Vec::new() });
         }
-        Err(ClientError::Network(format!("{}: HTTP status {}", self.base, response.status())))
+        let status = response.status();
+        let body = tokio::time::timeout(TIMEOUT, response.bytes()).await.ok().and_then(Result::ok).unwrap_or_default();
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) if problem.status < 500 => Err(ClientError::Refused(Box::new(problem))),
+            _ => Err(ClientError::Network(format!("{}: HTTP status {status}", self.base))),
+        }
     }
 
     /// Posts a fault file.
@@ -112,10 +163,14 @@ impl Net {
 
     /// Sends a request, again while the server asks for a little patience: whatever it answers with 503 is safe to repeat.
     async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
+        self.answer_to(|| Ok(request.try_clone().expect("no body is a stream"))).await
+    }
+
+    /// As [`Net::answer`], of a request that is made anew for each attempt.
+    async fn answer_to(&self, request: impl Fn() -> Result<reqwest::RequestBuilder, ClientError>) -> Answer {
         let until = Instant::now() + PATIENCE;
         loop {
-            let attempt = request.try_clone().expect("no body is a stream");
-            let problem = match self.attempt(attempt).await? {
+            let problem = match self.attempt(request()?).await? {
                 Ok(body) => return Ok(body),
                 Err(problem) => problem,
             };
@@ -163,4 +218,8 @@ impl Net {
             format!("{}: {error}", self.base)
         }
     }
+}
+
+fn with_headers(request: reqwest::RequestBuilder, headers: Headers) -> reqwest::RequestBuilder {
+    headers.into_iter().fold(request, |request, (name, value)| request.header(name, value))
 }

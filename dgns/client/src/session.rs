@@ -4,6 +4,7 @@ mod first;
 mod last;
 mod look;
 mod rotation;
+mod signed;
 
 use std::sync::OnceLock;
 
@@ -27,6 +28,7 @@ use crate::evidence;
 use crate::home::{Home, LogHome, OpenMemory, Pinned};
 use crate::net::{Lines, Net};
 pub use look::Look;
+pub use signed::Signer;
 
 /// A server as a client uses it.
 #[derive(Debug)]

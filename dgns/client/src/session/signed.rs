@@ -1,0 +1,55 @@
+//! Requests that this device signs: what only a DID's own devices may ask (PROTOCOL 12.9).
+
+use identity::did::Did;
+use identity::request::{Authorization, DID_HEADER, Request};
+
+use super::Session;
+use crate::error::ClientError;
+use crate::home::DeviceKeys;
+use crate::net::{Headers, Lines, Method};
+use crate::{clock, rng};
+
+/// A device of a DID, as it signs requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Signer<'a> {
+    /// The DID.
+    pub did: Did,
+    /// The device's keys.
+    pub keys: &'a DeviceKeys,
+}
+
+impl Session {
+    /// Gets what only this DID's devices may read; nothing of the answer is verified.
+    pub async fn get_signed(&self, signer: Signer<'_>, target: &str) -> Result<Vec<u8>, ClientError> {
+        let headers = || self.signed_headers(signer, Method::Get, target, &[]);
+        self.net.signed(Method::Get, target, &[], headers).await
+    }
+
+    /// Posts what only this DID's devices may post.
+    pub async fn post_signed(&self, signer: Signer<'_>, target: &str, body: &[u8]) -> Result<Vec<u8>, ClientError> {
+        let headers = || self.signed_headers(signer, Method::Post, target, body);
+        self.net.signed(Method::Post, target, body, headers).await
+    }
+
+    /// Opens a stream of lines that only this DID's devices may read.
+    pub async fn lines_signed(&self, signer: Signer<'_>, target: &str, more: Vec<(&'static str, String)>) -> Result<Lines, ClientError> {
+        let mut headers = self.signed_headers(signer, Method::Get, target, &[])?;
+        headers.extend(more);
+        self.net.lines_with(target, headers).await
+    }
+
+    fn signed_headers(
+        &self,
+        signer: Signer<'_>,
+        method: Method,
+        target: &str,
+        body: &[u8],
+    ) -> Result<Headers, ClientError> {
+        let origin = self.trust().origin();
+        let request = Request { origin, did: &signer.did, method: method.as_str(), target, body };
+        let now_s = clock::now().as_ms() / 1_000;
+        let signed = Authorization::sign(&request, &signer.keys.sign, now_s, &mut rng::system());
+        let signed = signed.map_err(|error| ClientError::Unable(error.to_string()))?;
+        Ok(vec![("authorization", signed.to_string()), (DID_HEADER, signer.did.to_string())])
+    }
+}

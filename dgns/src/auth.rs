@@ -1,0 +1,3 @@
+//! Who asks: what a request or a sign-in proves of the one behind it. Never: decides what a certificate may do.
+
+pub mod request;
