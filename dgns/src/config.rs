@@ -56,6 +56,8 @@ pub struct HttpConfig {
     pub idle_s: u64,
     /// `request_s`: seconds a request may take to arrive and be answered.
     pub request_s: u64,
+    /// `pages`: whether people get web pages here. A witness alone has none.
+    pub pages: bool,
 }
 
 /// `[dns]`.

@@ -7,6 +7,7 @@ pub mod events;
 pub mod listener;
 mod logconf;
 mod notices;
+pub(crate) mod pages;
 mod read;
 mod reply;
 mod status;
@@ -63,7 +64,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route(path::METRICS, get(status::metrics))
         .layer(DefaultBodyLimit::max(dgns_api::post::POST_BYTES_MAX))
         .layer(middleware::from_fn_with_state(app.clone(), while_served))
-        .merge(app.cosigners.as_ref().map(witness::routes).unwrap_or_default());
+        .merge(app.cosigners.as_ref().map(witness::routes).unwrap_or_default())
+        .merge(if app.config.http.pages { pages::routes() } else { Router::new() });
     let around = Around { metrics: app.metrics.clone(), request_s: app.config.http.request_s };
     surrounded(routes, around).with_state(app)
 }

@@ -21,7 +21,7 @@ fn every_wrong_request_is_a_problem_with_a_stable_code() {
     let (site, long) = (Site::new(), "a".repeat(64));
     let server = site.start();
     for (method, path, status, code) in [
-        ("GET", "/", 404, "not_found"),
+        ("GET", "/nothing", 404, "not_found"),
         ("GET", "/v1", 404, "not_found"),
         ("GET", "/v1/names", 404, "not_found"),
         ("GET", "/v1/names/", 404, "not_found"),

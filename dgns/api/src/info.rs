@@ -37,6 +37,9 @@ pub struct Info {
     /// The server that this one follows, if it does: its log is that server's, and writes go there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<Follows>,
+    /// The hash of the pages it gives out, in hexadecimal, if it does (PROTOCOL 12.10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web: Option<String>,
     /// Limits a client should know.
     pub limits: Limits,
 }

@@ -72,7 +72,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let zone = Zone::parse(&zone).map_err(|error| {
         faults.push(ConfigFault { key: "zone".into(), what: format!("{zone:?} is no zone: {error}") });
     });
-    let http = read_http(Section { name: "http", table: http, faults: &mut faults }, "127.0.0.1:5380");
+    let http = read_http(Section { name: "http", table: http, faults: &mut faults }, "127.0.0.1:5380", true);
     let dns = read_dns(Section { name: "dns", table: dns, faults: &mut faults });
     let claims = read_claims(Section { name: "claims", table: claims, faults: &mut faults });
     let log = read_log(Section { name: "log", table: log, faults: &mut faults });
@@ -100,7 +100,7 @@ pub(super) fn witness_config(text: &str) -> Result<WitnessServerConfig, ConfigFa
     let data = PathBuf::from(root.text("data", "./dgns-witness"));
     let (http, witness, outbound) = (root.table("http"), root.table("witness"), root.table("outbound"));
     root.end();
-    let http = read_http(Section { name: "http", table: http, faults: &mut faults }, "127.0.0.1:5390");
+    let http = read_http(Section { name: "http", table: http, faults: &mut faults }, "127.0.0.1:5390", false);
     let outbound = read_outbound(Section { name: "outbound", table: outbound, faults: &mut faults });
     let witness = read_witness(Section { name: "witness", table: witness, faults: &mut faults }, "witness.test");
     match witness {
@@ -121,13 +121,15 @@ fn parse(text: &str) -> Result<Table, ConfigFaults> {
     })
 }
 
-fn read_http(mut section: Section<'_>, default: &str) -> HttpConfig {
+/// Reads `[http]`; who `has_pages` may turn them off.
+fn read_http(mut section: Section<'_>, default: &str, has_pages: bool) -> HttpConfig {
     let listen = section.text("listen", default);
     let http = HttpConfig {
         listen: section.address("listen", &listen),
         connections_max: section.number("connections_max", 20_000, 1, 1_000_000),
         idle_s: section.number("idle_s", 30, 1, 3_600),
         request_s: section.number("request_s", 15, 1, 600),
+        pages: has_pages && section.truth("pages", true),
     };
     section.end();
     http

@@ -9,6 +9,7 @@ use identity::cert::Road;
 use identity::limits::CERTIFICATE_BYTES_MAX;
 
 use super::Shared;
+use super::pages;
 use super::reply::fresh;
 use crate::app::App;
 use crate::log::shown::Standing;
@@ -35,6 +36,7 @@ pub(super) async fn info(State(app): Shared) -> Response {
         public: public(&app),
         dns: app.dns_addresses.iter().map(ToString::to_string).collect(),
         follows: app.follows(),
+        web: app.config.http.pages.then(|| pages::bundle_hash().to_owned()),
         limits: Limits {
             certificates_per_post: post::CERTIFICATES_MAX,
             certificate_bytes: CERTIFICATE_BYTES_MAX,

@@ -144,6 +144,7 @@ impl View {
             public: Public::default(),
             dns: Vec::new(),
             follows: None,
+            web: None,
             limits: Limits { certificates_per_post: 64, certificate_bytes: 4_096, post_bytes: 1 << 20 },
         }
     }

@@ -1,0 +1,97 @@
+// Look a name up: what is proved of it, and the proof, drawn.
+
+import { didText } from "../name.js";
+import { accountFacts, deviceTable, frozenBanner, keysFold, pendingList } from "./account.js";
+import { byId, el, facts, fill, goTo, say, sign, verdict, whenText, whileBusy } from "./dom.js";
+import { drawLimits, drawProof } from "./proof.js";
+import { recordTable } from "./records.js";
+import { download, proofBundle } from "./save.js";
+import { openPage } from "./shell.js";
+import { showTrouble } from "./trouble.js";
+
+const { client } = await openPage();
+const [form, input, place] = [byId("search"), byId("name"), byId("answer")];
+input.placeholder = `alice.${client.zone}`;
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  history.pushState(null, "", `/lookup?name=${encodeURIComponent(input.value.trim())}`);
+  look();
+});
+addEventListener("popstate", look);
+look();
+
+/** Looks up what the address bar asks for. */
+async function look() {
+  const asked = new URLSearchParams(location.search).get("name") ?? "";
+  input.value = asked;
+  if (asked === "") return fill(place);
+  document.title = `${asked} · dgns`;
+  await find(asked, {});
+}
+
+async function find(asked, how) {
+  fill(place, el("p", { class: "tell" }, sign("turning"), "Asking, and checking what comes …"));
+  try {
+    const found = await whileBusy(form.querySelector("button"), () => client.lookup(asked, how));
+    draw(found);
+  } catch (error) {
+    showTrouble(place, error, () => find(asked, how));
+  }
+}
+
+function draw(found) {
+  const title = answerOf(found);
+  fill(place, title, frozenBanner(found), found.did !== null && found.name !== null && what(found), proof(found), found.did !== null && account(found),
+    part("What this does not prove", drawLimits(found, client.trust)));
+  say(found.summary);
+  goTo(title.querySelector("h2"));
+}
+
+/** The answer in one sentence. */
+function answerOf(found) {
+  const { status, subject, summary, name } = found;
+  const claim = found.asked.name !== undefined && el("p", {}, el("a", { href: `/claim?name=${subject}` }, "Claim it"), " if you like.");
+  if (status === "absent") return verdict("plain", summary, el("p", {}, "That nobody has it is proved as well: its place in the map of all names is empty."), claim);
+  if (status === "present") {
+    const owner = found.asked.name === undefined ? null : el("p", {}, "It belongs to ", el("code", {}, didText(found.did.did)), `, by entry ${name.claimIndex} of the log.`);
+    return verdict("good", summary, owner);
+  }
+  return verdict("wait", summary);
+}
+
+const part = (title, ...children) => el("section", { class: "card" }, el("h2", {}, title), ...children);
+
+/** What the name leads to. */
+function what(found) {
+  return part("Records", recordTable(found.records, found.subject),
+    el("p", { class: "hint" }, "DNS answers the same; here each is signed by the owner, and proved."));
+}
+
+/** The account behind it. */
+function account(found) {
+  const pending = pendingList(found.pending, found.did.devices);
+  return part("Account and keys", facts(accountFacts(found)), deviceTable(found.did.devices, { times: timesOf(found) }), keysFold(found),
+    pending && el("h3", {}, "Waits, and can still be stopped"), pending);
+}
+
+/** When certificates were accepted, as far as this answer shows them. */
+const timesOf = (found) => new Map(found.chain.map(({ index, epochMs }) => [index, epochMs]));
+
+/** The proof, and what one can do with it. */
+function proof(found) {
+  const weak = found.footing === "map" || found.footing === "linked";
+  const genesis = weak && el("button", { type: "button", class: "quiet", onclick: () => find(found.subject, { genesis: true }) }, "Prove from the beginning");
+  const save = el("button", { type: "button", class: "quiet", onclick: () => whileBusy(save, () => keep(found)) }, "Save the proof");
+  const failed = el("div", { id: "save-failed", hidden: true });
+  return part(`How it is proved`, drawProof(found, client.trust), el("div", { class: "actions" }, genesis, save), failed,
+    el("p", { class: "hint" }, `As of ${whenText(found.epochMs)}. The saved proof can be checked by anyone, without this server: `, el("code", {}, `dgns verify ${found.subject} FILE`)));
+}
+
+async function keep(found) {
+  try {
+    download(`${found.asked.name ?? found.subject.slice(9)}.tlog-proof`, await proofBundle(client, found));
+  } catch (error) {
+    showTrouble(byId("save-failed"), error, () => keep(found));
+  }
+}

@@ -1,0 +1,74 @@
+// What went wrong, in words that say what it means and what to do. Nothing here ever says "proved".
+
+import { el, goTo, verdict } from "./dom.js";
+
+/** What a refusal means to the person at the page; others show what the server said. */
+const MEANING = {
+  name_taken: ["This name has just been taken", "Choose another one."],
+  reserved_name: ["This name is reserved", "Names that stand for services are given to nobody. Choose another one."],
+  bad_name: ["This is not a name of this zone", "Names have 3 to 63 letters a to z, digits and hyphens."],
+  bad_did: ["This is not an account's identifier", "Identifiers begin with did:dgns: and have 32 more characters."],
+  bad_invite: ["This invitation is not valid", "It is unknown, or somebody used it already. Ask for another one."],
+  pow_short: ["The server asks for more work now", "Try again: the page will work a little longer."],
+  stale_prev: ["Something changed meanwhile", "Another device of this account was faster. Look again, then repeat."],
+  act_open: ["This device has an act that waits", "A device has one open act at a time: confirm it from another device, or withdraw it."],
+  frozen: ["This account is frozen", "Two of its devices quarrel. Until that is decided only the twelve words act at once."],
+  suspended: ["This device is suspended", "It can contest that, and do nothing else until it is decided."],
+  last_device: ["No device would be left", "This needs the twelve words: nobody should lock an account by mistake."],
+  not_allowed: ["This device may not do that", "It has not the power, or its probation is not over."],
+  rate: ["That was too much in a short time", "Wait a little, then try again."],
+  busy: ["The server is busy", "Nothing was lost. Try again in a moment."],
+  log_unavailable: ["The server cannot write at the moment", "Nothing was lost. Try again in a moment."],
+  quorum_pending: ["The witnesses have not signed yet", "What was posted is in the log. Look it up in a few seconds."],
+  not_the_writer: ["This server only shows the log", "It follows another server, which takes what is written."],
+  ended: ["This account has ended", "Nothing can be done with it any more."],
+  no_ed25519: ["This browser is too old", "It cannot make the keys that names are bound to. A current Firefox, Chrome, Edge or Safari can."],
+  words_count: ["These are not twelve words", "Type all the words, with a space between them."],
+  words_unknown: ["One of these words is not on the list", ""],
+  words_checksum: ["These words do not belong together", "A word is wrong, or two changed places."],
+};
+
+/** How a lie of the server is called, by the code of the check that failed. */
+const LIES = {
+  fork: "It shows a history that contradicts the one this browser saw before.",
+  rollback: "It shows an older state than this browser has seen.",
+  inconsistent: "It cannot show that nothing was taken back since this browser's last visit.",
+  stale_head: "What it shows is too old, so it may hide what happened since. If your clock is wrong, set it right first.",
+  time_bound: "The times do not fit together. If your clock is wrong, set it right first.",
+  quorum: "The witnesses that must have seen this state did not sign it.",
+  log_signature: "It is not signed by the key of this log.",
+  map_proof: "The path of hashes does not lead where it must.",
+  value: "The state shown is not the one the log fixes.",
+  chain: "The account's certificates do not make the state that is shown.",
+  written: "What was posted is not proved to be in the log.",
+};
+
+/** Returns `{kind, headline, lines, code}` of an error. `kind` is `bad` for a proof that does not hold, else `wait`. */
+export function meaningOf(error) {
+  const { name, code, detail, message } = error;
+  if (error.constructor.name === "ProofFault") {
+    const lines = [LIES[code] ?? "What it sent does not pass the checks.", "Do not act on what this server says. Nothing of it is shown here."];
+    return { kind: "bad", headline: "Not proved: the server's answer is false or damaged", lines, code: message };
+  }
+  if (code === "network") {
+    return { kind: "wait", headline: "Not proved: no answer from the server", lines: ["Check the connection, then try again. Nothing was lost."], code: message };
+  }
+  const [headline, todo] = MEANING[code] ?? ["That did not work", detail ?? message];
+  const said = MEANING[code] === undefined || detail === undefined ? null : detail;
+  return { kind: "wait", headline, lines: [todo, said].filter(Boolean), code: code ?? name };
+}
+
+/** Returns what to show of an error; `again` is a button's task, if repeating can help. */
+export function trouble(error, again) {
+  const { kind, headline, lines, code } = meaningOf(error);
+  if (!("code" in error)) console.error(error);
+  return verdict(kind, headline, ...lines.map((line) => el("p", {}, line)), el("p", { class: "soft small" }, "Code: ", el("code", {}, code)),
+    again && el("div", { class: "actions" }, el("button", { type: "button", class: "quiet", onclick: again }, "Try again")));
+}
+
+/** Shows an error where the reader is taken. */
+export function showTrouble(place, error, again) {
+  place.replaceChildren(trouble(error, again));
+  place.hidden = false;
+  goTo(place);
+}
