@@ -78,30 +78,37 @@ export function signedBytes(purpose, origin, payload) {
   return concat(ascii(`dgns/${purpose}/v1\0`), Uint8Array.of(name.length), name, payload);
 }
 
+/** Returns `{signing, sealing}`: the Ed25519 and X25519 keys that a body brings into a chain. */
+export function newKeysOf({ type, body }) {
+  const signing = { 1: () => [body.identity, body.device.sign], 3: () => [body.device.sign], 6: () => [body.identity], 26: () => (body.role === 3 ? [] : [body.key]) };
+  const sealing = { 1: () => [body.wordsBox, body.device.kex], 3: () => [body.device.kex], 6: () => [body.wordsBox] };
+  return { signing: signing[type]?.() ?? [], sealing: sealing[type]?.() ?? [] };
+}
+
 /** Returns whether the keys that a body brings into a chain are admitted (PROTOCOL 3.1). */
-function bringsGoodKeys({ type, body }) {
-  const signing = { 1: [body.identity, body.device?.sign], 3: [body.device?.sign], 6: [body.identity], 26: body.role === 3 ? [] : [body.key] };
-  const sealing = { 1: [body.wordsBox, body.device?.kex], 3: [body.device?.kex], 6: [body.wordsBox] };
-  return (signing[type] ?? []).every(isAdmitted) && (sealing[type] ?? []).every((key) => key.some((byte) => byte !== 0));
+function bringsGoodKeys(payload) {
+  const { signing, sealing } = newKeysOf(payload);
+  return signing.every(isAdmitted) && sealing.every((key) => key.some((byte) => byte !== 0));
 }
 
 /**
- * Returns the whole keys that signed, each signature checked strictly (PROTOCOL 4.3).
+ * Returns the whole keys that signed, each signature checked strictly (PROTOCOL 4.3). With `oneParty` signatures by keys that are no
+ * candidates are left out: what another party's signature was worth only that party's state tells.
  *
  * Refuses with `weak_key`, `unknown_signer`, `bad_signature`.
  */
-export async function verifyCertificate(certificate, origin, candidates) {
+export async function verifyCertificate(certificate, origin, candidates, { oneParty = false } = {}) {
   if (!bringsGoodKeys(certificate.payload)) throw new Refused("weak_key");
-  const signers = certificate.signatures.map(({ kid }) => {
-    const matching = candidates.filter((key) => equal(kidOf(key), kid));
-    const unique = matching.length > 0 && matching.every((key) => equal(key, matching[0]));
-    if (!unique) throw new Refused("unknown_signer", hex(kid));
-    return matching[0];
+  const matching = ({ kid }) => candidates.filter((key) => equal(kidOf(key), kid));
+  const signatures = oneParty ? certificate.signatures.filter((one) => matching(one).length > 0) : certificate.signatures;
+  const signers = signatures.map((one) => {
+    const keys = matching(one);
+    if (keys.length === 0 || !keys.every((key) => equal(key, keys[0]))) throw new Refused("unknown_signer", hex(one.kid));
+    return keys[0];
   });
   const message = signedBytes("cert", origin, certificate.payloadBytes);
-  for (const [i, { signature }] of certificate.signatures.entries()) {
+  for (const [i, { signature }] of signatures.entries()) {
     if (!(await verifyStrict(signers[i], message, signature))) throw new Refused("bad_signature", hex(signers[i]));
   }
   return signers;
 }
-

@@ -64,7 +64,6 @@ function footingText({ footing, chain }) {
     genesis: ["Every key shown is proved from genesis: none can be false", `each certificate of this account was judged by the rules${counted(chain)}`],
     remembered: ["No key changed but by the account's own certificates", `each since the state first met here was judged by the rules${counted(chain)}`],
     map: ["The keys are as the log shows them", "the map's word, which auditors check: this account was not met here before"],
-    linked: ["The keys are as the log shows them", "the map's word; each certificate since is linked and signed"],
     unfollowed: ["How the keys came to be is not followed yet", "certificates are missing"],
   }[footing];
 }

@@ -16,6 +16,9 @@ const RESERVED = new Set(
   wpad www`.split(/\s+/),
 );
 
+/** Returns whether `text` is a label of a zone's form. */
+export const isLabel = (text) => LABEL.test(text);
+
 /** Returns whether `text` is a zone. */
 export function isZone(text) {
   return text.length <= ZONE_BYTES_MAX && text.split(".").every((label) => LABEL.test(label));

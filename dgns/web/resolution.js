@@ -109,13 +109,13 @@ function provedStates(answer, memory, asked, epoch) {
   let wanted = asked;
   const leaves = answer.answers.map((row, place) => {
     const leaf = claimedLeaf(row, wanted, place, memory);
-    wanted = leaf.state?.kind === NAME && leaf.state.did !== undefined ? { did: leaf.state.did } : undefined;
+    wanted = leaf.state?.subjectKind === NAME && leaf.state.did !== undefined ? { did: leaf.state.did } : undefined;
     return leaf;
   });
   if (wanted !== undefined) throw new Refused("binding", "the owner is missing");
   if (!verifyMapProof(answer.mapProof, leaves, epoch.mapRoot)) throw new Refused("map_proof");
   if (!leaves.every((leaf) => agrees(leaf, epoch))) throw new Refused("value");
-  const ofKind = (kind) => leaves.find(({ state }) => state?.kind === kind)?.state ?? null;
+  const ofKind = (kind) => leaves.find(({ state }) => state?.subjectKind === kind)?.state ?? null;
   const [name, did, logConf] = [NAME, DID, LOG_CONF].map(ofKind);
   return {
     status: statusOf(asked, name, did, logConf),
@@ -154,7 +154,7 @@ function claimedLeaf([kind, openedBytes, sent], wanted, place, memory) {
   const bytes = sent ?? rememberedState(memory, kind, wanted, opened.version);
   const state = refusedAs("value", () => decodeState(kind, bytes, wanted));
   const commitment = commitmentOf(valueBytes({ ...opened, stateHash: stateHash(bytes) }));
-  return { label, commitment, opened, state: { ...state, kind, bytes } };
+  return { label, commitment, opened, state: { ...state, subjectKind: kind, bytes } };
 }
 
 const kindOf = ({ name, did }) => (name !== undefined ? NAME : did !== undefined ? DID : LOG_CONF);
@@ -180,8 +180,8 @@ function decodeState(kind, bytes, { name, did }) {
 /** Returns whether an opened leaf says the same as its state. */
 function agrees({ opened, state }, { covers }) {
   if (opened === null) return true;
-  const flags = state.kind === NAME ? flagsOfName(state) : state.kind === DID ? flagsOfDid(state) : 0;
-  const ofItsChain = state.kind !== DID || (opened.headIndex === state.head.index && equal(opened.headHash, state.head.sid));
+  const flags = state.subjectKind === NAME ? flagsOfName(state) : state.subjectKind === DID ? flagsOfDid(state) : 0;
+  const ofItsChain = state.subjectKind !== DID || (opened.headIndex === state.head.index && equal(opened.headHash, state.head.sid));
   return opened.version === state.version && opened.flags === flags && opened.headIndex < covers && ofItsChain;
 }
 

@@ -3,12 +3,14 @@
 import assert from "node:assert/strict";
 
 import { bigEndian, concat } from "../../dgns/web/hash.js";
+import { encodeDidState, encodeNameState } from "../../dgns/web/canonical.js";
+import { Chain, World, apply, candidates, chainOf, settle } from "../../dgns/web/rules.js";
 import { decodeMemory, encodeMemory } from "../../dgns/web/memory.js";
 import { verifyLine } from "../../dgns/web/note.js";
 import { verifyRequest } from "../../dgns/web/request.js";
 import {
   checkpointText, commitmentOf, consistencyFault, decodeCertificate, decodeDidState, decodeEntry, decodeEpochEntry, decodeHead,
-  decodeMapProof, didText, formatVerifierKey, hex, inclusionFault, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash,
+  decodeMapProof, decodeNameState, didText, formatVerifierKey, hex, inclusionFault, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash,
   formatPolicy, openNote, parseCheckpoint, parseDid, parsePolicy, parseVerifierKey, quorumReached, verifiersOf, Refused, rootOf, sha256, stateHash, unhex, valueBytes, verifyCertificate,
   verifyInclusion, verifyMapProof, verifyProofBundle, verifyResolution,
 } from "../../dgns/web/verify.js";
@@ -203,20 +205,51 @@ async function signedRequest({ origin, did, method, target, body, authorization,
   return { kid: hex(kid), unix_s: Number(unixS), nonce: hex(nonce), signed: hex(signed) };
 }
 
+/** A log's story, step by step, as rules.json tells it; and each DID followed by its own certificates alone. */
+async function rulesStory({ in: { zone, origin, server }, steps }) {
+  let world = new World(zone, { server: parseDid(server) });
+  const chains = new Map();
+  for (const [at, step] of steps.entries()) {
+    const where = `step ${at}`;
+    const epochMs = BigInt(step.epoch_ms);
+    const changes = await outcome(() => (step.settle === undefined ? judgedStep(world, origin, step) : settle(world, step.settle, epochMs)));
+    if (step.error !== undefined) {
+      assert.equal(changes, step.error, where);
+      continue;
+    }
+    assert.notEqual(typeof changes, "string", `${where}: ${changes}`);
+    const view = changes.map(([key, { headIndex, state }]) => [key, [Number(state.version), Number(headIndex), hex(sha256(stateBytes(state)))]]);
+    assert.deepEqual(Object.fromEntries(view), step.out, where);
+    for (const [, { state }] of changes) assert.deepEqual(stateBytes(decodeAgain(state)), stateBytes(state), where);
+    world = world.with(changes);
+    if (step.settle !== undefined) continue;
+    // What the log took, the reader of that one chain takes too, and comes to the same state.
+    const certificate = decodeCertificate(unhex(step.envelope));
+    const did = chainOf(certificate);
+    const chain = chains.get(hex(did)) ?? new Chain(origin, did);
+    chains.set(hex(did), chain);
+    await chain.follow(certificate, BigInt(step.index), { index: BigInt(step.index), epochMs });
+    assert.ok(chain.leadsTo(world.did(did), BigInt(step.index), epochMs), `${where}: the chain leads elsewhere`);
+  }
+}
+
+async function judgedStep(world, origin, { envelope, index, epoch_ms }) {
+  const certificate = decodeCertificate(unhex(envelope));
+  const signed = await verifyCertificate(certificate, origin, candidates(world, certificate));
+  return apply(world, certificate, signed, { index: BigInt(index), epochMs: BigInt(epoch_ms) });
+}
+
+const stateBytes = (state) => (state.devices === undefined ? encodeNameState(state) : encodeDidState(state));
+const decodeAgain = (state) => (state.devices === undefined ? decodeNameState : decodeDidState)(stateBytes(state));
+
 export const RUNNERS = {
   "requests.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => signedRequest(given)), out ?? error),
   "lookup_proofs.json": async ({ in: given, out, error }) =>
     assert.deepEqual(await outcome(() => lookupProof(given)), out ?? error),
   "certificates.json": async ({ in: given, out, error }) =>
     assert.deepEqual(await outcome(() => viewOfCertificate(given)), out ?? error),
-  "resolutions.json": async ({ name, in: given, out, error }) => {
-    const found = await outcome(() => resolution(given));
-    // The rules are not here: what they refuse is at least not called followed, and neither is what they allow.
-    if (name.startsWith("RULES ")) return assert.equal(found.footing ?? found, found.footing ? "linked" : error);
-    const judged = ["remembered", "genesis", "linked"];
-    for (const side of [found, out]) if (judged.includes(side?.footing)) side.footing = "linked";
-    assert.deepEqual(found, out ?? error);
-  },
+  "resolutions.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => resolution(given)), out ?? error),
+  "rules.json": (given) => rulesStory(given),
   "tree.json": ({ op, in: given, out, error }) => assert.deepEqual(TREE[op](given), out ?? error),
   "notes.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => NOTES[op](given)), out ?? error),
   "policies.json": ({ op, in: given, out, error, line }) => {

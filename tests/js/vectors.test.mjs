@@ -17,7 +17,6 @@ const RUST_ONLY = {
   "logconf_chains.json": "pages verify under the keys they were given; following these is the client's work",
   "sealed.json": "no page opens a box",
   "oprf.json": "no page asks for a blind evaluation",
-  "rules.json": "folding states is the server's, the client's and the auditor's work, and they are Rust; pages verify states, they do not make them",
 };
 
 for (const file of existsSync(FOLDER) ? readdirSync(FOLDER).sort() : []) {
