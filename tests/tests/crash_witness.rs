@@ -31,10 +31,10 @@ fn no_two_heads_of_a_size_are_cosigned_however_often_the_witness_is_killed() {
     let vkey = log.vkey();
     let branches: Vec<OpaqueLog> = (0..BRANCHES).map(|branch| log.fork(branch)).collect();
     let mut signed: BTreeMap<u64, Hash> = BTreeMap::new();
-    let mut old: Option<(u64, Copied)> = None;
+    let mut old: Option<Copied> = None;
     for round in 0..loops() {
         let server = site.start(&[&vkey]);
-        remembers_what_it_signed(&server, &branches, &signed);
+        let copied = remembers_what_it_signed(&server, &branches, &signed);
         let heads = load(&server, &branches, &mut seed);
         server.kill();
         let answers = heads.len();
@@ -45,8 +45,9 @@ fn no_two_heads_of_a_size_are_cosigned_however_often_the_witness_is_killed() {
         let newest = signed.keys().next_back().copied().unwrap_or(0);
         eprintln!("round {round}: {answers} cosignatures, {newest} leaves");
         match old.take() {
-            Some((size, copy)) if size < newest => refuses_an_older_database(&site, &vkey, &copy),
-            _ => old = Some((newest, site.database())),
+            // More may have been cosigned than was answered: what the copy holds is what this round began with.
+            Some(copy) if copied < newest => refuses_an_older_database(&site, &vkey, &copy),
+            _ => old = Some(site.database()),
         }
     }
     let server = site.start(&[&vkey]);
@@ -112,19 +113,20 @@ fn submit_until_it_fails(
     }
 }
 
-/// The monitored head is at or beyond every one that was answered, and continues them: its branch holds them all.
+/// The monitored head is at or beyond every one that was answered, and continues them: its branch holds them all. Returns its size.
 fn remembers_what_it_signed(
     server: &dgns_tests::harness::Server,
     branches: &[OpaqueLog],
     signed: &BTreeMap<u64, Hash>,
-) {
+) -> u64 {
     let path = format!("/witness/{}/checkpoint", HEXLOWER.encode(&sha256(&[ORIGIN.as_bytes()])));
     let shown = server.get(&path);
-    let Some((newest, _)) = signed.last_key_value() else { return };
+    let Some((newest, _)) = signed.last_key_value() else { return 0 };
     let (size, root) = cosigned(&shown.body, server.vkey());
     assert!(size >= *newest, "the witness answered {newest} and remembers {size}");
     let branch = branches.iter().find(|branch| branch.root(size) == root).expect("a head of one of the branches");
     assert!(signed.iter().all(|(size, root)| *size == 0 || branch.root(*size) == *root), "cosigned beside its past");
+    size
 }
 
 fn refuses_an_older_database(site: &WitnessSite, vkey: &str, old: &Copied) {

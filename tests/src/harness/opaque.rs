@@ -1,5 +1,8 @@
 //! A log of anything: its leaves say nothing, its heads are signed. What a witness needs, and no more.
 
+use std::collections::HashMap;
+use std::sync::Mutex;
+
 use identity::hash::{Hash, sha256};
 use identity::key::SigningKey;
 use translog::hash::node_hash;
@@ -12,13 +15,16 @@ use translog::witness::Request;
 pub struct OpaqueLog {
     signer: LogSigner,
     branch: u8,
+    /// Roots of full subtrees by first leaf and width, so that long rounds do not hash every leaf again for each head.
+    subtrees: Mutex<HashMap<(u64, u64), Hash>>,
 }
 
 impl OpaqueLog {
     /// Returns the log of this origin.
     pub fn new(origin: &str) -> Self {
         let seed = sha256(&[origin.as_bytes()]);
-        Self { signer: LogSigner::new(origin, SigningKey::from_seed(&seed)).expect("an origin is a name"), branch: 0 }
+        let signer = LogSigner::new(origin, SigningKey::from_seed(&seed)).expect("an origin is a name");
+        Self { signer, branch: 0, subtrees: Mutex::default() }
     }
 
     /// Returns another history under the same key.
@@ -44,7 +50,7 @@ impl OpaqueLog {
 
     /// Returns the root of the first `size` leaves.
     pub fn root(&self, size: u64) -> Hash {
-        if size == 0 { translog::hash::EMPTY_ROOT } else { subtree(&|index| self.leaf(index), 0, size) }
+        if size == 0 { translog::hash::EMPTY_ROOT } else { self.subtree(0, size) }
     }
 
     /// Returns the head of `size` leaves, signed.
@@ -60,12 +66,29 @@ impl OpaqueLog {
 
     /// Returns the proof that `to` leaves continue `from`.
     pub fn proof(&self, from: u64, to: u64) -> Vec<Hash> {
-        consistency(&|index| self.leaf(index), from, to)
+        consistency_of(&|start, end| self.subtree(start, end), from, to)
     }
 
     /// Returns the body that asks to cosign `to` leaves after `from`.
     pub fn request(&self, from: u64, to: u64) -> Vec<u8> {
         Request::new(from, self.proof(from, to), self.note(to)).expect("a proof has few hashes").encode()
+    }
+
+    fn subtree(&self, start: u64, end: u64) -> Hash {
+        let width = end - start;
+        if width == 1 {
+            return self.leaf(start);
+        }
+        let full = width.is_power_of_two() && start.is_multiple_of(width);
+        let known = full.then(|| self.subtrees.lock().expect("no holder panics").get(&(start, width)).copied());
+        known.flatten().unwrap_or_else(|| {
+            let split = start + (width.next_power_of_two() / 2);
+            let root = node_hash(&self.subtree(start, split), &self.subtree(split, end));
+            if full {
+                self.subtrees.lock().expect("no holder panics").insert((start, width), root);
+            }
+            root
+        })
     }
 
     fn leaf(&self, index: u64) -> Hash {
@@ -75,21 +98,25 @@ impl OpaqueLog {
 
 /// Returns the proof that `to` leaves continue `from`.
 pub fn consistency(leaf: &dyn Fn(u64) -> Hash, from: u64, to: u64) -> Vec<Hash> {
+    consistency_of(&|start, end| subtree(leaf, start, end), from, to)
+}
+
+fn consistency_of(subtree: &dyn Fn(u64, u64) -> Hash, from: u64, to: u64) -> Vec<Hash> {
     if from == 0 || from >= to {
         return Vec::new();
     }
-    fold(leaf, &consistency_plan(from, to).expect("0 < from < to"))
+    fold(subtree, &consistency_plan(from, to).expect("0 < from < to"))
 }
 
 /// Returns the inclusion path of a leaf in the tree of `size` leaves.
 pub fn inclusion(leaf: &dyn Fn(u64) -> Hash, index: u64, size: u64) -> Vec<Hash> {
-    fold(leaf, &inclusion_plan(index, size).expect("index < size"))
+    fold(&|start, end| subtree(leaf, start, end), &inclusion_plan(index, size).expect("index < size"))
 }
 
-fn fold(leaf: &dyn Fn(u64) -> Hash, plan: &Plan) -> Vec<Hash> {
+fn fold(subtree: &dyn Fn(u64, u64) -> Hash, plan: &Plan) -> Vec<Hash> {
     let node = |node: translog::tree::Node| {
         let width = 1 << node.level;
-        Ok::<Hash, std::convert::Infallible>(subtree(leaf, node.index * width, (node.index + 1) * width))
+        Ok::<Hash, std::convert::Infallible>(subtree(node.index * width, (node.index + 1) * width))
     };
     plan.fold(node).unwrap_or_else(|never| match never {})
 }
