@@ -8,6 +8,7 @@ import { isZone } from "./name.js";
 import { LOG_SIGNATURE, formatVerifierKey, parseVerifierKey } from "./note.js";
 
 const ENTRY_BYTES_MAX = 4097;
+const ENVELOPE_BYTES_MAX = 4096;
 /** The bytes of an Epoch entry, its type included. */
 export const EPOCH_ENTRY_BYTES = 89;
 
@@ -63,6 +64,13 @@ export function decodeLogConf(bytes) {
   return conf;
 }
 
+/** Returns `{type: "logconf", sid, conf, payloadBytes, signatures}` of a LogConf's envelope. */
+export function decodeLogConfEnvelope(bytes) {
+  if (bytes.length > ENVELOPE_BYTES_MAX) badField("too long");
+  const { payload, signatures } = decodeEnvelope(bytes);
+  return { type: "logconf", sid: sha256(payload), conf: decodeLogConf(payload), payloadBytes: payload, signatures };
+}
+
 const NOTICE = { 0: ["kind", uintWithin(1, 4)], 1: ["origin", shortText], 2: ["evidenceHash", bytesOf(32)], 3: ["evidence", (r) => r.bstr(), true] };
 
 function decodeNotice(bytes) {
@@ -84,10 +92,8 @@ export function decodeEntry(entry) {
       if (epoch === null) throw new Refused("bad_entry", "epoch");
       return { type: "epoch", epoch };
     }
-    case 3: {
-      const { payload, signatures } = decodeEnvelope(body);
-      return { type: "logconf", sid: sha256(payload), conf: decodeLogConf(payload), payloadBytes: payload, signatures };
-    }
+    case 3:
+      return decodeLogConfEnvelope(body);
     case 4:
       return { type: "notice", notice: decodeNotice(body) };
     default:

@@ -6,6 +6,8 @@ import { bigEndian, concat } from "../../dgns/web/hash.js";
 import { encodeDidState, encodeNameState } from "../../dgns/web/canonical.js";
 import { Chain, World, apply, candidates, chainOf, settle } from "../../dgns/web/rules.js";
 import { decodeMemory, encodeMemory } from "../../dgns/web/memory.js";
+import { decodeLogConf, decodeLogConfEnvelope } from "../../dgns/web/entry.js";
+import { followLogConfs, verifyLogConf } from "../../dgns/web/rotation.js";
 import { verifyLine } from "../../dgns/web/note.js";
 import { verifyRequest } from "../../dgns/web/request.js";
 import {
@@ -242,7 +244,23 @@ async function judgedStep(world, origin, { envelope, index, epoch_ms }) {
 const stateBytes = (state) => (state.devices === undefined ? encodeNameState(state) : encodeDidState(state));
 const decodeAgain = (state) => (state.devices === undefined ? decodeNameState : decodeDidState)(stateBytes(state));
 
+async function logConf({ origin, identity, previous, envelope }) {
+  const decoded = decodeLogConfEnvelope(unhex(envelope));
+  const before = previous && { sid: sha256(unhex(previous)), conf: decodeLogConf(unhex(previous)) };
+  const succession = await verifyLogConf(decoded, origin, unhex(identity), before);
+  return { sid: hex(decoded.sid), succession, seq: Number(decoded.conf.seq), log_keys: decoded.conf.logKeys.map(formatVerifierKey) };
+}
+
+async function logConfChain({ origin, vkeys, seq, now_ms, chain }) {
+  const trust = { origin, zone: origin.replace("/log", ""), logKeys: vkeys };
+  const found = await followLogConfs(trust, null, seq === null ? null : BigInt(seq), unhex(chain), now_ms);
+  const retired = found.retired.map(([vkey, size]) => [vkey, Number(size)]);
+  return { seq: Number(found.seq), log_keys: found.vkeys, retired, size: Number(found.resolved.size) };
+}
+
 export const RUNNERS = {
+  "logconfs.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => logConf(given)), out ?? error),
+  "logconf_chains.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => logConfChain(given)), out ?? error),
   "requests.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => signedRequest(given)), out ?? error),
   "lookup_proofs.json": async ({ in: given, out, error }) =>
     assert.deepEqual(await outcome(() => lookupProof(given)), out ?? error),

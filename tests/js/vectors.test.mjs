@@ -13,8 +13,6 @@ const FOLDER = fileURLToPath(new URL("../vectors", import.meta.url));
 const RUST_ONLY = {
   "faults.json": "pages show that a proof failed; files that convict are kept and checked by programs",
   "witness.json": "witnesses, and the logs that ask them, are servers; pages check what they signed (resolutions.json)",
-  "logconfs.json": "pages decode LogConfs (entries.json); which of them continues a log is judged by those who keep keys, and they are programs",
-  "logconf_chains.json": "pages verify under the keys they were given; following these is the client's work",
   "sealed.json": "no page opens a box",
   "oprf.json": "no page asks for a blind evaluation",
 };
