@@ -13,6 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::cert::{KeyBytes, Kid};
 use crate::hash::sha256;
+use crate::name::Origin;
 
 pub use ring::KeyRing;
 
@@ -51,6 +52,15 @@ pub fn kid_of(key: &KeyBytes) -> Kid {
     let mut kid = [0; 8];
     kid.copy_from_slice(&hash[..8]);
     Kid(kid)
+}
+
+/// Returns what a key signs for the log of `origin` and one purpose: `domain 00, u8 length(origin), origin, parts` (PROTOCOL 1.2).
+pub fn signed_bytes(domain: &'static str, origin: &Origin, parts: &[&[u8]]) -> Vec<u8> {
+    let origin = origin.as_str().as_bytes();
+    let origin_len = u8::try_from(origin.len()).expect("an origin has at most 94 bytes");
+    let mut out = [domain.as_bytes(), &[0, origin_len], origin].concat();
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    out
 }
 
 /// An Ed25519 key that may enter a chain: canonical, not of small order, without torsion.

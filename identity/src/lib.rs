@@ -9,6 +9,7 @@
 
 pub mod cert;
 pub mod did;
+pub mod grant;
 pub mod hash;
 pub mod kdf;
 pub mod key;
@@ -23,6 +24,7 @@ pub mod sealed;
 pub mod seed;
 pub mod state;
 pub mod time;
+pub mod token;
 pub mod wire;
 
 #[cfg(test)]

@@ -92,3 +92,39 @@ pub const TARGET_BYTES_MAX: usize = 2_048;
 
 /// The blinded elements of one evaluation. Bounds what one request makes a server compute.
 pub const OPRF_BATCH_MAX: usize = 16;
+
+/// The bytes of a token's payload. Sixteen scopes of the longest paths fit; a header line holds the token.
+pub const TOKEN_BYTES_MAX: usize = 1_792;
+
+/// The scopes of a token. Bounds what an audience looks through at each check.
+pub const SCOPES_MAX: usize = 16;
+
+/// The bytes of a path inside a resource.
+pub const RESOURCE_PATH_BYTES_MAX: usize = 64;
+
+/// The shortest life of a token, in seconds.
+pub const TOKEN_LIFE_MIN_S: u64 = 60;
+
+/// The longest life of a token, in seconds: how long the revocation feed has to remember.
+pub const TOKEN_LIFE_MAX_S: u64 = 86_400;
+
+/// The life of a token whose audience asks for none, in seconds.
+pub const TOKEN_LIFE_DEFAULT_S: u64 = 900;
+
+/// How far the clocks of server and audience may be apart, in seconds.
+pub const TOKEN_SKEW_S: u64 = 60;
+
+/// How old an audience's newest word of the revocation feed may be while it takes writes, in seconds.
+pub const FEED_FRESH_S: u64 = 60;
+
+/// The entries of one page of the revocation feed.
+pub const FEED_ENTRIES_MAX: usize = 1_024;
+
+/// The keys of one answer to an audience: an hour each, as many as the longest life needs, the current and the next.
+pub const TOKEN_KEYS_MAX: usize = 27;
+
+/// The bytes of a signed grant.
+pub const GRANT_BYTES_MAX: usize = 1_024;
+
+/// The grants of a chain. Bounds the signatures of one exchange.
+pub const GRANT_CHAIN_MAX: usize = 4;

@@ -32,7 +32,12 @@ impl Session {
     }
 
     /// Opens a stream of lines that only this DID's devices may read.
-    pub async fn lines_signed(&self, signer: Signer<'_>, target: &str, more: Vec<(&'static str, String)>) -> Result<Lines, ClientError> {
+    pub async fn lines_signed(
+        &self,
+        signer: Signer<'_>,
+        target: &str,
+        more: Vec<(&'static str, String)>,
+    ) -> Result<Lines, ClientError> {
         let mut headers = self.signed_headers(signer, Method::Get, target, &[])?;
         headers.extend(more);
         self.net.lines_with(target, headers).await
