@@ -5,14 +5,18 @@
 
 use std::sync::OnceLock;
 
+use data_encoding::BASE64URL_NOPAD;
 use dgns::dns::answer::{Outcome, Transport, answer};
 use dgns::dns::{Change, Content, Settings, Zone as DnsZone};
 use identity::cert::{Body, Certificate, Row};
 use identity::did::Did;
+use identity::grant::SignedGrant;
+use identity::hash::keyed_hash;
 use identity::key::SigningKey;
 use identity::name::{Name, Origin, Zone};
 use identity::state::{DidState, NameState};
 use identity::time::Timestamp;
+use identity::token::{Checker, FeedPage, Lease, Pair, Refresh, SealedKeys, Token, TokenKey};
 use translog::bundle;
 use translog::entry::Entry;
 use translog::fault::FaultFile;
@@ -41,7 +45,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 26] = [
+pub const DECODERS: [Decoder; 30] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -68,6 +72,10 @@ pub const DECODERS: [Decoder; 26] = [
     Decoder { name: "memory", accepts: memory },
     Decoder { name: "post", accepts: post },
     Decoder { name: "dns_query", accepts: dns_query },
+    Decoder { name: "token", accepts: token },
+    Decoder { name: "token_ask", accepts: token_ask },
+    Decoder { name: "token_feed", accepts: token_feed },
+    Decoder { name: "grant", accepts: grant },
 ];
 
 /// Feeds `bytes` to the decoder of this name; panics if there is none.
@@ -317,6 +325,45 @@ fn dns_query(bytes: &[u8]) -> bool {
         answered = true;
     }
     answered
+}
+
+/// The payload of a token that whoever has the key minted: its fields decide.
+fn token(payload: &[u8]) -> bool {
+    let key = TokenKey::from_bytes([7; 32]);
+    let tag = keyed_hash(&[7; 32], "dgns/token/v1", &[payload]);
+    let text = format!("dgt1.{}.{}", BASE64URL_NOPAD.encode(payload), BASE64URL_NOPAD.encode(&tag[..16]));
+    if let Ok(raw) = core::str::from_utf8(payload) {
+        assert!(Token::open(raw, |_| Some(&key)).is_err(), "nobody made this tag");
+    }
+    let Ok(token) = Token::open(&text, |_| Some(&key)) else { return false };
+    assert_eq!(token.mint(&key), text, "a token has one spelling");
+    true
+}
+
+/// What a server's tokens are asked with, and what it gives.
+fn token_ask(bytes: &[u8]) -> bool {
+    let lease = Lease::decode(bytes).map(|lease| lease.encode());
+    let refresh = Refresh::decode(bytes).map(|refresh| refresh.encode());
+    let pair = Pair::decode(bytes).map(|pair| pair.encode());
+    let read: Vec<_> = [lease, refresh, pair].into_iter().flatten().collect();
+    assert!(read.iter().all(|again| again == bytes), "each has one spelling");
+    !read.is_empty()
+}
+
+fn token_feed(bytes: &[u8]) -> bool {
+    let _ = SealedKeys::verify(bytes, &origin(), &SigningKey::from_seed(&[1; 32]).public());
+    let Ok(page) = FeedPage::decode(bytes) else { return false };
+    assert_eq!(page.encode(), bytes, "a page has one spelling");
+    let mut checker = Checker::new(Did::from_bytes([1; 20]));
+    checker.learn_news(&page, page.time_s);
+    true
+}
+
+fn grant(bytes: &[u8]) -> bool {
+    let Ok(grant) = SignedGrant::decode(bytes) else { return false };
+    assert_eq!(grant.as_bytes(), bytes, "the envelope is kept as it came");
+    assert!(grant.verify(&origin(), &[[7; 32]]).is_err(), "a stranger's key verifies nothing");
+    true
 }
 
 /// A zone with a name that has an address, an alias of it, and one that is nobody's.

@@ -156,12 +156,13 @@ const BYTES_MAX: usize = 70_000;
 
 /// Well-formed inputs that no vector file holds.
 mod samples {
-    use identity::cert::{Body, Certificate, Device, DidKind, Genesis, Level, Payload, Seen};
+    use identity::cert::{Body, Certificate, Device, DidKind, Genesis, Kid, Level, Payload, Seen};
     use identity::did::Did;
     use identity::hash::sha256;
     use identity::key::SigningKey;
     use identity::name::Origin;
     use identity::state::{ChainHead, DeviceState, DeviceStatus, DidState, NameState, NameStatus, Subject};
+    use identity::token::{FeedPage, Lease, Revocation, Revoked, Rights, Scope, Token, TokenKey};
     use translog::entry::{Entry, Epoch};
     use translog::fault::{FaultFile, FaultKind};
     use translog::hash::leaf_hash;
@@ -189,10 +190,43 @@ mod samples {
         let question = b"\x05alice\x04dgns\x04test\x00\x00\x01\x00\x01";
         samples.push([&header[..], question, &[0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]].concat());
         samples.push(stream::batches(3, b"note", [&[1, 2, 3][..], &[2; 89]]).expect("it is short"));
+        samples.extend(tokens());
         // A tile and a bundle of two, behind their width less one.
         samples.push([&[1_u8][..], &[5; 64]].concat());
         samples.push([&[1, 0, 2, 8, 9, 0, 1, 7][..]].concat());
         samples
+    }
+
+    /// A token's payload, what is asked for one and given, and a page of the feed.
+    fn tokens() -> Vec<Vec<u8>> {
+        let scope = Scope { site: did(), log: "photos".parse().unwrap(), rights: Rights::READ };
+        let token = Token {
+            uid: 3,
+            kid: Kid([1; 8]),
+            audience: did(),
+            scope: vec![scope.clone()],
+            iat_s: 1_800_000_000,
+            exp_s: 1_800_000_900,
+            rid: [2; 8],
+            seq: 1,
+        };
+        let text = token.mint(&TokenKey::from_bytes([7; 32]));
+        let payload = text.split('.').nth(1).unwrap().as_bytes();
+        let (origin, device) = (Origin::parse("dgns.test/log").unwrap(), SigningKey::from_seed(&[2; 32]));
+        let mut lease = Lease {
+            did: did(),
+            kid: device.kid(),
+            audience: Some(did()),
+            scope: vec![scope],
+            life_s: Some(900),
+            chain: vec![vec![1; 40]],
+            proof: None,
+        };
+        lease.prove([1; 16], &origin, &device);
+        let what = Revoked::Device { kid: Kid([1; 8]), not_before_s: 5 };
+        let entries = vec![Revocation { seq: 4, what, until_s: 9 }];
+        let page = FeedPage { time_s: 1_800_000_000, since: 3, newest: 4, more: true, entries };
+        vec![data_encoding::BASE64URL_NOPAD.decode(payload).unwrap(), lease.encode(), page.encode()]
     }
 
     fn genesis() -> Certificate {
