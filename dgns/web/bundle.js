@@ -1,11 +1,12 @@
 // Proof bundles: a lookup proved offline, in the stock file form of C2SP (PROTOCOL 9.5, 14.2).
 
-import { Refused } from "./cbor.js";
-import { equal, fromBigEndian, unbase64 } from "./hash.js";
-import { LOG_SIGNATURE, openNote, parseCheckpoint, parseNote, parseVerifierKey } from "./note.js";
+import { Refused, encode } from "./cbor.js";
+import { ascii, base64, bigEndian, concat, equal, fromBigEndian, unbase64 } from "./hash.js";
+import { LOG_SIGNATURE, checkpointText, cosignatureBytes, openNote, parseCheckpoint, parseNote, parseVerifierKey } from "./note.js";
 import { parsePolicy } from "./policy.js";
-import { encodeHead } from "./head.js";
+import { decodeHead, encodeHead } from "./head.js";
 import { decodeResolution, verifyDecoded } from "./resolution.js";
+import { inclusionFault, leafHash } from "./tree.js";
 
 const HEADER = "c2sp.org/tlog-proof@v1";
 const EXTRA_BYTES_MAX = 65536;
@@ -66,6 +67,49 @@ export async function verifyProofBundle(trust, asked, bytes) {
   if (answer.head !== undefined) throw new Refused("malformed", "a head beside the checkpoint");
   const { resolved } = await verifyDecoded({ ...trust, logKeys, maxHeadAgeS: Infinity }, null, asked, { ...answer, head }, Number.MAX_SAFE_INTEGER);
   return resolved;
+}
+
+/** Returns the text of a note over a head: signed by `vkey`, cosigned by the witnesses of a policy's text. */
+export function noteOfHead(origin, vkey, policy, { size, root, signature, cosignatures }) {
+  const line = ({ name, id }, bytes) => `\u2014 ${name} ${base64(concat(id, bytes))}\n`;
+  const witnesses = parsePolicy(policy ?? "quorum none\n").witnesses.map(({ key }) => key);
+  const cosigned = cosignatures.map(({ id, timeS, signature: by }) => [witnesses.find((one) => equal(one.id, id)), cosignatureBytes(timeS, by)]);
+  const lines = cosigned.filter(([key]) => key !== undefined).map(([key, bytes]) => line(key, bytes));
+  return `${checkpointText(origin, size, root)}\n${line(parseVerifierKey(vkey), signature)}${lines.join("")}`;
+}
+
+/**
+ * Returns the proof bundle of a lookup that was verified: `head` = the bytes of the head it was proved under, `did` = the DID's state
+ * (`resolved.did`), `vkey` = the key that signed the head.
+ */
+export function writeProofBundle({ origin, policy }, vkey, headBytes, did, bytes) {
+  const head = decodeHead(headBytes);
+  const { subject, answers, mapProofBytes, payloads } = decodeResolution(bytes);
+  const whole = answers.map(([kind, opened, state]) => [kind, opened, state ?? (opened === null ? null : did.bytes)]);
+  const resolution = encode(new Map([[0, 1], [1, subject], [3, whole], [4, mapProofBytes], [8, payloads.length > 0 ? payloads : undefined]]));
+  const extra = concat(bigEndian(head.epochEntry.length, 2), head.epochEntry, resolution);
+  const hashes = head.path.map((hash) => `${base64(hash)}\n`).join("");
+  return ascii(`${HEADER}\nextra ${base64(extra)}\nindex ${head.size - 1n}\n${hashes}\n${noteOfHead(origin, vkey, policy, head)}`);
+}
+
+/** Returns the subject a proof bundle is about, as in `verifyResolution`, nothing verified. */
+export function subjectOfBundle(bytes) {
+  const { subject } = decodeResolution(splitExtra(parseProofFile(bytes).extra)[1]);
+  return subject === null ? { logConf: true } : typeof subject === "string" ? { name: subject } : { did: subject };
+}
+
+/**
+ * Verifies a proof file of one entry, which stands in extra: `{index, entry, head: {origin, size, root}}`, signed by one of `keys` (parsed
+ * vkeys) under the name `origin`. Refuses with a code of PROTOCOL 8.4, 9 or 14.2.
+ */
+export async function verifyEntryProof(bytes, origin, keys) {
+  const { extra, index, path, note } = parseProofFile(bytes);
+  const head = parseCheckpoint((await openNote(note, keys)).text);
+  if (head.origin !== origin) throw new Refused("origin");
+  const entry = extra ?? new Uint8Array(0);
+  const fault = inclusionFault(leafHash(entry), index, head.size, path, head.root);
+  if (fault !== null) throw new Refused(fault);
+  return { index, entry, head };
 }
 
 /** Returns the vkeys of those that may have signed the head a note is of; none if it is of no head. */

@@ -9,24 +9,31 @@
 // Nothing of an answer that failed a check is ever returned.
 
 import { Refused } from "./cbor.js";
+import { evidenceOfAnswer, evidenceOfRollback, proofOf } from "./evidence.js";
 import { stepsOf, subjectText, summaryOf } from "./explain.js";
+import { wentBack } from "./fault.js";
 import { equal, hex } from "./hash.js";
 import { stateHash } from "./map.js";
 import { decodeMemory, emptyMemory, encodeMemory } from "./memory.js";
 import { completeName, didText, parseDid } from "./name.js";
-import { parseVerifierKey } from "./note.js";
+import { formatVerifierKey, parseVerifierKey } from "./note.js";
 import { formatPolicy, parsePolicy } from "./policy.js";
 import { verifyResolution } from "./resolution.js";
-import { decodeDidState } from "./state.js";
+import { followLogConfs } from "./rotation.js";
+import { decodeDidState, decodeNameState } from "./state.js";
 import { NetworkError, Problem, net } from "./net.js";
 import { postBody } from "./write.js";
 
-/** The server was caught: what it sent does not verify. `code` is of PROTOCOL 11.4 or 7.5; `bytes` is what it sent. */
+/**
+ * The server was caught: what it sent does not verify. `code` is of PROTOCOL 11.4 or 7.5; `bytes` is what it sent; `evidence` is
+ * `{name, bytes, kind}`, a fault file (PROTOCOL 14.3), also kept in the store, or null.
+ */
 export class ProofFault extends Error {
   constructor(code, what, bytes) {
-    super(`${code}: ${what}`);
+    super(what.startsWith(code) ? what : `${code}: ${what}`);
     this.code = code;
     this.bytes = bytes;
+    this.evidence = null;
   }
 }
 
@@ -40,7 +47,8 @@ export class Client {
   static async open(base, store, { now = Date.now, fetch = (...asked) => globalThis.fetch(...asked) } = {}) {
     const client = new Client();
     Object.assign(client, { base: base.replace(/\/+$/, ""), store, now, net: net(base, fetch) });
-    client.pinned = (await store.get(`server/${client.base}`)) ?? (await client.meet());
+    client.pinned = await store.get(`server/${client.base}`);
+    if (client.pinned === undefined) await client.meet();
     return client;
   }
 
@@ -122,20 +130,103 @@ export class Client {
     }
   }
 
+  /** Verifies an answer and keeps what it showed. If no trusted key signed its head, the log's keys may have changed: they are followed. */
   async verified(memory, asked, bytes) {
+    const before = memory.now;
     try {
-      const { resolved, memory: after } = await verifyResolution(this.trust, memory.now, asked, bytes, this.now());
+      const { resolved, memory: after } = await this.underItsKeys(memory, asked, bytes);
       memory.now = after;
-      await this.store.set(`log/${this.origin}/memory`, encodeMemory(after));
+      await this.keep(memory);
+      if (resolved.footing !== "unfollowed") await this.holdAgainstLast(resolved, bytes);
+      // What was asked is proved. If the newest keys cannot be learnt now, they are when they are needed.
+      if (resolved.signedBy !== null && resolved.signedBy !== this.pinned.vkeys[0]) await this.followKeys(memory).catch(() => {});
       return { ...resolved, subject: subjectText(asked), summary: summaryOf(resolved), steps: stepsOf(resolved, this.trust), bytes };
     } catch (error) {
-      throw error instanceof Refused ? new ProofFault(error.code, error.message, bytes) : error;
+      if (!(error instanceof Refused)) throw error;
+      const evidence = await evidenceOfAnswer(this.trust, error.code, subjectText(asked), bytes, before.head);
+      throw await this.convicted(new ProofFault(error.code, error.message, bytes), evidence);
     }
+  }
+
+  async underItsKeys(memory, asked, bytes) {
+    try {
+      return await verifyResolution(this.trust, memory.now, asked, bytes, this.now());
+    } catch (error) {
+      if (error.code !== "log_signature" || !(await this.followed(memory))) throw error;
+      return verifyResolution(this.trust, memory.now, asked, bytes, this.now());
+    }
+  }
+
+  /** Whether the keys could be followed; keys replaced without a signature of ours are the one refusal that a person has to decide. */
+  async followed(memory) {
+    try {
+      await this.followKeys(memory);
+      return true;
+    } catch (error) {
+      if (error.code === "repin") throw error;
+      return false;
+    }
+  }
+
+  /** Follows the log from the keys that are pinned to those that sign now, and pins those (PROTOCOL 7.5). */
+  async followKeys(memory) {
+    const { size } = memory.now;
+    const bytes = await this.net.get(`/v1/log/conf/chain${queryText(size === null ? [] : [`from=${size}`])}`);
+    const { seq, vkeys, retired, memory: after } = await followLogConfs(this.trust, memory.now, this.pinned.confSeq, bytes, this.now());
+    memory.now = after;
+    // The keys first: a crash leaves a memory that is older than what is trusted, never one that nothing vouches for.
+    await this.pin({ ...this.pinned, vkeys, retired, confSeq: seq });
+    await this.keep(memory);
+  }
+
+  keep(memory) {
+    return this.store.set(`log/${this.origin}/memory`, encodeMemory(memory.now));
+  }
+
+  async pin(pinned) {
+    this.pinned = pinned;
+    await this.store.set(`server/${this.base}`, pinned);
+  }
+
+  /**
+   * Believes these log keys from now on (vkeys), and this policy if one is given: what a person decides who heard them by other means, at the
+   * first visit or after keys were replaced without the old ones (`repin`). The memory stays: a head that contradicts it is still refused.
+   */
+  async trustKeys(vkeys, policy = this.pinned.policy) {
+    if (vkeys.length === 0 || vkeys.some((vkey) => parseVerifierKey(vkey).name !== this.origin)) throw new Refused("bad_vkey", "not a key of this log");
+    await this.pin({ ...this.pinned, vkeys: [...vkeys], policy: formatPolicy(parsePolicy(policy)), firstUse: false, confSeq: null });
+  }
+
+  /** Holds what was proved against what was proved of the subject last: a name that goes back convicts its log. */
+  async holdAgainstLast(resolved, bytes) {
+    const key = `log/${this.origin}/last/${subjectText(resolved.asked)}`;
+    const last = await this.store.get(key);
+    const [name, did] = [resolved.name?.bytes ?? null, resolved.did?.bytes ?? null];
+    if (last !== undefined && isSame(last.name, name) && isSame(last.did, did)) return;
+    const proof = await proofOf(this.trust, resolved.head, resolved, bytes);
+    if (last !== undefined && wentBack(statesOf(last, resolved.asked), resolved)) {
+      const fault = new ProofFault("rollback", `${subjectText(resolved.asked)} has an older state than it had, or another of the same version`, bytes);
+      throw await this.convicted(fault, last.proof && proof ? evidenceOfRollback(this.trust, resolved.size, last.proof, proof) : null);
+    }
+    await this.store.set(key, { name, did, proof });
+  }
+
+  /** Keeps the evidence of a fault, and hangs it on. */
+  async convicted(fault, evidence) {
+    fault.evidence = evidence;
+    if (evidence !== null) await this.store.set(`log/${this.origin}/evidence/${evidence.name}`, evidence.bytes);
+    return fault;
+  }
+
+  /** Returns the proof of what a lookup found, as a file that proves it offline (PROTOCOL 14.2). */
+  proofFile(found) {
+    return proofOf(this.trust, found.head, found, found.bytes);
   }
 
   /** A server that never had the head remembered runs a log that went back. */
   judgeRefusal(error, memory) {
     if (!(error instanceof Problem) || error.code !== "unknown_head") throw error;
+    // No answer came with it that could be kept beside the head.
     throw new ProofFault("rollback", `the log is smaller than the head of ${memory.now.size} entries met before`);
   }
 
@@ -164,11 +255,9 @@ export class Client {
       throw error instanceof Refused ? malformed(error.message) : error;
     }
     const keys = policy.logs.map(({ key }) => key).filter(({ name }) => name === origin);
-    const vkeys = keys.map((key) => formatPolicy({ logs: [{ key }], witnesses: [], groups: [], quorum: null }).split(/[ \n]/)[1]);
+    const vkeys = keys.map(formatVerifierKey);
     if (!vkeys.includes(vkey)) throw malformed("the policy does not name the server's log key");
-    const pinned = { origin, vkeys, policy: formatPolicy(policy), firstUse: true, retired: [] };
-    await this.store.set(`server/${this.base}`, pinned);
-    return pinned;
+    await this.pin({ origin, vkeys, policy: formatPolicy(policy), firstUse: true, retired: [], confSeq: null });
   }
 }
 
@@ -179,6 +268,14 @@ function knownOf({ now: { dids } }, { name, did }) {
   if (found === undefined) return undefined;
   const [bytes, state] = found;
   return `${didText(state.did).slice(9)}.${state.head.seq + 1n}.${hex(stateHash(bytes).subarray(0, 8))}`;
+}
+
+const isSame = (a, b) => (a === null || b === null ? a === b : equal(a, b));
+
+/** What was kept of a lookup, as `wentBack` compares it. */
+function statesOf({ name, did }, asked) {
+  const decoded = (bytes, decode) => (bytes === null ? null : { ...decode(bytes), bytes });
+  return { asked, name: decoded(name, decodeNameState), did: decoded(did, decodeDidState) };
 }
 
 const known = (from) => (from === undefined ? [] : [`known=${from}`]);

@@ -54,13 +54,19 @@ async function signedHead(trust, memory, sent) {
   if (memory.origin !== trust.origin) throw new Refused("origin");
   if (sent === undefined && memory.head === null) throw new Refused("malformed", "no head, none remembered");
   if (memory.head !== null && (sent === undefined || equal(sent.bytes, memory.head))) return { head: decodeHead(memory.head), signedBy: null };
-  const text = ascii(checkpointText(trust.origin, sent.size, sent.root));
-  for (const vkey of trust.logKeys) {
+  const signedBy = await keyOfHead(trust.origin, trust.logKeys, sent);
+  if (signedBy === null) throw new Refused("log_signature");
+  return { head: sent, signedBy };
+}
+
+/** Returns which of these vkeys, named as the log, signed a head; null if none did. */
+export async function keyOfHead(origin, vkeys, { size, root, signature }) {
+  const text = ascii(checkpointText(origin, size, root));
+  for (const vkey of vkeys) {
     const { name, type, key } = parseVerifierKey(vkey);
-    const isLogs = name === trust.origin && type === LOG_SIGNATURE;
-    if (isLogs && (await verifyStrict(key, text, sent.signature))) return { head: sent, signedBy: vkey };
+    if (name === origin && type === LOG_SIGNATURE && (await verifyStrict(key, text, signature))) return vkey;
   }
-  throw new Refused("log_signature");
+  return null;
 }
 
 /** Returns the hash by which a memory knows a policy's witnesses. */

@@ -45,11 +45,15 @@ export function checkpointText(origin, size, root) {
   return `${origin}\n${size}\n${base64(root)}\n`;
 }
 
-/** Returns `{origin, size, root}` of a checkpoint's text; refuses with `bad_checkpoint`. */
-export function parseCheckpoint(text) {
+/**
+ * Returns `{origin, size, root}` of a checkpoint's text; refuses with `bad_checkpoint`. With `extended` there may be extension lines, as in
+ * the checkpoints of other logs: they are signed and mean nothing here.
+ */
+export function parseCheckpoint(text, { extended = false } = {}) {
   const bad = (why) => new Refused("bad_checkpoint", why);
   const lines = text.split("\n");
-  if (lines.length !== 4 || lines[3] !== "") throw bad("lines");
+  const end = lines.indexOf("");
+  if (end < 3 || end !== lines.length - 1 || (end !== 3 && !extended)) throw bad("lines");
   const [origin, sizeText, rootText] = lines;
   if (origin === "") throw bad("origin");
   if (!/^(?:0|[1-9][0-9]{0,19})$/.test(sizeText) || BigInt(sizeText) >= 1n << 64n) throw bad("size");

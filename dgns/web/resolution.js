@@ -56,7 +56,8 @@ export function decodeResolution(bytes) {
     reader.end();
     if (fields.consistency?.length === 0) badField("an empty path is left out");
     fields.head = fields.head && decodeHead(fields.head);
-    fields.mapProof = decodeMapProof(fields.mapProof, fields.answers.length) ?? badField("map proof");
+    fields.mapProofBytes = fields.mapProof;
+    fields.mapProof = decodeMapProof(fields.mapProofBytes, fields.answers.length) ?? badField("map proof");
     return { consistency: [], written: [], chain: [], payloads: [], ...fields };
   });
 }
@@ -92,7 +93,7 @@ export async function verifyDecoded(trust, remembered, asked, answer, nowMs) {
   return {
     resolved: {
       asked, ...proved, written, chain: steps, footing, ...seen, epoch: epoch.k, epochMs: epoch.timeMs, quorumMs,
-      unwitnessed: quorumMs === null, signedBy, continuity,
+      unwitnessed: quorumMs === null, signedBy, continuity, head: head.bytes,
     },
     memory: { origin: trust.origin, ...seen, head: head.bytes, cosigners: cosignersOf(policy), dids }, // 8: so it stays
   };

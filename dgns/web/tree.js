@@ -90,6 +90,27 @@ export function consistencyFault(from, oldRoot, to, newRoot, path) {
   return equal(newer, newRoot) ? null : "proof_root";
 }
 
+/**
+ * Returns `[old root, new root]` that `path` leads to, its first hash the root of the smaller tree's last full subtree in the larger one, or null
+ * if it does not fit: what shows that the larger tree begins otherwise (PROTOCOL 14.3).
+ */
+export function consistencyRoots(from, to, path) {
+  if (to > SIZE_MAX || from <= 0n || from >= to) return null;
+  // Where the smaller tree is that subtree, a consistency path leaves its root out.
+  const isWhole = (from & (from - 1n)) === 0n;
+  return path.length === consistencyLength(from, to) + (isWhole ? 1 : 0) ? climbBoth(from, to, path) : null;
+}
+
+/** Returns the root of a tree of `size` leaves by its last leaf and that leaf's path; and the root once `next` is appended. Null: another path. */
+export function rootsAtEdge(size, last, path, next) {
+  if (path.length !== inclusionLength(size - 1n, size)) return null;
+  const root = path.reduce((below, sibling) => nodeHash(sibling, below), last);
+  // The path of the last leaf is what stands left of it: full subtrees, the least first.
+  let [peak, rest] = [last, path];
+  for (let odd = size - 1n; (odd & 1n) === 1n; odd >>= 1n) [peak, rest] = [nodeHash(rest[0], peak), rest.slice(1)];
+  return [root, [peak, ...rest].reduce((below, sibling) => nodeHash(sibling, below), next)];
+}
+
 /** Returns whether an inclusion path holds. */
 export const verifyInclusion = (leaf, index, size, path, root) => inclusionFault(leaf, index, size, path, root) === null;
 

@@ -8,6 +8,7 @@ import { Chain, World, apply, candidates, chainOf, settle } from "../../dgns/web
 import { decodeMemory, encodeMemory } from "../../dgns/web/memory.js";
 import { decodeLogConf, decodeLogConfEnvelope } from "../../dgns/web/entry.js";
 import { followLogConfs, verifyLogConf } from "../../dgns/web/rotation.js";
+import { checkFault, convictionText, decodeFault } from "../../dgns/web/fault.js";
 import { verifyLine } from "../../dgns/web/note.js";
 import { verifyRequest } from "../../dgns/web/request.js";
 import {
@@ -258,7 +259,14 @@ async function logConfChain({ origin, vkeys, seq, now_ms, chain }) {
   return { seq: Number(found.seq), log_keys: found.vkeys, retired, size: Number(found.resolved.size) };
 }
 
+async function faultFile({ file }) {
+  const fault = await checkFault(decodeFault(unhex(file)));
+  const heads = fault.heads.map(({ origin, size, root }) => [origin, String(size), hex(root)]);
+  return { key: fault.key, heads, says: convictionText(fault) };
+}
+
 export const RUNNERS = {
+  "faults.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => faultFile(given)), out ?? error),
   "logconfs.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => logConf(given)), out ?? error),
   "logconf_chains.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => logConfChain(given)), out ?? error),
   "requests.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => signedRequest(given)), out ?? error),

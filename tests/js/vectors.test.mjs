@@ -11,7 +11,6 @@ import { RUNNERS } from "./runners.mjs";
 
 const FOLDER = fileURLToPath(new URL("../vectors", import.meta.url));
 const RUST_ONLY = {
-  "faults.json": "pages show that a proof failed; files that convict are kept and checked by programs",
   "witness.json": "witnesses, and the logs that ask them, are servers; pages check what they signed (resolutions.json)",
   "tokens.json": "audiences of tokens are programs; a page only carries one",
   "grants.json": "servers judge chains of grants, and audiences that look at grants themselves",
