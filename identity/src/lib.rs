@@ -9,6 +9,7 @@
 
 pub mod cert;
 pub mod did;
+pub mod evidence;
 pub mod grant;
 pub mod hash;
 pub mod kdf;

@@ -128,3 +128,9 @@ pub const GRANT_BYTES_MAX: usize = 1_024;
 
 /// The grants of a chain. Bounds the signatures of one exchange.
 pub const GRANT_CHAIN_MAX: usize = 4;
+
+/// The bytes of a passkey's `clientDataJSON`: a challenge, an origin, and what browsers add.
+pub const CLIENT_DATA_BYTES_MAX: usize = 4_096;
+
+/// The bytes of a passkey's `authenticatorData`: 37, and the extensions it was asked for.
+pub const AUTHENTICATOR_DATA_BYTES_MAX: usize = 4_096;

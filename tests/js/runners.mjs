@@ -5,6 +5,9 @@ import assert from "node:assert/strict";
 import { bigEndian, concat } from "../../dgns/web/hash.js";
 import { encodeDidState, encodeNameState } from "../../dgns/web/canonical.js";
 import { Chain, World, apply, candidates, chainOf, settle } from "../../dgns/web/rules.js";
+import {
+  evidenceHash, issuerHash, nonceText, signinNonce, verifyFinish,
+} from "../../dgns/web/attest.js";
 import { decodeMemory, encodeMemory } from "../../dgns/web/memory.js";
 import { decodeLogConf, decodeLogConfEnvelope } from "../../dgns/web/entry.js";
 import { followLogConfs, verifyLogConf } from "../../dgns/web/rotation.js";
@@ -264,11 +267,23 @@ async function faultFile({ file }) {
   const heads = fault.heads.map(({ origin, size, root }) => [origin, String(size), hex(root)]);
   return { key: fault.key, heads, says: convictionText(fault) };
 }
+/** What evidence.json says, by kind. */
+const EVIDENCE = {
+  nonce: ({ purpose, sign, kex, blinded, random }) => {
+    const nonce = signinNonce({ purpose, sign: unhex(sign), kex: unhex(kex), blinded: blinded && unhex(blinded), random: unhex(random) });
+    return { nonce: hex(nonce), text: nonceText(nonce) };
+  },
+  evidence: ({ statement, random }) => ({ hash: hex(evidenceHash(unhex(statement), unhex(random))) }),
+  issuer: ({ issuer }) => ({ hash: hex(issuerHash(issuer)) }),
+  finish: ({ origin, state, key, signature }) => verifyFinish(origin, unhex(state), unhex(key), unhex(signature)),
+};
 
 export const RUNNERS = {
   "faults.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => faultFile(given)), out ?? error),
   "logconfs.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => logConf(given)), out ?? error),
   "logconf_chains.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => logConfChain(given)), out ?? error),
+  "evidence.json": async ({ kind, in: given, out, error }) =>
+    assert.deepEqual(await outcome(() => EVIDENCE[kind](given)), out ?? error),
   "requests.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => signedRequest(given)), out ?? error),
   "lookup_proofs.json": async ({ in: given, out, error }) =>
     assert.deepEqual(await outcome(() => lookupProof(given)), out ?? error),

@@ -133,6 +133,7 @@ const ROOMS: &[Room] = &[
     Room { package: "hpke", paths: &["identity/src/sealed"] },
     Room { package: "voprf", paths: &["identity/src/oprf"] },
     Room { package: "rand_core_06", paths: &["identity/src/oprf"] },
+    Room { package: "p256", paths: &["identity/src/evidence"] },
     Room { package: "bip39", paths: &["identity/src/seed"] },
     Room { package: "hmac", paths: &["identity/src/hash", "identity/src/seed", "identity/src/token"] },
     Room {
