@@ -46,7 +46,10 @@ impl Schema {
     /// What a server keeps of people.
     pub(crate) const PEOPLE: Self = Self {
         application_id: 0x6467_6e70,
-        migrations: &[include_str!("../migrations/sqlite/0001_people_signin.sql")],
+        migrations: &[
+            include_str!("../migrations/sqlite/0001_people_signin.sql"),
+            include_str!("../migrations/sqlite/0002_people_tokens.sql"),
+        ],
     };
 
     /// A cosigner's.

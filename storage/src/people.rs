@@ -5,6 +5,7 @@
 //! cursor here.
 
 mod signin;
+mod tokens;
 
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use crate::fault::StorageError;
 use crate::storage::Options;
 
 pub use signin::{StartKind, StartRow};
+pub use tokens::{FamilyRow, GrantRow, KeepError};
 
 /// The open database. One process at a time holds it.
 pub struct People {

@@ -10,12 +10,16 @@ pub(crate) mod cosigned;
 pub(crate) mod edges;
 pub(crate) mod entries;
 pub(crate) mod epochs;
+pub(crate) mod grants;
 pub(crate) mod heads;
 pub(crate) mod invites;
 pub(crate) mod labels;
 pub(crate) mod names;
 pub(crate) mod notices;
+pub(crate) mod profiles;
+pub(crate) mod revocations;
 pub(crate) mod signin_starts;
+pub(crate) mod token_families;
 
 /// Returns a count, index or time as the databases store it.
 ///
