@@ -208,3 +208,5 @@ impl fmt::Debug for KexSecret {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -46,3 +46,5 @@ fn work_of(prefixed_name: &[u8], did: &Did, nonce: u64) -> Hash {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -1,6 +1,7 @@
 // One runner per vector file: takes a case, fails unless verify.js says what the case says.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 
 import { bigEndian, concat } from "../../dgns/web/hash.js";
 import { encodeDidState, encodeNameState } from "../../dgns/web/canonical.js";
@@ -12,6 +13,9 @@ import { decodeMemory, encodeMemory } from "../../dgns/web/memory.js";
 import { decodeLogConf, decodeLogConfEnvelope } from "../../dgns/web/entry.js";
 import { followLogConfs, verifyLogConf } from "../../dgns/web/rotation.js";
 import { checkFault, convictionText, decodeFault } from "../../dgns/web/fault.js";
+import { isAdmitted, verifyStrict } from "../../dgns/web/ed25519.js";
+import { keysOfWords, parseWords, slip10, wordsOf } from "../../dgns/web/words.js";
+import { codeHash, leadingZeroBits, solve, workOf } from "../../dgns/web/work.js";
 import { verifyLine } from "../../dgns/web/note.js";
 import { verifyRequest } from "../../dgns/web/request.js";
 import {
@@ -278,7 +282,78 @@ const EVIDENCE = {
   finish: ({ origin, state, key, signature }) => verifyFinish(origin, unhex(state), unhex(key), unhex(signature)),
 };
 
+const SIGNATURES = {
+  async verify({ key, message, signature }) {
+    const parts = [key, message, signature].map(unhex);
+    const holds = await verifyStrict(...parts);
+    // Where a browser has no Ed25519 the arithmetic of the page judges alone: it must say the same.
+    assert.equal(await withoutPlatform(() => verifyStrict(...parts)), holds, "without WebCrypto's Ed25519");
+    return { holds };
+  },
+  admit: ({ key }) => (isAdmitted(unhex(key)) ? {} : "weak_key"),
+};
+
+/** Runs a check as in a browser without Ed25519. */
+async function withoutPlatform(run) {
+  const { importKey } = crypto.subtle;
+  crypto.subtle.importKey = async (format, key, algorithm, ...rest) => {
+    if (algorithm === "Ed25519") throw new DOMException("no such algorithm", "NotSupportedError");
+    return importKey.call(crypto.subtle, format, key, algorithm, ...rest);
+  };
+  try {
+    return await run();
+  } finally {
+    delete crypto.subtle.importKey;
+  }
+}
+
+const WORDS = {
+  async words({ text }) {
+    const { identity, wordsBox } = await keysOfWords(text);
+    return { phrase: parseWords(text), identity: hex(identity.key), words_box: hex(wordsBox.key) };
+  },
+  entropy: ({ entropy }) => ({ phrase: wordsOf(unhex(entropy)) }),
+  async slip10({ seed, path }) {
+    const { key, chainCode } = await slip10(unhex(seed), path);
+    return { key: hex(key), chain_code: hex(chainCode) };
+  },
+};
+
+const WORK = {
+  work({ name, did, nonce }) {
+    const hash = workOf(name, unhex(did), unhex(nonce));
+    return { hash: hex(hash), bits: leadingZeroBits(hash) };
+  },
+  solve: async ({ name, did, bits, start }) => ({ nonce: hex(await solve(name, unhex(did), bits, { start: BigInt(`0x${start}`) })) }),
+  invite: ({ code }) => ({ hash: hex(codeHash(unhex(code))) }),
+};
+
+const byOp = (ops) => async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => ops[op](given)), out ?? error);
+
+/** Each answer of resolutions.json with bits flipped: the code with which it is refused, as mutations.json lists them. */
+async function mutations({ case: title, from, step }) {
+  const { in: given } = RESOLUTIONS.find(({ name }) => name === title);
+  const codes = [];
+  let flips = "";
+  const bytes = unhex(given.bytes);
+  for (let at = from; at < bytes.length; at += step) {
+    const flipped = Uint8Array.from(bytes);
+    flipped[at] ^= 1 << at % 8;
+    const found = await outcome(() => resolution({ ...given, bytes: hex(flipped) }));
+    const code = typeof found === "string" ? found : "believed";
+    if (!codes.includes(code)) codes.push(code);
+    flips += String.fromCharCode(97 + codes.indexOf(code));
+  }
+  return { codes, flips };
+}
+
+const RESOLUTIONS = JSON.parse(readFileSync(new URL("../vectors/resolutions.json", import.meta.url), "utf8")).cases;
+
 export const RUNNERS = {
+  "mutations.json": async ({ in: given, out }) => assert.deepEqual(await mutations(given), out),
+  "signatures.json": byOp(SIGNATURES),
+  "words.json": byOp(WORDS),
+  "work.json": byOp(WORK),
   "faults.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => faultFile(given)), out ?? error),
   "logconfs.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => logConf(given)), out ?? error),
   "logconf_chains.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => logConfChain(given)), out ?? error),

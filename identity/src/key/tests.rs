@@ -4,13 +4,13 @@ use super::*;
 use crate::testing::TORSIONED_KEY;
 
 /// The order of the prime subgroup, little-endian.
-const L: &str = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
+pub(super) const L: &str = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
 
 /// A point of order 8.
-const ORDER_8: &str = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05";
+pub(super) const ORDER_8: &str = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05";
 
 /// The eight points of small order, canonical.
-const SMALL_ORDER: [&str; 8] = [
+pub(super) const SMALL_ORDER: [&str; 8] = [
     "0100000000000000000000000000000000000000000000000000000000000000",
     "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     "0000000000000000000000000000000000000000000000000000000000000000",

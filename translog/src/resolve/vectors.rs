@@ -24,19 +24,34 @@ const ABOUT: [&str; 9] = [
     "verifier without the rules cannot tell a case whose name begins with RULES from a good one, and must not call it followed.",
 ];
 
+const ABOUT_MUTATIONS: [&str; 4] = [
+    "Answers of resolutions.json that are believed, with one bit flipped: whoever verifies them refuses each with the same code.",
+    "in: case, its name there; from, step: the bytes flipped are those at from, from + step, ...; in the byte at i, bit i mod 8 (1 is",
+    "bit 0). out: codes, and flips: a letter for each byte, `a` for the first code. `believed` = the byte is not looked at: a",
+    "cosignature by nobody whom the policy knows.",
+];
+
+/// Every so manieth byte is flipped: enough to meet every field, and the file stays small.
+const STEP: usize = 16;
+
 #[test]
 fn resolution_vectors_hold() {
-    let mut cases = Cases(Vec::new());
+    let mut cases = Cases { given: Vec::new(), mutated: Vec::new() };
     proved(&mut cases);
     refused_answers(&mut cases);
     refused_heads(&mut cases);
     witnessed(&mut cases);
     remembered(&mut cases);
     followed(&mut cases);
-    hold("resolutions", &ABOUT, &cases.0);
+    hold("resolutions", &ABOUT, &cases.given);
+    hold("mutations", &ABOUT_MUTATIONS, &cases.mutated);
 }
 
-struct Cases(Vec<Value>);
+struct Cases {
+    given: Vec<Value>,
+    /// Of each answer that is believed, with what code it is refused once a bit is flipped.
+    mutated: Vec<Value>,
+}
 
 impl Cases {
     /// Adds a case at a moment after the log's newest Epoch, met for the first time.
@@ -83,11 +98,37 @@ impl Cases {
         let mut after = memory.clone();
         let found = verify(trust, &mut after, subject, bytes, now);
         assert_eq!(found.as_ref().map(|_| ()).map_err(VerifyError::code), expected, "{title}");
-        self.0.push(match found {
+        if found.is_ok() {
+            self.mutated.push(mutated(title, trust, memory, subject, bytes, now));
+        }
+        self.given.push(match found {
             Ok(resolved) => json!({"name": title, "in": given, "out": resolved_json(&resolved, &after)}),
             Err(error) => json!({"name": title, "in": given, "error": error.code()}),
         });
     }
+}
+
+/// With what code an answer is refused whose bytes were flipped.
+fn mutated(title: &str, trust: &Trust, memory: &Memory, subject: &Subject, bytes: &[u8], now: Timestamp) -> Value {
+    let from = title.len() % STEP;
+    let mut codes: Vec<&str> = Vec::new();
+    let mut flips = String::new();
+    for at in (from..bytes.len()).step_by(STEP) {
+        let mut flipped = bytes.to_vec();
+        flipped[at] ^= 1 << (at % 8);
+        let found = verify(trust, &mut memory.clone(), subject, &flipped, now);
+        let code = found.map_or_else(|error| error.code(), |_| "believed");
+        let place = codes.iter().position(|known| *known == code).unwrap_or_else(|| {
+            codes.push(code);
+            codes.len() - 1
+        });
+        flips.push(char::from(b'a' + place as u8));
+    }
+    json!({
+        "name": format!("{title}, flipped"),
+        "in": {"case": title, "from": from, "step": STEP},
+        "out": {"codes": codes, "flips": flips},
+    })
 }
 
 fn memory_json(memory: &Memory) -> Value {
