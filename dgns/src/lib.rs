@@ -22,6 +22,7 @@ pub mod outbound;
 pub mod people;
 pub mod problem;
 pub mod rng;
+pub mod rotation;
 pub mod server;
 pub mod setup;
 mod shutdown;

@@ -148,6 +148,7 @@ pub struct Server {
     listener: JoinHandle<()>,
     dns: JoinHandle<()>,
     replays: Option<JoinHandle<()>>,
+    reports: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -234,8 +235,8 @@ impl Server {
         if let Ok(result) = self.keeper.tile_writer.await {
             result?;
         }
-        if let Some(replays) = self.replays {
-            let _ = replays.await;
+        for task in [self.replays, self.reports].into_iter().flatten() {
+            let _ = task.await;
         }
         if let Some(announcer) = self.announcer
             && let Ok(result) = announcer.await
@@ -370,8 +371,7 @@ impl Parts {
             }
             None => None,
         };
-        let cosigned = cosigners.as_ref().map(|roles| roles.keys()).unwrap_or_default();
-        let notices = Notices::about([cosigned, config.witnesses.policy.keys()].concat());
+        let notices = Notices::about(config.witnesses.policy.keys(), cosigners.clone());
         let replays = cosigners.as_ref().and_then(|roles| roles.start(&stopping));
         let listener = bind(config.http.listen)?;
         let http = listener.local_addr().map_err(|error| ServerError::Bind { address: config.http.listen, error })?;
@@ -397,12 +397,16 @@ impl Parts {
             witnesses: Witnesses::of(&config.witnesses.policy),
             config,
         });
+        let reports = app.cosigners.clone().map(|roles| {
+            let outbound = Outbound::new(app.config.outbound.plain_http);
+            tokio::spawn(crate::witness::reports::run(roles, outbound, Some(app.clone()), stopping.clone()))
+        });
         let announcer = announcer.map(|announcer| tokio::spawn(announcer.run(app.clone(), stopping.clone())));
         let router = http::router(app.clone());
         let listener =
             tokio::spawn(http::listener::serve(listener, router, app.config.http.clone(), metrics, stopping));
         info!(size = app.core.live.head().size(), %http, "serving");
-        Ok(Server { app, http, made, stop: self.stop, keeper, announcer, listener, dns, replays })
+        Ok(Server { app, http, made, stop: self.stop, keeper, announcer, listener, dns, replays, reports })
     }
 }
 

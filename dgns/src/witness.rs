@@ -8,16 +8,20 @@
 pub mod cosigner;
 mod declined;
 mod evidence;
+mod forks;
 pub mod logs;
 mod metrics;
+pub mod reports;
 pub mod roles;
 pub mod standalone;
 pub mod verifier;
+pub mod watched;
 
 pub use cosigner::{Cosigner, CosignerError};
 pub use declined::Declined;
 pub use logs::WitnessedLogs;
 pub use roles::Roles;
+pub use watched::Watched;
 
 #[cfg(test)]
 mod tests;

@@ -20,11 +20,12 @@ use identity::time::Timestamp;
 pub use codec::{ConfChain, ConfRow, NotAConfChain};
 
 use crate::entry::Entry;
-use crate::hash::leaf_hash;
+use crate::hash::{Hash, leaf_hash};
 use crate::logconf::{LogConf, LogConfError, Succession};
 use crate::note::VerifierKey;
+use crate::resolution::Resolution;
 use crate::resolve::{self, Resolved, VerifyError};
-use crate::tree::verify_inclusion;
+use crate::tree::{verify_consistency, verify_inclusion};
 use crate::trust::{Memory, RetiredKey, Trust};
 
 /// The keys that sign now, for somebody who trusted earlier ones.
@@ -96,6 +97,45 @@ pub fn follow(
     bytes: &[u8],
     now: Timestamp,
 ) -> Result<Followed, FollowError> {
+    let mut known = memory.clone();
+    let followed = follow_by(trust, seq, bytes, |trust, resolution| {
+        resolve::verify(trust, &mut known, &Subject::LogConf, resolution, now)
+    })?;
+    *memory = known;
+    Ok(followed)
+}
+
+/// As [`follow`], for who remembers nothing of the log but the tree it continues: a witness or a follower.
+///
+/// `size` and `root` are of that tree; of an empty one every log is a continuation.
+pub fn follow_tree(
+    trust: &Trust,
+    (size, root): (u64, Hash),
+    seq: Option<u64>,
+    bytes: &[u8],
+    now: Timestamp,
+) -> Result<Followed, FollowError> {
+    follow_by(trust, seq, bytes, |trust, resolution| {
+        let mut resolution = Resolution::decode(resolution).map_err(|_| VerifyError::Malformed)?;
+        let path = core::mem::take(&mut resolution.consistency);
+        let mut nothing = Memory::new(trust.origin().clone());
+        let resolved = resolve::verify_decoded(trust, &mut nothing, &Subject::LogConf, resolution, now)?;
+        let head = resolved.head();
+        if head.size < size {
+            return Err(VerifyError::Rollback);
+        }
+        verify_consistency(size, &root, head.size, &head.root, &path).map_err(|_| VerifyError::Inconsistent)?;
+        Ok(resolved)
+    })
+}
+
+/// Follows a chain whose Resolution `resolve` verifies, by the keys it leads to.
+fn follow_by(
+    trust: &Trust,
+    seq: Option<u64>,
+    bytes: &[u8],
+    resolve: impl FnOnce(&Trust, &[u8]) -> Result<Resolved, VerifyError>,
+) -> Result<Followed, FollowError> {
     let chain = ConfChain::decode(bytes).map_err(|_| FollowError::Malformed)?;
     let walked = Walk::through(trust, &chain.rows)?;
     let newest = walked.newest.conf();
@@ -103,8 +143,7 @@ pub fn follow(
         return Err(VerifyError::Rollback.into());
     }
     let trust = trust.clone().with_log_keys(newest.log_keys.clone()).map_err(|_| FollowError::Chain)?;
-    let mut known = memory.clone();
-    let resolved = resolve::verify(&trust, &mut known, &Subject::LogConf, &chain.resolution, now)?;
+    let resolved = resolve(&trust, &chain.resolution)?;
     if resolved.logconf() != Some(walked.newest.payload_bytes()) {
         return Err(FollowError::Chain);
     }
@@ -112,7 +151,6 @@ pub fn follow(
     for ConfRow { index, path, entry } in &chain.rows {
         verify_inclusion(&leaf_hash(entry), *index, head.size, path, &head.root).map_err(|_| VerifyError::Written)?;
     }
-    *memory = known;
     Ok(Followed { seq: newest.seq, log_keys: newest.log_keys.clone(), retired: walked.retired, resolved })
 }
 

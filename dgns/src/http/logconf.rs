@@ -12,7 +12,7 @@ use translog::map;
 use translog::policy::{Policy, PolicyLog};
 
 use super::Shared;
-use super::read::{bad_query, failed, internal};
+use super::read::{bad_query, failed, internal, which_head};
 use super::reply::{Refused, Reply, fresh};
 use crate::app::Core;
 use crate::log::{conf_chain, damaged, shown};
@@ -37,6 +37,7 @@ pub(super) async fn policy(State(app): Shared, headers: HeaderMap) -> Reply {
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     from: Option<u64>,
+    head: Option<String>,
 }
 
 /// `GET /v1/log/conf/chain`: every LogConf with the proof that it is the log's, for who knows earlier keys.
@@ -45,7 +46,8 @@ pub(super) async fn chain(
     asked: Result<UrlQuery<Asked>, axum::extract::rejection::QueryRejection>,
 ) -> Reply {
     let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
-    let bytes = conf_chain::prove(&app.core, asked.from).await.map_err(|error| failed(&app, &error))?;
+    let head = which_head(asked.head.as_deref())?;
+    let bytes = conf_chain::prove(&app.core, head, asked.from).await.map_err(|error| failed(&app, &error))?;
     Ok(fresh(path::CBOR, bytes))
 }
 

@@ -58,7 +58,7 @@ pub(super) struct HeadAsked {
     head: Option<String>,
 }
 
-fn which_head(asked: Option<&str>) -> Result<shown::Asked, Refused> {
+pub(super) fn which_head(asked: Option<&str>) -> Result<shown::Asked, Refused> {
     match asked {
         None => Ok(shown::Asked::Public),
         Some("newest") => Ok(shown::Asked::Newest),

@@ -28,6 +28,8 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(roles: &Arc<Roles>) -> Ro
         let of_role = Router::new()
             .route("/add-checkpoint", post(add_checkpoint))
             .route("/status", get(status))
+            .route("/evidence", get(evidence))
+            .route("/evidence/{name}", get(evidence_file))
             .route("/{log}/checkpoint", get(checkpoint))
             .layer(DefaultBodyLimit::max(WITNESS_REQUEST_BYTES_MAX))
             .with_state((roles.clone(), role));
@@ -77,6 +79,20 @@ async fn status(State((roles, role)): Asked) -> Reply {
     cosigner(&roles, role)?;
     let status = roles.status(role).unwrap_or_default();
     Ok(fresh(path::JSON, status.to_string()))
+}
+
+/// `GET /witness/evidence`: the evidence kept, each file with whom it convicts.
+async fn evidence(State((roles, role)): Asked) -> Reply {
+    cosigner(&roles, role)?;
+    Ok(fresh(path::JSON, roles.evidence(role).to_string()))
+}
+
+/// `GET /witness/evidence/<name>`: a fault file, which proves itself.
+async fn evidence_file(State((roles, role)): Asked, Path(name): Path<String>) -> Reply {
+    cosigner(&roles, role)?;
+    let file = roles.evidence_file(&name);
+    let file = file.ok_or_else(|| problem::problem(code::NOT_FOUND, "no such evidence is kept here"))?;
+    Ok(fresh(path::OCTETS, file))
 }
 
 /// `GET /metrics` of a witness alone.

@@ -10,12 +10,15 @@ use translog::rotation::{ConfChain, ConfRow};
 
 use super::damaged;
 use super::lookup::{self, LookupError, Query};
+use super::shown::Asked;
 use super::tiles::Tree;
 use crate::app::Core;
 
 /// Proves every LogConf, the server's genesis and the rotations of its identity key; the bytes are a [`ConfChain`].
-pub async fn prove(core: &Core, from: Option<u64>) -> Result<Vec<u8>, LookupError> {
-    let resolution = lookup::resolve(core, &Subject::LogConf, Query { from, ..Query::default() }).await?;
+///
+/// A witness asks for the newest head: the public one may wait for its own word.
+pub async fn prove(core: &Core, head: Asked, from: Option<u64>) -> Result<Vec<u8>, LookupError> {
+    let resolution = lookup::resolve(core, &Subject::LogConf, Query { head, from, ..Query::default() }).await?;
     let no_head = || damaged("heads", "our own answer has no head");
     let head = Resolution::decode(&resolution).ok().and_then(|mut resolution| resolution.take_head());
     let size = head.ok_or_else(no_head)?.size;

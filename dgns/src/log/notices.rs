@@ -1,5 +1,7 @@
 //! Notices: evidence that anyone brings, checked, and said in this log once (PROTOCOL 7.6, 12.8).
 
+use std::sync::Arc;
+
 use identity::hash::{Hash, sha256};
 use identity::state::{State, Subject};
 use storage::StorageError;
@@ -15,12 +17,14 @@ use super::damaged;
 use super::door::{Door, DoorError};
 use super::shown::Asked;
 use crate::app::Core;
+use crate::witness::Roles;
 
 /// Where evidence comes in.
-#[derive(Debug)]
 pub struct Notices {
     /// Keys watched beside those that the log itself names.
     configured: Vec<VerifierKey>,
+    /// The cosigners of this process: their keys, and those of the logs they sign, are watched too.
+    cosigners: Option<Arc<Roles>>,
     /// Held while one is judged and published: equal evidence that comes twice at once makes one Notice.
     turn: Mutex<()>,
 }
@@ -43,9 +47,10 @@ impl From<StorageError> for NoticesError {
 }
 
 impl Notices {
-    /// Returns the place where evidence comes in about this log, those it names in its policy, and the keys `configured`.
-    pub fn about(configured: Vec<VerifierKey>) -> Self {
-        Self { configured, turn: Mutex::default() }
+    /// Returns the place where evidence comes in about this log, those it names in its policy, the keys `configured`, and
+    /// those of `cosigners`.
+    pub fn about(configured: Vec<VerifierKey>, cosigners: Option<Arc<Roles>>) -> Self {
+        Self { configured, cosigners, turn: Mutex::default() }
     }
 
     /// Takes a fault file into the log as a Notice, unless it has one; returns the Notice's log index.
@@ -64,7 +69,8 @@ impl Notices {
     async fn watched(&self, core: &Core) -> Result<Vec<VerifierKey>, StorageError> {
         let conf = newest_conf(core).await?;
         let policy = Policy::parse(conf.policy.as_bytes()).unwrap_or_else(|_| Policy::none());
-        Ok([conf.log_keys, policy.keys(), self.configured.clone()].concat())
+        let cosigned = self.cosigners.as_deref().map(Roles::keys).unwrap_or_default();
+        Ok([conf.log_keys, policy.keys(), self.configured.clone(), cosigned].concat())
     }
 }
 

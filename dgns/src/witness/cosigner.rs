@@ -16,9 +16,10 @@ use translog::witness::{Request, WitnessRecord, WitnessRefusal, decide};
 
 use super::declined::Declined;
 use super::evidence::Evidence;
-use super::logs::{WitnessedLog, WitnessedLogs};
+use super::forks;
 use super::metrics::{Metrics, count};
 use super::verifier::{Standing as ReplayStanding, Verifier};
+use super::watched::{Keys, Watched};
 use crate::clock::Clock;
 use crate::keys::{self, KeyFileError};
 
@@ -75,6 +76,12 @@ pub enum CosignerError {
         /// The log.
         origin: String,
     },
+    /// The file of keys that were followed does not read.
+    #[error("{path} cannot be read: put it back, or erase it to begin with the keys of the file of logs", path = .path.display())]
+    Followed {
+        /// The file.
+        path: PathBuf,
+    },
     /// A verifier cannot follow this log.
     #[error("{origin} cannot be verified: {why}")]
     CannotFollow {
@@ -118,15 +125,24 @@ pub struct Cosigner {
     signer: note::Cosigner,
     records: Cosigned,
     desks: BTreeMap<String, Desk>,
-    evidence: Evidence,
+    evidence: Arc<Evidence>,
     clock: Clock,
     metrics: Metrics,
     verifier: Option<Arc<Verifier>>,
 }
 
+/// What the cosigners of a process have in common.
+pub(super) struct Shared<'a> {
+    pub(super) data: &'a Path,
+    pub(super) logs: Vec<Arc<Watched>>,
+    pub(super) evidence: Arc<Evidence>,
+    pub(super) clock: Clock,
+    pub(super) options: Options,
+}
+
 /// What one log's requests go through, one at a time.
 struct Desk {
-    log: WitnessedLog,
+    log: Arc<Watched>,
     guard: Mutex<Guard>,
     shown: RwLock<Shown>,
 }
@@ -145,30 +161,29 @@ pub struct Standing {
     pub origin: String,
     /// The size cosigned last.
     pub size: u64,
+    /// Its keys.
+    pub keys: Keys,
     /// How far it was replayed, for a verifier.
     pub replay: Option<ReplayStanding>,
 }
 
 impl Cosigner {
-    /// Opens the cosigner of `role` below `data`: key and guards in `keys/`, records in `<role>.db`; made at the first start.
-    pub async fn open(
-        data: &Path,
+    /// Opens the cosigner of `role` below the data directory: key and guards in `keys/`, records in `<role>.db`; made at the first start.
+    pub(super) async fn open(
+        shared: &Shared<'_>,
         role: Role,
         name: &str,
-        logs: &WitnessedLogs,
         verifier: Option<Arc<Verifier>>,
-        clock: Clock,
-        options: Options,
     ) -> Result<Self, CosignerError> {
-        let signer = signer(data, role, name)?;
-        let records = Cosigned::open_with(data, role.word(), options).await?;
-        let guards = data.join("keys").join(format!("{role}.guard"));
+        let signer = signer(shared.data, role, name)?;
+        let records = Cosigned::open_with(shared.data, role.word(), shared.options.clone()).await?;
+        let guards = shared.data.join("keys").join(format!("{role}.guard"));
         durable::create_dir(&guards)?;
         let mut desks = BTreeMap::new();
-        for log in logs.iter() {
-            desks.insert(log.origin.clone(), Desk::open(&guards, role, log, &records).await?);
+        for log in &shared.logs {
+            desks.insert(log.origin().to_owned(), Desk::open(&guards, role, log, &records).await?);
         }
-        let (evidence, metrics) = (Evidence::below(data), Metrics::default());
+        let (evidence, clock, metrics) = (shared.evidence.clone(), shared.clock.clone(), Metrics::default());
         Ok(Self { role, signer, records, desks, evidence, clock, metrics, verifier })
     }
 
@@ -182,9 +197,9 @@ impl Cosigner {
         self.signer.verifier_key()
     }
 
-    /// Returns the keys of the logs it cosigns.
-    pub fn log_keys(&self) -> impl Iterator<Item = &VerifierKey> {
-        self.desks.values().flat_map(|desk| &desk.log.keys)
+    /// Returns the keys of the logs it cosigns: those that sign now, and those that did.
+    pub fn log_keys(&self) -> Vec<VerifierKey> {
+        self.desks.values().flat_map(|desk| desk.log.accused()).collect()
     }
 
     /// Returns how it stands towards each log.
@@ -192,6 +207,7 @@ impl Cosigner {
         let standing = |(origin, desk): (&String, &Desk)| Standing {
             origin: origin.clone(),
             size: desk.shown().size,
+            keys: desk.log.keys(),
             replay: self.verifier.as_ref().and_then(|verifier| verifier.standing(origin)),
         };
         self.desks.iter().map(standing).collect()
@@ -229,9 +245,13 @@ impl Cosigner {
         done
     }
 
-    async fn cosign(&self, request: &Request) -> Result<String, Declined> {
+    async fn cosign(self: &Arc<Self>, request: &Request) -> Result<String, Declined> {
         let origin = request.checkpoint().origin.as_str();
         let desk = self.desks.get(origin).ok_or(WitnessRefusal::UnknownLog)?;
+        if desk.log.is_signed_otherwise(request.note()) {
+            let record = record_of(self.records.load(origin).await?.as_ref());
+            desk.log.keep_up(request.note(), record).await; //            a LogConf may have made it one
+        }
         if let Some(verifier) = &self.verifier {
             let standing = self.records.load(origin).await?;
             self.decide(desk, standing.as_ref(), request)?;
@@ -253,33 +273,49 @@ impl Cosigner {
 
     /// Decides, and keeps the evidence if the log contradicts itself.
     fn decide(
-        &self,
+        self: &Arc<Self>,
         desk: &Desk,
         record: Option<&CosignedRow>,
         request: &Request,
     ) -> Result<translog::witness::ToCosign, Declined> {
-        let known = record.map_or(WitnessRecord::NONE, |row| WitnessRecord { size: row.size, root: row.root });
-        decide(&known, request, &desk.log.keys).map_err(|refusal| {
+        decide(&record_of(record), request, &desk.log.keys().now).map_err(|refusal| {
             if let Some(row) = record.filter(|_| refusal != WitnessRefusal::Signature) {
-                self.keep_contradiction(desk, row, request);
+                self.keep_contradiction(desk, row, request, refusal);
             }
             Declined::Refused(refusal)
         })
     }
 
     /// The checkpoint is signed by the log: if it cannot stand beside the one cosigned last, both together convict the log.
-    fn keep_contradiction(&self, desk: &Desk, row: &CosignedRow, request: &Request) {
+    fn keep_contradiction(
+        self: &Arc<Self>,
+        desk: &Desk,
+        row: &CosignedRow,
+        request: &Request,
+        refusal: WitnessRefusal,
+    ) {
         let Ok(cosigned) = Note::parse(&row.note) else { return };
         let path = if request.old_size() == row.size { request.proof() } else { &[] };
-        let (keys, size) = (&desk.log.keys, request.checkpoint().size);
+        let (keys, size) = (&desk.log.accused(), request.checkpoint().size);
         match self.evidence.keep_contradiction(keys, &cosigned, request.note(), path, size) {
-            Ok(Some(file)) => {
-                count(&self.metrics.evidence);
-                error!(origin = desk.log.origin, file = %file.display(), "a log contradicts itself: evidence is kept");
+            Ok(Some(file)) => self.caught(desk.log.origin(), &file),
+            // A proof that leads nowhere convicts nobody; the log's tiles may.
+            Ok(None) if refusal == WitnessRefusal::Proof => {
+                let (this, log, offered) = (self.clone(), desk.log.clone(), request.note().clone());
+                tokio::spawn(async move {
+                    if let Some(file) = forks::look_into(log.clone(), this.evidence.clone(), cosigned, offered).await {
+                        this.caught(log.origin(), &file);
+                    }
+                });
             }
             Ok(None) => {}
             Err(error) => warn!(%error, "evidence could not be kept"),
         }
+    }
+
+    fn caught(&self, origin: &str, file: &Path) {
+        count(&self.metrics.evidence);
+        error!(origin, file = %file.display(), "A LOG SIGNED TWO HISTORIES: evidence is kept");
     }
 
     /// Closes the records in order. Dropping the cosigner instead loses nothing.
@@ -290,8 +326,8 @@ impl Cosigner {
 
 impl Desk {
     /// Opens the desk of a log: record and guard must agree.
-    async fn open(guards: &Path, role: Role, log: &WitnessedLog, records: &Cosigned) -> Result<Self, CosignerError> {
-        let origin = log.origin.clone();
+    async fn open(guards: &Path, role: Role, log: &Arc<Watched>, records: &Cosigned) -> Result<Self, CosignerError> {
+        let origin = log.origin().to_owned();
         let row = records.load(&origin).await?;
         let path = guards.join(hex_name(&origin));
         let mut guard = match (path.exists(), &row) {
@@ -308,7 +344,7 @@ impl Desk {
             Some(row) => Some(shown_note(row).ok_or(CosignerError::Damaged { role, origin })?),
             None => None,
         };
-        info!(origin = log.origin, size = guard.newest().size, role = role.word(), "a log is witnessed");
+        info!(origin = log.origin(), size = guard.newest().size, role = role.word(), "a log is witnessed");
         let shown = RwLock::new(Shown { size: guard.newest().size, note });
         Ok(Self { log: log.clone(), guard: Mutex::new(guard), shown })
     }
@@ -329,9 +365,13 @@ fn shown_note(row: &CosignedRow) -> Option<Arc<str>> {
     ((checkpoint.size, checkpoint.root) == (row.size, row.root)).then(|| note.to_string().into())
 }
 
+fn record_of(row: Option<&CosignedRow>) -> WitnessRecord {
+    row.map_or(WitnessRecord::NONE, |row| WitnessRecord { size: row.size, root: row.root })
+}
+
 fn raised(row: Option<&CosignedRow>) -> Raised {
-    let WitnessRecord { size, root } = WitnessRecord::NONE;
-    row.map_or(Raised { size, root }, |row| Raised { size: row.size, root: row.root })
+    let WitnessRecord { size, root } = record_of(row);
+    Raised { size, root }
 }
 
 /// In honest history the record is at the guard or ahead of it.

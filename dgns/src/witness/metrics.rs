@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Roles;
-use super::cosigner::Cosigner;
+use super::cosigner::{Cosigner, Role};
 
 /// The counters of one cosigner.
 #[derive(Debug, Default)]
@@ -44,6 +44,30 @@ pub(super) fn render(roles: &Roles) -> String {
             let (role, origin) = (cosigner.role(), &standing.origin);
             let _ = writeln!(out, "dgns_witness_log_size{{role=\"{role}\",origin=\"{origin}\"}} {}", standing.size);
         }
+    }
+    gauge(&mut out, "dgns_witness_conf_seq", "Seq of the LogConf a log's keys were followed to.");
+    let witness = roles.cosigner(Role::Witness).map(|witness| witness.standings()).unwrap_or_default();
+    for standing in &witness {
+        let (origin, seq) = (&standing.origin, standing.keys.seq.unwrap_or(0));
+        let _ = writeln!(out, "dgns_witness_conf_seq{{origin=\"{origin}\"}} {seq}");
+    }
+    gauge(
+        &mut out,
+        "dgns_witness_not_followed",
+        "1 for a log with a line by a key that its LogConfs do not lead to; why.",
+    );
+    for standing in &witness {
+        if let Some(code) = standing.keys.trouble {
+            let origin = &standing.origin;
+            let _ = writeln!(out, "dgns_witness_not_followed{{origin=\"{origin}\",code=\"{code}\"}} 1");
+        }
+    }
+    gauge(&mut out, "dgns_witness_evidence_files", "Evidence files kept.");
+    let _ = writeln!(out, "dgns_witness_evidence_files {}", roles.evidence.names().len());
+    let name = "dgns_witness_reports_total";
+    let _ = write!(out, "# HELP {name} Evidence told to other logs and the own.\n# TYPE {name} counter\n");
+    for (outcome, counter) in [("taken", &roles.reports.taken), ("refused", &roles.reports.refused)] {
+        let _ = writeln!(out, "{name}{{outcome=\"{outcome}\"}} {}", counter.load(Ordering::Relaxed));
     }
     gauge(&mut out, "dgns_verifier_replayed", "Entries replayed.");
     for (origin, replay) in replays(&cosigners) {

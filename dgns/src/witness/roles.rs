@@ -7,12 +7,16 @@ use serde_json::{Value, json};
 use storage::{Options, StorageError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use translog::fault::FaultFile;
 use translog::note::VerifierKey;
 
-use super::cosigner::{self, Cosigner, CosignerError, Role};
+use super::cosigner::{self, Cosigner, CosignerError, Role, Shared};
+use super::evidence::Evidence;
 use super::logs::{LogsError, WitnessedLogs};
 use super::metrics;
+use super::reports::Reports;
 use super::verifier::Verifier;
+use super::watched::Watched;
 use crate::clock::Clock;
 use crate::config::WitnessConfig;
 use crate::outbound::Outbound;
@@ -39,6 +43,9 @@ impl RolesError {
 pub struct Roles {
     witness: Arc<Cosigner>,
     verifier: Option<(Arc<Cosigner>, Arc<Verifier>)>,
+    logs: Vec<Arc<Watched>>,
+    pub(super) evidence: Arc<Evidence>,
+    pub(super) reports: Reports,
 }
 
 impl Roles {
@@ -62,19 +69,44 @@ impl Roles {
         clock: &Clock,
         options: Options,
     ) -> Result<Self, RolesError> {
-        let open = async |role, name: &str, verifier| {
-            Cosigner::open(data, role, name, logs, verifier, clock.clone(), options.clone()).await.map(Arc::new)
-        };
-        let witness = open(Role::Witness, &config.name, None).await?;
+        let evidence = Arc::new(Evidence::below(data));
+        let logs = Watched::open_all(data, logs, outbound, clock)?;
+        let shared = Shared { data, logs, evidence: evidence.clone(), clock: clock.clone(), options };
+        let witness = Arc::new(Cosigner::open(&shared, Role::Witness, &config.name, None).await?);
         let verifier = match config.verifier {
             false => None,
             true => {
-                let replays = Verifier::open(data, logs, outbound, clock)?;
-                let cosigner = open(Role::Verifier, &config.verifier_name, Some(replays.clone())).await?;
-                Some((cosigner, replays))
+                let replays = Verifier::open(data, &shared.logs, outbound, clock)?;
+                let opened = Cosigner::open(&shared, Role::Verifier, &config.verifier_name, Some(replays.clone()));
+                Some((Arc::new(opened.await?), replays))
             }
         };
-        Ok(Self { witness, verifier })
+        Ok(Self { witness, verifier, logs: shared.logs, evidence, reports: Reports::default() })
+    }
+
+    /// Returns the read prefixes of all logs but one, once each.
+    pub(super) fn reads_from(&self, but: &str) -> Vec<String> {
+        let others = self.logs.iter().filter(|log| log.origin() != but);
+        let mut prefixes: Vec<String> = others.filter_map(|log| log.url().map(str::to_owned)).collect();
+        prefixes.sort();
+        prefixes.dedup();
+        prefixes
+    }
+
+    /// Returns the evidence kept: each file with whom it convicts, in words. Nothing in it need be believed: the files prove themselves.
+    pub fn evidence(&self, role: Role) -> Value {
+        let files = self.evidence.names().into_iter().map(|name| {
+            let file = self.evidence.read(&name).and_then(|bytes| FaultFile::decode(&bytes).ok());
+            let convicts = file.as_ref().and_then(|file| file.check().ok()).map(|conviction| conviction.to_string());
+            let kind = file.map(|file| file.kind().word());
+            json!({ "path": format!("/{role}/evidence/{name}"), "kind": kind, "convicts": convicts })
+        });
+        json!({ "files": files.collect::<Vec<_>>() })
+    }
+
+    /// Returns the bytes of an evidence file.
+    pub fn evidence_file(&self, name: &str) -> Option<Vec<u8>> {
+        self.evidence.read(name)
     }
 
     /// Begins the replays; they end after `stop` turns true.
@@ -97,7 +129,7 @@ impl Roles {
 
     /// Returns the keys of these cosigners and of every log they sign.
     pub fn keys(&self) -> Vec<VerifierKey> {
-        let of = |cosigner: &Cosigner| cosigner.log_keys().chain([cosigner.vkey()]).cloned().collect::<Vec<_>>();
+        let of = |cosigner: &Cosigner| [cosigner.log_keys(), vec![cosigner.vkey().clone()]].concat();
         self.cosigners().flat_map(of).collect()
     }
 
@@ -116,6 +148,9 @@ impl Roles {
         let cosigner = self.cosigner(role)?;
         let logs = cosigner.standings().into_iter().map(|standing| {
             let mut log = json!({ "origin": standing.origin, "size": standing.size });
+            log["vkeys"] = standing.keys.now.iter().map(ToString::to_string).collect::<Vec<_>>().into();
+            log["conf_seq"] = standing.keys.seq.into();
+            log["not_followed"] = standing.keys.trouble.into();
             log["checkpoint"] = format!("/{role}/{}/checkpoint", cosigner::hex_name(&standing.origin)).into();
             if let Some(replay) = standing.replay {
                 log["replayed"] = replay.entries.into();
@@ -127,12 +162,13 @@ impl Roles {
             }
             log
         });
-        Some(json!({ "role": role.word(), "vkey": cosigner.vkey().to_string(), "logs": logs.collect::<Vec<_>>() }))
+        let (vkey, evidence) = (cosigner.vkey().to_string(), self.evidence.names().len());
+        Some(json!({ "role": role.word(), "vkey": vkey, "evidence": evidence, "logs": logs.collect::<Vec<_>>() }))
     }
 
     /// Closes the records in order, if nobody uses them any more.
     pub async fn close(self) -> Result<(), StorageError> {
-        let Self { witness, verifier } = self;
+        let Self { witness, verifier, .. } = self;
         for cosigner in [Some(witness), verifier.map(|(cosigner, _)| cosigner)].into_iter().flatten() {
             if let Some(cosigner) = Arc::into_inner(cosigner) {
                 cosigner.close().await?;

@@ -75,6 +75,7 @@ pub struct WitnessServer {
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
     replays: Option<JoinHandle<()>>,
+    reports: JoinHandle<()>,
 }
 
 impl WitnessServer {
@@ -101,11 +102,12 @@ impl WitnessServer {
         let http = listener.local_addr().map_err(bound)?;
         let (stop, stopping) = watch::channel(false);
         let replays = roles.start(&stopping);
+        let reports = tokio::spawn(super::reports::run(roles.clone(), outbound, None, stopping.clone()));
         let metrics = Arc::new(Metrics::default());
         let router = http::witness_router(roles.clone(), metrics.clone(), config.http.request_s);
         let listener = tokio::spawn(http::listener::serve(listener, router, config.http, metrics, stopping));
         info!(%http, "witnessing");
-        Ok(Self { roles, http, stop, listener, replays })
+        Ok(Self { roles, http, stop, listener, replays, reports })
     }
 
     /// Stops: no new connections, open requests end, progress is kept.
@@ -115,6 +117,7 @@ impl WitnessServer {
         if let Some(replays) = self.replays {
             let _ = replays.await;
         }
+        let _ = self.reports.await;
         match Arc::into_inner(self.roles) {
             Some(roles) => Ok(roles.close().await?),
             None => Ok(()),

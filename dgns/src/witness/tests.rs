@@ -7,9 +7,11 @@ use storage::inject::{Failure, Plan, Step};
 use translog::note::{Checkpoint, LogSigner, Note};
 use translog::witness::{Request, WitnessRefusal, cosignature_of};
 
-use super::cosigner::Role;
-use super::{Cosigner, Declined, WitnessedLogs};
+use super::cosigner::{Role, Shared};
+use super::evidence::Evidence;
+use super::{Cosigner, Declined, Watched, WitnessedLogs};
 use crate::clock::Clock;
+use crate::outbound::Outbound;
 
 fn log() -> LogSigner {
     LogSigner::new("a.test/log", SigningKey::from_seed(&[1; 32])).unwrap()
@@ -26,7 +28,9 @@ async fn open(data: &std::path::Path, failures: &Plan) -> Arc<Cosigner> {
     let logs = WitnessedLogs::parse(&format!("log {}\n", log().verifier_key())).unwrap();
     let clock = Clock::fixed_for_tests(Timestamp::from_ms(1_700_000_000_000));
     let options = Options { failures: failures.clone(), ..Options::default() };
-    Arc::new(Cosigner::open(data, Role::Witness, "w.test", &logs, None, clock, options).await.unwrap())
+    let logs = Watched::open_all(data, &logs, &Outbound::new(false), &clock).unwrap();
+    let shared = Shared { data, logs, evidence: Arc::new(Evidence::below(data)), clock, options };
+    Arc::new(Cosigner::open(&shared, Role::Witness, "w.test", None).await.unwrap())
 }
 
 #[tokio::test]

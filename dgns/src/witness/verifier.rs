@@ -20,7 +20,7 @@ use translog::witness::Request;
 
 use super::cosigner::CosignerError;
 use super::declined::Declined;
-use super::logs::{WitnessedLog, WitnessedLogs};
+use super::watched::Watched;
 use crate::clock::Clock;
 use crate::outbound::Outbound;
 use follow::Follow;
@@ -46,15 +46,15 @@ impl Verifier {
     /// Opens the replays kept below `data`. Every log needs a read prefix, and to be one of ours.
     pub fn open(
         data: &Path,
-        logs: &WitnessedLogs,
+        logs: &[Arc<Watched>],
         outbound: &Outbound,
         clock: &Clock,
     ) -> Result<Arc<Self>, CosignerError> {
         let mut follows = BTreeMap::new();
-        for log in logs.iter() {
+        for log in logs {
             let (origin, url) = followed(log, outbound)?;
-            let follow = Follow::open(data, log, origin, url, outbound.clone(), clock.clone())?;
-            follows.insert(log.origin.clone(), Arc::new(follow));
+            let follow = Follow::open(data, log.clone(), origin, url, outbound.clone(), clock.clone())?;
+            follows.insert(log.origin().to_owned(), Arc::new(follow));
         }
         Ok(Arc::new(Self { follows }))
     }
@@ -83,10 +83,10 @@ impl Verifier {
     }
 }
 
-fn followed(log: &WitnessedLog, outbound: &Outbound) -> Result<(Origin, String), CosignerError> {
-    let cannot = |why: String| CosignerError::CannotFollow { origin: log.origin.clone(), why };
-    let origin = Origin::parse(&log.origin).map_err(|error| cannot(error.to_string()))?;
-    let url = log.url.as_deref().ok_or_else(|| cannot("its line names no URL to read it from".into()))?;
+fn followed(log: &Watched, outbound: &Outbound) -> Result<(Origin, String), CosignerError> {
+    let cannot = |why: String| CosignerError::CannotFollow { origin: log.origin().to_owned(), why };
+    let origin = Origin::parse(log.origin()).map_err(|error| cannot(error.to_string()))?;
+    let url = log.url().ok_or_else(|| cannot("its line names no URL to read it from".into()))?;
     let url = url.trim_end_matches('/').to_owned();
     outbound.check(&url).map_err(|error| cannot(format!("{url}: {error}")))?;
     Ok((origin, url))

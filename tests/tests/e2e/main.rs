@@ -1,6 +1,7 @@
 //! The whole as a stranger meets it: the real `dgnsd` on free ports, the real `dgns` with a home of its own.
 
 mod acts;
+mod caught;
 mod chains;
 mod exchange;
 mod exit_codes;
@@ -11,6 +12,7 @@ mod newcomer;
 mod notices;
 mod races;
 mod rotation;
+mod rotation_witnessed;
 mod starts;
 mod trust;
 mod witnessed;

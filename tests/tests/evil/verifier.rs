@@ -205,6 +205,30 @@ fn what_is_withheld_or_spoiled_on_its_way_is_asked_for_again() {
 }
 
 #[test]
+fn a_fork_without_a_proof_is_found_in_the_logs_own_tiles() {
+    // Goal: a log that forks and sends a proof that leads nowhere convicts itself all the same, if it serves what it signed. Method: a
+    // head is cosigned; then one of another history comes with garbage, and the files of that history are served.
+    let (forge, _) = fresh();
+    let (mut first, mut second) = (forge.clone(), forge);
+    first.batch(&Someone::new(70).1);
+    (71..75).for_each(|number| second.batch(&Someone::new(number).1));
+    let (known, other) = (first.export(), second.export());
+    let followed = Followed::new(&other);
+    let server = followed.site.start(&[&followed.line]);
+    assert_eq!(submit(&server, "witness", &request(&first, &known, 0)).status, 200);
+    let garbage = vec![[7; 32]; 3];
+    let body = Request::new(known.size(), garbage, Note::parse(&other.files["checkpoint"]).unwrap()).unwrap().encode();
+    let refused = submit(&server, "witness", &body);
+    assert_eq!((refused.status, refused.problem_code().as_str()), (422, "consistency"));
+    let file = wait::until("the evidence is kept", || {
+        followed.site.evidence().into_iter().find(|file| file.extension().is_some())
+    });
+    let file = FaultFile::decode(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(file.kind(), FaultKind::Prefix);
+    assert_eq!(file.check().unwrap().key, *second.signer().verifier_key());
+}
+
+#[test]
 fn head_of_another_time_is_not_cosigned_and_no_fault() {
     // Goal: the statement covers the time. Method: logs that begin an hour ago and an hour from now; then one Epoch of now.
     let now = clock::now().as_ms();

@@ -1,7 +1,7 @@
 //! The replay of one log, in the background, towards the newest checkpoint submitted.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex as Lock;
+use std::sync::{Arc, Mutex as Lock};
 use std::time::Duration;
 
 use identity::name::Origin;
@@ -24,7 +24,7 @@ use crate::outbound::Outbound;
 use crate::shutdown;
 use crate::witness::cosigner::{CosignerError, hex_name};
 use crate::witness::declined::Declined;
-use crate::witness::logs::WitnessedLog;
+use crate::witness::watched::Watched;
 
 /// How long a request waits for the replay: shorter than the second a log waits for its witness.
 const PATIENCE: Duration = Duration::from_millis(600);
@@ -47,7 +47,7 @@ const ENTRIES_BETWEEN_SAVES: u64 = 65_536;
 /// One log under replay.
 pub(super) struct Follow {
     data: PathBuf,
-    log: WitnessedLog,
+    log: Arc<Watched>,
     origin: Origin,
     prefix: String,
     outbound: Outbound,
@@ -88,7 +88,7 @@ impl Follow {
     /// Opens a replay where it stood, with what holds it up.
     pub(super) fn open(
         data: &Path,
-        log: &WitnessedLog,
+        log: Arc<Watched>,
         origin: Origin,
         prefix: String,
         outbound: Outbound,
@@ -96,15 +96,15 @@ impl Follow {
     ) -> Result<Self, CosignerError> {
         durable::create_dir(&data.join("verifier"))?;
         let auditor = kept(data, &origin);
-        let held_up = held::load(data, &log.origin);
+        let held_up = held::load(data, log.origin());
         if let Some(held) = &held_up {
-            error!(origin = log.origin, code = held.code, file = held.evidence, "a log at fault is not cosigned");
+            error!(origin = log.origin(), code = held.code, file = held.evidence, "a log at fault is not cosigned");
         }
         let standing = Standing { entries: auditor.progress().0, held_up, trouble: None };
-        info!(origin = log.origin, entries = standing.entries, "a log is replayed");
+        info!(origin = log.origin(), entries = standing.entries, "a log is replayed");
         Ok(Self {
             data: data.to_owned(),
-            log: log.clone(),
+            log,
             origin,
             prefix,
             outbound,
@@ -185,7 +185,7 @@ impl Follow {
     }
 
     /// Replays towards whatever is wanted until `stop` turns true.
-    pub(super) async fn run(self: std::sync::Arc<Self>, mut stop: watch::Receiver<bool>) {
+    pub(super) async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut wanted = self.wanted.subscribe();
         let mut suspected: Option<AuditFault> = None;
         let mut saver = Saver::new(self.standing().entries);
@@ -232,7 +232,7 @@ impl Follow {
             Ok(()) => *suspected = None,
             Err(Ended::Stopped) => {}
             Err(Ended::Trouble(why)) => {
-                warn!(origin = self.log.origin, why, "a log cannot be replayed further for now");
+                warn!(origin = self.log.origin(), why, "a log cannot be replayed further for now");
                 trouble = Some(why);
             }
             Err(Ended::Fault(fault)) => {
@@ -240,7 +240,7 @@ impl Follow {
                 if suspected.as_ref().is_some_and(|suspected| suspected.code() == fault.code()) {
                     self.hold_up(&fault, &wanted.note);
                 } else {
-                    warn!(origin = self.log.origin, %fault, "a log seems at fault; it is replayed again to be sure");
+                    warn!(origin = self.log.origin(), %fault, "a log seems at fault; it is replayed again to be sure");
                     trouble = Some(format!("it seems at fault and is replayed again: {fault}"));
                     *suspected = Some(fault);
                 }
@@ -257,14 +257,18 @@ impl Follow {
     /// Keeps the fault with the checkpoint it is about, and signs nothing of this log from here on.
     fn hold_up(&self, fault: &AuditFault, note: &Note) -> Declined {
         let (code, what) = (fault.code().to_owned(), fault.to_string());
-        let file = FaultFile::new(FaultKind::Audit, &self.log.keys)
+        let file = FaultFile::new(FaultKind::Audit, &self.log.accused())
             .with_part("code", code.as_bytes())
             .with_part("fault", what.as_bytes())
             .with_part("second", note.to_string().as_bytes());
-        let evidence = held::shown(&held::path(&self.data, &self.log.origin), &self.data);
-        match held::keep(&self.data, &self.log.origin, &file) {
-            Ok(()) => error!(origin = self.log.origin, code, evidence, "A LOG IS AT FAULT; nothing of it is cosigned"),
-            Err(error) => error!(origin = self.log.origin, code, %error, "A LOG IS AT FAULT; the evidence is not kept"),
+        let evidence = held::shown(&held::path(&self.data, self.log.origin()), &self.data);
+        match held::keep(&self.data, self.log.origin(), &file) {
+            Ok(()) => {
+                error!(origin = self.log.origin(), code, evidence, "A LOG IS AT FAULT; nothing of it is cosigned")
+            }
+            Err(error) => {
+                error!(origin = self.log.origin(), code, %error, "A LOG IS AT FAULT; the evidence is not kept")
+            }
         }
         let held = HeldUp { code: code.clone(), what, evidence };
         self.standing.lock().expect("no holder panics").held_up = Some(held);
@@ -343,8 +347,8 @@ impl Follow {
         let written = tokio::task::spawn_blocking(move || durable::replace(&path, &bytes)).await;
         match written {
             Ok(Ok(())) => saver.done(auditor.progress().0, began),
-            Ok(Err(error)) => warn!(origin = self.log.origin, %error, "the progress of a replay is not kept"),
-            Err(error) => warn!(origin = self.log.origin, %error, "the progress of a replay is not kept"),
+            Ok(Err(error)) => warn!(origin = self.log.origin(), %error, "the progress of a replay is not kept"),
+            Err(error) => warn!(origin = self.log.origin(), %error, "the progress of a replay is not kept"),
         }
     }
 }
