@@ -17,6 +17,7 @@ pub mod key;
 pub mod limits;
 pub mod name;
 pub mod oprf;
+pub mod pair;
 pub mod pow;
 pub mod record;
 pub mod request;
@@ -26,6 +27,7 @@ pub mod seed;
 pub mod state;
 pub mod time;
 pub mod token;
+pub mod user_key;
 pub mod wire;
 
 #[cfg(test)]

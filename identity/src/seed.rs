@@ -39,6 +39,17 @@ impl Words {
         Self(Mnemonic::from_entropy(entropy.as_ref()).expect("BIP-39 takes 16 bytes"))
     }
 
+    /// Returns the 12 words of 16 bytes that are no person's: a pairing secret in a form that can be read aloud.
+    pub(crate) fn of_entropy(entropy: &[u8; 16]) -> Self {
+        Self(Mnemonic::from_entropy(entropy).expect("BIP-39 takes 16 bytes"))
+    }
+
+    /// Returns the 16 bytes behind 12 words; `None` for 24.
+    pub(crate) fn entropy16(&self) -> Option<Zeroizing<[u8; 16]>> {
+        let entropy = Zeroizing::new(self.0.to_entropy());
+        entropy.as_slice().try_into().ok().map(Zeroizing::new)
+    }
+
     /// Parses words as a person types them: any case, any white space between.
     pub fn parse(text: &str) -> Result<Self, WordsError> {
         let text = Zeroizing::new(text.to_lowercase());
