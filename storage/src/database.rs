@@ -49,6 +49,7 @@ impl Schema {
         migrations: &[
             include_str!("../migrations/sqlite/0001_people_signin.sql"),
             include_str!("../migrations/sqlite/0002_people_tokens.sql"),
+            include_str!("../migrations/sqlite/0003_people_accounts.sql"),
         ],
     };
 

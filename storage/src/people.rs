@@ -4,6 +4,8 @@
 //! [`People`]; each table has its file in `table`. What must follow the log reads committed entries by their index and keeps a
 //! cursor here.
 
+mod accounts;
+mod passkeys;
 mod signin;
 mod tokens;
 
@@ -14,6 +16,8 @@ use crate::durable;
 use crate::fault::StorageError;
 use crate::storage::Options;
 
+pub use accounts::{AccountRow, AttestedRow, Reserved};
+pub use passkeys::PasskeyRow;
 pub use signin::{StartKind, StartRow};
 pub use tokens::{FamilyRow, GrantRow, KeepError};
 

@@ -5,6 +5,8 @@ use sqlx::SqliteConnection;
 use crate::database::{Cells, in_table};
 use crate::fault::StorageError;
 
+pub(crate) mod accounts;
+pub(crate) mod attested;
 pub(crate) mod chain;
 pub(crate) mod cosigned;
 pub(crate) mod edges;
@@ -16,6 +18,7 @@ pub(crate) mod invites;
 pub(crate) mod labels;
 pub(crate) mod names;
 pub(crate) mod notices;
+pub(crate) mod passkeys;
 pub(crate) mod profiles;
 pub(crate) mod revocations;
 pub(crate) mod signin_starts;

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use storage::people::{People, StartKind, StartRow};
+use identity::did::Did;
+use storage::people::{AccountRow, AttestedRow, PasskeyRow, People, Reserved, StartKind, StartRow};
 use storage::{Options, Storage, fsck};
 
 fn start(number: u8, until_s: u64) -> StartRow {
@@ -75,4 +76,77 @@ async fn one_process_holds_it_and_the_check_reads_it() {
     assert_eq!(People::open_with(dir.path(), options).await.err().unwrap().code(), "corrupt");
     let faults = fsck::check(dir.path(), None).await.unwrap().faults;
     assert_eq!(faults.iter().map(|fault| fault.code()).collect::<Vec<_>>(), ["corrupt"]);
+}
+
+fn attested(number: u8) -> AttestedRow {
+    AttestedRow {
+        evidence: [number; 32],
+        account: [100; 32],
+        email: Some([number; 32]),
+        issuer: [9; 32],
+        sign: [1; 32],
+        kex: [2; 32],
+        until_s: 600,
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_gives_so_many_names_to_one_did() {
+    let dir = tempfile::tempdir().unwrap();
+    let people = People::open(dir.path()).await.unwrap();
+    let (row, did, other) = (attested(1), Did::from_bytes([1; 20]), Did::from_bytes([2; 20]));
+    people.put_attested(&row, 0).await.unwrap();
+    assert_eq!(people.attested(&row.evidence, 599).await.unwrap(), Some(row.clone()));
+    assert_eq!(people.attested(&row.evidence, 600).await.unwrap(), None, "too late");
+    let reserve = async |name: &str, did, over| people.reserve_name(&row, name, did, over, (2, 5)).await.unwrap();
+    for name in ["a.dgns.test", "b.dgns.test", "a.dgns.test"] {
+        assert_eq!(reserve(name, did, None).await, Reserved::Yes, "{name}");
+    }
+    assert_eq!(reserve("c.dgns.test", did, None).await, Reserved::Spent);
+    assert_eq!(reserve("b.dgns.test", other, None).await, Reserved::Other(did));
+    assert_eq!(people.attested_names(&row.evidence).await.unwrap(), 2);
+    people.give_name_back(&row.evidence, "b.dgns.test").await.unwrap();
+    assert_eq!(reserve("c.dgns.test", did, None).await, Reserved::Yes);
+    people.give_name_back(&row.evidence, "c.dgns.test").await.unwrap();
+    assert_eq!(reserve("c.dgns.test", other, Some(did)).await, Reserved::Yes, "over a DID that the log never had");
+    assert_eq!(people.account(&row.account).await.unwrap().unwrap().did, other);
+}
+
+#[tokio::test]
+async fn an_account_is_found_by_the_address_of_its_last_sign_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let people = People::open(dir.path()).await.unwrap();
+    let row = AccountRow { account: [100; 32], did: Did::from_bytes([1; 20]), email: Some([1; 32]), since_s: 7 };
+    people.pin_account(&row).await.unwrap();
+    people.pin_account(&AccountRow { since_s: 9, ..row.clone() }).await.unwrap();
+    assert_eq!(people.accounts_of_email(&[1; 32]).await.unwrap(), [row], "pinned since the first time");
+    people.put_attested(&attested(2), 0).await.unwrap();
+    assert_eq!(people.accounts_of_email(&[1; 32]).await.unwrap(), []);
+    assert_eq!(people.accounts_of_email(&[2; 32]).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_passkey_is_one_persons_and_is_gone_once_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let people = People::open(dir.path()).await.unwrap();
+    let row = |number: u8, handle| PasskeyRow {
+        credential: [number; 32],
+        handle: [handle; 16],
+        data: vec![number],
+        made_s: 1,
+        used_s: 1,
+    };
+    assert!(people.add_passkey(&row(1, 1), 2).await.unwrap());
+    assert!(!people.add_passkey(&row(1, 2), 2).await.unwrap(), "of another person");
+    assert!(people.add_passkey(&row(2, 1), 2).await.unwrap());
+    assert!(!people.add_passkey(&row(3, 1), 2).await.unwrap(), "too many");
+    assert!(people.use_passkey(&[1; 32], b"x", 5).await.unwrap());
+    assert_eq!(
+        people.passkey(&[1; 32]).await.unwrap(),
+        Some(PasskeyRow { data: b"x".to_vec(), used_s: 5, ..row(1, 1) })
+    );
+    assert!(!people.remove_passkey(&[2; 16], &[1; 32]).await.unwrap(), "not theirs");
+    assert!(people.remove_passkey(&[1; 16], &[1; 32]).await.unwrap());
+    assert!(!people.use_passkey(&[1; 32], b"y", 6).await.unwrap());
+    assert_eq!(people.passkeys(&[1; 16]).await.unwrap(), [row(2, 1)]);
 }

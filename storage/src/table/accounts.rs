@@ -1,0 +1,56 @@
+//! `accounts`: where an issuer's account leads.
+
+use identity::did::Did;
+use identity::hash::Hash;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::stored;
+use crate::database::{Cells, in_table};
+use crate::fault::StorageError;
+use crate::people::AccountRow;
+
+const TABLE: &str = "accounts";
+
+const LOAD: &str = "SELECT account, did, email, since_s FROM accounts WHERE account = $1";
+const OF_EMAIL: &str = "SELECT account, did, email, since_s FROM accounts WHERE email = $1 ORDER BY since_s LIMIT 16";
+const PIN: &str = "INSERT INTO accounts (account, did, email, since_s) VALUES ($1, $2, $3, $4) ON CONFLICT (account) DO \
+                   UPDATE SET since_s = CASE did WHEN excluded.did THEN since_s ELSE excluded.since_s END, \
+                   did = excluded.did, email = excluded.email";
+const SET_EMAIL: &str = "UPDATE accounts SET email = $1 WHERE account = $2";
+
+pub(crate) async fn load(conn: &mut SqliteConnection, account: &Hash) -> Result<Option<AccountRow>, StorageError> {
+    let row = sqlx::query(LOAD).bind(account.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+    row.map(|row| read(&row)).transpose()
+}
+
+pub(crate) async fn of_email(conn: &mut SqliteConnection, email: &Hash) -> Result<Vec<AccountRow>, StorageError> {
+    let rows = sqlx::query(OF_EMAIL).bind(email.as_slice()).fetch_all(conn).await.map_err(in_table(TABLE))?;
+    rows.iter().map(read).collect()
+}
+
+/// Lets the account lead to this DID.
+pub(crate) async fn pin(conn: &mut SqliteConnection, row: &AccountRow) -> Result<(), StorageError> {
+    let query = sqlx::query(PIN).bind(row.account.as_slice()).bind(row.did.as_bytes().as_slice());
+    let query = query.bind(row.email.as_ref().map(Hash::as_slice)).bind(stored(row.since_s));
+    query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
+}
+
+pub(crate) async fn set_email(
+    conn: &mut SqliteConnection,
+    account: &Hash,
+    email: Option<&Hash>,
+) -> Result<(), StorageError> {
+    let query = sqlx::query(SET_EMAIL).bind(email.map(Hash::as_slice)).bind(account.as_slice());
+    query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
+}
+
+fn read(row: &SqliteRow) -> Result<AccountRow, StorageError> {
+    let cells = Cells::new(row, TABLE);
+    Ok(AccountRow {
+        account: cells.hash(0)?,
+        did: Did::from_bytes(cells.array(1, cells.bytes(1)?)?),
+        email: cells.optional_bytes(2)?.map(|bytes| cells.array(2, bytes)).transpose()?,
+        since_s: cells.number(3)?,
+    })
+}
