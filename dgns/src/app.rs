@@ -20,6 +20,7 @@ use crate::dns;
 use crate::dns::Zone as DnsZone;
 use crate::follow::standing::Standing;
 use crate::http::events::Streams;
+use crate::limits::Rates;
 use crate::log::door::Door;
 use crate::log::feed::Feed;
 use crate::log::heads::Heads;
@@ -61,6 +62,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// The signed requests taken lately.
     pub callers: Callers,
+    /// How often anybody may do what is not in the log.
+    pub rates: Rates,
     /// Places for readers who wait for changes.
     pub streams: Streams,
     /// Whether the writer can commit and DNS answers.

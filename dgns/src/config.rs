@@ -121,6 +121,14 @@ pub struct LimitsConfig {
     pub claims_per_hour_and_address: u32,
     /// `notices_per_day`: Notices taken on evidence that others bring; 0 = none.
     pub notices_per_day: u32,
+    /// `pair_posts_per_hour_and_address`: messages to the pairing relay from one IPv4 address or /64; 0 = no limit.
+    pub pair_posts_per_hour_and_address: u32,
+    /// `pair_rings_per_hour`: how often new devices may ask for one DID; 0 = no limit.
+    pub pair_rings_per_hour: u32,
+    /// `envelopes_per_hour_and_address`: sealed mail from one IPv4 address or /64; 0 = no limit.
+    pub envelopes_per_hour_and_address: u32,
+    /// `personal_streams_max`: streams of personal events open at once.
+    pub personal_streams_max: u32,
 }
 
 /// `[outbound]`: what the server asks of other servers.

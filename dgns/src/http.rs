@@ -2,12 +2,17 @@
 //!
 //! A handler decodes, makes one call, encodes. [`listener`] bounds what a connection may take.
 
+mod attachments;
 mod caller;
+mod envelopes;
 pub mod events;
+mod frames;
 pub mod listener;
 mod logconf;
 mod notices;
 pub(crate) mod pages;
+mod pair;
+mod people_events;
 mod read;
 mod reply;
 mod status;
@@ -58,6 +63,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route(path::LOGCONF, get(logconf::newest))
         .route(path::LOGCONF_CHAIN, get(logconf::chain))
         .route(path::LOG_POLICY, get(logconf::policy))
+        .route(path::PERSONAL_EVENTS, get(people_events::events))
+        .route("/v1/pair/{session}", post(pair::post).layer(small(PAIR_BYTES)).get(pair::read))
+        .route(path::ATTACHMENTS, get(attachments::list))
+        .route("/v1/attachments/{hash}", get(attachments::body))
+        .route(path::LABELS, post(attachments::label).get(attachments::labels))
+        .route(path::ENVELOPES, post(envelopes::post).layer(small(envelopes::POST_BYTES_MAX)).get(envelopes::read))
         .route(path::INFO, get(status::info))
         .route(path::HEALTH, get(status::health))
         .route(path::READY, get(status::ready))
@@ -68,6 +79,14 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(if app.config.http.pages { pages::routes() } else { Router::new() });
     let around = Around { metrics: app.metrics.clone(), request_s: app.config.http.request_s };
     surrounded(routes, around).with_state(app)
+}
+
+/// The bytes of a message to the pairing relay.
+const PAIR_BYTES: usize = identity::pair::MESSAGE_BYTES_MAX;
+
+/// Bounds the body of a path.
+fn small(bytes: usize) -> DefaultBodyLimit {
+    DefaultBodyLimit::max(bytes)
 }
 
 /// Refuses everything about the log once a follower's verified state is too old after a fault.

@@ -37,6 +37,9 @@ enum Counter {
     RecordsHour(Did),
     ClaimsHour(Network),
     NoticesDay,
+    PairPostsHour(Network),
+    PairRingsHour(Did),
+    EnvelopesHour(Network),
 }
 
 /// An IPv4 address or an IPv6 /64.
@@ -83,6 +86,24 @@ impl Rates {
     /// Counts a Notice, or says that it is one too many.
     pub fn admit_notice(&self, now: Timestamp) -> Result<(), TooMany> {
         self.count(&[(Counter::NoticesDay, self.config.notices_per_day, DAY_MS)], now.as_ms())
+    }
+
+    /// Counts a message to the pairing relay, and the DID whose devices it rings; or says that it is one too many.
+    pub fn admit_pair(&self, from: IpAddr, rings: Option<Did>, now: Timestamp) -> Result<(), TooMany> {
+        let mut wanted =
+            vec![(Counter::PairPostsHour(network(from)), self.config.pair_posts_per_hour_and_address, HOUR_MS)];
+        wanted.extend(rings.map(|did| (Counter::PairRingsHour(did), self.config.pair_rings_per_hour, HOUR_MS)));
+        wanted.retain(|(_, limit, _)| *limit > 0);
+        self.count(&wanted, now.as_ms())
+    }
+
+    /// Counts sealed mail, or says that it is one too many.
+    pub fn admit_envelope(&self, from: IpAddr, now: Timestamp) -> Result<(), TooMany> {
+        let limit = self.config.envelopes_per_hour_and_address;
+        match limit {
+            0 => Ok(()),
+            _ => self.count(&[(Counter::EnvelopesHour(network(from)), limit, HOUR_MS)], now.as_ms()),
+        }
     }
 
     fn count(&self, wanted: &[(Counter, u32, u64)], now_ms: u64) -> Result<(), TooMany> {

@@ -86,6 +86,8 @@ impl Metrics {
             ("dgns_map_labels", "Labels in the map.", now.labels),
             ("dgns_posts_waiting", "Posts that wait for the publisher.", now.waiting),
             ("dgns_tail_readers", "Readers of the stream of batches.", now.followers),
+            ("dgns_personal_streams", "Devices that listen to personal events.", now.personal_streams),
+            ("dgns_personal_events", "Personal events told since start.", now.personal_events),
         ]
         .into_iter()
         .chain(now.follows.iter().flat_map(of_follower))
@@ -137,6 +139,10 @@ pub struct Gauges {
     pub waiting: u64,
     /// Readers of the stream of batches.
     pub followers: u64,
+    /// Devices that listen to personal events.
+    pub personal_streams: u64,
+    /// Personal events told since start.
+    pub personal_events: u64,
     /// How this server follows another, if it does.
     pub follows: Option<Follows>,
 }

@@ -5,6 +5,7 @@ use dgns_api::problem::{Problem, ProblemHead};
 use identity::rules::Refusal;
 
 use crate::auth::request::CallerError;
+use crate::limits::TooMany;
 use crate::log::door::DoorError;
 use crate::log::feed::FeedError;
 use crate::log::lookup::LookupError;
@@ -26,6 +27,7 @@ pub fn status(code: &str) -> u16 {
         code::TIMEOUT => 408,
         "stale_prev" | "name_taken" | "did_exists" | "act_open" | "already_voted" => 409,
         "has_children" | code::UNKNOWN_HEAD => 409,
+        code::PAIR_FULL | code::MAILBOX_FULL => 409,
         "ended" | code::NOT_IN_TAIL => 410,
         code::TOO_LARGE => 413,
         code::NOT_THE_WRITER => 421,
@@ -68,6 +70,18 @@ pub fn of_caller(error: &CallerError) -> Problem {
         CallerError::Busy => Problem { retry_ms: Some(60_000), ..problem(code::BUSY, error.to_string()) },
         other => problem(other.code(), other.to_string()),
     }
+}
+
+/// Returns the problem of one request too many.
+pub fn of_rate(too_many: TooMany) -> Problem {
+    let detail = format!("too many of these; try again in {} s", too_many.retry_ms.div_ceil(1_000));
+    Problem { retry_ms: Some(too_many.retry_ms), ..problem(code::RATE, detail) }
+}
+
+/// Returns the problem of a stream for which there is no place.
+pub fn busy_streams() -> Problem {
+    let busy = problem(code::BUSY, "too many streams are open: look every now and then instead");
+    Problem { retry_ms: Some(10_000), ..busy }
 }
 
 /// Returns the problem of a post to a server that follows another one.

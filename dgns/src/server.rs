@@ -47,7 +47,7 @@ use crate::log::tiles::{self, Tiles};
 use crate::log::witnesses::Witnesses;
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
-use crate::people::People;
+use crate::people::{People, teller};
 use crate::setup::{self, SetupError};
 use crate::witness::roles::{Roles, RolesError};
 
@@ -144,6 +144,7 @@ pub struct Server {
     pub made: bool,
     stop: watch::Sender<bool>,
     keeper: Keeper,
+    teller: Option<JoinHandle<()>>,
     announcer: Option<JoinHandle<Result<(), AnnounceError>>>,
     listener: JoinHandle<()>,
     dns: JoinHandle<()>,
@@ -243,6 +244,9 @@ impl Server {
         {
             result?;
         }
+        if let Some(teller) = self.teller {
+            let _ = teller.await;
+        }
         let people = self.app.people.clone();
         drop(self.app);
         match people.and_then(Arc::into_inner) {
@@ -331,7 +335,9 @@ impl Parts {
         let keeper = Keeper { adds, tile_writer: self.write_tiles() };
         let terms = terms(config, &self.log, server, zone_public, keys_at, &door, &self.clock).await?;
         let about = About { server, vkey, terms, made };
-        let people = Arc::new(People::open(&config.data, &mut crate::rng::system()).await?);
+        let people = Arc::new(
+            People::open(&config.data, config.limits.personal_streams_max as usize, &mut crate::rng::system()).await?,
+        );
         self.serve(Role::Writer(Box::new(door)), Some(people), keeper, writer.announcer, about).await
     }
 
@@ -383,6 +389,7 @@ impl Parts {
         let app = Arc::new(App {
             core,
             callers,
+            rates: Rates::new(config.limits.clone()),
             role,
             people,
             dns: dns_zone,
@@ -401,12 +408,20 @@ impl Parts {
             let outbound = Outbound::new(app.config.outbound.plain_http);
             tokio::spawn(crate::witness::reports::run(roles, outbound, Some(app.clone()), stopping.clone()))
         });
+        let teller = match &app.people {
+            Some(people) => {
+                teller::begin(people, &app.core).await?;
+                Some(tokio::spawn(teller::run(app.clone(), people.clone(), stopping.clone())))
+            }
+            None => None,
+        };
         let announcer = announcer.map(|announcer| tokio::spawn(announcer.run(app.clone(), stopping.clone())));
         let router = http::router(app.clone());
         let listener =
             tokio::spawn(http::listener::serve(listener, router, app.config.http.clone(), metrics, stopping));
         info!(size = app.core.live.head().size(), %http, "serving");
         Ok(Server { app, http, made, stop: self.stop, keeper, announcer, listener, dns, replays, reports })
+        Ok(Server { app, http, made, stop: self.stop, keeper, teller, announcer, listener, dns, replays })
     }
 }
 

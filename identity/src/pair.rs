@@ -1,4 +1,4 @@
-//! Pairing: how a new device and one of a DID's own meet over a relay that neither believes (PROTOCOL 17).
+//! Pairing: how a new device and one of a DID's own meet over a relay that neither believes (PROTOCOL 20).
 //!
 //! Online the relay sees public keys and could put others in their place: six digits, typed from one screen into the other, tell.
 //! The new device commits to its nonce before it learns the other's, so nobody can look for keys that give the same digits.

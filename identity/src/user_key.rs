@@ -1,4 +1,4 @@
-//! The user key: what others share with a person is sealed to it, and every device of the person can open it (PROTOCOL 18).
+//! The user key: what others share with a person is sealed to it, and every device of the person can open it (PROTOCOL 21).
 //!
 //! Its secret is a seed of 32 bytes, a new one for each generation, sealed in *boxes* to each recipient: devices, the words, further
 //! ones. The seed before stands sealed under the new one, so that who opens the newest box reads everything since the first. Who

@@ -5,6 +5,8 @@
 //! cursor here.
 
 mod accounts;
+mod devices;
+mod events;
 mod passkeys;
 mod signin;
 mod tokens;
@@ -17,6 +19,8 @@ use crate::fault::StorageError;
 use crate::storage::Options;
 
 pub use accounts::{AccountRow, AttestedRow, Reserved};
+pub use devices::{AttachmentRow, ENVELOPES_MAX, PAIR_MESSAGES_MAX};
+pub use events::{AwaitedRow, EventRow, Told};
 pub use passkeys::PasskeyRow;
 pub use signin::{StartKind, StartRow};
 pub use tokens::{FamilyRow, GrantRow, KeepError};

@@ -8,6 +8,10 @@ pub const BAD_QUERY: &str = "bad_query";
 pub const BAD_POST: &str = "bad_post";
 /// A signed request that was taken before. 401: sign another one.
 pub const REQUEST_REPLAYED: &str = "request_replayed";
+/// A pairing has 32 messages, or the relay is full. 409: begin another.
+pub const PAIR_FULL: &str = "pair_full";
+/// 256 envelopes wait for the device. 409.
+pub const MAILBOX_FULL: &str = "mailbox_full";
 /// No such path, tile, entry, or id. 404.
 pub const NOT_FOUND: &str = "not_found";
 /// The path exists, the method does not. 405.
@@ -53,6 +57,8 @@ pub const ALL: &[&str] = &[
     BAD_QUERY,
     BAD_POST,
     REQUEST_REPLAYED,
+    PAIR_FULL,
+    MAILBOX_FULL,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     TIMEOUT,

@@ -34,6 +34,16 @@ pub const LOG_POLICY: &str = "/v1/log/policy";
 pub const NOTICES: &str = "/v1/notices";
 /// The stream of batches with their heads: `?from=<size>`.
 pub const TAIL: &str = "/v1/log/tail";
+/// What a DID's own devices are told: a stream, to a signed request.
+pub const PERSONAL_EVENTS: &str = "/v1/events";
+/// The relay of a pairing: `/v1/pair/{session}`, with `?after=<place>`, `?rings=<did>`.
+pub const PAIR: &str = "/v1/pair/";
+/// The boxes of a DID's user key, to its own devices: the list, and `/v1/attachments/{hash}`.
+pub const ATTACHMENTS: &str = "/v1/attachments";
+/// What a DID calls its devices, sealed.
+pub const LABELS: &str = "/v1/labels";
+/// Sealed mail to a device.
+pub const ENVELOPES: &str = "/v1/envelopes";
 /// 200 while the process lives.
 pub const HEALTH: &str = "/health";
 /// 200 once the writer can commit and DNS answers, else 503.

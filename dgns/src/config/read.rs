@@ -185,6 +185,10 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
         records_per_hour: section.number("records_per_hour", 60, 0, 1_000_000) as u32,
         claims_per_hour_and_address: section.number("claims_per_hour_and_address", 0, 0, 1_000_000) as u32,
         notices_per_day: section.number("notices_per_day", 100, 0, 100) as u32,
+        pair_posts_per_hour_and_address: section.number("pair_posts_per_hour_and_address", 200, 0, 1_000_000) as u32,
+        pair_rings_per_hour: section.number("pair_rings_per_hour", 10, 0, 1_000_000) as u32,
+        envelopes_per_hour_and_address: section.number("envelopes_per_hour_and_address", 60, 0, 1_000_000) as u32,
+        personal_streams_max: section.number("personal_streams_max", 10_000, 1, 1_000_000) as u32,
     };
     section.end();
     limits

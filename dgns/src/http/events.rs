@@ -5,22 +5,19 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::response::Response;
+use dgns_api::code;
 use dgns_api::problem::Problem;
-use dgns_api::{code, path};
-use hyper::body::Frame;
 use identity::hash::Hash;
 use identity::name::Name;
 use identity::state::Subject;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, watch};
 use tokio::time::{Duration, Instant};
 
 use super::Shared;
+use super::frames::{Frames, event_stream};
 use super::read::parse_did;
 use super::reply::{Refused, Reply};
 use crate::app::App;
@@ -29,6 +26,9 @@ use crate::{problem, shutdown};
 
 /// Streams open at most: each looks up a name up to four times a second while the log moves.
 const STREAMS_MAX: usize = 256;
+
+/// Who waits at the pairing relay: each looks ten times a second.
+const RELAY_READERS_MAX: usize = 512;
 
 /// Between two looks of one stream, however fast the log moves.
 const PACE: Duration = Duration::from_millis(250);
@@ -43,13 +43,20 @@ const RETRY_MS: u64 = 10_000;
 #[derive(Debug)]
 pub struct Streams {
     places: Arc<Semaphore>,
+    relay: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
 }
 
 impl Streams {
     /// Returns the places for streams, which all end when `stop` turns true.
     pub fn new(stop: watch::Receiver<bool>) -> Self {
-        Self { places: Arc::new(Semaphore::new(STREAMS_MAX)), stop }
+        let (places, relay) = (Arc::new(Semaphore::new(STREAMS_MAX)), Arc::new(Semaphore::new(RELAY_READERS_MAX)));
+        Self { places, relay, stop }
+    }
+
+    /// Takes a place of those who wait at the pairing relay.
+    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, TryAcquireError> {
+        self.relay.clone().try_acquire_owned()
     }
 }
 
@@ -82,13 +89,7 @@ fn stream(app: Arc<App>, subject: Subject) -> Reply {
         _place: place.map_err(busy)?,
         app,
     };
-    let mut response = Response::new(Body::new(Events { next: Box::pin(watcher.next()) }));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(path::EVENT_STREAM));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // A proxy that buffers would keep the news.
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    Ok(response)
+    Ok(event_stream(watcher))
 }
 
 /// One stream's view of its subject.
@@ -107,7 +108,7 @@ struct Watcher {
 
 impl Watcher {
     /// Waits for what is to be said next; `None` once the server stops or fails.
-    async fn next(mut self) -> Next {
+    async fn wait(mut self) -> Next {
         loop {
             self.moved.mark_unchanged();
             self.witnessed.mark_unchanged();
@@ -136,31 +137,11 @@ impl Watcher {
     }
 }
 
-/// The body of an answer that goes on: one frame after another, each made when the one before was taken.
-struct Events {
-    next: Pin<Box<dyn Future<Output = Next> + Send>>,
-}
-
 /// What a watcher sends next, and itself; `None` ends the stream.
 type Next = Option<(Watcher, Bytes)>;
 
-impl hyper::body::Body for Events {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match ready!(self.next.as_mut().poll(context)) {
-            None => {
-                self.next = Box::pin(std::future::ready(None));
-                Poll::Ready(None)
-            }
-            Some((watcher, bytes)) => {
-                self.next = Box::pin(watcher.next());
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
-            }
-        }
+impl Frames for Watcher {
+    fn next(self) -> Pin<Box<dyn Future<Output = Next> + Send>> {
+        Box::pin(self.wait())
     }
 }

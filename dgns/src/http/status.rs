@@ -113,6 +113,8 @@ pub(super) async fn metrics(State(app): Shared) -> Response {
         waiting: app.door().map_or(0, |door| door.waiting() as u64),
         follows: app.follows(),
         followers: app.core.feed.readers() as u64,
+        personal_streams: app.people.as_ref().map_or(0, |people| people.bells.listeners() as u64),
+        personal_events: app.people.as_ref().map_or(0, |people| people.told_in_all()),
     };
     let mut text = app.metrics.render(&gauges);
     text.push_str(&render_public(&public(&app), &app.witnesses));

@@ -1,4 +1,4 @@
-//! What the two sides of a pairing say to each other (PROTOCOL 17.2).
+//! What the two sides of a pairing say to each other (PROTOCOL 20.2).
 
 use super::Nonce;
 use crate::cert::{Device, Level};

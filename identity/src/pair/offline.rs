@@ -1,4 +1,4 @@
-//! The offline road: a secret carried by hand, as a QR code or twelve words, and what is said under it (PROTOCOL 17.3). The room of
+//! The offline road: a secret carried by hand, as a QR code or twelve words, and what is said under it (PROTOCOL 20.3). The room of
 //! `aes_gcm`.
 
 use core::fmt;

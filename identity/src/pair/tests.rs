@@ -15,7 +15,7 @@ fn did() -> Did {
 }
 
 const ABOUT: [&str; 6] = [
-    "Pairing (PROTOCOL 17). Bytes are hexadecimal.",
+    "Pairing (PROTOCOL 20). Bytes are hexadecimal.",
     "op digits: in session, sign, kex (new device), old (signing key), of_new, of_old; out commitment and digits.",
     "op message: in bytes; out the message's number and its bytes again.",
     "op secret: in text (of the QR code, or words); out session, key, origin and did where the text says them.",

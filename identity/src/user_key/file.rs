@@ -1,4 +1,4 @@
-//! A file sealed to a person: whoever looks the name up can make it, each of the person's devices can open it (PROTOCOL 18.3).
+//! A file sealed to a person: whoever looks the name up can make it, each of the person's devices can open it (PROTOCOL 21.3).
 
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;

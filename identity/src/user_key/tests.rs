@@ -28,7 +28,7 @@ fn boxes(generation: u64, previous: Option<u8>, to: &[u8]) -> Boxes {
 }
 
 const ABOUT: [&str; 6] = [
-    "The user key and what is sealed to it (PROTOCOL 18). Bytes are hexadecimal; did is 20 bytes.",
+    "The user key and what is sealed to it (PROTOCOL 21). Bytes are hexadecimal; did is 20 bytes.",
     "op key: in seed; out the X25519 secret and public key.",
     "op boxes: in did, generation, user_key (of the state), recipients (X25519 keys the state asks a box for), boxes, and secret, one of the",
     "recipients' X25519 secrets; out hash, seed, and previous, the seed of the generation before or null.",

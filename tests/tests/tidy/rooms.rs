@@ -135,6 +135,7 @@ const ROOMS: &[Room] = &[
     Room { package: "voprf", paths: &["identity/src/oprf"] },
     Room { package: "rand_core_06", paths: &["identity/src/oprf"] },
     Room { package: "p256", paths: &["identity/src/evidence"] },
+    Room { package: "aes_gcm", paths: &["identity/src/pair"] },
     Room { package: "bip39", paths: &["identity/src/seed"] },
     Room { package: "hmac", paths: &["identity/src/hash", "identity/src/seed", "identity/src/token"] },
     Room {

@@ -1,0 +1,211 @@
+//! Reads what the log commits and tells each DID's devices what concerns them.
+//!
+//! A cursor in `people.db` says up to which entry this was done, and moves in the transaction that keeps what was told: after a
+//! crash the same entries are read again and nothing is told twice or left out. What settles has no entry of its own: acts that wait are
+//! remembered and looked at when they are due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use identity::cert::{Body, Certificate, Sid};
+use identity::did::Did;
+use identity::key::kid_of;
+use identity::state::{DidState, Pending};
+use storage::StorageError;
+use storage::people::{AwaitedRow, Told};
+use tokio::sync::watch;
+use tracing::error;
+use translog::entry::Entry;
+
+use super::People;
+use super::events::{EventData, EventKind};
+use crate::app::{App, Core};
+use crate::auth::request::newest;
+use crate::log::damaged;
+use crate::shutdown;
+
+/// The name of the cursor.
+const CURSOR: &str = "events";
+
+/// Entries read between two commits.
+const PAGE: u64 = 512;
+
+/// Between two readings, however fast the log moves.
+const PACE: Duration = Duration::from_millis(100);
+
+/// How often acts that wait are looked at, and old events forgotten, while nothing moves.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// After a failure.
+const BREATH: Duration = Duration::from_secs(1);
+
+/// How long events are kept, ms: 30 days.
+const KEPT_MS: u64 = 30 * 86_400_000;
+
+/// How long before its end an act that waits is announced again, ms; half its time if that is less.
+const REMINDER_MS: u64 = 86_400_000;
+
+/// How long after its due an act that still waits, in a quarrel, is looked at again, ms.
+const QUARREL_MS: u64 = 60_000;
+
+/// Sets the cursor of a database that has none to the end of the log: what was before nobody listened to.
+pub async fn begin(people: &People, core: &Core) -> Result<(), StorageError> {
+    if people.store.cursor(CURSOR).await?.is_some() {
+        return Ok(());
+    }
+    let told = Told { cursor: Some(core.live.head().size()), ..Told::default() };
+    people.store.put_told(CURSOR, &told, core.clock.now().as_ms()).await
+}
+
+/// Tells until `stop` turns true.
+pub async fn run(app: Arc<App>, people: Arc<People>, mut stop: watch::Receiver<bool>) {
+    let mut moved = app.core.live.moved();
+    loop {
+        moved.mark_unchanged();
+        let wait = match turn(&app.core, &people).await {
+            Ok(()) => IDLE,
+            Err(failure) => {
+                error!(error = %failure, "devices are not told what the log says");
+                BREATH
+            }
+        };
+        tokio::select! {
+            () = shutdown::requested(&mut stop) => return,
+            changed = moved.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(wait) => {}
+        }
+        tokio::time::sleep(PACE).await;
+    }
+}
+
+/// Reads the log to its end, then looks at what is due.
+async fn turn(core: &Core, people: &People) -> Result<(), StorageError> {
+    let mut from = people.store.cursor(CURSOR).await?.unwrap_or(0);
+    let size = core.live.head().size();
+    while from < size {
+        let to = size.min(from + PAGE);
+        let mut told = Told { cursor: Some(to), ..Told::default() };
+        for index in from..to {
+            let entry = core.tiles.entry(index).await?;
+            let entry = entry.ok_or_else(|| damaged("entries", "a committed entry is missing"))?;
+            if let Ok(Entry::Certificate(certificate)) = Entry::decode(&entry) {
+                of_certificate(core, index, &certificate, &mut told).await?;
+            }
+        }
+        keep(core, people, &told).await?;
+        from = to;
+    }
+    let mut told = Told::default();
+    for row in people.store.awaited_by(core.clock.now().as_ms()).await? {
+        look_at(core, row, &mut told).await?;
+    }
+    if told != Told::default() {
+        keep(core, people, &told).await?;
+    }
+    people.store.sweep_events(core.clock.now().as_ms().saturating_sub(KEPT_MS)).await.map(drop)
+}
+
+async fn keep(core: &Core, people: &People, told: &Told) -> Result<(), StorageError> {
+    people.store.put_told(CURSOR, told, core.clock.now().as_ms()).await?;
+    people.told(told.events.iter().map(|(did, ..)| did));
+    Ok(())
+}
+
+/// Finds what one certificate means to the devices of its DID. The state is the newest: it may be ahead, and an event is a hint.
+async fn of_certificate(
+    core: &Core,
+    index: u64,
+    certificate: &Certificate,
+    told: &mut Told,
+) -> Result<(), StorageError> {
+    let body = &certificate.payload().body;
+    if !concerns(body) {
+        return Ok(());
+    }
+    let did = certificate.chain_did();
+    let Some(state) = newest(core, &did).await? else { return Ok(()) };
+    let (sid, at_ms) = (certificate.sid(), core.clock.now().as_ms());
+    let waits = state.pending.iter().find(|act| act.sid == sid);
+    let mut data = EventData { at_ms, index: Some(index), due_ms: waits.map(|act| act.due_ms), ..EventData::default() };
+    let kind = match body {
+        Body::DeviceAdd(device) => {
+            data.kid = Some(kid_of(&device.sign));
+            EventKind::DeviceAdded
+        }
+        Body::DeviceSuspend(end) => {
+            (data.kid, data.act) = (Some(end.kid), Some(sid));
+            EventKind::Suspended
+        }
+        Body::DeviceRevoke(end) => {
+            (data.kid, data.act) = (Some(end.kid), Some(sid));
+            if waits.is_some() { EventKind::Pending } else { EventKind::Revoked }
+        }
+        Body::Confirm { act } | Body::Veto { act } => {
+            data.act = Some(*act);
+            voted(&did, &state, *act, matches!(body, Body::Veto { .. }), &mut data, told)
+        }
+        _ => {
+            data.act = Some(sid);
+            if waits.is_some() { EventKind::Pending } else { EventKind::Settled }
+        }
+    };
+    if let Some(act) = waits {
+        told.awaited.push(await_it(did, act, at_ms));
+    }
+    told.events.push((did, kind as u8, data.to_json()));
+    if state.flags & DidState::USER_KEY_STALE != 0 && matches!(body, Body::DeviceSuspend(_) | Body::DeviceRevoke(_)) {
+        let data = EventData { at_ms, index: Some(index), ..EventData::default() };
+        told.events.push((did, EventKind::UserKeyStale as u8, data.to_json()));
+    }
+    Ok(())
+}
+
+/// Whether a certificate is news to anybody but the device that made it: records and names are not.
+fn concerns(body: &Body) -> bool {
+    !matches!(body, Body::Genesis(_) | Body::Claim(_) | Body::Records(_))
+}
+
+/// Names what a vote did: the act waits on, or it is over.
+fn voted(did: &Did, state: &DidState, act: Sid, veto: bool, data: &mut EventData, told: &mut Told) -> EventKind {
+    if let Some(waits) = state.pending.iter().find(|pending| pending.sid == act) {
+        data.due_ms = Some(waits.due_ms);
+        told.awaited.push(await_it(*did, waits, data.at_ms));
+        return match (veto, state.flags & DidState::FROZEN != 0) {
+            (true, true) => EventKind::Frozen,
+            (true, false) => EventKind::Veto,
+            (false, _) => EventKind::Pending,
+        };
+    }
+    told.settled.push(act);
+    if veto { EventKind::Veto } else { EventKind::Settled }
+}
+
+fn await_it(did: Did, act: &Pending, now_ms: u64) -> AwaitedRow {
+    let before = (act.due_ms.saturating_sub(now_ms) / 2).min(REMINDER_MS);
+    AwaitedRow { sid: act.sid, did, due_ms: act.due_ms - before, reminded: false }
+}
+
+/// Looks at an act that waits: announces its end, or finds that it is over.
+async fn look_at(core: &Core, row: AwaitedRow, told: &mut Told) -> Result<(), StorageError> {
+    let state = newest(core, &row.did).await?;
+    let now_ms = core.clock.now().as_ms();
+    let act = state.iter().flat_map(|state| &state.pending).find(|act| act.sid == row.sid);
+    let mut data = EventData { at_ms: now_ms, act: Some(row.sid), ..EventData::default() };
+    match act {
+        None => {
+            told.settled.push(row.sid);
+            told.events.push((row.did, EventKind::Settled as u8, data.to_json()));
+        }
+        Some(act) if !row.reminded && act.due_ms > now_ms => {
+            data.due_ms = Some(act.due_ms);
+            told.events.push((row.did, EventKind::Due as u8, data.to_json()));
+            told.awaited.push(AwaitedRow { due_ms: act.due_ms, reminded: true, ..row });
+        }
+        // Due, and the log's next batch has not settled it yet, or a quarrel keeps it.
+        Some(act) => {
+            let again = if now_ms < act.due_ms + QUARREL_MS { now_ms + 1 } else { now_ms + QUARREL_MS };
+            told.awaited.push(AwaitedRow { due_ms: again, reminded: true, ..row });
+        }
+    }
+    Ok(())
+}
