@@ -420,8 +420,7 @@ impl Parts {
         let listener =
             tokio::spawn(http::listener::serve(listener, router, app.config.http.clone(), metrics, stopping));
         info!(size = app.core.live.head().size(), %http, "serving");
-        Ok(Server { app, http, made, stop: self.stop, keeper, announcer, listener, dns, replays, reports })
-        Ok(Server { app, http, made, stop: self.stop, keeper, teller, announcer, listener, dns, replays })
+        Ok(Server { app, http, made, stop: self.stop, keeper, teller, announcer, listener, dns, replays, reports })
     }
 }
 
