@@ -2,7 +2,7 @@
 
 import { hex } from "../hash.js";
 import { didText, kidOf } from "../name.js";
-import { el, fold, sign, spanText, tag, verdict, whenText } from "./dom.js";
+import { el, fold, sign, spanText, table, tag, verdict, whenText } from "./dom.js";
 
 export const LEVELS = { 1: "member", 2: "full device", 3: "service" };
 const STATUS = { 1: ["good", "live"], 2: ["wait", "on probation"], 3: ["bad", "suspended"] };
@@ -29,15 +29,10 @@ export function deviceTable(devices, { named = () => null, act = null, times = n
   const row = (device) => {
     const [kind, word] = STATUS[device.status];
     const until = device.untilMs > 0n ? `, until ${whenText(device.untilMs)}` : "";
-    return el("tr", {},
-      el("td", {}, el("strong", {}, named(device) ?? `Device ${kidText(device)}`), el("br"), el("span", { class: "soft small" }, `Key ${kidText(device)}, ${LEVELS[device.level]}`)),
-      el("td", {}, tag(kind, word), el("span", { class: "soft small" }, until)),
-      el("td", {}, since(device)),
-      act && el("td", {}, act(device)));
+    const called = [el("strong", {}, named(device) ?? `Device ${kidText(device)}`), el("br"), el("span", { class: "soft small" }, `Key ${kidText(device)}, ${LEVELS[device.level]}`)];
+    return [called, [tag(kind, word), el("span", { class: "soft small" }, until)], since(device), ...(act ? [act(device)] : [])];
   };
-  const heads = ["Device", "State", "Since", act && "What you can do"].filter(Boolean);
-  return el("div", { class: "scroll" }, el("table", { class: "stacks" },
-    el("thead", {}, el("tr", {}, heads.map((text) => el("th", { scope: "col" }, text)))), el("tbody", {}, devices.map(row))));
+  return table([["Device"], ["State"], ["Since"], ...(act ? [["What you can do"]] : [])], devices.map(row));
 }
 
 /** Returns what waits and can still be stopped, or null. `act(pending)` = buttons. */

@@ -19,7 +19,7 @@ function made(element, properties, children) {
     else if (name === "value") element.value = value;
     else element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
@@ -28,7 +28,7 @@ export const byId = (id) => document.getElementById(id);
 
 /** Puts children in the place of what an element holds. */
 export function fill(element, ...children) {
-  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
@@ -76,7 +76,19 @@ export const tag = (kind, text) => el("span", { class: `tag ${kind}` }, text);
 /** Returns a list of facts, `[[name, value], ...]`; what has no value is left out. */
 export function facts(rows) {
   const known = rows.filter(([, value]) => value !== null && value !== undefined);
-  return el("dl", { class: "facts" }, known.map(([name, value]) => [el("dt", {}, name), el("dd", {}, ...[value].flat())]));
+  return el("dl", { class: "facts" }, known.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+}
+
+/**
+ * Returns a table: `heads` = `[[word, class?], ...]`, `rows` = the cells of each row.
+ *
+ * On narrow screens each cell stands beside its head, or after the one before where `shape` is "bare".
+ */
+export function table(heads, rows, shape = "") {
+  const head = heads.map(([word, kind]) => el("th", { scope: "col", class: kind }, word));
+  const cell = (content, i) => el("td", { class: heads[i][1], "data-head": heads[i][0] }, el("div", {}, content));
+  return el("div", { class: "scroll" }, el("table", { class: `stacks ${shape}` },
+    el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map(cell))))));
 }
 
 /** Returns something to be opened: a line, and what is below it. */

@@ -1,7 +1,7 @@
 // DNS records as people read them. What a certificate carries is wire form (PROTOCOL 4.5).
 
 import { hex } from "../hash.js";
-import { el } from "./dom.js";
+import { el, table } from "./dom.js";
 
 const TYPES = { 1: "A", 5: "CNAME", 16: "TXT", 28: "AAAA", 33: "SRV", 44: "SSHFP", 52: "TLSA", 64: "SVCB", 65: "HTTPS", 257: "CAA" };
 const text = (bytes) => new TextDecoder().decode(bytes);
@@ -55,9 +55,7 @@ export function recordTable(records, name) {
   if (records === null || records.rows.length === 0) return el("p", { class: "soft" }, "None.");
   const row = (one) => {
     const { type, value } = recordText(one);
-    return el("tr", {}, el("td", {}, el("code", {}, one.owner === "" ? name : `${one.owner}.${name}`)), el("td", {}, type), el("td", {}, el("code", {}, value)), el("td", { class: "number" }, `${one.ttl} s`));
+    return [el("code", {}, one.owner === "" ? name : `${one.owner}.${name}`), type, el("code", {}, value), `${one.ttl} s`];
   };
-  const heads = [["Name"], ["Type"], ["Value"], ["Kept for", "number"]];
-  return el("div", { class: "scroll" }, el("table", { class: "stacks" },
-    el("thead", {}, el("tr", {}, heads.map(([word, kind]) => el("th", { scope: "col", class: kind }, word)))), el("tbody", {}, records.rows.map(row))));
+  return table([["Name"], ["Type"], ["Value"], ["Kept for", "number"]], records.rows.map(row));
 }

@@ -42,5 +42,5 @@ async function foot(client, info) {
   fill(byId("foot"),
     el("p", {}, "Answers are checked in this browser, against the log ", el("code", {}, client.origin), " and its key ", el("code", {}, grouped(hex(key).slice(0, 16))),
       ` …, pinned when this browser first came here, and ${witnesses === 0 ? "no witnesses" : witnesses === 1 ? "one witness" : `${witnesses} witnesses`}.`),
-    el("p", {}, software, ". These pages came from the same server: their hash is ", el("code", {}, grouped((web ?? "").slice(0, 16))), " …. ", el("a", { href: "/#trust" }, "What that means")));
+    el("p", {}, software, ". These pages came from the same server", web && [": their hash is ", el("code", {}, grouped(web.slice(0, 16))), " …"], ". ", el("a", { href: "/#trust" }, "What that means")));
 }

@@ -1,0 +1,166 @@
+// My devices: what the log says of the accounts whose keys are here, what waits, and how to stop it.
+
+import { equal, hex } from "../hash.js";
+import { didText, kidOf } from "../name.js";
+import { certify, placeAfter } from "../write.js";
+import { accountFacts, actText, deviceTable, frozenBanner, kidText, pendingList } from "./account.js";
+import { byId, el, facts, fill, fold, goTo, say, sign, spanText, tag, verdict } from "./dom.js";
+import { accounts, deviceOf, forgetAccount, keepAccount, keepForGood } from "./me.js";
+import { drawLimits, drawProof } from "./proof.js";
+import { openPage } from "./shell.js";
+import { trouble } from "./trouble.js";
+
+const REASONS = [[2, "It was stolen"], [1, "It is lost"], [3, "It was replaced"], [0, "Something else"]];
+
+const { client, store } = await openPage();
+const place = byId("place");
+const mine = (await accounts(store, client.origin)).filter(({ did }) => did !== undefined);
+place.removeAttribute("aria-busy");
+if (mine.length === 0) {
+  fill(place, verdict("plain", "No account has keys in this browser", el("p", {}, el("a", { href: "/claim" }, "Claim a name"), " and this browser becomes its first device.")));
+} else {
+  const sections = mine.map((record) => el("section", { "aria-labelledby": `of-${record.id}` }));
+  fill(place, sections);
+  await Promise.all(mine.map((record, i) => draw(record, sections[i])));
+}
+
+/** Looks an account up, and shows it. */
+async function draw(record, section, said = null) {
+  const title = el("h2", { id: `of-${record.id}` }, record.name);
+  fill(section, title, el("p", { class: "tell" }, sign("turning"), "Looking, and checking …"));
+  try {
+    const found = await client.lookup({ did: record.did }, { genesis: true });
+    const times = await timesOf(record, found);
+    const own = ownDevice(record, found);
+    const act = (task) => (...given) => perform(record, section, task, ...given);
+    const failed = el("div", { hidden: true });
+    fill(section, title, said, frozenBanner(found), standing(own, found), failed,
+      part("Devices", deviceTable(found.did.devices, { times, named: (device) => nameOf(record, device), act: own && ((device) => buttons(record, found, device, own, act)) })),
+      waiting(found, own, act),
+      part("The account", facts(accountFacts(found)), fold("The proof", drawProof(found, client.trust), el("h3", {}, "What it does not prove"), drawLimits(found, client.trust))),
+      fold("This browser", ...thisBrowser(record)));
+    if (said !== null) goTo(said.querySelector("h2"));
+  } catch (error) {
+    fill(section, title, trouble(error, () => draw(record, section)));
+  }
+}
+
+const part = (title, ...children) => el("div", { class: "card" }, el("h3", {}, title), ...children);
+const ownDevice = (record, { did }) => did.devices.find(({ sign: key }) => equal(key, record.device.sign.key));
+const nameOf = (record, device) => (equal(device.sign, record.device.sign.key) ? `${record.label.text} (this browser)` : record.labels?.[hex(kidOf(device.sign))]);
+
+/** Returns when certificates were accepted, as lookups from here have shown; what is new is kept. */
+async function timesOf(record, found) {
+  const key = `times/${hex(record.did)}`;
+  const times = new Map(await store.get(key));
+  const known = times.size;
+  for (const { index, epochMs } of found.chain) times.set(index, epochMs);
+  if (times.size > known) await store.set(key, [...times]);
+  return times;
+}
+
+/** What the device of this browser may do now. */
+function standing(own, found) {
+  if (found.status === "ended") return verdict("bad", "This account has ended", el("p", {}, "Its names are held back for a while, then free."));
+  if (own === undefined) return verdict("bad", "This browser is no device of the account any more", el("p", {}, "It was removed. Its keys have no power; you may forget them below."));
+  if (own.status === 3) return verdict("bad", "This device is suspended", el("p", {}, "Another device says it is lost or stolen. If that is false, contest it below: then nothing changes until it is decided."));
+  if (own.status === 2) return verdict("wait", "This device is on probation", el("p", {}, "Until its time is over it cannot act for the account, and any full device removes it at once."));
+  return null;
+}
+
+/** What can be done about a device. */
+function buttons(record, found, device, own, act) {
+  if (own.status === 3 || found.frozen) return null;
+  const self = device === own;
+  const votes = own.level === 2 && own.status === 1;
+  const live = device.status !== 3;
+  const remove = (self || votes) && el("button", { type: "button", class: "danger small", onclick: () => ask(record, found, device, own, "device_revoke", act) }, "Remove");
+  const suspend = votes && !self && live && device.status === 1 && el("button", { type: "button", class: "quiet small", onclick: () => ask(record, found, device, own, "device_suspend", act) }, "Suspend");
+  return el("div", { class: "asks" }, suspend, remove);
+}
+
+/** Asks once more, and says what will happen. */
+function ask(record, found, device, own, type, act) {
+  const self = device === own;
+  const last = found.did.devices.filter(({ level, status }) => level === 2 && status === 1).length === 1 && self;
+  const name = nameOf(record, device) ?? `device ${kidText(device)}`;
+  const window = spanText(found.did.windowS * 1000n);
+  const what = {
+    device_suspend: `It can do nothing for ${window} or until you say otherwise. It may contest that.`,
+    device_revoke: self ? "This browser can speak for the account no longer. There is no way back but to add it anew."
+      : device.status === 2 || device.level !== 2 ? "It is gone at once."
+        : `It is suspended at once and gone after ${window}, or as soon as most devices agree. Until then it can be stopped.`,
+  }[type];
+  const reasons = REASONS.map(([value, text], i) => el("label", { class: "choice" }, el("input", { type: "radio", name: "reason", value, checked: i === 0 }), el("span", {}, text)));
+  const form = el("form", { method: "dialog" }, el("h2", { id: "ask" }, type === "device_revoke" ? `Remove ${name}?` : `Suspend ${name}?`), el("p", {}, what),
+    last && el("p", { class: "is-bad" }, "It is the only one that can act. The server will refuse this: only the twelve words may do it."),
+    el("fieldset", {}, el("legend", {}, "Why"), reasons),
+    el("div", { class: "actions" }, el("button", { class: "danger", value: "yes" }, type === "device_revoke" ? "Remove it" : "Suspend it"), el("button", { class: "quiet", value: "no" }, "Leave it")));
+  const dialog = el("dialog", { "aria-labelledby": "ask" }, form);
+  document.body.append(dialog);
+  dialog.addEventListener("close", () => {
+    const reason = Number(form.querySelector("input:checked").value);
+    dialog.remove();
+    if (dialog.returnValue === "yes") act(type)({ kid: kidOf(device.sign), reason });
+  });
+  dialog.showModal();
+}
+
+/** Acts that wait, with what this device can do about each. */
+function waiting(found, own, act) {
+  const vote = (one) => {
+    if (own === undefined) return null;
+    const is = (kid) => equal(kid, kidOf(own.sign));
+    const [stands, opposes] = [one.supporters.some(is), one.opponents.some(is)];
+    const aimed = one.body?.kid !== undefined && is(one.body.kid);
+    const may = (own.level === 2 && own.status === 1) || aimed || stands || opposes;
+    if (!may) return null;
+    const veto = !opposes && el("button", { type: "button", class: "danger small", onclick: () => act("veto")({ act: one.sid }) }, stands && is(one.supporters[0]) ? "Withdraw it" : aimed ? "Contest it" : "Stop it");
+    const confirm = !stands && el("button", { type: "button", class: "quiet small", onclick: () => act("confirm")({ act: one.sid }) }, aimed ? "Agree" : "Support it");
+    return el("div", { class: "asks" }, veto, confirm);
+  };
+  const list = pendingList(found.pending, found.did.devices, vote);
+  return list && part("Waits, and can still be stopped", list);
+}
+
+/** Signs what comes next in the account's chain, posts it, and shows what it made of the account. */
+async function perform(record, section, type, body) {
+  say("Signing and posting …");
+  try {
+    const found = await client.lookup({ did: record.did });
+    const certificate = await certify(placeAfter(found), type, body, [deviceOf(record).sign], { origin: client.origin, nowMs: client.now() });
+    const { indexes, found: after } = await client.post([certificate], { did: record.did });
+    const waits = after.pending.some(({ index }) => index === indexes[0]);
+    await draw(record, section, verdict(waits ? "wait" : "good", waits ? "Done, and it waits" : "Done, and proved",
+      el("p", {}, `${actText(certificate.payload.type).replaceAll("_", " ")}: entry ${indexes[0]} of the log.`)));
+  } catch (error) {
+    await draw(record, section, trouble(error));
+  }
+}
+
+/** What this browser itself holds. */
+function thisBrowser(record) {
+  const forget = el("button", { type: "button", class: "danger small", onclick: () => {
+    const form = el("form", { method: "dialog" }, el("h2", { id: "forget" }, "Forget these keys?"), el("p", {}, `This browser can act for ${record.name} no longer. The account itself stays as it is: remove the device first if it shall have no power.`),
+      el("div", { class: "actions" }, el("button", { class: "danger", value: "yes" }, "Forget them"), el("button", { class: "quiet", value: "no" }, "Keep them")));
+    const dialog = el("dialog", { "aria-labelledby": "forget" }, form);
+    document.body.append(dialog);
+    dialog.addEventListener("close", async () => {
+      dialog.remove();
+      if (dialog.returnValue !== "yes") return;
+      await forgetAccount(store, record);
+      location.reload();
+    });
+    dialog.showModal();
+  } }, "Forget the keys");
+  const label = el("input", { type: "text", id: `label-${record.id}`, value: record.label.text, maxlength: 64 });
+  const form = el("form", { class: "field" }, el("label", { for: label.id }, "What you call this device; nobody else can read it"), el("div", { class: "asks" }, label, el("button", { class: "quiet" }, "Keep")));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    await keepAccount(store, { ...record, label: { ...record.label, text: label.value.trim() || record.label.text } });
+    location.reload();
+  });
+  const kept = el("span", {}, tag("", "asking"));
+  keepForGood().then((good) => fill(kept, good ? tag("good", "kept for good") : tag("wait", "the browser may drop them when space is short")));
+  return [el("p", {}, "The keys lie in this browser\u2019s own store; no script can read them. ", kept), el("p", { class: "soft small" }, "Identifier: ", el("code", {}, didText(record.did))), form, el("div", { class: "actions" }, forget)];
+}
