@@ -99,20 +99,24 @@ const FILES: &[File] = files! {
     "write.js"
 };
 
-/// What every page carries besides its bytes. Scripts, styles and requests are our own; no page is framed, and no text becomes
+/// What everything carries besides its bytes.
+const HEADERS: [(HeaderName, &str); 3] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CACHE_CONTROL, "no-cache"),
+    (header::VARY, "accept-encoding"),
+];
+
+/// What a document and a worker carry too. Scripts, styles and requests are our own; no page is framed, and no text becomes
 /// markup or code but the address of our own worker.
-const HEADERS: [(HeaderName, &str); 7] = [
+const FENCE: [(HeaderName, &str); 4] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'; \
          require-trusted-types-for 'script'; trusted-types dgns-worker",
     ),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
-    (header::CACHE_CONTROL, "no-cache"),
-    (header::VARY, "accept-encoding"),
 ];
 
 /// Returns the routes of all pages and of what they are made of.
@@ -148,6 +152,8 @@ struct Served {
     /// Compressed when first asked for.
     gzip: OnceLock<Bytes>,
     kind: &'static str,
+    /// Whether it is run by itself, and not by a document.
+    fenced: bool,
     /// Weak: the same for both encodings.
     etag: String,
 }
@@ -161,7 +167,8 @@ impl Served {
             _ => "text/javascript; charset=utf-8",
         };
         let etag = format!("W/\"{}\"", HEXLOWER.encode(&sha256(&[file.bytes])[..16]));
-        Self { bytes: file.bytes, gzip: OnceLock::new(), kind, etag }
+        let fenced = file.path.ends_with(".html") || file.path.ends_with("worker.js");
+        Self { bytes: file.bytes, gzip: OnceLock::new(), kind, fenced, etag }
     }
 
     fn answer(&self, asked: &HeaderMap) -> Response {
@@ -181,7 +188,8 @@ impl Served {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
         headers.insert(header::ETAG, HeaderValue::from_str(&self.etag).expect("hexadecimal digits are plain text"));
-        headers.extend(HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        let more: &[(HeaderName, &str)] = if self.fenced { &FENCE } else { &[] };
+        headers.extend(HEADERS.iter().chain(more).map(|(name, value)| (name.clone(), HeaderValue::from_static(value))));
         response
     }
 }
@@ -230,7 +238,8 @@ mod tests {
 
     #[test]
     fn a_page_is_compressed_revalidated_and_fenced_in() {
-        let served: Served = Served::of(&FILES[0]);
+        let document = FILES.iter().find(|file| file.path == "page/claim.html").unwrap();
+        let served = Served::of(document);
         let ask = |name: HeaderName, value: &str| {
             served.answer(&HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())]))
         };
@@ -243,5 +252,11 @@ mod tests {
         let etag = plain.headers()[header::ETAG].to_str().unwrap();
         assert_eq!(ask(header::IF_NONE_MATCH, &format!("\"x\", {etag}")).status(), StatusCode::NOT_MODIFIED);
         assert_eq!(ask(header::IF_NONE_MATCH, "W/\"x\"").status(), StatusCode::OK);
+        let fenced = FILES.iter().map(Served::of).filter(|served| served.fenced).count();
+        assert_eq!(
+            fenced,
+            FILES.iter().filter(|file| file.path.ends_with(".html")).count() + 1,
+            "documents, one worker"
+        );
     }
 }

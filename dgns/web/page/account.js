@@ -2,6 +2,7 @@
 
 import { hex } from "../hash.js";
 import { didText, kidOf } from "../name.js";
+import { decodeDidState } from "../state.js";
 import { el, fold, sign, spanText, table, tag, verdict, whenText } from "./dom.js";
 
 export const LEVELS = { 1: "member", 2: "full device", 3: "service" };
@@ -63,7 +64,7 @@ export function accountFacts(found) {
   const { did } = found;
   return [
     ["Account", el("code", {}, didText(did.did))],
-    ["Kind", { 1: "a person", 2: "a database", 3: "a server", 4: "an account" }[did.kind]],
+    ["Kind", { 1: "a person", 2: "a database", 3: "a server", 4: "an account" }[decodeDidState(did.bytes).kind]],
     ["Since", `${whenText(did.bornMs)}, entry ${did.uid}`],
     ["Names", did.names.length > 0 ? el("span", {}, did.names.map((name, i) => [i > 0 ? ", " : "", el("a", { href: `/lookup?name=${name}` }, name)]).flat()) : "none"],
     ["Waiting time", `acts that could harm wait ${spanText(did.windowS * 1000n)}`],

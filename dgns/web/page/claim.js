@@ -17,6 +17,8 @@ import { workFor } from "./work.js";
 
 const PAUSE_MS = 350;
 const STEPS = { choose: 0, words: 1, claim: 2, proof: 3 };
+/** How often the work was tried so far. */
+let tried = 0;
 
 const { client, info, store } = await openPage();
 const place = byId("place");
@@ -98,7 +100,9 @@ function choose(said) {
 }
 
 /** The name an address bar asks for, without the zone. */
-const wished = () => (new URLSearchParams(location.search).get("name") ?? "").replace(`.${client.zone}`, "");
+function wished() {
+  return (new URLSearchParams(location.search).get("name") ?? "").replace(`.${client.zone}`, "");
+}
 
 /** Returns a group of choices, the first one picked. */
 function group(title, name, choices) {
@@ -194,7 +198,6 @@ function someTwo(count) {
 
 // --- 3: the claim ----------------------------------------------------------------------------------------------------------
 
-let tried = 0;
 /** Returns what a claim shows on its road: the solved work, or the invitation. */
 async function proofOf({ name, road, bits, code }, did) {
   if (road === "invite") return { name, road: ROAD.invite, proof: codeHash(code) };

@@ -45,15 +45,24 @@ async function draw(record, section, said = null) {
   }
 }
 
-const part = (title, ...children) => el("div", { class: "card" }, el("h3", {}, title), ...children);
-const ownDevice = (record, { did }) => did.devices.find(({ sign: key }) => equal(key, record.device.sign.key));
-const nameOf = (record, device) => (equal(device.sign, record.device.sign.key) ? `${record.label.text} (this browser)` : record.labels?.[hex(kidOf(device.sign))]);
+function part(title, ...children) {
+  return el("div", { class: "card" }, el("h3", {}, title), ...children);
+}
+
+function ownDevice(record, { did }) {
+  return did.devices.find(({ sign: key }) => equal(key, record.device.sign.key));
+}
+
+function nameOf(record, device) {
+  return equal(device.sign, record.device.sign.key) ? `${record.label.text} (this browser)` : record.labels?.[hex(kidOf(device.sign))];
+}
 
 /** Returns when certificates were accepted, as lookups from here have shown; what is new is kept. */
 async function timesOf(record, found) {
   const key = `times/${hex(record.did)}`;
   const times = new Map(await store.get(key));
   const known = times.size;
+  times.set(found.did.uid, found.did.bornMs);
   for (const { index, epochMs } of found.chain) times.set(index, epochMs);
   if (times.size > known) await store.set(key, [...times]);
   return times;

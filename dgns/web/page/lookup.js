@@ -76,7 +76,7 @@ function account(found) {
 }
 
 /** When certificates were accepted, as far as this answer shows them. */
-const timesOf = (found) => new Map(found.chain.map(({ index, epochMs }) => [index, epochMs]));
+const timesOf = (found) => new Map([[found.did.uid, found.did.bornMs]].concat(found.chain.map(({ index, epochMs }) => [index, epochMs])));
 
 /** The proof, and what one can do with it. */
 function proof(found) {
@@ -85,7 +85,7 @@ function proof(found) {
   const save = el("button", { type: "button", class: "quiet", onclick: () => whileBusy(save, () => keep(found)) }, "Save the proof");
   const failed = el("div", { id: "save-failed", hidden: true });
   return part(`How it is proved`, drawProof(found, client.trust), el("div", { class: "actions" }, genesis, save), failed,
-    el("p", { class: "hint" }, `As of ${whenText(found.epochMs)}. The saved proof can be checked by anyone, without this server: `, el("code", {}, `dgns verify ${found.subject} FILE`)));
+    el("p", { class: "hint" }, `As of ${whenText(found.epochMs)}. The saved proof can be checked by anyone, without this server: `, el("code", {}, "dgns verify FILE")));
 }
 
 async function keep(found) {

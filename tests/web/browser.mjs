@@ -1,0 +1,48 @@
+// Debian's Chromium, driven by playwright-core, with an eye on everything a page must never do.
+
+import { chromium } from "playwright-core";
+
+/** Flags that keep the browser from talking to anybody but the pages' server. */
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+];
+
+/** Starts the browser; each profile that is opened in it is empty. */
+export async function startBrowser() {
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+  return {
+    /**
+     * Opens an empty profile: `{page(), context, complaints, close()}`. `complaints` are errors in the console or of scripts, violations of the
+     * page's own policy, and requests that went anywhere but to `url`.
+     */
+    profile: async (url, { scheme = "light", width = 1280, height = 860, hosts = [] } = {}) => {
+      const context = await browser.newContext({ baseURL: url, colorScheme: scheme, viewport: { width, height }, acceptDownloads: true });
+      const complaints = [];
+      const own = [new URL(url).host, ...hosts];
+      context.on("request", (request) => {
+        const to = new URL(request.url());
+        if (to.protocol.startsWith("http") && !own.includes(to.host)) complaints.push(`foreign request: ${request.url()}`);
+      });
+      context.on("console", (message) => {
+        // A refusal of the server is an answer; the browser's own line about its status is none of ours.
+        const status = message.text().startsWith("Failed to load resource");
+        if (["error", "warning"].includes(message.type()) && !status) complaints.push(`console: ${message.text()}`);
+      });
+      context.on("weberror", ({ error }) => complaints.push(`error: ${error().message}`));
+      await context.addInitScript(() => addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`)));
+      return { context, complaints, page: () => context.newPage(), close: () => context.close() };
+    },
+    stop: () => browser.close(),
+  };
+}
+
+/** Waits for a text in the page's main part; the error says what stood there instead. */
+export async function sees(page, text, timeout = 20_000) {
+  const place = page.locator("main").getByText(text).first();
+  try {
+    await place.waitFor({ timeout });
+  } catch {
+    throw new Error(`${page.url()} does not say ${text}, but:\n${await page.locator("main").innerText()}`);
+  }
+  return place;
+}

@@ -1,0 +1,48 @@
+// The real programs, as a stranger runs them: `dgnsd` on free ports with a data directory of its own, `dgns` with a home of its own.
+
+import { execFile, spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const top = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const built = process.env.DGNS_BINARIES ?? join(process.env.CARGO_TARGET_DIR ?? join(top, "target"), "debug");
+
+/** A zone in which little work is asked, windows are short and nobody is too fast. */
+const TERMS = "[claims]\nwork_bits = 8\nwindow_floor_s = 3600\n[limits]\ncertificates_per_hour = 0\ncertificates_per_day = 0\n";
+
+/** Starts a server; `more` is added to its configuration. Returns `{url, zone, vkey, dgns(home, ...args), stop()}`. */
+export async function startServer(more = "") {
+  const folder = await mkdtemp(join(tmpdir(), "dgns-web-"));
+  const config = join(folder, "dgnsd.toml");
+  const http = more.includes("[http]") ? "" : '[http]\nlisten = "127.0.0.1:0"\n';
+  await writeFile(config, `data = ${JSON.stringify(join(folder, "data"))}\n${http}[dns]\nlisten = ["127.0.0.1:0"]\n${TERMS}${more}`);
+  const child = spawn(join(built, "dgnsd"), ["serve", "--config", config, "--json"], { stdio: ["ignore", "pipe", "pipe"] });
+  const said = [];
+  child.stderr.on("data", (bytes) => said.push(bytes.toString()));
+  const ready = await new Promise((done, failed) => {
+    createInterface({ input: child.stdout }).on("line", (line) => line.startsWith("{") && done(JSON.parse(line)));
+    child.once("exit", (code) => failed(new Error(`dgnsd ended with ${code}: ${said.join("")}`)));
+    child.once("error", failed);
+  });
+  // Passkeys want a name, and pages of one origin one spelling of it.
+  const url = ready.http.replace("127.0.0.1", "localhost");
+  return {
+    url, zone: ready.zone, vkey: ready.vkey, data: join(folder, "data"),
+    /** What the server logged so far. */
+    log: () => said.join(""),
+    /** Runs `dgns` as somebody who keeps a home of this name; returns what it printed. */
+    dgns: async (home, ...args) => (await run(join(built, "dgns"), ["--server", ready.http, "--home", join(folder, home), ...args])).stdout,
+    dgnsd: async (...args) => (await run(join(built, "dgnsd"), [...args, "--config", config])).stdout,
+    stop: async () => {
+      const ended = new Promise((done) => child.once("exit", done));
+      child.kill("SIGTERM");
+      await ended;
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
