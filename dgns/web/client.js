@@ -9,18 +9,19 @@
 // Nothing of an answer that failed a check is ever returned.
 
 import { Refused } from "./cbor.js";
-import { evidenceOfAnswer, evidenceOfRollback, proofOf } from "./evidence.js";
+import { evidenceOfAnswer, proofOf } from "./evidence.js";
 import { stepsOf, subjectText, summaryOf } from "./explain.js";
-import { wentBack } from "./fault.js";
+import { offered } from "./first.js";
 import { equal, hex } from "./hash.js";
 import { stateHash } from "./map.js";
+import { heldAgainstLast } from "./last.js";
 import { decodeMemory, emptyMemory, encodeMemory } from "./memory.js";
 import { completeName, didText, parseDid } from "./name.js";
-import { formatVerifierKey, parseVerifierKey } from "./note.js";
+import { parseVerifierKey } from "./note.js";
 import { formatPolicy, parsePolicy } from "./policy.js";
 import { verifyResolution } from "./resolution.js";
 import { followLogConfs } from "./rotation.js";
-import { decodeDidState, decodeNameState } from "./state.js";
+import { decodeDidState } from "./state.js";
 import { NetworkError, Problem, net } from "./net.js";
 import { postBody } from "./write.js";
 
@@ -48,7 +49,7 @@ export class Client {
     const client = new Client();
     Object.assign(client, { base: base.replace(/\/+$/, ""), store, now, net: net(base, fetch) });
     client.pinned = await store.get(`server/${client.base}`);
-    if (client.pinned === undefined) await client.meet();
+    if (client.pinned === undefined) await client.pin(await offered(client.net, client.base).catch((error) => Promise.reject(asFault(error))));
     return client;
   }
 
@@ -137,7 +138,10 @@ export class Client {
       const { resolved, memory: after } = await this.underItsKeys(memory, asked, bytes);
       memory.now = after;
       await this.keep(memory);
-      if (resolved.footing !== "unfollowed") await this.holdAgainstLast(resolved, bytes);
+      if (resolved.footing !== "unfollowed") {
+        const evidence = await heldAgainstLast(this.store, this.trust, resolved, bytes);
+        if (evidence !== null) throw await this.convicted(new ProofFault("rollback", `${subjectText(asked)} has an older state than it had, or another of the same version`, bytes), evidence);
+      }
       // What was asked is proved. If the newest keys cannot be learnt now, they are when they are needed.
       if (resolved.signedBy !== null && resolved.signedBy !== this.pinned.vkeys[0]) await this.followKeys(memory).catch(() => {});
       return { ...resolved, subject: subjectText(asked), summary: summaryOf(resolved), steps: stepsOf(resolved, this.trust), bytes };
@@ -197,20 +201,6 @@ export class Client {
     await this.pin({ ...this.pinned, vkeys: [...vkeys], policy: formatPolicy(parsePolicy(policy)), firstUse: false, confSeq: null });
   }
 
-  /** Holds what was proved against what was proved of the subject last: a name that goes back convicts its log. */
-  async holdAgainstLast(resolved, bytes) {
-    const key = `log/${this.origin}/last/${subjectText(resolved.asked)}`;
-    const last = await this.store.get(key);
-    const [name, did] = [resolved.name?.bytes ?? null, resolved.did?.bytes ?? null];
-    if (last !== undefined && isSame(last.name, name) && isSame(last.did, did)) return;
-    const proof = await proofOf(this.trust, resolved.head, resolved, bytes);
-    if (last !== undefined && wentBack(statesOf(last, resolved.asked), resolved)) {
-      const fault = new ProofFault("rollback", `${subjectText(resolved.asked)} has an older state than it had, or another of the same version`, bytes);
-      throw await this.convicted(fault, last.proof && proof ? evidenceOfRollback(this.trust, resolved.size, last.proof, proof) : null);
-    }
-    await this.store.set(key, { name, did, proof });
-  }
-
   /** Keeps the evidence of a fault, and hangs it on. */
   async convicted(fault, evidence) {
     fault.evidence = evidence;
@@ -241,24 +231,6 @@ export class Client {
   asksForWitnesses() {
     return parsePolicy(this.pinned.policy).quorum !== null;
   }
-
-  /** The first contact: the server's word for its log, key and policy, held against itself (PROTOCOL 14.1). */
-  async meet() {
-    const { origin, vkey } = await this.info();
-    const malformed = (what) => new ProofFault("malformed", what);
-    let policy;
-    try {
-      const none = `log ${vkey} ${this.base}/log\nquorum none\n`;
-      policy = parsePolicy(await this.net.text("/v1/log/policy").catch((error) => (error.status === 404 ? none : Promise.reject(error))));
-      parseVerifierKey(vkey);
-    } catch (error) {
-      throw error instanceof Refused ? malformed(error.message) : error;
-    }
-    const keys = policy.logs.map(({ key }) => key).filter(({ name }) => name === origin);
-    const vkeys = keys.map(formatVerifierKey);
-    if (!vkeys.includes(vkey)) throw malformed("the policy does not name the server's log key");
-    await this.pin({ origin, vkeys, policy: formatPolicy(policy), firstUse: true, retired: [], confSeq: null });
-  }
 }
 
 /** What a lookup says of the DID remembered, PROTOCOL 12.1 `known`; undefined if there is none. */
@@ -270,13 +242,6 @@ function knownOf({ now: { dids } }, { name, did }) {
   return `${didText(state.did).slice(9)}.${state.head.seq + 1n}.${hex(stateHash(bytes).subarray(0, 8))}`;
 }
 
-const isSame = (a, b) => (a === null || b === null ? a === b : equal(a, b));
-
-/** What was kept of a lookup, as `wentBack` compares it. */
-function statesOf({ name, did }, asked) {
-  const decoded = (bytes, decode) => (bytes === null ? null : { ...decode(bytes), bytes });
-  return { asked, name: decoded(name, decodeNameState), did: decoded(did, decodeDidState) };
-}
-
+const asFault = (error) => (error instanceof Refused ? new ProofFault("malformed", error.message) : error);
 const known = (from) => (from === undefined ? [] : [`known=${from}`]);
 const queryText = (parts) => (parts.length > 0 ? `?${parts.join("&")}` : "");

@@ -101,8 +101,21 @@ export function isUsableKey(key) {
   return point !== null && !isSmallOrder(point);
 }
 
+/** Keys judged so far: the same few log and witness keys are asked about again with each answer. */
+const admitted = new Map();
+const ADMITTED_MAX = 256;
+
 /** Returns whether a key may enter a chain: usable, and in the prime-order subgroup. */
 export function isAdmitted(key) {
+  const name = key.join();
+  if (!admitted.has(name)) {
+    if (admitted.size === ADMITTED_MAX) admitted.clear();
+    admitted.set(name, isOfPrimeOrder(key));
+  }
+  return admitted.get(name);
+}
+
+function isOfPrimeOrder(key) {
   const point = key.length === 32 ? decompress(key) : null;
   return point !== null && !isSmallOrder(point) && isIdentity(multiply(point, L));
 }

@@ -1,5 +1,7 @@
 // HTTP for the client: bounded bodies, problems decoded, everything else a network error.
 
+import { concat } from "./hash.js";
+
 const BODY_BYTES_MAX = 1 << 20;
 const TIMEOUT_MS = 20_000;
 
@@ -27,11 +29,10 @@ export function net(base, fetch) {
     let bytes;
     try {
       response = await fetch(`${root}${path}`, { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(TIMEOUT_MS), ...init });
-      bytes = new Uint8Array(await response.arrayBuffer());
+      bytes = await bounded(response);
     } catch (error) {
       throw new NetworkError(`${root}${path}: ${error.message}`);
     }
-    if (bytes.length > BODY_BYTES_MAX) throw new NetworkError(`${root}${path}: the answer is too large`);
     if (!response.ok) throw problemOf(response, bytes, `${root}${path}`);
     return bytes;
   };
@@ -42,6 +43,21 @@ export function net(base, fetch) {
     text: async (path) => utf8(await ask(path)),
     json: async (path) => parsed(utf8(await ask(path, { headers: { accept: "application/json" } })), `${root}${path}`),
   };
+}
+
+/** Returns the body of an answer, read no further than it may be long. */
+async function bounded(response) {
+  const [parts, reader] = [[], response.body.getReader()];
+  for (let length = 0; ; ) {
+    const { done, value } = await reader.read();
+    if (done) return concat(...parts);
+    parts.push(value);
+    length += value.length;
+    if (length > BODY_BYTES_MAX) {
+      await reader.cancel();
+      throw new Error("the answer is too large");
+    }
+  }
 }
 
 function parsed(text, url) {

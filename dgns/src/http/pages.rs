@@ -31,6 +31,7 @@ macro_rules! files {
 
 /// Everything in `dgns/web`, ascending.
 const FILES: &[File] = files! {
+    "attest.js"
     "body.js"
     "bundle.js"
     "canonical.js"
@@ -44,9 +45,11 @@ const FILES: &[File] = files! {
     "explain.js"
     "fault.js"
     "fields.js"
+    "first.js"
     "hash.js"
     "head.js"
     "keys.js"
+    "last.js"
     "map.js"
     "memory.js"
     "name.js"
