@@ -48,8 +48,8 @@ export class Client {
   static async open(base, store, { now = Date.now, fetch = (...asked) => globalThis.fetch(...asked) } = {}) {
     const client = new Client();
     Object.assign(client, { base: base.replace(/\/+$/, ""), store, now, net: net(base, fetch) });
-    client.pinned = await store.get(`server/${client.base}`);
-    if (client.pinned === undefined) await client.pin(await offered(client.net, client.base).catch((error) => Promise.reject(asFault(error))));
+    const origin = await store.get(`server/${client.base}`);
+    client.pinned = origin === undefined ? await client.meet() : await store.get(`log/${origin}/trust`);
     return client;
   }
 
@@ -189,7 +189,15 @@ export class Client {
 
   async pin(pinned) {
     this.pinned = pinned;
-    await this.store.set(`server/${this.base}`, pinned);
+    await this.store.set(`log/${pinned.origin}/trust`, pinned);
+  }
+
+  /** The first visit to a server. What is believed of its log may be known from another one: then this one's word counts for nothing. */
+  async meet() {
+    const offer = await offered(this.net, this.base).catch((error) => Promise.reject(asFault(error)));
+    await this.pin((await this.store.get(`log/${offer.origin}/trust`)) ?? offer);
+    await this.store.set(`server/${this.base}`, offer.origin);
+    return this.pinned;
   }
 
   /**
