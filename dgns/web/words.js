@@ -23,7 +23,10 @@ export const newWords = () => wordsOf(crypto.getRandomValues(new Uint8Array(16))
  *
  * Refuses with `words_count` (neither 12 nor 24), `words_unknown` (which, counted from 1, is in the message), `words_checksum`.
  */
-export function parseWords(text) {
+export const parseWords = (text) => wordsOf(entropyOf(text));
+
+/** Returns the 16 or 32 bytes that words spell; refuses as `parseWords`. */
+export function entropyOf(text) {
   const words = text.trim().toLowerCase().split(/\s+/);
   if (words.length !== 12 && words.length !== 24) throw new Refused("words_count", `${text.trim() === "" ? 0 : words.length} words, not 12 or 24`);
   const places = words.map((word) => WORDS.indexOf(word));
@@ -32,7 +35,7 @@ export function parseWords(text) {
   const bits = places.map((place) => place.toString(2).padStart(11, "0")).join("");
   const entropy = Uint8Array.from(bits.slice(0, words.length / 3 * 32).match(/.{8}/g), (byte) => parseInt(byte, 2));
   if (wordsOf(entropy) !== words.join(" ")) throw new Refused("words_checksum", "a word is wrong, or two changed places");
-  return words.join(" ");
+  return entropy;
 }
 
 /** Returns `{identity, wordsBox}` of words: a signer and a key pair as keys.js makes them. Deriving them takes a while, on purpose. */

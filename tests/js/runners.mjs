@@ -18,6 +18,7 @@ import { keysOfWords, parseWords, slip10, wordsOf } from "../../dgns/web/words.j
 import { codeHash, leadingZeroBits, solve, workOf } from "../../dgns/web/work.js";
 import { verifyLine } from "../../dgns/web/note.js";
 import { verifyRequest } from "../../dgns/web/request.js";
+import { PAIRING, SEALED, USER_KEYS } from "./boxes.mjs";
 import {
   checkpointText, commitmentOf, consistencyFault, decodeCertificate, decodeDidState, decodeEntry, decodeEpochEntry, decodeHead,
   decodeMapProof, decodeNameState, didText, formatVerifierKey, hex, inclusionFault, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash,
@@ -354,6 +355,9 @@ export const RUNNERS = {
   "signatures.json": byOp(SIGNATURES),
   "words.json": byOp(WORDS),
   "work.json": byOp(WORK),
+  "sealed.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => SEALED[op](given)), out ?? error),
+  "pairing.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => PAIRING[op](given)), out ?? error),
+  "user_keys.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => USER_KEYS[op](given)), out ?? error),
   "faults.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => faultFile(given)), out ?? error),
   "logconfs.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => logConf(given)), out ?? error),
   "logconf_chains.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => logConfChain(given)), out ?? error),

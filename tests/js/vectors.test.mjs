@@ -15,9 +15,6 @@ const RUST_ONLY = {
   "witness.json": "witnesses, and the logs that ask them, are servers; pages check what they signed (resolutions.json)",
   "tokens.json": "audiences of tokens are programs; a page only carries one",
   "grants.json": "servers judge chains of grants, and audiences that look at grants themselves",
-  "pairing.json": "no page pairs devices",
-  "user_keys.json": "no page opens what is sealed to a person",
-  "sealed.json": "no page opens a box",
   "oprf.json": "no page asks for a blind evaluation",
 };
 

@@ -78,5 +78,5 @@ export const note = (kind, ...text) => el("p", { class: `tell ${kind}` }, sign(k
 /** Returns the identity keys of an account, for those who compare keys. */
 export function keysFold({ did }) {
   const row = (device) => el("li", {}, `Device ${kidText(device)}: signs `, el("span", { class: "hash" }, hex(device.sign)), ", opens ", el("span", { class: "hash" }, hex(device.kex)));
-  return fold("All keys in full", el("ul", {}, el("li", {}, "The twelve words: ", el("span", { class: "hash" }, hex(did.identity))), did.devices.map(row)));
+  return fold("All keys in full", el("ul", {}, el("li", {}, "The key of the twelve words: ", el("span", { class: "hash" }, hex(did.identity))), did.devices.map(row)));
 }
