@@ -98,15 +98,16 @@ export class Client {
 
   /**
    * Posts certificates (write.js), all or none, and verifies that they are in the log. `text` = whom to show afterwards; as in `lookup`.
+   * `attachments` = bytes that the certificates name by their hash.
    *
    * Returns `{indexes, found}`. A post that was not answered may be repeated: the same bytes have the same answer.
    */
-  async post(certificates, text) {
+  async post(certificates, text, attachments = []) {
     const asked = typeof text === "string" ? this.subject(text) : text;
     return this.withMemory(async (memory) => {
       const { size } = memory.now;
       const query = [size === null ? [] : [`from=${size}`], known(knownOf(memory, asked)), this.asksForWitnesses() ? ["wait=cosigned"] : []];
-      const bytes = await this.net.post(`/v1/certificates${queryText(query.flat())}`, postBody(certificates));
+      const bytes = await this.net.post(`/v1/certificates${queryText(query.flat())}`, postBody(certificates, attachments));
       const found = await this.verified(memory, asked, bytes);
       const inOrder = found.written.length === certificates.length && found.written.every(({ certificate }, i) => equal(certificate.sid, certificates[i].sid));
       if (!inOrder) throw new ProofFault("written", "the certificates posted are not those proved to be in the log", bytes);

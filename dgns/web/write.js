@@ -76,5 +76,6 @@ export function labelHash(label, nonce) {
 /** Returns the row of a device in `device_add`. */
 export const deviceRow = ({ sign, kex }, level, label) => ({ sign: sign.key, kex: kex.key, level, label });
 
-/** Returns the body of `POST /v1/certificates`. */
-export const postBody = (certificates) => encode(new Map([[1, certificates.map(({ bytes }) => bytes)]]));
+/** Returns the body of `POST /v1/certificates`; `attachments` = bytes that they name by their hash. */
+export const postBody = (certificates, attachments = []) =>
+  encode(new Map([[1, certificates.map(({ bytes }) => bytes)], [2, attachments.length > 0 ? attachments : undefined]]));

@@ -45,9 +45,9 @@ export function pendingList(pending, devices, act = () => null) {
     return device ? ` (device ${kidText(device)})` : "";
   };
   const row = (one) => el("li", { class: "card" }, el("h3", {}, actText(one.type), whose(one)),
-    el("p", {}, one.opponents.length > 0
-      ? "It is contested: nothing happens until one side has more devices, or the twelve words decide."
-      : `Takes effect ${whenText(one.dueMs)}, unless it is stopped before.`),
+    el("p", {}, one.opponents.length > 0 ? "It is contested: nothing happens until one side has more devices, or the twelve words decide."
+      : typeText(one.type) === "device_suspend" ? `It holds until ${whenText(one.dueMs)} and then lapses, unless it is stopped before.`
+        : `Takes effect ${whenText(one.dueMs)}, unless it is stopped before.`),
     el("p", { class: "soft small" }, `Opened at entry ${one.index}; for it: ${one.supporters.length}, against: ${one.opponents.length}.`), act(one));
   return el("ul", { class: "plain" }, pending.map(row));
 }

@@ -1,0 +1,128 @@
+// Let a device in: who asks, and the six digits that tell whether it is really the one before you.
+
+import { equal, hex, unhex } from "../hash.js";
+import { kidOf } from "../name.js";
+import { invitationText, secretWords } from "../pair.js";
+import { deviceTable } from "./account.js";
+import { byId, el, facts, fill, goTo, say, sign, tag, verdict, whenText, whileBusy } from "./dom.js";
+import { accounts, deviceOf } from "./me.js";
+import { answer, letIn, offerSecret, readAsk, reject } from "./pairing.js";
+import { openPage } from "./shell.js";
+import { eventsOf } from "./signed.js";
+import { showTrouble, trouble } from "./trouble.js";
+
+/** The relay keeps messages for an hour. */
+const ASKS_MS = 3_600_000;
+const AGAIN_MS = 3_000;
+
+const { client, store } = await openPage();
+const place = byId("place");
+place.removeAttribute("aria-busy");
+const mine = (await accounts(store, client.origin)).filter(({ did }) => did !== undefined);
+if (mine.length === 0) {
+  fill(place, verdict("plain", "No account has keys in this browser", el("p", {}, "Open this page on a device that belongs to your account already. If this is the new one: ", el("a", { href: "/signin" }, "sign in"), ".")));
+} else {
+  const asks = el("div", {});
+  const none = el("p", { class: "tell", id: "none" }, sign("turning"), el("span", {}, "Nobody asks. This page says at once when a device does."));
+  fill(place, none, asks, mine.map(byHand));
+  for (const record of mine) watch(record, asks, none);
+}
+
+/** Listens for devices that ask; a stream that ended is opened again. */
+async function watch(record, asks, none) {
+  const seen = new Set();
+  let after = 0;
+  for (;;) {
+    try {
+      for await (const { kind, id, data } of eventsOf(client, record, after)) {
+        after = id;
+        if (kind !== "pair" || data.at_ms < client.now() - ASKS_MS || seen.has(data.session)) continue;
+        seen.add(data.session);
+        await showAsk(record, asks, none, data);
+      }
+    } catch (error) {
+      if (error.code === "suspended" || error.code === "unknown_signer" || error.code === "ended") {
+        return void asks.append(trouble(error));
+      }
+    }
+    await new Promise((done) => setTimeout(done, AGAIN_MS));
+  }
+}
+
+/** Shows a device that asks, if it still does and the account has not got it. */
+async function showAsk(record, asks, none, { session: text, at_ms }) {
+  const session = unhex(text);
+  const found = await client.lookup({ did: record.did }, { genesis: true });
+  const waiting = await readAsk(client, session, record.did);
+  if (waiting === null || found.did.devices.some(({ sign: key }) => equal(key, waiting.ask.sign))) return;
+  const own = found.did.devices.find(({ sign: key }) => equal(key, record.device.sign.key));
+  const may = own !== undefined && own.level === 2 && own.status === 1;
+  const card = el("section", { class: "card" });
+  const failed = el("div", { hidden: true });
+  const end = (node) => fill(card, node);
+  const go = el("button", { type: "button", onclick: () => whileBusy(go, () => confirmDigits(record, card, waiting, session).catch((error) => fill(card, trouble(error)))) }, "It is mine");
+  const no = el("button", { type: "button", class: "danger", onclick: () => whileBusy(no, () => reject(waiting).then(() => end(verdict("plain", "Turned away", el("p", {}, "Nothing changed. If you did not expect this, somebody tried your name."))), (error) => showTrouble(failed, error))) }, "Not me");
+  fill(card, el("h2", {}, `A device asks to belong to ${record.name}`), facts([
+    ["Asked", whenText(at_ms)], ["Its key", el("code", {}, hex(kidOf(waiting.ask.sign)))], ["It would be", "a full device, after its probation"],
+    ["Attested", el("span", {}, tag("wait", "by nobody"), " only the digits tell that it is yours")],
+  ]), failed, may ? el("div", { class: "actions" }, go, no) : el("p", { class: "is-wait" }, "This device cannot let it in: it has no full power itself."));
+  none.hidden = true;
+  asks.prepend(card);
+  say(`A device asks to belong to ${record.name}`);
+  goTo(card.querySelector("h2"));
+}
+
+/** Asks for the digits, and lets the device in when they are right. */
+async function confirmDigits(record, card, waiting, session) {
+  const own = deviceOf(record);
+  fill(card, el("h2", {}, "Look at the new device"), el("p", { class: "tell" }, sign("turning"), el("span", {}, "Waiting for it to show six digits \u2026")));
+  const { check } = await answer(waiting, session, own);
+  const input = el("input", { type: "text", id: "digits", class: "digits", inputmode: "numeric", autocomplete: "off", maxlength: 7, required: true, "aria-describedby": "wrong" });
+  const wrong = el("p", { id: "wrong", class: "tell bad", role: "alert" });
+  const button = el("button", {}, "Let it in");
+  const form = el("form", {}, el("h2", {}, "The six digits on the new device"), el("p", {}, "Type what it shows. They fit only if its keys came here unchanged."),
+    el("div", { class: "field" }, el("label", { for: "digits" }, "Six digits"), input), wrong,
+    el("div", { class: "actions" }, button, el("button", { type: "button", class: "danger", onclick: () => reject(waiting).then(() => fill(card, verdict("plain", "Turned away"))) }, "Not me")));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    whileBusy(button, async () => {
+      try {
+        if (!(await check(input.value.replaceAll(/\D/g, "")))) {
+          input.setAttribute("aria-invalid", "true");
+          fill(wrong, sign("bad"), "Those are others. Look again; after three wrong ones it has to ask anew.");
+          return input.select();
+        }
+        fill(card, el("h2", {}, "Letting it in"), el("p", { class: "tell" }, sign("turning"), el("span", {}, "This device signs; the new one posts it, and the proof is checked \u2026")));
+        belongs(card, record, await letIn(client, record, waiting, own, AbortSignal.timeout(120_000)));
+      } catch (error) {
+        fill(card, trouble(error));
+      }
+    });
+  });
+  fill(card, form);
+  input.focus();
+}
+
+function belongs(card, record, found) {
+  const told = verdict("good", `It belongs to ${record.name} now, and that is proved`, el("p", {}, "It is on probation for a while: it reads what is yours, and acts only later."));
+  fill(card, told, deviceTable(found.did.devices), el("p", {}, el("a", { href: "/devices" }, "My devices")));
+  goTo(told.querySelector("h2"));
+}
+
+/** Another way, without digits: a secret that is carried to the new device. */
+function byHand(record) {
+  const card = el("section", { class: "card" });
+  const begin = el("button", { type: "button", class: "quiet", onclick: () => {
+    const stop = new AbortController();
+    const { secret, done } = offerSecret(client, record, deviceOf(record), stop.signal);
+    const stopButton = el("button", { type: "button", class: "quiet", onclick: () => stop.abort(new DOMException("stopped", "AbortError")) }, "Stop");
+    fill(card, el("h2", {}, "Type these words on the new device"), el("p", {}, "Under \u201cSign in\u201d, or in ", el("code", {}, "dgns join"), ". Whoever reads them within the hour gets in, once."),
+      el("ol", { class: "words", translate: "no" }, secretWords(secret).split(" ").map((word) => el("li", {}, word))),
+      el("p", { class: "small" }, "The same as a text: ", el("code", {}, invitationText({ origin: client.origin, did: record.did, secret }))),
+      el("p", { class: "tell" }, sign("turning"), el("span", {}, "Waiting for it \u2026")), el("div", { class: "actions" }, stopButton));
+    done.then((found) => belongs(card, record, found), (error) => (error.name === "AbortError" ? fill(card, ...first) : fill(card, trouble(error))));
+    goTo(card.querySelector("h2"));
+  } }, "Make a secret");
+  const first = [el("h2", {}, `No network between the two? Carry a secret (${record.name})`), el("p", {}, "Twelve words that let one device in, without digits. For a device beside you."), el("div", { class: "actions" }, begin)];
+  return fill(card, ...first);
+}

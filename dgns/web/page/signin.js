@@ -1,0 +1,127 @@
+// Sign in: this browser becomes a device of an account that exists already, let in by another device, by a secret carried by hand, or
+// by the twelve words.
+
+import { deviceToKeep, newDevice } from "../keys.js";
+import { parseInvitation } from "../pair.js";
+import { LEVEL, certify, deviceRow, newLabel, placeAfter } from "../write.js";
+import { deviceTable, kidText } from "./account.js";
+import { byId, el, fill, fold, goTo, say, sign, verdict, whenText, whileBusy } from "./dom.js";
+import { idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
+import { askOnline, askWithSecret } from "./pairing.js";
+import { openPage } from "./shell.js";
+import { showTrouble } from "./trouble.js";
+
+const { client, store } = await openPage();
+const place = byId("place");
+place.removeAttribute("aria-busy");
+choose();
+
+function field(id, label, properties, hint) {
+  const input = el(properties.rows === undefined ? "input" : "textarea", { id, autocomplete: "off", autocapitalize: "none", spellcheck: "false", "aria-describedby": hint && `${id}-hint`, ...properties });
+  return { input, whole: el("div", { class: "field" }, el("label", { for: id }, label), input, hint && el("p", { class: "hint", id: `${id}-hint` }, hint)) };
+}
+
+/** Returns a way in: a form in a card. `go` gets the form's button pressed. */
+function way(title, text, fields, action, go) {
+  const failed = el("div", { hidden: true });
+  const button = el("button", {}, action);
+  const form = el("form", { class: "card" }, el("h2", {}, title), el("p", {}, text), fields.map(({ whole }) => whole), failed, el("div", { class: "actions" }, button));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    failed.hidden = true;
+    whileBusy(button, () => go().catch((error) => showTrouble(failed, error)));
+  });
+  return form;
+}
+
+/** Shows the ways in. */
+function choose() {
+  const name = field("name", "Your name", { type: "text", required: true, placeholder: `alice.${client.zone}` });
+  const secret = field("secret", "What the other device shows", { rows: 2, required: true }, "Twelve words, or a text that begins with dgns:pair?");
+  const own = field("own-name", "Your name", { type: "text", required: true, placeholder: `alice.${client.zone}` });
+  const words = field("words", "Your twelve words", { rows: 2, required: true }, "They stay in this page, and are forgotten as soon as they have signed.");
+  const label = field("label", "What you call this device", { type: "text", maxlength: 64, value: ownLabel() }, "Only you can read it: the log holds a hash of it.");
+  const called = () => label.input.value.trim() || ownLabel();
+  fill(place,
+    way("With another device of yours", "It shows you who asks, and lets this browser in when you type six digits there.", [name, label], "Ask my other device", () => online(name.input.value, called())),
+    way("With a secret you carried here", "A device of yours made it: by \u201cLet a device in\u201d, or by dgns pair.", [secret], "Go on", () => byHand(secret.input.value, called())),
+    way("With the words on your paper", "They let this browser in at once, without any other device.", [own, words], "Let this browser in", () => onPaper(own.input, words.input, called())),
+    el("p", {}, "No account yet? ", el("a", { href: "/claim" }, "Claim a name"), "."));
+}
+
+// --- by another device -----------------------------------------------------------------------------------------------------------
+
+async function online(text, label) {
+  const found = await client.lookup(text, { genesis: true });
+  if (found.status !== "present") throw Object.assign(new Error(found.summary), { code: "no_account", detail: found.summary });
+  const stop = new AbortController();
+  const digits = el("output", { class: "digits-shown", "aria-label": "Six digits" });
+  const what = el("p", {}, "It was told just now. Choose \u201cIt is mine\u201d there; six digits appear here then.");
+  const card = el("section", { class: "card" }, el("h2", {}, `Now on another device of ${found.subject}`), what, digits,
+    el("p", { class: "tell" }, sign("turning"), el("span", {}, "Waiting for it \u2026")),
+    el("p", {}, "Open ", el("code", {}, `${location.host}/approve`), " there, or run ", el("code", {}, "dgns devices approve"), "."),
+    fold("Who can let you in", deviceTable(found.did.devices.filter(({ level, status }) => level === 2 && status === 1), { times: new Map() })),
+    el("div", { class: "actions" }, el("button", { type: "button", class: "quiet", onclick: () => stop.abort(new DOMException("stopped", "AbortError")) }, "Stop")));
+  fill(place, card);
+  goTo(card.querySelector("h2"));
+  const show = (six) => {
+    fill(digits, six.slice(0, 3), " ", six.slice(3));
+    fill(what, "Type these six digits there. If they do not fit, somebody is between you and the server: stop.");
+    say(`The six digits are ${[...six].join(" ")}`);
+  };
+  await settle(() => askOnline(client, found, label, { show, signal: stop.signal }));
+}
+
+// --- by a secret, by the words ------------------------------------------------------------------------------------------------------
+
+async function byHand(text, label) {
+  const { secret, origin } = parseInvitation(text);
+  if (origin !== undefined && origin !== client.origin) throw Object.assign(new Error(origin), { code: "other_log", detail: `This secret is for the log ${origin}. Open the pages of that server.` });
+  const stop = new AbortController();
+  const whose = el("p", { class: "tell" }, sign("turning"), el("span", {}, "Looking for the device that made it \u2026"));
+  const card = el("section", { class: "card" }, el("h2", {}, "The other device lets this browser in"), whose,
+    el("div", { class: "actions" }, el("button", { type: "button", class: "quiet", onclick: () => stop.abort(new DOMException("stopped", "AbortError")) }, "Stop")));
+  fill(place, card);
+  goTo(card.querySelector("h2"));
+  const see = (found) => fill(whose, sign("turning"), el("span", {}, `It belongs to ${found.did.names[0] ?? found.subject}. Waiting for it to sign \u2026`));
+  await settle(() => askWithSecret(client, secret, label, { see, signal: stop.signal }));
+}
+
+async function onPaper(name, words, label) {
+  const { keysOfWords } = await import("../words.js");
+  const { identity } = await keysOfWords(words.value);
+  const found = await client.lookup(name.value, { genesis: true });
+  if (found.status !== "present") throw Object.assign(new Error(found.summary), { code: "no_account", detail: found.summary });
+  const [device, named] = [await newDevice(), newLabel(label)];
+  const body = { device: deviceRow(device, LEVEL.admin, named.hash) };
+  const added = await certify(placeAfter(found), "device_add", body, [identity, device.sign], { origin: client.origin, nowMs: client.now() });
+  words.value = "";
+  await settle(async () => ({ device, label: named, found: (await client.post([added], { did: found.did.did })).found }));
+}
+
+// --- in ----------------------------------------------------------------------------------------------------------------------------
+
+/** Waits for a way to lead in, keeps the keys, and says what this device may do. */
+async function settle(task) {
+  try {
+    const { device, label, found } = await task();
+    const name = found.did.names[0] ?? found.subject;
+    await keepAccount(store, { id: idOf(device), origin: client.origin, name, did: found.did.did, device: deviceToKeep(device), label: { text: label.label, nonce: label.nonce }, madeMs: client.now() });
+    await keepForGood();
+    done(name, found, found.did.devices.find(({ sign: key }) => kidText({ sign: key }) === kidText({ sign: device.sign.key })));
+  } catch (error) {
+    if (error.name === "AbortError") return choose();
+    choose();
+    const failed = place.insertBefore(el("div", {}), place.firstChild);
+    showTrouble(failed, error);
+  }
+}
+
+function done(name, found, own) {
+  const fresh = own.status === 2;
+  const headline = verdict("good", `This browser is a device of ${name}, and that is proved`,
+    fresh && el("p", {}, `It is on probation until ${whenText(own.untilMs)}: it reads what is yours, and acts for the account only then. Any other device can remove it at once until then.`));
+  fill(place, headline, el("section", { class: "card" }, el("h2", {}, "Devices"), deviceTable(found.did.devices), el("div", { class: "actions" }, el("a", { class: "button", href: "/devices" }, "My devices"))));
+  say(`This browser is a device of ${name}`);
+  goTo(headline.querySelector("h2"));
+}

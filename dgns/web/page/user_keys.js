@@ -1,0 +1,51 @@
+// The user key in the hands of a device: opened, turned, and used for what is sealed to the person (PROTOCOL 21).
+
+import { Refused } from "../cbor.js";
+import { equal, hex, sha256 } from "../hash.js";
+import { checkBoxes, decodeBoxes, decodeFile, openBoxes, openFile, openPrevious, recipientsOf, sealBoxes, userKeyOf } from "../user_key.js";
+import { deviceOf } from "./me.js";
+import { signedBytesOf } from "./signed.js";
+
+const newSeed = () => crypto.getRandomValues(new Uint8Array(32));
+
+/** Returns the seed of a state's user key out of its boxes, with the key pair of a device; refuses boxes the state does not name. */
+export async function openSeed(boxes, { did, userKey }, device) {
+  if (boxes === undefined || !equal(sha256(boxes), userKey.boxes)) throw new Refused("bad_boxes", "other boxes than the log names");
+  return openBoxes(decodeBoxes(boxes), did, userKey.generation, userKey.key, device.kex);
+}
+
+/** Returns the boxes that a state names, from the server, which cannot change them unseen. */
+export const boxesOf = (client, record, { userKey }) => signedBytesOf(client, record, `/v1/attachments/${hex(userKey.boxes)}`);
+
+/** Returns the next generation for an account: its boxes and the body of its certificate. `more` = keys that the state has not yet. */
+export async function turnedKey(client, record, found, own, more = []) {
+  const { did } = found;
+  const old = did.userKey;
+  const previous = old === undefined ? null : await openSeed(await boxesOf(client, record, did), did, own);
+  const generation = (old?.generation ?? 0n) + 1n;
+  const seed = newSeed();
+  const recipients = [...new Map([...recipientsOf(did), ...more].map((key) => [hex(key), key])).values()];
+  const boxes = await sealBoxes(did.did, generation, seed, previous, recipients);
+  checkBoxes(decodeBoxes(boxes), generation, recipients);
+  const extras = old?.extras?.length > 0 ? old.extras : undefined;
+  return { seed, boxes, body: { key: (await userKeyOf(seed)).key, boxes: sha256(boxes), generation, extras } };
+}
+
+/** Returns the content of a file that was sealed to the person of a record, whichever generation it is of. */
+export async function openSealed(client, record, found, bytes) {
+  const file = decodeFile(bytes);
+  const { did } = found;
+  if (!equal(file.did, record.did)) throw new Refused("not_opened", "it is sealed to somebody else");
+  if (did.userKey === undefined || file.generation > did.userKey.generation) throw new Refused("not_opened", "it is sealed to a key that the log does not know");
+  let [generation, named] = [did.userKey.generation, did.userKey];
+  let boxes = await boxesOf(client, record, did);
+  let seed = await openSeed(boxes, did, deviceOf(record));
+  const listed = generation > file.generation ? await generationsOf(client, record) : new Map();
+  while (generation > file.generation) {
+    seed = await openPrevious(decodeBoxes(boxes), did.did, generation, seed);
+    generation -= 1n;
+    named = listed.get(generation);
+    if (generation > file.generation) boxes = await signedBytesOf(client, record, `/v1/attachments/${hex(named)}`);
+  }
+  return openFile(file, seed);
+}
