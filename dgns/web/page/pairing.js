@@ -11,6 +11,8 @@ import { Ended, relayEnd } from "./relay.js";
 import { openSeed, turnedKey } from "./user_keys.js";
 
 const TRIES = 3;
+/** How long a message that was told of may take to be read. */
+const ASK_MS = 5_000;
 const ENDED = { rejected: 1, wrongDigits: 2, used: 3, full: 4 };
 const random = (length) => crypto.getRandomValues(new Uint8Array(length));
 
@@ -24,30 +26,30 @@ export async function askOnline(client, found, label, { show, signal }) {
   const [session, nonce] = [random(16), random(32)];
   const [device, named] = [await newDevice(), newLabel(label)];
   const keys = { sign: device.sign.key, kex: device.kex.key };
-  const end = relayEnd(client, session, { side: SIDE.new, signal });
+  const end = relayEnd(client, session, { side: SIDE.new });
   const { did } = found.did;
   await end.say({ number: 1, did, ...keys, level: LEVEL.admin, label: named.hash, commitment: commitment(session, keys, nonce) }, didText(did));
-  const answer = await end.hear(2);
+  const answer = await end.hear([2], signal);
   await end.say({ number: 3, nonce });
   show(digits(session, keys, answer.sign, nonce, answer.nonce));
-  return { device, label: named, found: await takeGrant(client, end, did, device, named) };
+  return { device, label: named, found: await takeGrant(client, end, did, device, named, signal) };
 }
 
 /** As `askOnline`, with a secret that was carried by hand: there are no digits. `see(found)` is shown whose device this becomes. */
 export async function askWithSecret(client, secret, label, { see, signal }) {
   const [device, named] = [await newDevice(), newLabel(label)];
-  const end = relayEnd(client, sessionOf(secret), { side: SIDE.new, key: await relayKey(secret), signal });
-  const { did } = await end.hear(7);
+  const end = relayEnd(client, sessionOf(secret), { side: SIDE.new, key: await relayKey(secret) });
+  const { did } = await end.hear([7], signal);
   see(await client.lookup({ did }, { genesis: true }));
   await end.say({ number: 1, did, sign: device.sign.key, kex: device.kex.key, level: LEVEL.admin, label: named.hash, commitment: null });
-  return { device, label: named, found: await takeGrant(client, end, did, device, named) };
+  return { device, label: named, found: await takeGrant(client, end, did, device, named, signal) };
 }
 
 /** Waits for the grant, checks that it is what was asked for, adds this device's signature and posts it. */
-async function takeGrant(client, end, did, device, label) {
+async function takeGrant(client, end, did, device, label, signal) {
   let boxes;
   for (;;) {
-    const heard = await end.hear(4, 5);
+    const heard = await end.hear([4, 5], signal);
     if (heard.number === 5) {
       boxes = heard.boxes;
       continue;
@@ -81,10 +83,10 @@ async function withSignature(client, certificate, { sign }) {
 // --- one of the account's own ----------------------------------------------------------------------------------------------------
 
 /** Returns what waits at a session, if it asks to belong to `did`: message 1; null if nothing does any more. */
-export async function readAsk(client, session, did, signal) {
-  const end = relayEnd(client, session, { side: SIDE.old, signal: signal ?? AbortSignal.timeout(5_000) });
+export async function readAsk(client, session, did) {
+  const end = relayEnd(client, session, { side: SIDE.old });
   try {
-    const ask = await end.hear(1);
+    const ask = await end.hear([1], AbortSignal.timeout(ASK_MS));
     return equal(ask.did, did) && ask.commitment !== null ? { ask, end } : null;
   } catch (error) {
     if (error instanceof Ended || error.name === "TimeoutError" || error.code === "network") return null;
@@ -99,7 +101,7 @@ export async function readAsk(client, session, did, signal) {
 export async function answer({ ask, end }, session, own) {
   const nonce = random(32);
   await end.say({ number: 2, sign: own.sign.key, nonce });
-  const { nonce: revealed } = await end.hear(3);
+  const { nonce: revealed } = await end.hear([3]);
   const keys = { sign: ask.sign, kex: ask.kex };
   if (!equal(commitment(session, keys, revealed), ask.commitment)) throw new Refused("pair_commitment", "the new device changed its mind about its nonce");
   const right = digits(session, keys, own.sign.key, revealed, nonce);
@@ -149,9 +151,9 @@ export async function letIn(client, record, { ask, end }, own, signal) {
 export function offerSecret(client, record, own, signal) {
   const secret = random(16);
   const done = (async () => {
-    const end = relayEnd(client, sessionOf(secret), { side: SIDE.old, key: await relayKey(secret), signal });
+    const end = relayEnd(client, sessionOf(secret), { side: SIDE.old, key: await relayKey(secret) });
     await end.say({ number: 7, did: record.did });
-    const ask = await end.hear(1);
+    const ask = await end.hear([1], signal);
     if (!equal(ask.did, record.did)) throw new Refused("pair_commitment", "it asks for another account");
     return letIn(client, record, { ask, end }, own, signal);
   })();

@@ -17,15 +17,15 @@ export class Ended extends Error {
 }
 
 /**
- * Returns one end of a pairing: `say(message, rings?)`, and `hear(numbers)`, which waits for the other side's next message of these
- * numbers. `key` = the key of the offline road (pair.js), or null; `side` = whose end this is.
+ * Returns one end of a pairing: `say(message, rings?)`, and `hear(numbers, signal)`, which waits for the other side's next message of
+ * these numbers. `key` = the key of the offline road (pair.js), or null; `side` = whose end this is.
  */
-export function relayEnd(client, session, { side, key = null, signal }) {
+export function relayEnd(client, session, { side, key = null }) {
   const path = `/v1/pair/${sessionText(session)}`;
   const other = side === SIDE.old ? SIDE.new : SIDE.old;
   const waiting = [];
   let after = 0n;
-  const poll = async () => {
+  const poll = async (signal) => {
     const bytes = await polled(`${client.base}${path}?after=${after}`, signal);
     const reader = new Reader(bytes);
     const rows = listOf(tuple(u64, (r) => r.bstr()), 0, MESSAGES_MAX)(reader);
@@ -50,7 +50,7 @@ export function relayEnd(client, session, { side, key = null, signal }) {
       const bytes = encodeMessage(message);
       await client.net.post(`${path}${rings === undefined ? "" : `?rings=${rings}`}`, key === null ? bytes : await key.seal(side, bytes));
     },
-    hear: async (...numbers) => {
+    hear: async (numbers, signal) => {
       for (;;) {
         signal?.throwIfAborted();
         const at = waiting.findIndex(({ number }) => numbers.includes(number) || number === 6);
@@ -60,7 +60,7 @@ export function relayEnd(client, session, { side, key = null, signal }) {
           return message;
         }
         waiting.length = 0;
-        await poll();
+        await poll(signal);
       }
     },
   };
