@@ -117,7 +117,7 @@ test("one account claims a second name without words, and an invitation opens it
   const page = await profile.page();
   await claimName(page, newName());
   await sees(page, "is yours, and that is proved");
-  const [second, code] = [newName(), (await server.dgnsd("invite")).trim().split("\n").at(-1)];
+  const [second, code] = [newName(), await server.invitation()];
   await page.goto("/claim");
   await page.getByLabel("The name you want").fill(second);
   await page.getByText("By invitation").click();

@@ -37,7 +37,8 @@ export async function startServer(more = "") {
     log: () => said.join(""),
     /** Runs `dgns` as somebody who keeps a home of this name; returns what it printed. */
     dgns: async (home, ...args) => (await run(join(built, "dgns"), ["--server", ready.http, "--home", join(folder, home), ...args])).stdout,
-    dgnsd: async (...args) => (await run(join(built, "dgnsd"), [...args, "--config", config])).stdout,
+    /** Makes an invitation code. */
+    invitation: async () => (await run(join(built, "dgnsd"), ["invite", "--data", join(folder, "data")])).stdout.trim(),
     stop: async () => {
       const ended = new Promise((done) => child.once("exit", done));
       child.kill("SIGTERM");
