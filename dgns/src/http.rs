@@ -54,6 +54,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/dids/{did}/events", get(events::did))
         .route("/v1/dids/{did}/chain", get(read::chain))
         .route("/v1/dids/{did}/did.json", get(read::did_document))
+        .route("/v1/aliases/{id}", get(read::alias))
         .route("/v1/ids/{id}", get(read::id))
         .route("/v1/log/entries/{index}", get(read::entry))
         .route(path::PROOF, get(read::proof))

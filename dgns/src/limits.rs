@@ -65,9 +65,10 @@ impl Rates {
     pub fn admit(&self, certificates: &[Certificate], from: IpAddr, now: Timestamp) -> Result<(), TooMany> {
         let mut wanted: Vec<(Counter, u32, u64)> = Vec::new();
         for certificate in certificates {
-            let did = certificate.chain_did();
+            // A sign-in is the server's own; how many there may be is counted where people sign in.
+            let Some(did) = certificate.chain_did() else { continue };
             match certificate.payload().body {
-                Body::Confirm { .. } | Body::Veto { .. } | Body::DeviceSuspend(_) => {}
+                Body::Confirm { .. } | Body::Veto { .. } | Body::Dispute(_) | Body::DeviceSuspend(_) => {}
                 Body::Records(_) => wanted.push((Counter::RecordsHour(did), self.config.records_per_hour, HOUR_MS)),
                 _ => {
                     wanted.push((Counter::ActsHour(did), self.config.certificates_per_hour, HOUR_MS));

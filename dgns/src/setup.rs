@@ -83,7 +83,7 @@ pub fn first_batch(
 ) -> Result<Batch, SetupError> {
     let origin = config.zone.origin();
     let genesis = genesis(keys, words, &origin, rng, now)?;
-    let server = genesis.certificate().chain_did();
+    let server = genesis.certificate().chain_did().expect("a genesis makes a DID");
     let conf = Conf {
         seq: 0,
         prev: None,
@@ -124,7 +124,7 @@ pub fn zone_certificate(
         zone: Some(terms(config)),
     };
     let payload = Payload {
-        subject: Some(server),
+        subject: Some(server.into()),
         seq: 1,
         prev: Some(prev),
         seen: Seen { size: seen.size(), root: seen.root() },
@@ -170,6 +170,7 @@ fn genesis(
         words_box: words.words_box().public(),
         device,
         window_s: None,
+        user_key: None,
     };
     let payload = Payload {
         subject: None,

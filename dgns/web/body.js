@@ -34,6 +34,15 @@ const row = (reader) => {
 
 const deviceEnd = { 1: ["kid", kid8], 2: ["reason", oneOf(0, 1, 2, 3)] };
 const actSid = { 1: ["act", key32] };
+const extra = (reader) => {
+  const [kind, kex] = tuple(oneOf(1), key32)(reader);
+  return { kind, kex };
+};
+/** Reads the extra recipients of a user key: at most 4, strictly ascending. */
+export const extras = (reader) => {
+  const list = listOf(extra, 0, 4)(reader);
+  return isAscending(list, (a, b) => a.kind - b.kind || compare(a.kex, b.kex)) ? list : badField("order of recipients");
+};
 /** Reads `[road mask, work floor bits, window floor s]`. */
 export const zoneTerms = tuple(uintWithin(0, 15), uintWithin(0, 255), u64);
 
@@ -41,6 +50,7 @@ export const zoneTerms = tuple(uintWithin(0, 15), uintWithin(0, 255), u64);
 const BODIES = {
   1: ["genesis", {
     1: ["kind", oneOf(1, 3)], 2: ["identity", key32], 3: ["wordsBox", key32], 4: ["device", device], 6: ["windowS", u64, true],
+    7: ["userKey", key32, true], 8: ["boxes", key32, true],
   }],
   2: ["claim", {
     1: ["name", anyName], 2: ["road", oneOf(1, 2, 3, 4)], 3: ["proof", (reader) => reader.bstr(), true], 4: ["bits", uintWithin(0, 255), true],
@@ -51,16 +61,20 @@ const BODIES = {
   6: ["id_rotate", { 2: ["identity", key32], 3: ["wordsBox", key32] }],
   7: ["policy", { 6: ["windowS", u64] }],
   8: ["transfer", { 1: ["name", anyName], 2: ["to", did20, true] }],
+  9: ["alias_bind", { 1: ["alias", key32], 2: ["commitment", key32], 3: ["evidence", key32] }],
+  10: ["alias_unbind", { 1: ["alias", key32] }],
   11: ["records", {
     1: ["name", anyName], 2: ["rows", listOf(row)], 3: ["aliases", listOf(text), true], 4: ["flags", uintWithin(0, 3), true],
   }],
+  14: ["user_key", { 7: ["key", key32], 8: ["boxes", key32], 9: ["generation", u64], 10: ["extras", extras, true] }],
   19: ["confirm", actSid],
-  20: ["veto", actSid],
+  20: ["veto", { ...actSid, 2: ["alias", key32, true] }],
   25: ["tombstone", {}],
   26: ["notary_add", {
     1: ["role", oneOf(1, 2, 3)], 2: ["key", key32], 3: ["scope", text], 4: ["zone", zoneTerms, true],
   }],
   27: ["notary_revoke", { 1: ["kid", kid8] }],
+  28: ["attest_login", { 2: ["sign", key32], 3: ["kex", key32], 4: ["issuer", key32], 5: ["evidence", key32] }],
 };
 
 /** Returns the name of a type, or undefined if no rule admits it. */
@@ -85,19 +99,25 @@ export function decodeBody(type, bytes) {
 /** Refuses an authority whose scope or terms do not fit its role. */
 export function mustFitRole({ role, scope, zone }) {
   const bytes = ascii(scope).length;
-  const fits = { 1: bytes >= 1 && bytes <= SCOPE_BYTES_MAX, 2: isZone(scope), 3: scope === "" };
+  const fits = { 1: bytes >= 1 && bytes <= SCOPE_BYTES_MAX, 2: isZone(scope), 3: isZone(scope) };
   if (!fits[role] || (zone != null) !== (role === 2)) badField("scope or terms of this role");
 }
 
 /** What the fields of a body must be together, by type. */
 const CHECKS = {
+  1: ({ userKey, boxes }) => {
+    if ((userKey === undefined) !== (boxes === undefined)) badField("a user key without its boxes, or the other way round");
+  },
   2: ({ road, proof, bits }) => {
-    const shape = { 1: proof?.length === 8 && bits !== undefined, 3: proof?.length === 32, 4: proof === undefined };
+    const shape = { 1: proof?.length === 8 && bits !== undefined, 2: proof?.length === 32, 3: proof?.length === 32, 4: proof === undefined };
     if (!shape[road] || (road !== 1 && bits !== undefined)) badField("what this road shows");
   },
   11: ({ rows, aliases, flags }) => {
     if (!isAscending(rows, compareRows) || !isAscending(aliases ?? [], compareTexts)) badField("order of rows or aliases");
     if (flags === 0n || aliases?.length === 0 || rows.some((row) => row.isSpelledOut)) notCanonical("a default is spelled out");
+  },
+  14: ({ extras }) => {
+    if (extras?.length === 0) notCanonical("no recipients spelled out");
   },
   26: mustFitRole,
 };

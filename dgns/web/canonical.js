@@ -11,10 +11,12 @@ const device = ({ sign, kex, level, label }) => [sign, kex, level, label];
 const row = ({ rtype, ttl, rdata, owner }) => (owner ? [rtype, ttl, rdata, owner] : [rtype, ttl, rdata]);
 const deviceEnd = ({ kid, reason }) => map([1, kid], [2, reason]);
 const actSid = ({ act }) => map([1, act]);
+const extraRows = (extras) => (extras ?? []).map(({ kind, kex }) => [kind, kex]);
+const head = ({ seq, sid, index }) => [seq, sid, index];
 
 /** Type -> the body's map. */
 const BODIES = {
-  1: (b) => map([1, b.kind], [2, b.identity], [3, b.wordsBox], [4, device(b.device)], [6, b.windowS]),
+  1: (b) => map([1, b.kind], [2, b.identity], [3, b.wordsBox], [4, device(b.device)], [6, b.windowS], [7, b.userKey], [8, b.boxes]),
   2: (b) => map([1, b.name], [2, b.road], [3, b.proof], [4, b.bits]),
   3: (b) => map([1, device(b.device)]),
   4: deviceEnd,
@@ -23,11 +25,15 @@ const BODIES = {
   7: (b) => map([6, b.windowS]),
   8: (b) => map([1, b.name], [2, b.to]),
   11: (b) => map([1, b.name], [2, b.rows.map(row)], [3, unlessEmpty(b.aliases)], [4, unlessZero(b.flags)]),
+  9: (b) => map([1, b.alias], [2, b.commitment], [3, b.evidence]),
+  10: (b) => map([1, b.alias]),
+  14: (b) => map([7, b.key], [8, b.boxes], [9, b.generation], [10, unlessEmpty(extraRows(b.extras))]),
   19: actSid,
-  20: actSid,
+  20: ({ act, alias }) => map([1, act], [2, alias]),
   25: () => map(),
   26: (b) => map([1, b.role], [2, b.key], [3, b.scope], [4, b.zone]),
   27: (b) => map([1, b.kid]),
+  28: (b) => map([2, b.sign], [3, b.kex], [4, b.issuer], [5, b.evidence]),
 };
 
 /** Returns the bytes of a body. */
@@ -40,13 +46,15 @@ export function encodePayload({ type, subject, seq, prev, seen, unixS, body, cri
 }
 
 const pendingRow = (act) => [act.sid, act.type, act.power, act.dueMs, act.supporters, act.opponents, act.index, act.bytes];
+const userKeyRow = (k) => [k.generation, k.key, k.index, k.boxes, extraRows(k.extras)];
+const attestedRow = (a) => [a.sign, a.kex, a.index, a.sid, a.notary, a.disputed];
 const deviceRow = (d) => [d.sign, d.kex, d.level, d.status, d.index, d.untilMs];
 const authorityRow = (a) => [a.role, a.key, a.scope, a.terms, a.index, a.revokedAt];
 
 /** Returns the bytes of a DidState as `decodeDidState` returns it. */
 export const encodeDidState = (s) => encode(map(
-  [0, s.version], [1, s.did], [2, s.kind], [3, unlessZero(s.flags)], [4, [s.head.seq, s.head.sid, s.head.index]], [5, s.identity],
-  [6, s.wordsBox], [7, unlessEmpty(s.devices.map(deviceRow))], [9, s.windowS], [10, unlessEmpty(s.pending.map(pendingRow))],
+  [0, s.version], [1, s.did], [2, s.kind], [3, unlessZero(s.flags)], [4, head(s.head)], [5, s.identity],
+  [6, s.wordsBox], [7, unlessEmpty(s.devices.map(deviceRow))], [8, s.userKey && userKeyRow(s.userKey)], [9, s.windowS], [10, unlessEmpty(s.pending.map(pendingRow))],
   [12, unlessEmpty(s.names)], [14, unlessEmpty(s.authorities.map(authorityRow))], [15, s.uid], [16, s.bornMs],
 ));
 
@@ -54,4 +62,10 @@ export const encodeDidState = (s) => encode(map(
 export const encodeNameState = (s) => encode(map(
   [0, s.version], [1, s.name], [2, s.did], [3, s.status], [4, s.claimIndex], [5, unlessZero(s.heldUntilMs)],
   [6, s.records && [s.records.index, s.records.sid]], [10, unlessZero(s.children)],
+));
+
+/** Returns the bytes of an AliasState as `decodeAliasState` returns it. */
+export const encodeAliasState = (s) => encode(map(
+  [0, s.version], [1, s.alias], [2, s.did], [3, s.head && head(s.head)], [4, unlessEmpty(s.attested.map(attestedRow))],
+  [5, unlessZero(s.breakerMs)],
 ));

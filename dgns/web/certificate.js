@@ -13,13 +13,22 @@ const key32 = bytesOf(32);
 const did20 = bytesOf(20);
 const kid8 = bytesOf(8);
 
+/** Reads what a chain belongs to: a DID of 20 bytes, an alias of 32. */
+const didOrAlias = (reader) => {
+  const bytes = reader.bstr();
+  return bytes.length === 20 || bytes.length === 32 ? bytes : badField(`a subject of ${bytes.length} bytes`);
+};
+
+/** Bytes of the subject by type, others than a DID's 20. */
+const SUBJECT_BYTES = { 1: undefined, 28: 32 };
+
 const PAYLOAD = {
   0: ["type", (reader) => {
     const type = reader.uint();
     if (typeName(type) === undefined) throw new Refused("unknown_type", `type ${type}`);
     return Number(type);
   }],
-  1: ["subject", did20, true],
+  1: ["subject", didOrAlias, true],
   2: ["seq", u64],
   3: ["prev", key32, true],
   4: ["seen", tuple(u64, key32)],
@@ -34,10 +43,10 @@ export function decodePayload(bytes) {
   const reader = new Reader(bytes);
   const payload = readMap(reader, PAYLOAD);
   reader.end();
-  const genesis = payload.type === 1;
-  const first = payload.subject === undefined && payload.prev === undefined && payload.seq === 0n;
-  const later = payload.subject !== undefined && payload.prev !== undefined && payload.seq > 0n;
-  if (genesis ? !first : !later) badField("subject, seq, prev");
+  const [isFirst, isLater] = [payload.prev === undefined && payload.seq === 0n, payload.prev !== undefined && payload.seq > 0n];
+  const isInPlace = payload.type === 28 ? isFirst || isLater : payload.type === 1 ? isFirst : isLater;
+  const width = payload.type in SUBJECT_BYTES ? SUBJECT_BYTES[payload.type] : 20;
+  if (!isInPlace || payload.subject?.length !== width) badField("subject, seq, prev");
   const twoParties = (payload.type === 2 && payload.body.road === 4) || (payload.type === 8 && payload.body.to !== undefined);
   if (payload.by !== undefined && !twoParties) badField("a second party");
   payload.critical ??= true;
@@ -78,10 +87,17 @@ export function signedBytes(purpose, origin, payload) {
   return concat(ascii(`dgns/${purpose}/v1\0`), Uint8Array.of(name.length), name, payload);
 }
 
-/** Returns `{signing, sealing}`: the Ed25519 and X25519 keys that a body brings into a chain. */
+/** Returns `{signing, sealing}`: the Ed25519 keys, and those of X25519 or ristretto255, that a body brings into a chain. */
 export function newKeysOf({ type, body }) {
-  const signing = { 1: () => [body.identity, body.device.sign], 3: () => [body.device.sign], 6: () => [body.identity], 26: () => (body.role === 3 ? [] : [body.key]) };
-  const sealing = { 1: () => [body.wordsBox, body.device.kex], 3: () => [body.device.kex], 6: () => [body.wordsBox] };
+  const signing = { 1: () => [body.identity, body.device.sign], 3: () => [body.device.sign], 6: () => [body.identity], 26: () => (body.role === 3 ? [] : [body.key]), 28: () => [body.sign] };
+  const sealing = {
+    1: () => [body.wordsBox, body.device.kex, ...(body.userKey ? [body.userKey] : [])],
+    3: () => [body.device.kex],
+    6: () => [body.wordsBox],
+    14: () => [body.key, ...(body.extras ?? []).map(({ kex }) => kex)],
+    26: () => (body.role === 3 ? [body.key] : []),
+    28: () => [body.kex],
+  };
   return { signing: signing[type]?.() ?? [], sealing: sealing[type]?.() ?? [] };
 }
 

@@ -13,6 +13,8 @@ export const EMPTY = new Uint8Array(32);
 export const labelOfName = (name) => domainHash("label-name", ascii(name));
 /** Returns the label of a DID's 20 bytes. */
 export const labelOfDid = (did) => domainHash("label-did", did);
+/** Returns the label of an alias's 32 bytes. */
+export const labelOfAlias = (alias) => domainHash("label-alias", alias);
 /** Returns the label of the log's configuration. */
 export const labelOfLogConf = () => domainHash("label-log", ascii("logconf"));
 

@@ -7,17 +7,18 @@ import { EPOCH_ENTRY_BYTES } from "./entry.js";
 import { badField, bytesOf, listOf, nullOr, oneOf, readMap, tuple, u64 } from "./fields.js";
 import { concat, equal, fromBigEndian, hex, sha256 } from "./hash.js";
 import { believedHead, cosignersOf, decodeHead } from "./head.js";
-import { commitmentOf, decodeMapProof, labelOfDid, labelOfLogConf, labelOfName, stateHash, valueBytes, verifyMapProof } from "./map.js";
+import { commitmentOf, decodeMapProof, labelOfAlias, labelOfDid, labelOfLogConf, labelOfName, stateHash, valueBytes, verifyMapProof } from "./map.js";
 import { emptyMemory } from "./memory.js";
 import { parseName } from "./name.js";
 import { parsePolicy } from "./policy.js";
-import { FREE, HELD, decodeDidState, decodeLogConfState, decodeNameState, flagsOfDid, flagsOfName } from "./state.js";
+import { FREE, HELD, decodeAliasState, decodeDidState, decodeLogConfState, decodeNameState, flagsOfDid, flagsOfName } from "./state.js";
 import { leafHash, splitHashes, verifyConsistency, verifyInclusion } from "./tree.js";
 
 const RESOLUTION_BYTES_MAX = 65536;
 const BODY_BYTES_MAX = 4096;
 const PATH_HASHES_MAX = 64;
-const [NAME, DID, LOG_CONF] = [1, 2, 4];
+const [NAME, DID, ALIAS, LOG_CONF] = [1, 2, 3, 4];
+const NO_SID = new Uint8Array(32);
 const OPENED_BYTES = 52;
 const CERTIFICATE_ENTRY = Uint8Array.of(1);
 
@@ -31,7 +32,12 @@ const path = (reader) => {
   const hashes = splitHashes(reader.bstr());
   return hashes !== null && hashes.length <= PATH_HASHES_MAX ? hashes : badField("path");
 };
-const subject = (reader) => (reader.peek() === "text" ? reader.tstr() : nullOr(bytesOf(20))(reader));
+/** Reads a name, a DID of 20 bytes, an alias of 32, or null for the log. */
+const subject = (reader) => {
+  if (reader.peek() === "text") return reader.tstr();
+  const bytes = nullOr(bstr)(reader);
+  return bytes === null || bytes.length === 20 || bytes.length === 32 ? bytes : badField("subject");
+};
 const epochProof = tuple(bytesOf(EPOCH_ENTRY_BYTES), path);
 const chainRow = tuple(u64, path, body, u64, nullOr(epochProof), epochProof);
 
@@ -39,7 +45,7 @@ const RESOLUTION = {
   0: ["format", oneOf(1)],
   1: ["subject", subject],
   2: ["head", bstr, true],
-  3: ["answers", listOf(tuple(oneOf(NAME, DID, LOG_CONF), nullOr(bytesOf(OPENED_BYTES)), nullOr(bstr)), 1, 4)],
+  3: ["answers", listOf(tuple(oneOf(NAME, DID, ALIAS, LOG_CONF), nullOr(bytesOf(OPENED_BYTES)), nullOr(bstr)), 1, 4)],
   4: ["mapProof", bstr],
   5: ["consistency", path, true],
   6: ["written", listOf(tuple(u64, path, body), 1, 16), true],
@@ -66,8 +72,8 @@ export function decodeResolution(bytes) {
  * Verifies a Resolution and returns `{resolved, memory}`; refuses with a code of PROTOCOL 11.4.
  *
  * `trust` = `{origin, zone, logKeys: [vkey text], policy?, maxHeadAgeS?}`: the policy a text (`quorum none`), the age 300 (Infinity
- * accepts any). `memory` = null at first contact, else what the last call returned. `asked` = `{name}` (absolute), `{did}` (20 bytes)
- * or `{logConf: true}`. `nowMs` = this moment, a number. `resolved` tells what was proved, and how far: `footing` = what the DID's
+ * accepts any). `memory` = null at first contact, else what the last call returned. `asked` = `{name}` (absolute), `{did}` (20 bytes),
+ * `{alias}` (32 bytes) or `{logConf: true}`. `nowMs` = this moment, a number. `resolved` tells what was proved, and how far: `footing` = what the DID's
  * state rests on besides the map (chain.js), `unwitnessed` = the log's signature is all there is, `continuity` = how the head stands
  * to the one remembered.
  */
@@ -99,29 +105,31 @@ export async function verifyDecoded(trust, remembered, asked, answer, nowMs) {
   };
 }
 
-function mustBeAbout(answered, { name, did }, zone) {
+function mustBeAbout(answered, { name, did, alias }, zone) {
   if (name !== undefined) refusedAs("subject", () => parseName(name, zone));
-  const same = did === undefined ? answered === (name ?? null) : answered instanceof Uint8Array && equal(answered, did);
+  const bytes = did ?? alias;
+  const same = bytes === undefined ? answered === (name ?? null) : answered instanceof Uint8Array && equal(answered, bytes);
   if (!same) throw new Refused("subject");
 }
 
-/** Returns the subject's state, and its owner's if it is a name that has one, under the Epoch's map root. */
+/** Returns the subject's state, and its owner's if it is a name or alias that has one, under the Epoch's map root. */
 function provedStates(answer, memory, asked, epoch) {
   let wanted = asked;
   const leaves = answer.answers.map((row, place) => {
     const leaf = claimedLeaf(row, wanted, place, memory);
-    wanted = leaf.state?.subjectKind === NAME && leaf.state.did !== undefined ? { did: leaf.state.did } : undefined;
+    wanted = [NAME, ALIAS].includes(leaf.state?.subjectKind) && leaf.state.did !== undefined ? { did: leaf.state.did } : undefined;
     return leaf;
   });
   if (wanted !== undefined) throw new Refused("binding", "the owner is missing");
   if (!verifyMapProof(answer.mapProof, leaves, epoch.mapRoot)) throw new Refused("map_proof");
   if (!leaves.every((leaf) => agrees(leaf, epoch))) throw new Refused("value");
   const ofKind = (kind) => leaves.find(({ state }) => state?.subjectKind === kind)?.state ?? null;
-  const [name, did, logConf] = [NAME, DID, LOG_CONF].map(ofKind);
+  const [name, did, alias, logConf] = [NAME, DID, ALIAS, LOG_CONF].map(ofKind);
   return {
     status: statusOf(asked, name, did, logConf),
     name,
     did,
+    alias,
     logConf,
     records: namedRecords(answer.payloads, name),
     frozen: did !== null && (did.flags & 1) !== 0,
@@ -135,7 +143,7 @@ function statusOf(asked, name, did, logConf) {
     if (name === null || name.status === FREE) return "absent";
     return name.status === HELD ? "held" : "present";
   }
-  if (asked.did !== undefined) {
+  if (asked.did !== undefined || asked.alias !== undefined) {
     if (did === null) return "absent";
     return (did.flags & 8) !== 0 ? "ended" : "present";
   }
@@ -145,7 +153,7 @@ function statusOf(asked, name, did, logConf) {
 /** Reads one answer as `{label, commitment, opened, state}` of what is wanted there; only what was asked may be absent. */
 function claimedLeaf([kind, openedBytes, sent], wanted, place, memory) {
   if (wanted === undefined || kind !== kindOf(wanted)) throw new Refused("binding");
-  const label = kind === NAME ? labelOfName(wanted.name) : kind === DID ? labelOfDid(wanted.did) : labelOfLogConf();
+  const label = LABELS[kind](wanted);
   if (openedBytes === null) {
     if (sent !== null) throw new Refused("value", "a State without its leaf");
     if (place > 0) throw new Refused("binding", "the owner is absent");
@@ -153,12 +161,20 @@ function claimedLeaf([kind, openedBytes, sent], wanted, place, memory) {
   }
   const opened = openLeaf(openedBytes);
   const bytes = sent ?? rememberedState(memory, kind, wanted, opened.version);
-  const state = refusedAs("value", () => decodeState(kind, bytes, wanted));
+  const state = refusedAs("value", () => DECODERS[kind](bytes, wanted));
   const commitment = commitmentOf(valueBytes({ ...opened, stateHash: stateHash(bytes) }));
   return { label, commitment, opened, state: { ...state, subjectKind: kind, bytes } };
 }
 
-const kindOf = ({ name, did }) => (name !== undefined ? NAME : did !== undefined ? DID : LOG_CONF);
+const kindOf = ({ name, did, alias }) =>
+  name !== undefined ? NAME : did !== undefined ? DID : alias !== undefined ? ALIAS : LOG_CONF;
+
+const LABELS = {
+  [NAME]: ({ name }) => labelOfName(name),
+  [DID]: ({ did }) => labelOfDid(did),
+  [ALIAS]: ({ alias }) => labelOfAlias(alias),
+  [LOG_CONF]: () => labelOfLogConf(),
+};
 
 function openLeaf(bytes) {
   const number = (at, width) => fromBigEndian(bytes.subarray(at, at + width));
@@ -172,17 +188,23 @@ function rememberedState(memory, kind, { did }, version) {
   return known.state;
 }
 
-function decodeState(kind, bytes, { name, did }) {
-  const state = kind === NAME ? decodeNameState(bytes) : kind === DID ? decodeDidState(bytes) : decodeLogConfState(bytes);
-  const same = kind === NAME ? state.name === name : kind === DID ? equal(state.did, did) : true;
-  return same ? state : badField("the State of another subject");
-}
+/** Kind -> the State that bytes spell, which is of what is wanted. */
+const DECODERS = {
+  [NAME]: (bytes, { name }) => ofSubject(decodeNameState(bytes), (state) => state.name === name),
+  [DID]: (bytes, { did }) => ofSubject(decodeDidState(bytes), (state) => equal(state.did, did)),
+  [ALIAS]: (bytes, { alias }) => ofSubject(decodeAliasState(bytes), (state) => equal(state.alias, alias)),
+  [LOG_CONF]: (bytes) => decodeLogConfState(bytes),
+};
+
+const ofSubject = (state, isIt) => (isIt(state) ? state : badField("the State of another subject"));
 
 /** Returns whether an opened leaf says the same as its state. */
 function agrees({ opened, state }, { covers }) {
   if (opened === null) return true;
   const flags = state.subjectKind === NAME ? flagsOfName(state) : state.subjectKind === DID ? flagsOfDid(state) : 0;
-  const ofItsChain = state.subjectKind !== DID || (opened.headIndex === state.head.index && equal(opened.headHash, state.head.sid));
+  // Before its first sign-in an alias has no chain.
+  const head = [DID, ALIAS].includes(state.subjectKind) ? (state.head ?? { index: 0n, sid: NO_SID }) : null;
+  const ofItsChain = head === null || (opened.headIndex === head.index && equal(opened.headHash, head.sid));
   return opened.version === state.version && opened.flags === flags && opened.headIndex < covers && ofItsChain;
 }
 

@@ -10,8 +10,9 @@ import { compare, equal } from "./hash.js";
 import { didText, isReserved, kidOf, parentName, parseName } from "./name.js";
 import { FREE } from "./state.js";
 import { leadingZeroBits, workOf } from "./work.js";
+import { asksANotary, attest, bindAlias, dispute, notarySigned } from "./rules/aliases.js";
 import { Draft, has } from "./rules/draft.js";
-import { AUTHORITIES_MAX, NAMES_MAX, bind, endDevice, isAtOnce, mustEnd, mustMove, mustRotateTo, perform } from "./rules/effect.js";
+import { AUTHORITIES_MAX, NAMES_MAX, bind, endDevice, isAtOnce, mustBeBound, mustEnd, mustMove, mustRotateTo, perform } from "./rules/effect.js";
 import { confirm, dueFrom, mustNotBeOpenAgainst, open, refresh, veto, vetoActsOf } from "./rules/pending.js";
 import { ADMIN, DEVICE_LIVE, FRESH, Signers, VOTER, counts, deviceOf, mustLeaveAnAdmin } from "./rules/power.js";
 import { mustBeRecords } from "./rules/records.js";
@@ -25,19 +26,21 @@ const WINDOW_DEFAULT_S = 259_200n;
 const WINDOW_MAX_S = 1_209_600n;
 const WORK_BITS_MAX = 40n;
 const SERVER_KIND = 3;
-const [FROZEN, ENDED] = [1, 8];
-const [OPEN, PARENT] = [1, 4];
-const ZONE_ROLE = 2;
+const [FROZEN, STALE, ENDED] = [1, 2, 8];
+const [OPEN, ATTESTED, PARENT] = [1, 2, 4];
+const [ZONE_ROLE, ALIAS_ROLE] = [2, 3];
 
-/** Returns the DID whose chain a certificate extends. */
+/** Returns the 20 bytes of the DID, or the 32 of the alias, whose chain a certificate extends. */
 export const chainOf = ({ payload, sid }) => payload.subject ?? sid.subarray(0, 20);
 
 /** Returns every key whose signature could count on a certificate. */
 export function candidates(world, certificate) {
   const { payload } = certificate;
-  const states = [chainOf(certificate), payload.by].map((did) => did && world.did(did)).filter(Boolean);
+  const isDid = (id) => id !== undefined && id.length === 20;
+  const states = [chainOf(certificate), payload.by].filter(isDid).map((did) => world.did(did)).filter(Boolean);
   const keys = [...newKeysOf(payload).signing, ...states.flatMap((state) => [state.identity, ...state.devices.map(({ sign }) => sign)])];
   if (payload.typeName === "claim") keys.push(...world.zoneAuthorities().map(({ key }) => key));
+  if (asksANotary(payload)) keys.push(...world.notaries().map(({ key }) => key));
   return keys;
 }
 
@@ -52,6 +55,10 @@ export function apply(world, certificate, signed, { index, epochMs }) {
   const draft = new Draft(world);
   if (payload.typeName === "genesis") {
     genesis(draft, did, payload.body, signed, cause);
+    return draft.finish();
+  }
+  if (payload.typeName === "attest_login") {
+    attest(draft, payload, signed, cause);
     return draft.finish();
   }
   const state = draft.did(did);
@@ -69,11 +76,14 @@ export function apply(world, certificate, signed, { index, epochMs }) {
 
 /** Refuses those who may not speak at all: the suspended, anybody but the identity key while frozen, and who has an act open. */
 function maySpeak({ payload, body, by }, state) {
-  if (payload.typeName === "confirm" || payload.typeName === "veto") return;
+  const isDispute = payload.typeName === "veto" && body.alias !== undefined;
+  const votes = payload.typeName === "confirm" || payload.typeName === "veto";
+  if (votes && !isDispute) return;
   if (by.anySuspended(state)) throw new Refused("suspended");
+  if (isDispute) return;
   if ((state.flags & FROZEN) !== 0 && !by.identity) throw new Refused("frozen");
   const voteless = payload.typeName === "device_revoke" && deviceOf(state, body.kid);
-  if (payload.typeName === "records" || (voteless && !counts(voteless))) return;
+  if (payload.typeName === "records" || payload.typeName === "user_key" || (voteless && !counts(voteless))) return;
   if (!by.identity && state.pending.some(({ supporters }) => by.hasKid(supporters[0]))) throw new Refused("act_open");
 }
 
@@ -93,6 +103,7 @@ const JUDGES = {
       const work = leadingZeroBits(workOf(name, did, body.proof));
       if (body.bits < terms.workFloor || BigInt(work) < body.bits) throw new Refused("pow_short");
     }
+    if (body.road === ATTESTED) notarySigned(world, act.signed);
     zoneSigned(act, terms.key);
     if (draft.did(did).names.length >= NAMES_MAX) throw new Refused("too_many", "names");
     bind(draft, name, did, cause);
@@ -167,6 +178,17 @@ const JUDGES = {
     nowOrLater(act, power);
   },
 
+  alias_bind(act) {
+    needsPower(act);
+    if (!act.world.chain) bindAlias(act);
+  },
+
+  alias_unbind(act) {
+    const power = needsPower(act);
+    if (!act.world.chain) mustBeBound(act.draft, act.did, act.body.alias);
+    nowOrLater(act, power);
+  },
+
   records(act) {
     const { world, draft, did, body, cause } = act;
     needsPower(act);
@@ -180,7 +202,29 @@ const JUDGES = {
   },
 
   confirm: ({ draft, did, body, by, cause }) => confirm(draft, did, body.act, by, cause),
-  veto: ({ draft, did, body, by, cause }) => veto(draft, did, body.act, by, cause),
+  veto(act) {
+    const { world, draft, did, body, by, cause } = act;
+    if (body.alias === undefined) {
+      veto(draft, did, body.act, by, cause);
+      return;
+    }
+    needsPower(act);
+    if (!world.chain) dispute(act);
+  },
+
+  user_key(act) {
+    const { draft, did, body, cause } = act;
+    needsPower(act);
+    const state = draft.editDid(did);
+    const old = state.userKey;
+    if (body.generation !== (old?.generation ?? 0n) + 1n) throw new Refused("bad_generation");
+    if (old !== undefined && equal(old.key, body.key)) throw new Refused("key_same");
+    const places = [state.wordsBox, ...state.devices.map(({ kex }) => kex)];
+    const extras = body.extras ?? [];
+    if ((old !== undefined && equal(old.boxes, body.boxes)) || extras.some(({ kex }) => has(places, kex))) throw new Refused("bad_boxes");
+    state.userKey = { generation: body.generation, key: body.key, index: cause.index, boxes: body.boxes, extras };
+    state.flags &= ~STALE;
+  },
 
   tombstone(act) {
     const power = needsPower(act);
@@ -196,6 +240,7 @@ const JUDGES = {
       const [, workFloor, windowFloorS] = zone;
       if (scope !== act.world.zone || windowFloorS > WINDOW_MAX_S || workFloor > WORK_BITS_MAX) throw new Refused("bad_scope");
     }
+    if (role === ALIAS_ROLE && scope !== act.world.zone) throw new Refused("bad_scope");
     if (act.draft.did(act.did).authorities.length >= AUTHORITIES_MAX) throw new Refused("too_many", "authorities");
     nowOrLater(act, power);
   },
@@ -221,8 +266,9 @@ function genesis(draft, did, body, signed, cause) {
   mustBeWindow(draft.world, windowS);
   const { index, sid, nowMs } = cause;
   const first = { sign: device.sign, kex: device.kex, level: device.level, status: DEVICE_LIVE, index, untilMs: 0n };
+  const userKey = body.userKey && { generation: 1n, key: body.userKey, index, boxes: body.boxes, extras: [] };
   const state = {
-    version: 1n, did, kind, flags: 0, head: { seq: 0n, sid, index }, identity, wordsBox, devices: [first], windowS, pending: [], names: [],
+    version: 1n, did, kind, flags: 0, head: { seq: 0n, sid, index }, identity, wordsBox, devices: [first], userKey, windowS, pending: [], names: [],
     authorities: [], uid: index, bornMs: nowMs,
   };
   draft.create(didText(did), state, cause);

@@ -1,6 +1,6 @@
-// States: what the map commits to for a DID, a name, and the log (PROTOCOL 6).
+// States: what the map commits to for a DID, a name, an alias, and the log (PROTOCOL 6).
 
-import { anyName, decodeBody, mustFitRole, zoneTerms } from "./body.js";
+import { anyName, decodeBody, extras, mustFitRole, zoneTerms } from "./body.js";
 import { Reader, Refused } from "./cbor.js";
 import { badField, bytesOf, isAscending, listOf, notCanonical, nullOr, oneOf, readMap, text, tuple, u64, uintWithin } from "./fields.js";
 import { ascii, compare } from "./hash.js";
@@ -39,15 +39,22 @@ const authority = (reader) => {
   return row;
 };
 
+const head = record(["seq", u64], ["sid", key32], ["index", u64]);
+const userKey = record(["generation", u64], ["key", key32], ["index", u64], ["boxes", key32], ["extras", extras]);
+const attested = record(
+  ["sign", key32], ["kex", key32], ["index", u64], ["sid", key32], ["notary", kid8], ["disputed", (reader) => reader.bool()],
+);
+
 const DID_STATE = {
   0: ["version", u64],
   1: ["did", did20],
   2: ["kind", oneOf(1, 3)],
   3: ["flags", uintWithin(0, 15), true],
-  4: ["head", record(["seq", u64], ["sid", key32], ["index", u64])],
+  4: ["head", head],
   5: ["identity", key32],
   6: ["wordsBox", key32],
   7: ["devices", listOf(device, 0, 32), true],
+  8: ["userKey", userKey, true],
   9: ["windowS", u64],
   10: ["pending", listOf(pending, 0, 8), true],
   12: ["names", listOf(anyName, 0, 32), true],
@@ -65,6 +72,15 @@ const NAME_STATE = {
   5: ["heldUntilMs", u64, true],
   6: ["records", record(["index", u64], ["sid", key32]), true],
   10: ["children", u64, true],
+};
+
+const ALIAS_STATE = {
+  0: ["version", u64],
+  1: ["alias", key32],
+  2: ["did", did20, true],
+  3: ["head", head, true],
+  4: ["attested", listOf(attested, 0, 8), true],
+  5: ["breakerMs", u64, true],
 };
 
 /** Name statuses. */
@@ -86,7 +102,8 @@ export function decodeDidState(bytes) {
   state.flags = Number(state.flags ?? 0n);
   for (const list of lists) state[list] ??= [];
   const sorted = isAscending(state.devices.map(({ sign }) => kidOf(sign)), compare) && isAscending(state.names.map(ascii), compare);
-  if (!sorted || state.version === 0n) badField("version, order of devices or names");
+  const staleFits = state.userKey !== undefined || (state.flags & 2) === 0;
+  if (!sorted || !staleFits || state.version === 0n) badField("version, flags, order of devices or names");
   if (isSpelledOut) notCanonical("a default is spelled out");
   return state;
 }
@@ -99,6 +116,19 @@ export function decodeNameState(bytes) {
   if (!fits || state.version === 0n) badField("version, owner or hold of this status");
   if (state.heldUntilMs === 0n || state.children === 0n) notCanonical("a default is spelled out");
   state.children ??= 0n;
+  return state;
+}
+
+/** Returns the AliasState that canonical bytes spell. */
+export function decodeAliasState(bytes) {
+  const state = read(bytes, ALIAS_STATE);
+  const isSpelledOut = state.attested?.length === 0 || state.breakerMs === 0n;
+  state.attested ??= [];
+  state.breakerMs ??= 0n;
+  const sorted = isAscending(state.attested, (a, b) => Number(a.index - b.index));
+  const grown = state.head !== undefined || state.attested.length === 0;
+  if (!sorted || !grown || state.version === 0n) badField("version, head, order of the keys that signed in");
+  if (isSpelledOut) notCanonical("a default is spelled out");
   return state;
 }
 

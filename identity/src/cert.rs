@@ -1,14 +1,17 @@
 //! Certificates: what one says, who signed it, and the bytes of both (PROTOCOL 4).
 
+use crate::alias::AliasId;
 use crate::did::Did;
 use crate::hash::{Hash, domain_hash, u16_prefixed};
 
 mod body;
 mod envelope;
 mod payload;
+mod people;
 mod verify;
 
 pub use envelope::{Certificate, DecodeError, signed_bytes};
+pub use people::{AliasBind, AttestLogin, Dispute, FirstUserKey, Recipient, RecipientKind, UserKey};
 pub use verify::{NewKeys, SignatureRefusal, Verified};
 
 /// The identifier of a certificate: SHA-256 of its payload bytes. Posting the same payload again is the same certificate.
@@ -20,11 +23,11 @@ pub type KeyBytes = [u8; 32];
 /// What a certificate says (PROTOCOL 4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    /// The DID whose chain this extends and whose authority it uses; absent in a genesis alone. Key 1.
-    pub subject: Option<Did>,
+    /// The chain this extends; of a DID, the one whose authority it uses. Absent in a genesis alone. Key 1.
+    pub subject: Option<ChainId>,
     /// The place in the chain, counted from 0. Key 2.
     pub seq: u64,
-    /// The sid of the chain's previous certificate; absent in a genesis alone. Key 3.
+    /// The sid of the chain's previous certificate; absent at place 0 alone. Key 3.
     pub prev: Option<Sid>,
     /// A head of this log the signer had verified: a signed not-before. Key 4.
     pub seen: Seen,
@@ -36,6 +39,31 @@ pub struct Payload {
     pub critical: bool,
     /// The second party that signs too: the receiver of a transfer, the parent's owner in a claim. Key 8.
     pub by: Option<Did>,
+}
+
+/// What a chain of certificates belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChainId {
+    /// A DID: 20 bytes.
+    Did(Did),
+    /// An alias, whose chain its `attest_login`s are: 32 bytes.
+    Alias(AliasId),
+}
+
+impl ChainId {
+    /// Returns the DID, if it is one's chain.
+    pub const fn did(self) -> Option<Did> {
+        match self {
+            Self::Did(did) => Some(did),
+            Self::Alias(_) => None,
+        }
+    }
+}
+
+impl From<Did> for ChainId {
+    fn from(did: Did) -> Self {
+        Self::Did(did)
+    }
 }
 
 /// A head of the log: its size and root. The empty log is `[0, SHA-256("")]`.
@@ -74,8 +102,17 @@ pub enum Body {
         /// Key 2: the receiver; absent releases the name.
         to: Option<Did>,
     },
+    /// Type 9: an alias, countersigned by the notary that saw its holder sign in.
+    AliasBind(AliasBind),
+    /// Type 10: ends the binding of an alias.
+    AliasUnbind {
+        /// Key 1: the alias id.
+        alias: AliasId,
+    },
     /// Type 11: the complete record set of one name.
     Records(Records),
+    /// Type 14: the next generation of the user key.
+    UserKey(UserKey),
     /// Type 19: supports a pending act.
     Confirm {
         /// Key 1: the sid of the pending act.
@@ -86,6 +123,8 @@ pub enum Body {
         /// Key 1: the sid of the pending act.
         act: Sid,
     },
+    /// Type 20 with key 2: says that a sign-in of an alias bound to the subject was not its holder's.
+    Dispute(Dispute),
     /// Type 25: ends the DID. The body is the empty map.
     Tombstone,
     /// Type 26: an authority of the server's DID.
@@ -95,6 +134,8 @@ pub enum Body {
         /// Key 1: the kid of the authority's key.
         kid: Kid,
     },
+    /// Type 28: a sign-in that a notary saw, in the chain of an alias.
+    AttestLogin(AttestLogin),
 }
 
 /// The first 8 bytes of SHA-256 over an Ed25519 public key: a hint which key signed, never proof.
@@ -147,7 +188,7 @@ impl Device {
     }
 }
 
-/// Type 1. Keys: 1 kind, 2 identity pk, 3 words-box pk, 4 first device, 6 window s (absent: 259,200).
+/// Type 1. Keys: 1 kind, 2 identity pk, 3 words-box pk, 4 first device, 6 window s (absent: 259,200), 7 and 8 the first user key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Genesis {
     /// What the DID stands for.
@@ -160,6 +201,8 @@ pub struct Genesis {
     pub device: Device,
     /// The window of destructive acts in seconds.
     pub window_s: Option<u64>,
+    /// The user key of generation 1.
+    pub user_key: Option<FirstUserKey>,
 }
 
 /// How a name was come by (PROTOCOL 5.2).
@@ -168,7 +211,7 @@ pub struct Genesis {
 pub enum Road {
     /// Proof of work.
     Open = 1,
-    /// A notary attested the device; reserved: no rule admits it yet.
+    /// A notary saw the claimant sign in.
     Attested = 2,
     /// A single-use invitation code.
     Invite = 3,
@@ -176,7 +219,8 @@ pub enum Road {
     Parent = 4,
 }
 
-/// Type 2. Keys: 1 name, 2 road, 3 nonce (8 bytes) or `H(invite; code)` (32 bytes), absent for road 4, 4 work bits (road 1).
+/// Type 2. Keys: 1 name, 2 road, 3 nonce (8 bytes), evidence hash or `H(invite; code)` (32 bytes), absent for road 4, 4 work bits
+/// (road 1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The absolute name.
@@ -194,6 +238,11 @@ pub enum ClaimProof {
         nonce: u64,
         /// Key 4: the work claimed.
         bits: u8,
+    },
+    /// Road 2: a notary signs too.
+    Attested {
+        /// Key 3: what the notary was shown, by its hash.
+        evidence: Hash,
     },
     /// Road 3: key 3 is `H(invite; code)`.
     Invite {
@@ -262,14 +311,14 @@ pub struct Row {
     pub ttl: u32,
 }
 
-/// Type 26. Keys: 1 role, 2 pk, 3 issuer or zone, 4 `[road mask, work floor, window floor s]` (role 2 alone).
+/// Type 26. Keys: 1 role, 2 pk, 3 scope, 4 `[road mask, work floor, window floor s]` (role 2 alone).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     /// What the key may attest.
     pub role: Role,
     /// The Ed25519 key (roles 1, 2) or VOPRF key (role 3).
     pub key: KeyBytes,
-    /// The issuer of role 1, the zone of role 2; empty otherwise.
+    /// The issuer of role 1 (a URL, or `passkey:` and the zone), the zone of roles 2 and 3.
     pub scope: String,
     /// The settings of the zone (role 2).
     pub zone: Option<ZoneTerms>,

@@ -7,6 +7,7 @@
 //!
 //! The package is pure: no clock, network, file, or ambient randomness. `now` and `rng` are arguments.
 
+pub mod alias;
 pub mod cert;
 pub mod did;
 pub mod evidence;

@@ -15,6 +15,15 @@ pub const DEVICES_MAX: usize = 32;
 /// The pending acts of a DID. Each carries its body in the state.
 pub const PENDING_MAX: usize = 8;
 
+/// The recipients of a user key besides devices and words: passkeys.
+pub const RECIPIENTS_MAX: usize = 4;
+
+/// The sign-ins an alias remembers. Who sends seals to each of them.
+pub const ATTESTED_MAX: usize = 8;
+
+/// How long a dispute lasts: a week, so that the holder of the address meets it.
+pub const BREAKER_MS: u64 = 604_800_000;
+
 /// The live names of a DID. Bounds its state.
 pub const NAMES_MAX: usize = 32;
 

@@ -20,6 +20,7 @@
 //!   any more waits a window of its own.
 //! - An act that cannot take effect any more when it is due dies, and nothing else happens.
 
+mod aliases;
 mod chain;
 mod draft;
 mod effect;
@@ -32,8 +33,8 @@ mod world;
 use std::sync::Arc;
 
 use crate::cert::{
-    Authority, Body, Certificate, Claim, ClaimProof, Device, DeviceEnd, DidKind, Genesis, IdRotate, KeyBytes, Kid,
-    Level, Payload, Records, Road, Role, Verified,
+    Authority, Body, Certificate, ChainId, Claim, ClaimProof, Device, DeviceEnd, DidKind, Genesis, IdRotate, KeyBytes,
+    Kid, Level, Payload, Records, Road, Role, UserKey, Verified,
 };
 use crate::did::Did;
 use crate::key::kid_of;
@@ -41,7 +42,9 @@ use crate::limits::{AUTHORITIES_MAX, DEVICES_MAX, NAMES_MAX, WINDOW_DEFAULT_S, W
 use crate::name::Name;
 use crate::pow;
 use crate::record;
-use crate::state::{ChainHead, DeviceState, DeviceStatus, DidState, Leaf, NameStatus, Power, State, Subject};
+use crate::state::{
+    ChainHead, DeviceState, DeviceStatus, DidState, Leaf, NameStatus, Power, State, Subject, UserKeyState,
+};
 
 use draft::{Cause, Draft};
 use power::Signers;
@@ -70,14 +73,17 @@ pub struct Effects {
 /// Returns the subjects the decision reads and `world` does not hold. Load them and ask again until nothing is missing.
 pub fn wants(world: &World, certificate: &Certificate) -> Vec<Subject> {
     let payload = certificate.payload();
-    let did = certificate.chain_did();
-    let mut wanted = vec![Subject::Did(did)];
+    let mut wanted = vec![Subject::from(certificate.chain())];
     if world.is_of_chain() {
         wanted.retain(|subject| world.get(subject).is_none());
         return wanted;
     }
     wanted.extend(world.server().map(Subject::Did));
     wanted.extend(payload.by.map(Subject::Did));
+    let Some(did) = certificate.chain_did() else {
+        wanted.retain(|subject| world.get(subject).is_none());
+        return wanted;
+    };
     match &payload.body {
         Body::Confirm { act } | Body::Veto { act } => {
             let pending = world.did_if_loaded(&did).and_then(|state| state.pending.iter().find(|p| p.sid == *act));
@@ -97,7 +103,7 @@ pub fn wants(world: &World, certificate: &Certificate) -> Vec<Subject> {
 pub fn candidates(world: &World, certificate: &Certificate) -> Vec<KeyBytes> {
     let payload = certificate.payload();
     let mut keys = payload.body.new_keys().signing;
-    for did in [Some(certificate.chain_did()), payload.by].into_iter().flatten() {
+    for did in [certificate.chain_did(), payload.by].into_iter().flatten() {
         if let Some(state) = world.did_if_loaded(&did) {
             keys.push(state.identity);
             keys.extend(state.devices.iter().map(|device| device.sign));
@@ -106,6 +112,9 @@ pub fn candidates(world: &World, certificate: &Certificate) -> Vec<KeyBytes> {
     if let Body::Claim(_) = payload.body {
         keys.extend(world.zone_authorities().map(|authority| authority.authority.key));
     }
+    if aliases::asks_a_notary(&payload.body) {
+        keys.extend(world.notaries().map(|notary| notary.authority.key));
+    }
     keys.sort_unstable();
     keys.dedup();
     keys
@@ -113,10 +122,18 @@ pub fn candidates(world: &World, certificate: &Certificate) -> Vec<KeyBytes> {
 
 /// Judges a certificate. `world` holds what [`wants`] names; a refusal changes nothing.
 pub fn apply(world: &World, certificate: &Verified, at: At) -> Result<Effects, Refusal> {
-    let (sid, did) = (certificate.certificate().sid(), certificate.certificate().chain_did());
+    let sid = certificate.certificate().sid();
     let payload = certificate.certificate().payload();
     let cause = Cause { index: at.index, sid, now_ms: at.epoch_ms };
     let mut draft = Draft::of(world);
+    let did = match (certificate.certificate().chain(), &payload.body) {
+        (ChainId::Did(did), _) => did,
+        (ChainId::Alias(alias), Body::AttestLogin(login)) => {
+            aliases::attest(&mut draft, alias, login, certificate, cause)?;
+            return draft.finish();
+        }
+        (ChainId::Alias(_), _) => return Err(Refusal::NotAllowed),
+    };
     if let Body::Genesis(body) = &payload.body {
         genesis(&mut draft, did, body, certificate, cause)?;
         return draft.finish();
@@ -150,8 +167,9 @@ struct Act<'a> {
 impl Act<'_> {
     /// Refuses those who may not speak at all: the suspended, anybody but the identity key while frozen, and who has an act open.
     fn may_speak(&self, state: &DidState) -> Result<(), Refusal> {
-        let votes = matches!(self.payload.body, Body::Confirm { .. } | Body::Veto { .. });
-        if !votes && self.signers.any_suspended(state, &[]) {
+        let votes = matches!(self.payload.body, Body::Confirm { .. } | Body::Veto { .. } | Body::Dispute(_));
+        let is_heard = votes && !matches!(self.payload.body, Body::Dispute(_));
+        if !is_heard && self.signers.any_suspended(state, &[]) {
             return Err(Refusal::Suspended);
         }
         if !votes && state.flags & DidState::FROZEN != 0 && !self.signers.identity {
@@ -170,11 +188,12 @@ impl Act<'_> {
         Ok(())
     }
 
-    /// Whether a device may do this beside its own open act: records, and an end to devices without a vote. Else a thief's
-    /// new device would outlast its probation while the owner's act against the thief waits.
+    /// Whether a device may do this beside its own open act: records, the user key, which must not stay with whom the act is
+    /// against, and an end to devices without a vote. Else a thief's new device would outlast its probation while the owner's act
+    /// against the thief waits.
     fn is_always_open(&self, state: &DidState) -> bool {
         match &self.payload.body {
-            Body::Records(_) => true,
+            Body::Records(_) | Body::UserKey(_) => true,
             Body::DeviceRevoke(end) => power::device(state, &end.kid).is_some_and(|device| !power::counts(device)),
             _ => false,
         }
@@ -190,16 +209,21 @@ impl Act<'_> {
             Body::IdRotate(body) => self.id_rotate(draft, body),
             Body::Policy { window_s } => self.policy(draft, *window_s),
             Body::Transfer { name, to } => self.transfer(draft, name, *to),
+            Body::AliasBind(body) => self.alias_bind(draft, body),
+            Body::AliasUnbind { alias } => self.alias_unbind(draft, alias),
             Body::Records(body) => self.records(draft, body),
+            Body::UserKey(body) => self.user_key(draft, body),
             Body::Confirm { act } => pending::confirm(draft, &self.did, act, &self.signers, self.cause),
             Body::Veto { act } => pending::veto(draft, &self.did, act, &self.signers, self.cause),
+            Body::Dispute(body) => self.dispute(draft, body),
             Body::Tombstone => self.tombstone(draft),
             Body::NotaryAdd(body) => self.notary_add(draft, body),
             Body::NotaryRevoke { kid } => self.notary_revoke(draft, kid),
+            Body::AttestLogin(_) => Err(Refusal::NotAllowed),
         }
     }
 
-    /// claim: (V or I) + Z at once; road 4 also a V of the parent's owner.
+    /// claim: (V or I) + Z at once; road 2 also a notary, road 4 a V of the parent's owner.
     fn claim(&self, draft: &mut Draft<'_>, claim: &Claim) -> Result<(), Refusal> {
         self.needs_power(draft)?;
         let zone = self.world.zone();
@@ -227,6 +251,7 @@ impl Act<'_> {
                     return Err(Refusal::PowShort);
                 }
             }
+            (ClaimProof::Attested { .. }, _) => aliases::notary_signed(self.world, self.certificate, None).map(drop)?,
             (ClaimProof::Invite { .. }, _) => {}
         }
         self.zone_signed(&authority.authority.key)?;
@@ -359,6 +384,28 @@ impl Act<'_> {
         Ok(())
     }
 
+    /// user_key: V or I at once.
+    fn user_key(&self, draft: &mut Draft<'_>, turned: &UserKey) -> Result<(), Refusal> {
+        self.needs_power(draft)?;
+        let state = draft.did_mut(&self.did);
+        let next = state.user_key.as_ref().map_or(1, |old| old.generation.saturating_add(1));
+        if turned.generation != next {
+            return Err(Refusal::BadGeneration { next });
+        }
+        if state.user_key.as_ref().is_some_and(|old| old.key == turned.key) {
+            return Err(Refusal::KeySame);
+        }
+        let has_place = |kex: &KeyBytes| *kex == state.words_box || state.devices.iter().any(|d| d.kex == *kex);
+        let same_boxes = state.user_key.as_ref().is_some_and(|old| old.boxes == turned.boxes);
+        if same_boxes || turned.extras.iter().any(|extra| has_place(&extra.kex)) {
+            return Err(Refusal::BadBoxes);
+        }
+        let (generation, key, boxes, extras) = (turned.generation, turned.key, turned.boxes, turned.extras.clone());
+        state.user_key = Some(UserKeyState { generation, key, index: self.cause.index, boxes, extras });
+        state.flags &= !DidState::USER_KEY_STALE;
+        Ok(())
+    }
+
     /// tombstone: I, J or V, always after a window.
     fn tombstone(&self, draft: &mut Draft<'_>) -> Result<(), Refusal> {
         let power = self.needs_power(draft)?;
@@ -377,6 +424,9 @@ impl Act<'_> {
             if terms.is_none_or(|terms| terms.window_floor_s > WINDOW_MAX_S || terms.work_floor_bits > WORK_BITS_MAX) {
                 return Err(Refusal::BadScope);
             }
+        }
+        if authority.role == Role::Alias && authority.scope != self.world.zone().as_str() {
+            return Err(Refusal::BadScope);
         }
         if draft.did(&self.did).is_some_and(|state| state.authorities.len() >= AUTHORITIES_MAX) {
             return Err(Refusal::TooMany);
@@ -473,6 +523,13 @@ fn genesis(draft: &mut Draft<'_>, did: Did, body: &Genesis, by: &Verified, cause
         identity: body.identity,
         words_box: body.words_box,
         devices: vec![device],
+        user_key: body.user_key.map(|first| UserKeyState {
+            generation: 1,
+            key: first.key,
+            index: cause.index,
+            boxes: first.boxes,
+            extras: Vec::new(),
+        }),
         window_s,
         pending: Vec::new(),
         names: Vec::new(),
@@ -491,6 +548,7 @@ fn check_window(world: &World, window_s: u64) -> Result<(), Refusal> {
 fn road_of(claim: &Claim) -> Road {
     match claim.proof {
         ClaimProof::Open { .. } => Road::Open,
+        ClaimProof::Attested { .. } => Road::Attested,
         ClaimProof::Invite { .. } => Road::Invite,
         ClaimProof::Parent => Road::Parent,
     }

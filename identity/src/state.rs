@@ -1,8 +1,11 @@
 //! States: what the map commits to for a DID and for a name (PROTOCOL 6).
 
-use crate::cert::{Authority, DidKind, KeyBytes, Kid, Level, Sid};
+use crate::alias::AliasId;
+use crate::cert::{Authority, ChainId, DidKind, KeyBytes, Kid, Level, Recipient, Sid};
 use crate::did::Did;
+use crate::hash::Hash;
 
+mod alias;
 mod codec;
 
 /// What a label of the map stands for.
@@ -12,16 +15,27 @@ pub enum Subject {
     Name(String),
     /// A DID.
     Did(Did),
+    /// An alias, by its id.
+    Alias(AliasId),
     /// The log's own configuration; there is one.
     LogConf,
+}
+
+impl From<ChainId> for Subject {
+    fn from(chain: ChainId) -> Self {
+        match chain {
+            ChainId::Did(did) => Self::Did(did),
+            ChainId::Alias(alias) => Self::Alias(alias),
+        }
+    }
 }
 
 /// The state of one label with the certificate that last changed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
-    /// The log index of the newest certificate: of the DID's own chain, or for a name the one that last changed it.
+    /// The log index of the newest certificate: of the DID's or alias's own chain, or for a name the one that last changed it.
     pub head_index: u64,
-    /// The sid of that certificate.
+    /// The sid of that certificate. An alias that has no chain yet: zeros, index 0.
     pub head_hash: Sid,
     /// The state; its version is the label's.
     pub state: State,
@@ -34,6 +48,8 @@ pub enum State {
     Did(DidState),
     /// Of a name.
     Name(NameState),
+    /// Of an alias.
+    Alias(AliasState),
     /// Of the log: the payload of its newest LogConf (PROTOCOL 7.3), which is the whole state.
     LogConf {
         /// As in [`DidState`]; the payload's seq + 1.
@@ -52,7 +68,7 @@ pub struct DidState {
     pub did: Did,
     /// 2.
     pub kind: DidKind,
-    /// 3: bit 0 frozen, 3 ended; 1 user key stale and 2 deleting are reserved.
+    /// 3: bit 0 frozen, 1 user key stale, 3 ended; 2 deleting is reserved.
     pub flags: u32,
     /// 4: the newest certificate of the chain.
     pub head: ChainHead,
@@ -62,6 +78,8 @@ pub struct DidState {
     pub words_box: KeyBytes,
     /// 7: by kid, ascending; at most 32. A revoked device is gone.
     pub devices: Vec<DeviceState>,
+    /// 8: the user key; absent while the DID has none.
+    pub user_key: Option<UserKeyState>,
     /// 9: the window of destructive acts, in seconds.
     pub window_s: u64,
     /// 10: pending acts, oldest first; at most 8.
@@ -102,6 +120,21 @@ pub struct DeviceState {
     pub index: u64,
     /// When the status ends by itself, epoch ms; 0 = not by itself: live, in a quarrel, or a probation that stands still.
     pub until_ms: u64,
+}
+
+/// The user key: `[generation, pk, index, boxes, extras]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserKeyState {
+    /// 1 at first, one more each time it is turned.
+    pub generation: u64,
+    /// The X25519 key others seal to.
+    pub key: KeyBytes,
+    /// The log index of the certificate that brought it.
+    pub index: u64,
+    /// SHA-256 of the boxes in which its secret is sealed to its recipients.
+    pub boxes: Hash,
+    /// Recipients besides devices and words.
+    pub extras: Vec<Recipient>,
 }
 
 /// Whether a device's signature counts.
@@ -182,6 +215,40 @@ pub struct NameState {
     /// 10: how many live names stand directly below; absent when 0. A name with names below is never released, so every
     /// ancestor of a live name is live.
     pub children: u64,
+}
+
+/// The state of an alias (PROTOCOL 6.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AliasState {
+    /// 0: as in [`DidState`].
+    pub version: u64,
+    /// 1: the alias id.
+    pub alias: AliasId,
+    /// 2: whose it is; absent while nobody's.
+    pub did: Option<Did>,
+    /// 3: the newest certificate of its own chain; absent before the first sign-in.
+    pub head: Option<ChainHead>,
+    /// 4: the keys that signed in, oldest first; at most 8, each once.
+    pub attested: Vec<Attested>,
+    /// 5: until when the last dispute lasts, epoch ms; absent when there was none.
+    pub breaker_ms: u64,
+}
+
+/// A key that signed in as the holder of an alias: `[sign, kex, index, sid, notary kid, disputed]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attested {
+    /// The Ed25519 key.
+    pub sign: KeyBytes,
+    /// The X25519 key, to which others may seal.
+    pub kex: KeyBytes,
+    /// The log index of the newest sign-in with it.
+    pub index: u64,
+    /// The sid of that certificate.
+    pub sid: Sid,
+    /// The kid of the notary that saw it: an authority of the server's DID.
+    pub notary: Kid,
+    /// Whether the owner of the alias said that it was somebody else.
+    pub disputed: bool,
 }
 
 /// Whether a name is in use.

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 
 import { bigEndian, concat } from "../../dgns/web/hash.js";
-import { encodeDidState, encodeNameState } from "../../dgns/web/canonical.js";
+import { encodeAliasState, encodeDidState, encodeNameState } from "../../dgns/web/canonical.js";
 import { Chain, World, apply, candidates, chainOf, settle } from "../../dgns/web/rules.js";
 import {
   evidenceHash, issuerHash, nonceText, signinNonce, verifyFinish,
@@ -20,8 +20,8 @@ import { verifyLine } from "../../dgns/web/note.js";
 import { verifyRequest } from "../../dgns/web/request.js";
 import { PAIRING, SEALED, USER_KEYS } from "./boxes.mjs";
 import {
-  checkpointText, commitmentOf, consistencyFault, decodeCertificate, decodeDidState, decodeEntry, decodeEpochEntry, decodeHead,
-  decodeMapProof, decodeNameState, didText, formatVerifierKey, hex, inclusionFault, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash,
+  checkpointText, commitmentOf, consistencyFault, decodeAliasState, decodeCertificate, decodeDidState, decodeEntry, decodeEpochEntry, decodeHead,
+  decodeMapProof, decodeNameState, didText, formatVerifierKey, hex, inclusionFault, labelOfAlias, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash,
   formatPolicy, openNote, parseCheckpoint, parseDid, parsePolicy, parseVerifierKey, quorumReached, verifiersOf, Refused, rootOf, sha256, stateHash, unhex, valueBytes, verifyCertificate,
   verifyInclusion, verifyMapProof, verifyProofBundle, verifyResolution,
 } from "../../dgns/web/verify.js";
@@ -36,8 +36,11 @@ function digestRows(m) {
 }
 
 const MAP = {
-  label({ kind, name, did }) {
-    return { label: hex(kind === "name" ? labelOfName(name) : kind === "did" ? labelOfDid(unhex(did)) : labelOfLogConf()) };
+  label({ kind, name, did, alias }) {
+    const labels = {
+      name: () => labelOfName(name), did: () => labelOfDid(unhex(did)), alias: () => labelOfAlias(unhex(alias)), logconf: labelOfLogConf,
+    };
+    return { label: hex(labels[kind]()) };
   },
   value({ version, head_index, head_hash, flags, state }) {
     const hash = stateHash(unhex(state));
@@ -164,9 +167,12 @@ function memoryOf(bytes) {
   return memory;
 }
 
+/** The subject of a case as verify.js takes it. */
+const subjectOf = ({ name, did, alias }) => (name !== undefined ? { name } : did !== undefined ? { did: unhex(did) } : { alias: unhex(alias) });
+
 /** What resolutions.json says of a lookup. */
 async function resolution({ trust, memory_bytes, subject, bytes, now_ms }) {
-  const asked = subject.name === undefined ? { did: unhex(subject.did) } : subject;
+  const asked = subjectOf(subject);
   const trusted = { origin: trust.origin, zone: trust.origin.replace("/log", ""), logKeys: trust.vkeys, policy: trust.policy ?? undefined, maxHeadAgeS: trust.head_age_s_max };
   const { resolved, memory: after } = await verifyResolution(trusted, memoryOf(memory_bytes), asked, unhex(bytes), now_ms);
   const row = ({ rtype, ttl, rdata, owner }) => [Number(rtype), Number(ttl), hex(rdata), owner];
@@ -174,6 +180,7 @@ async function resolution({ trust, memory_bytes, subject, bytes, now_ms }) {
     status: resolved.status,
     name: resolved.name && hex(resolved.name.bytes),
     did: resolved.did && hex(resolved.did.bytes),
+    alias: resolved.alias && hex(resolved.alias.bytes),
     records: resolved.records && resolved.records.rows.map(row),
     frozen: resolved.frozen,
     pending: resolved.pending.length,
@@ -203,7 +210,7 @@ async function viewOfCertificate({ origin, candidates, envelope }) {
 
 /** What lookup_proofs.json says of a file. */
 async function lookupProof({ trust, subject, file }) {
-  const asked = subject.name === undefined ? { did: unhex(subject.did) } : subject;
+  const asked = subjectOf(subject);
   const trusted = { origin: trust.origin, zone: trust.origin.replace("/log", ""), logKeys: trust.vkeys, retired: trust.retired, policy: trust.policy ?? undefined };
   const { status, size, epochMs, name, did } = await verifyProofBundle(trusted, asked, new TextEncoder().encode(file));
   return { status, size: Number(size), epoch_ms: Number(epochMs), name: name && hex(name.bytes), did: did && hex(did.bytes) };
@@ -237,6 +244,7 @@ async function rulesStory({ in: { zone, origin, server }, steps }) {
     // What the log took, the reader of that one chain takes too, and comes to the same state.
     const certificate = decodeCertificate(unhex(step.envelope));
     const did = chainOf(certificate);
+    if (certificate.payload.typeName === "attest_login") continue;
     const chain = chains.get(hex(did)) ?? new Chain(origin, did);
     chains.set(hex(did), chain);
     await chain.follow(certificate, BigInt(step.index), { index: BigInt(step.index), epochMs });
@@ -250,8 +258,10 @@ async function judgedStep(world, origin, { envelope, index, epoch_ms }) {
   return apply(world, certificate, signed, { index: BigInt(index), epochMs: BigInt(epoch_ms) });
 }
 
-const stateBytes = (state) => (state.devices === undefined ? encodeNameState(state) : encodeDidState(state));
-const decodeAgain = (state) => (state.devices === undefined ? decodeNameState : decodeDidState)(stateBytes(state));
+const codecOf = ({ devices, attested }) =>
+  devices !== undefined ? [encodeDidState, decodeDidState] : attested !== undefined ? [encodeAliasState, decodeAliasState] : [encodeNameState, decodeNameState];
+const stateBytes = (state) => codecOf(state)[0](state);
+const decodeAgain = (state) => codecOf(state)[1](stateBytes(state));
 
 async function logConf({ origin, identity, previous, envelope }) {
   const decoded = decodeLogConfEnvelope(unhex(envelope));

@@ -237,6 +237,7 @@ mod samples {
             words_box: [9; 32],
             device: Device { sign: device.public(), kex: [8; 32], level: Level::Admin, label_hash: [0; 32] },
             window_s: Some(86_400),
+            user_key: None,
         });
         let seen = Seen { size: 0, root: sha256(&[]) };
         let payload = Payload { subject: None, seq: 0, prev: None, seen, unix_s: 1, body, critical: true, by: None };
@@ -304,6 +305,7 @@ mod samples {
             identity: SigningKey::from_seed(&[1; 32]).public(),
             words_box: [9; 32],
             devices: vec![device],
+            user_key: None,
             window_s: 259_200,
             pending: Vec::new(),
             names: vec!["alice.dgns.test".into()],

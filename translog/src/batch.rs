@@ -263,7 +263,7 @@ pub fn open(world: World, genesis: &Verified, logconf: &LogConf, now_ms: u64) ->
     let (edge, history, map, dues) = (Edge::new(), Edge::new(), Map::new(), DueQueue::new());
     let view = View { edge: &edge, history: &history, time_ms: 0, map: &map, dues: &dues };
     let mut world = world;
-    let did = genesis.certificate().chain_did();
+    let did = genesis.certificate().chain_did().ok_or(Refusal::NotAllowed)?;
     configure_wants(did).into_iter().for_each(|subject| world.insert(subject, None));
     let mut step = Step::new(world, now_ms);
     step.apply(genesis, 0)?;
@@ -481,9 +481,9 @@ impl Taken {
     }
 
     pub(crate) fn note(&mut self, certificate: &Certificate, index: u64) {
-        let (did, sid) = (certificate.chain_did(), certificate.sid());
+        let (subject, sid) = (Subject::from(certificate.chain()), certificate.sid());
         let payload = certificate.payload();
-        self.chain.push(ChainRow { subject: Subject::Did(did), seq: payload.seq, index, sid });
+        self.chain.push(ChainRow { subject, seq: payload.seq, index, sid });
         if let Body::Records(set) = &payload.body {
             self.records.insert(set.name.clone(), set.clone());
         }

@@ -23,7 +23,9 @@ mod value;
 pub use delta::{MapDelta, StaleDelta};
 pub use kept::{KeptRoot, MapAt};
 pub use proof::{MapProof, MapProofError, ProveError};
-pub use value::{LabelKind, OpenedLeaf, commitment, label, label_did, label_logconf, label_name, state_hash, value};
+pub use value::{
+    LabelKind, OpenedLeaf, commitment, label, label_alias, label_did, label_logconf, label_name, state_hash, value,
+};
 
 use arena::{Arena, Link, NO_NODES, Nodes};
 use identity::hash::Hash;

@@ -23,7 +23,7 @@ pub use resolved::{Continuity, Resolved, Status, WrittenCertificate};
 
 use identity::cert::{Body, Certificate, Payload, Records};
 use identity::name::Name;
-use identity::state::{DidState, NameState, State, Subject};
+use identity::state::{AliasState, DidState, NameState, State, Subject};
 use identity::time::Timestamp;
 
 use crate::entry::Epoch;
@@ -88,6 +88,7 @@ struct SignedHead<'k> {
 struct ProvedStates {
     name: Option<NameState>,
     did: Option<DidState>,
+    alias: Option<AliasState>,
     logconf: Option<Vec<u8>>,
     records: Option<Records>,
 }
@@ -102,7 +103,7 @@ struct Entries {
 fn is_about(resolution: &Resolution, trust: &Trust, subject: &Subject) -> Result<(), VerifyError> {
     let in_zone = match subject {
         Subject::Name(name) => Name::parse(name, trust.zone()).is_ok(),
-        Subject::Did(_) | Subject::LogConf => true,
+        Subject::Did(_) | Subject::Alias(_) | Subject::LogConf => true,
     };
     if in_zone && resolution.subject() == subject { Ok(()) } else { Err(VerifyError::Subject) }
 }
@@ -141,7 +142,7 @@ fn ends_in_its_epoch(head: &SignedHead<'_>) -> Result<(), VerifyError> {
     head.met.head.edge().map(drop).map_err(|_| VerifyError::LastLeaf)
 }
 
-/// The subject's state, and its owner's if it is a name that has one, under the Epoch's map root.
+/// The subject's state, and its owner's if it is a name or alias that has one, under the Epoch's map root.
 fn proved_states(
     resolution: &Resolution,
     memory: &Memory,
@@ -161,7 +162,7 @@ fn proved_states(
                 wanted = owner_of(&leaf.state);
                 leaves.push(leaf);
             }
-            // Whoever owns a name has a state; only what was asked may be absent.
+            // Whoever owns a name or alias has a state; only what was asked may be absent.
             None if claims.len() > 1 => return Err(VerifyError::Binding),
             None => {}
         }
@@ -174,11 +175,12 @@ fn proved_states(
     if leaves.iter().any(|leaf| !leaf.agrees(&head.met.epoch)) {
         return Err(VerifyError::Value);
     }
-    let mut proved = ProvedStates { name: None, did: None, logconf: None, records: None };
+    let mut proved = ProvedStates { name: None, did: None, alias: None, logconf: None, records: None };
     for leaf in leaves {
         match leaf.state {
             State::Name(state) => proved.name = Some(state),
             State::Did(state) => proved.did = Some(state),
+            State::Alias(state) => proved.alias = Some(state),
             State::LogConf { payload, .. } => proved.logconf = Some(payload),
         }
     }
@@ -209,10 +211,11 @@ fn claimed_leaf(answer: &Answer, subject: &Subject, memory: &Memory) -> Result<O
     Ok(Some(ClaimedLeaf { opened, state, commitment: opened.commitment(&bytes) }))
 }
 
-/// The subject that a name's state leads to.
+/// The subject that the state of a name or alias leads to.
 fn owner_of(state: &State) -> Option<Subject> {
     match state {
         State::Name(name) => name.did.map(Subject::Did),
+        State::Alias(alias) => alias.did.map(Subject::Did),
         State::Did(_) | State::LogConf { .. } => None,
     }
 }
@@ -223,6 +226,11 @@ impl ClaimedLeaf {
         let Self { opened, state, .. } = self;
         let of_its_chain = match state {
             State::Did(did) => opened.head_index == did.head.index && opened.head_hash == did.head.sid,
+            // Before the first sign-in an alias has no chain.
+            State::Alias(alias) => {
+                let head = alias.head.map_or((0, [0; 32]), |head| (head.index, head.sid));
+                (opened.head_index, opened.head_hash) == head
+            }
             State::Name(_) | State::LogConf { .. } => true,
         };
         let of_its_time = opened.head_index < epoch.covers;

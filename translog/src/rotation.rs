@@ -215,7 +215,7 @@ impl<'t> Walk<'t> {
     /// The old identity key and the new one signed: then it holds at once, whatever devices say (PROTOCOL 5.3).
     fn rotate_identity(&mut self, certificate: &Certificate) -> Result<(), FollowError> {
         let Body::IdRotate(keys) = &certificate.payload().body else { return Err(FollowError::Chain) };
-        if certificate.chain_did() != self.server {
+        if certificate.chain_did() != Some(self.server) {
             return Err(FollowError::Chain);
         }
         let verified = certificate.verify_one_party(self.trust.origin(), &[self.identity, keys.identity])?;
@@ -235,7 +235,7 @@ fn server_of(trust: &Trust, row: &ConfRow) -> Result<(Did, KeyBytes), FollowErro
         return Err(FollowError::Chain);
     }
     certificate.verify(trust.origin(), &[genesis.identity, genesis.device.sign])?;
-    Ok((certificate.chain_did(), genesis.identity))
+    Ok((certificate.chain_did().ok_or(FollowError::Chain)?, genesis.identity))
 }
 
 fn entry_of(row: &ConfRow) -> Result<Entry, FollowError> {

@@ -10,7 +10,9 @@ pub const CERTIFICATES: &str = "/v1/certificates";
 pub const NAMES: &str = "/v1/names/";
 /// Proves a DID present or absent: `/v1/dids/{did}`; below it `/chain` and `/did.json`.
 pub const DIDS: &str = "/v1/dids/";
-/// Below a name or a DID: says when something of it changed.
+/// Proves an alias present or absent: `/v1/aliases/{id}`, 64 hexadecimal digits.
+pub const ALIASES: &str = "/v1/aliases/";
+/// Below a name, DID or alias: says when something of it changed.
 pub const EVENTS: &str = "/events";
 /// What created the thing with this 64-bit id: `/v1/ids/{n}`.
 pub const IDS: &str = "/v1/ids/";

@@ -45,9 +45,13 @@ pub(crate) async fn accuse(
         AuditFault::Refused { index, .. } => {
             let entry = head.proof(*index).await?;
             let Ok(Entry::Certificate(certificate)) = Entry::decode(entry.extra.as_ref()?) else { return None };
-            let leaf = auditor.replay()?.leaf(&Subject::Did(certificate.chain_did()))?;
-            let State::Did(did) = leaf.state else { return None };
-            Accused { before: Some(head.proof(did.head.index).await?), ..Accused::alone(entry) }
+            let leaf = auditor.replay()?.leaf(&Subject::from(certificate.chain()))?;
+            let newest = match leaf.state {
+                State::Did(did) => did.head,
+                State::Alias(alias) => alias.head?,
+                _ => return None,
+            };
+            Accused { before: Some(head.proof(newest.index).await?), ..Accused::alone(entry) }
         }
         _ => return None,
     };

@@ -51,7 +51,7 @@ impl Place {
         keys: &[&SigningKey],
     ) -> Result<Certificate, DecodeError> {
         let payload = Payload {
-            subject: Some(self.did),
+            subject: Some(self.did.into()),
             seq: self.seq,
             prev: Some(self.prev),
             seen: self.seen,
@@ -103,6 +103,7 @@ pub fn genesis(
         words_box: root.words_box,
         device: device_of(device, Level::Admin, label_hash),
         window_s,
+        user_key: None,
     };
     let payload = Payload {
         subject: None,

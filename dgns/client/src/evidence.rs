@@ -1,5 +1,6 @@
 //! Evidence: what a client keeps when a proof is wrong, in one file that says what it holds (PROTOCOL 14.3).
 
+use data_encoding::HEXLOWER;
 use identity::state::Subject;
 use translog::fault::{FaultFile, FaultKind};
 use translog::gossip::SeenHead;
@@ -172,6 +173,7 @@ pub(crate) fn subject_text(subject: &Subject) -> String {
     match subject {
         Subject::Name(name) => name.clone(),
         Subject::Did(did) => did.to_string(),
+        Subject::Alias(alias) => HEXLOWER.encode(alias),
         Subject::LogConf => "logconf".to_owned(),
     }
 }

@@ -8,6 +8,7 @@ mod signed;
 
 use std::sync::OnceLock;
 
+use data_encoding::HEXLOWER;
 use dgns_api::info::Info;
 use dgns_api::known::Known;
 use dgns_api::{code, path, post};
@@ -233,6 +234,7 @@ impl Session {
         let subject = match subject {
             Subject::Name(name) => format!("{}{name}", path::NAMES),
             Subject::Did(did) => format!("{}{did}", path::DIDS),
+            Subject::Alias(alias) => format!("{}{}", path::ALIASES, HEXLOWER.encode(alias)),
             Subject::LogConf => return Err(ClientError::Unable("the log's configuration has no stream".into())),
         };
         self.net.lines(&format!("{subject}{}", path::EVENTS)).await
@@ -348,6 +350,7 @@ fn lookup_path(subject: &Subject, size: Option<u64>, known: Option<Known>) -> Re
     let mut asked = match subject {
         Subject::Name(name) => format!("{}{name}?with=certs", path::NAMES),
         Subject::Did(did) => format!("{}{did}?with=certs", path::DIDS),
+        Subject::Alias(alias) => format!("{}{}?with=certs", path::ALIASES, HEXLOWER.encode(alias)),
         Subject::LogConf => return Err(ClientError::Unable("the log's configuration has no lookup path".into())),
     };
     if let Some(size) = size {

@@ -87,13 +87,19 @@ impl States<'_> {
         Ok(())
     }
 
-    /// Says what is wrong with the rows beside a state that is right: the end of a DID's chain, what DNS reads of a name.
+    /// Says what is wrong with the rows beside a state that is right: the end of a chain, what DNS reads of a name.
     async fn beside(&self, label: &Hash, leaf: &Leaf) -> Result<Option<String>, Wrong> {
         match &leaf.state {
             State::Did(did) => {
                 let row = self.storage.log().find(label, did.head.seq).await?;
                 let same = row.is_some_and(|row| (row.index, row.sid) == (did.head.index, did.head.sid));
                 Ok((!same).then(|| "the newest row in chain is not the DID's newest certificate".to_owned()))
+            }
+            State::Alias(alias) => {
+                let Some(head) = alias.head else { return Ok(None) };
+                let row = self.storage.log().find(label, head.seq).await?;
+                let same = row.is_some_and(|row| (row.index, row.sid) == (head.index, head.sid));
+                Ok((!same).then(|| "the newest row in chain is not the alias's newest certificate".to_owned()))
             }
             State::Name(name) => {
                 let row = self.storage.log().name(label).await?;

@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
+use data_encoding::HEXLOWER;
 use dgns_api::known::{Known, NotKnown};
 use dgns_api::problem::Problem;
 use dgns_api::{code, path};
@@ -132,6 +133,18 @@ pub(super) async fn did(
     headers: HeaderMap,
 ) -> Reply {
     resolution(&app, &Subject::Did(parse_did(&did)?), asked, &headers).await
+}
+
+/// `GET /v1/aliases/{id}`: a Resolution.
+pub(super) async fn alias(
+    State(app): Shared,
+    Path(id): Path<String>,
+    asked: Result<UrlQuery<Asked>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+) -> Reply {
+    let id = HEXLOWER.decode(id.as_bytes()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let id = id.ok_or_else(|| bad_query("an alias is named by 64 hexadecimal digits in lower case"))?;
+    resolution(&app, &Subject::Alias(id), asked, &headers).await
 }
 
 async fn resolution(

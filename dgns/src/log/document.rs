@@ -3,7 +3,7 @@
 use data_encoding::HEXLOWER;
 use identity::cert::{DidKind, Level};
 use identity::did::Did;
-use identity::state::{DeviceStatus, DidState, NameState, NameStatus, State, Subject};
+use identity::state::{AliasState, DeviceStatus, DidState, NameState, NameStatus, State, Subject};
 use serde_json::{Value, json};
 use storage::StorageError;
 use translog::map;
@@ -22,6 +22,14 @@ pub async fn view(core: &Core, subject: &Subject) -> Result<Vec<u8>, LookupError
         Some(State::Name(name)) => {
             view["name"] = name_view(&name);
             if let Some(did) = name.did
+                && let Some(State::Did(owner)) = load(core, &Subject::Did(did)).await?
+            {
+                view["did"] = did_view(&owner);
+            }
+        }
+        Some(State::Alias(alias)) => {
+            view["alias"] = alias_view(&alias);
+            if let Some(did) = alias.did
                 && let Some(State::Did(owner)) = load(core, &Subject::Did(did)).await?
             {
                 view["did"] = did_view(&owner);
@@ -53,6 +61,12 @@ pub async fn did_document(core: &Core, did: &Did) -> Result<Option<Vec<u8>>, Loo
     let signing: Vec<Value> = live.iter().map(|device| method(kid(&device.sign), &device.sign, [0xed, 0x01])).collect();
     let sealing: Vec<Value> =
         live.iter().map(|device| method(format!("{}-kex", kid(&device.sign)), &device.kex, [0xec, 0x01])).collect();
+    let user_key: Vec<Value> = state
+        .user_key
+        .iter()
+        .map(|user_key| method(format!("user-key-{}", user_key.generation), &user_key.key, [0xec, 0x01]))
+        .collect();
+    let sealing = [user_key, sealing].concat();
     let ids = |methods: &[Value]| methods.iter().map(|method| method["id"].clone()).collect::<Vec<_>>();
     let methods: Vec<&Value> = signing.iter().chain(&sealing).collect();
     let document = json!({
@@ -85,6 +99,25 @@ fn name_view(name: &NameState) -> Value {
         "claim_index": name.claim_index,
         "held_until_ms": name.held_until_ms,
         "children": name.children,
+    })
+}
+
+fn alias_view(alias: &AliasState) -> Value {
+    let attested = alias.attested.iter().map(|row| {
+        json!({
+            "kid": HEXLOWER.encode(&identity::key::kid_of(&row.sign).0),
+            "kex": HEXLOWER.encode(&row.kex),
+            "index": row.index,
+            "notary": HEXLOWER.encode(&row.notary.0),
+            "disputed": row.disputed,
+        })
+    });
+    json!({
+        "alias": HEXLOWER.encode(&alias.alias),
+        "version": alias.version,
+        "did": alias.did.map(|did| did.to_string()),
+        "attested": attested.collect::<Vec<_>>(),
+        "breaker_ms": alias.breaker_ms,
     })
 }
 
@@ -123,6 +156,13 @@ fn did_view(did: &DidState) -> Value {
         "flags": did.flags,
         "seq": did.head.seq,
         "window_s": did.window_s,
+        "user_key": did.user_key.as_ref().map(|user_key| json!({
+            "generation": user_key.generation,
+            "key": HEXLOWER.encode(&user_key.key),
+            "index": user_key.index,
+            "boxes": HEXLOWER.encode(&user_key.boxes),
+            "stale": did.flags & DidState::USER_KEY_STALE != 0,
+        })),
         "devices": devices,
         "pending": did.pending.len(),
         "names": did.names,

@@ -11,11 +11,10 @@ use std::sync::{Arc, Mutex};
 
 use dgns_api::code;
 use identity::cert::{Body, Certificate, ClaimProof, DecodeError, Sid, SignatureRefusal, Verified};
-use identity::did::Did;
 use identity::hash::Hash;
 use identity::record;
 use identity::rules::{self, At, Refusal, World};
-use identity::state::{State, Subject};
+use identity::state::{AliasState, State, Subject};
 use storage::StorageError;
 use storage::rows::InviteState;
 use tokio::sync::{mpsc, oneshot};
@@ -53,7 +52,7 @@ pub struct Accepted {
     pub sids: Vec<Sid>,
     /// Whether it was there before this post.
     pub repeated: bool,
-    /// What the post is about: the name of its last certificate that has one, else the DID.
+    /// What the post is about: the name of its last certificate that has one, else the DID, or the alias of a sign-in.
     pub subject: Subject,
 }
 
@@ -316,15 +315,18 @@ async fn repeated(core: &Core, world: &World, certificates: &[Certificate]) -> R
 
 /// Returns the index of a certificate that is in the log. The state tells it of the newest of a chain, SQL of those before.
 async fn index_of(core: &Core, world: &World, certificate: &Certificate) -> Result<Option<u64>, StorageError> {
-    let did = certificate.chain_did();
-    let known = world.get(&Subject::Did(did)).flatten();
-    let Some(State::Did(state)) = known.map(|leaf| &leaf.state) else { return Ok(None) };
+    let subject = Subject::from(certificate.chain());
+    let head = match world.get(&subject).flatten().map(|leaf| &leaf.state) {
+        Some(State::Did(state)) => state.head,
+        Some(State::Alias(AliasState { head: Some(head), .. })) => *head,
+        _ => return Ok(None),
+    };
     let (seq, sid) = (certificate.payload().seq, certificate.sid());
-    match seq.cmp(&state.head.seq) {
+    match seq.cmp(&head.seq) {
         Ordering::Greater => Ok(None),
-        Ordering::Equal => Ok((state.head.sid == sid).then_some(state.head.index)),
+        Ordering::Equal => Ok((head.sid == sid).then_some(head.index)),
         Ordering::Less => {
-            let found = core.storage.log().find(&translog::map::label_did(&did), seq).await?;
+            let found = core.storage.log().find(&translog::map::label(&subject), seq).await?;
             Ok(found.filter(|row| row.sid == sid).map(|row| row.index))
         }
     }
@@ -334,13 +336,9 @@ fn accepted(certificates: &[Certificate], first_index: u64, repeated: bool) -> A
     let named = certificates.iter().rev().find_map(|certificate| certificate.payload().body.name());
     let subject = match named {
         Some(name) => Subject::Name(name.to_owned()),
-        None => Subject::Did(last_did(certificates)),
+        None => certificates.last().expect("a post holds at least one certificate").chain().into(),
     };
     Accepted { first_index, sids: certificates.iter().map(Certificate::sid).collect(), repeated, subject }
-}
-
-fn last_did(certificates: &[Certificate]) -> Did {
-    certificates.last().expect("a post holds at least one certificate").chain_did()
 }
 
 /// Bytes of the queue held by one post until it is answered.

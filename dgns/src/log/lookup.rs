@@ -1,4 +1,4 @@
-//! Lookups: a Resolution of a name or DID under the public head, or the newest (PROTOCOL 11).
+//! Lookups: a Resolution of a name, DID or alias under the public head, or the newest (PROTOCOL 11).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -168,7 +168,7 @@ pub async fn certificate(core: &Core, index: u64) -> Result<Certificate, Storage
     }
 }
 
-/// Reads the states a lookup answers with, a name with its owner or a DID alone, and proves them under one head.
+/// Reads the states a lookup answers with, a name or alias with its owner or a DID alone, and proves them under one head.
 async fn read(core: &Core, subject: &Subject, asked: Asked) -> Result<Reading, LookupError> {
     let mut subjects = vec![subject.clone()];
     loop {
@@ -194,6 +194,7 @@ async fn read(core: &Core, subject: &Subject, asked: Asked) -> Result<Reading, L
 fn owner(held: &Held) -> Option<Did> {
     match &held.leaf.state {
         State::Name(name) => name.did,
+        State::Alias(alias) => alias.did,
         _ => None,
     }
 }

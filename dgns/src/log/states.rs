@@ -147,6 +147,7 @@ pub fn leaf_of(row: &LabelRow) -> Result<Leaf, StorageError> {
     let kind = match row.kind {
         1 => LabelKind::Name,
         2 => LabelKind::Did,
+        3 => LabelKind::Alias,
         4 => LabelKind::LogConf,
         _ => return Err(damaged("labels", "a label of unknown kind")),
     };

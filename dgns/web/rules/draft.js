@@ -2,17 +2,17 @@
 
 import { encodeDidState } from "../canonical.js";
 import { Refused } from "../cbor.js";
-import { equal } from "../hash.js";
+import { equal, hex } from "../hash.js";
 import { didText } from "../name.js";
 import { LIVE } from "../state.js";
 
 const STATE_BYTES_MAX = 16384;
 const WINDOW_FLOOR_DEFAULT_S = 86_400n;
-const ZONE_ROLE = 2;
+const [NOTARY_ROLE, ZONE_ROLE] = [1, 2];
 const ENDED = 8;
 
 /**
- * The states of a log, or of a single DID. A leaf is `{headIndex, headHash, state}`; keys are names and the text of DIDs.
+ * The states of a log, or of a single DID. A leaf is `{headIndex, headHash, state}`; keys are names, the text of DIDs and the hex of aliases.
  *
  * With `chain`, the world knows one DID: what depends on other labels is taken for met, because the log took the certificate, and leaves no
  * trace in the DID's state (PROTOCOL 11.5). `chain.mayEnd` says whether a due tombstone takes effect, which names below decide.
@@ -32,9 +32,17 @@ export class World {
 
   /** The authorities that ever signed for the zone, oldest first. */
   zoneAuthorities() {
+    return this.authorities().filter(({ role, scope }) => role === ZONE_ROLE && scope === this.zone);
+  }
+
+  /** The notaries there ever were, oldest first. */
+  notaries() {
+    return this.authorities().filter(({ role }) => role === NOTARY_ROLE);
+  }
+
+  authorities() {
     const state = this.server === null ? undefined : this.did(this.server);
-    if (state === undefined || (state.flags & ENDED) !== 0) return [];
-    return state.authorities.filter(({ role, scope }) => role === ZONE_ROLE && scope === this.zone);
+    return state === undefined || (state.flags & ENDED) !== 0 ? [] : state.authorities;
   }
 
   /** The newest unrevoked zone authority with the terms it set, or undefined (PROTOCOL 5.2). */
@@ -74,6 +82,19 @@ export class Draft {
 
   name(name) {
     return this.leaf(name)?.state;
+  }
+
+  alias(alias) {
+    return this.leaf(hex(alias))?.state;
+  }
+
+  /** The state of an alias, to be changed; made if there is none. The head of its leaf stays. */
+  editAlias(alias) {
+    const key = hex(alias);
+    if (this.leaf(key) === undefined) {
+      this.create(key, { version: 1n, alias, attested: [], breakerMs: 0n }, { index: 0n, sid: new Uint8Array(32) });
+    }
+    return this.edit(key).state;
   }
 
   /** The owner of a name if it is live. */
@@ -124,8 +145,9 @@ export class Draft {
 
 /** A copy whose lists may be changed; bytes are never changed in place. */
 function copyOf(state) {
-  if (state.devices === undefined) return { ...state };
   const copies = (list) => list.map((item) => ({ ...item }));
+  if (state.attested !== undefined) return { ...state, attested: copies(state.attested) };
+  if (state.devices === undefined) return { ...state };
   const pending = state.pending.map((act) => ({ ...act, supporters: [...act.supporters], opponents: [...act.opponents] }));
   return { ...state, devices: copies(state.devices), pending, names: [...state.names], authorities: copies(state.authorities) };
 }

@@ -5,7 +5,7 @@ import { ascii, compare, equal } from "../hash.js";
 import { kidOf, parentName } from "../name.js";
 import { HELD, LIVE } from "../state.js";
 import { dueFrom, partiesOf, refresh, targetOf } from "./pending.js";
-import { IDENTITY, MAJORITY, VOTER, deviceOf, mustLeaveAnAdmin, powerOfSide } from "./power.js";
+import { IDENTITY, MAJORITY, VOTER, deviceOf, mustLeaveAnAdmin, powerOfSide, userKeyIsStale } from "./power.js";
 
 export const NAMES_MAX = 32;
 export const AUTHORITIES_MAX = 64;
@@ -13,7 +13,7 @@ const HOLD_MS = 7_776_000_000n;
 const ENDED = 8;
 
 /** Type -> the least power that lets it take effect at once; others of those that can wait always wait. */
-const AT_ONCE = { 5: MAJORITY, 6: IDENTITY, 7: MAJORITY, 8: IDENTITY, 26: MAJORITY };
+const AT_ONCE = { 5: MAJORITY, 6: IDENTITY, 7: MAJORITY, 8: IDENTITY, 10: MAJORITY, 26: MAJORITY };
 export const isAtOnce = (type, power) => power >= (AT_ONCE[type] ?? Infinity);
 
 /** Type -> effect of an act that signers of `power` stand behind. What it refuses when it is due lets it die. */
@@ -29,6 +29,7 @@ const EFFECTS = {
     const state = draft.editDid(did);
     mustRotateTo(state, identity);
     Object.assign(state, { identity, wordsBox });
+    userKeyIsStale(state);
   },
   7: (draft, did, { windowS }) => {
     draft.editDid(did).windowS = windowS;
@@ -39,6 +40,11 @@ const EFFECTS = {
     mustMove(draft, did, name, to);
     if (to === undefined) hold(draft, name, cause);
     else give(draft, name, to, cause);
+  },
+  10: (draft, did, { alias }) => {
+    if (draft.world.chain) return;
+    mustBeBound(draft, did, alias);
+    Object.assign(draft.editAlias(alias), { did: undefined, attested: [], breakerMs: 0n });
   },
   25: (draft, did, body, power, cause) => {
     mustEnd(draft, did);
@@ -62,6 +68,7 @@ export const perform = (draft, did, type, body, power, cause) => EFFECTS[type](d
 export function endDevice(state, kid, nowMs) {
   const others = (kids) => kids.filter((one) => !equal(one, kid));
   state.devices = state.devices.filter(({ sign }) => !equal(kidOf(sign), kid));
+  userKeyIsStale(state);
   for (const act of state.pending) {
     const contested = act.opponents.length > 0;
     act.supporters = others(act.supporters);
@@ -72,6 +79,12 @@ export function endDevice(state, kid, nowMs) {
   const isAgainst = (act) => targetOf(act) !== undefined && equal(targetOf(act), kid);
   state.pending = state.pending.filter((act) => act.supporters.length > 0 && !isAgainst(act));
   refresh(state, nowMs);
+}
+
+/** Refuses what is about an alias of somebody else. */
+export function mustBeBound(draft, did, alias) {
+  const holder = draft.alias(alias)?.did;
+  if (holder === undefined || !equal(holder, did)) throw new Refused("not_bound");
 }
 
 /** Refuses new words that are the old ones, or whose key is a device's. */

@@ -6,7 +6,7 @@ import { equal } from "../hash.js";
 import { kidOf } from "../name.js";
 import { has } from "./draft.js";
 import { isAtOnce, perform } from "./effect.js";
-import { DEVICE_LIVE, FRESH, SUSPENDED, VOTER, counts, deviceOf, powerOfSide } from "./power.js";
+import { DEVICE_LIVE, FRESH, SUSPENDED, VOTER, counts, deviceOf, powerOfSide, userKeyIsStale } from "./power.js";
 
 const PENDING_MAX = 8;
 const NEWCOMER_MS = 86_400_000n;
@@ -138,7 +138,8 @@ const remove = (state, act) => (state.pending = state.pending.filter((other) => 
 
 /**
  * Brings flags, suspensions and probations in line with the acts that wait: suspended is whoever a pending suspension or revocation is
- * against, and while it is contested its opener too. Probation stands still while the DID is frozen and begins anew after.
+ * against, and while it is contested its opener too; when that begins the user key is stale. Probation stands still while the DID is
+ * frozen and begins anew after.
  */
 export function refresh(state, nowMs) {
   const frozen = state.pending.some(({ opponents }) => opponents.length > 0);
@@ -151,6 +152,7 @@ export function refresh(state, nowMs) {
       if (frozen) device.untilMs = 0n;
       else if (device.untilMs === 0n) device.untilMs = newDueMs;
     } else if (until.length > 0) {
+      if (device.status !== SUSPENDED) userKeyIsStale(state);
       device.status = SUSPENDED;
       device.untilMs = until.includes(0n) ? 0n : until.reduce((a, b) => (a > b ? a : b)); // 0: without end
     } else if (device.status === SUSPENDED) {

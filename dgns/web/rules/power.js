@@ -5,6 +5,7 @@ import { compare, equal } from "../hash.js";
 import { kidOf } from "../name.js";
 import { has } from "./draft.js";
 
+const STALE = 2;
 /** Powers, ascending. */
 export const [VOTER, MAJORITY, IDENTITY] = [1, 2, 3];
 /** Levels and statuses of devices. */
@@ -68,6 +69,11 @@ function powerOf(identity, voters, state) {
   if (identity) return IDENTITY;
   if (voters === 0) return 0;
   return voters >= 2 && 2 * voters > state.devices.filter(counts).length ? MAJORITY : VOTER;
+}
+
+/** Notes that somebody who knows the user key has lost his place, if there is a key. */
+export function userKeyIsStale(state) {
+  if (state.userKey !== undefined) state.flags |= STALE;
 }
 
 /** Refuses to take the power of a device away if no voter would be left; the identity key may. */

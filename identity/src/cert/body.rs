@@ -1,9 +1,10 @@
 //! The bodies of certificates as bytes, one type after another (PROTOCOL 4.4).
 
 use super::{
-    Authority, Body, Claim, ClaimProof, DecodeError, Device, DeviceEnd, DidKind, EndReason, Genesis, IdRotate, Kid,
-    Level, Records, Road, Role, Row, ZoneTerms,
+    AliasBind, AttestLogin, Authority, Body, Claim, ClaimProof, DecodeError, Device, DeviceEnd, DidKind, Dispute,
+    EndReason, FirstUserKey, Genesis, IdRotate, Kid, Level, Records, Road, Role, Row, UserKey, ZoneTerms,
 };
+use crate::alias::AliasId;
 use crate::did::Did;
 use crate::hash::Hash;
 use crate::limits::SCOPE_BYTES_MAX;
@@ -22,12 +23,16 @@ impl Body {
             Self::IdRotate(_) => 6,
             Self::Policy { .. } => 7,
             Self::Transfer { .. } => 8,
+            Self::AliasBind(_) => 9,
+            Self::AliasUnbind { .. } => 10,
             Self::Records(_) => 11,
+            Self::UserKey(_) => 14,
             Self::Confirm { .. } => 19,
-            Self::Veto { .. } => 20,
+            Self::Veto { .. } | Self::Dispute(_) => 20,
             Self::Tombstone => 25,
             Self::NotaryAdd(_) => 26,
             Self::NotaryRevoke { .. } => 27,
+            Self::AttestLogin(_) => 28,
         }
     }
 
@@ -37,6 +42,16 @@ impl Body {
             Self::Claim(Claim { name, .. }) | Self::Transfer { name, .. } | Self::Records(Records { name, .. }) => {
                 Some(name)
             }
+            _ => None,
+        }
+    }
+
+    /// Returns the alias that the body names; that of an `attest_login` is its subject.
+    pub fn alias(&self) -> Option<AliasId> {
+        match self {
+            Self::AliasBind(AliasBind { alias, .. })
+            | Self::AliasUnbind { alias }
+            | Self::Dispute(Dispute { alias, .. }) => Some(*alias),
             _ => None,
         }
     }
@@ -68,7 +83,7 @@ impl Body {
     }
 
     pub(super) const fn is_known(kind: u8) -> bool {
-        matches!(kind, 1..=8 | 11 | 19 | 20 | 25..=27)
+        matches!(kind, 1..=11 | 14 | 19 | 20 | 25..=28)
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {
@@ -91,10 +106,16 @@ impl Body {
                     writer.uint(2).bytes(to.as_bytes());
                 }
             }
+            Self::AliasBind(bind) => bind.write(writer),
+            Self::AliasUnbind { alias } => {
+                writer.map(1).uint(1).bytes(alias);
+            }
             Self::Records(records) => write_records(records, writer),
+            Self::UserKey(key) => key.write(writer),
             Self::Confirm { act } | Self::Veto { act } => {
                 writer.map(1).uint(1).bytes(act);
             }
+            Self::Dispute(dispute) => dispute.write(writer),
             Self::Tombstone => {
                 writer.map(0);
             }
@@ -102,6 +123,7 @@ impl Body {
             Self::NotaryRevoke { kid } => {
                 writer.map(1).uint(1).bytes(&kid.0);
             }
+            Self::AttestLogin(login) => login.write(writer),
         }
     }
 
@@ -123,12 +145,16 @@ impl Body {
                 name: fields_mut.required(1, read_name)?,
                 to: fields_mut.optional(2, |r| r.fixed())?.map(Did::from_bytes),
             },
+            9 => Self::AliasBind(AliasBind::read(fields_mut)?),
+            10 => Self::AliasUnbind { alias: fields_mut.required(1, |r| r.fixed())? },
             11 => Self::Records(read_records(fields_mut)?),
+            14 => Self::UserKey(UserKey::read(fields_mut)?),
             19 => Self::Confirm { act: fields_mut.required(1, |r| r.fixed())? },
-            20 => Self::Veto { act: fields_mut.required(1, |r| r.fixed())? },
+            20 => read_veto(fields_mut)?,
             25 => Self::Tombstone,
             26 => Self::NotaryAdd(read_authority(fields_mut)?),
             27 => Self::NotaryRevoke { kid: Kid(fields_mut.required(1, |r| r.fixed())?) },
+            28 => Self::AttestLogin(AttestLogin::read(fields_mut)?),
             _ => return Err(DecodeError::UnknownType(u64::from(kind))),
         };
         fields.end()?;
@@ -136,14 +162,18 @@ impl Body {
     }
 }
 
-type Fields<'r, 'a> = crate::wire::Fields<'r, 'a>;
+pub(super) type Fields<'r, 'a> = crate::wire::Fields<'r, 'a>;
 
 fn write_genesis(genesis: &Genesis, writer: &mut Writer) {
-    writer.map(4 + usize::from(genesis.window_s.is_some())).uint(1).uint(genesis.kind as u64);
+    let optional = usize::from(genesis.window_s.is_some()) + 2 * usize::from(genesis.user_key.is_some());
+    writer.map(4 + optional).uint(1).uint(genesis.kind as u64);
     writer.uint(2).bytes(&genesis.identity).uint(3).bytes(&genesis.words_box);
     write_device(&genesis.device, writer.uint(4));
     if let Some(window_s) = genesis.window_s {
         writer.uint(6).uint(window_s);
+    }
+    if let Some(user_key) = &genesis.user_key {
+        writer.uint(7).bytes(&user_key.key).uint(8).bytes(&user_key.boxes);
     }
 }
 
@@ -159,6 +189,7 @@ fn read_genesis(fields: &mut Fields<'_, '_>) -> Result<Genesis, DecodeError> {
         words_box: fields.required(3, |r| r.fixed())?,
         device: fields.required(4, read_device)?,
         window_s: fields.optional(6, |r| r.uint())?,
+        user_key: FirstUserKey::read(fields)?,
     })
 }
 
@@ -167,6 +198,9 @@ fn write_claim(claim: &Claim, writer: &mut Writer) {
         ClaimProof::Open { nonce, bits } => {
             writer.map(4).uint(1).text(&claim.name).uint(2).uint(Road::Open as u64);
             writer.uint(3).bytes(&nonce.to_be_bytes()).uint(4).uint(u64::from(bits));
+        }
+        ClaimProof::Attested { evidence } => {
+            writer.map(3).uint(1).text(&claim.name).uint(2).uint(Road::Attested as u64).uint(3).bytes(&evidence);
         }
         ClaimProof::Invite { code_hash } => {
             writer.map(3).uint(1).text(&claim.name).uint(2).uint(Road::Invite as u64).uint(3).bytes(&code_hash);
@@ -184,11 +218,21 @@ fn read_claim(fields: &mut Fields<'_, '_>) -> Result<Claim, DecodeError> {
             nonce: u64::from_be_bytes(fields.required(3, |r| r.fixed())?),
             bits: fields.required(4, |r| r.uint_to(255))? as u8,
         },
+        2 => ClaimProof::Attested { evidence: fields.required(3, |r| r.fixed())? },
         3 => ClaimProof::Invite { code_hash: fields.required(3, |r| r.fixed())? },
         4 => ClaimProof::Parent,
         _ => return Err(DecodeError::BadField),
     };
     Ok(Claim { name, proof })
+}
+
+/// Reads a veto: of an act, or with an alias of a sign-in.
+fn read_veto(fields: &mut Fields<'_, '_>) -> Result<Body, DecodeError> {
+    let act = fields.required(1, |r| r.fixed())?;
+    Ok(match fields.optional(2, |r| r.fixed())? {
+        Some(alias) => Body::Dispute(Dispute { login: act, alias }),
+        None => Body::Veto { act },
+    })
 }
 
 fn write_device(device: &Device, writer: &mut Writer) {
@@ -288,12 +332,11 @@ fn read_name(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
 }
 
 impl Authority {
-    /// Whether scope and terms fit the role: an issuer, a zone with terms, or neither.
+    /// Whether scope and terms fit the role: an issuer, a zone with terms, a zone.
     pub(crate) fn is_consistent(&self) -> bool {
         let scope = match self.role {
             Role::Notary => (1..=SCOPE_BYTES_MAX).contains(&self.scope.len()),
-            Role::Zone => name::Zone::parse(&self.scope).is_ok(),
-            Role::Alias => self.scope.is_empty(),
+            Role::Zone | Role::Alias => name::Zone::parse(&self.scope).is_ok(),
         };
         scope && self.zone.is_some() == (self.role == Role::Zone)
     }

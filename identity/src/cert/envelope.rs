@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::{Kid, Payload, Sid};
+use super::{ChainId, Kid, Payload, Sid};
 use crate::did::Did;
 use crate::hash::sha256;
 use crate::key::SigningKey;
@@ -148,9 +148,14 @@ impl Certificate {
         self.sid
     }
 
-    /// Returns the DID whose chain this extends; a genesis makes it.
-    pub fn chain_did(&self) -> Did {
-        self.payload.subject.unwrap_or_else(|| Did::of_genesis(&self.sid))
+    /// Returns the chain this extends; a genesis makes it.
+    pub fn chain(&self) -> ChainId {
+        self.payload.subject.unwrap_or_else(|| ChainId::Did(Did::of_genesis(&self.sid)))
+    }
+
+    /// Returns the DID whose chain this extends; `None` for a sign-in, which is in the chain of an alias.
+    pub fn chain_did(&self) -> Option<Did> {
+        self.chain().did()
     }
 
     /// Returns what it says.

@@ -1,8 +1,8 @@
 //! The payload of a certificate as bytes (PROTOCOL 4.2).
 
-use super::{Body, ClaimProof, DecodeError, Payload, Seen};
+use super::{Body, ChainId, ClaimProof, DecodeError, Payload, Seen};
 use crate::did::Did;
-use crate::wire::{Reader, Writer};
+use crate::wire::{Reader, WireError, Writer};
 
 impl Payload {
     /// Returns the canonical bytes.
@@ -14,7 +14,10 @@ impl Payload {
         let mut writer = Writer::new();
         writer.map(5 + optional).uint(0).uint(u64::from(self.body.kind()));
         if let Some(subject) = &self.subject {
-            writer.uint(1).bytes(subject.as_bytes());
+            match subject {
+                ChainId::Did(did) => writer.uint(1).bytes(did.as_bytes()),
+                ChainId::Alias(alias) => writer.uint(1).bytes(alias),
+            };
         }
         writer.uint(2).uint(self.seq);
         if let Some(prev) = &self.prev {
@@ -50,7 +53,7 @@ impl Payload {
         let kind = fields.required(0, |r| r.uint())?;
         let kind = u8::try_from(kind).ok().filter(|k| Body::is_known(*k)).ok_or(DecodeError::UnknownType(kind))?;
         let payload = Self {
-            subject: fields.optional(1, |r| r.fixed())?.map(Did::from_bytes),
+            subject: fields.optional(1, read_subject)?,
             seq: fields.required(2, |r| r.uint())?,
             prev: fields.optional(3, |r| r.fixed())?,
             seen: fields.required(4, read_seen)?,
@@ -63,17 +66,34 @@ impl Payload {
         Ok(payload)
     }
 
-    /// A genesis begins a chain and every other certificate follows; only two types have a second party.
+    /// A genesis begins a DID's chain and others follow in it; a sign-in begins or follows in an alias's. Only two types have a
+    /// second party.
     fn check_chain_fields(&self) -> Result<(), DecodeError> {
-        let begins = self.seq == 0 && self.subject.is_none() && self.prev.is_none();
-        let follows = self.seq > 0 && self.subject.is_some() && self.prev.is_some();
-        let in_place = if matches!(self.body, Body::Genesis(_)) { begins } else { follows };
+        let is_first = self.seq == 0 && self.prev.is_none();
+        let is_later = self.seq > 0 && self.prev.is_some();
+        let in_place = match (&self.body, self.subject) {
+            (Body::Genesis(_), None) => is_first,
+            (Body::AttestLogin(_), Some(ChainId::Alias(_))) => is_first || is_later,
+            (Body::Genesis(_) | Body::AttestLogin(_), _) => false,
+            (_, Some(ChainId::Did(_))) => is_later,
+            _ => false,
+        };
         let second_party = match &self.body {
             Body::Claim(claim) => claim.proof == ClaimProof::Parent,
             Body::Transfer { to, .. } => to.is_some(),
             _ => false,
         };
         if in_place && (second_party || self.by.is_none()) { Ok(()) } else { Err(DecodeError::BadField) }
+    }
+}
+
+/// A DID has 20 bytes, an alias 32.
+fn read_subject(reader: &mut Reader<'_>) -> Result<ChainId, WireError> {
+    let bytes = reader.bytes()?;
+    match (<[u8; 20]>::try_from(bytes), <[u8; 32]>::try_from(bytes)) {
+        (Ok(did), _) => Ok(ChainId::Did(Did::from_bytes(did))),
+        (_, Ok(alias)) => Ok(ChainId::Alias(alias)),
+        _ => Err(WireError::Unexpected),
     }
 }
 

@@ -108,7 +108,7 @@ impl Certificate {
 pub struct NewKeys {
     /// Ed25519 keys.
     pub signing: Vec<KeyBytes>,
-    /// X25519 keys; of these 32 zeros alone are weak.
+    /// X25519 keys, and keys of ristretto255; of these 32 zeros alone are weak.
     pub sealing: Vec<KeyBytes>,
 }
 
@@ -135,11 +135,18 @@ impl Body {
     pub fn new_keys(&self) -> NewKeys {
         let (signing, sealing) = match self {
             Self::Genesis(genesis) => {
-                (vec![genesis.identity, genesis.device.sign], vec![genesis.words_box, genesis.device.kex])
+                let sealing = [genesis.words_box, genesis.device.kex].into_iter();
+                let user_key = genesis.user_key.map(|user_key| user_key.key);
+                (vec![genesis.identity, genesis.device.sign], sealing.chain(user_key).collect())
             }
             Self::DeviceAdd(device) => (vec![device.sign], vec![device.kex]),
             Self::IdRotate(keys) => (vec![keys.identity], vec![keys.words_box]),
+            Self::UserKey(user_key) => {
+                (vec![], [user_key.key].into_iter().chain(user_key.extras.iter().map(|extra| extra.kex)).collect())
+            }
             Self::NotaryAdd(authority) if authority.role != Role::Alias => (vec![authority.key], vec![]),
+            Self::NotaryAdd(authority) => (vec![], vec![authority.key]),
+            Self::AttestLogin(login) => (vec![login.sign], vec![login.kex]),
             _ => (vec![], vec![]),
         };
         NewKeys { signing, sealing }

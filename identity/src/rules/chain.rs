@@ -12,7 +12,7 @@ use crate::state::{DidState, Leaf, State, Subject};
 /// A DID's state as its certificates, and what fell due between them, have made it.
 ///
 /// Judged by the same [`apply`] and [`settle`] as in the log, in a world of that DID alone. Keys, devices, acts, window, flags and
-/// authorities come out as the log has them. Two parts of the state depend on others and are not followed: its names, and the
+/// authorities, user key come out as the log has them. Two parts of the state depend on others and are not followed: its names, and the
 /// version, which counts a change by others too.
 #[derive(Clone, Debug)]
 pub struct Chain {
@@ -44,7 +44,7 @@ impl Chain {
 
     /// Settles what was due when Epoch `k`, at `at.epoch_ms`, closed the batch of this certificate, and judges it.
     ///
-    /// Its signatures are checked strictly. Those of other parties to a claim or transfer are left out: their keys are not
+    /// Its signatures are checked strictly. Those of other parties to a claim, transfer or alias_bind are left out: their keys are not
     /// the chain's. A refusal leaves the chain as settled.
     pub fn follow(&mut self, certificate: &Certificate, k: u64, at: At) -> Result<(), Refusal> {
         self.follow_if(certificate, k, at, verify)
@@ -59,7 +59,7 @@ impl Chain {
         verify: fn(&Certificate, &Origin, &[KeyBytes]) -> Result<Verified, Refusal>,
     ) -> Result<(), Refusal> {
         let head = self.state().map(|state| state.head);
-        if certificate.chain_did() != self.did || head.is_some_and(|head| head.index >= at.index) {
+        if certificate.chain_did() != Some(self.did) || head.is_some_and(|head| head.index >= at.index) {
             return Err(Refusal::StalePrev { head });
         }
         if self.settled_by != Some(k) {
@@ -117,7 +117,9 @@ impl Chain {
 /// Checks the signatures by the chain's keys, and that nobody else signed where no other party has a part.
 fn verify(certificate: &Certificate, origin: &Origin, keys: &[KeyBytes]) -> Result<Verified, Refusal> {
     Ok(match certificate.payload().body {
-        Body::Claim(_) | Body::Transfer { to: Some(_), .. } => certificate.verify_one_party(origin, keys)?,
+        Body::Claim(_) | Body::Transfer { to: Some(_), .. } | Body::AliasBind(_) => {
+            certificate.verify_one_party(origin, keys)?
+        }
         _ => certificate.verify(origin, keys)?,
     })
 }

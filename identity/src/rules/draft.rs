@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::world::{did_of, name_of};
+use super::world::{alias_of, did_of, name_of};
 use super::{Effects, Refusal, World};
+use crate::alias::AliasId;
 use crate::cert::Sid;
 use crate::did::Did;
 use crate::limits::STATE_BYTES_MAX;
-use crate::state::{DidState, Leaf, NameState, NameStatus, State, Subject};
+use crate::state::{AliasState, DidState, Leaf, NameState, NameStatus, State, Subject};
 
 /// States as they would be: those of the world, and over them the copies a decision has changed.
 ///
@@ -43,6 +44,27 @@ impl<'w> Draft<'w> {
         match self.changed(|subject| matches!(subject, Subject::Name(changed) if changed == name)) {
             Some(leaf) => name_of(leaf),
             None => self.world.name(name),
+        }
+    }
+
+    pub(super) fn alias(&self, alias: &AliasId) -> Option<&AliasState> {
+        match self.changed(|subject| matches!(subject, Subject::Alias(changed) if changed == alias)) {
+            Some(leaf) => alias_of(leaf),
+            None => self.world.alias(alias),
+        }
+    }
+
+    /// Returns the state of an alias, to be changed; made if there is none. The leaf's head stays.
+    pub(super) fn alias_mut(&mut self, alias: &AliasId) -> &mut AliasState {
+        if self.alias(alias).is_none() {
+            let (did, head, attested) = (None, None, Vec::new());
+            let state = AliasState { version: 1, alias: *alias, did, head, attested, breaker_ms: 0 };
+            let leaf = Leaf { head_index: 0, head_hash: [0; 32], state: State::Alias(state) };
+            self.changed.push((Subject::Alias(*alias), leaf));
+        }
+        match &mut self.leaf_mut(Subject::Alias(*alias)).state {
+            State::Alias(state) => state,
+            _ => unreachable!("the label of an alias holds the state of an alias"),
         }
     }
 
@@ -116,6 +138,7 @@ impl<'w> Draft<'w> {
             match &mut leaf.state {
                 State::Did(state) => state.version += 1,
                 State::Name(state) => state.version += 1,
+                State::Alias(state) => state.version += 1,
                 State::LogConf { version, .. } => *version += 1,
             }
             self.changed.push((subject, leaf));

@@ -2,6 +2,7 @@
 
 use super::draft::{Cause, Draft};
 use super::{Refusal, World, pending, power};
+use crate::alias::AliasId;
 use crate::cert::{Body, IdRotate, Kid};
 use crate::did::Did;
 use crate::key::kid_of;
@@ -21,6 +22,12 @@ pub(super) fn subjects(world: &World, did: &Did, body: &Body) -> Vec<Subject> {
             wanted.extend(world.owner_if_loaded(name).map(Subject::Did));
             if let Ok(name) = Name::parse(name, world.zone()) {
                 wanted.extend(name.ancestors(world.zone()).map(|above| Subject::Name(above.as_str().to_owned())));
+            }
+        }
+        Body::AliasBind(_) | Body::AliasUnbind { .. } | Body::Dispute(_) => {
+            if let Some(alias) = body.alias() {
+                wanted.push(Subject::Alias(alias));
+                wanted.extend(world.holder_if_loaded(&alias).map(Subject::Did));
             }
         }
         Body::Tombstone => {
@@ -47,7 +54,9 @@ fn with_parent(world: &World, name: &str, wanted: &mut Vec<Subject>) {
 pub(super) fn is_at_once(body: &Body, power: Power) -> bool {
     match body {
         Body::IdRotate(_) | Body::Transfer { .. } => power == Power::Identity,
-        Body::Policy { .. } | Body::NotaryAdd(_) | Body::DeviceRevoke(_) => power >= Power::Majority,
+        Body::Policy { .. } | Body::AliasUnbind { .. } | Body::NotaryAdd(_) | Body::DeviceRevoke(_) => {
+            power >= Power::Majority
+        }
         _ => false,
     }
 }
@@ -72,16 +81,23 @@ pub(super) fn perform(
             let state = draft.did_mut(did);
             may_rotate(state, keys)?;
             (state.identity, state.words_box) = (keys.identity, keys.words_box);
+            power::user_key_is_stale(state);
         }
         Body::Policy { window_s } => draft.did_mut(did).window_s = *window_s,
-        // What becomes of names is for other states to tell; the acts of this DID are all that a chain knows.
-        Body::Transfer { .. } if draft.world.is_of_chain() => {}
+        // What becomes of names and aliases is for other states to tell; the acts of this DID are all that a chain knows.
+        Body::Transfer { .. } | Body::AliasUnbind { .. } if draft.world.is_of_chain() => {}
         Body::Transfer { name, to } => {
             may_move(draft, zone, did, name, *to)?;
             match to {
                 Some(to) => give(draft, name, *to, cause),
                 None => hold(draft, name, zone, cause),
             }
+        }
+        Body::AliasUnbind { alias } => {
+            is_bound(draft, did, alias)?;
+            let state = draft.alias_mut(alias);
+            (state.did, state.breaker_ms) = (None, 0);
+            state.attested.clear();
         }
         Body::Tombstone => {
             may_end(draft, did)?;
@@ -109,6 +125,7 @@ pub(super) fn perform(
 /// Ends a device: it is gone, and its support and opposition with it. Who opposed alone leaves the act a window of its own.
 pub(super) fn end_device(state: &mut DidState, kid: &Kid, now_ms: u64) {
     state.devices.retain(|device| kid_of(&device.sign) != *kid);
+    power::user_key_is_stale(state);
     let mut pending = std::mem::take(&mut state.pending);
     for act in &mut pending {
         let contested = !act.opponents.is_empty();
@@ -122,6 +139,12 @@ pub(super) fn end_device(state: &mut DidState, kid: &Kid, now_ms: u64) {
     pending.retain(|act| !act.supporters.is_empty() && pending::target(act) != Some(*kid));
     state.pending = pending;
     pending::refresh(state, now_ms);
+}
+
+/// Refuses what is about an alias of somebody else.
+pub(super) fn is_bound(draft: &Draft<'_>, did: &Did, alias: &AliasId) -> Result<(), Refusal> {
+    let holder = draft.alias(alias).and_then(|state| state.did);
+    if holder == Some(*did) { Ok(()) } else { Err(Refusal::NotBound) }
 }
 
 /// Refuses new words that are the old ones, or whose key is a device's.

@@ -128,7 +128,7 @@ fn is_contest(state: &DidState, by: &Signers, act: &Pending) -> Result<bool, Ref
     Ok(power == Power::Voter && target(act).is_some())
 }
 
-/// Brings flags, suspensions and probations in line with the acts that wait.
+/// Brings flags, suspensions and probations in line with the acts that wait. A suspension that begins makes the user key stale.
 ///
 /// Suspended is whoever a pending suspension or revocation is against, and while it is contested its opener too. Probation
 /// stands still while the DID is frozen, when nobody may remove a fresh device, and begins anew after.
@@ -137,6 +137,7 @@ pub(super) fn refresh(state: &mut DidState, now_ms: u64) {
     state.flags = if frozen { state.flags | DidState::FROZEN } else { state.flags & !DidState::FROZEN };
     let held: Vec<(Kid, u64)> = state.pending.iter().flat_map(held_by).collect();
     let due_ms = due_from(state, now_ms);
+    let mut begun = false;
     for device in &mut state.devices {
         let kid = kid_of(&device.sign);
         // 0, without end, is later than any time.
@@ -146,10 +147,16 @@ pub(super) fn refresh(state: &mut DidState, now_ms: u64) {
             (DeviceStatus::Fresh, _) if frozen => device.until_ms = 0,
             (DeviceStatus::Fresh, _) if device.until_ms == 0 => device.until_ms = due_ms,
             (DeviceStatus::Fresh, _) => {}
-            (_, Some(until_ms)) => (device.status, device.until_ms) = (DeviceStatus::Suspended, until_ms),
+            (status, Some(until_ms)) => {
+                begun |= status != DeviceStatus::Suspended;
+                (device.status, device.until_ms) = (DeviceStatus::Suspended, until_ms);
+            }
             (DeviceStatus::Suspended, None) => (device.status, device.until_ms) = (DeviceStatus::Live, 0),
             (DeviceStatus::Live, None) => {}
         }
+    }
+    if begun {
+        power::user_key_is_stale(state);
     }
 }
 

@@ -89,6 +89,13 @@ pub(super) fn leaves_an_admin(state: &DidState, target: &DeviceState, power: Pow
     if counts(target) && others == 0 && power < Power::Identity { Err(Refusal::LastDevice) } else { Ok(()) }
 }
 
+/// Notes that somebody who knows the user key has lost his place, if there is a key.
+pub(super) fn user_key_is_stale(state: &mut DidState) {
+    if state.user_key.is_some() {
+        state.flags |= DidState::USER_KEY_STALE;
+    }
+}
+
 fn kid(device: &DeviceState) -> Kid {
     kid_of(&device.sign)
 }

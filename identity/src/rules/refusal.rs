@@ -44,10 +44,10 @@ pub enum Refusal {
         /// The open act.
         sid: Sid,
     },
-    /// No such act is pending. PROTOCOL 5.4. Code `no_such_act`.
+    /// No such act is pending, or the alias remembers no such sign-in. PROTOCOL 5.4, 5.7. Code `no_such_act`.
     #[error("no such act is pending")]
     NoSuchAct,
-    /// A signer confirmed or vetoed the act before. PROTOCOL 5.4. Code `already_voted`.
+    /// A signer confirmed or vetoed the act before; the sign-in is disputed. PROTOCOL 5.4, 5.7. Code `already_voted`.
     #[error("a signer has voted on this act before")]
     AlreadyVoted,
     /// The DID exists. PROTOCOL 3.3. Code `did_exists`.
@@ -86,8 +86,8 @@ pub enum Refusal {
     /// The kid is one of this DID's already. PROTOCOL 3.4. Code `kid_taken`.
     #[error("the kid is taken")]
     KidTaken,
-    /// The new identity key is the old one. PROTOCOL 5.3. Code `key_same`.
-    #[error("the identity key would stay the same")]
+    /// The new identity key, or user key, is the old one. PROTOCOL 5.3. Code `key_same`.
+    #[error("the key would stay the same")]
     KeySame,
     /// A window outside the zone's floor and 1,209,600 s. PROTOCOL 5.3. Code `bad_window`.
     #[error("the window is out of range")]
@@ -98,6 +98,27 @@ pub enum Refusal {
     /// A zone authority of another zone, or no such authority. PROTOCOL 5.3. Code `bad_scope`.
     #[error("the scope is not this server's")]
     BadScope,
+    /// The alias is bound already. PROTOCOL 5.7. Code `alias_bound`.
+    #[error("the alias is bound")]
+    AliasBound,
+    /// The alias is not bound to the subject. PROTOCOL 5.7. Code `not_bound`.
+    #[error("the alias is not bound to this DID")]
+    NotBound,
+    /// The notary was revoked at a lower index. PROTOCOL 5.7. Code `notary_revoked`.
+    #[error("the notary was revoked at index {revoked_at}")]
+    NotaryRevoked {
+        /// The log index of the revocation.
+        revoked_at: u64,
+    },
+    /// Not the generation that follows. PROTOCOL 5.3. Code `bad_generation`.
+    #[error("the user key's next generation is {next}")]
+    BadGeneration {
+        /// The one that follows.
+        next: u64,
+    },
+    /// The boxes of another generation, or an extra recipient that is no extra one. PROTOCOL 5.3. Code `bad_boxes`.
+    #[error("the boxes cannot be this generation's")]
+    BadBoxes,
     /// A limit of the states. PROTOCOL 16. Code `too_many`.
     #[error("a limit is reached")]
     TooMany,
@@ -134,6 +155,11 @@ impl Refusal {
             Self::BadWindow => "bad_window",
             Self::NotServer => "not_server",
             Self::BadScope => "bad_scope",
+            Self::AliasBound => "alias_bound",
+            Self::NotBound => "not_bound",
+            Self::NotaryRevoked { .. } => "notary_revoked",
+            Self::BadGeneration { .. } => "bad_generation",
+            Self::BadBoxes => "bad_boxes",
             Self::TooMany => "too_many",
         }
     }

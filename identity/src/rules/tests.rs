@@ -3,6 +3,7 @@
 //! Every case runs on a [`log::Log`], which holds the states, loads for a decision exactly what [`super::wants`] names, and
 //! checks [`invariants`] after each change. Keys are numbers: see [`log`].
 
+mod aliases;
 mod bodies;
 mod chain;
 mod claims;
@@ -20,4 +21,5 @@ mod server;
 mod settling;
 mod tombstones;
 mod transfers;
+mod user_keys;
 mod vectors;

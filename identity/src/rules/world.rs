@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Effects;
+use crate::alias::AliasId;
 use crate::cert::{Role, ZoneTerms};
 use crate::did::Did;
 use crate::limits::WINDOW_FLOOR_DEFAULT_S;
 use crate::name::{Origin, Zone};
-use crate::state::{AuthorityState, DidState, Leaf, NameState, NameStatus, State, Subject};
+use crate::state::{AliasState, AuthorityState, DidState, Leaf, NameState, NameStatus, State, Subject};
 
 const LOADED: &str = "the caller loads every subject that wants() names";
 
@@ -27,6 +28,7 @@ pub struct World {
     server: Option<Did>,
     dids: HashMap<Did, Known>,
     names: HashMap<String, Known>,
+    aliases: HashMap<AliasId, Known>,
     logconf: Option<Known>,
     sight: Sight,
 }
@@ -58,7 +60,16 @@ impl World {
     }
 
     fn with_sight(zone: Zone, origin: Origin, server: Option<Did>, sight: Sight) -> Self {
-        Self { zone, origin, server, dids: HashMap::new(), names: HashMap::new(), logconf: None, sight }
+        Self {
+            zone,
+            origin,
+            server,
+            dids: HashMap::new(),
+            names: HashMap::new(),
+            aliases: HashMap::new(),
+            logconf: None,
+            sight,
+        }
     }
 
     /// Returns the log's zone.
@@ -86,6 +97,7 @@ impl World {
         match subject {
             Subject::Did(did) => drop(self.dids.insert(did, leaf)),
             Subject::Name(name) => drop(self.names.insert(name, leaf)),
+            Subject::Alias(alias) => drop(self.aliases.insert(alias, leaf)),
             Subject::LogConf => self.logconf = Some(leaf),
         }
     }
@@ -95,6 +107,7 @@ impl World {
         let known = match subject {
             Subject::Did(did) => self.dids.get(did),
             Subject::Name(name) => self.names.get(name),
+            Subject::Alias(alias) => self.aliases.get(alias),
             Subject::LogConf => self.logconf.as_ref(),
         };
         known.map(Option::as_ref)
@@ -132,6 +145,16 @@ impl World {
         self.names.get(name).expect(LOADED).as_deref().and_then(name_of)
     }
 
+    /// Returns the state of an alias, which was loaded.
+    pub(super) fn alias(&self, alias: &AliasId) -> Option<&AliasState> {
+        self.aliases.get(alias).expect(LOADED).as_deref().and_then(alias_of)
+    }
+
+    /// Returns the DID an alias is bound to if the alias was loaded and is bound.
+    pub(super) fn holder_if_loaded(&self, alias: &AliasId) -> Option<Did> {
+        self.aliases.get(alias)?.as_deref().and_then(alias_of)?.did
+    }
+
     /// Returns the state of a DID if it was loaded and exists.
     pub(super) fn did_if_loaded(&self, did: &Did) -> Option<&DidState> {
         self.dids.get(did)?.as_deref().and_then(did_of)
@@ -145,9 +168,18 @@ impl World {
 
     /// Returns the authorities that ever signed for the zone, oldest first.
     pub(super) fn zone_authorities(&self) -> impl DoubleEndedIterator<Item = &AuthorityState> {
+        let zone = self.zone.as_str();
+        self.authorities().filter(move |a| a.authority.role == Role::Zone && a.authority.scope == zone)
+    }
+
+    /// Returns the notaries there ever were, oldest first.
+    pub(super) fn notaries(&self) -> impl DoubleEndedIterator<Item = &AuthorityState> {
+        self.authorities().filter(|a| a.authority.role == Role::Notary)
+    }
+
+    fn authorities(&self) -> impl DoubleEndedIterator<Item = &AuthorityState> {
         let server = self.server.and_then(|server| self.did_if_loaded(&server));
-        let authorities = server.filter(|state| state.flags & DidState::ENDED == 0).map_or(&[][..], |s| &s.authorities);
-        authorities.iter().filter(|a| a.authority.role == Role::Zone && a.authority.scope == self.zone.as_str())
+        server.filter(|state| state.flags & DidState::ENDED == 0).map_or(&[][..], |s| &s.authorities).iter()
     }
 
     /// Returns the zone's terms and the key that signs under them: those of its newest unrevoked authority (PROTOCOL 5.2).
@@ -167,6 +199,10 @@ impl World {
 
 pub(super) fn did_of(leaf: &Leaf) -> Option<&DidState> {
     if let State::Did(state) = &leaf.state { Some(state) } else { None }
+}
+
+pub(super) fn alias_of(leaf: &Leaf) -> Option<&AliasState> {
+    if let State::Alias(state) = &leaf.state { Some(state) } else { None }
 }
 
 pub(super) fn name_of(leaf: &Leaf) -> Option<&NameState> {

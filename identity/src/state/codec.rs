@@ -1,10 +1,10 @@
 //! States as bytes: what the map commits to (PROTOCOL 6).
 
 use super::{
-    AuthorityState, ChainHead, DeviceState, DeviceStatus, DidState, Leaf, NameState, NameStatus, Pending, Power, State,
-    Subject,
+    AliasState, AuthorityState, ChainHead, DeviceState, DeviceStatus, DidState, Leaf, NameState, NameStatus, Pending,
+    Power, State, Subject, UserKeyState,
 };
-use crate::cert::{Authority, Body, DecodeError, DidKind, Kid, Level, Role, ZoneTerms};
+use crate::cert::{Authority, Body, DecodeError, DidKind, Kid, Level, Recipient, Role, ZoneTerms};
 use crate::did::Did;
 use crate::key::kid_of;
 use crate::limits::{AUTHORITIES_MAX, DEVICES_MAX, NAMES_MAX, PENDING_MAX, STATE_BYTES_MAX};
@@ -24,6 +24,7 @@ impl State {
         match self {
             Self::Did(state) => state.version,
             Self::Name(state) => state.version,
+            Self::Alias(state) => state.version,
             Self::LogConf { version, .. } => *version,
         }
     }
@@ -33,6 +34,7 @@ impl State {
         match self {
             Self::Did(state) => Subject::Did(state.did),
             Self::Name(state) => Subject::Name(state.name.clone()),
+            Self::Alias(state) => Subject::Alias(state.alias),
             Self::LogConf { .. } => Subject::LogConf,
         }
     }
@@ -46,7 +48,7 @@ impl State {
                 NameStatus::Held => Self::HELD,
                 NameStatus::Free => Self::FREE,
             },
-            Self::LogConf { .. } => 0,
+            Self::Alias(_) | Self::LogConf { .. } => 0,
         }
     }
 
@@ -55,6 +57,7 @@ impl State {
         match self {
             Self::Did(state) => state.encode(),
             Self::Name(state) => state.encode(),
+            Self::Alias(state) => state.encode(),
             Self::LogConf { payload, .. } => payload.clone(),
         }
     }
@@ -66,6 +69,7 @@ impl State {
         let state = match subject {
             Subject::Did(_) => Self::Did(DidState::decode(bytes)?),
             Subject::Name(_) => Self::Name(NameState::decode(bytes)?),
+            Subject::Alias(_) => Self::Alias(AliasState::decode(bytes)?),
             Subject::LogConf => Self::LogConf { version: logconf_version(bytes)?, payload: bytes.to_vec() },
         };
         if state.subject() == *subject { Ok(state) } else { Err(DecodeError::BadField) }
@@ -82,7 +86,7 @@ impl State {
 impl DidState {
     /// Flag: a quarrel between devices; only the identity key, `confirm` and `veto` act.
     pub const FROZEN: u32 = 1;
-    /// Flag: a device that knew the user key was suspended or revoked (reserved).
+    /// Flag: since the user key was turned, a device was suspended or ended, or the words changed.
     pub const USER_KEY_STALE: u32 = 2;
     /// Flag: deletion has begun (reserved).
     pub const DELETING: u32 = 4;
@@ -92,6 +96,7 @@ impl DidState {
     /// Returns the canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         let optional = usize::from(self.flags != 0)
+            + usize::from(self.user_key.is_some())
             + [self.devices.is_empty(), self.pending.is_empty(), self.names.is_empty(), self.authorities.is_empty()]
                 .iter()
                 .filter(|empty| !**empty)
@@ -107,9 +112,12 @@ impl DidState {
         if self.flags != 0 {
             w.uint(3).uint(u64::from(self.flags));
         }
-        w.uint(4).array(3).uint(self.head.seq).bytes(&self.head.sid).uint(self.head.index);
+        write_head(w.uint(4), &self.head);
         w.uint(5).bytes(&self.identity).uint(6).bytes(&self.words_box);
         write_list(&mut w, 7, &self.devices, write_device);
+        if let Some(user_key) = &self.user_key {
+            write_user_key(w.uint(8), user_key);
+        }
         w.uint(9).uint(self.window_s);
         write_list(&mut w, 10, &self.pending, write_pending);
         write_list(&mut w, 12, &self.names, |w, name| {
@@ -126,7 +134,8 @@ impl DidState {
         let kids_ascend = state.devices.is_sorted_by(|a, b| kid_of(&a.sign) < kid_of(&b.sign));
         let names_ascend = state.names.is_sorted_by(|a, b| a < b);
         let flags_known = state.flags & !(Self::FROZEN | Self::USER_KEY_STALE | Self::DELETING | Self::ENDED) == 0;
-        if !(kids_ascend && names_ascend && flags_known && state.version > 0) {
+        let stale_fits = state.user_key.is_some() || state.flags & Self::USER_KEY_STALE == 0;
+        if !(kids_ascend && names_ascend && flags_known && stale_fits && state.version > 0) {
             return Err(DecodeError::BadField);
         }
         if state.encode() == bytes { Ok(state) } else { Err(DecodeError::NotCanonical) }
@@ -143,6 +152,7 @@ impl DidState {
             identity: fields.required(5, |r| r.fixed())?,
             words_box: fields.required(6, |r| r.fixed())?,
             devices: fields.optional(7, |r| r.list(DEVICES_MAX, read_device))?.unwrap_or_default(),
+            user_key: fields.optional(8, read_user_key)?,
             window_s: fields.required(9, |r| r.uint())?,
             pending: fields.optional(10, |r| r.list(PENDING_MAX, read_pending))?.unwrap_or_default(),
             names: fields.optional(12, |r| r.list(NAMES_MAX, read_name))?.unwrap_or_default(),
@@ -208,7 +218,10 @@ impl NameState {
     }
 }
 
-fn read_whole<T>(bytes: &[u8], read: fn(&mut Reader<'_>) -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+pub(super) fn read_whole<T>(
+    bytes: &[u8],
+    read: fn(&mut Reader<'_>) -> Result<T, DecodeError>,
+) -> Result<T, DecodeError> {
     if bytes.len() > STATE_BYTES_MAX {
         return Err(DecodeError::TooLarge);
     }
@@ -248,6 +261,22 @@ fn read_device(reader: &mut Reader<'_>) -> Result<DeviceState, DecodeError> {
         },
         index: reader.uint()?,
         until_ms: reader.uint()?,
+    })
+}
+
+fn write_user_key(w: &mut Writer, user_key: &UserKeyState) {
+    w.array(5).uint(user_key.generation).bytes(&user_key.key).uint(user_key.index).bytes(&user_key.boxes);
+    Recipient::write_all(&user_key.extras, w);
+}
+
+fn read_user_key(reader: &mut Reader<'_>) -> Result<UserKeyState, DecodeError> {
+    reader.array_of(5)?;
+    Ok(UserKeyState {
+        generation: reader.uint()?,
+        key: reader.fixed()?,
+        index: reader.uint()?,
+        boxes: reader.fixed()?,
+        extras: Recipient::read_all(reader)?,
     })
 }
 
@@ -318,7 +347,11 @@ fn read_authority(reader: &mut Reader<'_>) -> Result<AuthorityState, DecodeError
     Ok(AuthorityState { authority, index: reader.uint()?, revoked_at: reader.or_null(|r| r.uint())? })
 }
 
-fn read_head(reader: &mut Reader<'_>) -> Result<ChainHead, DecodeError> {
+pub(super) fn write_head(w: &mut Writer, head: &ChainHead) {
+    w.array(3).uint(head.seq).bytes(&head.sid).uint(head.index);
+}
+
+pub(super) fn read_head(reader: &mut Reader<'_>) -> Result<ChainHead, DecodeError> {
     reader.array_of(3)?;
     Ok(ChainHead { seq: reader.uint()?, sid: reader.fixed()?, index: reader.uint()? })
 }

@@ -5,26 +5,36 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::cert::{
-    Authority, Body, Claim, ClaimProof, Device, DeviceEnd, DidKind, EndReason, Genesis, IdRotate, Kid, Level, Payload,
-    Records, Role, Row, Seen, ZoneTerms,
+    AliasBind, AttestLogin, Authority, Body, ChainId, Claim, ClaimProof, Device, DeviceEnd, DidKind, Dispute,
+    EndReason, FirstUserKey, Genesis, IdRotate, Kid, Level, Payload, Recipient, RecipientKind, Records, Role, Row,
+    Seen, UserKey, ZoneTerms,
 };
 use crate::did::Did;
 use crate::key::kid_of;
 use crate::state::{
-    AuthorityState, ChainHead, DeviceState, DeviceStatus, DidState, NameState, NameStatus, Pending, Power,
+    AliasState, Attested, AuthorityState, ChainHead, DeviceState, DeviceStatus, DidState, NameState, NameStatus,
+    Pending, Power, UserKeyState,
 };
 
 pub(crate) fn payload() -> impl Strategy<Value = Payload> {
     let frame = (any::<[u8; 20]>(), 1_u64.., any::<[u8; 32]>(), any::<(u64, [u8; 32])>(), any::<u64>(), any::<bool>());
-    (body(), frame, option::of(did())).prop_map(|(body, (subject, seq, prev, (size, root), unix_s, critical), by)| {
-        let begins = matches!(body, Body::Genesis(_));
+    let chain = (any::<[u8; 32]>(), any::<bool>());
+    (body(), frame, option::of(did()), chain).prop_map(|(body, frame, by, (alias, is_first))| {
+        let (subject, seq, prev, (size, root), unix_s, critical) = frame;
+        let is_login = matches!(body, Body::AttestLogin(_));
+        let begins = matches!(body, Body::Genesis(_)) || (is_login && is_first);
+        let subject = match &body {
+            Body::Genesis(_) => None,
+            Body::AttestLogin(_) => Some(ChainId::Alias(alias)),
+            _ => Some(ChainId::Did(Did::from_bytes(subject))),
+        };
         let two_parties = match &body {
             Body::Claim(claim) => claim.proof == ClaimProof::Parent,
             Body::Transfer { to, .. } => to.is_some(),
             _ => false,
         };
         Payload {
-            subject: (!begins).then(|| Did::from_bytes(subject)),
+            subject,
             seq: if begins { 0 } else { seq },
             prev: (!begins).then_some(prev),
             seen: Seen { size, root },
@@ -48,12 +58,22 @@ pub(crate) fn body() -> impl Strategy<Value = Body> {
             .prop_map(|(identity, words_box)| Body::IdRotate(IdRotate { identity, words_box })),
         any::<u64>().prop_map(|window_s| Body::Policy { window_s }),
         (name(), option::of(did())).prop_map(|(name, to)| Body::Transfer { name, to }),
+        any::<([u8; 32], [u8; 32], [u8; 32])>().prop_map(|(alias, commitment, evidence)| Body::AliasBind(AliasBind {
+            alias,
+            commitment,
+            evidence
+        })),
+        any::<[u8; 32]>().prop_map(|alias| Body::AliasUnbind { alias }),
         records().prop_map(Body::Records),
+        user_key().prop_map(Body::UserKey),
         act().prop_map(|act| Body::Confirm { act }),
         act().prop_map(|act| Body::Veto { act }),
+        any::<([u8; 32], [u8; 32])>().prop_map(|(login, alias)| Body::Dispute(Dispute { login, alias })),
         Just(Body::Tombstone),
         authority().prop_map(Body::NotaryAdd),
         kid().prop_map(|kid| Body::NotaryRevoke { kid }),
+        any::<([u8; 32], [u8; 32], [u8; 32], [u8; 32])>()
+            .prop_map(|(sign, kex, issuer, evidence)| Body::AttestLogin(AttestLogin { sign, kex, issuer, evidence })),
     ]
 }
 
@@ -75,12 +95,13 @@ pub(crate) fn did_state() -> impl Strategy<Value = DidState> {
     let head = any::<(u64, [u8; 32], u64)>().prop_map(|(seq, sid, index)| ChainHead { seq, sid, index });
     let fixed = (1_u64.., did(), did_kind(), 0..16_u32, head, any::<([u8; 32], [u8; 32])>(), any::<(u64, u64, u64)>());
     let lists = (vec(device_state(), 0..4), vec(pending(), 0..3), vec(name(), 0..4), vec(authority_state(), 0..3));
-    (fixed, lists).prop_map(
-        |((version, did, kind, flags, head, (identity, words_box), (window_s, uid, born_ms)), lists)| {
+    (fixed, lists, option::of((user_key(), any::<u64>()))).prop_map(
+        |((version, did, kind, flags, head, (identity, words_box), (window_s, uid, born_ms)), lists, user_key)| {
             let (mut devices, pending, mut names, authorities) = lists;
             devices.sort_by_key(|device| kid_of(&device.sign));
             names.sort();
             names.dedup();
+            let flags = if user_key.is_some() { flags } else { flags & !DidState::USER_KEY_STALE };
             DidState {
                 version,
                 did,
@@ -90,6 +111,13 @@ pub(crate) fn did_state() -> impl Strategy<Value = DidState> {
                 identity,
                 words_box,
                 devices,
+                user_key: user_key.map(|(UserKey { key, boxes, generation, extras }, index)| UserKeyState {
+                    generation,
+                    key,
+                    index,
+                    boxes,
+                    extras,
+                }),
                 window_s,
                 pending,
                 names,
@@ -116,6 +144,28 @@ pub(crate) fn name_state() -> impl Strategy<Value = NameState> {
             children,
         },
     )
+}
+
+pub(crate) fn alias_state() -> impl Strategy<Value = AliasState> {
+    let row = (any::<([u8; 32], [u8; 32], u64, [u8; 32], bool)>(), kid())
+        .prop_map(|((sign, kex, index, sid, disputed), notary)| Attested { sign, kex, index, sid, notary, disputed });
+    let head = any::<(u64, [u8; 32], u64)>().prop_map(|(seq, sid, index)| ChainHead { seq, sid, index });
+    let fields = (1_u64.., any::<[u8; 32]>(), option::of(did()), option::of(head), vec(row, 0..4), any::<u64>());
+    fields.prop_map(|(version, alias, did, head, mut attested, breaker_ms)| {
+        attested.sort_by_key(|row| row.index);
+        attested.dedup_by_key(|row| row.index);
+        attested.retain(|_| head.is_some());
+        AliasState { version, alias, did, head, attested, breaker_ms }
+    })
+}
+
+fn user_key() -> impl Strategy<Value = UserKey> {
+    let extra = any::<[u8; 32]>().prop_map(|kex| Recipient { kind: RecipientKind::Passkey, kex });
+    (any::<([u8; 32], [u8; 32], u64)>(), vec(extra, 0..5)).prop_map(|((key, boxes, generation), mut extras)| {
+        extras.sort();
+        extras.dedup();
+        UserKey { key, boxes, generation, extras }
+    })
 }
 
 fn name() -> impl Strategy<Value = String> {
@@ -148,14 +198,23 @@ fn device() -> impl Strategy<Value = Device> {
 }
 
 fn genesis() -> impl Strategy<Value = Genesis> {
-    (did_kind(), any::<([u8; 32], [u8; 32])>(), device(), any::<Option<u64>>()).prop_map(
-        |(kind, (identity, words_box), device, window_s)| Genesis { kind, identity, words_box, device, window_s },
+    let user_key = option::of(any::<([u8; 32], [u8; 32])>().prop_map(|(key, boxes)| FirstUserKey { key, boxes }));
+    (did_kind(), any::<([u8; 32], [u8; 32])>(), device(), any::<Option<u64>>(), user_key).prop_map(
+        |(kind, (identity, words_box), device, window_s, user_key)| Genesis {
+            kind,
+            identity,
+            words_box,
+            device,
+            window_s,
+            user_key,
+        },
     )
 }
 
 fn claim_proof() -> impl Strategy<Value = ClaimProof> {
     prop_oneof![
         any::<(u64, u8)>().prop_map(|(nonce, bits)| ClaimProof::Open { nonce, bits }),
+        any::<[u8; 32]>().prop_map(|evidence| ClaimProof::Attested { evidence }),
         any::<[u8; 32]>().prop_map(|code_hash| ClaimProof::Invite { code_hash }),
         Just(ClaimProof::Parent),
     ]
@@ -175,7 +234,7 @@ fn authority() -> impl Strategy<Value = Authority> {
     (any::<[u8; 32]>(), terms, 0..3_u8).prop_map(|(key, terms, role)| match role {
         0 => Authority { role: Role::Notary, key, scope: "https://issuer.example".into(), zone: None },
         1 => Authority { role: Role::Zone, key, scope: "dgns.test".into(), zone: Some(terms) },
-        _ => Authority { role: Role::Alias, key, scope: String::new(), zone: None },
+        _ => Authority { role: Role::Alias, key, scope: "dgns.test".into(), zone: None },
     })
 }
 

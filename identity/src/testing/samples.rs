@@ -1,8 +1,10 @@
 //! One certificate of each type, the same in every run.
 
+use crate::alias::{AliasId, alias_id, commitment, issuer_hash};
 use crate::cert::{
-    Authority, Body, Certificate, Claim, ClaimProof, Device, DeviceEnd, DidKind, EndReason, Genesis, IdRotate,
-    KeyBytes, Level, Payload, Records, Role, Row, Seen, ZoneTerms,
+    AliasBind, AttestLogin, Authority, Body, Certificate, ChainId, Claim, ClaimProof, Device, DeviceEnd, DidKind,
+    Dispute, EndReason, FirstUserKey, Genesis, IdRotate, KeyBytes, Level, Payload, Recipient, RecipientKind, Records,
+    Role, Row, Seen, UserKey, ZoneTerms,
 };
 use crate::did::Did;
 use crate::hash::sha256;
@@ -53,6 +55,7 @@ pub(crate) fn genesis() -> Genesis {
         words_box: KexSecret::from_bytes([1; 32]).public(),
         device: device(2, Level::Admin),
         window_s: None,
+        user_key: None,
     }
 }
 
@@ -73,7 +76,7 @@ pub(crate) fn first(genesis: Genesis) -> Payload {
 /// A payload that follows in a chain.
 pub(crate) fn next(body: Body) -> Payload {
     Payload {
-        subject: Some(Did::from_bytes([0xd1; 20])),
+        subject: Some(Did::from_bytes([0xd1; 20]).into()),
         seq: 7,
         prev: Some([0x3a; 32]),
         seen: Seen { size: 300, root: [0x5e; 32] },
@@ -83,6 +86,12 @@ pub(crate) fn next(body: Body) -> Payload {
 
 pub(crate) fn sign(payload: &Payload, signers: &[SigningKey]) -> Certificate {
     Certificate::sign(payload, &origin(), &signers.iter().collect::<Vec<_>>()).expect("a sample is sound")
+}
+
+/// A payload in the chain of an alias: the first if `prev` is absent.
+pub(crate) fn login(alias: AliasId, prev: Option<[u8; 32]>, login: AttestLogin) -> Payload {
+    let seq = if prev.is_some() { 7 } else { 0 };
+    Payload { subject: Some(ChainId::Alias(alias)), seq, prev, ..next(Body::AttestLogin(login)) }
 }
 
 /// One positive sample per type, and per shape of it.
@@ -96,9 +105,19 @@ pub(crate) fn all() -> Vec<Sample> {
         sample("genesis of a user", first(genesis()), &[1, 2]),
         sample("genesis of a server with a window", first(server()), &[1, 2]),
         sample(
+            "genesis of a user with a user key",
+            first(Genesis { user_key: Some(first_user_key()), ..genesis() }),
+            &[1, 2],
+        ),
+        sample(
             "claim on the open road",
             next(claim("alice.dgns.test", ClaimProof::Open { nonce: 1 << 40, bits: 18 })),
             &[2, 9],
+        ),
+        sample(
+            "claim on the attested road",
+            next(claim("alice.dgns.test", ClaimProof::Attested { evidence: [0xe1; 32] })),
+            &[2, 8, 9],
         ),
         sample("claim on the invite road", next(claim("alice.dgns.test", invite())), &[1, 9]),
         sample("claim below another name", next(claim("photos.alice.dgns.test", ClaimProof::Parent)), &[2, 9]),
@@ -115,23 +134,30 @@ pub(crate) fn all() -> Vec<Sample> {
         sample("policy", next(Body::Policy { window_s: 86_400 }), &[1]),
         sample("transfer", Payload { by: to, ..next(Body::Transfer { name: "alice.dgns.test".into(), to }) }, &[1, 6]),
         sample("release", next(Body::Transfer { name: "alice.dgns.test".into(), to: None }), &[2]),
+        sample("alias_bind", next(Body::AliasBind(bind(alias_of("alice@example.test")))), &[2, 8]),
+        sample("alias_unbind", next(Body::AliasUnbind { alias: alias_of("alice@example.test") }), &[1]),
         sample("records", next(Body::Records(records())), &[2]),
         sample(
             "records, none",
             next(Body::Records(Records { rows: vec![], aliases: vec![], flags: 0, ..records() })),
             &[2],
         ),
+        sample("user_key", next(Body::UserKey(UserKey { extras: vec![], ..user_key(2) })), &[2]),
+        sample("user_key with passkeys", next(Body::UserKey(user_key(3))), &[1]),
         sample("confirm", next(Body::Confirm { act: [0xac; 32] }), &[2]),
         sample("veto", next(Body::Veto { act: [0xac; 32] }), &[1]),
+        sample(
+            "veto of a sign-in",
+            next(Body::Dispute(Dispute { login: [0xac; 32], alias: alias_of("alice@example.test") })),
+            &[2],
+        ),
         sample("tombstone", next(Body::Tombstone), &[1]),
         sample("notary_add of a zone", next(Body::NotaryAdd(zone_authority())), &[1]),
-        sample(
-            "notary_add of a notary",
-            next(Body::NotaryAdd(notary(Role::Notary, "https://issuer.example", 8))),
-            &[1],
-        ),
+        sample("notary_add of a notary", next(Body::NotaryAdd(notary(Role::Notary, ISSUER, 8))), &[1]),
         sample("notary_add of an alias key, which is no Ed25519 key", next(Body::NotaryAdd(alias())), &[1]),
         sample("notary_revoke", next(Body::NotaryRevoke { kid: kid_of(&key(9).public()) }), &[2]),
+        sample("attest_login, the first of an alias", login(alias_of("alice@example.test"), None, attest(31)), &[8]),
+        sample("attest_login", login(alias_of("alice@example.test"), Some([0x3a; 32]), attest(31)), &[8]),
         sample("not critical", Payload { critical: false, ..next(Body::Tombstone) }, &[1]),
         sample("eight signatures", next(Body::Tombstone), &[1, 2, 3, 4, 5, 6, 7, 8]),
     ]
@@ -154,12 +180,47 @@ fn rotate() -> IdRotate {
     IdRotate { identity: key(5).public(), words_box: KexSecret::from_bytes([5; 32]).public() }
 }
 
-fn notary(role: Role, scope: &str, number: u8) -> Authority {
+/// The issuer of the notaries of tests.
+pub(crate) const ISSUER: &str = "https://issuer.example";
+
+/// The alias that tests give an address; what the server's key would make of it is of no concern here.
+pub(crate) fn alias_of(address: &str) -> AliasId {
+    let half = sha256(&[address.as_bytes()]);
+    let mut evaluation = [0; 64];
+    evaluation[..32].copy_from_slice(&half);
+    alias_id(&evaluation, None)
+}
+
+pub(crate) fn bind(alias: AliasId) -> AliasBind {
+    AliasBind { alias, commitment: commitment("alice@example.test", &[0x0c; 32]), evidence: [0xe1; 32] }
+}
+
+/// A sign-in with the keys of this number.
+pub(crate) fn attest(number: u8) -> AttestLogin {
+    let Device { sign, kex, .. } = device(number, Level::Admin);
+    AttestLogin { sign, kex, issuer: issuer_hash(ISSUER), evidence: [0xe1; 32] }
+}
+
+fn first_user_key() -> FirstUserKey {
+    let UserKey { key, boxes, .. } = user_key(1);
+    FirstUserKey { key, boxes }
+}
+
+/// A user key of this generation, for two passkeys.
+pub(crate) fn user_key(generation: u8) -> UserKey {
+    let kex = |number| KexSecret::from_bytes([number; 32]).public();
+    let mut extras =
+        vec![201, 202].into_iter().map(|n| Recipient { kind: RecipientKind::Passkey, kex: kex(n) }).collect::<Vec<_>>();
+    extras.sort();
+    UserKey { key: kex(100 + generation), boxes: [0xb0 + generation; 32], generation: generation.into(), extras }
+}
+
+pub(crate) fn notary(role: Role, scope: &str, number: u8) -> Authority {
     Authority { role, key: key(number).public(), scope: scope.into(), zone: None }
 }
 
 fn alias() -> Authority {
-    Authority { key: [0xff; 32], ..notary(Role::Alias, "", 8) }
+    Authority { key: [0xff; 32], ..notary(Role::Alias, "dgns.test", 8) }
 }
 
 pub(crate) fn records() -> Records {

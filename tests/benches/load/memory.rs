@@ -52,6 +52,7 @@ impl MemoryLog {
             words_box: kex,
             device: first,
             window_s: None,
+            user_key: None,
         };
         let seen = Seen { size: 0, root: EMPTY_ROOT };
         let payload = |subject, seq, prev, body| Payload {
@@ -66,7 +67,7 @@ impl MemoryLog {
         };
         let genesis = payload(None, 0, None, Body::Genesis(genesis));
         let genesis = Certificate::sign(&genesis, &origin, &[&identity, &device]).unwrap();
-        let server = genesis.chain_did();
+        let server = genesis.chain_did().expect("a genesis makes a DID");
         let conf = Conf {
             seq: 0,
             prev: None,
@@ -98,7 +99,7 @@ impl MemoryLog {
         let terms = ZoneTerms { roads: 0b1101, work_floor_bits: WORK_BITS, window_floor_s: 1 };
         let scope = log.origin.zone().as_str().to_owned();
         let authority = Authority { role: Role::Zone, key: log.zone_key.public(), scope, zone: Some(terms) };
-        let terms = payload(Some(server), 1, Some(genesis.certificate().sid()), Body::NotaryAdd(authority));
+        let terms = payload(Some(server.into()), 1, Some(genesis.certificate().sid()), Body::NotaryAdd(authority));
         let terms = Certificate::sign(&terms, &log.origin, &[&identity]).unwrap();
         log.append(&[Post::certificates(vec![terms.with_signatures_unchecked(&keys).unwrap()])]);
         log

@@ -94,6 +94,7 @@ impl Signing {
                 label_hash: [7; 32],
             },
             window_s: None,
+            user_key: None,
         };
         let genesis = self.payload(None, 0, None, Body::Genesis(genesis));
         let genesis = Certificate::sign(&genesis, &self.origin, &[&identity, &device]).unwrap();
@@ -135,6 +136,7 @@ impl Signing {
     }
 
     fn payload(&self, subject: Option<Did>, seq: u64, prev: Option<Sid>, body: Body) -> Payload {
+        let subject = subject.map(Into::into);
         Payload { subject, seq, prev, seen: self.seen, unix_s: 1_800_000_000, body, critical: true, by: None }
     }
 }

@@ -194,6 +194,7 @@ fn did_leaf() -> Leaf {
         identity: [3; 32],
         words_box: [4; 32],
         devices,
+        user_key: None,
         window_s: 259_200,
         pending: vec![],
         names: vec!["alice.dgns.test".into()],

@@ -65,7 +65,7 @@ impl Forge {
         let now = Timestamp::from_ms(start_ms);
         let first = setup::first_batch(&config, &keys, &words, &log_key, &mut rng::system(), now).unwrap();
         let genesis = Certificate::decode(&first.entries[0][1..]).unwrap();
-        let (server, prev) = (genesis.chain_did(), genesis.sid());
+        let (server, prev) = (genesis.chain_did().expect("a genesis makes a DID"), genesis.sid());
         let signer = LogSigner::new(origin().as_str(), keys.log[0].clone()).unwrap();
         let zone_public = keys.zone.public();
         let zone = ZoneKey::new(keys.zone);

@@ -54,6 +54,7 @@ impl Someone {
                 words_box: kex(3),
                 device: Device { sign: device.public(), kex: kex(4), level: Level::Admin, label_hash: seed(5) },
                 window_s: None,
+                user_key: None,
             }),
             critical: true,
             by: None,

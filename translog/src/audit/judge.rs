@@ -179,7 +179,7 @@ impl Judge {
             .with_signatures_unchecked(&candidates)
             .map_err(|error| AuditFault::Signature { index, code: error.code() })?;
         self.step.apply(&certificate, index).map_err(|refusal| AuditFault::Refused { index, refusal })?;
-        if index == 0 {
+        if let (0, Some(did)) = (index, did) {
             self.step.set_server(did);
         }
         Ok(certificate)

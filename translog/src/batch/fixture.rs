@@ -75,7 +75,7 @@ impl TestLog {
         let (identity, device) = (key(1, 0), key(2, 0));
         let signer = LogSigner::new(origin.as_str(), key(3, 0)).unwrap();
         let genesis = Certificate::sign(&genesis(DidKind::Server, 0), &origin, &[&identity, &device]).unwrap();
-        let server = genesis.chain_did();
+        let server = genesis.chain_did().unwrap();
         let conf = Conf {
             seq: 0,
             prev: None,
@@ -238,7 +238,8 @@ impl Someone {
         let origin = Zone::parse("dgns.test").unwrap().origin();
         let device = key(2, number);
         let genesis = Certificate::sign(&genesis(DidKind::User, number), &origin, &[&key(1, number), &device]).unwrap();
-        let mut someone = Self { did: genesis.chain_did(), name: name.into(), device, seq: 1, prev: genesis.sid() };
+        let mut someone =
+            Self { did: genesis.chain_did().unwrap(), name: name.into(), device, seq: 1, prev: genesis.sid() };
         let claim = someone.claims(name);
         (someone, vec![genesis, claim])
     }
@@ -297,11 +298,13 @@ fn key(role: u8, number: u64) -> SigningKey {
 fn genesis(kind: DidKind, number: u64) -> Payload {
     let kex = |role: u8| KexSecret::from_bytes(sha256(&[&[role], &number.to_be_bytes()])).public();
     let device = Device { sign: key(2, number).public(), kex: kex(5), level: Level::Admin, label_hash: [6; 32] };
-    let body = Genesis { kind, identity: key(1, number).public(), words_box: kex(7), device, window_s: None };
+    let body =
+        Genesis { kind, identity: key(1, number).public(), words_box: kex(7), device, window_s: None, user_key: None };
     payload(None, 0, None, Body::Genesis(body))
 }
 
 fn payload(subject: Option<Did>, seq: u64, prev: Option<Hash>, body: Body) -> Payload {
     let seen = Seen { size: 0, root: EMPTY_ROOT };
+    let subject = subject.map(Into::into);
     Payload { subject, seq, prev, seen, unix_s: START_MS / 1_000, body, critical: true, by: None }
 }

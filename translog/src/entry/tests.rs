@@ -35,6 +35,7 @@ fn certificate() -> Certificate {
             words_box: [3; 32],
             device: Device { sign: device.public(), kex: [4; 32], level: Level::Admin, label_hash: [5; 32] },
             window_s: None,
+            user_key: None,
         }),
         critical: true,
         by: None,

@@ -117,6 +117,7 @@ impl FaultFile {
             let subject = match first.subject() {
                 Subject::Name(name) => name.clone(),
                 Subject::Did(did) => did.to_string(),
+                Subject::Alias(alias) => data_encoding::HEXLOWER.encode(alias),
                 Subject::LogConf => "the log's configuration".to_owned(),
             };
             Ok(Conviction { key: key.clone(), heads, proved: Proved::WentBack { subject } })
@@ -230,14 +231,14 @@ fn unreadable(Proven { index, entry, .. }: &Proven) -> Option<AuditFault> {
     }
 }
 
-/// Two certificates of one DID stand in the log as their numbers say.
+/// Two certificates of one chain stand in the log as their numbers say.
 fn out_of_order(earlier: &Proven, later: &Proven) -> Result<Option<AuditFault>, NoConviction> {
     let certificate = |proven: &Proven| match Entry::decode(&proven.entry) {
         Ok(Entry::Certificate(certificate)) => Ok(certificate),
         _ => Err(NoConviction::Part),
     };
     let (before, after) = (certificate(earlier)?, certificate(later)?);
-    if before.chain_did() != after.chain_did() || earlier.index >= later.index {
+    if before.chain() != after.chain() || earlier.index >= later.index {
         return Err(NoConviction::Part);
     }
     let is_in_order = before.payload().seq < after.payload().seq;
@@ -253,14 +254,19 @@ fn went_back(first: &Resolved, second: &Resolved) -> bool {
         (None, _) => false,
     };
     let did = match (first.did(), second.did()) {
-        // A name may have another owner by now.
+        // A name or alias may have another owner by now.
         (Some(before), Some(after)) if before.did == after.did => {
             is_older((after.version, after), (before.version, before))
         }
         (Some(_), None) => matches!(first.subject(), Subject::Did(_)),
         _ => false,
     };
-    name || did
+    let alias = match (first.alias(), second.alias()) {
+        (Some(before), Some(after)) => is_older((after.version, after), (before.version, before)),
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    name || did || alias
 }
 
 /// Whether a state has a lower version, or is another at the same one.

@@ -172,6 +172,7 @@ fn case(title: &str, trust: &Trust, asked: &Subject, text: &str, expected: Resul
     let subject = match asked {
         Subject::Name(name) => json!({"name": name}),
         Subject::Did(did) => json!({"did": hex(did.as_bytes())}),
+        Subject::Alias(alias) => json!({"alias": hex(alias)}),
         Subject::LogConf => Value::Null,
     };
     let vkeys: Vec<String> = trust.log_keys().iter().map(ToString::to_string).collect();

@@ -1,9 +1,10 @@
 //! What stands for a subject in the map: its label, and the commitment to its state (PROTOCOL 10.1, 10.2).
 
+use identity::alias::AliasId;
 use identity::cert::DecodeError;
 use identity::did::Did;
 use identity::hash::{Hash, domain_hash};
-use identity::state::{DidState, Leaf, NameState, State, Subject};
+use identity::state::{AliasState, DidState, Leaf, NameState, State, Subject};
 
 /// What a label stands for, as a number beside it (PROTOCOL 11.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +14,8 @@ pub enum LabelKind {
     Name = 1,
     /// A DID.
     Did = 2,
+    /// An alias.
+    Alias = 3,
     /// The log's own configuration.
     LogConf = 4,
 }
@@ -26,7 +29,7 @@ pub enum LabelKind {
 pub struct OpenedLeaf {
     /// 1 at first, +1 at each change.
     pub version: u64,
-    /// The log index of the newest certificate: of a DID's own chain, or the one that last changed a name or the log.
+    /// The log index of the newest certificate: of a DID's or alias's own chain, or the one that last changed a name or the log.
     pub head_index: u64,
     /// Its sid.
     pub head_hash: Hash,
@@ -40,6 +43,7 @@ impl LabelKind {
         match subject {
             Subject::Name(_) => Self::Name,
             Subject::Did(_) => Self::Did,
+            Subject::Alias(_) => Self::Alias,
             Subject::LogConf => Self::LogConf,
         }
     }
@@ -49,6 +53,7 @@ impl LabelKind {
         Ok(match self {
             Self::Name => State::Name(NameState::decode(bytes)?),
             Self::Did => State::Did(DidState::decode(bytes)?),
+            Self::Alias => State::Alias(AliasState::decode(bytes)?),
             Self::LogConf => State::decode(&Subject::LogConf, bytes)?,
         })
     }
@@ -112,6 +117,7 @@ pub fn label(subject: &Subject) -> Hash {
     match subject {
         Subject::Name(name) => label_name(name),
         Subject::Did(did) => label_did(did),
+        Subject::Alias(alias) => label_alias(alias),
         Subject::LogConf => label_logconf(),
     }
 }
@@ -124,6 +130,11 @@ pub fn label_name(name: &str) -> Hash {
 /// Returns the label of a DID.
 pub fn label_did(did: &Did) -> Hash {
     domain_hash("dgns/label-did/v1", &[did.as_bytes()])
+}
+
+/// Returns the label of an alias.
+pub fn label_alias(alias: &AliasId) -> Hash {
+    domain_hash("dgns/label-alias/v1", &[alias])
 }
 
 /// Returns the label of the log's configuration.

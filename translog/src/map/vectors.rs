@@ -34,6 +34,8 @@ fn labels() -> Vec<Value> {
             "out": {"label": hex(&label_name("alice.dgns.test"))}}),
         json!({"name": "label of a DID", "op": "label", "in": {"kind": "did", "did": hex(did.as_bytes())},
             "out": {"label": hex(&label_did(&did))}}),
+        json!({"name": "label of an alias", "op": "label", "in": {"kind": "alias", "alias": hex(&[0xa1; 32])},
+            "out": {"label": hex(&label_alias(&[0xa1; 32]))}}),
         json!({"name": "label of the log's configuration", "op": "label", "in": {"kind": "logconf"},
             "out": {"label": hex(&label_logconf())}}),
     ]

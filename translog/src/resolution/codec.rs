@@ -31,6 +31,7 @@ impl Resolution {
         match &self.subject {
             Subject::Name(name) => w.text(name),
             Subject::Did(did) => w.bytes(did.as_bytes()),
+            Subject::Alias(alias) => w.bytes(alias),
             Subject::LogConf => w.null(),
         };
         if let Some(head) = &self.head {
@@ -107,6 +108,7 @@ impl Answer {
         let kind = match reader.uint()? {
             1 => LabelKind::Name,
             2 => LabelKind::Did,
+            3 => LabelKind::Alias,
             4 => LabelKind::LogConf,
             _ => return Err(WireError::Unexpected),
         };
@@ -123,11 +125,18 @@ impl Written {
     }
 }
 
-/// A name is text, a DID 20 bytes, the log itself null.
+/// A name is text, a DID 20 bytes, an alias 32, the log itself null.
 fn read_subject(reader: &mut Reader<'_>) -> Result<Subject, WireError> {
     match reader.peek()? {
         Kind::Text => Ok(Subject::Name(reader.text()?.to_owned())),
-        Kind::Bytes => Ok(Subject::Did(Did::from_bytes(reader.fixed()?))),
+        Kind::Bytes => {
+            let bytes = reader.bytes()?;
+            match (<[u8; 20]>::try_from(bytes), <[u8; 32]>::try_from(bytes)) {
+                (Ok(did), _) => Ok(Subject::Did(Did::from_bytes(did))),
+                (_, Ok(alias)) => Ok(Subject::Alias(alias)),
+                _ => Err(WireError::Unexpected),
+            }
+        }
         _ => reader.null().map(|()| Subject::LogConf),
     }
 }

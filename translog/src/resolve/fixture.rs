@@ -3,12 +3,14 @@
 use core::convert::Infallible;
 use std::collections::BTreeMap;
 
+use identity::alias::AliasId;
 use identity::cert::{Body, Certificate, Device, DidKind, Genesis, Level, Payload, Records, Row, Seen, Sid};
 use identity::did::Did;
 use identity::key::SigningKey;
 use identity::name::{Origin, Zone};
 use identity::state::{
-    ChainHead, DeviceState, DeviceStatus, DidState, Leaf, NameState, NameStatus, Pending, Power, State, Subject,
+    AliasState, Attested, ChainHead, DeviceState, DeviceStatus, DidState, Leaf, NameState, NameStatus, Pending, Power,
+    State, Subject,
 };
 use identity::time::Timestamp;
 
@@ -162,9 +164,11 @@ impl TestLog {
     /// What an honest server answers a newcomer.
     pub(crate) fn answer(&self, subject: &Subject) -> Resolution {
         let mut subjects = vec![subject.clone()];
-        if let Some(Leaf { state: State::Name(NameState { did: Some(did), .. }), .. }) = self.states.get(subject) {
-            subjects.push(Subject::Did(*did));
-        }
+        let holder = self.states.get(subject).and_then(|leaf| match &leaf.state {
+            State::Name(NameState { did, .. }) | State::Alias(AliasState { did, .. }) => *did,
+            _ => None,
+        });
+        subjects.extend(holder.map(Subject::Did));
         let answers = subjects.iter().map(|subject| match self.states.get(subject) {
             Some(leaf) => Answer::present(leaf),
             None => Answer::absent(subject),
@@ -250,6 +254,7 @@ impl Alice {
             words_box: [6; 32],
             device: first,
             window_s: None,
+            user_key: None,
         });
         let payload = |subject, seq, prev, body| Payload {
             subject,
@@ -266,7 +271,8 @@ impl Alice {
         let row = Row { owner: String::new(), rtype: 1, rdata: vec![192, 0, 2, 1], ttl: 300 };
         let body =
             Body::Records(Records { name: "alice.dgns.test".into(), rows: vec![row], aliases: vec![], flags: 0 });
-        let records = Certificate::sign(&payload(Some(did), 1, Some(genesis.sid()), body), origin, &[&device]).unwrap();
+        let records =
+            Certificate::sign(&payload(Some(did.into()), 1, Some(genesis.sid()), body), origin, &[&device]).unwrap();
         Self { did, device, genesis, records }
     }
 
@@ -307,6 +313,7 @@ impl Alice {
             identity: SigningKey::from_seed(&[2; 32]).public(),
             words_box: [6; 32],
             devices: vec![device],
+            user_key: None,
             window_s: 259_200,
             pending: vec![pending],
             names: vec!["alice.dgns.test".into()],
@@ -315,6 +322,22 @@ impl Alice {
             born_ms: START_MS,
         };
         Leaf { head_index: index, head_hash: sid, state: State::Did(state) }
+    }
+
+    /// The leaf of an alias of hers that was signed in with once, at index 2.
+    pub(crate) fn alias(&self, alias: AliasId) -> Leaf {
+        let head = ChainHead { seq: 0, sid: [9; 32], index: 2 };
+        let attested = Attested {
+            sign: self.device.public(),
+            kex: [4; 32],
+            index: 2,
+            sid: [9; 32],
+            notary: self.device.kid(),
+            disputed: false,
+        };
+        let (did, head_of, attested) = (Some(self.did), Some(head), vec![attested]);
+        let state = AliasState { version: 2, alias, did, head: head_of, attested, breaker_ms: 0 };
+        Leaf { head_index: head.index, head_hash: head.sid, state: State::Alias(state) }
     }
 
     fn name(&self, label: &str, status: NameStatus, index: u64) -> Leaf {

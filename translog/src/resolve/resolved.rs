@@ -1,7 +1,7 @@
 //! What was proved.
 
 use identity::cert::{Certificate, Records, Sid};
-use identity::state::{DidState, NameState, NameStatus, Pending, Subject};
+use identity::state::{AliasState, DidState, NameState, NameStatus, Pending, Subject};
 use identity::time::Timestamp;
 
 use super::{ChainStep, Entries, Footing, ProvedStates, SignedHead, VerifyError};
@@ -15,6 +15,7 @@ pub struct Resolved {
     subject: Subject,
     name: Option<NameState>,
     did: Option<DidState>,
+    alias: Option<AliasState>,
     logconf: Option<Vec<u8>>,
     records: Option<Records>,
     written: Vec<WrittenCertificate>,
@@ -30,16 +31,16 @@ pub struct Resolved {
 /// Whether the subject is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// A live name, a DID that has not ended, or the log itself.
+    /// A live name, a DID that has not ended, an alias bound to one, or the log itself.
     Present,
     /// A name that was released or whose DID ended: nobody may claim it before this epoch time, ms.
     Held {
         /// When it is free, epoch ms.
         until_ms: u64,
     },
-    /// A DID that ended.
+    /// A DID that ended; an alias bound to one.
     Ended,
-    /// Never claimed, or free again; a DID that does not exist.
+    /// Never claimed, or free again; a DID that does not exist; an alias that is nobody's, signed in with or not.
     Absent,
 }
 
@@ -75,11 +76,26 @@ impl Resolved {
         quorum: Option<Timestamp>,
         continuity: Continuity,
     ) -> Self {
-        let ProvedStates { name, did, logconf, records } = proved;
+        let ProvedStates { name, did, alias, logconf, records } = proved;
         let Entries { written, chain, footing } = entries;
         let SignedHead { met, log_key, .. } = head;
         let (head, epoch) = (met.head, met.epoch);
-        Self { subject, name, did, logconf, records, written, chain, footing, head, epoch, log_key, quorum, continuity }
+        Self {
+            subject,
+            name,
+            did,
+            alias,
+            logconf,
+            records,
+            written,
+            chain,
+            footing,
+            head,
+            epoch,
+            log_key,
+            quorum,
+            continuity,
+        }
     }
 
     /// Returns what was asked.
@@ -98,7 +114,7 @@ impl Resolved {
                     NameStatus::Free => Status::Absent,
                 },
             },
-            Subject::Did(_) => match &self.did {
+            Subject::Did(_) | Subject::Alias(_) => match &self.did {
                 None => Status::Absent,
                 Some(did) if did.flags & DidState::ENDED != 0 => Status::Ended,
                 Some(_) => Status::Present,
@@ -128,7 +144,12 @@ impl Resolved {
         self.name.as_ref()
     }
 
-    /// Returns the state of the DID asked, or of the owner of the name asked.
+    /// Returns the state of the alias asked, unbound ones included.
+    pub fn alias(&self) -> Option<&AliasState> {
+        self.alias.as_ref()
+    }
+
+    /// Returns the state of the DID asked, or of the owner of the name or alias asked.
     pub fn did(&self) -> Option<&DidState> {
         self.did.as_ref()
     }

@@ -15,8 +15,8 @@ use crate::vectors::{hex, hold};
 const ABOUT: [&str; 9] = [
     "Answers to lookups and what a verifier makes of them (PROTOCOL 11). Bytes are hexadecimal, times milliseconds.",
     "in: trust {origin, vkeys, policy, head_age_s_max}, policy a text, or null for quorum none; memory: null, or {origin, head, states: [State of each DID met]}, and the same as",
-    "memory_bytes of PROTOCOL 14.1; subject {name} or {did}; bytes; now_ms.",
-    "out: status present|held|ended|absent; name, did: their State's bytes or null; records [[type, ttl, rdata, owner], ...] or null;",
+    "memory_bytes of PROTOCOL 14.1; subject {name}, {did} or {alias}; bytes; now_ms.",
+    "out: status present|held|ended|absent; name, did, alias: their State's bytes or null; records [[type, ttl, rdata, owner], ...] or null;",
     "frozen; pending: how many acts wait; size, root, epoch_ms, k of the head; written: log indexes of the certificates just",
     "written; chain: [[log index, time of its Epoch], ...] of the rows since the state remembered; remembers: size of the head and [[DID, version], ...] in the memory afterwards. error: the code of PROTOCOL 11.4.",
     "quorum_ms: when the policy's quorum was reached, or null.",
@@ -38,6 +38,7 @@ const STEP: usize = 16;
 fn resolution_vectors_hold() {
     let mut cases = Cases { given: Vec::new(), mutated: Vec::new() };
     proved(&mut cases);
+    aliases(&mut cases);
     refused_answers(&mut cases);
     refused_heads(&mut cases);
     witnessed(&mut cases);
@@ -90,6 +91,7 @@ impl Cases {
             "subject": match subject {
                 Subject::Name(name) => json!({"name": name}),
                 Subject::Did(did) => json!({"did": hex(did.as_bytes())}),
+                Subject::Alias(alias) => json!({"alias": hex(alias)}),
                 Subject::LogConf => Value::Null,
             },
             "bytes": hex(bytes),
@@ -156,6 +158,7 @@ fn resolved_json(resolved: &Resolved, memory: &Memory) -> Value {
         "status": status,
         "name": resolved.name().map(|name| hex(&name.encode())),
         "did": resolved.did().map(|did| hex(&did.encode())),
+        "alias": resolved.alias().map(|alias| hex(&alias.encode())),
         "records": records,
         "frozen": resolved.is_frozen(),
         "pending": resolved.pending().len(),
@@ -202,6 +205,62 @@ fn proved(cases: &mut Cases) {
     state.pending.clear();
     log.batch(&[], vec![leaf]);
     cases.first("a DID that ended", &log, &did, &log.answer(&did), Ok(()));
+}
+
+/// An alias with its holder; one that is nobody's, signed in with or not, is as absent as one never met.
+fn aliases(cases: &mut Cases) {
+    let (mut log, alice) = TestLog::new();
+    let [bound, bare, left, unknown] = [1, 2, 3, 4].map(|n| Subject::Alias([n; 32]));
+    let leaf = |n, change: fn(&mut AliasState, &mut Leaf)| {
+        let mut leaf = alice.alias([n; 32]);
+        let State::Alias(mut state) = leaf.state.clone() else { unreachable!("an alias's leaf") };
+        change(&mut state, &mut leaf);
+        Leaf { state: State::Alias(state), ..leaf }
+    };
+    let never_signed_in = leaf(2, |state, leaf| {
+        (state.head, leaf.head_index, leaf.head_hash) = (None, 0, [0; 32]);
+        state.attested.clear();
+    });
+    log.batch(&[], vec![alice.alias([1; 32]), never_signed_in, leaf(3, |state, _| state.did = None)]);
+    cases.first("an alias with its holder", &log, &bound, &log.answer(&bound), Ok(()));
+    cases.first("an alias that nobody signed in with yet", &log, &bare, &log.answer(&bare), Ok(()));
+    cases.first("an alias that is bound no more", &log, &left, &log.answer(&left), Ok(()));
+    cases.first("an alias never met", &log, &unknown, &log.answer(&unknown), Ok(()));
+
+    let did = Subject::Did(alice.did);
+    let bent = |bend: &dyn Fn(&mut Resolution)| {
+        let mut answer = log.answer(&bound);
+        bend(&mut answer);
+        answer
+    };
+    let mut refuse = |title: &str, answer: &Resolution, code| cases.first(title, &log, &bound, answer, Err(code));
+    refuse("an answer about another alias", &log.answer(&bare), "subject");
+    refuse(
+        "the holder's answer is missing",
+        &bent(&|answer| {
+            answer.answers.truncate(1);
+            answer.map_proof = log.map.prove(&[label(&bound)]).unwrap();
+        }),
+        "binding",
+    );
+    refuse("a holder without a state", &bent(&|answer| answer.answers[1] = Answer::absent(&did)), "binding");
+    refuse("an alias answered as a DID", &bent(&|answer| answer.answers[0].kind = LabelKind::Did), "binding");
+    refuse(
+        "an alias hidden that is there",
+        &bent(&|answer| answer.answers = vec![Answer::absent(&bound)]),
+        "malformed",
+    );
+    let other = log.states[&bare].state.encode();
+    refuse("the state of another alias", &bent(&|answer| answer.answers[0].state = Some(other.clone())), "value");
+    refuse(
+        "an alias whose leaf names another head",
+        &bent(&|answer| answer.answers[0].opened.as_mut().unwrap().head_index = 1),
+        "map_proof",
+    );
+    let mut forged = log;
+    forged.batch(&[], vec![leaf(1, |_, leaf| leaf.head_hash = [1; 32])]);
+    let answer = forged.answer(&bound);
+    cases.first("an alias whose leaf and state differ about the head", &forged, &bound, &answer, Err("value"));
 }
 
 fn refused_answers(cases: &mut Cases) {

@@ -227,7 +227,7 @@ async fn finish(context: &Context, grant: &str) -> Done {
         Body::DeviceAdd(row) if row.sign == device.sign.public() && row.kex == device.kex.public() => {}
         _ => return Err(ClientError::Unable("this grant is for another device".into())),
     }
-    let did = half.chain_did();
+    let did = half.chain_did().ok_or_else(wrong)?;
     let signature = device.sign.sign(&half.signed_bytes(session.trust().origin()));
     let whole = half.with_signatures_added(&[(device.sign.kid(), signature)]).map_err(up::unsignable)?;
     device.did = Some(did);

@@ -9,7 +9,7 @@ use dgns_client::zonetext;
 use identity::cert::{Level, Row};
 use identity::did::Did;
 use identity::key::kid_of;
-use identity::state::{DeviceStatus, DidState, Subject};
+use identity::state::{DeviceStatus, DidState, Subject, UserKeyState};
 use serde_json::{Value, json};
 use translog::fault::{self, FaultFile};
 use translog::lookup_proof;
@@ -182,12 +182,14 @@ pub(crate) fn subject_text(resolved: &Resolved, rtype: Option<u16>) -> String {
     match resolved.subject() {
         Subject::Name(name) => lines.push(format!("{name} {}", status_of(resolved))),
         Subject::Did(did) => lines.push(format!("{did} {}", status_of(resolved))),
+        Subject::Alias(_) => lines.push(format!("the address {}", status_of(resolved))),
         Subject::LogConf => lines.push("the log's configuration".to_owned()),
     }
     if let Some(did) = resolved.did() {
         lines.push(format!("  owner    {}", did.did));
         lines.push(format!("  id       {}", did.uid));
         lines.extend(device_lines(did));
+        lines.extend(user_key_line(did));
         lines.extend(did.pending.iter().map(|act| format!("  waiting  {}", acts::act_text(act))));
         if resolved.is_frozen() {
             lines.push(
@@ -223,6 +225,7 @@ pub(crate) fn subject_value(resolved: &Resolved, rtype: Option<u16>) -> Value {
         "subject": match resolved.subject() {
             Subject::Name(name) => name.clone(),
             Subject::Did(did) => did.to_string(),
+            Subject::Alias(alias) => HEXLOWER.encode(alias),
             Subject::LogConf => "logconf".to_owned(),
         },
         "status": match resolved.status() {
@@ -236,6 +239,8 @@ pub(crate) fn subject_value(resolved: &Resolved, rtype: Option<u16>) -> Value {
         "names": did.map(|did| did.names.clone()),
         "devices": did.map(|did| did.devices.iter().map(device_value).collect::<Vec<_>>()),
         "pending": did.map(|did| did.pending.iter().map(acts::act_value).collect::<Vec<_>>()),
+        "user_key": did.and_then(|did| did.user_key.as_ref()).map(user_key_value),
+        "user_key_stale": did.is_some_and(|did| did.flags & DidState::USER_KEY_STALE != 0),
         "frozen": resolved.is_frozen(),
         "window_s": did.map(|did| did.window_s),
         "records": records,
@@ -266,6 +271,25 @@ fn device_lines(did: &DidState) -> Vec<String> {
         format!("  device   {kid} {} {}{until}", level_text(device.level), status_text(device.status))
     };
     did.devices.iter().map(line).collect()
+}
+
+fn user_key_line(did: &DidState) -> Option<String> {
+    let user_key = did.user_key.as_ref()?;
+    let stale = match did.flags & DidState::USER_KEY_STALE {
+        0 => "",
+        _ => ", to be turned: a device that knew it is suspended or gone, or the words changed",
+    };
+    Some(format!("  user key {} (generation {}{stale})", HEXLOWER.encode(&user_key.key), user_key.generation))
+}
+
+fn user_key_value(user_key: &UserKeyState) -> Value {
+    json!({
+        "generation": user_key.generation,
+        "key": HEXLOWER.encode(&user_key.key),
+        "index": user_key.index,
+        "boxes": HEXLOWER.encode(&user_key.boxes),
+        "passkeys": user_key.extras.len(),
+    })
 }
 
 /// Returns a device as JSON.

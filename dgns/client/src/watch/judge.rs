@@ -172,12 +172,16 @@ fn word(body: &Body) -> &'static str {
         Body::IdRotate(_) => "id_rotate",
         Body::Policy { .. } => "policy",
         Body::Transfer { .. } => "transfer",
+        Body::AliasBind(_) => "alias_bind",
+        Body::AliasUnbind { .. } => "alias_unbind",
         Body::Records(_) => "records",
+        Body::UserKey(_) => "user_key",
         Body::Confirm { .. } => "confirm",
-        Body::Veto { .. } => "veto",
+        Body::Veto { .. } | Body::Dispute(_) => "veto",
         Body::Tombstone => "tombstone",
         Body::NotaryAdd(_) => "notary_add",
         Body::NotaryRevoke { .. } => "notary_revoke",
+        Body::AttestLogin(_) => "attest_login",
     }
 }
 

@@ -3,12 +3,17 @@
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
-use crate::cert::{Authority, Body, Certificate, Device, IdRotate, KeyBytes, Level, Payload, Records, signed_bytes};
+use crate::cert::{
+    AttestLogin, Authority, Body, Certificate, Device, IdRotate, KeyBytes, Level, Payload, Recipient, RecipientKind,
+    Records, Role, UserKey, signed_bytes,
+};
 use crate::did::Did;
 use crate::key::SigningKey;
 use crate::name::Origin;
 use crate::testing::TORSIONED_KEY;
-use crate::testing::samples::{all, device, first, genesis, key, next, origin, records, zone_authority};
+use crate::testing::samples::{
+    all, attest, device, first, genesis, key, login, next, notary, origin, records, user_key, zone_authority,
+};
 use crate::testing::vectors::{hex, hold};
 use crate::wire::Writer;
 
@@ -173,10 +178,14 @@ fn not_its_fields() -> Vec<Value> {
     let transfer = |name: &str| next(Body::Transfer { name: name.into(), to: None }).encode();
     let mut unsorted: Records = records();
     unsorted.rows.swap(0, 1);
+    let mut unsorted_extras = user_key(2);
+    unsorted_extras.extras.reverse();
+    let recipient = |n| Recipient { kind: RecipientKind::Passkey, kex: [n; 32] };
+    let five_extras = UserKey { extras: (1..=5).map(recipient).collect(), ..user_key(2) };
     let payloads = [
         ("a type that no rule admits", edited(&[0x00, 0x18, 0x19], &[0x00, 0x18, 0x1e]), "unknown_type"),
         ("an unknown type that is not critical", edit(&continued(&[0x07, 0xf4]), 3, 0x1e), "unknown_type"),
-        ("a reserved type", edited(&[0x00, 0x18, 0x19], &[0x00, 0x09]), "unknown_type"),
+        ("a reserved type", edited(&[0x00, 0x18, 0x19], &[0x00, 0x0c]), "unknown_type"),
         ("a type over 255", edited(&[0x00, 0x18, 0x19], &[0x00, 0x19, 0x01, 0x19]), "unknown_type"),
         ("a name in upper case", transfer("Alice.dgns.test"), "bad_name"),
         ("a name with a final dot", transfer("alice.dgns.test."), "bad_name"),
@@ -186,13 +195,31 @@ fn not_its_fields() -> Vec<Value> {
         ("seq as text", edited(&[0x02, 0x07], &[0x02, 0x61, 0x37]), "bad_field"),
         ("a key nobody knows", continued(&[0x09, 0x00]), "bad_field"),
         ("a body key nobody knows", edited(&[0x06, 0xa0], &[0x06, 0xa1, 0x01, 0x00]), "bad_field"),
-        ("a genesis with a subject", Payload { subject: by, ..first(genesis()) }.encode(), "bad_field"),
+        ("a genesis with a subject", Payload { subject: by.map(Into::into), ..first(genesis()) }.encode(), "bad_field"),
         ("a genesis with seq 1", Payload { seq: 1, ..first(genesis()) }.encode(), "bad_field"),
         ("a second certificate without prev", Payload { prev: None, ..next(Body::Tombstone) }.encode(), "bad_field"),
         ("a second certificate with seq 0", Payload { seq: 0, ..next(Body::Tombstone) }.encode(), "bad_field"),
         ("a second party where none signs", Payload { by, ..next(Body::Tombstone) }.encode(), "bad_field"),
         ("rows out of order", next(Body::Records(unsorted)).encode(), "bad_field"),
         ("an alias id as subject", with_subject(&[0xd1; 32]), "bad_field"),
+        (
+            "a sign-in in the chain of a DID",
+            Payload { subject: by.map(Into::into), ..login([1; 32], Some([2; 32]), attest(31)) }.encode(),
+            "bad_field",
+        ),
+        (
+            "a first sign-in with prev",
+            Payload { seq: 0, ..login([1; 32], Some([2; 32]), attest(31)) }.encode(),
+            "bad_field",
+        ),
+        ("a later sign-in without prev", Payload { seq: 1, ..login([1; 32], None, attest(31)) }.encode(), "bad_field"),
+        ("extra recipients out of order", next(Body::UserKey(unsorted_extras)).encode(), "bad_field"),
+        ("five extra recipients", next(Body::UserKey(five_extras)).encode(), "bad_field"),
+        (
+            "an alias key of no zone",
+            next(Body::NotaryAdd(Authority { scope: String::new(), ..notary(Role::Alias, "", 8) })).encode(),
+            "bad_field",
+        ),
     ];
     let mut cases: Vec<Value> =
         payloads.iter().map(|(name, payload, code)| refuse_payload(name, payload, code)).collect();
@@ -248,6 +275,12 @@ fn unverifiable() -> Vec<Value> {
     cases.push(refuse_payload("a torsioned identity key in a genesis", &first(identity).encode(), "weak_key"));
     cases.push(refuse_payload("a torsioned device key", &next(Body::DeviceAdd(sign)).encode(), "weak_key"));
     cases.push(refuse_payload("a torsioned new identity key", &next(Body::IdRotate(rotate)).encode(), "weak_key"));
+    let login_key = AttestLogin { sign: torsioned, ..attest(31) };
+    let zeros = UserKey { key: [0; 32], ..user_key(2) };
+    let alias_key = Authority { key: [0; 32], ..notary(Role::Alias, "dgns.test", 8) };
+    cases.push(refuse_payload("a torsioned key that signed in", &login([1; 32], None, login_key).encode(), "weak_key"));
+    cases.push(refuse_payload("a user key of 32 zeros", &next(Body::UserKey(zeros)).encode(), "weak_key"));
+    cases.push(refuse_payload("an alias key of 32 zeros", &next(Body::NotaryAdd(alias_key)).encode(), "weak_key"));
     cases.push(refuse_payload("a sealing key of 32 zeros", &first(empty).encode(), "weak_key"));
     cases
 }

@@ -2,11 +2,13 @@
 
 use data_encoding::HEXLOWER;
 
-use crate::cert::{Authority, Body, Certificate, Device, IdRotate, KeyBytes, Level, Payload, Role, SignatureRefusal};
+use crate::cert::{
+    AttestLogin, Authority, Body, Certificate, Device, IdRotate, KeyBytes, Level, Payload, Role, SignatureRefusal,
+};
 use crate::key::{SigningKey, kid_of};
 use crate::name::Origin;
 use crate::testing::TORSIONED_KEY;
-use crate::testing::samples::{all, device, first, genesis, key, next, origin, sign, zone_authority};
+use crate::testing::samples::{self, all, attest, device, first, genesis, key, next, origin, sign, zone_authority};
 
 fn torsioned() -> KeyBytes {
     HEXLOWER.decode(TORSIONED_KEY.as_bytes()).expect("hex").try_into().expect("32 bytes")
@@ -87,8 +89,11 @@ fn no_body_brings_a_weak_key_into_a_chain() {
         assert_eq!(code(&next(Body::DeviceAdd(bad_device))), "weak_key");
         assert_eq!(code(&next(Body::IdRotate(IdRotate { identity: weak, words_box: [9; 32] }))), "weak_key");
         assert_eq!(code(&next(Body::NotaryAdd(Authority { key: weak, ..zone_authority() }))), "weak_key");
-        let alias = Authority { role: Role::Alias, key: weak, scope: String::new(), zone: None };
-        assert_eq!(code(&next(Body::NotaryAdd(alias))), "ok");
+        let alias = Authority { role: Role::Alias, key: weak, scope: "dgns.test".into(), zone: None };
+        let of_no_point = if weak == [0; 32] { "weak_key" } else { "ok" };
+        assert_eq!(code(&next(Body::NotaryAdd(alias))), of_no_point);
+        let login = AttestLogin { sign: weak, ..attest(31) };
+        assert_eq!(code(&samples::login([1; 32], None, login)), "weak_key");
     }
     assert_eq!(code(&first(genesis())), "ok");
 }

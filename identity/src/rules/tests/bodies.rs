@@ -1,10 +1,11 @@
 //! What people say, in few words: devices are numbers.
 
-use crate::cert::{Body, Claim, ClaimProof, DeviceEnd, EndReason, Genesis, Kid, Level, Sid};
+use crate::alias::AliasId;
+use crate::cert::{Body, Claim, ClaimProof, DeviceEnd, Dispute, EndReason, Genesis, Kid, Level, Role, Sid};
 use crate::did::Did;
 use crate::key::kid_of;
 use crate::pow;
-use crate::testing::samples::{device, genesis, key};
+use crate::testing::samples::{self, ISSUER, device, genesis, key, user_key, zone_authority};
 
 /// The proof of work that the zone of these tests asks for.
 pub(super) const WORK_BITS: u8 = 1;
@@ -61,4 +62,40 @@ pub(super) fn confirm(act: Sid) -> Body {
 
 pub(super) fn veto(act: Sid) -> Body {
     Body::Veto { act }
+}
+
+pub(super) fn bind(alias: AliasId) -> Body {
+    Body::AliasBind(samples::bind(alias))
+}
+
+pub(super) fn unbind(alias: AliasId) -> Body {
+    Body::AliasUnbind { alias }
+}
+
+pub(super) fn dispute(login: Sid, alias: AliasId) -> Body {
+    Body::Dispute(Dispute { login, alias })
+}
+
+pub(super) fn attested() -> ClaimProof {
+    ClaimProof::Attested { evidence: [0xe1; 32] }
+}
+
+/// A user key of this generation, for devices and words alone.
+pub(super) fn turn(generation: u8) -> Body {
+    let mut turned = user_key(generation);
+    turned.extras.clear();
+    Body::UserKey(turned)
+}
+
+/// Lets a notary in, whose issuer is the tests'.
+pub(super) fn add_notary(number: u8) -> Body {
+    Body::NotaryAdd(samples::notary(Role::Notary, ISSUER, number))
+}
+
+/// Opens the four roads.
+pub(super) fn all_roads() -> Body {
+    let mut authority = zone_authority();
+    let terms = authority.zone.as_mut().expect("terms");
+    (terms.roads, terms.work_floor_bits) = (0b1111, WORK_BITS);
+    Body::NotaryAdd(authority)
 }

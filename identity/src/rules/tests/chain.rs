@@ -83,7 +83,7 @@ fn who_loses_a_race_learns_the_head() {
 fn a_chain_that_nobody_began_has_no_head() {
     // Goal: a subject that is no DID. Method: no key of it is known, so verification must be stepped over.
     let (mut log, alice) = Log::with_alice(1);
-    let nobody = Payload { subject: Some(Did::from_bytes([9; 20])), ..log.next(alice, add(12)) };
+    let nobody = Payload { subject: Some(Did::from_bytes([9; 20]).into()), ..log.next(alice, add(12)) };
     assert_eq!(log.post(nobody, &[12]), Err(Refusal::StalePrev { head: None }));
 }
 

@@ -5,7 +5,7 @@ use crate::record::{BadRecord, Reason};
 use crate::rules::Refusal;
 
 /// One of each refusal with its code.
-const fn all() -> [(Refusal, &'static str); 31] {
+const fn all() -> [(Refusal, &'static str); 36] {
     let kid = crate::cert::Kid([0; 8]);
     [
         (Refusal::Signature(SignatureRefusal::UnknownSigner(kid)), "unknown_signer"),
@@ -38,6 +38,11 @@ const fn all() -> [(Refusal, &'static str); 31] {
         (Refusal::BadWindow, "bad_window"),
         (Refusal::NotServer, "not_server"),
         (Refusal::BadScope, "bad_scope"),
+        (Refusal::AliasBound, "alias_bound"),
+        (Refusal::NotBound, "not_bound"),
+        (Refusal::NotaryRevoked { revoked_at: 1 }, "notary_revoked"),
+        (Refusal::BadGeneration { next: 1 }, "bad_generation"),
+        (Refusal::BadBoxes, "bad_boxes"),
         (Refusal::TooMany, "too_many"),
     ]
 }
@@ -52,7 +57,8 @@ const fn is_listed(refusal: &Refusal) -> bool {
         R::KeyRevoked { .. } | R::ActOpen { .. } | R::NoSuchAct | R::AlreadyVoted | R::DidExists | R::NameTaken => true,
         R::ReservedName | R::PowShort | R::RoadClosed | R::NoParent | R::NotNameOwner | R::HasChildren => true,
         R::BadRecord(_) | R::NoSuchDevice | R::LastDevice | R::KidTaken | R::KeySame | R::BadWindow => true,
-        R::NotServer | R::BadScope | R::TooMany => true,
+        R::NotServer | R::BadScope | R::TooMany | R::AliasBound | R::NotBound | R::NotaryRevoked { .. } => true,
+        R::BadGeneration { .. } | R::BadBoxes => true,
     }
 }
 

@@ -59,10 +59,10 @@ fn adapted(log: &Log, payload: Payload, dids: &[Did], acts: &[Sid], pick: &[Inde
         _ => {}
     }
     payload.by = payload.by.map(|_| other);
-    if payload.subject.is_some() {
+    if let Some(crate::cert::ChainId::Did(_)) = payload.subject {
         let head = log.states.contains_key(&Subject::Did(did)).then(|| log.did(&did).head);
         let late = u64::from(place.index(20) == 0);
-        payload.subject = Some(did);
+        payload.subject = Some(did.into());
         (payload.seq, payload.prev) = head.map_or((1, Some([0; 32])), |head| (head.seq + 1 + late, Some(head.sid)));
     }
     payload

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cert::Kid;
 use crate::key::kid_of;
-use crate::limits::NAMES_MAX;
+use crate::limits::{ATTESTED_MAX, NAMES_MAX};
 use crate::name::{Name, Zone};
 use crate::rules::{Effects, pending};
-use crate::state::{DeviceStatus, DidState, Leaf, NameState, NameStatus, State, Subject};
+use crate::state::{AliasState, DeviceStatus, DidState, Leaf, NameState, NameStatus, State, Subject};
 
 /// Each changed state is one version on; a DID's leaf keeps its head unless its own chain grew.
 pub(super) fn check_changes(before: &BTreeMap<Subject, Leaf>, effects: &Effects) {
@@ -36,6 +36,7 @@ pub(super) fn check(states: &BTreeMap<Subject, Leaf>) {
         match &leaf.state {
             State::Did(state) => check_did(states, state),
             State::Name(state) => check_name(states, state),
+            State::Alias(state) => check_alias(leaf, state),
             State::LogConf { .. } => {}
         }
     }
@@ -64,6 +65,16 @@ fn check_did(states: &BTreeMap<Subject, Leaf>, state: &DidState) {
             DeviceStatus::Suspended => {}
         }
     }
+}
+
+/// An alias's leaf names the head of its chain, its newest sign-in; each key stands once.
+fn check_alias(leaf: &Leaf, state: &AliasState) {
+    let head = state.head.map_or((0, [0; 32]), |head| (head.index, head.sid));
+    assert_eq!((leaf.head_index, leaf.head_hash), head, "the leaf names the head");
+    let keys: BTreeSet<_> = state.attested.iter().map(|row| row.sign).collect();
+    assert!(keys.len() == state.attested.len() && keys.len() <= ATTESTED_MAX);
+    let disputed = state.attested.iter().any(|row| row.disputed);
+    assert!(!disputed || state.breaker_ms > 0, "a dispute has an end");
 }
 
 fn check_acts(state: &DidState) {

@@ -1,9 +1,9 @@
 //! What is full stays full and harms nothing (PROTOCOL 16).
 
 use super::log::*;
-use crate::cert::{Authority, Body, Level, Role};
+use crate::cert::{Authority, Body, Level, Recipient, RecipientKind, Role};
 use crate::limits::{AUTHORITIES_MAX, DEVICES_MAX, NAMES_MAX, PENDING_MAX, STATE_BYTES_MAX};
-use crate::state::{DeviceStatus, DidState, Pending, Power};
+use crate::state::{DeviceStatus, DidState, Pending, Power, UserKeyState};
 use crate::testing::samples::{device, key};
 
 #[test]
@@ -54,7 +54,7 @@ fn a_server_has_64_authorities_at_once_or_when_due() {
     let server = log.server();
     log.wait(7 * DAY);
     let alias = |number: u8| {
-        Body::NotaryAdd(Authority { role: Role::Alias, key: [number; 32], scope: String::new(), zone: None })
+        Body::NotaryAdd(Authority { role: Role::Alias, key: [number + 1; 32], scope: "dgns.test".into(), zone: None })
     };
     let act = log.does(server, alias(0), &[2]);
     for number in 1..AUTHORITIES_MAX as u8 {
@@ -104,6 +104,14 @@ fn the_largest_state_without_authorities_fits() {
         key: [0; 32],
         scope: "i".repeat(crate::limits::SCOPE_BYTES_MAX),
         zone: None,
+    });
+    let recipient = |n| Recipient { kind: RecipientKind::Passkey, kex: [n; 32] };
+    state.user_key = Some(UserKeyState {
+        generation: u64::MAX,
+        key: [0; 32],
+        index: u64::MAX,
+        boxes: [0; 32],
+        extras: (0..4).map(recipient).collect(),
     });
     let act = Pending {
         sid: [0; 32],

@@ -9,14 +9,15 @@ use serde_json::{Value, json};
 
 pub(super) use super::bodies::*;
 use super::invariants;
-use crate::cert::{Body, Certificate, DidKind, Genesis, Kid, Level, Payload, Sid, Verified};
+use crate::alias::AliasId;
+use crate::cert::{AttestLogin, Body, Certificate, DidKind, Genesis, Kid, Level, Payload, Sid, Verified};
 use crate::did::Did;
 use crate::hash::sha256;
 use crate::key::kid_of;
 use crate::name::Zone;
 use crate::rules::{At, Chain, Effects, Refusal, World, apply, candidates, due_ms, settle, settle_wants, wants};
-use crate::state::{DeviceStatus, DidState, Leaf, NameState, NameStatus, State, Subject};
-use crate::testing::samples::{device, first, genesis, key, origin, zone_authority};
+use crate::state::{AliasState, DeviceStatus, DidState, Leaf, NameState, NameStatus, State, Subject};
+use crate::testing::samples::{attest, device, first, genesis, key, login, origin, zone_authority};
 use crate::testing::vectors::hex;
 
 pub(super) const HOUR: u64 = 3_600_000;
@@ -24,6 +25,9 @@ pub(super) const DAY: u64 = 24 * HOUR;
 
 /// The window of whoever sets none.
 pub(super) const WINDOW: u64 = 3 * DAY;
+
+/// The notary key.
+pub(super) const N: u8 = 8;
 
 /// The zone key.
 pub(super) const Z: u8 = 9;
@@ -84,7 +88,12 @@ impl Log {
     /// The payload that follows in the chain of `did`.
     pub(super) fn next(&self, did: Did, body: Body) -> Payload {
         let head = self.did(&did).head;
-        Payload { subject: Some(did), seq: head.seq + 1, prev: Some(head.sid), ..Payload { body, ..first(genesis()) } }
+        Payload {
+            subject: Some(did.into()),
+            seq: head.seq + 1,
+            prev: Some(head.sid),
+            ..Payload { body, ..first(genesis()) }
+        }
     }
 
     /// Posts what follows in the chain of `did`; a refusal is its code.
@@ -96,6 +105,18 @@ impl Log {
     pub(super) fn act_by(&mut self, did: Did, by: Did, body: Body, signers: &[u8]) -> Result<Sid, &'static str> {
         let payload = Payload { by: Some(by), ..self.next(did, body) };
         self.post(payload, signers).map_err(|refusal| refusal.code())
+    }
+
+    /// Posts the next sign-in of an alias, with the keys of `number`, seen by `notary`; a refusal is its code.
+    pub(super) fn signs_in(&mut self, alias: AliasId, number: u8, notary: u8) -> Result<Sid, &'static str> {
+        self.post(self.next_login(alias, attest(number)), &[notary]).map_err(|refusal| refusal.code())
+    }
+
+    /// The payload that follows in the chain of `alias`.
+    pub(super) fn next_login(&self, alias: AliasId, saw: AttestLogin) -> Payload {
+        let head = self.alias(&alias).and_then(|state| state.head);
+        let (seq, prev) = head.map_or((0, None), |head| (head.seq + 1, Some(head.sid)));
+        Payload { seq, prev, ..login(alias, None, saw) }
     }
 
     /// Posts what must be accepted.
@@ -148,7 +169,7 @@ impl Log {
 
     /// Follows the chain as a reader does, and compares what comes out with every DID's state.
     fn follow(&mut self, certificate: &Certificate, at: At) {
-        let did = certificate.chain_did();
+        let Some(did) = certificate.chain_did() else { return self.check_followed(at.index) };
         let chain = self.followed.entry(did).or_insert_with(|| Chain::unborn(origin(), did));
         // The log has checked the signatures, or they are none.
         let taken = chain.follow_if(certificate, at.index, at, |certificate, _, keys| {
@@ -250,6 +271,13 @@ impl Log {
         }
     }
 
+    pub(super) fn alias(&self, alias: &AliasId) -> Option<&AliasState> {
+        match &self.states.get(&Subject::Alias(*alias))?.state {
+            State::Alias(state) => Some(state),
+            _ => panic!("the label of an alias"),
+        }
+    }
+
     /// The owner of a live name.
     pub(super) fn owner(&self, name: &str) -> Option<Did> {
         Some(self.name(name)).filter(|state| state.status == NameStatus::Live).and_then(|state| state.did)
@@ -258,6 +286,10 @@ impl Log {
     /// The status of a device; `None` if it is not one of the DID's.
     pub(super) fn status(&self, did: &Did, number: u8) -> Option<DeviceStatus> {
         self.did(did).devices.iter().find(|device| device.sign == key(number).public()).map(|device| device.status)
+    }
+
+    pub(super) fn is_stale(&self, did: &Did) -> bool {
+        self.did(did).flags & DidState::USER_KEY_STALE != 0
     }
 
     pub(super) fn is_frozen(&self, did: &Did) -> bool {
@@ -269,6 +301,7 @@ fn subject_text(subject: &Subject) -> String {
     match subject {
         Subject::Name(name) => name.clone(),
         Subject::Did(did) => did.to_string(),
+        Subject::Alias(alias) => hex(alias).as_str().expect("text").to_owned(),
         Subject::LogConf => "log".into(),
     }
 }

@@ -3,15 +3,7 @@
 use super::log::*;
 use crate::cert::{Authority, Body, Role};
 use crate::limits::WINDOW_MAX_S;
-use crate::testing::samples::{key, zone_authority};
-
-fn notary(number: u8) -> Authority {
-    Authority { role: Role::Notary, key: key(number).public(), scope: "https://issuer.example".into(), zone: None }
-}
-
-fn add_notary(number: u8) -> Body {
-    Body::NotaryAdd(notary(number))
-}
+use crate::testing::samples::{ISSUER, notary, zone_authority};
 
 fn remove(number: u8) -> Body {
     Body::NotaryRevoke { kid: kid(number) }
@@ -38,7 +30,7 @@ fn the_servers_words_or_majority_add_an_authority_at_once_and_one_voter_after_a_
     assert_eq!(log.did(&server).authorities.len(), 3);
     log.wait(1);
     let row = log.did(&server).authorities[3].clone();
-    assert_eq!((row.authority, row.index, row.revoked_at), (notary(62), index, None));
+    assert_eq!((row.authority, row.index, row.revoked_at), (notary(Role::Notary, ISSUER, 62), index, None));
 }
 
 #[test]
@@ -82,9 +74,11 @@ fn the_zones_terms_are_for_this_zone_and_within_limits() {
         with(|a| a.zone.as_mut().expect("terms").window_floor_s = WINDOW_MAX_S + 1),
         with(|a| a.zone.as_mut().expect("terms").window_floor_s = u64::MAX),
         with(|a| a.zone.as_mut().expect("terms").work_floor_bits = 41),
+        Body::NotaryAdd(notary(Role::Alias, "other.test", 60)),
     ] {
         assert_eq!(log.act(log.server(), body, &[1]), Err("bad_scope"));
     }
+    log.does(log.server(), Body::NotaryAdd(notary(Role::Alias, "dgns.test", 60)), &[1]);
     assert_eq!(log.act(log.server(), add_notary(60), &[4]).map(drop), Ok(()), "any voter opens");
     assert_eq!(log.act(log.server(), add_notary(61), &[Z]), Err("unknown_signer"), "the zone key has no power here");
 }

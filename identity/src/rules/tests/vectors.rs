@@ -9,7 +9,7 @@ use super::log::*;
 use crate::cert::{Body, Certificate, ClaimProof, IdRotate, Level, Payload, Records, Row};
 use crate::did::Did;
 use crate::pow::code_hash;
-use crate::testing::samples::{device, first, key, origin, zone_authority};
+use crate::testing::samples::{alias_of, attest, device, first, key, origin, user_key, zone_authority};
 use crate::testing::vectors::hold;
 
 const ABOUT: [&str; 7] = [
@@ -25,7 +25,7 @@ const ABOUT: [&str; 7] = [
 /// A log's story.
 type Story = fn(&mut Log, Did);
 
-const STORIES: [(&str, u8, Story); 8] = [
+const STORIES: [(&str, u8, Story); 10] = [
     ("chains and signatures", 1, chains),
     ("claims on each road, and records", 1, claims),
     ("devices come and go", 3, devices),
@@ -34,6 +34,8 @@ const STORIES: [(&str, u8, Story); 8] = [
     ("a quarrel of two devices, decided by a third", 3, quarrel),
     ("quarrels withdrawn, given in to, and decided by the words", 4, quarrels),
     ("the server's authorities", 1, authorities),
+    ("sign-ins, aliases and the attested road", 2, aliases),
+    ("the user key is turned", 3, user_keys),
 ];
 
 #[test]
@@ -212,4 +214,68 @@ fn authorities(log: &mut Log, alice: Did) {
     log.does(alice, claim("alice2.dgns.test", invite()), &[11, 8]);
     log.does(server, Body::NotaryRevoke { kid: kid(8) }, &[1]);
     refused(log, alice, claim("alice3.dgns.test", invite()), &[11, 8], "road_closed");
+}
+
+fn aliases(log: &mut Log, alice: Did) {
+    let (server, alias) = (log.server(), alias_of("alice@example.test"));
+    let bob = log.join(20, 21);
+    log.does(server, add_notary(N), &[1]);
+    log.does(server, all_roads(), &[1]);
+    log.does(alice, claim("alice2.dgns.test", attested()), &[11, N, Z]);
+    refused(log, alice, claim("alice3.dgns.test", attested()), &[11, Z], "not_allowed");
+    refused(log, alice, bind(alias), &[11], "not_allowed");
+    log.signs_in(alias, 11, N).expect("the first");
+    assert_eq!(log.signs_in(alias, 31, 31), Err("not_allowed"));
+    let elsewhere = crate::cert::AttestLogin { issuer: [0; 32], ..attest(31) };
+    assert_eq!(log.post(log.next_login(alias, elsewhere), &[N]).map_err(|r| r.code()), Err("bad_scope"));
+    let stale = Payload { seq: 5, ..log.next_login(alias, attest(31)) };
+    assert_eq!(log.post(Payload { prev: Some([0; 32]), ..stale }, &[N]).map_err(|r| r.code()), Err("stale_prev"));
+    log.does(alice, bind(alias), &[11, N]);
+    refused(log, bob, bind(alias), &[21, N], "alias_bound");
+    refused(log, bob, unbind(alias), &[20], "not_bound");
+    let thiefs = log.signs_in(alias, 31, N).expect("a thief");
+    log.does(alice, dispute(thiefs, alias), &[12]);
+    refused(log, alice, dispute(thiefs, alias), &[11], "already_voted");
+    refused(log, alice, dispute([0; 32], alias), &[11], "no_such_act");
+    for number in 32..=39 {
+        log.signs_in(alias, number, N).expect("a sign-in");
+    }
+    log.signs_in(alias, 33, N).expect("again");
+    let act = log.does(alice, unbind(alias), &[11]);
+    refused(log, alice, bind(alias_of("other@example.test")), &[11, N], "act_open");
+    log.does(alice, confirm(act), &[12]);
+    log.does(alice, bind(alias), &[10, N]);
+    log.does(alice, unbind(alias), &[12]);
+    log.wait(WINDOW);
+    log.does(alice, bind(alias), &[11, N]);
+    log.signs_in(alias, 11, N).expect("alice");
+    log.signs_in(alias, 21, N).expect("bob");
+    log.does(alice, Body::Tombstone, &[11]);
+    log.wait(WINDOW);
+    log.does(bob, bind(alias), &[21, N]);
+    log.does(server, Body::NotaryRevoke { kid: kid(N) }, &[2]);
+    assert_eq!(log.signs_in(alias, 21, N), Err("notary_revoked"));
+    refused(log, bob, bind(alias_of("bob@example.test")), &[21, N], "notary_revoked");
+    refused(log, bob, claim("bob.dgns.test", attested()), &[21, N, Z], "notary_revoked");
+}
+
+fn user_keys(log: &mut Log, alice: Did) {
+    refused(log, alice, turn(2), &[11], "bad_generation");
+    log.does(alice, turn(1), &[11]);
+    let same_key = crate::cert::UserKey { key: user_key(1).key, ..user_key(2) };
+    refused(log, alice, Body::UserKey(same_key), &[11], "key_same");
+    let same_boxes = crate::cert::UserKey { boxes: user_key(1).boxes, ..user_key(2) };
+    refused(log, alice, Body::UserKey(same_boxes), &[11], "bad_boxes");
+    log.does(alice, revoke(12), &[11]);
+    log.does(alice, Body::UserKey(user_key(2)), &[11]);
+    log.wait(WINDOW);
+    log.does(alice, turn(3), &[10]);
+    log.does(alice, suspend(13), &[11]);
+    log.does(alice, turn(4), &[11]);
+    log.wait(WINDOW);
+    let act = log.does(alice, suspend(13), &[11]);
+    log.does(alice, veto(act), &[13]);
+    refused(log, alice, turn(5), &[11], "suspended");
+    log.does(alice, turn(5), &[10]);
+    log.does(alice, rotate(50), &[10, 50]);
 }

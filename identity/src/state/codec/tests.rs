@@ -2,6 +2,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::cert::RecipientKind;
+use crate::state::Attested;
 use crate::testing::arbitrary;
 use crate::testing::samples;
 
@@ -23,6 +25,7 @@ fn did_state() -> DidState {
             index: 7,
             until_ms: 0,
         }],
+        user_key: None,
         window_s: 259_200,
         pending: vec![],
         names: vec!["alice.dgns.test".into()],
@@ -89,9 +92,20 @@ fn a_did_state_out_of_range_is_refused() {
     check_did(|state| state.pending = vec![pending(&Body::Tombstone); 8], "ok");
     check_did(|state| state.pending = vec![pending(&Body::Tombstone); 9], "bad_field");
     check_did(|state| state.pending = vec![Pending { supporters: vec![], ..pending(&Body::Tombstone) }], "bad_field");
-    check_did(|state| state.pending = vec![Pending { kind: 9, ..pending(&Body::Tombstone) }], "unknown_type");
+    check_did(|state| state.pending = vec![Pending { kind: 12, ..pending(&Body::Tombstone) }], "unknown_type");
     check_did(|state| state.pending = vec![Pending { kind: 7, ..pending(&Body::Tombstone) }], "bad_field");
     check_did(|state| state.pending = vec![Pending { body: vec![0x18, 0], ..pending(&Body::Tombstone) }], "bad_field");
+    let user_key = Some(UserKeyState { generation: 1, key: [1; 32], index: 7, boxes: [2; 32], extras: vec![] });
+    check_did(|state| state.flags = DidState::USER_KEY_STALE, "bad_field");
+    check_did(|state| (state.flags, state.user_key) = (DidState::USER_KEY_STALE, user_key.clone()), "ok");
+    let recipient = |n| Recipient { kind: RecipientKind::Passkey, kex: [n; 32] };
+    let extras = |numbers: &[u8]| {
+        let extras = numbers.iter().map(|n| recipient(*n)).collect();
+        Some(UserKeyState { extras, ..user_key.clone().expect("one") })
+    };
+    check_did(|state| state.user_key = extras(&[1, 2, 3, 4]), "ok");
+    check_did(|state| state.user_key = extras(&[1, 2, 3, 4, 5]), "bad_field");
+    check_did(|state| state.user_key = extras(&[2, 1]), "bad_field");
     let authority = AuthorityState { authority: samples::zone_authority(), index: 3, revoked_at: None };
     check_did(|state| state.authorities = vec![authority.clone(); 64], "ok");
     check_did(|state| state.authorities = vec![authority.clone(); 65], "bad_field");
@@ -195,6 +209,62 @@ proptest! {
         bytes[at] = value;
         if let Ok(state) = DidState::decode(&bytes) {
             prop_assert_eq!(state.encode(), bytes);
+        }
+    }
+}
+
+fn alias_state() -> AliasState {
+    let row = |n| Attested {
+        sign: [n; 32],
+        kex: [n; 32],
+        index: n.into(),
+        sid: [n; 32],
+        notary: Kid([8; 8]),
+        disputed: n == 1,
+    };
+    AliasState {
+        version: 4,
+        alias: [7; 32],
+        did: Some(Did::from_bytes([0xd1; 20])),
+        head: Some(ChainHead { seq: 1, sid: [2; 32], index: 2 }),
+        attested: vec![row(1), row(2)],
+        breaker_ms: 9,
+    }
+}
+
+#[test]
+fn an_alias_state_out_of_range_is_refused() {
+    let check = |change: &dyn Fn(&mut AliasState), expected| {
+        let mut state = alias_state();
+        change(&mut state);
+        assert_eq!(code(AliasState::decode(&state.encode())), expected, "{state:?}");
+    };
+    check(&|_| (), "ok");
+    check(&|state| state.version = 0, "bad_field");
+    check(&|state| (state.did, state.breaker_ms) = (None, 0), "ok");
+    check(&|state| state.attested.clear(), "ok");
+    check(&|state| state.head = None, "bad_field");
+    check(&|state| state.attested.reverse(), "bad_field");
+    check(&|state| state.attested = vec![state.attested[0]; 9], "bad_field");
+    let whole = State::Alias(alias_state());
+    assert_eq!(whole.subject(), Subject::Alias([7; 32]));
+    assert_eq!(State::decode(&Subject::Alias([7; 32]), &whole.encode()), Ok(whole.clone()));
+    assert_eq!(State::decode(&Subject::Alias([8; 32]), &whole.encode()), Err(DecodeError::BadField));
+    assert_eq!((whole.flags(), whole.version()), (0, 4));
+    let mut none = AliasState { breaker_ms: 0, ..alias_state() }.encode();
+    none[0] += 1;
+    none.extend([0x05, 0x00]);
+    assert_eq!(code(AliasState::decode(&none)), "not_canonical");
+}
+
+proptest! {
+    #[test]
+    fn decoding_an_alias_state_undoes_encoding(state in arbitrary::alias_state(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut bytes = state.encode();
+        prop_assert_eq!(AliasState::decode(&bytes), Ok(state));
+        *at.get_mut(&mut bytes) = byte;
+        if let Ok(other) = AliasState::decode(&bytes) {
+            prop_assert_eq!(other.encode(), bytes);
         }
     }
 }

@@ -99,7 +99,7 @@ impl Forge {
         for (index, entry) in (0..).zip(&self.entries) {
             match Entry::decode(entry) {
                 Ok(Entry::Certificate(certificate))
-                    if certificate.chain_did() == *did && certificate.payload().seq >= from =>
+                    if certificate.chain_did() == Some(*did) && certificate.payload().seq >= from =>
                 {
                     rows.push(self.chain_row(index, certificate.encode()));
                 }

@@ -37,9 +37,10 @@ impl Dora {
             words_box: [6; 32],
             device: device(1),
             window_s: Some(86_400),
+            user_key: None,
         };
         let genesis = sign(&log, None, Body::Genesis(body), &[0, 1]);
-        let did = genesis.chain_did();
+        let did = genesis.chain_did().unwrap();
         let mut world = World::new(log.origin.zone(), log.origin.clone(), None);
         world.insert(Subject::Did(did), None);
         let leaf = judged(&log, &world, &genesis);
@@ -143,7 +144,7 @@ fn did_of(leaf: &Leaf) -> DidState {
 fn sign(log: &TestLog, state: Option<&DidState>, body: Body, signers: &[u8]) -> Certificate {
     let keys: Vec<SigningKey> = signers.iter().map(|number| key(*number)).collect();
     let payload = Payload {
-        subject: state.map(|state| state.did),
+        subject: state.map(|state| state.did.into()),
         seq: state.map_or(0, |state| state.head.seq + 1),
         prev: state.map(|state| state.head.sid),
         seen: Seen { size: 0, root: EMPTY_ROOT },

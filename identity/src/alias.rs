@@ -1,0 +1,43 @@
+//! Aliases: what stands in the log for an e-mail address, so that nobody finds the address in it (PROTOCOL 3.5).
+
+use crate::hash::{Hash, domain_hash, u16_prefixed};
+
+/// What names an alias: a hash over the server's blind evaluation of an address, which nobody can make alone.
+pub type AliasId = Hash;
+
+/// The blind evaluation of an address, as the asker unblinds it (RFC 9497, ristretto255-SHA512).
+pub type Evaluation = [u8; 64];
+
+/// The secret that hides an alias from who knows the address.
+pub type Tag = [u8; 16];
+
+/// Returns `H(alias; evaluation, tag)`; without a tag whoever knows the address finds the alias.
+pub fn alias_id(evaluation: &Evaluation, tag: Option<&Tag>) -> AliasId {
+    domain_hash("dgns/alias/v1", &[evaluation, tag.map_or(&[], Tag::as_slice)])
+}
+
+/// Returns `H(alias-open; u16 length, address, nonce)`: lets an owner show later which address was bound, and nobody guess it.
+pub fn commitment(address: &str, nonce: &[u8; 32]) -> Hash {
+    domain_hash("dgns/alias-open/v1", &[&u16_prefixed(address.as_bytes()), nonce])
+}
+
+/// Returns `H(issuer; issuer)`: under whose scope a sign-in was attested.
+pub fn issuer_hash(issuer: &str) -> Hash {
+    domain_hash("dgns/issuer/v1", &[issuer.as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tag_address_and_nonce_each_make_another_hash() {
+        let ids = [alias_id(&[1; 64], None), alias_id(&[2; 64], None), alias_id(&[1; 64], Some(&[0; 16]))];
+        let opened =
+            [commitment("a@b.test", &[1; 32]), commitment("a@b.test", &[2; 32]), commitment("b@b.test", &[1; 32])];
+        for three in [ids, opened] {
+            assert!(three[0] != three[1] && three[1] != three[2] && three[0] != three[2]);
+        }
+        assert_ne!(issuer_hash("https://a.test"), issuer_hash("https://a.test/"));
+    }
+}
