@@ -15,9 +15,6 @@ pub const DEVICES_MAX: usize = 32;
 /// The pending acts of a DID. Each carries its body in the state.
 pub const PENDING_MAX: usize = 8;
 
-/// The recipients of a user key besides devices and words: passkeys.
-pub const RECIPIENTS_MAX: usize = 4;
-
 /// The sign-ins an alias remembers. Who sends seals to each of them.
 pub const ATTESTED_MAX: usize = 8;
 

@@ -149,14 +149,15 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
 }
 
 fn read_claims(mut section: Section<'_>) -> ClaimsConfig {
-    let names = section.texts("roads", &["open", "invite", "parent"]);
+    let names = section.texts("roads", &["open", "attested", "invite", "parent"]);
     let mut roads = Vec::new();
     for name in names {
         match name.as_str() {
             "open" => roads.push(Road::Open),
+            "attested" => roads.push(Road::Attested),
             "invite" => roads.push(Road::Invite),
             "parent" => roads.push(Road::Parent),
-            other => section.fault("roads", format!("{other:?} is no road: open, invite or parent")),
+            other => section.fault("roads", format!("{other:?} is no road: open, attested, invite or parent")),
         }
     }
     let claims = ClaimsConfig {
