@@ -97,23 +97,24 @@ export class Client {
   }
 
   /**
-   * Posts certificates (write.js), all or none, and verifies that they are in the log. `text` = whom to show afterwards; as in `lookup`.
-   * `attachments` = bytes that the certificates name by their hash.
+   * Posts certificates (write.js), all or none, and verifies that they are in the log. `text` = whom to show afterwards, as in `lookup`; the
+   * answer itself is about the name of the last certificate that has one, else its DID.
    *
-   * Returns `{indexes, found}`. A post that was not answered may be repeated: the same bytes have the same answer.
+   * `attachments` = bytes that the certificates name by their hash. Returns `{indexes, found}`. A post that was not answered may be repeated: the same bytes have the same answer.
    */
   async post(certificates, text, attachments = []) {
-    const asked = typeof text === "string" ? this.subject(text) : text;
+    const asked = subjectOfPost(certificates);
+    const shown = text === undefined ? asked : typeof text === "string" ? this.subject(text) : text;
     return this.withMemory(async (memory) => {
       const { size } = memory.now;
-      const query = [size === null ? [] : [`from=${size}`], known(knownOf(memory, asked)), this.asksForWitnesses() ? ["wait=cosigned"] : []];
+      const query = [size === null ? [] : [`from=${size}`], known(knownOf(memory, asked) ?? bornWith(certificates)), this.asksForWitnesses() ? ["wait=cosigned"] : []];
       const bytes = await this.net.post(`/v1/certificates${queryText(query.flat())}`, postBody(certificates, attachments));
       const found = await this.verified(memory, asked, bytes);
       const inOrder = found.written.length === certificates.length && found.written.every(({ certificate }, i) => equal(certificate.sid, certificates[i].sid));
       if (!inOrder) throw new ProofFault("written", "the certificates posted are not those proved to be in the log", bytes);
       const indexes = found.written.map(({ index }) => index);
-      if (found.footing !== "unfollowed") return { indexes, found };
-      return { indexes, found: await this.follow(memory, asked, knownOf(memory, { did: found.did.did })) };
+      const isWhole = found.footing !== "unfollowed" && subjectText(shown) === subjectText(asked);
+      return { indexes, found: isWhole ? found : await this.follow(memory, shown, knownOf(memory, shown)) };
     });
   }
 
@@ -249,6 +250,19 @@ function knownOf({ now: { dids } }, { name, did }) {
   if (found === undefined) return undefined;
   const [bytes, state] = found;
   return `${didText(state.did).slice(9)}.${state.head.seq + 1n}.${hex(stateHash(bytes).subarray(0, 8))}`;
+}
+
+/** What a post says of a DID that begins with it: its chain is asked for from the genesis. */
+function bornWith(certificates) {
+  const born = certificates.find(({ payload }) => payload.typeName === "genesis");
+  return born && `${didText(born.sid.subarray(0, 20)).slice(9)}.0`;
+}
+
+/** Whom the answer to a post is about (PROTOCOL 12.1). */
+function subjectOfPost(certificates) {
+  const name = certificates.map(({ payload }) => payload.body.name).findLast((one) => one !== undefined);
+  const { payload, sid } = certificates[certificates.length - 1];
+  return name === undefined ? { did: payload.subject ?? sid.subarray(0, 20) } : { name };
 }
 
 const asFault = (error) => (error instanceof Refused ? new ProofFault("malformed", error.message) : error);
