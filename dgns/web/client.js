@@ -106,12 +106,14 @@ export class Client {
     const asked = subjectOfPost(certificates);
     const shown = text === undefined ? asked : typeof text === "string" ? this.subject(text) : text;
     return this.withMemory(async (memory) => {
-      const { size } = memory.now;
-      const query = [size === null ? [] : [`from=${size}`], known(knownOf(memory, asked) ?? bornWith(certificates)), this.asksForWitnesses() ? ["wait=cosigned"] : []];
-      const bytes = await this.net.post(`/v1/certificates${queryText(query.flat())}`, postBody(certificates, attachments));
-      const found = await this.verified(memory, asked, bytes);
+      const body = postBody(certificates, attachments);
+      const ask = () => {
+        const query = [knownHead(memory), known(knownOf(memory, asked) ?? bornWith(certificates)), this.asksForWitnesses() ? ["wait=cosigned"] : []];
+        return this.net.post(`/v1/certificates${queryText(query.flat())}`, body);
+      };
+      const found = await this.verified(memory, asked, ask);
       const inOrder = found.written.length === certificates.length && found.written.every(({ certificate }, i) => equal(certificate.sid, certificates[i].sid));
-      if (!inOrder) throw new ProofFault("written", "the certificates posted are not those proved to be in the log", bytes);
+      if (!inOrder) throw new ProofFault("written", "the certificates posted are not those proved to be in the log", found.bytes);
       const indexes = found.written.map(({ index }) => index);
       const isWhole = found.footing !== "unfollowed" && subjectText(shown) === subjectText(asked);
       return { indexes, found: isWhole ? found : await this.follow(memory, shown, knownOf(memory, shown)) };
@@ -121,23 +123,31 @@ export class Client {
   /** Looks up until the chain of the DID shown is followed to its end. Each answer must bring it further. */
   async follow(memory, asked, from) {
     for (;;) {
-      const { size } = memory.now;
-      const query = [["with=certs"], size === null ? [] : [`from=${size}`], known(from)];
       const path = asked.name === undefined ? `/v1/dids/${didText(asked.did)}` : `/v1/names/${asked.name}`;
-      const bytes = await this.net.get(`${path}${queryText(query.flat())}`).catch((error) => this.judgeRefusal(error, memory));
-      const found = await this.verified(memory, asked, bytes);
+      const ask = () => {
+        const query = [["with=certs"], knownHead(memory), known(from)];
+        return this.net.get(`${path}${queryText(query.flat())}`).catch((error) => this.judgeRefusal(error, memory));
+      };
+      const found = await this.verified(memory, asked, ask);
       if (found.footing !== "unfollowed") return found;
       const next = knownOf(memory, { did: found.did.did });
-      if (next === from) throw new ProofFault("chain", "the server shows a state and not the certificates that made it", bytes);
+      if (next === from) throw new ProofFault("chain", "the server shows a state and not the certificates that made it", found.bytes);
       from = next;
     }
   }
 
-  /** Verifies an answer and keeps what it showed. If no trusted key signed its head, the log's keys may have changed: they are followed. */
-  async verified(memory, asked, bytes) {
+  /** Asks, verifies the answer and keeps what it showed. */
+  async verified(memory, asked, ask) {
     const before = memory.now;
+    let bytes = await ask();
     try {
-      const { resolved, memory: after } = await this.underItsKeys(memory, asked, bytes);
+      let answer = await this.judged(memory, asked, bytes).catch((error) => this.afterFollowing(memory, error));
+      if (answer === null) {
+        // The way to the keys of now showed a newer head: what was asked is asked again, from there.
+        bytes = await ask();
+        answer = await this.judged(memory, asked, bytes);
+      }
+      const { resolved, memory: after } = answer;
       memory.now = after;
       await this.keep(memory);
       if (resolved.footing !== "unfollowed") {
@@ -154,23 +164,21 @@ export class Client {
     }
   }
 
-  async underItsKeys(memory, asked, bytes) {
-    try {
-      return await verifyResolution(this.trust, memory.now, asked, bytes, this.now());
-    } catch (error) {
-      if (error.code !== "log_signature" || !(await this.followed(memory))) throw error;
-      return verifyResolution(this.trust, memory.now, asked, bytes, this.now());
-    }
+  judged(memory, asked, bytes) {
+    return verifyResolution(this.trust, memory.now, asked, bytes, this.now());
   }
 
-  /** Whether the keys could be followed; keys replaced without a signature of ours are the one refusal that a person has to decide. */
-  async followed(memory) {
+  /**
+   * If no trusted key signed a head, the log's keys may have changed: they are followed, and null says that they could be. Else the refusal stands,
+   * unless keys were replaced without a signature of ours (`repin`): then a person has to decide.
+   */
+  async afterFollowing(memory, refusal) {
+    if (refusal.code !== "log_signature") throw refusal;
     try {
       await this.followKeys(memory);
-      return true;
+      return null;
     } catch (error) {
-      if (error.code === "repin") throw error;
-      return false;
+      throw error.code === "repin" ? error : refusal;
     }
   }
 
@@ -266,5 +274,6 @@ function subjectOfPost(certificates) {
 }
 
 const asFault = (error) => (error instanceof Refused ? new ProofFault("malformed", error.message) : error);
+const knownHead = ({ now: { size } }) => (size === null ? [] : [`from=${size}`]);
 const known = (from) => (from === undefined ? [] : [`known=${from}`]);
 const queryText = (parts) => (parts.length > 0 ? `?${parts.join("&")}` : "");
