@@ -10,18 +10,20 @@ use std::time::Duration;
 use identity::cert::{Body, Certificate, Sid};
 use identity::did::Did;
 use identity::key::kid_of;
-use identity::state::{DidState, Pending};
+use identity::state::{DidState, Pending, State, Subject};
 use storage::StorageError;
 use storage::people::{AwaitedRow, Told};
 use tokio::sync::watch;
 use tracing::error;
 use translog::entry::Entry;
+use translog::map;
 
 use super::People;
 use super::events::{EventData, EventKind};
 use crate::app::{App, Core};
 use crate::auth::request::newest;
 use crate::log::damaged;
+use crate::log::shown::Asked;
 use crate::shutdown;
 
 /// The name of the cursor.
@@ -122,7 +124,7 @@ async fn of_certificate(
     if !concerns(body) {
         return Ok(());
     }
-    let did = certificate.chain_did();
+    let Some(did) = certificate.chain_did() else { return of_sign_in(core, index, certificate, told).await };
     let Some(state) = newest(core, &did).await? else { return Ok(()) };
     let (sid, at_ms) = (certificate.sid(), core.clock.now().as_ms());
     let waits = state.pending.iter().find(|act| act.sid == sid);
@@ -144,6 +146,10 @@ async fn of_certificate(
             data.act = Some(*act);
             voted(&did, &state, *act, matches!(body, Body::Veto { .. }), &mut data, told)
         }
+        Body::Dispute(dispute) => {
+            data.act = Some(dispute.login);
+            EventKind::Disputed
+        }
         _ => {
             data.act = Some(sid);
             if waits.is_some() { EventKind::Pending } else { EventKind::Settled }
@@ -156,6 +162,20 @@ async fn of_certificate(
     if state.flags & DidState::USER_KEY_STALE != 0 && matches!(body, Body::DeviceSuspend(_) | Body::DeviceRevoke(_)) {
         let data = EventData { at_ms, index: Some(index), ..EventData::default() };
         told.events.push((did, EventKind::UserKeyStale as u8, data.to_json()));
+    }
+    Ok(())
+}
+
+/// Tells the DID that an alias is bound to who signed in with it.
+async fn of_sign_in(core: &Core, index: u64, certificate: &Certificate, told: &mut Told) -> Result<(), StorageError> {
+    let Body::AttestLogin(login) = &certificate.payload().body else { return Ok(()) };
+    let label = map::label(&Subject::from(certificate.chain()));
+    let held = core.states.load(&core.live, &core.storage, &[label], Asked::Newest).await?;
+    let Some(State::Alias(alias)) = held[0].as_deref().map(|held| &held.leaf.state) else { return Ok(()) };
+    if let Some(did) = alias.did {
+        let (kid, act) = (Some(kid_of(&login.sign)), Some(certificate.sid()));
+        let data = EventData { at_ms: core.clock.now().as_ms(), index: Some(index), kid, act, ..EventData::default() };
+        told.events.push((did, EventKind::Login as u8, data.to_json()));
     }
     Ok(())
 }
