@@ -95,7 +95,8 @@ export function writeProofBundle({ origin, policy }, vkey, headBytes, did, bytes
 /** Returns the subject a proof bundle is about, as in `verifyResolution`, nothing verified. */
 export function subjectOfBundle(bytes) {
   const { subject } = decodeResolution(splitExtra(parseProofFile(bytes).extra)[1]);
-  return subject === null ? { logConf: true } : typeof subject === "string" ? { name: subject } : { did: subject };
+  if (subject === null) return { logConf: true };
+  return typeof subject === "string" ? { name: subject } : subject.length === 20 ? { did: subject } : { alias: subject };
 }
 
 /**

@@ -79,7 +79,7 @@ export class Client {
   }
 
   /**
-   * Looks a name or DID up (text, or `{name}`, `{did}`), verifies the answer, follows the DID's chain and keeps the memory.
+   * Looks a name, DID or alias up (text, or `{name}`, `{did}`, `{alias}`), verifies the answer, follows the DID's chain and keeps the memory.
    *
    * `genesis: true` follows the DID from its genesis, unless that was done before. Returns the result of `verifyResolution` with `summary`,
    * `steps`, `subject` (text), `bytes`.
@@ -123,7 +123,7 @@ export class Client {
   /** Looks up until the chain of the DID shown is followed to its end. Each answer must bring it further. */
   async follow(memory, asked, from) {
     for (;;) {
-      const path = asked.name === undefined ? `/v1/dids/${didText(asked.did)}` : `/v1/names/${asked.name}`;
+      const path = pathOf(asked);
       const ask = () => {
         const query = [["with=certs"], knownHead(memory), known(from)];
         return this.net.get(`${path}${queryText(query.flat())}`).catch((error) => this.judgeRefusal(error, memory));
@@ -274,6 +274,11 @@ function subjectOfPost(certificates) {
 }
 
 const asFault = (error) => (error instanceof Refused ? new ProofFault("malformed", error.message) : error);
+function pathOf({ name, did, alias }) {
+  if (alias !== undefined) return `/v1/aliases/${hex(alias)}`;
+  return name === undefined ? `/v1/dids/${didText(did)}` : `/v1/names/${name}`;
+}
+
 const knownHead = ({ now: { size } }) => (size === null ? [] : [`from=${size}`]);
 const known = (from) => (from === undefined ? [] : [`known=${from}`]);
 const queryText = (parts) => (parts.length > 0 ? `?${parts.join("&")}` : "");

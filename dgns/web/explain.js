@@ -1,5 +1,6 @@
 // What was proved, and by what, in words for people. Made of a verified result alone.
 
+import { hex } from "./hash.js";
 import { didText } from "./name.js";
 
 /** Returns a time as people write it, UTC. */
@@ -17,7 +18,10 @@ export function summaryOf({ asked, status, name }) {
 }
 
 /** Returns the text of what was asked. */
-export const subjectText = ({ name, did }) => name ?? (did === undefined ? "the log's configuration" : didText(did));
+export function subjectText({ name, did, alias }) {
+  if (alias !== undefined) return hex(alias);
+  return name ?? (did === undefined ? "the log's configuration" : didText(did));
+}
 
 /**
  * Returns the verified steps of a result, `[{check, holds, by}]`, in the order of PROTOCOL 11.3: what was checked, what it proves, and what

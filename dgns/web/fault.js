@@ -259,10 +259,10 @@ async function checkRollback(parts, key) {
 /** Whether the second of two lookups shows an older state of the subject, or another of the same version. */
 export function wentBack(first, second) {
   const isOlder = (after, before) => after.version < before.version || (after.version === before.version && !equal(after.bytes, before.bytes));
-  const name = first.name !== null && (second.name === null || isOlder(second.name, first.name));
-  // A name may have another owner by now.
+  const [name, alias] = ["name", "alias"].map((kind) => first[kind] !== null && (second[kind] === null || isOlder(second[kind], first[kind])));
+  // A name or alias may have another owner by now.
   const sameDid = first.did !== null && second.did !== null && equal(first.did.did, second.did.did);
   const did = sameDid ? isOlder(second.did, first.did) : first.did !== null && second.did === null && first.asked.did !== undefined;
-  return name || did;
+  return name || alias || did;
 }
 

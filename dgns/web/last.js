@@ -5,7 +5,7 @@ import { evidenceOfAnswer, evidenceOfRollback, proofOf } from "./evidence.js";
 import { subjectText } from "./explain.js";
 import { wentBack } from "./fault.js";
 import { equal } from "./hash.js";
-import { decodeDidState, decodeNameState } from "./state.js";
+import { decodeAliasState, decodeDidState, decodeNameState } from "./state.js";
 
 /**
  * Holds what was proved against what was proved of the subject last, and keeps the newer; returns null, or the evidence if the subject has an
@@ -15,11 +15,11 @@ export async function heldAgainstLast(store, trust, resolved, bytes) {
   const subject = subjectText(resolved.asked);
   const key = `log/${trust.origin}/last/${subject}`;
   const last = await store.get(key);
-  const [name, did] = [resolved.name?.bytes ?? null, resolved.did?.bytes ?? null];
-  if (last !== undefined && isSame(last.name, name) && isSame(last.did, did)) return null;
+  const now = { name: resolved.name?.bytes ?? null, did: resolved.did?.bytes ?? null, alias: resolved.alias?.bytes ?? null };
+  if (last !== undefined && Object.keys(now).every((kind) => isSame(last[kind], now[kind]))) return null;
   const proof = await proofOf(trust, resolved.head, resolved, bytes);
   if (last === undefined || !wentBack(statesOf(last, resolved.asked), resolved)) {
-    await store.set(key, { name, did, proof });
+    await store.set(key, { ...now, proof });
     return null;
   }
   if (last.proof && proof) return evidenceOfRollback(trust, resolved.size, last.proof, proof);
@@ -29,7 +29,7 @@ export async function heldAgainstLast(store, trust, resolved, bytes) {
 const isSame = (a, b) => (a === null || b === null ? a === b : equal(a, b));
 
 /** What was kept of a lookup, as `wentBack` compares it. */
-function statesOf({ name, did }, asked) {
+function statesOf({ name, did, alias }, asked) {
   const decoded = (bytes, decode) => (bytes === null ? null : { ...decode(bytes), bytes });
-  return { asked, name: decoded(name, decodeNameState), did: decoded(did, decodeDidState) };
+  return { asked, name: decoded(name, decodeNameState), did: decoded(did, decodeDidState), alias: decoded(alias, decodeAliasState) };
 }
