@@ -184,7 +184,7 @@ impl Session {
                 Ok(bytes) => bytes,
                 Err(error) => return Err(self.judge_refusal(error, memory.memory.head())),
             };
-            let resolved = self.verify(memory, subject, &bytes).await?;
+            let Some(resolved) = self.verify(memory, subject, &bytes).await? else { continue };
             if resolved.unfollowed().is_none() {
                 return Ok((resolved, bytes));
             }
@@ -280,17 +280,22 @@ impl Session {
 
     async fn post_body(&self, body: Vec<u8>, sids: &[Sid], subject: &Subject) -> Result<Posted, ClientError> {
         let mut memory = self.log.memory()?;
-        let known = chain::remembered(subject, &memory.memory);
-        let mut asked = match memory.memory.size() {
-            Some(size) => format!("{}?from={size}{}", path::CERTIFICATES, chain::asked(known)),
-            None => path::CERTIFICATES.to_owned(),
+        let (resolved, bytes) = loop {
+            let known = chain::remembered(subject, &memory.memory);
+            let mut asked = match memory.memory.size() {
+                Some(size) => format!("{}?from={size}{}", path::CERTIFICATES, chain::asked(known)),
+                None => path::CERTIFICATES.to_owned(),
+            };
+            if !self.trust().policy().is_none() {
+                // The newest head is signed by the log alone: wait for the first one that witnesses signed too.
+                asked.push_str(if asked.contains('?') { "&wait=cosigned" } else { "?wait=cosigned" });
+            }
+            let bytes = self.net.post(&asked, body.clone()).await?;
+            // Posted again, the same bytes have the same answer.
+            if let Some(resolved) = self.verify(&mut memory, subject, &bytes).await? {
+                break (resolved, bytes);
+            }
         };
-        if !self.trust().policy().is_none() {
-            // The newest head is signed by the log alone: wait for the first one that witnesses signed too.
-            asked.push_str(if asked.contains('?') { "&wait=cosigned" } else { "?wait=cosigned" });
-        }
-        let bytes = self.net.post(&asked, body).await?;
-        let resolved = self.verify(&mut memory, subject, &bytes).await?;
         let indexes =
             resolved.verify_written(sids).map_err(|error| self.fault(error, subject, &bytes, memory.memory.head()))?;
         let Some(did) = resolved.did().filter(|_| resolved.unfollowed().is_some()) else {
@@ -302,14 +307,23 @@ impl Session {
     }
 
     /// Verifies an answer and keeps what it showed. If no trusted key signed its head, the log's keys may have changed: then they
-    /// are followed, and the answer is judged again.
-    async fn verify(&self, memory: &mut OpenMemory, subject: &Subject, bytes: &[u8]) -> Result<Resolved, ClientError> {
-        let mut verified = resolve::verify(self.trust(), &mut memory.memory, subject, bytes, clock::now());
+    /// are followed. `None`: they were, and on the way a newer head was met; ask again from there.
+    async fn verify(
+        &self,
+        memory: &mut OpenMemory,
+        subject: &Subject,
+        bytes: &[u8],
+    ) -> Result<Option<Resolved>, ClientError> {
+        let verified = resolve::verify(self.trust(), &mut memory.memory, subject, bytes, clock::now());
         if verified == Err(VerifyError::LogSignature) {
+            let before = self.trust().log_keys().to_vec();
             match self.trust_for(memory).await {
-                Ok(trust) => verified = resolve::verify(&trust, &mut memory.memory, subject, bytes, clock::now()),
+                // Whoever answers by other keys again is not asked a third time.
+                Ok(trust) if trust.log_keys() == self.trust().log_keys() && trust.log_keys() != before => {
+                    return Ok(None);
+                }
                 Err(Some(fault)) => return Err(fault),
-                Err(None) => {}
+                Ok(_) | Err(None) => {}
             }
         }
         let resolved = verified.map_err(|error| self.fault(error, subject, bytes, memory.memory.head()))?;
@@ -319,7 +333,7 @@ impl Session {
             // What was asked is proved. If the newest keys cannot be learnt now, they are when they are needed.
             let _ = self.follow_keys(memory).await;
         }
-        Ok(resolved)
+        Ok(Some(resolved))
     }
 
     /// Makes a proof fault of a failed verification, and keeps what shows it.

@@ -201,6 +201,28 @@ fn clients_follow_from_the_key_they_pinned() {
 }
 
 #[test]
+fn who_comes_back_to_the_same_server_is_shown_no_fault_where_keys_changed() {
+    // Goal: a client that finds out by a lookup, not by meeting another server, follows and asks again: the head it met on the way to
+    // the keys is newer than the one it had asked from. Method: the old key is gone, the address stays; a lookup, then a post.
+    let (site, server, _) = started();
+    let [alice, bob] = [Person::new(), Person::new()];
+    alice.up(&server, "alice");
+    bob.up(&server, "bob");
+    let address = format!("\"{}\"", server.http);
+    server.stop().exits(0);
+    rotate(&site, &[]).exits(0);
+    let new = rotate(&site, &["--drop-old", "--force"]).exits(0).text("/vkeys/0");
+    let site = site.with("http", "listen", &address);
+    let server = site.start();
+    assert_eq!(log_keys(&alice.dgns(&server, &["resolve", "alice"])), [&*new]);
+    bob.dgns(&server, &["records", "set", "bob", "A", "192.0.2.7"]).exits(0);
+    for person in [&alice, &bob] {
+        assert_eq!(trusted(person), [&*new]);
+        assert!(person.evidence().is_empty(), "nobody is accused");
+    }
+}
+
+#[test]
 fn keys_replaced_without_the_old_one_are_pinned_anew_by_hand() {
     // Goal: the operator's words alone take nobody along. Method: the log key is lost; who pinned it is told so, with every command;
     // an audit by the new key names the entry; a person who was told the new key goes on.
