@@ -100,7 +100,8 @@ export class Client {
    * Posts certificates (write.js), all or none, and verifies that they are in the log. `text` = whom to show afterwards, as in `lookup`; the
    * answer itself is about the name of the last certificate that has one, else its DID.
    *
-   * `attachments` = bytes that the certificates name by their hash. Returns `{indexes, found}`. A post that was not answered may be repeated: the same bytes have the same answer.
+   * `attachments` = bytes that the certificates name by their hash. Returns `{indexes, found}`. A post that was not answered may be repeated:
+   * the same bytes have the same answer.
    */
   async post(certificates, text, attachments = []) {
     const asked = subjectOfPost(certificates);
@@ -112,7 +113,8 @@ export class Client {
         return this.net.post(`/v1/certificates${queryText(query.flat())}`, body);
       };
       const found = await this.verified(memory, asked, ask);
-      const inOrder = found.written.length === certificates.length && found.written.every(({ certificate }, i) => equal(certificate.sid, certificates[i].sid));
+      const isPosted = ({ certificate }, i) => equal(certificate.sid, certificates[i].sid);
+      const inOrder = found.written.length === certificates.length && found.written.every(isPosted);
       if (!inOrder) throw new ProofFault("written", "the certificates posted are not those proved to be in the log", found.bytes);
       const indexes = found.written.map(({ index }) => index);
       const isWhole = found.footing !== "unfollowed" && subjectText(shown) === subjectText(asked);
@@ -152,7 +154,8 @@ export class Client {
       await this.keep(memory);
       if (resolved.footing !== "unfollowed") {
         const evidence = await heldAgainstLast(this.store, this.trust, resolved, bytes);
-        if (evidence !== null) throw await this.convicted(new ProofFault("rollback", `${subjectText(asked)} has an older state than it had, or another of the same version`, bytes), evidence);
+        const what = `${subjectText(asked)} has an older state than it had, or another of the same version`;
+        if (evidence !== null) throw await this.convicted(new ProofFault("rollback", what, bytes), evidence);
       }
       // What was asked is proved. If the newest keys cannot be learnt now, they are when they are needed.
       if (resolved.signedBy !== null && resolved.signedBy !== this.pinned.vkeys[0]) await this.followKeys(memory).catch(() => {});
@@ -215,7 +218,8 @@ export class Client {
    * first visit or after keys were replaced without the old ones (`repin`). The memory stays: a head that contradicts it is still refused.
    */
   async trustKeys(vkeys, policy = this.pinned.policy) {
-    if (vkeys.length === 0 || vkeys.some((vkey) => parseVerifierKey(vkey).name !== this.origin)) throw new Refused("bad_vkey", "not a key of this log");
+    const isOfLog = (vkey) => parseVerifierKey(vkey).name === this.origin;
+    if (vkeys.length === 0 || !vkeys.every(isOfLog)) throw new Refused("bad_vkey", "not a key of this log");
     await this.pin({ ...this.pinned, vkeys: [...vkeys], policy: formatPolicy(parsePolicy(policy)), firstUse: false, confSeq: null });
   }
 

@@ -42,7 +42,8 @@ export function stepsOf(resolved, { origin }) {
     step("memory", ...memoryText(resolved)),
   ];
   if (resolved.written.length > 0) {
-    steps.push(step("written", `What was posted is in the log, at ${resolved.written.map(({ index }) => index).join(", ")}`, "a path of hashes from each entry"));
+    const places = resolved.written.map(({ index }) => index).join(", ");
+    steps.push(step("written", `What was posted is in the log, at ${places}`, "a path of hashes from each entry"));
   }
   if (resolved.footing !== null) steps.push(step("chain", ...footingText(resolved)));
   return steps;
@@ -64,9 +65,10 @@ function memoryText({ continuity: { kind, fromSize } }) {
 }
 
 function footingText({ footing, chain }) {
+  const judged = `was judged by the rules${counted(chain)}`;
   return {
-    genesis: ["Every key shown is proved from genesis: none can be false", `each certificate of this account was judged by the rules${counted(chain)}`],
-    remembered: ["No key changed but by the account's own certificates", `each since the state first met here was judged by the rules${counted(chain)}`],
+    genesis: ["Every key shown is proved from genesis: none can be false", `each certificate of this account ${judged}`],
+    remembered: ["No key changed but by the account's own certificates", `each since the state first met here ${judged}`],
     map: ["The keys are as the log shows them", "the map's word, which auditors check: this account was not met here before"],
     unfollowed: ["How the keys came to be is not followed yet", "certificates are missing"],
   }[footing];

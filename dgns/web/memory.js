@@ -47,7 +47,8 @@ export function decodeMemory(bytes) {
     const states = (fields.states ?? []).map((state) => [state, decodeDidState(state)]);
     const dids = states.map(([state, { did, version }]) => [hex(did), { version, state, fromGenesis: whole.has(hex(did)) }]);
     const { size, root } = fields.head === undefined ? { size: null, root: null } : decodeHead(fields.head);
-    const memory = { origin: fields.origin, size, root, head: fields.head ?? null, cosigners: fields.cosigners ?? NO_COSIGNERS, dids: Object.fromEntries(dids) };
+    const { origin, head = null, cosigners = NO_COSIGNERS } = fields;
+    const memory = { origin, size, root, head, cosigners, dids: Object.fromEntries(dids) };
     if (compare(encodeMemory(memory), bytes) !== 0) throw new Refused("not_canonical");
     return memory;
   } catch (error) {

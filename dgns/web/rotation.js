@@ -74,11 +74,13 @@ export async function followLogConfs(trust, memory, seq, bytes, nowMs) {
     reader.end();
     return chain;
   });
-  const { newest, retired } = await walk(trust, rows.map(([index, , entry]) => ({ index, entry: refusedAs("logconf_chain", () => decodeEntry(entry)) })));
+  const decoded = rows.map(([index, , entry]) => ({ index, entry: refusedAs("logconf_chain", () => decodeEntry(entry)) }));
+  const { newest, retired } = await walk(trust, decoded);
   if (seq !== null && newest.conf.seq < seq) throw new Refused("rollback", "an older LogConf");
   const vkeys = vkeysOf(newest);
   const { resolved, memory: after } = await verifyResolution({ ...trust, logKeys: vkeys }, memory, { logConf: true }, resolution, nowMs);
-  if (resolved.logConf === null || !equal(resolved.logConf.bytes, newest.payloadBytes)) throw new Refused("logconf_chain", "the map holds another LogConf");
+  const isInMap = resolved.logConf !== null && equal(resolved.logConf.bytes, newest.payloadBytes);
+  if (!isInMap) throw new Refused("logconf_chain", "the map holds another LogConf");
   for (const [index, hashes, entry] of rows) {
     if (!verifyInclusion(leafHash(entry), index, resolved.size, hashes, resolved.root)) throw new Refused("written", `entry ${index}`);
   }
@@ -132,7 +134,8 @@ async function identityOf({ origin }, row) {
 /** The old identity key and the new one signed: then it holds at once, whatever devices say (PROTOCOL 5.3). */
 async function rotated({ origin }, server, identity, { certificate }) {
   const { payload } = certificate ?? {};
-  if (payload?.typeName !== "id_rotate" || !equal(payload.subject, server)) throw new Refused("logconf_chain", "a row that is neither LogConf nor id_rotate");
+  const isRotation = payload?.typeName === "id_rotate" && equal(payload.subject, server);
+  if (!isRotation) throw new Refused("logconf_chain", "a row that is neither LogConf nor id_rotate");
   const signed = await verifyCertificate(certificate, origin, [identity, payload.body.identity], { oneParty: true });
   if (!has(signed, identity) || !has(signed, payload.body.identity)) throw new Refused("repin", "the identity key was replaced without the old one");
   return payload.body.identity;

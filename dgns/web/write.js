@@ -21,7 +21,8 @@ const seenOf = (head) => (head === null ? SEEN_NONE : [head.size, head.root]);
 /**
  * Signs a payload, `{type, subject?, seq, prev?, seen: [size, root], unixS, body, by?}`, for the log of `origin`.
  *
- * Returns `{bytes, sid, payload, payloadBytes}`: the envelope to post, and the identity of the certificate. What the decoder would refuse is refused here.
+ * Returns `{bytes, sid, payload, payloadBytes}`: the envelope to post, and the identity of the certificate. What the decoder would
+ * refuse is refused here.
  */
 export async function signPayload(payload, origin, signers) {
   const payloadBytes = encodePayload(payload);

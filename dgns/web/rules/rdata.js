@@ -7,7 +7,9 @@ const NAME_BYTES_MAX = 255;
 const LABEL_BYTES_MAX = 63;
 const NAME_BYTE = /^[a-z0-9_-]*$/;
 /** The parameters of SVCB and HTTPS that we know the form of; 65280 is ours: kid and log index of a device. */
-const SVC = { MANDATORY: 0, ALPN: 1, NO_DEFAULT_ALPN: 2, PORT: 3, IPV4HINT: 4, ECH: 5, IPV6HINT: 6, DOHPATH: 7, OHTTP: 8, DEVICE: 65280, INVALID: 65535 };
+const SVC = {
+  MANDATORY: 0, ALPN: 1, NO_DEFAULT_ALPN: 2, PORT: 3, IPV4HINT: 4, ECH: 5, IPV6HINT: 6, DOHPATH: 7, OHTTP: 8, DEVICE: 65280, INVALID: 65535,
+};
 
 const latin1 = (bytes) => String.fromCharCode(...bytes);
 const u16 = (bytes, at) => (bytes[at] << 8) | bytes[at + 1];
@@ -39,7 +41,8 @@ export const wireName = (text) => concat(...text.split(".").flatMap((label) => [
 function nameBytes(data, start) {
   for (let at = start; at < data.length; ) {
     const [length, end] = [data[at], at + 1 + data[at]];
-    if (length > LABEL_BYTES_MAX || end - start > NAME_BYTES_MAX || end > data.length || !NAME_BYTE.test(latin1(data.subarray(at + 1, end)))) return null;
+    const fits = length <= LABEL_BYTES_MAX && end - start <= NAME_BYTES_MAX && end <= data.length;
+    if (!fits || !NAME_BYTE.test(latin1(data.subarray(at + 1, end)))) return null;
     if (length === 0) return end - start;
     at = end;
   }

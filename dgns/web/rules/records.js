@@ -46,8 +46,8 @@ function mustBeRow({ owner, rtype, ttl, rdata }, name) {
   const type = Number(rtype);
   if (TYPES[type] === undefined) refuse("type");
   const labels = owner === "" ? [] : owner.split(".");
-  const isOwner = owner.length + 1 + name.length <= HOST_BYTES_MAX && labels.every((label) => label.startsWith("_") && label.length <= 63 && isLabel(label.slice(1)));
-  if (!isOwner) refuse("owner");
+  const isUnderscored = (label) => label.startsWith("_") && label.length <= 63 && isLabel(label.slice(1));
+  if (owner.length + 1 + name.length > HOST_BYTES_MAX || !labels.every(isUnderscored)) refuse("owner");
   if (labels.some((label) => RESERVED_LABELS.includes(label))) refuse("reserved");
   if (!TYPES[type][1](labels)) refuse("owner");
   if (BigInt(ttl) < TTL_MIN_S || BigInt(ttl) > TTL_MAX_S) refuse("ttl");
