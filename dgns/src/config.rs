@@ -43,6 +43,15 @@ pub struct Config {
     pub witness: Option<WitnessConfig>,
     /// `[witnesses]`.
     pub witnesses: WitnessesConfig,
+    /// `[aliases]`.
+    pub aliases: AliasesConfig,
+}
+
+/// `[aliases]`: people found by their e-mail addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AliasesConfig {
+    /// `evaluate`: whether this server has an alias key, certified in the log, and evaluates blinded addresses by it.
+    pub evaluate: bool,
 }
 
 /// `[http]`.
@@ -127,6 +136,8 @@ pub struct LimitsConfig {
     pub pair_rings_per_hour: u32,
     /// `envelopes_per_hour_and_address`: sealed mail from one IPv4 address or /64; 0 = no limit.
     pub envelopes_per_hour_and_address: u32,
+    /// `evaluations_per_hour_and_address`: addresses looked for from one IPv4 address or /64; 0 = no limit.
+    pub evaluations_per_hour_and_address: u32,
     /// `personal_streams_max`: streams of personal events open at once.
     pub personal_streams_max: u32,
 }

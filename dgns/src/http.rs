@@ -2,6 +2,7 @@
 //!
 //! A handler decodes, makes one call, encodes. [`listener`] bounds what a connection may take.
 
+mod alias;
 mod attachments;
 mod caller;
 mod envelopes;
@@ -55,6 +56,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/dids/{did}/chain", get(read::chain))
         .route("/v1/dids/{did}/did.json", get(read::did_document))
         .route("/v1/aliases/{id}", get(read::alias))
+        .route(path::EVALUATE, post(alias::evaluate).layer(DefaultBodyLimit::max(dgns_api::evaluate::BYTES_MAX)))
         .route("/v1/ids/{id}", get(read::id))
         .route("/v1/log/entries/{index}", get(read::entry))
         .route(path::PROOF, get(read::proof))

@@ -6,8 +6,10 @@
 //! | `zone.key` | Ed25519 | countersigns claims; certified in the log |
 //! | `server.key` | Ed25519 and X25519 | the first device of the server's DID |
 //! | `witness.key`, `verifier.key` | Ed25519 | cosign the heads of other logs |
+//! | `alias.key` | 32 random bytes, of which a ristretto255 key is made | evaluates blinded addresses; certified in the log |
 //! | `people.key` | 32 random bytes | blinds what `people.db` holds of people |
 
+mod alias;
 mod log;
 mod people;
 
@@ -23,6 +25,7 @@ use identity::name::Origin;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
+pub use alias::AliasKey;
 pub use log::{LogKey, read_head};
 pub use people::PeopleKey;
 
@@ -233,6 +236,7 @@ fn read_key<const N: usize>(path: &Path, role: &'static str) -> Result<[Zeroizin
         "log" => "log key (dgns-key log <64 hex digits>)",
         "zone" => "zone key (dgns-key zone <64 hex digits>)",
         "witness" => "witness key (dgns-key witness <64 hex digits>)",
+        "alias" => "alias key (dgns-key alias <64 hex digits>)",
         "people" => "people key (dgns-key people <64 hex digits>)",
         "verifier" => "verifier key (dgns-key verifier <64 hex digits>)",
         _ => "server key (dgns-key server <64 hex digits> <64 hex digits>)",

@@ -40,6 +40,7 @@ enum Counter {
     PairPostsHour(Network),
     PairRingsHour(Did),
     EnvelopesHour(Network),
+    EvaluationsHour(Network),
 }
 
 /// An IPv4 address or an IPv6 /64.
@@ -104,6 +105,15 @@ impl Rates {
         match limit {
             0 => Ok(()),
             _ => self.count(&[(Counter::EnvelopesHour(network(from)), limit, HOUR_MS)], now.as_ms()),
+        }
+    }
+
+    /// Counts evaluations of addresses, each of a batch, or says that they are too many.
+    pub fn admit_evaluations(&self, from: IpAddr, count: usize, now: Timestamp) -> Result<(), TooMany> {
+        let limit = self.config.evaluations_per_hour_and_address;
+        match limit {
+            0 => Ok(()),
+            _ => self.count(&vec![(Counter::EvaluationsHour(network(from)), limit, HOUR_MS); count], now.as_ms()),
         }
     }
 

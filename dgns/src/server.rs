@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use identity::cert::ZoneTerms;
+use identity::cert::{Authority, Body, Role as AuthorityRole, ZoneTerms};
 use identity::did::Did;
+use identity::key::SigningKey;
 use identity::state::{State, Subject};
 use identity::time::Timestamp;
 use storage::rows::StoredHead;
@@ -29,7 +30,7 @@ use crate::dns;
 use crate::follow::{self, FollowError};
 use crate::http;
 use crate::invites::Invites;
-use crate::keys::{KeyFileError, Keys, LogKey, ZoneKey};
+use crate::keys::{AliasKey, KeyFileError, Keys, LogKey, ZoneKey};
 use crate::limits::Rates;
 use crate::log::announcer::{self, AnnounceError, Announcer};
 use crate::log::commit::{Committer, NotCommitted};
@@ -327,6 +328,7 @@ impl Parts {
             batch_gap: Duration::from_millis(config.log.batch_gap_ms),
             epoch_idle: Duration::from_secs(config.log.epoch_idle_s),
         };
+        let device = writer.keys.device.clone();
         let zone_key = ZoneKey::new(writer.keys.zone);
         let zone_public = zone_key.public();
         let (door, queue) = Door::new(Rates::new(config.limits.clone()), zone_key, Invites::at(&config.data));
@@ -334,6 +336,15 @@ impl Parts {
         let adds = tokio::spawn(async move { publisher.await.map_err(ServerError::from) });
         let keeper = Keeper { adds, tile_writer: self.write_tiles() };
         let terms = terms(config, &self.log, server, zone_public, keys_at, &door, &self.clock).await?;
+        let door = match config.aliases.evaluate {
+            true => {
+                let key = AliasKey::read_or_make(&keys_at.join(AliasKey::FILE), &mut crate::rng::system())?;
+                certify_alias_key(config, &self.log, server, key.public(), keys_at, &device, &door, &self.clock)
+                    .await?;
+                door.with_alias_key(Arc::new(key))
+            }
+            false => door,
+        };
         let about = About { server, vkey, terms, made };
         let people = Arc::new(
             People::open(&config.data, config.limits.personal_streams_max as usize, &mut crate::rng::system()).await?,
@@ -524,6 +535,39 @@ async fn terms(
         door.publish_own(Post::certificates(vec![verified])).await.map_err(ServerError::Terms)?;
     }
     Err(ServerError::OtherZone { zone: config.zone.as_str().to_owned() })
+}
+
+/// Certifies the alias key in the log unless that was done, or waits: at once by the words if they still lie beside the keys, else by the
+/// server's device, after a window.
+#[expect(clippy::too_many_arguments, reason = "a step of the start, with what the steps before it made")]
+async fn certify_alias_key(
+    config: &Config,
+    log: &Committer,
+    server: Did,
+    alias_key: identity::cert::KeyBytes,
+    keys_at: &Path,
+    device: &SigningKey,
+    door: &Door,
+    clock: &Clock,
+) -> Result<(), ServerError> {
+    let label = translog::map::label(&Subject::Did(server));
+    let held = log.states.load(&log.live, &log.storage, &[label], Asked::Newest).await?;
+    let missing = || damaged("labels", "the server's own DID is missing");
+    let Some(State::Did(did)) = held[0].as_deref().map(|held| &held.leaf.state) else { return Err(missing().into()) };
+    let is_it = |authority: &Authority| authority.role == AuthorityRole::Alias && authority.key == alias_key;
+    let waits = did.pending.iter().filter_map(|act| Body::decode(act.kind, &act.body).ok());
+    let waits = waits.into_iter().any(|body| matches!(body, Body::NotaryAdd(authority) if is_it(&authority)));
+    if waits || did.authorities.iter().any(|row| row.revoked_at.is_none() && is_it(&row.authority)) {
+        return Ok(());
+    }
+    let words = setup::words(keys_at)?.map(|words| words.identity());
+    if words.is_none() {
+        warn!("the words are not beside the keys: the alias key counts after a window");
+    }
+    let signer = words.as_ref().unwrap_or(device);
+    let certificate = setup::alias_certificate(config, alias_key, signer, did, &log.live.head(), clock.now());
+    let verified = certificate.verify(&config.zone.origin(), &[signer.public()]).map_err(SetupError::Signature)?;
+    door.publish_own(Post::certificates(vec![verified])).await.map_err(ServerError::Terms).map(drop)
 }
 
 /// Binds every address of `[dns]`.

@@ -15,6 +15,7 @@ use identity::hash::Hash;
 use identity::key::SigningKey;
 use identity::name::{Origin, Zone};
 use identity::seed::{Words, WordsError};
+use identity::state::DidState;
 use identity::time::Timestamp;
 use rand_core::CryptoRng;
 use translog::batch::{self, Batch, OpenError};
@@ -134,6 +135,29 @@ pub fn zone_certificate(
         by: None,
     };
     Certificate::sign(&payload, &config.zone.origin(), &[&words.identity()]).expect("an authority of a short zone fits")
+}
+
+/// Returns the certificate that makes the alias key an authority, to be signed by the server's words or, waiting a window, its device.
+pub fn alias_certificate(
+    config: &Config,
+    alias_key: KeyBytes,
+    signer: &SigningKey,
+    did: &DidState,
+    seen: &PublicHead,
+    now: Timestamp,
+) -> Certificate {
+    let scope = config.zone.as_str().to_owned();
+    let payload = Payload {
+        subject: Some(did.did.into()),
+        seq: did.head.seq + 1,
+        prev: Some(did.head.sid),
+        seen: Seen { size: seen.size(), root: seen.root() },
+        unix_s: now.as_ms() / 1_000,
+        body: Body::NotaryAdd(Authority { role: Role::Alias, key: alias_key, scope, zone: None }),
+        critical: true,
+        by: None,
+    };
+    Certificate::sign(&payload, &config.zone.origin(), &[signer]).expect("an authority of a short zone fits")
 }
 
 /// Returns the terms that the configuration gives a new zone.

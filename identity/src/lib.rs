@@ -10,6 +10,7 @@
 pub mod alias;
 pub mod cert;
 pub mod did;
+pub mod email;
 pub mod evidence;
 pub mod grant;
 pub mod hash;

@@ -12,6 +12,8 @@ pub const NAMES: &str = "/v1/names/";
 pub const DIDS: &str = "/v1/dids/";
 /// Proves an alias present or absent: `/v1/aliases/{id}`, 64 hexadecimal digits.
 pub const ALIASES: &str = "/v1/aliases/";
+/// Evaluates blinded addresses.
+pub const EVALUATE: &str = "/v1/alias/evaluate";
 /// Below a name, DID or alias: says when something of it changed.
 pub const EVENTS: &str = "/events";
 /// What created the thing with this 64-bit id: `/v1/ids/{n}`.

@@ -7,6 +7,7 @@ mod acts;
 mod audit;
 mod bench;
 mod devices;
+mod find;
 mod lookup;
 mod mirror;
 mod monitor;
@@ -106,6 +107,8 @@ enum Command {
     },
     /// Look a name or DID up and prove the answer
     Resolve(lookup::Resolve),
+    /// Find a person by an e-mail address that nobody is told
+    Find(find::Find),
     /// Write an offline proof of a name or DID
     Prove(lookup::Prove),
     /// Verify an offline proof with the pinned key, or a fault file
@@ -243,6 +246,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Words { command } => devices::words(context, command).await,
         Command::Devices { command } => devices::devices(context, command).await,
         Command::Records { command } => records::records(context, command).await,
+        Command::Find(find) => find::find(context, find).await,
         Command::Resolve(resolve) => lookup::resolve(context, resolve).await,
         Command::Prove(prove) => lookup::prove(context, prove).await,
         Command::Verify(verify) => lookup::verify(context, verify).await,

@@ -250,6 +250,11 @@ impl Session {
         self.net.post_evidence(file).await
     }
 
+    /// Has blinded addresses evaluated.
+    pub async fn evaluate(&self, question: Vec<u8>) -> Result<Vec<u8>, ClientError> {
+        self.net.post(path::EVALUATE, question).await
+    }
+
     /// Posts certificates and only counts whether they were taken; for load, where the log is audited afterwards.
     pub async fn post_unverified_for_load(&self, certificates: &[Certificate]) -> Result<(), ClientError> {
         let envelopes: Vec<Vec<u8>> = certificates.iter().map(Certificate::encode).collect();

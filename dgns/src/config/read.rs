@@ -11,7 +11,9 @@ use translog::note::{Signed, is_key_name};
 use translog::policy::Policy;
 
 use super::WitnessesConfig;
-use super::{ClaimsConfig, Config, DnsConfig, FollowConfig, HttpConfig, LimitsConfig, LogConfig, OutboundConfig};
+use super::{
+    AliasesConfig, ClaimsConfig, Config, DnsConfig, FollowConfig, HttpConfig, LimitsConfig, LogConfig, OutboundConfig,
+};
 use super::{WitnessConfig, WitnessServerConfig};
 use crate::outbound::Outbound;
 
@@ -67,7 +69,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let (http, dns) = (root.table("http"), root.table("dns"));
     let (claims, log, limits) = (root.table("claims"), root.table("log"), root.table("limits"));
     let (outbound, witness) = (root.table("outbound"), root.table("witness"));
-    let (witnesses, follow) = (root.table("witnesses"), root.table("follow"));
+    let (witnesses, follow, aliases) = (root.table("witnesses"), root.table("follow"), root.table("aliases"));
     root.end();
     let zone = Zone::parse(&zone).map_err(|error| {
         faults.push(ConfigFault { key: "zone".into(), what: format!("{zone:?} is no zone: {error}") });
@@ -83,10 +85,11 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let plain_http = outbound.plain_http;
     let witnesses = read_witnesses(Section { name: "witnesses", table: witnesses, faults: &mut faults }, plain_http);
     let follow = read_follow(Section { name: "follow", table: follow, faults: &mut faults });
+    let aliases = read_aliases(Section { name: "aliases", table: aliases, faults: &mut faults });
     match zone {
         Ok(zone) if faults.is_empty() => {
             let data = PathBuf::from(data);
-            Ok(Config { data, zone, http, dns, claims, log, limits, outbound, witness, witnesses, follow })
+            Ok(Config { data, zone, http, dns, claims, log, limits, outbound, witness, witnesses, follow, aliases })
         }
         _ => Err(ConfigFaults(faults)),
     }
@@ -179,6 +182,12 @@ fn read_log(mut section: Section<'_>) -> LogConfig {
     log
 }
 
+fn read_aliases(mut section: Section<'_>) -> AliasesConfig {
+    let aliases = AliasesConfig { evaluate: section.truth("evaluate", false) };
+    section.end();
+    aliases
+}
+
 fn read_limits(mut section: Section<'_>) -> LimitsConfig {
     let limits = LimitsConfig {
         certificates_per_hour: section.number("certificates_per_hour", 10, 0, 1_000_000) as u32,
@@ -189,6 +198,7 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
         pair_posts_per_hour_and_address: section.number("pair_posts_per_hour_and_address", 200, 0, 1_000_000) as u32,
         pair_rings_per_hour: section.number("pair_rings_per_hour", 10, 0, 1_000_000) as u32,
         envelopes_per_hour_and_address: section.number("envelopes_per_hour_and_address", 60, 0, 1_000_000) as u32,
+        evaluations_per_hour_and_address: section.number("evaluations_per_hour_and_address", 10, 0, 1_000_000) as u32,
         personal_streams_max: section.number("personal_streams_max", 10_000, 1, 1_000_000) as u32,
     };
     section.end();

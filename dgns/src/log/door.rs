@@ -25,7 +25,7 @@ use super::publisher::{PostRefused, QUEUE_POSTS_MAX, Waiting};
 use super::states;
 use crate::app::Core;
 use crate::invites::Invites;
-use crate::keys::ZoneKey;
+use crate::keys::{AliasKey, ZoneKey};
 use crate::limits::{Rates, TooMany};
 
 /// Certificates that wait for the publisher at most, in bytes: what a full queue may take of memory.
@@ -38,6 +38,7 @@ pub struct Door {
     queued_bytes: Arc<AtomicUsize>,
     rates: Rates,
     zone_key: ZoneKey,
+    alias_key: Option<Arc<AliasKey>>,
     invites: Invites,
     /// Invitation codes of posts on their way: a code must not stand in one batch twice.
     spending: Arc<Mutex<HashSet<Hash>>>,
@@ -136,12 +137,34 @@ impl Door {
     /// Returns a door with the queue the publisher takes from; `zone_key` countersigns claims.
     pub fn new(rates: Rates, zone_key: ZoneKey, invites: Invites) -> (Self, mpsc::Receiver<Waiting>) {
         let (queue, receiver) = mpsc::channel(QUEUE_POSTS_MAX);
-        (Self { queue, queued_bytes: Arc::default(), rates, zone_key, invites, spending: Arc::default() }, receiver)
+        (
+            Self {
+                queue,
+                queued_bytes: Arc::default(),
+                rates,
+                zone_key,
+                alias_key: None,
+                invites,
+                spending: Arc::default(),
+            },
+            receiver,
+        )
     }
 
     /// Returns the key that countersigns claims.
     pub fn zone_key(&self) -> &ZoneKey {
         &self.zone_key
+    }
+
+    /// Lets the server evaluate addresses by this key.
+    pub fn with_alias_key(mut self, key: Arc<AliasKey>) -> Self {
+        self.alias_key = Some(key);
+        self
+    }
+
+    /// Returns the key that evaluates addresses, if this server has any.
+    pub fn alias_key(&self) -> Option<&Arc<AliasKey>> {
+        self.alias_key.as_ref()
     }
 
     /// Returns the number of posts that wait.

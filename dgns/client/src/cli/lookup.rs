@@ -160,7 +160,7 @@ pub(crate) async fn whoami(context: &Context) -> Done {
 }
 
 /// Returns how a lookup ended whose result was printed.
-fn ended(resolved: &Resolved) -> Ended {
+pub(crate) fn ended(resolved: &Resolved) -> Ended {
     match resolved.status() {
         Status::Absent => Ended::Absent,
         _ => Ended::Ok,

@@ -1,0 +1,79 @@
+//! E-mail addresses in their one form: what an alias is computed of (PROTOCOL 3.5).
+
+/// An address in its normal form. It is never printed: `Debug` says no more than that there is one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Email(String);
+
+/// Why a text is no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no e-mail address: one @ between a name and an ASCII domain of two labels or more, without spaces")]
+pub struct NotEmail;
+
+impl Email {
+    /// Reads an address: white space around it goes, the last `@` splits it, ASCII letters become lower case. Dots and plus tags stay.
+    ///
+    /// A domain outside ASCII is written in its `xn--` form; another spelling would be another alias.
+    pub fn parse(text: &str) -> Result<Self, NotEmail> {
+        let text = text.trim();
+        let (local, domain) = text.rsplit_once('@').ok_or(NotEmail)?;
+        let is_printed = |c: char| !c.is_whitespace() && !c.is_control();
+        let local_fits = (1..=LOCAL_BYTES_MAX).contains(&local.len()) && local.chars().all(is_printed);
+        let is_label = |label: &str| {
+            let of_label = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            (1..=63).contains(&label.len()) && of_label && !label.starts_with('-') && !label.ends_with('-')
+        };
+        let domain_fits = domain.len() <= DOMAIN_BYTES_MAX && domain.contains('.') && domain.split('.').all(is_label);
+        if local_fits && domain_fits { Ok(Self(text.to_ascii_lowercase())) } else { Err(NotEmail) }
+    }
+
+    /// Returns the address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl core::fmt::Debug for Email {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Email(..)")
+    }
+}
+
+/// The bytes of the part before the `@` (RFC 5321, 4.5.3.1.1).
+const LOCAL_BYTES_MAX: usize = 64;
+
+/// The bytes of a domain (RFC 5321, 4.5.3.1.2).
+const DOMAIN_BYTES_MAX: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_one_form() {
+        for (text, normal) in [
+            ("alice@example.test", Some("alice@example.test")),
+            ("  Alice@Example.TEST\n", Some("alice@example.test")),
+            ("a.l.ice+tag@example.test", Some("a.l.ice+tag@example.test")),
+            ("\"a@b\"@example.test", Some("\"a@b\"@example.test")),
+            ("\u{c4}li@xn--bcher-kva.test", Some("\u{c4}li@xn--bcher-kva.test")),
+            ("alice@b\u{fc}cher.test", None),
+            ("alice", None),
+            ("@example.test", None),
+            ("alice@", None),
+            ("alice@localhost", None),
+            ("alice@.test", None),
+            ("alice@-a.test", None),
+            ("alice@example.test.", None),
+            ("a lice@example.test", None),
+            ("a\u{0}@example.test", None),
+        ] {
+            let parsed = Email::parse(text);
+            assert_eq!(parsed.as_ref().ok().map(Email::as_str), normal, "{text:?}");
+            if let Ok(parsed) = parsed {
+                assert_eq!(Email::parse(parsed.as_str()), Ok(parsed.clone()), "a normal form is its own");
+                assert_eq!(format!("{parsed:?}"), "Email(..)");
+            }
+        }
+        assert!(Email::parse(&format!("{}@example.test", "a".repeat(65))).is_err());
+    }
+}
