@@ -31,6 +31,7 @@ use crate::log::tiles::Tiles;
 use crate::log::witnesses::Witnesses;
 use crate::metrics::Metrics;
 use crate::people::People;
+use crate::tokens::Tokens;
 use crate::witness::Roles;
 
 /// How far a follower may be behind what a client knows, and is waited for.
@@ -46,6 +47,8 @@ pub struct App {
     pub people: Option<Arc<People>>,
     /// Where evidence comes in.
     pub notices: Notices,
+    /// Mints tokens; a follower has none.
+    pub tokens: Option<Arc<Tokens>>,
     /// The zone as DNS answers it.
     pub dns: Arc<DnsZone>,
     /// Counters of DNS.

@@ -45,6 +45,8 @@ pub struct Config {
     pub witnesses: WitnessesConfig,
     /// `[aliases]`.
     pub aliases: AliasesConfig,
+    /// `[tokens]`.
+    pub tokens: TokensConfig,
 }
 
 /// `[aliases]`: people found by their e-mail addresses.
@@ -128,6 +130,8 @@ pub struct LimitsConfig {
     pub records_per_hour: u32,
     /// `claims_per_hour_and_address`: claims from one IPv4 address or /64; 0 = no limit.
     pub claims_per_hour_and_address: u32,
+    /// `token_leases_per_hour`: leases and exchanges of tokens of one DID; 0 = no limit.
+    pub token_leases_per_hour: u32,
     /// `notices_per_day`: Notices taken on evidence that others bring; 0 = none.
     pub notices_per_day: u32,
     /// `pair_posts_per_hour_and_address`: messages to the pairing relay from one IPv4 address or /64; 0 = no limit.
@@ -140,6 +144,17 @@ pub struct LimitsConfig {
     pub evaluations_per_hour_and_address: u32,
     /// `personal_streams_max`: streams of personal events open at once.
     pub personal_streams_max: u32,
+}
+
+/// `[tokens]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokensConfig {
+    /// `life_s`: the life of a token whose audience never said another, 60..=86,400.
+    pub life_s: u64,
+    /// `idle_days`: a family that is not refreshed for so long ends.
+    pub idle_days: u64,
+    /// `families_max`: families of one DID that live at once.
+    pub families_max: u64,
 }
 
 /// `[outbound]`: what the server asks of other servers.

@@ -14,10 +14,13 @@ mod notices;
 pub(crate) mod pages;
 mod pair;
 mod people_events;
+mod profile;
 mod read;
 mod reply;
 mod status;
 mod tail;
+mod token;
+mod verbs;
 mod witness;
 mod write;
 
@@ -76,7 +79,11 @@ pub fn router(app: Arc<App>) -> Router {
         .route(path::HEALTH, get(status::health))
         .route(path::READY, get(status::ready))
         .route(path::METRICS, get(status::metrics))
+        .route(path::SIGNUP, post(verbs::signup))
+        .route(path::CLAIM, post(verbs::claim))
+        .route(path::PROFILE, get(profile::read).patch(profile::update))
         .layer(DefaultBodyLimit::max(dgns_api::post::POST_BYTES_MAX))
+        .merge(token::routes())
         .layer(middleware::from_fn_with_state(app.clone(), while_served))
         .merge(app.cosigners.as_ref().map(witness::routes).unwrap_or_default())
         .merge(if app.config.http.pages { pages::routes() } else { Router::new() });

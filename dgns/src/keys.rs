@@ -7,6 +7,7 @@
 //! | `server.key` | Ed25519 and X25519 | the first device of the server's DID |
 //! | `witness.key`, `verifier.key` | Ed25519 | cosign the heads of other logs |
 //! | `alias.key` | 32 random bytes, of which a ristretto255 key is made | evaluates blinded addresses; certified in the log |
+//! | `token.key` | 32 random bytes | the master secret of tokens and guards |
 //! | `people.key` | 32 random bytes | blinds what `people.db` holds of people |
 
 mod alias;
@@ -204,6 +205,11 @@ pub fn cosigner(path: &Path, role: &'static str, rng: &mut impl CryptoRng) -> Re
     Ok(SigningKey::from_seed(&seed))
 }
 
+/// Returns the 32 secret bytes of the file at `path`, which serve one role; random ones, made now, if there is none.
+pub fn secret(path: &Path, role: &'static str, rng: &mut impl CryptoRng) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
+    read_or_make(path, role, rng)
+}
+
 /// Returns the 32 secret bytes of the file at `path`; random ones, made now, if there is none. A crash leaves all or nothing.
 fn read_or_make(
     path: &Path,
@@ -237,6 +243,7 @@ fn read_key<const N: usize>(path: &Path, role: &'static str) -> Result<[Zeroizin
         "zone" => "zone key (dgns-key zone <64 hex digits>)",
         "witness" => "witness key (dgns-key witness <64 hex digits>)",
         "alias" => "alias key (dgns-key alias <64 hex digits>)",
+        "token" => "token key (dgns-key token <64 hex digits>)",
         "people" => "people key (dgns-key people <64 hex digits>)",
         "verifier" => "verifier key (dgns-key verifier <64 hex digits>)",
         _ => "server key (dgns-key server <64 hex digits> <64 hex digits>)",

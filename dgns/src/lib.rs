@@ -26,4 +26,5 @@ pub mod rotation;
 pub mod server;
 pub mod setup;
 mod shutdown;
+pub mod tokens;
 pub mod witness;

@@ -41,6 +41,7 @@ enum Counter {
     PairRingsHour(Did),
     EnvelopesHour(Network),
     EvaluationsHour(Network),
+    LeasesHour(Did),
 }
 
 /// An IPv4 address or an IPv6 /64.
@@ -114,6 +115,15 @@ impl Rates {
         match limit {
             0 => Ok(()),
             _ => self.count(&vec![(Counter::EvaluationsHour(network(from)), limit, HOUR_MS); count], now.as_ms()),
+        }
+    }
+
+    /// Counts a lease or exchange of a token, or says that it is one too many.
+    pub fn admit_lease(&self, did: &Did, now: Timestamp) -> Result<(), TooMany> {
+        let limit = self.config.token_leases_per_hour;
+        match limit {
+            0 => Ok(()),
+            _ => self.count(&[(Counter::LeasesHour(*did), limit, HOUR_MS)], now.as_ms()),
         }
     }
 

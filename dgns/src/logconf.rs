@@ -186,6 +186,7 @@ pub async fn change(data: &Path, words: &Words, change: Change, clock: Clock) ->
             states,
             dns: Arc::new(dns::feed::zone(&config)?),
             metrics: Arc::new(Metrics::default()),
+            touched: Arc::default(),
         },
         key: log_key.clone(),
         guard,

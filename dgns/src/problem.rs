@@ -10,6 +10,7 @@ use crate::log::door::DoorError;
 use crate::log::feed::FeedError;
 use crate::log::lookup::LookupError;
 use crate::log::notices::NoticesError;
+use crate::tokens::TokensRefusal;
 use crate::witness::Declined;
 
 /// Returns the HTTP status of a stable code.
@@ -18,22 +19,27 @@ pub fn status(code: &str) -> u16 {
         "bad_cbor" | "not_canonical" | "bad_field" | "unknown_type" | "bad_name" => 400,
         code::BAD_QUERY | code::BAD_POST => 400,
         "bad_signature" | "weak_key" | "unknown_signer" => 401,
+        code::NONCE_WANTED | code::GUARD_WRONG => 401,
+        "bad_token" | "token_mac" | "token_hour" | "token_audience" | "token_early" | "token_expired" => 401,
+        "token_device" => 401,
         "bad_authorization" | "request_time" | code::REQUEST_REPLAYED => 401,
         "not_allowed" | "not_name_owner" | "not_server" | "key_revoked" | "frozen" | "suspended" => 403,
+        code::NOT_GRANTED | "grant_owner" | "grant_wider" | "token_scope" => 403,
         "reserved_name" | "road_closed" | code::BAD_INVITE => 403,
-        "unknown_key" => 404,
+        "unknown_key" | code::NO_AUDIENCE | code::NO_SUCH_FAMILY | code::NO_SUCH_GRANT => 404,
         code::NOT_FOUND | "no_such_device" | "no_such_act" | "no_parent" => 404,
         code::METHOD_NOT_ALLOWED => 405,
         code::TIMEOUT => 408,
         "stale_prev" | "name_taken" | "did_exists" | "act_open" | "already_voted" => 409,
         "has_children" | code::UNKNOWN_HEAD => 409,
         code::PAIR_FULL | code::MAILBOX_FULL => 409,
+        code::GRANT_REVOKED | code::GUARD_REUSED | "grant_expired" | "token_revoked" => 410,
         "ended" | code::NOT_IN_TAIL => 410,
         code::TOO_LARGE => 413,
         code::NOT_THE_WRITER => 421,
         code::RATE => 429,
         code::INTERNAL | code::ROLLED_BACK => 500,
-        code::BUSY | code::LOG_UNAVAILABLE | code::BEHIND | code::QUORUM_PENDING => 503,
+        code::BUSY | code::LOG_UNAVAILABLE | "feed_stale" | code::BEHIND | code::QUORUM_PENDING => 503,
         _ => 422,
     }
 }
@@ -82,6 +88,27 @@ pub fn of_rate(too_many: TooMany) -> Problem {
 pub fn busy_streams() -> Problem {
     let busy = problem(code::BUSY, "too many streams are open: look every now and then instead");
     Problem { retry_ms: Some(10_000), ..busy }
+}
+
+/// Returns the problem of a token that nobody gets.
+pub fn of_tokens(refusal: &TokensRefusal) -> Problem {
+    match refusal {
+        TokensRefusal::Storage(_) => internal(),
+        TokensRefusal::NonceWanted(nonce) => {
+            let nonce = Some(data_encoding::BASE64URL_NOPAD.encode(nonce));
+            Problem { nonce, ..problem(refusal.code(), refusal.to_string()) }
+        }
+        TokensRefusal::Rate(too_many) => {
+            Problem { retry_ms: Some(too_many.retry_ms), ..problem(refusal.code(), refusal.to_string()) }
+        }
+        TokensRefusal::Busy => Problem { retry_ms: Some(500), ..problem(refusal.code(), refusal.to_string()) },
+        other => problem(other.code(), other.to_string()),
+    }
+}
+
+/// Returns the problem of a failure inside: its cause goes to the log alone.
+pub fn internal() -> Problem {
+    problem(code::INTERNAL, "the server failed; try again, and tell the operator if it lasts")
 }
 
 /// Returns the problem of a post to a server that follows another one.

@@ -50,6 +50,7 @@ use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::people::{People, teller};
 use crate::setup::{self, SetupError};
+use crate::tokens::{self, Tokens, Touched};
 use crate::witness::roles::{Roles, RolesError};
 
 /// Why a server did not start or had to stop.
@@ -151,6 +152,7 @@ pub struct Server {
     dns: JoinHandle<()>,
     replays: Option<JoinHandle<()>>,
     reports: Option<JoinHandle<()>>,
+    token_follower: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -248,6 +250,9 @@ impl Server {
         if let Some(teller) = self.teller {
             let _ = teller.await;
         }
+        if let Some(token_follower) = self.token_follower {
+            let _ = token_follower.await;
+        }
         let people = self.app.people.clone();
         drop(self.app);
         match people.and_then(Arc::into_inner) {
@@ -273,6 +278,12 @@ struct Writer {
     log_key: Arc<LogKey>,
     guard: Guard,
     announcer: Option<Announcer>,
+}
+
+/// What the keeper of a log has of its own, in no log.
+struct Own {
+    people: Arc<People>,
+    tokens: Arc<Tokens>,
 }
 
 /// What the log says of itself.
@@ -301,6 +312,7 @@ impl Parts {
             states: Arc::new(States::new((config.log.cache_mib << 20) / 2)),
             dns,
             metrics: Arc::new(Metrics::default()),
+            touched: Arc::new(Touched::default()),
         };
         Self { config, clock, log, heads: Arc::new(Heads::new()), stop, stopping }
     }
@@ -349,14 +361,18 @@ impl Parts {
         let people = Arc::new(
             People::open(&config.data, config.limits.personal_streams_max as usize, &mut crate::rng::system()).await?,
         );
-        self.serve(Role::Writer(Box::new(door)), Some(people), keeper, writer.announcer, about).await
+        let settings = (config.tokens.clone(), config.limits.clone());
+        let (touched, rng) = (self.log.touched.clone(), &mut crate::rng::system());
+        let tokens = Tokens::open(people.clone(), keys_at, writer.keys.device, settings, touched, rng);
+        let own = Own { people, tokens: Arc::new(tokens.map_err(SetupError::Keys)?) };
+        self.serve(Role::Writer(Box::new(door)), Some(own), keeper, writer.announcer, about).await
     }
 
     /// Binds, and answers.
     async fn serve(
         self,
         role: Role,
-        people: Option<Arc<People>>,
+        own: Option<Own>,
         keeper: Keeper,
         announcer: Option<Announcer>,
         about: About,
@@ -402,7 +418,8 @@ impl Parts {
             callers,
             rates: Rates::new(config.limits.clone()),
             role,
-            people,
+            people: own.as_ref().map(|own| own.people.clone()),
+            tokens: own.map(|own| own.tokens),
             dns: dns_zone,
             dns_metrics,
             dns_addresses,
@@ -427,11 +444,28 @@ impl Parts {
             None => None,
         };
         let announcer = announcer.map(|announcer| tokio::spawn(announcer.run(app.clone(), stopping.clone())));
+        let token_follower = app.tokens.clone().map(|tokens| {
+            let follower = tokens::follow(app.clone(), tokens, stopping.clone());
+            tokio::spawn(follower)
+        });
         let router = http::router(app.clone());
         let listener =
             tokio::spawn(http::listener::serve(listener, router, app.config.http.clone(), metrics, stopping));
         info!(size = app.core.live.head().size(), %http, "serving");
-        Ok(Server { app, http, made, stop: self.stop, keeper, teller, announcer, listener, dns, replays, reports })
+        Ok(Server {
+            app,
+            http,
+            made,
+            stop: self.stop,
+            keeper,
+            teller,
+            announcer,
+            listener,
+            dns,
+            replays,
+            reports,
+            token_follower,
+        })
     }
 }
 

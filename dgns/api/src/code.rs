@@ -49,6 +49,22 @@ pub const ROLLED_BACK: &str = "rolled_back";
 /// No head has its quorum of witnesses yet: after a start, or for a post that waits for one. 503, with `retry_ms`; safe to
 /// repeat.
 pub const QUORUM_PENDING: &str = "quorum_pending";
+/// A lease without a nonce of this server's last minute; the answer brings one to sign. 401.
+pub const NONCE_WANTED: &str = "nonce_wanted";
+/// The audience of a token is not in the log, or has ended. 404.
+pub const NO_AUDIENCE: &str = "no_audience";
+/// A scope beyond what the DID owns or the grant allows. 403.
+pub const NOT_GRANTED: &str = "not_granted";
+/// A grant of the chain was taken back by its issuer. 410.
+pub const GRANT_REVOKED: &str = "grant_revoked";
+/// Not a guard of this family of tokens. 401.
+pub const GUARD_WRONG: &str = "guard_wrong";
+/// The guard was spent before; its family of tokens has ended. 410.
+pub const GUARD_REUSED: &str = "guard_reused";
+/// No family of tokens of this DID has that name. 404.
+pub const NO_SUCH_FAMILY: &str = "no_such_family";
+/// No grant by this DID has that name. 404.
+pub const NO_SUCH_GRANT: &str = "no_such_grant";
 /// A fault inside the server; the answer's `x-request-id` finds it in the server's log. 500.
 pub const INTERNAL: &str = "internal";
 
@@ -77,5 +93,13 @@ pub const ALL: &[&str] = &[
     HELD_UP,
     ROLLED_BACK,
     QUORUM_PENDING,
+    NONCE_WANTED,
+    NO_AUDIENCE,
+    NOT_GRANTED,
+    GRANT_REVOKED,
+    GUARD_WRONG,
+    GUARD_REUSED,
+    NO_SUCH_FAMILY,
+    NO_SUCH_GRANT,
     INTERNAL,
 ];

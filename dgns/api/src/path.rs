@@ -48,6 +48,28 @@ pub const ATTACHMENTS: &str = "/v1/attachments";
 pub const LABELS: &str = "/v1/labels";
 /// Sealed mail to a device.
 pub const ENVELOPES: &str = "/v1/envelopes";
+/// Gives a device a token of its own.
+pub const TOKEN_LEASE: &str = "/v1/token/lease";
+/// Gives a device a token for a chain of grants.
+pub const TOKEN_EXCHANGE: &str = "/v1/token/exchange";
+/// Spends a guard for a new token.
+pub const TOKEN_REFRESH: &str = "/v1/token/refresh";
+/// Ends a family of tokens, or takes a grant back.
+pub const TOKEN_REVOKE: &str = "/v1/token/revoke";
+/// Gives an audience the keys of its hours.
+pub const TOKEN_KEYS: &str = "/v1/token/keys";
+/// What was revoked: `?since=<seq>&wait=<s>`.
+pub const REVOCATIONS: &str = "/v1/revocations";
+/// Keeps a chain of grants for its subject.
+pub const DECLARE: &str = "/v1/declare";
+/// The chains of grants to and by the DID that asks.
+pub const GRANTS: &str = "/v1/grants";
+/// What a person keeps for its own devices.
+pub const PROFILE: &str = "/v1/profile";
+/// Takes a genesis with a claim, and answers with their numbers.
+pub const SIGNUP: &str = "/v1/signup";
+/// Takes a claim, and answers with its number.
+pub const CLAIM: &str = "/v1/claim";
 /// 200 while the process lives.
 pub const HEALTH: &str = "/health";
 /// 200 once the writer can commit and DNS answers, else 503.

@@ -26,6 +26,9 @@ pub struct Problem {
     /// The proof of work asked (`pow_short`), bits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work_bits: Option<u8>,
+    /// What to sign before asking again (`nonce_wanted`), base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
     /// The URL of the server that takes certificates (`not_the_writer`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writer: Option<String>,
@@ -57,6 +60,7 @@ impl Problem {
             head: None,
             checkpoint: None,
             work_bits: None,
+            nonce: None,
             writer: None,
             reason: None,
         }

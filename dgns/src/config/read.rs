@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use identity::cert::Road;
+use identity::limits::{TOKEN_LIFE_DEFAULT_S, TOKEN_LIFE_MAX_S, TOKEN_LIFE_MIN_S};
 use identity::name::Zone;
 use toml::{Table, Value};
 use translog::note::{Signed, is_key_name};
@@ -14,7 +15,7 @@ use super::WitnessesConfig;
 use super::{
     AliasesConfig, ClaimsConfig, Config, DnsConfig, FollowConfig, HttpConfig, LimitsConfig, LogConfig, OutboundConfig,
 };
-use super::{WitnessConfig, WitnessServerConfig};
+use super::{TokensConfig, WitnessConfig, WitnessServerConfig};
 use crate::outbound::Outbound;
 
 /// One thing wrong with a configuration.
@@ -69,7 +70,8 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let (http, dns) = (root.table("http"), root.table("dns"));
     let (claims, log, limits) = (root.table("claims"), root.table("log"), root.table("limits"));
     let (outbound, witness) = (root.table("outbound"), root.table("witness"));
-    let (witnesses, follow, aliases) = (root.table("witnesses"), root.table("follow"), root.table("aliases"));
+    let (witnesses, follow) = (root.table("witnesses"), root.table("follow"));
+    let (aliases, tokens) = (root.table("aliases"), root.table("tokens"));
     root.end();
     let zone = Zone::parse(&zone).map_err(|error| {
         faults.push(ConfigFault { key: "zone".into(), what: format!("{zone:?} is no zone: {error}") });
@@ -86,10 +88,25 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let witnesses = read_witnesses(Section { name: "witnesses", table: witnesses, faults: &mut faults }, plain_http);
     let follow = read_follow(Section { name: "follow", table: follow, faults: &mut faults });
     let aliases = read_aliases(Section { name: "aliases", table: aliases, faults: &mut faults });
+    let tokens = read_tokens(Section { name: "tokens", table: tokens, faults: &mut faults });
     match zone {
         Ok(zone) if faults.is_empty() => {
             let data = PathBuf::from(data);
-            Ok(Config { data, zone, http, dns, claims, log, limits, outbound, witness, witnesses, follow, aliases })
+            Ok(Config {
+                data,
+                zone,
+                http,
+                dns,
+                claims,
+                log,
+                limits,
+                outbound,
+                witness,
+                witnesses,
+                follow,
+                aliases,
+                tokens,
+            })
         }
         _ => Err(ConfigFaults(faults)),
     }
@@ -194,6 +211,7 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
         certificates_per_day: section.number("certificates_per_day", 30, 0, 1_000_000) as u32,
         records_per_hour: section.number("records_per_hour", 60, 0, 1_000_000) as u32,
         claims_per_hour_and_address: section.number("claims_per_hour_and_address", 0, 0, 1_000_000) as u32,
+        token_leases_per_hour: section.number("token_leases_per_hour", 120, 0, 1_000_000) as u32,
         notices_per_day: section.number("notices_per_day", 100, 0, 100) as u32,
         pair_posts_per_hour_and_address: section.number("pair_posts_per_hour_and_address", 200, 0, 1_000_000) as u32,
         pair_rings_per_hour: section.number("pair_rings_per_hour", 10, 0, 1_000_000) as u32,
@@ -203,6 +221,16 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
     };
     section.end();
     limits
+}
+
+fn read_tokens(mut section: Section<'_>) -> TokensConfig {
+    let tokens = TokensConfig {
+        life_s: section.number("life_s", TOKEN_LIFE_DEFAULT_S, TOKEN_LIFE_MIN_S, TOKEN_LIFE_MAX_S),
+        idle_days: section.number("idle_days", 30, 1, 366),
+        families_max: section.number("families_max", 256, 1, 100_000),
+    };
+    section.end();
+    tokens
 }
 
 fn read_follow(mut section: Section<'_>) -> FollowConfig {

@@ -1,6 +1,6 @@
 //! `POST /v1/certificates`: the one road for writes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -13,7 +13,7 @@ use super::Shared;
 use super::read::known;
 use super::reply::{Refused, Reply, fresh};
 use crate::app::{App, Role};
-use crate::log::door::DoorError;
+use crate::log::door::{Accepted, DoorError};
 use crate::log::lookup::{self, Query};
 use crate::log::shown::Asked;
 use crate::problem;
@@ -48,22 +48,7 @@ pub(super) async fn certificates(
             return Err(problem::problem(code::BAD_QUERY, detail).into());
         }
     };
-    let body = body.map_err(|rejection| match rejection.status().as_u16() {
-        413 => problem::problem(code::TOO_LARGE, format!("a post takes at most {} bytes", post::POST_BYTES_MAX)),
-        _ => problem::problem(code::BAD_POST, "the body did not arrive whole"),
-    })?;
-    let door = match &app.role {
-        Role::Writer(door) => door,
-        Role::Follower(standing) => return Err(problem::not_the_writer(standing.url()).into()),
-    };
-    let envelopes = post::decode(&body).map_err(|error| problem::problem(code::BAD_POST, error.to_string()))?;
-    let accepted = door.submit(&app.core, &envelopes, from.ip()).await.map_err(|refused| {
-        app.metrics.post_refused();
-        if let DoorError::Storage(error) = &refused {
-            error!(%error, "post failed");
-        }
-        Refused::from(problem::of_door(&refused))
-    })?;
+    let accepted = submit(&app, from.ip(), &whole(body)?).await?;
     if head == Asked::Public {
         cosigned(&app, accepted.first_index + accepted.sids.len() as u64).await?;
     }
@@ -72,6 +57,30 @@ pub(super) async fn certificates(
     let resolution = lookup::resolve(&app.core, &accepted.subject, query).await;
     let bytes = resolution.map_err(|error| problem::of_lookup(&error, &app.core.live.head().note))?;
     Ok(fresh(path::CBOR, bytes))
+}
+
+/// Returns the body of a post once it is there.
+pub(super) fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
+    body.map_err(|rejection| match rejection.status().as_u16() {
+        413 => problem::problem(code::TOO_LARGE, format!("a post takes at most {} bytes", post::POST_BYTES_MAX)).into(),
+        _ => problem::problem(code::BAD_POST, "the body did not arrive whole").into(),
+    })
+}
+
+/// Takes the certificates of a post into the log.
+pub(super) async fn submit(app: &App, from: IpAddr, body: &[u8]) -> Result<Accepted, Refused> {
+    let door = match &app.role {
+        Role::Writer(door) => door,
+        Role::Follower(standing) => return Err(problem::not_the_writer(standing.url()).into()),
+    };
+    let envelopes = post::decode(body).map_err(|error| problem::problem(code::BAD_POST, error.to_string()))?;
+    door.submit(&app.core, &envelopes, from).await.map_err(|refused| {
+        app.metrics.post_refused();
+        if let DoorError::Storage(error) = &refused {
+            error!(%error, "post failed");
+        }
+        Refused::from(problem::of_door(&refused))
+    })
 }
 
 /// Waits until a witnessed head covers `size` leaves; under `quorum none` every head does.

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use identity::hash::{Hash, keyed_hash, u16_prefixed};
+use identity::kdf;
+use identity::key::KexSecret;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -18,6 +20,11 @@ impl PeopleKey {
     /// Reads the key, made now if there is no file.
     pub fn read_or_make(path: &Path, rng: &mut impl CryptoRng) -> Result<Self, KeyFileError> {
         read_or_make(path, "people", rng).map(Self)
+    }
+
+    /// Returns the key that profiles lie under.
+    pub fn profile_box(&self) -> KexSecret {
+        KexSecret::from_bytes(*kdf::derive("dgns/profile/v1", self.0.as_ref(), &[]))
     }
 
     /// Returns what stands for a subject of an issuer.

@@ -17,6 +17,7 @@ use super::states::{Held, States};
 use crate::dns;
 use crate::dns::Zone as DnsZone;
 use crate::metrics::Metrics;
+use crate::tokens::Touched;
 
 /// Where batches go: the publisher's, or those a follower takes over.
 #[derive(Clone)]
@@ -33,6 +34,8 @@ pub struct Committer {
     pub dns: Arc<DnsZone>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Which DIDs with tokens batches change.
+    pub touched: Arc<Touched>,
 }
 
 /// Why a batch was not committed. Whoever meets this must not go on: what is stored is not what this process thinks.
@@ -101,8 +104,10 @@ impl Committer {
     pub fn show(&self, batch: Batch, head: PublicHead, names: &[(Hash, NameRow)], replaced: Vec<(Hash, Arc<Held>)>) {
         self.states.remember(batch.changes.values());
         let size = head.size();
+        let dids: Vec<_> = Touched::dids(&batch).collect();
         self.feed.push(&batch, &head);
         self.live.show(batch, head, replaced);
+        self.touched.note(size, dids);
         dns::feed::apply(&self.dns, names, size);
     }
 }

@@ -4,7 +4,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::did::Did;
-use crate::limits::RESOURCE_PATH_BYTES_MAX;
+use crate::limits::{RESOURCE_PATH_BYTES_MAX, SCOPES_MAX};
 use crate::wire::{Reader, WireError, Writer};
 
 /// A set of rights; never empty.
@@ -128,6 +128,21 @@ impl Scope {
     /// Returns whether everything that `other` allows is allowed here.
     pub fn includes(&self, other: &Self) -> bool {
         self.site == other.site && self.log.covers(&other.log) && self.rights.include(other.rights)
+    }
+
+    /// Returns a list of scopes as CBOR.
+    pub fn encode_list(scopes: &[Self]) -> Vec<u8> {
+        let mut writer = Writer::new();
+        Self::write_all(scopes, &mut writer);
+        writer.finish()
+    }
+
+    /// Reads a list of at most 16 scopes.
+    pub fn decode_list(bytes: &[u8]) -> Result<Vec<Self>, WireError> {
+        let mut reader = Reader::new(bytes);
+        let scopes = reader.list(SCOPES_MAX, Self::read)?;
+        reader.end()?;
+        Ok(scopes)
     }
 
     /// Reads one scope.
