@@ -197,6 +197,11 @@ impl Token {
         Ok(token)
     }
 
+    /// Returns what a token says, minted by anybody: for its holder, who cannot check the tag and need not.
+    pub fn read_unverified(text: &str) -> Result<Self, TokenRefusal> {
+        Self::decode(&parts(text).ok_or(TokenRefusal::Malformed)?.0)
+    }
+
     fn decode(payload: &[u8]) -> Result<Self, TokenRefusal> {
         let mut reader = Reader::new(payload);
         let mut fields = reader.fields().map_err(malformed)?;

@@ -14,6 +14,7 @@ mod monitor;
 mod output;
 mod progress;
 mod records;
+mod token;
 mod trust;
 mod up;
 
@@ -124,6 +125,15 @@ enum Command {
     Mirror(mirror::Mirror),
     /// Watch names: what changed, and whose keys signed it
     Monitor(monitor::Monitor),
+    /// Lease, list, refresh, revoke, exchange or check tokens
+    Token {
+        #[command(subcommand)]
+        command: token::TokenCommand,
+    },
+    /// Grant somebody rights on what is yours, or was granted to you
+    Grant(token::GrantTo),
+    /// List the grants to you and by you
+    Grants,
     /// List the acts that wait
     Pending,
     /// Support a waiting act
@@ -254,6 +264,9 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Audit(audit) => audit::audit(context, audit).await,
         Command::Mirror(mirror) => mirror::mirror(context, mirror).await,
         Command::Monitor(monitor) => monitor::monitor(context, monitor).await,
+        Command::Token { command } => token::token(context, command).await,
+        Command::Grant(grant) => token::grant(context, grant).await,
+        Command::Grants => token::grants(context).await,
         Command::Pending => acts::pending(context).await,
         Command::Confirm { act, words } => acts::vote(context, &act, acts::Vote::Confirm, words).await,
         Command::Veto { act, words } => acts::vote(context, &act, acts::Vote::Veto, words).await,

@@ -4,6 +4,7 @@
 //! remembered head. [`session::Session`] is the door; [`home`] is what stays on disk.
 
 mod accuse;
+pub mod audience;
 pub mod audit;
 mod chain;
 pub mod clock;

@@ -5,6 +5,7 @@ mod last;
 mod look;
 mod rotation;
 mod signed;
+mod tokens;
 
 use std::sync::OnceLock;
 
@@ -30,6 +31,7 @@ use crate::home::{Home, LogHome, OpenMemory, Pinned};
 use crate::net::{Lines, Net};
 pub use look::Look;
 pub use signed::Signer;
+pub use tokens::{Held, KeptChain, Wanted};
 
 /// A server as a client uses it.
 #[derive(Debug)]
