@@ -5,10 +5,11 @@ use dgns_client::{clock, rng};
 use dgns_tests::harness::http::{self, Answer};
 use dgns_tests::harness::load::{NOTHING_SEEN, Poster, Somebody, origin};
 use dgns_tests::harness::{Server, Site};
-use identity::cert::{Body, Device, DeviceEnd, EndReason, Level};
+use identity::cert::{Body, Certificate, Device, DeviceEnd, EndReason, Level};
 use identity::did::Did;
 use identity::key::SigningKey;
 use identity::request::{Authorization, DID_HEADER, Request};
+use identity::state::Subject;
 use identity::token::{FeedPage, Lease, Pair, Refresh, Token};
 use identity::wire::Writer;
 
@@ -40,7 +41,13 @@ impl Scene {
     /// Posts what somebody says.
     pub fn says(&mut self, somebody: &mut Somebody, body: Body) {
         let certificate = somebody.says(body);
-        self.poster.post(self.server.http, &[certificate], &somebody.subject()).unwrap();
+        self.post(&certificate, somebody);
+    }
+
+    /// Posts a certificate about somebody's DID.
+    pub fn post(&mut self, certificate: &Certificate, of: &Somebody) {
+        let subject = Subject::Did(of.did);
+        self.poster.post(self.server.http, std::slice::from_ref(certificate), &subject).unwrap();
     }
 
     /// Adds a device to somebody; returns its key.
@@ -52,7 +59,7 @@ impl Scene {
         let keys = [&somebody.device.sign, &key];
         let certificate = place.sign(Body::DeviceAdd(device), None, &origin(), &keys).unwrap();
         somebody.next = place.next(&certificate);
-        self.poster.post(self.server.http, &[certificate], &somebody.subject()).unwrap();
+        self.post(&certificate, somebody);
         key
     }
 

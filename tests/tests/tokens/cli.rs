@@ -11,7 +11,7 @@ fn tokens_by_command_line() {
     bob.up(&server, "bob");
     let leased = alice.dgns(&server, &["token", "lease", "--audience", "bob", "--scope", "photos:rw"]);
     let (token, rid) = (leased.exits(0).text("/token"), leased.text("/rid"));
-    let kid = alice.dgns(&server, &["whoami"]).exits(0).text("/kid");
+    let kid = alice.dgns(&server, &["whoami"]).exits(0).text("/device/kid");
     let check = |token: &str, kid: &str| bob.dgns(&server, &["token", "check", token, "--kid", kid, "--write"]);
     let checked = check(&token, &kid);
     assert_eq!(checked.exits(0).text("/scope/0/rights"), "rw");

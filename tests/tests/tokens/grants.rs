@@ -110,7 +110,7 @@ fn a_grant_signed_by_a_device_that_ends_is_worth_nothing_at_the_next_refresh() {
     let body = identity::cert::Body::DeviceSuspend(end_of(&alice.device.sign));
     let certificate = alice.next.sign(body, None, &origin(), &[&identity]).unwrap();
     alice.next = alice.next.next(&certificate);
-    scene.poster.post(scene.server.http, &[certificate], &alice.subject()).unwrap();
+    scene.post(&certificate, &alice);
     refused(&scene.refresh(&held, &bob.device.sign), 401, "unknown_signer");
     refused(&scene.refresh(&held, &bob.device.sign), 410, "token_revoked");
     let again = scene.ask("/v1/token/exchange", &exchange(&bob, &[&given]), &bob.device.sign);

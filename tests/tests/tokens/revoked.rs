@@ -70,7 +70,7 @@ fn a_did_that_ends_takes_its_tokens_with_it() {
     let identity = alice.words.identity();
     let certificate = alice.next.sign(Body::Tombstone, None, &origin(), &[&identity]).unwrap();
     alice.next = alice.next.next(&certificate);
-    scene.poster.post(scene.server.http, &[certificate], &alice.subject()).unwrap();
+    scene.post(&certificate, &alice);
     wait::until("the feed says so", || (!scene.page(0).entries.is_empty()).then_some(()));
     refused(&scene.refresh(&held, &alice.device.sign), 410, "token_revoked");
     refused(&scene.ask("/v1/token/lease", &lease_of(&alice), &alice.device.sign), 410, "ended");
