@@ -62,6 +62,7 @@ const FILES: &[File] = files! {
     "page/claim.html"
     "page/claim.js"
     "page/code.js"
+    "page/desk.js"
     "page/devices.html"
     "page/devices.js"
     "page/dom.js"

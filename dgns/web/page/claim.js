@@ -10,6 +10,7 @@ import { codeHash } from "../work.js";
 import { parseCode } from "./code.js";
 import { note } from "./account.js";
 import { byId, el, fill, goTo, say, sign, verdict, whileBusy } from "./dom.js";
+import { attestedOf, forgetAttested } from "./desk.js";
 import { accounts, deviceOf, forgetAccount, idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
 import { openPage } from "./shell.js";
 import { meaningOf, showTrouble, trouble } from "./trouble.js";
@@ -24,6 +25,7 @@ const { client, info, store } = await openPage();
 const place = byId("place");
 place.removeAttribute("aria-busy");
 const kept = await accounts(store, client.origin);
+const attested = await attestedOf(store, client.origin, client.now());
 const begun = kept.find((record) => record.begun !== undefined);
 try {
   const said = await info;
@@ -50,10 +52,15 @@ function choose(said) {
   at("choose");
   const name = el("input", { type: "text", id: "name", required: true, autocomplete: "off", autocapitalize: "none", spellcheck: "false", "aria-describedby": "free name-hint", value: wished() });
   const free = el("div", { id: "free", "aria-live": "polite", class: "hint" });
-  const roads = said.roads.filter((road) => road === "open" || road === "invite");
+  const ways = {
+    attested: attested && ["attested", `By your sign-in with ${attested.issuerName}`, "No work, and no invitation."],
+    open: ["open", "By a little work", "Your computer solves a puzzle, for a second or less."], invite: ["invite", "By invitation", "Somebody gave you a code."],
+  };
+  const roads = ["attested", "open", "invite"].filter((road) => ways[road] && said.roads.includes(road));
   const code = el("input", { type: "text", id: "code", autocomplete: "off", spellcheck: "false", "aria-describedby": "code-hint" });
   const codeField = el("div", { class: "field" }, el("label", { for: "code" }, "Invitation"), code, el("p", { class: "hint", id: "code-hint" }, "The code you were given. It can be used once."));
-  const mine = kept.filter(({ did }) => did !== undefined);
+  // A sign-in speaks for the keys it was made with, which are no account's yet.
+  const mine = attested === undefined ? kept.filter(({ did }) => did !== undefined) : [];
   const label = el("input", { type: "text", id: "label", maxlength: 64, value: ownLabel(), "aria-describedby": "label-hint" });
   const labelField = el("div", { class: "field" }, el("label", { for: "label" }, "What you call this device"), label,
     el("p", { class: "hint", id: "label-hint" }, "Only you can read it: the log holds a hash of it."));
@@ -70,7 +77,7 @@ function choose(said) {
       el("div", { class: "joined" }, name, el("span", { class: "suffix" }, `.${client.zone}`)), free,
       el("p", { class: "hint", id: "name-hint" }, "3 to 63 letters a to z, digits and hyphens. Everyone can see it.")),
     mine.length > 0 && group("Whose shall it be?", "owner", mine.map((record) => [record.id, `The account of ${record.name}`, "Its device in this browser signs."]).concat([["new", "A new account", "With keys and words of its own."]])),
-    roads.length > 1 && group("How", "road", [["open", "By a little work", "Your computer solves a puzzle, for a second or less."], ["invite", "By invitation", "Somebody gave you a code."]]),
+    roads.length > 1 && group("How", "road", roads.map((road) => ways[road])),
     roads.length > 0 && codeField, labelField, failed, el("div", { class: "actions" }, next));
   form.addEventListener("change", settle);
   form.addEventListener("submit", (event) => {
@@ -147,7 +154,7 @@ async function words(wish) {
   at("words");
   const { newWords, keysOfWords } = await import("../words.js");
   const phrase = newWords();
-  const [top, device] = await Promise.all([keysOfWords(phrase), newDevice()]);
+  const [top, device] = await Promise.all([keysOfWords(phrase), wish.road === "attested" ? attested.device : newDevice()]);
   const label = newLabel(wish.label.trim() || ownLabel());
   const head = client.lookup(wish.name).then(({ size, root }) => ({ size, root }));
   const first = head.then((seen) => genesis({ ...top, device, label: label.hash, head: seen, nowMs: client.now() }, client.origin));
@@ -198,9 +205,10 @@ function someTwo(count) {
 
 // --- 3: the claim ----------------------------------------------------------------------------------------------------------
 
-/** Returns what a claim shows on its road: the solved work, or the invitation. */
+/** Returns what a claim shows on its road: the solved work, the invitation, the sign-in. */
 async function proofOf({ name, road, bits, code }, did) {
   if (road === "invite") return { name, road: ROAD.invite, proof: codeHash(code) };
+  if (road === "attested") return { name, road: ROAD.attested, proof: attested.evidence };
   const nonce = await workFor(name, did, bits, { onProgress: (tries) => (tried = tries) });
   return { name, road: ROAD.open, proof: nonce, bits };
 }
@@ -223,7 +231,7 @@ function progress(title, lines) {
 async function sealClaim({ wish, device, label, first, worked }) {
   const bar = el("progress", { max: 1, "aria-label": "Work done, as far as can be told" });
   const now = progress(`Claiming ${wish.name}`, [
-    ["Keys were made in this browser; no script can read them"], ["Your computer works for the name", wish.road === "invite" ? null : bar],
+    ["Keys were made in this browser; no script can read them"], [{ open: "Your computer works for the name", invite: "Your invitation is shown", attested: "Your sign-in is shown" }[wish.road], wish.road === "open" ? bar : null],
     ["This device signs, and the words' key"], ["The server takes it into the log, and the proof is checked"],
   ]);
   // How far luck has to go nobody knows: the bar shows the chance that the work is done by now.
@@ -276,6 +284,7 @@ async function finish(record) {
   await client.post(certificates, name);
   const found = await client.lookup(name, { genesis: true });
   await keepAccount(store, { ...rest, did: record.did ?? begunDid });
+  await forgetAttested(store, client.origin);
   await done(found);
 }
 

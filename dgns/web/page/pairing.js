@@ -19,12 +19,13 @@ const random = (length) => crypto.getRandomValues(new Uint8Array(length));
 // --- the new device ------------------------------------------------------------------------------------------------------------
 
 /**
- * Asks to belong to the account of `found` (a verified lookup). Calls `show(digits)` once there are any; returns `{device, label, found}`
+ * Asks to belong to the account of `found` (a verified lookup). Calls `show(digits)` once there are any. `device` = keys made
+ * before, if there are. Returns `{device, label, found}`
  * when it belongs, its certificate proved to be in the log.
  */
-export async function askOnline(client, found, label, { show, signal }) {
+export async function askOnline(client, found, label, { device: made, show, signal }) {
   const [session, nonce] = [random(16), random(32)];
-  const [device, named] = [await newDevice(), newLabel(label)];
+  const [device, named] = [made ?? (await newDevice()), newLabel(label)];
   const keys = { sign: device.sign.key, kex: device.kex.key };
   const end = relayEnd(client, session, { side: SIDE.new });
   const { did } = found.did;

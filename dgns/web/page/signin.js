@@ -6,15 +6,19 @@ import { parseInvitation } from "../pair.js";
 import { LEVEL, certify, deviceRow, newLabel, placeAfter } from "../write.js";
 import { deviceTable, kidText } from "./account.js";
 import { byId, el, fill, fold, goTo, say, sign, verdict, whenText, whileBusy } from "./dom.js";
+import { BRANCH, begin, broughtBack, finish, issuersOf, keepAttested } from "./desk.js";
 import { idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
 import { askOnline, askWithSecret } from "./pairing.js";
 import { openPage } from "./shell.js";
 import { showTrouble } from "./trouble.js";
 
-const { client, store } = await openPage();
+const { client, info, store } = await openPage();
 const place = byId("place");
 place.removeAttribute("aria-busy");
-choose();
+const back = broughtBack(location.hash);
+const issuers = issuersOf(await info.catch(() => ({})));
+if (back === null) choose();
+else comeBack(back);
 
 function field(id, label, properties, hint) {
   const input = el(properties.rows === undefined ? "input" : "textarea", { id, autocomplete: "off", autocapitalize: "none", spellcheck: "false", "aria-describedby": hint && `${id}-hint`, ...properties });
@@ -42,11 +46,50 @@ function choose() {
   const words = field("words", "Your twelve words", { rows: 2, required: true }, "They stay in this page, and are forgotten as soon as they have signed.");
   const label = field("label", "What you call this device", { type: "text", maxlength: 64, value: ownLabel() }, "Only you can read it: the log holds a hash of it.");
   const called = () => label.input.value.trim() || ownLabel();
-  fill(place,
+  fill(place, issuers.length > 0 && atIssuer(),
     way("With another device of yours", "It shows you who asks, and lets this browser in when you type six digits there.", [name, label], "Ask my other device", () => online(name.input.value, called())),
     way("With a secret you carried here", "A device of yours made it: by \u201cLet a device in\u201d, or by dgns pair.", [secret], "Go on", () => byHand(secret.input.value, called())),
     way("With the words on your paper", "They let this browser in at once, without any other device.", [own, words], "Let this browser in", () => onPaper(own.input, words.input, called())),
     el("p", {}, "No account yet? ", el("a", { href: "/claim" }, "Claim a name"), "."));
+}
+
+// --- at an issuer ------------------------------------------------------------------------------------------------------------------
+
+/** Returns the buttons that lead to issuers. */
+function atIssuer() {
+  const failed = el("div", { hidden: true });
+  const button = (issuer) => {
+    const go = el("button", { type: "button", onclick: () => whileBusy(go, () => begin(client, store, issuer).then((url) => location.assign(url), (error) => showTrouble(failed, error))) }, `Go on with ${issuer.name}`);
+    return go;
+  };
+  return el("section", { class: "card" }, el("h2", {}, "With somebody who knows you"),
+    el("p", {}, "They tell this server, once, that it is you who holds the keys this browser makes now. It gives nobody power over your account: a device of yours still has to let this browser in."),
+    failed, el("div", { class: "actions" }, issuers.map(button)));
+}
+
+/** Finishes what an issuer led back to, and goes on where it leads. */
+async function comeBack(brought) {
+  history.replaceState(null, "", "/signin");
+  fill(place, el("p", { class: "tell" }, sign("turning"), "Finishing the sign-in, and checking what was said \u2026"));
+  try {
+    const finished = await finish(client, store, brought);
+    if (finished.branch === BRANCH.existing) return await existing(finished);
+    await keepAttested(store, client.origin, finished);
+    const who = finished.email ?? "this person";
+    const headline = finished.branch === BRANCH.new
+      ? verdict("good", `Signed in with ${finished.issuerName}`, el("p", {}, `You are new here: no account knows ${who}. Choose a name; it needs no work and no invitation.`))
+      : verdict("wait", `Signed in with ${finished.issuerName}, as somebody new`, el("p", {}, `${who} is known here under another account of ${finished.issuerName}. If you had a name, let a device of it approve this browser below.`));
+    fill(place, headline, el("p", { class: "actions" }, el("a", { class: "button", href: "/claim" }, "Choose a name"), el("button", { type: "button", class: "quiet", onclick: choose }, "I have an account")));
+    goTo(headline.querySelector("h2"));
+  } catch (error) {
+    choose();
+    showTrouble(place.insertBefore(el("div", {}), place.firstChild), error);
+  }
+}
+
+/** A sign-in that leads to an account: a device of it is asked, with the keys that were attested. */
+async function existing({ did, device }) {
+  await meet(await client.lookup({ did }, { genesis: true }), ownLabel(), device);
 }
 
 // --- by another device -----------------------------------------------------------------------------------------------------------
@@ -54,10 +97,16 @@ function choose() {
 async function online(text, label) {
   const found = await client.lookup(text, { genesis: true });
   if (found.status !== "present") throw Object.assign(new Error(found.summary), { code: "no_account", detail: found.summary });
+  await meet(found, label);
+}
+
+/** Asks the devices of an account, shows the digits, and waits. */
+async function meet(found, label, device) {
+  const called = found.did.names[0] ?? found.subject;
   const stop = new AbortController();
   const digits = el("output", { class: "digits-shown", "aria-label": "Six digits" });
   const what = el("p", {}, "It was told just now. Choose \u201cIt is mine\u201d there; six digits appear here then.");
-  const card = el("section", { class: "card" }, el("h2", {}, `Now on another device of ${found.subject}`), what, digits,
+  const card = el("section", { class: "card" }, el("h2", {}, `Now on another device of ${called}`), what, digits,
     el("p", { class: "tell" }, sign("turning"), el("span", {}, "Waiting for it \u2026")),
     el("p", {}, "Open ", el("code", {}, `${location.host}/approve`), " there, or run ", el("code", {}, "dgns devices approve"), "."),
     fold("Who can let you in", deviceTable(found.did.devices.filter(({ level, status }) => level === 2 && status === 1), { times: new Map() })),
@@ -69,7 +118,7 @@ async function online(text, label) {
     fill(what, "Type these six digits there. If they do not fit, somebody is between you and the server: stop.");
     say(`The six digits are ${[...six].join(" ")}`);
   };
-  await settle(() => askOnline(client, found, label, { show, signal: stop.signal }));
+  await settle(() => askOnline(client, found, label, { device, show, signal: stop.signal }));
 }
 
 // --- by a secret, by the words ------------------------------------------------------------------------------------------------------
