@@ -8,6 +8,11 @@ export async function claimName(page, name) {
   await page.goto("/claim");
   await page.getByLabel("The name you want").fill(name);
   await page.getByRole("button", { name: "Go on" }).click();
+  return passWords(page);
+}
+
+/** Reads the words that are shown, and types the two that are asked for; returns all. */
+export async function passWords(page) {
   await page.locator(".words li").first().waitFor();
   const words = await page.locator(".words li").allTextContents();
   await page.getByRole("button", { name: "I have written them down" }).click();

@@ -1,6 +1,7 @@
 // The real programs, as a stranger runs them: `dgnsd` on free ports with a data directory of its own, `dgns` with a home of its own.
 
 import { execFile, spawn } from "node:child_process";
+import { createServer } from "node:net";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -13,14 +14,24 @@ const top = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const built = process.env.DGNS_BINARIES ?? join(process.env.CARGO_TARGET_DIR ?? join(top, "target"), "debug");
 
 /** A zone in which little work is asked, windows are short and nobody is too fast. */
-const TERMS = "[claims]\nwork_bits = 8\nwindow_floor_s = 3600\n[limits]\ncertificates_per_hour = 0\ncertificates_per_day = 0\n";
+const LIMITS = "[limits]\ncertificates_per_hour = 0\ncertificates_per_day = 0\n";
+const CLAIMS = "[claims]\nwork_bits = 8\nwindow_floor_s = 3600\n";
 
-/** Starts a server; `more` is added to its configuration. Returns `{url, zone, vkey, dgns(home, ...args), stop()}`. */
-export async function startServer(more = "") {
+/** Returns a port that was free a moment ago, for who must be named before it is started. */
+export async function freePort() {
+  const probe = createServer();
+  await new Promise((done) => probe.listen(0, "127.0.0.1", done));
+  const { port } = probe.address();
+  await new Promise((done) => probe.close(done));
+  return port;
+}
+
+/** Starts a server; `more` is added to its configuration, `claims` to the terms of its zone. Returns `{url, zone, vkey, dgns(home, ...args), stop()}`. */
+export async function startServer(more = "", claims = "") {
   const folder = await mkdtemp(join(tmpdir(), "dgns-web-"));
   const config = join(folder, "dgnsd.toml");
   const http = more.includes("[http]") ? "" : '[http]\nlisten = "127.0.0.1:0"\n';
-  await writeFile(config, `data = ${JSON.stringify(join(folder, "data"))}\n${http}[dns]\nlisten = ["127.0.0.1:0"]\n${TERMS}${more}`);
+  await writeFile(config, `data = ${JSON.stringify(join(folder, "data"))}\n${http}[dns]\nlisten = ["127.0.0.1:0"]\n${CLAIMS}${claims}${LIMITS}${more}`);
   const child = spawn(join(built, "dgnsd"), ["serve", "--config", config, "--json"], { stdio: ["ignore", "pipe", "pipe"] });
   const said = [];
   child.stderr.on("data", (bytes) => said.push(bytes.toString()));

@@ -78,6 +78,7 @@ const FILES: &[File] = files! {
     "page/records.js"
     "page/relay.js"
     "page/save.js"
+    "page/sealing.js"
     "page/shell.js"
     "page/signed.js"
     "page/signin.html"

@@ -14,6 +14,7 @@ import { attestedOf, forgetAttested } from "./desk.js";
 import { accounts, deviceOf, forgetAccount, idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
 import { openPage } from "./shell.js";
 import { meaningOf, showTrouble, trouble } from "./trouble.js";
+import { firstKey } from "./user_keys.js";
 import { workFor } from "./work.js";
 
 const PAUSE_MS = 350;
@@ -169,7 +170,7 @@ async function words(wish) {
     el("div", { class: "actions" }, go, el("button", { type: "button", class: "quiet", onclick: () => print() }, "Print")));
   shown.addEventListener("submit", (event) => {
     event.preventDefault();
-    askForTwo(list, shown, () => sealClaim({ wish, device, label, first, worked }));
+    askForTwo(list, shown, () => sealClaim({ wish, device, label, wordsBox: top.wordsBox, first, worked }));
   });
   fill(place, shown);
   goTo(shown.querySelector("h2"));
@@ -228,7 +229,7 @@ function progress(title, lines) {
 }
 
 /** Waits for the work, signs, keeps what was signed, posts it. */
-async function sealClaim({ wish, device, label, first, worked }) {
+async function sealClaim({ wish, device, label, wordsBox, first, worked }) {
   const bar = el("progress", { max: 1, "aria-label": "Work done, as far as can be told" });
   const now = progress(`Claiming ${wish.name}`, [
     ["Keys were made in this browser; no script can read them"], [{ open: "Your computer works for the name", invite: "Your invitation is shown", attested: "Your sign-in is shown" }[wish.road], wish.road === "open" ? bar : null],
@@ -240,10 +241,13 @@ async function sealClaim({ wish, device, label, first, worked }) {
     now(1);
     const [start, body] = await Promise.all([first, worked]);
     now(2);
-    const claim = await certify(placeBehind(start, { size: start.payload.seen[0], root: start.payload.seen[1] }), "claim", body, [device.sign], { origin: client.origin, nowMs: client.now() });
+    const [seen, how] = [{ size: start.payload.seen[0], root: start.payload.seen[1] }, { origin: client.origin, nowMs: client.now() }];
+    const claim = await certify(placeBehind(start, seen), "claim", body, [device.sign], how);
+    const key = await firstKey(start.did, [device.kex.key, wordsBox.key]);
+    const shared = await certify(placeBehind(claim, seen), "user_key", key.body, [device.sign], how);
     const record = {
       id: idOf(device), origin: client.origin, name: wish.name, device: deviceToKeep(device), label: { text: label.label, nonce: label.nonce },
-      begun: [start, claim], begunDid: start.did, madeMs: client.now(),
+      begun: [start, claim, shared], begunBoxes: [key.boxes], begunDid: start.did, madeMs: client.now(),
     };
     await keepAccount(store, record);
     await keepForGood();
@@ -279,9 +283,9 @@ async function claimFor(record, wish) {
 
 /** Posts what was signed; the same bytes again get the same answer. */
 async function finish(record) {
-  const { begun: certificates, begunDid, begunName, ...rest } = record;
+  const { begun: certificates, begunBoxes, begunDid, begunName, ...rest } = record;
   const name = begunName ?? record.name;
-  await client.post(certificates, name);
+  await client.post(certificates, name, begunBoxes);
   const found = await client.lookup(name, { genesis: true });
   await keepAccount(store, { ...rest, did: record.did ?? begunDid });
   await forgetAttested(store, client.origin);

@@ -7,6 +7,7 @@ import { accountFacts, actText, deviceTable, frozenBanner, kidText, pendingList 
 import { byId, el, facts, fill, fold, goTo, say, sign, spanText, tag, verdict } from "./dom.js";
 import { accounts, deviceOf, forgetAccount, keepAccount, keepForGood } from "./me.js";
 import { drawLimits, drawProof } from "./proof.js";
+import { openForm } from "./sealing.js";
 import { openPage } from "./shell.js";
 import { trouble } from "./trouble.js";
 
@@ -35,9 +36,11 @@ async function draw(record, section, said = null) {
     const act = (task) => (...given) => perform(record, section, task, ...given);
     const failed = el("div", { hidden: true });
     fill(section, title, said, frozenBanner(found), standing(own, found), failed,
-      part("Devices", deviceTable(found.did.devices, { times, named: (device) => nameOf(record, device), act: own && ((device) => buttons(record, found, device, own, act)) })),
+      part("Devices", deviceTable(found.did.devices, { times, named: (device) => nameOf(record, device), act: own && ((device) => buttons(record, found, device, own, act)) }),
+        own && el("div", { class: "actions" }, el("a", { class: "button quiet", href: "/approve" }, "Let another device in"))),
       waiting(found, own, act),
       part("The account", facts(accountFacts(found)), fold("The proof", drawProof(found, client.trust), el("h3", {}, "What it does not prove"), drawLimits(found, client.trust))),
+      own && openForm(client, record, found),
       fold("This browser", ...thisBrowser(record)));
     if (said !== null) goTo(said.querySelector("h2"));
   } catch (error) {

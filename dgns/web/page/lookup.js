@@ -6,6 +6,7 @@ import { byId, el, facts, fill, goTo, say, sign, verdict, whenText, whileBusy } 
 import { drawLimits, drawProof } from "./proof.js";
 import { recordTable } from "./records.js";
 import { download, proofBundle } from "./save.js";
+import { sealForm } from "./sealing.js";
 import { openPage } from "./shell.js";
 import { showTrouble } from "./trouble.js";
 
@@ -71,7 +72,7 @@ function what(found) {
 /** The account behind it. */
 function account(found) {
   const pending = pendingList(found.pending, found.did.devices);
-  return part("Account and keys", facts(accountFacts(found)), deviceTable(found.did.devices, { times: timesOf(found) }), keysFold(found),
+  return part("Account and keys", facts(accountFacts(found)), deviceTable(found.did.devices, { times: timesOf(found) }), keysFold(found), sealForm(found),
     pending && el("h3", {}, "Waits, and can still be stopped"), pending);
 }
 

@@ -1,11 +1,13 @@
 // The user key in the hands of a device: opened, turned, and used for what is sealed to the person (PROTOCOL 21).
 
-import { Refused } from "../cbor.js";
+import { Reader, Refused } from "../cbor.js";
+import { bytesOf, listOf, tuple, u64 } from "../fields.js";
 import { equal, hex, sha256 } from "../hash.js";
 import { checkBoxes, decodeBoxes, decodeFile, openBoxes, openFile, openPrevious, recipientsOf, sealBoxes, userKeyOf } from "../user_key.js";
 import { deviceOf } from "./me.js";
 import { signedBytesOf } from "./signed.js";
 
+const GENERATIONS_MAX = 1 << 16;
 const newSeed = () => crypto.getRandomValues(new Uint8Array(32));
 
 /** Returns the seed of a state's user key out of its boxes, with the key pair of a device; refuses boxes the state does not name. */
@@ -31,21 +33,35 @@ export async function turnedKey(client, record, found, own, more = []) {
   return { seed, boxes, body: { key: (await userKeyOf(seed)).key, boxes: sha256(boxes), generation, extras } };
 }
 
+/** Returns the first generation of an account that is being made: its boxes and the body of its certificate. */
+export async function firstKey(did, recipients) {
+  const seed = newSeed();
+  const boxes = await sealBoxes(did, 1n, seed, null, recipients);
+  return { boxes, body: { key: (await userKeyOf(seed)).key, boxes: sha256(boxes), generation: 1n } };
+}
+
+/** Returns the hashes of all boxes that the server keeps for an account, by generation. */
+async function generationsOf(client, record) {
+  const reader = new Reader(await signedBytesOf(client, record, "/v1/attachments"));
+  const rows = listOf(tuple(u64, bytesOf(32)), 0, GENERATIONS_MAX)(reader);
+  reader.end();
+  return new Map(rows);
+}
+
 /** Returns the content of a file that was sealed to the person of a record, whichever generation it is of. */
 export async function openSealed(client, record, found, bytes) {
   const file = decodeFile(bytes);
   const { did } = found;
   if (!equal(file.did, record.did)) throw new Refused("not_opened", "it is sealed to somebody else");
   if (did.userKey === undefined || file.generation > did.userKey.generation) throw new Refused("not_opened", "it is sealed to a key that the log does not know");
-  let [generation, named] = [did.userKey.generation, did.userKey];
+  let { generation } = did.userKey;
   let boxes = await boxesOf(client, record, did);
   let seed = await openSeed(boxes, did, deviceOf(record));
   const listed = generation > file.generation ? await generationsOf(client, record) : new Map();
   while (generation > file.generation) {
     seed = await openPrevious(decodeBoxes(boxes), did.did, generation, seed);
     generation -= 1n;
-    named = listed.get(generation);
-    if (generation > file.generation) boxes = await signedBytesOf(client, record, `/v1/attachments/${hex(named)}`);
+    if (generation > file.generation) boxes = await signedBytesOf(client, record, `/v1/attachments/${hex(listed.get(generation))}`);
   }
   return openFile(file, seed);
 }
