@@ -53,6 +53,46 @@ test("a second profile shows six digits, the first types them, and both see it p
   await two.fresh.goto("/devices");
   await sees(two.fresh, "This device is on probation");
   assert.equal(await two.fresh.locator("tbody tr").count(), 2);
+  // A stranger seals something to the person; the new device reads it, and so does the old one.
+  const stranger = await browser.profile(server.url);
+  const writer = await stranger.page();
+  await writer.goto(`/lookup?name=${two.name}`);
+  await writer.getByText("Seal a message to this person").click();
+  await writer.getByLabel("What only they shall read").fill("meet me at the old mill");
+  await writer.getByRole("button", { name: "Seal it" }).click();
+  const sealed = await writer.getByLabel("The sealed text").inputValue();
+  for (const page of [two.fresh, two.old]) {
+    await page.goto("/devices");
+    await page.getByText("Read what was sealed to you").click();
+    await page.getByLabel("The sealed text").fill(sealed);
+    await page.getByRole("button", { name: "Open it" }).click();
+    await sees(page, "meet me at the old mill");
+  }
+  const damaged = sealed.replace(/.(?=[A-Za-z0-9+/]{8}=*$)/, (last) => (last === "A" ? "B" : "A"));
+  await two.old.getByLabel("The sealed text").fill(damaged);
+  await two.old.getByRole("button", { name: "Open it" }).click();
+  await sees(two.old, "not_opened");
+  assert.deepEqual(stranger.complaints, []);
+  await stranger.close();
+  await two.close();
+});
+
+test("what was sealed before a device came is read by it too", async () => {
+  const two = await twoProfiles();
+  await two.old.goto(`/lookup?name=${two.name}`);
+  await two.old.getByText("Seal a message to this person").click();
+  await two.old.getByLabel("What only they shall read").fill("written before");
+  await two.old.getByRole("button", { name: "Seal it" }).click();
+  const sealed = await two.old.getByLabel("The sealed text").inputValue();
+  const digits = await askAndAnswer(two);
+  await two.old.getByLabel("Six digits").fill(digits);
+  await two.old.getByRole("button", { name: "Let it in" }).click();
+  await sees(two.fresh, `This browser is a device of ${two.full}, and that is proved`);
+  await two.fresh.goto("/devices");
+  await two.fresh.getByText("Read what was sealed to you").click();
+  await two.fresh.getByLabel("The sealed text").fill(sealed);
+  await two.fresh.getByRole("button", { name: "Open it" }).click();
+  await sees(two.fresh, "written before");
   await two.close();
 });
 
@@ -64,7 +104,6 @@ test("three times other digits end it, and nobody is let in", async () => {
     await two.old.getByLabel("Six digits").fill(wrong);
     await two.old.getByRole("button", { name: "Let it in" }).click();
     if (i < 2) await two.old.getByRole("alert").filter({ hasText: "Those are others" }).waitFor();
-    await two.old.waitForTimeout(0);
   }
   await sees(two.old, "pair_digits");
   await sees(two.fresh, "pair_digits");

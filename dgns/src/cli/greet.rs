@@ -35,6 +35,9 @@ pub(super) fn greet(server: &Server, as_json: bool, to_terminal: bool) -> Result
         false => println!("  data     {data}: a log of {} entries", core.live.head().size()),
     }
     println!("  HTTP     {url}");
+    if server.app.config.http.pages && server.http.ip().is_loopback() {
+        println!("  pages    http://localhost:{}/", server.http.port());
+    }
     for address in &server.app.dns_addresses {
         println!("  DNS      {address} (UDP and TCP)");
     }
