@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { sees, startBrowser } from "./browser.mjs";
-import { claimName, newName } from "./journey.mjs";
+import { askAndAnswer, twoProfiles } from "./journey.mjs";
 import { startServer } from "./server.mjs";
 
 let [server, browser] = [];
@@ -16,35 +16,8 @@ after(async () => {
   await server?.stop();
 });
 
-/** Returns somebody's two profiles: the first with an account, its name and words, the second empty. */
-async function twoProfiles() {
-  const [first, second] = [await browser.profile(server.url), await browser.profile(server.url)];
-  const [old, fresh, name] = [await first.page(), await second.page(), newName()];
-  const words = await claimName(old, name);
-  await sees(old, "is yours, and that is proved");
-  const close = async () => {
-    assert.deepEqual([first.complaints, second.complaints], [[], []]);
-    await Promise.all([first.close(), second.close()]);
-  };
-  return { old, fresh, name, full: `${name}.${server.zone}`, words, close };
-}
-
-/** The second profile asks; the first sees it, and says that it is its own. Returns the digits that the second shows. */
-async function askAndAnswer({ old, fresh, name, full }) {
-  await old.goto("/approve");
-  await sees(old, "Nobody asks");
-  await fresh.goto("/signin");
-  await fresh.locator("#name").fill(name);
-  await fresh.getByRole("button", { name: "Ask my other device" }).click();
-  await sees(old, `A device asks to belong to ${full}`);
-  await old.getByRole("button", { name: "It is mine" }).click();
-  const shown = fresh.locator(".digits-shown").filter({ hasText: /[0-9]{3} [0-9]{3}/ });
-  await shown.waitFor();
-  return (await shown.innerText()).replaceAll(/\D/g, "");
-}
-
 test("a second profile shows six digits, the first types them, and both see it proved", async () => {
-  const two = await twoProfiles();
+  const two = await twoProfiles(browser, server);
   const digits = await askAndAnswer(two);
   await two.old.getByLabel("Six digits").fill(digits);
   await two.old.getByRole("button", { name: "Let it in" }).click();
@@ -53,51 +26,11 @@ test("a second profile shows six digits, the first types them, and both see it p
   await two.fresh.goto("/devices");
   await sees(two.fresh, "This device is on probation");
   assert.equal(await two.fresh.locator("tbody tr").count(), 2);
-  // A stranger seals something to the person; the new device reads it, and so does the old one.
-  const stranger = await browser.profile(server.url);
-  const writer = await stranger.page();
-  await writer.goto(`/lookup?name=${two.name}`);
-  await writer.getByText("Seal a message to this person").click();
-  await writer.getByLabel("What only they shall read").fill("meet me at the old mill");
-  await writer.getByRole("button", { name: "Seal it" }).click();
-  const sealed = await writer.getByLabel("The sealed text").inputValue();
-  for (const page of [two.fresh, two.old]) {
-    await page.goto("/devices");
-    await page.getByText("Read what was sealed to you").click();
-    await page.getByLabel("The sealed text").fill(sealed);
-    await page.getByRole("button", { name: "Open it" }).click();
-    await sees(page, "meet me at the old mill");
-  }
-  const damaged = sealed.replace(/.(?=[A-Za-z0-9+/]{8}=*$)/, (last) => (last === "A" ? "B" : "A"));
-  await two.old.getByLabel("The sealed text").fill(damaged);
-  await two.old.getByRole("button", { name: "Open it" }).click();
-  await sees(two.old, "not_opened");
-  assert.deepEqual(stranger.complaints, []);
-  await stranger.close();
-  await two.close();
-});
-
-test("what was sealed before a device came is read by it too", async () => {
-  const two = await twoProfiles();
-  await two.old.goto(`/lookup?name=${two.name}`);
-  await two.old.getByText("Seal a message to this person").click();
-  await two.old.getByLabel("What only they shall read").fill("written before");
-  await two.old.getByRole("button", { name: "Seal it" }).click();
-  const sealed = await two.old.getByLabel("The sealed text").inputValue();
-  const digits = await askAndAnswer(two);
-  await two.old.getByLabel("Six digits").fill(digits);
-  await two.old.getByRole("button", { name: "Let it in" }).click();
-  await sees(two.fresh, `This browser is a device of ${two.full}, and that is proved`);
-  await two.fresh.goto("/devices");
-  await two.fresh.getByText("Read what was sealed to you").click();
-  await two.fresh.getByLabel("The sealed text").fill(sealed);
-  await two.fresh.getByRole("button", { name: "Open it" }).click();
-  await sees(two.fresh, "written before");
   await two.close();
 });
 
 test("three times other digits end it, and nobody is let in", async () => {
-  const two = await twoProfiles();
+  const two = await twoProfiles(browser, server);
   const digits = await askAndAnswer(two);
   const wrong = String((Number(digits) + 1) % 1_000_000).padStart(6, "0");
   for (let i = 0; i < 3; i++) {
@@ -114,7 +47,7 @@ test("three times other digits end it, and nobody is let in", async () => {
 });
 
 test("who says \u201cnot me\u201d turns the device away", async () => {
-  const two = await twoProfiles();
+  const two = await twoProfiles(browser, server);
   await two.old.goto("/approve");
   await two.fresh.goto("/signin");
   await two.fresh.locator("#name").fill(two.name);
@@ -126,7 +59,7 @@ test("who says \u201cnot me\u201d turns the device away", async () => {
 });
 
 test("a secret of twelve words lets one device in without digits", async () => {
-  const two = await twoProfiles();
+  const two = await twoProfiles(browser, server);
   await two.old.goto("/approve");
   await two.old.getByRole("button", { name: "Make a secret" }).click();
   await two.old.locator(".words li").first().waitFor();
@@ -143,7 +76,7 @@ test("a secret of twelve words lets one device in without digits", async () => {
 });
 
 test("the words on paper let a browser in at once; a suspension is contested, which freezes the account; its end thaws it", async () => {
-  const two = await twoProfiles();
+  const two = await twoProfiles(browser, server);
   await two.fresh.goto("/signin");
   await two.fresh.locator("#own-name").fill(two.name);
   await two.fresh.locator("#words").fill(two.words.toReversed().join(" "));
@@ -170,7 +103,7 @@ test("the words on paper let a browser in at once; a suspension is contested, wh
 });
 
 test("the only device cannot be removed by mistake", async () => {
-  const two = await twoProfiles();
+  const two = await twoProfiles(browser, server);
   await two.old.goto("/devices");
   await two.old.getByRole("button", { name: "Remove" }).click();
   await two.old.getByRole("dialog").getByText("It is the only one that can act.").waitFor();

@@ -1,5 +1,9 @@
 // What people do on the pages, in the words that stand there.
 
+import assert from "node:assert/strict";
+
+import { sees } from "./browser.mjs";
+
 /** Returns a name that nobody has. */
 export const newName = () => `n${crypto.randomUUID().replaceAll("-", "").slice(0, 12)}`;
 
@@ -24,4 +28,31 @@ export async function passWords(page) {
   }
   await page.getByRole("button", { name: "Claim the name" }).click();
   return words;
+}
+
+/** Returns somebody's two profiles: the first with an account, its name and words, the second empty. */
+export async function twoProfiles(browser, server) {
+  const [first, second] = [await browser.profile(server.url), await browser.profile(server.url)];
+  const [old, fresh, name] = [await first.page(), await second.page(), newName()];
+  const words = await claimName(old, name);
+  await sees(old, "is yours, and that is proved");
+  const close = async () => {
+    assert.deepEqual([first.complaints, second.complaints], [[], []]);
+    await Promise.all([first.close(), second.close()]);
+  };
+  return { old, fresh, name, full: `${name}.${server.zone}`, words, close };
+}
+
+/** The second profile asks; the first sees it, and says that it is its own. Returns the digits that the second shows. */
+export async function askAndAnswer({ old, fresh, name, full }) {
+  await old.goto("/approve");
+  await sees(old, "Nobody asks");
+  await fresh.goto("/signin");
+  await fresh.locator("#name").fill(name);
+  await fresh.getByRole("button", { name: "Ask my other device" }).click();
+  await sees(old, `A device asks to belong to ${full}`);
+  await old.getByRole("button", { name: "It is mine" }).click();
+  const shown = fresh.locator(".digits-shown").filter({ hasText: /[0-9]{3} [0-9]{3}/ });
+  await shown.waitFor();
+  return (await shown.innerText()).replaceAll(/\D/g, "");
 }

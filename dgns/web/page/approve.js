@@ -2,11 +2,9 @@
 
 import { equal, hex, unhex } from "../hash.js";
 import { kidOf } from "../name.js";
-import { invitationText, secretWords } from "../pair.js";
 import { deviceTable } from "./account.js";
 import { byId, el, facts, fill, goTo, say, sign, tag, verdict, whenText, whileBusy } from "./dom.js";
 import { accounts, deviceOf } from "./me.js";
-import { answer, letIn, offerSecret, readAsk, reject } from "./pairing.js";
 import { openPage } from "./shell.js";
 import { eventsOf } from "./signed.js";
 import { showTrouble, trouble } from "./trouble.js";
@@ -19,6 +17,8 @@ const { client, store } = await openPage();
 const place = byId("place");
 place.removeAttribute("aria-busy");
 const mine = (await accounts(store, client.origin)).filter(({ did }) => did !== undefined);
+// Who has no account here needs none of this.
+const [pairing, pair] = mine.length === 0 ? [] : await Promise.all([import("./pairing.js"), import("../pair.js")]);
 if (mine.length === 0) {
   fill(place, verdict("plain", "No account has keys in this browser", el("p", {}, "Open this page on a device that belongs to your account already. If this is the new one: ", el("a", { href: "/signin" }, "sign in"), ".")));
 } else {
@@ -53,7 +53,7 @@ async function watch(record, asks, none) {
 async function showAsk(record, asks, none, { session: text, at_ms }) {
   const session = unhex(text);
   const found = await client.lookup({ did: record.did }, { genesis: true });
-  const waiting = await readAsk(client, session, record.did);
+  const waiting = await pairing.readAsk(client, session, record.did);
   if (waiting === null || found.did.devices.some(({ sign: key }) => equal(key, waiting.ask.sign))) return;
   const own = found.did.devices.find(({ sign: key }) => equal(key, record.device.sign.key));
   const may = own !== undefined && own.level === 2 && own.status === 1;
@@ -61,7 +61,7 @@ async function showAsk(record, asks, none, { session: text, at_ms }) {
   const failed = el("div", { hidden: true });
   const end = (node) => fill(card, node);
   const go = el("button", { type: "button", onclick: () => whileBusy(go, () => confirmDigits(record, card, waiting, session).catch((error) => fill(card, trouble(error)))) }, "It is mine");
-  const no = el("button", { type: "button", class: "danger", onclick: () => whileBusy(no, () => reject(waiting).then(() => end(verdict("plain", "Turned away", el("p", {}, "Nothing changed. If you did not expect this, somebody tried your name."))), (error) => showTrouble(failed, error))) }, "Not me");
+  const no = el("button", { type: "button", class: "danger", onclick: () => whileBusy(no, () => pairing.reject(waiting).then(() => end(verdict("plain", "Turned away", el("p", {}, "Nothing changed. If you did not expect this, somebody tried your name."))), (error) => showTrouble(failed, error))) }, "Not me");
   fill(card, el("h2", {}, `A device asks to belong to ${record.name}`), facts([
     ["Asked", whenText(at_ms)], ["Its key", el("code", {}, hex(kidOf(waiting.ask.sign)))], ["It would be", "a full device, after its probation"],
     ["Attested", el("span", {}, tag("wait", "by nobody"), " only the digits tell that it is yours")],
@@ -76,13 +76,13 @@ async function showAsk(record, asks, none, { session: text, at_ms }) {
 async function confirmDigits(record, card, waiting, session) {
   const own = deviceOf(record);
   fill(card, el("h2", {}, "Look at the new device"), el("p", { class: "tell" }, sign("turning"), el("span", {}, "Waiting for it to show six digits \u2026")));
-  const { check } = await answer(waiting, session, own);
+  const { check } = await pairing.answer(waiting, session, own);
   const input = el("input", { type: "text", id: "digits", class: "digits", inputmode: "numeric", autocomplete: "off", maxlength: 7, required: true, "aria-describedby": "wrong" });
   const wrong = el("p", { id: "wrong", class: "tell bad", role: "alert" });
   const button = el("button", {}, "Let it in");
   const form = el("form", {}, el("h2", {}, "The six digits on the new device"), el("p", {}, "Type what it shows. They fit only if its keys came here unchanged."),
     el("div", { class: "field" }, el("label", { for: "digits" }, "Six digits"), input), wrong,
-    el("div", { class: "actions" }, button, el("button", { type: "button", class: "danger", onclick: () => reject(waiting).then(() => fill(card, verdict("plain", "Turned away"))) }, "Not me")));
+    el("div", { class: "actions" }, button, el("button", { type: "button", class: "danger", onclick: () => pairing.reject(waiting).then(() => fill(card, verdict("plain", "Turned away"))) }, "Not me")));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     whileBusy(button, async () => {
@@ -93,7 +93,7 @@ async function confirmDigits(record, card, waiting, session) {
           return input.select();
         }
         fill(card, el("h2", {}, "Letting it in"), el("p", { class: "tell" }, sign("turning"), el("span", {}, "This device signs; the new one posts it, and the proof is checked \u2026")));
-        belongs(card, record, await letIn(client, record, waiting, own, AbortSignal.timeout(120_000)));
+        belongs(card, record, await pairing.letIn(client, record, waiting, own, AbortSignal.timeout(120_000)));
       } catch (error) {
         fill(card, trouble(error));
       }
@@ -114,11 +114,11 @@ function byHand(record) {
   const card = el("section", { class: "card" });
   const begin = el("button", { type: "button", class: "quiet", onclick: () => {
     const stop = new AbortController();
-    const { secret, done } = offerSecret(client, record, deviceOf(record), stop.signal);
+    const { secret, done } = pairing.offerSecret(client, record, deviceOf(record), stop.signal);
     const stopButton = el("button", { type: "button", class: "quiet", onclick: () => stop.abort(new DOMException("stopped", "AbortError")) }, "Stop");
     fill(card, el("h2", {}, "Type these words on the new device"), el("p", {}, "Under \u201cSign in\u201d, or in ", el("code", {}, "dgns join"), ". Whoever reads them within the hour gets in, once."),
-      el("ol", { class: "words", translate: "no" }, secretWords(secret).split(" ").map((word) => el("li", {}, word))),
-      el("p", { class: "small" }, "The same as a text: ", el("code", {}, invitationText({ origin: client.origin, did: record.did, secret }))),
+      el("ol", { class: "words", translate: "no" }, pair.secretWords(secret).split(" ").map((word) => el("li", {}, word))),
+      el("p", { class: "small" }, "The same as a text: ", el("code", {}, pair.invitationText({ origin: client.origin, did: record.did, secret }))),
       el("p", { class: "tell" }, sign("turning"), el("span", {}, "Waiting for it \u2026")), el("div", { class: "actions" }, stopButton));
     done.then((found) => belongs(card, record, found), (error) => (error.name === "AbortError" ? fill(card, ...first) : fill(card, trouble(error))));
     goTo(card.querySelector("h2"));

@@ -14,7 +14,7 @@ import { attestedOf, forgetAttested } from "./desk.js";
 import { accounts, deviceOf, forgetAccount, idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
 import { openPage } from "./shell.js";
 import { meaningOf, showTrouble, trouble } from "./trouble.js";
-import { firstKey } from "./user_keys.js";
+import { withUserKey } from "./user_keys.js";
 import { workFor } from "./work.js";
 
 const PAUSE_MS = 350;
@@ -170,7 +170,7 @@ async function words(wish) {
     el("div", { class: "actions" }, go, el("button", { type: "button", class: "quiet", onclick: () => print() }, "Print")));
   shown.addEventListener("submit", (event) => {
     event.preventDefault();
-    askForTwo(list, shown, () => sealClaim({ wish, device, label, wordsBox: top.wordsBox, first, worked }));
+    askForTwo(list, shown, () => sealClaim({ wish, device, label, first, worked }));
   });
   fill(place, shown);
   goTo(shown.querySelector("h2"));
@@ -229,7 +229,7 @@ function progress(title, lines) {
 }
 
 /** Waits for the work, signs, keeps what was signed, posts it. */
-async function sealClaim({ wish, device, label, wordsBox, first, worked }) {
+async function sealClaim({ wish, device, label, first, worked }) {
   const bar = el("progress", { max: 1, "aria-label": "Work done, as far as can be told" });
   const now = progress(`Claiming ${wish.name}`, [
     ["Keys were made in this browser; no script can read them"], [{ open: "Your computer works for the name", invite: "Your invitation is shown", attested: "Your sign-in is shown" }[wish.road], wish.road === "open" ? bar : null],
@@ -243,11 +243,9 @@ async function sealClaim({ wish, device, label, wordsBox, first, worked }) {
     now(2);
     const [seen, how] = [{ size: start.payload.seen[0], root: start.payload.seen[1] }, { origin: client.origin, nowMs: client.now() }];
     const claim = await certify(placeBehind(start, seen), "claim", body, [device.sign], how);
-    const key = await firstKey(start.did, [device.kex.key, wordsBox.key]);
-    const shared = await certify(placeBehind(claim, seen), "user_key", key.body, [device.sign], how);
     const record = {
       id: idOf(device), origin: client.origin, name: wish.name, device: deviceToKeep(device), label: { text: label.label, nonce: label.nonce },
-      begun: [start, claim, shared], begunBoxes: [key.boxes], begunDid: start.did, madeMs: client.now(),
+      begun: [start, claim], begunDid: start.did, madeMs: client.now(),
     };
     await keepAccount(store, record);
     await keepForGood();
@@ -283,13 +281,15 @@ async function claimFor(record, wish) {
 
 /** Posts what was signed; the same bytes again get the same answer. */
 async function finish(record) {
-  const { begun: certificates, begunBoxes, begunDid, begunName, ...rest } = record;
+  const { begun: certificates, begunDid, begunName, ...rest } = record;
   const name = begunName ?? record.name;
-  await client.post(certificates, name, begunBoxes);
+  await client.post(certificates, name);
   const found = await client.lookup(name, { genesis: true });
-  await keepAccount(store, { ...rest, did: record.did ?? begunDid });
+  const whole = { ...rest, did: record.did ?? begunDid };
+  await keepAccount(store, whole);
   await forgetAttested(store, client.origin);
   await done(found);
+  await withUserKey(client, whole, await client.lookup({ did: whole.did })).catch(() => {}); // the page of devices tries again
 }
 
 // --- 4: the proof ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import { drawLimits, drawProof } from "./proof.js";
 import { openForm } from "./sealing.js";
 import { openPage } from "./shell.js";
 import { trouble } from "./trouble.js";
+import { withUserKey } from "./user_keys.js";
 
 const REASONS = [[2, "It was stolen"], [1, "It is lost"], [3, "It was replaced"], [0, "Something else"]];
 
@@ -30,7 +31,8 @@ async function draw(record, section, said = null) {
   const title = el("h2", { id: `of-${record.id}` }, record.name);
   fill(section, title, el("p", { class: "tell" }, sign("turning"), "Looking, and checking …"));
   try {
-    const found = await client.lookup({ did: record.did }, { genesis: true });
+    const shown = await client.lookup({ did: record.did }, { genesis: true });
+    const found = await withUserKey(client, record, shown).catch(() => shown);
     const times = await timesOf(record, found);
     const own = ownDevice(record, found);
     const act = (task) => (...given) => perform(record, section, task, ...given);

@@ -2,13 +2,11 @@
 // by the twelve words.
 
 import { deviceToKeep, newDevice } from "../keys.js";
-import { parseInvitation } from "../pair.js";
 import { LEVEL, certify, deviceRow, newLabel, placeAfter } from "../write.js";
 import { deviceTable, kidText } from "./account.js";
 import { byId, el, fill, fold, goTo, say, sign, verdict, whenText, whileBusy } from "./dom.js";
 import { BRANCH, begin, broughtBack, finish, issuersOf, keepAttested } from "./desk.js";
 import { idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
-import { askOnline, askWithSecret } from "./pairing.js";
 import { openPage } from "./shell.js";
 import { showTrouble } from "./trouble.js";
 
@@ -118,12 +116,14 @@ async function meet(found, label, device) {
     fill(what, "Type these six digits there. If they do not fit, somebody is between you and the server: stop.");
     say(`The six digits are ${[...six].join(" ")}`);
   };
+  const { askOnline } = await import("./pairing.js");
   await settle(() => askOnline(client, found, label, { device, show, signal: stop.signal }));
 }
 
 // --- by a secret, by the words ------------------------------------------------------------------------------------------------------
 
 async function byHand(text, label) {
+  const [{ parseInvitation }, { askWithSecret }] = await Promise.all([import("../pair.js"), import("./pairing.js")]);
   const { secret, origin } = parseInvitation(text);
   if (origin !== undefined && origin !== client.origin) throw Object.assign(new Error(origin), { code: "other_log", detail: `This secret is for the log ${origin}. Open the pages of that server.` });
   const stop = new AbortController();

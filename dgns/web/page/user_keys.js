@@ -4,10 +4,12 @@ import { Reader, Refused } from "../cbor.js";
 import { bytesOf, listOf, tuple, u64 } from "../fields.js";
 import { equal, hex, sha256 } from "../hash.js";
 import { checkBoxes, decodeBoxes, decodeFile, openBoxes, openFile, openPrevious, recipientsOf, sealBoxes, userKeyOf } from "../user_key.js";
+import { certify, placeAfter } from "../write.js";
 import { deviceOf } from "./me.js";
 import { signedBytesOf } from "./signed.js";
 
 const GENERATIONS_MAX = 1 << 16;
+const STALE = 2;
 const newSeed = () => crypto.getRandomValues(new Uint8Array(32));
 
 /** Returns the seed of a state's user key out of its boxes, with the key pair of a device; refuses boxes the state does not name. */
@@ -33,11 +35,18 @@ export async function turnedKey(client, record, found, own, more = []) {
   return { seed, boxes, body: { key: (await userKeyOf(seed)).key, boxes: sha256(boxes), generation, extras } };
 }
 
-/** Returns the first generation of an account that is being made: its boxes and the body of its certificate. */
-export async function firstKey(did, recipients) {
-  const seed = newSeed();
-  const boxes = await sealBoxes(did, 1n, seed, null, recipients);
-  return { boxes, body: { key: (await userKeyOf(seed)).key, boxes: sha256(boxes), generation: 1n } };
+/**
+ * Returns the account with a user key that fits its devices: made if there is none, turned if the state says that it is stale, as any
+ * full device does unasked (PROTOCOL 21.2). Returns `found` itself where nothing is to be done or this device may not.
+ */
+export async function withUserKey(client, record, found) {
+  const own = found.did.devices.find(({ sign }) => equal(sign, record.device.sign.key));
+  const fits = found.did.userKey !== undefined && (found.did.flags & STALE) === 0;
+  if (fits || found.status !== "present" || own === undefined || own.level !== 2 || own.status !== 1) return found;
+  const device = deviceOf(record);
+  const { boxes, body } = await turnedKey(client, record, found, device);
+  const certificate = await certify(placeAfter(found), "user_key", body, [device.sign], { origin: client.origin, nowMs: client.now() });
+  return (await client.post([certificate], { did: record.did }, [boxes])).found;
 }
 
 /** Returns the hashes of all boxes that the server keeps for an account, by generation. */
