@@ -1,6 +1,7 @@
 //! What this server keeps of people, beside its log: the database and the key that blinds what stands in it.
 
 pub mod bells;
+pub mod boxes;
 pub mod events;
 pub mod teller;
 

@@ -262,11 +262,12 @@ fn read_sealed(r: &mut Reader<'_>) -> Result<Sealed, WireError> {
     Ok(Sealed { enc: r.fixed()?, ct: r.fixed::<CT_BYTES>()?.to_vec() })
 }
 
-/// `"dgns/box/v1" 00, did 20, generation u64`.
+/// `"dgns/box/v1" 00, did 20, generation u64`. The boxes of generation 1 name no DID, 20 zero bytes: a genesis may bring them, and its
+/// DID is made of their hash.
 fn info(did: &Did, generation: u64) -> Vec<u8> {
     let mut info = b"dgns/box/v1".to_vec();
     info.push(0);
-    info.extend_from_slice(did.as_bytes());
+    info.extend_from_slice(if generation == 1 { &[0; 20] } else { did.as_bytes() });
     info.extend_from_slice(&generation.to_be_bytes());
     info
 }

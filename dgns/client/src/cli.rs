@@ -12,9 +12,11 @@ mod lookup;
 mod mirror;
 mod monitor;
 mod output;
+mod pair;
 mod progress;
 mod records;
 mod token;
+mod seal;
 mod trust;
 mod up;
 
@@ -101,6 +103,14 @@ enum Command {
         #[command(subcommand)]
         command: devices::Devices,
     },
+    /// Make this home a device of NAME, or of whoever showed the secret of `dgns pair`
+    Join(pair::Join),
+    /// Show a QR code or words with which a new device joins, without digits
+    Pair(pair::Pair),
+    /// Seal a file to a person: each of the person's devices can open it, nobody else
+    Seal(seal::Seal),
+    /// Open a file that was sealed to you
+    Open(seal::Open),
     /// Set, remove or list the records of a name
     Records {
         #[command(subcommand)]
@@ -255,6 +265,10 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Whoami => lookup::whoami(context).await,
         Command::Words { command } => devices::words(context, command).await,
         Command::Devices { command } => devices::devices(context, command).await,
+        Command::Join(join) => pair::join(context, join).await,
+        Command::Pair(arguments) => pair::pair(context, arguments).await,
+        Command::Seal(arguments) => seal::seal(context, arguments).await,
+        Command::Open(arguments) => seal::open(context, arguments).await,
         Command::Records { command } => records::records(context, command).await,
         Command::Find(find) => find::find(context, find).await,
         Command::Resolve(resolve) => lookup::resolve(context, resolve).await,

@@ -238,15 +238,24 @@ impl LogHome {
     }
 
     /// Reads a file of this log's directory; `None` if it is not there.
-    pub(crate) fn read_json<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, ClientError> {
+    pub fn read_json<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, ClientError> {
         read_json(&self.directory.join(path))
     }
 
     /// Keeps a file in this log's directory.
-    pub(crate) fn keep_json<T: Serialize>(&self, path: &Path, value: &T) -> Result<(), ClientError> {
+    pub fn keep_json<T: Serialize>(&self, path: &Path, value: &T) -> Result<(), ClientError> {
         let path = self.directory.join(path);
         path.parent().map_or(Ok(()), make_directory)?;
         write_json(&path, value, 0o600)
+    }
+
+    /// Removes a file of this log's directory, if it is there.
+    pub(crate) fn forget(&self, path: &Path) -> Result<(), ClientError> {
+        let path = self.directory.join(path);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(&path, &error)),
+            _ => Ok(()),
+        }
     }
 
     /// Keeps evidence and returns its path.

@@ -207,9 +207,19 @@ impl Session {
     ///
     /// The post is kept on disk until it is answered: after a crash the same bytes are posted again, and give the same answer.
     pub async fn post(&self, certificates: &[Certificate], subject: &Subject) -> Result<Posted, ClientError> {
+        self.post_with(certificates, &[], subject).await
+    }
+
+    /// As [`Session::post`], with the attachments that the certificates name.
+    pub async fn post_with(
+        &self,
+        certificates: &[Certificate],
+        attachments: &[Vec<u8>],
+        subject: &Subject,
+    ) -> Result<Posted, ClientError> {
         let envelopes: Vec<Vec<u8>> = certificates.iter().map(Certificate::encode).collect();
         let sids: Vec<Sid> = certificates.iter().map(Certificate::sid).collect();
-        let body = post::encode(&envelopes);
+        let body = post::encode_with(&envelopes, attachments);
         let _turn = self.log.turn_to_post()?;
         self.log.keep_post(Some(&body))?;
         let posted = self.post_body(body, &sids, subject).await;
@@ -245,6 +255,11 @@ impl Session {
     /// Gets a path below the server, bounded; for the audit.
     pub async fn get(&self, path_and_query: &str) -> Result<Vec<u8>, ClientError> {
         self.net.get(path_and_query).await
+    }
+
+    /// Posts a message to the pairing relay.
+    pub(crate) async fn post_to_relay(&self, target: &str, message: Vec<u8>) -> Result<Vec<u8>, ClientError> {
+        self.net.post(target, message).await
     }
 
     /// Posts a fault file; what comes back is not verified.

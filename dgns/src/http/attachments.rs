@@ -19,7 +19,7 @@ const LABEL_BYTES_MAX: usize = 512;
 /// The boxes of the user key, by generation: `[[generation, hash], ...]`.
 pub(super) async fn list(State(app): Shared, asking: Asking) -> Reply {
     let people = people(&app)?;
-    let newest = u64::MAX;
+    let newest = asking.caller.state.user_key.as_ref().map_or(0, |key| key.generation);
     let rows = people.store.attachments(&asking.caller.did, newest).await.map_err(|error| internal(&error))?;
     let mut writer = Writer::new();
     writer.array(rows.len());

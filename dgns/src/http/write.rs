@@ -73,8 +73,8 @@ pub(super) async fn submit(app: &App, from: IpAddr, body: &[u8]) -> Result<Accep
         Role::Writer(door) => door,
         Role::Follower(standing) => return Err(problem::not_the_writer(standing.url()).into()),
     };
-    let envelopes = post::decode(body).map_err(|error| problem::problem(code::BAD_POST, error.to_string()))?;
-    door.submit(&app.core, &envelopes, from).await.map_err(|refused| {
+    let post = post::decode(body).map_err(|error| problem::problem(code::BAD_POST, error.to_string()))?;
+    door.submit(&app.core, app.people.as_deref(), &post, from).await.map_err(|refused| {
         app.metrics.post_refused();
         if let DoorError::Storage(error) = &refused {
             error!(%error, "post failed");

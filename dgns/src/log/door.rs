@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{self, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
-use dgns_api::code;
+use dgns_api::{code, post};
 use identity::cert::{Body, Certificate, ClaimProof, DecodeError, Sid, SignatureRefusal, Verified};
 use identity::hash::Hash;
 use identity::record;
@@ -26,6 +26,8 @@ use super::states;
 use crate::app::Core;
 use crate::invites::Invites;
 use crate::keys::{AliasKey, ZoneKey};
+use crate::people::People;
+use crate::people::boxes::{self, AttachmentError};
 use crate::limits::{Rates, TooMany};
 
 /// Certificates that wait for the publisher at most, in bytes: what a full queue may take of memory.
@@ -101,6 +103,9 @@ pub enum DoorError {
         /// The zero bits asked.
         bits: u8,
     },
+    /// The attachments are not those that the certificates name.
+    #[error(transparent)]
+    Attachment(#[from] AttachmentError),
     /// Too many certificates or Notices. Code `rate`.
     #[error("too many of these; try again in {} s", .0.retry_ms.div_ceil(1_000))]
     Rate(TooMany),
@@ -125,6 +130,7 @@ impl DoorError {
             Self::BadSeen { .. } => code::BAD_SEEN,
             Self::BadInvite => code::BAD_INVITE,
             Self::MoreWork { .. } => code::POW_SHORT,
+            Self::Attachment(error) => error.code(),
             Self::Rate(_) => code::RATE,
             Self::Busy => code::BUSY,
             Self::Unavailable => code::LOG_UNAVAILABLE,
@@ -173,7 +179,14 @@ impl Door {
     }
 
     /// Takes a post into the log, or says why not. Dropping the future does not take the post back.
-    pub async fn submit(&self, core: &Core, envelopes: &[Vec<u8>], from: IpAddr) -> Result<Accepted, DoorError> {
+    pub async fn submit(
+        &self,
+        core: &Core,
+        people: Option<&People>,
+        post: &post::Post,
+        from: IpAddr,
+    ) -> Result<Accepted, DoorError> {
+        let envelopes = &post.envelopes;
         let mut certificates = Vec::with_capacity(envelopes.len());
         for (position, envelope) in envelopes.iter().enumerate() {
             let decoded = Certificate::decode(envelope).map_err(|error| DoorError::Decode { position, error })?;
@@ -184,7 +197,13 @@ impl Door {
             return Ok(accepted(&certificates, first_index, true));
         }
         self.rates.admit(&certificates, from, core.clock.now()).map_err(DoorError::Rate)?;
-        let verified = self.judge(core, world, certificates.clone()).await?;
+        let (verified, world) = self.judge(core, world, certificates.clone()).await?;
+        let named = boxes::named(&world, &certificates, &post.attachments)?;
+        if let Some(people) = people {
+            // Kept before they are acknowledged with their certificates. A crash in between leaves rows nobody is shown.
+            let rows: Vec<_> = named.iter().map(|n| (n.did, n.generation, n.hash, n.body.as_slice())).collect();
+            people.store.put_attachments(&rows, core.clock.now().as_ms() / 1_000).await?;
+        }
         let bytes: usize = envelopes.iter().map(Vec::len).sum();
         let _spending = Spending::take(&self.spending, &certificates).ok_or(DoorError::BadInvite)?;
         match self.publish(Post::certificates(verified), bytes).await? {
@@ -255,7 +274,7 @@ impl Door {
         core: &Core,
         mut world: World,
         certificates: Vec<Certificate>,
-    ) -> Result<Vec<Verified>, DoorError> {
+    ) -> Result<(Vec<Verified>, World), DoorError> {
         let mut verified = Vec::with_capacity(certificates.len());
         let head = core.live.head();
         for (position, certificate) in certificates.into_iter().enumerate() {
@@ -280,7 +299,7 @@ impl Door {
             world.apply_changes(&effects);
             verified.push(certificate);
         }
-        Ok(verified)
+        Ok((verified, world))
     }
 
     /// Adds the zone key's signature to a claim whose road this server accepts.

@@ -142,6 +142,7 @@ async fn of_certificate(
             (data.kid, data.act) = (Some(end.kid), Some(sid));
             if waits.is_some() { EventKind::Pending } else { EventKind::Revoked }
         }
+        Body::UserKey(_) => EventKind::UserKey,
         Body::Confirm { act } | Body::Veto { act } => {
             data.act = Some(*act);
             voted(&did, &state, *act, matches!(body, Body::Veto { .. }), &mut data, told)

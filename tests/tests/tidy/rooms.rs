@@ -159,6 +159,7 @@ const ROOMS: &[Room] = &[
     Room { package: "hyper_util", paths: &["dgns/src/http"] },
     Room { package: "quick_cache", paths: &["dgns/src/log/heads", "dgns/src/log/states", "dgns/src/log/tiles"] },
     Room { package: "toml", paths: &["dgns/src/config"] },
+    Room { package: "qrcode", paths: &["dgns/client/src/cli"] },
     Room { package: "clap", paths: &BINARIES },
     Room { package: "clap_complete", paths: &BINARIES },
     Room { package: "tracing_subscriber", paths: &BINARIES },

@@ -8,20 +8,20 @@ use std::io::BufRead as _;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use dgns_client::draft::{self, Place};
 use dgns_client::error::ClientError;
-use dgns_client::session::Session;
-use dgns_client::{clock, rng};
+use dgns_client::session::{Session, Signer};
+use dgns_client::{clock, rng, user_keys};
 use identity::cert::{Body, Certificate, Device, DeviceEnd, EndReason, Kid, Level};
 use identity::did::Did;
 use identity::key::kid_of;
 use identity::seed::Words as SeedWords;
-use identity::state::Subject;
+use identity::state::{DidState, Subject};
 use identity::wire::{Reader, WireError, Writer};
 use rand_core::Rng as _;
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::acts::{Acted, Actor};
-use super::{Context, Done, Ended, WithWords, lookup, up};
+use super::{Context, Done, Ended, WithWords, lookup, pair, seal, up};
 
 /// `words`.
 #[derive(Debug, clap::Subcommand)]
@@ -35,6 +35,15 @@ pub(crate) enum Words {
 pub(crate) enum Devices {
     /// List the devices
     List,
+    /// Tell what happens to your DID, let new devices in, keep the user key fresh
+    Watch(pair::Watch),
+    /// Call a device something: only your own devices read it
+    Label {
+        /// Its kid, or the first digits of it
+        kid: String,
+        /// The label; empty takes it away
+        label: String,
+    },
     /// Make this device one of NAME's: with the words, or by a request that another device approves
     Add {
         /// The name whose device this becomes
@@ -121,6 +130,8 @@ pub(crate) async fn words(context: &Context, command: Words) -> Done {
 pub(crate) async fn devices(context: &Context, command: Devices) -> Done {
     match command {
         Devices::List => list(context).await,
+        Devices::Watch(watch) => pair::watch(context, watch).await,
+        Devices::Label { kid, label } => set_label(context, &kid, &label).await,
         Devices::Add { grant: Some(grant), .. } => finish(context, &grant).await,
         Devices::Add { name, words: true, level, label, .. } => {
             add_with_words(context, &name.unwrap_or_default(), level.into(), &label).await
@@ -138,16 +149,21 @@ async fn list(context: &Context) -> Done {
     let actor = Actor::new(context).await?;
     let (state, _) = actor.place().await?;
     let own = actor.device.sign.public();
-    let lines: Vec<String> = state
-        .devices
-        .iter()
-        .map(|device| {
-            let value = lookup::device_value(device);
-            let here = if device.sign == own { "  (this device)" } else { "" };
-            format!("{} {} {}{here}", text(&value["kid"]), text(&value["level"]), text(&value["status"]))
-        })
-        .collect();
-    let values: Vec<_> = state.devices.iter().map(lookup::device_value).collect();
+    // Labels are a convenience: the list is proved without them.
+    let labels = seal::labels(&actor).await.unwrap_or_default();
+    let (mut lines, mut values) = (Vec::new(), Vec::new());
+    for device in &state.devices {
+        let mut value = lookup::device_value(device);
+        let here = if device.sign == own { "  (this device)" } else { "" };
+        let kid = text(&value["kid"]).to_owned();
+        let label = labels.iter().find(|(of, _)| *of == kid).map(|(_, label)| label.as_str());
+        let called = label.map(|label| format!("  {label:?}")).unwrap_or_default();
+        lines.push(format!("{kid} {} {}{called}{here}", text(&value["level"]), text(&value["status"])));
+        if let Some(label) = label {
+            value["label"] = json!(label);
+        }
+        values.push(value);
+    }
     context.out.result(&lines.join("\n"), &json!({ "ok": true, "did": actor.did.to_string(), "devices": values }));
     Ok(Ended::Ok)
 }
@@ -236,24 +252,46 @@ async fn finish(context: &Context, grant: &str) -> Done {
     Ok(Acted { sid: whole.sid(), posted }.report(context, &session, "device added"))
 }
 
+/// Calls a device something.
+async fn set_label(context: &Context, kid: &str, label: &str) -> Done {
+    let actor = Actor::new(context).await?;
+    let (state, _) = actor.place().await?;
+    let kid = the_device(&state, kid)?;
+    let signer = Signer { did: actor.did, keys: &actor.device };
+    seal::put_label(&actor.session, signer, &state, &kid, label).await?;
+    let kid = HEXLOWER.encode(&kid.0);
+    context.out.result(&format!("{kid} is {label:?} to your devices"), &json!({ "ok": true, "kid": kid }));
+    Ok(Ended::Ok)
+}
+
+/// Returns the one device whose kid begins with these digits.
+fn the_device(state: &DidState, digits: &str) -> Result<Kid, ClientError> {
+    let wanted = digits.to_lowercase();
+    let kids = state.devices.iter().map(|device| kid_of(&device.sign));
+    let matching: Vec<Kid> = kids.filter(|kid| HEXLOWER.encode(&kid.0).starts_with(&wanted)).collect();
+    match matching[..] {
+        [kid] => Ok(kid),
+        _ => Err(ClientError::Unable(format!(
+            "{} devices begin with {wanted}; list them with: dgns devices list",
+            matching.len()
+        ))),
+    }
+}
+
 async fn end(context: &Context, kid: &str, reason: Reason, for_ever: bool, words: WithWords) -> Done {
     let actor = Actor::new(context).await?;
     let (state, _) = actor.place().await?;
-    let wanted = kid.to_lowercase();
-    let kids: Vec<Kid> = state.devices.iter().map(|device| kid_of(&device.sign)).collect();
-    let matching: Vec<&Kid> = kids.iter().filter(|kid| HEXLOWER.encode(&kid.0).starts_with(&wanted)).collect();
-    let [kid] = matching[..] else {
-        return Err(ClientError::Unable(format!(
-            "{} devices begin with {wanted}; list them with: dgns devices list",
-            matching.len()
-        )));
-    };
-    let end = DeviceEnd { kid: *kid, reason: reason.into() };
+    let kid = the_device(&state, kid)?;
+    let end = DeviceEnd { kid, reason: reason.into() };
     let (body, what) = match for_ever {
         true => (Body::DeviceRevoke(end), "device revoked"),
         false => (Body::DeviceSuspend(end), "device suspended"),
     };
     let acted = actor.act(context, &body, words, &[], &actor.subject()).await?;
+    let signer = Signer { did: actor.did, keys: &actor.device };
+    if let Err(error) = user_keys::turn_if_stale(&actor.session, signer).await {
+        context.out.note(&format!("the user key is stale and was not turned ({error}); run: dgns devices watch"));
+    }
     Ok(acted.report(context, &actor.session, what))
 }
 

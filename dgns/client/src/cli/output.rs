@@ -23,6 +23,23 @@ impl Output {
         }
     }
 
+    /// Prints one of many results of a command that goes on: a line for people, a JSON value on a line for programs.
+    pub(crate) fn line(self, text: &str, value: &Value) {
+        use std::io::Write as _;
+        match self.json {
+            true => println!("{value}"),
+            false => println!("{text}"),
+        }
+        let _ = std::io::stdout().flush();
+    }
+
+    /// Writes bytes to standard output as they are.
+    pub(crate) fn raw(self, bytes: &[u8]) -> Result<(), ClientError> {
+        use std::io::Write as _;
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| ClientError::Unable(format!("standard output: {error}")))
+    }
+
     /// Says something beside the result.
     pub(crate) fn note(self, text: &str) {
         if !self.json {
