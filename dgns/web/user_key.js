@@ -15,6 +15,9 @@ const NONE = new Uint8Array(0);
 
 const infoOf = (purpose, did, generation) => concat(ascii(`dgns/${purpose}/v1\0`), did, bigEndian(generation, 8));
 
+/** The boxes of generation 1 name no DID: a genesis may bring them, and its DID is made of their hash. */
+const boxInfo = (did, generation) => infoOf("box", BigInt(generation) === 1n ? new Uint8Array(20) : did, generation);
+
 /** Returns the key pair of a generation's seed, `{key, handle}`. */
 export const userKeyOf = async (seed) => kexOf(await derive("user-key", seed));
 
@@ -33,7 +36,7 @@ const BOXES = tuple(listOf(row, 0, ROWS_MAX), nullOr(box));
 
 /** Returns the bytes of boxes of `seed`, one for each recipient, and the seed before under the new key. */
 export async function sealBoxes(did, generation, seed, previous, recipients) {
-  const info = infoOf("box", did, generation);
+  const info = boxInfo(did, generation);
   const rows = await Promise.all(recipients.map(async (kex) => {
     const { enc, ct } = await seal(kex, info, recipientOf(kex), seed);
     return [recipientOf(kex), enc, ct];
@@ -69,7 +72,7 @@ export async function openBoxes({ rows }, did, generation, userKey, own) {
   const found = rows.find(([recipient]) => equal(recipient, recipientOf(own.key)));
   if (found === undefined) throw new Refused("no_box", "another device has to turn the user key");
   const [recipient, enc, ct] = found;
-  const seed = await open(own, infoOf("box", did, generation), recipient, { enc, ct });
+  const seed = await open(own, boxInfo(did, generation), recipient, { enc, ct });
   if (!equal((await userKeyOf(seed)).key, userKey)) throw new Refused("wrong_seed", "the box holds another key than the log says");
   return seed;
 }
@@ -78,7 +81,7 @@ export async function openBoxes({ rows }, did, generation, userKey, own) {
 export async function openPrevious({ previous }, did, generation, seed) {
   if (previous === null) return null;
   const [enc, ct] = previous;
-  return open(await userKeyOf(seed), infoOf("box", did, generation), NONE, { enc, ct });
+  return open(await userKeyOf(seed), boxInfo(did, generation), NONE, { enc, ct });
 }
 
 const FILE = { 0: ["format", oneOf(1)], 1: ["did", bytesOf(20)], 2: ["generation", u64], 3: ["enc", bytesOf(32)], 4: ["ct", (reader) => reader.bstr()] };

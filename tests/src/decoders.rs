@@ -14,9 +14,11 @@ use identity::grant::SignedGrant;
 use identity::hash::keyed_hash;
 use identity::key::SigningKey;
 use identity::name::{Name, Origin, Zone};
+use identity::pair::Message;
 use identity::state::{DidState, NameState};
 use identity::time::Timestamp;
 use identity::token::{Checker, FeedPage, Lease, Pair, Refresh, SealedKeys, Token, TokenKey};
+use identity::user_key::{Boxes, SealedFile};
 use translog::bundle;
 use translog::entry::Entry;
 use translog::fault::FaultFile;
@@ -45,7 +47,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 30] = [
+pub const DECODERS: [Decoder; 33] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -71,6 +73,9 @@ pub const DECODERS: [Decoder; 30] = [
     Decoder { name: "resolution", accepts: resolution },
     Decoder { name: "memory", accepts: memory },
     Decoder { name: "post", accepts: post },
+    Decoder { name: "pair_message", accepts: pair_message },
+    Decoder { name: "boxes", accepts: boxes },
+    Decoder { name: "sealed_file", accepts: sealed_file },
     Decoder { name: "dns_query", accepts: dns_query },
     Decoder { name: "token", accepts: token },
     Decoder { name: "token_ask", accepts: token_ask },
@@ -293,9 +298,28 @@ fn memory(bytes: &[u8]) -> bool {
     true
 }
 
+fn pair_message(bytes: &[u8]) -> bool {
+    let Ok(message) = Message::decode(bytes) else { return false };
+    assert_eq!(message.encode(), bytes, "a message has one spelling");
+    true
+}
+
+fn boxes(bytes: &[u8]) -> bool {
+    let Ok(boxes) = Boxes::decode(bytes) else { return false };
+    assert_eq!(boxes.encode(), bytes, "boxes have one spelling");
+    true
+}
+
+fn sealed_file(bytes: &[u8]) -> bool {
+    let Ok(file) = SealedFile::decode(bytes) else { return false };
+    assert_eq!(file.encode(), bytes, "a sealed file has one spelling");
+    true
+}
+
 fn post(bytes: &[u8]) -> bool {
-    let Ok(envelopes) = dgns_api::post::decode(bytes) else { return false };
-    assert_eq!(dgns_api::post::encode(&envelopes), bytes, "a post has one spelling");
+    let Ok(post) = dgns_api::post::decode(bytes) else { return false };
+    let again = dgns_api::post::encode_with(&post.envelopes, &post.attachments);
+    assert_eq!(again, bytes, "a post has one spelling");
     true
 }
 

@@ -22,7 +22,9 @@ pub struct Post {
 
 /// The body is not `{1: [envelope, ...], 2?: [attachment, ...]}` with 1..=16 envelopes, no more attachments than these. Code `bad_post`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a post is the CBOR map {{1: [envelope, ...], 2: [attachment, ...]}} with 1 to 16 envelopes, 2 left out if empty")]
+#[error(
+    "a post is the CBOR map {{1: [envelope, ...], 2: [attachment, ...]}} with 1 to 16 envelopes, 2 left out if empty"
+)]
 pub struct PostError;
 
 /// Returns the body that posts these envelopes.

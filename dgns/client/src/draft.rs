@@ -1,8 +1,8 @@
 //! Certificates of a person, on their way to be signed.
 
 use identity::cert::{
-    Body, Certificate, Claim, ClaimProof, DecodeError, Device, DidKind, Genesis, KeyBytes, Kid, Level, Payload, Seen,
-    Sid,
+    Body, Certificate, Claim, ClaimProof, DecodeError, Device, DidKind, FirstUserKey, Genesis, KeyBytes, Kid, Level,
+    Payload, Seen, Sid,
 };
 use identity::did::Did;
 use identity::hash::Hash;
@@ -73,17 +73,28 @@ pub fn seen_of(head: &Head) -> Seen {
 pub struct Root {
     identity: SigningKey,
     words_box: KeyBytes,
+    user_key: Option<FirstUserKey>,
 }
 
 impl Root {
     /// Returns the keys of these words.
     pub fn of(words: &Words) -> Self {
-        Self { identity: words.identity(), words_box: words.words_box().public() }
+        Self { identity: words.identity(), words_box: words.words_box().public(), user_key: None }
     }
 
     /// Returns keys that no words lead to: for load, where nobody comes back.
     pub fn without_words_for_load(rng: &mut impl CryptoRng) -> Self {
-        Self { identity: SigningKey::generate(rng), words_box: KexSecret::generate(rng).public() }
+        Self { identity: SigningKey::generate(rng), words_box: KexSecret::generate(rng).public(), user_key: None }
+    }
+
+    /// Returns the key that the words open boxes with.
+    pub fn words_box(&self) -> KeyBytes {
+        self.words_box
+    }
+
+    /// Has the genesis bring the first user key.
+    pub fn with_user_key(self, user_key: FirstUserKey) -> Self {
+        Self { user_key: Some(user_key), ..self }
     }
 }
 
@@ -103,7 +114,7 @@ pub fn genesis(
         words_box: root.words_box,
         device: device_of(device, Level::Admin, label_hash),
         window_s,
-        user_key: None,
+        user_key: root.user_key,
     };
     let payload = Payload {
         subject: None,

@@ -6,22 +6,22 @@ use data_encoding::HEXLOWER;
 use dgns_api::path;
 use dgns_api::problem::Problem;
 use identity::cert::Body;
+use identity::cert::Level;
 use identity::did::Did;
 use identity::hash::Hash;
 use identity::key::kid_of;
-use identity::cert::Level;
 use identity::state::{DeviceStatus, DidState, Subject};
 use identity::user_key::{Boxes, UserSeed};
 use identity::wire::{Reader, WireError};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::clock;
 use crate::draft::Place;
 use crate::error::ClientError;
 use crate::home::LogHome;
 use crate::pairing;
 use crate::session::{Session, Signer};
-use crate::clock;
 
 /// Where the newest seed is kept.
 const FILE: &str = "user_key.json";
@@ -43,11 +43,7 @@ pub fn keep(log: &LogHome, generation: u64, seed: &UserSeed) -> Result<(), Clien
 /// Returns the seed of the user key in the proved `state`; `None` if the DID has none yet.
 ///
 /// Errors: [`ClientError::Refused`] with `no_box`, `wrong_seed` or `bad_boxes` if this device cannot open it.
-pub async fn newest(
-    session: &Session,
-    signer: Signer<'_>,
-    state: &DidState,
-) -> Result<Option<UserSeed>, ClientError> {
+pub async fn newest(session: &Session, signer: Signer<'_>, state: &DidState) -> Result<Option<UserSeed>, ClientError> {
     let Some(key) = &state.user_key else { return Ok(None) };
     let kept = session.log().read_json::<Kept>(Path::new(FILE))?.filter(|kept| kept.generation == key.generation);
     if let Some(seed) = kept.and_then(|kept| seed_of(&kept.seed)).filter(|seed| seed.public() == key.key) {
@@ -140,7 +136,10 @@ fn refused(code: &str, detail: &str) -> ClientError {
 }
 
 /// Returns the first user key of a DID that its genesis makes: generation 1, whose boxes name no DID.
-pub fn first(device_kex: identity::cert::KeyBytes, words_box: identity::cert::KeyBytes) -> Result<(UserSeed, Vec<u8>), ClientError> {
+pub fn first(
+    device_kex: identity::cert::KeyBytes,
+    words_box: identity::cert::KeyBytes,
+) -> Result<(UserSeed, Vec<u8>), ClientError> {
     let rng = &mut crate::rng::system();
     let seed = UserSeed::generate(rng);
     let boxes = Boxes::seal(&Did::from_bytes([0; 20]), 1, &seed, None, &[device_kex, words_box], rng);

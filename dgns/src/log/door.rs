@@ -26,9 +26,9 @@ use super::states;
 use crate::app::Core;
 use crate::invites::Invites;
 use crate::keys::{AliasKey, ZoneKey};
+use crate::limits::{Rates, TooMany};
 use crate::people::People;
 use crate::people::boxes::{self, AttachmentError};
-use crate::limits::{Rates, TooMany};
 
 /// Certificates that wait for the publisher at most, in bytes: what a full queue may take of memory.
 const QUEUE_BYTES_MAX: usize = 16 << 20;

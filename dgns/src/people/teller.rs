@@ -143,13 +143,13 @@ async fn of_certificate(
             if waits.is_some() { EventKind::Pending } else { EventKind::Revoked }
         }
         Body::UserKey(_) => EventKind::UserKey,
-        Body::Confirm { act } | Body::Veto { act } => {
-            data.act = Some(*act);
-            voted(&did, &state, *act, matches!(body, Body::Veto { .. }), &mut data, told)
-        }
         Body::Dispute(dispute) => {
             data.act = Some(dispute.login);
             EventKind::Disputed
+        }
+        Body::Confirm { act } | Body::Veto { act } => {
+            data.act = Some(*act);
+            voted(&did, &state, *act, matches!(body, Body::Veto { .. }), &mut data, told)
         }
         _ => {
             data.act = Some(sid);

@@ -190,7 +190,7 @@ pub async fn submit_all(server: &Server, posts: Vec<Vec<Vec<u8>>>) {
         tasks.spawn(async move {
             loop {
                 let Some(post) = posts.lock().unwrap().next() else { return };
-                app.door().unwrap().submit(&app.core, &post, LOOPBACK).await.unwrap();
+                app.door().unwrap().submit(&app.core, app.people.as_deref(), &post, LOOPBACK).await.unwrap();
             }
         });
     }

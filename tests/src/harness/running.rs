@@ -1,7 +1,7 @@
 //! A command of `dgns` that goes on: its lines as they come, and its end.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,19 +15,44 @@ use super::wait;
 pub struct Running {
     what: String,
     child: Child,
+    input: Option<ChildStdin>,
     lines: mpsc::Receiver<String>,
+    notes: mpsc::Receiver<String>,
 }
 
 impl Running {
     /// Starts a command.
     pub fn start(mut command: Command) -> Self {
         let what = format!("{command:?}");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{what}: {error}"));
-        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { what, child, lines }
+        let lines = lines_of(child.stdout.take().expect("it is piped"));
+        let notes = lines_of(child.stderr.take().expect("it is piped"));
+        let input = child.stdin.take();
+        Self { what, child, input, lines, notes }
+    }
+
+    /// Types a line.
+    pub fn types(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("its standard input is open");
+        writeln!(input, "{line}").and_then(|()| input.flush()).expect("it reads what is typed");
+    }
+
+    /// Returns the first line of its standard error from here on in which `find` finds something; panics if none comes.
+    pub fn note<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
+        loop {
+            let line = self.notes.recv_timeout(wait::PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("{} notes nothing more", self.what));
+            if let Some(found) = find(&line) {
+                return found;
+            }
+        }
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a child can be waited for");
     }
 
     /// Returns the next line as JSON; panics if none comes.
@@ -46,8 +71,7 @@ impl Running {
     /// Waits until it ends, and returns how; what it said since goes into the run.
     pub fn ended(mut self) -> Ran {
         let ended = wait::until("the command ends", || self.child.try_wait().expect("a child can be waited for"));
-        let mut stderr = String::new();
-        let _ = self.child.stderr.take().expect("it is piped").read_to_string(&mut stderr);
+        let stderr = self.notes.iter().collect::<Vec<_>>().join("\n");
         let stdout: Vec<String> = self.lines.iter().collect();
         Ran { what: self.what.clone(), code: ended.code(), stdout: stdout.join("\n"), stderr }
     }
@@ -58,4 +82,12 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Returns the lines of a stream as they come.
+fn lines_of(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    let stream = BufReader::new(stream);
+    std::thread::spawn(move || stream.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    lines
 }

@@ -10,6 +10,8 @@ mod monitor;
 mod mutual;
 mod newcomer;
 mod notices;
+mod pairing;
+mod personal;
 mod races;
 mod rotation;
 mod rotation_witnessed;

@@ -37,7 +37,9 @@ impl Output {
     pub(crate) fn raw(self, bytes: &[u8]) -> Result<(), ClientError> {
         use std::io::Write as _;
         let mut out = std::io::stdout().lock();
-        out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| ClientError::Unable(format!("standard output: {error}")))
+        out.write_all(bytes)
+            .and_then(|()| out.flush())
+            .map_err(|error| ClientError::Unable(format!("standard output: {error}")))
     }
 
     /// Says something beside the result.

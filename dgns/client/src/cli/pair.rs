@@ -121,7 +121,11 @@ async fn online(
     newcomer
         .join(|digits| {
             // Even where a program reads the result: a person has to type these on the other device.
-            context.out.warn(&format!("\nType these digits on the other device:\n\n  {} {}\n", &digits[..3], &digits[3..]));
+            context.out.warn(&format!(
+                "\nType these digits on the other device:\n\n  {} {}\n",
+                &digits[..3],
+                &digits[3..]
+            ));
         })
         .await
 }
@@ -130,7 +134,9 @@ fn report(context: &Context, session: &Session, joined: &Joined) {
     let names = joined.posted.resolved.did().map(|state| state.names.clone()).unwrap_or_default();
     let sealed = match joined.has_user_key {
         true => "It opens what is sealed to you.",
-        false => "It does not open what is sealed to you yet: another device has to turn the user key (dgns devices watch).",
+        false => {
+            "It does not open what is sealed to you yet: another device has to turn the user key (dgns devices watch)."
+        }
     };
     let text = format!(
         "this is a device of {} now. {sealed}\n\n{}\n\nNext: dgns devices list",

@@ -49,9 +49,10 @@ pub(crate) async fn seal(context: &Context, seal: Seal) -> Done {
     let session = context.session().await?;
     let resolved = session.resolve_from_genesis(&lookup::subject(&session, &seal.name)?).await?;
     let state = resolved.did().ok_or_else(|| ClientError::Absent(seal.name.clone()))?;
-    let key = state.user_key.as_ref().ok_or_else(|| {
-        ClientError::Unable(format!("{} has no user key: nothing can be sealed to it", seal.name))
-    })?;
+    let key = state
+        .user_key
+        .as_ref()
+        .ok_or_else(|| ClientError::Unable(format!("{} has no user key: nothing can be sealed to it", seal.name)))?;
     let content = read(&seal.file)?;
     let sealed = SealedFile::seal(&state.did, key.generation, &key.key, &content, &mut rng::system());
     let sealed = sealed.map_err(|error| ClientError::Unable(error.to_string()))?;
@@ -67,7 +68,11 @@ pub(crate) async fn seal(context: &Context, seal: Seal) -> Done {
         out.display(),
         seal.name,
         lookup::proved_text(&session, &resolved),
-        if stale { "\nA device was just taken away there: it may still open this. Seal again in a minute." } else { "" }
+        if stale {
+            "\nA device was just taken away there: it may still open this. Seal again in a minute."
+        } else {
+            ""
+        }
     );
     let value = json!({
         "ok": true, "file": out, "did": state.did.to_string(), "generation": key.generation, "stale": stale,

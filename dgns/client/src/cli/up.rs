@@ -5,21 +5,22 @@ use dgns_api::problem::Problem;
 use dgns_client::draft::{self, Place, Root};
 use dgns_client::error::ClientError;
 use dgns_client::home::DeviceKeys;
-use dgns_client::session::{Posted, Session};
-use dgns_client::{clock, rng};
-use identity::cert::{Certificate, ClaimProof, Device};
+use dgns_client::session::{Posted, Session, Signer};
+use dgns_client::{clock, rng, user_keys};
+use identity::cert::{Certificate, ClaimProof, Device, FirstUserKey};
 use identity::did::Did;
 use identity::key::{KexSecret, SigningKey};
 use identity::name::Name;
 use identity::pow;
 use identity::seed::Words;
 use identity::state::Subject;
+use identity::user_key::Boxes;
 use rand_core::Rng as _;
 use serde_json::json;
 use translog::resolve::Status;
 
 use super::progress::Progress;
-use super::{Context, Done, Ended, lookup};
+use super::{Context, Done, Ended, lookup, pair};
 
 /// Arguments of `up`.
 #[derive(Debug, clap::Args)]
@@ -75,8 +76,10 @@ pub(crate) async fn up(context: &Context, up: Up) -> Done {
     let seen = draft::seen_of(before.head());
     let origin = session.trust().origin();
     let label_hash = Device::label_hash_of(&up.label, &nonce);
-    let genesis =
-        draft::genesis(&Root::of(&words), &device, label_hash, up.window_s, seen, origin, now).map_err(unsignable)?;
+    let root = Root::of(&words);
+    let (seed, boxes) = user_keys::first(device.kex.public(), root.words_box())?;
+    let root = root.with_user_key(FirstUserKey { key: seed.public(), boxes: Boxes::hash_of(&boxes) });
+    let genesis = draft::genesis(&root, &device, label_hash, up.window_s, seen, origin, now).map_err(unsignable)?;
     let did = Did::of_genesis(&genesis.sid());
     device.did = Some(did);
     let place = Place { did, seq: 1, prev: genesis.sid(), seen, now };
@@ -85,10 +88,11 @@ pub(crate) async fn up(context: &Context, up: Up) -> Done {
 
     // The keys are on disk and the words before the person's eyes before anything is claimed with them.
     session.log().keep_device(&device)?;
+    user_keys::keep(session.log(), 1, &seed)?;
     if !up.no_words {
         show_words(context, &words);
     }
-    let posted = match session.post(&[genesis, claim], &subject).await {
+    let posted = match session.post_with(&[genesis, claim], &[boxes], &subject).await {
         Ok(posted) => posted,
         Err(error) => {
             if matches!(error, ClientError::Refused(_)) {
@@ -98,6 +102,8 @@ pub(crate) async fn up(context: &Context, up: Up) -> Done {
             return Err(error);
         }
     };
+    // For the person's own eyes, and not worth a failure.
+    let _ = pair::keep_label(&session, Signer { did, keys: &device }, &device, &up.label).await;
     report(context, &session, &name, &did, &posted, (!up.no_words).then_some(&words));
     Ok(Ended::Ok)
 }

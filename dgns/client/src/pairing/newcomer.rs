@@ -23,6 +23,9 @@ const KEPT_MS: u64 = 50 * 60_000;
 /// How long the old device may take to answer, digits included.
 const PATIENCE: Duration = Duration::from_secs(50 * 60);
 
+/// How long whoever has a secret waits for the one who made it.
+const GREETED: Duration = Duration::from_secs(15);
+
 /// Where a pairing that was begun is kept.
 const FILE: &str = "joining.json";
 
@@ -106,13 +109,22 @@ impl<'a> Newcomer<'a> {
     }
 
     /// Asks, and waits until an old device lets this one in. `show` gets the digits for the person to type there.
-    pub async fn join(mut self, show: impl FnOnce(&str)) -> Result<Joined, ClientError> {
-        let did = match self.wish.did {
-            Some(did) => did,
+    pub async fn join(self, show: impl FnOnce(&str)) -> Result<Joined, ClientError> {
+        let log = self.session.log();
+        let joined = self.ask(show).await;
+        if matches!(joined, Ok(_) | Err(ClientError::Refused(_))) {
+            // It is over, well or not: what comes next is another pairing.
+            log.forget(Path::new(FILE))?;
+        }
+        joined
+    }
+
+    async fn ask(mut self, show: impl FnOnce(&str)) -> Result<Joined, ClientError> {
+        let did = match self.digits {
+            Some(_) => self.wish.did.ok_or_else(|| ClientError::Unable("whose device?".into()))?,
             None => self.hear_hello().await?,
         };
-        let commitment =
-            self.digits.as_ref().map(|(id, nonce)| pair::commitment(id, &self.wish.device, nonce));
+        let commitment = self.digits.as_ref().map(|(id, nonce)| pair::commitment(id, &self.wish.device, nonce));
         let ask = Message::Ask { did, device: self.wish.device, commitment };
         self.channel.say(&ask, self.digits.is_some().then_some(&did)).await?;
         if let Some((id, nonce)) = self.digits {
@@ -123,12 +135,20 @@ impl<'a> Newcomer<'a> {
         self.take_grant(did).await
     }
 
+    /// Waits for the device that made the secret, not for long: it said so before it showed it.
     async fn hear_hello(&mut self) -> Result<Did, ClientError> {
         loop {
-            match self.hear().await? {
-                Message::Hello { did } => return Ok(did),
-                Message::End { reason } => return Err(ended(reason.code())),
-                _ => {}
+            match self.channel.hear(GREETED).await? {
+                None => {
+                    return Err(refused(
+                        "bad_secret",
+                        "no device waits with this secret: was it typed right, is it still shown?",
+                    ));
+                }
+                Some(Message::Hello { did }) if self.wish.did.is_none_or(|wanted| wanted == did) => return Ok(did),
+                Some(Message::Hello { .. }) => return Err(refused("bad_secret", "the code names another DID")),
+                Some(Message::End { reason }) => return Err(ended(reason.code())),
+                Some(_) => {}
             }
         }
     }
@@ -160,7 +180,8 @@ impl<'a> Newcomer<'a> {
                     let Some((certificates, seed)) = self.whole(&did, &envelopes, boxes).await? else { continue };
                     self.keys.did = Some(did);
                     self.session.log().keep_device(&self.keys)?;
-                    let attachments: Vec<Vec<u8>> = boxes.filter(|_| seed.is_some()).map(<[u8]>::to_vec).into_iter().collect();
+                    let attachments: Vec<Vec<u8>> =
+                        boxes.filter(|_| seed.is_some()).map(<[u8]>::to_vec).into_iter().collect();
                     let subject = Subject::Did(did);
                     match self.session.post_with(&certificates, &attachments, &subject).await {
                         Ok(posted) => return self.arrived(did, posted, seed),
@@ -186,7 +207,6 @@ impl<'a> Newcomer<'a> {
         if let Some((generation, seed)) = &seed {
             user_keys::keep(self.session.log(), *generation, seed)?;
         }
-        self.session.log().forget(Path::new(FILE))?;
         Ok(Joined { did, posted, has_user_key: seed.is_some() })
     }
 

@@ -30,7 +30,7 @@ const ARRIVES: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(250);
 
 /// How often a person may type digits.
-pub const TRIES: u32 = 3;
+const TRIES: u32 = 3;
 
 /// What an old device answers in a pairing, kept so that a crash repeats it.
 #[derive(Serialize, Deserialize)]
@@ -143,9 +143,8 @@ impl<'a> Approver<'a> {
     fn answer_of(self, id: &SessionId) -> Result<(Nonce, u32), ClientError> {
         let path = answer_path(id);
         let known = self.session.log().read_json::<Answered>(&path)?;
-        let known = known.and_then(|known| {
-            Some((HEXLOWER.decode(known.nonce.as_bytes()).ok()?.try_into().ok()?, known.wrong))
-        });
+        let known =
+            known.and_then(|known| Some((HEXLOWER.decode(known.nonce.as_bytes()).ok()?.try_into().ok()?, known.wrong)));
         if let Some(known) = known {
             return Ok(known);
         }
@@ -202,6 +201,10 @@ impl<'a> Approval<'a> {
         loop {
             let (state, place) = self.approver.place().await?;
             if state.devices.iter().any(|device| device.sign == self.device.sign) {
+                if self.digits.is_none() {
+                    // Whoever else has the secret is told that it was used.
+                    self.channel.say(&Message::End { reason: Ending::Used }, None).await?;
+                }
                 return Ok(());
             }
             if granted != Some(state.head.sid) {

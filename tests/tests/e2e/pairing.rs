@@ -1,0 +1,193 @@
+//! A second device: let in by digits, by words, by a code; refused, killed, taken away again.
+
+use std::fs;
+use std::path::PathBuf;
+
+use dgns_tests::harness::running::Running;
+use dgns_tests::harness::{Person, Server, Site, wait};
+use serde_json::Value;
+
+/// Returns the six digits in a line such as `  123 456`.
+fn digits(line: &str) -> Option<String> {
+    let digits: String = line.chars().filter(|c| !c.is_whitespace()).collect();
+    (digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit())).then_some(digits)
+}
+
+fn watching(old: &Person, server: &Server) -> Running {
+    let watch = old.dgns_running(&server.url, &["devices", "watch", "--once"]);
+    assert_eq!(watch.event()["event"], "now");
+    watch
+}
+
+/// Returns the next event of this kind.
+fn told(watch: &Running, kind: &str) -> Value {
+    loop {
+        let event = watch.event();
+        if event["event"] == kind {
+            return event;
+        }
+    }
+}
+
+fn sealed_for_alice(by: &Person, server: &Server, content: &str) -> PathBuf {
+    let file = by.home().join("letter");
+    fs::write(&file, content).unwrap();
+    let sealed = by.home().join(format!("{}.sealed", content.len()));
+    by.dgns(server, &["seal", "alice", file.to_str().unwrap(), "--out", sealed.to_str().unwrap()]).exits(0);
+    assert!(!fs::read(&sealed).unwrap().windows(content.len()).any(|window| window == content.as_bytes()));
+    sealed
+}
+
+fn opens(device: &Person, server: &Server, sealed: &PathBuf) -> String {
+    device.dgns(server, &["open", sealed.to_str().unwrap()]).exits(0).stdout.trim_end().to_owned()
+}
+
+/// Lets `new` become a device of alice by the digits.
+fn joins(old: &Person, new: &Person, server: &Server) {
+    let mut watch = watching(old, server);
+    let join = new.dgns_running(&server.url, &["join", "alice"]);
+    let shown = join.note(digits);
+    assert_eq!(told(&watch, "pair")["asks"], "digits");
+    let (joined, took) = wait::timed(|| {
+        watch.types(&format!("{} {}", &shown[..3], &shown[3..]));
+        join.ended()
+    });
+    joined.exits(0);
+    eprintln!("from the digits typed on the old device to the keys on the new one: {took:?}");
+    assert_eq!(joined.json()["user_key"], true, "{joined}");
+    assert_eq!(told(&watch, "pair")["added"], true);
+    watch.ended().exits(0);
+}
+
+#[test]
+fn a_second_device_joins_by_digits_and_reads_what_was_sealed_before_and_after() {
+    // Goal: the whole of it. Method: bob seals to alice before and after her second device joins; both devices open both. She takes
+    // the second away: it opens nothing that is sealed from then on, the first opens all.
+    let site = Site::new();
+    let server = site.start();
+    let (first, second, bob) = (Person::new(), Person::new(), Person::new());
+    first.up(&server, "alice");
+    let before = sealed_for_alice(&bob, &server, "sealed before");
+    joins(&first, &second, &server);
+    let after = sealed_for_alice(&bob, &server, "sealed since then");
+    for device in [&first, &second] {
+        assert_eq!(opens(device, &server, &before), "sealed before");
+        assert_eq!(opens(device, &server, &after), "sealed since then");
+    }
+    let devices = first.dgns(&server, &["devices", "list"]).exits(0).json()["devices"].clone();
+    let labels: Vec<_> = devices.as_array().unwrap().iter().map(|device| device["label"].clone()).collect();
+    assert!(labels.contains(&"first device".into()) && labels.contains(&"device".into()), "{labels:?}");
+    let own = second.dgns(&server, &["whoami"]).exits(0).json();
+    let kid = own.pointer("/kid").or_else(|| own.pointer("/device/kid")).and_then(Value::as_str).map(str::to_owned);
+    let kid = kid.unwrap_or_else(|| {
+        let of_second = devices.as_array().unwrap().iter().find(|device| device["label"] == "device").unwrap();
+        of_second["kid"].as_str().unwrap().to_owned()
+    });
+    first.dgns(&server, &["devices", "label", &kid, "the old phone"]).exits(0);
+    let shown = second.dgns_in_text(&server, &["devices", "list"]);
+    assert!(shown.exits(0).stdout.contains("\"the old phone\""), "{shown}");
+    first.dgns(&server, &["devices", "revoke", &kid, "--reason", "lost"]).exits(0);
+    let last = sealed_for_alice(&bob, &server, "sealed after it was lost");
+    assert_eq!(opens(&first, &server, &last), "sealed after it was lost");
+    assert_eq!(opens(&first, &server, &before), "sealed before");
+    let refused = second.dgns(&server, &["open", last.to_str().unwrap()]);
+    assert_eq!(refused.exits(4).text("/code"), "unknown_signer");
+    assert_eq!(bob.dgns(&server, &["open", before.to_str().unwrap()]).code, Some(1), "bob has no name here");
+    first.dgns(&server, &["audit", "--strict"]).exits(0);
+    server.stop().exits(0);
+    site.dgnsd(&["fsck", "--deep"]).exits(0);
+}
+
+#[test]
+fn wrong_digits_three_times_and_a_no_end_it() {
+    let site = Site::new();
+    let server = site.start();
+    let (first, second) = (Person::new(), Person::new());
+    first.up(&server, "alice");
+    let mut watch = watching(&first, &server);
+    let join = second.dgns_running(&server.url, &["join", "alice"]);
+    let shown = join.note(digits);
+    told(&watch, "pair");
+    let wrong = if shown == "000000" { "000001" } else { "000000" };
+    for left in [2, 1] {
+        watch.types(wrong);
+        assert_eq!(told(&watch, "pair")["left"], left);
+    }
+    watch.types(wrong);
+    assert_eq!(told(&watch, "pair")["refused"], "pair_digits");
+    assert_eq!(join.ended().exits(4).text("/code"), "pair_digits");
+    watch.ended().exits(0);
+    let mut watch = watching(&first, &server);
+    let join = second.dgns_running(&server.url, &["join", "alice"]);
+    let again = join.note(digits);
+    told(&watch, "pair");
+    watch.types("no");
+    assert_eq!(join.ended().exits(4).text("/code"), "pair_rejected");
+    watch.ended().exits(0);
+    assert_ne!(shown, again, "another pairing, with other digits");
+    assert_eq!(first.dgns(&server, &["devices", "list"]).exits(0).json()["devices"].as_array().unwrap().len(), 1);
+    joins(&first, &second, &server);
+}
+
+#[test]
+fn killed_at_any_step_a_pairing_goes_on() {
+    // Goal: nothing half done. Method: the new device is killed once it showed its digits, the server after that, the old device
+    // after it was asked; each is started again, and the pairing ends well.
+    let site = Site::new();
+    let server = site.start();
+    let (first, second) = (Person::new(), Person::new());
+    first.up(&server, "alice");
+    let watch = watching(&first, &server);
+    let join = second.dgns_running(&server.url, &["join", "alice"]);
+    let shown = join.note(digits);
+    join.kill();
+    told(&watch, "pair");
+    server.kill();
+    watch.kill();
+    let server = site.start();
+    let mut watch = first.dgns_running(&server.url, &["devices", "watch", "--once"]);
+    let join = second.dgns_running(&server.url, &["join", "alice"]);
+    assert_eq!(join.note(digits), shown, "the same pairing");
+    while watch.event()["asks"] != "digits" {}
+    watch.types(&shown);
+    join.ended().exits(0);
+    watch.ended().exits(0);
+    assert_eq!(second.dgns(&server, &["join", "alice"]).code, Some(1), "it is a device already");
+    server.stop().exits(0);
+    site.dgnsd(&["fsck", "--deep"]).exits(0);
+}
+
+#[test]
+fn words_and_codes_let_in_one_device_each() {
+    // Goal: the offline road. Method: words for the second, a code's text for the third; a used secret, and one of nobody.
+    let site = Site::new().with("limits", "certificates_per_hour", "0");
+    let server = site.start();
+    let (first, second, third) = (Person::new(), Person::new(), Person::new());
+    first.up(&server, "alice");
+    let joining = |line: &str| Some(line.trim().strip_prefix("dgns join ")?.trim_matches('\'').to_owned());
+    let pair = first.dgns_running(&server.url, &["pair", "--words"]);
+    let words = pair.note(joining);
+    let join: Vec<&str> = ["join"].into_iter().chain(words.split(' ')).collect();
+    assert_eq!(join.len(), 13);
+    second.dgns(&server, &join).exits(0);
+    pair.ended().exits(0);
+    assert_eq!(third.dgns(&server, &join).exits(4).text("/code"), "pair_used");
+    let pair = first.dgns_running(&server.url, &["pair", "--qr"]);
+    let code = pair.note(joining);
+    assert!(code.starts_with("dgns:pair?o=dgns.test/log&d="), "{code}");
+    third.dgns(&server, &["join", &code]).exits(0);
+    pair.ended().exits(0);
+    let fourth = Person::new();
+    let nobody = [
+        "join", "legal", "winner", "thank", "year", "wave", "sausage", "worth", "useful", "legal", "winner", "thank",
+        "yellow",
+    ];
+    assert_eq!(fourth.dgns(&server, &nobody).exits(4).text("/code"), "bad_secret");
+    let mistyped = fourth.dgns(&server, &[&nobody[..12], &["legal"]].concat());
+    assert!(mistyped.exits(1).text("/error").contains("bad_secret"), "{mistyped}");
+    let bob = Person::new();
+    let sealed = sealed_for_alice(&bob, &server, "for all three");
+    for device in [&first, &second, &third] {
+        assert_eq!(opens(device, &server, &sealed), "for all three");
+    }
+}
