@@ -140,3 +140,5 @@ pub const CLIENT_DATA_BYTES_MAX: usize = 4_096;
 
 /// The bytes of a passkey's `authenticatorData`: 37, and the extensions it was asked for.
 pub const AUTHENTICATOR_DATA_BYTES_MAX: usize = 4_096;
+/// The recipients of a user key besides devices and words: passkeys.
+pub const RECIPIENTS_MAX: usize = 4;

@@ -118,7 +118,7 @@ impl Callers {
         let authorization = Authorization::parse(signed.authorization.unwrap_or_default())?;
         let did: Did = signed.did.unwrap_or_default().parse().map_err(|_| RequestRefusal::Malformed)?;
         authorization.check_time(now_s)?;
-        if authorization.unix_s() < self.started_s {
+        if authorization.unix_s() <= self.started_s {
             return Err(RequestRefusal::Time.into());
         }
         let caller = caller(core, did, authorization.kid()).await?;

@@ -189,7 +189,8 @@ pub async fn submit_all(server: &Server, posts: Vec<Vec<Vec<u8>>>) {
         let (app, posts) = (server.app.clone(), posts.clone());
         tasks.spawn(async move {
             loop {
-                let Some(post) = posts.lock().unwrap().next() else { return };
+                let Some(envelopes) = posts.lock().unwrap().next() else { return };
+                let post = dgns_api::post::Post { envelopes, attachments: Vec::new() };
                 app.door().unwrap().submit(&app.core, app.people.as_deref(), &post, LOOPBACK).await.unwrap();
             }
         });

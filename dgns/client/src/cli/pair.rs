@@ -27,7 +27,7 @@ use super::{Context, Done, Ended, lookup, up};
 const LAST: &str = "events.json";
 
 /// Between two tries of a stream that broke.
-const BREATH: Duration = Duration::from_secs(1);
+const BREATH: Duration = Duration::from_millis(1_050);
 
 /// How old a request may be that is shown, ms: the relay forgets it then.
 const REQUEST_MS: u64 = 3_600_000;
@@ -218,7 +218,7 @@ pub(crate) async fn watch(context: &Context, watch: Watch) -> Done {
     let actor = Actor::new(context).await?;
     let signer = Signer { did: actor.did, keys: &actor.device };
     let approver = Approver { session: &actor.session, keys: &actor.device, did: actor.did };
-    let last = Path::new(LAST);
+    let (last, mut late) = (Path::new(LAST), false);
     loop {
         turn(context, &actor.session, signer).await;
         let from: Option<Last> = actor.session.log().read_json(last)?;
@@ -227,6 +227,12 @@ pub(crate) async fn watch(context: &Context, watch: Watch) -> Done {
         let opened = actor.session.lines_signed(signer, dgns_api::path::PERSONAL_EVENTS, more).await;
         let mut lines = match opened {
             Ok(lines) => lines,
+            Err(ClientError::Refused(problem)) if problem.code == "request_time" && !late => {
+                // The server just started; a second time it is this device's clock.
+                late = true;
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
             Err(ClientError::Network(why)) => {
                 context.out.note(&format!("{why}; trying again"));
                 tokio::time::sleep(BREATH).await;
@@ -234,6 +240,7 @@ pub(crate) async fn watch(context: &Context, watch: Watch) -> Done {
             }
             Err(error) => return Err(error),
         };
+        late = false;
         let (mut kind, mut id) = (String::new(), 0_u64);
         while let Some(line) = lines.next().await {
             let line = line.trim_end();

@@ -1,5 +1,7 @@
 //! Requests that this device signs: what only a DID's own devices may ask (PROTOCOL 12.9).
 
+use std::time::Duration;
+
 use identity::did::Did;
 use identity::request::{Authorization, DID_HEADER, Request};
 
@@ -8,6 +10,9 @@ use crate::error::ClientError;
 use crate::home::DeviceKeys;
 use crate::net::{Headers, Lines, Method};
 use crate::{clock, rng};
+
+/// Longer than what is left of a second.
+const NEXT_SECOND: Duration = Duration::from_millis(1_050);
 
 /// A device of a DID, as it signs requests.
 #[derive(Clone, Copy, Debug)]
@@ -21,14 +26,12 @@ pub struct Signer<'a> {
 impl Session {
     /// Gets what only this DID's devices may read; nothing of the answer is verified.
     pub async fn get_signed(&self, signer: Signer<'_>, target: &str) -> Result<Vec<u8>, ClientError> {
-        let headers = || self.signed_headers(signer, Method::Get, target, &[]);
-        self.net.signed(Method::Get, target, &[], headers).await
+        self.send_signed(signer, Method::Get, target, &[]).await
     }
 
     /// Posts what only this DID's devices may post.
     pub async fn post_signed(&self, signer: Signer<'_>, target: &str, body: &[u8]) -> Result<Vec<u8>, ClientError> {
-        let headers = || self.signed_headers(signer, Method::Post, target, body);
-        self.net.signed(Method::Post, target, body, headers).await
+        self.send_signed(signer, Method::Post, target, body).await
     }
 
     /// Opens a stream of lines that only this DID's devices may read.
@@ -41,6 +44,24 @@ impl Session {
         let mut headers = self.signed_headers(signer, Method::Get, target, &[])?;
         headers.extend(more);
         self.net.lines_with(target, headers).await
+    }
+
+    /// Signs and sends; again, once, where the server just started and takes nothing that was signed before.
+    async fn send_signed(
+        &self,
+        signer: Signer<'_>,
+        method: Method,
+        target: &str,
+        body: &[u8],
+    ) -> Result<Vec<u8>, ClientError> {
+        let headers = || self.signed_headers(signer, method, target, body);
+        match self.net.signed(method, target, body, headers).await {
+            Err(ClientError::Refused(problem)) if problem.code == "request_time" => {
+                tokio::time::sleep(NEXT_SECOND).await;
+                self.net.signed(method, target, body, headers).await
+            }
+            answer => answer,
+        }
     }
 
     fn signed_headers(
