@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use translog::note::VerifierKey;
 
 use crate::auth::request::Callers;
+use crate::auth::signin::Signin;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dns;
@@ -43,6 +44,8 @@ pub struct App {
     pub core: Core,
     /// Who keeps the log.
     pub role: Role,
+    /// Where people sign in; `None` at a follower.
+    pub signin: Option<Signin>,
     /// What is kept of people beside the log; `None` at a follower.
     pub people: Option<Arc<People>>,
     /// Where evidence comes in.

@@ -1,6 +1,7 @@
 //! The configuration: every key with its default, read from TOML with all faults listed at once (docs/OPERATING.md).
 
 mod read;
+mod signin;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use translog::policy::Policy;
 
 pub use crate::witness::standalone::WitnessServerConfig;
 pub use read::{ConfigFault, ConfigFaults};
+pub use signin::{IssuerConfig, SigninConfig};
 
 /// The documented default configuration, as `dgnsd config` prints it.
 pub const DEFAULTS: &str = include_str!("config/defaults.toml");
@@ -39,6 +41,8 @@ pub struct Config {
     pub follow: FollowConfig,
     /// `[outbound]`.
     pub outbound: OutboundConfig,
+    /// `[signin]`.
+    pub signin: SigninConfig,
     /// `[witness]`: the logs this server cosigns, if any.
     pub witness: Option<WitnessConfig>,
     /// `[witnesses]`.
@@ -132,6 +136,8 @@ pub struct LimitsConfig {
     pub claims_per_hour_and_address: u32,
     /// `token_leases_per_hour`: leases and exchanges of tokens of one DID; 0 = no limit.
     pub token_leases_per_hour: u32,
+    /// `signin_starts_per_hour_and_address`: sign-ins begun from one IPv4 address or /64; 0 = no limit.
+    pub signin_starts_per_hour_and_address: u32,
     /// `notices_per_day`: Notices taken on evidence that others bring; 0 = none.
     pub notices_per_day: u32,
     /// `pair_posts_per_hour_and_address`: messages to the pairing relay from one IPv4 address or /64; 0 = no limit.

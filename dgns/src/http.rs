@@ -17,6 +17,7 @@ mod people_events;
 mod profile;
 mod read;
 mod reply;
+mod signin;
 mod status;
 mod tail;
 mod token;
@@ -84,6 +85,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(path::PROFILE, get(profile::read).patch(profile::update))
         .layer(DefaultBodyLimit::max(dgns_api::post::POST_BYTES_MAX))
         .merge(token::routes())
+        .merge(signin::routes())
         .layer(middleware::from_fn_with_state(app.clone(), while_served))
         .merge(app.cosigners.as_ref().map(witness::routes).unwrap_or_default())
         .merge(if app.config.http.pages { pages::routes() } else { Router::new() });

@@ -42,6 +42,7 @@ enum Counter {
     EnvelopesHour(Network),
     EvaluationsHour(Network),
     LeasesHour(Did),
+    SigninsHour(Network),
 }
 
 /// An IPv4 address or an IPv6 /64.
@@ -84,6 +85,14 @@ impl Rates {
         }
         wanted.retain(|(_, limit, _)| *limit > 0);
         self.count(&wanted, now.as_ms())
+    }
+
+    /// Counts a sign-in begun from an address, or says that it is one too many.
+    pub fn admit_signin(&self, from: IpAddr, now: Timestamp) -> Result<(), TooMany> {
+        match self.config.signin_starts_per_hour_and_address {
+            0 => Ok(()),
+            limit => self.count(&[(Counter::SigninsHour(network(from)), limit, HOUR_MS)], now.as_ms()),
+        }
     }
 
     /// Counts a Notice, or says that it is one too many.

@@ -128,6 +128,25 @@ impl Outbound {
         self.answer(request, bounds).await
     }
 
+    /// Asks `url` with these headers: posts `body`, or gets where there is none.
+    pub async fn request(
+        &self,
+        url: &str,
+        headers: &[(String, Vec<u8>)],
+        body: Option<Vec<u8>>,
+        bounds: Bounds,
+    ) -> Result<Answer, OutboundError> {
+        let url = self.parse(url)?;
+        let mut request = match body {
+            Some(body) => self.client.post(url).body(body),
+            None => self.client.get(url),
+        };
+        for (name, value) in headers {
+            request = request.header(name, value.as_slice());
+        }
+        self.answer(request, bounds).await
+    }
+
     /// Gets `url` as a stream without an end: its head, and each chunk after the one before, arrive within `idle`.
     pub async fn stream(&self, url: &str, idle: Duration) -> Result<Chunks, OutboundError> {
         let sent = tokio::time::timeout(idle, self.client.get(self.parse(url)?).send()).await;

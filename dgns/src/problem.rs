@@ -4,8 +4,10 @@ use dgns_api::code;
 use dgns_api::problem::{Problem, ProblemHead};
 use identity::rules::Refusal;
 
+use crate::auth::oidc::OidcError;
 use crate::auth::request::CallerError;
 use crate::limits::TooMany;
+use crate::auth::signin::SigninError;
 use crate::log::door::DoorError;
 use crate::log::feed::FeedError;
 use crate::log::lookup::LookupError;
@@ -26,7 +28,10 @@ pub fn status(code: &str) -> u16 {
         "not_allowed" | "not_name_owner" | "not_server" | "key_revoked" | "frozen" | "suspended" => 403,
         code::NOT_GRANTED | "grant_owner" | "grant_wider" | "token_scope" => 403,
         "reserved_name" | "road_closed" | code::BAD_INVITE => 403,
-        "unknown_key" | code::NO_AUDIENCE | code::NO_SUCH_FAMILY | code::NO_SUCH_GRANT => 404,
+        "nonce" | "audience" | "issuer" | "algorithm" | "expired" | "email_unverified" | "id_token" => 401,
+        "signin_refused" | "assertion" => 401,
+        "unknown_key" | code::UNKNOWN_ISSUER => 404,
+        code::NO_AUDIENCE | code::NO_SUCH_FAMILY | code::NO_SUCH_GRANT => 404,
         code::NOT_FOUND | "no_such_device" | "no_such_act" | "no_parent" => 404,
         code::METHOD_NOT_ALLOWED => 405,
         code::TIMEOUT => 408,
@@ -34,6 +39,9 @@ pub fn status(code: &str) -> u16 {
         "has_children" | code::UNKNOWN_HEAD => 409,
         code::PAIR_FULL | code::MAILBOX_FULL => 409,
         code::GRANT_REVOKED | code::GUARD_REUSED | "grant_expired" | "token_revoked" => 410,
+        code::SIGNIN_EXPIRED | code::SIGNIN_SPENT => 410,
+        code::ACCOUNT_BOUND => 409,
+        "issuer_unavailable" => 503,
         "ended" | code::NOT_IN_TAIL => 410,
         code::TOO_LARGE => 413,
         code::NOT_THE_WRITER => 421,
@@ -120,6 +128,21 @@ pub fn not_the_writer(url: &str) -> Problem {
 /// Returns the problem of a follower whose verified state is too old after a fault.
 pub fn over() -> Problem {
     problem(code::LOG_UNAVAILABLE, "the log that this server follows is at fault; what was verified before is too old")
+}
+
+/// Returns the problem of a sign-in that does not go on.
+pub fn of_signin(error: &SigninError) -> Problem {
+    let detail = match error {
+        SigninError::Storage(_) => "the server failed; try again, and tell the operator if it lasts".to_owned(),
+        other => other.to_string(),
+    };
+    let mut problem = problem(error.code(), detail);
+    match error {
+        SigninError::Rate(too_many) => problem.retry_ms = Some(too_many.retry_ms),
+        SigninError::Oidc(OidcError::Unavailable) => problem.retry_ms = Some(2_000),
+        _ => {}
+    }
+    problem
 }
 
 /// Returns the problem of evidence that is not noted.

@@ -24,6 +24,7 @@ use translog::note::VerifierKey;
 
 use crate::app::{App, Core, Role};
 use crate::auth::request::Callers;
+use crate::auth::signin::Signin;
 use crate::clock::Clock;
 use crate::config::{Config, WitnessesConfig};
 use crate::dns;
@@ -406,6 +407,7 @@ impl Parts {
         };
         let notices = Notices::about(config.witnesses.policy.keys(), cosigners.clone());
         let replays = cosigners.as_ref().and_then(|roles| roles.start(&stopping));
+        let signin = own.as_ref().map(|_| Signin::new(&config)).transpose()?;
         let listener = bind(config.http.listen)?;
         let http = listener.local_addr().map_err(|error| ServerError::Bind { address: config.http.listen, error })?;
         let dns_metrics = Arc::new(dns::Metrics::default());
@@ -420,6 +422,7 @@ impl Parts {
             role,
             people: own.as_ref().map(|own| own.people.clone()),
             tokens: own.map(|own| own.tokens),
+            signin,
             dns: dns_zone,
             dns_metrics,
             dns_addresses,

@@ -65,6 +65,14 @@ pub const GUARD_REUSED: &str = "guard_reused";
 pub const NO_SUCH_FAMILY: &str = "no_such_family";
 /// No grant by this DID has that name. 404.
 pub const NO_SUCH_GRANT: &str = "no_such_grant";
+/// This server knows no such issuer. 404.
+pub const UNKNOWN_ISSUER: &str = "unknown_issuer";
+/// A sign-in that was finished, is too old, or never began here. 410.
+pub const SIGNIN_EXPIRED: &str = "signin_expired";
+/// A sign-in that was used for as many names as one gives. 410.
+pub const SIGNIN_SPENT: &str = "signin_spent";
+/// The account of a sign-in leads to another DID. 409.
+pub const ACCOUNT_BOUND: &str = "account_bound";
 /// A fault inside the server; the answer's `x-request-id` finds it in the server's log. 500.
 pub const INTERNAL: &str = "internal";
 
@@ -101,5 +109,9 @@ pub const ALL: &[&str] = &[
     GUARD_REUSED,
     NO_SUCH_FAMILY,
     NO_SUCH_GRANT,
+    UNKNOWN_ISSUER,
+    SIGNIN_EXPIRED,
+    SIGNIN_SPENT,
+    ACCOUNT_BOUND,
     INTERNAL,
 ];

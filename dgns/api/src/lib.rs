@@ -10,3 +10,4 @@ pub mod notice;
 pub mod path;
 pub mod post;
 pub mod problem;
+pub mod signin;

@@ -70,6 +70,10 @@ pub const PROFILE: &str = "/v1/profile";
 pub const SIGNUP: &str = "/v1/signup";
 /// Takes a claim, and answers with its number.
 pub const CLAIM: &str = "/v1/claim";
+/// Begins a sign-in at an issuer.
+pub const SIGNIN_OIDC_START: &str = "/v1/signin/oidc/start";
+/// Finishes it.
+pub const SIGNIN_OIDC_FINISH: &str = "/v1/signin/oidc/finish";
 /// 200 while the process lives.
 pub const HEALTH: &str = "/health";
 /// 200 once the writer can commit and DNS answers, else 503.

@@ -71,7 +71,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let (claims, log, limits) = (root.table("claims"), root.table("log"), root.table("limits"));
     let (outbound, witness) = (root.table("outbound"), root.table("witness"));
     let (witnesses, follow) = (root.table("witnesses"), root.table("follow"));
-    let (aliases, tokens) = (root.table("aliases"), root.table("tokens"));
+    let (aliases, tokens, signin) = (root.table("aliases"), root.table("tokens"), root.table("signin"));
     root.end();
     let zone = Zone::parse(&zone).map_err(|error| {
         faults.push(ConfigFault { key: "zone".into(), what: format!("{zone:?} is no zone: {error}") });
@@ -85,6 +85,8 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let known = zone.as_ref().map_or("", Zone::as_str);
     let witness = read_witness(Section { name: "witness", table: witness, faults: &mut faults }, known);
     let plain_http = outbound.plain_http;
+    let signin = Section { name: "signin", table: signin, faults: &mut faults };
+    let signin = super::signin::read(signin, http.listen, plain_http);
     let witnesses = read_witnesses(Section { name: "witnesses", table: witnesses, faults: &mut faults }, plain_http);
     let follow = read_follow(Section { name: "follow", table: follow, faults: &mut faults });
     let aliases = read_aliases(Section { name: "aliases", table: aliases, faults: &mut faults });
@@ -101,6 +103,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
                 log,
                 limits,
                 outbound,
+                signin,
                 witness,
                 witnesses,
                 follow,
@@ -212,6 +215,8 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
         records_per_hour: section.number("records_per_hour", 60, 0, 1_000_000) as u32,
         claims_per_hour_and_address: section.number("claims_per_hour_and_address", 0, 0, 1_000_000) as u32,
         token_leases_per_hour: section.number("token_leases_per_hour", 120, 0, 1_000_000) as u32,
+        signin_starts_per_hour_and_address: section.number("signin_starts_per_hour_and_address", 30, 0, 1_000_000)
+            as u32,
         notices_per_day: section.number("notices_per_day", 100, 0, 100) as u32,
         pair_posts_per_hour_and_address: section.number("pair_posts_per_hour_and_address", 200, 0, 1_000_000) as u32,
         pair_rings_per_hour: section.number("pair_rings_per_hour", 10, 0, 1_000_000) as u32,
@@ -295,14 +300,14 @@ fn read_policy(path: &str, plain_http: bool) -> Result<Policy, String> {
 }
 
 /// One table while its keys are taken out.
-struct Section<'a> {
-    name: &'static str,
-    table: Table,
-    faults: &'a mut Vec<ConfigFault>,
+pub(super) struct Section<'a> {
+    pub(super) name: &'static str,
+    pub(super) table: Table,
+    pub(super) faults: &'a mut Vec<ConfigFault>,
 }
 
 impl Section<'_> {
-    fn fault(&mut self, key: &str, what: impl Into<String>) {
+    pub(super) fn fault(&mut self, key: &str, what: impl Into<String>) {
         let key = match self.name.is_empty() {
             true => key.to_owned(),
             false => format!("{}.{key}", self.name),
@@ -310,7 +315,7 @@ impl Section<'_> {
         self.faults.push(ConfigFault { key, what: what.into() });
     }
 
-    fn text(&mut self, key: &str, default: &str) -> String {
+    pub(super) fn text(&mut self, key: &str, default: &str) -> String {
         match self.table.remove(key) {
             None => default.to_owned(),
             Some(Value::String(text)) => text,
@@ -335,7 +340,7 @@ impl Section<'_> {
         }
     }
 
-    fn number(&mut self, key: &str, default: u64, least: u64, most: u64) -> u64 {
+    pub(super) fn number(&mut self, key: &str, default: u64, least: u64, most: u64) -> u64 {
         match self.table.remove(key) {
             None => default,
             Some(Value::Integer(number)) => match u64::try_from(number) {
@@ -352,7 +357,7 @@ impl Section<'_> {
         }
     }
 
-    fn truth(&mut self, key: &str, default: bool) -> bool {
+    pub(super) fn truth(&mut self, key: &str, default: bool) -> bool {
         match self.table.remove(key) {
             None => default,
             Some(Value::Boolean(truth)) => truth,
@@ -396,7 +401,21 @@ impl Section<'_> {
         }
     }
 
-    fn end(mut self) {
+    /// The tables of a list of them.
+    pub(super) fn tables(&mut self, key: &str) -> Vec<Table> {
+        match self.table.remove(key) {
+            None => Vec::new(),
+            Some(Value::Array(items)) if items.iter().all(Value::is_table) => {
+                items.into_iter().filter_map(|item| item.try_into().ok()).collect()
+            }
+            Some(_) => {
+                self.fault(key, "should be a list of tables");
+                Vec::new()
+            }
+        }
+    }
+
+    pub(super) fn end(mut self) {
         let unknown: Vec<String> = std::mem::take(&mut self.table).into_iter().map(|(key, _)| key).collect();
         for key in unknown {
             self.fault(&key, "unknown key; `dgnsd config` prints every key there is");

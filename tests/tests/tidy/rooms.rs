@@ -157,6 +157,8 @@ const ROOMS: &[Room] = &[
     Room { package: "tower_service", paths: &["dgns/src/http"] },
     Room { package: "hyper", paths: &["dgns/src/http"] },
     Room { package: "hyper_util", paths: &["dgns/src/http"] },
+    Room { package: "openidconnect", paths: &["dgns/src/auth/oidc"] },
+    Room { package: "webauthn_rs", paths: &["dgns/src/auth/passkey"] },
     Room { package: "quick_cache", paths: &["dgns/src/log/heads", "dgns/src/log/states", "dgns/src/log/tiles"] },
     Room { package: "toml", paths: &["dgns/src/config"] },
     Room { package: "qrcode", paths: &["dgns/client/src/cli"] },

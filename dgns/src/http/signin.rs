@@ -1,0 +1,104 @@
+//! `/v1/signin`: signing in at an issuer (PROTOCOL 19.3).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Query, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use dgns_api::signin::{Finish, POST_BYTES_MAX, SigninFormError, Start};
+use dgns_api::{code, path};
+use serde::Deserialize;
+use tracing::error;
+
+use super::Shared;
+use super::reply::{Refused, Reply, fresh};
+use crate::app::{App, Role};
+use crate::auth::signin::{Back, CALLBACK, Signin, SigninError};
+use crate::people::People;
+use crate::problem;
+
+/// Returns the routes.
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route(path::SIGNIN_OIDC_START, post(start))
+        .route(path::SIGNIN_OIDC_FINISH, post(finish))
+        .route(CALLBACK, get(callback))
+        .layer(DefaultBodyLimit::max(POST_BYTES_MAX))
+}
+
+async fn start(
+    State(app): Shared,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    body: Result<Bytes, BytesRejection>,
+) -> Reply {
+    let start = Start::decode(&whole(body)?).map_err(malformed)?;
+    let (signin, people) = desk(&app)?;
+    let started = signin.start(&app.core, people, start, from.ip(), &mut crate::rng::system()).await;
+    Ok(fresh(path::CBOR, started.map_err(refused)?.encode()))
+}
+
+async fn finish(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Reply {
+    let finish = Finish::decode(&whole(body)?).map_err(malformed)?;
+    let (signin, people) = desk(&app)?;
+    let finished = signin.finish(&app.core, people, finish, &mut crate::rng::system()).await;
+    Ok(fresh(path::CBOR, finished.map_err(refused)?.encode()))
+}
+
+/// What an issuer hands to the browser.
+#[derive(Deserialize)]
+struct Callback {
+    state: Option<String>,
+    code: Option<String>,
+    iss: Option<String>,
+}
+
+/// Leads a browser that comes back from an issuer on to the page, or to the program on its own machine that waits for it.
+async fn callback(State(app): Shared, Query(query): Query<Callback>) -> Reply {
+    let (signin, people) = desk(&app)?;
+    let Callback { state, code, iss } = &query;
+    let back = Back { state: state.as_deref(), code: code.as_deref(), issuer: iss.as_deref() };
+    let to = signin.landing(&app.core, people, &back).await.map_err(refused)?;
+    let to = HeaderValue::try_from(to).map_err(|_| problem::problem(code::BAD_QUERY, "the code is not text"))?;
+    Ok(led_to(to))
+}
+
+fn led_to(to: HeaderValue) -> Response {
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, to);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// Returns where people sign in; a follower names the server that has it.
+pub(super) fn desk(app: &App) -> Result<(&Signin, &People), Refused> {
+    match (&app.role, &app.signin, &app.people) {
+        (Role::Follower(standing), ..) => Err(problem::not_the_writer(standing.url()).into()),
+        (_, Some(signin), Some(people)) => Ok((signin, people)),
+        _ => Err(problem::problem(code::NOT_FOUND, "nobody signs in here").into()),
+    }
+}
+
+pub(super) fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
+    body.map_err(|rejection| match rejection.status().as_u16() {
+        413 => problem::problem(code::TOO_LARGE, format!("this takes at most {POST_BYTES_MAX} bytes")).into(),
+        _ => problem::problem(code::BAD_POST, "the body did not arrive whole").into(),
+    })
+}
+
+pub(super) fn malformed(error: SigninFormError) -> Refused {
+    problem::problem(code::BAD_POST, error.to_string()).into()
+}
+
+pub(super) fn refused(refusal: SigninError) -> Refused {
+    if let SigninError::Storage(error) = &refusal {
+        error!(%error, "sign-in failed");
+    }
+    problem::of_signin(&refusal).into()
+}
