@@ -25,11 +25,13 @@ use tracing::{error, info, warn};
 use translog::audit::{AuditFault, Checks, Incoming};
 use translog::batch::Batch;
 use translog::entry::Epoch;
-use translog::fault::{FaultFile, FaultKind};
+use translog::fault::{FaultFile, FaultKind, Finding};
+use translog::files::{Lack, LogFiles};
 use translog::gossip::{self, Meeting, SeenHead, Settled};
 use translog::head::Head;
 use translog::logconf::Conf;
 use translog::note::{Checkpoint, Note};
+use translog::rotation::FollowError as NotLed;
 use translog::stream::{Batches, Decoder, Record};
 use translog::tree::Edge;
 use translog::trust::Trust;
@@ -39,6 +41,7 @@ use crate::log::commit::{Committer, NotCommitted};
 use crate::log::heads::Heads;
 use crate::log::live::PublicHead;
 use crate::log::shown::Asked;
+use crate::rotation::{self, NotFollowed};
 use crate::shutdown;
 use remote::{NotFetched, Remote};
 use standing::{Fault, Standing, State};
@@ -181,6 +184,7 @@ impl Follower {
     /// Asks for the newest checkpoint and takes over what leads to it.
     async fn poll(&mut self) -> Result<(), Stop> {
         let bytes = self.remote.checkpoint().await?;
+        self.keep_up(&bytes).await?;
         let mut signed = self.signed(&bytes)?;
         let ours = self.log.live.head();
         if signed.checkpoint.size < ours.size() && self.trust.policy().is_none() {
@@ -197,6 +201,30 @@ impl Follower {
             self.compare(&signed, &ours).await?;
         }
         self.standing.set(State::Polling);
+        Ok(())
+    }
+
+    /// Follows the log's LogConfs if no known key signed a checkpoint, and one that is not known did: this server was away while
+    /// they changed. What they lead to is pinned before it is believed.
+    async fn keep_up(&mut self, checkpoint: &[u8]) -> Result<(), Stop> {
+        let (keys, origin) = (self.trust.log_keys(), self.trust.origin().as_str());
+        let Ok(note) = Note::parse(checkpoint) else { return Ok(()) };
+        if note.verify(keys).is_ok() || !rotation::has_unknown_key(&note, origin, keys) {
+            return Ok(());
+        }
+        let ours = self.log.live.head();
+        let known = (ours.head.size, ours.head.root);
+        let followed = match self.remote.follow_keys(&self.trust, known, self.clock.now()).await {
+            Ok(followed) => followed,
+            Err(NotFollowed::Refused(NotLed::Repin)) => {
+                return Err(refused("repin", NotLed::Repin.to_string()));
+            }
+            Err(_) => return Ok(()), // the checkpoint is judged by the keys that are known
+        };
+        pin::write(&self.data, &followed.log_keys)?;
+        info!(seq = followed.seq, "the log's keys were followed");
+        let trust = self.trust.clone().with_log_keys(followed.log_keys);
+        self.trust = trust.expect("a LogConf has one to seven keys of its log").with_retired(followed.retired);
         Ok(())
     }
 
@@ -279,7 +307,11 @@ impl Follower {
 
     /// Judges batches that are the log's, commits them, and shows them; `head` is the signed head they end in, if they end in one.
     async fn take(&mut self, mut incoming: Incoming, head: Option<&Signed>, towards: &Signed) -> Result<(), Stop> {
-        self.judge(&mut incoming).await.map_err(|stop| convict(stop, &self.trust, towards))?; // every Epoch, rule, map root, signature
+        match self.judge(&mut incoming).await {
+            Ok(()) => {} //                                           every Epoch, rule, map root, signature
+            Err(Judged::Storage(error)) => return Err(error.into()),
+            Err(Judged::Fault(fault)) => return Err(self.convict(&fault, towards).await),
+        }
         let (server, repinned) = (incoming.server(), incoming.is_repinned());
         let Some(batch) = incoming.into_batch() else {
             return Err(refused("entry", "no whole batch within what the origin sends".to_owned()));
@@ -303,6 +335,36 @@ impl Follower {
             let trust =
                 Trust::new(self.trust.origin().clone(), keys).expect("a LogConf has one to seven keys of its log");
             self.trust = trust.with_policy(self.trust.policy().clone());
+        }
+        Ok(())
+    }
+
+    /// The log's own entries are at fault: evidence that convicts it by itself, or else the record of what was found.
+    async fn convict(&self, fault: &AuditFault, towards: &Signed) -> Stop {
+        let (log_keys, checkpoint) = (self.trust.log_keys(), &towards.note);
+        let finding = Finding { log_keys, fault, checkpoint, auditor: None };
+        let mut files = LogFiles::new();
+        let found = loop {
+            match finding.evidence(&files) {
+                Err(Lack::Files(lacking)) => {
+                    if self.read(&mut files, lacking).await.is_err() {
+                        break None;
+                    }
+                }
+                found => break found.ok().flatten(),
+            }
+        };
+        let (code, what) = (fault.code(), fault.to_string());
+        let in_words = |file: FaultFile| file.with_part("code", code.as_bytes()).with_part("fault", what.as_bytes());
+        let evidence = found.map_or_else(|| finding.record(&files), in_words);
+        Stop::Fault { code, what, evidence }
+    }
+
+    /// Reads files of the log.
+    async fn read(&self, files: &mut LogFiles, lacking: Vec<String>) -> Result<(), NotFetched> {
+        for name in lacking {
+            let bytes = self.remote.file(&name).await?;
+            files.insert(name, bytes.to_vec());
         }
         Ok(())
     }
@@ -575,17 +637,6 @@ fn fork(files: Vec<FaultFile>, trust: &Trust, signed: &Signed) -> Stop {
     let what = "the log signed two histories".to_owned();
     let evidence = files.into_iter().next().unwrap_or_else(|| evidence(FaultKind::Answer, "fork", trust, signed));
     Stop::Fault { code: "fork", what, evidence }
-}
-
-/// The log's own entries are at fault.
-fn convict(judged: Judged, trust: &Trust, towards: &Signed) -> Stop {
-    let fault = match judged {
-        Judged::Storage(error) => return Stop::Own(error.into()),
-        Judged::Fault(fault) => fault,
-    };
-    let what = fault.to_string();
-    let evidence = evidence(FaultKind::Audit, fault.code(), trust, towards).with_part("fault", what.as_bytes());
-    Stop::Fault { code: fault.code(), what, evidence }
 }
 
 fn evidence(kind: FaultKind, code: &str, trust: &Trust, signed: &Signed) -> FaultFile {

@@ -88,6 +88,7 @@ impl Metrics {
             ("dgns_tail_readers", "Readers of the stream of batches.", now.followers),
             ("dgns_personal_streams", "Devices that listen to personal events.", now.personal_streams),
             ("dgns_personal_events", "Personal events told since start.", now.personal_events),
+            ("dgns_event_streams", "Streams of changes of names that are open.", now.event_streams),
         ]
         .into_iter()
         .chain(now.follows.iter().flat_map(of_follower))
@@ -143,6 +144,8 @@ pub struct Gauges {
     pub personal_streams: u64,
     /// Personal events told since start.
     pub personal_events: u64,
+    /// Open streams of changes of names.
+    pub event_streams: u64,
     /// How this server follows another, if it does.
     pub follows: Option<Follows>,
 }

@@ -228,7 +228,8 @@ impl Server {
         }
     }
 
-    /// Stops: no new connections, what waits is committed and answered, tiles are written.
+    /// Stops: no new connections, what waits is committed and answered, tiles are written, the storage is closed: the data directory
+    /// is free for the next server once this returns, unless the caller keeps a clone of [`Server::app`].
     pub async fn stop(self) -> Result<(), ServerError> {
         self.app.set_ready(false);
         self.stop.send_replace(true);
@@ -255,13 +256,37 @@ impl Server {
             let _ = token_follower.await;
         }
         let people = self.app.people.clone();
+        let storage = self.app.core.storage.clone();
         drop(self.app);
-        match people.and_then(Arc::into_inner) {
-            Some(people) => Ok(people.store.close().await?),
-            None => Ok(()), // a request that was cut off holds it; dropping it loses nothing
+        if let Some(people) = alone(people).await {
+            people.store.close().await?;
         }
+        if let Some(storage) = alone(Some(storage)).await {
+            storage.close().await?;
+        }
+        Ok(())
     }
 }
+
+/// Returns what nobody else uses any more: a connection that was cut off may take a moment to end. `None` if somebody goes on using
+/// it, who then closes it by dropping it, which loses nothing.
+async fn alone<T>(shared: Option<Arc<T>>) -> Option<T> {
+    let deadline = tokio::time::Instant::now() + CLOSED_WITHIN;
+    let mut shared = shared?;
+    loop {
+        match Arc::try_unwrap(shared) {
+            Ok(alone) => return Some(alone),
+            Err(others) => shared = others,
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return None;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// How long a stop waits for the last users of the databases.
+const CLOSED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a start has in hand once the log is read.
 struct Parts {

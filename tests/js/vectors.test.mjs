@@ -15,6 +15,8 @@ const RUST_ONLY = {
   "witness.json": "witnesses, and the logs that ask them, are servers; pages check what they signed (resolutions.json)",
   "tokens.json": "audiences of tokens are programs; a page only carries one",
   "grants.json": "servers judge chains of grants, and audiences that look at grants themselves",
+  "fault_logs.json": "evidence of whole logs is checked by programs, which hold a replay of every entry",
+  "sealed.json": "no page opens a box",
   "oprf.json": "no page asks for a blind evaluation",
 };
 

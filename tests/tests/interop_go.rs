@@ -1,6 +1,6 @@
 //! A log written by this project, read by Go's stock packages `sumdb/tlog` and `sumdb/note` (PROTOCOL 8, 9).
 //!
-//! The reader is `tests/interop/go/main.go`. It must accept an honest export, every entry and every pair of heads of it, and
+//! Cosignatures are opened by `tests/interop/cosigner/main.go`, on `sumdb/note` too. The reader is `tests/interop/go/main.go`. It must accept an honest export, every entry and every pair of heads of it, and
 //! refuse one in which a byte of an entry, a tile or a checkpoint is another.
 
 use std::fs;
@@ -8,13 +8,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use data_encoding::{BASE64, HEXLOWER};
+use dgns_client::clock;
 use dgns_tests::harness::export::{self, Export, ORIGIN};
-use dgns_tests::harness::{Server, Site, load};
+use dgns_tests::harness::witness::{WitnessSite, submit};
+use dgns_tests::harness::{Server, Site, load, wait};
+use identity::hash::sha256;
 use identity::key::SigningKey;
 use tempfile::TempDir;
 use translog::hash::leaf_hash;
-use translog::note::LogSigner;
+use translog::note::{LogSigner, Note};
 use translog::tree::Edge;
+use translog::witness::Request;
 
 /// Where Debian keeps the Go packages.
 const GOPATH: &str = "/usr/share/gocode";
@@ -159,13 +164,62 @@ fn refused(output: &Output, expected: &str) {
     assert!(message.contains(expected), "{message:?} names {expected:?}");
 }
 
+#[test]
+fn go_opens_what_our_witnesses_cosigned() {
+    // Goal: cosignatures of type 04 are what their specification says. Method: stock sumdb/note with a verifier written from its text
+    // opens a checkpoint with the lines of a log, a witness and a verifying witness of dgnsd; with any of them bent it does not.
+    let Some(cosigner) = cosigner() else { return };
+    let (site, witnesses) = (Site::new(), WitnessSite::new());
+    let server = site.start();
+    let witness = witnesses.start_verifier(&[&format!("{} {}/log", server.vkey(), server.url)]);
+    let note = Note::parse(&server.get("/log/checkpoint").body).unwrap();
+    let request = Request::new(0, Vec::new(), note.clone()).unwrap().encode();
+    let lines = ["witness", "verifier"].map(|role| {
+        let cosigned =
+            wait::until("it is cosigned", || Some(submit(&witness, role, &request)).filter(|a| a.status == 200));
+        cosigned.text()
+    });
+    let vkeys = [0, 1].map(|at| witness.ready["vkeys"][at].as_str().unwrap().to_owned());
+    let folder = TempDir::new().unwrap();
+    let open = |text: &str| {
+        let file = folder.path().join("checkpoint");
+        fs::write(&file, text).unwrap();
+        let mut command = Command::new(cosigner);
+        command.args(["-log", server.vkey(), "-cosigner", &vkeys[0], "-cosigner", &vkeys[1]]).arg(file);
+        command.output().unwrap()
+    };
+    let whole = format!("{note}{}{}", lines[0], lines[1]);
+    let report = accepted(&open(&whole));
+    let times: Vec<u64> = report.lines().filter_map(|line| line.split(" at ").nth(1)?.parse().ok()).collect();
+    assert_eq!((report.lines().count(), times.len()), (3, 2), "{report}");
+    assert!(times.iter().all(|time| time.abs_diff(clock::now().as_ms() / 1_000) < 600), "{report}");
+    refused(&open(&format!("{note}{}", lines[0])), "2 of 3 signed");
+    let monitored = format!("/witness/{}/checkpoint", HEXLOWER.encode(&sha256(&[b"dgns.test/log"])));
+    refused(&open(&witness.get(&monitored).text()), "2 of 3 signed");
+    for line in &lines {
+        let signature = line.trim_end().rsplit(' ').next().unwrap();
+        for at in [6, 40] {
+            // A bit of the time, and one of the signature.
+            let mut bytes = BASE64.decode(signature.as_bytes()).unwrap();
+            bytes[at] ^= 1;
+            refused(&open(&whole.replace(signature, &BASE64.encode(&bytes))), "invalid signature");
+        }
+    }
+}
+
 /// The Go reader, built once; `None` if there is no Go here, which is a failure under CI.
 fn reader() -> Option<&'static Path> {
     static READER: OnceLock<Option<(TempDir, PathBuf)>> = OnceLock::new();
-    READER.get_or_init(build_reader).as_ref().map(|(_, path)| path.as_path())
+    READER.get_or_init(|| build("go")).as_ref().map(|(_, path)| path.as_path())
 }
 
-fn build_reader() -> Option<(TempDir, PathBuf)> {
+/// The Go program that opens cosigned checkpoints, built once.
+fn cosigner() -> Option<&'static Path> {
+    static COSIGNER: OnceLock<Option<(TempDir, PathBuf)>> = OnceLock::new();
+    COSIGNER.get_or_init(|| build("cosigner")).as_ref().map(|(_, path)| path.as_path())
+}
+
+fn build(program: &str) -> Option<(TempDir, PathBuf)> {
     let available = Command::new("go").arg("version").output().is_ok_and(|output| output.status.success())
         && Path::new(GOPATH).join("src/golang.org/x/mod/sumdb").is_dir();
     if !available {
@@ -180,7 +234,7 @@ fn build_reader() -> Option<(TempDir, PathBuf)> {
         .args(["build", "-o"])
         .arg(&binary)
         .arg("main.go")
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/go"))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop").join(program))
         .envs([("GO111MODULE", "off"), ("GOPATH", GOPATH), ("GOFLAGS", ""), ("CGO_ENABLED", "0")])
         .env("GOCACHE", folder.path().join("cache"))
         .output()

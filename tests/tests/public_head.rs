@@ -255,3 +255,52 @@ fn without_witnesses_the_newest_head_is_public() {
     assert_eq!(server.post("/v1/certificates?wait=long", b"").problem_code(), "bad_query");
     assert_eq!(server.get("/v1/names/alice?head=first").problem_code(), "bad_query");
 }
+
+#[test]
+fn a_public_head_is_never_taken_back_by_a_kill() {
+    // Goal: between the public note stored and shown a kill leaves one of the two whole: after the next start the public head is the
+    // one that was shown last, or a later one, and has its quorum. Method: kill -9 at moments spread over the announcements while
+    // somebody writes and somebody reads; the witnesses are away at each start, so that nothing but what was stored can be shown.
+    let party = Party::new(3, 2);
+    let site = site(&party);
+    let mut server = start(&site, &party);
+    let mut alice = claimed(&server, "alice");
+    let mut shown = 0;
+    for round in 0..12u64 {
+        party.all(Manner::Honest);
+        let address = server.http;
+        let (seen, _) = std::thread::scope(|scope| {
+            let reader = scope.spawn(move || {
+                let mut seen = 0;
+                while let Ok(answer) = dgns_tests::harness::http::request(address, "GET", "/log/checkpoint", &[], b"") {
+                    let Ok(note) = Note::parse(&answer.body) else { continue };
+                    let size = Checkpoint::parse(note.text()).unwrap().size;
+                    assert!(size >= seen, "a public head went back while the server ran");
+                    seen = size;
+                }
+                seen
+            });
+            for number in 0..6 {
+                let record = alice.points_to([192, 0, 2, number]);
+                assert_eq!(server.post("/v1/certificates", &body(&[record])).status, 200);
+            }
+            wait::let_pass(std::time::Duration::from_micros(1_700 * round));
+            server.kill_now();
+            (reader.join().unwrap(), ())
+        });
+        shown = seen.max(shown);
+        party.all(Manner::Dead);
+        server = site.start();
+        let answer = wait::until("what was public is shown", || {
+            Some(server.get("/log/checkpoint")).filter(|answer| answer.status == 200)
+        });
+        let note = Note::parse(&answer.body).unwrap();
+        let size = Checkpoint::parse(note.text()).unwrap().size;
+        assert!(size >= shown, "round {round}: {shown} leaves were public, and now {size}");
+        let policy = party.policy();
+        let signed = note.verify(policy.cosigners()).unwrap();
+        assert!(policy.reached(signed).is_some(), "round {round}: without its quorum");
+        shown = size;
+    }
+    assert!(shown > 20, "heads became public: {shown}");
+}

@@ -128,6 +128,11 @@ impl Auditor {
         (self.log.size(), self.target.size)
     }
 
+    /// Returns the tree of the entries taken in so far, its size and root: the one at fault is the last of them.
+    pub fn tree(&self) -> (u64, Hash) {
+        (self.log.size(), self.log.root())
+    }
+
     /// Returns what to feed next, and what will likely be wanted after it; empty once the audit is through.
     ///
     /// Only the first is to be fed: a tile of the history may come between. The rest, at most `bundles` bundles with their

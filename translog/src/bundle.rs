@@ -31,14 +31,22 @@ pub fn decode(id: BundleId, bytes: &[u8]) -> Result<Vec<&[u8]>, TileError> {
 
 /// Walks the entries of a bundle of any width; at most 256 come, the first error ends it.
 pub fn split(bytes: &[u8]) -> impl Iterator<Item = Result<&[u8], TileError>> {
-    let mut rest = Some(bytes);
     let mut left = 256;
+    entries(bytes).map_while(move |entry| {
+        left -= 1;
+        match left {
+            0.. => Some(entry),
+            -1 => Some(Err(TileError::Bytes)),
+            _ => None,
+        }
+    })
+}
+
+/// Walks entries as a bundle holds them, however many there are; the first error ends it.
+pub fn entries(bytes: &[u8]) -> impl Iterator<Item = Result<&[u8], TileError>> {
+    let mut rest = Some(bytes);
     core::iter::from_fn(move || {
         let here = rest.take().filter(|bytes| !bytes.is_empty())?;
-        if left == 0 {
-            return Some(Err(TileError::Bytes));
-        }
-        left -= 1;
         Some(match split_first(here) {
             Some((entry, after)) => {
                 rest = Some(after);

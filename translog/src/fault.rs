@@ -13,12 +13,15 @@
 
 mod convict;
 mod entries;
+mod finding;
 mod heads;
+mod whole;
 
 pub use convict::{Conviction, NoConviction, Proved};
 pub use entries::Accused;
+pub use finding::Finding;
 
-use crate::limits::{FAULT_FILE_BYTES_MAX, FAULT_PARTS_MAX, LOG_KEYS_MAX};
+use crate::limits::{FAULT_FILE_BYTES_MAX, FAULT_LOG_BYTES_MAX, FAULT_PARTS_MAX, LOG_KEYS_MAX};
 use crate::note::{KeyKind, VerifierKey};
 
 /// The first line.
@@ -37,6 +40,8 @@ pub enum FaultKind {
     Epoch,
     /// Part `entry`, and for most faults `before`: an entry that no log may hold, or a chain out of order.
     Entry,
+    /// Part `log`, the entries from the first on, `second`, a note, and `path` from their tree to it: rules, signatures, map.
+    Map,
     /// Parts `first`, `second`: proofs of two lookups, the later of which shows an older state.
     Rollback,
     /// An answer that did not verify. Convicts nobody by itself.
@@ -62,12 +67,13 @@ pub struct NotAFaultFile {
 }
 
 impl FaultKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::SameSize,
         Self::Prefix,
         Self::Cosigner,
         Self::Epoch,
         Self::Entry,
+        Self::Map,
         Self::Rollback,
         Self::Answer,
         Self::Audit,
@@ -81,6 +87,7 @@ impl FaultKind {
             Self::Cosigner => "cosigner",
             Self::Epoch => "epoch",
             Self::Entry => "entry",
+            Self::Map => "map",
             Self::Rollback => "rollback",
             Self::Answer => "answer",
             Self::Audit => "audit",
@@ -142,7 +149,7 @@ impl FaultFile {
     /// Reads a file, exactly as [`FaultFile::encode`] writes it.
     pub fn decode(bytes: &[u8]) -> Result<Self, NotAFaultFile> {
         let mut lines = Lines { bytes, at: 0, line_at: 0 };
-        if bytes.len() > FAULT_FILE_BYTES_MAX || lines.next()? != HEADER {
+        if bytes.len() > FAULT_FILE_BYTES_MAX + FAULT_LOG_BYTES_MAX || lines.next()? != HEADER {
             return Err(lines.wrong());
         }
         let mut log_keys = Vec::new();
@@ -155,7 +162,8 @@ impl FaultFile {
             let key = key.filter(|key| key.kind() == KeyKind::Log);
             log_keys.push(key.filter(|_| log_keys.len() < LOG_KEYS_MAX).ok_or_else(|| lines.wrong())?);
         };
-        let kind = kind.filter(|_| !log_keys.is_empty()).ok_or_else(|| lines.wrong())?;
+        let has_room = |kind: &FaultKind| *kind == FaultKind::Map || bytes.len() <= FAULT_FILE_BYTES_MAX;
+        let kind = kind.filter(has_room).filter(|_| !log_keys.is_empty()).ok_or_else(|| lines.wrong())?;
         let mut file = Self { log_keys, kind, parts: Vec::new() };
         while lines.at < bytes.len() {
             let (name, part) = lines.part()?;

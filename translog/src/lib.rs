@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod due;
 pub mod entry;
 pub mod fault;
+pub mod files;
 pub mod gossip;
 pub mod hash;
 pub mod head;

@@ -93,6 +93,9 @@ pub const HEAD_AGE_S_MAX: u64 = 300;
 /// The bytes of a fault file: an answer of any length a client reads, two notes, a path.
 pub const FAULT_FILE_BYTES_MAX: usize = 4 << 20;
 
+/// The bytes of the entries in evidence of kind `map`, a log from its first entry on: some 80,000 of them, checked in seconds.
+pub const FAULT_LOG_BYTES_MAX: usize = 32 << 20;
+
 /// The bytes of a head shown to others: it travels inside greetings, and fits a QR code.
 pub const SHOWN_HEAD_BYTES_MAX: usize = 600;
 

@@ -325,7 +325,17 @@ pub(crate) async fn newest_head(session: &Session) -> Result<(String, Target), C
     let fault = |code: &'static str, what: String| ClientError::proof(code, format!("the checkpoint: {what}"));
     let note = Note::parse(&bytes).map_err(|error| fault(error.code(), error.to_string()))?;
     keep_up(session, &note).await?;
-    signed_head(session.trust(), &bytes)
+    signed_head(session.trust(), &bytes).map_err(|refused| with_evidence(session, refused, &bytes))
+}
+
+/// Keeps a checkpoint that was refused: it shows what this client was given.
+fn with_evidence(session: &Session, refused: ClientError, checkpoint: &[u8]) -> ClientError {
+    let ClientError::Proof { code, what, .. } = refused else { return refused };
+    let memory = session.log().memory().ok();
+    let known = memory.as_ref().and_then(|memory| memory.memory.head());
+    let kept = evidence::of_checkpoint(session.trust(), code, &what, checkpoint, known);
+    let evidence = session.log().keep_all_evidence(&[kept]);
+    ClientError::Proof { code, what, evidence }
 }
 
 /// Returns a checkpoint with what it says: signed by the log, and by those whose word the policy asks for.
@@ -370,7 +380,7 @@ pub(crate) async fn convict(session: &Session, directory: Option<&Path>, found: 
     let Found { fault, auditor, checkpoint, target } = found;
     let what = fault.to_string();
     let accused = match auditor {
-        Some(auditor) => accuse(session, auditor, fault, checkpoint, target).await,
+        Some(auditor) => accuse(session, auditor, fault, checkpoint).await,
         None => None,
     };
     let memory = session.log().memory().ok();

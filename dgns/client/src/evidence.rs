@@ -77,6 +77,17 @@ pub fn of_shrunk_log(trust: &Trust, checkpoint: &[u8], known: Option<&Head>) -> 
     keep(trust, &file.with_part("second", checkpoint), known.map_or(0, |head| head.size), code)
 }
 
+/// Returns the record of a checkpoint that nobody trusted signed, or that is none: what a client was given.
+pub fn of_checkpoint(trust: &Trust, code: &str, what: &str, checkpoint: &[u8], known: Option<&Head>) -> Kept {
+    let size = known.map(|head| head.size);
+    let mut file = FaultFile::new(FaultKind::Answer, &log_keys(trust, size)).with_part("code", code.as_bytes());
+    file = file.with_part("fault", what.as_bytes());
+    if let Some(note) = known.and_then(|head| note(trust, head)) {
+        file = file.with_part("first", note.as_bytes());
+    }
+    keep(trust, &file.with_part("second", checkpoint), size.unwrap_or(0), code)
+}
+
 /// Returns the evidence of an audit: the fault in words and the checkpoint audited, beside the head met before if there is one;
 /// or `accused`, a file that convicts. A file against each witness that cosigned two heads follows.
 pub fn of_audit(

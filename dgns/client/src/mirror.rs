@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use dgns_api::path;
 use tokio::time::{Duration, Instant};
 use translog::audit::{AuditFault, Auditor, Level, Target, Want};
+use translog::limits::LOG_KEYS_MAX;
 
 use crate::audit::{self, Ahead, Found};
 use crate::error::ClientError;
@@ -45,6 +46,9 @@ pub async fn run(
         if held.size > target.size {
             let fault = AuditFault::Shrunk { size: target.size, known: held.size };
             return Err(convicted(&fault, None).await);
+        }
+        if held.size == target.size && held.root != target.root {
+            return Err(convicted(&AuditFault::Inconsistent { size: held.size }, None).await);
         }
         auditor.remember(held);
     }
@@ -105,7 +109,14 @@ pub async fn run(
 /// Returns the head that the directory ends in, if its log is this one.
 fn held(session: &Session, directory: &Path) -> Result<Option<Target>, ClientError> {
     match std::fs::read(place(directory, "checkpoint")) {
-        Ok(bytes) => audit::signed_head(session.trust(), &bytes).map(|(_, target)| Some(target)),
+        Ok(bytes) => {
+            // It may be signed by keys that have retired since.
+            let trust = session.trust();
+            let mut keys = trust.keys_of_head(0);
+            keys.truncate(LOG_KEYS_MAX);
+            let trust = trust.clone().with_log_keys(keys).unwrap_or_else(|_| trust.clone());
+            audit::signed_head(&trust, &bytes).map(|(_, target)| Some(target))
+        }
         Err(_) => Ok(None),
     }
 }

@@ -9,13 +9,17 @@ use bytes::Bytes;
 use dgns_api::info::Info;
 use dgns_api::path;
 use identity::hash::Hash;
+use identity::time::Timestamp;
 use tokio::task::JoinSet;
 use translog::bundle;
 use translog::limits::{BUNDLE_BYTES_MAX, NOTE_BYTES_MAX};
+use translog::rotation::Followed;
 use translog::tile::{BundleId, Tile, TileId};
 use translog::tree::{self, Node, Plan};
+use translog::trust::Trust;
 
 use crate::outbound::{Bounds, Chunks, Outbound, OutboundError};
+use crate::rotation::{self, NotFollowed};
 
 /// How long a checkpoint, or what a server says of itself, may take.
 const SMALL_WITHIN: Duration = Duration::from_secs(10);
@@ -88,6 +92,21 @@ impl Remote {
     /// Returns the bytes of the newest head, whether witnesses cosigned it or not.
     pub async fn newest(&self) -> Result<Bytes, NotFetched> {
         self.get(&format!("{}?head=newest", path::HEAD), SMALL_WITHIN, NOTE_BYTES_MAX).await
+    }
+
+    /// Returns a file of the log, by its path below the read prefix.
+    pub async fn file(&self, name: &str) -> Result<Bytes, NotFetched> {
+        self.get(&format!("{}/{name}", path::LOG), BUNDLE_WITHIN, BUNDLE_BYTES_MAX).await
+    }
+
+    /// Follows the log's keys from those of `trust` on, to those that sign the head that continues the tree of `known`.
+    pub async fn follow_keys(
+        &self,
+        trust: &Trust,
+        known: (u64, Hash),
+        now: Timestamp,
+    ) -> Result<Followed, NotFollowed> {
+        rotation::follow(&self.outbound, &self.base, trust, known, None, || now).await
     }
 
     /// Returns at least one and about `count` entries from `from` on, of the log of `size` leaves: whole bundles, or up to its end.

@@ -48,6 +48,11 @@ pub struct Streams {
 }
 
 impl Streams {
+    /// Returns how many streams are open.
+    pub fn open(&self) -> usize {
+        STREAMS_MAX.saturating_sub(self.places.available_permits())
+    }
+
     /// Returns the places for streams, which all end when `stop` turns true.
     pub fn new(stop: watch::Receiver<bool>) -> Self {
         let (places, relay) = (Arc::new(Semaphore::new(STREAMS_MAX)), Arc::new(Semaphore::new(RELAY_READERS_MAX)));

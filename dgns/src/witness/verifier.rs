@@ -2,9 +2,10 @@
 //!
 //! A verifier's cosignature says: this head's map is exactly what the entries imply, every signature and every decision of the
 //! rules is right, and so was its time. Each log is replayed in the background, towards the newest checkpoint that was
-//! submitted. Progress is kept, so a restart goes on. What was found wrong is looked at a second time from kept progress, for it
-//! may have been spoiled on its way; then it stays held up until the operator clears it.
+//! submitted. Progress is kept, so a restart goes on. What the log signed and cannot have holds it up until the operator clears it.
+//! What is wrong and not under the signed head was spoiled on its way: it is read again, later and later.
 
+mod evidence;
 mod fetch;
 mod follow;
 mod held;

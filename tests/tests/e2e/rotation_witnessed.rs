@@ -151,6 +151,53 @@ fn a_witness_that_was_away_through_a_whole_rotation_follows_it() {
 }
 
 #[test]
+fn followers_follow_rotations_whether_they_run_or_are_away() {
+    // Goal: a follower pins what the LogConfs say, also where no key it knows signs any more. Method: one runs while a key comes, and is
+    // stopped while the old one goes; another is away all the time. Both end at the newest key and serve on.
+    let origin = Site::new().with("http", "listen", &format!("\"{}:5420\"", loopback()));
+    let mut server = origin.start();
+    let alice = Person::new();
+    alice.dgns(&server, &["up", "alice"]).exits(0);
+    let follower = || Site::new().with("follow", "url", &format!("{:?}", server.url));
+    let (running, away) = (follower(), follower());
+    let catches_up = |follower: &Server, origin: &Server| {
+        wait::until("the follower is there", || {
+            let (theirs, ours) = (origin.get("/log/checkpoint").body, follower.get("/log/checkpoint").body);
+            (theirs == ours).then_some(())
+        });
+        Person::new().dgns(follower, &["resolve", "alice"]).exits(0);
+    };
+    let mut followed = running.start();
+    away.start().stop().exits(0);
+    let pinned = |site: &Site| std::fs::read_to_string(site.data().join("followed")).unwrap();
+    let first = pinned(&running);
+    let rotate = |arguments: &[&str]| {
+        let words = origin.data().join("keys/operator-words");
+        let fixed = ["logconf", "rotate", "--json", "--words-file", words.to_str().unwrap()];
+        origin.dgnsd(&[&fixed[..], arguments].concat()).exits(0).json()["vkeys"].clone()
+    };
+    server.stop().exits(0);
+    rotate(&[]);
+    server = origin.start();
+    alice.dgns(&server, &["records", "set", "alice", "A", "192.0.2.1"]).exits(0);
+    catches_up(&followed, &server);
+    assert_eq!(pinned(&running).lines().count(), 2, "both keys are pinned");
+    followed.stop().exits(0);
+    server.stop().exits(0);
+    let newest = rotate(&["--drop-old", "--force"]);
+    server = origin.start();
+    alice.dgns(&server, &["records", "set", "alice", "A", "192.0.2.2"]).exits(0);
+    for site in [&running, &away] {
+        followed = site.start();
+        catches_up(&followed, &server);
+        assert_eq!(pinned(site).trim(), newest[0].as_str().unwrap());
+        assert_eq!(followed.get("/v1/info").json()["follows"]["stale"], false);
+        followed.stop().exits(0);
+    }
+    assert_ne!(first.trim(), newest[0].as_str().unwrap());
+}
+
+#[test]
 fn a_key_without_a_logconf_opens_nothing() {
     // Goal: nothing but the log's own LogConfs changes whom a witness believes. Method: heads by a stranger's key while the log's URL
     // shows the honest chain, none, one that names the stranger without the identity key, and one of a fork; then an honest head.

@@ -5,6 +5,7 @@ use translog::entry::Epoch;
 
 use super::export::{Export, audit};
 use super::forge::{Forge, entry, small};
+use super::lies;
 use super::people::Someone;
 
 /// Audits a log at fault, then judges the evidence with an empty home and no server.
@@ -76,13 +77,27 @@ fn entries_that_no_log_may_hold_convict_it() {
 }
 
 #[test]
-fn what_only_an_audit_shows_convicts_nobody() {
-    // Goal: a file never says more than it proves. Method: a map root that the entries do not make, an entry type that a later
-    // format may have.
-    let (mut forge, _) = small();
-    let batch = forge.integrate(&Someone::new(50).1, forge.time_ms + 1_000);
-    forge.take(batch, |epoch| epoch.map_root[0] ^= 1);
-    assert_eq!(verdict(&forge.export(), "map").exits(0).text("/code"), "proves_nothing");
+fn rules_signatures_and_map_roots_convict_a_log_by_its_whole_history() {
+    // Goal: what follows from all entries together convicts before a stranger too. Method: one lie a log, under further batches; one
+    // that audits of level map find, others of level full alone.
+    for (lie, what) in [
+        (lies::map_lie as lies::Lie, "commits to another map"),
+        (lies::forgotten, "commits to another map"),
+        (lies::left_out, "commits to another map"),
+        (lies::forbidden_claim, "is refused by the rules"),
+        (lies::exchanged, "has a bad signature"),
+        (lies::forged_signature, "has a bad signature"),
+    ] {
+        let (mut forge, mut people) = small();
+        lie(&mut forge, &mut people);
+        bury(&mut forge, 3);
+        convicts(&forge, "full", "map", what);
+    }
+}
+
+#[test]
+fn what_a_later_format_may_be_convicts_nobody() {
+    // Goal: a file never says more than it proves. Method: an entry type that is unknown here, in a log whose audit ends there.
     let (mut forge, _) = small();
     let time_ms = forge.time_ms + 1_000;
     forge.close(vec![vec![9, 1]], Default::default(), time_ms, |_| {});

@@ -8,7 +8,7 @@ use dgns_tests::harness::{Server, Site, wait};
 use identity::state::State;
 use serde_json::Value;
 use translog::batch::Change;
-use translog::fault::FaultFile;
+use translog::fault::{FaultFile, FaultKind};
 use translog::note::{Checkpoint, Note};
 
 use super::export::{Export, FileServer};
@@ -36,8 +36,13 @@ impl Follower {
         self.server.get("/v1/info").json()["follows"].clone()
     }
 
+    /// Returns the head it shows.
+    pub fn head(&self) -> Checkpoint {
+        head(&self.server)
+    }
+
     /// Waits until it says that it stands so.
-    fn stands(&self, state: &str, problem: &str) -> Value {
+    pub fn stands(&self, state: &str, problem: &str) -> Value {
         wait::until(&format!("the follower is {state}: {problem}"), || {
             let standing = self.standing();
             (standing["state"] == state && standing["problem"] == problem).then_some(standing)
@@ -69,7 +74,8 @@ fn site(url: &str, policy_text: &str) -> (Site, tempfile::NamedTempFile) {
     (site, policy)
 }
 
-fn policy_of(export: &Export) -> String {
+/// The policy of a log without witnesses.
+pub fn policy_of(export: &Export) -> String {
     format!("log {}\nquorum none\n", export.vkey)
 }
 
@@ -204,7 +210,7 @@ fn a_map_that_the_entries_do_not_make_ends_the_following_and_the_serving_in_time
     forge.take(batch, |_| {});
     followed.origin.now_serves(&forge.export());
     followed.follower.stands("fault", "map_root");
-    assert_eq!(followed.follower.evidence().len(), 1);
+    convicts(&followed.follower.evidence(), &forge);
     wait::until("nothing is served any more", || (followed.follower.server.get("/ready").status == 503).then_some(()));
     let refused = followed.follower.server.get("/log/checkpoint");
     assert_eq!((refused.status, refused.problem_code().as_str()), (503, "log_unavailable"));
@@ -225,7 +231,15 @@ fn an_entry_that_the_rules_refuse_ends_the_following() {
     forge.close(entries, honest.changes, honest.epoch.time_ms, |_| {});
     followed.origin.now_serves(&forge.export());
     followed.follower.stands("fault", "refused");
+    convicts(&followed.follower.evidence(), &forge);
     followed.follower.still_serves(&before, &people[0].name);
+}
+
+/// The one file there is convicts the log's key with nothing else at hand.
+fn convicts(evidence: &[PathBuf], forge: &Forge) {
+    let [file] = evidence else { panic!("one file: {evidence:?}") };
+    let file = FaultFile::decode(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!((file.kind(), file.check().unwrap().key), (FaultKind::Map, forge.signer().verifier_key().clone()));
 }
 
 #[test]

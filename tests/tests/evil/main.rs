@@ -8,6 +8,7 @@ mod export;
 mod follower;
 mod forge;
 mod forged;
+mod lagging;
 mod lies;
 mod people;
 mod resumed;

@@ -75,6 +75,7 @@ impl FaultFile {
             FaultKind::SameSize | FaultKind::Prefix | FaultKind::Cosigner => self.check_heads(),
             FaultKind::Epoch => self.check_epoch(),
             FaultKind::Entry => self.check_entry(),
+            FaultKind::Map => self.check_map(),
             FaultKind::Rollback => self.check_rollback(),
             FaultKind::Answer | FaultKind::Audit => Err(NoConviction::Kind),
         }

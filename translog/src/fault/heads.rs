@@ -86,7 +86,7 @@ impl FaultFile {
 }
 
 /// Returns the hashes of a path, 32 bytes each.
-fn path_of(bytes: &[u8]) -> Option<Vec<Hash>> {
+pub(super) fn path_of(bytes: &[u8]) -> Option<Vec<Hash>> {
     let (hashes, rest) = bytes.as_chunks::<32>();
     (rest.is_empty() && hashes.len() <= PATH_HASHES_MAX + 1).then(|| hashes.to_vec())
 }

@@ -1,10 +1,11 @@
 //! tests/vectors/faults.json
 
+use identity::hash::Hash;
 use serde_json::{Value, json};
 
 use super::tests::{accuse, against_witness, cosigned, note, prefix, proofs, same_size, signer};
 use super::*;
-use crate::batch::fixture::Someone;
+use crate::batch::fixture::{Someone, TestLog};
 use crate::entry::{Entry, Epoch};
 use crate::hash::EMPTY_ROOT;
 use crate::vectors::{hex, hold};
@@ -37,6 +38,83 @@ fn fault_vectors_hold() {
     assert_eq!(FaultFile::decode(b"dgns.fault@v2\n"), Err(NotAFaultFile { at: 0 }));
     cases.push(garbage);
     hold("faults", &ABOUT, &cases);
+}
+
+#[test]
+fn vectors_of_whole_logs_hold() {
+    // Goal: what a log convicts itself of by its entries together. Method: tests/vectors/fault_logs.json: one lie a log, and what an
+    // accuser of an honest one might try.
+    let honest = TestLog::new();
+    let lie = |bend: &dyn Fn(&mut Vec<Vec<u8>>)| {
+        let mut entries = honest.entries.clone();
+        bend(&mut entries);
+        entries
+    };
+    let epoch = |entries: &mut Vec<Vec<u8>>, bend: &dyn Fn(&mut Epoch)| {
+        let last = entries.last_mut().unwrap();
+        let mut epoch = Epoch::decode(last).unwrap();
+        bend(&mut epoch);
+        *last = epoch.encode().to_vec();
+    };
+    let map_root = lie(&|entries| epoch(entries, &|epoch| epoch.map_root[0] ^= 1));
+    let unsigned = lie(&|entries| *entries[3].last_mut().unwrap() ^= 1);
+    let twice = lie(&|entries| {
+        entries.insert(4, entries[3].clone());
+        epoch(entries, &|epoch| epoch.covers = 5);
+    });
+    let newer = lie(&|entries| {
+        entries.insert(4, vec![9, 1]);
+        epoch(entries, &|epoch| epoch.covers = 5);
+    });
+    let no_epoch = lie(&|entries| drop(entries.pop()));
+    let whole = |entries: &[Vec<u8>]| log_file(entries, entries, &[]);
+    // Proved under a head of more leaves; the path is the tail of a tree of 5 in one of 6.
+    let longer = [map_root.clone(), vec![vec![4, 0xa0]]].concat();
+    let path = [root_of(&longer[4..5]), root_of(&longer[5..]), root_of(&longer[..4])];
+    let cases = [
+        case("an honest log", &whole(&honest.entries), Err("no_contradiction")),
+        case("a map root that the entries do not make", &whole(&map_root), Ok(())),
+        case("the same under a later head", &log_file(&map_root, &longer, &path), Ok(())),
+        case("a signature bent", &whole(&unsigned), Ok(())),
+        case("a certificate twice", &whole(&twice), Ok(())),
+        case("a head that ends in no Epoch", &whole(&no_epoch), Ok(())),
+        case("an unknown type", &whole(&newer), Err("no_contradiction")),
+        case(
+            "an honest log, cut in a batch",
+            &log_file(&honest.entries[..4], &honest.entries, &[root_of(&honest.entries[4..])]),
+            Err("no_contradiction"),
+        ),
+        case("another log's entries", &log_file(&map_root, &honest.entries, &[]), Err("fault_proof")),
+        case("no entries", &log_file(&[], &honest.entries, &[]), Err("fault_part")),
+        case("entries cut short", &cut(&whole(&map_root)), Err("fault_part")),
+        case(
+            "signed by another key",
+            &FaultFile::new(FaultKind::Map, &[signer(9).verifier_key().clone()])
+                .with_part("second", whole(&map_root).part("second").unwrap()),
+            Err("fault_signature"),
+        ),
+    ];
+    hold("fault_logs", &ABOUT, &cases);
+}
+
+/// Evidence of kind `map`: these entries, under a head of the log `signed`.
+fn log_file(entries: &[Vec<u8>], signed: &[Vec<u8>], path: &[Hash]) -> FaultFile {
+    let note = note(&signer(1), signed.len() as u64, root_of(signed));
+    let file = FaultFile::new(FaultKind::Map, &[signer(1).verifier_key().clone()]).with_part("second", &note);
+    let file = if path.is_empty() { file } else { file.with_part("path", path.as_flattened()) };
+    file.with_part("log", &crate::bundle::encode(entries.iter().map(Vec::as_slice)))
+}
+
+fn cut(file: &FaultFile) -> FaultFile {
+    let log = file.part("log").unwrap();
+    let shorter = FaultFile::new(FaultKind::Map, file.log_keys()).with_part("second", file.part("second").unwrap());
+    shorter.with_part("log", &log[..log.len() - 1])
+}
+
+fn root_of(entries: &[Vec<u8>]) -> Hash {
+    let mut edge = crate::tree::Edge::new();
+    entries.iter().for_each(|entry| edge.append(crate::hash::leaf_hash(entry)));
+    edge.root()
 }
 
 fn epochs() -> Vec<Value> {

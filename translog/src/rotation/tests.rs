@@ -125,3 +125,26 @@ fn what_is_followed_continues_what_was_remembered() {
     assert_eq!(refused.code(), "inconsistent");
     assert_eq!(memory, kept);
 }
+
+#[test]
+fn who_remembers_a_tree_alone_follows_what_continues_it() {
+    // Goal: a witness or follower is led by no other history than the one it knows. Method: the chain with the proof from the first
+    // head's tree; without it, from another root, from a tree larger than the head.
+    let log = log(&[(&[0, 1], &[0, 1]), (&[1], &[0])]);
+    let trust = trust(&log, &[0]);
+    let leaves: Vec<Hash> = log.entries.iter().map(|entry| leaf_hash(entry)).collect();
+    let root = crate::tree::oracle::root(&leaves[..3]);
+    let mut oracle = crate::tree::oracle::Oracle::new(&leaves);
+    let chain = log.conf_chain(&log_signer(1));
+    let proved = Resolution::decode(&chain.resolution).unwrap().with_consistency(oracle.consistency(3, leaves.len()));
+    let with_proof = ConfChain { resolution: proved.encode(), ..chain.clone() }.encode();
+    let follow = |known, bytes: &[u8]| {
+        let followed = follow_tree(&trust, known, None, bytes, now(&log)).map_err(|error| error.code());
+        followed.map(|followed| followed.log_keys)
+    };
+    assert_eq!(follow((3, root), &with_proof), Ok(vec![log_key(1)]));
+    assert_eq!(follow((0, crate::hash::EMPTY_ROOT), &chain.encode()), Ok(vec![log_key(1)]));
+    assert_eq!(follow((3, root), &chain.encode()), Err("inconsistent"));
+    assert_eq!(follow((3, [7; 32]), &with_proof), Err("inconsistent"));
+    assert_eq!(follow((log.edge.size() + 1, [7; 32]), &with_proof), Err("rollback"));
+}

@@ -13,7 +13,7 @@ use crate::outbound::{Bounds, Outbound};
 /// What one read may cost: a full bundle over a slow line.
 const BOUNDS: Bounds = Bounds { deadline: Duration::from_secs(15), body_bytes_max: BUNDLE_BYTES_MAX };
 
-type Fetched = Result<Bytes, String>;
+pub(super) type Fetched = Result<Bytes, String>;
 
 /// Reads under way below one prefix.
 pub(super) struct Ahead<'a> {
@@ -49,7 +49,7 @@ impl Drop for Ahead<'_> {
     }
 }
 
-async fn fetch(outbound: &Outbound, url: &str) -> Fetched {
+pub(super) async fn fetch(outbound: &Outbound, url: &str) -> Fetched {
     let answer = outbound.get(url, BOUNDS).await.map_err(|error| format!("{url}: {error}"))?;
     match answer.status {
         200 => Ok(answer.body),

@@ -11,14 +11,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 use translog::audit::{AuditFault, Auditor, Checks, Level, Target};
-use translog::fault::{FaultFile, FaultKind};
+use translog::fault::FaultFile;
 use translog::limits::CLOCK_TOLERANCE_MS;
 use translog::note::Note;
 use translog::witness::Request;
 
 use super::fetch::Ahead;
-use super::held;
-use super::{HeldUp, Standing};
+use super::{HeldUp, Standing, evidence, held};
 use crate::clock::Clock;
 use crate::outbound::Outbound;
 use crate::shutdown;
@@ -29,8 +28,15 @@ use crate::witness::watched::Watched;
 /// How long a request waits for the replay: shorter than the second a log waits for its witness.
 const PATIENCE: Duration = Duration::from_millis(600);
 
-/// How long a replay rests after the log could not be read.
+/// How long a replay rests after the log could not be read, or gave what is not the log's; twice as long each time.
 const REST: Duration = Duration::from_millis(500);
+
+/// The longest rest.
+const REST_MAX: Duration = Duration::from_secs(60);
+
+/// Readings from kept progress that end in what the log did not sign, before the log is read from its first entry again: what was
+/// kept may come from a reading that was spoiled.
+const SPOILED_MAX: u32 = 3;
 
 /// Bundles read ahead of the one being replayed.
 const AHEAD: usize = 8;
@@ -152,14 +158,17 @@ impl Follow {
                     Some(_) => AuditFault::Inconsistent { size: target.size },
                     None => AuditFault::LastLeaf { size: target.size },
                 };
-                return Some(Err(self.hold_up(&fault, note)));
+                return Some(Err(self.hold_up(&fault, &evidence::record(&self.log, &fault, note))));
             }
             if target.size == replayed {
                 return Some(self.is_timely(auditor));
             }
         }
+        let in_vain = self.standing().trouble.is_some();
         self.wanted.send_if_modified(|wanted| {
-            let is_newer = wanted.as_ref().is_none_or(|wanted| wanted.target.size < target.size);
+            // A head that cannot be reached gives way to the next one that is asked for.
+            let gives_way = |wanted: &Wanted| wanted.target.size < target.size || (in_vain && wanted.target != *target);
+            let is_newer = wanted.as_ref().is_none_or(gives_way);
             if is_newer {
                 *wanted = Some(Wanted { target: target.clone(), note: note.clone() });
             }
@@ -187,7 +196,8 @@ impl Follow {
     /// Replays towards whatever is wanted until `stop` turns true.
     pub(super) async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut wanted = self.wanted.subscribe();
-        let mut suspected: Option<AuditFault> = None;
+        let mut spoiled = 0;
+        let mut rest = REST;
         let mut saver = Saver::new(self.standing().entries);
         loop {
             let next = wanted.borrow_and_update().clone();
@@ -200,7 +210,8 @@ impl Follow {
             };
             let mut auditor = self.auditor.lock().await;
             let ended = self.catch_up(&mut auditor, &next.target, &mut saver, &mut stop).await;
-            let rests = self.note_end(ended, &mut auditor, &next, &mut suspected);
+            let rests = self.note_end(ended, &mut auditor, &next, &mut spoiled).await;
+            rest = if rests { (rest * 2).min(REST_MAX) } else { REST };
             drop(auditor);
             self.attempts.send_modify(|attempts| *attempts += 1);
             if *stop.borrow() {
@@ -209,7 +220,8 @@ impl Follow {
             if rests {
                 tokio::select! {
                     () = shutdown::requested(&mut stop) => break,
-                    () = tokio::time::sleep(REST) => {}
+                    () = tokio::time::sleep(rest / 2) => {}
+                    _ = wanted.changed() => {}
                 }
             }
         }
@@ -220,29 +232,35 @@ impl Follow {
     }
 
     /// Notes how an attempt ended; returns whether to rest before the next.
-    fn note_end(
+    async fn note_end(
         &self,
         ended: Result<(), Ended>,
         auditor: &mut Auditor,
         wanted: &Wanted,
-        suspected: &mut Option<AuditFault>,
+        spoiled: &mut u32,
     ) -> bool {
         let mut trouble = None;
         match ended {
-            Ok(()) => *suspected = None,
+            Ok(()) => *spoiled = 0,
             Err(Ended::Stopped) => {}
             Err(Ended::Trouble(why)) => {
                 warn!(origin = self.log.origin(), why, "a log cannot be replayed further for now");
                 trouble = Some(why);
             }
             Err(Ended::Fault(fault)) => {
+                let found =
+                    evidence::look(&self.outbound, &self.prefix, &self.log, &fault, &wanted.note, auditor).await;
                 *auditor = kept(&self.data, &self.origin);
-                if suspected.as_ref().is_some_and(|suspected| suspected.code() == fault.code()) {
-                    self.hold_up(&fault, &wanted.note);
-                } else {
-                    warn!(origin = self.log.origin(), %fault, "a log seems at fault; it is replayed again to be sure");
-                    trouble = Some(format!("it seems at fault and is replayed again: {fault}"));
-                    *suspected = Some(fault);
+                match found {
+                    Some(file) => drop(self.hold_up(&fault, &file)),
+                    None => {
+                        warn!(origin = self.log.origin(), %fault, "what was read is not what the log signed; it is read again");
+                        trouble = Some(format!("what was read is not what the log signed ({}): {fault}", fault.code()));
+                        *spoiled += 1;
+                        if *spoiled >= SPOILED_MAX {
+                            *auditor = from_the_first(&self.origin);
+                        }
+                    }
                 }
             }
         }
@@ -254,15 +272,11 @@ impl Follow {
         rests
     }
 
-    /// Keeps the fault with the checkpoint it is about, and signs nothing of this log from here on.
-    fn hold_up(&self, fault: &AuditFault, note: &Note) -> Declined {
+    /// Keeps the evidence of a fault, and signs nothing of this log from here on.
+    fn hold_up(&self, fault: &AuditFault, file: &FaultFile) -> Declined {
         let (code, what) = (fault.code().to_owned(), fault.to_string());
-        let file = FaultFile::new(FaultKind::Audit, &self.log.accused())
-            .with_part("code", code.as_bytes())
-            .with_part("fault", what.as_bytes())
-            .with_part("second", note.to_string().as_bytes());
         let evidence = held::shown(&held::path(&self.data, self.log.origin()), &self.data);
-        match held::keep(&self.data, self.log.origin(), &file) {
+        match held::keep(&self.data, self.log.origin(), file) {
             Ok(()) => {
                 error!(origin = self.log.origin(), code, evidence, "A LOG IS AT FAULT; nothing of it is cosigned")
             }
@@ -368,8 +382,11 @@ fn kept(data: &Path, origin: &Origin) -> Auditor {
             None
         }
     });
-    let nothing = Target { size: 0, root: translog::hash::EMPTY_ROOT };
-    resumed.unwrap_or_else(|| Auditor::new(origin, Level::Full, nothing))
+    resumed.unwrap_or_else(|| from_the_first(origin))
+}
+
+fn from_the_first(origin: &Origin) -> Auditor {
+    Auditor::new(origin, Level::Full, Target { size: 0, root: translog::hash::EMPTY_ROOT })
 }
 
 /// Decides when progress is kept: after enough entries, and never for more than a twentieth of the time.

@@ -6,6 +6,7 @@ use storage::durable::{self, LockFile};
 use storage::{StorageError, fault::Place};
 use translog::fault::FaultFile;
 use translog::note::{Checkpoint, Note};
+use translog::proof_file::ProofFile;
 
 use super::super::cosigner::hex_name;
 use super::super::evidence::file_name;
@@ -85,7 +86,8 @@ pub fn clear(data: &Path, origin: &str) -> Result<PathBuf, ClearError> {
 
 fn evidence_name(bytes: &[u8], origin: &str) -> String {
     let Ok(file) = FaultFile::decode(bytes) else { return format!("{}-unreadable.fault", hex_name(origin)) };
-    let size = file.part("second").and_then(|note| Note::parse(note).ok());
+    let of_entry = || Some(ProofFile::parse(file.part("entry")?).ok()?.checkpoint);
+    let size = file.part("second").and_then(|note| Note::parse(note).ok()).or_else(of_entry);
     let size = size.and_then(|note| Checkpoint::parse_extended(note.text()).ok()).map_or(0, |head| head.size);
     let code = file.part("code").map_or("audit".into(), String::from_utf8_lossy);
     file_name(file.log_keys(), size, &code)

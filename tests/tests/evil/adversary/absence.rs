@@ -8,7 +8,7 @@ use super::super::lies;
 use super::super::people::ZONE;
 use super::operator::View;
 use super::stories::{NAME, Story, appended, base, grown};
-use super::table::{KEPT, Row, detected, mount, prevented};
+use super::table::{KEPT, Row, WHOLE, detected, mount, prevented};
 use super::victims::*;
 
 const SAID: &str = "absence claimed for a present name, in the answer alone";
@@ -19,10 +19,10 @@ pub const ROWS: &[Row] = &[
     detected(SAID, said, NEWCOMER, "exit 3 `map_proof`", KEPT),
     detected(SAID, said, MONITOR, "exit 3 `map_proof`", KEPT),
     detected(MADE, made, MONITOR, "exit 3 `rollback`", "convicts: `rollback`"),
-    detected(MADE, made, VERIFIER, "422 `held_up` (`map_root`)", KEPT),
+    detected(MADE, made, VERIFIER, "422 `held_up` (`map_root`)", WHOLE),
     prevented(MADE, made, CLIENT_OF_A_VERIFIER, "exit 3 `quorum`", "convicts: `rollback`"),
-    detected(MADE, made, FIRST_AUDITOR, "exit 3 `map_root`", KEPT),
-    detected(MADE, made, FOLLOWER, "fault `map_root`", KEPT),
+    detected(MADE, made, FIRST_AUDITOR, "exit 3 `map_root`", WHOLE),
+    detected(MADE, made, FOLLOWER, "fault `map_root`", WHOLE),
 ];
 
 /// The name is in the map; the proof of its absence is from a map that never had it.

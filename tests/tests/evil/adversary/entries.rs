@@ -5,7 +5,7 @@ use super::super::forge::Forge;
 use super::super::lies;
 use super::super::people::Someone;
 use super::stories::{Story, appended, base, grown, past};
-use super::table::{KEPT, PREFIX, Row, detected, mount, prevented};
+use super::table::{KEPT, NONE, PREFIX, Row, WHOLE, detected, mount, prevented};
 use super::victims::*;
 
 const INSERTED: &str = "entry inserted into the past, all after it signed anew";
@@ -44,29 +44,30 @@ pub const ROWS: &[Row] = &[
     detected(ALTERED, altered, AUDITOR, "exit 3 `tile`", KEPT),
     detected(ALTERED, altered, MONITOR, "exit 3 `inconsistent`", PREFIX),
     detected(ALTERED, altered, FOLLOWER, "fault `fork`", PREFIX),
-    detected(FORBIDDEN, forbidden, VERIFIER, "422 `held_up` (`refused`)", KEPT),
+    detected(FORBIDDEN, forbidden, VERIFIER, "422 `held_up` (`refused`)", WHOLE),
     prevented(FORBIDDEN, forbidden, CLIENT_OF_A_VERIFIER, "exit 3 `quorum`", KEPT),
-    detected(FORBIDDEN, forbidden, FIRST_AUDITOR, "exit 3 `refused`", KEPT),
+    detected(FORBIDDEN, forbidden, FIRST_AUDITOR, "exit 3 `refused`", WHOLE),
     detected(FORBIDDEN, forbidden, MONITOR, "exit 3 `unsigned_change`", KEPT),
-    detected(FORBIDDEN, forbidden, FOLLOWER, "fault `refused`", KEPT),
-    detected(LEFT_OUT, left_out, VERIFIER, "422 `held_up` (`map_root`)", KEPT),
-    detected(LEFT_OUT, left_out, FIRST_AUDITOR, "exit 3 `map_root`", KEPT),
-    detected(LEFT_OUT, left_out, FOLLOWER, "fault `map_root`", KEPT),
-    detected(EXCHANGED, exchanged, VERIFIER, "422 `held_up` (`signature`)", KEPT),
-    detected(EXCHANGED, exchanged, FIRST_AUDITOR, "exit 3 `signature`", KEPT),
-    detected(EXCHANGED, exchanged, FOLLOWER, "fault `signature`", KEPT),
-    detected(UNSIGNED, unsigned, VERIFIER, "422 `held_up` (`signature`)", KEPT),
-    detected(UNSIGNED, unsigned, FIRST_AUDITOR, "exit 3 `signature`", KEPT),
-    detected(UNSIGNED, unsigned, FOLLOWER, "fault `signature`", KEPT),
-    detected(BYTES, in_the_files, VERIFIER, "422 `held_up` (`tile`)", KEPT),
+    detected(FORBIDDEN, forbidden, FOLLOWER, "fault `refused`", WHOLE),
+    detected(LEFT_OUT, left_out, VERIFIER, "422 `held_up` (`map_root`)", WHOLE),
+    detected(LEFT_OUT, left_out, FIRST_AUDITOR, "exit 3 `map_root`", WHOLE),
+    detected(LEFT_OUT, left_out, FOLLOWER, "fault `map_root`", WHOLE),
+    detected(EXCHANGED, exchanged, VERIFIER, "422 `held_up` (`signature`)", WHOLE),
+    detected(EXCHANGED, exchanged, FIRST_AUDITOR, "exit 3 `signature`", WHOLE),
+    detected(EXCHANGED, exchanged, FOLLOWER, "fault `signature`", WHOLE),
+    detected(UNSIGNED, unsigned, VERIFIER, "422 `held_up` (`signature`)", WHOLE),
+    detected(UNSIGNED, unsigned, FIRST_AUDITOR, "exit 3 `signature`", WHOLE),
+    detected(UNSIGNED, unsigned, FOLLOWER, "fault `signature`", WHOLE),
+    detected(BYTES, in_the_files, VERIFIER, "503 `behind` (`tile`)", NONE),
     detected(BYTES, in_the_files, FIRST_AUDITOR, "exit 3 `tile`", KEPT),
+    detected(BYTES, in_the_files, MIRROR, "exit 3 `tile`", KEPT),
     detected(BYTES, in_the_files, FOLLOWER, "refused `root`", KEPT),
-    detected(MAP, map, VERIFIER, "422 `held_up` (`map_root`)", KEPT),
+    detected(MAP, map, VERIFIER, "422 `held_up` (`map_root`)", WHOLE),
     prevented(MAP, map, CLIENT_OF_A_VERIFIER, "exit 3 `quorum`", KEPT),
-    detected(MAP, map, FIRST_AUDITOR, "exit 3 `map_root`", KEPT),
+    detected(MAP, map, FIRST_AUDITOR, "exit 3 `map_root`", WHOLE),
     detected(MAP, map, MONITOR, "exit 3 `unsigned_change`", KEPT),
     detected(MAP, map, AUDITING_MONITOR, "exit 3 `unsigned_change`", KEPT),
-    detected(MAP, map, FOLLOWER, "fault `map_root`", KEPT),
+    detected(MAP, map, FOLLOWER, "fault `map_root`", WHOLE),
 ];
 
 fn inserted() -> Story {

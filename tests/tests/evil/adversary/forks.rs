@@ -16,6 +16,8 @@ pub const ROWS: &[Row] = &[
     detected(FORK, fork, AUDITOR, "exit 3 `inconsistent`", KEPT),
     detected(FORK, fork, MONITOR, "exit 3 `fork`", SAME_SIZE),
     detected(FORK, fork, FOLLOWER, "fault `fork`", SAME_SIZE),
+    detected(FORK, fork, MIRROR, "exit 3 `inconsistent`", KEPT),
+    detected(LONGER, longer_fork, MIRROR, "exit 3 `inconsistent`", KEPT),
     detected(LONGER, longer_fork, CLIENT, "exit 3 `inconsistent`", PREFIX),
     prevented(LONGER, longer_fork, CLIENT_OF_A_WITNESS, "exit 3 `quorum`", PREFIX),
     detected(LONGER, longer_fork, ACQUAINTANCES, "exit 3 `inconsistent`", PREFIX),

@@ -8,7 +8,7 @@ use translog::note::LogSigner;
 use super::super::forge::Forge;
 use super::super::people::{Someone, origin};
 use super::stories::{Story, base, grown};
-use super::table::{KEPT, NONE, Row, detected, mount, prevented};
+use super::table::{KEPT, NONE, Row, WHOLE, detected, mount, prevented};
 use super::victims::*;
 
 const SWAPPED: &str = "log key swapped without a LogConf";
@@ -18,12 +18,13 @@ pub const ROWS: &[Row] = &[
     detected(SWAPPED, swapped, CLIENT, "exit 3 `log_signature`", KEPT),
     prevented(SWAPPED, swapped, WITNESS, "403 `log_signature`", NONE),
     prevented(SWAPPED, swapped, VERIFIER, "403 `log_signature`", NONE),
-    detected(SWAPPED, swapped, AUDITOR, "exit 3 `unknown_note_key`", NONE),
+    detected(SWAPPED, swapped, AUDITOR, "exit 3 `unknown_note_key`", KEPT),
+    detected(SWAPPED, swapped, MIRROR, "exit 3 `unknown_note_key`", KEPT),
     detected(SWAPPED, swapped, MONITOR, "exit 3 `log_signature`", KEPT),
     detected(SWAPPED, swapped, FOLLOWER, "refused `log_signature`", NONE),
-    detected(UNSIGNED, unsigned_conf, VERIFIER, "422 `held_up` (`entry`)", KEPT),
-    detected(UNSIGNED, unsigned_conf, FIRST_AUDITOR, "exit 3 `entry`", KEPT),
-    detected(UNSIGNED, unsigned_conf, FOLLOWER, "fault `entry`", KEPT),
+    detected(UNSIGNED, unsigned_conf, VERIFIER, "422 `held_up` (`entry`)", WHOLE),
+    detected(UNSIGNED, unsigned_conf, FIRST_AUDITOR, "exit 3 `entry`", WHOLE),
+    detected(UNSIGNED, unsigned_conf, FOLLOWER, "fault `entry`", WHOLE),
 ];
 
 fn stranger() -> LogSigner {

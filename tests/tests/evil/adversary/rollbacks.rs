@@ -4,7 +4,7 @@ use super::super::forge::Forge;
 use super::super::people::Someone;
 use super::operator::View;
 use super::stories::{Oscillation, Story, base, grown};
-use super::table::{KEPT, NONE, PREFIX, Row, detected, mount, prevented};
+use super::table::{KEPT, NONE, PREFIX, Row, WHOLE, detected, mount, prevented};
 use super::victims::*;
 
 const OSCILLATION: &str = "rollback of one name for one Epoch (oscillation), while it lasts";
@@ -15,21 +15,22 @@ const TRUNCATED: &str = "truncated log: its end is gone, and another head signed
 pub const ROWS: &[Row] = &[
     detected(OSCILLATION, away, MONITOR, "exit 3 `rollback`", ROLLBACK),
     detected(OSCILLATION, away, AUDITING_MONITOR, "exit 3 `rollback`", ROLLBACK),
-    detected(OSCILLATION, away, VERIFIER, "422 `held_up` (`map_root`)", KEPT),
+    detected(OSCILLATION, away, VERIFIER, "422 `held_up` (`map_root`)", WHOLE),
     prevented(OSCILLATION, away, CLIENT_OF_A_VERIFIER, "exit 3 `quorum`", KEPT),
-    detected(OSCILLATION, away, AUDITOR, "exit 3 `map_root`", KEPT),
-    detected(OSCILLATION, away, FOLLOWER, "fault `map_root`", KEPT),
-    detected(OVER, over, AUDITING_MONITOR, "exit 3 `map_root`", KEPT),
-    detected(OVER, over, VERIFIER, "422 `held_up` (`map_root`)", KEPT),
+    detected(OSCILLATION, away, AUDITOR, "exit 3 `map_root`", WHOLE),
+    detected(OSCILLATION, away, FOLLOWER, "fault `map_root`", WHOLE),
+    detected(OVER, over, AUDITING_MONITOR, "exit 3 `map_root`", WHOLE),
+    detected(OVER, over, VERIFIER, "422 `held_up` (`map_root`)", WHOLE),
     prevented(OVER, over, CLIENT_OF_A_VERIFIER, "exit 3 `quorum`", KEPT),
-    detected(OVER, over, AUDITOR, "exit 3 `map_root`", KEPT),
-    detected(OVER, over, FOLLOWER, "fault `map_root`", KEPT),
-    detected(OVER, over, FIRST_AUDITOR, "exit 3 `map_root`", KEPT),
+    detected(OVER, over, AUDITOR, "exit 3 `map_root`", WHOLE),
+    detected(OVER, over, FOLLOWER, "fault `map_root`", WHOLE),
+    detected(OVER, over, FIRST_AUDITOR, "exit 3 `map_root`", WHOLE),
     detected(STALE, stale, CLIENT, "exit 3 `rollback`", KEPT),
     detected(STALE, of_yesterday, NEWCOMER, "exit 3 `stale_head`", KEPT),
     prevented(STALE, stale, WITNESS, "400 `old_size`", NONE),
     prevented(STALE, stale, VERIFIER, "400 `old_size`", NONE),
     detected(STALE, stale, AUDITOR, "exit 3 `rollback`", KEPT),
+    detected(STALE, stale, MIRROR, "exit 3 `rollback`", KEPT),
     detected(STALE, stale, MONITOR, "exit 3 `rollback`", KEPT),
     detected(STALE, stale, FOLLOWER, "refused `rollback`", KEPT),
     detected(TRUNCATED, truncated, CLIENT, "exit 3 `rollback`", KEPT),
@@ -37,6 +38,7 @@ pub const ROWS: &[Row] = &[
     prevented(TRUNCATED, truncated, WITNESS, "400 `old_size`", NONE),
     prevented(TRUNCATED, truncated, VERIFIER, "400 `old_size`", NONE),
     detected(TRUNCATED, truncated, AUDITOR, "exit 3 `rollback`", KEPT),
+    detected(TRUNCATED, truncated, MIRROR, "exit 3 `rollback`", KEPT),
     detected(TRUNCATED, truncated, MONITOR, "exit 3 `rollback`", KEPT),
     detected(TRUNCATED, truncated, FOLLOWER, "fault `fork`", PREFIX),
 ];

@@ -59,6 +59,9 @@ pub const SAME_SIZE: &str = "convicts: `same-size`";
 /// Evidence of a head that does not continue another.
 pub const PREFIX: &str = "convicts: `prefix`";
 
+/// Evidence of a log that does not follow from its own entries.
+pub const WHOLE: &str = "convicts: `map`";
+
 /// What comes of an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {

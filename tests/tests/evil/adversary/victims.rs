@@ -74,6 +74,28 @@ fn first_auditor(story: Story) -> Caught {
     caught(|| person.dgns_at(&operator.url, &["audit", "--vkey", &vkey], ""))
 }
 
+/// A mirror that has copied the log copies it on.
+pub const MIRROR: Victim = Victim { name: "`dgns mirror`", meets: mirror };
+
+fn mirror(story: Story) -> Caught {
+    let (person, operator) = (Person::new(), Operator::new(View::of(&story.met)));
+    let copy = person.home().join("copy").display().to_string();
+    let vkey = story.met.signer().verifier_key().to_string();
+    let mirror = || person.dgns_at(&operator.url, &["mirror", &operator.url, &copy, "--vkey", &vkey], "");
+    mirror().exits(0);
+    let before = std::fs::read(Path::new(&copy).join("log/checkpoint")).unwrap();
+    let caught = caught(|| {
+        operator.shows(story.shown);
+        mirror()
+    });
+    assert_eq!(
+        std::fs::read(Path::new(&copy).join("log/checkpoint")).unwrap(),
+        before,
+        "who reads it sees the log as it was"
+    );
+    caught
+}
+
 /// An owner's monitor looks every second.
 pub const MONITOR: Victim = Victim { name: "`dgns monitor --follow`", meets: monitor };
 
@@ -293,7 +315,10 @@ impl Cosigner {
     /// As [`Cosigner::ask_once`], until a verifier has come that far.
     pub fn ask(&self, view: &View, from: u64) -> Answer {
         match self.role {
-            "verifier" => verified(&self.server, &view.forge, &view.export, from),
+            "verifier" => wait::until("the verifier has a word", || {
+                let answer = self.ask_once(view, from);
+                (answer.status != 503 || self.read_in_vain().is_some()).then_some(answer)
+            }),
             _ => self.ask_once(view, from),
         }
     }
@@ -313,9 +338,17 @@ impl Cosigner {
                     let held = self::status(&self.server)["held_up"]["code"].clone();
                     format!("{status} `held_up` (`{}`)", held.as_str().expect("held up for a reason"))
                 }
+                "behind" => format!("{status} `behind` (`{}`)", self.read_in_vain().expect("it says why")),
                 code => format!("{status} `{code}`"),
             },
         }
+    }
+
+    /// The code of what a verifier read that the log did not sign.
+    fn read_in_vain(&self) -> Option<String> {
+        let trouble = status(&self.server)["trouble"].as_str()?.to_owned();
+        let code = trouble.strip_prefix("what was read is not what the log signed (")?;
+        Some(code.split(')').next()?.to_owned())
     }
 
     /// What a stranger makes of the evidence it keeps.
