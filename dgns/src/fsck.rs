@@ -176,7 +176,7 @@ async fn replay(shelf: &Shelf<'_>, auditor: &mut Auditor, report: &mut Report) -
             Ok(None) => auditor.skip_tile()?,
             Err(error) => return Err(auditor.suspicion().cloned().map_or(error, Wrong::Audit)),
         }
-        auditor.take_checks().verify(false)?;
+        auditor.take_checks().verify()?;
         report.entries = auditor.progress().0;
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! Ed25519 and X25519 keys (PROTOCOL 3). The room of `curve25519-dalek`, `ed25519-dalek` and `x25519-dalek`; only bytes leave it.
 //!
-//! Signatures are checked strictly wherever one is accepted; batches are for auditors, who look singly where a batch fails.
+//! Signatures are checked strictly wherever one is accepted, one by one or in a [`Batch`], which is as strict.
 
-mod ring;
+mod batch;
 
 use core::fmt;
 
@@ -15,7 +15,7 @@ use crate::cert::{KeyBytes, Kid};
 use crate::hash::sha256;
 use crate::name::Origin;
 
-pub use ring::KeyRing;
+pub use batch::Batch;
 
 /// Why an Ed25519 key may not enter a chain (PROTOCOL 3.1). Every variant has the code `weak_key`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,11 +114,15 @@ pub fn verify_strict(key: &KeyBytes, message: &[u8], signature: &[u8; 64]) -> Re
 /// Decodes a key, refusing the encodings whose y is not reduced. The other double spelling, x = 0 with a sign, is a point of
 /// small order and falls with those.
 fn canonical_key(bytes: &KeyBytes) -> Result<VerifyingKey, KeyError> {
-    let y_not_reduced = bytes[0] >= 0xed && bytes[1..31].iter().all(|&b| b == 0xff) && bytes[31] & 0x7f == 0x7f;
-    if y_not_reduced {
+    if !is_reduced(bytes) {
         return Err(KeyError::NotCanonical);
     }
     VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotAPoint)
+}
+
+/// Returns whether the y of an encoded point is below the prime of the field.
+fn is_reduced(bytes: &[u8; 32]) -> bool {
+    !(bytes[0] >= 0xed && bytes[1..31].iter().all(|&b| b == 0xff) && bytes[31] & 0x7f == 0x7f)
 }
 
 /// Returns whether the point lies in the subgroup of prime order L: whether L - 1 times the point is its negative.

@@ -1,7 +1,7 @@
 //! From a decoded certificate to a verified one: whose keys signed it (PROTOCOL 4.3).
 
 use super::{Body, Certificate, KeyBytes, Kid, Role};
-use crate::key::{KeyRing, PublicKey, kid_of, verify_strict};
+use crate::key::{Batch, PublicKey, kid_of, verify_strict};
 use crate::name::Origin;
 
 /// Why the signatures of a certificate are refused. Whoever gets one: nothing has changed.
@@ -115,18 +115,18 @@ pub struct NewKeys {
 impl NewKeys {
     /// Admits every key, or refuses them all: [`SignatureRefusal::WeakKey`].
     pub fn admit(&self) -> Result<(), SignatureRefusal> {
-        self.admit_if(|key| PublicKey::admit(key).is_ok())
+        let fit = self.sealing_are_fit() && self.signing.iter().all(|key| PublicKey::admit(key).is_ok());
+        if fit { Ok(()) } else { Err(SignatureRefusal::WeakKey) }
     }
 
-    /// As [`NewKeys::admit`]; the keys that sign are in the ring then.
-    pub fn admit_to(&self, ring: &mut KeyRing) -> Result<(), SignatureRefusal> {
-        self.admit_if(|key| ring.admit(key).is_ok())
+    /// As [`NewKeys::admit`], but for those that sign, which are left to the batch.
+    pub fn admit_in<'a>(&'a self, batch: &mut Batch<'a>) -> Result<(), SignatureRefusal> {
+        self.signing.iter().for_each(|key| batch.admit(key));
+        if self.sealing_are_fit() { Ok(()) } else { Err(SignatureRefusal::WeakKey) }
     }
 
-    fn admit_if(&self, signing_is_fit: impl FnMut(&KeyBytes) -> bool) -> Result<(), SignatureRefusal> {
-        let signing_fit = self.signing.iter().all(signing_is_fit);
-        let sealing_fit = self.sealing.iter().all(|key| *key != [0; 32]);
-        if signing_fit && sealing_fit { Ok(()) } else { Err(SignatureRefusal::WeakKey) }
+    fn sealing_are_fit(&self) -> bool {
+        self.sealing.iter().all(|key| *key != [0; 32])
     }
 }
 

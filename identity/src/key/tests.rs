@@ -105,8 +105,6 @@ fn a_point_with_torsion_is_no_key() {
     assert_eq!(torsioned, hex(TORSIONED_KEY));
     assert_eq!(PublicKey::admit(&torsioned).err(), Some(KeyError::Torsion));
     assert_eq!(PublicKey::admit(&key).err(), None);
-    let mut ring = KeyRing::new();
-    assert_eq!((ring.admit(&torsioned), ring.admit(&key)), (Err(KeyError::Torsion), Ok(())));
 }
 
 #[test]
@@ -165,26 +163,6 @@ fn weak_keys_and_commitments_verify_nothing() {
         assert_eq!(verify_strict(&key, message, &forged), Err(BadSignature), "{small}");
         assert_eq!(verify_strict(&hex(small), message, &signature), Err(BadSignature), "{small}");
     }
-}
-
-#[test]
-fn a_batch_holds_if_every_signature_does() {
-    let keys: Vec<SigningKey> = (1..=5).map(|i| SigningKey::from_seed(&[i; 32])).collect();
-    let publics: Vec<KeyBytes> = keys.iter().map(SigningKey::public).collect();
-    let mut signatures: Vec<[u8; 64]> = keys.iter().map(|key| key.sign(b"message")).collect();
-    let holds = |signatures: &[[u8; 64]], publics: &[KeyBytes]| {
-        let batch: Vec<_> = publics.iter().zip(signatures).map(|(k, s)| (k, &b"message"[..], s)).collect();
-        KeyRing::new().verify_batch(&batch)
-    };
-    assert!(holds(&signatures, &publics));
-    assert!(KeyRing::new().verify_batch(&[]));
-    signatures[3][40] ^= 1;
-    assert!(!holds(&signatures, &publics));
-    signatures[3][40] ^= 1;
-    let mut weak = publics.clone();
-    weak[2] = hex(SMALL_ORDER[0]);
-    assert!(!holds(&signatures, &weak));
-    assert!(holds(&signatures, &publics));
 }
 
 #[test]

@@ -1,13 +1,10 @@
 //! Signatures an audit met, verified in batches on whatever thread the caller likes.
 
 use identity::cert::{KeyBytes, NewKeys, Verified};
-use identity::key::{self, KeyRing};
+use identity::key::{self, Batch};
 use identity::name::Origin;
 
 use super::AuditFault;
-
-/// Signatures checked together: past it a batch gains nothing more.
-const BATCH: usize = 256;
 
 /// Certificates whose signatures wait to be verified.
 #[derive(Clone, Debug, Default)]
@@ -61,45 +58,36 @@ impl Checks {
         });
     }
 
-    /// Verifies every signature, and that every new key is fit to enter a chain.
+    /// Verifies every signature strictly, and that every new key is fit to enter a chain.
     ///
-    /// Signatures are verified in batches; a batch that fails is gone through singly and strictly, so the fault names its
-    /// entry. With `strict` all are verified singly: a batch cannot tell a signature that only strict checking refuses, which
-    /// none but the key's holder can make.
-    pub fn verify(&self, strict: bool) -> Result<(), AuditFault> {
-        let mut ring = KeyRing::new();
-        for item in &self.items {
-            let admitted = item.new_keys.admit_to(&mut ring);
-            admitted.map_err(|refusal| AuditFault::Signature { index: item.index, code: refusal.code() })?;
-        }
-        let all: Vec<_> = self.items.iter().flat_map(Item::triples).collect();
-        for (batch, at) in all.chunks(BATCH).zip((0..).step_by(BATCH)) {
-            if !strict && ring.verify_batch(batch) {
-                continue;
-            }
-            for (place, (signer, message, signature)) in batch.iter().enumerate() {
-                if key::verify_strict(signer, message, signature).is_err() {
-                    return Err(AuditFault::Signature { index: self.index_of(at + place), code: "bad_signature" });
-                }
-            }
-        }
-        Ok(())
+    /// All together; where that fails, one by one, so that the fault names its entry.
+    pub fn verify(&self) -> Result<(), AuditFault> {
+        if self.all_hold() { Ok(()) } else { self.items.iter().try_for_each(Item::verify) }
     }
 
-    /// Returns the log index of the certificate with the `place`-th signature.
-    fn index_of(&self, place: usize) -> u64 {
-        let mut left = place;
-        for item in &self.items {
-            if left < item.signers.len() {
-                return item.index;
-            }
-            left -= item.signers.len();
-        }
-        unreachable!("the place was counted over the same items")
+    /// As [`Checks::verify`], one by one from the start: no number that the entries lead to decides anything.
+    pub fn verify_singly(&self) -> Result<(), AuditFault> {
+        self.items.iter().try_for_each(Item::verify)
+    }
+
+    fn all_hold(&self) -> bool {
+        let mut batch = Batch::new();
+        let fit = self.items.iter().all(|item| item.new_keys.admit_in(&mut batch).is_ok());
+        let signatures = self.items.iter().flat_map(Item::triples);
+        signatures.for_each(|(signer, message, signature)| batch.verify(signer, message, signature));
+        fit && batch.holds()
     }
 }
 
 impl Item {
+    fn verify(&self) -> Result<(), AuditFault> {
+        let fault = |code| AuditFault::Signature { index: self.index, code };
+        self.new_keys.admit().map_err(|refusal| fault(refusal.code()))?;
+        let bad = |_| fault("bad_signature");
+        self.triples()
+            .try_for_each(|(signer, message, signature)| key::verify_strict(signer, message, signature).map_err(bad))
+    }
+
     fn triples(&self) -> impl Iterator<Item = (&KeyBytes, &[u8], &[u8; 64])> {
         self.signers.iter().map(|(signer, signature)| (signer, self.message.as_slice(), signature))
     }

@@ -5,7 +5,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use translog::audit::{AuditFault, Auditor, Checks, MapStep, Roots};
 
 /// Certificates whose signatures are verified in one job.
-const JOB: usize = 512;
+const JOB: usize = 1_024;
 
 /// Jobs that may wait for a thread.
 const JOBS_MAX: usize = 8;
@@ -13,7 +13,7 @@ const JOBS_MAX: usize = 8;
 /// Work under way beside an auditor.
 #[derive(Debug)]
 pub struct Jobs {
-    strict: bool,
+    singly: bool,
     waiting: Checks,
     checks: JoinSet<Result<(), AuditFault>>,
     /// `None` if there is no map, or it has met its fault.
@@ -34,13 +34,13 @@ enum Work {
 }
 
 impl Jobs {
-    /// Begins with the auditor's map; each signature is verified singly if `strict`.
-    pub fn of(auditor: &mut Auditor, strict: bool) -> Self {
+    /// Begins with the auditor's map; each signature is verified on its own if `singly`.
+    pub fn of(auditor: &mut Auditor, singly: bool) -> Self {
         let map = auditor.part_map().map(|roots| {
             let (work, queue) = mpsc::channel(JOBS_MAX);
             MapThread { work, ended: tokio::task::spawn_blocking(move || rebuild(roots, queue)) }
         });
-        Self { strict, waiting: Checks::default(), checks: JoinSet::new(), map }
+        Self { singly, waiting: Checks::default(), checks: JoinSet::new(), map }
     }
 
     /// Takes over what the auditor has met since the last call. Errors: a fault found so far.
@@ -93,8 +93,8 @@ impl Jobs {
         while self.checks.len() >= JOBS_MAX {
             self.next_check().await?;
         }
-        let (checks, strict) = (std::mem::take(&mut self.waiting), self.strict);
-        self.checks.spawn_blocking(move || checks.verify(strict));
+        let (checks, singly) = (std::mem::take(&mut self.waiting), self.singly);
+        self.checks.spawn_blocking(move || if singly { checks.verify_singly() } else { checks.verify() });
         Ok(())
     }
 

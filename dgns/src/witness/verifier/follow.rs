@@ -42,7 +42,7 @@ const SPOILED_MAX: u32 = 3;
 const AHEAD: usize = 8;
 
 /// Certificates whose signatures are verified in one job.
-const JOB: usize = 512;
+const JOB: usize = 1_024;
 
 /// Jobs that may wait for a thread.
 const JOBS_MAX: usize = 8;
@@ -422,7 +422,7 @@ impl Checking {
         while self.jobs.len() >= JOBS_MAX {
             self.next().await?;
         }
-        self.jobs.spawn_blocking(move || checks.verify(true));
+        self.jobs.spawn_blocking(move || checks.verify());
         Ok(())
     }
 
