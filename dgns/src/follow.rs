@@ -41,6 +41,7 @@ use crate::log::commit::{Committer, NotCommitted};
 use crate::log::heads::Heads;
 use crate::log::live::PublicHead;
 use crate::log::shown::Asked;
+use crate::rng;
 use crate::rotation::{self, NotFollowed};
 use crate::shutdown;
 use remote::{NotFetched, Remote};
@@ -612,7 +613,8 @@ pub fn is_signed(head: &PublicHead) -> bool {
 /// Verifies signatures on as many threads as there are.
 async fn verify(checks: Checks) -> Result<(), AuditFault> {
     let parts = checks.into_parts(CHECKED_TOGETHER);
-    let jobs: Vec<_> = parts.into_iter().map(|part| tokio::task::spawn_blocking(move || part.verify())).collect();
+    let jobs: Vec<_> =
+        parts.into_iter().map(|part| tokio::task::spawn_blocking(move || part.verify(&rng::secret()))).collect();
     for job in jobs {
         job.await.expect("verifying does not panic, and the runtime outlives its callers")?;
     }

@@ -18,6 +18,7 @@ use translog::entry::Entry;
 use crate::follow::{self, pin};
 use crate::keys::{Keys, LogKey};
 use crate::log::restart::{self, RestartError};
+use crate::rng;
 use shelf::{Shelf, Wrong};
 use states::States;
 
@@ -176,7 +177,7 @@ async fn replay(shelf: &Shelf<'_>, auditor: &mut Auditor, report: &mut Report) -
             Ok(None) => auditor.skip_tile()?,
             Err(error) => return Err(auditor.suspicion().cloned().map_or(error, Wrong::Audit)),
         }
-        auditor.take_checks().verify()?;
+        auditor.take_checks().verify(&rng::secret())?;
         report.entries = auditor.progress().0;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! How fast a log is audited whose files are at hand: no server, no HTTP, nothing to wait for.
 //!
-//! `cargo bench -p dgns-tests --bench audit_memory -- [--names 30000] [--records 60000] [--rounds 3]`. The log holds a genesis and a
+//! `cargo bench -p dgns-tests --bench audit_memory -- [--names 30000] [--records 60000] [--rounds 3] [--levels 3]`. The log holds a genesis and a
 //! claim of each name, and records one certificate each, in batches of 512 posts, about what a busy server commits at once. An auditor
 //! is fed from bundles and tiles in memory, signatures and map on other threads, as in the client.
 
@@ -20,6 +20,7 @@ use translog::tile::{RightTiles, Tile, bundles_for};
 /// Posts of one batch.
 const BATCH: usize = 512;
 
+/// The first `--levels` of these are audited.
 const LEVELS: [(Level, &str); 3] = [(Level::Tree, "tree"), (Level::Map, "map"), (Level::Full, "full")];
 
 #[tokio::main]
@@ -77,7 +78,7 @@ impl<'l> Served<'l> {
 
     async fn audit_all(&self, what: &str, rounds: usize) {
         println!("{what}: {} entries", self.log.entries.len());
-        for (level, name) in LEVELS {
+        for (level, name) in LEVELS.into_iter().take(load::argument("--levels", 3)) {
             for _ in 0..rounds {
                 let stretch = Stretch::begin();
                 self.audit(level).await;

@@ -7,15 +7,16 @@
 //!
 //! - **The equations** are added up, each times a number of 128 bits: `Σ z (R + k A - S B) = 0`. The points of one key are added
 //!   up first, so that a key costs once, however often it signed.
-//! - **Torsion** is looked for in sums: 126 times, a sum of about half the new keys and half the R. If one point has torsion, each sum has it
+//! - **Torsion** is looked for in sums: 63 times, a sum of about half the new keys and half the R. If one point has torsion, each sum has it
 //!   with a chance of a half at least, whatever the others are.
 //!
 //! The sum of the equations alone would let torsion through, which some numbers z hide: it is in a signature only if its R has some, for the
 //! keys have none. A strict check compares R itself, and refuses it. So R has to be looked at as new keys are; then no point of the
 //! sum has torsion, and it is zero only if every equation holds.
 //!
-//! The numbers and the sums follow from SHA-256 over everything that is judged, so nobody can choose what is judged to suit
-//! them. What holds one by one always holds together; the reverse fails with a chance of 2^-125.
+//! The numbers and the sums follow from 32 random bytes and SHA-256 over everything that is judged, so nobody can choose what is
+//! judged to suit them. What holds one by one always holds together; the reverse fails with a chance below 2^-62, and who tries learns of it
+//! from the refusal alone.
 
 use std::collections::HashMap;
 
@@ -29,13 +30,13 @@ use crate::cert::KeyBytes;
 use crate::hash::{Hash, domain_hash};
 
 /// Below so many points looking for torsion in sums costs more than looking at each.
-const TOGETHER_MIN: usize = 256;
+const TOGETHER_MIN: usize = 128;
 
 /// Sums of points that are made at once: as many heaps as stay in the cache nearest to the processor.
 const AT_ONCE: usize = 7;
 
-/// How many sums torsion is looked for in, as near to 128 as whole rounds come.
-const SUMS: usize = 18 * AT_ONCE;
+/// How many sums torsion is looked for in, as near to 64 as whole rounds come.
+const SUMS: usize = 9 * AT_ONCE;
 
 /// Keys to be admitted and signatures to be verified.
 #[derive(Debug, Default)]
@@ -61,10 +62,12 @@ impl<'a> Batch<'a> {
     }
 
     /// Returns whether all keys are fit and all signatures hold. `false` names no culprit: look singly then.
-    pub fn holds(&self) -> bool {
+    ///
+    /// `secret` is random and nobody else's: whoever knows it could try signatures with torsion until one passes.
+    pub fn holds(&self, secret: &[u8; 32]) -> bool {
         match self.new_keys.len() + self.signatures.len() < TOGETHER_MIN {
             true => self.each_holds(),
-            false => self.all_hold(),
+            false => self.all_hold(secret),
         }
     }
 
@@ -76,9 +79,9 @@ impl<'a> Batch<'a> {
         self.new_keys.iter().all(|key| PublicKey::admit(key).is_ok()) && self.signatures.iter().all(verified)
     }
 
-    fn all_hold(&self) -> bool {
+    fn all_hold(&self, secret: &[u8; 32]) -> bool {
         let Some(decoded) = Decoded::of(self) else { return false };
-        let draws = decoded.draws();
+        let draws = decoded.draws(secret);
         are_torsion_free(&decoded.tested(), &draws) && decoded.equations_hold(&draws[self.new_keys.len()..])
     }
 }
@@ -103,7 +106,7 @@ struct Equation<'a> {
 /// What chance gives a point: its factor in the sum of the equations, and for each sum of points whether it is in it.
 struct Draw {
     z: u128,
-    sums: u128,
+    sums: u64,
 }
 
 impl<'a> Decoded<'a> {
@@ -135,12 +138,12 @@ impl<'a> Decoded<'a> {
     }
 
     /// Returns a draw for each new key, then for each signature.
-    fn draws(&self) -> Vec<Draw> {
+    fn draws(&self, secret: &[u8; 32]) -> Vec<Draw> {
         let places = 0..(self.new_keys.len() + self.signatures.len()) as u64;
         let draw = |place: u64| {
-            let drawn = domain_hash("dgns/batch/v1", &[&self.digest, &place.to_be_bytes()]);
+            let drawn = domain_hash("dgns/batch/v1", &[secret, &self.digest, &place.to_be_bytes()]);
             let (z, sums) = drawn.split_first_chunk::<16>().expect("32 bytes");
-            Draw { z: u128::from_le_bytes(*z), sums: u128::from_le_bytes(sums.try_into().expect("16 bytes")) }
+            Draw { z: u128::from_le_bytes(*z), sums: u64::from_le_bytes(*sums.first_chunk().expect("16 bytes")) }
         };
         places.map(draw).collect()
     }

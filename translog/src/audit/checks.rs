@@ -60,22 +60,23 @@ impl Checks {
 
     /// Verifies every signature strictly, and that every new key is fit to enter a chain.
     ///
-    /// All together; where that fails, one by one, so that the fault names its entry.
-    pub fn verify(&self) -> Result<(), AuditFault> {
-        if self.all_hold() { Ok(()) } else { self.items.iter().try_for_each(Item::verify) }
+    /// All together, as [`Batch::holds`] does by a `secret` of 32 random bytes; where that fails, one by one, so that the fault names its
+    /// entry.
+    pub fn verify(&self, secret: &[u8; 32]) -> Result<(), AuditFault> {
+        if self.all_hold(secret) { Ok(()) } else { self.items.iter().try_for_each(Item::verify) }
     }
 
-    /// As [`Checks::verify`], one by one from the start: no number that the entries lead to decides anything.
+    /// As [`Checks::verify`], one by one from the start, so that chance has no part in it.
     pub fn verify_singly(&self) -> Result<(), AuditFault> {
         self.items.iter().try_for_each(Item::verify)
     }
 
-    fn all_hold(&self) -> bool {
+    fn all_hold(&self, secret: &[u8; 32]) -> bool {
         let mut batch = Batch::new();
         let fit = self.items.iter().all(|item| item.new_keys.admit_in(&mut batch).is_ok());
         let signatures = self.items.iter().flat_map(Item::triples);
         signatures.for_each(|(signer, message, signature)| batch.verify(signer, message, signature));
-        fit && batch.holds()
+        fit && batch.holds(secret)
     }
 }
 

@@ -4,6 +4,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use translog::audit::{AuditFault, Auditor, Checks, MapStep, Roots};
 
+use crate::rng;
+
 /// Certificates whose signatures are verified in one job.
 const JOB: usize = 1_024;
 
@@ -94,7 +96,7 @@ impl Jobs {
             self.next_check().await?;
         }
         let (checks, singly) = (std::mem::take(&mut self.waiting), self.singly);
-        self.checks.spawn_blocking(move || if singly { checks.verify_singly() } else { checks.verify() });
+        self.checks.spawn_blocking(move || if singly { checks.verify_singly() } else { checks.verify(&rng::secret()) });
         Ok(())
     }
 

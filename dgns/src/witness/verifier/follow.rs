@@ -20,6 +20,7 @@ use super::fetch::Ahead;
 use super::{HeldUp, Standing, evidence, held};
 use crate::clock::Clock;
 use crate::outbound::Outbound;
+use crate::rng;
 use crate::shutdown;
 use crate::witness::cosigner::{CosignerError, hex_name};
 use crate::witness::declined::Declined;
@@ -422,7 +423,7 @@ impl Checking {
         while self.jobs.len() >= JOBS_MAX {
             self.next().await?;
         }
-        self.jobs.spawn_blocking(move || checks.verify());
+        self.jobs.spawn_blocking(move || checks.verify(&rng::secret()));
         Ok(())
     }
 

@@ -55,9 +55,9 @@ fn check(new_keys: &[KeyBytes], signatures: &[Signed]) -> bool {
     let mut batch = Batch::new();
     new_keys.iter().for_each(|key| batch.admit(key));
     signatures.iter().for_each(|(key, message, signature)| batch.verify(key, message, signature));
-    let holds = batch.all_hold();
+    let holds = batch.all_hold(&[1; 32]);
     assert_eq!(batch.each_holds(), holds, "together and one by one");
-    assert_eq!(batch.holds(), holds);
+    assert_eq!(batch.holds(&[2; 32]), holds);
     holds
 }
 
