@@ -2,20 +2,24 @@
 //!
 //! `cargo bench -p dgns-tests --bench audit_memory -- [--names 30000] [--records 60000] [--rounds 3] [--levels 3]`. The log holds a genesis and a
 //! claim of each name, and records one certificate each, in batches of 512 posts, about what a busy server commits at once. An auditor
-//! is fed from bundles and tiles in memory, signatures and map on other threads, as in the client.
+//! is fed from bundles and tiles in memory; bundles are read, signatures checked and the map made on other threads, as in the client.
 
 mod load;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use dgns_client::audit::Jobs;
 use load::Stretch;
 use load::memory::MemoryLog;
-use translog::audit::{Auditor, Level, Target, Tree, Want};
+use translog::audit::{Auditor, Level, Received, Target, Tree, Want};
 use translog::bundle;
 use translog::entry::EntryKind;
 use translog::hash::leaf_hash;
 use translog::tile::{RightTiles, Tile, bundles_for};
+
+/// Bundles read ahead of the one being replayed, as in the client.
+const AHEAD: usize = 16;
 
 /// Posts of one batch.
 const BATCH: usize = 512;
@@ -51,7 +55,7 @@ async fn main() {
 /// The files of a log.
 struct Served<'l> {
     log: &'l MemoryLog,
-    files: HashMap<String, Vec<u8>>,
+    files: Arc<HashMap<String, Vec<u8>>>,
 }
 
 impl<'l> Served<'l> {
@@ -73,7 +77,7 @@ impl<'l> Served<'l> {
             let entries = &log.entries[id.first_entry() as usize..][..usize::from(id.width())];
             (id.to_string(), bundle::encode(entries.iter().map(Vec::as_slice)))
         }));
-        Self { log, files }
+        Self { log, files: Arc::new(files) }
     }
 
     async fn audit_all(&self, what: &str, rounds: usize) {
@@ -91,8 +95,18 @@ impl<'l> Served<'l> {
         let target = Target { size: self.log.edge.size(), root: self.log.edge.root() };
         let mut auditor = Auditor::new(&self.log.origin, level, target);
         let mut jobs = Jobs::of(&mut auditor, false);
-        while let Some(want) = auditor.wants(1).first().cloned() {
-            auditor.feed(&want, &self.files[&want.path()]).unwrap();
+        let mut running = HashMap::new();
+        loop {
+            let wants = auditor.wants(AHEAD);
+            for want in &wants {
+                running.entry(want.path()).or_insert_with_key(|path| {
+                    let (files, path, want) = (self.files.clone(), path.clone(), want.clone());
+                    tokio::task::spawn_blocking(move || Received::of(&want, &files[&path], level))
+                });
+            }
+            let Some(first) = wants.first() else { break };
+            let received = running.remove(&first.path()).unwrap().await.unwrap();
+            auditor.feed_received(received).unwrap();
             jobs.take(&mut auditor).await.unwrap();
         }
         jobs.finish().await.unwrap();

@@ -9,6 +9,7 @@ mod checks;
 mod fault;
 mod incoming;
 mod judge;
+mod read;
 mod replay;
 mod roots;
 mod saved;
@@ -18,9 +19,7 @@ use std::collections::VecDeque;
 use identity::hash::Hash;
 use identity::name::Origin;
 
-use crate::bundle;
-use crate::entry::{Entry, EntryKind, Epoch, Notice};
-use crate::hash::leaf_hash;
+use crate::entry::{Entry, EntryError, Epoch, Notice};
 use crate::notice::Standing;
 use crate::subtree::Subtree;
 use crate::tile::{BundleId, RightTiles, Stack, Tile, TileId};
@@ -28,9 +27,12 @@ use crate::tile::{BundleId, RightTiles, Stack, Tile, TileId};
 pub use checks::Checks;
 pub use fault::AuditFault;
 pub use incoming::{Incoming, Lacking};
+pub use read::Received;
 pub use replay::Replay;
 pub use roots::{MapStep, Roots};
 pub use saved::SavedError;
+
+use read::{Content, Read, ReadLeaf};
 
 /// How much an audit recomputes (PROTOCOL 15.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,7 +91,10 @@ pub struct Auditor {
     history: RightTiles,
     /// Tiles the entries gave, to be compared with the served ones.
     expected: VecDeque<(Tree, Tile)>,
-    batch: Vec<Vec<u8>>,
+    /// How many entries the open batch has so far.
+    batch_len: usize,
+    /// What they say, at [`Level::Map`] and above.
+    batch: Vec<Result<Entry, EntryError>>,
     last_epoch: Option<Epoch>,
     replay: Option<Replay>,
     notices: Vec<Standing>,
@@ -108,6 +113,7 @@ impl Auditor {
             log: RightTiles::new(),
             history: RightTiles::new(),
             expected: VecDeque::new(),
+            batch_len: 0,
             batch: Vec::new(),
             last_epoch: None,
             replay: (level > Level::Tree).then(|| Replay::new(origin, level)),
@@ -163,9 +169,17 @@ impl Auditor {
 
     /// Takes the bytes of the first thing that [`Auditor::wants`] named.
     pub fn feed(&mut self, want: &Want, bytes: &[u8]) -> Result<(), AuditFault> {
-        match want {
-            Want::Bundle(id) => self.feed_bundle(*id, bytes),
-            Want::Tile(tree, id) => self.feed_tile(*tree, *id, bytes),
+        self.feed_received(Received::of(want, bytes, self.level()))
+    }
+
+    /// As [`Auditor::feed`], of what was read before, for this level or a higher one.
+    pub fn feed_received(&mut self, Received(read): Received) -> Result<(), AuditFault> {
+        match read {
+            Read::Bundle(id, level, leaves) => {
+                assert!(level >= self.level(), "a bundle is read for the level of its audit");
+                self.feed_bundle(id, leaves)
+            }
+            Read::Tile(tree, id, tile) => self.feed_tile(tree, id, tile),
         }
     }
 
@@ -256,13 +270,13 @@ impl Auditor {
         self.ended && self.expected.is_empty()
     }
 
-    fn feed_bundle(&mut self, id: BundleId, bytes: &[u8]) -> Result<(), AuditFault> {
-        let entries = bundle::decode(id, bytes).map_err(|_| AuditFault::Bundle { path: id.to_string() })?;
+    fn feed_bundle(&mut self, id: BundleId, leaves: Option<Vec<ReadLeaf>>) -> Result<(), AuditFault> {
+        let leaves = leaves.ok_or_else(|| AuditFault::Bundle { path: id.to_string() })?;
         let skip = usize::try_from(self.log.size() - id.index() * 256).expect("less than one bundle");
-        let replayed = entries.iter().skip(skip).try_for_each(|entry| self.feed_entry(entry));
+        let hashes: Vec<Hash> = leaves.iter().map(|leaf| leaf.hash).collect();
+        let replayed = leaves.into_iter().skip(skip).try_for_each(|leaf| self.feed_leaf(leaf));
         if let Err(fault) = replayed {
             // Were the entries changed on their way, or does the log say so? The tile of this bundle tells.
-            let hashes = entries.iter().map(|entry| leaf_hash(entry)).collect();
             let tile = Tile::new(id.tile(), hashes).expect("a bundle has as many entries as its tile has hashes");
             self.expected = VecDeque::from([(Tree::Log, tile)]);
             self.suspicion = Some(fault);
@@ -274,34 +288,40 @@ impl Auditor {
         Ok(())
     }
 
-    fn feed_entry(&mut self, entry: &[u8]) -> Result<(), AuditFault> {
+    fn feed_leaf(&mut self, leaf: ReadLeaf) -> Result<(), AuditFault> {
         let index = self.log.size();
-        let hash = leaf_hash(entry);
-        for tile in self.log.append(hash) {
+        for tile in self.log.append(leaf.hash) {
             self.expected.push_back((Tree::Log, tile));
         }
-        if entry.first() == Some(&(EntryKind::Epoch as u8)) {
-            let epoch = Epoch::decode(entry).map_err(|_| AuditFault::Entry { index, code: "epoch" })?;
-            self.close_batch(epoch, index)?;
-            for tile in self.history.append(hash) {
-                self.expected.push_back((Tree::History, tile));
+        match leaf.content {
+            Content::Epoch(epoch) => {
+                let epoch = epoch.map_err(|_| AuditFault::Entry { index, code: "epoch" })?;
+                self.close_batch(epoch, index)?;
+                for tile in self.history.append(leaf.hash) {
+                    self.expected.push_back((Tree::History, tile));
+                }
             }
-        } else {
-            if entry.first() == Some(&(EntryKind::Notice as u8)) {
-                self.note(entry, index);
-            }
-            self.batch.push(entry.to_vec());
-            if self.batch.len() > crate::limits::BATCH_ENTRIES_MAX {
-                return Err(AuditFault::Entry { index, code: "batch_too_long" });
+            content => {
+                self.batch_len += 1;
+                if let Content::Entry(entry) = content {
+                    self.hold(entry, index);
+                }
+                if self.batch_len > crate::limits::BATCH_ENTRIES_MAX {
+                    return Err(AuditFault::Entry { index, code: "batch_too_long" });
+                }
             }
         }
         self.check_remembered()
     }
 
-    /// Keeps what a Notice says. One that does not decode is the replay's to name.
-    fn note(&mut self, entry: &[u8], index: u64) {
-        if let Ok(Entry::Notice(Notice { kind, origin, .. })) = Entry::decode(entry) {
-            self.notices.push(Standing { index, kind, origin });
+    /// Holds what an entry says until its batch is closed, and keeps what a Notice says. One that does not decode is the replay's
+    /// to name.
+    fn hold(&mut self, entry: Result<Entry, EntryError>, index: u64) {
+        if let Ok(Entry::Notice(Notice { kind, origin, .. })) = &entry {
+            self.notices.push(Standing { index, kind: *kind, origin: origin.clone() });
+        }
+        if self.replay.is_some() {
+            self.batch.push(entry);
         }
     }
 
@@ -313,9 +333,9 @@ impl Auditor {
             history_root: self.history.root(),
         };
         before.check(&epoch, index)?;
-        let batch = std::mem::take(&mut self.batch);
+        let (batch, len) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.batch_len));
         if let Some(replay) = &mut self.replay {
-            replay.batch(&batch, index - batch.len() as u64, &epoch)?;
+            replay.batch(batch, index - len as u64, &epoch)?;
             replay.head(self.log.size(), self.log.root());
         }
         self.last_epoch = Some(epoch);
@@ -338,7 +358,7 @@ impl Auditor {
     fn end(&mut self) -> Result<(), AuditFault> {
         if self.log.root() != self.target.root {
             self.suspicion = Some(AuditFault::Root { size: self.target.size });
-        } else if !self.batch.is_empty() {
+        } else if self.batch_len > 0 {
             return Err(AuditFault::LastLeaf { size: self.target.size });
         } else if let Some(known) = &self.remembered {
             return Err(AuditFault::Shrunk { size: self.target.size, known: known.size });
@@ -357,10 +377,9 @@ impl Auditor {
         }
     }
 
-    fn feed_tile(&mut self, tree: Tree, id: TileId, bytes: &[u8]) -> Result<(), AuditFault> {
+    fn feed_tile(&mut self, tree: Tree, id: TileId, served: Option<Tile>) -> Result<(), AuditFault> {
         let Some((_, expected)) = self.expected.pop_front() else { return Ok(()) };
         debug_assert_eq!(expected.id(), id, "tiles are fed in the order they are wanted");
-        let served = Tile::decode(id, bytes).ok();
         let wrong = match &served {
             None => Some(None),
             Some(served) => served.hashes().iter().zip(expected.hashes()).position(|(a, b)| a != b).map(Some),

@@ -3,7 +3,6 @@
 pub use identity::hash::{Hash, sha256};
 
 use identity::hash::sha256_node;
-use sha2::{Digest, Sha256};
 
 /// The root of the tree without leaves: SHA-256 of nothing.
 pub const EMPTY_ROOT: Hash = [
@@ -13,10 +12,7 @@ pub const EMPTY_ROOT: Hash = [
 
 /// Returns the hash of a leaf, `H(00, entry)`.
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    let mut hasher = Sha256::new();
-    hasher.update([0]);
-    hasher.update(entry);
-    hasher.finalize().into()
+    sha256(&[&[0], entry])
 }
 
 /// Returns the hash of an inner node, `H(01, left, right)`.

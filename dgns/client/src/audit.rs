@@ -11,7 +11,7 @@ use std::time::Duration;
 use dgns_api::path;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use translog::audit::{AuditFault, Auditor, Level, Replay, Target, Want};
+use translog::audit::{AuditFault, Auditor, Level, Received, Replay, Target, Want};
 use translog::head::Head;
 use translog::logconf::Conf;
 use translog::note::{Checkpoint, Note};
@@ -22,7 +22,6 @@ use crate::accuse::accuse;
 use crate::error::ClientError;
 use crate::evidence::{self, Kept};
 use crate::home::replace;
-use crate::net::Answer;
 use crate::session::Session;
 
 /// Bundles fetched ahead of the one being replayed.
@@ -33,7 +32,7 @@ pub(crate) const AHEAD: usize = 8;
 pub struct Options {
     /// How much is recomputed.
     pub level: Level,
-    /// Whether each signature is verified singly and strictly.
+    /// Whether each signature is verified on its own.
     pub strict: bool,
     /// The file that holds progress between runs; none keeps nothing.
     pub state: Option<PathBuf>,
@@ -157,15 +156,16 @@ async fn replay(
 ) -> Result<(), Stop> {
     let mut jobs = Jobs::of(auditor, options.strict);
     let mut saver = Saver::new(options);
-    let mut ahead = Ahead::new(session);
+    let read = |want: &Want, bytes: Vec<u8>, level| Received::of(want, &bytes, level);
+    let mut ahead = Ahead::new(session, auditor.level(), read);
     while !auditor.is_through() {
         let wants = auditor.wants(AHEAD);
         let Some(want) = wants.first() else { break };
-        let bytes = match ahead.get(want, &wants).await {
-            Ok(bytes) => bytes,
+        let received = match ahead.get(want, &wants).await {
+            Ok(received) => received,
             Err(error) => return Err(auditor.suspicion().cloned().map_or(Stop::Error(error), Stop::Fault)),
         };
-        let fed = auditor.feed(want, &bytes);
+        let fed = auditor.feed_received(received);
         let verified = jobs.take(auditor).await;
         suspect(auditor, verified)?;
         if let Err(fault) = fed {
@@ -197,26 +197,31 @@ fn suspect(auditor: &mut Auditor, verified: Result<(), AuditFault>) -> Result<()
     }
 }
 
-/// Fetches under way; each thing is fetched once.
-pub(crate) struct Ahead<'s> {
+/// Fetches under way; each thing is fetched once, and read as it comes.
+pub(crate) struct Ahead<'s, T> {
     session: &'s Session,
-    running: HashMap<String, JoinHandle<Answer>>,
+    read: fn(&Want, Vec<u8>, Level) -> T,
+    level: Level,
+    running: HashMap<String, JoinHandle<Result<T, ClientError>>>,
 }
 
-impl<'s> Ahead<'s> {
-    /// Returns nothing under way yet.
-    pub(crate) fn new(session: &'s Session) -> Self {
-        Self { session, running: HashMap::new() }
+impl<'s, T: Send + 'static> Ahead<'s, T> {
+    /// Returns nothing under way yet; what comes for an audit of `level` is passed through `read`.
+    pub(crate) fn new(session: &'s Session, level: Level, read: fn(&Want, Vec<u8>, Level) -> T) -> Self {
+        Self { session, read, level, running: HashMap::new() }
     }
 
-    /// Returns the bytes of `want`; begins fetching all of `wants`, which `want` is one of.
-    pub(crate) async fn get(&mut self, want: &Want, wants: &[Want]) -> Result<Vec<u8>, ClientError> {
+    /// Returns what came for `want`; begins fetching all of `wants`, which `want` is one of.
+    pub(crate) async fn get(&mut self, want: &Want, wants: &[Want]) -> Result<T, ClientError> {
         for want in wants {
             let path = format!("{}/{}", path::LOG, want.path());
-            let reader = self.session.reader();
+            let (reader, read, level) = (self.session.reader(), self.read, self.level);
             self.running.entry(path).or_insert_with_key(|path| {
-                let path = path.clone();
-                tokio::spawn(async move { reader.get(&path).await.map_err(|error| withheld(&path, error)) })
+                let (path, want) = (path.clone(), want.clone());
+                tokio::spawn(async move {
+                    let bytes = reader.get(&path).await.map_err(|error| withheld(&path, error))?;
+                    Ok(read(&want, bytes, level))
+                })
             });
         }
         let path = format!("{}/{}", path::LOG, want.path());
@@ -225,7 +230,7 @@ impl<'s> Ahead<'s> {
     }
 }
 
-impl Drop for Ahead<'_> {
+impl<T> Drop for Ahead<'_, T> {
     fn drop(&mut self) {
         self.running.values().for_each(JoinHandle::abort);
     }

@@ -52,7 +52,7 @@ pub async fn run(
         }
         auditor.remember(held);
     }
-    let mut ahead = Ahead::new(session);
+    let mut ahead = Ahead::new(session, Level::Tree, |_, bytes, _| bytes);
     let mut files = 0;
     let mut bundles: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     while !auditor.is_through() {

@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256, Sha512};
 
 use super::{PublicKey, canonical_key, is_reduced, is_torsion_free, verify_strict};
 use crate::cert::KeyBytes;
-use crate::hash::{Hash, domain_hash};
+use crate::hash::{Hash, sha256};
 
 /// Below so many points looking for torsion in sums costs more than looking at each.
 const TOGETHER_MIN: usize = 128;
@@ -141,7 +141,7 @@ impl<'a> Decoded<'a> {
     fn draws(&self, secret: &[u8; 32]) -> Vec<Draw> {
         let places = 0..(self.new_keys.len() + self.signatures.len()) as u64;
         let draw = |place: u64| {
-            let drawn = domain_hash("dgns/batch/v1", &[secret, &self.digest, &place.to_be_bytes()]);
+            let drawn = sha256(&[secret, &self.digest, &place.to_be_bytes()]);
             let (z, sums) = drawn.split_first_chunk::<16>().expect("32 bytes");
             Draw { z: u128::from_le_bytes(*z), sums: u64::from_le_bytes(*sums.first_chunk().expect("16 bytes")) }
         };

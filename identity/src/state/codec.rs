@@ -141,6 +141,11 @@ impl DidState {
         if state.encode() == bytes { Ok(state) } else { Err(DecodeError::NotCanonical) }
     }
 
+    /// Decodes bytes that [`DidState::encode`] made and nobody else could touch since: that they are canonical is not looked at again.
+    pub fn decode_kept(bytes: &[u8]) -> Result<Self, DecodeError> {
+        read_whole(bytes, Self::read)
+    }
+
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut fields = reader.fields()?;
         let state = Self {
@@ -196,6 +201,11 @@ impl NameState {
             return Err(DecodeError::BadField);
         }
         if state.encode() == bytes { Ok(state) } else { Err(DecodeError::NotCanonical) }
+    }
+
+    /// As [`DidState::decode_kept`].
+    pub fn decode_kept(bytes: &[u8]) -> Result<Self, DecodeError> {
+        read_whole(bytes, Self::read)
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {

@@ -23,6 +23,10 @@ use identity::name::{Origin, Zone};
 use identity::pow;
 use identity::record::rtype;
 
+/// As in the programs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The proof of work of the bench zone: the work is the client's, and none of it is measured here.
 const WORK_BITS: u8 = 1;
 

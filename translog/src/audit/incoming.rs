@@ -227,7 +227,8 @@ impl Incoming {
         if end - 1 - start > BATCH_ENTRIES_MAX as u64 {
             return Err(AuditFault::Entry { index: start + BATCH_ENTRIES_MAX as u64, code: "batch_too_long" });
         }
-        let entries = judge::decode(&self.entries[of(start)..of(end - 1)], start)?;
+        let entries =
+            judge::sound(self.entries[of(start)..of(end - 1)].iter().map(|entry| Entry::decode(entry)), start)?;
         Ok((entries, start, epoch))
     }
 

@@ -14,7 +14,7 @@ use identity::state::{Leaf, Subject};
 use super::AuditFault;
 use crate::batch::{Change, Step, configure_wants};
 use crate::due::DueQueue;
-use crate::entry::Entry;
+use crate::entry::{Entry, EntryError};
 use crate::hash::EMPTY_ROOT;
 use crate::logconf::{LogConf, LogConfError, Succession};
 use crate::notice;
@@ -43,11 +43,15 @@ pub(super) enum Progress {
     Through,
 }
 
-/// Decodes the entries of a batch, all but its Epoch; the first stands at `first_index`.
-pub(super) fn decode(entries: &[Vec<u8>], first_index: u64) -> Result<Vec<Entry>, AuditFault> {
-    let mut decoded = Vec::with_capacity(entries.len());
+/// Returns the entries of a batch, all but its Epoch, if all are sound; the first stands at `first_index`.
+pub(super) fn sound(
+    entries: impl IntoIterator<Item = Result<Entry, EntryError>>,
+    first_index: u64,
+) -> Result<Vec<Entry>, AuditFault> {
+    let entries = entries.into_iter();
+    let mut decoded = Vec::with_capacity(entries.size_hint().0);
     for (index, entry) in (first_index..).zip(entries) {
-        match Entry::decode(entry) {
+        match entry {
             Ok(Entry::Epoch(_)) => return Err(AuditFault::Entry { index, code: "epoch" }),
             Ok(entry) => decoded.push(entry),
             Err(error) => return Err(AuditFault::Entry { index, code: error.code() }),

@@ -12,7 +12,7 @@ use super::judge::{self, Judge, Progress};
 use super::{AuditFault, Checks, Level, MapStep, Roots};
 use crate::batch::{Change, map_updates};
 use crate::due::DueQueue;
-use crate::entry::Epoch;
+use crate::entry::{Entry, EntryError, Epoch};
 use crate::logconf::{Conf, Succession};
 use crate::map::{self, LabelKind};
 
@@ -121,8 +121,13 @@ impl Replay {
     }
 
     /// Replays the entries before an Epoch, the first of them at `first_index`, and compares the map root.
-    pub(super) fn batch(&mut self, entries: &[Vec<u8>], first_index: u64, epoch: &Epoch) -> Result<(), AuditFault> {
-        let entries = judge::decode(entries, first_index)?;
+    pub(super) fn batch(
+        &mut self,
+        entries: Vec<Result<Entry, EntryError>>,
+        first_index: u64,
+        epoch: &Epoch,
+    ) -> Result<(), AuditFault> {
+        let entries = judge::sound(entries, first_index)?;
         let world = World::new(self.origin.zone(), self.origin.clone(), self.server);
         let mut judge = Judge::new(world, entries, first_index, epoch.time_ms);
         loop {
@@ -163,7 +168,8 @@ impl Packed {
     }
 
     pub(super) fn leaf(&self) -> Leaf {
-        self.try_leaf().expect("the bytes were encoded from a state")
+        let state = self.kind.decode_kept_state(&self.state).expect("the bytes were encoded from a state");
+        Leaf { head_index: self.head_index, head_hash: self.head_hash, state }
     }
 
     pub(super) fn try_leaf(&self) -> Option<Leaf> {
@@ -181,7 +187,7 @@ mod tests {
         // Goal: nobody's log, whose map is empty and right, is no log. Method: a first batch of nothing but its Epoch.
         let mut replay = Replay::new(&Origin::parse("dgns.test/log").unwrap(), Level::Map);
         let epoch = Epoch { k: 0, covers: 0, time_ms: 1, map_root: map::EMPTY, history_root: crate::hash::EMPTY_ROOT };
-        let fault = replay.batch(&[], 0, &epoch).unwrap_err();
+        let fault = replay.batch(Vec::new(), 0, &epoch).unwrap_err();
         assert_eq!(fault, AuditFault::Entry { index: 0, code: "first_batch" });
     }
 }

@@ -25,7 +25,7 @@ impl Auditor {
     ///
     /// `None` while an audit stands inside a batch or has tiles to compare.
     pub fn save(&self) -> Option<Vec<u8>> {
-        if !self.batch.is_empty() || !self.expected.is_empty() {
+        if self.batch_len > 0 || !self.expected.is_empty() {
             return None;
         }
         let mut out = MAGIC.to_vec();

@@ -57,6 +57,16 @@ impl LabelKind {
             Self::LogConf => State::decode(&Subject::LogConf, bytes)?,
         })
     }
+
+    /// As [`LabelKind::decode_state`], of bytes that were encoded from a state and kept in memory: whether they are canonical is not
+    /// looked at again.
+    pub fn decode_kept_state(self, bytes: &[u8]) -> Result<State, DecodeError> {
+        Ok(match self {
+            Self::Name => State::Name(NameState::decode_kept(bytes)?),
+            Self::Did => State::Did(DidState::decode_kept(bytes)?),
+            Self::LogConf => State::decode(&Subject::LogConf, bytes)?,
+        })
+    }
 }
 
 impl OpenedLeaf {

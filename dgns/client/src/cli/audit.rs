@@ -30,7 +30,7 @@ pub(crate) struct Audit {
     /// How much is recomputed
     #[arg(long, default_value = "full")]
     level: LevelArgument,
-    /// Verify each signature singly and strictly
+    /// Verify each signature on its own, instead of many at once
     #[arg(long)]
     strict: bool,
     /// Go on with each new head until interrupted

@@ -6,7 +6,7 @@ use translog::fault::{FaultFile, Finding};
 use translog::files::{Lack, LogFiles};
 use translog::note::Note;
 
-use super::fetch::{Fetched, fetch};
+use super::fetch::read;
 use crate::outbound::Outbound;
 use crate::witness::watched::Watched;
 
@@ -57,11 +57,11 @@ pub(super) fn record(log: &Watched, fault: &AuditFault, checkpoint: &Note) -> Fa
 
 /// Reads files side by side; `None` if one is withheld.
 async fn read(outbound: &Outbound, prefix: &str, files: &mut LogFiles, lacking: Vec<String>) -> Option<()> {
-    let mut reading: JoinSet<(String, Fetched)> = JoinSet::new();
+    let mut reading: JoinSet<(String, Result<Bytes, String>)> = JoinSet::new();
     for name in lacking {
         let (outbound, url) = (outbound.clone(), format!("{prefix}/{name}"));
         reading.spawn(async move {
-            let read = fetch(&outbound, &url).await;
+            let read = read(&outbound, &url).await;
             (name, read)
         });
     }

@@ -1,11 +1,11 @@
-//! Reads a log ahead of its replay, each thing once.
+//! Fetches a log ahead of its replay, each thing once, and reads it as it comes.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
-use translog::audit::Want;
+use translog::audit::{Level, Received, Want};
 use translog::limits::BUNDLE_BYTES_MAX;
 
 use crate::outbound::{Bounds, Outbound};
@@ -13,7 +13,7 @@ use crate::outbound::{Bounds, Outbound};
 /// What one read may cost: a full bundle over a slow line.
 const BOUNDS: Bounds = Bounds { deadline: Duration::from_secs(15), body_bytes_max: BUNDLE_BYTES_MAX };
 
-pub(super) type Fetched = Result<Bytes, String>;
+type Fetched = Result<Received, String>;
 
 /// Reads under way below one prefix.
 pub(super) struct Ahead<'a> {
@@ -27,13 +27,13 @@ impl<'a> Ahead<'a> {
         Self { outbound, prefix, running: HashMap::new() }
     }
 
-    /// Returns the bytes of the first of `wants`; begins to read all of them. Errors: what the log withholds, in words.
+    /// Returns what came for the first of `wants`; begins to read all of them. Errors: what the log withholds, in words.
     pub(super) async fn first_of(&mut self, wants: &[Want]) -> Fetched {
         for want in wants {
             let url = format!("{}/{}", self.prefix, want.path());
             self.running.entry(url).or_insert_with_key(|url| {
-                let (outbound, url) = (self.outbound.clone(), url.clone());
-                tokio::spawn(async move { fetch(&outbound, &url).await })
+                let (outbound, url, want) = (self.outbound.clone(), url.clone(), want.clone());
+                tokio::spawn(async move { fetch(&outbound, &url, &want).await })
             });
         }
         let Some(first) = wants.first() else { return Err("nothing is wanted".into()) };
@@ -49,7 +49,12 @@ impl Drop for Ahead<'_> {
     }
 }
 
-pub(super) async fn fetch(outbound: &Outbound, url: &str) -> Fetched {
+async fn fetch(outbound: &Outbound, url: &str, want: &Want) -> Fetched {
+    read(outbound, url).await.map(|bytes| Received::of(want, &bytes, Level::Full))
+}
+
+/// Returns the bytes of one file. Errors: as in [`Ahead::first_of`].
+pub(super) async fn read(outbound: &Outbound, url: &str) -> Result<Bytes, String> {
     let answer = outbound.get(url, BOUNDS).await.map_err(|error| format!("{url}: {error}"))?;
     match answer.status {
         200 => Ok(answer.body),

@@ -306,14 +306,16 @@ impl Follow {
         let mut waiting = auditor.take_checks();
         while !auditor.is_through() {
             let wants = auditor.wants(AHEAD);
-            let Some(want) = wants.first() else { break };
+            if wants.is_empty() {
+                break;
+            }
             let fetched = tokio::select! {
                 biased;
                 () = shutdown::requested(stop) => return self.leave(checks, waiting, auditor).await,
                 fetched = ahead.first_of(&wants) => fetched,
             };
             let fed = match (fetched, auditor.suspicion()) {
-                (Ok(bytes), _) => auditor.feed(want, &bytes),
+                (Ok(received), _) => auditor.feed_received(received),
                 (Err(_), Some(fault)) => Err(fault.clone()),
                 (Err(why), None) => {
                     // What was fed is replayed; its signatures are checked before anything else.
