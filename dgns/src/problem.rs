@@ -6,8 +6,8 @@ use identity::rules::Refusal;
 
 use crate::auth::oidc::OidcError;
 use crate::auth::request::CallerError;
-use crate::limits::TooMany;
 use crate::auth::signin::SigninError;
+use crate::limits::TooMany;
 use crate::log::door::DoorError;
 use crate::log::feed::FeedError;
 use crate::log::lookup::LookupError;

@@ -15,8 +15,8 @@ mod output;
 mod pair;
 mod progress;
 mod records;
-mod token;
 mod seal;
+mod token;
 mod trust;
 mod up;
 

@@ -51,8 +51,8 @@ pub(super) async fn claim(
 
 /// Returns what the certificates of a post say, judged by nobody yet.
 fn bodies(body: &[u8]) -> Result<Vec<Body>, Refused> {
-    let envelopes = post::decode(body).map_err(|error| problem::problem(code::BAD_POST, error.to_string()))?;
-    let decoded = envelopes.iter().map(|envelope| Certificate::decode(envelope));
+    let post = post::decode(body).map_err(|error| problem::problem(code::BAD_POST, error.to_string()))?;
+    let decoded = post.envelopes.iter().map(|envelope| Certificate::decode(envelope));
     let bodies = decoded.map(|certificate| certificate.map(|certificate| certificate.payload().body.clone()));
     bodies.collect::<Result<_, _>>().map_err(|error| problem::problem(error.code(), error.to_string()).into())
 }

@@ -4,6 +4,7 @@ use dgns::clock::Clock;
 use dgns::config::Config;
 use dgns::server::Server;
 use dgns::tokens::TokensRefusal;
+use dgns_api::post::Post;
 use dgns_tests::harness::load::{Somebody, origin};
 use identity::key::SigningKey;
 use identity::time::Timestamp;
@@ -32,9 +33,10 @@ impl At {
         let clock = Clock::fixed_for_tests(Timestamp::from_ms(now_ms));
         let server = Server::start(Config::from_toml(&toml).unwrap(), clock.clone()).await.unwrap();
         let (alice, certificates) = Somebody::new("alice", 1);
-        let envelopes: Vec<Vec<u8>> = certificates.iter().map(identity::cert::Certificate::encode).collect();
+        let envelopes = certificates.iter().map(identity::cert::Certificate::encode).collect();
+        let post = Post { envelopes, attachments: Vec::new() };
         let door = server.app.door().unwrap();
-        door.submit(&server.app.core, &envelopes, [127, 0, 0, 1].into()).await.unwrap();
+        door.submit(&server.app.core, None, &post, [127, 0, 0, 1].into()).await.unwrap();
         Self { server, clock, now_ms, alice, _data: data }
     }
 

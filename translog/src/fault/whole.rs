@@ -68,7 +68,7 @@ fn first_fault(origin: &Origin, entries: &[&[u8]], target: Target) -> Option<Aud
         }
         let wants = auditor.wants(1);
         let fed = auditor.feed(wants.first()?, &bundle::encode(bundle.iter().copied()));
-        if let Err(fault) = auditor.take_checks().verify(true).and(fed) {
+        if let Err(fault) = auditor.take_checks().verify_singly().and(fed) {
             return Some(fault);
         }
         if let Some(fault) = auditor.suspicion() {

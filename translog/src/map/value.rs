@@ -64,6 +64,7 @@ impl LabelKind {
         Ok(match self {
             Self::Name => State::Name(NameState::decode_kept(bytes)?),
             Self::Did => State::Did(DidState::decode_kept(bytes)?),
+            Self::Alias => State::Alias(AliasState::decode(bytes)?),
             Self::LogConf => State::decode(&Subject::LogConf, bytes)?,
         })
     }

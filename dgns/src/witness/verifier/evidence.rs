@@ -1,12 +1,13 @@
 //! What a replay found wrong: whether the log signed it, and the file that says so to anybody.
 
+use bytes::Bytes;
 use tokio::task::JoinSet;
 use translog::audit::{AuditFault, Auditor};
 use translog::fault::{FaultFile, Finding};
 use translog::files::{Lack, LogFiles};
 use translog::note::Note;
 
-use super::fetch::read;
+use super::fetch;
 use crate::outbound::Outbound;
 use crate::witness::watched::Watched;
 
@@ -61,7 +62,7 @@ async fn read(outbound: &Outbound, prefix: &str, files: &mut LogFiles, lacking: 
     for name in lacking {
         let (outbound, url) = (outbound.clone(), format!("{prefix}/{name}"));
         reading.spawn(async move {
-            let read = read(&outbound, &url).await;
+            let read = fetch::read(&outbound, &url).await;
             (name, read)
         });
     }
