@@ -21,7 +21,8 @@ pub fn commitment(address: &str, nonce: &[u8; 32]) -> Hash {
     domain_hash("dgns/alias-open/v1", &[&u16_prefixed(address.as_bytes()), nonce])
 }
 
-/// Returns `H(issuer; issuer)`: under whose scope a sign-in was attested.
+/// Returns `H(issuer; issuer)`, under whose scope a sign-in was attested: the issuer's URL as it spells it itself, or `passkey:` and
+/// the zone.
 pub fn issuer_hash(issuer: &str) -> Hash {
     domain_hash("dgns/issuer/v1", &[issuer.as_bytes()])
 }

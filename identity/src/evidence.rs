@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 pub use assertion::{Asserted, Assertion, AssertionRefusal, Expected, P256Key};
 
+pub use crate::alias::issuer_hash;
 use crate::cert::KeyBytes;
 use crate::hash::{Hash, domain_hash, sha256, u16_prefixed};
 use crate::key::{SigningKey, verify_strict};
@@ -67,11 +68,6 @@ impl Binding {
 pub fn evidence_hash(statement: &[u8], random: &[u8; 16]) -> Hash {
     let statement = Zeroizing::new(u16_prefixed(statement));
     domain_hash("dgns/evidence/v1", &[&statement, random])
-}
-
-/// Returns `H(issuer; issuer)`: the issuer's URL as it spells it itself, or `passkey:` and the zone.
-pub fn issuer_hash(issuer: &str) -> Hash {
-    domain_hash("dgns/issuer/v1", &[issuer.as_bytes()])
 }
 
 /// Returns what issuer stands for passkeys of a zone.
