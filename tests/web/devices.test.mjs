@@ -79,9 +79,9 @@ test("the words on paper let a browser in at once; a suspension is contested, wh
   const two = await twoProfiles(browser, server);
   await two.fresh.goto("/signin");
   await two.fresh.locator("#own-name").fill(two.name);
-  await two.fresh.locator("#words").fill(two.words.toReversed().join(" "));
+  await two.fresh.locator("#words").fill("abandon ".repeat(12));
   await two.fresh.getByRole("button", { name: "Let this browser in" }).click();
-  await sees(two.fresh, "words_checksum").catch(() => sees(two.fresh, "signer"));
+  await sees(two.fresh, "words_checksum");
   await two.fresh.locator("#words").fill(two.words.join(" "));
   await two.fresh.getByRole("button", { name: "Let this browser in" }).click();
   await sees(two.fresh, `This browser is a device of ${two.full}, and that is proved`);

@@ -13,6 +13,8 @@ import { showTrouble } from "./trouble.js";
 const { client, info, store } = await openPage();
 const place = byId("place");
 place.removeAttribute("aria-busy");
+/** The name that was typed last, so that nobody types it twice. */
+let typed = "";
 const back = broughtBack(location.hash);
 const issuers = issuersOf(await info.catch(() => ({})));
 if (back === null) choose();
@@ -38,9 +40,9 @@ function way(title, text, fields, action, go) {
 
 /** Shows the ways in. */
 function choose() {
-  const name = field("name", "Your name", { type: "text", required: true, placeholder: `alice.${client.zone}` });
+  const name = field("name", "Your name", { type: "text", required: true, placeholder: `alice.${client.zone}`, value: typed });
   const secret = field("secret", "What the other device shows", { rows: 2, required: true }, "Twelve words, or a text that begins with dgns:pair?");
-  const own = field("own-name", "Your name", { type: "text", required: true, placeholder: `alice.${client.zone}` });
+  const own = field("own-name", "Your name", { type: "text", required: true, placeholder: `alice.${client.zone}`, value: typed });
   const words = field("words", "Your twelve words", { rows: 2, required: true }, "They stay in this page, and are forgotten as soon as they have signed.");
   const label = field("label", "What you call this device", { type: "text", maxlength: 64, value: ownLabel() }, "Only you can read it: the log holds a hash of it.");
   const called = () => label.input.value.trim() || ownLabel();
@@ -93,6 +95,7 @@ async function existing({ did, device }) {
 // --- by another device -----------------------------------------------------------------------------------------------------------
 
 async function online(text, label) {
+  typed = text;
   const found = await client.lookup(text, { genesis: true });
   if (found.status !== "present") throw Object.assign(new Error(found.summary), { code: "no_account", detail: found.summary });
   await meet(found, label);
@@ -137,6 +140,7 @@ async function byHand(text, label) {
 }
 
 async function onPaper(name, words, label) {
+  typed = name.value;
   const { keysOfWords } = await import("../words.js");
   const { identity } = await keysOfWords(words.value);
   const found = await client.lookup(name.value, { genesis: true });
