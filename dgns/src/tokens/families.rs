@@ -14,6 +14,7 @@ use tracing::warn;
 use super::{Tokens, TokensRefusal, grants, live_device, seconds};
 use crate::app::Core;
 use crate::auth::request::newest;
+use crate::people::events::{EventData, EventKind};
 use crate::rng;
 
 /// For how long a repeat of a refresh gets what the lost answer said.
@@ -132,6 +133,8 @@ impl Tokens {
                     self.end(&[(family.rid, family.over_s)], now_s).await?;
                     self.counters.reused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     warn!("a guard was used again; its family of tokens has ended");
+                    let data = EventData { at_ms: now.as_ms(), kid: Some(family.kid), ..EventData::default() };
+                    self.people.tell(&family.did, EventKind::GuardReused, data).await?;
                     return Err(TokensRefusal::GuardReused);
                 }
             }

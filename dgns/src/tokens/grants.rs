@@ -14,6 +14,7 @@ use super::families::sids;
 use super::{Tokens, TokensRefusal, seconds};
 use crate::app::Core;
 use crate::auth::request::newest;
+use crate::people::events::{EventData, EventKind};
 
 /// Grants kept of one issuer and of one subject.
 const KEPT_MAX: u64 = 1_024;
@@ -43,6 +44,8 @@ impl Tokens {
         }
         let rows: Vec<GrantRow> = chain.iter().map(row).collect();
         self.people.store.keep_grants(&rows, KEPT_MAX, now_s).await?;
+        let data = EventData { at_ms: now_s * 1_000, ..EventData::default() };
+        self.people.tell(&last.grant().subject, EventKind::Grant, data).await?;
         Ok(last.sid())
     }
 
