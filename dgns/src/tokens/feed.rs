@@ -24,6 +24,9 @@ use crate::{rng, shutdown};
 /// How long a page may be waited for, in seconds.
 pub const WAIT_MAX_S: u64 = 10;
 
+/// How long a page may be waited for while the server looks at what the log changed when it was away.
+const OPENS_WITHIN: Duration = Duration::from_secs(2);
+
 /// How often it is noted up to where the log was looked at: what came later is looked at again by the next start.
 const CURSOR_EVERY: Duration = Duration::from_secs(60);
 
@@ -34,6 +37,8 @@ impl Tokens {
     pub async fn page(&self, core: &Core, since: u64, wait: Duration) -> Result<Vec<u8>, TokensRefusal> {
         let mut feed = self.feed.subscribe();
         let until = tokio::time::Instant::now() + wait;
+        let opened = tokio::time::timeout(OPENS_WITHIN, feed.wait_for(Option::is_some)).await;
+        opened.map_err(|_| TokensRefusal::Busy)?.map_err(|_| TokensRefusal::Busy)?;
         loop {
             let known = (*feed.borrow_and_update()).ok_or(TokensRefusal::Busy)?;
             let now_s = seconds(core);

@@ -68,9 +68,12 @@ fn a_did_that_ends_takes_its_tokens_with_it() {
     let mut alice = scene.somebody("alice");
     let held = scene.lease(&alice);
     let identity = alice.words.identity();
-    let certificate = alice.next.sign(Body::Tombstone, None, &origin(), &[&identity]).unwrap();
-    alice.next = alice.next.next(&certificate);
-    scene.post(&certificate, &alice);
+    for body in [Body::Policy { window_s: 1 }, Body::Tombstone] {
+        let certificate = alice.next.sign(body, None, &origin(), &[&identity]).unwrap();
+        alice.next = alice.next.next(&certificate);
+        scene.post(&certificate, &alice);
+    }
+    // It waits for a second: until then tokens are given, and none outlives it.
     wait::until("the feed says so", || (!scene.page(0).entries.is_empty()).then_some(()));
     refused(&scene.refresh(&held, &alice.device.sign), 410, "token_revoked");
     refused(&scene.ask("/v1/token/lease", &lease_of(&alice), &alice.device.sign), 410, "ended");
