@@ -51,7 +51,7 @@ pub(crate) async fn since(
                 1 => Revoked::Family(cells.array(2, id)?),
                 2 => Revoked::Device { kid: Kid(cells.array(2, id)?), not_before_s: cells.number(3)? },
                 3 => Revoked::Grant(cells.array(2, id)?),
-                kind => return Err(StorageError::inconsistent(TABLE, &format!("kind {kind} is unknown"))),
+                kind => return Err(StorageError::inconsistent(TABLE, format!("kind {kind} is unknown"))),
             };
             Ok(Revocation { seq: cells.number(0)?, what, until_s: cells.number(4)? })
         })
