@@ -9,6 +9,7 @@ use identity::state::{State as LabelState, Subject};
 use storage::StorageError;
 use translog::logconf::Conf;
 use translog::map;
+use translog::note::VerifierKey;
 use translog::policy::{Policy, PolicyLog};
 
 use super::Shared;
@@ -49,6 +50,11 @@ pub(super) async fn chain(
     let head = which_head(asked.head.as_deref())?;
     let bytes = conf_chain::prove(&app.core, head, asked.from).await.map_err(|error| failed(&app, &error))?;
     Ok(fresh(path::CBOR, bytes))
+}
+
+/// Returns the oldest key that signs heads now; `None` if the configuration cannot be read.
+pub(super) async fn oldest_key(core: &Core) -> Option<VerifierKey> {
+    read(core).await.ok()?.conf.log_keys.into_iter().next()
 }
 
 /// The configuration now, with its place.

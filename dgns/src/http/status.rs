@@ -8,10 +8,9 @@ use dgns_api::{path, post};
 use identity::cert::Road;
 use identity::limits::CERTIFICATE_BYTES_MAX;
 
-use super::Shared;
-use super::pages;
 use super::reply::fresh;
-use crate::app::App;
+use super::{Shared, logconf, pages};
+use crate::app::{App, Role};
 use crate::log::shown::Standing;
 use crate::log::witnesses;
 use crate::metrics::{Gauges, render_public};
@@ -20,11 +19,16 @@ use crate::metrics::{Gauges, render_public};
 pub(super) async fn info(State(app): Shared) -> Response {
     let core = &app.core;
     let head = core.live.head();
+    // The keys of a log that is followed may change while it is.
+    let followed = match &app.role {
+        Role::Follower(_) => logconf::oldest_key(core).await,
+        Role::Writer(_) => None,
+    };
     let info = Info {
         software: concat!("dgnsd ", env!("CARGO_PKG_VERSION")).to_owned(),
         origin: core.origin.as_str().to_owned(),
         zone: core.zone.as_str().to_owned(),
-        vkey: core.vkey.to_string(),
+        vkey: followed.as_ref().unwrap_or(&core.vkey).to_string(),
         server_did: core.server.to_string(),
         roads: roads(core.terms.roads),
         work_bits: core.work_bits,

@@ -31,7 +31,7 @@ const ASKED_WITHOUT_PROOF: Victim = Victim { name: WITNESS.name, meets: asked_wi
 
 pub const ROWS: &[Row] = &[
     prevented(REPLAYED, honest, FOOLED_BY_OLD, "exit 3 `quorum`", KEPT),
-    prevented(REPLAYED, honest, AUDITOR_OF_A_WITNESS, "exit 3 `bad_note_signature`", NONE),
+    prevented(REPLAYED, honest, AUDITOR_OF_A_WITNESS, "exit 3 `bad_note_signature`", KEPT),
     detected(REPLAYED, honest, FOLLOWER_OF_A_WITNESS, "refused `quorum`", NONE),
     prevented(LATER, honest, FOOLED_LATER, "exit 3 `stale_head`", KEPT),
     prevented(OF_ANOTHER, honest, FOOLED_BY_OTHER, "exit 3 `quorum`", KEPT),

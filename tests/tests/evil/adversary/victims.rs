@@ -338,7 +338,10 @@ impl Cosigner {
                     let held = self::status(&self.server)["held_up"]["code"].clone();
                     format!("{status} `held_up` (`{}`)", held.as_str().expect("held up for a reason"))
                 }
-                "behind" => format!("{status} `behind` (`{}`)", self.read_in_vain().expect("it says why")),
+                "behind" => match self.read_in_vain() {
+                    Some(why) => format!("{status} `behind` (`{why}`)"),
+                    None => format!("{status} `behind`"),
+                },
                 code => format!("{status} `{code}`"),
             },
         }
