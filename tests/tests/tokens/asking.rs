@@ -4,7 +4,7 @@ use data_encoding::BASE64URL_NOPAD;
 use dgns_client::{clock, rng};
 use dgns_tests::harness::http::{self, Answer};
 use dgns_tests::harness::load::{NOTHING_SEEN, Poster, Somebody, origin};
-use dgns_tests::harness::{Server, Site};
+use dgns_tests::harness::{Server, Site, wait};
 use identity::cert::{Body, Certificate, Device, DeviceEnd, EndReason, Level};
 use identity::did::Did;
 use identity::key::SigningKey;
@@ -89,8 +89,15 @@ impl Scene {
         self.server.post("/v1/token/refresh", &ask.encode())
     }
 
-    /// Sends a request that a device of `did` signs.
+    /// Sends a request that a device of `did` signs; signed anew while the server takes nothing from the second of its start.
     pub fn signed(&self, did: &Did, key: &SigningKey, method: &str, target: &str, body: &[u8]) -> Answer {
+        wait::until("the second of the start is over", || {
+            let answer = self.signed_once(did, key, method, target, body);
+            (answer.status != 401 || answer.problem_code() != "request_time").then_some(answer)
+        })
+    }
+
+    fn signed_once(&self, did: &Did, key: &SigningKey, method: &str, target: &str, body: &[u8]) -> Answer {
         let log = origin();
         let request = Request { origin: &log, did, method, target, body };
         let now_s = clock::now().as_ms() / 1_000;
