@@ -4,7 +4,7 @@ use super::*;
 fn printed_defaults_are_the_defaults() {
     // Goal: the text `dgnsd config` prints says what an empty file means. Method: read both.
     assert_eq!(Config::from_toml(DEFAULTS), Config::from_toml(""));
-    assert_eq!(Config::defaults().road_mask(), 0b1101);
+    assert_eq!(Config::defaults().road_mask(), 0b1111);
     assert_eq!(Config::defaults().name_servers(), ["ns.dgns.test"]);
 }
 

@@ -153,7 +153,8 @@ impl Site {
         text
     }
 
-    fn log(&self) -> PathBuf {
+    /// Returns the file with what the server wrote to standard error.
+    pub fn log(&self) -> PathBuf {
         self.directory.path().join("dgnsd.log")
     }
 }

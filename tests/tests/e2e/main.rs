@@ -1,6 +1,7 @@
 //! The whole as a stranger meets it: the real `dgnsd` on free ports, the real `dgns` with a home of its own.
 
 mod acts;
+mod aliases;
 mod caught;
 mod chains;
 mod exchange;
