@@ -43,6 +43,10 @@ pub struct Leaf {
 
 /// The state of one label.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "half of all states are the largest; a box would cost each of them an allocation"
+)]
 pub enum State {
     /// Of a DID.
     Did(DidState),
