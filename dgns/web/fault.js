@@ -10,9 +10,9 @@ import { chainOf } from "./rules.js";
 import { EMPTY_ROOT, consistencyRoots, leafHash, rootsAtEdge, splitHashes } from "./tree.js";
 
 const HEADER = "dgns.fault@v1";
-const [FILE_BYTES_MAX, PARTS_MAX, KEYS_MAX, LINE_BYTES_MAX, PATH_HASHES_MAX] = [4 * 1024 * 1024, 16, 7, 511, 64];
+const [FILE_BYTES_MAX, LOG_FILE_BYTES_MAX, PARTS_MAX, KEYS_MAX, LINE_BYTES_MAX, PATH_HASHES_MAX] = [4 * 1024 * 1024, 36 * 1024 * 1024, 16, 7, 511, 64];
 const ENTRY_BYTES_MAX = 4097;
-const KINDS = ["same-size", "prefix", "cosigner", "epoch", "entry", "rollback", "answer", "audit"];
+const KINDS = ["same-size", "prefix", "cosigner", "epoch", "entry", "map", "rollback", "answer", "audit"];
 const NEWLINE = 0x0a;
 
 /** Returns the bytes of a fault file: `vkeys` = the log's keys as texts, `parts` = `{name: bytes}`. */
@@ -32,11 +32,12 @@ export function decodeFault(bytes) {
     at = end + 1;
     return text;
   };
-  if (bytes.length > FILE_BYTES_MAX || line() !== HEADER) throw bad();
+  if (bytes.length > LOG_FILE_BYTES_MAX || line() !== HEADER) throw bad();
   const vkeys = [];
   let text = line();
   for (; text.startsWith("log "); text = line()) vkeys.push(text.slice(4));
   const kind = text.startsWith("kind ") ? text.slice(5) : "";
+  if (bytes.length > FILE_BYTES_MAX && kind !== "map") throw bad();
   if (!KINDS.includes(kind) || vkeys.length < 1 || vkeys.length > KEYS_MAX || !vkeys.every(isLogKey)) throw bad();
   const parts = {};
   while (at < bytes.length) {
@@ -62,11 +63,13 @@ function isLogKey(vkey) {
  * Checks a decoded fault file by its own keys: whether somebody signed what nobody honest can. Returns `{key, heads, what}`: whoever acts
  * on it compares the vkey `key` with the one they pinned.
  *
+ * A file of kind `map` is `needs_replay`: nothing here replays a whole log; `dgns verify` does.
  * Refuses with `proves_nothing`, `fault_part`, `fault_signature`, `fault_proof`, `no_contradiction`.
  */
 export async function checkFault({ vkeys, kind, parts }) {
   const check = { epoch: checkEpoch, entry: checkEntry, rollback: checkRollback }[kind];
   if (["same-size", "prefix", "cosigner"].includes(kind)) return checkHeads(vkeys, kind, parts);
+  if (kind === "map") throw new Refused("needs_replay");
   if (check === undefined) throw new Refused("proves_nothing");
   let why = new Refused("fault_signature");
   for (const vkey of vkeys) {
