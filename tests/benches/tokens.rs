@@ -1,7 +1,6 @@
 //! What a token's check costs beside the HMAC in it, and a blind evaluation beside the library's own. Prints; judges nothing.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use dgns_client::rng;
 use identity::cert::Kid;
@@ -9,6 +8,7 @@ use identity::did::Did;
 use identity::hash::keyed_hash;
 use identity::oprf::{Blinded, Server};
 use identity::token::{Access, Checker, FeedPage, Rights, Scope, Token, TokenKey, hour_of};
+use tokio::time::Instant;
 
 const NOW_S: u64 = 1_800_000_000;
 

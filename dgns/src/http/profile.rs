@@ -68,7 +68,10 @@ pub(super) async fn update(State(app): Shared, asking: Asking) -> Reply {
     Ok(fresh(path::CBOR, writer.finish()))
 }
 
-fn decode(body: &[u8]) -> Result<(u64, Vec<(String, Option<Vec<u8>>)>), WireError> {
+/// Fields by name, each with its new value; `None` takes it away.
+type Fields = Vec<(String, Option<Vec<u8>>)>;
+
+fn decode(body: &[u8]) -> Result<(u64, Fields), WireError> {
     let mut reader = Reader::new(body);
     let mut fields = reader.fields()?;
     let version = fields.required(1, Reader::uint)?;

@@ -1,7 +1,7 @@
 //! A second device: let in by digits, by words, by a code; refused, killed, taken away again.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dgns_tests::harness::running::Running;
 use dgns_tests::harness::{Person, Server, Site, wait};
@@ -38,7 +38,7 @@ fn sealed_for_alice(by: &Person, server: &Server, content: &str) -> PathBuf {
     sealed
 }
 
-fn opens(device: &Person, server: &Server, sealed: &PathBuf) -> String {
+fn opens(device: &Person, server: &Server, sealed: &Path) -> String {
     device.dgns(server, &["open", sealed.to_str().unwrap()]).exits(0).stdout.trim_end().to_owned()
 }
 

@@ -32,10 +32,6 @@ pub(super) struct Judge {
 }
 
 /// What became of a call of [`Judge::next`].
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time is on its way; a box would cost every certificate an allocation"
-)]
 pub(super) enum Progress {
     /// States to insert before the next call; those the log does not have as `None`.
     Wants(Vec<Subject>),
