@@ -493,10 +493,10 @@ impl Follower {
             }
             Stop::Refused { code, what, evidence } => {
                 warn!(code, what, "refused what the followed log answers");
-                self.standing.stuck(State::Refused, code);
                 if let Some(evidence) = evidence {
                     self.standing.keep(&name(code), &evidence).map_err(FollowError::Evidence)?;
                 }
+                self.standing.stuck(State::Refused, code);
             }
             Stop::Fault { code, what, evidence } => {
                 error!(code, what, "THE FOLLOWED LOG IS AT FAULT; it is followed no more");
