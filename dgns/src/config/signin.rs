@@ -13,8 +13,6 @@ use crate::outbound::Outbound;
 pub struct SigninConfig {
     /// `public_url`: where people's browsers reach the pages, without a final slash.
     pub public_url: String,
-    /// `passkeys`: whether passkeys are taken.
-    pub passkeys: bool,
     /// `attested_s`: how long a sign-in is good for names, seconds.
     pub attested_s: u64,
     /// `names_per_signin`: how many names.
@@ -50,7 +48,6 @@ pub(super) fn read(mut section: Section<'_>, listen: SocketAddr, plain_http: boo
     }
     let mut config = SigninConfig {
         public_url,
-        passkeys: section.truth("passkeys", true),
         attested_s: section.number("attested_s", 3_600, 60, 86_400),
         names_per_signin: section.number("names_per_signin", 5, 0, 32),
         issuers: Vec::new(),
