@@ -8,8 +8,7 @@ use axum::extract::{ConnectInfo, State};
 use dgns_api::{code, evaluate, path};
 
 use super::Shared;
-use super::reply::{Reply, fresh};
-use crate::app::Role;
+use super::reply::{Reply, fresh, the_writer};
 use crate::problem;
 
 /// Evaluates 1 to 16 blinded elements, on a thread of its own: a batch takes milliseconds of arithmetic.
@@ -18,10 +17,7 @@ pub(super) async fn evaluate(
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
-    let key = match &app.role {
-        Role::Follower(standing) => return Err(problem::not_the_writer(standing.url()).into()),
-        Role::Writer(door) => door.alias_key().cloned(),
-    };
+    let key = the_writer(&app)?.alias_key().cloned();
     let key = key.ok_or_else(|| problem::problem(code::NOT_FOUND, "this server has no addresses to be found by"))?;
     let bad =
         || problem::problem(code::BAD_POST, "the body is {1: [element, ...]} with 1 to 16 points of ristretto255");

@@ -6,12 +6,11 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderName;
 use axum::http::header::AUTHORIZATION;
-use dgns_api::code;
 use identity::request::DID_HEADER;
 use tracing::error;
 
-use super::reply::Refused;
-use crate::app::{App, Role};
+use super::reply::{Refused, the_writer, whole};
+use crate::app::App;
 use crate::auth::request::{Caller, CallerError, Signed};
 use crate::problem;
 
@@ -27,18 +26,14 @@ impl FromRequest<Arc<App>> for Asking {
     type Rejection = Refused;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Refused> {
-        if let Role::Follower(standing) = &app.role {
-            return Err(problem::not_the_writer(standing.url()).into());
-        }
+        the_writer(app)?;
         let authorization = header(&request, AUTHORIZATION);
         let did = header(&request, HeaderName::from_static(DID_HEADER));
         let method = request.method().clone();
         let uri = request.uri().clone();
         let target = uri.path_and_query().map_or("", |target| target.as_str());
-        let body = Bytes::from_request(request, app).await.map_err(|rejection| match rejection.status().as_u16() {
-            413 => problem::problem(code::TOO_LARGE, "the body is larger than this path takes"),
-            _ => problem::problem(code::BAD_POST, "the body did not arrive whole"),
-        })?;
+        let body = Bytes::from_request(request, app).await;
+        let body = whole(body, format_args!("the body is larger than this path takes"))?;
         let signed = Signed {
             method: method.as_str(),
             target,

@@ -16,8 +16,7 @@ use super::Shared;
 use super::caller::Asking;
 use super::people_events::people;
 use super::read::{bad_query, internal};
-use super::reply::{Reply, fresh};
-use crate::app::Role;
+use super::reply::{Reply, fresh, the_writer, whole};
 use crate::auth::request::newest;
 use crate::people::events::{EventData, EventKind};
 use crate::problem;
@@ -38,14 +37,9 @@ pub(super) async fn post(
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
-    if let Role::Follower(standing) = &app.role {
-        return Err(problem::not_the_writer(standing.url()).into());
-    }
+    the_writer(&app)?;
     let people = people(&app)?;
-    let body = body.map_err(|rejection| match rejection.status().as_u16() {
-        413 => problem::problem(code::TOO_LARGE, "an envelope has at most 4,096 bytes"),
-        _ => problem::problem(code::BAD_POST, "the body did not arrive whole"),
-    })?;
+    let body = whole(body, format_args!("an envelope has at most 4,096 bytes"))?;
     let mail = Mail::read(&body).map_err(|error| problem::problem(error.code(), error.to_string()))?;
     let now = app.core.clock.now();
     app.rates.admit_envelope(from.ip(), now).map_err(problem::of_rate)?;

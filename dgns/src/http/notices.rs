@@ -3,27 +3,20 @@
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use dgns_api::{code, notice, path};
+use dgns_api::{notice, path};
 use tracing::error;
 
 use super::Shared;
 use super::read::entry_proof;
-use super::reply::{Refused, Reply, fresh};
-use crate::app::Role;
+use super::reply::{Refused, Reply, fresh, the_writer, whole};
 use crate::log::door::DoorError;
 use crate::log::notices::NoticesError;
 use crate::problem;
 
 /// Takes a fault file into the log, or finds where it stands, and answers with the proof of its Notice.
 pub(super) async fn report(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Reply {
-    let evidence = body.map_err(|rejection| match rejection.status().as_u16() {
-        413 => problem::problem(code::TOO_LARGE, format!("evidence takes at most {} bytes", notice::POST_BYTES_MAX)),
-        _ => problem::problem(code::BAD_POST, "the body did not arrive whole"),
-    })?;
-    let door = match &app.role {
-        Role::Writer(door) => door,
-        Role::Follower(standing) => return Err(problem::not_the_writer(standing.url()).into()),
-    };
+    let evidence = whole(body, format_args!("evidence takes at most {} bytes", notice::POST_BYTES_MAX))?;
+    let door = the_writer(&app)?;
     let index = app.notices.submit(&app.core, door, &evidence).await.map_err(|refused| {
         app.metrics.post_refused();
         if let NoticesError::Door(DoorError::Storage(error)) = &refused {

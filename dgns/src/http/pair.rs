@@ -20,8 +20,8 @@ use super::Shared;
 use super::frames::later;
 use super::people_events::people;
 use super::read::{bad_query, internal, parse_did};
-use super::reply::{Refused, Reply, fresh};
-use crate::app::{App, Role};
+use super::reply::{Refused, Reply, fresh, the_writer, whole};
+use crate::app::App;
 use crate::auth::request::newest;
 use crate::people::People;
 use crate::people::events::{EventData, EventKind};
@@ -49,15 +49,10 @@ pub(super) async fn post(
     asked: Result<UrlQuery<Posted>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
-    if let Role::Follower(standing) = &app.role {
-        return Err(problem::not_the_writer(standing.url()).into());
-    }
+    the_writer(&app)?;
     let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
     let (people, session) = (people(&app)?, parse_session(&session)?);
-    let body = body.map_err(|rejection| match rejection.status().as_u16() {
-        413 => problem::problem(code::TOO_LARGE, format!("a message has at most {MESSAGE_BYTES_MAX} bytes")),
-        _ => problem::problem(code::BAD_POST, "the body did not arrive whole"),
-    })?;
+    let body = whole(body, format_args!("a message has at most {MESSAGE_BYTES_MAX} bytes"))?;
     if body.is_empty() {
         return Err(problem::problem(code::BAD_POST, "a message has at least one byte").into());
     }

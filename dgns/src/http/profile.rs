@@ -13,6 +13,7 @@ use tracing::error;
 
 use super::Shared;
 use super::caller::Asking;
+use super::people_events::people;
 use super::reply::{Refused, Reply, fresh};
 use crate::people::People;
 use crate::{problem, rng};
@@ -31,7 +32,8 @@ type Values = std::collections::BTreeMap<String, Vec<u8>>;
 
 /// Answers with the own profile: `{1 version, 2 [[key, value], ...]}`.
 pub(super) async fn read(State(app): Shared, asking: Asking) -> Reply {
-    let (version, values) = load(people(&app)?, &asking.caller.did).await?;
+    let people = people(&app)?;
+    let (version, values) = load(&people, &asking.caller.did).await?;
     let mut writer = Writer::new();
     writer.map(2).uint(1).uint(version);
     write_values(&values, writer.uint(2));
@@ -43,7 +45,7 @@ pub(super) async fn read(State(app): Shared, asking: Asking) -> Reply {
 pub(super) async fn update(State(app): Shared, asking: Asking) -> Reply {
     let people = people(&app)?;
     let (from, changes) = decode(&asking.body).map_err(|error| problem::problem(error.code(), error.to_string()))?;
-    let (version, mut values) = load(people, &asking.caller.did).await?;
+    let (version, mut values) = load(&people, &asking.caller.did).await?;
     let mut ignored = Vec::new();
     for (key, value) in changes {
         match (KEYS.contains(&key.as_str()), value) {
@@ -52,10 +54,10 @@ pub(super) async fn update(State(app): Shared, asking: Asking) -> Reply {
             (true, None) => drop(values.remove(&key)),
         }
     }
-    let ok = from == version && keep(people, &asking.caller.did, version, &values).await?;
+    let ok = from == version && keep(&people, &asking.caller.did, version, &values).await?;
     let version = match ok {
         true => version + 1,
-        false => load(people, &asking.caller.did).await?.0,
+        false => load(&people, &asking.caller.did).await?.0,
     };
     let mut writer = Writer::new();
     writer.map(2 + usize::from(!ignored.is_empty())).uint(1).bool(ok).uint(2).uint(version);
@@ -128,12 +130,6 @@ fn write_values(values: &Values, writer: &mut Writer) {
     for (key, value) in values {
         writer.array(2).text(key).bytes(value);
     }
-}
-
-fn people(app: &crate::app::App) -> Result<&People, Refused> {
-    let none =
-        || problem::problem(dgns_api::code::NOT_FOUND, "a server that follows another one keeps nothing of people");
-    app.people.as_deref().ok_or_else(|| none().into())
 }
 
 fn failed(error: &StorageError) -> Refused {

@@ -1,10 +1,17 @@
 //! What handlers answer with: bytes with their headers, or a problem.
 
+use std::fmt::Arguments;
+
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dgns_api::path;
 use dgns_api::problem::Problem;
+use dgns_api::{code, path};
+
+use crate::app::{App, Role};
+use crate::log::door::Door;
+use crate::problem;
 
 /// A handler's answer.
 pub(super) type Reply = Result<Response, Refused>;
@@ -32,6 +39,22 @@ impl IntoResponse for Refused {
         }
         response
     }
+}
+
+/// Returns where posts come in; a follower names the server that takes them.
+pub(super) fn the_writer(app: &App) -> Result<&Door, Refused> {
+    match &app.role {
+        Role::Writer(door) => Ok(door),
+        Role::Follower(standing) => Err(problem::not_the_writer(standing.url()).into()),
+    }
+}
+
+/// Returns a body once it is there; `limit` says to whoever sent a larger one what the path takes.
+pub(super) fn whole(body: Result<Bytes, BytesRejection>, limit: Arguments<'_>) -> Result<Bytes, Refused> {
+    body.map_err(|rejection| match rejection.status().as_u16() {
+        413 => problem::problem(code::TOO_LARGE, limit.to_string()).into(),
+        _ => problem::problem(code::BAD_POST, "the body did not arrive whole").into(),
+    })
 }
 
 /// Returns an answer that changes with the log: never cached.

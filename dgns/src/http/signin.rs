@@ -16,8 +16,8 @@ use serde::Deserialize;
 use tracing::error;
 
 use super::Shared;
-use super::reply::{Refused, Reply, fresh};
-use crate::app::{App, Role};
+use super::reply::{Refused, Reply, fresh, the_writer, whole};
+use crate::app::App;
 use crate::auth::signin::{Back, CALLBACK, Signin, SigninError};
 use crate::people::People;
 use crate::problem;
@@ -36,14 +36,16 @@ async fn start(
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
-    let start = Start::decode(&whole(body)?).map_err(malformed)?;
+    let start =
+        Start::decode(&whole(body, format_args!("this takes at most {POST_BYTES_MAX} bytes"))?).map_err(malformed)?;
     let (signin, people) = desk(&app)?;
     let started = signin.start(&app.core, people, start, from.ip(), &mut crate::rng::system()).await;
     Ok(fresh(path::CBOR, started.map_err(refused)?.encode()))
 }
 
 async fn finish(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Reply {
-    let finish = Finish::decode(&whole(body)?).map_err(malformed)?;
+    let finish =
+        Finish::decode(&whole(body, format_args!("this takes at most {POST_BYTES_MAX} bytes"))?).map_err(malformed)?;
     let (signin, people) = desk(&app)?;
     let finished = signin.finish(&app.core, people, finish, &mut crate::rng::system()).await;
     Ok(fresh(path::CBOR, finished.map_err(refused)?.encode()))
@@ -78,18 +80,11 @@ fn led_to(to: HeaderValue) -> Response {
 
 /// Returns where people sign in; a follower names the server that has it.
 pub(super) fn desk(app: &App) -> Result<(&Signin, &People), Refused> {
-    match (&app.role, &app.signin, &app.people) {
-        (Role::Follower(standing), ..) => Err(problem::not_the_writer(standing.url()).into()),
-        (_, Some(signin), Some(people)) => Ok((signin, people)),
+    the_writer(app)?;
+    match (&app.signin, &app.people) {
+        (Some(signin), Some(people)) => Ok((signin, people)),
         _ => Err(problem::problem(code::NOT_FOUND, "nobody signs in here").into()),
     }
-}
-
-pub(super) fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
-    body.map_err(|rejection| match rejection.status().as_u16() {
-        413 => problem::problem(code::TOO_LARGE, format!("this takes at most {POST_BYTES_MAX} bytes")).into(),
-        _ => problem::problem(code::BAD_POST, "the body did not arrive whole").into(),
-    })
 }
 
 pub(super) fn malformed(error: SigninFormError) -> Refused {

@@ -16,8 +16,8 @@ use tracing::error;
 
 use super::Shared;
 use super::caller::Asking;
-use super::reply::{Refused, Reply, fresh};
-use crate::app::{App, Role};
+use super::reply::{Refused, Reply, fresh, the_writer, whole};
+use crate::app::App;
 use crate::problem;
 use crate::tokens::{Tokens, TokensRefusal, WAIT_MAX_S, revocation};
 
@@ -43,17 +43,17 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 async fn lease(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Reply {
-    let done = tokens(&app)?.lease(&app.core, &whole(body)?, false).await;
+    let done = tokens(&app)?.lease(&app.core, &posted(body)?, false).await;
     pair(done)
 }
 
 async fn exchange(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Reply {
-    let done = tokens(&app)?.lease(&app.core, &whole(body)?, true).await;
+    let done = tokens(&app)?.lease(&app.core, &posted(body)?, true).await;
     pair(done)
 }
 
 async fn refresh(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Reply {
-    let done = tokens(&app)?.refresh(&app.core, &whole(body)?).await;
+    let done = tokens(&app)?.refresh(&app.core, &posted(body)?).await;
     pair(done)
 }
 
@@ -126,20 +126,15 @@ fn pair(done: Result<Pair, TokensRefusal>) -> Result<Response, Refused> {
     }
 }
 
-/// Only the server that keeps the log mints.
-fn tokens(app: &App) -> Result<&Tokens, Refused> {
-    match (&app.tokens, &app.role) {
-        (Some(tokens), _) => Ok(tokens),
-        (None, Role::Follower(standing)) => Err(problem::not_the_writer(standing.url()).into()),
-        (None, Role::Writer(_)) => Err(problem::problem(code::INTERNAL, "this server mints no tokens").into()),
-    }
+fn posted(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
+    whole(body, format_args!("the body has at most {BODY_BYTES_MAX} bytes"))
 }
 
-fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
-    body.map_err(|rejection| match rejection.status().as_u16() {
-        413 => problem::problem(code::TOO_LARGE, format!("the body has at most {BODY_BYTES_MAX} bytes")).into(),
-        _ => problem::problem(code::BAD_POST, "the body did not arrive whole").into(),
-    })
+/// Only the server that keeps the log mints.
+fn tokens(app: &App) -> Result<&Tokens, Refused> {
+    the_writer(app)?;
+    let none = || problem::problem(code::INTERNAL, "this server mints no tokens");
+    app.tokens.as_deref().ok_or_else(|| none().into())
 }
 
 fn refused(refusal: &TokensRefusal) -> Refused {

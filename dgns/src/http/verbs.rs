@@ -14,7 +14,7 @@ use identity::wire::Writer;
 
 use super::Shared;
 use super::reply::{Refused, Reply, fresh};
-use super::write::{submit, whole};
+use super::write::{posted, submit};
 use crate::problem;
 
 /// Takes a genesis and claims, and answers with `{1 id of the first claim, 2 uid}`.
@@ -24,7 +24,7 @@ pub(super) async fn signup(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
-    let body = whole(body)?;
+    let body = posted(body)?;
     let bodies = bodies(&body)?;
     let is_signup = matches!(bodies.as_slice(), [Body::Genesis(_), Body::Claim(_), ..]);
     if !is_signup {
@@ -41,7 +41,7 @@ pub(super) async fn claim(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
-    let body = whole(body)?;
+    let body = posted(body)?;
     if !matches!(bodies(&body)?.as_slice(), [Body::Claim(_)]) {
         return Err(problem::problem(code::BAD_POST, "this takes one claim").into());
     }

@@ -11,8 +11,8 @@ use tracing::error;
 
 use super::Shared;
 use super::read::known;
-use super::reply::{Refused, Reply, fresh};
-use crate::app::{App, Role};
+use super::reply::{Refused, Reply, fresh, the_writer, whole};
+use crate::app::App;
 use crate::log::door::{Accepted, DoorError};
 use crate::log::lookup::{self, Query};
 use crate::log::shown::Asked;
@@ -48,7 +48,7 @@ pub(super) async fn certificates(
             return Err(problem::problem(code::BAD_QUERY, detail).into());
         }
     };
-    let accepted = submit(&app, from.ip(), &whole(body)?).await?;
+    let accepted = submit(&app, from.ip(), &posted(body)?).await?;
     if head == Asked::Public {
         cosigned(&app, accepted.first_index + accepted.sids.len() as u64).await?;
     }
@@ -60,19 +60,13 @@ pub(super) async fn certificates(
 }
 
 /// Returns the body of a post once it is there.
-pub(super) fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
-    body.map_err(|rejection| match rejection.status().as_u16() {
-        413 => problem::problem(code::TOO_LARGE, format!("a post takes at most {} bytes", post::POST_BYTES_MAX)).into(),
-        _ => problem::problem(code::BAD_POST, "the body did not arrive whole").into(),
-    })
+pub(super) fn posted(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
+    whole(body, format_args!("a post takes at most {} bytes", post::POST_BYTES_MAX))
 }
 
 /// Takes the certificates of a post into the log.
 pub(super) async fn submit(app: &App, from: IpAddr, body: &[u8]) -> Result<Accepted, Refused> {
-    let door = match &app.role {
-        Role::Writer(door) => door,
-        Role::Follower(standing) => return Err(problem::not_the_writer(standing.url()).into()),
-    };
+    let door = the_writer(app)?;
     let post = post::decode(body).map_err(|error| problem::problem(code::BAD_POST, error.to_string()))?;
     door.submit(&app.core, app.people.as_deref(), &post, from).await.map_err(|refused| {
         app.metrics.post_refused();
