@@ -1,6 +1,7 @@
 //! Puts a server together: data, keys, log, HTTP, DNS; and takes it apart again without losing anything.
 
 mod follower;
+mod own_chain;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,18 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use identity::cert::{Authority, Body, Role as AuthorityRole, ZoneTerms};
+use identity::cert::ZoneTerms;
 use identity::did::Did;
-use identity::key::SigningKey;
-use identity::state::{State, Subject};
 use identity::time::Timestamp;
 use storage::rows::StoredHead;
 use storage::{CommitError, Guard, Storage, StorageError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tracing::{info, warn};
-use translog::batch::{Batch, Post};
+use tracing::info;
+use translog::batch::Batch;
 use translog::note::VerifierKey;
 
 use crate::app::{App, Core, Role};
@@ -43,7 +42,7 @@ use crate::log::live::{Inner, Live};
 use crate::log::notices::Notices;
 use crate::log::publisher::{PublishError, Publisher};
 use crate::log::restart::{self, RestartError};
-use crate::log::shown::{Asked, KeepLimits, Shown};
+use crate::log::shown::{KeepLimits, Shown};
 use crate::log::states::States;
 use crate::log::tiles::{self, Tiles};
 use crate::log::witnesses::Witnesses;
@@ -53,6 +52,7 @@ use crate::people::{People, teller};
 use crate::setup::{self, SetupError};
 use crate::tokens::{self, Tokens, Touched};
 use crate::witness::roles::{Roles, RolesError};
+use own_chain::OwnChain;
 
 /// Why a server did not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -100,9 +100,9 @@ pub enum ServerError {
     /// The cosigners of other logs.
     #[error(transparent)]
     Witness(#[from] RolesError),
-    /// The log does not take the zone's terms.
-    #[error("the zone's terms are not taken into the log: {0}")]
-    Terms(DoorError),
+    /// The log does not take what the server says in its own chain.
+    #[error("the server's own certificate is not taken into the log: {0}")]
+    Own(DoorError),
     /// The data directory is not one for this start.
     #[error("the data directory is for another kind of start: {what}")]
     OtherRole {
@@ -147,13 +147,11 @@ pub struct Server {
     pub made: bool,
     stop: watch::Sender<bool>,
     keeper: Keeper,
-    teller: Option<JoinHandle<()>>,
     announcer: Option<JoinHandle<Result<(), AnnounceError>>>,
     listener: JoinHandle<()>,
     dns: JoinHandle<()>,
-    replays: Option<JoinHandle<()>>,
-    reports: Option<JoinHandle<()>>,
-    token_follower: Option<JoinHandle<()>>,
+    /// What follows the log, each in a task of its own; a stop waits for them.
+    followers: Vec<JoinHandle<()>>,
 }
 
 impl Server {
@@ -241,19 +239,13 @@ impl Server {
         if let Ok(result) = self.keeper.tile_writer.await {
             result?;
         }
-        for task in [self.replays, self.reports].into_iter().flatten() {
-            let _ = task.await;
-        }
         if let Some(announcer) = self.announcer
             && let Ok(result) = announcer.await
         {
             result?;
         }
-        if let Some(teller) = self.teller {
-            let _ = teller.await;
-        }
-        if let Some(token_follower) = self.token_follower {
-            let _ = token_follower.await;
+        for follower in self.followers {
+            let _ = follower.await;
         }
         let people = self.app.people.clone();
         let storage = self.app.core.storage.clone();
@@ -366,19 +358,26 @@ impl Parts {
             batch_gap: Duration::from_millis(config.log.batch_gap_ms),
             epoch_idle: Duration::from_secs(config.log.epoch_idle_s),
         };
-        let device = writer.keys.device.clone();
         let zone_key = ZoneKey::new(writer.keys.zone);
         let zone_public = zone_key.public();
         let (door, queue) = Door::new(Rates::new(config.limits.clone()), zone_key, Invites::at(&config.data));
         let publisher = publisher.run(queue, self.stopping.clone());
         let adds = tokio::spawn(async move { publisher.await.map_err(ServerError::from) });
         let keeper = Keeper { adds, tile_writer: self.write_tiles() };
-        let terms = terms(config, &self.log, server, zone_public, keys_at, &door, &self.clock).await?;
+        let chain = OwnChain {
+            config,
+            log: &self.log,
+            server,
+            keys_at,
+            device: &writer.keys.device,
+            door: &door,
+            clock: &self.clock,
+        };
+        let terms = chain.terms(zone_public).await?;
         let door = match config.aliases.evaluate {
             true => {
                 let key = AliasKey::read_or_make(&keys_at.join(AliasKey::FILE), &mut crate::rng::system())?;
-                certify_alias_key(config, &self.log, server, key.public(), keys_at, &device, &door, &self.clock)
-                    .await?;
+                chain.certify(own_chain::alias_authority(config, key.public())).await?;
                 door.with_alias_key(Arc::new(key))
             }
             false => door,
@@ -431,7 +430,7 @@ impl Parts {
             None => None,
         };
         let notices = Notices::about(config.witnesses.policy.keys(), cosigners.clone());
-        let replays = cosigners.as_ref().and_then(|roles| roles.start(&stopping));
+        let mut followers: Vec<_> = cosigners.as_ref().and_then(|roles| roles.start(&stopping)).into_iter().collect();
         let signin = own.as_ref().map(|_| Signin::new(&config)).transpose()?;
         let listener = bind(config.http.listen)?;
         let http = listener.local_addr().map_err(|error| ServerError::Bind { address: config.http.listen, error })?;
@@ -460,40 +459,24 @@ impl Parts {
             witnesses: Witnesses::of(&config.witnesses.policy),
             config,
         });
-        let reports = app.cosigners.clone().map(|roles| {
+        if let Some(roles) = app.cosigners.clone() {
             let outbound = Outbound::new(app.config.outbound.plain_http);
-            tokio::spawn(crate::witness::reports::run(roles, outbound, Some(app.clone()), stopping.clone()))
-        });
-        let teller = match &app.people {
-            Some(people) => {
-                teller::begin(people, &app.core).await?;
-                Some(tokio::spawn(teller::run(app.clone(), people.clone(), stopping.clone())))
-            }
-            None => None,
-        };
+            let reports = crate::witness::reports::run(roles, outbound, Some(app.clone()), stopping.clone());
+            followers.push(tokio::spawn(reports));
+        }
+        if let Some(people) = &app.people {
+            teller::begin(people, &app.core).await?;
+            followers.push(tokio::spawn(teller::run(app.clone(), people.clone(), stopping.clone())));
+        }
+        if let Some(tokens) = app.tokens.clone() {
+            followers.push(tokio::spawn(tokens::follow(app.clone(), tokens, stopping.clone())));
+        }
         let announcer = announcer.map(|announcer| tokio::spawn(announcer.run(app.clone(), stopping.clone())));
-        let token_follower = app.tokens.clone().map(|tokens| {
-            let follower = tokens::follow(app.clone(), tokens, stopping.clone());
-            tokio::spawn(follower)
-        });
         let router = http::router(app.clone());
         let listener =
             tokio::spawn(http::listener::serve(listener, router, app.config.http.clone(), metrics, stopping));
         info!(size = app.core.live.head().size(), %http, "serving");
-        Ok(Server {
-            app,
-            http,
-            made,
-            stop: self.stop,
-            keeper,
-            teller,
-            announcer,
-            listener,
-            dns,
-            replays,
-            reports,
-            token_follower,
-        })
+        Ok(Server { app, http, made, stop: self.stop, keeper, announcer, listener, dns, followers })
     }
 }
 
@@ -560,76 +543,6 @@ async fn make_log(
         Err(CommitError::Definite(error) | CommitError::Unknown(error)) => Err(error.into()),
         Err(_) => Err(PublishError::from(NotCommitted::AnotherWriter).into()),
     }
-}
-
-/// Returns the zone's logged terms; the first start logs them.
-async fn terms(
-    config: &Config,
-    log: &Committer,
-    server: Did,
-    zone_key: identity::cert::KeyBytes,
-    keys_at: &Path,
-    door: &Door,
-    clock: &Clock,
-) -> Result<ZoneTerms, ServerError> {
-    for _ in 0..2 {
-        let label = translog::map::label(&Subject::Did(server));
-        let held = log.states.load(&log.live, &log.storage, &[label], Asked::Newest).await?;
-        let missing = || damaged("labels", "the server's own DID is missing");
-        let State::Did(did) = held[0].as_deref().map(|held| held.leaf.state.clone()).ok_or_else(missing)? else {
-            return Err(missing().into());
-        };
-        if let Some((key, logged)) = setup::logged_terms(&did.authorities, &config.zone) {
-            if key != zone_key {
-                return Err(ServerError::WrongZoneKey);
-            }
-            if logged != setup::terms(config) {
-                warn!("the logged terms of the zone differ from [claims]; the logged ones rule");
-            }
-            return Ok(logged);
-        }
-        let Some(words) = setup::words(keys_at)? else { break };
-        let head = log.live.head();
-        let now = clock.now();
-        let certificate = setup::zone_certificate(config, zone_key, &words, server, did.head.sid, &head, now);
-        let verified =
-            certificate.verify(&config.zone.origin(), &[words.identity().public()]).map_err(SetupError::Signature)?;
-        door.publish_own(Post::certificates(vec![verified])).await.map_err(ServerError::Terms)?;
-    }
-    Err(ServerError::OtherZone { zone: config.zone.as_str().to_owned() })
-}
-
-/// Certifies the alias key in the log unless that was done, or waits: at once by the words if they still lie beside the keys, else by the
-/// server's device, after a window.
-#[expect(clippy::too_many_arguments, reason = "a step of the start, with what the steps before it made")]
-async fn certify_alias_key(
-    config: &Config,
-    log: &Committer,
-    server: Did,
-    alias_key: identity::cert::KeyBytes,
-    keys_at: &Path,
-    device: &SigningKey,
-    door: &Door,
-    clock: &Clock,
-) -> Result<(), ServerError> {
-    let label = translog::map::label(&Subject::Did(server));
-    let held = log.states.load(&log.live, &log.storage, &[label], Asked::Newest).await?;
-    let missing = || damaged("labels", "the server's own DID is missing");
-    let Some(State::Did(did)) = held[0].as_deref().map(|held| &held.leaf.state) else { return Err(missing().into()) };
-    let is_it = |authority: &Authority| authority.role == AuthorityRole::Alias && authority.key == alias_key;
-    let waits = did.pending.iter().filter_map(|act| Body::decode(act.kind, &act.body).ok());
-    let waits = waits.into_iter().any(|body| matches!(body, Body::NotaryAdd(authority) if is_it(&authority)));
-    if waits || did.authorities.iter().any(|row| row.revoked_at.is_none() && is_it(&row.authority)) {
-        return Ok(());
-    }
-    let words = setup::words(keys_at)?.map(|words| words.identity());
-    if words.is_none() {
-        warn!("the words are not beside the keys: the alias key counts after a window");
-    }
-    let signer = words.as_ref().unwrap_or(device);
-    let certificate = setup::alias_certificate(config, alias_key, signer, did, &log.live.head(), clock.now());
-    let verified = certificate.verify(&config.zone.origin(), &[signer.public()]).map_err(SetupError::Signature)?;
-    door.publish_own(Post::certificates(vec![verified])).await.map_err(ServerError::Terms).map(drop)
 }
 
 /// Binds every address of `[dns]`.

@@ -11,11 +11,10 @@ use identity::cert::{
     Verified, ZoneTerms,
 };
 use identity::did::Did;
-use identity::hash::Hash;
 use identity::key::SigningKey;
 use identity::name::{Origin, Zone};
 use identity::seed::{Words, WordsError};
-use identity::state::DidState;
+use identity::state::ChainHead;
 use identity::time::Timestamp;
 use rand_core::CryptoRng;
 use translog::batch::{self, Batch, OpenError};
@@ -108,56 +107,33 @@ fn recommended_policy(config: &Config) -> Result<String, SetupError> {
     Ok(if policy == Policy::none() { String::new() } else { policy.to_string() })
 }
 
-/// Returns the certificate that makes the zone key an authority under the configured terms; it opens the roads.
-pub fn zone_certificate(
+/// Returns what makes the zone key an authority under the configured terms; it opens the roads.
+pub fn zone_authority(config: &Config, key: KeyBytes) -> Authority {
+    Authority { role: Role::Zone, key, scope: config.zone.as_str().to_owned(), zone: Some(terms(config)) }
+}
+
+/// Returns the certificate that makes a key an authority, the next in the server's own chain: signed by its words or, waiting a
+/// window, its device.
+pub fn authority_certificate(
     config: &Config,
-    zone_key: KeyBytes,
-    words: &Words,
+    authority: Authority,
+    signer: &SigningKey,
     server: Did,
-    prev: Hash,
+    newest: ChainHead,
     seen: &PublicHead,
     now: Timestamp,
 ) -> Certificate {
-    let authority = Authority {
-        role: Role::Zone,
-        key: zone_key,
-        scope: config.zone.as_str().to_owned(),
-        zone: Some(terms(config)),
-    };
     let payload = Payload {
         subject: Some(server.into()),
-        seq: 1,
-        prev: Some(prev),
+        seq: newest.seq + 1,
+        prev: Some(newest.sid),
         seen: Seen { size: seen.size(), root: seen.root() },
         unix_s: now.as_ms() / 1_000,
         body: Body::NotaryAdd(authority),
         critical: true,
         by: None,
     };
-    Certificate::sign(&payload, &config.zone.origin(), &[&words.identity()]).expect("an authority of a short zone fits")
-}
-
-/// Returns the certificate that makes the alias key an authority, to be signed by the server's words or, waiting a window, its device.
-pub fn alias_certificate(
-    config: &Config,
-    alias_key: KeyBytes,
-    signer: &SigningKey,
-    did: &DidState,
-    seen: &PublicHead,
-    now: Timestamp,
-) -> Certificate {
-    let scope = config.zone.as_str().to_owned();
-    let payload = Payload {
-        subject: Some(did.did.into()),
-        seq: did.head.seq + 1,
-        prev: Some(did.head.sid),
-        seen: Seen { size: seen.size(), root: seen.root() },
-        unix_s: now.as_ms() / 1_000,
-        body: Body::NotaryAdd(Authority { role: Role::Alias, key: alias_key, scope, zone: None }),
-        critical: true,
-        by: None,
-    };
-    Certificate::sign(&payload, &config.zone.origin(), &[signer]).expect("an authority of a short zone fits")
+    Certificate::sign(&payload, &config.zone.origin(), &[signer]).expect("an authority of a short scope fits")
 }
 
 /// Returns the terms that the configuration gives a new zone.

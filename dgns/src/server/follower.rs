@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use identity::cert::ZoneTerms;
 use identity::did::Did;
-use identity::state::{State, Subject};
 use storage::Storage;
 use storage::rows::StoredHead;
 use translog::entry::Epoch;
@@ -13,7 +12,7 @@ use translog::note::VerifierKey;
 use translog::tree::Edge;
 use translog::trust::Trust;
 
-use super::{About, Keeper, Parts, Server, ServerError, load_names};
+use super::{About, Keeper, Parts, Server, ServerError, load_names, own_chain};
 use crate::app::Role;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -25,7 +24,6 @@ use crate::log::commit::Committer;
 use crate::log::damaged;
 use crate::log::live::{Inner, PublicHead};
 use crate::log::restart;
-use crate::log::shown::Asked;
 use crate::outbound::Outbound;
 use crate::setup;
 
@@ -92,12 +90,7 @@ fn oldest_key(trust: &Trust) -> VerifierKey {
 
 /// Returns the zone's terms as the log holds them: a follower shows them, and judges no claim.
 async fn terms(log: &Committer, server: Did, config: &Config) -> Result<ZoneTerms, ServerError> {
-    let held =
-        log.states.load(&log.live, &log.storage, &[translog::map::label(&Subject::Did(server))], Asked::Newest).await?;
-    let missing = || damaged("labels", "the server's own DID is missing");
-    let State::Did(did) = held[0].as_deref().map(|held| held.leaf.state.clone()).ok_or_else(missing)? else {
-        return Err(missing().into());
-    };
+    let did = own_chain::state(log, server).await?;
     let logged = setup::logged_terms(&did.authorities, &config.zone);
     Ok(logged.map_or_else(|| setup::terms(config), |(_, terms)| terms))
 }

@@ -14,7 +14,7 @@ use identity::did::Did;
 use identity::hash::Hash;
 use identity::rules::{self, At, World};
 use identity::seed::Words;
-use identity::state::{Leaf, Subject};
+use identity::state::{ChainHead, Leaf, Subject};
 use identity::time::Timestamp;
 use translog::batch::{self, Batch, Change, Outcome, Post, View};
 use translog::due::DueQueue;
@@ -65,12 +65,13 @@ impl Forge {
         let now = Timestamp::from_ms(start_ms);
         let first = setup::first_batch(&config, &keys, &words, &log_key, &mut rng::system(), now).unwrap();
         let genesis = Certificate::decode(&first.entries[0][1..]).unwrap();
-        let (server, prev) = (genesis.chain_did().expect("a genesis makes a DID"), genesis.sid());
+        let server = genesis.chain_did().expect("a genesis makes a DID");
+        let newest = ChainHead { seq: 0, sid: genesis.sid(), index: 0 };
         let signer = LogSigner::new(origin().as_str(), keys.log[0].clone()).unwrap();
-        let zone_public = keys.zone.public();
+        let authority = setup::zone_authority(&config, keys.zone.public());
         let zone = ZoneKey::new(keys.zone);
         let head = log_key.sign_head(&first);
-        let terms = setup::zone_certificate(&config, zone_public, &words, server, prev, &head, now);
+        let terms = setup::authority_certificate(&config, authority, &words.identity(), server, newest, &head, now);
         let mut forge = Self {
             signer: Arc::new(signer),
             keys: Arc::new(ForgeKeys { zone, words }),
