@@ -45,11 +45,19 @@ impl<'r> Cells<'r> {
     }
 
     pub(crate) fn hash(&self, cell: usize) -> Result<Hash, StorageError> {
+        self.fixed(cell)
+    }
+
+    /// Returns a cell of exactly `N` bytes.
+    pub(crate) fn fixed<const N: usize>(&self, cell: usize) -> Result<[u8; N], StorageError> {
         self.array(cell, self.bytes(cell)?)
     }
 
-    /// Returns `bytes`, the content of `cell`, if they have the right length.
-    pub(crate) fn array<const N: usize>(&self, cell: usize, bytes: &[u8]) -> Result<[u8; N], StorageError> {
+    pub(crate) fn optional_fixed<const N: usize>(&self, cell: usize) -> Result<Option<[u8; N]>, StorageError> {
+        self.optional_bytes(cell)?.map(|bytes| self.array(cell, bytes)).transpose()
+    }
+
+    fn array<const N: usize>(&self, cell: usize, bytes: &[u8]) -> Result<[u8; N], StorageError> {
         bytes.try_into().map_err(|_| self.corrupt(format!("cell {cell} has {} bytes, not {N}", bytes.len())))
     }
 

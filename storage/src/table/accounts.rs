@@ -49,8 +49,8 @@ fn read(row: &SqliteRow) -> Result<AccountRow, StorageError> {
     let cells = Cells::new(row, TABLE);
     Ok(AccountRow {
         account: cells.hash(0)?,
-        did: Did::from_bytes(cells.array(1, cells.bytes(1)?)?),
-        email: cells.optional_bytes(2)?.map(|bytes| cells.array(2, bytes)).transpose()?,
+        did: Did::from_bytes(cells.fixed(1)?),
+        email: cells.optional_fixed(2)?,
         since_s: cells.number(3)?,
     })
 }

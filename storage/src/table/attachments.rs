@@ -83,7 +83,7 @@ pub(crate) async fn drop_label(conn: &mut SqliteConnection, did: &Did, kid: &[u8
 pub(crate) async fn labels(conn: &mut SqliteConnection, did: &Did) -> Result<Vec<([u8; 8], Vec<u8>)>, StorageError> {
     let read = |row: &SqliteRow| {
         let cells = Cells::new(row, LABELS);
-        Ok((cells.array(0, cells.bytes(0)?)?, cells.bytes(1)?.to_vec()))
+        Ok((cells.fixed(0)?, cells.bytes(1)?.to_vec()))
     };
     let query = sqlx::query(LABELS_OF).bind(did.as_bytes().as_slice());
     query.fetch_all(conn).await.map_err(in_table(LABELS))?.iter().map(read).collect()

@@ -37,7 +37,7 @@ pub(crate) async fn load(conn: &mut SqliteConnection, evidence: &Hash) -> Result
     Ok(Some(AttestedRow {
         evidence: *evidence,
         account: cells.hash(0)?,
-        email: cells.optional_bytes(1)?.map(|bytes| cells.array(1, bytes)).transpose()?,
+        email: cells.optional_fixed(1)?,
         issuer: cells.hash(2)?,
         sign: cells.hash(3)?,
         kex: cells.hash(4)?,

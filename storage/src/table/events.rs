@@ -82,7 +82,7 @@ pub(crate) async fn forget_awaited(conn: &mut SqliteConnection, sid: &[u8; 32]) 
 pub(crate) async fn awaited_by(conn: &mut SqliteConnection, now_ms: u64) -> Result<Vec<AwaitedRow>, StorageError> {
     let read = |row: &SqliteRow| {
         let cells = Cells::new(row, AWAITED);
-        let did = Did::from_bytes(cells.array(1, cells.bytes(1)?)?);
+        let did = Did::from_bytes(cells.fixed(1)?);
         Ok(AwaitedRow { sid: cells.hash(0)?, did, due_ms: cells.number(2)?, reminded: cells.number(3)? != 0 })
     };
     let rows = sqlx::query(DUE).bind(stored(now_ms)).fetch_all(conn).await.map_err(in_table(AWAITED))?;

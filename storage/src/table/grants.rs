@@ -71,9 +71,9 @@ fn read(row: &SqliteRow) -> Result<GrantRow, StorageError> {
     let cells = Cells::new(row, TABLE);
     Ok(GrantRow {
         sid: cells.hash(0)?,
-        issuer: Did::from_bytes(cells.array(1, cells.bytes(1)?)?),
-        subject: Did::from_bytes(cells.array(2, cells.bytes(2)?)?),
-        parent: cells.optional_bytes(3)?.map(|bytes| cells.array(3, bytes)).transpose()?,
+        issuer: Did::from_bytes(cells.fixed(1)?),
+        subject: Did::from_bytes(cells.fixed(2)?),
+        parent: cells.optional_fixed(3)?,
         until_s: cells.number(4)?,
         revoked: cells.number(5)? == 1,
         envelope: cells.bytes(6)?.to_vec(),

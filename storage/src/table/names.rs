@@ -70,7 +70,7 @@ fn parse(line: &str) -> Option<NameRow> {
 }
 
 fn name_row(cells: &Cells<'_>) -> Result<NameRow, StorageError> {
-    let did = cells.optional_bytes(1)?.map(|bytes| cells.array(1, bytes)).transpose()?;
+    let did = cells.optional_fixed(1)?;
     Ok(NameRow {
         name: cells.text(0)?.to_owned(),
         did: did.map(Did::from_bytes),

@@ -57,7 +57,7 @@ fn read(row: &SqliteRow) -> Result<PasskeyRow, StorageError> {
     let cells = Cells::new(row, TABLE);
     Ok(PasskeyRow {
         credential: cells.hash(0)?,
-        handle: cells.array(1, cells.bytes(1)?)?,
+        handle: cells.fixed(1)?,
         data: cells.bytes(2)?.to_vec(),
         made_s: cells.number(3)?,
         used_s: cells.number(4)?,

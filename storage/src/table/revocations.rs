@@ -46,11 +46,10 @@ pub(crate) async fn since(
     rows.iter()
         .map(|row| {
             let cells = Cells::new(row, TABLE);
-            let id = cells.bytes(2)?;
             let what = match cells.number(1)? {
-                1 => Revoked::Family(cells.array(2, id)?),
-                2 => Revoked::Device { kid: Kid(cells.array(2, id)?), not_before_s: cells.number(3)? },
-                3 => Revoked::Grant(cells.array(2, id)?),
+                1 => Revoked::Family(cells.fixed(2)?),
+                2 => Revoked::Device { kid: Kid(cells.fixed(2)?), not_before_s: cells.number(3)? },
+                3 => Revoked::Grant(cells.fixed(2)?),
                 kind => return Err(StorageError::inconsistent(TABLE, format!("kind {kind} is unknown"))),
             };
             Ok(Revocation { seq: cells.number(0)?, what, until_s: cells.number(4)? })

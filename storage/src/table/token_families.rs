@@ -62,7 +62,7 @@ pub(crate) async fn of_grant(conn: &mut SqliteConnection, sid: &Hash) -> Result<
     rows.iter()
         .map(|row| {
             let cells = Cells::new(row, TABLE);
-            Ok((cells.array(0, cells.bytes(0)?)?, cells.number(1)?))
+            Ok((cells.fixed(0)?, cells.number(1)?))
         })
         .collect()
 }
@@ -78,7 +78,7 @@ pub(crate) async fn dids(conn: &mut SqliteConnection) -> Result<Vec<Did>, Storag
     rows.iter()
         .map(|row| {
             let cells = Cells::new(row, TABLE);
-            Ok(Did::from_bytes(cells.array(0, cells.bytes(0)?)?))
+            Ok(Did::from_bytes(cells.fixed(0)?))
         })
         .collect()
 }
@@ -104,7 +104,7 @@ pub(crate) async fn idle(conn: &mut SqliteConnection, before_s: u64) -> Result<V
     rows.iter()
         .map(|row| {
             let cells = Cells::new(row, TABLE);
-            cells.array(0, cells.bytes(0)?)
+            cells.fixed(0)
         })
         .collect()
 }
@@ -112,10 +112,10 @@ pub(crate) async fn idle(conn: &mut SqliteConnection, before_s: u64) -> Result<V
 fn read(row: &SqliteRow) -> Result<FamilyRow, StorageError> {
     let cells = Cells::new(row, TABLE);
     Ok(FamilyRow {
-        rid: cells.array(0, cells.bytes(0)?)?,
-        did: Did::from_bytes(cells.array(1, cells.bytes(1)?)?),
-        kid: Kid(cells.array(2, cells.bytes(2)?)?),
-        audience: Did::from_bytes(cells.array(3, cells.bytes(3)?)?),
+        rid: cells.fixed(0)?,
+        did: Did::from_bytes(cells.fixed(1)?),
+        kid: Kid(cells.fixed(2)?),
+        audience: Did::from_bytes(cells.fixed(3)?),
         scope: cells.bytes(4)?.to_vec(),
         chain: cells.bytes(5)?.to_vec(),
         life_s: cells.number(6)?,
