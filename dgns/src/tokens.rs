@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use identity::cert::Kid;
 use identity::did::Did;
-use identity::key::{SigningKey, kid_of};
+use identity::key::SigningKey;
 use identity::limits::TOKEN_LIFE_MAX_S;
 use identity::state::{DeviceState, DeviceStatus, DidState};
 use identity::token::{TokenKey, hour_of};
@@ -136,7 +136,7 @@ async fn live_device(core: &Core, did: &Did, kid: &Kid) -> Result<(DidState, Dev
     if state.flags & DidState::ENDED != 0 {
         return Err(TokensRefusal::Ended);
     }
-    let device = state.devices.iter().find(|device| kid_of(&device.sign) == *kid).copied();
+    let device = state.device(kid).copied();
     match device.map(|device| device.status) {
         None => Err(TokensRefusal::UnknownDevice),
         Some(DeviceStatus::Suspended) => Err(TokensRefusal::Suspended),

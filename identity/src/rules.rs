@@ -194,7 +194,7 @@ impl Act<'_> {
     fn is_always_open(&self, state: &DidState) -> bool {
         match &self.payload.body {
             Body::Records(_) | Body::UserKey(_) => true,
-            Body::DeviceRevoke(end) => power::device(state, &end.kid).is_some_and(|device| !power::counts(device)),
+            Body::DeviceRevoke(end) => state.device(&end.kid).is_some_and(|device| !power::counts(device)),
             _ => false,
         }
     }
@@ -309,7 +309,7 @@ impl Act<'_> {
     fn device_suspend(&self, draft: &mut Draft<'_>, end: &DeviceEnd) -> Result<(), Refusal> {
         let power = self.needs_power(draft)?;
         let state = draft.did(&self.did).ok_or(Refusal::NoSuchDevice)?;
-        let target = power::device(state, &end.kid).ok_or(Refusal::NoSuchDevice)?;
+        let target = state.device(&end.kid).ok_or(Refusal::NoSuchDevice)?;
         if target.status == DeviceStatus::Fresh {
             return Err(Refusal::NotAllowed);
         }
@@ -321,7 +321,7 @@ impl Act<'_> {
     /// device_revoke: I, J or the device itself at once; V at once if it is fresh or has no vote, else after a window.
     fn device_revoke(&self, draft: &mut Draft<'_>, end: &DeviceEnd) -> Result<(), Refusal> {
         let state = draft.did(&self.did).ok_or(Refusal::NoSuchDevice)?;
-        let target = *power::device(state, &end.kid).ok_or(Refusal::NoSuchDevice)?;
+        let target = *state.device(&end.kid).ok_or(Refusal::NoSuchDevice)?;
         let by_itself = self.signers.has_kid(&end.kid);
         let power = match self.signers.power(state) {
             Some(power) => power,

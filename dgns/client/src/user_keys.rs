@@ -85,10 +85,8 @@ pub async fn of_generation(
 pub async fn turn_if_stale(session: &Session, signer: Signer<'_>) -> Result<bool, ClientError> {
     let resolved = session.resolve_did(&signer.did).await?;
     let state = resolved.did().ok_or_else(|| ClientError::Absent(signer.did.to_string()))?;
-    let own = kid_of(&signer.keys.sign.public());
-    let voter = state.devices.iter().any(|device| {
-        kid_of(&device.sign) == own && device.level == Level::Admin && device.status == DeviceStatus::Live
-    });
+    let own = state.device(&kid_of(&signer.keys.sign.public()));
+    let voter = own.is_some_and(|device| device.level == Level::Admin && device.status == DeviceStatus::Live);
     if state.flags & DidState::USER_KEY_STALE == 0 || !voter {
         return Ok(false);
     }

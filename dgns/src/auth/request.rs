@@ -9,7 +9,6 @@ use std::sync::Mutex;
 use dgns_api::code;
 use identity::cert::Kid;
 use identity::did::Did;
-use identity::key::kid_of;
 use identity::limits::REQUEST_SKEW_S;
 use identity::request::{Authorization, Request, RequestRefusal};
 use identity::state::{DeviceState, DeviceStatus, DidState, State, Subject};
@@ -150,8 +149,7 @@ impl Callers {
 /// Returns the device of `did` with this kid, if it may ask.
 async fn caller(core: &Core, did: Did, kid: Kid) -> Result<Caller, CallerError> {
     let state = newest(core, &did).await?.ok_or(CallerError::UnknownDevice)?;
-    let device = state.devices.iter().find(|device| kid_of(&device.sign) == kid);
-    let device = *device.ok_or(CallerError::UnknownDevice)?;
+    let device = *state.device(&kid).ok_or(CallerError::UnknownDevice)?;
     if state.flags & DidState::ENDED != 0 {
         return Err(CallerError::Ended);
     }

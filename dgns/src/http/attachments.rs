@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use data_encoding::HEXLOWER;
 use dgns_api::{code, path};
-use identity::key::kid_of;
+use identity::cert::Kid;
 use identity::wire::{Reader, WireError, Writer};
 
 use super::Shared;
@@ -68,7 +68,7 @@ pub(super) async fn label(State(app): Shared, asking: Asking) -> Reply {
         return Err(problem::problem(code::TOO_LARGE, detail).into());
     }
     let state = &asking.caller.state;
-    if !state.devices.iter().any(|device| kid_of(&device.sign).0 == kid) {
+    if state.device(&Kid(kid)).is_none() {
         return Err(problem::problem("no_such_device", "this DID has no such device").into());
     }
     people.store.put_label(&asking.caller.did, &kid, &sealed).await.map_err(|error| internal(&error))?;

@@ -10,7 +10,6 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use dgns_api::code;
 use dgns_api::problem::Problem;
-use identity::key::kid_of;
 use identity::state::DeviceStatus;
 use tokio::sync::watch;
 use tracing::error;
@@ -139,8 +138,7 @@ impl Watcher {
     /// Whether the device is still one that may: it may have been suspended or revoked since it asked.
     async fn may_listen(&self) -> bool {
         let state = newest(&self.app.core, &self.caller.did).await.ok().flatten();
-        let devices = state.iter().flat_map(|state| &state.devices);
-        let mut own = devices.filter(|device| kid_of(&device.sign) == self.caller.kid);
-        own.any(|device| device.status != DeviceStatus::Suspended)
+        let own = state.as_ref().and_then(|state| state.device(&self.caller.kid));
+        own.is_some_and(|device| device.status != DeviceStatus::Suspended)
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use identity::cert::{KeyBytes, Kid};
 use identity::did::Did;
-use identity::key::kid_of;
 use identity::limits::FEED_ENTRIES_MAX;
 use identity::state::{DeviceStatus, DidState};
 use identity::token::{FeedPage, SealedKeys, life_within};
@@ -101,8 +100,8 @@ impl Tokens {
         }
         let state = newest(core, did).await?.filter(|state| state.flags & DidState::ENDED == 0);
         let counts = |kid: &Kid| {
-            let devices = state.iter().flat_map(|state| &state.devices);
-            devices.into_iter().any(|device| kid_of(&device.sign) == *kid && device.status != DeviceStatus::Suspended)
+            let device = state.as_ref().and_then(|state| state.device(kid));
+            device.is_some_and(|device| device.status != DeviceStatus::Suspended)
         };
         let (mut ended, mut devices) = (Vec::new(), BTreeMap::new());
         for family in families.iter().filter(|family| !counts(&family.kid)) {

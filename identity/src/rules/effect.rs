@@ -73,7 +73,7 @@ pub(super) fn perform(
     match body {
         Body::DeviceRevoke(end) => {
             let state = draft.did_mut(did);
-            let target = power::device(state, &end.kid).ok_or(Refusal::NoSuchDevice)?;
+            let target = state.device(&end.kid).ok_or(Refusal::NoSuchDevice)?;
             power::leaves_an_admin(state, target, power)?;
             end_device(state, &end.kid, cause.now_ms);
         }
@@ -152,7 +152,7 @@ pub(super) fn may_rotate(state: &DidState, keys: &IdRotate) -> Result<(), Refusa
     if state.identity == keys.identity {
         return Err(Refusal::KeySame);
     }
-    match power::device(state, &kid_of(&keys.identity)) {
+    match state.device(&kid_of(&keys.identity)) {
         Some(_) => Err(Refusal::KidTaken),
         None => Ok(()),
     }

@@ -116,7 +116,7 @@ pub(super) fn veto(draft: &mut Draft<'_>, did: &Did, sid: &Sid, by: &Signers, ca
 /// Returns whether a veto begins or joins a quarrel (`true`) or ends the act; refused if it is too weak for either.
 fn is_contest(state: &DidState, by: &Signers, act: &Pending) -> Result<bool, Refusal> {
     // A member or a host has no voice to contest with: it never counts among voters.
-    let speaks_for_itself = |kid: &Kid| by.has_kid(kid) && power::device(state, kid).is_some_and(power::counts);
+    let speaks_for_itself = |kid: &Kid| by.has_kid(kid) && state.device(kid).is_some_and(power::counts);
     let power = match by.power(state) {
         Some(power) => power,
         None if target(act).as_ref().is_some_and(speaks_for_itself) => Power::Voter,

@@ -78,11 +78,6 @@ fn power_of(identity: bool, voters: usize, state: &DidState) -> Option<Power> {
     }
 }
 
-/// Returns the device with this kid.
-pub(super) fn device<'s>(state: &'s DidState, kid: &Kid) -> Option<&'s DeviceState> {
-    state.devices.iter().find(|device| kid_of(&device.sign) == *kid)
-}
-
 /// Refuses to take the power of a device away if no live admin device would be left; the identity key may.
 pub(super) fn leaves_an_admin(state: &DidState, target: &DeviceState, power: Power) -> Result<(), Refusal> {
     let others = state.devices.iter().filter(|device| is_voter(device) && device.sign != target.sign).count();

@@ -93,6 +93,11 @@ impl DidState {
     /// Flag: the DID has ended.
     pub const ENDED: u32 = 8;
 
+    /// Returns the device with this kid.
+    pub fn device(&self, kid: &Kid) -> Option<&DeviceState> {
+        self.devices.iter().find(|device| kid_of(&device.sign) == *kid)
+    }
+
     /// Returns the canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         let optional = usize::from(self.flags != 0)

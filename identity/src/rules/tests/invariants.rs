@@ -82,7 +82,7 @@ fn check_acts(state: &DidState) {
         let voices: BTreeSet<&Kid> = act.supporters.iter().chain(&act.opponents).collect();
         assert_eq!(voices.len(), act.supporters.len() + act.opponents.len(), "nobody votes twice or for both sides");
         let is_fresh = |kid: &&Kid| {
-            let device = state.devices.iter().find(|device| kid_of(&device.sign) == **kid);
+            let device = state.device(kid);
             device.is_some_and(|device| device.status == DeviceStatus::Fresh)
         };
         assert!(!voices.iter().any(is_fresh), "a device on probation has no voice");
