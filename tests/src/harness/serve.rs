@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
-use super::http::Answer;
+use super::http::{Answer, read_request};
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -67,24 +67,4 @@ fn answer(mut client: TcpStream, tell: &(dyn Fn(&Request) -> Told + Send + Sync)
     }
     head.push_str(&format!("connection: close\r\ncontent-length: {}\r\n\r\n", answer.body.len()));
     client.write_all(&[head.as_bytes(), &answer.body].concat())
-}
-
-/// Reads one request: its head, and the body its head announces.
-fn read_request(client: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 16 << 10];
-    loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-            let length =
-                head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
-            if bytes.len() >= end + 4 + length.unwrap_or(0) {
-                return Ok(bytes);
-            }
-        }
-        match client.read(&mut chunk)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => bytes.extend_from_slice(&chunk[..read]),
-        }
-    }
 }

@@ -165,6 +165,12 @@ impl Default for Site {
     }
 }
 
+/// Returns an address of this process alone, so that ports can be named before they are bound.
+pub fn loopback() -> String {
+    let [.., b, c, d] = std::process::id().to_be_bytes();
+    format!("127.{}.{}.{}", 64 + b % 64, c, d.clamp(1, 254))
+}
+
 fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     fs::set_permissions(to, fs::metadata(from)?.permissions())?;

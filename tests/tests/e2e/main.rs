@@ -17,5 +17,6 @@ mod races;
 mod rotation;
 mod rotation_witnessed;
 mod starts;
+mod swapped;
 mod trust;
 mod witnessed;

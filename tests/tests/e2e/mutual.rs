@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use dgns_tests::harness::site::loopback;
 use dgns_tests::harness::{Person, Server, Site, wait};
 use serde_json::Value;
 
@@ -51,12 +52,6 @@ impl Trio {
 /// The policy lines that name the server of a site.
 fn keys(site: &Site) -> Vec<String> {
     site.keys(&[]).exits(0).stdout.lines().map(str::to_owned).collect()
-}
-
-/// An address of this process alone, so that ports can be named before they are bound.
-fn loopback() -> String {
-    let [.., b, c, d] = std::process::id().to_be_bytes();
-    format!("127.{}.{}.{}", 64 + b % 64, c, d.clamp(1, 254))
 }
 
 fn until_info(server: &Server, what: &str, holds: impl Fn(&Value) -> bool) -> Value {

@@ -7,11 +7,9 @@ use dgns_tests::harness::liar::Liar;
 use dgns_tests::harness::{Person, Ran, Server, Site};
 use identity::key::SigningKey;
 use identity::name::Origin;
-use translog::entry::Entry;
-use translog::logconf::{Conf, LogConf};
-use translog::note::LogSigner;
 use translog::resolution::Resolution;
-use translog::rotation::{ConfChain, ConfRow};
+
+use crate::swapped::{forged, stranger};
 
 #[test]
 fn heads_carry_the_lines_of_all_keys_that_the_newest_logconf_lists() {
@@ -257,7 +255,6 @@ fn key_exchanged_without_a_logconf_is_refused() {
     let (_site, server, old) = started();
     let alice = Person::new();
     alice.up(&server, "alice");
-    let stranger = || LogSigner::new("dgns.test/log", SigningKey::from_seed(&[9; 32])).unwrap();
     let signed = move |bytes: &[u8]| {
         let mut resolution = Resolution::decode(bytes).ok()?;
         let mut head = resolution.take_head()?;
@@ -265,13 +262,8 @@ fn key_exchanged_without_a_logconf_is_refused() {
         head.log_signature = line.signature.try_into().ok()?;
         Some(resolution.with_head(head).encode())
     };
-    let forged = move |bytes: &[u8]| {
-        let mut chain = ConfChain::decode(bytes).ok()?;
-        let Entry::LogConf(first) = Entry::decode(&chain.rows.last()?.entry).ok()? else { return None };
-        let log_keys = vec![stranger().verifier_key().clone()];
-        let next = Conf { seq: 1, prev: Some(first.sid()), log_keys, ..first.conf().clone() };
-        let entry = Entry::LogConf(LogConf::sign(&next, &[stranger().signing_key()]).ok()?).encode();
-        chain.rows.push(ConfRow { index: 5, path: chain.rows.last()?.path.clone(), entry });
+    let swapped = move |bytes: &[u8]| {
+        let mut chain = forged(bytes)?;
         chain.resolution = signed(&chain.resolution)?;
         Some(chain.encode())
     };
@@ -280,7 +272,7 @@ fn key_exchanged_without_a_logconf_is_refused() {
             let told = match (request.starts_with("GET /v1/log/conf/chain"), chain) {
                 (true, "honest") => None,
                 (true, "none") => return None,
-                (true, _) => forged(&answer.body),
+                (true, _) => swapped(&answer.body),
                 (false, _) => signed(&answer.body),
             };
             answer.body = told.unwrap_or(answer.body);

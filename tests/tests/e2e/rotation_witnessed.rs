@@ -5,16 +5,15 @@ use std::thread;
 
 use data_encoding::HEXLOWER;
 use dgns_tests::harness::liar::Liar;
+use dgns_tests::harness::site::loopback;
 use dgns_tests::harness::witness::{WitnessSite, submit};
 use dgns_tests::harness::{Person, Ran, Server, Site, wait};
 use identity::hash::sha256;
-use identity::key::SigningKey;
 use serde_json::Value;
-use translog::entry::Entry;
-use translog::logconf::{Conf, LogConf};
-use translog::note::{Checkpoint, LogSigner, Note};
-use translog::rotation::{ConfChain, ConfRow};
+use translog::note::{Checkpoint, Note};
 use translog::witness::Request;
+
+use crate::swapped::{forged, stranger};
 
 /// A log and the server that witnesses and verifies it, each at an address that stays.
 struct Watched {
@@ -208,7 +207,7 @@ fn a_key_without_a_logconf_opens_nothing() {
         let liar = Liar::before(server.http, move |request, mut answer| {
             match (request.starts_with("GET /v1/log/conf/chain"), tale) {
                 (true, "none") => return None,
-                (true, "forged") => answer.body = forged(&answer.body).expect("a chain"),
+                (true, "forged") => answer.body = forged(&answer.body).expect("a chain").encode(),
                 _ => {}
             }
             Some(answer)
@@ -238,21 +237,6 @@ fn a_key_without_a_logconf_opens_nothing() {
     }
 }
 
-/// A chain with a LogConf behind it that names the stranger, signed by the stranger alone.
-fn forged(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut chain = ConfChain::decode(bytes).ok()?;
-    let Entry::LogConf(first) = Entry::decode(&chain.rows.last()?.entry).ok()? else { return None };
-    let log_keys = vec![stranger().verifier_key().clone()];
-    let next = Conf { seq: 1, prev: Some(first.sid()), log_keys, ..first.conf().clone() };
-    let entry = Entry::LogConf(LogConf::sign(&next, &[stranger().signing_key()]).ok()?).encode();
-    chain.rows.push(ConfRow { index: 5, path: chain.rows.last()?.path.clone(), entry });
-    Some(chain.encode())
-}
-
-fn stranger() -> LogSigner {
-    LogSigner::new("dgns.test/log", SigningKey::from_seed(&[9; 32])).unwrap()
-}
-
 /// What a cosigner says of the log.
 fn status(server: &Server, role: &str) -> Value {
     server.get(&format!("/{role}/status")).json()["logs"][0].clone()
@@ -271,10 +255,4 @@ impl Drop for Ends<'_> {
 fn lines(server: &Server) -> usize {
     let note = Note::parse(&server.get("/log/checkpoint").body).unwrap();
     note.lines().iter().filter(|line| line.name == "dgns.test/log").count()
-}
-
-/// An address of this process alone, so that ports can be named before they are bound.
-fn loopback() -> String {
-    let [.., b, c, d] = std::process::id().to_be_bytes();
-    format!("127.{}.{}.{}", 64 + b % 64, c, d.clamp(1, 254))
 }
