@@ -6,29 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dgns_api::info::Follows;
-use identity::cert::ZoneTerms;
-use identity::did::Did;
-use identity::name::{Origin, Zone};
-use storage::Storage;
 use tokio::sync::watch;
-use translog::note::VerifierKey;
 
 use crate::auth::request::Callers;
 use crate::auth::signin::Signin;
-use crate::clock::Clock;
 use crate::config::Config;
+use crate::core::Core;
 use crate::dns;
 use crate::dns::Zone as DnsZone;
 use crate::follow::standing::Standing;
 use crate::http::events::Streams;
 use crate::limits::Rates;
 use crate::log::door::Door;
-use crate::log::feed::Feed;
-use crate::log::heads::Heads;
-use crate::log::live::Live;
 use crate::log::notices::Notices;
-use crate::log::states::States;
-use crate::log::tiles::Tiles;
 use crate::log::witnesses::Witnesses;
 use crate::metrics::Metrics;
 use crate::people::People;
@@ -41,7 +31,7 @@ const BEHIND: Duration = Duration::from_secs(2);
 /// The running server as its handlers see it.
 pub struct App {
     /// The log.
-    pub core: Core,
+    pub core: Arc<Core>,
     /// Who keeps the log.
     pub role: Role,
     /// Where people sign in; `None` at a follower.
@@ -84,38 +74,6 @@ pub enum Role {
     Writer(Box<Door>),
     /// Another, which this one follows.
     Follower(Arc<Standing>),
-}
-
-/// The log and what reads it.
-pub struct Core {
-    /// The namespace zone.
-    pub zone: Zone,
-    /// The log's origin.
-    pub origin: Origin,
-    /// The server's DID.
-    pub server: Did,
-    /// The logged terms of the zone.
-    pub terms: ZoneTerms,
-    /// The proof of work asked of an open claim now, at least the logged floor.
-    pub work_bits: u8,
-    /// Whether records may hold private, loopback and link-local addresses.
-    pub private_addresses: bool,
-    /// Everything durable.
-    pub storage: Arc<Storage>,
-    /// The newest batches, for those who follow.
-    pub feed: Arc<Feed>,
-    /// The newest state.
-    pub live: Arc<Live>,
-    /// The states behind its map.
-    pub states: Arc<States>,
-    /// The roots of earlier heads.
-    pub heads: Arc<Heads>,
-    /// Tiles, bundles, nodes.
-    pub tiles: Tiles,
-    /// The log's key, for clients to pin.
-    pub vkey: VerifierKey,
-    /// The clock.
-    pub clock: Clock,
 }
 
 impl App {

@@ -21,11 +21,12 @@ use tracing::info;
 use translog::batch::Batch;
 use translog::note::VerifierKey;
 
-use crate::app::{App, Core, Role};
+use crate::app::{App, Role};
 use crate::auth::request::Callers;
 use crate::auth::signin::Signin;
 use crate::clock::Clock;
 use crate::config::{Config, WitnessesConfig};
+use crate::core::Core;
 use crate::dns;
 use crate::follow::{self, FollowError};
 use crate::http;
@@ -406,7 +407,7 @@ impl Parts {
         let (config, log, stopping) = (self.config, self.log, self.stopping);
         let cache_bytes = config.log.cache_mib << 20;
         let (dns_zone, metrics) = (log.dns, log.metrics);
-        let core = Core {
+        let core = Arc::new(Core {
             zone: config.zone.clone(),
             origin: config.zone.origin(),
             server,
@@ -421,7 +422,7 @@ impl Parts {
             heads: self.heads,
             vkey,
             clock: self.clock,
-        };
+        });
         let cosigners = match &config.witness {
             Some(witness) => {
                 let outbound = Outbound::new(config.outbound.plain_http);
@@ -466,10 +467,10 @@ impl Parts {
         }
         if let Some(people) = &app.people {
             teller::begin(people, &app.core).await?;
-            followers.push(tokio::spawn(teller::run(app.clone(), people.clone(), stopping.clone())));
+            followers.push(tokio::spawn(teller::run(app.core.clone(), people.clone(), stopping.clone())));
         }
         if let Some(tokens) = app.tokens.clone() {
-            followers.push(tokio::spawn(tokens::follow(app.clone(), tokens, stopping.clone())));
+            followers.push(tokio::spawn(tokens::follow(app.core.clone(), tokens, stopping.clone())));
         }
         let announcer = announcer.map(|announcer| tokio::spawn(announcer.run(app.clone(), stopping.clone())));
         let router = http::router(app.clone());

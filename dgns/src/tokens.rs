@@ -26,9 +26,9 @@ use rand_core::CryptoRng;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use crate::app::Core;
 use crate::auth::request::newest;
 use crate::config::{LimitsConfig, TokensConfig};
+use crate::core::Core;
 use crate::keys::{self, KeyFileError};
 use crate::limits::Rates;
 use crate::people::People;

@@ -16,7 +16,7 @@ use identity::time::Timestamp;
 use storage::StorageError;
 use translog::map;
 
-use crate::app::Core;
+use crate::core::Core;
 use crate::log::shown::Asked;
 
 /// Nonces kept at most; beyond it requests wait until the oldest are forgotten. 200,000 in two minutes are 1,600 a second.

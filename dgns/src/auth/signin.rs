@@ -22,8 +22,8 @@ use zeroize::Zeroizing;
 
 use super::oidc::{Issuer, Journey, OidcError};
 use super::request::newest;
-use crate::app::Core;
 use crate::config::{Config, SigninConfig};
+use crate::core::Core;
 use crate::keys::KeyFileError;
 use crate::limits::{Rates, TooMany};
 use crate::outbound::Outbound;

@@ -15,7 +15,7 @@ use translog::policy::{Policy, PolicyLog};
 use super::Shared;
 use super::read::{bad_query, failed, internal, which_head};
 use super::reply::{Refused, Reply, fresh};
-use crate::app::Core;
+use crate::core::Core;
 use crate::log::{conf_chain, damaged, shown};
 
 /// `GET /v1/log/conf`: the newest LogConf entry.

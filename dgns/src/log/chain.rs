@@ -8,7 +8,7 @@ use translog::resolution::{ChainRow, EpochProof};
 use super::lookup;
 use super::tiles::Tree;
 use super::{damaged, live::PublicHead};
-use crate::app::Core;
+use crate::core::Core;
 
 /// The certificates of one page.
 pub const PAGE: u64 = 64;

@@ -12,7 +12,7 @@ use super::damaged;
 use super::lookup::{self, LookupError, Query};
 use super::shown::Asked;
 use super::tiles::Tree;
-use crate::app::Core;
+use crate::core::Core;
 
 /// Proves every LogConf, the server's genesis and the rotations of its identity key; the bytes are a [`ConfChain`].
 ///

@@ -10,7 +10,7 @@ use translog::map;
 
 use super::lookup::LookupError;
 use super::shown::Asked;
-use crate::app::Core;
+use crate::core::Core;
 
 /// Returns the JSON view of a subject's states.
 pub async fn view(core: &Core, subject: &Subject) -> Result<Vec<u8>, LookupError> {

@@ -23,7 +23,7 @@ use translog::hash::EMPTY_ROOT;
 
 use super::publisher::{PostRefused, QUEUE_POSTS_MAX, Waiting};
 use super::states;
-use crate::app::Core;
+use crate::core::Core;
 use crate::invites::Invites;
 use crate::keys::{AliasKey, ZoneKey};
 use crate::limits::{Rates, TooMany};

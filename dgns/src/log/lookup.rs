@@ -18,7 +18,7 @@ use super::shown::Asked;
 use super::states::Held;
 use super::tiles::Tree;
 use super::{chain, damaged};
-use crate::app::Core;
+use crate::core::Core;
 
 /// What a lookup asks besides its subject.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

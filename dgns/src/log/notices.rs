@@ -16,7 +16,7 @@ use translog::policy::Policy;
 use super::damaged;
 use super::door::{Door, DoorError};
 use super::shown::Asked;
-use crate::app::Core;
+use crate::core::Core;
 use crate::witness::Roles;
 
 /// Where evidence comes in.

@@ -20,8 +20,8 @@ use translog::map;
 
 use super::People;
 use super::events::{EventData, EventKind};
-use crate::app::{App, Core};
 use crate::auth::request::newest;
+use crate::core::Core;
 use crate::log::damaged;
 use crate::log::shown::Asked;
 use crate::shutdown;
@@ -60,11 +60,11 @@ pub async fn begin(people: &People, core: &Core) -> Result<(), StorageError> {
 }
 
 /// Tells until `stop` turns true.
-pub async fn run(app: Arc<App>, people: Arc<People>, mut stop: watch::Receiver<bool>) {
-    let mut moved = app.core.live.moved();
+pub async fn run(core: Arc<Core>, people: Arc<People>, mut stop: watch::Receiver<bool>) {
+    let mut moved = core.live.moved();
     loop {
         moved.mark_unchanged();
-        let wait = match turn(&app.core, &people).await {
+        let wait = match turn(&core, &people).await {
             Ok(()) => IDLE,
             Err(failure) => {
                 error!(error = %failure, "devices are not told what the log says");

@@ -12,8 +12,8 @@ use storage::people::FamilyRow;
 use tracing::warn;
 
 use super::{Tokens, TokensRefusal, grants, live_device, seconds};
-use crate::app::Core;
 use crate::auth::request::newest;
+use crate::core::Core;
 use crate::people::events::{EventData, EventKind};
 use crate::rng;
 

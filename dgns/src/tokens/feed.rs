@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use super::{Tokens, TokensRefusal, seconds};
-use crate::app::{App, Core};
 use crate::auth::request::{Caller, newest};
+use crate::core::Core;
 use crate::{rng, shutdown};
 
 /// How long a page may be waited for, in seconds.
@@ -139,9 +139,8 @@ impl Tokens {
 }
 
 /// Follows the log until the server stops. A failure of the database is tried again: until then the feed has no news.
-pub async fn follow(app: Arc<App>, tokens: Arc<Tokens>, mut stopping: watch::Receiver<bool>) {
-    let core = &app.core;
-    while let Err(error) = tokens.catch_up(core).await {
+pub async fn follow(core: Arc<Core>, tokens: Arc<Tokens>, mut stopping: watch::Receiver<bool>) {
+    while let Err(error) = tokens.catch_up(&core).await {
         error!(%error, "the devices behind tokens cannot be looked at");
         tokio::select! {
             () = shutdown::requested(&mut stopping) => return,
@@ -154,7 +153,7 @@ pub async fn follow(app: Arc<App>, tokens: Arc<Tokens>, mut stopping: watch::Rec
             () = shutdown::requested(&mut stopping) => break,
             touched = tokens.touched.next() => {
                 for did in touched {
-                    while let Err(error) = tokens.look(core, &did).await {
+                    while let Err(error) = tokens.look(&core, &did).await {
                         error!(%error, "the devices behind tokens cannot be looked at");
                         tokio::time::sleep(Duration::from_secs(1)).await;
                     }

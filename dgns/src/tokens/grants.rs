@@ -12,8 +12,8 @@ use storage::people::{FamilyRow, GrantRow};
 
 use super::families::sids;
 use super::{Tokens, TokensRefusal, seconds};
-use crate::app::Core;
 use crate::auth::request::newest;
+use crate::core::Core;
 use crate::people::events::{EventData, EventKind};
 
 /// Grants kept of one issuer and of one subject.

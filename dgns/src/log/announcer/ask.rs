@@ -8,7 +8,7 @@ use translog::limits::CLOCK_TOLERANCE_MS;
 use translog::note::{Note, VerifierKey};
 use translog::witness::{BadAnswer, Request, conflict_size, cosignature_of};
 
-use crate::app::Core;
+use crate::core::Core;
 use crate::log::live::PublicHead;
 use crate::log::lookup;
 use crate::outbound::{Bounds, Outbound, OutboundError};
