@@ -5,6 +5,7 @@
 mod alias;
 mod attachments;
 mod caller;
+mod did_documents;
 mod envelopes;
 pub mod events;
 mod frames;
@@ -58,7 +59,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/dids/{did}", get(read::did))
         .route("/v1/dids/{did}/events", get(events::did))
         .route("/v1/dids/{did}/chain", get(read::chain))
-        .route("/v1/dids/{did}/did.json", get(read::did_document))
+        .route("/v1/dids/{did}/did.json", get(did_documents::dgns))
+        .route("/dids/{did}/did.json", get(did_documents::below))
+        .route(path::HOST_DID, get(did_documents::host))
         .route("/v1/aliases/{id}", get(read::alias))
         .route(path::EVALUATE, post(alias::evaluate).layer(DefaultBodyLimit::max(dgns_api::evaluate::BYTES_MAX)))
         .route("/v1/ids/{id}", get(read::id))

@@ -6,6 +6,7 @@ pub mod announcer;
 pub mod chain;
 pub mod commit;
 pub mod conf_chain;
+pub mod did_document;
 pub mod document;
 pub mod door;
 pub mod feed;

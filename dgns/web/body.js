@@ -49,7 +49,7 @@ export const zoneTerms = tuple(uintWithin(0, 15), uintWithin(0, 255), u64);
 /** Type -> [name, body table]. */
 const BODIES = {
   1: ["genesis", {
-    1: ["kind", oneOf(1, 3)], 2: ["identity", key32], 3: ["wordsBox", key32], 4: ["device", device], 6: ["windowS", u64, true],
+    1: ["kind", oneOf(1, 2, 3)], 2: ["identity", key32], 3: ["wordsBox", key32], 4: ["device", device], 6: ["windowS", u64, true],
     7: ["userKey", key32, true], 8: ["boxes", key32, true],
   }],
   2: ["claim", {

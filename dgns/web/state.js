@@ -48,7 +48,7 @@ const attested = record(
 const DID_STATE = {
   0: ["version", u64],
   1: ["did", did20],
-  2: ["kind", oneOf(1, 3)],
+  2: ["kind", oneOf(1, 2, 3)],
   3: ["flags", uintWithin(0, 15), true],
   4: ["head", head],
   5: ["identity", key32],

@@ -148,7 +148,7 @@ pub struct Kid(pub [u8; 8]);
 pub enum DidKind {
     /// A person.
     User = 1,
-    /// A database; reserved: no rule admits one yet.
+    /// A database, held by devices as a person is.
     Database = 2,
     /// A server; the log's own is entry 0.
     Server = 3,

@@ -497,7 +497,7 @@ fn genesis(draft: &mut Draft<'_>, did: Did, body: &Genesis, by: &Verified, cause
     if draft.did(&did).is_some() {
         return Err(Refusal::DidExists);
     }
-    let whole = matches!(body.kind, DidKind::User | DidKind::Server) && body.device.level == Level::Admin;
+    let whole = body.kind != DidKind::Account && body.device.level == Level::Admin;
     if !whole || !by.is_signed_by(&body.identity) || !by.is_signed_by(&body.device.sign) {
         return Err(Refusal::NotAllowed);
     }

@@ -54,6 +54,8 @@ fn every_wrong_request_is_a_problem_with_a_stable_code() {
         ("GET", "/v1/dids/did:dgns:short", 400, "bad_query"),
         ("GET", "/v1/dids/did:web:example", 400, "bad_query"),
         ("GET", "/v1/dids/did:dgns:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/did.json", 404, "not_found"),
+        ("GET", "/dids/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/did.json", 404, "not_found"),
+        ("GET", "/dids/alice/did.json", 400, "bad_query"),
         ("GET", "/v1/dids/did:dgns:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/chain?from=x", 400, "bad_query"),
         ("GET", "/v1/ids/999999", 404, "not_found"),
         ("GET", "/v1/ids/one", 400, "bad_query"),

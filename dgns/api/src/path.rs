@@ -10,6 +10,8 @@ pub const CERTIFICATES: &str = "/v1/certificates";
 pub const NAMES: &str = "/v1/names/";
 /// Proves a DID present or absent: `/v1/dids/{did}`; below it `/chain` and `/did.json`.
 pub const DIDS: &str = "/v1/dids/";
+/// The DID document of the host itself, as `did:web` has it; below `/dids/{did}` are those of all others.
+pub const HOST_DID: &str = "/.well-known/did.json";
 /// Proves an alias present or absent: `/v1/aliases/{id}`, 64 hexadecimal digits.
 pub const ALIASES: &str = "/v1/aliases/";
 /// Evaluates blinded addresses.

@@ -89,7 +89,7 @@ pub(crate) struct WithWords {
 enum Command {
     /// Make keys and words if there are none, and claim a name: all in one
     Up(up::Up),
-    /// Claim a further name, or one below a name you own
+    /// Claim a further name, or one below a name you own; for yourself, or for a database or server
     Claim(up::ClaimName),
     /// Show this device, its DID and its names, proved
     Whoami,
@@ -217,8 +217,13 @@ impl Context {
 
     /// As [`Context::session`], with another server.
     pub(crate) async fn session_at(&self, server: &str) -> Result<Session, ClientError> {
+        self.session_in(&self.home, server).await
+    }
+
+    /// As [`Context::session_at`], with another home.
+    pub(crate) async fn session_in(&self, home: &Home, server: &str) -> Result<Session, ClientError> {
         let policy = self.common.policy.as_deref().map(read_policy).transpose()?;
-        let session = Session::open_under(&self.home, server, policy.as_ref()).await?;
+        let session = Session::open_under(home, server, policy.as_ref()).await?;
         if session.is_first_use() {
             let pinned = trust::pinned_text(session.log(), &session.log().pinned()?);
             self.out.note(&format!(
@@ -232,7 +237,13 @@ impl Context {
 
 /// Runs the command line.
 pub(crate) fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(said) => {
+            let _ = said.print();
+            return ExitCode::from(u8::from(said.use_stderr()));
+        }
+    };
     if let Command::Completions { shell } = arguments.command {
         clap_complete::generate(shell, &mut Arguments::command(), "dgns", &mut std::io::stdout());
         return ExitCode::SUCCESS;

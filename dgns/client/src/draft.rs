@@ -69,22 +69,30 @@ pub fn seen_of(head: &Head) -> Seen {
     Seen { size: head.size, root: head.root }
 }
 
-/// The two keys that twelve words stand for. Deriving them from the words takes milliseconds, on purpose.
+/// The two keys that twelve words stand for, and what they are to begin. Deriving them from the words takes milliseconds, on purpose.
 pub struct Root {
+    kind: DidKind,
     identity: SigningKey,
     words_box: KeyBytes,
     user_key: Option<FirstUserKey>,
 }
 
 impl Root {
-    /// Returns the keys of these words.
+    /// Returns the keys of these words, for a person.
     pub fn of(words: &Words) -> Self {
-        Self { identity: words.identity(), words_box: words.words_box().public(), user_key: None }
+        let (identity, words_box) = (words.identity(), words.words_box().public());
+        Self { kind: DidKind::User, identity, words_box, user_key: None }
     }
 
     /// Returns keys that no words lead to: for load, where nobody comes back.
     pub fn without_words_for_load(rng: &mut impl CryptoRng) -> Self {
-        Self { identity: SigningKey::generate(rng), words_box: KexSecret::generate(rng).public(), user_key: None }
+        let (identity, words_box) = (SigningKey::generate(rng), KexSecret::generate(rng).public());
+        Self { kind: DidKind::User, identity, words_box, user_key: None }
+    }
+
+    /// Has the genesis stand for something else than a person.
+    pub fn of_kind(self, kind: DidKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// Returns the key that the words open boxes with.
@@ -98,7 +106,7 @@ impl Root {
     }
 }
 
-/// Returns the genesis of a person's DID, signed by the identity key and the first device.
+/// Returns the genesis of a DID, signed by the identity key and the first device.
 pub fn genesis(
     root: &Root,
     device: &DeviceKeys,
@@ -109,7 +117,7 @@ pub fn genesis(
     now: Timestamp,
 ) -> Result<Certificate, DecodeError> {
     let body = Genesis {
-        kind: DidKind::User,
+        kind: root.kind,
         identity: root.identity.public(),
         words_box: root.words_box,
         device: device_of(device, Level::Admin, label_hash),

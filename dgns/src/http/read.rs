@@ -196,15 +196,6 @@ pub(super) struct Page {
     from: Option<u64>,
 }
 
-/// `GET /v1/dids/{did}/did.json`: the DID document; readable, not a proof.
-pub(super) async fn did_document(State(app): Shared, Path(did): Path<String>) -> Reply {
-    let did = parse_did(&did)?;
-    match document::did_document(&app.core, &did).await.map_err(|error| failed(&app, &error))? {
-        Some(document) => Ok(fresh("application/did+json", document)),
-        None => Err(problem::problem(code::NOT_FOUND, "no such DID in this log").into()),
-    }
-}
-
 /// `GET /v1/ids/{n}`: the entry that created the thing with this id.
 pub(super) async fn id(State(app): Shared, Path(id): Path<String>) -> Reply {
     entry(State(app), Path(id)).await

@@ -1,8 +1,7 @@
-//! Readable views: JSON of a name or DID, the DID document. For reading only: the proof is in the CBOR form.
+//! Readable views: JSON of a name, alias or DID. For reading only: the proof is in the CBOR form.
 
 use data_encoding::HEXLOWER;
 use identity::cert::{DidKind, Level};
-use identity::did::Did;
 use identity::state::{AliasState, DeviceStatus, DidState, NameState, NameStatus, State, Subject};
 use serde_json::{Value, json};
 use storage::StorageError;
@@ -41,47 +40,7 @@ pub async fn view(core: &Core, subject: &Subject) -> Result<Vec<u8>, LookupError
     Ok(serde_json::to_vec(&view).expect("a view is plain data"))
 }
 
-/// Returns the DID document (W3C DID Core), or `None` if the log has no such DID.
-pub async fn did_document(core: &Core, did: &Did) -> Result<Option<Vec<u8>>, LookupError> {
-    core.live.public_head().ok_or(LookupError::QuorumPending)?;
-    let Some(State::Did(state)) = load(core, &Subject::Did(*did)).await? else { return Ok(None) };
-    let id = did.to_string();
-    let live: Vec<_> = state.devices.iter().filter(|device| device.status == DeviceStatus::Live).collect();
-    let method = |fragment: String, key: &[u8; 32], multicodec: [u8; 2]| {
-        let mut bytes = multicodec.to_vec();
-        bytes.extend_from_slice(key);
-        json!({
-            "id": format!("{id}#{fragment}"),
-            "type": "Multikey",
-            "controller": id,
-            "publicKeyMultibase": format!("u{}", data_encoding::BASE64URL_NOPAD.encode(&bytes)),
-        })
-    };
-    let kid = |key: &[u8; 32]| HEXLOWER.encode(&identity::key::kid_of(key).0);
-    let signing: Vec<Value> = live.iter().map(|device| method(kid(&device.sign), &device.sign, [0xed, 0x01])).collect();
-    let sealing: Vec<Value> =
-        live.iter().map(|device| method(format!("{}-kex", kid(&device.sign)), &device.kex, [0xec, 0x01])).collect();
-    let user_key: Vec<Value> = state
-        .user_key
-        .iter()
-        .map(|user_key| method(format!("user-key-{}", user_key.generation), &user_key.key, [0xec, 0x01]))
-        .collect();
-    let sealing = [user_key, sealing].concat();
-    let ids = |methods: &[Value]| methods.iter().map(|method| method["id"].clone()).collect::<Vec<_>>();
-    let methods: Vec<&Value> = signing.iter().chain(&sealing).collect();
-    let document = json!({
-        "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
-        "id": id,
-        "alsoKnownAs": state.names.iter().map(|name| format!("dns:{name}")).collect::<Vec<_>>(),
-        "verificationMethod": methods,
-        "authentication": ids(&signing),
-        "assertionMethod": ids(&signing),
-        "keyAgreement": ids(&sealing),
-    });
-    Ok(Some(serde_json::to_vec(&document).expect("a document is plain data")))
-}
-
-async fn load(core: &Core, subject: &Subject) -> Result<Option<State>, StorageError> {
+pub(super) async fn load(core: &Core, subject: &Subject) -> Result<Option<State>, StorageError> {
     let held = core.states.load(&core.live, &core.storage, &[map::label(subject)], Asked::Public).await?;
     Ok(held[0].as_deref().map(|held| held.leaf.state.clone()))
 }

@@ -81,7 +81,7 @@ const timesOf = (found) => new Map([[found.did.uid, found.did.bornMs]].concat(fo
 
 /** The proof, and what one can do with it. */
 function proof(found) {
-  const weak = found.footing === "map" || found.footing === "linked";
+  const weak = found.footing === "map";
   const genesis = weak && el("button", { type: "button", class: "quiet", onclick: () => find(found.subject, { genesis: true }) }, "Prove from the beginning");
   const save = el("button", { type: "button", class: "quiet", onclick: () => whileBusy(save, () => keep(found)) }, "Save the proof");
   const failed = el("div", { id: "save-failed", hidden: true });

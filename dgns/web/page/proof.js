@@ -45,7 +45,7 @@ export function drawChain(found) {
 // --- the checks --------------------------------------------------------------------------------------------------------
 
 function drawSteps(found, parts, trust) {
-  const weak = { witnesses: found.unwitnessed, memory: found.continuity.kind === "first", chain: found.footing === "map" || found.footing === "linked" };
+  const weak = { witnesses: found.unwitnessed, memory: found.continuity.kind === "first", chain: found.footing === "map" };
   const more = { map: mapMore, epoch: epochMore, signature: signatureMore, question: questionMore, chain: chainMore, witnesses: witnessesMore };
   return el("ol", { class: "proof" }, found.steps.map(({ check, holds, by }) =>
     el("li", { class: weak[check] ? "weak" : null }, sign(weak[check] ? "know" : "good"), el("h3", {}, holds), el("p", {}, `${by[0].toUpperCase()}${by.slice(1)}.`),
@@ -147,7 +147,7 @@ export function drawLimits(found, trust) {
       fold("Compare with somebody", el("p", {}, `Size ${found.size}, root `, hash(found.root)), el("p", {}, "Or let programs compare: ", el("code", {}, "dgns trust exchange"), "."))]);
   }
   if (found.continuity.kind === "first") points.push(["That this is the right log.", `Its key was believed when this browser first came here. Compare it with what others have: ${trust.logKeys.join(", ")}`]);
-  if (found.footing === "map" || found.footing === "linked") points.push(["How these keys came to be.", "The log says so, and auditors who read the whole log check it. You can have every certificate of the account judged here instead: \u201cProve from the beginning\u201d."]);
+  if (found.footing === "map") points.push(["How these keys came to be.", "The log says so, and auditors who read the whole log check it. You can have every certificate of the account judged here instead: \u201cProve from the beginning\u201d."]);
   if (found.status === "present") points.push(["Who the person is.", "What is proved is which keys the name stands for, and since when; not who holds them."]);
   points.push(["That this page is honest.", "It came from the server whose answers it checks. The program dgns checks the same and does not come from there."]);
   return el("ul", { class: "limits" }, points.map(([what, why, more]) => el("li", {}, el("strong", {}, what), " ", why, more ?? null)));

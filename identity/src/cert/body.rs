@@ -180,6 +180,7 @@ fn write_genesis(genesis: &Genesis, writer: &mut Writer) {
 fn read_genesis(fields: &mut Fields<'_, '_>) -> Result<Genesis, DecodeError> {
     let kind = match fields.required(1, |r| r.uint())? {
         1 => DidKind::User,
+        2 => DidKind::Database,
         3 => DidKind::Server,
         _ => return Err(DecodeError::BadField),
     };

@@ -374,6 +374,7 @@ pub(super) fn read_head(reader: &mut Reader<'_>) -> Result<ChainHead, DecodeErro
 fn read_kind(reader: &mut Reader<'_>) -> Result<DidKind, DecodeError> {
     match reader.uint()? {
         1 => Ok(DidKind::User),
+        2 => Ok(DidKind::Database),
         3 => Ok(DidKind::Server),
         _ => Err(DecodeError::BadField),
     }

@@ -181,7 +181,7 @@ fn kid() -> impl Strategy<Value = Kid> {
 }
 
 fn did_kind() -> impl Strategy<Value = DidKind> {
-    prop_oneof![Just(DidKind::User), Just(DidKind::Server)]
+    prop_oneof![Just(DidKind::User), Just(DidKind::Database), Just(DidKind::Server)]
 }
 
 fn level() -> impl Strategy<Value = Level> {

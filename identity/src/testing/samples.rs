@@ -104,6 +104,7 @@ pub(crate) fn all() -> Vec<Sample> {
     vec![
         sample("genesis of a user", first(genesis()), &[1, 2]),
         sample("genesis of a server with a window", first(server()), &[1, 2]),
+        sample("genesis of a database", first(Genesis { kind: DidKind::Database, ..genesis() }), &[1, 2]),
         sample(
             "genesis of a user with a user key",
             first(Genesis { user_key: Some(first_user_key()), ..genesis() }),

@@ -15,18 +15,26 @@ pub const ZONE: &str = "dgns.test";
 /// One device of somebody: a home that nobody else uses.
 #[derive(Debug)]
 pub struct Person {
-    home: TempDir,
+    home: PathBuf,
+    /// Gone with the person; absent if the home is part of another's.
+    _directory: Option<TempDir>,
 }
 
 impl Person {
     /// Returns a person who has nothing yet.
     pub fn new() -> Self {
-        Self { home: tempfile::tempdir().expect("temporary directories can be made") }
+        let directory = tempfile::tempdir().expect("temporary directories can be made");
+        Self { home: directory.path().to_owned(), _directory: Some(directory) }
+    }
+
+    /// Returns whoever has the keys in a home that somebody else made.
+    pub fn in_home(home: PathBuf) -> Self {
+        Self { home, _directory: None }
     }
 
     /// Returns the home.
     pub fn home(&self) -> &Path {
-        self.home.path()
+        &self.home
     }
 
     /// Returns the evidence this home keeps against the log.

@@ -66,6 +66,20 @@ fn each_way_to_end_has_its_exit_code_and_one_json_value() {
 }
 
 #[test]
+fn arguments_that_are_none_are_exit_1_and_help_is_0() {
+    let site = Site::new();
+    let (server, nobody) = (site.start(), Person::new());
+    for arguments in
+        [&["resolv"][..], &["up"], &["up", "alice", "--kind", "account"], &["devices", "forget"], &["--colour"]]
+    {
+        nobody.dgns(&server, arguments).exits(1);
+    }
+    for arguments in [&["--help"][..], &["--version"], &["devices", "--help"]] {
+        nobody.dgns(&server, arguments).exits(0);
+    }
+}
+
+#[test]
 fn server_that_cannot_be_reached_is_exit_2() {
     let (site, alice) = (Site::new(), Person::new());
     let server = site.start();

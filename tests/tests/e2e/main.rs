@@ -18,5 +18,6 @@ mod rotation;
 mod rotation_witnessed;
 mod starts;
 mod swapped;
+mod things;
 mod trust;
 mod witnessed;

@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use dgns_client::error::ClientError;
 use dgns_client::session::Session;
 use dgns_client::zonetext;
-use identity::cert::{Level, Row};
+use identity::cert::{DidKind, Level, Row};
 use identity::did::Did;
 use identity::key::kid_of;
 use identity::state::{DeviceStatus, DidState, Subject, UserKeyState};
@@ -146,7 +146,8 @@ pub(crate) async fn whoami(context: &Context) -> Done {
     let status = status.map_or("not in the chain: revoked, or never added", |known| status_text(known.status));
     let names = state.map(|state| state.names.clone()).unwrap_or_default();
     let text = format!(
-        "{did}\n  names    {}\n  device   {} ({status})\n  home     {}\n\n{}",
+        "{did}\n{}  names    {}\n  device   {} ({status})\n  home     {}\n\n{}",
+        state.map(|state| format!("  kind     {}\n", kind_text(state.kind))).unwrap_or_default(),
         if names.is_empty() { "none".to_owned() } else { names.join(" ") },
         HEXLOWER.encode(&kid.0),
         context.home.directory().display(),
@@ -187,6 +188,7 @@ pub(crate) fn subject_text(resolved: &Resolved, rtype: Option<u16>) -> String {
     }
     if let Some(did) = resolved.did() {
         lines.push(format!("  owner    {}", did.did));
+        lines.push(format!("  kind     {}", kind_text(did.kind)));
         lines.push(format!("  id       {}", did.uid));
         lines.extend(device_lines(did));
         lines.extend(user_key_line(did));
@@ -236,6 +238,7 @@ pub(crate) fn subject_value(resolved: &Resolved, rtype: Option<u16>) -> Value {
         },
         "did": did.map(|did| did.did.to_string()),
         "uid": did.map(|did| did.uid),
+        "kind": did.map(|did| kind_text(did.kind)),
         "names": did.map(|did| did.names.clone()),
         "devices": did.map(|did| did.devices.iter().map(device_value).collect::<Vec<_>>()),
         "pending": did.map(|did| did.pending.iter().map(acts::act_value).collect::<Vec<_>>()),
@@ -303,6 +306,16 @@ pub(crate) fn device_value(device: &identity::state::DeviceState) -> Value {
         "index": device.index,
         "until_ms": device.until_ms,
     })
+}
+
+/// Returns what a DID stands for.
+pub(crate) fn kind_text(kind: DidKind) -> &'static str {
+    match kind {
+        DidKind::User => "person",
+        DidKind::Database => "database",
+        DidKind::Server => "server",
+        DidKind::Account => "account",
+    }
 }
 
 fn level_text(level: Level) -> &'static str {

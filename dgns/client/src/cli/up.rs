@@ -4,10 +4,10 @@ use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use dgns_api::problem::Problem;
 use dgns_client::draft::{self, Place, Root};
 use dgns_client::error::ClientError;
-use dgns_client::home::DeviceKeys;
+use dgns_client::home::{DeviceKeys, Home};
 use dgns_client::session::{Posted, Session, Signer};
 use dgns_client::{clock, rng, user_keys};
-use identity::cert::{Certificate, ClaimProof, Device, FirstUserKey};
+use identity::cert::{Certificate, ClaimProof, Device, DidKind, FirstUserKey};
 use identity::did::Did;
 use identity::key::{KexSecret, SigningKey};
 use identity::name::Name;
@@ -37,9 +37,15 @@ pub(crate) struct Up {
     #[arg(long, value_name = "S")]
     window_s: Option<u64>,
     /// The label of this device, for your own eyes; only a commitment to it is logged
-    #[arg(long, default_value = "first device")]
+    #[arg(long, default_value = FIRST_LABEL)]
     label: String,
+    /// What this home is to stand for: a person if left out
+    #[arg(long, value_enum, value_name = "K")]
+    kind: Option<Kind>,
 }
+
+/// What a first device is called unless its owner says otherwise.
+const FIRST_LABEL: &str = "first device";
 
 /// Arguments of `claim`.
 #[derive(Debug, clap::Args)]
@@ -49,18 +55,108 @@ pub(crate) struct ClaimName {
     /// Claim with an invitation code instead of work
     #[arg(long, value_name = "CODE")]
     invite: Option<String>,
+    /// Claim it for a database or server of its own, with keys and words of its own, instead of for yourself
+    #[arg(long, value_enum, value_name = "K", default_value_t = Kind::Person)]
+    kind: Kind,
+    /// With --kind: do not show its words
+    #[arg(long)]
+    no_words: bool,
+}
+
+/// What a DID stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// A person
+    Person,
+    /// A database
+    Database,
+    /// A server
+    Server,
+}
+
+impl Kind {
+    fn did_kind(self) -> DidKind {
+        match self {
+            Self::Person => DidKind::User,
+            Self::Database => DidKind::Database,
+            Self::Server => DidKind::Server,
+        }
+    }
+}
+
+/// What is claimed, and how.
+struct Claiming<'a> {
+    name: &'a Name,
+    invite: Option<&'a str>,
+    /// Who owns the name above it, if that is another DID: it signs along.
+    above: Option<Signer<'a>>,
+}
+
+/// A DID to be made.
+struct Making<'a> {
+    /// `None`: a person, or whatever the home is already.
+    kind: Option<Kind>,
+    label: &'a str,
+    window_s: Option<u64>,
+    no_words: bool,
 }
 
 /// Makes keys and words where there are none, and claims the name.
 pub(crate) async fn up(context: &Context, up: Up) -> Done {
     let session = context.session().await?;
-    session.repeat_post().await?;
     let name = session.name(&up.name)?;
+    let claiming = Claiming { name: &name, invite: up.invite.as_deref(), above: None };
+    let making = Making { kind: up.kind, label: &up.label, window_s: up.window_s, no_words: up.no_words };
+    claim_or_make(context, &session, &claiming, &making).await
+}
+
+/// Claims a name for the DID of this device, or for a new one whose keys get a home of their own.
+pub(crate) async fn claim(context: &Context, claim: ClaimName) -> Done {
+    let session = context.session().await?;
+    session.repeat_post().await?;
+    let name = session.name(&claim.name)?;
+    let invite = claim.invite.as_deref();
+    if claim.kind == Kind::Person {
+        let (device, did) = known_device(&session)?;
+        let claiming = Claiming { name: &name, invite, above: None };
+        return claim_with(context, &session, &device, did, &claiming).await;
+    }
+    let above = owner_above(&session, &name).await?;
+    let above = above.as_ref().map(|(keys, did)| Signer { did: *did, keys });
+    let home = Home::open(&context.home.directory().join("held").join(name.as_str()))?;
+    home.pin(session.server(), session.log().origin(), &session.log().pinned()?)?;
+    let held = context.session_in(&home, session.server()).await?;
+    let making = Making { kind: Some(claim.kind), label: FIRST_LABEL, window_s: None, no_words: claim.no_words };
+    let done = claim_or_make(context, &held, &Claiming { name: &name, invite, above }, &making).await?;
+    context.out.note(&format!(
+        "\nIts keys are in a home of its own. To act for it: dgns --home {0}\nIf it lives on another machine, move that directory there.",
+        home.directory().display()
+    ));
+    Ok(done)
+}
+
+/// Claims for the DID that the home of `session` has, or makes one.
+async fn claim_or_make(context: &Context, session: &Session, claiming: &Claiming<'_>, making: &Making<'_>) -> Done {
+    session.repeat_post().await?;
     if let Some(device) = session.log().device()?
         && let Some(did) = device.did
     {
-        return claim_with(context, &session, &device, did, &name, up.invite.as_deref()).await;
+        let state = session.resolve_did(&did).await?.did().map(|state| state.kind);
+        if let (Some(kind), Some(wanted)) = (state, making.kind.map(Kind::did_kind))
+            && kind != wanted
+        {
+            let (is, wanted) = (lookup::kind_text(kind), lookup::kind_text(wanted));
+            let what = format!("this home is a {is}'s already; for a {wanted}: dgns claim NAME --kind {wanted}");
+            return Err(ClientError::Unable(what));
+        }
+        return claim_with(context, session, &device, did, claiming).await;
     }
+    make(context, session, claiming, making).await
+}
+
+/// Makes keys, words and a DID, and claims its first name: all in one post.
+async fn make(context: &Context, session: &Session, claiming: &Claiming<'_>, making: &Making<'_>) -> Done {
+    let name = claiming.name;
     let subject = Subject::Name(name.as_str().to_owned());
     let before = session.resolve(&subject).await?;
     if before.status() != Status::Absent {
@@ -75,21 +171,20 @@ pub(crate) async fn up(context: &Context, up: Up) -> Done {
     let now = clock::now();
     let seen = draft::seen_of(before.head());
     let origin = session.trust().origin();
-    let label_hash = Device::label_hash_of(&up.label, &nonce);
-    let root = Root::of(&words);
+    let label_hash = Device::label_hash_of(making.label, &nonce);
+    let root = Root::of(&words).of_kind(making.kind.unwrap_or(Kind::Person).did_kind());
     let (seed, boxes) = user_keys::first(device.kex.public(), root.words_box())?;
     let root = root.with_user_key(FirstUserKey { key: seed.public(), boxes: Boxes::hash_of(&boxes) });
-    let genesis = draft::genesis(&root, &device, label_hash, up.window_s, seen, origin, now).map_err(unsignable)?;
+    let genesis = draft::genesis(&root, &device, label_hash, making.window_s, seen, origin, now).map_err(unsignable)?;
     let did = Did::of_genesis(&genesis.sid());
     device.did = Some(did);
     let place = Place { did, seq: 1, prev: genesis.sid(), seen, now };
-    let proof = claim_proof(&session, &name, &did, up.invite.as_deref()).await?;
-    let claim = place.sign(draft::claim(name.as_str(), proof), None, origin, &[&device.sign]).map_err(unsignable)?;
+    let claim = claiming.certificate(session, &place, &device).await?;
 
     // The keys are on disk and the words before the person's eyes before anything is claimed with them.
     session.log().keep_device(&device)?;
     user_keys::keep(session.log(), 1, &seed)?;
-    if !up.no_words {
+    if !making.no_words {
         show_words(context, &words);
     }
     let posted = match session.post_with(&[genesis, claim], &[boxes], &subject).await {
@@ -103,18 +198,9 @@ pub(crate) async fn up(context: &Context, up: Up) -> Done {
         }
     };
     // For the person's own eyes, and not worth a failure.
-    let _ = pair::keep_label(&session, Signer { did, keys: &device }, &device, &up.label).await;
-    report(context, &session, &name, &did, &posted, (!up.no_words).then_some(&words));
+    let _ = pair::keep_label(session, Signer { did, keys: &device }, &device, making.label).await;
+    report(context, session, name, &did, &posted, (!making.no_words).then_some(&words));
     Ok(Ended::Ok)
-}
-
-/// Claims a name for the DID of this device.
-pub(crate) async fn claim(context: &Context, claim: ClaimName) -> Done {
-    let session = context.session().await?;
-    session.repeat_post().await?;
-    let name = session.name(&claim.name)?;
-    let (device, did) = known_device(&session)?;
-    claim_with(context, &session, &device, did, &name, claim.invite.as_deref()).await
 }
 
 async fn claim_with(
@@ -122,9 +208,9 @@ async fn claim_with(
     session: &Session,
     device: &DeviceKeys,
     did: Did,
-    name: &Name,
-    invite: Option<&str>,
+    claiming: &Claiming<'_>,
 ) -> Done {
+    let name = claiming.name;
     let subject = Subject::Name(name.as_str().to_owned());
     let before = session.resolve(&subject).await?;
     if before.did().is_some_and(|owner| owner.did == did) && before.status() == Status::Present {
@@ -135,12 +221,36 @@ async fn claim_with(
     let own = session.resolve_did(&did).await?;
     let state = own.did().ok_or_else(|| ClientError::Unable("this device's DID is not in the log".into()))?;
     let place = Place::after(did, &state.head, own.head(), clock::now());
-    let proof = claim_proof(session, name, &did, invite).await?;
-    let body = draft::claim(name.as_str(), proof);
-    let certificate = place.sign(body, None, session.trust().origin(), &[&device.sign]).map_err(unsignable)?;
+    let certificate = claiming.certificate(session, &place, device).await?;
     let posted = session.post(&[certificate], &subject).await?;
     report(context, session, name, &did, &posted, None);
     Ok(Ended::Ok)
+}
+
+impl Claiming<'_> {
+    /// Signs the claim at its place, as the road of the name asks.
+    async fn certificate(
+        &self,
+        session: &Session,
+        place: &Place,
+        device: &DeviceKeys,
+    ) -> Result<Certificate, ClientError> {
+        let proof = claim_proof(session, self.name, &place.did, self.invite).await?;
+        let body = draft::claim(self.name.as_str(), proof);
+        let above = self.above.filter(|above| above.did != place.did);
+        let keys: Vec<_> = [&device.sign].into_iter().chain(above.map(|above| &above.keys.sign)).collect();
+        place.sign(body, above.map(|above| above.did), session.trust().origin(), &keys).map_err(unsignable)
+    }
+}
+
+/// Returns this device, if the name stands below one of its DID's; `None` for a name of the first level.
+async fn owner_above(session: &Session, name: &Name) -> Result<Option<(DeviceKeys, Did)>, ClientError> {
+    let Some(parent) = name.parent(session.zone()) else { return Ok(None) };
+    let above = session.resolve(&Subject::Name(parent.as_str().to_owned())).await?;
+    let own = known_device(session).ok().filter(|(_, did)| above.did().is_some_and(|owner| owner.did == *did));
+    let whose = if above.status() == Status::Absent { "nobody has" } else { "is another's: its owner has to claim" };
+    let refused = || format!("{} stands below {}, which {whose}", name.as_str(), parent.as_str());
+    own.map(Some).ok_or_else(|| ClientError::Refused(Box::new(Problem::new(403, "not_allowed", refused()))))
 }
 
 /// Returns this device's keys and the DID they belong to.

@@ -1,11 +1,11 @@
 //! Claims and records: PROTOCOL 5.2, and the rows of 5.3 about names.
 
 use super::log::*;
-use crate::cert::{Body, ClaimProof, Records, Row};
+use crate::cert::{Body, ClaimProof, DidKind, Genesis, Records, Row};
 use crate::did::Did;
 use crate::pow::{code_hash, leading_zero_bits, work};
 use crate::state::NameStatus;
-use crate::testing::samples::zone_authority;
+use crate::testing::samples::{first, zone_authority};
 
 const NAME: &str = "alice2.dgns.test";
 
@@ -179,4 +179,23 @@ fn a_held_name_is_taken_until_it_is_free_and_begins_anew() {
 fn records(name: &str, ttl: u32) -> Body {
     let row = Row { owner: String::new(), rtype: 1, rdata: vec![192, 0, 2, 1], ttl };
     Body::Records(Records { name: name.into(), rows: vec![row], aliases: vec![], flags: 0 })
+}
+
+#[test]
+fn a_database_and_a_server_claim_as_a_person_does_and_stay_what_they_are() {
+    let (mut log, alice) = Log::with_alice(1);
+    for (kind, identity, name) in
+        [(DidKind::Database, 40, "db.alice.dgns.test"), (DidKind::Server, 42, "host.alice.dgns.test")]
+    {
+        let sid = log.post(first(Genesis { kind, ..person(identity, identity + 1) }), &[identity, identity + 1]);
+        let did = Did::of_genesis(&sid.expect("a genesis"));
+        assert_eq!(
+            log.act(did, below(name), &[identity + 1, Z]),
+            Err("not_allowed"),
+            "{name} is below a name of alice's"
+        );
+        log.act_by(did, alice, below(name), &[identity + 1, 11, Z]).expect("alice signs along");
+        assert_eq!((log.owner(name), log.did(&did).kind), (Some(did), kind));
+        log.does(did, claim(&format!("of{identity}.dgns.test"), invite()), &[identity, Z]);
+    }
 }

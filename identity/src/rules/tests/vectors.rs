@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::codes::every_code;
 use super::log::*;
-use crate::cert::{Body, Certificate, ClaimProof, IdRotate, Level, Payload, Records, Row};
+use crate::cert::{Body, Certificate, ClaimProof, DidKind, Genesis, IdRotate, Level, Payload, Records, Row};
 use crate::did::Did;
 use crate::pow::code_hash;
 use crate::testing::samples::{alias_of, attest, device, first, key, origin, user_key, zone_authority};
@@ -25,7 +25,7 @@ const ABOUT: [&str; 7] = [
 /// A log's story.
 type Story = fn(&mut Log, Did);
 
-const STORIES: [(&str, u8, Story); 10] = [
+const STORIES: [(&str, u8, Story); 11] = [
     ("chains and signatures", 1, chains),
     ("claims on each road, and records", 1, claims),
     ("devices come and go", 3, devices),
@@ -36,6 +36,7 @@ const STORIES: [(&str, u8, Story); 10] = [
     ("the server's authorities", 1, authorities),
     ("sign-ins, aliases and the attested road", 2, aliases),
     ("the user key is turned", 3, user_keys),
+    ("a database and a server have names too", 1, things),
 ];
 
 #[test]
@@ -278,4 +279,18 @@ fn user_keys(log: &mut Log, alice: Did) {
     refused(log, alice, turn(5), &[11], "suspended");
     log.does(alice, turn(5), &[10]);
     log.does(alice, rotate(50), &[10, 50]);
+}
+
+fn things(log: &mut Log, alice: Did) {
+    let mut begin = |kind, identity, device| {
+        let body = Genesis { kind, ..person(identity, device) };
+        Did::of_genesis(&log.post(first(body), &[identity, device]).expect("a genesis"))
+    };
+    let (database, server) = (begin(DidKind::Database, 40, 41), begin(DidKind::Server, 42, 43));
+    refused(log, database, below("db.alice.dgns.test"), &[41, Z], "not_allowed");
+    log.act_by(database, alice, below("db.alice.dgns.test"), &[41, 11, Z]).expect("granted");
+    log.does(database, text("db.alice.dgns.test", 60, 1), &[41]);
+    log.does(server, open_road("host.dgns.test", &server), &[43, Z]);
+    refused(log, server, add_notary(N), &[42], "not_server");
+    log.act(alice, transfer("db.alice.dgns.test", alice), &[10, 11]).expect("from above");
 }

@@ -82,7 +82,7 @@ fn a_did_state_out_of_range_is_refused() {
     check_did(|_| (), "ok");
     check_did(|state| state.version = 0, "bad_field");
     check_did(|state| state.flags = 16, "bad_field");
-    check_did(|state| state.kind = DidKind::Database, "bad_field");
+    check_did(|state| state.kind = DidKind::Account, "bad_field");
     check_did(|state| state.devices.push(state.devices[0]), "bad_field");
     check_did(|state| state.devices.clear(), "ok");
     check_did(|state| state.names.insert(0, "bob.dgns.test".into()), "bad_field");
