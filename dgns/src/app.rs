@@ -51,7 +51,7 @@ pub struct App {
     /// The cosigners of other logs, if the configuration names any.
     pub cosigners: Option<Arc<Roles>>,
     /// The witnesses that are asked.
-    pub witnesses: Witnesses,
+    pub witnesses: Arc<Witnesses>,
     /// The configuration.
     pub config: Config,
     /// Counters.

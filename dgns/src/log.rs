@@ -19,6 +19,7 @@ pub mod restart;
 pub mod shown;
 pub mod states;
 pub mod tiles;
+pub mod touched;
 pub mod witnesses;
 
 use storage::{Place, StorageError};

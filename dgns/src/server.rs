@@ -46,12 +46,13 @@ use crate::log::restart::{self, RestartError};
 use crate::log::shown::{KeepLimits, Shown};
 use crate::log::states::States;
 use crate::log::tiles::{self, Tiles};
+use crate::log::touched::Touched;
 use crate::log::witnesses::Witnesses;
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::people::{People, teller};
 use crate::setup::{self, SetupError};
-use crate::tokens::{self, Tokens, Touched};
+use crate::tokens::{self, Tokens};
 use crate::witness::roles::{Roles, RolesError};
 use own_chain::OwnChain;
 
@@ -457,7 +458,7 @@ impl Parts {
             cosigners,
             ready: AtomicBool::new(true),
             stopping: stopping.clone(),
-            witnesses: Witnesses::of(&config.witnesses.policy),
+            witnesses: Arc::new(Witnesses::of(&config.witnesses.policy)),
             config,
         });
         if let Some(roles) = app.cosigners.clone() {
@@ -472,7 +473,8 @@ impl Parts {
         if let Some(tokens) = app.tokens.clone() {
             followers.push(tokio::spawn(tokens::follow(app.core.clone(), tokens, stopping.clone())));
         }
-        let announcer = announcer.map(|announcer| tokio::spawn(announcer.run(app.clone(), stopping.clone())));
+        let announcer = announcer
+            .map(|announcer| tokio::spawn(announcer.run(app.core.clone(), app.witnesses.clone(), stopping.clone())));
         let router = http::router(app.clone());
         let listener =
             tokio::spawn(http::listener::serve(listener, router, app.config.http.clone(), metrics, stopping));

@@ -9,7 +9,6 @@ mod feed;
 mod grants;
 mod nonces;
 mod refusal;
-mod touched;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -31,13 +30,13 @@ use crate::config::{LimitsConfig, TokensConfig};
 use crate::core::Core;
 use crate::keys::{self, KeyFileError};
 use crate::limits::Rates;
+use crate::log::touched::Touched;
 use crate::people::People;
 use nonces::Nonces;
 
 pub use feed::{WAIT_MAX_S, follow};
 pub use grants::{KeptChain, revocation};
 pub use refusal::TokensRefusal;
-pub use touched::Touched;
 
 /// The name of the master secret's file below `keys/`.
 pub const KEY_FILE: &str = "token.key";

@@ -24,7 +24,8 @@ use translog::policy::Policy;
 
 use super::live::PublicHead;
 use super::shown::Witnessed;
-use crate::app::App;
+use super::witnesses::Witnesses;
+use crate::core::Core;
 use crate::keys::LogKey;
 use crate::outbound::Outbound;
 use crate::shutdown;
@@ -122,48 +123,61 @@ impl Announcer {
     }
 
     /// Announces until `stop` turns true, or until the server must not go on.
-    pub async fn run(mut self, app: Arc<App>, mut stop: watch::Receiver<bool>) -> Result<(), AnnounceError> {
+    pub async fn run(
+        mut self,
+        core: Arc<Core>,
+        witnesses: Arc<Witnesses>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), AnnounceError> {
+        let board = Board { core, witnesses };
         let (ask, _) = watch::channel(None);
         let (say, mut said) = mpsc::channel(64);
         let mut asking = JoinSet::new(); // dropped, and with it every request, when this returns
         for (place, witness) in std::mem::take(&mut self.askings).into_iter().enumerate() {
-            asking.spawn(keep_asking(place, witness, app.clone(), self.outbound.clone(), ask.subscribe(), say.clone()));
+            asking.spawn(keep_asking(
+                place,
+                witness,
+                board.core.clone(),
+                self.outbound.clone(),
+                ask.subscribe(),
+                say.clone(),
+            ));
         }
-        let mut moved = app.core.live.moved();
-        let mut round = Round::begin(&app, &ask);
+        let mut moved = board.core.live.moved();
+        let mut round = Round::begin(&board, &ask);
         loop {
-            let moves = !round.reached || app.core.live.head().size() > round.head.size();
+            let moves = !round.reached || board.core.live.head().size() > round.head.size();
             let next = round.began + if moves { self.interval } else { self.interval.max(REFRESH) };
             tokio::select! {
                 biased;
                 () = shutdown::requested(&mut stop) => return Ok(()),
-                Some(said) = said.recv() => self.take(&app, &mut round, said, asking.len()).await?,
-                () = tokio::time::sleep_until(round.began + ROUND_MAX), if !round.ended => round.end(&app),
-                () = tokio::time::sleep_until(next), if round.ended => round = Round::begin(&app, &ask),
+                Some(said) = said.recv() => self.take(&board, &mut round, said, asking.len()).await?,
+                () = tokio::time::sleep_until(round.began + ROUND_MAX), if !round.ended => round.end(&board),
+                () = tokio::time::sleep_until(next), if round.ended => round = Round::begin(&board, &ask),
                 changed = moved.changed(), if round.ended && !moves => if changed.is_err() { return Ok(()) },
             }
         }
     }
 
     /// Takes what a witness said: a cosignature counts for the round's head alone, and shows it once there are enough.
-    async fn take(&self, app: &App, round: &mut Round, said: Said, witnesses: usize) -> Result<(), AnnounceError> {
-        let core = &app.core;
+    async fn take(&self, board: &Board, round: &mut Round, said: Said, witnesses: usize) -> Result<(), AnnounceError> {
+        let core = &board.core;
         match said.outcome {
             Ok(cosignature) => {
-                app.witnesses.cosigned(said.place, said.size, cosignature.time_s);
+                board.witnesses.cosigned(said.place, said.size, cosignature.time_s);
                 if said.size == round.head.size() {
                     round.cosignatures.retain(|earlier| earlier.id != cosignature.id);
                     round.cosignatures.push(cosignature);
                 }
             }
             Err(WitnessError::Ahead { size }) => {
-                let witness = app.witnesses.standings().swap_remove(said.place).name;
+                let witness = board.witnesses.standings().swap_remove(said.place).name;
                 return Err(AnnounceError::RolledBack { witness, size, ours: core.live.head().size() });
             }
             Err(WitnessError::Storage(error)) => return Err(error.into()),
             Err(error) => {
                 debug!(witness = said.place, code = error.code(), "not cosigned");
-                app.witnesses.failed(said.place, error.code());
+                board.witnesses.failed(said.place, error.code());
             }
         }
         if said.size != round.head.size() {
@@ -176,36 +190,42 @@ impl Announcer {
             core.live.show_witnessed(head, reached_ms);
             if !round.reached {
                 round.reached = true;
-                round.end(app);
+                round.end(board);
             }
         }
         if round.answers >= witnesses && !round.ended {
-            round.end(app);
+            round.end(board);
         }
         Ok(())
     }
 }
 
+/// Where rounds show: the log's public head, and what is known of the witnesses.
+struct Board {
+    core: Arc<Core>,
+    witnesses: Arc<Witnesses>,
+}
+
 impl Round {
-    fn begin(app: &App, ask: &watch::Sender<Option<Arc<PublicHead>>>) -> Self {
-        let head = app.core.live.announce();
+    fn begin(board: &Board, ask: &watch::Sender<Option<Arc<PublicHead>>>) -> Self {
+        let head = board.core.live.announce();
         ask.send_replace(Some(head.clone()));
         Self { head, began: Instant::now(), cosignatures: Vec::new(), answers: 0, reached: false, ended: false }
     }
 
     /// The round is over, with its quorum or without.
-    fn end(&mut self, app: &App) {
+    fn end(&mut self, board: &Board) {
         self.ended = true;
         if !self.reached {
-            app.core.live.give_up();
+            board.core.live.give_up();
         }
-        if app.witnesses.without_quorum() == self.reached {
+        if board.witnesses.without_quorum() == self.reached {
             match self.reached {
                 true => info!(size = self.head.size(), "heads have their quorum of witnesses"),
                 false => warn!(size = self.head.size(), "too few witnesses cosign: the public head grows old"),
             }
         }
-        app.witnesses.announced(self.reached);
+        board.witnesses.announced(self.reached);
     }
 }
 
@@ -213,7 +233,7 @@ impl Round {
 async fn keep_asking(
     place: usize,
     mut witness: Asking,
-    app: Arc<App>,
+    core: Arc<Core>,
     outbound: Outbound,
     mut heads: watch::Receiver<Option<Arc<PublicHead>>>,
     say: mpsc::Sender<Said>,
@@ -221,7 +241,7 @@ async fn keep_asking(
     loop {
         let head = heads.borrow_and_update().clone();
         if let Some(head) = head {
-            let outcome = witness.cosign(&app.core, &outbound, &head).await;
+            let outcome = witness.cosign(&core, &outbound, &head).await;
             if say.send(Said { place, size: head.size(), outcome }).await.is_err() {
                 return;
             }

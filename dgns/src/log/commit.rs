@@ -14,10 +14,10 @@ use super::live::{Live, PublicHead};
 use super::restart::{commit_rows, stored_head};
 use super::shown::Asked;
 use super::states::{Held, States};
+use super::touched::Touched;
 use crate::dns;
 use crate::dns::Zone as DnsZone;
 use crate::metrics::Metrics;
-use crate::tokens::Touched;
 
 /// Where batches go: the publisher's, or those a follower takes over.
 #[derive(Clone)]

@@ -44,12 +44,12 @@ impl Touched {
     }
 
     /// Wants to know of changes of a DID from now on.
-    pub(super) fn watch(&self, did: Did) {
+    pub fn watch(&self, did: Did) {
         self.lock().watched.insert(did);
     }
 
     /// Waits for changes, and takes them.
-    pub(super) async fn next(&self) -> HashSet<Did> {
+    pub async fn next(&self) -> HashSet<Did> {
         loop {
             let changed = std::mem::take(&mut self.lock().changed);
             if !changed.is_empty() {
@@ -60,7 +60,7 @@ impl Touched {
     }
 
     /// Returns up to which size of the log nothing is left to be taken; `None` while something is, or before the first batch.
-    pub(super) fn taken_up_to(&self) -> Option<u64> {
+    pub fn taken_up_to(&self) -> Option<u64> {
         let lists = self.lock();
         (lists.changed.is_empty() && lists.size > 0).then_some(lists.size)
     }
