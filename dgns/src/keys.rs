@@ -9,9 +9,11 @@
 //! | `alias.key` | 32 random bytes, of which a ristretto255 key is made | evaluates blinded addresses; certified in the log |
 //! | `token.key` | 32 random bytes | the master secret of tokens and guards |
 //! | `people.key` | 32 random bytes | blinds what `people.db` holds of people |
+//! | `notary-<id>.key` | Ed25519 | says for one issuer whom it let in; certified in the log |
 
 mod alias;
 mod log;
+mod notary;
 mod people;
 
 use std::fs;
@@ -28,6 +30,7 @@ use zeroize::Zeroizing;
 
 pub use alias::AliasKey;
 pub use log::{LogKey, read_head};
+pub use notary::NotaryKey;
 pub use people::PeopleKey;
 
 /// Why a key file cannot be used. Nothing was changed.
@@ -245,6 +248,7 @@ fn read_key<const N: usize>(path: &Path, role: &'static str) -> Result<[Zeroizin
         "alias" => "alias key (dgns-key alias <64 hex digits>)",
         "token" => "token key (dgns-key token <64 hex digits>)",
         "people" => "people key (dgns-key people <64 hex digits>)",
+        "notary" => "notary key (dgns-key notary <64 hex digits>)",
         "verifier" => "verifier key (dgns-key verifier <64 hex digits>)",
         _ => "server key (dgns-key server <64 hex digits> <64 hex digits>)",
     };

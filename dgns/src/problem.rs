@@ -4,6 +4,7 @@ use dgns_api::code;
 use dgns_api::problem::{Problem, ProblemHead};
 use identity::rules::Refusal;
 
+use crate::auth::notary::NotaryError;
 use crate::auth::oidc::OidcError;
 use crate::auth::request::CallerError;
 use crate::auth::signin::SigninError;
@@ -41,7 +42,8 @@ pub fn status(code: &str) -> u16 {
         code::GRANT_REVOKED | code::GUARD_REUSED | "grant_expired" | "token_revoked" => 410,
         code::SIGNIN_EXPIRED | code::SIGNIN_SPENT => 410,
         code::ACCOUNT_BOUND => 409,
-        "issuer_unavailable" => 503,
+        code::SIGNIN_DEVICE => 403,
+        "issuer_unavailable" | code::NOTARY_PENDING => 503,
         "ended" | code::NOT_IN_TAIL => 410,
         code::TOO_LARGE => 413,
         code::NOT_THE_WRITER => 421,
@@ -60,7 +62,9 @@ pub fn problem(code: &str, detail: impl Into<String>) -> Problem {
 /// Returns the problem of a refused post. An internal failure says nothing of its cause: that goes to the log.
 pub fn of_door(error: &DoorError) -> Problem {
     let detail = match error {
-        DoorError::Storage(_) => "the server failed; try again, and tell the operator if it lasts".to_owned(),
+        DoorError::Storage(_) | DoorError::Notary(NotaryError::Storage(_)) => {
+            "the server failed; try again, and tell the operator if it lasts".to_owned()
+        }
         other => other.to_string(),
     };
     let mut problem = problem(error.code(), detail);
@@ -69,6 +73,7 @@ pub fn of_door(error: &DoorError) -> Problem {
         DoorError::MoreWork { bits } => problem.work_bits = Some(*bits),
         DoorError::Rate(too_many) => problem.retry_ms = Some(too_many.retry_ms),
         DoorError::Busy => problem.retry_ms = Some(100),
+        DoorError::Notary(error) => problem.retry_ms = error.retry_ms(),
         DoorError::Unavailable => problem.retry_ms = Some(1_000),
         _ => {}
     }

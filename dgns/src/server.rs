@@ -22,6 +22,7 @@ use translog::batch::Batch;
 use translog::note::VerifierKey;
 
 use crate::app::{App, Role};
+use crate::auth::notary::Notaries;
 use crate::auth::request::Callers;
 use crate::auth::signin::Signin;
 use crate::clock::Clock;
@@ -304,6 +305,7 @@ struct Writer {
 struct Own {
     people: Arc<People>,
     tokens: Arc<Tokens>,
+    notaries: Arc<Notaries>,
 }
 
 /// What the log says of itself.
@@ -376,14 +378,17 @@ impl Parts {
             clock: &self.clock,
         };
         let terms = chain.terms(zone_public).await?;
-        let door = match config.aliases.evaluate {
+        let alias_key = match config.aliases.evaluate {
             true => {
                 let key = AliasKey::read_or_make(&keys_at.join(AliasKey::FILE), &mut crate::rng::system())?;
                 chain.certify(own_chain::alias_authority(config, key.public())).await?;
-                door.with_alias_key(Arc::new(key))
+                Some(Arc::new(key))
             }
-            false => door,
+            false => None,
         };
+        let notaries = Arc::new(Notaries::open(config, keys_at, &mut crate::rng::system())?);
+        chain.certify_notaries(notaries.keys()).await?;
+        let door = door.with_alias_key(alias_key).with_notaries(notaries.clone());
         let about = About { server, vkey, terms, made };
         let people = Arc::new(
             People::open(&config.data, config.limits.personal_streams_max as usize, &mut crate::rng::system()).await?,
@@ -391,7 +396,7 @@ impl Parts {
         let settings = (config.tokens.clone(), config.limits.clone());
         let (touched, rng) = (self.log.touched.clone(), &mut crate::rng::system());
         let tokens = Tokens::open(people.clone(), keys_at, writer.keys.device, settings, touched, rng);
-        let own = Own { people, tokens: Arc::new(tokens.map_err(SetupError::Keys)?) };
+        let own = Own { people, tokens: Arc::new(tokens.map_err(SetupError::Keys)?), notaries };
         self.serve(Role::Writer(Box::new(door)), Some(own), keeper, writer.announcer, about).await
     }
 
@@ -433,7 +438,7 @@ impl Parts {
         };
         let notices = Notices::about(config.witnesses.policy.keys(), cosigners.clone());
         let mut followers: Vec<_> = cosigners.as_ref().and_then(|roles| roles.start(&stopping)).into_iter().collect();
-        let signin = own.as_ref().map(|_| Signin::new(&config)).transpose()?;
+        let signin = own.as_ref().map(|own| Signin::new(&config, own.notaries.clone())).transpose()?;
         let listener = bind(config.http.listen)?;
         let http = listener.local_addr().map_err(|error| ServerError::Bind { address: config.http.listen, error })?;
         let dns_metrics = Arc::new(dns::Metrics::default());

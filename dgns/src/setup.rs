@@ -112,11 +112,10 @@ pub fn zone_authority(config: &Config, key: KeyBytes) -> Authority {
     Authority { role: Role::Zone, key, scope: config.zone.as_str().to_owned(), zone: Some(terms(config)) }
 }
 
-/// Returns the certificate that makes a key an authority, the next in the server's own chain: signed by its words or, waiting a
-/// window, its device.
-pub fn authority_certificate(
+/// Returns the next certificate in the server's own chain, signed by its words or its device, whose word may wait for a window.
+pub fn own_certificate(
     config: &Config,
-    authority: Authority,
+    body: Body,
     signer: &SigningKey,
     server: Did,
     newest: ChainHead,
@@ -129,11 +128,11 @@ pub fn authority_certificate(
         prev: Some(newest.sid),
         seen: Seen { size: seen.size(), root: seen.root() },
         unix_s: now.as_ms() / 1_000,
-        body: Body::NotaryAdd(authority),
+        body,
         critical: true,
         by: None,
     };
-    Certificate::sign(&payload, &config.zone.origin(), &[signer]).expect("an authority of a short scope fits")
+    Certificate::sign(&payload, &config.zone.origin(), &[signer]).expect("an authority of a bounded scope fits")
 }
 
 /// Returns the terms that the configuration gives a new zone.

@@ -99,17 +99,27 @@ async fn a_sign_in_gives_so_many_names_to_one_did() {
     assert_eq!(people.attested(&row.evidence, 599).await.unwrap(), Some(row.clone()));
     assert_eq!(people.attested(&row.evidence, 600).await.unwrap(), None, "too late");
     let reserve = async |name: &str, did, over| people.reserve_name(&row, name, did, over, (2, 5)).await.unwrap();
-    for name in ["a.dgns.test", "b.dgns.test", "a.dgns.test"] {
-        assert_eq!(reserve(name, did, None).await, Reserved::Yes, "{name}");
+    let pin = AccountRow { account: row.account, did, email: row.email, since_s: 5 };
+    assert_eq!(reserve("a.dgns.test", did, None).await, Reserved::Yes { before: None });
+    for name in ["b.dgns.test", "a.dgns.test"] {
+        assert_eq!(reserve(name, did, None).await, Reserved::Yes { before: Some(pin.clone()) }, "{name}");
     }
     assert_eq!(reserve("c.dgns.test", did, None).await, Reserved::Spent);
     assert_eq!(reserve("b.dgns.test", other, None).await, Reserved::Other(did));
     assert_eq!(people.attested_names(&row.evidence).await.unwrap(), 2);
-    people.give_name_back(&row.evidence, "b.dgns.test").await.unwrap();
-    assert_eq!(reserve("c.dgns.test", did, None).await, Reserved::Yes);
-    people.give_name_back(&row.evidence, "c.dgns.test").await.unwrap();
-    assert_eq!(reserve("c.dgns.test", other, Some(did)).await, Reserved::Yes, "over a DID that the log never had");
+    people.give_name_back(&row, "b.dgns.test", did, Some(&pin)).await.unwrap();
+    assert_eq!(people.account(&row.account).await.unwrap(), Some(pin.clone()), "it led there before");
+    assert_eq!(
+        reserve("c.dgns.test", other, Some(did)).await,
+        Reserved::Yes { before: Some(pin.clone()) },
+        "never logged"
+    );
     assert_eq!(people.account(&row.account).await.unwrap().unwrap().did, other);
+    people.give_name_back(&row, "c.dgns.test", did, None).await.unwrap();
+    assert_eq!(people.account(&row.account).await.unwrap().unwrap().did, other, "who gives back has it no more");
+    assert!(matches!(reserve("c.dgns.test", other, None).await, Reserved::Yes { .. }));
+    people.give_name_back(&row, "c.dgns.test", other, None).await.unwrap();
+    assert_eq!(people.account(&row.account).await.unwrap(), None, "it led nowhere before");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 pub mod export;
 pub mod http;
+pub mod issuer;
 pub mod liar;
 pub mod load;
 pub mod opaque;

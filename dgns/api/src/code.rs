@@ -73,6 +73,10 @@ pub const SIGNIN_EXPIRED: &str = "signin_expired";
 pub const SIGNIN_SPENT: &str = "signin_spent";
 /// The account of a sign-in leads to another DID. 409.
 pub const ACCOUNT_BOUND: &str = "account_bound";
+/// The device that signed in is not the one that signs. 403.
+pub const SIGNIN_DEVICE: &str = "signin_device";
+/// The notary of this issuer is not in the log yet. 503, with `retry_ms`.
+pub const NOTARY_PENDING: &str = "notary_pending";
 /// A fault inside the server; the answer's `x-request-id` finds it in the server's log. 500.
 pub const INTERNAL: &str = "internal";
 
@@ -113,5 +117,7 @@ pub const ALL: &[&str] = &[
     SIGNIN_EXPIRED,
     SIGNIN_SPENT,
     ACCOUNT_BOUND,
+    SIGNIN_DEVICE,
+    NOTARY_PENDING,
     INTERNAL,
 ];

@@ -5,6 +5,7 @@
 //! whoever asked begins again.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
 use dgns_api::code;
@@ -20,6 +21,7 @@ use storage::StorageError;
 use storage::people::{AttestedRow, StartKind, StartRow};
 use zeroize::Zeroizing;
 
+use super::notary::Notaries;
 use super::oidc::{Issuer, Journey, OidcError};
 use super::request::newest;
 use crate::config::{Config, SigninConfig};
@@ -80,6 +82,7 @@ impl SigninError {
 pub struct Signin {
     config: SigninConfig,
     issuers: Vec<Issuer>,
+    notaries: Arc<Notaries>,
     rates: Rates,
 }
 
@@ -104,14 +107,14 @@ pub(super) struct Known {
 }
 
 impl Signin {
-    /// Returns the desk of this configuration. Errors: the file of a client's secret.
-    pub fn new(config: &Config) -> Result<Self, KeyFileError> {
+    /// Returns the desk of this configuration, for which `notaries` speak. Errors: the file of a client's secret.
+    pub fn new(config: &Config, notaries: Arc<Notaries>) -> Result<Self, KeyFileError> {
         let outbound = Outbound::new(config.outbound.plain_http);
         let signin = config.signin.clone();
         let redirect = format!("{}{CALLBACK}", signin.public_url);
         let issuer = |issuer: &_| Issuer::new(Clone::clone(issuer), redirect.clone(), outbound.clone());
         let issuers = signin.issuers.iter().map(issuer).collect::<Result<_, _>>()?;
-        Ok(Self { config: signin, issuers, rates: Rates::new(config.limits.clone()) })
+        Ok(Self { config: signin, issuers, notaries, rates: Rates::new(config.limits.clone()) })
     }
 
     /// Returns its configuration.
@@ -230,7 +233,7 @@ impl Signin {
             statement: known.statement.to_vec(),
             issuer: known.issuer,
             branch,
-            names: self.config.names_per_signin,
+            names: self.notaries.names_left(core, &row.issuer).await?,
             until_s: row.until_s,
         })
     }

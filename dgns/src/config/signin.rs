@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use identity::name::Zone;
 use toml::{Table, Value};
 
 use super::read::Section;
@@ -34,6 +35,13 @@ pub struct IssuerConfig {
     pub client_id: String,
     /// `client_secret_file`: a file whose one line is the secret; absent for a public client.
     pub client_secret_file: Option<PathBuf>,
+}
+
+impl SigninConfig {
+    /// Returns whose word a notary of this server passes on: what key files call each, and its scope in the log.
+    pub fn scopes(&self, _zone: &Zone) -> Vec<(String, String)> {
+        self.issuers.iter().map(|issuer| (issuer.id.clone(), issuer.issuer.clone())).collect()
+    }
 }
 
 /// Reads `[signin]`; `listen` makes the default of `public_url`.

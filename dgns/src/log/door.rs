@@ -3,6 +3,8 @@
 //! Decoding, limits, the road of each claim, signatures and, against the newest states, the rules: a post that cannot succeed
 //! never reaches the publisher. The publisher judges again: only its word counts.
 
+mod held;
+
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -23,12 +25,15 @@ use translog::hash::EMPTY_ROOT;
 
 use super::publisher::{PostRefused, QUEUE_POSTS_MAX, Waiting};
 use super::states;
+use crate::auth::notary::{Notaries, NotaryError, Used, Vouched};
 use crate::core::Core;
 use crate::invites::Invites;
 use crate::keys::{AliasKey, ZoneKey};
 use crate::limits::{Rates, TooMany};
 use crate::people::People;
 use crate::people::boxes::{self, AttachmentError};
+
+pub use held::Held;
 
 /// Certificates that wait for the publisher at most, in bytes: what a full queue may take of memory.
 const QUEUE_BYTES_MAX: usize = 16 << 20;
@@ -41,6 +46,7 @@ pub struct Door {
     rates: Rates,
     zone_key: ZoneKey,
     alias_key: Option<Arc<AliasKey>>,
+    notaries: Option<Arc<Notaries>>,
     invites: Invites,
     /// Invitation codes of posts on their way: a code must not stand in one batch twice.
     spending: Arc<Mutex<HashSet<Hash>>>,
@@ -103,6 +109,9 @@ pub enum DoorError {
         /// The zero bits asked.
         bits: u8,
     },
+    /// No notary says what the certificate needs said.
+    #[error(transparent)]
+    Notary(#[from] NotaryError),
     /// The attachments are not those that the certificates name.
     #[error(transparent)]
     Attachment(#[from] AttachmentError),
@@ -130,6 +139,7 @@ impl DoorError {
             Self::BadSeen { .. } => code::BAD_SEEN,
             Self::BadInvite => code::BAD_INVITE,
             Self::MoreWork { .. } => code::POW_SHORT,
+            Self::Notary(error) => error.code(),
             Self::Attachment(error) => error.code(),
             Self::Rate(_) => code::RATE,
             Self::Busy => code::BUSY,
@@ -150,6 +160,7 @@ impl Door {
                 rates,
                 zone_key,
                 alias_key: None,
+                notaries: None,
                 invites,
                 spending: Arc::default(),
             },
@@ -162,10 +173,21 @@ impl Door {
         &self.zone_key
     }
 
-    /// Lets the server evaluate addresses by this key.
-    pub fn with_alias_key(mut self, key: Arc<AliasKey>) -> Self {
-        self.alias_key = Some(key);
+    /// Lets the server evaluate addresses by this key, if there is one.
+    pub fn with_alias_key(mut self, key: Option<Arc<AliasKey>>) -> Self {
+        self.alias_key = key;
         self
+    }
+
+    /// Lets the server speak for those who signed in.
+    pub fn with_notaries(mut self, notaries: Arc<Notaries>) -> Self {
+        self.notaries = Some(notaries);
+        self
+    }
+
+    /// Returns who speaks for those who signed in; `None` while the server starts.
+    pub fn notaries(&self) -> Option<&Notaries> {
+        self.notaries.as_deref()
     }
 
     /// Returns the key that evaluates addresses, if this server has any.
@@ -197,7 +219,7 @@ impl Door {
             return Ok(accepted(&certificates, first_index, true));
         }
         self.rates.admit(&certificates, from, core.clock.now()).map_err(DoorError::Rate)?;
-        let (verified, world) = self.judge(core, world, certificates.clone()).await?;
+        let (verified, world, vouched) = self.judge(core, people, world, certificates.clone()).await?;
         let named = boxes::named(&world, &certificates, &post.attachments)?;
         if let Some(people) = people {
             // Kept before they are acknowledged with their certificates. A crash in between leaves rows nobody is shown.
@@ -205,24 +227,48 @@ impl Door {
             people.store.put_attachments(&rows, core.clock.now().as_ms() / 1_000).await?;
         }
         let bytes: usize = envelopes.iter().map(Vec::len).sum();
-        let _spending = Spending::take(&self.spending, &certificates).ok_or(DoorError::BadInvite)?;
-        match self.publish(Post::certificates(verified), bytes).await? {
-            Ok(first_index) => Ok(accepted(&certificates, first_index, false)),
-            Err(PostRefused::Unavailable) => Err(DoorError::Unavailable),
+        let codes = certificates.iter().filter_map(|certificate| certificate.payload().body.invite()).collect();
+        let codes = Held::take(&self.spending, codes).ok_or(DoorError::BadInvite)?;
+        let (accounts, used) = self.use_up(core, people, &vouched).await?;
+        let verdict = match self.publish(Post::certificates(verified), bytes, [codes, accounts]).await {
+            Err(DoorError::Busy) => Err(DoorError::Busy),
+            Err(error) => return Err(error), // what became of it is not known: a repeat takes nothing twice
+            Ok(Ok(first_index)) => return Ok(accepted(&certificates, first_index, false)),
+            Ok(Err(PostRefused::Unavailable)) => return Err(DoorError::Unavailable),
             // Two equal posts may have passed the door together: the second is a repeat, not a lost race.
-            Err(PostRefused::Rules { position, refusal }) => {
+            Ok(Err(PostRefused::Rules { position, refusal })) => {
                 let world = load(core, &certificates).await?;
-                match repeated(core, &world, &certificates).await? {
-                    Some(first_index) => Ok(accepted(&certificates, first_index, true)),
-                    None => Err(DoorError::Refused { position, refusal }),
+                if let Some(first_index) = repeated(core, &world, &certificates).await? {
+                    return Ok(accepted(&certificates, first_index, true));
                 }
+                Err(DoorError::Refused { position, refusal })
             }
+        };
+        if let (Some(people), Some(used)) = (people, used) {
+            used.give_back(people).await?;
+        }
+        verdict
+    }
+
+    /// Spends what claims take of their sign-ins; the accounts are the post's alone until its verdict.
+    async fn use_up(
+        &self,
+        core: &Core,
+        people: Option<&People>,
+        vouched: &[Vouched],
+    ) -> Result<(Held, Option<Used>), DoorError> {
+        match (&self.notaries, people) {
+            (Some(notaries), Some(people)) if !vouched.is_empty() => {
+                let accounts = notaries.hold(vouched)?;
+                Ok((accounts, Some(notaries.use_up(core, people, vouched).await?)))
+            }
+            _ => Ok((Held::default(), None)),
         }
     }
 
     /// Publishes a post of the server's own, past the door.
     pub async fn publish_own(&self, post: Post) -> Result<u64, DoorError> {
-        match self.publish(post, 0).await? {
+        match self.publish(post, 0, Default::default()).await? {
             Ok(first_index) => Ok(first_index),
             Err(PostRefused::Rules { position, refusal }) => Err(DoorError::Refused { position, refusal }),
             Err(PostRefused::Unavailable) => Err(DoorError::Unavailable),
@@ -234,10 +280,10 @@ impl Door {
         self.rates.admit_notice(core.clock.now()).map_err(DoorError::Rate)
     }
 
-    async fn publish(&self, post: Post, bytes: usize) -> Result<Result<u64, PostRefused>, DoorError> {
+    async fn publish(&self, post: Post, bytes: usize, held: [Held; 2]) -> Result<Result<u64, PostRefused>, DoorError> {
         let reserved = Reserved::take(&self.queued_bytes, bytes).ok_or(DoorError::Busy)?;
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Waiting { post, answer }).map_err(|error| match error {
+        self.queue.try_send(Waiting { post, answer, held }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => DoorError::Busy,
             mpsc::error::TrySendError::Closed(_) => DoorError::Unavailable,
         })?;
@@ -272,10 +318,12 @@ impl Door {
     async fn judge(
         &self,
         core: &Core,
+        people: Option<&People>,
         mut world: World,
         certificates: Vec<Certificate>,
-    ) -> Result<(Vec<Verified>, World), DoorError> {
+    ) -> Result<(Vec<Verified>, World, Vec<Vouched>), DoorError> {
         let mut verified = Vec::with_capacity(certificates.len());
+        let mut vouched = Vec::new();
         let head = core.live.head();
         for (position, certificate) in certificates.into_iter().enumerate() {
             let refused = |refusal| DoorError::Refused { position, refusal };
@@ -288,6 +336,7 @@ impl Door {
                 return Err(DoorError::BadSeen { position });
             }
             load_missing(core, &mut world, std::slice::from_ref(&certificate)).await?;
+            let (certificate, sign_in) = self.vouch(core, people, &world, certificate).await?;
             let certificate = self.countersign(core, certificate, position).await?;
             let candidates = rules::candidates(&world, &certificate);
             let certificate = certificate
@@ -297,9 +346,34 @@ impl Door {
                 At { index: head.size() + position as u64, epoch_ms: core.clock.now().as_ms().max(head.epoch.time_ms) };
             let effects = rules::apply(&world, &certificate, at).map_err(refused)?;
             world.apply_changes(&effects);
+            if sign_in.as_ref().is_some_and(|sign_in| !sign_in.holds(&certificate, &world)) {
+                return Err(NotaryError::OtherDevice.into());
+            }
+            vouched.extend(sign_in);
             verified.push(certificate);
         }
-        Ok((verified, world))
+        Ok((verified, world, vouched))
+    }
+
+    /// Adds the signature of a notary to what shows the hash of a sign-in.
+    async fn vouch(
+        &self,
+        core: &Core,
+        people: Option<&People>,
+        world: &World,
+        certificate: Certificate,
+    ) -> Result<(Certificate, Option<Vouched>), DoorError> {
+        let shows = match &certificate.payload().body {
+            Body::Claim(claim) => matches!(claim.proof, ClaimProof::Attested { .. }),
+            _ => false,
+        };
+        match (&self.notaries, people) {
+            (Some(notaries), Some(people)) if shows => {
+                let (certificate, vouched) = notaries.vouch(core, people, world, &certificate).await?;
+                Ok((certificate, Some(vouched)))
+            }
+            _ => Ok((certificate, None)),
+        }
     }
 
     /// Adds the zone key's signature to a claim whose road this server accepts.
@@ -401,37 +475,4 @@ impl Drop for Reserved {
     fn drop(&mut self) {
         self.queued_bytes.fetch_sub(self.bytes, atomic::Ordering::Relaxed);
     }
-}
-
-/// Invitation codes held by one post until it is answered.
-struct Spending {
-    spending: Arc<Mutex<HashSet<Hash>>>,
-    codes: Vec<Hash>,
-}
-
-impl Spending {
-    /// Takes the codes a post spends; `None` if another post, or this one twice, spends one of them.
-    fn take(spending: &Arc<Mutex<HashSet<Hash>>>, certificates: &[Certificate]) -> Option<Self> {
-        let mut taken = Self { spending: spending.clone(), codes: Vec::new() };
-        for code in certificates.iter().filter_map(|certificate| certificate.payload().body.invite()) {
-            if !lock(spending).insert(code) {
-                return None;
-            }
-            taken.codes.push(code);
-        }
-        Some(taken)
-    }
-}
-
-impl Drop for Spending {
-    fn drop(&mut self) {
-        let mut spending = lock(&self.spending);
-        for code in &self.codes {
-            spending.remove(code);
-        }
-    }
-}
-
-fn lock(spending: &Mutex<HashSet<Hash>>) -> std::sync::MutexGuard<'_, HashSet<Hash>> {
-    spending.lock().expect("no holder of the lock panics: it guards plain hashes")
 }

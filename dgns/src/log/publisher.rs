@@ -22,6 +22,7 @@ use translog::resolve;
 use translog::trust::Memory;
 
 use super::commit::{Committer, NotCommitted};
+use super::door::Held;
 use super::live::PublicHead;
 use super::states;
 use crate::clock::Clock;
@@ -41,6 +42,8 @@ pub struct Waiting {
     pub post: Post,
     /// Where the answer goes; a waiter that left does not take its post back.
     pub answer: oneshot::Sender<Verdict>,
+    /// What no other post may have until then, however long the waiter waits.
+    pub held: [Held; 2],
 }
 
 /// Why a post is not in the log.

@@ -4,17 +4,19 @@ use std::path::Path;
 
 use identity::cert::{Authority, Body, KeyBytes, Role, ZoneTerms};
 use identity::did::Did;
-use identity::key::SigningKey;
-use identity::state::{DidState, State, Subject};
+use identity::key::{SigningKey, kid_of};
+use identity::rules::Refusal;
+use identity::state::{AuthorityState, DidState, State, Subject};
 use tracing::warn;
 use translog::batch::Post;
 
 use super::ServerError;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::keys::NotaryKey;
 use crate::log::commit::Committer;
 use crate::log::damaged;
-use crate::log::door::Door;
+use crate::log::door::{Door, DoorError};
 use crate::log::shown::Asked;
 use crate::setup::{self, SetupError};
 
@@ -59,27 +61,61 @@ impl OwnChain<'_> {
         }
     }
 
-    /// Makes a key an authority of `role` for `scope`, unless that was done or waits: at once by the words if they still lie beside
-    /// the keys, else by the server's device, after a window.
+    /// Makes a key an authority, unless that was done or waits: at once by the words if they still lie beside the keys, else by
+    /// the server's device, after a window. A key that was revoked stays so.
     pub(super) async fn certify(&self, authority: Authority) -> Result<(), ServerError> {
         let did = state(self.log, self.server).await?;
-        let is_it = |other: &Authority| other.role == authority.role && other.key == authority.key;
+        let is_it = |other: &Authority| {
+            other.role == authority.role && other.key == authority.key && other.scope == authority.scope
+        };
         let waits = did.pending.iter().filter_map(|act| Body::decode(act.kind, &act.body).ok());
         let waits = waits.into_iter().any(|body| matches!(body, Body::NotaryAdd(other) if is_it(&other)));
-        if waits || did.authorities.iter().any(|row| row.revoked_at.is_none() && is_it(&row.authority)) {
+        let known = did.authorities.iter().rfind(|row| is_it(&row.authority));
+        if known.is_some_and(|row| row.revoked_at.is_some()) {
+            warn!(role = ?authority.role, scope = authority.scope, "a key of the server is revoked; erase its file to have another one made");
+        }
+        if waits || known.is_some() {
             return Ok(());
         }
-        let words = self.words()?;
-        if words.is_none() {
+        if self.words()?.is_none() {
             warn!(role = ?authority.role, scope = authority.scope, "the words are not beside the keys: a key of the server counts after a window");
         }
+        self.say(&did, Body::NotaryAdd(authority)).await
+    }
+
+    /// Makes the keys of notaries authorities, and revokes those in whose place they came.
+    pub(super) async fn certify_notaries(&self, keys: &[NotaryKey]) -> Result<(), ServerError> {
+        for key in keys {
+            let did = state(self.log, self.server).await?;
+            let live = |row: &&AuthorityState| row.revoked_at.is_none() && row.authority.role == Role::Notary;
+            let others = did.authorities.iter().filter(live).filter(|row| row.authority.scope == key.scope());
+            for replaced in others.filter(|row| row.authority.key != key.public()) {
+                warn!(scope = key.scope(), "this notary has another key now: the one before is revoked");
+                let kid = kid_of(&replaced.authority.key);
+                self.say(&state(self.log, self.server).await?, Body::NotaryRevoke { kid }).await?;
+            }
+            self.certify(key.authority()).await?;
+        }
+        Ok(())
+    }
+
+    /// Extends the chain.
+    async fn say(&self, did: &DidState, body: Body) -> Result<(), ServerError> {
+        let words = self.words()?;
         let signer = words.as_ref().unwrap_or(self.device);
         let (head, now) = (self.log.live.head(), self.clock.now());
-        let certificate =
-            setup::authority_certificate(self.config, authority, signer, self.server, did.head, &head, now);
+        let certificate = setup::own_certificate(self.config, body, signer, self.server, did.head, &head, now);
         let verified =
             certificate.verify(&self.config.zone.origin(), &[signer.public()]).map_err(SetupError::Signature)?;
-        self.door.publish_own(Post::certificates(vec![verified])).await.map_err(ServerError::Own).map(drop)
+        match self.door.publish_own(Post::certificates(vec![verified])).await {
+            Ok(_) => Ok(()),
+            // One act of a device waits at a time: a later start goes on, or one with the words beside the keys.
+            Err(DoorError::Refused { refusal: Refusal::ActOpen { .. }, .. }) => {
+                warn!("another act of this server waits for its window: this start certifies and revokes nothing more");
+                Ok(())
+            }
+            Err(error) => Err(ServerError::Own(error)),
+        }
     }
 
     fn words(&self) -> Result<Option<SigningKey>, SetupError> {

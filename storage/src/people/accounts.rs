@@ -41,10 +41,13 @@ pub struct AccountRow {
 }
 
 /// What comes of asking for a name on the strength of a sign-in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reserved {
-    /// The name may be claimed, and the account leads to the DID once the log has it.
-    Yes,
+    /// The name may be claimed, and the account leads to the DID once the log has it; `before` is where it led until now.
+    Yes {
+        /// The account as it was.
+        before: Option<AccountRow>,
+    },
     /// The sign-in was used for as many names as one gives.
     Spent,
     /// The account leads to another DID.
@@ -102,15 +105,27 @@ impl People {
         let pin = AccountRow { account: row.account, did, email: row.email, since_s: now_s };
         accounts::pin(&mut tx, &pin).await?;
         self.database().commit(tx, 2).await?;
-        Ok(Reserved::Yes)
+        Ok(Reserved::Yes { before: pinned })
     }
 
-    /// Gives a name back that was asked for and that the log refused.
-    pub async fn give_name_back(&self, evidence: &Hash, name: &str) -> Result<(), StorageError> {
+    /// Gives a name back that was asked for `did` and that the log refused. The account leads where it led `before`.
+    pub async fn give_name_back(
+        &self,
+        row: &AttestedRow,
+        name: &str,
+        did: Did,
+        before: Option<&AccountRow>,
+    ) -> Result<(), StorageError> {
         let mut writer = self.database().writer().await;
         let mut tx = database::begin(&mut writer).await?;
-        attested::remove_name(&mut tx, evidence, name).await?;
-        self.database().commit(tx, 1).await
+        attested::remove_name(&mut tx, &row.evidence, name).await?;
+        if accounts::load(&mut tx, &row.account).await?.is_some_and(|pinned| pinned.did == did) {
+            match before {
+                Some(before) => accounts::pin(&mut tx, before).await?,
+                None => accounts::remove(&mut tx, &row.account).await?,
+            }
+        }
+        self.database().commit(tx, 2).await
     }
 
     /// Returns where an account leads.

@@ -17,6 +17,7 @@ const OF_EMAIL: &str = "SELECT account, did, email, since_s FROM accounts WHERE 
 const PIN: &str = "INSERT INTO accounts (account, did, email, since_s) VALUES ($1, $2, $3, $4) ON CONFLICT (account) DO \
                    UPDATE SET since_s = CASE did WHEN excluded.did THEN since_s ELSE excluded.since_s END, \
                    did = excluded.did, email = excluded.email";
+const REMOVE: &str = "DELETE FROM accounts WHERE account = $1";
 const SET_EMAIL: &str = "UPDATE accounts SET email = $1 WHERE account = $2";
 
 pub(crate) async fn load(conn: &mut SqliteConnection, account: &Hash) -> Result<Option<AccountRow>, StorageError> {
@@ -34,6 +35,10 @@ pub(crate) async fn pin(conn: &mut SqliteConnection, row: &AccountRow) -> Result
     let query = sqlx::query(PIN).bind(row.account.as_slice()).bind(row.did.as_bytes().as_slice());
     let query = query.bind(row.email.as_ref().map(Hash::as_slice)).bind(stored(row.since_s));
     query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
+}
+
+pub(crate) async fn remove(conn: &mut SqliteConnection, account: &Hash) -> Result<(), StorageError> {
+    sqlx::query(REMOVE).bind(account.as_slice()).execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
 pub(crate) async fn set_email(

@@ -43,6 +43,14 @@ pub struct Somebody {
 impl Somebody {
     /// Returns somebody with the certificates that make the DID and claim `label` below the zone, with `bits` of work.
     pub fn new(label: &str, bits: u8) -> (Self, Vec<Certificate>) {
+        let (mut somebody, genesis) = Self::without_name(label);
+        let nonce = pow::solve(&somebody.name, &somebody.did, bits, 0, |_| {});
+        let claim = somebody.claims(ClaimProof::Open { nonce, bits });
+        (somebody, vec![genesis, claim])
+    }
+
+    /// Returns somebody with the certificate that makes the DID, and a name in mind.
+    pub fn without_name(label: &str) -> (Self, Certificate) {
         let rng = &mut rng::system();
         let words = Words::generate(rng);
         let mut device = DeviceKeys { did: None, sign: SigningKey::generate(rng), kex: KexSecret::generate(rng) };
@@ -53,10 +61,12 @@ impl Somebody {
         device.did = Some(did);
         let name = format!("{label}.{ZONE}");
         let place = Place { did, seq: 1, prev: genesis.sid(), seen: NOTHING_SEEN, now };
-        let mut somebody = Self { did, name, words, device, next: place };
-        let nonce = pow::solve(&somebody.name, &did, bits, 0, |_| {});
-        let claim = somebody.says(draft::claim(&somebody.name, ClaimProof::Open { nonce, bits }));
-        (somebody, vec![genesis, claim])
+        (Self { did, name, words, device, next: place }, genesis)
+    }
+
+    /// Returns the claim of the name.
+    pub fn claims(&mut self, proof: ClaimProof) -> Certificate {
+        self.says(draft::claim(&self.name.clone(), proof))
     }
 
     /// Returns the next certificate of this chain, signed by the device.

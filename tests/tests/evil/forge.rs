@@ -68,10 +68,10 @@ impl Forge {
         let server = genesis.chain_did().expect("a genesis makes a DID");
         let newest = ChainHead { seq: 0, sid: genesis.sid(), index: 0 };
         let signer = LogSigner::new(origin().as_str(), keys.log[0].clone()).unwrap();
-        let authority = setup::zone_authority(&config, keys.zone.public());
+        let body = Body::NotaryAdd(setup::zone_authority(&config, keys.zone.public()));
         let zone = ZoneKey::new(keys.zone);
         let head = log_key.sign_head(&first);
-        let terms = setup::authority_certificate(&config, authority, &words.identity(), server, newest, &head, now);
+        let terms = setup::own_certificate(&config, body, &words.identity(), server, newest, &head, now);
         let mut forge = Self {
             signer: Arc::new(signer),
             keys: Arc::new(ForgeKeys { zone, words }),

@@ -1,0 +1,188 @@
+//! Names on the strength of a sign-in: from a real issuer into the log, and everything that is refused on the way.
+
+use dgns_api::signin::{Branch, Finished};
+use dgns_client::clock;
+use dgns_client::draft::Place;
+use dgns_tests::harness::http::Answer;
+use dgns_tests::harness::issuer::{ADA, Issuer, issuers, lacks_issuers, sign_in, site};
+use dgns_tests::harness::load::{NOTHING_SEEN, Poster, Somebody, body, origin};
+use dgns_tests::harness::{Person, Server, Site};
+use identity::cert::{Body, Certificate, ClaimProof, Kid};
+use identity::did::Did;
+use identity::hash::Hash;
+use identity::key::{SigningKey, kid_of};
+use identity::seed::Words;
+
+/// A person as an issuer knows him; he has the address of nobody else.
+const BOB: [(&str, &str); 2] = [("x-subject", "bob"), ("x-email", "bob@mail.test")];
+
+/// Signs the person in on the device of `somebody`.
+fn signed_in(server: &Server, issuer: (&str, &Issuer), somebody: &Somebody, person: &[(&str, &str)]) -> Finished {
+    sign_in((server, issuer), (&somebody.device.sign, somebody.device.kex.public()), person)
+}
+
+/// Returns the claim by road 2.
+fn claim(somebody: &mut Somebody, evidence: Hash) -> Certificate {
+    somebody.claims(ClaimProof::Attested { evidence })
+}
+
+fn post(server: &Server, certificates: &[Certificate]) -> Answer {
+    server.post("/v1/certificates", &body(certificates))
+}
+
+/// Holds that a post is refused with `code`, and that nothing of it is in the log.
+fn check_refused(server: &Server, did: Did, certificates: &[Certificate], code: &str) {
+    assert_eq!(post(server, certificates).problem_code(), code);
+    let answer = server.get(&format!("/v1/dids/{did}/did.json"));
+    assert_eq!(answer.status, 404, "{code}: the DID must not be there: {}", answer.text());
+}
+
+/// Returns what says `body` next in the server's own chain, by the operator's words.
+fn by_the_operator(site: &Site, server: &Server, body: &Body) -> Certificate {
+    let phrase = std::fs::read_to_string(site.data().join("keys/operator-words")).expect("the words are there");
+    let words = Words::parse(phrase.trim()).expect("they are words");
+    let did = server.get("/v1/info").json()["server_did"].as_str().unwrap().parse().unwrap();
+    let mut place = Place { did, seq: 1, prev: [0; 32], seen: NOTHING_SEEN, now: clock::now() };
+    let sign = |place: &Place| place.sign(body.clone(), None, &origin(), &[&words.identity()]).unwrap();
+    // Who comes too late is told what came last.
+    let late = post(server, &[sign(&place)]).json();
+    place.seq = late["head"]["seq"].as_u64().expect("stale_prev") + 1;
+    let sid = data_encoding::HEXLOWER.decode(late["head"]["sid"].as_str().unwrap().as_bytes()).unwrap();
+    place.prev = sid.try_into().unwrap();
+    sign(&place)
+}
+
+/// Returns the kid of the key in the file of a notary.
+fn notary_kid(site: &Site, id: &str) -> Kid {
+    let line = std::fs::read_to_string(site.data().join(format!("keys/notary-{id}.key"))).expect("it was made");
+    let seed = line.trim().strip_prefix("dgns-key notary ").expect("the form of key files");
+    let seed = data_encoding::HEXLOWER.decode(seed.as_bytes()).unwrap();
+    kid_of(&SigningKey::from_seed(&seed.try_into().unwrap()).public())
+}
+
+#[test]
+fn a_sign_in_gives_a_name_that_anyone_can_check() {
+    if lacks_issuers() {
+        return;
+    }
+    let a = Issuer::start();
+    let server = site(&[&a]).start();
+    let (mut ada, genesis) = Somebody::without_name("ada");
+    let finished = signed_in(&server, ("a", &a), &ada, &ADA);
+    assert_eq!((finished.branch, finished.names), (Branch::New, 5));
+    let certificates = [genesis, claim(&mut ada, finished.evidence)];
+    let mut poster = Poster::new(server.vkey());
+    let (indexes, resolved) = poster.post(server.http, &certificates, &ada.subject()).unwrap();
+    let name = resolved.name().expect("a name was asked for");
+    assert_eq!((name.did, name.claim_index), (Some(ada.did), indexes[1]));
+    let (again, _) = poster.post(server.http, &certificates, &ada.subject()).unwrap();
+    assert_eq!(again, indexes, "the same post again is the same claim");
+    Person::new().dgns(&server, &["audit"]).exits(0);
+
+    // The account leads to the DID from then on: signing in elsewhere gives no second one.
+    let (mut second, genesis) = Somebody::without_name("ada-2");
+    let finished = signed_in(&server, ("a", &a), &second, &ADA);
+    assert_eq!(finished.branch, Branch::Existing(ada.did));
+    let certificates = [genesis, claim(&mut second, finished.evidence)];
+    check_refused(&server, second.did, &certificates, "account_bound");
+}
+
+#[test]
+fn a_sign_in_is_for_one_device_one_person_and_so_many_names() {
+    if lacks_issuers() {
+        return;
+    }
+    let (a, b) = (Issuer::start(), Issuer::start());
+    let server = site(&[&a, &b]).with("signin", "names_per_signin", "2").start();
+    let (mut ada, genesis) = Somebody::without_name("ada");
+    let (mut thief, genesis_of_thief) = Somebody::without_name("mallory");
+    let start = thief.next;
+    let finished = signed_in(&server, ("a", &a), &ada, &ADA);
+
+    let stolen = [genesis_of_thief.clone(), claim(&mut thief, finished.evidence)];
+    check_refused(&server, thief.did, &stolen, "signin_device");
+    let (mut dreamer, genesis_of_dreamer) = Somebody::without_name("dream");
+    let invented = [genesis_of_dreamer, claim(&mut dreamer, [9; 32])];
+    check_refused(&server, dreamer.did, &invented, "signin_expired");
+
+    assert_eq!(post(&server, &[genesis, claim(&mut ada, finished.evidence)]).status, 200);
+    ada.name = "mallory.dgns.test".into();
+    assert_eq!(post(&server, &[claim(&mut ada, finished.evidence)]).status, 200);
+    let before = ada.next;
+    ada.name = "third.dgns.test".into();
+    assert_eq!(post(&server, &[claim(&mut ada, finished.evidence)]).problem_code(), "signin_spent");
+    ada.next = before;
+
+    // What the log refuses is not used up: both names of the sign-in are still to be had.
+    let own = signed_in(&server, ("b", &b), &thief, &BOB);
+    thief.next = start;
+    check_refused(&server, thief.did, &[genesis_of_thief.clone(), claim(&mut thief, own.evidence)], "name_taken");
+    thief.next = start;
+    thief.name = "bob.dgns.test".into();
+    assert_eq!(post(&server, &[genesis_of_thief, claim(&mut thief, own.evidence)]).status, 200);
+    thief.name = "robert.dgns.test".into();
+    assert_eq!(post(&server, &[claim(&mut thief, own.evidence)]).status, 200);
+
+    // Another subject with the same address is another account: nobody's keys are taken over by an address.
+    let (fresh, _) = Somebody::without_name("ada-again");
+    let other = [("x-subject", "ada-at-her-new-job"), ADA[1]];
+    assert_eq!(signed_in(&server, ("a", &a), &fresh, &other).branch, Branch::NewSubject);
+    assert_eq!(signed_in(&server, ("b", &b), &fresh, &ADA).branch, Branch::NewSubject, "another issuer's ada");
+}
+
+#[test]
+fn a_revoked_notary_gives_no_name_and_its_earlier_word_stays() {
+    if lacks_issuers() {
+        return;
+    }
+    let (a, b) = (Issuer::start(), Issuer::start());
+    let site = site(&[&a, &b]);
+    let server = site.start();
+    let (mut ada, genesis) = Somebody::without_name("ada");
+    let finished = signed_in(&server, ("a", &a), &ada, &ADA);
+    assert_eq!(post(&server, &[genesis, claim(&mut ada, finished.evidence)]).status, 200);
+    let (mut bob, genesis_of_bob) = Somebody::without_name("bob");
+    let by_a = signed_in(&server, ("a", &a), &bob, &BOB);
+
+    let revoke = by_the_operator(&site, &server, &Body::NotaryRevoke { kid: notary_kid(&site, "a") });
+    assert_eq!(post(&server, &[revoke]).status, 200);
+    let before = bob.next;
+    check_refused(&server, bob.did, &[genesis_of_bob.clone(), claim(&mut bob, by_a.evidence)], "notary_revoked");
+    bob.next = before;
+    assert_eq!(signed_in(&server, ("a", &a), &bob, &BOB).names, 0, "and a client is told so");
+    let by_b = signed_in(&server, ("b", &b), &bob, &BOB);
+    assert_eq!(post(&server, &[genesis_of_bob, claim(&mut bob, by_b.evidence)]).status, 200, "the other still speaks");
+    Person::new().dgns(&server, &["audit"]).exits(0);
+
+    // A start does not make it speak again; erasing its key file has another key made.
+    server.stop();
+    let server = site.start();
+    assert_eq!(signed_in(&server, ("a", &a), &bob, &BOB).names, 0);
+    server.stop();
+    std::fs::remove_file(site.data().join("keys/notary-a.key")).unwrap();
+    let server = site.start();
+    assert_eq!(signed_in(&server, ("a", &a), &bob, &BOB).names, 5);
+}
+
+#[test]
+fn a_notary_without_the_operators_words_waits_for_its_window() {
+    if lacks_issuers() {
+        return;
+    }
+    let a = Issuer::start();
+    let without = site(&[]);
+    without.start().stop();
+    std::fs::remove_file(without.data().join("keys/operator-words")).unwrap();
+    let site = without.with("signin", "issuers", &issuers(&[&a]));
+    for start in 1..=2 {
+        let server = site.start();
+        let (mut ada, genesis) = Somebody::without_name("ada");
+        let finished = signed_in(&server, ("a", &a), &ada, &ADA);
+        assert_eq!(finished.names, 0, "start {start}");
+        let certificates = [genesis, claim(&mut ada, finished.evidence)];
+        check_refused(&server, ada.did, &certificates, "notary_pending");
+        let retry_ms = post(&server, &certificates).json()["retry_ms"].as_u64().unwrap();
+        assert!((1..=3_600_000).contains(&retry_ms), "a server younger than a day waits an hour: {retry_ms}");
+        server.stop();
+    }
+}
