@@ -78,7 +78,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route(path::ATTACHMENTS, get(attachments::list))
         .route("/v1/attachments/{hash}", get(attachments::body))
         .route(path::LABELS, post(attachments::label).get(attachments::labels))
-        .route(path::ENVELOPES, post(envelopes::post).layer(small(envelopes::POST_BYTES_MAX)).get(envelopes::read))
+        .route(
+            path::ENVELOPES,
+            post(envelopes::post).layer(small(dgns_api::envelope::POST_BYTES_MAX)).get(envelopes::read),
+        )
         .route(path::INFO, get(status::info))
         .route(path::HEALTH, get(status::health))
         .route(path::READY, get(status::ready))

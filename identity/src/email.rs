@@ -4,10 +4,17 @@
 #[derive(Clone, PartialEq, Eq)]
 pub struct Email(String);
 
-/// Why a text is no address.
+/// Why a text is no address. Code `bad_address`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no e-mail address: one @ between a name and an ASCII domain of two labels or more, without spaces")]
 pub struct NotEmail;
+
+impl NotEmail {
+    /// Returns the stable code.
+    pub const fn code(self) -> &'static str {
+        "bad_address"
+    }
+}
 
 impl Email {
     /// Reads an address: white space around it goes, the last `@` splits it, ASCII letters become lower case. Dots and plus tags stay.
@@ -43,37 +50,3 @@ const LOCAL_BYTES_MAX: usize = 64;
 
 /// The bytes of a domain (RFC 5321, 4.5.3.1.2).
 const DOMAIN_BYTES_MAX: usize = 255;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_have_one_form() {
-        for (text, normal) in [
-            ("alice@example.test", Some("alice@example.test")),
-            ("  Alice@Example.TEST\n", Some("alice@example.test")),
-            ("a.l.ice+tag@example.test", Some("a.l.ice+tag@example.test")),
-            ("\"a@b\"@example.test", Some("\"a@b\"@example.test")),
-            ("\u{c4}li@xn--bcher-kva.test", Some("\u{c4}li@xn--bcher-kva.test")),
-            ("alice@b\u{fc}cher.test", None),
-            ("alice", None),
-            ("@example.test", None),
-            ("alice@", None),
-            ("alice@localhost", None),
-            ("alice@.test", None),
-            ("alice@-a.test", None),
-            ("alice@example.test.", None),
-            ("a lice@example.test", None),
-            ("a\u{0}@example.test", None),
-        ] {
-            let parsed = Email::parse(text);
-            assert_eq!(parsed.as_ref().ok().map(Email::as_str), normal, "{text:?}");
-            if let Ok(parsed) = parsed {
-                assert_eq!(Email::parse(parsed.as_str()), Ok(parsed.clone()), "a normal form is its own");
-                assert_eq!(format!("{parsed:?}"), "Email(..)");
-            }
-        }
-        assert!(Email::parse(&format!("{}@example.test", "a".repeat(65))).is_err());
-    }
-}

@@ -17,6 +17,7 @@ pub mod hash;
 pub mod kdf;
 pub mod key;
 pub mod limits;
+pub mod mail;
 pub mod name;
 pub mod oprf;
 pub mod pair;

@@ -142,3 +142,9 @@ pub const CLIENT_DATA_BYTES_MAX: usize = 4_096;
 pub const AUTHENTICATOR_DATA_BYTES_MAX: usize = 4_096;
 /// The recipients of a user key besides devices and words: passkeys.
 pub const RECIPIENTS_MAX: usize = 4;
+
+/// The bytes of a letter. With its signature and its box it stays below the 4,096 that a server keeps for a device.
+pub const LETTER_BYTES_MAX: usize = 3_584;
+
+/// The bytes of the name of a file that a letter is.
+pub const LETTER_NAME_BYTES_MAX: usize = 128;

@@ -19,6 +19,7 @@ import { codeHash, leadingZeroBits, solve, workOf } from "../../dgns/web/work.js
 import { verifyLine } from "../../dgns/web/note.js";
 import { verifyRequest } from "../../dgns/web/request.js";
 import { PAIRING, SEALED, USER_KEYS } from "./boxes.mjs";
+import { ALIASES, MAIL, OPRF } from "./oprf.mjs";
 import {
   checkpointText, commitmentOf, consistencyFault, decodeAliasState, decodeCertificate, decodeDidState, decodeEntry, decodeEpochEntry, decodeHead,
   decodeMapProof, decodeNameState, didText, formatVerifierKey, hex, inclusionFault, kidOf, labelOfAlias, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash,
@@ -368,6 +369,9 @@ export const RUNNERS = {
   "signatures.json": byOp(SIGNATURES),
   "words.json": byOp(WORDS),
   "work.json": byOp(WORK),
+  "oprf.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => OPRF[op](given)), out ?? error),
+  "aliases.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => ALIASES[op](given)), out ?? error),
+  "mail.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => MAIL[op](given)), out ?? error),
   "sealed.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => SEALED[op](given)), out ?? error),
   "pairing.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => PAIRING[op](given)), out ?? error),
   "user_keys.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => USER_KEYS[op](given)), out ?? error),

@@ -8,14 +8,17 @@ use std::sync::OnceLock;
 use data_encoding::BASE64URL_NOPAD;
 use dgns::dns::answer::{Outcome, Transport, answer};
 use dgns::dns::{Change, Content, Settings, Zone as DnsZone};
+use dgns_api::envelope::Envelope;
 use identity::cert::{Body, Certificate, Row};
 use identity::did::Did;
+use identity::email::Email;
 use identity::grant::SignedGrant;
 use identity::hash::keyed_hash;
 use identity::key::SigningKey;
+use identity::mail::Letter;
 use identity::name::{Name, Origin, Zone};
 use identity::pair::Message;
-use identity::state::{DidState, NameState};
+use identity::state::{AliasState, DidState, NameState};
 use identity::time::Timestamp;
 use identity::token::{Checker, FeedPage, Lease, Pair, Refresh, SealedKeys, Token, TokenKey};
 use identity::user_key::{Boxes, SealedFile};
@@ -47,7 +50,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 33] = [
+pub const DECODERS: [Decoder; 37] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -76,6 +79,10 @@ pub const DECODERS: [Decoder; 33] = [
     Decoder { name: "pair_message", accepts: pair_message },
     Decoder { name: "boxes", accepts: boxes },
     Decoder { name: "sealed_file", accepts: sealed_file },
+    Decoder { name: "letter", accepts: letter },
+    Decoder { name: "envelope", accepts: envelope },
+    Decoder { name: "alias_state", accepts: alias_state },
+    Decoder { name: "email", accepts: email },
     Decoder { name: "dns_query", accepts: dns_query },
     Decoder { name: "token", accepts: token },
     Decoder { name: "token_ask", accepts: token_ask },
@@ -313,6 +320,33 @@ fn boxes(bytes: &[u8]) -> bool {
 fn sealed_file(bytes: &[u8]) -> bool {
     let Ok(file) = SealedFile::decode(bytes) else { return false };
     assert_eq!(file.encode(), bytes, "a sealed file has one spelling");
+    true
+}
+
+fn letter(bytes: &[u8]) -> bool {
+    let Ok(letter) = Letter::decode(bytes) else { return false };
+    assert_eq!(letter.encode(), bytes, "a letter has one spelling");
+    true
+}
+
+fn envelope(bytes: &[u8]) -> bool {
+    let Ok(envelope) = Envelope::decode(bytes) else { return false };
+    assert_eq!(envelope.encode(), bytes, "an envelope has one spelling");
+    true
+}
+
+fn alias_state(bytes: &[u8]) -> bool {
+    let Ok(state) = AliasState::decode(bytes) else { return false };
+    assert_eq!(state.encode(), bytes, "the state of an alias has one spelling");
+    true
+}
+
+/// An address has one form, which is its own.
+fn email(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(email) = Email::parse(text) else { return false };
+    assert_eq!(Email::parse(email.as_str()).as_ref(), Ok(&email));
+    assert!(email.as_str().len() <= text.len());
     true
 }
 

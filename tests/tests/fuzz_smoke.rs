@@ -156,11 +156,13 @@ const BYTES_MAX: usize = 70_000;
 
 /// Well-formed inputs that no vector file holds.
 mod samples {
+    use dgns_api::envelope::Envelope;
     use identity::cert::{Body, Certificate, Device, DidKind, Genesis, Kid, Level, Payload, Seen};
     use identity::did::Did;
     use identity::hash::sha256;
     use identity::key::SigningKey;
     use identity::name::Origin;
+    use identity::sealed::Sealed;
     use identity::state::{ChainHead, DeviceState, DeviceStatus, DidState, NameState, NameStatus, Subject};
     use identity::token::{FeedPage, Lease, Revocation, Revoked, Rights, Scope, Token, TokenKey};
     use translog::entry::{Entry, Epoch};
@@ -191,6 +193,10 @@ mod samples {
         samples.push([&header[..], question, &[0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]].concat());
         samples.push(stream::batches(3, b"note", [&[1, 2, 3][..], &[2; 89]]).expect("it is short"));
         samples.extend(tokens());
+        let sealed = Sealed { enc: [3; 32], ct: vec![4; 40] };
+        for alias in [None, Some([5; 32])] {
+            samples.push(Envelope { did: did(), device: [2; 32], sealed: sealed.clone(), alias }.encode());
+        }
         // A tile and a bundle of two, behind their width less one.
         samples.push([&[1_u8][..], &[5; 64]].concat());
         samples.push([&[1, 0, 2, 8, 9, 0, 1, 7][..]].concat());

@@ -3,6 +3,7 @@
 //! Pure: bytes and values, no I/O.
 
 pub mod code;
+pub mod envelope;
 pub mod evaluate;
 pub mod info;
 pub mod known;

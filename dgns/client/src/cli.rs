@@ -9,6 +9,7 @@ mod bench;
 mod devices;
 mod find;
 mod lookup;
+mod mail;
 mod mirror;
 mod monitor;
 mod output;
@@ -111,6 +112,10 @@ enum Command {
     Seal(seal::Seal),
     /// Open a file that was sealed to you
     Open(seal::Open),
+    /// Write a letter to a person: sealed to each of the person's devices, read by nobody else
+    Send(mail::Send),
+    /// List, open or delete the letters that came to this device
+    Inbox(mail::Inbox),
     /// Set, remove or list the records of a name
     Records {
         #[command(subcommand)]
@@ -280,6 +285,8 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Pair(arguments) => pair::pair(context, arguments).await,
         Command::Seal(arguments) => seal::seal(context, arguments).await,
         Command::Open(arguments) => seal::open(context, arguments).await,
+        Command::Send(send) => mail::send(context, send).await,
+        Command::Inbox(inbox) => mail::inbox(context, inbox).await,
         Command::Records { command } => records::records(context, command).await,
         Command::Find(find) => find::find(context, find).await,
         Command::Resolve(resolve) => lookup::resolve(context, resolve).await,

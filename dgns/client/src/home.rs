@@ -249,6 +249,17 @@ impl LogHome {
         write_json(&path, value, 0o600)
     }
 
+    /// Returns the names of the files in a directory below this log's; none if there is no such directory.
+    pub(crate) fn names_in(&self, path: &Path) -> Result<Vec<PathBuf>, ClientError> {
+        let path = self.directory.join(path);
+        let unreadable = |error: io::Error| io_error(&path, &error);
+        let entries = match fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(unreadable)?,
+        };
+        entries.map(|entry| entry.map(|entry| entry.file_name().into()).map_err(unreadable)).collect()
+    }
+
     /// Removes a file of this log's directory, if it is there.
     pub(crate) fn forget(&self, path: &Path) -> Result<(), ClientError> {
         let path = self.directory.join(path);

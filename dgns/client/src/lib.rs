@@ -4,6 +4,7 @@
 //! remembered head. [`session::Session`] is the door; [`home`] is what stays on disk.
 
 mod accuse;
+pub mod aliases;
 pub mod audience;
 pub mod audit;
 mod chain;
@@ -13,6 +14,7 @@ pub mod error;
 pub mod evidence;
 pub mod exchange;
 pub mod home;
+pub mod mail;
 pub mod mirror;
 mod net;
 pub mod pairing;

@@ -272,6 +272,11 @@ impl Session {
         self.net.post(path::EVALUATE, question).await
     }
 
+    /// Puts sealed mail before a device.
+    pub async fn post_envelope(&self, envelope: Vec<u8>) -> Result<(), ClientError> {
+        self.net.post(path::ENVELOPES, envelope).await.map(drop)
+    }
+
     /// Posts certificates and only counts whether they were taken; for load, where the log is audited afterwards.
     pub async fn post_unverified_for_load(&self, certificates: &[Certificate]) -> Result<(), ClientError> {
         let envelopes: Vec<Vec<u8>> = certificates.iter().map(Certificate::encode).collect();

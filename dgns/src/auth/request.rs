@@ -4,20 +4,22 @@
 //! often the server is killed.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use dgns_api::code;
+use identity::alias::AliasId;
 use identity::cert::Kid;
 use identity::did::Did;
 use identity::limits::REQUEST_SKEW_S;
 use identity::request::{Authorization, Request, RequestRefusal};
-use identity::state::{DeviceState, DeviceStatus, DidState, State, Subject};
+use identity::state::{AliasState, DeviceState, DeviceStatus, DidState, State, Subject};
 use identity::time::Timestamp;
 use storage::StorageError;
 use translog::map;
 
 use crate::core::Core;
 use crate::log::shown::Asked;
+use crate::log::states::Held;
 
 /// Nonces kept at most; beyond it requests wait until the oldest are forgotten. 200,000 in two minutes are 1,600 a second.
 const NONCES_MAX: usize = 200_000;
@@ -161,12 +163,23 @@ async fn caller(core: &Core, did: Did, kid: Kid) -> Result<Caller, CallerError> 
 
 /// Returns the newest state of a DID.
 pub async fn newest(core: &Core, did: &Did) -> Result<Option<DidState>, StorageError> {
-    let label = map::label(&Subject::Did(*did));
-    let held = core.states.load(&core.live, &core.storage, &[label], Asked::Newest).await?;
-    Ok(held.into_iter().next().flatten().and_then(|held| match &held.leaf.state {
+    Ok(newest_of(core, &Subject::Did(*did)).await?.and_then(|held| match &held.leaf.state {
         State::Did(state) => Some(state.clone()),
         _ => None,
     }))
+}
+
+/// Returns the newest state of an alias.
+pub async fn newest_alias(core: &Core, alias: &AliasId) -> Result<Option<AliasState>, StorageError> {
+    Ok(newest_of(core, &Subject::Alias(*alias)).await?.and_then(|held| match &held.leaf.state {
+        State::Alias(state) => Some(state.clone()),
+        _ => None,
+    }))
+}
+
+async fn newest_of(core: &Core, subject: &Subject) -> Result<Option<Arc<Held>>, StorageError> {
+    let held = core.states.load(&core.live, &core.storage, &[map::label(subject)], Asked::Newest).await?;
+    Ok(held.into_iter().next().flatten())
 }
 
 #[cfg(test)]

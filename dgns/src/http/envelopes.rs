@@ -5,31 +5,23 @@ use std::net::SocketAddr;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{ConnectInfo, Query as UrlQuery, State};
+use dgns_api::envelope::{Envelope, encode_sealed};
 use dgns_api::{code, path};
-use identity::cert::KeyBytes;
-use identity::did::Did;
+use identity::alias::Standing;
 use identity::key::kid_of;
-use identity::state::DeviceStatus;
-use identity::wire::{Reader, WireError, Writer};
+use identity::state::{Attested, DeviceStatus, DidState};
+use identity::wire::Writer;
+use storage::StorageError;
 
 use super::Shared;
 use super::caller::Asking;
 use super::people_events::people;
 use super::read::{bad_query, internal};
 use super::reply::{Reply, fresh, the_writer, whole};
-use crate::auth::request::newest;
+use crate::auth::request::{newest, newest_alias};
+use crate::core::Core;
 use crate::people::events::{EventData, EventKind};
 use crate::problem;
-
-/// The bytes of an envelope with its address.
-pub(super) const POST_BYTES_MAX: usize = 4_096 + 80;
-
-/// Mail on its way: `{1: did, 2: signing key of the device, 3: enc 32, 4: ct}`, at most 4,096 bytes of `ct`.
-struct Mail {
-    did: Did,
-    device: KeyBytes,
-    body: Vec<u8>,
-}
 
 /// Takes sealed mail for a device. Anybody may send it; nothing of it but its address is read.
 pub(super) async fn post(
@@ -40,15 +32,13 @@ pub(super) async fn post(
     the_writer(&app)?;
     let people = people(&app)?;
     let body = whole(body, format_args!("an envelope has at most 4,096 bytes"))?;
-    let mail = Mail::read(&body).map_err(|error| problem::problem(error.code(), error.to_string()))?;
+    let mail = Envelope::decode(&body).map_err(|error| problem::problem(error.code(), error.to_string()))?;
     let now = app.core.clock.now();
     app.rates.admit_envelope(from.ip(), now).map_err(problem::of_rate)?;
-    let state = newest(&app.core, &mail.did).await.map_err(|error| internal(&error))?;
-    let mut devices = state.iter().flat_map(|state| &state.devices);
-    if !devices.any(|device| device.sign == mail.device && device.status != DeviceStatus::Suspended) {
+    if !receives(&app.core, &mail).await.map_err(|error| internal(&error))? {
         return Err(problem::problem("no_such_device", "no such device receives mail here").into());
     }
-    let kept = people.store.put_envelope(&mail.device, &mail.body, now.as_ms()).await;
+    let kept = people.store.put_envelope(&mail.device, &encode_sealed(&mail.sealed), now.as_ms()).await;
     if !kept.map_err(|error| internal(&error))? {
         return Err(problem::problem(code::MAILBOX_FULL, "too much mail waits for this device").into());
     }
@@ -79,18 +69,20 @@ pub(super) async fn read(State(app): Shared, asked: Result<UrlQuery<Read>, Query
     Ok(fresh(path::CBOR, writer.finish()))
 }
 
-impl Mail {
-    fn read(bytes: &[u8]) -> Result<Self, WireError> {
-        let mut reader = Reader::new(bytes);
-        let mut fields = reader.fields()?;
-        let did = Did::from_bytes(fields.required(1, Reader::fixed)?);
-        let device = fields.required(2, Reader::fixed)?;
-        let enc = fields.required(3, Reader::fixed::<32>)?;
-        let ct = fields.required(4, |r| r.bytes().map(<[u8]>::to_vec))?;
-        fields.end()?;
-        reader.end()?;
-        let mut body = Writer::new();
-        body.array(2).bytes(&enc).bytes(&ct);
-        Ok(Self { did, device, body: body.finish() })
+/// Returns whether the key is a device of the person, or signed in with the alias that is named and bound to the person: by a
+/// notary that was not revoked, and undisputed.
+async fn receives(core: &Core, mail: &Envelope) -> Result<bool, StorageError> {
+    let Some(person) = newest(core, &mail.did).await? else { return Ok(false) };
+    if let Some(device) = person.devices.iter().find(|device| device.sign == mail.device) {
+        return Ok(device.status != DeviceStatus::Suspended);
     }
+    let Some(alias) = &mail.alias else { return Ok(false) };
+    let (Some(alias), Some(server)) = (newest_alias(core, alias).await?, newest(core, &core.server).await?) else {
+        return Ok(false);
+    };
+    let epoch_ms = core.live.head().epoch.time_ms;
+    let may =
+        |row: &Attested| row.sign == mail.device && Standing::of(row, &alias, &person, &server, epoch_ms).may_receive();
+    let ended = person.flags & DidState::ENDED != 0;
+    Ok(!ended && alias.did == Some(mail.did) && alias.attested.iter().any(may))
 }

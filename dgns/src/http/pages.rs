@@ -31,6 +31,7 @@ macro_rules! files {
 
 /// Everything in `dgns/web`, ascending.
 const FILES: &[File] = files! {
+    "alias.js"
     "attest.js"
     "body.js"
     "bundle.js"
@@ -40,6 +41,7 @@ const FILES: &[File] = files! {
     "chain.js"
     "client.js"
     "ed25519.js"
+    "edwards.js"
     "entry.js"
     "evidence.js"
     "explain.js"
@@ -51,11 +53,13 @@ const FILES: &[File] = files! {
     "kdf.js"
     "keys.js"
     "last.js"
+    "mail.js"
     "map.js"
     "memory.js"
     "name.js"
     "net.js"
     "note.js"
+    "oprf.js"
     "page/account.js"
     "page/approve.html"
     "page/approve.js"
@@ -94,6 +98,7 @@ const FILES: &[File] = files! {
     "policy.js"
     "request.js"
     "resolution.js"
+    "ristretto.js"
     "rotation.js"
     "rules.js"
     "rules/act.js"

@@ -6,7 +6,7 @@ use dgns_client::draft::Place;
 use dgns_client::error::ClientError;
 use dgns_client::home::DeviceKeys;
 use dgns_client::rng;
-use dgns_client::session::{Posted, Session};
+use dgns_client::session::{Posted, Session, Signer};
 use identity::cert::{Body, Certificate, IdRotate, Sid};
 use identity::did::Did;
 use identity::key::SigningKey;
@@ -62,6 +62,11 @@ impl Actor {
         session.repeat_post().await?;
         let (device, did) = up::known_device(&session)?;
         Ok(Self { session, device, did })
+    }
+
+    /// Returns this device as it signs requests.
+    pub(crate) fn signer(&self) -> Signer<'_> {
+        Signer { did: self.did, keys: &self.device }
     }
 
     /// Returns the DID's state and where its next certificate goes.
