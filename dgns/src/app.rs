@@ -15,8 +15,7 @@ use crate::core::Core;
 use crate::dns;
 use crate::dns::Zone as DnsZone;
 use crate::follow::standing::Standing;
-use crate::http::events::Streams;
-use crate::limits::Rates;
+use crate::limits::{Places, Rates};
 use crate::log::door::Door;
 use crate::log::notices::Notices;
 use crate::log::witnesses::Witnesses;
@@ -61,7 +60,9 @@ pub struct App {
     /// How often anybody may do what is not in the log.
     pub rates: Rates,
     /// Places for readers who wait for changes.
-    pub streams: Streams,
+    pub streams: Places,
+    /// Places for who waits at the pairing relay.
+    pub relay: Places,
     /// Whether the writer can commit and DNS answers.
     pub ready: AtomicBool,
     /// Turns true when the server stops.

@@ -7,7 +7,7 @@ mod attachments;
 mod caller;
 mod did_documents;
 mod envelopes;
-pub mod events;
+mod events;
 mod frames;
 pub mod listener;
 mod logconf;

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use identity::cert::{Body, Certificate};
 use identity::did::Did;
 use identity::time::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::LimitsConfig;
 
@@ -16,11 +17,41 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 /// Counters kept at most; beyond it the oldest windows are dropped, so a flood of DIDs costs bounded memory.
 const COUNTERS_MAX: usize = 200_000;
 
+/// Streams of changes open at most: each looks up a name up to four times a second while the log moves.
+pub const STREAMS_MAX: usize = 256;
+
+/// Who waits at the pairing relay at most: each looks ten times a second.
+pub const RELAY_READERS_MAX: usize = 512;
+
 /// Too many; try again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooMany {
     /// Milliseconds until the window ends.
     pub retry_ms: u64,
+}
+
+/// So many at once, and no more.
+#[derive(Debug)]
+pub struct Places {
+    free: Arc<Semaphore>,
+    most: usize,
+}
+
+impl Places {
+    /// Returns this many free places.
+    pub fn new(most: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(most)), most }
+    }
+
+    /// Takes a place, given back when it is dropped; `None` if all are taken.
+    pub fn take(&self) -> Option<OwnedSemaphorePermit> {
+        self.free.clone().try_acquire_owned().ok()
+    }
+
+    /// Returns how many are taken.
+    pub fn taken(&self) -> usize {
+        self.most - self.free.available_permits()
+    }
 }
 
 /// Counts what DIDs and addresses post.

@@ -33,7 +33,7 @@ use crate::follow::{self, FollowError};
 use crate::http;
 use crate::invites::Invites;
 use crate::keys::{AliasKey, KeyFileError, Keys, LogKey, ZoneKey};
-use crate::limits::Rates;
+use crate::limits::{self, Places, Rates};
 use crate::log::announcer::{self, AnnounceError, Announcer};
 use crate::log::commit::{Committer, NotCommitted};
 use crate::log::damaged;
@@ -458,7 +458,8 @@ impl Parts {
             dns_metrics,
             dns_addresses,
             metrics: metrics.clone(),
-            streams: http::events::Streams::new(stopping.clone()),
+            streams: Places::new(limits::STREAMS_MAX),
+            relay: Places::new(limits::RELAY_READERS_MAX),
             notices,
             cosigners,
             ready: AtomicBool::new(true),

@@ -8,62 +8,25 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use dgns_api::code;
-use dgns_api::problem::Problem;
 use identity::hash::Hash;
 use identity::name::Name;
 use identity::state::Subject;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Duration, Instant};
 
 use super::Shared;
 use super::frames::{Frames, event_stream};
 use super::read::parse_did;
-use super::reply::{Refused, Reply};
+use super::reply::Reply;
 use crate::app::App;
 use crate::log::lookup;
 use crate::{problem, shutdown};
-
-/// Streams open at most: each looks up a name up to four times a second while the log moves.
-const STREAMS_MAX: usize = 256;
-
-/// Who waits at the pairing relay: each looks ten times a second.
-const RELAY_READERS_MAX: usize = 512;
 
 /// Between two looks of one stream, however fast the log moves.
 const PACE: Duration = Duration::from_millis(250);
 
 /// Silence after which a line is sent that says nothing, so that both ends notice when the other is gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-
-/// When a reader who found no place may try again, ms.
-const RETRY_MS: u64 = 10_000;
-
-/// What all streams share.
-#[derive(Debug)]
-pub struct Streams {
-    places: Arc<Semaphore>,
-    relay: Arc<Semaphore>,
-    stop: watch::Receiver<bool>,
-}
-
-impl Streams {
-    /// Returns how many streams are open.
-    pub fn open(&self) -> usize {
-        STREAMS_MAX.saturating_sub(self.places.available_permits())
-    }
-
-    /// Returns the places for streams, which all end when `stop` turns true.
-    pub fn new(stop: watch::Receiver<bool>) -> Self {
-        let (places, relay) = (Arc::new(Semaphore::new(STREAMS_MAX)), Arc::new(Semaphore::new(RELAY_READERS_MAX)));
-        Self { places, relay, stop }
-    }
-
-    /// Takes a place of those who wait at the pairing relay.
-    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, TryAcquireError> {
-        self.relay.clone().try_acquire_owned()
-    }
-}
 
 /// The changes of a name and its owner.
 pub(super) async fn name(State(app): Shared, Path(name): Path<String>) -> Reply {
@@ -79,19 +42,14 @@ pub(super) async fn did(State(app): Shared, Path(did): Path<String>) -> Reply {
 }
 
 fn stream(app: Arc<App>, subject: Subject) -> Reply {
-    let place = app.streams.places.clone().try_acquire_owned();
-    let busy = |_| {
-        let busy = problem::problem(code::BUSY, "too many streams are open: look every now and then instead");
-        Refused::from(Problem { retry_ms: Some(RETRY_MS), ..busy })
-    };
     let watcher = Watcher {
         subject,
         shown: None,
         told: Instant::now(),
         moved: app.core.live.moved(),
         witnessed: app.core.live.witnessed_size(),
-        stop: app.streams.stop.clone(),
-        _place: place.map_err(busy)?,
+        stop: app.stopping.clone(),
+        _place: app.streams.take().ok_or_else(problem::busy_streams)?,
         app,
     };
     Ok(event_stream(watcher))

@@ -90,7 +90,7 @@ pub(super) async fn read(
     let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
     let (people, session) = (people(&app)?, parse_session(&session)?);
     let after = asked.after.unwrap_or(0);
-    let Ok(place) = app.streams.place() else {
+    let Some(place) = app.relay.take() else {
         return Err(problem::busy_streams().into());
     };
     Ok(later(path::CBOR, async move {

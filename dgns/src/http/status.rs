@@ -119,7 +119,7 @@ pub(super) async fn metrics(State(app): Shared) -> Response {
         followers: app.core.feed.readers() as u64,
         personal_streams: app.people.as_ref().map_or(0, |people| people.bells.listeners() as u64),
         personal_events: app.people.as_ref().map_or(0, |people| people.told_in_all()),
-        event_streams: app.streams.open() as u64,
+        event_streams: app.streams.taken() as u64,
     };
     let mut text = app.metrics.render(&gauges);
     text.push_str(&render_public(&public(&app), &app.witnesses));
