@@ -138,12 +138,15 @@ pub fn over() -> Problem {
 /// Returns the problem of a sign-in that does not go on.
 pub fn of_signin(error: &SigninError) -> Problem {
     let detail = match error {
-        SigninError::Storage(_) => "the server failed; try again, and tell the operator if it lasts".to_owned(),
+        SigninError::Storage(_) | SigninError::Notary(NotaryError::Storage(_)) => {
+            "the server failed; try again, and tell the operator if it lasts".to_owned()
+        }
         other => other.to_string(),
     };
     let mut problem = problem(error.code(), detail);
     match error {
         SigninError::Rate(too_many) => problem.retry_ms = Some(too_many.retry_ms),
+        SigninError::Notary(error) => problem.retry_ms = error.retry_ms(),
         SigninError::Oidc(OidcError::Unavailable) => problem.retry_ms = Some(2_000),
         _ => {}
     }

@@ -1,67 +1,125 @@
-// An issuer of OpenID Connect for tests: npm `oidc-provider` on loopback. Arguments: the redirect address of its one client.
+// An issuer of OpenID Connect of other people's making: npm `oidc-provider` on loopback, with somebody at the keyboard who always says yes.
 //
-// It prints `{"issuer": ...}` once it listens. Whoever comes to /interaction is signed in as the subject of the header `x-subject`
-// with the address of `x-email`, verified unless `x-unverified` is there, and has said yes. POST /keys makes a new signing key and
-// forgets the old one.
+// Run by itself, with the redirect address of its one client as argument, it prints `{"issuer": ...}` once it listens. Whoever comes to
+// /interaction is the subject of the header `x-subject` with the address of `x-email`, verified unless `x-unverified` is there. `POST /keys` makes a
+// new signing key and forgets the old one; `POST /lie?WHAT` makes the next id_token wrong in one way.
 
 import { createServer } from "node:http";
-import { generateKeyPairSync, randomUUID } from "node:crypto";
+import { createHmac, generateKeyPairSync, randomUUID, sign } from "node:crypto";
+import { pathToFileURL } from "node:url";
 
 import { Provider } from "oidc-provider";
 
-const [redirect] = process.argv.slice(2);
-const people = new Map();
-let handle;
+const text = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+const newKey = () => generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
 
-function jwk() {
-  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
-  return { ...privateKey.export({ format: "jwk" }), use: "sig", alg: "RS256", kid: randomUUID() };
+/** Returns the id_token of these parts, signed by `key`. */
+function signed(head, claims, key) {
+  const said = `${text(head)}.${text(claims)}`;
+  return `${said}.${sign("sha256", said, key).toString("base64url")}`;
 }
 
-function provider(issuer) {
-  return new Provider(issuer, {
-    clients: [{
-      client_id: "dgns", token_endpoint_auth_method: "none", redirect_uris: [redirect], response_types: ["code"], grant_types: ["authorization_code"],
-    }],
-    clientAuthMethods: ["none", "client_secret_basic"],
-    pkce: { required: () => true },
-    jwks: { keys: [jwk()] },
-    claims: { openid: ["sub"], email: ["email", "email_verified"] },
-    conformIdTokenClaims: false,
-    features: { devInteractions: { enabled: false } },
-    interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
-    cookies: { keys: ["a key for tests"] },
-    findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub, ...people.get(sub) }) }),
-  });
-}
+/** What can be wrong with a token: each makes one of its parts. */
+const LIES = {
+  nonce: (head, claims, key) => signed(head, { ...claims, nonce: "AAAA" }, key),
+  audience: (head, claims, key) => signed(head, { ...claims, aud: "another" }, key),
+  party: (head, claims, key) => signed(head, { ...claims, azp: "another" }, key),
+  issuer: (head, claims, key) => signed(head, { ...claims, iss: "https://issuer.example" }, key),
+  expired: (head, claims, key) => signed(head, { ...claims, iat: claims.iat - 500, exp: claims.iat - 10 }, key),
+  early: (head, claims, key) => signed(head, { ...claims, iat: claims.iat - 700, exp: claims.iat + 3600 }, key),
+  none: (head, claims) => `${text({ ...head, alg: "none" })}.${text(claims)}.`,
+  hmac: (head, claims, key, client) => {
+    const said = `${text({ ...head, alg: "HS256" })}.${text(claims)}`;
+    return `${said}.${createHmac("sha256", client).update(said).digest("base64url")}`;
+  },
+  key: (head, claims) => signed(head, claims, newKey()),
+  unknown: (head, claims) => signed({ ...head, kid: "nobody" }, claims, newKey()),
+  changed: (head, claims, key) => {
+    const [first, , last] = signed(head, claims, key).split(".");
+    return `${first}.${text({ ...claims, sub: "somebody-else" })}.${last}`;
+  },
+};
 
-async function interaction(oidc, request, response) {
-  const { prompt, params, session, grantId } = await oidc.interactionDetails(request, response);
-  if (prompt.name === "login") {
-    const sub = request.headers["x-subject"];
-    people.set(sub, { email: request.headers["x-email"], email_verified: !request.headers["x-unverified"] });
-    return oidc.interactionFinished(request, response, { login: { accountId: sub } });
-  }
-  const grant = grantId ? await oidc.Grant.find(grantId) : new oidc.Grant({ accountId: session.accountId, clientId: params.client_id });
-  grant.addOIDCScope("openid email");
-  return oidc.interactionFinished(request, response, { consent: { grantId: await grant.save() } }, { mergeWithLastSubmission: true });
-}
+/** Starts an issuer that knows one public client, `dgns`. `person` = who is at the keyboard, `{subject, email, verified}`; it may be set anew. */
+export async function startIssuer(redirect) {
+  const server = createServer();
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  const url = `http://127.0.0.1:${server.address().port}`;
+  const issuer = { url, host: new URL(url).host, person: { subject: "ada", email: "ada@people.example", verified: true }, lie: undefined };
+  const people = new Map();
+  let [provider, answer, key] = [];
 
-const server = createServer(async (request, response) => {
-  try {
-    if (request.url.startsWith("/interaction/")) return await interaction(current, request, response);
-    if (request.url === "/keys" && request.method === "POST") {
-      current = provider(issuer);
-      handle = current.callback();
-      return response.writeHead(204).end();
+  issuer.newKeys = () => {
+    key = newKey();
+    provider = new Provider(url, {
+      clients: [{ client_id: "dgns", token_endpoint_auth_method: "none", redirect_uris: [redirect], response_types: ["code"], grant_types: ["authorization_code"] }],
+      clientAuthMethods: ["none", "client_secret_basic"],
+      pkce: { required: () => true },
+      jwks: { keys: [{ ...key.export({ format: "jwk" }), use: "sig", alg: "RS256", kid: randomUUID() }] },
+      claims: { openid: ["sub"], email: ["email", "email_verified"] },
+      conformIdTokenClaims: false,
+      features: { devInteractions: { enabled: false } },
+      interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
+      cookies: { keys: ["a key for tests"] },
+      ttl: { Interaction: 600, Session: 600, Grant: 600, IdToken: 600, AccessToken: 600, AuthorizationCode: 60 },
+      findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub, ...people.get(sub) }) }),
+    });
+    answer = provider.callback();
+  };
+  issuer.newKeys();
+
+  async function interaction(request, response) {
+    const { prompt, params, session, grantId } = await provider.interactionDetails(request, response);
+    if (prompt.name === "login") {
+      const { "x-subject": subject = issuer.person.subject, "x-email": email = issuer.person.email } = request.headers;
+      people.set(subject, { email, email_verified: issuer.person.verified && !request.headers["x-unverified"] });
+      return provider.interactionFinished(request, response, { login: { accountId: subject } });
     }
-    return handle(request, response);
-  } catch (error) {
-    response.writeHead(500).end(String(error));
+    const grant = grantId ? await provider.Grant.find(grantId) : new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
+    grant.addOIDCScope("openid email");
+    return provider.interactionFinished(request, response, { consent: { grantId: await grant.save() } }, { mergeWithLastSubmission: true });
   }
-});
-await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-const issuer = `http://127.0.0.1:${server.address().port}`;
-let current = provider(issuer);
-handle = current.callback();
-console.log(JSON.stringify({ issuer }));
+
+  /** Lets the next answer with an id_token carry a wrong one. */
+  function lying(response) {
+    const end = response.end.bind(response);
+    response.end = (body, ...rest) => {
+      const said = JSON.parse(body);
+      if (said.id_token === undefined) return end(body, ...rest);
+      const [head, claims] = said.id_token.split(".").map((part, i) => (i < 2 ? JSON.parse(Buffer.from(part, "base64url")) : part));
+      const wrong = JSON.stringify({ ...said, id_token: LIES[issuer.lie](head, claims, key, "dgns") });
+      issuer.lie = undefined;
+      response.setHeader("content-length", Buffer.byteLength(wrong));
+      return end(wrong, ...rest);
+    };
+  }
+
+  server.on("request", async (request, response) => {
+    try {
+      const { pathname, search } = new URL(request.url, url);
+      if (pathname.startsWith("/interaction/")) return await interaction(request, response);
+      if (request.method === "POST" && pathname === "/keys") {
+        issuer.newKeys();
+        return response.writeHead(204).end();
+      }
+      if (request.method === "POST" && pathname === "/lie") {
+        issuer.lie = search.slice(1);
+        return response.writeHead(LIES[issuer.lie] ? 204 : 404).end();
+      }
+      if (pathname === "/token" && issuer.lie !== undefined) lying(response);
+      return answer(request, response);
+    } catch (error) {
+      response.writeHead(500).end(String(error));
+    }
+  });
+  issuer.stop = () => new Promise((done) => {
+    server.close(done);
+    server.closeAllConnections();
+  });
+  return issuer;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const { url } = await startIssuer(process.argv[2]);
+  console.log(JSON.stringify({ issuer: url }));
+}

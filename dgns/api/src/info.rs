@@ -15,8 +15,11 @@ pub struct Info {
     pub vkey: String,
     /// The server's DID.
     pub server_did: String,
-    /// The roads a claim may take: `open`, `invite`, `parent`.
+    /// The roads a claim may take: `open`, `attested`, `invite`, `parent`.
     pub roads: Vec<String>,
+    /// How people sign in here.
+    #[serde(default)]
+    pub signin: Signin,
     /// The proof of work asked now, bits.
     pub work_bits: u8,
     /// The least window of destructive acts, seconds.
@@ -42,6 +45,26 @@ pub struct Info {
     pub web: Option<String>,
     /// Limits a client should know.
     pub limits: Limits,
+}
+
+/// How people sign in at a server (PROTOCOL 19).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signin {
+    /// The issuers that are believed.
+    pub issuers: Vec<Issuer>,
+    /// Whether passkeys are taken.
+    pub passkeys: bool,
+}
+
+/// An issuer of OpenID Connect.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issuer {
+    /// What clients call it.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Its URL, as it spells it itself.
+    pub issuer: String,
 }
 
 /// The head that everyone is shown. `GET /v1/log/status` is this with size and age of the newest head.

@@ -76,6 +76,8 @@ pub const CLAIM: &str = "/v1/claim";
 pub const SIGNIN_OIDC_START: &str = "/v1/signin/oidc/start";
 /// Finishes it.
 pub const SIGNIN_OIDC_FINISH: &str = "/v1/signin/oidc/finish";
+/// Lets the account of a sign-in lead to the DID that asks.
+pub const SIGNIN_LINK: &str = "/v1/signin/link";
 /// 200 while the process lives.
 pub const HEALTH: &str = "/health";
 /// 200 once the writer can commit and DNS answers, else 503.

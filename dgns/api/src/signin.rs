@@ -71,6 +71,13 @@ pub enum Branch {
     NewSubject,
 }
 
+/// Asks that the account of a sign-in lead to the DID that asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The evidence hash of the sign-in.
+    pub evidence: Hash,
+}
+
 /// What a sign-in is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
@@ -176,6 +183,25 @@ impl Finish {
     }
 }
 
+impl Link {
+    /// Returns the body.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.map(1).uint(1).bytes(&self.evidence);
+        writer.finish()
+    }
+
+    /// Reads the body.
+    pub fn decode(body: &[u8]) -> Result<Self, SigninFormError> {
+        let mut reader = Reader::new(body);
+        let mut fields = reader.fields()?;
+        let link = Self { evidence: fields.required(1, Reader::fixed)? };
+        fields.end()?;
+        reader.end()?;
+        Ok(link)
+    }
+}
+
 impl Finished {
     /// Returns the body.
     pub fn encode(&self) -> Vec<u8> {
@@ -252,6 +278,8 @@ mod tests {
         check(started.clone(), &started.encode(), Started::decode);
         let finish = Finish { state: [1; 32], signature: [2; 64], answer: "code".into() };
         check(finish.clone(), &finish.encode(), Finish::decode);
+        let link = Link { evidence: [1; 32] };
+        check(link, &link.encode(), Link::decode);
         for branch in [Branch::New, Branch::Existing(Did::from_bytes([5; 20])), Branch::NewSubject] {
             let finished = Finished {
                 evidence: [1; 32],

@@ -21,7 +21,7 @@ use storage::StorageError;
 use storage::people::{AttestedRow, StartKind, StartRow};
 use zeroize::Zeroizing;
 
-use super::notary::Notaries;
+use super::notary::{Notaries, NotaryError};
 use super::oidc::{Issuer, Journey, OidcError};
 use super::request::newest;
 use crate::config::{Config, SigninConfig};
@@ -55,6 +55,9 @@ pub enum SigninError {
     /// The issuer's word does not count.
     #[error(transparent)]
     Oidc(#[from] OidcError),
+    /// No notary says it.
+    #[error(transparent)]
+    Notary(#[from] NotaryError),
     /// Too many. Code `rate`.
     #[error("too many sign-ins from here; try again in {} s", .0.retry_ms.div_ceil(1_000))]
     Rate(TooMany),
@@ -72,6 +75,7 @@ impl SigninError {
             Self::Expired => code::SIGNIN_EXPIRED,
             Self::OtherDevice => "bad_signature",
             Self::Oidc(error) => error.code(),
+            Self::Notary(error) => error.code(),
             Self::Rate(_) => code::RATE,
             Self::Storage(_) => code::INTERNAL,
         }

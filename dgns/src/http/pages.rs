@@ -74,6 +74,7 @@ const FILES: &[File] = files! {
     "page/explore.html"
     "page/explore.js"
     "page/icon.svg"
+    "page/issuers.js"
     "page/lookup.html"
     "page/lookup.js"
     "page/me.js"

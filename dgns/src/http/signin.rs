@@ -10,14 +10,16 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use dgns_api::signin::{Finish, POST_BYTES_MAX, SigninFormError, Start};
+use dgns_api::signin::{Finish, Link, POST_BYTES_MAX, SigninFormError, Start};
 use dgns_api::{code, path};
 use serde::Deserialize;
 use tracing::error;
 
 use super::Shared;
+use super::caller::Asking;
 use super::reply::{Refused, Reply, fresh, the_writer, whole};
 use crate::app::App;
+use crate::auth::notary::NotaryError;
 use crate::auth::signin::{Back, CALLBACK, Signin, SigninError};
 use crate::people::People;
 use crate::problem;
@@ -27,6 +29,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route(path::SIGNIN_OIDC_START, post(start))
         .route(path::SIGNIN_OIDC_FINISH, post(finish))
+        .route(path::SIGNIN_LINK, post(link))
         .route(CALLBACK, get(callback))
         .layer(DefaultBodyLimit::max(POST_BYTES_MAX))
 }
@@ -49,6 +52,17 @@ async fn finish(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Repl
     let (signin, people) = desk(&app)?;
     let finished = signin.finish(&app.core, people, finish, &mut crate::rng::system()).await;
     Ok(fresh(path::CBOR, finished.map_err(refused)?.encode()))
+}
+
+/// Lets the account of a sign-in lead to the DID that asks, by the device that signed in.
+async fn link(State(app): Shared, asking: Asking) -> Reply {
+    let Link { evidence } = Link::decode(&asking.body).map_err(malformed)?;
+    let (_, people) = desk(&app)?;
+    let notaries =
+        the_writer(&app)?.notaries().ok_or_else(|| problem::problem(code::NOT_FOUND, "nobody signs in here"))?;
+    let linked = notaries.link(&app.core, people, &evidence, &asking.caller.state).await;
+    linked.map_err(|refusal| refused(SigninError::Notary(refusal)))?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// What an issuer hands to the browser.
@@ -92,7 +106,7 @@ pub(super) fn malformed(error: SigninFormError) -> Refused {
 }
 
 pub(super) fn refused(refusal: SigninError) -> Refused {
-    if let SigninError::Storage(error) = &refusal {
+    if let SigninError::Storage(error) | SigninError::Notary(NotaryError::Storage(error)) = &refusal {
         error!(%error, "sign-in failed");
     }
     problem::of_signin(&refusal).into()

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use dgns_api::info::{Info, Limits, Public, Status, Witness};
+use dgns_api::info::{Info, Issuer, Limits, Public, Signin, Status, Witness};
 use dgns_api::{path, post};
 use identity::cert::Road;
 use identity::limits::CERTIFICATE_BYTES_MAX;
@@ -11,6 +11,7 @@ use identity::limits::CERTIFICATE_BYTES_MAX;
 use super::reply::fresh;
 use super::{Shared, logconf, pages};
 use crate::app::{App, Role};
+use crate::config::IssuerConfig;
 use crate::log::shown::Standing;
 use crate::log::witnesses;
 use crate::metrics::{Gauges, render_public};
@@ -31,6 +32,7 @@ pub(super) async fn info(State(app): Shared) -> Response {
         vkey: followed.as_ref().unwrap_or(&core.vkey).to_string(),
         server_did: core.server.to_string(),
         roads: roads(core.terms.roads),
+        signin: signin(&app),
         work_bits: core.work_bits,
         window_floor_s: core.terms.window_floor_s,
         quorum: app.config.witnesses.policy.quorum_name().to_owned(),
@@ -48,6 +50,16 @@ pub(super) async fn info(State(app): Shared) -> Response {
         },
     };
     fresh(path::JSON, serde_json::to_vec(&info).expect("info is plain data"))
+}
+
+/// Returns how people sign in; a follower leaves that to the server it follows.
+fn signin(app: &App) -> Signin {
+    let issuer = |issuer: &IssuerConfig| {
+        let IssuerConfig { id, name, issuer, .. } = issuer.clone();
+        Issuer { id, name, issuer }
+    };
+    let issuers = app.signin.as_ref().map(|desk| desk.config().issuers.iter().map(issuer).collect());
+    Signin { issuers: issuers.unwrap_or_default(), passkeys: false }
 }
 
 /// `GET /v1/log/status`.

@@ -13,6 +13,7 @@ use super::Shared;
 use super::read::known;
 use super::reply::{Refused, Reply, fresh, the_writer, whole};
 use crate::app::App;
+use crate::auth::notary::NotaryError;
 use crate::log::door::{Accepted, DoorError};
 use crate::log::lookup::{self, Query};
 use crate::log::shown::Asked;
@@ -70,7 +71,7 @@ pub(super) async fn submit(app: &App, from: IpAddr, body: &[u8]) -> Result<Accep
     let post = post::decode(body).map_err(|error| problem::problem(code::BAD_POST, error.to_string()))?;
     door.submit(&app.core, app.people.as_deref(), &post, from).await.map_err(|refused| {
         app.metrics.post_refused();
-        if let DoorError::Storage(error) = &refused {
+        if let DoorError::Storage(error) | DoorError::Notary(NotaryError::Storage(error)) = &refused {
             error!(%error, "post failed");
         }
         Refused::from(problem::of_door(&refused))

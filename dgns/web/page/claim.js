@@ -10,7 +10,8 @@ import { codeHash } from "../work.js";
 import { parseCode } from "./code.js";
 import { note } from "./account.js";
 import { byId, el, fill, goTo, say, sign, verdict, whileBusy } from "./dom.js";
-import { attestedOf, forgetAttested } from "./desk.js";
+import { attestedOf, forgetAttested, issuersOf } from "./desk.js";
+import { atIssuers } from "./issuers.js";
 import { accounts, deviceOf, forgetAccount, idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
 import { openPage } from "./shell.js";
 import { meaningOf, showTrouble, trouble } from "./trouble.js";
@@ -102,7 +103,10 @@ function choose(said) {
     name.removeAttribute("aria-invalid");
     pause = setTimeout(() => check(name, free).catch((error) => fill(free, note("bad", meaningOf(error).headline))), PAUSE_MS);
   });
-  fill(place, roads.length > 0 ? form : verdict("wait", "Names are not given out here", el("p", {}, "This zone grants names below others alone.")));
+  const issuers = attested === undefined && said.roads.includes("attested") ? issuersOf(said) : [];
+  const signIn = issuers.length > 0 && atIssuers(client, store, issuers, roads.length > 0 ? "Or by signing in" : "Sign in first", "Who knows you there gets a name here, without work and without an invitation. They learn that you sign in, not which name you take.");
+  const none = verdict("wait", "Names are not given out here", el("p", {}, "This zone grants names below others alone."));
+  fill(place, roads.length > 0 ? form : issuers.length === 0 && none, signIn);
   settle();
   if (name.value !== "") name.dispatchEvent(new Event("input"));
 }

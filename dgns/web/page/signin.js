@@ -1,18 +1,21 @@
 // Sign in: this browser becomes a device of an account that exists already, let in by another device, by a secret carried by hand, or
 // by the twelve words.
 
+import { equal } from "../hash.js";
 import { deviceToKeep, newDevice } from "../keys.js";
 import { LEVEL, certify, deviceRow, newLabel, placeAfter } from "../write.js";
 import { deviceTable, kidText } from "./account.js";
 import { byId, el, fill, fold, goTo, say, sign, verdict, whenText, whileBusy } from "./dom.js";
-import { BRANCH, begin, broughtBack, finish, issuersOf, keepAttested } from "./desk.js";
-import { idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
+import { BRANCH, broughtBack, finish, issuersOf, keepAttested } from "./desk.js";
+import { atIssuers } from "./issuers.js";
+import { accounts, idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
 import { openPage } from "./shell.js";
 import { showTrouble } from "./trouble.js";
 
 const { client, info, store } = await openPage();
 const place = byId("place");
 place.removeAttribute("aria-busy");
+const KNOWN = "They tell this server, once, that it is you who holds the keys this browser makes now. It gives nobody power over your account: a device of yours still has to let this browser in.";
 /** The name that was typed last, so that nobody types it twice. */
 let typed = "";
 const back = broughtBack(location.hash);
@@ -46,7 +49,7 @@ function choose() {
   const words = field("words", "Your twelve words", { rows: 2, required: true }, "They stay in this page, and are forgotten as soon as they have signed.");
   const label = field("label", "What you call this device", { type: "text", maxlength: 64, value: ownLabel() }, "Only you can read it: the log holds a hash of it.");
   const called = () => label.input.value.trim() || ownLabel();
-  fill(place, issuers.length > 0 && atIssuer(),
+  fill(place, issuers.length > 0 && atIssuers(client, store, issuers, "With somebody who knows you", KNOWN),
     way("With another device of yours", "It shows you who asks, and lets this browser in when you type six digits there.", [name, label], "Ask my other device", () => online(name.input.value, called())),
     way("With a secret you carried here", "A device of yours made it: by \u201cLet a device in\u201d, or by dgns pair.", [secret], "Go on", () => byHand(secret.input.value, called())),
     way("With the words on your paper", "They let this browser in at once, without any other device.", [own, words], "Let this browser in", () => onPaper(own.input, words.input, called())),
@@ -55,18 +58,6 @@ function choose() {
 
 // --- at an issuer ------------------------------------------------------------------------------------------------------------------
 
-/** Returns the buttons that lead to issuers. */
-function atIssuer() {
-  const failed = el("div", { hidden: true });
-  const button = (issuer) => {
-    const go = el("button", { type: "button", onclick: () => whileBusy(go, () => begin(client, store, issuer).then((url) => location.assign(url), (error) => showTrouble(failed, error))) }, `Go on with ${issuer.name}`);
-    return go;
-  };
-  return el("section", { class: "card" }, el("h2", {}, "With somebody who knows you"),
-    el("p", {}, "They tell this server, once, that it is you who holds the keys this browser makes now. It gives nobody power over your account: a device of yours still has to let this browser in."),
-    failed, el("div", { class: "actions" }, issuers.map(button)));
-}
-
 /** Finishes what an issuer led back to, and goes on where it leads. */
 async function comeBack(brought) {
   history.replaceState(null, "", "/signin");
@@ -74,10 +65,11 @@ async function comeBack(brought) {
   try {
     const finished = await finish(client, store, brought);
     if (finished.branch === BRANCH.existing) return await existing(finished);
-    await keepAttested(store, client.origin, finished);
+    if (finished.names > 0n) await keepAttested(store, client.origin, finished);
     const who = finished.email ?? "this person";
+    const good = finished.names > 0n ? "; it needs no work and no invitation" : ". The sign-in itself gives none here: take another way to it";
     const headline = finished.branch === BRANCH.new
-      ? verdict("good", `Signed in with ${finished.issuerName}`, el("p", {}, `You are new here: no account knows ${who}. Choose a name; it needs no work and no invitation.`))
+      ? verdict("good", `Signed in with ${finished.issuerName}`, el("p", {}, `You are new here: no account knows ${who}. Choose a name${good}.`))
       : verdict("wait", `Signed in with ${finished.issuerName}, as somebody new`, el("p", {}, `${who} is known here under another account of ${finished.issuerName}. If you had a name, let a device of it approve this browser below.`));
     fill(place, headline, el("p", { class: "actions" }, el("a", { class: "button", href: "/claim" }, "Choose a name"), el("button", { type: "button", class: "quiet", onclick: choose }, "I have an account")));
     goTo(headline.querySelector("h2"));
@@ -88,7 +80,13 @@ async function comeBack(brought) {
 }
 
 /** A sign-in that leads to an account: a device of it is asked, with the keys that were attested. */
-async function existing({ did, device }) {
+async function existing({ did, device, issuerName }) {
+  const mine = (await accounts(store, client.origin)).find((record) => record.did !== undefined && equal(record.did, did));
+  if (mine !== undefined) {
+    const headline = verdict("good", `Signed in with ${issuerName}: this browser is a device of ${mine.name} already`, el("p", {}, "There is nothing left to do."));
+    fill(place, headline, el("p", { class: "actions" }, el("a", { class: "button", href: "/devices" }, "My devices")));
+    return goTo(headline.querySelector("h2"));
+  }
   await meet(await client.lookup({ did }, { genesis: true }), ownLabel(), device);
 }
 

@@ -135,6 +135,7 @@ impl View {
             vkey: self.export.vkey.clone(),
             server_did: self.forge.server().to_string(),
             roads: vec!["open".into()],
+            signin: Default::default(),
             work_bits: 1,
             window_floor_s: 1,
             quorum: "none".into(),
