@@ -3,12 +3,13 @@
 //! Nothing of them is in the log. A chain begins with an owner of the resource, and each grant is signed by a device of the one
 //! the grant before names; whoever judges it brings the keys that the log proves for each.
 
-use crate::cert::{KeyBytes, Kid};
+use crate::cert::KeyBytes;
 use crate::did::Did;
 use crate::hash::{Hash, sha256};
-use crate::key::{SigningKey, kid_of, signed_bytes, verify_strict};
+use crate::key::{SigningKey, kid_of};
 use crate::limits::{GRANT_BYTES_MAX, GRANT_CHAIN_MAX};
 use crate::name::Origin;
+use crate::signed::Signed;
 use crate::token::{ResourcePath, Rights, Scope, read_rights};
 use crate::wire::{Reader, WireError, Writer};
 
@@ -128,24 +129,18 @@ impl Grant {
     }
 }
 
-/// A grant with its signature, which nobody has checked yet: `[1, payload bstr, [[kid 8, signature 64]]]`.
+/// A grant with its signature, which nobody has checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedGrant {
-    envelope: Vec<u8>,
+    signed: Signed,
     grant: Grant,
     sid: Hash,
-    kid: Kid,
-    signature: [u8; 64],
 }
 
 impl SignedGrant {
     /// Signs a grant for the log of `origin`. Errors: what decoding would refuse, such as a depth that the rights do not fit.
     pub fn sign(grant: &Grant, origin: &Origin, key: &SigningKey) -> Result<Self, GrantRefusal> {
-        let payload = grant.encode();
-        let signature = key.sign(&grant_bytes(origin, &payload));
-        let mut writer = Writer::new();
-        writer.array(3).uint(1).bytes(&payload).array(1).array(2).bytes(&key.kid().0).bytes(&signature);
-        Self::decode(&writer.finish())
+        Self::decode(Signed::sign(DOMAIN, origin, &grant.encode(), key).as_bytes())
     }
 
     /// Decodes an envelope and the grant in it.
@@ -153,21 +148,14 @@ impl SignedGrant {
         if envelope.len() > GRANT_BYTES_MAX {
             return Err(GrantRefusal::TooLarge);
         }
-        let mut reader = Reader::new(envelope);
-        reader.array_of(3)?;
-        reader.uint().and_then(|format| if format == 1 { Ok(()) } else { Err(WireError::Unexpected) })?;
-        let payload = reader.bytes()?;
-        reader.array_of(1)?;
-        reader.array_of(2)?;
-        let (kid, signature) = (Kid(reader.fixed()?), reader.fixed()?);
-        reader.end()?;
-        let (grant, sid) = (Grant::decode(payload)?, sha256(&[payload]));
-        Ok(Self { envelope: envelope.to_vec(), grant, sid, kid, signature })
+        let signed = Signed::decode(envelope)?;
+        let (grant, sid) = (Grant::decode(signed.payload())?, sha256(&[signed.payload()]));
+        Ok(Self { signed, grant, sid })
     }
 
     /// Returns the envelope.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.envelope
+        self.signed.as_bytes()
     }
 
     /// Returns what it says.
@@ -182,9 +170,8 @@ impl SignedGrant {
 
     /// Checks the signature: by one of the keys that may grant for the issuer.
     pub fn verify(&self, origin: &Origin, keys: &[KeyBytes]) -> Result<(), GrantRefusal> {
-        let key = keys.iter().find(|key| kid_of(key) == self.kid).ok_or(GrantRefusal::UnknownSigner)?;
-        let message = grant_bytes(origin, &self.grant.encode());
-        verify_strict(key, &message, &self.signature).map_err(|_| GrantRefusal::Signature)
+        let key = keys.iter().find(|key| kid_of(key) == self.signed.kid()).ok_or(GrantRefusal::UnknownSigner)?;
+        self.signed.verify(DOMAIN, origin, key).map_err(|_| GrantRefusal::Signature)
     }
 }
 
@@ -221,9 +208,8 @@ pub fn check_chain<'c>(
     Ok(last)
 }
 
-fn grant_bytes(origin: &Origin, payload: &[u8]) -> Vec<u8> {
-    signed_bytes("dgns/grant/v1", origin, &[payload])
-}
+/// What a grant's signature is good for.
+const DOMAIN: &str = "dgns/grant/v1";
 
 #[cfg(test)]
 mod tests;

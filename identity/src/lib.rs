@@ -27,6 +27,7 @@ pub mod request;
 pub mod rules;
 pub mod sealed;
 pub mod seed;
+pub mod signed;
 pub mod state;
 pub mod time;
 pub mod token;

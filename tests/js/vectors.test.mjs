@@ -16,6 +16,10 @@ const RUST_ONLY = {
   "tokens.json": "audiences of tokens are programs; a page only carries one",
   "grants.json": "servers judge chains of grants, and audiences that look at grants themselves",
   "fault_logs.json": "evidence of whole logs is checked by programs, which hold a replay of every entry",
+  "lobby_frames.json": "no page speaks to the lobby",
+  "lobby_hellos.json": "no page speaks to the lobby",
+  "lobby_cards.json": "no page speaks to the lobby",
+  "oprf.json": "no page asks for a blind evaluation",
 };
 
 for (const file of existsSync(FOLDER) ? readdirSync(FOLDER).sort() : []) {

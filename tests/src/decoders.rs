@@ -22,6 +22,9 @@ use identity::state::{AliasState, DidState, NameState};
 use identity::time::Timestamp;
 use identity::token::{Checker, FeedPage, Lease, Pair, Refresh, SealedKeys, Token, TokenKey};
 use identity::user_key::{Boxes, SealedFile};
+use lobby::card::SignedCard;
+use lobby::hello::SignedHello;
+use lobby::message::{Form, Frame};
 use translog::bundle;
 use translog::entry::Entry;
 use translog::fault::FaultFile;
@@ -50,7 +53,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 37] = [
+pub const DECODERS: [Decoder; 41] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -88,6 +91,10 @@ pub const DECODERS: [Decoder; 37] = [
     Decoder { name: "token_ask", accepts: token_ask },
     Decoder { name: "token_feed", accepts: token_feed },
     Decoder { name: "grant", accepts: grant },
+    Decoder { name: "lobby_frame", accepts: lobby_frame },
+    Decoder { name: "lobby_frame_json", accepts: lobby_frame_json },
+    Decoder { name: "lobby_hello", accepts: lobby_hello },
+    Decoder { name: "lobby_card", accepts: lobby_card },
 ];
 
 /// Feeds `bytes` to the decoder of this name; panics if there is none.
@@ -447,4 +454,37 @@ fn dns_zone() -> &'static DnsZone {
 
 fn origin() -> Origin {
     Origin::parse("dgns.test/log").expect("the development origin")
+}
+
+fn lobby_frame(bytes: &[u8]) -> bool {
+    reads_the_same_again(bytes, Form::Cbor)
+}
+
+fn lobby_frame_json(bytes: &[u8]) -> bool {
+    reads_the_same_again(bytes, Form::Json)
+}
+
+/// Keys that nobody knows are passed over, so what is written again may be shorter, and no other frame.
+fn reads_the_same_again(bytes: &[u8], form: Form) -> bool {
+    let Ok(frame) = Frame::decode(bytes, form) else { return false };
+    let written = frame.encode(form);
+    assert_eq!(Frame::decode(&written, form).as_ref(), Ok(&frame), "a frame reads as it was written");
+    true
+}
+
+fn lobby_hello(bytes: &[u8]) -> bool {
+    let Ok(hello) = SignedHello::decode(bytes) else { return false };
+    assert_eq!(hello.as_bytes(), bytes, "the envelope is kept as it came");
+    assert!(hello.verify(&Origin::parse("other.test/log").expect("an origin")).is_err(), "it is for one log alone");
+    true
+}
+
+fn lobby_card(bytes: &[u8]) -> bool {
+    let Ok(card) = SignedCard::decode(bytes) else { return false };
+    assert_eq!(card.as_bytes(), bytes, "the envelope is kept as it came");
+    assert!(card.verify(&Origin::parse("other.test/log").expect("an origin")).is_err(), "it is for one log alone");
+    for candidate in card.card().body.candidates() {
+        let _ = candidate.may_be_tried(false);
+    }
+    true
 }

@@ -241,7 +241,8 @@ const THREATS: &str = "docs/THREATS.md";
 const MAP: &str = "docs/ARCHITECTURE.md";
 
 /// Folders whose names begin a path of the project.
-const FOLDERS: [&str; 8] = ["identity/", "translog/", "storage/", "dgns/", "tests/", "docs/", ".ci/", ".cargo/"];
+const FOLDERS: [&str; 9] =
+    ["identity/", "translog/", "lobby/", "storage/", "dgns/", "tests/", "docs/", ".ci/", ".cargo/"];
 
 /// Where the closed lists of codes stand.
-const PURE_FOLDERS: [&str; 3] = ["identity/src/", "translog/src/", "dgns/api/src/"];
+const PURE_FOLDERS: [&str; 4] = ["identity/src/", "translog/src/", "lobby/src/", "dgns/api/src/"];

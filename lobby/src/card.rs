@@ -1,0 +1,390 @@
+//! Cards: what two ends tell each other through the lobby, signed by the device that says it (PROTOCOL 23.3).
+//!
+//! A card holds what an SDP would, field by field, and nothing that an end could be talked into: no second fingerprint, no other
+//! algorithm, no lines of text. Decoding checks the form; whether a card may be believed [`Ledger`] decides.
+
+mod candidate;
+mod ledger;
+
+use identity::cert::KeyBytes;
+use identity::did::Did;
+use identity::hash::{Hash, sha256};
+use identity::key::{BadSignature, SigningKey, kid_of};
+use identity::name::{self, Origin};
+use identity::signed::Signed;
+use identity::wire::{Reader, WireError, Writer};
+
+use crate::Sess;
+use crate::limits::{CANDIDATE_BYTES_MAX, CANDIDATES_MAX, CARD_BYTES_MAX, SHOWN_HEAD_BYTES_MAX};
+
+pub use candidate::{Address, Candidate, CandidateKind};
+pub use ledger::{CardRefusal, Ledger, Proved, Side, Taken};
+
+/// What a card's signature is good for.
+const DOMAIN: &str = "dgns/card/v1";
+
+/// What a card says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// Which conversation it belongs to.
+    pub sess: Sess,
+    /// Its number among the cards of this sender in the sess, from 0.
+    pub seq: u64,
+    /// The device that says it.
+    pub from: KeyBytes,
+    /// Its DID.
+    pub from_did: Did,
+    /// To whom.
+    pub to: To,
+    /// Until when it is fresh, Unix seconds.
+    pub expires_s: u64,
+    /// What it says.
+    pub body: Body,
+    /// The newest head the sender verified, as readers show it to each other.
+    pub head: Option<Vec<u8>>,
+}
+
+/// To whom a card is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Whichever device of the DID hosts the name; in an offer alone.
+    Did(Did),
+    /// One device.
+    Device(KeyBytes),
+}
+
+/// The kinds of cards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// 1: wants to talk to whoever hosts a name.
+    Offer {
+        /// The name.
+        name: String,
+        /// How to be reached.
+        transport: Transport,
+    },
+    /// 2: says yes.
+    Answer {
+        /// SHA-256 of the offer's payload.
+        offer: Hash,
+        /// How to be reached.
+        transport: Transport,
+    },
+    /// 3: more candidates.
+    Candidates {
+        /// SHA-256 of the offer's payload.
+        offer: Hash,
+        /// The generation they belong to.
+        ufrag: String,
+        /// They.
+        candidates: Vec<Candidate>,
+        /// Whether no more come.
+        last: bool,
+    },
+    /// 4: says no.
+    Deny {
+        /// SHA-256 of the offer's payload.
+        offer: Hash,
+        /// Why.
+        code: String,
+    },
+    /// 5: ends the sess.
+    Bye {
+        /// SHA-256 of the offer's payload.
+        offer: Hash,
+        /// Why.
+        code: String,
+    },
+    /// 6: the paths broke; new ones for the same connection.
+    RestartOffer {
+        /// SHA-256 of the offer's payload.
+        offer: Hash,
+        /// How to be reached now.
+        transport: Transport,
+    },
+    /// 7: says yes to that.
+    RestartAnswer {
+        /// SHA-256 of the offer's payload.
+        offer: Hash,
+        /// How to be reached now.
+        transport: Transport,
+    },
+}
+
+/// How a side is reached, and what its DTLS certificate is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transport {
+    /// 4..=32 ICE characters.
+    pub ufrag: String,
+    /// 22..=64 ICE characters.
+    pub pwd: String,
+    /// SHA-256 of the DTLS certificate.
+    pub fingerprint: Hash,
+    /// Those known so far; at most 12.
+    pub candidates: Vec<Candidate>,
+    /// Whether no more come.
+    pub last: bool,
+    /// The bytes of a message that the side takes.
+    pub message_max: u32,
+}
+
+impl Body {
+    /// Returns the number of the kind.
+    pub const fn kind(&self) -> u64 {
+        match self {
+            Self::Offer { .. } => 1,
+            Self::Answer { .. } => 2,
+            Self::Candidates { .. } => 3,
+            Self::Deny { .. } => 4,
+            Self::Bye { .. } => 5,
+            Self::RestartOffer { .. } => 6,
+            Self::RestartAnswer { .. } => 7,
+        }
+    }
+
+    /// Returns the hash of the offer it belongs to; an offer names none.
+    pub const fn offer(&self) -> Option<&Hash> {
+        match self {
+            Self::Offer { .. } => None,
+            Self::Answer { offer, .. }
+            | Self::Candidates { offer, .. }
+            | Self::Deny { offer, .. }
+            | Self::Bye { offer, .. }
+            | Self::RestartOffer { offer, .. }
+            | Self::RestartAnswer { offer, .. } => Some(offer),
+        }
+    }
+
+    /// Returns how the sender is reached, if it says that.
+    pub const fn transport(&self) -> Option<&Transport> {
+        match self {
+            Self::Offer { transport, .. }
+            | Self::Answer { transport, .. }
+            | Self::RestartOffer { transport, .. }
+            | Self::RestartAnswer { transport, .. } => Some(transport),
+            Self::Candidates { .. } | Self::Deny { .. } | Self::Bye { .. } => None,
+        }
+    }
+
+    /// Returns the candidates it brings.
+    pub fn candidates(&self) -> &[Candidate] {
+        match self {
+            Self::Candidates { candidates, .. } => candidates,
+            other => other.transport().map_or(&[], |transport| &transport.candidates),
+        }
+    }
+
+    /// The DTLS role of key 13: 1 for whoever asks (either), 2 for whoever answers (active).
+    const fn setup(&self) -> u64 {
+        match self {
+            Self::Offer { .. } | Self::RestartOffer { .. } => 1,
+            _ => 2,
+        }
+    }
+}
+
+impl Card {
+    /// Returns the canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut fields = 7;
+        let mut body = Writer::new();
+        if let Body::Offer { name, .. } = &self.body {
+            fields += 1;
+            body.uint(7).text(name);
+        }
+        fields += 1;
+        body.uint(8).uint(self.expires_s);
+        if let Some(offer) = self.body.offer() {
+            fields += 1;
+            body.uint(9).bytes(offer);
+        }
+        match (&self.body, self.body.transport()) {
+            (body_of, Some(transport)) => {
+                fields += 4 + write_transport(&mut body, transport, body_of.setup()) + 1;
+                body.uint(16).uint(transport.message_max.into());
+            }
+            (Body::Candidates { ufrag, candidates, last, .. }, None) => {
+                fields += 1;
+                body.uint(10).text(ufrag);
+                fields += write_candidates(&mut body, candidates, *last);
+            }
+            (Body::Deny { code, .. } | Body::Bye { code, .. }, None) => {
+                fields += 1;
+                body.uint(17).text(code);
+            }
+            _ => {}
+        }
+        if let Some(head) = &self.head {
+            fields += 1;
+            body.uint(18).bytes(head);
+        }
+        let mut writer = Writer::with_capacity(512);
+        writer.map(fields).uint(0).uint(1).uint(1).uint(self.body.kind()).uint(2).bytes(&self.sess);
+        writer.uint(3).uint(self.seq).uint(4).bytes(&self.from).uint(5).bytes(self.from_did.as_bytes());
+        match &self.to {
+            To::Did(did) => writer.uint(6).bytes(did.as_bytes()),
+            To::Device(key) => writer.uint(6).bytes(key),
+        };
+        writer.raw(&body.finish());
+        writer.finish()
+    }
+
+    fn decode(payload: &[u8]) -> Result<Self, WireError> {
+        let mut reader = Reader::new(payload);
+        let mut fields = reader.fields()?;
+        fields.required(0, |r| if r.uint()? == 1 { Ok(()) } else { Err(WireError::Unexpected) })?;
+        let kind = fields.required(1, |r| r.uint_to(7))?;
+        let sess = fields.required(2, Reader::fixed)?;
+        let seq = fields.required(3, Reader::uint)?;
+        let from = fields.required(4, Reader::fixed)?;
+        let from_did = Did::from_bytes(fields.required(5, Reader::fixed)?);
+        let to = fields.required(6, |r| {
+            let bytes = r.bytes()?;
+            match (<[u8; 20]>::try_from(bytes), <[u8; 32]>::try_from(bytes)) {
+                (Ok(did), _) if kind == 1 => Ok(To::Did(Did::from_bytes(did))),
+                (_, Ok(key)) => Ok(To::Device(key)),
+                _ => Err(WireError::Unexpected),
+            }
+        })?;
+        let name = fields.optional(7, |r| r.text())?.map(str::to_owned);
+        let expires_s = fields.required(8, Reader::uint)?;
+        let offer = fields.optional(9, Reader::fixed)?;
+        let ufrag = fields.optional(10, |r| ice_text(r, 4..=32))?;
+        let pwd = fields.optional(11, |r| ice_text(r, 22..=64))?;
+        let fingerprint = fields.optional(12, Reader::fixed)?;
+        let setup = fields.optional(13, |r| r.uint_to(2))?;
+        let candidates = fields.optional(14, |r| r.list(CANDIDATES_MAX, read_candidate))?;
+        let last = fields.optional(15, Reader::bool)?;
+        let message_max = fields.optional(16, |r| r.uint_to(u32::MAX.into()))?;
+        let code = fields.optional(17, read_code)?;
+        let head = fields.optional(18, |r| {
+            let head = r.bytes()?;
+            if head.len() <= SHOWN_HEAD_BYTES_MAX { Ok(head.to_vec()) } else { Err(WireError::Unexpected) }
+        })?;
+        fields.end()?;
+        reader.end()?;
+
+        let (list, last) = (candidates.unwrap_or_default(), last.unwrap_or(false));
+        let transport = match (ufrag.clone(), pwd, fingerprint, message_max) {
+            (Some(ufrag), Some(pwd), Some(fingerprint), Some(max)) => {
+                Some(Transport { ufrag, pwd, fingerprint, candidates: list.clone(), last, message_max: max as u32 })
+            }
+            _ => None,
+        };
+        let body = match (kind, name, offer, transport, code) {
+            (1, Some(name), None, Some(transport), None) if name::is_well_formed(&name) => {
+                Body::Offer { name, transport }
+            }
+            (2, None, Some(offer), Some(transport), None) => Body::Answer { offer, transport },
+            (3, None, Some(offer), None, None) => {
+                let ufrag = ufrag.ok_or(WireError::Unexpected)?;
+                Body::Candidates { offer, ufrag, candidates: list, last }
+            }
+            (4, None, Some(offer), None, Some(code)) => Body::Deny { offer, code },
+            (5, None, Some(offer), None, Some(code)) => Body::Bye { offer, code },
+            (6, None, Some(offer), Some(transport), None) => Body::RestartOffer { offer, transport },
+            (7, None, Some(offer), Some(transport), None) => Body::RestartAnswer { offer, transport },
+            _ => return Err(WireError::Unexpected),
+        };
+        if body.transport().is_some() && setup != Some(body.setup()) {
+            return Err(WireError::Unexpected);
+        }
+        let card = Self { sess, seq, from, from_did, to, expires_s, body, head };
+        // Fields that the kind does not have, and defaults spelled out.
+        if card.encode() == payload { Ok(card) } else { Err(WireError::Unexpected) }
+    }
+}
+
+/// Writes keys 10 to 13, then the candidates, and returns how many keys these are.
+fn write_transport(writer: &mut Writer, transport: &Transport, setup: u64) -> usize {
+    writer.uint(10).text(&transport.ufrag).uint(11).text(&transport.pwd);
+    writer.uint(12).bytes(&transport.fingerprint).uint(13).uint(setup);
+    write_candidates(writer, &transport.candidates, transport.last)
+}
+
+/// Writes keys 14 and 15, and returns how many.
+fn write_candidates(writer: &mut Writer, candidates: &[Candidate], last: bool) -> usize {
+    let some = !candidates.is_empty();
+    if some {
+        writer.uint(14).array(candidates.len());
+        for candidate in candidates {
+            writer.bytes(&candidate.encode());
+        }
+    }
+    if last {
+        writer.uint(15).bool(true);
+    }
+    usize::from(some) + usize::from(last)
+}
+
+fn read_candidate(reader: &mut Reader<'_>) -> Result<Candidate, WireError> {
+    let bytes = reader.bytes()?;
+    if bytes.len() > CANDIDATE_BYTES_MAX {
+        return Err(WireError::Unexpected);
+    }
+    Candidate::decode(bytes)
+}
+
+fn ice_text(reader: &mut Reader<'_>, length: core::ops::RangeInclusive<usize>) -> Result<String, WireError> {
+    let text = reader.text()?;
+    let is_ice = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/');
+    if is_ice && length.contains(&text.len()) { Ok(text.to_owned()) } else { Err(WireError::Unexpected) }
+}
+
+fn read_code(reader: &mut Reader<'_>) -> Result<String, WireError> {
+    let text = reader.text()?;
+    let is_code = text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if is_code && (1..=32).contains(&text.len()) { Ok(text.to_owned()) } else { Err(WireError::Unexpected) }
+}
+
+/// A card with its signature, which nobody has checked yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedCard {
+    signed: Signed,
+    card: Card,
+}
+
+impl SignedCard {
+    /// Signs a card for the log of `origin`. Errors: what decoding would refuse.
+    pub fn sign(card: &Card, origin: &Origin, key: &SigningKey) -> Result<Self, WireError> {
+        Self::decode(Signed::sign(DOMAIN, origin, &card.encode(), key).as_bytes())
+    }
+
+    /// Decodes an envelope of at most 3,072 bytes and the card in it.
+    pub fn decode(envelope: &[u8]) -> Result<Self, WireError> {
+        if envelope.len() > CARD_BYTES_MAX {
+            return Err(WireError::Unexpected);
+        }
+        let signed = Signed::decode(envelope)?;
+        let card = Card::decode(signed.payload())?;
+        Ok(Self { signed, card })
+    }
+
+    /// Returns the envelope.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.signed.as_bytes()
+    }
+
+    /// Returns what it says.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// Returns SHA-256 of the payload: what the cards that follow an offer name.
+    pub fn payload_hash(&self) -> Hash {
+        sha256(&[self.signed.payload()])
+    }
+
+    /// Checks that the device it names signed it.
+    pub fn verify(&self, origin: &Origin) -> Result<(), BadSignature> {
+        if kid_of(&self.card.from) != self.signed.kid() {
+            return Err(BadSignature);
+        }
+        self.signed.verify(DOMAIN, origin, &self.card.from)
+    }
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;

@@ -1,0 +1,306 @@
+//! Conversations: a knock finds a host, and cards go to and fro (PROTOCOL 23.6).
+//!
+//! Only which two sessions belong together is kept, never a card. Whoever is absent, guarded, silent or hidden is `unavailable`
+//! after the same time.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use identity::cert::KeyBytes;
+use identity::did::Did;
+use identity::time::Timestamp;
+
+use super::counters::Counter;
+use super::timers::Timer;
+use super::{Lobby, Metric, Output, Session, Sid};
+use crate::card::{Body, SignedCard, To};
+use crate::limits::{
+    ASKED_MAX, EXPIRED_MS, HOSTING_MAX, KNOCKS_AT_NAME, KNOCKS_PER_DEVICE, KNOCKS_PER_NAME, SESS_MS, UNAVAILABLE_MS,
+};
+use crate::message::{Frame, Signal, Visible};
+use crate::{Refusal, Sess};
+
+/// One end of a conversation: a device, in the session it spoke from last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Party {
+    sid: Sid,
+    device: KeyBytes,
+    did: Did,
+}
+
+#[derive(Debug)]
+pub(super) struct Talk {
+    client: Party,
+    /// Nobody, if nobody could be asked: then only the time passes.
+    host: Option<Party>,
+    name: Arc<str>,
+    /// Of the knock.
+    id: u64,
+    began: Timestamp,
+    answered: bool,
+    until: Timestamp,
+}
+
+impl Lobby {
+    /// Takes an offer to whoever hosts a name.
+    pub(super) fn knock(
+        &mut self,
+        sid: &Sid,
+        id: u64,
+        name: String,
+        card: Bytes,
+        proof: Option<Bytes>,
+        now: Timestamp,
+    ) {
+        match self.try_knock(sid, id, name, card, proof, now) {
+            Ok(()) => {}
+            Err((refusal, retry_ms, sess)) => self.deny(sid, Some(id), refusal, retry_ms, sess),
+        }
+    }
+
+    fn try_knock(
+        &mut self,
+        sid: &Sid,
+        id: u64,
+        name: String,
+        card: Bytes,
+        proof: Option<Bytes>,
+        now: Timestamp,
+    ) -> Result<(), (Refusal, Option<u64>, Option<Sess>)> {
+        let bad_card = (Refusal::BadCard, None, None);
+        let signed = SignedCard::decode(&card).map_err(|_| bad_card)?;
+        let said = signed.card();
+        let Some(session) = self.sessions.get(sid) else { return Ok(()) };
+        let client = Party { sid: *sid, device: session.device, did: session.did };
+        let asks = match &said.body {
+            Body::Offer { name: offered, .. } => *offered == name,
+            Body::RestartOffer { .. } => true,
+            _ => false,
+        };
+        if !asks || said.from != session.device || said.from_did != session.did {
+            return Err(bad_card);
+        }
+        let (sess, seq, did) = (said.sess, said.seq, session.did);
+        let wanted = match said.to {
+            To::Device(device) => Some(device),
+            To::Did(_) => None,
+        };
+        let refused = |refusal, retry_ms| (refusal, retry_ms, Some(sess));
+        match self.talks.get(&sess) {
+            Some(talk) if talk.client.device != client.device || *talk.name != *name => {
+                return Err(refused(Refusal::BadCard, None));
+            }
+            Some(_) => {
+                self.outputs.push(Output::Count(Metric::Resent));
+            }
+            None => {
+                if session.asked >= ASKED_MAX {
+                    return Err(refused(Refusal::Quota, None));
+                }
+                let name: Arc<str> = name.as_str().into();
+                let device = client.device;
+                for (counter, limit) in [
+                    (Counter::KnocksAt(device, name.clone()), KNOCKS_PER_NAME),
+                    (Counter::Knocks(device), KNOCKS_PER_DEVICE),
+                    (Counter::KnocksOf(name.clone()), KNOCKS_AT_NAME),
+                ] {
+                    let counted = self.counters.count(counter, limit, now);
+                    counted.map_err(|retry_ms| refused(Refusal::Rate, Some(retry_ms)))?;
+                }
+                self.begin_talk(
+                    sess,
+                    Talk { client, host: None, name, id, began: now, answered: false, until: now.plus_ms(SESS_MS) },
+                );
+            }
+        }
+        self.take_client(&sess, client);
+        let host = self.find_host(&sess, &name, &did, wanted);
+        let Some(talk) = self.talks.get_mut(&sess) else { return Ok(()) };
+        talk.id = id;
+        match host {
+            Some(host) => {
+                self.take_host(&sess, host);
+                let signal = Signal { peer: client.device, sess, seq, card, proof };
+                self.send(&host.sid, &Frame::Signal(signal));
+            }
+            // Who shows everybody whether it is there need not be guessed at.
+            None if self.is_public(&name) => {
+                self.end_talk(&sess);
+                return Err(refused(Refusal::Unavailable, None));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn begin_talk(&mut self, sess: Sess, talk: Talk) {
+        self.count_waiting(Some(talk.client), |session| &mut session.asked, true);
+        // A tenth more or less, the same whatever the reason is.
+        let spread = u64::from(sess[0]) * UNAVAILABLE_MS / 5 / 255;
+        self.timers.set(talk.began.plus_ms(UNAVAILABLE_MS * 9 / 10 + spread), Timer::Unanswered(sess));
+        self.timers.set(talk.until, Timer::Forget(sess));
+        self.talks.insert(sess, talk);
+    }
+
+    /// Returns whom a knock is for: whoever it went to before, else the newest host that is online, has room and lets the DID in.
+    fn find_host(&self, sess: &Sess, name: &str, did: &Did, wanted: Option<KeyBytes>) -> Option<Party> {
+        let hosts = &self.names.get(name)?.hosts;
+        let bound = self.talks.get(sess).and_then(|talk| talk.host);
+        let bound = bound.filter(|bound| hosts.iter().any(|host| host.sid == bound.sid));
+        if bound.is_some() {
+            return bound;
+        }
+        let may = hosts.iter().filter(|host| {
+            let session = self.sessions.get(&host.sid);
+            let here = session.is_some_and(|session| session.conn.is_some() && session.hosting < HOSTING_MAX);
+            here && host.guard.admits(did) && wanted.is_none_or(|device| device == host.device)
+        });
+        may.max_by_key(|host| host.epoch).map(|host| Party { sid: host.sid, device: host.device, did: host.did })
+    }
+
+    fn is_public(&self, name: &str) -> bool {
+        self.names.get(name).is_some_and(|place| place.hosts.iter().any(|host| host.visible == Visible::Public))
+    }
+
+    /// Binds a conversation to a host.
+    fn take_host(&mut self, sess: &Sess, host: Party) {
+        let Some(talk) = self.talks.get_mut(sess) else { return };
+        let (before, waits) = (talk.host.replace(host), !talk.answered);
+        if waits && before != Some(host) {
+            self.count_waiting(before, |session| &mut session.hosting, false);
+            self.count_waiting(Some(host), |session| &mut session.hosting, true);
+        }
+    }
+
+    /// Notes that a client speaks from this session now.
+    fn take_client(&mut self, sess: &Sess, client: Party) {
+        let Some(talk) = self.talks.get_mut(sess) else { return };
+        let (before, waits) = (std::mem::replace(&mut talk.client, client), !talk.answered);
+        if waits && before != client {
+            self.count_waiting(Some(before), |session| &mut session.asked, false);
+            self.count_waiting(Some(client), |session| &mut session.asked, true);
+        }
+    }
+
+    /// Counts a conversation that waits for its answer, or counts it no more.
+    fn count_waiting(&mut self, party: Option<Party>, count: impl Fn(&mut Session) -> &mut u32, waits: bool) {
+        if let Some(session) = party.and_then(|party| self.sessions.get_mut(&party.sid)) {
+            let count = count(session);
+            *count = if waits { *count + 1 } else { count.saturating_sub(1) };
+        }
+    }
+
+    /// Passes a card on to the other end.
+    pub(super) fn signal(&mut self, sid: &Sid, signal: Signal, now: Timestamp) {
+        let Signal { peer, sess, seq, card, proof } = signal;
+        let Some(session) = self.sessions.get(sid) else { return };
+        let said = SignedCard::decode(&card).ok().filter(|signed| {
+            let said = signed.card();
+            said.sess == sess && said.seq == seq && said.from == session.device && said.from_did == session.did
+        });
+        let ends = match said.as_ref().map(|said| &said.card().body) {
+            None | Some(Body::Offer { .. }) => return self.deny(sid, None, Refusal::BadCard, None, Some(sess)),
+            Some(body) => matches!(body, Body::Deny { .. } | Body::Bye { .. }),
+        };
+        let me = Party { sid: *sid, device: session.device, did: session.did };
+        match self.other_end(me, &peer, &sess, now) {
+            Some((to, from_host)) => {
+                self.send(&to, &Frame::Signal(Signal { peer: me.device, sess, seq, card, proof }));
+                self.outputs.push(Output::Count(Metric::Signal));
+                if from_host {
+                    self.answered(&sess, now);
+                }
+                if ends {
+                    self.soon_over(&sess, now);
+                }
+            }
+            None => self.deny(sid, None, Refusal::UnknownSess, None, Some(sess)),
+        }
+    }
+
+    /// Passes on that a signal was taken.
+    pub(super) fn ack(&mut self, sid: &Sid, peer: &KeyBytes, sess: &Sess, seq: u64, now: Timestamp) {
+        let Some(session) = self.sessions.get(sid) else { return };
+        let me = Party { sid: *sid, device: session.device, did: session.did };
+        if let Some((to, _)) = self.other_end(me, peer, sess, now) {
+            self.send(&to, &Frame::Ack { peer: me.device, sess: *sess, seq });
+        }
+    }
+
+    /// Returns the session of the other end, and whether `me` is the host. Nobody but the two of a conversation finds it.
+    fn other_end(&mut self, me: Party, peer: &KeyBytes, sess: &Sess, now: Timestamp) -> Option<(Sid, bool)> {
+        let talk = self.talks.get_mut(sess)?;
+        let host = talk.host?;
+        let from_host = match (me.device == host.device, me.device == talk.client.device) {
+            // A device that talks to itself speaks from two sessions.
+            (true, true) => me.sid == host.sid,
+            (true, false) => true,
+            (false, true) => false,
+            (false, false) => return None,
+        };
+        let other = if from_host { talk.client } else { host };
+        if other.device != *peer {
+            return None;
+        }
+        talk.until = now.plus_ms(SESS_MS);
+        match from_host {
+            true => self.take_host(sess, me),
+            false => self.take_client(sess, me),
+        }
+        self.where_is(other).map(|sid| (sid, from_host))
+    }
+
+    /// Returns the session a party spoke from last, or its newest if that one ended.
+    fn where_is(&self, party: Party) -> Option<Sid> {
+        if self.sessions.contains_key(&party.sid) {
+            return Some(party.sid);
+        }
+        let sessions = &self.people.get(&party.did)?.sessions;
+        let of_device = |sid: &&Sid| self.sessions.get(*sid).is_some_and(|session| session.device == party.device);
+        sessions.iter().rev().find(of_device).copied()
+    }
+
+    fn answered(&mut self, sess: &Sess, now: Timestamp) {
+        let Some(talk) = self.talks.get_mut(sess).filter(|talk| !talk.answered) else { return };
+        talk.answered = true;
+        let (client, host, after_ms) = (talk.client, talk.host, now.ms_since(talk.began));
+        self.waits_no_more(client, host);
+        self.outputs.push(Output::Count(Metric::Answered { after_ms }));
+    }
+
+    fn waits_no_more(&mut self, client: Party, host: Option<Party>) {
+        self.count_waiting(Some(client), |session| &mut session.asked, false);
+        self.count_waiting(host, |session| &mut session.hosting, false);
+    }
+
+    /// Keeps a conversation that one end ended for as long as its last card may need.
+    fn soon_over(&mut self, sess: &Sess, now: Timestamp) {
+        if let Some(talk) = self.talks.get_mut(sess) {
+            talk.until = now.plus_ms(EXPIRED_MS);
+            self.timers.set(talk.until, Timer::Forget(*sess));
+        }
+    }
+
+    /// Tells a client that nobody answered its knock.
+    pub(super) fn unanswered(&mut self, sess: &Sess) {
+        let Some(talk) = self.talks.get(sess).filter(|talk| !talk.answered) else { return };
+        let (client, id) = (talk.client.sid, talk.id);
+        self.end_talk(sess);
+        self.outputs.push(Output::Count(Metric::Unanswered));
+        self.deny(&client, Some(id), Refusal::Unavailable, None, Some(*sess));
+    }
+
+    pub(super) fn forget(&mut self, sess: &Sess, now: Timestamp) {
+        let Some(talk) = self.talks.get(sess) else { return };
+        match talk.until > now {
+            true => self.timers.set(talk.until, Timer::Forget(*sess)),
+            false => self.end_talk(sess),
+        }
+    }
+
+    fn end_talk(&mut self, sess: &Sess) {
+        if let Some(talk) = self.talks.remove(sess).filter(|talk| !talk.answered) {
+            self.waits_no_more(talk.client, talk.host);
+        }
+    }
+}
