@@ -3,6 +3,7 @@
 //! Three floors: files and tables are whole ([`storage::fsck`]); every entry, replayed through the rules as an auditor does, gives
 //! the tiles, the signed root, and exactly the states in SQL; and a start finds no more to refuse ([`restart`]).
 
+mod enrolled;
 mod shelf;
 mod states;
 
@@ -144,6 +145,7 @@ async fn check_log(data: &Path, deep: bool, report: &mut Report) -> Result<(), S
     }
     states.compare_epochs(report).await.map_err(fault)?;
     states.compare_labels(report).await.map_err(fault)?;
+    enrolled::compare(&storage, &shelf, report).await.map_err(fault)?;
     // What is left is what a start finds besides: the right edges kept of the trees, the note and its key.
     let found = restart::load(&storage, &stored, |conf, note, edge, epoch| match &followed {
         Some(trust) => follow::read_head(trust, note, edge, epoch),

@@ -9,6 +9,7 @@ pub mod conf_chain;
 pub mod did_document;
 pub mod document;
 pub mod door;
+pub mod enrolled;
 pub mod feed;
 pub mod heads;
 pub mod live;

@@ -38,6 +38,7 @@ use crate::log::announcer::{self, AnnounceError, Announcer};
 use crate::log::commit::{Committer, NotCommitted};
 use crate::log::damaged;
 use crate::log::door::{Door, DoorError};
+use crate::log::enrolled::Enrolled;
 use crate::log::feed::Feed;
 use crate::log::heads::Heads;
 use crate::log::live::{Inner, Live};
@@ -186,8 +187,10 @@ impl Server {
         let guard = restart::guard(&guard_at, &storage, &stored).await?;
         let dns_zone = Arc::new(dns::feed::zone(&config)?);
         let names = load_names(&dns_zone, &storage, stored.size);
+        let enrolled = load_enrolled(&storage, stored.size);
         let found = restart::load(&storage, &stored, restart::signed).await?;
         names.join_all().await.into_iter().collect::<Result<(), _>>()?;
+        let enrolled = Arc::new(enrolled.join_all().await.swap_remove(0)?);
         if found.conf.origin != config.zone.origin() {
             return Err(ServerError::OtherZone { zone: config.zone.as_str().to_owned() });
         }
@@ -195,7 +198,9 @@ impl Server {
         let mut inner = found.inner;
         let announcer = announcer(&config, &storage, &log_key, &mut inner).await?; // before anything new is signed
         let parts = Parts::new(config, clock, storage, dns_zone, inner);
-        parts.start_writer(Writer { keys, log_key, guard, announcer }, found.conf.server, made, &keys_at).await
+        parts
+            .start_writer(Writer { keys, log_key, guard, announcer, enrolled }, found.conf.server, made, &keys_at)
+            .await
     }
 
     /// Returns the operator's words while their file is still there.
@@ -299,6 +304,7 @@ struct Writer {
     log_key: Arc<LogKey>,
     guard: Guard,
     announcer: Option<Announcer>,
+    enrolled: Arc<Enrolled>,
 }
 
 /// What the keeper of a log has of its own, in no log.
@@ -339,8 +345,10 @@ impl Parts {
         Self { config, clock, log, heads: Arc::new(Heads::new()), stop, stopping }
     }
 
-    fn write_tiles(&self) -> JoinHandle<Result<(), StorageError>> {
-        tokio::spawn(tiles::write(self.log.storage.clone(), self.log.live.clone(), self.stopping.clone()))
+    /// Starts the writer of tiles; who has a door gives it what the log says of keys.
+    fn write_tiles(&self, enrolled: Option<Arc<Enrolled>>) -> JoinHandle<Result<(), StorageError>> {
+        let (storage, live) = (self.log.storage.clone(), self.log.live.clone());
+        tokio::spawn(tiles::write(storage, live, enrolled, self.stopping.clone()))
     }
 
     async fn start_writer(
@@ -364,10 +372,11 @@ impl Parts {
         };
         let zone_key = ZoneKey::new(writer.keys.zone);
         let zone_public = zone_key.public();
-        let (door, queue) = Door::new(Rates::new(config.limits.clone()), zone_key, Invites::at(&config.data));
+        let (rates, invites) = (Rates::new(config.limits.clone()), Invites::at(&config.data));
+        let (door, queue) = Door::new(rates, zone_key, invites, writer.enrolled.clone());
         let publisher = publisher.run(queue, self.stopping.clone());
         let adds = tokio::spawn(async move { publisher.await.map_err(ServerError::from) });
-        let keeper = Keeper { adds, tile_writer: self.write_tiles() };
+        let keeper = Keeper { adds, tile_writer: self.write_tiles(Some(writer.enrolled.clone())) };
         let chain = OwnChain {
             config,
             log: &self.log,
@@ -522,6 +531,13 @@ fn load_names(zone: &Arc<dns::Zone>, storage: &Arc<Storage>, size: u64) -> JoinS
     let (zone, storage) = (zone.clone(), storage.clone());
     let mut reading = JoinSet::new();
     reading.spawn(async move { dns::feed::load(&zone, &storage, size).await });
+    reading
+}
+
+/// Reads what the log says of keys, beside the map too.
+fn load_enrolled(storage: &Arc<Storage>, size: u64) -> JoinSet<Result<Enrolled, StorageError>> {
+    let (storage, mut reading) = (storage.clone(), JoinSet::new());
+    reading.spawn(async move { Enrolled::load(&storage, size).await });
     reading
 }
 

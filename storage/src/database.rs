@@ -40,6 +40,7 @@ impl Schema {
         migrations: &[
             include_str!("../migrations/sqlite/0001_names.sql"),
             include_str!("../migrations/sqlite/0002_notices.sql"),
+            include_str!("../migrations/sqlite/0003_enrolled.sql"),
         ],
     };
 

@@ -11,7 +11,7 @@ use identity::hash::Hash;
 use crate::database::{self, Database, of_sql};
 use crate::fault::{CommitError, Place, StorageError};
 use crate::inject::{self, Failure, Step};
-use crate::rows::{CommitRows, StoredHead, Tiled};
+use crate::rows::{CommitRows, EnrolledRow, StoredHead, Tiled};
 use crate::storage::Storage;
 use crate::table;
 
@@ -95,11 +95,17 @@ impl<'a> Log<'a> {
         Ok(Tiled { size: table::heads::tiled(&mut tx).await?, edges: table::edges::load(&mut tx).await? })
     }
 
-    /// Notes that tiles and bundles up to `tiled.size` are durable, and deletes the entries below `entries_below`, whose
-    /// full bundles are; in one transaction. Call it after the objects are durable: a crash before it writes them again.
+    /// Notes that tiles and bundles up to `tiled.size` are durable, adds what their certificates say of keys, and deletes the
+    /// entries below `entries_below`, whose full bundles are; in one transaction. Call it after the objects are durable: a crash
+    /// before it writes them again.
     ///
     /// [`StorageError::Inconsistent`] if `tiled` would go back or past the head.
-    pub async fn save_tiled(&self, tiled: &Tiled, entries_below: u64) -> Result<(), StorageError> {
+    pub async fn save_tiled(
+        &self,
+        tiled: &Tiled,
+        entries_below: u64,
+        enrolled: &[EnrolledRow],
+    ) -> Result<(), StorageError> {
         let planned = self.storage.failures().take(Step::SaveTiled);
         if planned == Some(Failure::Refused) {
             return Err(inject::planned());
@@ -111,6 +117,7 @@ impl<'a> Log<'a> {
             return Err(StorageError::inconsistent("heads", detail));
         }
         table::edges::replace(&mut tx, &tiled.edges).await?;
+        table::enrolled::insert(&mut tx, enrolled).await?;
         let deleted = table::entries::delete_below(&mut tx, entries_below).await?;
         if planned == Some(Failure::DroppedOutcomeUnknown) {
             return Err(inject::planned());
@@ -119,6 +126,14 @@ impl<'a> Log<'a> {
         // Neighbouring entries share their pages: a dozen to one.
         self.names.wrote(usize::try_from(deleted / 12).unwrap_or(usize::MAX));
         planned.map_or(Ok(()), |_| Err(inject::planned()))
+    }
+
+    /// Adds what certificates in durable bundles say of keys, where it was not kept with them.
+    pub async fn add_enrolled(&self, rows: &[EnrolledRow]) -> Result<(), StorageError> {
+        let mut writer = self.names.writer().await;
+        let mut tx = database::begin(&mut writer).await?;
+        table::enrolled::insert(&mut tx, rows).await?;
+        self.names.commit(tx, rows.len()).await
     }
 
     /// Returns the note saved last by [`Log::save_public`].

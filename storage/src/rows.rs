@@ -122,6 +122,15 @@ pub struct Tiled {
     pub edges: Vec<EdgeRow>,
 }
 
+/// What the certificates of one entry bundle say of keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnrolledRow {
+    /// The bundle's number.
+    pub bundle: u64,
+    /// Marks of 8 bytes each.
+    pub marks: Vec<u8>,
+}
+
 /// One right-edge tile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EdgeRow {

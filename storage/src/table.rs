@@ -11,6 +11,7 @@ pub(crate) mod attested;
 pub(crate) mod chain;
 pub(crate) mod cosigned;
 pub(crate) mod edges;
+pub(crate) mod enrolled;
 pub(crate) mod entries;
 pub(crate) mod envelopes;
 pub(crate) mod epochs;
@@ -58,6 +59,11 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
         "chain",
         "SELECT 'a chain has ' || count(*) || ' certificates up to ' || max(seq) FROM chain GROUP BY id \
                HAVING count(*) <> max(seq) + 1 OR max(idx) >= $1 LIMIT 10",
+    ),
+    (
+        "enrolled",
+        "SELECT 'there are marks of ' || count(*) || ' bundles up to number ' || max(bundle) FROM enrolled \
+                HAVING count(*) > 0 AND (count(*) <> max(bundle) + 1 OR count(*) > $2 / 256)",
     ),
     ("labels", "SELECT 'a label names the certificate at ' || head_index FROM labels WHERE head_index >= $1 LIMIT 10"),
     (

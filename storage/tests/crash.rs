@@ -36,7 +36,7 @@ async fn child_that_writes_until_killed() {
             let bundle = (format!("tile/entries/{}", new.size), Bytes::from(vec![k as u8; 9_000]));
             storage.objects().put_all_new(vec![bundle]).await.unwrap();
             let edges = vec![EdgeRow { tree: 0, level: 0, start: k, hashes: vec![0; 32] }];
-            storage.log().save_tiled(&Tiled { size: new.size, edges }, new.size / 256 * 256).await.unwrap();
+            storage.log().save_tiled(&Tiled { size: new.size, edges }, new.size / 256 * 256, &[]).await.unwrap();
         }
         old = Some(new);
     }

@@ -157,7 +157,7 @@ async fn fsck_names_objects_that_cannot_be_read_and_a_tail_that_is_cut() {
     let storage = Storage::open(dir.path()).await.unwrap();
     storage.objects().put_new("tile/0/000", Bytes::from_static(b"hashes")).await.unwrap();
     let tiled = Tiled { size: head.size, edges: Vec::new() };
-    storage.log().save_tiled(&tiled, head.size - 5).await.unwrap();
+    storage.log().save_tiled(&tiled, head.size - 5, &[]).await.unwrap();
     storage.close().await.unwrap();
     let report = fsck::check(dir.path(), None).await.unwrap();
     assert_eq!((report.faults, report.tail_entries, report.objects, report.object_bytes), (vec![], 5, 1, 6));

@@ -204,11 +204,11 @@ async fn tiles_move_forward_only_and_never_past_the_head() {
     let tiled = |size| Tiled { size, edges: vec![edge.clone()] };
     assert_eq!(storage.log().load_tiled().await.unwrap(), Tiled::default());
     commit_all(&storage, &[599]).await;
-    storage.log().save_tiled(&tiled(600), 512).await.unwrap();
+    storage.log().save_tiled(&tiled(600), 512, &[]).await.unwrap();
     assert_eq!(storage.log().load_tiled().await.unwrap(), tiled(600));
     assert_eq!(storage.log().entries(0..1_000).await.unwrap()[0].0, 512);
     for (size, below) in [(599, 512), (601, 512), (600, 601)] {
-        assert_eq!(storage.log().save_tiled(&tiled(size), below).await.unwrap_err().code(), "inconsistent");
+        assert_eq!(storage.log().save_tiled(&tiled(size), below, &[]).await.unwrap_err().code(), "inconsistent");
     }
 }
 

@@ -28,6 +28,8 @@ pub const TOO_LARGE: &str = "too_large";
 pub const BAD_SEEN: &str = "bad_seen";
 /// The invitation code is unknown or used. 403.
 pub const BAD_INVITE: &str = "bad_invite";
+/// A key stood in a chain of the log before. 409: make new keys.
+pub const KEY_REUSED: &str = "key_reused";
 /// The open road asks more work than the claim shows. 422, with `work_bits`.
 pub const POW_SHORT: &str = "pow_short";
 /// This server follows another one, which takes certificates: `writer` is its URL. 421.
@@ -96,6 +98,7 @@ pub const ALL: &[&str] = &[
     TOO_LARGE,
     BAD_SEEN,
     BAD_INVITE,
+    KEY_REUSED,
     POW_SHORT,
     RATE,
     BUSY,

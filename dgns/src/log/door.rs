@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use translog::batch::Post;
 use translog::hash::EMPTY_ROOT;
 
+use super::enrolled::{Claimed, Conflict, Enrolled};
 use super::publisher::{PostRefused, QUEUE_POSTS_MAX, Waiting};
 use super::states;
 use crate::auth::notary::{Notaries, NotaryError, Used, Vouched};
@@ -48,6 +49,7 @@ pub struct Door {
     alias_key: Option<Arc<AliasKey>>,
     notaries: Option<Arc<Notaries>>,
     invites: Invites,
+    enrolled: Arc<Enrolled>,
     /// Invitation codes of posts on their way: a code must not stand in one batch twice.
     spending: Arc<Mutex<HashSet<Hash>>>,
 }
@@ -103,6 +105,14 @@ pub enum DoorError {
     /// The invitation is unknown or used. Code `bad_invite`.
     #[error("the invitation code is unknown or was used")]
     BadInvite,
+    /// A key that a certificate brings stood in a chain before. Code `key_reused`.
+    #[error(
+        "certificate {position}: a key in it stood in this log before; a new device, new words, a new user key need new keys"
+    )]
+    KeyReused {
+        /// Its place in the post.
+        position: usize,
+    },
     /// The open road asks more work now. Code `pow_short`.
     #[error("an open claim needs {bits} bits of work now")]
     MoreWork {
@@ -138,6 +148,7 @@ impl DoorError {
             Self::Signature { refusal, .. } => refusal.code(),
             Self::BadSeen { .. } => code::BAD_SEEN,
             Self::BadInvite => code::BAD_INVITE,
+            Self::KeyReused { .. } => code::KEY_REUSED,
             Self::MoreWork { .. } => code::POW_SHORT,
             Self::Notary(error) => error.code(),
             Self::Attachment(error) => error.code(),
@@ -150,8 +161,13 @@ impl DoorError {
 }
 
 impl Door {
-    /// Returns a door with the queue the publisher takes from; `zone_key` countersigns claims.
-    pub fn new(rates: Rates, zone_key: ZoneKey, invites: Invites) -> (Self, mpsc::Receiver<Waiting>) {
+    /// Returns a door with the queue the publisher takes from; `zone_key` countersigns claims, `enrolled` knows the keys of the log.
+    pub fn new(
+        rates: Rates,
+        zone_key: ZoneKey,
+        invites: Invites,
+        enrolled: Arc<Enrolled>,
+    ) -> (Self, mpsc::Receiver<Waiting>) {
         let (queue, receiver) = mpsc::channel(QUEUE_POSTS_MAX);
         (
             Self {
@@ -162,6 +178,7 @@ impl Door {
                 alias_key: None,
                 notaries: None,
                 invites,
+                enrolled,
                 spending: Arc::default(),
             },
             receiver,
@@ -229,17 +246,19 @@ impl Door {
         let bytes: usize = envelopes.iter().map(Vec::len).sum();
         let codes = certificates.iter().filter_map(|certificate| certificate.payload().body.invite()).collect();
         let codes = Held::take(&self.spending, codes).ok_or(DoorError::BadInvite)?;
+        let keys = match self.claim(certificates.iter()).await {
+            Ok(keys) => keys,
+            Err(reused) => return posted_before(core, &certificates).await?.ok_or(reused),
+        };
         let (accounts, used) = self.use_up(core, people, &vouched).await?;
-        let verdict = match self.publish(Post::certificates(verified), bytes, [codes, accounts]).await {
+        let verdict = match self.publish(Post::certificates(verified), keys, bytes, [codes, accounts]).await {
             Err(DoorError::Busy) => Err(DoorError::Busy),
             Err(error) => return Err(error), // what became of it is not known: a repeat takes nothing twice
             Ok(Ok(first_index)) => return Ok(accepted(&certificates, first_index, false)),
             Ok(Err(PostRefused::Unavailable)) => return Err(DoorError::Unavailable),
-            // Two equal posts may have passed the door together: the second is a repeat, not a lost race.
             Ok(Err(PostRefused::Rules { position, refusal })) => {
-                let world = load(core, &certificates).await?;
-                if let Some(first_index) = repeated(core, &world, &certificates).await? {
-                    return Ok(accepted(&certificates, first_index, true));
+                if let Some(accepted) = posted_before(core, &certificates).await? {
+                    return Ok(accepted);
                 }
                 Err(DoorError::Refused { position, refusal })
             }
@@ -248,6 +267,19 @@ impl Door {
             used.give_back(people).await?;
         }
         verdict
+    }
+
+    /// Takes the keys that certificates bring; they must be new to the log. Waits for other posts on their way that bring the same.
+    async fn claim(&self, certificates: impl Iterator<Item = &Certificate> + Clone) -> Result<Claimed, DoorError> {
+        let mut settled = self.enrolled.settled();
+        loop {
+            match self.enrolled.claim(certificates.clone()) {
+                Ok(keys) => return Ok(keys),
+                Err(Conflict::Standing { position }) => return Err(DoorError::KeyReused { position }),
+                // The door holds the sender: there is always an answer.
+                Err(Conflict::Waiting) => drop(settled.changed().await),
+            }
+        }
     }
 
     /// Spends what claims take of their sign-ins; the accounts are the post's alone until its verdict.
@@ -268,7 +300,8 @@ impl Door {
 
     /// Publishes a post of the server's own, past the door.
     pub async fn publish_own(&self, post: Post) -> Result<u64, DoorError> {
-        match self.publish(post, 0, Default::default()).await? {
+        let keys = self.claim(post.certificates.iter().map(Verified::certificate)).await?;
+        match self.publish(post, keys, 0, Default::default()).await? {
             Ok(first_index) => Ok(first_index),
             Err(PostRefused::Rules { position, refusal }) => Err(DoorError::Refused { position, refusal }),
             Err(PostRefused::Unavailable) => Err(DoorError::Unavailable),
@@ -280,10 +313,16 @@ impl Door {
         self.rates.admit_notice(core.clock.now()).map_err(DoorError::Rate)
     }
 
-    async fn publish(&self, post: Post, bytes: usize, held: [Held; 2]) -> Result<Result<u64, PostRefused>, DoorError> {
+    async fn publish(
+        &self,
+        post: Post,
+        keys: Claimed,
+        bytes: usize,
+        held: [Held; 2],
+    ) -> Result<Result<u64, PostRefused>, DoorError> {
         let reserved = Reserved::take(&self.queued_bytes, bytes).ok_or(DoorError::Busy)?;
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Waiting { post, answer, held }).map_err(|error| match error {
+        self.queue.try_send(Waiting { post, keys, answer, held }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => DoorError::Busy,
             mpsc::error::TrySendError::Closed(_) => DoorError::Unavailable,
         })?;
@@ -427,6 +466,14 @@ async fn repeated(core: &Core, world: &World, certificates: &[Certificate]) -> R
         }
     }
     Ok(first_index)
+}
+
+/// Returns the answer to a post that is in the log, though it was not when it came: two equal ones may have passed the door
+/// together, and the second is a repeat, not a lost race.
+async fn posted_before(core: &Core, certificates: &[Certificate]) -> Result<Option<Accepted>, StorageError> {
+    let world = load(core, certificates).await?;
+    let first_index = repeated(core, &world, certificates).await?;
+    Ok(first_index.map(|first_index| accepted(certificates, first_index, true)))
 }
 
 /// Returns the index of a certificate that is in the log. The state tells it of the newest of a chain, SQL of those before.

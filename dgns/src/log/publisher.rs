@@ -23,6 +23,7 @@ use translog::trust::Memory;
 
 use super::commit::{Committer, NotCommitted};
 use super::door::Held;
+use super::enrolled::Claimed;
 use super::live::PublicHead;
 use super::states;
 use crate::clock::Clock;
@@ -40,6 +41,8 @@ pub type Verdict = Result<u64, PostRefused>;
 pub struct Waiting {
     /// The certificates, judged by the door.
     pub post: Post,
+    /// The keys it brings.
+    pub keys: Claimed,
     /// Where the answer goes; a waiter that left does not take its post back.
     pub answer: oneshot::Sender<Verdict>,
     /// What no other post may have until then, however long the waiter waits.
@@ -152,6 +155,7 @@ impl Publisher {
     async fn publish_once(&mut self, pool: &mut Pool, now: Timestamp) -> Result<(), PublishError> {
         let posts = pool.posts();
         let batch = self.integrate(&posts, now).await?; //            pure but for loading states; a refusal is an outcome
+        pool.place(&batch.outcomes); //                                 where the keys of each post are going to stand
         let outcomes = self.publish(batch, now).await?; //            durable and shown
         pool.settle(outcomes); //                                      waiters wake last, each with its index or refusal
         Ok(())
@@ -262,13 +266,25 @@ impl Pool {
         self.waiting.iter().map(|waiting| waiting.post.clone()).collect()
     }
 
+    /// Notes where the keys of accepted posts stand once the batch is shown. Should it not be, this process ends.
+    fn place(&self, outcomes: &[Outcome]) {
+        for (waiting, outcome) in self.waiting.iter().zip(outcomes) {
+            if let Outcome::Accepted { first_index } = outcome {
+                waiting.keys.place(*first_index);
+            }
+        }
+    }
+
     /// Answers each post taken; what was deferred or did not fit waits for the next batch.
     fn settle(&mut self, outcomes: Vec<Outcome>) {
         let rest = self.waiting.split_off(outcomes.len());
         let taken = std::mem::take(&mut self.waiting);
         for (waiting, outcome) in taken.into_iter().zip(outcomes) {
             let answer = match outcome {
-                Outcome::Accepted { first_index } => Ok(first_index),
+                Outcome::Accepted { first_index } => {
+                    waiting.keys.enrol();
+                    Ok(first_index)
+                }
                 Outcome::Refused { position, refusal } => Err(PostRefused::Rules { position, refusal }),
                 Outcome::Deferred => {
                     self.waiting.push(waiting);

@@ -20,6 +20,7 @@ use translog::tile::{BundleId, Tile, TileId};
 use translog::tree::{self, Node, Plan};
 
 use super::damaged;
+use super::enrolled::Enrolled;
 use super::live::Live;
 use crate::shutdown;
 
@@ -217,36 +218,42 @@ fn node_in(tile: Option<&[u8]>, node: Node) -> Result<Hash, StorageError> {
     tile.node(node).map_err(|_| missing())
 }
 
-/// Makes full tiles and bundles durable behind the publisher, until `stop` turns true.
+/// Makes full tiles and bundles durable behind the publisher, until `stop` turns true; with them what their certificates say of
+/// keys, where somebody keeps it.
 pub async fn write(
     storage: Arc<Storage>,
     live: Arc<Live>,
+    enrolled: Option<Arc<Enrolled>>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), StorageError> {
     let mut moved = live.moved();
     loop {
-        write_full(&storage, &live).await?;
+        write_full(&storage, &live, enrolled.as_deref()).await?;
         tokio::select! {
             changed = moved.changed() => if changed.is_err() { return Ok(()) },
-            () = shutdown::requested(&mut stop) => return write_full(&storage, &live).await,
+            () = shutdown::requested(&mut stop) => return write_full(&storage, &live, enrolled.as_deref()).await,
         }
     }
 }
 
 /// Writes what is full and not durable, then the new edge in one transaction, then forgets it.
-async fn write_full(storage: &Storage, live: &Live) -> Result<(), StorageError> {
+async fn write_full(storage: &Storage, live: &Live, enrolled: Option<&Enrolled>) -> Result<(), StorageError> {
     let Some(work) = Work::of(live) else { return Ok(()) };
     let (objects, size) = (work.objects.len(), work.tiled.size);
     // A crash after this leaves equal bytes behind, which the next run accepts.
     storage.objects().put_all_new(work.objects).await?;
-    storage.log().save_tiled(&work.tiled, size).await?;
+    let marks = enrolled.map_or_else(Vec::new, |enrolled| enrolled.of_bundles(work.first / 256, size / 256));
+    storage.log().save_tiled(&work.tiled, size, &marks).await?;
     live.release(size, work.epochs);
+    enrolled.iter().for_each(|enrolled| enrolled.saved(size / 256));
     debug!(size, objects, "tiles written");
     Ok(())
 }
 
 /// What one run of the tile writer makes durable.
 struct Work {
+    /// The log index of the first entry.
+    first: u64,
     objects: Vec<(String, Bytes)>,
     tiled: Tiled,
     epochs: u64,
@@ -275,6 +282,6 @@ impl Work {
                 edges.push(EdgeRow { tree: tree.number(), level, start: at.start(), hashes: at.hashes().concat() });
             }
         }
-        Some(Self { objects, tiled: Tiled { size, edges }, epochs })
+        Some(Self { first: inner.entries_start, objects, tiled: Tiled { size, edges }, epochs })
     }
 }

@@ -56,7 +56,7 @@ pub(super) async fn start(mut config: Config, clock: Clock, url: &str) -> Result
         clock: parts.clock.clone(),
         data,
     };
-    let tile_writer = parts.write_tiles();
+    let tile_writer = parts.write_tiles(None);
     if !is_signed(&parts.log.live.head()) {
         follower.catch_up().await?;
     }

@@ -10,6 +10,7 @@ const MEANING = {
   bad_did: ["This is not an account's identifier", "Identifiers begin with did:dgns: and have 32 more characters."],
   bad_invite: ["This invitation is not valid", "It is unknown, or somebody used it already. Ask for another one."],
   pow_short: ["The server asks for more work now", "Try again: the page will work a little longer."],
+  key_reused: ["These keys were used before", "A key enters one account, once. Begin again: the page makes new ones."],
   stale_prev: ["Something changed meanwhile", "Another device of this account was faster. Look again, then repeat."],
   act_open: ["This device has an act that waits", "A device has one open act at a time: confirm it from another device, or withdraw it."],
   frozen: ["This account is frozen", "Two of its devices quarrel. Until that is decided only the twelve words act at once."],

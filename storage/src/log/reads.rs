@@ -8,7 +8,7 @@ use identity::hash::Hash;
 
 use super::{Log, NameScan};
 use crate::fault::StorageError;
-use crate::rows::{ChainRow, DueRow, EpochRow, InviteState, LabelRow, NameRow};
+use crate::rows::{ChainRow, DueRow, EnrolledRow, EpochRow, InviteState, LabelRow, NameRow};
 use crate::table;
 
 impl<'a> Log<'a> {
@@ -103,6 +103,11 @@ impl<'a> Log<'a> {
     /// Returns the log index of the Notice made of the evidence with this hash.
     pub async fn notice(&self, evidence_hash: &Hash) -> Result<Option<u64>, StorageError> {
         table::notices::index_of(&mut *self.names.reader().await, evidence_hash).await
+    }
+
+    /// Returns what the certificates of at most `limit` bundles say of keys, from number `bundle` on.
+    pub async fn enrolled(&self, bundle: u64, limit: u64) -> Result<Vec<EnrolledRow>, StorageError> {
+        table::enrolled::from(&mut *self.names.reader().await, bundle, limit).await
     }
 
     /// Returns every invite with the log index of the claim that used it.

@@ -134,6 +134,8 @@ fn fsck_names_the_row_that_was_changed() {
     flip("a right edge", ("edges", "hashes", "tree = 0 AND level = 1"), &["table edges"]);
     flip("a chain row", ("chain", "sid", "id = (SELECT max(id) FROM chain) AND seq = 1"), &["chain"]);
     change("a gap in a chain", "DELETE FROM chain WHERE id = (SELECT max(id) FROM chain) AND seq = 0", &["chain"]);
+    flip("a key that stood", ("enrolled", "marks", "bundle = 0"), &["the keys of bundle 0 in enrolled"]);
+    change("keys without their bundle", "UPDATE enrolled SET bundle = bundle + 1", &["there are marks of"]);
     let owner = "UPDATE names SET did = zeroblob(20) WHERE name = 'n00005.dgns.test'";
     change("an owner that DNS reads", owner, &["the row of n00005.dgns.test in names"]);
     let records = "UPDATE names SET records = x'00' WHERE name = 'n00005.dgns.test'";
