@@ -2,5 +2,6 @@
 
 pub mod notary;
 pub mod oidc;
+pub mod passkey;
 pub mod request;
 pub mod signin;

@@ -138,6 +138,8 @@ pub struct LimitsConfig {
     pub token_leases_per_hour: u32,
     /// `signin_starts_per_hour_and_address`: sign-ins begun from one IPv4 address or /64; 0 = no limit.
     pub signin_starts_per_hour_and_address: u32,
+    /// `passkeys_per_person`: passkeys that lead to one DID; 0 = no limit.
+    pub passkeys_per_person: u32,
     /// `notices_per_day`: Notices taken on evidence that others bring; 0 = none.
     pub notices_per_day: u32,
     /// `pair_posts_per_hour_and_address`: messages to the pairing relay from one IPv4 address or /64; 0 = no limit.

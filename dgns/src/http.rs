@@ -14,6 +14,7 @@ mod logconf;
 mod notices;
 pub(crate) mod pages;
 mod pair;
+mod passkeys;
 mod people_events;
 mod profile;
 mod read;
@@ -92,6 +93,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(dgns_api::post::POST_BYTES_MAX))
         .merge(token::routes())
         .merge(signin::routes())
+        .merge(passkeys::routes())
         .layer(middleware::from_fn_with_state(app.clone(), while_served))
         .merge(app.cosigners.as_ref().map(witness::routes).unwrap_or_default())
         .merge(if app.config.http.pages { pages::routes() } else { Router::new() });

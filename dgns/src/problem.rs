@@ -31,7 +31,8 @@ pub fn status(code: &str) -> u16 {
         "reserved_name" | "road_closed" | code::BAD_INVITE => 403,
         "nonce" | "audience" | "issuer" | "algorithm" | "expired" | "email_unverified" | "id_token" => 401,
         "signin_refused" | "assertion" => 401,
-        "unknown_key" | code::UNKNOWN_ISSUER => 404,
+        code::PASSKEY_COUNTER => 401,
+        "unknown_key" | code::UNKNOWN_ISSUER | code::UNKNOWN_PASSKEY => 404,
         code::NO_AUDIENCE | code::NO_SUCH_FAMILY | code::NO_SUCH_GRANT => 404,
         code::NOT_FOUND | "no_such_device" | "no_such_act" | "no_parent" => 404,
         code::METHOD_NOT_ALLOWED => 405,
@@ -41,7 +42,7 @@ pub fn status(code: &str) -> u16 {
         code::PAIR_FULL | code::MAILBOX_FULL => 409,
         code::GRANT_REVOKED | code::GUARD_REUSED | "grant_expired" | "token_revoked" => 410,
         code::SIGNIN_EXPIRED | code::SIGNIN_SPENT => 410,
-        code::ACCOUNT_BOUND => 409,
+        code::ACCOUNT_BOUND | code::PASSKEY_KNOWN | code::PASSKEYS_FULL => 409,
         code::SIGNIN_DEVICE => 403,
         "issuer_unavailable" | code::NOTARY_PENDING => 503,
         "ended" | code::NOT_IN_TAIL => 410,
@@ -148,6 +149,7 @@ pub fn of_signin(error: &SigninError) -> Problem {
         SigninError::Rate(too_many) => problem.retry_ms = Some(too_many.retry_ms),
         SigninError::Notary(error) => problem.retry_ms = error.retry_ms(),
         SigninError::Oidc(OidcError::Unavailable) => problem.retry_ms = Some(2_000),
+        SigninError::Passkey(refusal) => problem.reason = refusal.reason().map(str::to_owned),
         _ => {}
     }
     problem

@@ -3,6 +3,7 @@
 import { ascii, base64, bigEndian, concat, domainHash, hex } from "./hash.js";
 import { verifyStrict } from "./ed25519.js";
 import { Refused } from "./cbor.js";
+import { derive } from "./kdf.js";
 
 const NONE = new Uint8Array(32);
 
@@ -29,6 +30,16 @@ export function issuerHash(issuer) {
 /** Returns what the evidence hash of a passkey's answer is made of. */
 export function assertionBytes({ authenticatorData, clientData, signature }) {
   return concat(...[authenticatorData, clientData, signature].flatMap((part) => [bigEndian(part.length, 2), part]));
+}
+
+/** Returns what a passkey's PRF is asked over. */
+export function passkeySalt(origin) {
+  return domainHash("passkey-salt", ascii(origin));
+}
+
+/** Returns the secret that the output of a passkey's PRF makes, 32 bytes: that of a further recipient of the user key. */
+export function passkeySecret(output) {
+  return derive("passkey-prf", output);
 }
 
 /** Returns the bytes that the device which began a sign-in signs to finish it. */

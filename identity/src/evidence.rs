@@ -13,7 +13,8 @@ pub use assertion::{Asserted, Assertion, AssertionRefusal, Expected, P256Key};
 pub use crate::alias::issuer_hash;
 use crate::cert::KeyBytes;
 use crate::hash::{Hash, domain_hash, sha256, u16_prefixed};
-use crate::key::{SigningKey, verify_strict};
+use crate::kdf;
+use crate::key::{KexSecret, SigningKey, verify_strict};
 use crate::name::Origin;
 
 /// What somebody signs in for.
@@ -73,6 +74,16 @@ pub fn evidence_hash(statement: &[u8], random: &[u8; 16]) -> Hash {
 /// Returns what issuer stands for passkeys of a zone.
 pub fn passkey_issuer(zone: &str) -> String {
     format!("passkey:{zone}")
+}
+
+/// Returns what a passkey's PRF is asked over: `H(passkey-salt; origin)`.
+pub fn passkey_salt(origin: &Origin) -> Hash {
+    domain_hash("dgns/passkey-salt/v1", &[origin.as_str().as_bytes()])
+}
+
+/// Returns the key that the output of a passkey's PRF makes: a further recipient of the user key.
+pub fn passkey_recipient(output: &[u8; 32]) -> KexSecret {
+    KexSecret::from_bytes(*kdf::derive("dgns/passkey-prf/v1", output, &[]))
 }
 
 /// Signs the finish of a sign-in with the device's key: whoever finishes holds the key that began.

@@ -21,7 +21,7 @@ use crate::storage::Options;
 pub use accounts::{AccountRow, AttestedRow, Reserved};
 pub use devices::{AttachmentRow, ENVELOPES_MAX, PAIR_MESSAGES_MAX};
 pub use events::{AwaitedRow, EventRow, Told};
-pub use passkeys::PasskeyRow;
+pub use passkeys::{Added, PasskeyRow, Used};
 pub use signin::{StartKind, StartRow};
 pub use tokens::{FamilyRow, GrantRow, KeepError};
 

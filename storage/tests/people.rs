@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use identity::did::Did;
-use storage::people::{AccountRow, AttestedRow, PasskeyRow, People, Reserved, StartKind, StartRow};
+use storage::people::{AccountRow, Added, AttestedRow, PasskeyRow, People, Reserved, StartKind, StartRow, Used};
 use storage::{Options, Storage, fsck};
 
 fn start(number: u8, until_s: u64) -> StartRow {
@@ -135,28 +135,72 @@ async fn an_account_is_found_by_the_address_of_its_last_sign_in() {
     assert_eq!(people.accounts_of_email(&[2; 32]).await.unwrap().len(), 1);
 }
 
+fn passkey(number: u8, account: u8) -> PasskeyRow {
+    PasskeyRow {
+        credential: [number; 32],
+        id: vec![number; 20],
+        account: [account; 32],
+        handle: [account; 16],
+        public: [number; 64],
+        counter: 0,
+        backed_up: false,
+        recipient: None,
+        made_s: 100_000,
+        used_s: 100_000,
+    }
+}
+
 #[tokio::test]
 async fn a_passkey_is_one_persons_and_is_gone_once_removed() {
     let dir = tempfile::tempdir().unwrap();
     let people = People::open(dir.path()).await.unwrap();
-    let row = |number: u8, handle| PasskeyRow {
-        credential: [number; 32],
-        handle: [handle; 16],
-        data: vec![number],
-        made_s: 1,
-        used_s: 1,
-    };
-    assert!(people.add_passkey(&row(1, 1), 2).await.unwrap());
-    assert!(!people.add_passkey(&row(1, 2), 2).await.unwrap(), "of another person");
-    assert!(people.add_passkey(&row(2, 1), 2).await.unwrap());
-    assert!(!people.add_passkey(&row(3, 1), 2).await.unwrap(), "too many");
-    assert!(people.use_passkey(&[1; 32], b"x", 5).await.unwrap());
-    assert_eq!(
-        people.passkey(&[1; 32]).await.unwrap(),
-        Some(PasskeyRow { data: b"x".to_vec(), used_s: 5, ..row(1, 1) })
-    );
-    assert!(!people.remove_passkey(&[2; 16], &[1; 32]).await.unwrap(), "not theirs");
-    assert!(people.remove_passkey(&[1; 16], &[1; 32]).await.unwrap());
-    assert!(!people.use_passkey(&[1; 32], b"y", 6).await.unwrap());
-    assert_eq!(people.passkeys(&[1; 16]).await.unwrap(), [row(2, 1)]);
+    let (alice, bob) = (Did::from_bytes([1; 20]), Did::from_bytes([2; 20]));
+    let pin = |account, did| AccountRow { account: [account; 32], did, email: None, since_s: 1 };
+    let (of_alice, of_bob) = (pin(1, alice), pin(2, bob));
+    assert_eq!(people.add_passkey(&passkey(1, 1), Some(&of_alice), 2).await.unwrap(), Added::Yes);
+    assert_eq!(people.add_passkey(&passkey(1, 2), Some(&of_bob), 2).await.unwrap(), Added::Known, "of somebody else");
+    assert_eq!(people.add_passkey(&passkey(2, 1), Some(&of_alice), 2).await.unwrap(), Added::Yes);
+    assert_eq!(people.add_passkey(&passkey(3, 1), Some(&of_alice), 2).await.unwrap(), Added::TooMany);
+    assert_eq!(people.passkeys(&alice).await.unwrap(), [passkey(1, 1), passkey(2, 1)]);
+    assert_eq!(people.passkeys(&bob).await.unwrap(), []);
+    assert!(people.set_passkey_recipient(&alice, &[2; 32], Some(&[7; 32])).await.unwrap());
+    assert!(!people.set_passkey_recipient(&bob, &[2; 32], None).await.unwrap(), "not theirs");
+    assert_eq!(people.passkey(&[2; 32]).await.unwrap().unwrap().recipient, Some([7; 32]));
+    assert!(!people.remove_passkey(&bob, &[1; 32]).await.unwrap(), "not theirs");
+    assert!(people.remove_passkey(&alice, &[1; 32]).await.unwrap());
+    assert!(!people.remove_passkey(&alice, &[1; 32]).await.unwrap(), "once");
+    assert_eq!(people.use_passkey(&[1; 32], 5, false, 6).await.unwrap(), Used::Gone);
+    assert_eq!(people.passkeys(&alice).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_counter_goes_on_or_stays_at_zero() {
+    let dir = tempfile::tempdir().unwrap();
+    let people = People::open(dir.path()).await.unwrap();
+    people.add_passkey(&passkey(1, 1), None, 2).await.unwrap();
+    let cases = [(0, true), (0, true), (5, true), (5, false), (4, false), (0, false), (6, true)];
+    for (counter, taken) in cases {
+        let used = people.use_passkey(&[1; 32], counter, true, 7).await.unwrap();
+        assert_eq!(used == Used::Yes, taken, "counter {counter}: {used:?}");
+    }
+    let row = people.passkey(&[1; 32]).await.unwrap().unwrap();
+    assert_eq!((row.counter, row.backed_up, row.used_s), (6, true, 7));
+}
+
+#[tokio::test]
+async fn passkeys_that_led_to_no_name_are_forgotten_after_a_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let people = People::open(dir.path()).await.unwrap();
+    let pin = AccountRow { account: [2; 32], did: Did::from_bytes([2; 20]), email: None, since_s: 1 };
+    people.add_passkey(&passkey(1, 1), None, 2).await.unwrap();
+    people.add_passkey(&passkey(2, 2), Some(&pin), 2).await.unwrap();
+    let next = |number: u8, made_s| PasskeyRow { made_s, ..passkey(number, number) };
+    people.add_passkey(&next(3, 186_400), None, 2).await.unwrap();
+    assert!(people.passkey(&[1; 32]).await.unwrap().is_some(), "a day has not passed");
+    people.add_passkey(&next(4, 186_401), None, 2).await.unwrap();
+    let mut left = Vec::new();
+    for number in [1, 2, 3, 4] {
+        left.push(people.passkey(&[number; 32]).await.unwrap().is_some());
+    }
+    assert_eq!(left, [false, true, true, true]);
 }

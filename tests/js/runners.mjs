@@ -7,13 +7,14 @@ import { bigEndian, concat } from "../../dgns/web/hash.js";
 import { encodeAliasState, encodeDidState, encodeNameState } from "../../dgns/web/canonical.js";
 import { Chain, World, apply, candidates, chainOf, settle } from "../../dgns/web/rules.js";
 import {
-  evidenceHash, issuerHash, nonceText, signinNonce, verifyFinish,
+  evidenceHash, issuerHash, nonceText, passkeySalt, passkeySecret, signinNonce, verifyFinish,
 } from "../../dgns/web/attest.js";
 import { decodeMemory, encodeMemory } from "../../dgns/web/memory.js";
 import { decodeLogConf, decodeLogConfEnvelope } from "../../dgns/web/entry.js";
 import { followLogConfs, verifyLogConf } from "../../dgns/web/rotation.js";
 import { checkFault, convictionText, decodeFault } from "../../dgns/web/fault.js";
 import { isAdmitted, verifyStrict } from "../../dgns/web/ed25519.js";
+import { kexOf } from "../../dgns/web/keys.js";
 import { keysOfWords, parseWords, slip10, wordsOf } from "../../dgns/web/words.js";
 import { codeHash, leadingZeroBits, solve, workOf } from "../../dgns/web/work.js";
 import { verifyLine } from "../../dgns/web/note.js";
@@ -294,6 +295,11 @@ const EVIDENCE = {
   },
   evidence: ({ statement, random }) => ({ hash: hex(evidenceHash(unhex(statement), unhex(random))) }),
   issuer: ({ issuer }) => ({ hash: hex(issuerHash(issuer)) }),
+  salt: ({ origin }) => ({ hash: hex(passkeySalt(origin)) }),
+  prf: async ({ output }) => {
+    const secret = await passkeySecret(unhex(output));
+    return { secret: hex(secret), key: hex((await kexOf(secret)).key) };
+  },
   finish: ({ origin, state, key, signature }) => verifyFinish(origin, unhex(state), unhex(key), unhex(signature)),
 };
 

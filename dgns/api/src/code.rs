@@ -79,6 +79,14 @@ pub const ACCOUNT_BOUND: &str = "account_bound";
 pub const SIGNIN_DEVICE: &str = "signin_device";
 /// The notary of this issuer is not in the log yet. 503, with `retry_ms`.
 pub const NOTARY_PENDING: &str = "notary_pending";
+/// No passkey of this id is registered here. 404.
+pub const UNKNOWN_PASSKEY: &str = "unknown_passkey";
+/// The counter of a passkey went back: there may be a copy of it. 401.
+pub const PASSKEY_COUNTER: &str = "passkey_counter";
+/// A passkey with this id is registered already. 409.
+pub const PASSKEY_KNOWN: &str = "passkey_known";
+/// The person has as many passkeys as one may have. 409.
+pub const PASSKEYS_FULL: &str = "passkeys_full";
 /// A fault inside the server; the answer's `x-request-id` finds it in the server's log. 500.
 pub const INTERNAL: &str = "internal";
 
@@ -122,5 +130,9 @@ pub const ALL: &[&str] = &[
     ACCOUNT_BOUND,
     SIGNIN_DEVICE,
     NOTARY_PENDING,
+    UNKNOWN_PASSKEY,
+    PASSKEY_COUNTER,
+    PASSKEY_KNOWN,
+    PASSKEYS_FULL,
     INTERNAL,
 ];

@@ -78,6 +78,16 @@ pub const SIGNIN_OIDC_START: &str = "/v1/signin/oidc/start";
 pub const SIGNIN_OIDC_FINISH: &str = "/v1/signin/oidc/finish";
 /// Lets the account of a sign-in lead to the DID that asks.
 pub const SIGNIN_LINK: &str = "/v1/signin/link";
+/// Begins a sign-in with a passkey.
+pub const SIGNIN_PASSKEY_START: &str = "/v1/signin/passkey/start";
+/// Finishes it.
+pub const SIGNIN_PASSKEY_FINISH: &str = "/v1/signin/passkey/finish";
+/// The passkeys of a person: the list, and one at `/v1/passkeys/{id}`.
+pub const PASSKEYS: &str = "/v1/passkeys";
+/// Begins the registration of a passkey.
+pub const PASSKEYS_START: &str = "/v1/passkeys/start";
+/// Finishes it.
+pub const PASSKEYS_FINISH: &str = "/v1/passkeys/finish";
 /// 200 while the process lives.
 pub const HEALTH: &str = "/health";
 /// 200 once the writer can commit and DNS answers, else 503.

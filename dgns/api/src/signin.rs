@@ -95,6 +95,8 @@ pub struct Finished {
     pub names: u64,
     /// When it is too late to use it, in seconds since 1970.
     pub until_s: u64,
+    /// The boxes of the person's user key, if a passkey may open one of them.
+    pub boxes: Option<Vec<u8>>,
 }
 
 impl Start {
@@ -211,13 +213,16 @@ impl Finished {
             Branch::NewSubject => (3, None),
         };
         let mut writer = Writer::new();
-        writer.map(7 + usize::from(did.is_some()));
+        writer.map(7 + usize::from(did.is_some()) + usize::from(self.boxes.is_some()));
         writer.uint(1).bytes(&self.evidence).uint(2).bytes(&self.random).uint(3).bytes(&self.statement);
         writer.uint(4).text(&self.issuer).uint(5).uint(branch);
         if let Some(did) = did {
             writer.uint(6).bytes(did.as_bytes());
         }
         writer.uint(7).uint(self.names).uint(8).uint(self.until_s);
+        if let Some(boxes) = &self.boxes {
+            writer.uint(9).bytes(boxes);
+        }
         writer.finish()
     }
 
@@ -239,9 +244,10 @@ impl Finished {
         };
         let names = fields.required(7, Reader::uint)?;
         let until_s = fields.required(8, Reader::uint)?;
+        let boxes = fields.optional(9, Reader::bytes)?.map(<[u8]>::to_vec);
         fields.end()?;
         reader.end()?;
-        Ok(Self { evidence, random, statement, issuer, branch, names, until_s })
+        Ok(Self { evidence, random, statement, issuer, branch, names, until_s, boxes })
     }
 }
 
@@ -289,6 +295,7 @@ mod tests {
                 branch,
                 names: 5,
                 until_s: 600,
+                boxes: (branch != Branch::New).then(|| vec![1, 2, 3]),
             };
             check(finished.clone(), &finished.encode(), Finished::decode);
         }

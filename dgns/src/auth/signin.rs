@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 use super::notary::{Notaries, NotaryError};
 use super::oidc::{Issuer, Journey, OidcError};
+use super::passkey::{PasskeyError, RelyingParty};
 use super::request::newest;
 use crate::config::{Config, SigninConfig};
 use crate::core::Core;
@@ -52,6 +53,9 @@ pub enum SigninError {
     /// The device that finishes is not the one that began. Code `bad_signature`.
     #[error("the signature is not by the device that began this sign-in")]
     OtherDevice,
+    /// The passkey does not count, or may not be registered or removed.
+    #[error(transparent)]
+    Passkey(#[from] PasskeyError),
     /// The issuer's word does not count.
     #[error(transparent)]
     Oidc(#[from] OidcError),
@@ -76,6 +80,7 @@ impl SigninError {
             Self::OtherDevice => "bad_signature",
             Self::Oidc(error) => error.code(),
             Self::Notary(error) => error.code(),
+            Self::Passkey(error) => error.code(),
             Self::Rate(_) => code::RATE,
             Self::Storage(_) => code::INTERNAL,
         }
@@ -87,6 +92,8 @@ pub struct Signin {
     config: SigninConfig,
     issuers: Vec<Issuer>,
     notaries: Arc<Notaries>,
+    party: Option<RelyingParty>,
+    passkeys_max: usize,
     rates: Rates,
 }
 
@@ -118,7 +125,12 @@ impl Signin {
         let redirect = format!("{}{CALLBACK}", signin.public_url);
         let issuer = |issuer: &_| Issuer::new(Clone::clone(issuer), redirect.clone(), outbound.clone());
         let issuers = signin.issuers.iter().map(issuer).collect::<Result<_, _>>()?;
-        Ok(Self { config: signin, issuers, notaries, rates: Rates::new(config.limits.clone()) })
+        let party = signin.passkeys.then(|| RelyingParty::new(&signin.public_url, &config.zone)).flatten();
+        let passkeys_max = match config.limits.passkeys_per_person {
+            0 => usize::MAX,
+            most => most as usize,
+        };
+        Ok(Self { config: signin, issuers, notaries, party, passkeys_max, rates: Rates::new(config.limits.clone()) })
     }
 
     /// Returns its configuration.
@@ -239,6 +251,7 @@ impl Signin {
             branch,
             names: self.notaries.names_left(core, &row.issuer).await?,
             until_s: row.until_s,
+            boxes: None,
         })
     }
 
@@ -249,6 +262,16 @@ impl Signin {
             return Err(SigninError::WeakKey);
         }
         self.rates.admit_signin(from, core.clock.now()).map_err(SigninError::Rate)
+    }
+
+    /// Returns the site that passkeys are for; this server may have none.
+    pub(super) fn party(&self) -> Result<&RelyingParty, SigninError> {
+        self.party.as_ref().ok_or(SigninError::UnknownIssuer)
+    }
+
+    /// Returns how many passkeys may lead to one DID.
+    pub(super) fn passkeys_max(&self) -> usize {
+        self.passkeys_max
     }
 
     fn issuer(&self, id: &str) -> Result<&Issuer, SigninError> {

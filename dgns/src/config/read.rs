@@ -217,6 +217,7 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
         token_leases_per_hour: section.number("token_leases_per_hour", 120, 0, 1_000_000) as u32,
         signin_starts_per_hour_and_address: section.number("signin_starts_per_hour_and_address", 30, 0, 1_000_000)
             as u32,
+        passkeys_per_person: section.number("passkeys_per_person", 16, 0, 1_000) as u32,
         notices_per_day: section.number("notices_per_day", 100, 0, 100) as u32,
         pair_posts_per_hour_and_address: section.number("pair_posts_per_hour_and_address", 200, 0, 1_000_000) as u32,
         pair_rings_per_hour: section.number("pair_rings_per_hour", 10, 0, 1_000_000) as u32,

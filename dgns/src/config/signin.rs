@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use identity::evidence::passkey_issuer;
 use identity::name::Zone;
 use toml::{Table, Value};
 
@@ -14,6 +15,8 @@ use crate::outbound::Outbound;
 pub struct SigninConfig {
     /// `public_url`: where people's browsers reach the pages, without a final slash.
     pub public_url: String,
+    /// `passkeys`: whether people sign in with passkeys.
+    pub passkeys: bool,
     /// `attested_s`: how long a sign-in is good for names, seconds.
     pub attested_s: u64,
     /// `names_per_signin`: how many names.
@@ -39,8 +42,10 @@ pub struct IssuerConfig {
 
 impl SigninConfig {
     /// Returns whose word a notary of this server passes on: what key files call each, and its scope in the log.
-    pub fn scopes(&self, _zone: &Zone) -> Vec<(String, String)> {
-        self.issuers.iter().map(|issuer| (issuer.id.clone(), issuer.issuer.clone())).collect()
+    pub fn scopes(&self, zone: &Zone) -> Vec<(String, String)> {
+        let issuers = self.issuers.iter().map(|issuer| (issuer.id.clone(), issuer.issuer.clone()));
+        let passkeys = self.passkeys.then(|| ("passkey".to_owned(), passkey_issuer(zone.as_str())));
+        issuers.chain(passkeys).collect()
     }
 }
 
@@ -54,8 +59,17 @@ pub(super) fn read(mut section: Section<'_>, listen: SocketAddr, plain_http: boo
     if !is_base(&public_url) {
         section.fault("public_url", format!("{public_url:?} should be like https://id.example, without a path"));
     }
+    let possible = has_passkeys(&public_url);
+    let passkeys = section.truth("passkeys", possible);
+    if passkeys && !possible {
+        section.fault(
+            "passkeys",
+            format!("browsers have no passkeys for {public_url:?}: https://<name> or http://localhost"),
+        );
+    }
     let mut config = SigninConfig {
         public_url,
+        passkeys,
         attested_s: section.number("attested_s", 3_600, 60, 86_400),
         names_per_signin: section.number("names_per_signin", 5, 0, 32),
         issuers: Vec::new(),
@@ -98,6 +112,17 @@ fn issuer(mut table: Table, plain_http: bool) -> Result<IssuerConfig, String> {
     let name = if name.is_empty() { id.clone() } else { name };
     let client_secret_file = Some(secret).filter(|path| !path.is_empty()).map(PathBuf::from);
     Ok(IssuerConfig { id, name, issuer, client_id, client_secret_file })
+}
+
+/// Whether browsers have passkeys for pages of this URL: a name behind TLS, or the machine itself by its name.
+fn has_passkeys(url: &str) -> bool {
+    let is_name = |host: &str| host.parse::<std::net::IpAddr>().is_err() && !host.starts_with('[');
+    let host = |rest: &str| rest.split(':').next().unwrap_or_default().to_owned();
+    match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+        (Some(rest), _) => !rest.starts_with('[') && is_name(&host(rest)),
+        (_, Some(rest)) => host(rest) == "localhost",
+        _ => false,
+    }
 }
 
 /// Whether `text` is scheme and host, a port perhaps, and nothing else.

@@ -6,10 +6,11 @@ use super::*;
 use crate::testing::samples::{key, origin};
 use crate::testing::vectors::{hex, hold};
 
-const ABOUT: [&str; 4] = [
+const ABOUT: [&str; 5] = [
     "What ties sign-ins to keys (PROTOCOL 19). Bytes are hexadecimal.",
     "kind nonce: in purpose, sign, kex, blinded (null = none), random; out the nonce and its text.",
     "kind evidence: in statement, random; out the hash. kind issuer: in issuer; out the hash.",
+    "kind salt: in origin; out the hash. kind prf: in output, of a passkey's PRF; out secret and key of the recipient it makes.",
     "kind finish: in origin, state, key, signature; out true, or error bad_signature.",
 ];
 
@@ -191,6 +192,13 @@ fn evidence_json_holds() {
     for issuer in ["https://accounts.example".to_owned(), passkey_issuer("dgns.test")] {
         let out = json!({ "hash": hex(&issuer_hash(&issuer)) });
         cases.push(json!({ "name": issuer, "kind": "issuer", "in": { "issuer": issuer }, "out": out }));
+    }
+    let out = json!({ "hash": hex(&passkey_salt(&origin())) });
+    cases.push(json!({ "name": "what a PRF is asked over", "kind": "salt", "in": { "origin": origin().as_str() }, "out": out }));
+    for (name, output) in [("the output of a PRF", [6; 32]), ("another output", [7; 32])] {
+        let secret = passkey_recipient(&output);
+        let out = json!({ "secret": hex(secret.to_bytes().as_ref()), "key": hex(&secret.public()) });
+        cases.push(json!({ "name": name, "kind": "prf", "in": { "output": hex(&output) }, "out": out }));
     }
     let (state, signature) = ([8; 32], sign_finish(&origin(), &[8; 32], &key(2)));
     for (name, state, by) in [

@@ -1,5 +1,6 @@
 //! `passkeys`: registered passkeys by credential id.
 
+use identity::did::Did;
 use identity::hash::Hash;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -11,16 +12,26 @@ use crate::people::PasskeyRow;
 
 const TABLE: &str = "passkeys";
 
-const INSERT: &str = "INSERT INTO passkeys (credential, handle, data, made_s, used_s) VALUES ($1, $2, $3, $4, $5)";
-const LOAD: &str = "SELECT credential, handle, data, made_s, used_s FROM passkeys WHERE credential = $1";
-const OF_HANDLE: &str =
-    "SELECT credential, handle, data, made_s, used_s FROM passkeys WHERE handle = $1 ORDER BY made_s, credential";
-const UPDATE: &str = "UPDATE passkeys SET data = $1, used_s = $2 WHERE credential = $3";
-const REMOVE: &str = "DELETE FROM passkeys WHERE credential = $1 AND handle = $2";
+const INSERT: &str = "INSERT INTO passkeys (credential, id, account, handle, public, counter, backed_up, recipient, made_s, \
+                      used_s) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+const LOAD: &str = "SELECT credential, id, account, handle, public, counter, backed_up, recipient, made_s, used_s \
+                    FROM passkeys WHERE credential = $1";
+const OF_DID: &str = "SELECT p.credential, p.id, p.account, p.handle, p.public, p.counter, p.backed_up, p.recipient, \
+                      p.made_s, p.used_s FROM accounts a JOIN passkeys p ON p.account = a.account WHERE a.did = $1 \
+                      ORDER BY p.made_s, p.credential";
+const USE: &str = "UPDATE passkeys SET counter = $1, backed_up = $2, used_s = $3 WHERE credential = $4 \
+                   AND (counter < $1 OR counter = 0 AND $1 = 0)";
+const SET_RECIPIENT: &str = "UPDATE passkeys SET recipient = $1 WHERE credential = $2";
+const REMOVE: &str = "DELETE FROM passkeys WHERE credential = $1";
+const SWEEP: &str = "DELETE FROM passkeys WHERE credential IN (SELECT credential FROM passkeys WHERE made_s < $1 AND \
+                     NOT EXISTS (SELECT 1 FROM accounts a WHERE a.account = passkeys.account) ORDER BY made_s LIMIT 16)";
 
 pub(crate) async fn insert(conn: &mut SqliteConnection, row: &PasskeyRow) -> Result<(), StorageError> {
-    let query = sqlx::query(INSERT).bind(row.credential.as_slice()).bind(row.handle.as_slice());
-    let query = query.bind(row.data.as_slice()).bind(stored(row.made_s)).bind(stored(row.used_s));
+    let query = sqlx::query(INSERT).bind(row.credential.as_slice()).bind(row.id.as_slice());
+    let query = query.bind(row.account.as_slice()).bind(row.handle.as_slice()).bind(row.public.as_slice());
+    let query = query.bind(i64::from(row.counter)).bind(i64::from(row.backed_up));
+    let query = query.bind(row.recipient.as_ref().map(<[u8; 32]>::as_slice));
+    let query = query.bind(stored(row.made_s)).bind(stored(row.used_s));
     query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
@@ -29,37 +40,57 @@ pub(crate) async fn load(conn: &mut SqliteConnection, credential: &Hash) -> Resu
     row.map(|row| read(&row)).transpose()
 }
 
-pub(crate) async fn of_handle(conn: &mut SqliteConnection, handle: &[u8; 16]) -> Result<Vec<PasskeyRow>, StorageError> {
-    let rows = sqlx::query(OF_HANDLE).bind(handle.as_slice()).fetch_all(conn).await.map_err(in_table(TABLE))?;
+/// The passkeys of the accounts that lead to a DID, oldest first.
+pub(crate) async fn of_did(conn: &mut SqliteConnection, did: &Did) -> Result<Vec<PasskeyRow>, StorageError> {
+    let query = sqlx::query(OF_DID).bind(did.as_bytes().as_slice());
+    let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter().map(read).collect()
 }
 
-pub(crate) async fn update(
+/// Notes a use, if the counter went on, or is and was 0; returns whether a row was changed.
+pub(crate) async fn used(
     conn: &mut SqliteConnection,
     credential: &Hash,
-    data: &[u8],
+    counter: u32,
+    backed_up: bool,
     now_s: u64,
 ) -> Result<bool, StorageError> {
-    let query = sqlx::query(UPDATE).bind(data).bind(stored(now_s)).bind(credential.as_slice());
+    let query = sqlx::query(USE).bind(i64::from(counter)).bind(i64::from(backed_up));
+    let query = query.bind(stored(now_s)).bind(credential.as_slice());
     Ok(query.execute(conn).await.map_err(in_table(TABLE))?.rows_affected() == 1)
 }
 
-pub(crate) async fn remove(
+pub(crate) async fn set_recipient(
     conn: &mut SqliteConnection,
-    handle: &[u8; 16],
     credential: &Hash,
-) -> Result<bool, StorageError> {
-    let query = sqlx::query(REMOVE).bind(credential.as_slice()).bind(handle.as_slice());
-    Ok(query.execute(conn).await.map_err(in_table(TABLE))?.rows_affected() == 1)
+    recipient: Option<&[u8; 32]>,
+) -> Result<(), StorageError> {
+    let query = sqlx::query(SET_RECIPIENT).bind(recipient.map(<[u8; 32]>::as_slice)).bind(credential.as_slice());
+    query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
+}
+
+pub(crate) async fn remove(conn: &mut SqliteConnection, credential: &Hash) -> Result<(), StorageError> {
+    sqlx::query(REMOVE).bind(credential.as_slice()).execute(conn).await.map_err(in_table(TABLE)).map(drop)
+}
+
+/// Removes some of those that were made before `before_s` and whose account leads nowhere; returns how many.
+pub(crate) async fn sweep(conn: &mut SqliteConnection, before_s: u64) -> Result<usize, StorageError> {
+    let query = sqlx::query(SWEEP).bind(stored(before_s));
+    Ok(query.execute(conn).await.map_err(in_table(TABLE))?.rows_affected() as usize)
 }
 
 fn read(row: &SqliteRow) -> Result<PasskeyRow, StorageError> {
     let cells = Cells::new(row, TABLE);
     Ok(PasskeyRow {
         credential: cells.hash(0)?,
-        handle: cells.fixed(1)?,
-        data: cells.bytes(2)?.to_vec(),
-        made_s: cells.number(3)?,
-        used_s: cells.number(4)?,
+        id: cells.bytes(1)?.to_vec(),
+        account: cells.hash(2)?,
+        handle: cells.fixed(3)?,
+        public: cells.fixed(4)?,
+        counter: cells.small(5)?,
+        backed_up: cells.number(6)? != 0,
+        recipient: cells.optional_fixed(7)?,
+        made_s: cells.number(8)?,
+        used_s: cells.number(9)?,
     })
 }

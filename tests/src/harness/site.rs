@@ -13,7 +13,7 @@ use super::server::Server;
 
 /// A data directory with a configuration; servers are started on it one after another.
 ///
-/// Unless told otherwise: free ports, one bit of work, a window floor of one second, no limits of how many certificates.
+/// Unless told otherwise: free ports, one bit of work, a window floor of one second, no passkeys, no limits of how many certificates.
 #[derive(Debug)]
 pub struct Site {
     directory: TempDir,
@@ -36,6 +36,7 @@ impl Site {
             .with("dns", "listen", "[\"127.0.0.1:0\"]")
             .with("claims", "work_bits", "1")
             .with("claims", "window_floor_s", "1")
+            .with("signin", "passkeys", "false") // they make a notary: two entries of the log that few tests want
             .with("limits", "certificates_per_hour", "0")
             .with("limits", "certificates_per_day", "0")
             .with("limits", "records_per_hour", "0")
