@@ -164,7 +164,9 @@ impl Device {
                 let id = r.fixed()?;
                 r.bytes()?;
                 r.or_null(|r| r.fixed::<32>())?;
-                (r.uint()?, r.uint()?, r.bool()?);
+                r.uint()?;
+                r.uint()?;
+                r.bool()?;
                 Ok::<_, identity::wire::WireError>(id)
             })
             .unwrap()
