@@ -6,7 +6,9 @@ use authenticator::Soft;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use dgns_api::signin::{Branch, Finish, Finished, Start, Started};
 use dgns_tests::harness::http::{self, Answer};
+use dgns_tests::harness::load::{Poster, Somebody, body as body_of};
 use dgns_tests::harness::{Person, Server, Site};
+use identity::cert::ClaimProof;
 use identity::did::Did;
 use identity::evidence::{Binding, Purpose, evidence_hash, sign_finish, state_hash};
 use identity::hash::{Hash, sha256};
@@ -184,6 +186,42 @@ fn a_newcomer_makes_a_passkey_and_is_known_by_it_again() {
     let again = finished(&sign_in(&server, &mut soft, &key(2)));
     assert_eq!((again.branch, again.issuer.as_str()), (Branch::New, "passkey:dgns.test"));
     assert_ne!(again.evidence, made.evidence);
+}
+
+#[test]
+fn a_newcomers_passkey_gives_a_name_that_anyone_can_check_and_finds_the_account_elsewhere() {
+    let site = site();
+    let server = site.start();
+    let (mut ada, genesis) = Somebody::without_name("ada");
+    let (sign, kex) = (ada.device.sign.public(), ada.device.kex.public());
+    let (purpose, issuer) = (Purpose::Enrolment, String::new());
+    let body = Start { purpose, sign, kex, issuer, port: None, blinded: None }.encode();
+    let answer = server.post("/v1/passkeys/start", &body);
+    let begun = Started::decode(&answer.body).unwrap();
+    let mut soft = Soft::new();
+    let made = soft.create(PAGES, &begun.go);
+    let made = finished(&finish_registration(&server, &begun, &ada.device.sign, &made));
+    assert_eq!((made.branch, made.names), (Branch::New, 5));
+    let evidence = made.evidence;
+    let certificates = [genesis, ada.claims(ClaimProof::Attested { evidence })];
+    let mut poster = Poster::new(server.vkey());
+    let (_, resolved) = poster.post(server.http, &certificates, &ada.subject()).unwrap();
+    assert_eq!(resolved.name().expect("a name was asked for").did, Some(ada.did));
+    Person::new().dgns(&server, &["audit"]).exits(0);
+
+    // On a browser that knows nothing the passkey leads to the account; it gives no second one.
+    let (mut other, genesis) = Somebody::without_name("ada-2");
+    let elsewhere = finished(&sign_in(&server, &mut soft, &key(2)));
+    assert_eq!(elsewhere.branch, Branch::Existing(ada.did));
+    let claim = other.claims(ClaimProof::Attested { evidence: elsewhere.evidence });
+    assert_eq!(server.post("/v1/certificates", &body_of(&[genesis, claim])).problem_code(), "signin_device");
+    let (mut thief, genesis) = Somebody::without_name("ada-3");
+    let (sign, kex) = (thief.device.sign.public(), thief.device.kex.public());
+    let body = Start { purpose: Purpose::SignIn, sign, kex, issuer: String::new(), port: None, blinded: None }.encode();
+    let begun = Started::decode(&server.post("/v1/signin/passkey/start", &body).body).unwrap();
+    let again = finished(&finish(&server, &begun, &thief.device.sign, &soft.get(PAGES, &begun.go)));
+    let claim = thief.claims(ClaimProof::Attested { evidence: again.evidence });
+    assert_eq!(server.post("/v1/certificates", &body_of(&[genesis, claim])).problem_code(), "account_bound");
 }
 
 #[test]
