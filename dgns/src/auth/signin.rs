@@ -264,6 +264,11 @@ impl Signin {
         self.rates.admit_signin(from, core.clock.now()).map_err(SigninError::Rate)
     }
 
+    /// Returns whether people sign in with passkeys.
+    pub fn has_passkeys(&self) -> bool {
+        self.party.is_some()
+    }
+
     /// Returns the site that passkeys are for; this server may have none.
     pub(super) fn party(&self) -> Result<&RelyingParty, SigninError> {
         self.party.as_ref().ok_or(SigninError::UnknownIssuer)

@@ -59,7 +59,8 @@ fn signin(app: &App) -> Signin {
         Issuer { id, name, issuer }
     };
     let issuers = app.signin.as_ref().map(|desk| desk.config().issuers.iter().map(issuer).collect());
-    Signin { issuers: issuers.unwrap_or_default(), passkeys: false }
+    let passkeys = app.signin.as_ref().is_some_and(|desk| desk.has_passkeys());
+    Signin { issuers: issuers.unwrap_or_default(), passkeys }
 }
 
 /// `GET /v1/log/status`.

@@ -1,5 +1,6 @@
 //! An authenticator of software in a browser of software: other people's code from the options to the answer.
 
+use identity::hash::{Hash, sha256};
 use serde_json::Value;
 use soft_passkey::authenticator::{
     Authenticator, CredentialStore, DiscoverabilitySupport, StoreInfo, UiHint, UserCheck, UserValidationMethod,
@@ -125,6 +126,11 @@ impl Soft {
         let answer = wait(client.authenticate(&url, request, DefaultClientData)).expect("it answers");
         self.store = client.authenticator().store().clone();
         serde_json::to_value(answer).expect("an answer is plain data")
+    }
+
+    /// Returns the passkeys it holds, as the server names them.
+    pub fn ids(&self) -> Vec<Hash> {
+        self.store.0.iter().map(|passkey| sha256(&[&passkey.credential_id])).collect()
     }
 
     fn authenticator(&self) -> Authenticator<Shelf, Hand, RustCryptoBackend> {
