@@ -96,9 +96,9 @@ export function invitationText({ origin, did, secret }) {
   return `${SCHEME}o=${origin}&d=${didText(did).slice(9)}&k=${k}`;
 }
 
-/** Returns `{secret, origin?, did?}` of what a person scanned or typed: the text, or the words; refuses with `bad_secret`. */
+/** Returns `{secret, origin?, did?}` of what a person scanned or typed: the text, an address it stands in, or the words; refuses with `bad_secret`. */
 export function parseInvitation(typed) {
-  const text = typed.trim();
+  const text = typed.trim().replace(/^https?:[^#]*#(?=dgns:pair\?)/, "");
   if (!text.startsWith(SCHEME)) {
     try {
       const secret = entropyOf(text);

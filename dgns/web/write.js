@@ -35,11 +35,12 @@ export async function signPayload(payload, origin, signers) {
 /**
  * Returns the genesis of a DID, signed by the identity key and the first device: `{..., did}`.
  *
- * `head` = `{size, root}` of a head that was verified, or null; `label` = the 32 bytes of `labelHash`.
+ * `head` = `{size, root}` of a head that was verified, or null; `label` = the 32 bytes of `labelHash`; `userKey` = `{key, boxes}`, the hash of
+ * boxes that are posted along with it.
  */
-export async function genesis({ identity, wordsBox, device, label, windowS, kind = 1, head, nowMs }, origin) {
+export async function genesis({ identity, wordsBox, device, label, windowS, kind = 1, userKey, head, nowMs }, origin) {
   const first = { sign: device.sign.key, kex: device.kex.key, level: LEVEL.admin, label };
-  const body = { kind, identity: identity.key, wordsBox: wordsBox.key, device: first, windowS };
+  const body = { kind, identity: identity.key, wordsBox: wordsBox.key, device: first, windowS, userKey: userKey?.key, boxes: userKey?.boxes };
   const payload = { type: TYPE.genesis, seq: 0, seen: seenOf(head), unixS: secondsOf(nowMs), body };
   const certificate = await signPayload(payload, origin, [identity, device.sign]);
   return { ...certificate, did: certificate.sid.subarray(0, 20) };

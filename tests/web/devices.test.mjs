@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { sees, startBrowser } from "./browser.mjs";
-import { askAndAnswer, twoProfiles } from "./journey.mjs";
+import { askAndAnswer, readCode, twoProfiles } from "./journey.mjs";
 import { startServer } from "./server.mjs";
 
 let [server, browser] = [];
@@ -70,6 +70,21 @@ test("a secret of twelve words lets one device in without digits", async () => {
   await sees(two.fresh, "bad_secret");
   await two.fresh.locator("#secret").fill(secret);
   await two.fresh.getByRole("button", { name: "Go on" }).click();
+  await sees(two.fresh, `This browser is a device of ${two.full}, and that is proved`);
+  await sees(two.old, `It belongs to ${two.full} now, and that is proved`);
+  await two.close();
+});
+
+test("a code for the camera opens the page that lets the browser in, once it is asked", async () => {
+  const two = await twoProfiles(browser, server);
+  await two.old.goto("/approve");
+  await two.old.getByRole("button", { name: "Make a secret" }).click();
+  const address = await readCode(two.fresh, await two.old.getByRole("img", { name: "QR code of the secret" }).screenshot());
+  assert.ok(address.startsWith(`${server.url}/signin#dgns:pair?o=${server.zone}/log&d=`), address);
+  await two.fresh.goto(address);
+  await sees(two.fresh, "The code you scanned lets this browser in");
+  assert.equal(new URL(two.fresh.url()).hash, "", "the secret stands in no history");
+  await two.fresh.getByRole("button", { name: "Let this browser in" }).click();
   await sees(two.fresh, `This browser is a device of ${two.full}, and that is proved`);
   await sees(two.old, `It belongs to ${two.full} now, and that is proved`);
   await two.close();

@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 
+import jsQR from "jsqr";
+
 import { sees } from "./browser.mjs";
 
 /** Returns a name that nobody has. */
@@ -55,4 +57,16 @@ export async function askAndAnswer({ old, fresh, name, full }) {
   const shown = fresh.locator(".digits-shown").filter({ hasText: /[0-9]{3} [0-9]{3}/ });
   await shown.waitFor();
   return (await shown.innerText()).replaceAll(/\D/g, "");
+}
+
+/** Returns what a camera reads of a picture; a page of the browser turns it into pixels. */
+export async function readCode(page, picture) {
+  await page.goto("about:blank");
+  const { width, height, pixels } = await page.evaluate(async (bytes) => {
+    const image = await createImageBitmap(new Blob([Uint8Array.from(bytes)], { type: "image/png" }));
+    const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d");
+    canvas.drawImage(image, 0, 0);
+    return { width: image.width, height: image.height, pixels: [...canvas.getImageData(0, 0, image.width, image.height).data] };
+  }, [...picture]);
+  return jsQR(Uint8ClampedArray.from(pixels), width, height)?.data;
 }

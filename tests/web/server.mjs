@@ -48,6 +48,28 @@ export async function startServer(more = "", claims = "") {
     log: () => said.join(""),
     /** Runs `dgns` as somebody who keeps a home of this name; returns what it printed. */
     dgns: async (home, ...args) => (await run(join(built, "dgns"), ["--server", ready.http, "--home", join(folder, home), ...args])).stdout,
+    /** Starts `dgns` for a command that goes on: `{says(find), types(line), ended()}`; `says` waits for a line in which `find` finds something. */
+    starts: (home, ...args) => {
+      const child = spawn(join(built, "dgns"), ["--server", ready.http, "--home", join(folder, home), ...args], { stdio: ["pipe", "pipe", "pipe"] });
+      const [lines, waiting] = [[], []];
+      const heard = (line) => {
+        lines.push(line);
+        for (const wake of waiting.splice(0)) wake();
+      };
+      for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", heard);
+      const over = new Promise((done) => child.once("exit", (code) => (heard(`ended with ${code}`), done(code))));
+      const says = async (find, from = 0) => {
+        for (let at = from; ; at++) {
+          while (at >= lines.length) await new Promise((wake) => waiting.push(wake));
+          const found = find(lines[at]);
+          if (found) return found;
+          if (lines[at].startsWith("ended with")) throw new Error(`dgns ${args.join(" ")} said:\n${lines.join("\n")}`);
+        }
+      };
+      return { says, types: (line) => child.stdin.write(`${line}\n`), ended: () => over, stop: () => child.kill("SIGKILL") };
+    },
+    /** A path for a file beside the homes. */
+    file: (name) => join(folder, name),
     /** Makes an invitation code. */
     invitation: async () => (await run(join(built, "dgnsd"), ["invite", "--data", join(folder, "data")])).stdout.trim(),
     stop: async () => {

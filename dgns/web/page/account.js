@@ -67,9 +67,17 @@ export function accountFacts(found) {
     ["Kind", { 1: "a person", 2: "a database", 3: "a server", 4: "an account" }[decodeDidState(did.bytes).kind]],
     ["Since", `${whenText(did.bornMs)}, entry ${did.uid}`],
     ["Names", did.names.length > 0 ? el("span", {}, did.names.map((name, i) => [i > 0 ? ", " : "", el("a", { href: `/lookup?name=${name}` }, name)]).flat()) : "none"],
-    ["Waiting time", `acts that could harm wait ${spanText(did.windowS * 1000n)}`],
+    ["Waiting time", `acts that could harm wait ${spanText(did.windowS * 1000n)}, an hour at most in the first day`],
+    ["Majority", majorityText(did)],
     ["User key", did.userKey === undefined ? undefined : `generation ${did.userKey.generation}`],
   ];
+}
+
+/** Says who needs not wait. Devices on probation do not count, suspended ones do. */
+function majorityText({ devices }) {
+  const voters = devices.filter(({ level, status }) => level === 2 && status !== 2).length;
+  const needed = Math.max(2, Math.floor(voters / 2) + 1);
+  return `the twelve words act at once${voters > 1 ? `, and so do ${needed} of ${voters} full devices together` : "; with one full device there is no majority"}`;
 }
 
 /** Returns a note with its sign. */

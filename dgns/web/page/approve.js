@@ -3,7 +3,7 @@
 import { equal, hex, unhex } from "../hash.js";
 import { kidOf } from "../name.js";
 import { deviceTable } from "./account.js";
-import { byId, el, facts, fill, goTo, say, sign, tag, verdict, whenText, whileBusy } from "./dom.js";
+import { byId, el, facts, fill, goTo, say, sign, svg, tag, verdict, whenText, whileBusy } from "./dom.js";
 import { accounts, deviceOf } from "./me.js";
 import { openPage } from "./shell.js";
 import { eventsOf } from "./signed.js";
@@ -112,17 +112,29 @@ function belongs(card, record, found) {
 /** Another way, without digits: a secret that is carried to the new device. */
 function byHand(record) {
   const card = el("section", { class: "card" });
-  const begin = el("button", { type: "button", class: "quiet", onclick: () => {
+  const begin = el("button", { type: "button", class: "quiet", onclick: () => whileBusy(begin, async () => {
+    const { qrCode } = await import("../qr.js");
     const stop = new AbortController();
     const { secret, done } = pairing.offerSecret(client, record, deviceOf(record), stop.signal);
     const stopButton = el("button", { type: "button", class: "quiet", onclick: () => stop.abort(new DOMException("stopped", "AbortError")) }, "Stop");
-    fill(card, el("h2", {}, "Type these words on the new device"), el("p", {}, "Under \u201cSign in\u201d, or in ", el("code", {}, "dgns join"), ". Whoever reads them within the hour gets in, once."),
+    const text = pair.invitationText({ origin: client.origin, did: record.did, secret });
+    fill(card, el("h2", {}, "Show this to the new device"), el("p", {}, "Its camera opens the page that lets it in. Whoever sees this, or the words, within the hour gets in, once."),
+      codePicture(qrCode(`${location.origin}/signin#${text}`)),
+      el("p", {}, "Without a camera, type these words there: under \u201cSign in\u201d, or in ", el("code", {}, "dgns join"), "."),
       el("ol", { class: "words", translate: "no" }, pair.secretWords(secret).split(" ").map((word) => el("li", {}, word))),
-      el("p", { class: "small" }, "The same as a text: ", el("code", {}, pair.invitationText({ origin: client.origin, did: record.did, secret }))),
+      el("p", { class: "small" }, "The same as a text: ", el("code", {}, text)),
       el("p", { class: "tell" }, sign("turning"), el("span", {}, "Waiting for it \u2026")), el("div", { class: "actions" }, stopButton));
     done.then((found) => belongs(card, record, found), (error) => (error.name === "AbortError" ? fill(card, ...first) : fill(card, trouble(error))));
     goTo(card.querySelector("h2"));
-  } }, "Make a secret");
-  const first = [el("h2", {}, `No network between the two? Carry a secret (${record.name})`), el("p", {}, "Twelve words that let one device in, without digits. For a device beside you."), el("div", { class: "actions" }, begin)];
+  }) }, "Make a secret");
+  const first = [el("h2", {}, `No network between the two? Carry a secret (${record.name})`), el("p", {}, "A code for its camera, or twelve words: they let one device in, without digits. For a device beside you."), el("div", { class: "actions" }, begin)];
   return fill(card, ...first);
+}
+
+/** Draws a code, with the white margin that readers need. */
+function codePicture(rows) {
+  const path = rows.map((row, y) => row.map((dark, x) => (dark ? `M${x} ${y}h1v1h-1z` : "")).join("")).join("");
+  const side = rows.length + 8;
+  return svg("svg", { viewBox: `-4 -4 ${side} ${side}`, class: "qr", role: "img", "aria-label": "QR code of the secret", "shape-rendering": "crispEdges" },
+    svg("rect", { x: -4, y: -4, width: side, height: side, fill: "#fff" }), svg("path", { d: path, fill: "#000" }));
 }

@@ -15,7 +15,7 @@ import { atIssuers } from "./issuers.js";
 import { accounts, deviceOf, forgetAccount, idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
 import { openPage } from "./shell.js";
 import { meaningOf, showTrouble, trouble } from "./trouble.js";
-import { withUserKey } from "./user_keys.js";
+import { firstKey } from "./user_keys.js";
 import { workFor } from "./work.js";
 
 const PAUSE_MS = 350;
@@ -162,7 +162,8 @@ async function words(wish) {
   const [top, device] = await Promise.all([keysOfWords(phrase), wish.road === "attested" ? attested.device : newDevice()]);
   const label = newLabel(wish.label.trim() || ownLabel());
   const head = client.lookup(wish.name).then(({ size, root }) => ({ size, root }));
-  const first = head.then((seen) => genesis({ ...top, device, label: label.hash, head: seen, nowMs: client.now() }, client.origin));
+  const first = Promise.all([head, firstKey([device.kex.key, top.wordsBox.key])]).then(async ([seen, { boxes, userKey }]) => (
+    { boxes, ...(await genesis({ ...top, device, label: label.hash, userKey, head: seen, nowMs: client.now() }, client.origin)) }));
   const worked = first.then(({ did }) => proofOf(wish, did));
   worked.catch(() => {}); // told when it is asked for
   const list = phrase.split(" ");
@@ -249,7 +250,7 @@ async function sealClaim({ wish, device, label, first, worked }) {
     const claim = await certify(placeBehind(start, seen), "claim", body, [device.sign], how);
     const record = {
       id: idOf(device), origin: client.origin, name: wish.name, device: deviceToKeep(device), label: { text: label.label, nonce: label.nonce },
-      begun: [start, claim], begunDid: start.did, madeMs: client.now(),
+      begun: [start, claim], begunDid: start.did, begunBoxes: [start.boxes], madeMs: client.now(),
     };
     await keepAccount(store, record);
     await keepForGood();
@@ -285,15 +286,15 @@ async function claimFor(record, wish) {
 
 /** Posts what was signed; the same bytes again get the same answer. */
 async function finish(record) {
-  const { begun: certificates, begunDid, begunName, ...rest } = record;
+  const { begun: certificates, begunDid, begunName, begunBoxes, ...rest } = record;
   const name = begunName ?? record.name;
-  await client.post(certificates, name);
+  await client.post(certificates, name, begunBoxes);
   const found = await client.lookup(name, { genesis: true });
   const whole = { ...rest, did: record.did ?? begunDid };
   await keepAccount(store, whole);
   await forgetAttested(store, client.origin);
   await done(found);
-  await withUserKey(client, whole, await client.lookup({ did: whole.did })).catch(() => {}); // the page of devices tries again
+  await import("./labels.js").then(({ shareOwn }) => shareOwn(client, whole, found)).catch(() => {}); // the page of devices tries again
 }
 
 // --- 4: the proof ----------------------------------------------------------------------------------------------------------

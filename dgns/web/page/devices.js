@@ -5,6 +5,7 @@ import { didText, kidOf } from "../name.js";
 import { certify, placeAfter } from "../write.js";
 import { accountFacts, actText, deviceTable, frozenBanner, kidText, pendingList } from "./account.js";
 import { byId, el, facts, fill, fold, goTo, say, sign, spanText, tag, verdict } from "./dom.js";
+import { labelsOf, putLabel, shareOwn } from "./labels.js";
 import { accounts, deviceOf, forgetAccount, keepAccount, keepForGood } from "./me.js";
 import { drawLimits, drawProof } from "./proof.js";
 import { openForm } from "./sealing.js";
@@ -35,10 +36,11 @@ async function draw(record, section, said = null) {
     const found = await withUserKey(client, record, shown).catch(() => shown);
     const times = await timesOf(record, found);
     const own = ownDevice(record, found);
+    const names = await namesOf(record, found, own);
     const act = (task) => (...given) => perform(record, section, task, ...given);
     const failed = el("div", { hidden: true });
     fill(section, title, said, frozenBanner(found), standing(own, found), failed,
-      part("Devices", deviceTable(found.did.devices, { times, named: (device) => nameOf(record, device), act: own && ((device) => buttons(record, found, device, own, act)) }),
+      part("Devices", deviceTable(found.did.devices, { times, named: (device) => nameOf(record, names, device), act: own && ((device) => buttons(record, found, names, device, own, act, section)) }),
         own && el("div", { class: "actions" }, el("a", { class: "button quiet", href: "/approve" }, "Let another device in"))),
       waiting(found, own, act),
       part("The account", facts(accountFacts(found)), fold("The proof", drawProof(found, client.trust), el("h3", {}, "What it does not prove"), drawLimits(found, client.trust))),
@@ -58,8 +60,20 @@ function ownDevice(record, { did }) {
   return did.devices.find(({ sign: key }) => equal(key, record.device.sign.key));
 }
 
-function nameOf(record, device) {
-  return equal(device.sign, record.device.sign.key) ? `${record.label.text} (this browser)` : record.labels?.[hex(kidOf(device.sign))];
+/** Returns what the person calls the devices, this one included; it is not worth a failure. */
+async function namesOf(record, found, own) {
+  try {
+    const names = await labelsOf(client, record, found);
+    if (own !== undefined && own.status !== 3 && !names.has(hex(kidOf(own.sign)))) await shareOwn(client, record, found);
+    return names;
+  } catch {
+    return new Map();
+  }
+}
+
+function nameOf(record, names, device) {
+  const given = names.get(hex(kidOf(device.sign)));
+  return equal(device.sign, record.device.sign.key) ? `${given ?? record.label.text} (this browser)` : given;
 }
 
 /** Returns when certificates were accepted, as lookups from here have shown; what is new is kept. */
@@ -83,21 +97,22 @@ function standing(own, found) {
 }
 
 /** What can be done about a device. */
-function buttons(record, found, device, own, act) {
+function buttons(record, found, names, device, own, act, section) {
   if (own.status === 3 || found.frozen) return null;
   const self = device === own;
   const votes = own.level === 2 && own.status === 1;
   const live = device.status !== 3;
-  const remove = (self || votes) && el("button", { type: "button", class: "danger small", onclick: () => ask(record, found, device, own, "device_revoke", act) }, "Remove");
-  const suspend = votes && !self && live && device.status === 1 && el("button", { type: "button", class: "quiet small", onclick: () => ask(record, found, device, own, "device_suspend", act) }, "Suspend");
-  return el("div", { class: "asks" }, suspend, remove);
+  const remove = (self || votes) && el("button", { type: "button", class: "danger small", onclick: () => ask(record, found, names, device, own, "device_revoke", act) }, "Remove");
+  const suspend = votes && !self && live && device.status === 1 && el("button", { type: "button", class: "quiet small", onclick: () => ask(record, found, names, device, own, "device_suspend", act) }, "Suspend");
+  const rename = found.did.userKey !== undefined && el("button", { type: "button", class: "quiet small", onclick: () => askName(record, found, names, device, section) }, "Rename");
+  return el("div", { class: "asks" }, rename, suspend, remove);
 }
 
 /** Asks once more, and says what will happen. */
-function ask(record, found, device, own, type, act) {
+function ask(record, found, names, device, own, type, act) {
   const self = device === own;
   const last = found.did.devices.filter(({ level, status }) => level === 2 && status === 1).length === 1 && self;
-  const name = nameOf(record, device) ?? `device ${kidText(device)}`;
+  const name = nameOf(record, names, device) ?? `device ${kidText(device)}`;
   const window = spanText(found.did.windowS * 1000n);
   const what = {
     device_suspend: `It can do nothing for ${window} or until you say otherwise. It may contest that.`,
@@ -116,6 +131,30 @@ function ask(record, found, device, own, type, act) {
     const reason = Number(form.querySelector("input:checked").value);
     dialog.remove();
     if (dialog.returnValue === "yes") act(type)({ kid: kidOf(device.sign), reason });
+  });
+  dialog.showModal();
+}
+
+/** Asks what a device is to be called. */
+function askName(record, found, names, device, section) {
+  const input = el("input", { type: "text", id: "new-name", maxlength: 64, value: names.get(hex(kidOf(device.sign))) ?? "" });
+  const form = el("form", { method: "dialog" }, el("h2", { id: "rename" }, `Rename device ${kidText(device)}`),
+    el("div", { class: "field" }, el("label", { for: "new-name" }, "What you call it; only your own devices can read it"), input),
+    el("div", { class: "actions" }, el("button", { value: "yes" }, "Call it so"), el("button", { class: "quiet", value: "no" }, "Leave it")));
+  const dialog = el("dialog", { "aria-labelledby": "rename" }, form);
+  document.body.append(dialog);
+  dialog.addEventListener("close", async () => {
+    dialog.remove();
+    if (dialog.returnValue !== "yes") return;
+    const [text, isOwn] = [input.value.trim(), equal(device.sign, record.device.sign.key)];
+    try {
+      const next = isOwn && text !== "" ? { ...record, label: { ...record.label, text } } : record;
+      if (next !== record) await keepAccount(store, next);
+      await putLabel(client, next, found, kidOf(device.sign), text);
+      await draw(next, section);
+    } catch (error) {
+      await draw(record, section, trouble(error));
+    }
   });
   dialog.showModal();
 }
@@ -167,14 +206,7 @@ function thisBrowser(record) {
     });
     dialog.showModal();
   } }, "Forget the keys");
-  const label = el("input", { type: "text", id: `label-${record.id}`, value: record.label.text, maxlength: 64 });
-  const form = el("form", { class: "field" }, el("label", { for: label.id }, "What you call this device; nobody else can read it"), el("div", { class: "asks" }, label, el("button", { class: "quiet" }, "Keep")));
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    await keepAccount(store, { ...record, label: { ...record.label, text: label.value.trim() || record.label.text } });
-    location.reload();
-  });
   const kept = el("span", {}, tag("", "asking"));
   keepForGood().then((good) => fill(kept, good ? tag("good", "kept for good") : tag("wait", "the browser may drop them when space is short")));
-  return [el("p", {}, "The keys lie in this browser\u2019s own store; no script can read them. ", kept), el("p", { class: "soft small" }, "Identifier: ", el("code", {}, didText(record.did))), form, el("div", { class: "actions" }, forget)];
+  return [el("p", {}, "The keys lie in this browser\u2019s own store; no script can read them. ", kept), el("p", { class: "soft small" }, "Identifier: ", el("code", {}, didText(record.did))), el("div", { class: "actions" }, forget)];
 }

@@ -58,11 +58,11 @@ async function takeGrant(client, end, did, device, label, signal) {
     const found = await client.lookup({ did }, { genesis: true });
     const certificates = heard.envelopes.map(decodeCertificate);
     mustBeMine(certificates[0].payload, placeAfter(found), device, label);
+    const [, turned] = certificates;
+    if (turned !== undefined) await openSeed(boxes, { did, userKey: turned.payload.body }, device);
     const signed = [await withSignature(client, certificates[0], device), ...certificates.slice(1)];
     try {
-      const { found: after } = await client.post(signed, { did }, boxes === undefined ? [] : [boxes]);
-      if (after.did.userKey !== undefined) await openSeed(boxes, after.did, device);
-      return after;
+      return (await client.post(signed, { did }, turned === undefined ? [] : [boxes])).found;
     } catch (error) {
       if (error.code !== "stale_prev") throw error; // another certificate came between: the old device grants again
     }
@@ -136,8 +136,8 @@ export async function letIn(client, record, { ask, end }, own, signal) {
       const how = { origin: client.origin, nowMs: client.now() };
       const added = await certify(placeAfter(found), "device_add", body, [own.sign], how);
       const envelopes = [added.bytes];
-      if (found.did.userKey !== undefined) {
-        const turned = await turnedKey(client, record, found, own, [ask.kex]);
+      const turned = await turnedKey(client, record, found, own, [ask.kex]).catch(notOpened);
+      if (turned !== null) {
         await end.say({ number: 5, boxes: turned.boxes });
         const place = placeBehind({ did: record.did, sid: added.sid, payload: added.payload }, { size: found.size, root: found.root });
         envelopes.push((await certify(place, "user_key", turned.body, [own.sign], how)).bytes);
@@ -146,6 +146,12 @@ export async function letIn(client, record, { ask, end }, own, signal) {
     }
     await new Promise((done) => setTimeout(done, 500));
   }
+}
+
+/** This device cannot open the user key that is there: the new one waits for a device that can. */
+function notOpened(error) {
+  if (["no_box", "wrong_seed", "bad_boxes", "not_found"].includes(error.code)) return null;
+  throw error;
 }
 
 /** Offers a secret to be carried by hand; lets the first device in that knows it. Returns `{secret, done}`. */

@@ -20,7 +20,10 @@ const KNOWN = "They tell this server, once, that it is you who holds the keys th
 let typed = "";
 const back = broughtBack(location.hash);
 const issuers = issuersOf(await info.catch(() => ({})));
-if (back === null) choose();
+/** What a code led here with; the server never sees what stands behind the #. */
+const carried = location.hash.startsWith("#dgns:pair?") ? location.hash.slice(1) : "";
+if (carried !== "") scanned(carried);
+else if (back === null) choose();
 else comeBack(back);
 
 function field(id, label, properties, hint) {
@@ -54,6 +57,15 @@ function choose() {
     way("With a secret you carried here", "A device of yours made it: by \u201cLet a device in\u201d, or by dgns pair.", [secret], "Go on", () => byHand(secret.input.value, called())),
     way("With the words on your paper", "They let this browser in at once, without any other device.", [own, words], "Let this browser in", () => onPaper(own.input, words.input, called())),
     el("p", {}, "No account yet? ", el("a", { href: "/claim" }, "Claim a name"), "."));
+}
+
+/** Asks whoever scanned a code before this browser becomes anybody's. */
+function scanned(text) {
+  history.replaceState(null, "", "/signin");
+  const label = field("label", "What you call this device", { type: "text", maxlength: 64, value: ownLabel() }, "Only you can read it: the log holds a hash of it.");
+  const form = way("The code you scanned lets this browser in", "Go on if you made it yourself, on a device of yours: this browser becomes one of the same account.", [label], "Let this browser in", () => byHand(text, label.input.value.trim() || ownLabel()));
+  fill(place, form, el("div", { class: "actions" }, el("button", { type: "button", class: "quiet", onclick: choose }, "I did not make it")));
+  goTo(form.querySelector("h2"));
 }
 
 // --- at an issuer ------------------------------------------------------------------------------------------------------------------
@@ -107,7 +119,7 @@ async function meet(found, label, device) {
   const what = el("p", {}, "It was told just now. Choose \u201cIt is mine\u201d there; six digits appear here then.");
   const card = el("section", { class: "card" }, el("h2", {}, `Now on another device of ${called}`), what, digits,
     el("p", { class: "tell" }, sign("turning"), el("span", {}, "Waiting for it \u2026")),
-    el("p", {}, "Open ", el("code", {}, `${location.host}/approve`), " there, or run ", el("code", {}, "dgns devices approve"), "."),
+    el("p", {}, "Open ", el("code", {}, `${location.host}/approve`), " there, or run ", el("code", {}, "dgns devices watch"), "."),
     fold("Who can let you in", deviceTable(found.did.devices.filter(({ level, status }) => level === 2 && status === 1), { times: new Map() })),
     el("div", { class: "actions" }, el("button", { type: "button", class: "quiet", onclick: () => stop.abort(new DOMException("stopped", "AbortError")) }, "Stop")));
   fill(place, card);
@@ -157,8 +169,10 @@ async function settle(task) {
   try {
     const { device, label, found } = await task();
     const name = found.did.names[0] ?? found.subject;
-    await keepAccount(store, { id: idOf(device), origin: client.origin, name, did: found.did.did, device: deviceToKeep(device), label: { text: label.label, nonce: label.nonce }, madeMs: client.now() });
+    const record = { id: idOf(device), origin: client.origin, name, did: found.did.did, device: deviceToKeep(device), label: { text: label.label, nonce: label.nonce }, madeMs: client.now() };
+    await keepAccount(store, record);
     await keepForGood();
+    import("./labels.js").then(({ shareOwn }) => shareOwn(client, record, found)).catch(() => {}); // the page of devices tries again
     done(name, found, found.did.devices.find(({ sign: key }) => kidText({ sign: key }) === kidText({ sign: device.sign.key })));
   } catch (error) {
     if (error.name === "AbortError") return choose();

@@ -21,6 +21,13 @@ export async function openSeed(boxes, { did, userKey }, device) {
 /** Returns the boxes that a state names, from the server, which cannot change them unseen. */
 export const boxesOf = (client, record, { userKey }) => signedBytesOf(client, record, `/v1/attachments/${hex(userKey.boxes)}`);
 
+/** Returns the first generation, for an account that a genesis with it begins: its boxes, and what the genesis says of it. */
+export async function firstKey(recipients) {
+  const seed = newSeed();
+  const boxes = await sealBoxes(null, 1, seed, null, recipients);
+  return { boxes, userKey: { key: (await userKeyOf(seed)).key, boxes: sha256(boxes) } };
+}
+
 /** Returns the next generation for an account: its boxes and the body of its certificate. `more` = keys that the state has not yet. */
 export async function turnedKey(client, record, found, own, more = []) {
   const { did } = found;

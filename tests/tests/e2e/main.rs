@@ -7,6 +7,7 @@ mod chains;
 mod exchange;
 mod exit_codes;
 mod faults;
+mod intruders;
 mod keys;
 mod mail;
 mod monitor;

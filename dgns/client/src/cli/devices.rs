@@ -14,13 +14,14 @@ use identity::cert::{Body, Certificate, Device, DeviceEnd, EndReason, Kid, Level
 use identity::did::Did;
 use identity::key::kid_of;
 use identity::seed::Words as SeedWords;
-use identity::state::{DidState, Subject};
+use identity::state::{DeviceState, DeviceStatus, DidState, Subject};
 use identity::wire::{Reader, WireError, Writer};
 use rand_core::Rng as _;
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::acts::{Acted, Actor};
+use super::output::span;
 use super::{Context, Done, Ended, WithWords, lookup, pair, seal, up};
 
 /// `words`.
@@ -164,8 +165,46 @@ async fn list(context: &Context) -> Done {
         }
         values.push(value);
     }
-    context.out.result(&lines.join("\n"), &json!({ "ok": true, "did": actor.did.to_string(), "devices": values }));
+    let (voters, needed) = majority(&state);
+    let frozen = state.flags & DidState::FROZEN != 0;
+    let value = json!({
+        "ok": true,
+        "did": actor.did.to_string(),
+        "devices": values,
+        "voters": voters,
+        "majority": needed,
+        "window_s": state.window_s,
+        "pending": state.pending.len(),
+        "frozen": frozen,
+    });
+    lines.extend(["".to_owned(), rules_text(&state)]);
+    if frozen {
+        lines.push("CONTESTED: two devices dispute each other; until that is decided only the words act".to_owned());
+    }
+    if !state.pending.is_empty() {
+        lines.push(format!("{} waiting: dgns pending", state.pending.len()));
+    }
+    context.out.result(&lines.join("\n"), &value);
     Ok(Ended::Ok)
+}
+
+/// Returns how many devices count in a majority, and how many make one; `None` while one device is all there is.
+fn majority(state: &DidState) -> (usize, Option<usize>) {
+    let counts = |device: &&DeviceState| device.level == Level::Admin && device.status != DeviceStatus::Fresh;
+    let voters = state.devices.iter().filter(counts).count();
+    (voters, (voters > 1).then_some((voters / 2 + 1).max(2)))
+}
+
+/// Says who may do at once what could harm, and who waits for how long.
+fn rules_text(state: &DidState) -> String {
+    let (voters, needed) = majority(state);
+    let together =
+        needed.map(|needed| format!(", {needed} of your {voters} full devices together too")).unwrap_or_default();
+    let window = span(state.window_s);
+    format!(
+        "What could harm: the words do it at once{together}; one device alone waits {window} (an hour at most in the first day),\n\
+         and meanwhile any other may veto it."
+    )
 }
 
 /// Adds this device with the words: the identity key and the new device sign.

@@ -17,6 +17,7 @@ use qrcode::render::unicode::Dense1x2;
 use rand_core::Rng as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::acts::Actor;
 use super::devices::LevelArgument;
@@ -77,7 +78,7 @@ struct Last {
 pub(crate) async fn join(context: &Context, join: Join) -> Done {
     let session = context.session().await?;
     session.repeat_post().await?;
-    let what = join.what.join(" ");
+    let what = invitation_in(&join.what.join(" ")).to_owned();
     let secret = (join.what.len() > 1 || what.starts_with("dgns:pair?"))
         .then(|| Invitation::parse(&what))
         .transpose()
@@ -169,6 +170,16 @@ fn own_keys(session: &Session) -> Result<DeviceKeys, ClientError> {
     }
 }
 
+/// Returns the invitation that an address of `dgns pair`'s QR code ends with, or the text as it is.
+fn invitation_in(text: &str) -> &str {
+    match text.split_once('#') {
+        Some((address, invitation)) if address.starts_with("http") && invitation.starts_with("dgns:pair?") => {
+            invitation
+        }
+        _ => text,
+    }
+}
+
 fn label_hash(label: &str) -> [u8; 32] {
     let mut nonce = [0; 16];
     rng::system().fill_bytes(&mut nonce);
@@ -196,7 +207,9 @@ pub(crate) async fn pair(context: &Context, pair: Pair) -> Done {
     let text = invitation.text();
     // Both are shown even where a program reads the result: it is what a person carries over.
     if !pair.words {
-        let code = QrCode::new(text.as_bytes()).map_err(|error| ClientError::Unable(error.to_string()))?;
+        // A camera opens an address; what stands behind the # never leaves the browser.
+        let address = Zeroizing::new(format!("{}/signin#{}", actor.session.server(), text.as_str()));
+        let code = QrCode::new(address.as_bytes()).map_err(|error| ClientError::Unable(error.to_string()))?;
         let drawn = code.render::<Dense1x2>().build();
         context.out.warn(&format!("{drawn}\n\nOn the new device:\n\n  dgns join '{}'\n", text.as_str()));
     }
