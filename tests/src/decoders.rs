@@ -17,7 +17,8 @@ use identity::hash::keyed_hash;
 use identity::key::SigningKey;
 use identity::mail::Letter;
 use identity::name::{Name, Origin, Zone};
-use identity::pair::Message;
+use identity::pair::{Invitation, Message};
+use identity::request::{self, Authorization};
 use identity::state::{AliasState, DidState, NameState};
 use identity::time::Timestamp;
 use identity::token::{Checker, FeedPage, Lease, Pair, Refresh, SealedKeys, Token, TokenKey};
@@ -53,7 +54,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 41] = [
+pub const DECODERS: [Decoder; 43] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -80,6 +81,8 @@ pub const DECODERS: [Decoder; 41] = [
     Decoder { name: "memory", accepts: memory },
     Decoder { name: "post", accepts: post },
     Decoder { name: "pair_message", accepts: pair_message },
+    Decoder { name: "invitation", accepts: invitation },
+    Decoder { name: "authorization", accepts: authorization },
     Decoder { name: "boxes", accepts: boxes },
     Decoder { name: "sealed_file", accepts: sealed_file },
     Decoder { name: "letter", accepts: letter },
@@ -315,6 +318,27 @@ fn memory(bytes: &[u8]) -> bool {
 fn pair_message(bytes: &[u8]) -> bool {
     let Ok(message) = Message::decode(bytes) else { return false };
     assert_eq!(message.encode(), bytes, "a message has one spelling");
+    true
+}
+
+fn invitation(bytes: &[u8]) -> bool {
+    let Some((_, invitation)) = std::str::from_utf8(bytes).ok().and_then(|text| Invitation::parse(text).ok()) else {
+        return false;
+    };
+    // Words have many spellings; the text of a code has one.
+    let text = std::str::from_utf8(bytes).map(str::trim).unwrap_or_default();
+    assert!(invitation.is_none_or(|whole| *whole.text() == text), "the text of a code has one spelling");
+    true
+}
+
+fn authorization(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(read) = Authorization::parse(text) else { return false };
+    assert_eq!(read.to_string(), text, "the header has one spelling");
+    let (origin, did) = (origin(), Did::from_bytes([7; 20]));
+    let request = request::Request { origin: &origin, did: &did, method: "GET", target: "/v1/events", body: b"" };
+    let nobody = SigningKey::from_seed(&[99; 32]).public();
+    assert!(read.verify(&request, &nobody, read.unix_s()).is_err(), "nobody signed this");
     true
 }
 

@@ -98,13 +98,18 @@ impl Scene {
     }
 
     fn signed_once(&self, did: &Did, key: &SigningKey, method: &str, target: &str, body: &[u8]) -> Answer {
-        let log = origin();
-        let request = Request { origin: &log, did, method, target, body };
-        let now_s = clock::now().as_ms() / 1_000;
-        let authorization = Authorization::sign(&request, key, now_s, &mut rng::system()).unwrap().to_string();
+        let authorization = self.authorization(did, key, method, target, body);
         let did = did.to_string();
         let headers = [("authorization", authorization.as_str()), (DID_HEADER, did.as_str())];
         http::request(self.server.http, method, target, &headers, body).unwrap()
+    }
+
+    /// Signs a request of now.
+    pub fn authorization(&self, did: &Did, key: &SigningKey, method: &str, target: &str, body: &[u8]) -> String {
+        let log = origin();
+        let request = Request { origin: &log, did, method, target, body };
+        let now_s = clock::now().as_ms() / 1_000;
+        Authorization::sign(&request, key, now_s, &mut rng::system()).unwrap().to_string()
     }
 
     /// Returns the page behind `since`, its signature checked.

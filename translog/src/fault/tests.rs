@@ -1,5 +1,6 @@
 use identity::hash::Hash;
 use identity::key::SigningKey;
+use identity::state::Subject;
 
 use super::*;
 use crate::audit::AuditFault;
@@ -308,23 +309,28 @@ fn an_entry_that_no_log_may_hold_convicts() {
     assert_eq!(pair(0, 5), Err(NoConviction::Part), "no certificate");
 }
 
+/// What a lookup of `subject` leaves behind.
+pub(super) fn proof(log: &TestLog, subject: &Subject) -> Vec<u8> {
+    let bytes = log.answer(subject).encode();
+    let mut memory = crate::trust::Memory::new(log.origin.clone());
+    let resolved = crate::resolve::verify(&log.trust(), &mut memory, subject, &bytes, log.now()).expect("it holds");
+    crate::lookup_proof::write(&log.trust(), &resolved, &bytes).expect("a file").to_string().into_bytes()
+}
+
+/// Evidence that the second of two lookups shows less than the first.
+pub(super) fn rollback(signer: &LogSigner, first: &[u8], second: &[u8]) -> FaultFile {
+    let keys = [signer.verifier_key().clone()];
+    FaultFile::new(FaultKind::Rollback, &keys).with_part("first", first).with_part("second", second)
+}
+
 #[test]
 fn a_state_that_goes_back_convicts() {
     // Goal: a name or DID shown older under a later head convicts the log, and nothing else does. Method: a log whose states are
     // set by hand, and the proofs that two lookups leave.
     let (mut log, alice) = TestLog::new();
-    let keys = [log.signer.verifier_key().clone()];
-    let did = identity::state::Subject::Did(alice.did);
-    let proof = |log: &TestLog, subject: &identity::state::Subject| {
-        let bytes = log.answer(subject).encode();
-        let mut memory = crate::trust::Memory::new(log.origin.clone());
-        let resolved = crate::resolve::verify(&log.trust(), &mut memory, subject, &bytes, log.now()).expect("it holds");
-        crate::lookup_proof::write(&log.trust(), &resolved, &bytes).expect("a file").to_string().into_bytes()
-    };
-    let accused = |first: &[u8], second: &[u8]| {
-        let file = FaultFile::new(FaultKind::Rollback, &keys).with_part("first", first).with_part("second", second);
-        file.check().map(|conviction| conviction.proved)
-    };
+    let (did, signer) = (Subject::Did(alice.did), TestLog::new().0.signer);
+    let accused =
+        |first: &[u8], second: &[u8]| rollback(&signer, first, second).check().map(|conviction| conviction.proved);
     let back = |subject: String| Ok(Proved::WentBack { subject });
     let (first_did, first_name, absent) = (proof(&log, &did), proof(&log, &name("alice")), proof(&log, &name("dora")));
     log.batch(&[], vec![alice.leaf(1, 1, &alice.genesis)]);

@@ -1,13 +1,15 @@
 //! tests/vectors/faults.json
 
 use identity::hash::Hash;
+use identity::state::Subject;
 use serde_json::{Value, json};
 
-use super::tests::{accuse, against_witness, cosigned, note, prefix, proofs, same_size, signer};
+use super::tests::{accuse, against_witness, cosigned, note, prefix, proof, proofs, rollback, same_size, signer};
 use super::*;
 use crate::batch::fixture::{Someone, TestLog};
 use crate::entry::{Entry, Epoch};
 use crate::hash::EMPTY_ROOT;
+use crate::resolve::fixture::{TestLog as Lookups, name};
 use crate::vectors::{hex, hold};
 
 const ABOUT: [&str; 2] = [
@@ -34,6 +36,7 @@ fn fault_vectors_hold() {
     ];
     cases.extend(epochs());
     cases.extend(entries());
+    cases.extend(rollbacks());
     let garbage = json!({"name": "another header", "in": {"file": hex(b"dgns.fault@v2\n")}, "error": "bad_fault_file"});
     assert_eq!(FaultFile::decode(b"dgns.fault@v2\n"), Err(NotAFaultFile { at: 0 }));
     cases.push(garbage);
@@ -95,6 +98,34 @@ fn vectors_of_whole_logs_hold() {
         ),
     ];
     hold("fault_logs", &ABOUT, &cases);
+}
+
+/// What lookups leave of a log that goes back on a name, a DID, or its own absence proof.
+fn rollbacks() -> Vec<Value> {
+    let (mut log, alice) = Lookups::new();
+    let (did, known, unknown) = (Subject::Did(alice.did), name("alice"), name("dora"));
+    let [first_did, first_name, absent] = [&did, &known, &unknown].map(|subject| proof(&log, subject));
+    log.batch(&[], vec![alice.leaf(1, 1, &alice.genesis)]);
+    let [older_did, older_name] = [&did, &known].map(|subject| proof(&log, subject));
+    log.batch(&[], vec![alice.leaf(3, 3, &alice.records)]);
+    let [later_did, still_absent] = [&did, &unknown].map(|subject| proof(&log, subject));
+    let mut emptied = Lookups::new().0;
+    emptied.map = crate::map::Map::new();
+    emptied.states.clear();
+    emptied.batch(&[], Vec::new());
+    let gone = proof(&emptied, &name("carol"));
+    let carol = proof(&Lookups::new().0, &name("carol"));
+    let of = |first: &[u8], second: &[u8]| rollback(&log.signer, first, second);
+    vec![
+        case("an older state of a DID", &of(&first_did, &older_did), Ok(())),
+        case("an older state of a name's owner", &of(&first_name, &older_name), Ok(())),
+        case("a name that is gone from the map", &of(&carol, &gone), Ok(())),
+        case("a DID that went on", &of(&first_did, &later_did), Err("no_contradiction")),
+        case("absent, and absent again", &of(&absent, &still_absent), Err("no_contradiction")),
+        case("the later one first", &of(&later_did, &first_did), Err("fault_part")),
+        case("lookups of two subjects", &of(&first_did, &older_name), Err("fault_part")),
+        case("lookups of another key's log", &rollback(&signer(9), &first_did, &older_did), Err("fault_signature")),
+    ]
 }
 
 /// Evidence of kind `map`: these entries, under a head of the log `signed`.
