@@ -8,8 +8,7 @@
 #[allow(dead_code, reason = "tests use more of it")]
 mod asking;
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +16,9 @@ use asking::{Scene, end_of, lease_of, pair};
 use dgns_client::audience::Audience;
 use dgns_client::home::Home;
 use dgns_client::session::Session;
-use dgns_tests::harness::http;
-use dgns_tests::harness::{Person, Server, Site, wait};
+use dgns_tests::harness::{Person, Server, Site};
 use identity::cert::Body;
-use identity::did::Did;
 use identity::key::SigningKey;
-use identity::request::DID_HEADER;
 use identity::token::{Access, Lease, TokenRefusal};
 use tokio::time::Instant;
 
@@ -88,7 +84,7 @@ fn revocations(rounds: usize) {
         let lease = Lease { kid: key.kid(), audience: Some(bob.did), ..lease_of(&alice) };
         let held = pair(&scene.ask("/v1/token/lease", &lease, &key));
         audience.check(&held.token, &key.kid(), Access::Write).expect("it is good until now");
-        let mut stream = stream_of(&scene, &alice.did, &key);
+        let mut stream = scene.told(&alice.did, &key, "event: now");
         let certificate = alice.says(Body::DeviceRevoke(end_of(&key)));
         let begun = Instant::now();
         let ended = std::thread::spawn(move || {
@@ -126,27 +122,6 @@ fn revocations(rounds: usize) {
     for (name, took) in names.iter().zip(&mut took) {
         show(&format!("revocation posted -> refused: {name}"), took);
     }
-}
-
-/// Opens the stream of what a DID's devices are told; returns it behind its first frame.
-fn stream_of(scene: &Scene, did: &Did, key: &SigningKey) -> TcpStream {
-    wait::until("the second of the start is over", || {
-        let authorization = scene.authorization(did, key, "GET", "/v1/events", b"");
-        let mut stream = http::connect(scene.server.http).expect("a connection");
-        let request = format!(
-            "GET /v1/events HTTP/1.1\r\nhost: dgns\r\nauthorization: {authorization}\r\n{DID_HEADER}: {did}\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).expect("it is sent");
-        let (mut seen, mut buffer) = (Vec::new(), [0; 1_024]);
-        while !seen.windows(10).any(|window| window == b"event: now") {
-            let read = stream.read(&mut buffer).expect("an answer");
-            seen.extend_from_slice(&buffer[..read]);
-            if read == 0 || seen.starts_with(b"HTTP/1.1 4") {
-                return None;
-            }
-        }
-        Some(stream)
-    })
 }
 
 /// Prints the median and the worst.

@@ -157,6 +157,13 @@ fn a_suspended_device_lets_nobody_in_and_is_told_nothing() {
     let words = alice.up(&server, "alice");
     laptop.dgns_with_input(&server, &["devices", "add", "alice", "--words"], &words).exits(0);
     let kid = laptop.dgns(&server, &["whoami"]).text("/device/kid");
+    let rules = alice.dgns(&server, &["devices", "list"]).exits(0).json();
+    assert_eq!((&rules["voters"], &rules["majority"], &rules["pending"]), (&2.into(), &2.into(), &0.into()));
+    let shown = alice.dgns_in_text(&server, &["devices", "list"]);
+    assert!(
+        shown.exits(0).stdout.contains("2 of your 2 full devices together too; one device alone waits 3 days"),
+        "{shown}"
+    );
     alice.dgns(&server, &["devices", "suspend", &kid, "--reason", "stolen"]).exits(0);
     for arguments in [&["devices", "watch", "--once"][..], &["token", "lease"], &["policy", "--window-s", "7200"]] {
         let ran = laptop.dgns_running(&server.url, arguments).ended();

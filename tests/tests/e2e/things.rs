@@ -51,9 +51,10 @@ fn nobody_claims_for_a_database_below_anothers_name() {
     let server = site.start();
     alice.up(&server, "alice");
     mallory.up(&server, "mallory");
-    for name in ["db.alice", "db.nobody"] {
+    for (name, code) in [("db.alice", "not_allowed"), ("db.nobody", "no_parent")] {
         let ran = mallory.dgns(&server, &["claim", name, "--kind", "database"]);
-        assert_eq!(ran.exits(4).text("/code"), "not_allowed", "{name}");
+        assert_eq!(ran.exits(4).text("/code"), code, "{name}");
+        assert_eq!(mallory.dgns(&server, &["claim", name]).exits(4).text("/code"), code, "{name} for herself");
         assert!(!held(&mallory, &format!("{name}.dgns.test")).home().exists(), "nothing half done");
     }
     mallory.dgns(&server, &["resolve", "db.alice"]).exits(6);

@@ -1,5 +1,8 @@
 //! People whose devices ask for tokens, over HTTP by hand.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use data_encoding::BASE64URL_NOPAD;
 use dgns_client::{clock, rng};
 use dgns_tests::harness::http::{self, Answer};
@@ -104,8 +107,28 @@ impl Scene {
         http::request(self.server.http, method, target, &headers, body).unwrap()
     }
 
-    /// Signs a request of now.
-    pub fn authorization(&self, did: &Did, key: &SigningKey, method: &str, target: &str, body: &[u8]) -> String {
+    /// Opens the stream of what a DID's devices are told, from the first event on, and reads until it says `until`.
+    pub fn told(&self, did: &Did, key: &SigningKey, until: &str) -> TcpStream {
+        wait::until("the second of the start is over", || {
+            let authorization = self.authorization(did, key, "GET", "/v1/events", b"");
+            let mut stream = http::connect(self.server.http).unwrap();
+            let request = format!(
+                "GET /v1/events HTTP/1.1\r\nhost: dgns\r\nauthorization: {authorization}\r\n{DID_HEADER}: {did}\r\nlast-event-id: 0\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).unwrap();
+            let (mut seen, mut buffer) = (Vec::new(), [0; 1_024]);
+            while !seen.windows(until.len()).any(|window| window == until.as_bytes()) {
+                let read = stream.read(&mut buffer).unwrap();
+                seen.extend_from_slice(&buffer[..read]);
+                if read == 0 || seen.starts_with(b"HTTP/1.1 4") {
+                    return None;
+                }
+            }
+            Some(stream)
+        })
+    }
+
+    fn authorization(&self, did: &Did, key: &SigningKey, method: &str, target: &str, body: &[u8]) -> String {
         let log = origin();
         let request = Request { origin: &log, did, method, target, body };
         let now_s = clock::now().as_ms() / 1_000;

@@ -43,6 +43,8 @@ fn a_guard_used_again_ends_the_family_everywhere() {
     refused(&scene.refresh(&third, &alice.device.sign), 410, "token_revoked");
     let page = scene.page(0);
     assert_eq!((page.newest, page.entries.len()), (1, 1));
+    // The person's devices are told, those that were away too.
+    drop(scene.told(&alice.did, &alice.device.sign, "event: guard_reused"));
     let metrics = scene.server.get("/metrics").text();
     assert!(metrics.contains("dgns_guards_reused_total 1\n"), "{metrics}");
 }

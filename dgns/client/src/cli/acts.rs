@@ -264,7 +264,7 @@ pub(crate) async fn release(context: &Context, name: &str, words: WithWords) -> 
 pub(crate) async fn rotate(context: &Context, with: WithWords) -> Done {
     let actor = Actor::new(context).await?;
     let words = Words::generate(&mut rng::system());
-    up::show_words(context, &words);
+    up::show_words(context, &words, None);
     let identity = words.identity();
     let body = Body::IdRotate(IdRotate { identity: identity.public(), words_box: words.words_box().public() });
     let acted = actor.act(context, &body, with, &[&identity], &actor.subject()).await?;

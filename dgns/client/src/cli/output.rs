@@ -18,19 +18,17 @@ impl Output {
     /// Prints a result: `text` for people, `value` for programs.
     pub(crate) fn result(self, text: &str, value: &Value) {
         match self.json {
-            true => println!("{value}"),
-            false => println!("{}", text.trim_end()),
+            true => say(&value.to_string()),
+            false => say(text.trim_end()),
         }
     }
 
     /// Prints one of many results of a command that goes on: a line for people, a JSON value on a line for programs.
     pub(crate) fn line(self, text: &str, value: &Value) {
-        use std::io::Write as _;
         match self.json {
-            true => println!("{value}"),
-            false => println!("{text}"),
+            true => say(&value.to_string()),
+            false => say(text),
         }
-        let _ = std::io::stdout().flush();
     }
 
     /// Writes bytes to standard output as they are.
@@ -60,7 +58,7 @@ impl Output {
             eprintln!("dgns: {error}");
             return;
         }
-        println!("{}", self.error_value(error));
+        say(&self.error_value(error).to_string());
     }
 
     /// Returns an error as the JSON that is printed for it.
@@ -74,6 +72,13 @@ impl Output {
         }
         value
     }
+}
+
+/// Prints a line on standard output. Whoever reads it may have seen enough and gone: the command is done all the same.
+fn say(text: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
 /// Returns a time as people write it, UTC.

@@ -1,5 +1,7 @@
 //! `up` and `claim`: from nothing to a proved name.
 
+use std::path::Path;
+
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use dgns_api::problem::Problem;
 use dgns_client::draft::{self, Place, Root};
@@ -90,6 +92,8 @@ struct Claiming<'a> {
     invite: Option<&'a str>,
     /// Who owns the name above it, if that is another DID: it signs along.
     above: Option<Signer<'a>>,
+    /// Where the keys of its owner are, if that is not this home.
+    held_in: Option<&'a Path>,
 }
 
 /// A DID to be made.
@@ -105,7 +109,7 @@ struct Making<'a> {
 pub(crate) async fn up(context: &Context, up: Up) -> Done {
     let session = context.session().await?;
     let name = session.name(&up.name)?;
-    let claiming = Claiming { name: &name, invite: up.invite.as_deref(), above: None };
+    let claiming = Claiming { name: &name, invite: up.invite.as_deref(), above: None, held_in: None };
     let making = Making { kind: up.kind, label: &up.label, window_s: up.window_s, no_words: up.no_words };
     claim_or_make(context, &session, &claiming, &making).await
 }
@@ -118,7 +122,8 @@ pub(crate) async fn claim(context: &Context, claim: ClaimName) -> Done {
     let invite = claim.invite.as_deref();
     if claim.kind == Kind::Person {
         let (device, did) = known_device(&session)?;
-        let claiming = Claiming { name: &name, invite, above: None };
+        owner_above(&session, &name).await?;
+        let claiming = Claiming { name: &name, invite, above: None, held_in: None };
         return claim_with(context, &session, &device, did, &claiming).await;
     }
     let above = owner_above(&session, &name).await?;
@@ -127,12 +132,8 @@ pub(crate) async fn claim(context: &Context, claim: ClaimName) -> Done {
     home.pin(session.server(), session.log().origin(), &session.log().pinned()?)?;
     let held = context.session_in(&home, session.server()).await?;
     let making = Making { kind: Some(claim.kind), label: FIRST_LABEL, window_s: None, no_words: claim.no_words };
-    let done = claim_or_make(context, &held, &Claiming { name: &name, invite, above }, &making).await?;
-    context.out.note(&format!(
-        "\nIts keys are in a home of its own. To act for it: dgns --home {0}\nIf it lives on another machine, move that directory there.",
-        home.directory().display()
-    ));
-    Ok(done)
+    let claiming = Claiming { name: &name, invite, above, held_in: Some(home.directory()) };
+    claim_or_make(context, &held, &claiming, &making).await
 }
 
 /// Claims for the DID that the home of `session` has, or makes one.
@@ -185,7 +186,7 @@ async fn make(context: &Context, session: &Session, claiming: &Claiming<'_>, mak
     session.log().keep_device(&device)?;
     user_keys::keep(session.log(), 1, &seed)?;
     if !making.no_words {
-        show_words(context, &words);
+        show_words(context, &words, claiming.held_in.map(|_| name));
     }
     let posted = match session.post_with(&[genesis, claim], &[boxes], &subject).await {
         Ok(posted) => posted,
@@ -199,7 +200,7 @@ async fn make(context: &Context, session: &Session, claiming: &Claiming<'_>, mak
     };
     // For the person's own eyes, and not worth a failure.
     let _ = pair::keep_label(session, Signer { did, keys: &device }, &device, making.label).await;
-    report(context, session, name, &did, &posted, (!making.no_words).then_some(&words));
+    report(context, session, claiming, &did, &posted, (!making.no_words).then_some(&words));
     Ok(Ended::Ok)
 }
 
@@ -223,7 +224,7 @@ async fn claim_with(
     let place = Place::after(did, &state.head, own.head(), clock::now());
     let certificate = claiming.certificate(session, &place, device).await?;
     let posted = session.post(&[certificate], &subject).await?;
-    report(context, session, name, &did, &posted, None);
+    report(context, session, claiming, &did, &posted, None);
     Ok(Ended::Ok)
 }
 
@@ -248,9 +249,15 @@ async fn owner_above(session: &Session, name: &Name) -> Result<Option<(DeviceKey
     let Some(parent) = name.parent(session.zone()) else { return Ok(None) };
     let above = session.resolve(&Subject::Name(parent.as_str().to_owned())).await?;
     let own = known_device(session).ok().filter(|(_, did)| above.did().is_some_and(|owner| owner.did == *did));
-    let whose = if above.status() == Status::Absent { "nobody has" } else { "is another's: its owner has to claim" };
-    let refused = || format!("{} stands below {}, which {whose}", name.as_str(), parent.as_str());
-    own.map(Some).ok_or_else(|| ClientError::Refused(Box::new(Problem::new(403, "not_allowed", refused()))))
+    if own.is_some() {
+        return Ok(own);
+    }
+    let (status, code, whose) = match above.status() {
+        Status::Absent => (404, "no_parent", "which nobody has"),
+        _ => (403, "not_allowed", "which is another's: its owner has to claim it"),
+    };
+    let refused = format!("{} stands below {}, {whose}", name.as_str(), parent.as_str());
+    Err(ClientError::Refused(Box::new(Problem::new(status, code, refused))))
 }
 
 /// Returns this device's keys and the DID they belong to.
@@ -299,19 +306,37 @@ async fn claim_proof(
     Ok(ClaimProof::Open { nonce, bits })
 }
 
-/// Shows the words, once.
-pub(crate) fn show_words(context: &Context, words: &Words) {
+/// Shows the words, once; `of` is what they rule if it is not the person's own name.
+pub(crate) fn show_words(context: &Context, words: &Words, of: Option<&Name>) {
+    let whose = match of {
+        None => "Your words. They rule your name and bring it back when every device is lost.".to_owned(),
+        Some(name) => {
+            format!("The words of {}, which has keys of its own. They rule it, and yours do not.", name.as_str())
+        }
+    };
     // Even where a program reads the result: if the answer is lost on its way, these are the only copy.
     context.out.warn(&format!(
-        "\nYour words. They rule your name and bring it back when every device is lost.\n\
-         Write them on paper now; they are not kept anywhere and not shown again:\n\n  {}\n",
+        "\n{whose}\nWrite them on paper now; they are not kept anywhere and not shown again:\n\n  {}\n",
         words.phrase().as_str()
     ));
 }
 
-fn report(context: &Context, session: &Session, name: &Name, did: &Did, posted: &Posted, words: Option<&Words>) {
+fn report(
+    context: &Context,
+    session: &Session,
+    claiming: &Claiming<'_>,
+    did: &Did,
+    posted: &Posted,
+    words: Option<&Words>,
+) {
+    let name = claiming.name;
+    let home = claiming.held_in.map(|home| format!(" --home {}", home.display())).unwrap_or_default();
+    let moved = match claiming.held_in {
+        None => "",
+        Some(_) => "\nIts keys are in that home. If it lives on another machine, move the directory there.",
+    };
     let text = format!(
-        "{} is yours.\n\n{}\n\nNext: dgns records set {} A 192.0.2.1",
+        "{} is yours.\n\n{}\n\nNext: dgns{home} records set {} A 192.0.2.1{moved}",
         name.as_str(),
         lookup::proved_text(session, &posted.resolved),
         name.relative(session.zone()),
@@ -324,6 +349,7 @@ fn report(context: &Context, session: &Session, name: &Name, did: &Did, posted: 
         "indexes": posted.indexes,
         "proof": lookup::proved_value(session, &posted.resolved),
         "words": words.map(|words| words.phrase().as_str().to_owned()),
+        "home": claiming.held_in,
     });
     context.out.result(&text, &value);
 }
