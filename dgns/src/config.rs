@@ -150,6 +150,8 @@ pub struct LimitsConfig {
     pub envelopes_per_hour_and_address: u32,
     /// `evaluations_per_hour_and_address`: addresses looked for from one IPv4 address or /64; 0 = no limit.
     pub evaluations_per_hour_and_address: u32,
+    /// `evaluations_per_hour_and_did`: the same where a DID's device signed the request; 0 = no limit.
+    pub evaluations_per_hour_and_did: u32,
     /// `personal_streams_max`: streams of personal events open at once.
     pub personal_streams_max: u32,
 }

@@ -64,7 +64,6 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/dids/{did}/did.json", get(did_documents::below))
         .route(path::HOST_DID, get(did_documents::host))
         .route("/v1/aliases/{id}", get(read::alias))
-        .route(path::EVALUATE, post(alias::evaluate).layer(DefaultBodyLimit::max(dgns_api::evaluate::BYTES_MAX)))
         .route("/v1/ids/{id}", get(read::id))
         .route("/v1/log/entries/{index}", get(read::entry))
         .route(path::PROOF, get(read::proof))
@@ -94,6 +93,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(token::routes())
         .merge(signin::routes())
         .merge(passkeys::routes())
+        .merge(alias::routes())
         .layer(middleware::from_fn_with_state(app.clone(), while_served))
         .merge(app.cosigners.as_ref().map(witness::routes).unwrap_or_default())
         .merge(if app.config.http.pages { pages::routes() } else { Router::new() });

@@ -72,6 +72,7 @@ enum Counter {
     PairRingsHour(Did),
     EnvelopesHour(Network),
     EvaluationsHour(Network),
+    EvaluationsOfDidHour(Did),
     LeasesHour(Did),
     SigninsHour(Network),
 }
@@ -149,12 +150,22 @@ impl Rates {
         }
     }
 
-    /// Counts evaluations of addresses, each of a batch, or says that they are too many.
-    pub fn admit_evaluations(&self, from: IpAddr, count: usize, now: Timestamp) -> Result<(), TooMany> {
-        let limit = self.config.evaluations_per_hour_and_address;
+    /// Counts evaluations of addresses, each of a batch: of a DID if one signed for them, else of an address. Or says that they are
+    /// too many.
+    pub fn admit_evaluations(
+        &self,
+        from: IpAddr,
+        asker: Option<Did>,
+        count: usize,
+        now: Timestamp,
+    ) -> Result<(), TooMany> {
+        let (counter, limit) = match asker {
+            Some(did) => (Counter::EvaluationsOfDidHour(did), self.config.evaluations_per_hour_and_did),
+            None => (Counter::EvaluationsHour(network(from)), self.config.evaluations_per_hour_and_address),
+        };
         match limit {
             0 => Ok(()),
-            _ => self.count(&vec![(Counter::EvaluationsHour(network(from)), limit, HOUR_MS); count], now.as_ms()),
+            _ => self.count(&vec![(counter, limit, HOUR_MS); count], now.as_ms()),
         }
     }
 

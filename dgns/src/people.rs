@@ -1,5 +1,6 @@
 //! What this server keeps of people, beside its log: the database and the key that blinds what stands in it.
 
+pub mod aliases;
 pub mod bells;
 pub mod boxes;
 pub mod events;

@@ -4,6 +4,7 @@ use dgns_api::code;
 use dgns_api::problem::{Problem, ProblemHead};
 use identity::rules::Refusal;
 
+use crate::auth::aliases::AliasError;
 use crate::auth::notary::NotaryError;
 use crate::auth::oidc::OidcError;
 use crate::auth::request::CallerError;
@@ -42,8 +43,8 @@ pub fn status(code: &str) -> u16 {
         code::PAIR_FULL | code::MAILBOX_FULL => 409,
         code::GRANT_REVOKED | code::GUARD_REUSED | "grant_expired" | "token_revoked" => 410,
         code::SIGNIN_EXPIRED | code::SIGNIN_SPENT => 410,
-        code::ACCOUNT_BOUND | code::PASSKEY_KNOWN | code::PASSKEYS_FULL => 409,
-        code::SIGNIN_DEVICE => 403,
+        code::ACCOUNT_BOUND | code::PASSKEY_KNOWN | code::PASSKEYS_FULL | "alias_bound" => 409,
+        code::SIGNIN_DEVICE | "notary_revoked" => 403,
         "issuer_unavailable" | code::NOTARY_PENDING => 503,
         "ended" | code::NOT_IN_TAIL => 410,
         code::TOO_LARGE => 413,
@@ -153,6 +154,22 @@ pub fn of_signin(error: &SigninError) -> Problem {
         _ => {}
     }
     problem
+}
+
+/// Returns the problem of a binding that no notary signs.
+pub fn of_alias(error: &AliasError) -> Problem {
+    match error {
+        AliasError::Storage(_) | AliasError::Notary(NotaryError::Storage(_)) => {
+            problem(code::INTERNAL, "the server failed; try again, and tell the operator if it lasts")
+        }
+        other => {
+            let mut problem = problem(other.code(), other.to_string());
+            if let AliasError::Notary(error) = other {
+                problem.retry_ms = error.retry_ms();
+            }
+            problem
+        }
+    }
 }
 
 /// Returns the problem of evidence that is not noted.

@@ -103,6 +103,14 @@ impl Server {
         Ristretto255::serialize_elem(self.0.get_public_key()).into()
     }
 
+    /// Returns the 64 bytes of an input of 1 to 65,535 bytes that the server itself knows.
+    pub fn output(&self, input: &[u8]) -> Result<[u8; 64], OprfError> {
+        if !(1..=usize::from(u16::MAX)).contains(&input.len()) {
+            return Err(OprfError::Input);
+        }
+        self.0.evaluate(input).map(Into::into).map_err(|_| OprfError::Input)
+    }
+
     /// Evaluates a batch of 1 to [`OPRF_BATCH_MAX`] blinded elements and proves all of it at once.
     pub fn evaluate(
         &self,

@@ -53,6 +53,7 @@ impl Schema {
             include_str!("../migrations/sqlite/0003_people_accounts.sql"),
             include_str!("../migrations/sqlite/0004_people_devices.sql"),
             include_str!("../migrations/sqlite/0005_people_passkeys.sql"),
+            include_str!("../migrations/sqlite/0006_people_aliases.sql"),
         ],
     };
 

@@ -5,6 +5,7 @@
 //! cursor here.
 
 mod accounts;
+mod aliases;
 mod devices;
 mod events;
 mod passkeys;
@@ -19,6 +20,7 @@ use crate::fault::StorageError;
 use crate::storage::Options;
 
 pub use accounts::{AccountRow, AttestedRow, Reserved};
+pub use aliases::{ALIASES_OF_DID_MAX, AliasRow, Erased};
 pub use devices::{AttachmentRow, ENVELOPES_MAX, PAIR_MESSAGES_MAX};
 pub use events::{AwaitedRow, EventRow, Told};
 pub use passkeys::{Added, PasskeyRow, Used};

@@ -6,6 +6,7 @@ use crate::database::{Cells, in_table};
 use crate::fault::StorageError;
 
 pub(crate) mod accounts;
+pub(crate) mod aliases;
 pub(crate) mod attachments;
 pub(crate) mod attested;
 pub(crate) mod chain;

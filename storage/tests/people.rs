@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use identity::did::Did;
-use storage::people::{AccountRow, Added, AttestedRow, PasskeyRow, People, Reserved, StartKind, StartRow, Used};
+use storage::people::{AccountRow, Added, AliasRow, AttestedRow, Erased, PasskeyRow, People, Reserved, StartKind, StartRow, Used};
 use storage::{Options, Storage, fsck};
 
 fn start(number: u8, until_s: u64) -> StartRow {
@@ -203,4 +203,43 @@ async fn passkeys_that_led_to_no_name_are_forgotten_after_a_day() {
         left.push(people.passkey(&[number; 32]).await.unwrap().is_some());
     }
     assert_eq!(left, [false, true, true, true]);
+}
+
+#[tokio::test]
+async fn what_is_kept_of_an_alias_goes_with_the_address_of_its_account() {
+    let dir = tempfile::tempdir().unwrap();
+    let people = People::open(dir.path()).await.unwrap();
+    let (ada, bob) = (Did::from_bytes([1; 20]), Did::from_bytes([2; 20]));
+    let row = |did, alias: u8, since_s| AliasRow {
+        did,
+        alias: [alias; 32],
+        account: [7; 32],
+        sealed: vec![alias; 9],
+        bound: false,
+        since_s,
+    };
+    let pin = AccountRow { account: [7; 32], did: ada, email: Some([8; 32]), since_s: 1 };
+    people.pin_account(&pin).await.unwrap();
+    assert!(people.put_alias(&row(ada, 1, 5)).await.unwrap());
+    people.alias_was_bound(&ada, &[1; 32]).await.unwrap();
+    assert!(people.put_alias(&row(ada, 2, 6)).await.unwrap());
+    assert!(people.put_alias(&AliasRow { sealed: vec![3], ..row(ada, 1, 7) }).await.unwrap(), "signed for again");
+    people.close().await.unwrap();
+    let people = People::open(dir.path()).await.unwrap();
+    let kept = people.aliases_of(&ada).await.unwrap();
+    let first = AliasRow { sealed: vec![3], bound: true, ..row(ada, 1, 7) };
+    assert_eq!(kept, [row(ada, 2, 6), first.clone()]);
+    assert_eq!(people.aliases_of_account(&[7; 32]).await.unwrap(), kept);
+    assert_eq!(people.erase_alias(&bob, &[1; 32]).await.unwrap(), Erased::default(), "another's");
+    assert_eq!(people.accounts_of_did(&ada).await.unwrap(), (1, 1));
+    assert_eq!(people.erase_alias(&ada, &[1; 32]).await.unwrap(), Erased { aliases: 1, addresses: 1 });
+    assert_eq!(people.erase_alias(&ada, &[1; 32]).await.unwrap(), Erased::default());
+    assert_eq!(people.accounts_of_did(&ada).await.unwrap(), (1, 0));
+    assert!(people.put_alias(&row(bob, 1, 6 + 86_400)).await.unwrap());
+    assert_eq!(people.aliases_of(&ada).await.unwrap(), [], "the log never bound it");
+    for alias in 2..=32 {
+        assert!(people.put_alias(&row(bob, alias, 90_000)).await.unwrap());
+    }
+    assert!(!people.put_alias(&row(bob, 33, 90_000)).await.unwrap(), "one too many");
+    assert!(people.put_alias(&row(bob, 32, 90_000)).await.unwrap(), "in its own place");
 }

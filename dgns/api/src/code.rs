@@ -77,6 +77,8 @@ pub const SIGNIN_SPENT: &str = "signin_spent";
 pub const ACCOUNT_BOUND: &str = "account_bound";
 /// The device that signed in is not the one that signs. 403.
 pub const SIGNIN_DEVICE: &str = "signin_device";
+/// An alias, its commitment and the statement shown are not of one address. 422.
+pub const BAD_OPENING: &str = "bad_opening";
 /// The notary of this issuer is not in the log yet. 503, with `retry_ms`.
 pub const NOTARY_PENDING: &str = "notary_pending";
 /// No passkey of this id is registered here. 404.
@@ -134,5 +136,6 @@ pub const ALL: &[&str] = &[
     PASSKEY_COUNTER,
     PASSKEY_KNOWN,
     PASSKEYS_FULL,
+    BAD_OPENING,
     INTERNAL,
 ];

@@ -2,6 +2,7 @@
 //!
 //! Pure: bytes and values, no I/O.
 
+pub mod alias;
 pub mod code;
 pub mod envelope;
 pub mod evaluate;

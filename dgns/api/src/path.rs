@@ -16,6 +16,10 @@ pub const HOST_DID: &str = "/.well-known/did.json";
 pub const ALIASES: &str = "/v1/aliases/";
 /// Evaluates blinded addresses.
 pub const EVALUATE: &str = "/v1/alias/evaluate";
+/// Has a notary sign the binding of an address.
+pub const NOTARIZE: &str = "/v1/alias/notarize";
+/// What is kept of the addresses of the DID that asks.
+pub const MY_ALIASES: &str = "/v1/alias/mine";
 /// Below a name, DID or alias: says when something of it changed.
 pub const EVENTS: &str = "/events";
 /// What created the thing with this 64-bit id: `/v1/ids/{n}`.

@@ -222,6 +222,7 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
         pair_posts_per_hour_and_address: section.number("pair_posts_per_hour_and_address", 200, 0, 1_000_000) as u32,
         pair_rings_per_hour: section.number("pair_rings_per_hour", 10, 0, 1_000_000) as u32,
         envelopes_per_hour_and_address: section.number("envelopes_per_hour_and_address", 60, 0, 1_000_000) as u32,
+        evaluations_per_hour_and_did: section.number("evaluations_per_hour_and_did", 100, 0, 1_000_000) as u32,
         evaluations_per_hour_and_address: section.number("evaluations_per_hour_and_address", 10, 0, 1_000_000) as u32,
         personal_streams_max: section.number("personal_streams_max", 10_000, 1, 1_000_000) as u32,
     };

@@ -19,6 +19,7 @@ use super::Shared;
 use super::caller::Asking;
 use super::reply::{Refused, Reply, fresh, the_writer, whole};
 use crate::app::App;
+use crate::auth::aliases;
 use crate::auth::notary::NotaryError;
 use crate::auth::signin::{Back, CALLBACK, Signin, SigninError};
 use crate::people::People;
@@ -50,8 +51,9 @@ async fn finish(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Repl
     let finish =
         Finish::decode(&whole(body, format_args!("this takes at most {POST_BYTES_MAX} bytes"))?).map_err(malformed)?;
     let (signin, people) = desk(&app)?;
-    let finished = signin.finish(&app.core, people, finish, &mut crate::rng::system()).await;
-    Ok(fresh(path::CBOR, finished.map_err(refused)?.encode()))
+    let finished = signin.finish(&app.core, people, finish, &mut crate::rng::system()).await.map_err(refused)?;
+    aliases::attest(&app.core, people, the_writer(&app)?, &finished.evidence).await;
+    Ok(fresh(path::CBOR, finished.encode()))
 }
 
 /// Lets the account of a sign-in lead to the DID that asks, by the device that signed in.

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use identity::alias::Evaluation;
 use identity::cert::KeyBytes;
+use identity::email::Email;
 use identity::oprf::{self, Element, OprfError, ProofBytes};
 use rand_core::CryptoRng;
 
@@ -24,6 +26,11 @@ impl AliasKey {
     /// Returns the public key, which an authority of role 3 certifies.
     pub fn public(&self) -> KeyBytes {
         self.0.public()
+    }
+
+    /// Returns the evaluation of an address that this server was shown.
+    pub fn evaluation(&self, address: &Email) -> Evaluation {
+        self.0.output(address.as_str().as_bytes()).expect("an address has 3 to 320 bytes")
     }
 
     /// Evaluates 1 to 16 blinded elements, with one proof for all.

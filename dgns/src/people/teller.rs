@@ -18,8 +18,8 @@ use tracing::error;
 use translog::entry::Entry;
 use translog::map;
 
-use super::People;
 use super::events::{EventData, EventKind};
+use super::{People, aliases};
 use crate::auth::request::newest;
 use crate::core::Core;
 use crate::log::damaged;
@@ -91,6 +91,9 @@ async fn turn(core: &Core, people: &People) -> Result<(), StorageError> {
             let entry = core.tiles.entry(index).await?;
             let entry = entry.ok_or_else(|| damaged("entries", "a committed entry is missing"))?;
             if let Ok(Entry::Certificate(certificate)) = Entry::decode(&entry) {
+                if let Some(did) = certificate.chain_did() {
+                    aliases::follow(core, people, &did, Some(&certificate.payload().body)).await?;
+                }
                 of_certificate(core, index, &certificate, &mut told).await?;
             }
         }
@@ -99,7 +102,11 @@ async fn turn(core: &Core, people: &People) -> Result<(), StorageError> {
     }
     let mut told = Told::default();
     for row in people.store.awaited_by(core.clock.now().as_ms()).await? {
+        let (sid, did) = (row.sid, row.did);
         look_at(core, row, &mut told).await?;
+        if told.settled.contains(&sid) {
+            aliases::follow(core, people, &did, None).await?;
+        }
     }
     if told != Told::default() {
         keep(core, people, &told).await?;

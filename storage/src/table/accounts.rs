@@ -17,6 +17,7 @@ const OF_EMAIL: &str = "SELECT account, did, email, since_s FROM accounts WHERE 
 const PIN: &str = "INSERT INTO accounts (account, did, email, since_s) VALUES ($1, $2, $3, $4) ON CONFLICT (account) DO \
                    UPDATE SET since_s = CASE did WHEN excluded.did THEN since_s ELSE excluded.since_s END, \
                    did = excluded.did, email = excluded.email";
+const COUNTS: &str = "SELECT count(*), count(email) FROM accounts WHERE did = $1";
 const REMOVE: &str = "DELETE FROM accounts WHERE account = $1";
 const SET_EMAIL: &str = "UPDATE accounts SET email = $1 WHERE account = $2";
 
@@ -48,6 +49,13 @@ pub(crate) async fn set_email(
 ) -> Result<(), StorageError> {
     let query = sqlx::query(SET_EMAIL).bind(email.map(Hash::as_slice)).bind(account.as_slice());
     query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
+}
+
+/// Returns how many accounts lead to the DID, and how many of them have an address.
+pub(crate) async fn counts_of_did(conn: &mut SqliteConnection, did: &Did) -> Result<(u64, u64), StorageError> {
+    let row = sqlx::query(COUNTS).bind(did.as_bytes().as_slice()).fetch_one(conn).await.map_err(in_table(TABLE))?;
+    let cells = Cells::new(&row, TABLE);
+    Ok((cells.number(0)?, cells.number(1)?))
 }
 
 fn read(row: &SqliteRow) -> Result<AccountRow, StorageError> {
