@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use identity::did::Did;
-use storage::people::{AccountRow, Added, AliasRow, AttestedRow, Erased, PasskeyRow, People, Reserved, StartKind, StartRow, Used};
+use storage::people::{
+    AccountRow, Added, AliasRow, AttestedRow, Erased, PasskeyRow, People, Reserved, StartKind, StartRow, Used,
+};
 use storage::{Options, Storage, fsck};
 
 fn start(number: u8, until_s: u64) -> StartRow {

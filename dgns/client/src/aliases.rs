@@ -1,6 +1,8 @@
 //! People found by an address: the server evaluates it blinded, the log tells whose it is, and notaries that were revoked since
 //! count for nothing (PROTOCOL 3.5, 22.1).
 
+mod own;
+
 use dgns_api::evaluate;
 use dgns_api::info::Info;
 use dgns_api::path;
@@ -14,7 +16,9 @@ use translog::resolve::{Resolved, Status};
 
 use crate::error::ClientError;
 use crate::rng;
-use crate::session::Session;
+use crate::session::{Session, Signer};
+
+pub use own::{AllOwn, Bound, Opening, Own, address_of, all, bind, kept};
 
 /// An address as the log knows it, proved; absent too.
 #[derive(Debug)]
@@ -40,9 +44,11 @@ impl FoundAlias {
 }
 
 /// Finds who has an address, or proves that nobody can be found by it. What leaves the machine is blinded.
-pub async fn find(session: &Session, email: &Email) -> Result<FoundAlias, ClientError> {
+///
+/// A signed request may be made more often than one of an address, and says who looks; whom for it does not say either.
+pub async fn find(session: &Session, email: &Email, signer: Option<Signer<'_>>) -> Result<FoundAlias, ClientError> {
     let server = server_state(session).await?;
-    let alias = alias_id(&evaluation(session, &server, email).await?, None);
+    let alias = alias_id(&evaluation(session, &server, email, signer).await?, None);
     let resolved = session.resolve_from_genesis(&Subject::Alias(alias)).await?;
     // Asked again: a notary that was revoked meanwhile vouches for nothing that is still to be shared.
     let server = server_state(session).await?;
@@ -62,11 +68,20 @@ pub async fn server_state(session: &Session) -> Result<DidState, ClientError> {
 }
 
 /// Returns the evaluation of an address: the server makes it blinded, and proves that it used the key in the log.
-pub async fn evaluation(session: &Session, server: &DidState, email: &Email) -> Result<Evaluation, ClientError> {
+pub async fn evaluation(
+    session: &Session,
+    server: &DidState,
+    email: &Email,
+    signer: Option<Signer<'_>>,
+) -> Result<Evaluation, ClientError> {
     let key = alias_key(session, server)?;
     let blinded = Blinded::new(email.as_str().as_bytes(), &mut rng::system());
     let blinded = [blinded.map_err(|error| ClientError::Unable(error.to_string()))?];
-    let answer = session.evaluate(evaluate::encode_question(&[*blinded[0].element()])).await?;
+    let question = evaluate::encode_question(&[*blinded[0].element()]);
+    let answer = match signer {
+        Some(signer) => session.post_signed(signer, path::EVALUATE, &question).await?,
+        None => session.evaluate(question).await?,
+    };
     let fault = |what: &str| ClientError::proof("bad_proof", format!("the evaluation of the address: {what}"));
     let (evaluated, proof) = evaluate::decode_answer(&answer).map_err(|_| fault("malformed"))?;
     let outputs = oprf::finalize(&blinded, &evaluated, &proof, &key).map_err(|error| fault(&error.to_string()))?;

@@ -272,6 +272,11 @@ impl Session {
         self.net.post(path::EVALUATE, question).await
     }
 
+    /// Has a notary sign the binding of an address.
+    pub async fn notarize(&self, ask: Vec<u8>) -> Result<Vec<u8>, ClientError> {
+        self.net.post(path::NOTARIZE, ask).await
+    }
+
     /// Puts sealed mail before a device.
     pub async fn post_envelope(&self, envelope: Vec<u8>) -> Result<(), ClientError> {
         self.net.post(path::ENVELOPES, envelope).await.map(drop)

@@ -6,6 +6,7 @@ import { certify, placeAfter } from "../write.js";
 import { accountFacts, actText, deviceTable, frozenBanner, kidText, pendingList } from "./account.js";
 import { byId, el, facts, fill, fold, goTo, say, sign, spanText, tag, verdict } from "./dom.js";
 import { labelsOf, putLabel, shareOwn } from "./labels.js";
+import { inbox } from "./letters.js";
 import { accounts, deviceOf, forgetAccount, keepAccount, keepForGood } from "./me.js";
 import { drawLimits, drawProof } from "./proof.js";
 import { openForm } from "./sealing.js";
@@ -44,6 +45,7 @@ async function draw(record, section, said = null) {
         own && el("div", { class: "actions" }, el("a", { class: "button quiet", href: "/approve" }, "Let another device in"))),
       waiting(found, own, act),
       part("The account", facts(accountFacts(found)), fold("The proof", drawProof(found, client.trust), el("h3", {}, "What it does not prove"), drawLimits(found, client.trust))),
+      own && own.status !== 3 && found.status === "present" && inbox(client, store, record),
       own && openForm(client, record, found),
       fold("This browser", ...thisBrowser(record)));
     if (said !== null) goTo(said.querySelector("h2"));

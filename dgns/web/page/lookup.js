@@ -2,7 +2,8 @@
 
 import { didText } from "../name.js";
 import { accountFacts, deviceTable, frozenBanner, keysFold, pendingList } from "./account.js";
-import { byId, el, facts, fill, goTo, say, sign, verdict, whenText, whileBusy } from "./dom.js";
+import { byId, el, facts, fill, fold, goTo, say, sign, verdict, whenText, whileBusy } from "./dom.js";
+import { letterForm } from "./letters.js";
 import { drawLimits, drawProof } from "./proof.js";
 import { recordTable } from "./records.js";
 import { download, proofBundle } from "./save.js";
@@ -10,7 +11,7 @@ import { sealForm } from "./sealing.js";
 import { openPage } from "./shell.js";
 import { showTrouble } from "./trouble.js";
 
-const { client } = await openPage();
+const { client, store } = await openPage();
 const [form, input, place] = [byId("search"), byId("name"), byId("answer")];
 input.placeholder = `alice.${client.zone}`;
 
@@ -72,7 +73,7 @@ function what(found) {
 /** The account behind it. */
 function account(found) {
   const pending = pendingList(found.pending, found.did.devices);
-  return part("Account and keys", facts(accountFacts(found)), deviceTable(found.did.devices, { times: timesOf(found) }), keysFold(found), sealForm(found),
+  return part("Account and keys", facts(accountFacts(found)), deviceTable(found.did.devices, { times: timesOf(found) }), keysFold(found), found.status === "present" && fold("Write a letter to this person", letterForm(client, store, found)), sealForm(found),
     pending && el("h3", {}, "Waits, and can still be stopped"), pending);
 }
 

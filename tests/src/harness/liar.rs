@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use super::http::{Answer, connect, read_answer};
 use super::serve::{Request, Told, serve};
@@ -13,7 +14,21 @@ pub struct Liar {
     pub url: String,
 }
 
+/// What went to a server, request by request, heads and bodies.
+pub type Seen = Arc<Mutex<Vec<Request>>>;
+
 impl Liar {
+    /// Returns somebody in front of `server` who changes nothing and writes down what is asked.
+    pub fn listening(server: SocketAddr) -> (Self, Seen) {
+        let seen = Seen::default();
+        let told = seen.clone();
+        let url = serve(move |request| {
+            told.lock().expect("no holder panics").push(request.clone());
+            pass(request, server).map_or(Told::Cut, Told::Answer)
+        });
+        (Self { url }, seen)
+    }
+
     /// Returns a liar in front of `server`. Every request reaches the server; `tale` decides what comes back, given the request
     /// line: `None` closes the connection unanswered.
     pub fn before(server: SocketAddr, tale: impl Fn(&str, Answer) -> Option<Answer> + Send + Sync + 'static) -> Self {

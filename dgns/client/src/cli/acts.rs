@@ -138,13 +138,19 @@ pub(crate) struct Acted {
 impl Acted {
     /// Prints what became of it; a pending act ends the command with code 5.
     pub(crate) fn report(&self, context: &Context, session: &Session, what: &str) -> Ended {
-        self.report_with(context, session, what, None)
+        self.report_with(context, session, what, ("", json!({})))
     }
 
-    /// As [`Acted::report`], with the new words in the value for programs.
-    fn report_with(&self, context: &Context, session: &Session, what: &str, words: Option<&Words>) -> Ended {
+    /// As [`Acted::report`], with a sentence behind the text, and more in the value for programs.
+    pub(crate) fn report_with(
+        &self,
+        context: &Context,
+        session: &Session,
+        what: &str,
+        (behind, more): (&str, Value),
+    ) -> Ended {
         let waits = self.posted.resolved.pending().iter().find(|act| act.sid == self.sid);
-        let text = match waits {
+        let mut text = match waits {
             None => format!("{what}: done\n\n{}", lookup::proved_text(session, &self.posted.resolved)),
             Some(act) if act.kind == SUSPENSION => format!("{what}: in force until {}", time(act.due_ms)),
             Some(act) => format!(
@@ -160,8 +166,11 @@ impl Acted {
             "pending": waits.map(act_value),
             "proof": lookup::proved_value(session, &self.posted.resolved),
         });
-        if let Some(words) = words {
-            value["words"] = json!(words.phrase().as_str());
+        if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {
+            value.extend(more);
+        }
+        if !behind.is_empty() {
+            text = format!("{text}\n\n{behind}");
         }
         context.out.result(&text, &value);
         match waits {
@@ -268,7 +277,8 @@ pub(crate) async fn rotate(context: &Context, with: WithWords) -> Done {
     let identity = words.identity();
     let body = Body::IdRotate(IdRotate { identity: identity.public(), words_box: words.words_box().public() });
     let acted = actor.act(context, &body, with, &[&identity], &actor.subject()).await?;
-    Ok(acted.report_with(context, &actor.session, "new words", Some(&words)))
+    let more = ("", json!({ "words": words.phrase().as_str() }));
+    Ok(acted.report_with(context, &actor.session, "new words", more))
 }
 
 /// Ends the DID.
@@ -320,6 +330,7 @@ fn kind_text(kind: u8) -> &'static str {
         6 => "id_rotate",
         7 => "policy",
         8 => "transfer",
+        10 => "alias_unbind",
         25 => "tombstone",
         26 => "notary_add",
         _ => "act",

@@ -3,6 +3,7 @@
 use data_encoding::HEXLOWER;
 use dgns_client::aliases;
 use dgns_client::error::ClientError;
+use dgns_client::session::Signer;
 use identity::alias::Standing;
 use identity::email::Email;
 use identity::key::kid_of;
@@ -11,20 +12,25 @@ use serde_json::{Value, json};
 use translog::resolve::Status;
 
 use super::lookup::{ended, proved_text, proved_value, subject_text, subject_value};
-use super::{Context, Done};
+use super::{Context, Done, up};
 
 /// Arguments of `find`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Find {
     /// The address
     email: String,
+    /// Sign the request as this device: the server takes more of them, and learns that you look for somebody, not for whom
+    #[arg(long)]
+    signed: bool,
 }
 
 /// Finds who has an address, or proves that nobody can be found by it. What leaves the machine is blinded.
 pub(crate) async fn find(context: &Context, find: Find) -> Done {
     let email = email_of(&find.email)?;
     let session = context.session().await?;
-    let found = aliases::find(&session, &email).await?;
+    let known = if find.signed { Some(up::known_device(&session)?) } else { None };
+    let signer = known.as_ref().map(|(keys, did)| Signer { did: *did, keys });
+    let found = aliases::find(&session, &email, signer).await?;
     let resolved = &found.resolved;
     let mut text = vec![subject_text(resolved, None)];
     text.extend(found.attested().map(|(row, standing)| attested_text(row, standing)));

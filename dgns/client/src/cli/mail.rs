@@ -125,7 +125,7 @@ fn written(send: &Send) -> Result<Letter, ClientError> {
 /// Returns whom a letter goes to, proved from the genesis, and the keys that receive it.
 async fn addresses(session: &Session, to: &str) -> Result<(Resolved, Vec<Address>), ClientError> {
     if to.contains('@') {
-        let found = aliases::find(session, &find::email_of(to)?).await?;
+        let found = aliases::find(session, &find::email_of(to)?, None).await?;
         let addresses = mail::addresses_of(&found);
         let absent = found.resolved.did().is_none().then(|| ClientError::Absent("the address".to_owned()));
         return absent.map_or_else(|| Ok((found.resolved, addresses)), Err);
