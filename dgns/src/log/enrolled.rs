@@ -114,9 +114,9 @@ impl Enrolled {
             return Ok(claimed);
         }
         let mut marks = self.lock();
-        let mut own = BTreeSet::new();
         for (position, step) in brought {
-            let stands = |mark: &Mark| own.contains(mark) || marks.standing.contains(mark);
+            let own = |mark: &Mark| claimed.marks.iter().any(|(_, own)| own == mark);
+            let stands = |mark: &Mark| own(mark) || marks.standing.contains(mark);
             let excused = step.unless.as_ref().is_some_and(stands);
             if !excused && stands(&step.new) {
                 return Err(Conflict::Standing { position });
@@ -124,10 +124,7 @@ impl Enrolled {
             if !excused && marks.claimed.contains_key(&step.new) {
                 return Err(Conflict::Waiting);
             }
-            if let Some(mark) = step.adds {
-                own.insert(mark);
-                claimed.marks.push((position, mark));
-            }
+            claimed.marks.extend(step.adds.map(|mark| (position, mark)));
         }
         claimed.marks.iter().for_each(|(_, mark)| *marks.claimed.entry(*mark).or_default() += 1);
         claimed.enrolled = Some(self.clone());
@@ -265,37 +262,38 @@ fn introduced(certificate: &Certificate) -> Vec<Step> {
 
 /// A key whose holder signs the certificate that brings it.
 fn signing(steps: &mut Vec<Step>, key: &KeyBytes) {
-    steps.push(Step { new: mark(STANDS, &[key]), unless: None, adds: Some(mark(STANDS, &[key])) });
+    let stands = mark(STANDS, key, &[]);
+    steps.push(Step { new: stands, unless: None, adds: Some(stands) });
 }
 
 /// A key that is named without proof of possession: not one that a sign-in has shown to everybody as another's.
 fn sealing(steps: &mut Vec<Step>, key: &KeyBytes) {
-    steps.push(Step { new: mark(ATTESTED, &[key]), unless: None, adds: None });
+    steps.push(Step { new: mark(ATTESTED, key, &[]), unless: None, adds: None });
     signing(steps, key);
 }
 
 /// The two keys of a device. They may have signed in together before.
 fn device(steps: &mut Vec<Step>, sign: &KeyBytes, kex: &KeyBytes) {
-    let pair = mark(PAIR, &[sign, kex]);
+    let pair = mark(PAIR, sign, kex);
     signing(steps, sign);
     signing(steps, kex);
-    steps.push(Step { new: mark(ATTESTED, &[kex]), unless: Some(pair), adds: Some(pair) });
+    steps.push(Step { new: mark(ATTESTED, kex, &[]), unless: Some(pair), adds: Some(pair) });
 }
 
 /// The two keys of a device that signs in, now and again, enrolled or not: nobody else's from then on.
 fn attested(steps: &mut Vec<Step>, sign: &KeyBytes, kex: &KeyBytes) {
-    let pair = mark(PAIR, &[sign, kex]);
-    steps.push(Step { new: mark(STANDS, &[sign]), unless: Some(pair), adds: None });
-    steps.push(Step { new: mark(STANDS, &[kex]), unless: Some(pair), adds: None });
-    steps.push(Step { new: mark(ATTESTED, &[kex]), unless: Some(pair), adds: Some(mark(ATTESTED, &[kex])) });
+    let pair = mark(PAIR, sign, kex);
+    steps.push(Step { new: mark(STANDS, sign, &[]), unless: Some(pair), adds: None });
+    steps.push(Step { new: mark(STANDS, kex, &[]), unless: Some(pair), adds: None });
+    steps.push(Step { new: mark(ATTESTED, kex, &[]), unless: Some(pair), adds: Some(mark(ATTESTED, kex, &[])) });
     steps.push(Step { new: pair, unless: Some(pair), adds: Some(pair) });
 }
 
 /// A key that may come again in the chain it first stood in.
 fn own(steps: &mut Vec<Step>, did: Option<Did>, key: &KeyBytes) {
-    let of_chain = did.map(|did| mark(OF_CHAIN, &[did.as_bytes(), key]));
-    steps.push(Step { new: mark(ATTESTED, &[key]), unless: of_chain, adds: None });
-    steps.push(Step { new: mark(STANDS, &[key]), unless: of_chain, adds: Some(mark(STANDS, &[key])) });
+    let of_chain = did.map(|did| mark(OF_CHAIN, did.as_bytes(), key));
+    steps.push(Step { new: mark(ATTESTED, key, &[]), unless: of_chain, adds: None });
+    steps.push(Step { new: mark(STANDS, key, &[]), unless: of_chain, adds: Some(mark(STANDS, key, &[])) });
     steps.extend(of_chain.map(|mark| Step { new: mark, unless: Some(mark), adds: Some(mark) }));
 }
 
@@ -304,9 +302,9 @@ const ATTESTED: u8 = 2;
 const PAIR: u8 = 3;
 const OF_CHAIN: u8 = 4;
 
-/// Returns the first 8 bytes of the hash of what `kind` says of `keys`: two that agree by chance are not to be met in any log.
-fn mark(kind: u8, keys: &[&[u8]]) -> Mark {
-    let hash = domain_hash("dgns/enrolled/v1", &[&[kind], &keys.concat()]);
+/// Returns the first 8 bytes of the hash of what `kind` says of one key, or of two: two that agree by chance are not to be met in any log.
+fn mark(kind: u8, first: &[u8], second: &[u8]) -> Mark {
+    let hash = domain_hash("dgns/enrolled/v1", &[&[kind], first, second]);
     Mark::from_be_bytes(*hash.first_chunk().expect("a hash has 32 bytes"))
 }
 

@@ -13,6 +13,7 @@ mod absence;
 mod clocks;
 mod cosignatures;
 mod entries;
+mod files;
 mod forks;
 mod keys;
 pub mod operator;
@@ -25,7 +26,7 @@ mod victims;
 use table::Row;
 
 /// Every row, in the order of the page.
-const TABLE: [&[Row]; 8] = [
+const TABLE: [&[Row]; 9] = [
     forks::ROWS,
     rollbacks::ROWS,
     entries::ROWS,
@@ -33,6 +34,7 @@ const TABLE: [&[Row]; 8] = [
     cosignatures::ROWS,
     clocks::ROWS,
     keys::ROWS,
+    files::ROWS,
     silence::ROWS,
 ];
 

@@ -14,12 +14,13 @@ use identity::did::Did;
 use identity::hash::Hash;
 use identity::rules::{self, At, World};
 use identity::seed::Words;
-use identity::state::{ChainHead, Leaf, Subject};
+use identity::state::{ChainHead, Leaf, State, Subject};
 use identity::time::Timestamp;
 use translog::batch::{self, Batch, Change, Outcome, Post, View};
 use translog::due::DueQueue;
-use translog::entry::Epoch;
+use translog::entry::{Entry, Epoch};
 use translog::hash::leaf_hash;
+use translog::logconf::LogConf;
 use translog::map::Map;
 use translog::note::{Checkpoint, LogSigner, Note};
 use translog::tile::{BundleId, RightTiles, bundles_for};
@@ -162,6 +163,15 @@ impl Forge {
             self.states.insert(subject, Arc::unwrap_or_clone(change.leaf));
         }
         self.time_ms = epoch.time_ms;
+    }
+
+    /// Appends a LogConf that becomes the log's, whoever signed it.
+    pub fn configure(&mut self, conf: &LogConf) {
+        let state = State::LogConf { version: conf.conf().seq + 1, payload: conf.payload_bytes().to_vec() };
+        let leaf = Leaf { head_index: self.edge.size(), head_hash: conf.sid(), state };
+        let change = Change::of(&Subject::LogConf, Arc::new(leaf));
+        let entry = Entry::LogConf(conf.clone()).encode();
+        self.close(vec![entry], BTreeMap::from([(Subject::LogConf, change)]), self.time_ms + 1_000, |_| {});
     }
 
     /// Appends entries and no Epoch.

@@ -78,7 +78,7 @@ pub fn goes_back(forge: &mut Forge, subject: &Subject, before: Leaf) {
     forge.take(batch, |_| {});
 }
 
-fn owned_by(mut leaf: Leaf, owner: &Someone) -> Leaf {
+pub fn owned_by(mut leaf: Leaf, owner: &Someone) -> Leaf {
     let State::Name(name) = &mut leaf.state else { panic!("a name has a NameState") };
     (name.did, name.version) = (Some(owner.did), name.version + 1);
     leaf

@@ -13,7 +13,8 @@ use identity::state::{DeviceStatus, DidState, Subject, UserKeyState};
 use serde_json::{Value, json};
 use translog::fault::{self, FaultFile};
 use translog::lookup_proof;
-use translog::note::VerifierKey;
+use translog::note::{Checkpoint, VerifierKey};
+use translog::proof_file::ProofFile;
 use translog::resolve::{Continuity, Footing, Resolved, Status};
 use translog::trust::Trust;
 
@@ -85,7 +86,7 @@ pub(crate) async fn prove(context: &Context, prove: Prove) -> Done {
     Ok(Ended::Ok)
 }
 
-/// Verifies an offline proof: no server is asked once its log is pinned.
+/// Verifies an offline proof: no server is asked once its log was met, wherever that was.
 pub(crate) async fn verify(context: &Context, verify: Verify) -> Done {
     let bytes = std::fs::read(&verify.file)
         .map_err(|error| ClientError::Unable(format!("{}: {error}", verify.file.display())))?;
@@ -95,7 +96,10 @@ pub(crate) async fn verify(context: &Context, verify: Verify) -> Done {
         return verify_fault(context, &verify.file, &bytes);
     }
     let trust = match &verify.vkey {
-        None => context.session().await?.trust().clone(),
+        None => match met(context, &bytes)? {
+            Some(trust) => trust,
+            None => context.session().await?.trust().clone(),
+        },
         Some(text) => {
             let key = log_key(text)?;
             let wrong = || ClientError::Unable(format!("{text:?} is no log's key"));
@@ -110,6 +114,15 @@ pub(crate) async fn verify(context: &Context, verify: Verify) -> Done {
     value["proof"] = how_value(&trust, &resolved);
     context.out.result(&text, &value);
     Ok(ended(&resolved))
+}
+
+/// Returns the trust in the log that a proof file says it is of, if that was met before, under whatever URL; a policy of one's own
+/// goes with the server.
+fn met(context: &Context, bytes: &[u8]) -> Result<Option<Trust>, ClientError> {
+    let checkpoint = ProofFile::parse(bytes).ok().and_then(|file| Checkpoint::parse(file.checkpoint.text()).ok());
+    let Some(checkpoint) = checkpoint.filter(|_| context.common.policy.is_none()) else { return Ok(None) };
+    let known = context.home.logs()?.into_iter().find(|(log, _)| log.origin().as_str() == checkpoint.origin);
+    known.map(|(log, _)| log.trust()).transpose()
 }
 
 /// Returns the log key that text is.

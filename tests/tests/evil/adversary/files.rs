@@ -3,12 +3,14 @@
 
 use dgns_tests::harness::Person;
 use dgns_tests::harness::serve::Told;
+use translog::entry::Epoch;
 use translog::proof_file::ProofFile;
-use translog::resolution::Resolution;
 
 use super::super::export::Export;
-use super::super::forge::Forge;
-use super::operator::{Operator, View, problem};
+use super::super::forge::{Forge, Query};
+use super::super::lies;
+use super::super::people::Someone;
+use super::operator::{Operator, problem};
 use super::stories::{NAME, Story, base, fork, grown};
 use super::table::{Caught, KEPT, NONE, Row, Victim, detected, mount};
 use super::victims::*;
@@ -19,17 +21,20 @@ const KEY: &str = "proof file signed by a key that the log never had";
 const ENTRY: &str = "exported log handed on: an entry altered";
 const HASHES: &str = "exported log handed on: an entry altered, and the hashes of its tile";
 const OTHER: &str = "exported log handed on: the files of another history under the checkpoint of this one";
-const CUT: &str = "exported log handed on: its last entries missing";
+const CUT: &str = "exported log handed on: its entries missing";
+
+/// Where no server is.
+const NOBODY: &str = "http://127.0.0.1:1";
 
 /// Somebody who has met the log checks a proof file that came by mail.
 const READER: Victim = Victim { name: "`dgns verify`", meets: reads_a_proof };
 
 pub const ROWS: &[Row] = &[
-    detected(STATE, honest, Victim { meets: reads_another_state, ..READER }, "exit 3 `value`", NONE),
+    detected(STATE, honest, Victim { meets: reads_another_state, ..READER }, "exit 3 `map_proof`", NONE),
     detected(PLACE, honest, Victim { meets: reads_another_place, ..READER }, "exit 3 `last_leaf`", NONE),
-    detected(KEY, swapped, READER, "exit 3 `log_signature`", NONE),
+    detected(KEY, swapped, READER, "exit 3 `unknown_note_key`", NONE),
     detected(ENTRY, entry, FIRST_AUDITOR, "exit 3 `tile`", KEPT),
-    detected(HASHES, hashes, FIRST_AUDITOR, "exit 3 `root`", KEPT),
+    detected(HASHES, hashes, FIRST_AUDITOR, "exit 3 `signature`", KEPT),
     detected(OTHER, other, FIRST_AUDITOR, "exit 3 `root`", KEPT),
     detected(CUT, cut, FIRST_AUDITOR, "exit 2 `network`", NONE),
     detected(ENTRY, entry, MIRROR, "exit 3 `tile`", KEPT),
@@ -49,9 +54,9 @@ fn swapped() -> Story {
 }
 
 /// The second scene as files alone, changed on the way.
-fn exported(change: impl FnOnce(&Forge, &Forge, Export) -> Export) -> Story {
-    let Story { met, mut shown } = honest();
-    shown.export = change(&met, &shown.forge, shown.export.clone());
+fn exported(story: Story, change: impl FnOnce(&Forge, Export) -> Export) -> Story {
+    let Story { met, mut shown } = story;
+    shown.export = change(&met, shown.export.clone());
     let shown = shown.through(|asked, answer| match asked.starts_with("/log/") {
         true => Told::Answer(answer),
         false => Told::Answer(problem("not_found", 404, None)),
@@ -59,61 +64,74 @@ fn exported(change: impl FnOnce(&Forge, &Forge, Export) -> Export) -> Story {
     Story { met, shown }
 }
 
-fn flip(entry: &mut Vec<u8>) {
+fn flip(entry: &mut [u8]) {
     *entry.last_mut().expect("no entry is empty") ^= 1;
 }
 
 fn entry() -> Story {
-    exported(|met, _, files| files.with_entry(met.edge.size(), flip))
+    exported(honest(), |met, files| files.with_entry(met.edge.size(), |entry| flip(entry)))
 }
 
 fn hashes() -> Story {
-    exported(|met, _, files| files.with_entry(met.edge.size(), flip).with_leaf_of(met.edge.size()))
+    exported(honest(), |met, files| {
+        files.with_entry(met.edge.size(), |entry| flip(entry)).with_leaf_of(met.edge.size())
+    })
 }
 
 fn other() -> Story {
-    let Story { met, shown } = fork();
-    let mut files = shown.export.clone();
-    files.files.insert("checkpoint".into(), met.export().files["checkpoint"].clone());
-    Story { met, shown: View { export: files, ..shown } }
-}
-
-fn cut() -> Story {
-    exported(|_, shown, mut files| {
-        let last = translog::tile::BundleId::of_entry(shown.edge.size() - 1, shown.edge.size()).unwrap().to_string();
-        files.files.remove(&last);
+    exported(fork(), |met, mut files| {
+        files.files.insert("checkpoint".into(), met.export().files["checkpoint"].clone());
         files
     })
 }
 
-fn reads_a_proof(story: Story) -> Caught {
-    reads(story, |file, _| file)
+fn cut() -> Story {
+    let Story { met, shown } = honest();
+    let shown = shown.through(|asked, answer| match asked.starts_with("/log/tile/entries/") {
+        true => Told::Answer(problem("not_found", 404, None)),
+        false => Told::Answer(answer),
+    });
+    Story { met, shown }
 }
 
-/// The proof says of another name what it proves of this one: the state is that of somebody else.
+fn reads_a_proof(story: Story) -> Caught {
+    reads(story, |_, _| {})
+}
+
+/// The proof of the name, with an answer that gives it to somebody else, proved in a map that is made so.
 fn reads_another_state(story: Story) -> Caught {
     reads(story, |file, forge| {
-        let file = ProofFile::parse(&file).unwrap();
-        let resolution = Resolution::decode(file.extra()).unwrap();
-        let _ = (resolution, forge);
-        file.to_string().into_bytes()
+        let (subject, mut lied) = (Someone::new(0).0.subject(), forge.clone());
+        let leaf = lies::owned_by(forge.leaf(&subject), &Someone::new(1).0);
+        lies::goes_back(&mut lied, &subject, leaf);
+        let mut answer = lied.resolution(&forge.head(), &subject, Query::default());
+        answer.take_head();
+        let extra = file.extra.as_mut().expect("the proof of a lookup has its answer");
+        extra.truncate(2 + Epoch::ENTRY_BYTES);
+        extra.extend(answer.encode());
     })
 }
 
 fn reads_another_place(story: Story) -> Caught {
-    reads(story, |file, _| file)
+    reads(story, |file, _| file.index -= 1)
 }
 
 /// Has somebody make a proof of what the second scene shows, and the victim, who has met the first, check what became of it.
-fn reads(story: Story, change: impl FnOnce(Vec<u8>, &Forge) -> Vec<u8>) -> Caught {
+fn reads(story: Story, change: impl FnOnce(&mut ProofFile, &Forge)) -> Caught {
     let (_, victim) = met(&story);
     let forge = story.shown.forge.clone();
+    let honest_key = forge.signer().verifier_key() == story.met.signer().verifier_key();
     let (stranger, operator) = (Person::new(), Operator::new(story.shown));
     let file = stranger.home().join("kept.tlog-proof");
     let path = file.display().to_string();
     stranger.dgns_at(&operator.url, &["prove", NAME, "--out", &path], "").exits(0);
-    std::fs::write(&file, change(std::fs::read(&file).unwrap(), &forge)).unwrap();
-    caught(|| victim.dgns_at("http://127.0.0.1:1", &["verify", &path], ""))
+    if honest_key {
+        victim.dgns_at(NOBODY, &["verify", &path], "").exits(0);
+    }
+    let mut proof = ProofFile::parse(&std::fs::read(&file).unwrap()).unwrap();
+    change(&mut proof, &forge);
+    std::fs::write(&file, proof.to_string()).unwrap();
+    caught(|| victim.dgns_at(NOBODY, &["verify", &path], ""))
 }
 
 #[test]

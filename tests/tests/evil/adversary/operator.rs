@@ -72,6 +72,7 @@ impl View {
         match at {
             path::INFO => ok(serde_json::to_vec(&self.info()).expect("info is plain data")),
             path::PROOF => self.proof(query),
+            path::LOGCONF_CHAIN => ok(self.forge.conf_chain(&self.head, number(query, "from"))),
             _ if at.starts_with(path::ENTRIES) => {
                 let index: usize = at[path::ENTRIES.len()..].parse().expect("an index");
                 self.forge.entries.get(index).map_or(problem("not_found", 404, None), |entry| ok(entry.clone()))
@@ -179,7 +180,8 @@ fn ok(body: Vec<u8>) -> Answer {
     Answer { status: 200, headers: Vec::new(), body }
 }
 
-fn problem(code: &str, status: u16, checkpoint: Option<String>) -> Answer {
+/// An answer that says no.
+pub fn problem(code: &str, status: u16, checkpoint: Option<String>) -> Answer {
     let problem = Problem { checkpoint, ..Problem::new(status, code, "no") };
     let headers = vec![("content-type".to_owned(), path::PROBLEM_JSON.to_owned())];
     Answer { status, headers, body: serde_json::to_vec(&problem).expect("a problem is plain data") }

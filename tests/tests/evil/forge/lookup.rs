@@ -11,6 +11,7 @@ use translog::head::Head;
 use translog::map::{self, Map};
 use translog::note::Checkpoint;
 use translog::resolution::{Answer, ChainRow, EpochProof, Resolution};
+use translog::rotation::{ConfChain, ConfRow};
 
 use super::{Forge, origin};
 
@@ -84,6 +85,18 @@ impl Forge {
     /// Returns the inclusion path of an entry in the tree of `size` leaves.
     pub fn inclusion(&self, index: u64, size: u64) -> Vec<Hash> {
         inclusion(&|index| leaf_hash(&self.entries[index as usize]), index, size)
+    }
+
+    /// Returns the chain of LogConfs under a head, as whoever knows earlier keys asks for it (PROTOCOL 7.5).
+    pub fn conf_chain(&self, head: &Head, from: Option<u64>) -> Vec<u8> {
+        let resolution = self.resolution(head, &Subject::LogConf, Query { from, ..Query::default() }).encode();
+        let is_row = |(index, entry): &(u64, &Vec<u8>)| *index == 0 || entry[0] == 3;
+        let rows = (0..).zip(&self.entries).filter(is_row).map(|(index, entry)| ConfRow {
+            index,
+            path: self.inclusion(index, self.edge.size()),
+            entry: entry.clone(),
+        });
+        ConfChain { resolution, rows: rows.collect() }.encode()
     }
 
     /// Takes a subject out of the map, as if it had never been; the next Epoch commits to that.
