@@ -80,7 +80,7 @@ fn revocations(rounds: usize) {
     let mut answered = Vec::new();
     for round in 0..rounds {
         let mut alice = scene.somebody(&format!("alice{round}"));
-        let key = scene.device_of(&mut alice, 40);
+        let key = scene.device_of(&mut alice, u8::try_from(round % 200).expect("it fits") + 1);
         let lease = Lease { kid: key.kid(), audience: Some(bob.did), ..lease_of(&alice) };
         let held = pair(&scene.ask("/v1/token/lease", &lease, &key));
         audience.check(&held.token, &key.kid(), Access::Write).expect("it is good until now");

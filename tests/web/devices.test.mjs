@@ -101,6 +101,7 @@ test("the words on paper let a browser in at once; a suspension is contested, wh
   await two.fresh.getByRole("button", { name: "Let this browser in" }).click();
   await sees(two.fresh, `This browser is a device of ${two.full}, and that is proved`);
   await two.old.goto("/devices");
+  await sees(two.old, "the twelve words act at once, and so do 2 of 2 full devices together");
   await two.old.getByRole("button", { name: "Suspend" }).click();
   await two.old.getByRole("dialog").getByRole("button", { name: "Suspend it" }).click();
   await sees(two.old, "Done, and it waits");
