@@ -1,17 +1,25 @@
 //! Names on the strength of a sign-in: from a real issuer into the log, and everything that is refused on the way.
 
-use dgns_api::signin::{Branch, Finished};
-use dgns_client::clock;
+use std::time::Duration;
+
+use dgns_api::signin::{Branch, Finished, Link, Start};
 use dgns_client::draft::Place;
-use dgns_tests::harness::http::Answer;
-use dgns_tests::harness::issuer::{ADA, Issuer, issuers, lacks_issuers, sign_in, site};
+use dgns_client::{clock, rng};
+use dgns_tests::harness::http::{self, Answer};
+use dgns_tests::harness::issuer::{
+    ADA, Issuer, code, finish, issuers, lacks_issuers, sign_in, site, start_body, start_of,
+};
 use dgns_tests::harness::load::{NOTHING_SEEN, Poster, Somebody, body, origin};
-use dgns_tests::harness::{Person, Server, Site};
+use dgns_tests::harness::witness::{WitnessSite, submit};
+use dgns_tests::harness::{Person, Seed, Server, Site, wait};
 use identity::cert::{Body, Certificate, ClaimProof, Kid};
 use identity::did::Did;
 use identity::hash::Hash;
 use identity::key::{SigningKey, kid_of};
+use identity::request::Authorization;
 use identity::seed::Words;
+use translog::note::Note;
+use translog::witness::Request;
 
 /// A person as an issuer knows him; he has the address of nobody else.
 const BOB: [(&str, &str); 2] = [("x-subject", "bob"), ("x-email", "bob@mail.test")];
@@ -185,4 +193,112 @@ fn a_notary_without_the_operators_words_waits_for_its_window() {
         assert!((1..=3_600_000).contains(&retry_ms), "a server younger than a day waits an hour: {retry_ms}");
         server.stop();
     }
+}
+
+#[test]
+fn killed_between_any_two_steps_a_sign_in_goes_on() {
+    // Goal: a crash costs nobody the name, and nobody gets two. Method: one name a sign-in; kill -9 after the start, after the finish,
+    // and while the claim is on its way, at a moment that the seed chooses; each time the same step again.
+    if lacks_issuers() {
+        return;
+    }
+    let a = Issuer::start();
+    let site = site(&[&a]).with("signin", "names_per_signin", "1");
+    let mut seed = Seed::of_the_day();
+    let mut server = site.start();
+    for round in 0..4 {
+        let again = |server: Server| {
+            server.kill();
+            site.start()
+        };
+        let (mut ada, genesis) = Somebody::without_name(&format!("ada-{round}"));
+        let (subject, email) = (format!("ada-{round}"), format!("ada-{round}@mail.test"));
+        let person = [("x-subject", subject.as_str()), ("x-email", email.as_str())];
+        let started = start_of(&server, &Start { kex: ada.device.kex.public(), ..start_body(&ada.device.sign, "a") });
+        let callback = a.visit(&started.go, &person);
+        server = again(server);
+        let answer = finish(&server, &started, &ada.device.sign, &code(&server, &callback));
+        let finished = Finished::decode(&answer.body).unwrap_or_else(|_| panic!("{}", answer.text()));
+        server = again(server);
+        let certificates = [genesis, claim(&mut ada, finished.evidence)];
+        let (to, bytes) = (server.http, body(&certificates));
+        let posted = std::thread::spawn(move || http::request(to, "POST", "/v1/certificates", &[], &bytes));
+        wait::let_pass(Duration::from_micros(seed.below(12_000)));
+        server = again(server);
+        let acknowledged = posted.join().unwrap().is_ok_and(|answer| answer.status == 200);
+        let before = server.get(&format!("/v1/dids/{}/did.json", ada.did)).status;
+        assert!(!acknowledged || before == 200, "round {round}: what was acknowledged is there");
+        let (_, resolved) = Poster::new(server.vkey()).post(server.http, &certificates, &ada.subject()).unwrap();
+        assert_eq!(resolved.name().and_then(|name| name.did), Some(ada.did), "round {round}");
+        ada.name = format!("second-{round}.dgns.test");
+        assert_eq!(post(&server, &[claim(&mut ada, finished.evidence)]).problem_code(), "signin_spent");
+        let (other, _) = Somebody::without_name("other");
+        assert_eq!(signed_in(&server, ("a", &a), &other, &person).branch, Branch::Existing(ada.did), "round {round}");
+    }
+    Person::new().dgns(&server, &["audit", "--strict"]).exits(0);
+    server.stop().exits(0);
+    site.dgnsd(&["fsck", "--deep"]).exits(0);
+}
+
+#[test]
+fn a_verifying_witness_replays_what_notaries_said() {
+    if lacks_issuers() {
+        return;
+    }
+    let a = Issuer::start();
+    let server = site(&[&a]).start();
+    let (mut ada, genesis) = Somebody::without_name("ada");
+    let finished = signed_in(&server, ("a", &a), &ada, &ADA);
+    assert_eq!(post(&server, &[genesis, claim(&mut ada, finished.evidence)]).status, 200);
+    let site = WitnessSite::new();
+    let witness = site.start_verifier(&[&format!("{} {}/log", server.vkey(), server.url)]);
+    let note = Note::parse(&server.get("/log/checkpoint").body).unwrap();
+    let request = Request::new(0, Vec::new(), note).unwrap().encode();
+    wait::until("it has replayed the claim", || {
+        let answer = submit(&witness, "verifier", &request);
+        assert!(answer.status == 200 || answer.problem_code() == "behind", "{}", answer.text());
+        (answer.status == 200).then_some(())
+    });
+    assert_eq!(site.evidence(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn an_account_leads_to_a_did_that_has_a_name_already_if_its_own_device_signed_in() {
+    if lacks_issuers() {
+        return;
+    }
+    let a = Issuer::start();
+    let server = site(&[&a]).start();
+    let (ada, certificates) = Somebody::new("ada", 1);
+    assert_eq!(post(&server, &certificates).status, 200);
+    let link = |by: &Somebody, finished: &Finished| {
+        let body = Link { evidence: finished.evidence }.encode();
+        let request = identity::request::Request {
+            origin: &origin(),
+            did: &by.did,
+            method: "POST",
+            target: "/v1/signin/link",
+            body: &body,
+        };
+        wait::until("a second began since the server did", || {
+            let now_s = clock::now().as_ms() / 1_000;
+            let signed = Authorization::sign(&request, &by.device.sign, now_s, &mut rng::system()).unwrap();
+            let (did, signed) = (by.did.to_string(), signed.to_string());
+            let headers = [("authorization", signed.as_str()), ("dgns-did", did.as_str())];
+            let answer = http::request(server.http, "POST", "/v1/signin/link", &headers, &body).unwrap();
+            (answer.status == 204 || answer.problem_code() != "request_time").then_some(answer)
+        })
+    };
+    let finished = signed_in(&server, ("a", &a), &ada, &ADA);
+    assert_eq!(finished.branch, Branch::New);
+    let (bob, certificates) = Somebody::new("bob", 1);
+    assert_eq!(post(&server, &certificates).status, 200);
+    assert_eq!(link(&bob, &finished).problem_code(), "signin_device", "on another's device");
+    assert_eq!(link(&ada, &finished).status, 204);
+    assert_eq!(link(&ada, &finished).status, 204, "again changes nothing");
+    let by_bob = signed_in(&server, ("a", &a), &bob, &ADA);
+    assert_eq!(by_bob.branch, Branch::Existing(ada.did));
+    assert_eq!(link(&bob, &by_bob).problem_code(), "account_bound");
+    assert_eq!(link(&bob, &Finished { evidence: [9; 32], ..by_bob }).problem_code(), "signin_expired");
+    assert_eq!(server.post("/v1/signin/link", b"x").status, 401, "nobody signed it");
 }

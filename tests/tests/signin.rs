@@ -1,7 +1,10 @@
 //! Signing in at real issuers: npm `oidc-provider` on loopback, twice, and a browser played by plain HTTP.
 
 use dgns_api::signin::{Branch, Finished, Start, Started};
-use dgns_tests::harness::issuer::{ADA, Issuer, code, finish, lacks_issuers, site, start, start_body};
+use dgns_tests::harness::issuer::{
+    ADA, Issuer, KEX, code, finish, lacks_issuers, sign_in, site, start, start_body, start_of,
+};
+use dgns_tests::harness::wait;
 use identity::evidence::evidence_hash;
 use identity::key::SigningKey;
 
@@ -68,4 +71,90 @@ fn a_thousand_starts_from_one_address_are_limited() {
     let statuses: Vec<u16> = (0..1_000).map(|_| server.post("/v1/signin/oidc/start", &body).status).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 30);
     assert!(statuses[30..].iter().all(|status| *status == 429));
+}
+
+#[test]
+fn a_token_that_is_wrong_in_any_way_is_refused_by_name() {
+    // Goal: each check of an id_token is made. Method: the issuer tells one lie at a time; after each, the truth is believed again.
+    if lacks_issuers() {
+        return;
+    }
+    let a = Issuer::start();
+    let site = site(&[&a]).with("limits", "signin_starts_per_hour_and_address", "0");
+    let server = site.start();
+    let device = key(1);
+    let expected = [
+        ("nonce", "nonce"),
+        ("audience", "audience"),
+        ("party", "audience"),
+        ("issuer", "issuer"),
+        ("expired", "expired"),
+        ("early", "expired"),
+        ("none", "algorithm"),
+        ("hmac", "algorithm"),
+        ("key", "id_token"),
+        ("unknown", "id_token"),
+        ("changed", "id_token"),
+    ];
+    for (lie, refusal) in expected {
+        let started = start(&server, &device, "a");
+        let code = code(&server, &a.visit(&started.go, &ADA));
+        a.told(&format!("/lie?{lie}"));
+        assert_eq!(finish(&server, &started, &device, &code).problem_code(), refusal, "{lie}");
+        assert_eq!(finish(&server, &started, &device, &code).problem_code(), "signin_expired", "{lie}: it is over");
+    }
+    sign_in((&server, ("a", &a)), (&device, KEX), &ADA);
+}
+
+#[test]
+fn an_issuer_that_changes_its_keys_is_believed_again_and_the_old_key_no_more() {
+    if lacks_issuers() {
+        return;
+    }
+    let a = Issuer::start();
+    let site = site(&[&a]).with("limits", "signin_starts_per_hour_and_address", "0");
+    let server = site.start();
+    let device = key(1);
+    sign_in((&server, ("a", &a)), (&device, KEX), &ADA);
+    a.told("/keys");
+    // What was published is read again at once, but not more often than every ten seconds.
+    wait::until("the new key is known", || {
+        let started = start(&server, &device, "a");
+        let code = code(&server, &a.visit(&started.go, &ADA));
+        let answer = finish(&server, &started, &device, &code);
+        assert!(answer.status == 200 || answer.problem_code() == "id_token", "{}", answer.text());
+        (answer.status == 200).then_some(())
+    });
+}
+
+#[test]
+fn a_callback_leads_on_only_what_began_here_and_as_often_as_it_is_loaded() {
+    if lacks_issuers() {
+        return;
+    }
+    let a = Issuer::start();
+    let site = site(&[&a]);
+    let server = site.start();
+    let device = key(1);
+    let started = start(&server, &device, "a");
+    let callback = a.visit(&started.go, &ADA);
+    let to = |path: &str| {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 303, "{path}");
+        answer.header("location").to_owned()
+    };
+    assert_eq!(to(&callback), to(&callback), "a page that is loaded again leads to the same place");
+    let error = |path: &str, code: &str| assert!(to(path).ends_with(&format!("error={code}")), "{path}");
+    error("/v1/signin/oidc/callback?code=x", "signin_expired");
+    error(&format!("/v1/signin/oidc/callback?code=x&state={}", "A".repeat(43)), "signin_expired");
+    let state = data_encoding::BASE64URL_NOPAD.encode(&started.state);
+    error(&format!("/v1/signin/oidc/callback?error=access_denied&state={state}"), "signin_refused");
+    error(&format!("/v1/signin/oidc/callback?code=x&state={state}&iss=http%3A%2F%2Fevil.test"), "issuer");
+
+    // A program is led to its own port on loopback, and nowhere else.
+    let program = start_of(&server, &Start { port: Some(8_400), ..start_body(&device, "a") });
+    let led = to(&a.visit(&program.go, &ADA));
+    assert!(led.starts_with("http://127.0.0.1:8400/?state="), "{led}");
+    assert_eq!(finish(&server, &started, &device, &code(&server, &callback)).status, 200);
+    error(&callback, "signin_expired");
 }

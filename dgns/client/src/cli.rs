@@ -8,6 +8,7 @@ mod audit;
 mod bench;
 mod devices;
 mod find;
+mod login;
 mod lookup;
 mod mail;
 mod mirror;
@@ -104,6 +105,8 @@ enum Command {
         #[command(subcommand)]
         command: devices::Devices,
     },
+    /// Sign in at an issuer: finds your account and asks one of its devices to let this one in, or lets it lead to this one
+    Login(login::Login),
     /// Make this home a device of NAME, or of whoever showed the secret of `dgns pair`
     Join(pair::Join),
     /// Show a QR code or words with which a new device joins, without digits
@@ -281,6 +284,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Whoami => lookup::whoami(context).await,
         Command::Words { command } => devices::words(context, command).await,
         Command::Devices { command } => devices::devices(context, command).await,
+        Command::Login(login) => login::login(context, login).await,
         Command::Join(join) => pair::join(context, join).await,
         Command::Pair(arguments) => pair::pair(context, arguments).await,
         Command::Seal(arguments) => seal::seal(context, arguments).await,

@@ -21,6 +21,7 @@ pub mod pairing;
 pub mod report;
 pub mod rng;
 pub mod session;
+pub mod signin;
 pub mod user_keys;
 pub mod watch;
 pub mod zonetext;

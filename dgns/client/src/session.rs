@@ -267,6 +267,11 @@ impl Session {
         self.net.post_evidence(file).await
     }
 
+    /// Posts a step of a sign-in.
+    pub(crate) async fn post_signin(&self, path: &str, body: Vec<u8>) -> Result<Vec<u8>, ClientError> {
+        self.net.post(path, body).await
+    }
+
     /// Has blinded addresses evaluated.
     pub async fn evaluate(&self, question: Vec<u8>) -> Result<Vec<u8>, ClientError> {
         self.net.post(path::EVALUATE, question).await

@@ -9,6 +9,7 @@ mod exit_codes;
 mod faults;
 mod intruders;
 mod keys;
+mod login;
 mod mail;
 mod monitor;
 mod mutual;

@@ -8,19 +8,19 @@ use dgns_tests::harness::{Person, Server, Site, wait};
 use serde_json::Value;
 
 /// Returns the six digits in a line such as `  123 456`.
-fn digits(line: &str) -> Option<String> {
+pub(crate) fn digits(line: &str) -> Option<String> {
     let digits: String = line.chars().filter(|c| !c.is_whitespace()).collect();
     (digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit())).then_some(digits)
 }
 
-fn watching(old: &Person, server: &Server) -> Running {
+pub(crate) fn watching(old: &Person, server: &Server) -> Running {
     let watch = old.dgns_running(&server.url, &["devices", "watch", "--once"]);
     assert_eq!(watch.event()["event"], "now");
     watch
 }
 
 /// Returns the next event of this kind.
-fn told(watch: &Running, kind: &str) -> Value {
+pub(crate) fn told(watch: &Running, kind: &str) -> Value {
     loop {
         let event = watch.event();
         if event["event"] == kind {

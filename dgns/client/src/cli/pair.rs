@@ -11,6 +11,7 @@ use dgns_client::pairing::{Approval, Approver, Joined, Newcomer, Verdict, Wish};
 use dgns_client::session::{Session, Signer};
 use dgns_client::{clock, rng, user_keys};
 use identity::cert::{Device, Level};
+use identity::did::Did;
 use identity::pair::{Invitation, Secret, SessionId};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -98,9 +99,20 @@ pub(crate) async fn join(context: &Context, join: Join) -> Done {
             Newcomer::offline(&session, keys, &secret, wish).join(|_| ()).await?
         }
     };
-    let (device, did) = up::known_device(&session)?;
-    let _ = keep_label(&session, Signer { did, keys: &device }, &device, &join.label).await;
-    report(context, &session, &joined);
+    joined_as(context, &session, &joined, &join.label).await
+}
+
+/// Asks the devices of a DID to let this home in.
+pub(crate) async fn join_did(context: &Context, session: &Session, keys: DeviceKeys, did: Did, label: &str) -> Done {
+    let device = draft::device_of(&keys, Level::Admin, label_hash(label));
+    let joined = online(context, session, keys, &did.to_string(), device).await?;
+    joined_as(context, session, &joined, label).await
+}
+
+async fn joined_as(context: &Context, session: &Session, joined: &Joined, label: &str) -> Done {
+    let (device, did) = up::known_device(session)?;
+    let _ = keep_label(session, Signer { did, keys: &device }, &device, label).await;
+    report(context, session, joined);
     Ok(Ended::Ok)
 }
 
@@ -157,10 +169,17 @@ fn report(context: &Context, session: &Session, joined: &Joined) {
 
 /// Returns this home's keys, new ones if it has none; a home that is a device already stays what it is.
 fn own_keys(session: &Session) -> Result<DeviceKeys, ClientError> {
-    match session.log().device()? {
-        Some(DeviceKeys { did: Some(did), .. }) => {
+    match keys_of_home(session)? {
+        DeviceKeys { did: Some(did), .. } => {
             Err(ClientError::Unable(format!("this home is a device of {did} already; use another --home")))
         }
+        keys => Ok(keys),
+    }
+}
+
+/// Returns this home's keys, new ones if it has none.
+pub(crate) fn keys_of_home(session: &Session) -> Result<DeviceKeys, ClientError> {
+    match session.log().device()? {
         Some(keys) => Ok(keys),
         None => {
             let keys = up::fresh_device();
@@ -418,7 +437,7 @@ async fn granted(context: &Context, approval: Approval<'_>) -> Result<bool, Clie
     Ok(true)
 }
 
-async fn typed_line() -> Result<Option<String>, ClientError> {
+pub(crate) async fn typed_line() -> Result<Option<String>, ClientError> {
     let read = tokio::task::spawn_blocking(|| {
         let _ = std::io::stdout().flush();
         let mut line = String::new();

@@ -11,6 +11,7 @@ use dgns_client::session::{Posted, Session, Signer};
 use dgns_client::{clock, rng, user_keys};
 use identity::cert::{Certificate, ClaimProof, Device, DidKind, FirstUserKey};
 use identity::did::Did;
+use identity::hash::Hash;
 use identity::key::{KexSecret, SigningKey};
 use identity::name::Name;
 use identity::pow;
@@ -22,7 +23,7 @@ use serde_json::json;
 use translog::resolve::Status;
 
 use super::progress::Progress;
-use super::{Context, Done, Ended, lookup, pair};
+use super::{Context, Done, Ended, login, lookup, pair};
 
 /// Arguments of `up`.
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,9 @@ pub(crate) struct Up {
     /// Claim with an invitation code instead of work
     #[arg(long, value_name = "CODE")]
     invite: Option<String>,
+    /// Claim by signing in at an issuer instead of by work: the server's name for it, or its URL
+    #[arg(long, value_name = "ISSUER", conflicts_with = "invite")]
+    signin: Option<String>,
     /// Do not show the words: power over the name then ends at its devices
     #[arg(long)]
     no_words: bool,
@@ -57,6 +61,9 @@ pub(crate) struct ClaimName {
     /// Claim with an invitation code instead of work
     #[arg(long, value_name = "CODE")]
     invite: Option<String>,
+    /// Claim by signing in at an issuer instead of by work: the server's name for it, or its URL
+    #[arg(long, value_name = "ISSUER", conflicts_with = "invite")]
+    signin: Option<String>,
     /// Claim it for a database or server of its own, with keys and words of its own, instead of for yourself
     #[arg(long, value_enum, value_name = "K", default_value_t = Kind::Person)]
     kind: Kind,
@@ -90,6 +97,8 @@ impl Kind {
 struct Claiming<'a> {
     name: &'a Name,
     invite: Option<&'a str>,
+    /// The evidence hash of a sign-in of this home's keys.
+    signed_in: Option<Hash>,
     /// Who owns the name above it, if that is another DID: it signs along.
     above: Option<Signer<'a>>,
     /// Where the keys of its owner are, if that is not this home.
@@ -109,7 +118,8 @@ struct Making<'a> {
 pub(crate) async fn up(context: &Context, up: Up) -> Done {
     let session = context.session().await?;
     let name = session.name(&up.name)?;
-    let claiming = Claiming { name: &name, invite: up.invite.as_deref(), above: None, held_in: None };
+    let signed_in = signed_in(context, &session, up.signin.as_deref()).await?;
+    let claiming = Claiming { name: &name, invite: up.invite.as_deref(), signed_in, above: None, held_in: None };
     let making = Making { kind: up.kind, label: &up.label, window_s: up.window_s, no_words: up.no_words };
     claim_or_make(context, &session, &claiming, &making).await
 }
@@ -123,8 +133,12 @@ pub(crate) async fn claim(context: &Context, claim: ClaimName) -> Done {
     if claim.kind == Kind::Person {
         let (device, did) = known_device(&session)?;
         owner_above(&session, &name).await?;
-        let claiming = Claiming { name: &name, invite, above: None, held_in: None };
+        let signed_in = signed_in(context, &session, claim.signin.as_deref()).await?;
+        let claiming = Claiming { name: &name, invite, signed_in, above: None, held_in: None };
         return claim_with(context, &session, &device, did, &claiming).await;
+    }
+    if claim.signin.is_some() {
+        return Err(ClientError::Unable("a sign-in is a person's: leave --kind or --signin out".into()));
     }
     let above = owner_above(&session, &name).await?;
     let above = above.as_ref().map(|(keys, did)| Signer { did: *did, keys });
@@ -132,7 +146,7 @@ pub(crate) async fn claim(context: &Context, claim: ClaimName) -> Done {
     home.pin(session.server(), session.log().origin(), &session.log().pinned()?)?;
     let held = context.session_in(&home, session.server()).await?;
     let making = Making { kind: Some(claim.kind), label: FIRST_LABEL, window_s: None, no_words: claim.no_words };
-    let claiming = Claiming { name: &name, invite, above, held_in: Some(home.directory()) };
+    let claiming = Claiming { name: &name, invite, signed_in: None, above, held_in: Some(home.directory()) };
     claim_or_make(context, &held, &claiming, &making).await
 }
 
@@ -166,7 +180,8 @@ async fn make(context: &Context, session: &Session, claiming: &Claiming<'_>, mak
     }
 
     let words = Words::generate(&mut rng::system());
-    let mut device = fresh_device();
+    // A sign-in speaks for the keys that are in the home already.
+    let mut device = if claiming.signed_in.is_some() { pair::keys_of_home(session)? } else { fresh_device() };
     let mut nonce = [0; 16];
     rng::system().fill_bytes(&mut nonce);
     let now = clock::now();
@@ -236,7 +251,7 @@ impl Claiming<'_> {
         place: &Place,
         device: &DeviceKeys,
     ) -> Result<Certificate, ClientError> {
-        let proof = claim_proof(session, self.name, &place.did, self.invite).await?;
+        let proof = claim_proof(session, self, &place.did).await?;
         let body = draft::claim(self.name.as_str(), proof);
         let above = self.above.filter(|above| above.did != place.did);
         let keys: Vec<_> = [&device.sign].into_iter().chain(above.map(|above| &above.keys.sign)).collect();
@@ -279,15 +294,21 @@ pub(crate) fn unsignable(error: identity::cert::DecodeError) -> ClientError {
     ClientError::Unable(format!("this cannot be certified: {error}"))
 }
 
-/// Finds what the road of this name asks: the parent's grant, an invitation, or work.
-async fn claim_proof(
-    session: &Session,
-    name: &Name,
-    did: &Did,
-    invite: Option<&str>,
-) -> Result<ClaimProof, ClientError> {
+/// Signs in if a claim is to be made by it, and returns the evidence hash.
+async fn signed_in(context: &Context, session: &Session, issuer: Option<&str>) -> Result<Option<Hash>, ClientError> {
+    let Some(issuer) = issuer else { return Ok(None) };
+    let keys = pair::keys_of_home(session)?;
+    Ok(Some(login::for_a_name(context, session, &keys, issuer).await?.evidence))
+}
+
+/// Finds what the road of this name asks: the parent's grant, an invitation, a sign-in, or work.
+async fn claim_proof(session: &Session, claiming: &Claiming<'_>, did: &Did) -> Result<ClaimProof, ClientError> {
+    let Claiming { name, invite, signed_in, .. } = *claiming;
     if !name.is_first_level(session.zone()) {
         return Ok(ClaimProof::Parent);
+    }
+    if let Some(evidence) = signed_in {
+        return Ok(ClaimProof::Attested { evidence });
     }
     if let Some(code) = invite {
         let bytes = BASE32_NOPAD.decode(code.trim().to_ascii_uppercase().as_bytes()).ok();

@@ -1,0 +1,176 @@
+//! `login`: an issuer says who holds this home's keys.
+
+use std::io::IsTerminal as _;
+
+use dgns_api::problem::Problem;
+use dgns_api::signin::Branch;
+use dgns_client::error::ClientError;
+use dgns_client::home::DeviceKeys;
+use dgns_client::session::{Session, Signer};
+use dgns_client::signin::{Begun, SignedIn};
+use identity::did::Did;
+use serde_json::json;
+
+use super::output::time;
+use super::{Context, Done, Ended, pair};
+
+/// Arguments of `login`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Login {
+    /// The issuer: as the server calls it, or its URL; the only one if left out
+    #[arg(long, value_name = "ISSUER")]
+    oidc: Option<String>,
+    /// Only print where to sign in, start no browser
+    #[arg(long)]
+    no_browser: bool,
+    /// What this device is called if an account is found and lets it in, for your own eyes
+    #[arg(long, default_value = "device")]
+    label: String,
+}
+
+/// Signs in, and goes on where the sign-in leads: to a device of the account, or to a name.
+pub(crate) async fn login(context: &Context, login: Login) -> Done {
+    let session = context.session().await?;
+    session.repeat_post().await?;
+    let keys = pair::keys_of_home(&session)?;
+    let signed = sign_in(context, &session, &keys, login.oidc.as_deref(), login.no_browser).await?;
+    let at = signed.issuer.name.clone();
+    match (signed.branch, keys.did) {
+        (Branch::Existing(did), Some(own)) if did == own => {
+            tell(context, &signed, Some(did), &format!("signed in with {at}: this is a device of the account already"));
+            Ok(Ended::Ok)
+        }
+        (Branch::Existing(did), Some(own)) => {
+            let what =
+                format!("your account at {at} leads to {did}; this home is a device of {own}: use another --home");
+            Err(ClientError::Refused(Box::new(Problem::new(409, "account_bound", what))))
+        }
+        (Branch::Existing(did), None) => {
+            context.out.note(&format!("signed in with {at}: your account here is {did}"));
+            pair::join_did(context, &session, keys, did, &login.label).await
+        }
+        (_, Some(own)) => {
+            signed.link(&session, Signer { did: own, keys: &keys }).await?;
+            let next = "From any other device, dgns login leads here, and this one is asked to let it in.";
+            tell(
+                context,
+                &signed,
+                Some(own),
+                &format!("signed in with {at}: the account leads to {own} from now on. {next}"),
+            );
+            Ok(Ended::Ok)
+        }
+        (branch, None) => {
+            let new = match branch {
+                Branch::NewSubject => {
+                    "another account with this address is known here: if it is yours, let one of its devices approve this one (dgns join NAME)"
+                }
+                _ => "you are new here",
+            };
+            let next = match signed.names {
+                0 => "Next: dgns up NAME".to_owned(),
+                _ => {
+                    format!("Next, until {}: dgns up NAME --signin {}", time(signed.until_s * 1_000), signed.issuer.id)
+                }
+            };
+            tell(context, &signed, None, &format!("signed in with {at}; {new}.\n\n{next}"));
+            Ok(Ended::Ok)
+        }
+    }
+}
+
+/// Returns a sign-in of these keys that is good for a name: the one that is kept, or a new one.
+pub(crate) async fn for_a_name(
+    context: &Context,
+    session: &Session,
+    keys: &DeviceKeys,
+    issuer: &str,
+) -> Result<SignedIn, ClientError> {
+    if let Some(kept) = SignedIn::kept(session, keys, issuer)? {
+        return Ok(kept);
+    }
+    let signed = sign_in(context, session, keys, Some(issuer), false).await?;
+    match signed.branch {
+        Branch::Existing(did) if keys.did != Some(did) => {
+            let what = format!(
+                "your account at {} leads to {did}: dgns login makes this one of its devices",
+                signed.issuer.name
+            );
+            Err(ClientError::Refused(Box::new(Problem::new(409, "account_bound", what))))
+        }
+        _ if signed.names == 0 => {
+            let what = "a sign-in gives no name here now; leave --signin out, or ask the operator";
+            Err(ClientError::Refused(Box::new(Problem::new(503, "notary_pending", what))))
+        }
+        _ => Ok(signed),
+    }
+}
+
+async fn sign_in(
+    context: &Context,
+    session: &Session,
+    keys: &DeviceKeys,
+    issuer: Option<&str>,
+    no_browser: bool,
+) -> Result<SignedIn, ClientError> {
+    let begun = Begun::new(session, keys, issuer).await?;
+    // Even where a program reads the result: somebody has to go there.
+    context.out.warn(&format!("Sign in with {} here:\n\n  {}\n", begun.issuer().name, begun.url()));
+    let elsewhere = std::io::stdin().is_terminal();
+    if elsewhere {
+        context.out.note(
+            "Is your browser on another machine? Then paste the address here where it ends, though it shows an error.",
+        );
+    }
+    if !no_browser {
+        show(begun.url());
+    }
+    let code = if elsewhere {
+        tokio::select! {
+            code = begun.code() => code?,
+            code = pasted(&begun) => code?,
+        }
+    } else {
+        begun.code().await?
+    };
+    let signed = begun.finish(session, keys, code).await?;
+    signed.keep(session, keys)?;
+    Ok(signed)
+}
+
+async fn pasted(begun: &Begun) -> Result<String, ClientError> {
+    match pair::typed_line().await? {
+        Some(line) => begun.code_of(&line),
+        None => std::future::pending().await,
+    }
+}
+
+/// Asks the desktop, if there is one, to open a URL. It is not worth a failure: the URL is on the screen.
+fn show(url: &str) {
+    let (program, desktop) = match cfg!(target_os = "macos") {
+        true => ("open", true),
+        false => ("xdg-open", ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some())),
+    };
+    if desktop {
+        let quiet = std::process::Stdio::null;
+        let _ = std::process::Command::new(program).arg(url).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn();
+    }
+}
+
+fn tell(context: &Context, signed: &SignedIn, did: Option<Did>, text: &str) {
+    let branch = match signed.branch {
+        Branch::New => "new",
+        Branch::Existing(_) => "existing",
+        Branch::NewSubject => "new_subject",
+    };
+    let value = json!({
+        "ok": true,
+        "issuer": signed.issuer,
+        "branch": branch,
+        "did": did.map(|did| did.to_string()),
+        "names": signed.names,
+        "until_s": signed.until_s,
+        "evidence": data_encoding::HEXLOWER.encode(&signed.evidence),
+    });
+    context.out.result(text, &value);
+}
