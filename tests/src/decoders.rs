@@ -9,11 +9,13 @@ use data_encoding::BASE64URL_NOPAD;
 use dgns::dns::answer::{Outcome, Transport, answer};
 use dgns::dns::{Change, Content, Settings, Zone as DnsZone};
 use dgns_api::envelope::Envelope;
+use dgns_api::signin::{Finish, Finished, Link, Start, Started};
 use identity::cert::{Body, Certificate, Row};
 use identity::did::Did;
 use identity::email::Email;
+use identity::evidence::{Assertion, AssertionRefusal, Expected, P256Key};
 use identity::grant::SignedGrant;
-use identity::hash::keyed_hash;
+use identity::hash::{keyed_hash, sha256};
 use identity::key::SigningKey;
 use identity::mail::Letter;
 use identity::name::{Name, Origin, Zone};
@@ -54,7 +56,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 43] = [
+pub const DECODERS: [Decoder; 45] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -90,6 +92,8 @@ pub const DECODERS: [Decoder; 43] = [
     Decoder { name: "alias_state", accepts: alias_state },
     Decoder { name: "email", accepts: email },
     Decoder { name: "dns_query", accepts: dns_query },
+    Decoder { name: "signin", accepts: signin },
+    Decoder { name: "assertion", accepts: assertion },
     Decoder { name: "token", accepts: token },
     Decoder { name: "token_ask", accepts: token_ask },
     Decoder { name: "token_feed", accepts: token_feed },
@@ -415,6 +419,53 @@ fn dns_query(bytes: &[u8]) -> bool {
     }
     answered
 }
+
+/// What a sign-in is begun and finished with, and what comes back.
+fn signin(bytes: &[u8]) -> bool {
+    let start = Start::decode(bytes).map(|start| start.encode());
+    let started = Started::decode(bytes).map(|started| started.encode());
+    let finish = Finish::decode(bytes).map(|finish| finish.encode());
+    let finished = Finished::decode(bytes).map(|finished| finished.encode());
+    let link = Link::decode(bytes).map(|link| link.encode());
+    let read: Vec<_> = [start, started, finish, finished, link].into_iter().flatten().collect();
+    assert!(read.iter().all(|again| again == bytes), "each has one spelling");
+    !read.is_empty()
+}
+
+/// A passkey's answer, of which a stranger sends each part; taken is what is refused for its meaning, not its form.
+fn assertion(bytes: &[u8]) -> bool {
+    let (challenge, rp_id) = ([5; 32], "id.dgns.test");
+    let expected = Expected { challenge: &challenge, origin: "https://id.dgns.test", rp_id };
+    let key = P256Key::from_coordinates(&P256_X, &P256_Y).expect("the base point is a point");
+    let asked = format!(
+        r#"{{"type":"webauthn.get","challenge":"{}","origin":"https://id.dgns.test"}}"#,
+        BASE64URL_NOPAD.encode(&challenge)
+    );
+    let present = [sha256(&[rp_id.as_bytes()]).as_slice(), &[5, 0, 0, 0, 7]].concat();
+    let parts =
+        [(&present, bytes, &[][..]), (&bytes.to_vec(), asked.as_bytes(), &[]), (&present, asked.as_bytes(), bytes)];
+    parts.into_iter().any(|(authenticator_data, client_data, signature)| {
+        let assertion = Assertion {
+            authenticator_data: authenticator_data.clone(),
+            client_data: client_data.to_vec(),
+            signature: signature.to_vec(),
+        };
+        let refusal = assertion.judge(&expected, &key).expect_err("nobody has signed it");
+        !matches!(refusal, AssertionRefusal::Form | AssertionRefusal::Signature)
+    })
+}
+
+/// The base point of P-256.
+const P256_X: [u8; 32] = [
+    0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40, 0xf2, 0x77, 0x03, 0x7d,
+    0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98, 0xc2, 0x96,
+];
+
+/// Its other coordinate.
+const P256_Y: [u8; 32] = [
+    0x4f, 0xe3, 0x42, 0xe2, 0xfe, 0x1a, 0x7f, 0x9b, 0x8e, 0xe7, 0xeb, 0x4a, 0x7c, 0x0f, 0x9e, 0x16, 0x2b, 0xce, 0x33,
+    0x57, 0x6b, 0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5,
+];
 
 /// The payload of a token that whoever has the key minted: its fields decide.
 fn token(payload: &[u8]) -> bool {

@@ -196,6 +196,22 @@ fn a_notary_without_the_operators_words_waits_for_its_window() {
 }
 
 #[test]
+fn an_issuer_that_is_not_believed_any_more_gives_no_name() {
+    if lacks_issuers() {
+        return;
+    }
+    let (a, b) = (Issuer::start(), Issuer::start());
+    let both = site(&[&a, &b]);
+    let server = both.start();
+    let (mut ada, genesis) = Somebody::without_name("ada");
+    let finished = signed_in(&server, ("b", &b), &ada, &ADA);
+    server.stop();
+    let server = both.with("signin", "issuers", &issuers(&[&a])).start();
+    let certificates = [genesis, claim(&mut ada, finished.evidence)];
+    check_refused(&server, ada.did, &certificates, "unknown_issuer");
+}
+
+#[test]
 fn killed_between_any_two_steps_a_sign_in_goes_on() {
     // Goal: a crash costs nobody the name, and nobody gets two. Method: one name a sign-in; kill -9 after the start, after the finish,
     // and while the claim is on its way, at a moment that the seed chooses; each time the same step again.

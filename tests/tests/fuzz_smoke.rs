@@ -157,8 +157,10 @@ const BYTES_MAX: usize = 70_000;
 /// Well-formed inputs that no vector file holds.
 mod samples {
     use dgns_api::envelope::Envelope;
+    use dgns_api::signin::{Branch, Finish, Finished, Link, Start, Started};
     use identity::cert::{Body, Certificate, Device, DidKind, Genesis, Kid, Level, Payload, Seen};
     use identity::did::Did;
+    use identity::evidence::Purpose;
     use identity::hash::sha256;
     use identity::key::SigningKey;
     use identity::name::Origin;
@@ -193,6 +195,7 @@ mod samples {
         samples.push([&header[..], question, &[0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]].concat());
         samples.push(stream::batches(3, b"note", [&[1, 2, 3][..], &[2; 89]]).expect("it is short"));
         samples.extend(tokens());
+        samples.extend(signin());
         let sealed = Sealed { enc: [3; 32], ct: vec![4; 40] };
         for alias in [None, Some([5; 32])] {
             samples.push(Envelope { did: did(), device: [2; 32], sealed: sealed.clone(), alias }.encode());
@@ -201,6 +204,27 @@ mod samples {
         samples.push([&[1_u8][..], &[5; 64]].concat());
         samples.push([&[1, 0, 2, 8, 9, 0, 1, 7][..]].concat());
         samples
+    }
+
+    /// A sign-in, from its start to what it is worth.
+    fn signin() -> Vec<Vec<u8>> {
+        let (purpose, issuer) = (Purpose::SignIn, "google".to_owned());
+        let start = Start { purpose, sign: [1; 32], kex: [2; 32], issuer, port: Some(8_400), blinded: None };
+        let go = "https://issuer.example/?nonce=x".to_owned();
+        let started = Started { state: [1; 32], random: [2; 16], until_s: 600, go };
+        let finish = Finish { state: [1; 32], signature: [2; 64], answer: "code".into() };
+        let finished = Finished {
+            evidence: [1; 32],
+            random: [2; 16],
+            statement: b"a.b.c".to_vec(),
+            issuer: "https://issuer.example".into(),
+            branch: Branch::Existing(did()),
+            names: 5,
+            until_s: 600,
+            boxes: Some(vec![1, 2]),
+        };
+        let link = Link { evidence: [1; 32] };
+        vec![start.encode(), started.encode(), finish.encode(), finished.encode(), link.encode()]
     }
 
     /// A token's payload, what is asked for one and given, and a page of the feed.

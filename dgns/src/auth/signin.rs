@@ -13,7 +13,7 @@ use dgns_api::signin::{Branch, Finish, Finished, Start, Started};
 use identity::did::Did;
 use identity::evidence::{Binding, evidence_hash, finish_is_by, issuer_hash, state_hash};
 use identity::hash::Hash;
-use identity::key::PublicKey;
+use identity::key::{PublicKey, kid_of};
 use identity::state::DidState;
 use identity::wire::{Reader, WireError, Writer};
 use rand_core::CryptoRng;
@@ -31,6 +31,7 @@ use crate::keys::KeyFileError;
 use crate::limits::{Rates, TooMany};
 use crate::outbound::Outbound;
 use crate::people::People;
+use crate::people::events::{EventData, EventKind};
 
 /// How long a sign-in may take, seconds.
 pub const START_S: u64 = 600;
@@ -243,6 +244,10 @@ impl Signin {
         };
         let branch = branch(core, people, &row).await?;
         people.store.put_attested(&row, now_s).await?;
+        if let Branch::Existing(did) = branch {
+            let (at_ms, kid) = (core.clock.now().as_ms(), Some(kid_of(&row.sign)));
+            people.tell(&did, EventKind::Login, EventData { at_ms, kid, ..EventData::default() }).await?;
+        }
         Ok(Finished {
             evidence: row.evidence,
             random,

@@ -27,7 +27,7 @@ macro_rules! kinds {
 kinds! {
     /// A device asks to belong to the DID; `session` is where it waits.
     Pair = 1 "pair",
-    /// A sign-in to an alias of the DID was attested at `index`.
+    /// Somebody signed in to an account that leads to the DID; or a sign-in to an alias of it was attested at `index`.
     Login = 2 "login",
     /// An act waits since `index`.
     Pending = 3 "pending",

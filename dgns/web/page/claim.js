@@ -104,7 +104,7 @@ function choose(said) {
     pause = setTimeout(() => check(name, free).catch((error) => fill(free, note("bad", meaningOf(error).headline))), PAUSE_MS);
   });
   const issuers = attested === undefined && said.roads.includes("attested") ? issuersOf(said) : [];
-  const signIn = issuers.length > 0 && atIssuers(client, store, issuers, roads.length > 0 ? "Or by signing in" : "Sign in first", "Who knows you there gets a name here, without work and without an invitation. They learn that you sign in, not which name you take.");
+  const signIn = issuers.length > 0 && atIssuers(client, store, issuers, roads.length > 0 ? "Or by signing in" : "Sign in first", "An account there gives you a name here, without work and without an invitation. They learn that you sign in, not which name you take.");
   const none = verdict("wait", "Names are not given out here", el("p", {}, "This zone grants names below others alone."));
   fill(place, roads.length > 0 ? form : issuers.length === 0 && none, signIn);
   settle();

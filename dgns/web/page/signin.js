@@ -95,7 +95,7 @@ async function comeBack(brought) {
 async function existing({ did, device, issuerName }) {
   const mine = (await accounts(store, client.origin)).find((record) => record.did !== undefined && equal(record.did, did));
   if (mine !== undefined) {
-    const headline = verdict("good", `Signed in with ${issuerName}: this browser is a device of ${mine.name} already`, el("p", {}, "There is nothing left to do."));
+    const headline = verdict("good", `Signed in with ${issuerName}`, el("p", {}, `This browser is a device of ${mine.name} already. There is nothing left to do.`));
     fill(place, headline, el("p", { class: "actions" }, el("a", { class: "button", href: "/devices" }, "My devices")));
     return goTo(headline.querySelector("h2"));
   }

@@ -57,6 +57,8 @@ pub struct Person {
     did: Did,
     identity: SigningKey,
     device: SigningKey,
+    /// The device's sealing key.
+    pub kex: KeyBytes,
     next_seq: u64,
     prev: Sid,
 }
@@ -85,18 +87,22 @@ impl Signing {
 
     /// Makes a person who claims `label`: genesis and claim, signed.
     pub fn person(&self, label: &str) -> (Person, Vec<Certificate>) {
+        self.person_by(label, |name, did| {
+            let nonce = pow::solve(name, did, WORK_BITS, 0, |_| {});
+            ClaimProof::Open { nonce, bits: WORK_BITS }
+        })
+    }
+
+    /// As [`Signing::person`], by any road.
+    pub fn person_by(&self, label: &str, proof: impl FnOnce(&str, &Did) -> ClaimProof) -> (Person, Vec<Certificate>) {
         let mut rng = dgns_client::rng::system();
         let (identity, device) = (SigningKey::generate(&mut rng), SigningKey::generate(&mut rng));
+        let kex = KexSecret::generate(&mut rng).public();
         let genesis = Genesis {
             kind: DidKind::User,
             identity: identity.public(),
             words_box: KexSecret::generate(&mut rng).public(),
-            device: Device {
-                sign: device.public(),
-                kex: KexSecret::generate(&mut rng).public(),
-                level: Level::Admin,
-                label_hash: [7; 32],
-            },
+            device: Device { sign: device.public(), kex, level: Level::Admin, label_hash: [7; 32] },
             window_s: None,
             user_key: None,
         };
@@ -104,9 +110,9 @@ impl Signing {
         let genesis = Certificate::sign(&genesis, &self.origin, &[&identity, &device]).unwrap();
         let name = format!("{label}.{}", self.zone.as_str());
         let did = Did::of_genesis(&genesis.sid());
-        let mut person = Person { name: name.clone(), did, identity, device, next_seq: 1, prev: genesis.sid() };
-        let nonce = pow::solve(&name, &did, WORK_BITS, 0, |_| {});
-        let claim = Body::Claim(Claim { name, proof: ClaimProof::Open { nonce, bits: WORK_BITS } });
+        let mut person = Person { name: name.clone(), did, identity, device, kex, next_seq: 1, prev: genesis.sid() };
+        let proof = proof(&name, &did);
+        let claim = Body::Claim(Claim { name, proof });
         let claim = self.next(&mut person, claim);
         (person, vec![genesis, claim])
     }

@@ -47,6 +47,7 @@ fn a_newcomer_signs_in_takes_a_name_and_finds_it_from_a_second_device() {
     let mut watch = watching(&laptop, &server);
     let login = phone.dgns_running(&server.url, &["login", "--oidc", &a.url, "--no-browser"]);
     visits(&login, &server, &a, &ADA);
+    assert_eq!(told(&watch, "login")["kid"].as_str().map(str::len), Some(16), "every device is told at once");
     let shown = login.note(digits);
     assert_eq!(told(&watch, "pair")["asks"], "digits");
     watch.types(&shown);
