@@ -1,6 +1,6 @@
 // What ties a sign-in to the keys of one device (PROTOCOL 19): the nonce an issuer signs, and what the log keeps of its statement.
 
-import { ascii, base64, bigEndian, concat, domainHash, hex } from "./hash.js";
+import { ascii, bigEndian, concat, domainHash, hex, url64 } from "./hash.js";
 import { verifyStrict } from "./ed25519.js";
 import { Refused } from "./cbor.js";
 import { derive } from "./kdf.js";
@@ -14,7 +14,7 @@ export function signinNonce({ purpose, sign, kex, blinded, random }) {
 
 /** Returns the nonce as an issuer or an authenticator sees it. */
 export function nonceText(nonce) {
-  return base64(nonce).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return url64(nonce);
 }
 
 /** Returns the evidence hash of an id_token's bytes, or of `assertionBytes`. */

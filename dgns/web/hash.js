@@ -167,6 +167,12 @@ export function base64(bytes) {
   return btoa(text);
 }
 
+/** Returns unpadded base64url. */
+export const url64 = (bytes) => base64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+
+/** Returns the bytes of unpadded base64url, or null if `text` is not the only spelling of them. */
+export const bytesOfUrl64 = (text) => unbase64(text.replaceAll("-", "+").replaceAll("_", "/").padEnd(Math.ceil(text.length / 4) * 4, "="));
+
 /** Returns the bytes of standard padded base64, or null if `text` is not the only spelling of them. */
 export function unbase64(text) {
   if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(text)) return null;

@@ -25,7 +25,7 @@ export const userKeyOf = async (seed) => kexOf(await derive("user-key", seed));
 export const recipientOf = (kex) => sha256(kex).subarray(0, 8);
 
 /** Returns the keys a user key of this DID is sealed to, as its state says; `extras` = further ones. */
-export function recipientsOf({ devices, wordsBox, userKey }, extras = (userKey?.extras ?? []).map(({ key }) => key)) {
+export function recipientsOf({ devices, wordsBox, userKey }, extras = (userKey?.extras ?? []).map(({ kex }) => kex)) {
   const reading = devices.filter(({ status, level }) => status !== SUSPENDED && level !== SERVICE).map(({ kex }) => kex);
   return [...new Map([...reading, wordsBox, ...extras].map((key) => [hex(key), key])).values()];
 }

@@ -84,6 +84,8 @@ const FILES: &[File] = files! {
     "page/lookup.js"
     "page/me.js"
     "page/pairing.js"
+    "page/passkey.js"
+    "page/passkeys.js"
     "page/proof.js"
     "page/records.js"
     "page/relay.js"

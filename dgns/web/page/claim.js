@@ -10,9 +10,11 @@ import { codeHash } from "../work.js";
 import { parseCode } from "./code.js";
 import { note } from "./account.js";
 import { byId, el, fill, goTo, say, sign, verdict, whileBusy } from "./dom.js";
-import { attestedOf, forgetAttested, issuersOf } from "./desk.js";
+import { attestedOf, forgetAttested, issuersOf, keepAttested } from "./desk.js";
 import { atIssuers } from "./issuers.js";
 import { accounts, deviceOf, forgetAccount, idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
+import { hasPasskeys, makePasskey } from "./passkey.js";
+import { letOpen, passkeyCard } from "./passkeys.js";
 import { openPage } from "./shell.js";
 import { meaningOf, showTrouble, trouble } from "./trouble.js";
 import { firstKey } from "./user_keys.js";
@@ -105,10 +107,20 @@ function choose(said) {
   });
   const issuers = attested === undefined && said.roads.includes("attested") ? issuersOf(said) : [];
   const signIn = issuers.length > 0 && atIssuers(client, store, issuers, roads.length > 0 ? "Or by signing in" : "Sign in first", "An account there gives you a name here, without work and without an invitation. They learn that you sign in, not which name you take.");
+  const byPasskey = attested === undefined && said.roads.includes("attested") && hasPasskeys(said)
+    && passkeyCard("Or with a passkey", "This device keeps it, and asks for your finger, face or PIN. It gives a name here without work and without an invitation, and finds the account again on any browser.",
+      "Make a passkey", () => newcomer(name.value.trim()));
   const none = verdict("wait", "Names are not given out here", el("p", {}, "This zone grants names below others alone."));
-  fill(place, roads.length > 0 ? form : issuers.length === 0 && none, signIn);
+  fill(place, roads.length > 0 ? form : issuers.length === 0 && !byPasskey && none, byPasskey, signIn);
   settle();
   if (name.value !== "") name.dispatchEvent(new Event("input"));
+}
+
+/** Makes a passkey for somebody who has no account, called by the name that is wished for; the page begins anew with it. */
+async function newcomer(wish) {
+  const made = await makePasskey(client, wish === "" ? client.zone : `${wish}.${client.zone}`);
+  await keepAttested(store, client.origin, made);
+  location.assign(wish === "" ? "/claim" : `/claim?name=${encodeURIComponent(wish)}`);
 }
 
 /** The name an address bar asks for, without the zone. */
@@ -251,6 +263,7 @@ async function sealClaim({ wish, device, label, first, worked }) {
     const record = {
       id: idOf(device), origin: client.origin, name: wish.name, device: deviceToKeep(device), label: { text: label.label, nonce: label.nonce },
       begun: [start, claim], begunDid: start.did, begunBoxes: [start.boxes], madeMs: client.now(),
+      passkey: wish.road === "attested" ? attested.passkey : undefined,
     };
     await keepAccount(store, record);
     await keepForGood();
@@ -286,7 +299,7 @@ async function claimFor(record, wish) {
 
 /** Posts what was signed; the same bytes again get the same answer. */
 async function finish(record) {
-  const { begun: certificates, begunDid, begunName, begunBoxes, ...rest } = record;
+  const { begun: certificates, begunDid, begunName, begunBoxes, passkey, ...rest } = record;
   const name = begunName ?? record.name;
   await client.post(certificates, name, begunBoxes);
   const found = await client.lookup(name, { genesis: true });
@@ -294,7 +307,8 @@ async function finish(record) {
   await keepAccount(store, whole);
   await forgetAttested(store, client.origin);
   await done(found);
-  await import("./labels.js").then(({ shareOwn }) => shareOwn(client, whole, found)).catch(() => {}); // the page of devices tries again
+  const now = passkey?.recipient === undefined ? found : await letOpen(client, whole, found, passkey).catch(() => found); // it signs in all the same
+  await import("./labels.js").then(({ shareOwn }) => shareOwn(client, whole, now)).catch(() => {}); // the page of devices tries again
 }
 
 // --- 4: the proof ----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import { Reader, Refused, encode } from "../cbor.js";
 import { evidenceHash, finishSignedBytes, nonceText, signinNonce } from "../attest.js";
 import { bytesOf, oneOf, readMap, text, u64 } from "../fields.js";
-import { base64, equal, unbase64 } from "../hash.js";
+import { bytesOfUrl64, equal, url64 } from "../hash.js";
 import { deviceToKeep, keptDevice, newDevice } from "../keys.js";
 
 const SIGN_IN = 1;
@@ -11,6 +11,7 @@ const STARTED = { 1: ["state", bytesOf(32)], 2: ["random", bytesOf(16)], 3: ["un
 const FINISHED = {
   1: ["evidence", bytesOf(32)], 2: ["random", bytesOf(16)], 3: ["statement", (reader) => reader.bstr()], 4: ["issuer", text],
   5: ["branch", oneOf(1, 2, 3)], 6: ["did", bytesOf(20), true], 7: ["names", u64], 8: ["untilS", u64],
+  9: ["boxes", (reader) => reader.bstr(), true],
 };
 
 /** Whom a sign-in leads to. */
@@ -18,7 +19,6 @@ export const BRANCH = { new: 1, existing: 2, newSubject: 3 };
 
 const startedKey = (state) => `signin/${state}`;
 const attestedKey = (origin) => `attested/${origin}`;
-const url64 = (bytes) => base64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
 function read(bytes, table) {
   const reader = new Reader(bytes);
@@ -26,6 +26,10 @@ function read(bytes, table) {
   reader.end();
   return fields;
 }
+
+/** Returns what a start answers, and what a finish does. */
+export const readStarted = (bytes) => read(bytes, STARTED);
+export const readFinished = (bytes) => read(bytes, FINISHED);
 
 /** Returns the issuers that a server believes, `[{id, name, issuer}]`. */
 export const issuersOf = (info) => info.signin?.issuers ?? info.issuers ?? [];
@@ -58,7 +62,7 @@ export async function finish(client, store, { state, code, error }) {
   await store.delete(startedKey(state));
   if (error !== undefined) throw new Refused(error, `${begun.issuer.name} or you said no`);
   const device = keptDevice(begun.device);
-  const bytes = unbase64(`${state.replaceAll("-", "+").replaceAll("_", "/")}=`);
+  const bytes = bytesOfUrl64(state);
   const signature = await device.sign.sign(finishSignedBytes(client.origin, bytes));
   const answer = await client.net.post("/v1/signin/oidc/finish", encode(new Map([[1, bytes], [2, signature], [3, code]])));
   const finished = read(answer, FINISHED);
@@ -79,8 +83,8 @@ function claimsOf(statement) {
 }
 
 /** Keeps a sign-in that leads to nobody yet, for the claim of a name. */
-export function keepAttested(store, origin, { device, evidence, issuerName, untilS }) {
-  return store.set(attestedKey(origin), { device: deviceToKeep(device), evidence, issuerName, untilMs: Number(untilS) * 1000 });
+export function keepAttested(store, origin, { device, evidence, issuerName, untilS, passkey }) {
+  return store.set(attestedKey(origin), { device: deviceToKeep(device), evidence, issuerName, passkey, untilMs: Number(untilS) * 1000 });
 }
 
 /** Returns the sign-in that was kept, while it counts. */

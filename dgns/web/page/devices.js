@@ -10,13 +10,15 @@ import { inbox } from "./letters.js";
 import { accounts, deviceOf, forgetAccount, keepAccount, keepForGood } from "./me.js";
 import { drawLimits, drawProof } from "./proof.js";
 import { openForm } from "./sealing.js";
+import { hasPasskeys } from "./passkey.js";
+import { passkeysPart } from "./passkeys.js";
 import { openPage } from "./shell.js";
 import { trouble } from "./trouble.js";
 import { withUserKey } from "./user_keys.js";
 
 const REASONS = [[2, "It was stolen"], [1, "It is lost"], [3, "It was replaced"], [0, "Something else"]];
 
-const { client, store } = await openPage();
+const { client, info, store } = await openPage();
 const place = byId("place");
 const mine = (await accounts(store, client.origin)).filter(({ did }) => did !== undefined);
 place.removeAttribute("aria-busy");
@@ -40,10 +42,12 @@ async function draw(record, section, said = null) {
     const names = await namesOf(record, found, own);
     const act = (task) => (...given) => perform(record, section, task, ...given);
     const failed = el("div", { hidden: true });
+    const takes = own !== undefined && own.status !== 3 && hasPasskeys(await info.catch(() => ({})));
+    const passkeys = takes && (await passkeysPart(client, record, found, own, () => draw(record, section)).catch(() => null));
     fill(section, title, said, frozenBanner(found), standing(own, found), failed,
       part("Devices", deviceTable(found.did.devices, { times, named: (device) => nameOf(record, names, device), act: own && ((device) => buttons(record, found, names, device, own, act, section)) }),
         own && el("div", { class: "actions" }, el("a", { class: "button quiet", href: "/approve" }, "Let another device in"))),
-      waiting(found, own, act),
+      passkeys, waiting(found, own, act),
       part("The account", facts(accountFacts(found)), fold("The proof", drawProof(found, client.trust), el("h3", {}, "What it does not prove"), drawLimits(found, client.trust))),
       own && own.status !== 3 && found.status === "present" && inbox(client, store, record),
       own && openForm(client, record, found),

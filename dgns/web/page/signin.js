@@ -9,6 +9,8 @@ import { byId, el, fill, fold, goTo, say, sign, verdict, whenText, whileBusy } f
 import { BRANCH, broughtBack, finish, issuersOf, keepAttested } from "./desk.js";
 import { atIssuers } from "./issuers.js";
 import { accounts, idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
+import { answerToProgram, askedByProgram, hasPasskeys, signInWithPasskey } from "./passkey.js";
+import { openerForm, passkeyCard } from "./passkeys.js";
 import { openPage } from "./shell.js";
 import { showTrouble } from "./trouble.js";
 
@@ -19,10 +21,13 @@ const KNOWN = "They tell this server, once, that it is you who holds the keys th
 /** The name that was typed last, so that nobody types it twice. */
 let typed = "";
 const back = broughtBack(location.hash);
-const issuers = issuersOf(await info.catch(() => ({})));
+const said = await info.catch(() => ({}));
+const issuers = issuersOf(said);
 /** What a code led here with; the server never sees what stands behind the #. */
 const carried = location.hash.startsWith("#dgns:pair?") ? location.hash.slice(1) : "";
+const program = askedByProgram(location.hash);
 if (carried !== "") scanned(carried);
+else if (program !== null) forProgram(program);
 else if (back === null) choose();
 else comeBack(back);
 
@@ -52,7 +57,8 @@ function choose() {
   const words = field("words", "Your twelve words", { rows: 2, required: true }, "They stay in this page, and are forgotten as soon as they have signed.");
   const label = field("label", "What you call this device", { type: "text", maxlength: 64, value: ownLabel() }, "Only you can read it: the log holds a hash of it.");
   const called = () => label.input.value.trim() || ownLabel();
-  fill(place, issuers.length > 0 && atIssuers(client, store, issuers, "With somebody who knows you", KNOWN),
+  const byPasskey = hasPasskeys(said) && passkeyCard("With a passkey", "It finds your account by itself. A device of yours still has to let this browser in.", "Sign in with a passkey", async () => goOnWith(await signInWithPasskey(client)));
+  fill(place, byPasskey, issuers.length > 0 && atIssuers(client, store, issuers, "With somebody who knows you", KNOWN),
     way("With another device of yours", "It shows you who asks, and lets this browser in when you type six digits there.", [name, label], "Ask my other device", () => online(name.input.value, called())),
     way("With a secret you carried here", "A device of yours made it: by \u201cLet a device in\u201d, or by dgns pair.", [secret], "Go on", () => byHand(secret.input.value, called())),
     way("With the words on your paper", "They let this browser in at once, without any other device.", [own, words], "Let this browser in", () => onPaper(own.input, words.input, called())),
@@ -68,6 +74,14 @@ function scanned(text) {
   goTo(form.querySelector("h2"));
 }
 
+/** A program on this computer asks for a passkey, which it cannot reach itself. */
+function forProgram(asked) {
+  history.replaceState(null, "", "/signin");
+  fill(place, passkeyCard("A program on this computer wants to sign in", "Go on only if you have just started it: dgns login --passkey-url. It is told which account the passkey leads to; a device of yours still has to let it in.",
+    "Sign in with a passkey", async () => location.assign(await answerToProgram(asked))),
+  el("p", { class: "actions" }, el("a", { class: "button quiet", href: "/signin" }, "I have not")));
+}
+
 // --- at an issuer ------------------------------------------------------------------------------------------------------------------
 
 /** Finishes what an issuer led back to, and goes on where it leads. */
@@ -75,31 +89,36 @@ async function comeBack(brought) {
   history.replaceState(null, "", "/signin");
   fill(place, el("p", { class: "tell" }, sign("turning"), "Finishing the sign-in, and checking what was said \u2026"));
   try {
-    const finished = await finish(client, store, brought);
-    if (finished.branch === BRANCH.existing) return await existing(finished);
-    if (finished.names > 0n) await keepAttested(store, client.origin, finished);
-    const who = finished.email ?? "this person";
-    const good = finished.names > 0n ? "; it needs no work and no invitation" : ". The sign-in itself gives none here: take another way to it";
-    const headline = finished.branch === BRANCH.new
-      ? verdict("good", `Signed in with ${finished.issuerName}`, el("p", {}, `You are new here: no account knows ${who}. Choose a name${good}.`))
-      : verdict("wait", `Signed in with ${finished.issuerName}, as somebody new`, el("p", {}, `${who} is known here under another account of ${finished.issuerName}. If you had a name, let a device of it approve this browser below.`));
-    fill(place, headline, el("p", { class: "actions" }, el("a", { class: "button", href: "/claim" }, "Choose a name"), el("button", { type: "button", class: "quiet", onclick: choose }, "I have an account")));
-    goTo(headline.querySelector("h2"));
+    await goOnWith(await finish(client, store, brought));
   } catch (error) {
     choose();
     showTrouble(place.insertBefore(el("div", {}), place.firstChild), error);
   }
 }
 
+/** Goes on where a finished sign-in leads. */
+async function goOnWith(finished) {
+  if (finished.branch === BRANCH.existing) return existing(finished);
+  if (finished.names > 0n) await keepAttested(store, client.origin, finished);
+  const who = finished.email ?? "this person";
+  const good = finished.names > 0n ? "; it needs no work and no invitation" : ". The sign-in itself gives none here: take another way to it";
+  const headline = finished.branch === BRANCH.new
+    ? verdict("good", `Signed in with ${finished.issuerName}`, el("p", {}, `You are new here: no account knows ${who}. Choose a name${good}.`))
+    : verdict("wait", `Signed in with ${finished.issuerName}, as somebody new`, el("p", {}, `${who} is known here under another account of ${finished.issuerName}. If you had a name, let a device of it approve this browser below.`));
+  fill(place, headline, el("p", { class: "actions" }, el("a", { class: "button", href: "/claim" }, "Choose a name"), el("button", { type: "button", class: "quiet", onclick: choose }, "I have an account")));
+  goTo(headline.querySelector("h2"));
+}
+
 /** A sign-in that leads to an account: a device of it is asked, with the keys that were attested. */
-async function existing({ did, device, issuerName }) {
+async function existing({ did, device, issuerName, boxes, opener }) {
   const mine = (await accounts(store, client.origin)).find((record) => record.did !== undefined && equal(record.did, did));
   if (mine !== undefined) {
     const headline = verdict("good", `Signed in with ${issuerName}`, el("p", {}, `This browser is a device of ${mine.name} already. There is nothing left to do.`));
     fill(place, headline, el("p", { class: "actions" }, el("a", { class: "button", href: "/devices" }, "My devices")));
     return goTo(headline.querySelector("h2"));
   }
-  await meet(await client.lookup({ did }, { genesis: true }), ownLabel(), device);
+  const found = await client.lookup({ did }, { genesis: true });
+  await meet(found, ownLabel(), device, openerForm(found, boxes, opener));
 }
 
 // --- by another device -----------------------------------------------------------------------------------------------------------
@@ -111,8 +130,8 @@ async function online(text, label) {
   await meet(found, label);
 }
 
-/** Asks the devices of an account, shows the digits, and waits. */
-async function meet(found, label, device) {
+/** Asks the devices of an account, shows the digits, and waits; `more` stands below, for as long. */
+async function meet(found, label, device, more = null) {
   const called = found.did.names[0] ?? found.subject;
   const stop = new AbortController();
   const digits = el("output", { class: "digits-shown", "aria-label": "Six digits" });
@@ -122,7 +141,7 @@ async function meet(found, label, device) {
     el("p", {}, "Open ", el("code", {}, `${location.host}/approve`), " there, or run ", el("code", {}, "dgns devices watch"), "."),
     fold("Who can let you in", deviceTable(found.did.devices.filter(({ level, status }) => level === 2 && status === 1), { times: new Map() })),
     el("div", { class: "actions" }, el("button", { type: "button", class: "quiet", onclick: () => stop.abort(new DOMException("stopped", "AbortError")) }, "Stop")));
-  fill(place, card);
+  fill(place, card, more);
   goTo(card.querySelector("h2"));
   const show = (six) => {
     fill(digits, six.slice(0, 3), " ", six.slice(3));

@@ -2,7 +2,7 @@
 
 import { Reader, Refused } from "../cbor.js";
 import { bytesOf, listOf, tuple, u64 } from "../fields.js";
-import { equal, hex, sha256 } from "../hash.js";
+import { compare, equal, hex, sha256 } from "../hash.js";
 import { checkBoxes, decodeBoxes, decodeFile, openBoxes, openFile, openPrevious, recipientsOf, sealBoxes, userKeyOf } from "../user_key.js";
 import { certify, placeAfter } from "../write.js";
 import { deviceOf } from "./me.js";
@@ -10,6 +10,8 @@ import { signedBytesOf } from "./signed.js";
 
 const GENERATIONS_MAX = 1 << 16;
 const STALE = 2;
+const EXTRAS_MAX = 4;
+const PASSKEY = 1;
 const newSeed = () => crypto.getRandomValues(new Uint8Array(32));
 
 /** Returns the seed of a state's user key out of its boxes, with the key pair of a device; refuses boxes the state does not name. */
@@ -28,32 +30,44 @@ export async function firstKey(recipients) {
   return { boxes, userKey: { key: (await userKeyOf(seed)).key, boxes: sha256(boxes) } };
 }
 
-/** Returns the next generation for an account: its boxes and the body of its certificate. `more` = keys that the state has not yet. */
-export async function turnedKey(client, record, found, own, more = []) {
+/**
+ * Returns the next generation for an account: its boxes and the body of its certificate. `more` = keys that the state has not yet, `extras` = recipients
+ * besides devices and words, `[{kind, kex}, ...]`.
+ */
+export async function turnedKey(client, record, found, own, more = [], extras = found.did.userKey?.extras ?? []) {
   const { did } = found;
   const old = did.userKey;
   const previous = old === undefined ? null : await openSeed(await boxesOf(client, record, did), did, own);
   const generation = (old?.generation ?? 0n) + 1n;
   const seed = newSeed();
-  const recipients = [...new Map([...recipientsOf(did), ...more].map((key) => [hex(key), key])).values()];
+  const recipients = [...new Map([...recipientsOf(did, extras.map(({ kex }) => kex)), ...more].map((key) => [hex(key), key])).values()];
   const boxes = await sealBoxes(did.did, generation, seed, previous, recipients);
   checkBoxes(decodeBoxes(boxes), generation, recipients);
-  const extras = old?.extras?.length > 0 ? old.extras : undefined;
-  return { seed, boxes, body: { key: (await userKeyOf(seed)).key, boxes: sha256(boxes), generation, extras } };
+  const body = { key: (await userKeyOf(seed)).key, boxes: sha256(boxes), generation, extras: extras.length > 0 ? extras : undefined };
+  return { seed, boxes, body };
 }
 
 /**
  * Returns the account with a user key that fits its devices: made if there is none, turned if the state says that it is stale, as any
- * full device does unasked (PROTOCOL 21.2). Returns `found` itself where nothing is to be done or this device may not.
+ * full device does unasked (PROTOCOL 21.2); sealed to `extras` besides, if these are others than before. Returns `found` itself where nothing is to be done or this device may not.
  */
-export async function withUserKey(client, record, found) {
+export async function withUserKey(client, record, found, extras = found.did.userKey?.extras ?? []) {
   const own = found.did.devices.find(({ sign }) => equal(sign, record.device.sign.key));
-  const fits = found.did.userKey !== undefined && (found.did.flags & STALE) === 0;
+  const had = (found.did.userKey?.extras ?? []).map(({ kex }) => hex(kex));
+  const same = had.length === extras.length && extras.every(({ kex }) => had.includes(hex(kex)));
+  const fits = found.did.userKey !== undefined && (found.did.flags & STALE) === 0 && same;
   if (fits || found.status !== "present" || own === undefined || own.level !== 2 || own.status !== 1) return found;
   const device = deviceOf(record);
-  const { boxes, body } = await turnedKey(client, record, found, device);
+  const { boxes, body } = await turnedKey(client, record, found, device, [], extras);
   const certificate = await certify(placeAfter(found), "user_key", body, [device.sign], { origin: client.origin, nowMs: client.now() });
   return (await client.post([certificate], { did: record.did }, [boxes])).found;
+}
+
+/** Returns recipients besides devices and words with the key of a passkey's PRF among them, or null if there is no more room. */
+export function extrasWith(extras, kex) {
+  if (extras.some((extra) => equal(extra.kex, kex))) return extras;
+  if (extras.length >= EXTRAS_MAX) return null;
+  return [...extras, { kind: PASSKEY, kex }].sort((a, b) => compare(a.kex, b.kex));
 }
 
 /** Returns the hashes of all boxes that the server keeps for an account, by generation. */

@@ -1,0 +1,154 @@
+// Passkeys (PROTOCOL 19.6, 19.7): made, signed in with, and asked for what they open. What an authenticator's PRF says stays in this page.
+
+import { Reader, Refused, encode } from "../cbor.js";
+import { assertionBytes, evidenceHash, finishSignedBytes, nonceText, passkeySalt, passkeySecret, signinNonce } from "../attest.js";
+import { bigEndian, bytesOfUrl64, concat, equal, hex, sha256, url64 } from "../hash.js";
+import { bytesOf, listOf, nullOr, tuple, u64 } from "../fields.js";
+import { kexOf, newDevice } from "../keys.js";
+import { readFinished, readStarted } from "./desk.js";
+import { askSigned, signedBytesOf } from "./signed.js";
+
+const PURPOSE = { signIn: 1, enrolment: 3 };
+const PASSKEYS_MAX = 1000;
+const NAMED = "your passkey";
+
+/** Returns whether this server takes passkeys, and this browser has them. */
+export const hasPasskeys = (info) => info.signin?.passkeys === true && typeof globalThis.PublicKeyCredential === "function" && navigator.credentials !== undefined;
+
+/**
+ * Makes a passkey that is called `name` where it lies. With a `record` it is for that account, asked for by its device; without, for a newcomer with
+ * new keys. Returns what a sign-in returns, and `passkey`: `{id, recipient?}`, by its id at the server and the key that it makes.
+ */
+export async function makePasskey(client, name, record, own) {
+  const device = own ?? (await newDevice());
+  const post = record === undefined ? (path, body) => client.net.post(path, body)
+    : (path, body) => signedBytesOf(client, record, path, { method: "POST", body, headers: { "content-type": "application/cbor" } });
+  const { state, asked } = await begin(post, "/v1/passkeys/start", PURPOSE.enrolment, device);
+  const { rp, user, challenge, pubKeyCredParams, timeout, authenticatorSelection, excludeCredentials = [] } = asked;
+  const known = excludeCredentials.map(({ id }) => ({ type: "public-key", id: bytesOfUrl64(id) }));
+  const made = await atAuthenticator(() => navigator.credentials.create({
+    publicKey: {
+      rp, pubKeyCredParams, timeout, authenticatorSelection, attestation: "none", challenge: bytesOfUrl64(challenge), excludeCredentials: known,
+      user: { id: bytesOfUrl64(user.id), name, displayName: name }, extensions: { prf: prfOver(client) },
+    },
+  }));
+  const [attestationObject, clientDataJSON] = [made.response.attestationObject, made.response.clientDataJSON].map((part) => new Uint8Array(part));
+  const response = { attestationObject: url64(attestationObject), clientDataJSON: url64(clientDataJSON) };
+  const statement = concat(...[attestationObject, clientDataJSON].flatMap((part) => [bigEndian(part.length, 2), part]));
+  const finished = await finish(client, "/v1/passkeys/finish", { state, device, credential: made, response, statement });
+  const { enabled = false, results } = made.getClientExtensionResults().prf ?? {};
+  const output = results?.first ?? (enabled ? await outputOf(client, rp.id, made.rawId) : undefined);
+  return { ...finished, passkey: { id: sha256(new Uint8Array(made.rawId)), recipient: output && (await recipientOf(output)).key } };
+}
+
+/** Signs in with a passkey, whoever's it is. Returns what a sign-in returns, and `opener`: the key pair that it makes, if it makes one. */
+export async function signInWithPasskey(client, own) {
+  const device = own ?? (await newDevice());
+  const { state, asked } = await begin((path, body) => client.net.post(path, body), "/v1/signin/passkey/start", PURPOSE.signIn, device);
+  const { challenge, rpId, timeout, userVerification } = asked;
+  const used = await atAuthenticator(() => navigator.credentials.get({
+    publicKey: { rpId, timeout, userVerification, challenge: bytesOfUrl64(challenge), allowCredentials: [], extensions: { prf: prfOver(client) } },
+  }));
+  const parts = Object.fromEntries(["authenticatorData", "clientDataJSON", "signature"].map((part) => [part, new Uint8Array(used.response[part])]));
+  const { userHandle } = used.response;
+  const response = Object.fromEntries(Object.entries({ ...parts, ...(userHandle && { userHandle: new Uint8Array(userHandle) }) }).map(([part, bytes]) => [part, url64(bytes)]));
+  const statement = assertionBytes({ ...parts, clientData: parts.clientDataJSON });
+  try {
+    const finished = await finish(client, "/v1/signin/passkey/finish", { state, device, credential: used, response, statement });
+    const output = used.getClientExtensionResults().prf?.results?.first;
+    return { ...finished, opener: output && (await recipientOf(output)) };
+  } catch (error) {
+    if (error.code === "unknown_passkey") forgetAtAuthenticator(rpId, used.rawId);
+    throw error;
+  }
+}
+
+/** Returns what the address bar asks of a passkey for a program on this computer: `{port, state, asked}`, or null if it asks nothing. */
+export function askedByProgram(hash) {
+  const [port, state, options] = (new URLSearchParams(hash.replace(/^#/, "")).get("passkey") ?? "").split(".");
+  const bytes = options && bytesOfUrl64(options);
+  if (!/^[1-9][0-9]{0,4}$/.test(port) || Number(port) > 65_535 || bytesOfUrl64(state ?? "")?.length !== 32 || !bytes) return null;
+  try {
+    return { port, state, asked: JSON.parse(new TextDecoder().decode(bytes)) };
+  } catch {
+    return null;
+  }
+}
+
+/** Signs in for a program: returns where the browser takes the answer, a port of this computer and no other. */
+export async function answerToProgram({ port, state, asked: { challenge, timeout } }) {
+  const used = await atAuthenticator(() => navigator.credentials.get({
+    publicKey: { rpId: location.hostname, timeout, userVerification: "required", challenge: bytesOfUrl64(challenge), allowCredentials: [] },
+  }));
+  const parts = ["authenticatorData", "clientDataJSON", "signature", "userHandle"].filter((part) => used.response[part]);
+  const response = Object.fromEntries(parts.map((part) => [part, url64(new Uint8Array(used.response[part]))]));
+  const answer = JSON.stringify({ id: used.id, rawId: used.id, type: "public-key", response });
+  return `http://127.0.0.1:${port}/?state=${state}&code=${url64(new TextEncoder().encode(answer))}`;
+}
+
+/** Returns the passkeys of the account of a record: `[{id, credential, recipient, madeMs, usedMs, backedUp}, ...]`. */
+export async function passkeysOf(client, record) {
+  const reader = new Reader(await signedBytesOf(client, record, "/v1/passkeys"));
+  const rows = listOf(tuple(bytesOf(32), (r) => r.bstr(), nullOr(bytesOf(32)), u64, u64, (r) => r.bool()), 0, PASSKEYS_MAX)(reader);
+  reader.end();
+  return rows.map(([id, credential, recipient, made, used, backedUp]) => ({ id, credential, recipient, madeMs: Number(made) * 1000, usedMs: Number(used) * 1000, backedUp }));
+}
+
+/** Tells the server which recipient of the user key a passkey makes, so that it goes when the passkey goes. */
+export const noteRecipient = (client, record, id, recipient) => askSigned(client, record, `/v1/passkeys/${hex(id)}`, { method: "POST", body: encode([recipient]) });
+
+/** Removes a passkey at the server, and asks the browser to drop it where it lies. */
+export async function removePasskey(client, record, { id, credential }) {
+  await askSigned(client, record, `/v1/passkeys/${hex(id)}`, { method: "DELETE" });
+  forgetAtAuthenticator(location.hostname, credential);
+}
+
+/** Begins: returns the state and what the authenticator is asked, checked to be about these keys (`nonce`). */
+async function begin(post, path, purpose, device) {
+  const [sign, kex] = [device.sign.key, device.kex.key];
+  const { state, random, go } = readStarted(await post(path, encode(new Map([[1, purpose], [2, sign], [3, kex], [4, ""]]))));
+  const asked = JSON.parse(go);
+  if (asked.challenge !== nonceText(signinNonce({ purpose, sign, kex, random }))) throw new Refused("nonce", "the server asks the passkey about other keys");
+  return { state, asked };
+}
+
+/** Finishes: hands over what the authenticator said, but for its extensions; holds that the evidence is of exactly that. */
+async function finish(client, path, { state, device, credential, response, statement }) {
+  const { id } = credential;
+  const answer = JSON.stringify({ id, rawId: id, type: "public-key", response });
+  const signature = await device.sign.sign(finishSignedBytes(client.origin, state));
+  const finished = readFinished(await client.net.post(path, encode(new Map([[1, state], [2, signature], [3, answer]]))));
+  const fits = equal(finished.statement, statement) && equal(evidenceHash(statement, finished.random), finished.evidence) && finished.issuer === `passkey:${client.zone}`;
+  if (!fits) throw new Refused("nonce", "what was attested is not what the passkey said");
+  return { ...finished, device, issuerName: NAMED };
+}
+
+/** Asks the authenticator; what it or the person refuses has a code of ours. */
+async function atAuthenticator(ask) {
+  try {
+    return await ask();
+  } catch (error) {
+    const code = { InvalidStateError: "passkey_known", NotAllowedError: "passkey_refused", AbortError: "passkey_refused" }[error.name] ?? "passkey_unsupported";
+    throw new Refused(code, error.message);
+  }
+}
+
+const prfOver = (client) => ({ eval: { first: passkeySalt(client.origin) } });
+
+/** Asks a passkey that was made just now for its PRF, which some authenticators tell only when they sign in. Nothing of it is sent. */
+async function outputOf(client, rpId, id) {
+  try {
+    const challenge = crypto.getRandomValues(new Uint8Array(32));
+    const asked = { rpId, challenge, userVerification: "required", allowCredentials: [{ type: "public-key", id }], extensions: { prf: prfOver(client) } };
+    return (await navigator.credentials.get({ publicKey: asked })).getClientExtensionResults().prf?.results?.first;
+  } catch {
+    return undefined; // it signs in all the same, and opens nothing
+  }
+}
+
+const recipientOf = async (output) => kexOf(await passkeySecret(new Uint8Array(output)));
+
+/** Says to the browser that a passkey leads nowhere any more, where browsers listen. */
+function forgetAtAuthenticator(rpId, credential) {
+  globalThis.PublicKeyCredential.signalUnknownCredential?.({ rpId, credentialId: url64(new Uint8Array(credential)) })?.catch(() => {});
+}
