@@ -147,12 +147,13 @@ test("a passkey with a PRF opens what is sealed to its person on a blank browser
 });
 
 test("who is not verified, and whose signature does not hold, gets nothing; a removed passkey is unknown", async () => {
+  const nobody = await stranger({ isUserVerified: false });
+  await nobody.page.goto("/claim");
+  await refusedWith(nobody.page, "Make a passkey", "passkey_refused");
+  assert.deepEqual([await nobody.authenticator.credentials(), complaintsIn(nobody.profile)], [[], []]);
+  await nobody.profile.close();
+
   const { profile, page, authenticator } = await stranger();
-  await authenticator.verified(false);
-  await page.goto("/claim");
-  await refusedWith(page, "Make a passkey", "passkey_refused");
-  assert.deepEqual(await authenticator.credentials(), []);
-  await authenticator.verified(true);
   await claimWithPasskey(page);
   await page.goto("/signin");
   await authenticator.verified(false);

@@ -306,8 +306,9 @@ async function finish(record) {
   const whole = { ...rest, did: record.did ?? begunDid };
   await keepAccount(store, whole);
   await forgetAttested(store, client.origin);
+  // Before the reader is told that all is done, and goes: what the passkey opens. If that fails it signs in all the same.
+  const now = passkey?.recipient === undefined ? found : await letOpen(client, whole, found, passkey).catch(() => found);
   await done(found);
-  const now = passkey?.recipient === undefined ? found : await letOpen(client, whole, found, passkey).catch(() => found); // it signs in all the same
   await import("./labels.js").then(({ shareOwn }) => shareOwn(client, whole, now)).catch(() => {}); // the page of devices tries again
 }
 
