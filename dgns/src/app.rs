@@ -16,6 +16,7 @@ use crate::dns;
 use crate::dns::Zone as DnsZone;
 use crate::follow::standing::Standing;
 use crate::limits::{Places, Rates};
+use crate::lobby::Node;
 use crate::log::door::Door;
 use crate::log::notices::Notices;
 use crate::log::witnesses::Witnesses;
@@ -39,6 +40,8 @@ pub struct App {
     pub people: Option<Arc<People>>,
     /// Where evidence comes in.
     pub notices: Notices,
+    /// Where private servers and their clients meet; `None` if it is turned off.
+    pub lobby: Option<Arc<Node>>,
     /// Mints tokens; a follower has none.
     pub tokens: Option<Arc<Tokens>>,
     /// The zone as DNS answers it.

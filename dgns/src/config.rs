@@ -51,6 +51,21 @@ pub struct Config {
     pub aliases: AliasesConfig,
     /// `[tokens]`.
     pub tokens: TokensConfig,
+    /// `[lobby]`.
+    pub lobby: LobbyConfig,
+}
+
+/// `[lobby]`: where private servers and their clients meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LobbyConfig {
+    /// `enabled`: whether there is one.
+    pub enabled: bool,
+    /// `connections_max`: sockets open at once.
+    pub connections_max: u32,
+    /// `strangers_per_address`: sockets of one IPv4 address or /64 that said no hello; 0 = no limit.
+    pub strangers_per_address: u32,
+    /// `new_per_s_and_address`: new sockets of one IPv4 address or /64 in a second; 0 = no limit.
+    pub new_per_s_and_address: u32,
 }
 
 /// `[aliases]`: people found by their e-mail addresses.

@@ -20,6 +20,7 @@ mod profile;
 mod read;
 mod reply;
 mod signin;
+mod socket;
 mod status;
 mod tail;
 mod token;
@@ -83,6 +84,7 @@ pub fn router(app: Arc<App>) -> Router {
             post(envelopes::post).layer(small(dgns_api::envelope::POST_BYTES_MAX)).get(envelopes::read),
         )
         .route(path::INFO, get(status::info))
+        .route(path::LOBBY, get(socket::open))
         .route(path::HEALTH, get(status::health))
         .route(path::READY, get(status::ready))
         .route(path::METRICS, get(status::metrics))

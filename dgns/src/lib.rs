@@ -16,6 +16,7 @@ pub mod http;
 pub mod invites;
 pub mod keys;
 pub mod limits;
+pub mod lobby;
 pub mod log;
 pub mod logconf;
 pub mod metrics;

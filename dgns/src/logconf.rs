@@ -187,6 +187,7 @@ pub async fn change(data: &Path, words: &Words, change: Change, clock: Clock) ->
             dns: Arc::new(dns::feed::zone(&config)?),
             metrics: Arc::new(Metrics::default()),
             touched: Arc::default(),
+            present: Arc::default(),
         },
         key: log_key.clone(),
         guard,

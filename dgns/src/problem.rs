@@ -21,7 +21,7 @@ use crate::witness::Declined;
 pub fn status(code: &str) -> u16 {
     match code {
         "bad_cbor" | "not_canonical" | "bad_field" | "unknown_type" | "bad_name" => 400,
-        code::BAD_QUERY | code::BAD_POST => 400,
+        code::BAD_QUERY | code::BAD_POST | code::BAD_SUBPROTOCOL => 400,
         "bad_signature" | "weak_key" | "unknown_signer" => 401,
         code::NONCE_WANTED | code::GUARD_WRONG => 401,
         "bad_token" | "token_mac" | "token_hour" | "token_audience" | "token_early" | "token_expired" => 401,
@@ -37,6 +37,7 @@ pub fn status(code: &str) -> u16 {
         code::NO_AUDIENCE | code::NO_SUCH_FAMILY | code::NO_SUCH_GRANT => 404,
         code::NOT_FOUND | "no_such_device" | "no_such_act" | "no_parent" => 404,
         code::METHOD_NOT_ALLOWED => 405,
+        code::UPGRADE_WANTED => 426,
         code::TIMEOUT => 408,
         "stale_prev" | "name_taken" | "did_exists" | "act_open" | "already_voted" => 409,
         "has_children" | code::UNKNOWN_HEAD | code::KEY_REUSED => 409,

@@ -10,7 +10,12 @@ pub fn system() -> UnwrapErr<SysRng> {
 
 /// Returns 32 bytes that nobody can guess.
 pub fn secret() -> [u8; 32] {
-    let mut bytes = [0; 32];
+    bytes()
+}
+
+/// Returns bytes that nobody can guess.
+pub fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     system().fill_bytes(&mut bytes);
     bytes
 }

@@ -34,6 +34,7 @@ use crate::http;
 use crate::invites::Invites;
 use crate::keys::{AliasKey, KeyFileError, Keys, LogKey, ZoneKey};
 use crate::limits::{self, Places, Rates};
+use crate::lobby::Node;
 use crate::log::announcer::{self, AnnounceError, Announcer};
 use crate::log::commit::{Committer, NotCommitted};
 use crate::log::damaged;
@@ -341,6 +342,7 @@ impl Parts {
             dns,
             metrics: Arc::new(Metrics::default()),
             touched: Arc::new(Touched::default()),
+            present: Arc::new(Touched::default()),
         };
         Self { config, clock, log, heads: Arc::new(Heads::new()), stop, stopping }
     }
@@ -421,7 +423,7 @@ impl Parts {
         let About { server, vkey, terms, made } = about;
         let (config, log, stopping) = (self.config, self.log, self.stopping);
         let cache_bytes = config.log.cache_mib << 20;
-        let (dns_zone, metrics) = (log.dns, log.metrics);
+        let (dns_zone, metrics, present) = (log.dns, log.metrics, log.present);
         let core = Arc::new(Core {
             zone: config.zone.clone(),
             origin: config.zone.origin(),
@@ -455,8 +457,16 @@ impl Parts {
         let dns_addresses = dns_server.addresses().unwrap_or_default();
         let dns = tokio::spawn(dns_server.run(stopping.clone()));
         let callers = Callers::new(core.clock.now());
+        let lobby = config
+            .lobby
+            .enabled
+            .then(|| Arc::new(Node::new(core.clone(), &config.lobby, &config.signin.public_url, present)));
+        if let Some(node) = lobby.clone() {
+            followers.push(tokio::spawn(node.run(stopping.clone())));
+        }
         let app = Arc::new(App {
             core,
+            lobby,
             callers,
             rates: Rates::new(config.limits.clone()),
             role,

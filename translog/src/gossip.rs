@@ -205,6 +205,11 @@ impl SeenHead {
         self.checkpoint.size
     }
 
+    /// Returns the root hash.
+    pub fn root(&self) -> &Hash {
+        &self.checkpoint.root
+    }
+
     /// Returns the note: the checkpoint with the log's line, and those of known witnesses.
     pub fn note(&self) -> &Note {
         &self.note

@@ -14,6 +14,10 @@ pub const PAIR_FULL: &str = "pair_full";
 pub const MAILBOX_FULL: &str = "mailbox_full";
 /// No such path, tile, entry, or id. 404.
 pub const NOT_FOUND: &str = "not_found";
+/// The path is a WebSocket. 426.
+pub const UPGRADE_WANTED: &str = "upgrade_wanted";
+/// No subprotocol that the lobby speaks. 400.
+pub const BAD_SUBPROTOCOL: &str = "bad_subprotocol";
 /// The path exists, the method does not. 405.
 pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
 /// The request did not arrive in time. 408.
@@ -100,6 +104,8 @@ pub const ALL: &[&str] = &[
     PAIR_FULL,
     MAILBOX_FULL,
     NOT_FOUND,
+    UPGRADE_WANTED,
+    BAD_SUBPROTOCOL,
     METHOD_NOT_ALLOWED,
     TIMEOUT,
     UNKNOWN_HEAD,

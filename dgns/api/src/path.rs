@@ -92,6 +92,8 @@ pub const PASSKEYS: &str = "/v1/passkeys";
 pub const PASSKEYS_START: &str = "/v1/passkeys/start";
 /// Finishes it.
 pub const PASSKEYS_FINISH: &str = "/v1/passkeys/finish";
+/// The socket of the lobby.
+pub const LOBBY: &str = "/v1/lobby";
 /// 200 while the process lives.
 pub const HEALTH: &str = "/health";
 /// 200 once the writer can commit and DNS answers, else 503.

@@ -13,7 +13,8 @@ use translog::policy::Policy;
 
 use super::WitnessesConfig;
 use super::{
-    AliasesConfig, ClaimsConfig, Config, DnsConfig, FollowConfig, HttpConfig, LimitsConfig, LogConfig, OutboundConfig,
+    AliasesConfig, ClaimsConfig, Config, DnsConfig, FollowConfig, HttpConfig, LimitsConfig, LobbyConfig, LogConfig,
+    OutboundConfig,
 };
 use super::{TokensConfig, WitnessConfig, WitnessServerConfig};
 use crate::outbound::Outbound;
@@ -72,6 +73,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let (outbound, witness) = (root.table("outbound"), root.table("witness"));
     let (witnesses, follow) = (root.table("witnesses"), root.table("follow"));
     let (aliases, tokens, signin) = (root.table("aliases"), root.table("tokens"), root.table("signin"));
+    let lobby = root.table("lobby");
     root.end();
     let zone = Zone::parse(&zone).map_err(|error| {
         faults.push(ConfigFault { key: "zone".into(), what: format!("{zone:?} is no zone: {error}") });
@@ -91,6 +93,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let follow = read_follow(Section { name: "follow", table: follow, faults: &mut faults });
     let aliases = read_aliases(Section { name: "aliases", table: aliases, faults: &mut faults });
     let tokens = read_tokens(Section { name: "tokens", table: tokens, faults: &mut faults });
+    let lobby = read_lobby(Section { name: "lobby", table: lobby, faults: &mut faults });
     match zone {
         Ok(zone) if faults.is_empty() => {
             let data = PathBuf::from(data);
@@ -109,6 +112,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
                 follow,
                 aliases,
                 tokens,
+                lobby,
             })
         }
         _ => Err(ConfigFaults(faults)),
@@ -228,6 +232,17 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
     };
     section.end();
     limits
+}
+
+fn read_lobby(mut section: Section<'_>) -> LobbyConfig {
+    let lobby = LobbyConfig {
+        enabled: section.truth("enabled", true),
+        connections_max: section.number("connections_max", 100_000, 1, 10_000_000) as u32,
+        strangers_per_address: section.number("strangers_per_address", 20, 0, 100_000) as u32,
+        new_per_s_and_address: section.number("new_per_s_and_address", 10, 0, 100_000) as u32,
+    };
+    section.end();
+    lobby
 }
 
 fn read_tokens(mut section: Section<'_>) -> TokensConfig {

@@ -122,5 +122,5 @@ fn connection(
         request.extensions_mut().insert(ConnectInfo(from));
         router.clone().call(request)
     });
-    builder.serve_connection(TokioIo::new(stream), service).into_owned()
+    builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned()
 }

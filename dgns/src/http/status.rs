@@ -138,6 +138,7 @@ pub(super) async fn metrics(State(app): Shared) -> Response {
     text.push_str(&render_public(&public(&app), &app.witnesses));
     text.push_str(&app.dns_metrics.render(app.dns.names()));
     text.push_str(&app.cosigners.as_ref().map(|roles| roles.metrics()).unwrap_or_default());
+    text.push_str(&app.lobby.as_ref().map(|node| node.metrics()).unwrap_or_default());
     text.push_str(&app.tokens.as_ref().map(|tokens| tokens.metrics()).unwrap_or_default());
     fresh("text/plain; version=0.0.4", text)
 }

@@ -36,6 +36,8 @@ pub struct Committer {
     pub metrics: Arc<Metrics>,
     /// Which DIDs with tokens batches change.
     pub touched: Arc<Touched>,
+    /// Which DIDs in the lobby batches change.
+    pub present: Arc<Touched>,
 }
 
 /// Why a batch was not committed. Whoever meets this must not go on: what is stored is not what this process thinks.
@@ -107,6 +109,7 @@ impl Committer {
         let dids: Vec<_> = Touched::dids(&batch).collect();
         self.feed.push(&batch, &head);
         self.live.show(batch, head, replaced);
+        self.present.note(size, dids.clone());
         self.touched.note(size, dids);
         dns::feed::apply(&self.dns, names, size);
     }

@@ -1,4 +1,4 @@
-//! Which DIDs with tokens the log changed since somebody looked. Whoever commits notes them and never waits.
+//! Which of the DIDs that somebody watches the log changed since they looked. Whoever commits notes them and never waits.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use identity::state::Subject;
 use tokio::sync::Notify;
 use translog::batch::Batch;
 
-/// The DIDs that have tokens, and those of them that changed.
+/// The DIDs watched, and those of them that changed.
 #[derive(Debug, Default)]
 pub struct Touched {
     lists: Mutex<Lists>,

@@ -1,0 +1,70 @@
+//! Hellos, held against the challenge of their socket and the newest state of their DID.
+
+use identity::key::PublicKey;
+use lobby::hello::SignedHello;
+use lobby::message::{Challenge, Value};
+use lobby::{Login, Refusal};
+use tracing::error;
+use translog::gossip::{SeenHead, ShownHead};
+use translog::trust::Trust;
+
+use super::has_device;
+use crate::auth::request::newest;
+use crate::core::Core;
+use crate::rng;
+
+/// Returns who says a hello, or why nobody does.
+pub(super) async fn verify(core: &Core, challenge: &Challenge, envelope: &[u8]) -> Result<Login, Refusal> {
+    let signed = SignedHello::decode(envelope).map_err(|_| Refusal::BadFrame)?;
+    let hello = signed.hello();
+    if hello.challenge != challenge.challenge || hello.url != challenge.url {
+        return Err(Refusal::BadHello);
+    }
+    PublicKey::admit(&hello.device).map_err(|_| Refusal::WeakKey)?;
+    signed.verify(&core.origin).map_err(|_| Refusal::BadHello)?;
+    let state = newest(core, &hello.did).await.map_err(|error| {
+        error!(%error, "a device's state cannot be read");
+        Refusal::Internal
+    })?;
+    let state = state.filter(|state| has_device(state, &hello.device)).ok_or(Refusal::UnknownDevice)?;
+    let head = core.live.public_head().map(|head| ShownHead::of(&core.origin, &head.head).encode());
+    Ok(Login {
+        device: hello.device,
+        did: hello.did,
+        instance: hello.instance,
+        resume: hello.resume,
+        sid: rng::bytes(),
+        names: state.names,
+        ice: Vec::new(),
+        ttl_s: 0,
+        head,
+    })
+}
+
+/// Returns whether a head that a client shows is one that this log's key signed, and not one of this log's. Whatever is no signed
+/// head of this log says nothing.
+pub(super) async fn contradicts(core: &Core, shown: &[u8]) -> bool {
+    let Ok(shown) = ShownHead::decode(shown) else { return false };
+    let Ok(trust) = Trust::new(core.origin.clone(), vec![core.vkey.clone()]) else { return false };
+    match shown.verify(&trust) {
+        Ok(seen) => is_not_ours(core, &seen).await,
+        Err(_) => false,
+    }
+}
+
+async fn is_not_ours(core: &Core, seen: &SeenHead) -> bool {
+    if seen.size() > core.live.head().size() {
+        // A follower may be behind; the keeper of the log is not.
+        return false;
+    }
+    match core.heads.root_at(&core.live, &core.storage, seen.size()).await {
+        Ok(Some(root)) => root != *seen.root(),
+        Ok(None) => true,
+        Err(_) => false,
+    }
+}
+
+/// The answer to who asks for ICE servers where there are none.
+pub(super) fn no_ice() -> Value {
+    Value::List(vec![Value::List(Vec::new()), Value::Uint(0)])
+}
