@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex as Lock};
 use std::time::Duration;
 
 use identity::name::Origin;
-use storage::durable;
+use storage::{StorageError, durable};
 use tokio::sync::{Mutex, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 use translog::audit::{AuditFault, Auditor, Checks, Level, Target};
@@ -227,8 +227,10 @@ impl Follow {
             }
         }
         let auditor = self.auditor.lock().await;
+        saver.written(self.log.origin()).await;
         if saver.saved < auditor.progress().0 {
-            self.save(&auditor, &mut saver).await;
+            self.save(&auditor, &mut saver);
+            saver.written(self.log.origin()).await;
         }
     }
 
@@ -335,14 +337,14 @@ impl Follow {
             if waiting.len() >= JOB {
                 checks.start(std::mem::take(&mut waiting)).await?;
             }
-            if saver.is_time(auditor.progress().0) {
+            if saver.is_time(auditor.progress().0, self.log.origin()).await {
                 checks.all(std::mem::take(&mut waiting)).await?;
-                self.save(auditor, saver).await;
+                self.save(auditor, saver);
             }
         }
         checks.all(waiting).await?;
-        if saver.is_time(auditor.progress().0) {
-            self.save(auditor, saver).await;
+        if saver.is_time(auditor.progress().0, self.log.origin()).await {
+            self.save(auditor, saver);
         }
         Ok(())
     }
@@ -356,17 +358,13 @@ impl Follow {
         Err(Ended::Stopped)
     }
 
-    /// Keeps the progress, if the replay stands where it can be kept. Losing it costs time alone.
-    async fn save(&self, auditor: &Auditor, saver: &mut Saver) {
+    /// Begins to keep the progress, if the replay stands where it can be kept; the replay goes on meanwhile. Losing it costs time alone.
+    fn save(&self, auditor: &Auditor, saver: &mut Saver) {
         let began = Instant::now();
         let Some(bytes) = auditor.save() else { return };
         let path = kept_at(&self.data, &self.origin);
-        let written = tokio::task::spawn_blocking(move || durable::replace(&path, &bytes)).await;
-        match written {
-            Ok(Ok(())) => saver.done(auditor.progress().0, began),
-            Ok(Err(error)) => warn!(origin = self.log.origin(), %error, "the progress of a replay is not kept"),
-            Err(error) => warn!(origin = self.log.origin(), %error, "the progress of a replay is not kept"),
-        }
+        let write = tokio::task::spawn_blocking(move || (durable::replace(&path, &bytes), began.elapsed()));
+        saver.writing = Some(Writing { write, entries: auditor.progress().0 });
     }
 }
 
@@ -392,24 +390,45 @@ fn from_the_first(origin: &Origin) -> Auditor {
     Auditor::new(origin, Level::Full, Target { size: 0, root: translog::hash::EMPTY_ROOT })
 }
 
-/// Decides when progress is kept: after enough entries, and never for more than a twentieth of the time.
+/// Decides when progress is kept: after enough entries, one write at a time, and never for more than a twentieth of the time.
 struct Saver {
     saved: u64,
     next_at: Instant,
+    writing: Option<Writing>,
+}
+
+/// Progress on its way to the disk.
+struct Writing {
+    /// What came of it, and how long it took.
+    write: JoinHandle<(Result<(), StorageError>, Duration)>,
+    entries: u64,
 }
 
 impl Saver {
     fn new(saved: u64) -> Self {
-        Self { saved, next_at: Instant::now() }
+        Self { saved, next_at: Instant::now(), writing: None }
     }
 
-    fn is_time(&self, entries: u64) -> bool {
-        entries >= self.saved + ENTRIES_BETWEEN_SAVES && Instant::now() >= self.next_at
+    async fn is_time(&mut self, entries: u64, origin: &str) -> bool {
+        if self.writing.as_ref().is_some_and(|writing| writing.write.is_finished()) {
+            self.written(origin).await;
+        }
+        self.writing.is_none() && entries >= self.saved + ENTRIES_BETWEEN_SAVES && Instant::now() >= self.next_at
     }
 
-    fn done(&mut self, entries: u64, began: Instant) {
-        self.saved = entries;
-        self.next_at = Instant::now() + began.elapsed() * 20;
+    /// Waits until what is being written stands on the disk, or is known not to.
+    async fn written(&mut self, origin: &str) {
+        let Some(Writing { write, entries }) = self.writing.take() else { return };
+        match write.await {
+            Ok((result, took)) => {
+                self.next_at = Instant::now() + took * 20;
+                match result {
+                    Ok(()) => self.saved = entries,
+                    Err(error) => warn!(origin, %error, "the progress of a replay is not kept"),
+                }
+            }
+            Err(error) => warn!(origin, %error, "the progress of a replay is not kept"),
+        }
     }
 }
 
