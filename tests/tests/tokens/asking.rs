@@ -113,7 +113,7 @@ impl Scene {
             let authorization = self.authorization(did, key, "GET", "/v1/events", b"");
             let mut stream = http::connect(self.server.http).unwrap();
             let request = format!(
-                "GET /v1/events HTTP/1.1\r\nhost: dgns\r\nauthorization: {authorization}\r\n{DID_HEADER}: {did}\r\nlast-event-id: 0\r\n\r\n"
+                "GET /v1/events HTTP/1.1\r\nhost: dgns\r\nconnection: close\r\nauthorization: {authorization}\r\n{DID_HEADER}: {did}\r\nlast-event-id: 0\r\n\r\n"
             );
             stream.write_all(request.as_bytes()).unwrap();
             let (mut seen, mut buffer) = (Vec::new(), [0; 1_024]);
