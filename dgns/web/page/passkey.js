@@ -63,29 +63,6 @@ export async function signInWithPasskey(client, own) {
   }
 }
 
-/** Returns what the address bar asks of a passkey for a program on this computer: `{port, state, asked}`, or null if it asks nothing. */
-export function askedByProgram(hash) {
-  const [port, state, options] = (new URLSearchParams(hash.replace(/^#/, "")).get("passkey") ?? "").split(".");
-  const bytes = options && bytesOfUrl64(options);
-  if (!/^[1-9][0-9]{0,4}$/.test(port) || Number(port) > 65_535 || bytesOfUrl64(state ?? "")?.length !== 32 || !bytes) return null;
-  try {
-    return { port, state, asked: JSON.parse(new TextDecoder().decode(bytes)) };
-  } catch {
-    return null;
-  }
-}
-
-/** Signs in for a program: returns where the browser takes the answer, a port of this computer and no other. */
-export async function answerToProgram({ port, state, asked: { challenge, timeout } }) {
-  const used = await atAuthenticator(() => navigator.credentials.get({
-    publicKey: { rpId: location.hostname, timeout, userVerification: "required", challenge: bytesOfUrl64(challenge), allowCredentials: [] },
-  }));
-  const parts = ["authenticatorData", "clientDataJSON", "signature", "userHandle"].filter((part) => used.response[part]);
-  const response = Object.fromEntries(parts.map((part) => [part, url64(new Uint8Array(used.response[part]))]));
-  const answer = JSON.stringify({ id: used.id, rawId: used.id, type: "public-key", response });
-  return `http://127.0.0.1:${port}/?state=${state}&code=${url64(new TextEncoder().encode(answer))}`;
-}
-
 /** Returns the passkeys of the account of a record: `[{id, credential, recipient, madeMs, usedMs, backedUp}, ...]`. */
 export async function passkeysOf(client, record) {
   const reader = new Reader(await signedBytesOf(client, record, "/v1/passkeys"));

@@ -9,7 +9,7 @@ import { byId, el, fill, fold, goTo, say, sign, verdict, whenText, whileBusy } f
 import { BRANCH, broughtBack, finish, issuersOf, keepAttested } from "./desk.js";
 import { atIssuers } from "./issuers.js";
 import { accounts, idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
-import { answerToProgram, askedByProgram, hasPasskeys, signInWithPasskey } from "./passkey.js";
+import { hasPasskeys, signInWithPasskey } from "./passkey.js";
 import { openerForm, passkeyCard } from "./passkeys.js";
 import { openPage } from "./shell.js";
 import { showTrouble } from "./trouble.js";
@@ -25,9 +25,7 @@ const said = await info.catch(() => ({}));
 const issuers = issuersOf(said);
 /** What a code led here with; the server never sees what stands behind the #. */
 const carried = location.hash.startsWith("#dgns:pair?") ? location.hash.slice(1) : "";
-const program = askedByProgram(location.hash);
 if (carried !== "") scanned(carried);
-else if (program !== null) forProgram(program);
 else if (back === null) choose();
 else comeBack(back);
 
@@ -72,14 +70,6 @@ function scanned(text) {
   const form = way("The code you scanned lets this browser in", "Go on if you made it yourself, on a device of yours: this browser becomes one of the same account.", [label], "Let this browser in", () => byHand(text, label.input.value.trim() || ownLabel()));
   fill(place, form, el("div", { class: "actions" }, el("button", { type: "button", class: "quiet", onclick: choose }, "I did not make it")));
   goTo(form.querySelector("h2"));
-}
-
-/** A program on this computer asks for a passkey, which it cannot reach itself. */
-function forProgram(asked) {
-  history.replaceState(null, "", "/signin");
-  fill(place, passkeyCard("A program on this computer wants to sign in", "Go on only if you have just started it: dgns login --passkey-url. It is told which account the passkey leads to; a device of yours still has to let it in.",
-    "Sign in with a passkey", async () => location.assign(await answerToProgram(asked))),
-  el("p", { class: "actions" }, el("a", { class: "button quiet", href: "/signin" }, "I have not")));
 }
 
 // --- at an issuer ------------------------------------------------------------------------------------------------------------------
