@@ -53,6 +53,21 @@ pub struct Config {
     pub tokens: TokensConfig,
     /// `[lobby]`.
     pub lobby: LobbyConfig,
+    /// `[turn]`.
+    pub turn: TurnConfig,
+}
+
+/// `[turn]`: how ends of the lobby find a way to each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnConfig {
+    /// `listen`: UDP addresses that answer STUN; empty turns it off.
+    pub listen: Vec<SocketAddr>,
+    /// `stun`: the STUN URLs clients are told.
+    pub stun: Vec<String>,
+    /// `external`: the URLs of relays that share a secret with this server.
+    pub external: Vec<String>,
+    /// `secret_file`: a file whose first line is that secret.
+    pub secret_file: PathBuf,
 }
 
 /// `[lobby]`: where private servers and their clients meet.

@@ -4,8 +4,10 @@
 //! Everything is in memory. A server that was killed knows nobody; clients come back, say hello and register again.
 
 mod hello;
+mod ice;
 mod metrics;
 mod outbox;
+pub mod stun;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +30,7 @@ use crate::log::touched::Touched;
 use crate::{rng, shutdown};
 use metrics::Counters;
 
+pub use ice::Ice;
 pub use outbox::{Outbox, Waiting};
 
 /// How long a stop lets clients read that it comes.
@@ -50,6 +53,7 @@ pub struct Node {
     conns: AtomicU64,
     counters: Counters,
     changed: Arc<Touched>,
+    ice: Ice,
 }
 
 struct Inner {
@@ -69,7 +73,7 @@ pub struct Socket {
 
 impl Node {
     /// Returns a lobby in which nobody is. `changed` tells whose states batches changed; `public_url` is where pages are reached.
-    pub fn new(core: Arc<Core>, config: &LobbyConfig, public_url: &str, changed: Arc<Touched>) -> Self {
+    pub fn new(core: Arc<Core>, config: &LobbyConfig, public_url: &str, changed: Arc<Touched>, ice: Ice) -> Self {
         let settings = Settings {
             connections_max: config.connections_max,
             strangers_max: config.strangers_per_address,
@@ -83,6 +87,7 @@ impl Node {
             conns: AtomicU64::new(0),
             counters: Counters::default(),
             changed,
+            ice,
         }
     }
 
@@ -120,7 +125,7 @@ impl Node {
             Err(FrameError::BadFrame) => return self.refuse(conn, Refusal::BadFrame),
             Err(FrameError::TooLarge) => return self.refuse(conn, Refusal::TooLarge),
         };
-        match hello::verify(&self.core, &socket.challenge, &envelope).await {
+        match hello::verify(&self.core, &self.ice, &socket.challenge, &envelope).await {
             Ok(login) => {
                 let did = login.did;
                 self.put(Input::Hello { conn, login: Box::new(login) });
@@ -245,7 +250,9 @@ impl Node {
                 outboxes.remove(&conn)?.close(refusal);
                 None
             }
-            Output::Ice { conn, id, .. } => Some(Input::Answer { conn, id, value: hello::no_ice() }),
+            Output::Ice { conn, id, device } => {
+                Some(Input::Answer { conn, id, value: self.ice.value(&device, self.core.clock.now()) })
+            }
             Output::DropRelay { .. } => None,
             Output::Count(metric) => {
                 self.counters.count(metric);
@@ -283,13 +290,17 @@ fn socket_url(public_url: &str) -> String {
 
 /// What counts the connections of one place; whoever comes by a proxy on this machine is not counted here.
 fn network(from: IpAddr) -> Option<Network> {
+    (!from.to_canonical().is_loopback()).then(|| network_of(from))
+}
+
+/// An IPv4 address, or half of an IPv6 one.
+fn network_of(from: IpAddr) -> Network {
     match from.to_canonical() {
-        from if from.is_loopback() => None,
-        IpAddr::V4(v4) => Some(Network::V4(v4.octets())),
+        IpAddr::V4(v4) => Network::V4(v4.octets()),
         IpAddr::V6(v6) => {
             let mut prefix = [0; 8];
             prefix.copy_from_slice(&v6.octets()[..8]);
-            Some(Network::V6(prefix))
+            Network::V6(prefix)
         }
     }
 }

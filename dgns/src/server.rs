@@ -14,7 +14,7 @@ use identity::did::Did;
 use identity::time::Timestamp;
 use storage::rows::StoredHead;
 use storage::{CommitError, Guard, Storage, StorageError};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::info;
@@ -26,7 +26,7 @@ use crate::auth::notary::Notaries;
 use crate::auth::request::Callers;
 use crate::auth::signin::Signin;
 use crate::clock::Clock;
-use crate::config::{Config, WitnessesConfig};
+use crate::config::{Config, TurnConfig, WitnessesConfig};
 use crate::core::Core;
 use crate::dns;
 use crate::follow::{self, FollowError};
@@ -34,7 +34,7 @@ use crate::http;
 use crate::invites::Invites;
 use crate::keys::{AliasKey, KeyFileError, Keys, LogKey, ZoneKey};
 use crate::limits::{self, Places, Rates};
-use crate::lobby::Node;
+use crate::lobby::{Ice, Node, stun};
 use crate::log::announcer::{self, AnnounceError, Announcer};
 use crate::log::commit::{Committer, NotCommitted};
 use crate::log::damaged;
@@ -457,10 +457,18 @@ impl Parts {
         let dns_addresses = dns_server.addresses().unwrap_or_default();
         let dns = tokio::spawn(dns_server.run(stopping.clone()));
         let callers = Callers::new(core.clock.now());
-        let lobby = config
-            .lobby
-            .enabled
-            .then(|| Arc::new(Node::new(core.clone(), &config.lobby, &config.signin.public_url, present)));
+        let lobby = match config.lobby.enabled {
+            true => {
+                let ice = ice(&config)?;
+                Some(Arc::new(Node::new(core.clone(), &config.lobby, &config.signin.public_url, present, ice)))
+            }
+            false => None,
+        };
+        for address in &config.turn.listen {
+            let bound = UdpSocket::bind(address).await;
+            let socket = bound.map_err(|error| ServerError::Bind { address: *address, error })?;
+            followers.push(tokio::spawn(stun::serve(socket, core.clock.clone(), stopping.clone())));
+        }
         if let Some(node) = lobby.clone() {
             followers.push(tokio::spawn(node.run(stopping.clone())));
         }
@@ -526,6 +534,16 @@ async fn announcer(
     let mut announcer = Announcer::new(policy.clone(), Duration::from_millis(*announce_ms), outbound);
     announcer.meet(&inner.head).await?;
     Ok(Some(announcer))
+}
+
+/// Returns what clients of the lobby are told of STUN servers and relays.
+fn ice(config: &Config) -> Result<Ice, ServerError> {
+    let TurnConfig { stun, external, secret_file, .. } = config.turn.clone();
+    let secret = match external.is_empty() {
+        true => Vec::new(),
+        false => Ice::read_secret(&secret_file).map_err(|error| ServerError::Data { path: secret_file, error })?,
+    };
+    Ok(Ice::new(stun, external, secret))
 }
 
 /// Waits for the end of a task that may not be there.

@@ -14,7 +14,7 @@ use translog::policy::Policy;
 use super::WitnessesConfig;
 use super::{
     AliasesConfig, ClaimsConfig, Config, DnsConfig, FollowConfig, HttpConfig, LimitsConfig, LobbyConfig, LogConfig,
-    OutboundConfig,
+    OutboundConfig, TurnConfig,
 };
 use super::{TokensConfig, WitnessConfig, WitnessServerConfig};
 use crate::outbound::Outbound;
@@ -73,7 +73,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let (outbound, witness) = (root.table("outbound"), root.table("witness"));
     let (witnesses, follow) = (root.table("witnesses"), root.table("follow"));
     let (aliases, tokens, signin) = (root.table("aliases"), root.table("tokens"), root.table("signin"));
-    let lobby = root.table("lobby");
+    let (lobby, turn) = (root.table("lobby"), root.table("turn"));
     root.end();
     let zone = Zone::parse(&zone).map_err(|error| {
         faults.push(ConfigFault { key: "zone".into(), what: format!("{zone:?} is no zone: {error}") });
@@ -94,6 +94,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let aliases = read_aliases(Section { name: "aliases", table: aliases, faults: &mut faults });
     let tokens = read_tokens(Section { name: "tokens", table: tokens, faults: &mut faults });
     let lobby = read_lobby(Section { name: "lobby", table: lobby, faults: &mut faults });
+    let turn = read_turn(Section { name: "turn", table: turn, faults: &mut faults });
     match zone {
         Ok(zone) if faults.is_empty() => {
             let data = PathBuf::from(data);
@@ -113,6 +114,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
                 aliases,
                 tokens,
                 lobby,
+                turn,
             })
         }
         _ => Err(ConfigFaults(faults)),
@@ -243,6 +245,30 @@ fn read_lobby(mut section: Section<'_>) -> LobbyConfig {
     };
     section.end();
     lobby
+}
+
+fn read_turn(mut section: Section<'_>) -> TurnConfig {
+    let listen = section.texts("listen", &[]);
+    let turn = TurnConfig {
+        listen: listen.iter().map(|address| section.address("listen", address)).collect(),
+        stun: section.texts("stun", &[]),
+        external: section.texts("external", &[]),
+        secret_file: section.text("secret_file", "").into(),
+    };
+    for (key, urls, schemes) in
+        [("stun", &turn.stun, ["stun:", "stuns:"]), ("external", &turn.external, ["turn:", "turns:"])]
+    {
+        for url in urls.iter().filter(|url| !schemes.iter().any(|scheme| url.starts_with(scheme))) {
+            section.fault(key, format!("{url:?} should begin with {} or {}", schemes[0], schemes[1]));
+        }
+    }
+    if turn.external.is_empty() == turn.secret_file.as_os_str().is_empty() {
+        section.end();
+        return turn;
+    }
+    section.fault("secret_file", "stands with external alone: the secret that the relays share with this server");
+    section.end();
+    turn
 }
 
 fn read_tokens(mut section: Section<'_>) -> TokensConfig {

@@ -2,19 +2,19 @@
 
 use identity::key::PublicKey;
 use lobby::hello::SignedHello;
-use lobby::message::{Challenge, Value};
+use lobby::message::Challenge;
 use lobby::{Login, Refusal};
 use tracing::error;
 use translog::gossip::{SeenHead, ShownHead};
 use translog::trust::Trust;
 
-use super::has_device;
+use super::{Ice, has_device};
 use crate::auth::request::newest;
 use crate::core::Core;
 use crate::rng;
 
 /// Returns who says a hello, or why nobody does.
-pub(super) async fn verify(core: &Core, challenge: &Challenge, envelope: &[u8]) -> Result<Login, Refusal> {
+pub(super) async fn verify(core: &Core, ice: &Ice, challenge: &Challenge, envelope: &[u8]) -> Result<Login, Refusal> {
     let signed = SignedHello::decode(envelope).map_err(|_| Refusal::BadFrame)?;
     let hello = signed.hello();
     if hello.challenge != challenge.challenge || hello.url != challenge.url {
@@ -28,6 +28,7 @@ pub(super) async fn verify(core: &Core, challenge: &Challenge, envelope: &[u8]) 
     })?;
     let state = state.filter(|state| has_device(state, &hello.device)).ok_or(Refusal::UnknownDevice)?;
     let head = core.live.public_head().map(|head| ShownHead::of(&core.origin, &head.head).encode());
+    let (ice, ttl_s) = ice.servers(&hello.device, core.clock.now());
     Ok(Login {
         device: hello.device,
         did: hello.did,
@@ -35,8 +36,8 @@ pub(super) async fn verify(core: &Core, challenge: &Challenge, envelope: &[u8]) 
         resume: hello.resume,
         sid: rng::bytes(),
         names: state.names,
-        ice: Vec::new(),
-        ttl_s: 0,
+        ice,
+        ttl_s,
         head,
     })
 }
@@ -62,9 +63,4 @@ async fn is_not_ours(core: &Core, seen: &SeenHead) -> bool {
         Ok(None) => true,
         Err(_) => false,
     }
-}
-
-/// The answer to who asks for ICE servers where there are none.
-pub(super) fn no_ice() -> Value {
-    Value::List(vec![Value::List(Vec::new()), Value::Uint(0)])
 }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod client;
 mod ends;
+mod ice;
 mod revoked;
 mod sessions;
 

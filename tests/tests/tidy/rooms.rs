@@ -153,7 +153,11 @@ const ROOMS: &[Room] = &[
     Room { package: "p256", paths: &["identity/src/evidence"] },
     Room { package: "aes_gcm", paths: &["identity/src/pair"] },
     Room { package: "bip39", paths: &["identity/src/seed"] },
-    Room { package: "hmac", paths: &["identity/src/hash", "identity/src/seed", "identity/src/token"] },
+    Room {
+        package: "hmac",
+        paths: &["identity/src/hash", "identity/src/seed", "identity/src/token", "dgns/src/lobby/ice"],
+    },
+    Room { package: "sha1", paths: &["dgns/src/lobby/ice"] },
     Room {
         package: "sha2",
         paths: &[
