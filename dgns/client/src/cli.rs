@@ -4,6 +4,7 @@
 //! absent, 7 answered but not proved.
 
 mod acts;
+mod alias;
 mod audit;
 mod bench;
 mod devices;
@@ -126,6 +127,11 @@ enum Command {
     },
     /// Look a name or DID up and prove the answer
     Resolve(lookup::Resolve),
+    /// Be found by your e-mail addresses, or not
+    Alias {
+        #[command(subcommand)]
+        command: alias::Alias,
+    },
     /// Find a person by an e-mail address that nobody is told
     Find(find::Find),
     /// Write an offline proof of a name or DID
@@ -292,6 +298,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Send(send) => mail::send(context, send).await,
         Command::Inbox(inbox) => mail::inbox(context, inbox).await,
         Command::Records { command } => records::records(context, command).await,
+        Command::Alias { command } => alias::alias(context, command).await,
         Command::Find(find) => find::find(context, find).await,
         Command::Resolve(resolve) => lookup::resolve(context, resolve).await,
         Command::Prove(prove) => lookup::prove(context, prove).await,

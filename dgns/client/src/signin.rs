@@ -14,6 +14,7 @@ use identity::hash::Hash;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::error::ClientError;
@@ -55,6 +56,23 @@ pub struct SignedIn {
     pub until_s: u64,
     /// The address that the issuer said.
     pub email: Option<String>,
+    /// What opens the evidence hash; a sign-in that was kept has it no more.
+    pub shown: Option<Shown>,
+}
+
+/// What an issuer said, and what the evidence hash was made with. It is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The id_token.
+    pub statement: Zeroizing<Vec<u8>>,
+    /// What it was hashed with.
+    pub random: [u8; 16],
+}
+
+impl core::fmt::Debug for Shown {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Shown(..)")
+    }
 }
 
 /// A sign-in as a home keeps it: nothing of the person.
@@ -133,7 +151,8 @@ impl Begun {
         if !fits || evidence_hash(&statement, &random) != evidence {
             return Err(ClientError::proof("nonce", "what the issuer said is not about this home's keys"));
         }
-        Ok(SignedIn { issuer: self.issuer, evidence, branch, names, until_s, email: claims.email })
+        let shown = Some(Shown { statement: Zeroizing::new(statement), random });
+        Ok(SignedIn { issuer: self.issuer, evidence, branch, names, until_s, email: claims.email, shown })
     }
 
     async fn come(&self) -> Result<String, ClientError> {
@@ -181,7 +200,7 @@ impl SignedIn {
         let is_it = is_called(&issuer, wanted) && device == HEXLOWER.encode(&keys.sign.public());
         let good = is_it && names > 0 && clock::now().as_ms() / 1_000 < until_s;
         let evidence = HEXLOWER.decode(evidence.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-        let kept = |evidence| Self { issuer, evidence, branch: Branch::New, names, until_s, email: None };
+        let kept = |evidence| Self { issuer, evidence, branch: Branch::New, names, until_s, email: None, shown: None };
         Ok(evidence.filter(|_| good).map(kept))
     }
 

@@ -19,6 +19,8 @@ use identity::hash::sha256;
 use identity::key::{KexSecret, SigningKey};
 use serde_json::Value;
 
+use crate::login::signs_in;
+
 /// Somebody else with the address of nobody here.
 const BOB: [(&str, &str); 2] = [("x-subject", "bob"), ("x-email", "bob@mail.test")];
 
@@ -234,6 +236,45 @@ fn testable(address: &str) -> Vec<Vec<u8>> {
         [hash.to_vec(), hex.into_bytes(), base64.into_bytes()]
     });
     parts.iter().map(|part| part.as_bytes().to_vec()).chain(encoded).collect()
+}
+
+#[test]
+fn an_address_is_added_listed_hidden_and_removed_on_the_command_line() {
+    if lacks_issuers() {
+        return;
+    }
+    let a = Issuer::start();
+    let site = site_of(&a);
+    let server = site.start();
+    let (alice, carol, at) = (Person::new(), Person::new(), (&server, &a));
+    let words = alice.up(&server, "alice");
+    let wrong = signs_in(&alice, &BOB, at, &["alias", "add", "ada@mail.test"], 1);
+    assert!(wrong["error"].as_str().unwrap().contains("another address"), "{wrong}");
+    signs_in(&alice, &ADA, at, &["alias", "add", "Ada@mail.test"], 0);
+    let listed = || alice.dgns(&server, &["alias", "list"]).exits(0).json();
+    let said = listed();
+    let one = &said["aliases"][0];
+    assert_eq!(
+        (&one["address"], &one["hidden"], &one["bound"]),
+        (&"ada@mail.test".into(), &false.into(), &true.into())
+    );
+    carol.dgns(&server, &["find", "ada@mail.test"]).exits(0);
+    alice.dgns(&server, &["alias", "remove", "bob@mail.test"]).exits(1);
+    let removed = alice.dgns_with_input(&server, &["alias", "remove", "ada@mail.test", "--words"], &words);
+    assert_eq!(removed.exits(0).json()["erased"], true);
+    assert_eq!((listed()["aliases"].as_array().map(Vec::len), &listed()["addresses"]), (Some(0), &0.into()));
+    carol.dgns(&server, &["find", "ada@mail.test"]).exits(6);
+    signs_in(&alice, &ADA, at, &["alias", "add", "ada@mail.test", "--hidden"], 0);
+    assert_eq!(listed()["aliases"][0]["hidden"], true);
+    carol.dgns(&server, &["find", "ada@mail.test"]).exits(6);
+    server.stop();
+    for word in ["ada@mail", "mail.test"] {
+        for file in files_below(site.data()).into_iter().chain([site.log()]) {
+            let bytes = std::fs::read(&file).unwrap();
+            let found = bytes.windows(word.len()).any(|window| window == word.as_bytes());
+            assert!(!found, "{word} stands in {}", file.display());
+        }
+    }
 }
 
 #[test]

@@ -20,7 +20,13 @@ fn visits(running: &Running, server: &Server, issuer: &Issuer, person: &[(&str, 
 }
 
 /// Runs a command that signs in, to its end; returns what it printed.
-fn signs_in(person: &Person, who: &[(&str, &str)], at: (&Server, &Issuer), arguments: &[&str], exit: i32) -> Value {
+pub(crate) fn signs_in(
+    person: &Person,
+    who: &[(&str, &str)],
+    at: (&Server, &Issuer),
+    arguments: &[&str],
+    exit: i32,
+) -> Value {
     let running = person.dgns_running(&at.0.url, arguments);
     visits(&running, at.0, at.1, who);
     running.ended().exits(exit).json()

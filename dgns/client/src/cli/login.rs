@@ -106,7 +106,8 @@ pub(crate) async fn for_a_name(
     }
 }
 
-async fn sign_in(
+/// Signs these keys in, in a browser.
+pub(crate) async fn sign_in(
     context: &Context,
     session: &Session,
     keys: &DeviceKeys,
