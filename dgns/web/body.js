@@ -6,6 +6,7 @@ import { ascii, compare } from "./hash.js";
 import { isWellFormed, isZone } from "./name.js";
 
 const SCOPE_BYTES_MAX = 255;
+const [URL_BYTES_MAX, OPERATOR_BYTES_MAX] = [128, 64];
 const U32_MAX = 0xffffffff;
 
 const key32 = bytesOf(32);
@@ -46,6 +47,25 @@ export const extras = (reader) => {
 /** Reads `[road mask, work floor bits, window floor s]`. */
 export const zoneTerms = tuple(uintWithin(0, 15), uintWithin(0, 255), u64);
 
+const server = (reader) => {
+  const [url, operator, key, oprf] = tuple(text, text, key32, key32)(reader);
+  const isOf = (bytes, most) => bytes >= 1 && bytes <= most;
+  const fits = isOf(url.length, URL_BYTES_MAX) && /^[!-~]*$/.test(url) && isOf(new TextEncoder().encode(operator).length, OPERATOR_BYTES_MAX);
+  return fits ? { url, operator, key, oprf } : badField("url or operator of a recovery server");
+};
+/** Reads 1 to 4 hashes, strictly ascending. */
+const hashes = (reader) => {
+  const list = listOf(key32, 1, 4)(reader);
+  return isAscending(list, compare) ? list : badField("order of hashes");
+};
+/** Which attempt of which epoch of a recovery. */
+const attempt = { 1: ["epoch", uintWithin(1, U32_MAX)], 2: ["attempt", uintWithin(1, 10)] };
+/** Reads devices that stay, strictly ascending. */
+const keep = (reader) => {
+  const list = listOf(kid8, 0, 32)(reader);
+  return isAscending(list, compare) ? list : badField("order of devices");
+};
+
 /** Type -> [name, body table]. */
 const BODIES = {
   1: ["genesis", {
@@ -67,6 +87,15 @@ const BODIES = {
     1: ["name", anyName], 2: ["rows", listOf(row)], 3: ["aliases", listOf(text), true], 4: ["flags", uintWithin(0, 3), true],
   }],
   14: ["user_key", { 7: ["key", key32], 8: ["boxes", key32], 9: ["generation", u64], 10: ["extras", extras, true] }],
+  15: ["recovery_set", {
+    1: ["epoch", uintWithin(1, U32_MAX)], 2: ["servers", listOf(server, 0, 7), true], 3: ["threshold", uintWithin(0, 255), true], 4: ["sign", key32, true],
+    5: ["kex", key32, true], 6: ["bundle", key32, true], 7: ["signIns", hashes, true], 8: ["needed", uintWithin(0, 255), true],
+  }],
+  16: ["recover_open", { ...attempt, 3: ["sign", key32], 4: ["kex", key32], 5: ["blinded", key32], 6: ["evidence", hashes] }],
+  17: ["recover_prove", attempt],
+  18: ["recover_final", {
+    ...attempt, 3: ["keep", keep, true], 4: ["device", device], 5: ["identity", key32, true], 6: ["wordsBox", key32, true],
+  }],
   19: ["confirm", actSid],
   20: ["veto", { ...actSid, 2: ["alias", key32, true] }],
   25: ["tombstone", {}],
@@ -118,6 +147,14 @@ const CHECKS = {
   },
   14: ({ extras }) => {
     if (extras?.length === 0) notCanonical("no recipients spelled out");
+  },
+  15: ({ epoch, ...enrolment }) => {
+    const given = Object.values(enrolment).filter((value) => value !== undefined).length;
+    if (given !== 0 && given !== 7) badField("part of an enrolment");
+  },
+  18: ({ keep, identity, wordsBox }) => {
+    if ((identity === undefined) !== (wordsBox === undefined)) badField("an identity key without its words box, or the other way round");
+    if (keep?.length === 0) notCanonical("no device spelled out");
   },
   26: mustFitRole,
 };

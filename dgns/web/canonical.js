@@ -28,6 +28,13 @@ const BODIES = {
   9: (b) => map([1, b.alias], [2, b.commitment], [3, b.evidence]),
   10: (b) => map([1, b.alias]),
   14: (b) => map([7, b.key], [8, b.boxes], [9, b.generation], [10, unlessEmpty(extraRows(b.extras))]),
+  15: (b) => map(
+    [1, b.epoch], [2, b.servers?.map(({ url, operator, key, oprf }) => [url, operator, key, oprf])], [3, b.threshold], [4, b.sign], [5, b.kex],
+    [6, b.bundle], [7, b.signIns], [8, b.needed],
+  ),
+  16: (b) => map([1, b.epoch], [2, b.attempt], [3, b.sign], [4, b.kex], [5, b.blinded], [6, b.evidence]),
+  17: (b) => map([1, b.epoch], [2, b.attempt]),
+  18: (b) => map([1, b.epoch], [2, b.attempt], [3, unlessEmpty(b.keep)], [4, device(b.device)], [5, b.identity], [6, b.wordsBox]),
   19: actSid,
   20: ({ act, alias }) => map([1, act], [2, alias]),
   25: () => map(),
@@ -48,6 +55,11 @@ export function encodePayload({ type, subject, seq, prev, seen, unixS, body, cri
 const pendingRow = (act) => [act.sid, act.type, act.power, act.dueMs, act.supporters, act.opponents, act.index, act.bytes];
 const userKeyRow = (k) => [k.generation, k.key, k.index, k.boxes, extraRows(k.extras)];
 const attestedRow = (a) => [a.sign, a.kex, a.index, a.sid, a.notary, a.disputed];
+const recoveryKeysRow = (k) => [k.index, k.sid, k.sign, k.kex, k.signIns, k.needed, k.freshUntilMs];
+const recoveryRow = (r) => [
+  r.epoch, r.phase, r.keys && recoveryKeysRow(r.keys), r.guesses, r.attempt && [r.attempt.sid, r.attempt.sign, r.attempt.kex, r.attempt.atMs],
+  r.dueMs, r.breakerMs,
+];
 const deviceRow = (d) => [d.sign, d.kex, d.level, d.status, d.index, d.untilMs];
 const authorityRow = (a) => [a.role, a.key, a.scope, a.terms, a.index, a.revokedAt];
 
@@ -55,7 +67,7 @@ const authorityRow = (a) => [a.role, a.key, a.scope, a.terms, a.index, a.revoked
 export const encodeDidState = (s) => encode(map(
   [0, s.version], [1, s.did], [2, s.kind], [3, unlessZero(s.flags)], [4, head(s.head)], [5, s.identity],
   [6, s.wordsBox], [7, unlessEmpty(s.devices.map(deviceRow))], [8, s.userKey && userKeyRow(s.userKey)], [9, s.windowS], [10, unlessEmpty(s.pending.map(pendingRow))],
-  [12, unlessEmpty(s.names)], [14, unlessEmpty(s.authorities.map(authorityRow))], [15, s.uid], [16, s.bornMs],
+  [11, s.recovery && recoveryRow(s.recovery)], [12, unlessEmpty(s.names)], [14, unlessEmpty(s.authorities.map(authorityRow))], [15, s.uid], [16, s.bornMs],
 ));
 
 /** Returns the bytes of a NameState as `decodeNameState` returns it. */

@@ -89,12 +89,24 @@ export function signedBytes(purpose, origin, payload) {
 
 /** Returns `{signing, sealing}`: the Ed25519 keys, and those of X25519 or ristretto255, that a body brings into a chain. */
 export function newKeysOf({ type, body }) {
-  const signing = { 1: () => [body.identity, body.device.sign], 3: () => [body.device.sign], 6: () => [body.identity], 26: () => (body.role === 3 ? [] : [body.key]), 28: () => [body.sign] };
+  const signing = {
+    1: () => [body.identity, body.device.sign],
+    3: () => [body.device.sign],
+    6: () => [body.identity],
+    15: () => (body.servers ? [body.sign] : []),
+    16: () => [body.sign],
+    18: () => [body.device.sign, ...(body.identity ? [body.identity] : [])],
+    26: () => (body.role === 3 ? [] : [body.key]),
+    28: () => [body.sign],
+  };
   const sealing = {
     1: () => [body.wordsBox, body.device.kex, ...(body.userKey ? [body.userKey] : [])],
     3: () => [body.device.kex],
     6: () => [body.wordsBox],
     14: () => [body.key, ...(body.extras ?? []).map(({ kex }) => kex)],
+    15: () => (body.servers ? [...body.servers.map(({ oprf }) => oprf), body.kex] : []),
+    16: () => [body.kex],
+    18: () => [body.device.kex, ...(body.identity ? [body.wordsBox] : [])],
     26: () => (body.role === 3 ? [body.key] : []),
     28: () => [body.kex],
   };

@@ -2,19 +2,27 @@
 
 import { hex } from "./hash.js";
 import { didText } from "./name.js";
+import { recoveryDueOf } from "./state.js";
 
 /** Returns a time as people write it, UTC. */
 export const timeText = (ms) => `${new Date(Number(ms)).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
 /** Returns what a result says of its subject, one sentence. */
-export function summaryOf({ asked, status, name }) {
+export function summaryOf({ asked, status, name, did }) {
   const subject = subjectText(asked);
   return {
-    present: `${subject} is proved present`,
+    present: `${subject} is proved present${recoveryText(did)}`,
     held: `${subject} is proved given up: nobody may claim it before ${timeText(name?.heldUntilMs ?? 0)}`,
     ended: `${subject} is proved ended`,
     absent: `${subject} is proved absent: nobody has it`,
   }[status];
+}
+
+/** Says of whose account somebody proved the PIN of its recovery, and until when that can be vetoed. */
+function recoveryText(did) {
+  const pending = did ? recoveryDueOf(did) : null;
+  if (pending === null) return "";
+  return pending.isReady ? `; RECOVERY PENDING: a new device may take over until ${timeText(pending.dueMs)}` : `; RECOVERY PENDING until ${timeText(pending.dueMs)}`;
 }
 
 /** Returns the text of what was asked. */

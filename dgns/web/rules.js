@@ -1,6 +1,6 @@
 // The law: whether a certificate may follow, and what changes if it does (PROTOCOL 5). Nothing else changes a state.
 //
-// A function for each type (5.3), here and in rules/claim.js, devices.js, server.js, aliases.js. Who signed and how strong that is:
+// A function for each type (5.3), here and in rules/claim.js, devices.js, server.js, aliases.js, recovery.js. Who signed and how strong that is:
 // rules/power.js. Acts that wait and quarrels: rules/pending.js. What acts do: rules/effect.js. What falls due: rules/settle.js. A DID followed by its own
 // certificates: rules/chain.js. A refusal throws `Refused` with a code of 4.6, and nothing has changed.
 
@@ -17,6 +17,9 @@ import { mustBeBound, mustEnd, mustMove, mustRotateTo } from "./rules/effect.js"
 import { confirm, veto } from "./rules/pending.js";
 import { ADMIN, DEVICE_LIVE, Signers, counts, deviceOf } from "./rules/power.js";
 import { mustBeRecords } from "./rules/records.js";
+import {
+  breakCircuit, confirmRecovery, isAboutRecovery, recoverFinal, recoverOpen, recoverProve, recoveryKeysOf, recoverySet, vetoRecovery,
+} from "./rules/recovery.js";
 import { notaryAdd, notaryRevoke } from "./rules/server.js";
 
 export { World } from "./rules/draft.js";
@@ -36,6 +39,7 @@ export function candidates(world, certificate) {
   const isDid = (id) => id !== undefined && id.length === 20;
   const states = [chainOf(certificate), payload.by].filter(isDid).map((did) => world.did(did)).filter(Boolean);
   const keys = [...newKeysOf(payload).signing, ...states.flatMap((state) => [state.identity, ...state.devices.map(({ sign }) => sign)])];
+  if (payload.typeName === "recover_prove" || payload.typeName === "recover_final") keys.push(...states.flatMap(recoveryKeysOf));
   if (payload.typeName === "claim") keys.push(...world.zoneAuthorities().map(({ key }) => key));
   if (asksANotary(payload)) keys.push(...world.notaries().map(({ key }) => key));
   return keys;
@@ -78,7 +82,8 @@ function maySpeak({ payload, body, by }, state) {
   if (votes && !isDispute) return;
   if (by.anySuspended(state)) throw new Refused("suspended");
   if (isDispute) return;
-  if ((state.flags & FROZEN) !== 0 && !by.identity) throw new Refused("frozen");
+  const recovers = payload.typeName.startsWith("recover_");
+  if (!recovers && (state.flags & FROZEN) !== 0 && !by.identity) throw new Refused("frozen");
   const voteless = payload.typeName === "device_revoke" && deviceOf(state, body.kid);
   if (payload.typeName === "records" || payload.typeName === "user_key" || (voteless && !counts(voteless))) return;
   if (!by.identity && state.pending.some(({ supporters }) => by.hasKid(supporters[0]))) throw new Refused("act_open");
@@ -90,6 +95,10 @@ const JUDGES = {
   device_suspend: deviceSuspend,
   device_revoke: deviceRevoke,
   user_key: userKey,
+  recovery_set: recoverySet,
+  recover_open: recoverOpen,
+  recover_prove: recoverProve,
+  recover_final: recoverFinal,
   notary_add: notaryAdd,
   notary_revoke: notaryRevoke,
   id_rotate(act) {
@@ -142,14 +151,24 @@ const JUDGES = {
     if (!world.chain) draft.editName(body.name, cause).records = { index: cause.index, sid: cause.sid };
   },
 
-  confirm: ({ draft, did, body, by, cause }) => confirm(draft, did, body.act, by, cause),
+  confirm(act) {
+    const { draft, did, body, by, cause } = act;
+    if (isAboutRecovery(draft.did(did), body.act)) confirmRecovery(act);
+    else confirm(draft, did, body.act, by, cause);
+  },
+
   veto(act) {
     const { world, draft, did, body, by, cause } = act;
+    if (body.alias === undefined && isAboutRecovery(draft.did(did), body.act)) {
+      vetoRecovery(act);
+      return;
+    }
     if (body.alias === undefined) {
       veto(draft, did, body.act, by, cause);
       return;
     }
     needsPower(act);
+    breakCircuit(draft.editDid(did), cause.nowMs);
     if (!world.chain) dispute(act);
   },
 

@@ -45,6 +45,23 @@ const attested = record(
   ["sign", key32], ["kex", key32], ["index", u64], ["sid", key32], ["notary", kid8], ["disputed", (reader) => reader.bool()],
 );
 
+const recoveryKeys = record(
+  ["index", u64], ["sid", key32], ["sign", key32], ["kex", key32], ["signIns", uintWithin(1, 4)], ["needed", uintWithin(1, 4)], ["freshUntilMs", u64],
+);
+const recoveryAttempt = record(["sid", key32], ["sign", key32], ["kex", key32], ["atMs", u64]);
+const recoveryRow = record(
+  ["epoch", uintWithin(1, 0xffffffff)], ["phase", oneOf(0, 1, 2, 3, 4, 5)], ["keys", nullOr(recoveryKeys)], ["guesses", uintWithin(0, 10)],
+  ["attempt", nullOr(recoveryAttempt)], ["dueMs", u64], ["breakerMs", u64],
+);
+const recovery = (reader) => {
+  const row = recoveryRow(reader);
+  const { phase, keys, guesses, attempt, dueMs, breakerMs } = row;
+  const [isNone, isPending] = [phase === 0, phase === 3 || phase === 4];
+  const tried = (attempt !== null) === (guesses > 0n) && (phase === 1 || isNone === (guesses === 0n));
+  const fits = isNone === (keys === null) && (!isNone || breakerMs === 0n) && tried && (dueMs !== 0n) === isPending;
+  return fits && (keys === null || keys.needed <= keys.signIns) ? row : badField("phase of a recovery");
+};
+
 const DID_STATE = {
   0: ["version", u64],
   1: ["did", did20],
@@ -57,6 +74,7 @@ const DID_STATE = {
   8: ["userKey", userKey, true],
   9: ["windowS", u64],
   10: ["pending", listOf(pending, 0, 8), true],
+  11: ["recovery", recovery, true],
   12: ["names", listOf(anyName, 0, 32), true],
   14: ["authorities", listOf(authority, 0, 64), true],
   15: ["uid", u64],
@@ -143,7 +161,13 @@ export function decodeLogConfState(bytes) {
 }
 
 /** Returns the flags a DidState gives its map value (PROTOCOL 6.3). */
-export const flagsOfDid = (state) => state.flags | (state.pending.length > 0 ? 1 << 10 : 0);
+export const flagsOfDid = (state) => state.flags | (state.pending.length > 0 ? 1 << 10 : 0) | (recoveryDueOf(state) === null ? 0 : 1 << 11);
+
+/** Returns when the phase of a proved recovery ends, epoch ms, `{dueMs, isReady}`; null if none is pending. */
+export function recoveryDueOf({ recovery }) {
+  const isPending = recovery !== undefined && (recovery.phase === 3 || recovery.phase === 4);
+  return isPending ? { dueMs: recovery.dueMs, isReady: recovery.phase === 4 } : null;
+}
 
 /** Returns the flags a NameState gives its map value. */
 export const flagsOfName = (state) => (state.status === HELD ? 1 << 8 : 0) | (state.status === FREE ? 1 << 12 : 0);

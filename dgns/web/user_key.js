@@ -5,6 +5,7 @@ import { bytesOf, isAscending, listOf, notCanonical, nullOr, oneOf, readMap, tup
 import { ascii, bigEndian, compare, concat, equal, hex, sha256 } from "./hash.js";
 import { derive } from "./kdf.js";
 import { kexOf } from "./keys.js";
+import { recoveryBoxOf } from "./rules/recovery.js";
 import { open, seal } from "./sealed.js";
 
 const BOXES_BYTES_MAX = 4000;
@@ -25,9 +26,9 @@ export const userKeyOf = async (seed) => kexOf(await derive("user-key", seed));
 export const recipientOf = (kex) => sha256(kex).subarray(0, 8);
 
 /** Returns the keys a user key of this DID is sealed to, as its state says; `extras` = further ones. */
-export function recipientsOf({ devices, wordsBox, userKey }, extras = (userKey?.extras ?? []).map(({ kex }) => kex)) {
-  const reading = devices.filter(({ status, level }) => status !== SUSPENDED && level !== SERVICE).map(({ kex }) => kex);
-  return [...new Map([...reading, wordsBox, ...extras].map((key) => [hex(key), key])).values()];
+export function recipientsOf(state, extras = (state.userKey?.extras ?? []).map(({ kex }) => kex)) {
+  const reading = state.devices.filter(({ status, level }) => status !== SUSPENDED && level !== SERVICE).map(({ kex }) => kex);
+  return [...new Map([...reading, state.wordsBox, ...recoveryBoxOf(state), ...extras].map((key) => [hex(key), key])).values()];
 }
 
 const box = tuple(bytesOf(32), bytesOf(48));

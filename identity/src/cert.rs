@@ -8,10 +8,12 @@ mod body;
 mod envelope;
 mod payload;
 mod people;
+mod recovery;
 mod verify;
 
 pub use envelope::{Certificate, DecodeError, signed_bytes};
 pub use people::{AliasBind, AttestLogin, Dispute, FirstUserKey, Recipient, RecipientKind, UserKey};
+pub use recovery::{Attempt, Enrolment, RecoverFinal, RecoverOpen, RecoveryServer, RecoverySet};
 pub use verify::{NewKeys, SignatureRefusal, Verified};
 
 /// The identifier of a certificate: SHA-256 of its payload bytes. Posting the same payload again is the same certificate.
@@ -113,14 +115,22 @@ pub enum Body {
     Records(Records),
     /// Type 14: the next generation of the user key.
     UserKey(UserKey),
+    /// Type 15: who keeps the shares of a recovery, or nobody any more.
+    RecoverySet(RecoverySet),
+    /// Type 16: an attempt to recover, which spends a guess.
+    RecoverOpen(RecoverOpen),
+    /// Type 17: the PIN was right.
+    RecoverProve(Attempt),
+    /// Type 18: a new device takes the DID over.
+    RecoverFinal(RecoverFinal),
     /// Type 19: supports a pending act.
     Confirm {
-        /// Key 1: the sid of the pending act.
+        /// Key 1: the sid of the pending act, or of the `recover_open` of a recovery.
         act: Sid,
     },
     /// Type 20: opposes a pending act.
     Veto {
-        /// Key 1: the sid of the pending act.
+        /// Key 1: as in a confirm.
         act: Sid,
     },
     /// Type 20 with key 2: says that a sign-in of an alias bound to the subject was not its holder's.

@@ -140,6 +140,7 @@ pub const CLIENT_DATA_BYTES_MAX: usize = 4_096;
 
 /// The bytes of a passkey's `authenticatorData`: 37, and the extensions it was asked for.
 pub const AUTHENTICATOR_DATA_BYTES_MAX: usize = 4_096;
+
 /// The recipients of a user key besides devices and words: passkeys.
 pub const RECIPIENTS_MAX: usize = 4;
 
@@ -148,3 +149,28 @@ pub const LETTER_BYTES_MAX: usize = 3_584;
 
 /// The bytes of the name of a file that a letter is.
 pub const LETTER_NAME_BYTES_MAX: usize = 128;
+
+/// The recovery servers of a DID. More would cost its owner a set that nobody oversees, and its state two kilobytes.
+pub const RECOVERY_SERVERS_MAX: usize = 7;
+
+/// The bytes of the URL of a recovery server. Seven servers fit a certificate.
+pub const SERVER_URL_BYTES_MAX: usize = 128;
+
+/// The bytes of the name of the operator of a recovery server.
+pub const OPERATOR_BYTES_MAX: usize = 64;
+
+/// The sign-ins that may begin a recovery. Bounds what a server verifies for one attempt.
+pub const SIGN_INS_MAX: usize = 4;
+
+/// The guesses of an epoch of recovery: ten of a million PINs, over all servers together.
+pub const GUESSES_MAX: u8 = 10;
+
+/// How long after the attempt before the next may begin, by its number. A typing error costs a minute, the last guesses a day each.
+pub const BACKOFF_MS: [u64; GUESSES_MAX as usize] =
+    [0, 60_000, 60_000, 300_000, 900_000, 3_600_000, 14_400_000, 86_400_000, 86_400_000, 86_400_000];
+
+/// How long after its attempt a PIN may be proved: time enough to ask every server twice, and no stock of open attempts.
+pub const PROVE_MS: u64 = 600_000;
+
+/// How long a recovery that is ready waits for the new device.
+pub const READY_MS: u64 = 2_592_000_000;

@@ -154,6 +154,11 @@ pub fn finalize(
     outputs.map(|output| output.map(Into::into).map_err(|_| OprfError::Input)).collect()
 }
 
+/// Returns whether these bytes are the one encoding of a point, and not the identity's.
+pub fn is_element(bytes: &[u8; 32]) -> bool {
+    BlindedElement::<Ristretto255>::deserialize(bytes).is_ok()
+}
+
 fn batch_of(len: usize) -> Result<(), OprfError> {
     if (1..=OPRF_BATCH_MAX).contains(&len) { Ok(()) } else { Err(OprfError::Batch) }
 }

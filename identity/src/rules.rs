@@ -26,6 +26,7 @@ mod draft;
 mod effect;
 mod pending;
 mod power;
+mod recovery;
 mod refusal;
 mod settle;
 mod world;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 
 use crate::cert::{
     Authority, Body, Certificate, ChainId, Claim, ClaimProof, Device, DeviceEnd, DidKind, Genesis, IdRotate, KeyBytes,
-    Kid, Level, Payload, Records, Road, Role, UserKey, Verified,
+    Kid, Level, Payload, Records, Road, Role, Sid, UserKey, Verified,
 };
 use crate::did::Did;
 use crate::key::kid_of;
@@ -105,6 +106,9 @@ pub fn candidates(world: &World, certificate: &Certificate) -> Vec<KeyBytes> {
     let mut keys = payload.body.new_keys().signing;
     for did in [certificate.chain_did(), payload.by].into_iter().flatten() {
         if let Some(state) = world.did_if_loaded(&did) {
+            if matches!(payload.body, Body::RecoverProve(_) | Body::RecoverFinal(_)) {
+                keys.extend(recovery::keys(state));
+            }
             keys.push(state.identity);
             keys.extend(state.devices.iter().map(|device| device.sign));
         }
@@ -172,7 +176,7 @@ impl Act<'_> {
         if !is_heard && self.signers.any_suspended(state, &[]) {
             return Err(Refusal::Suspended);
         }
-        if !votes && state.flags & DidState::FROZEN != 0 && !self.signers.identity {
+        if !votes && !self.recovers() && state.flags & DidState::FROZEN != 0 && !self.signers.identity {
             return Err(Refusal::Frozen);
         }
         if !votes && !self.is_always_open(state) {
@@ -186,6 +190,11 @@ impl Act<'_> {
             return Err(Refusal::NotAllowed);
         }
         Ok(())
+    }
+
+    /// Whether it is a step of a recovery, which leads out of a quarrel.
+    fn recovers(&self) -> bool {
+        matches!(self.payload.body, Body::RecoverOpen(_) | Body::RecoverProve(_) | Body::RecoverFinal(_))
     }
 
     /// Whether a device may do this beside its own open act: records, the user key, which must not stay with whom the act is
@@ -213,8 +222,12 @@ impl Act<'_> {
             Body::AliasUnbind { alias } => self.alias_unbind(draft, alias),
             Body::Records(body) => self.records(draft, body),
             Body::UserKey(body) => self.user_key(draft, body),
-            Body::Confirm { act } => pending::confirm(draft, &self.did, act, &self.signers, self.cause),
-            Body::Veto { act } => pending::veto(draft, &self.did, act, &self.signers, self.cause),
+            Body::RecoverySet(body) => self.recovery_set(draft, body),
+            Body::RecoverOpen(body) => self.recover_open(draft, body),
+            Body::RecoverProve(attempt) => self.recover_prove(draft, *attempt),
+            Body::RecoverFinal(body) => self.recover_final(draft, body),
+            Body::Confirm { act } => self.confirm(draft, act),
+            Body::Veto { act } => self.veto(draft, act),
             Body::Dispute(body) => self.dispute(draft, body),
             Body::Tombstone => self.tombstone(draft),
             Body::NotaryAdd(body) => self.notary_add(draft, body),
@@ -395,7 +408,10 @@ impl Act<'_> {
         if state.user_key.as_ref().is_some_and(|old| old.key == turned.key) {
             return Err(Refusal::KeySame);
         }
-        let has_place = |kex: &KeyBytes| *kex == state.words_box || state.devices.iter().any(|d| d.kex == *kex);
+        let recovery_box = state.recovery.as_ref().and_then(|recovery| recovery.recipient());
+        let has_place = |kex: &KeyBytes| {
+            *kex == state.words_box || Some(*kex) == recovery_box || state.devices.iter().any(|d| d.kex == *kex)
+        };
         let same_boxes = state.user_key.as_ref().is_some_and(|old| old.boxes == turned.boxes);
         if same_boxes || turned.extras.iter().any(|extra| has_place(&extra.kex)) {
             return Err(Refusal::BadBoxes);
@@ -404,6 +420,22 @@ impl Act<'_> {
         state.user_key = Some(UserKeyState { generation, key, index: self.cause.index, boxes, extras });
         state.flags &= !DidState::USER_KEY_STALE;
         Ok(())
+    }
+
+    /// confirm: of an attempt to recover, or of an act that waits.
+    fn confirm(&self, draft: &mut Draft<'_>, act: &Sid) -> Result<(), Refusal> {
+        match recovery::is_about(draft.did_mut(&self.did), act) {
+            true => recovery::confirm(draft, &self.did, &self.signers, self.cause),
+            false => pending::confirm(draft, &self.did, act, &self.signers, self.cause),
+        }
+    }
+
+    /// veto: of an attempt to recover, or of an act that waits.
+    fn veto(&self, draft: &mut Draft<'_>, act: &Sid) -> Result<(), Refusal> {
+        match recovery::is_about(draft.did_mut(&self.did), act) {
+            true => recovery::veto(draft, &self.did, &self.signers),
+            false => pending::veto(draft, &self.did, act, &self.signers, self.cause),
+        }
     }
 
     /// tombstone: I, J or V, always after a window.
@@ -532,6 +564,7 @@ fn genesis(draft: &mut Draft<'_>, did: Did, body: &Genesis, by: &Verified, cause
         }),
         window_s,
         pending: Vec::new(),
+        recovery: None,
         names: Vec::new(),
         authorities: Vec::new(),
         uid: cause.index,

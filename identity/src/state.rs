@@ -7,6 +7,9 @@ use crate::hash::Hash;
 
 mod alias;
 mod codec;
+mod recovery;
+
+pub use recovery::{AttemptState, RecoveryKeys, RecoveryPhase, RecoveryState};
 
 /// What a label of the map stands for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +91,8 @@ pub struct DidState {
     pub window_s: u64,
     /// 10: pending acts, oldest first; at most 8.
     pub pending: Vec<Pending>,
+    /// 11: recovery; absent until the first enrolment.
+    pub recovery: Option<Box<RecoveryState>>,
     /// 12: live names bound to the DID, sorted; at most 32.
     pub names: Vec<String>,
     /// 14: authorities, oldest first; at most 64. Of the server's DID alone.

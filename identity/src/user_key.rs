@@ -140,12 +140,13 @@ pub fn recipient_of(kex: &KeyBytes) -> [u8; 8] {
 }
 
 /// Returns the X25519 keys that a user key of this DID is sealed to: its devices but suspended ones and those of services, the words
-/// box, the further recipients. Each once.
+/// box, that of its recovery, the further recipients. Each once.
 pub fn recipients(state: &DidState, extras: &[KeyBytes]) -> Vec<KeyBytes> {
     let devices = state.devices.iter();
     let reading = devices.filter(|device| device.status != DeviceStatus::Suspended && device.level != Level::Service);
     let mut keys: Vec<KeyBytes> = reading.map(|device| device.kex).collect();
     keys.push(state.words_box);
+    keys.extend(state.recovery.as_ref().and_then(|recovery| recovery.recipient()));
     keys.extend_from_slice(extras);
     keys.sort_unstable();
     keys.dedup();

@@ -338,6 +338,7 @@ mod samples {
             user_key: None,
             window_s: 259_200,
             pending: Vec::new(),
+            recovery: None,
             names: vec!["alice.dgns.test".into()],
             authorities: Vec::new(),
             uid: 3,

@@ -138,6 +138,7 @@ fn did_leaf() -> Leaf {
         user_key: None,
         window_s: 259_200,
         pending: vec![],
+        recovery: None,
         names: vec!["alice.dgns.test".into()],
         authorities: vec![],
         uid: 1,

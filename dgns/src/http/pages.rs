@@ -121,6 +121,7 @@ const FILES: &[File] = files! {
     "rules/power.js"
     "rules/rdata.js"
     "rules/records.js"
+    "rules/recovery.js"
     "rules/server.js"
     "rules/settle.js"
     "sealed.js"

@@ -252,6 +252,21 @@ fn introduced(certificate: &Certificate) -> Vec<Step> {
             // Extra recipients are named again in every generation.
             turned.extras.iter().for_each(|extra| own(&mut steps, certificate.chain_did(), &extra.kex));
         }
+        // An enrolment that came too late, or was vetoed while it waited, is posted again.
+        Body::RecoverySet(set) => {
+            for key in set.enrolment.iter().flat_map(|enrolment| [&enrolment.sign, &enrolment.kex]) {
+                own(&mut steps, certificate.chain_did(), key);
+            }
+        }
+        // A new device guesses more than once, and is a device in the end.
+        Body::RecoverOpen(open) => attested(&mut steps, &open.sign, &open.kex),
+        Body::RecoverFinal(last) => {
+            device(&mut steps, &last.device.sign, &last.device.kex);
+            if let Some(words) = &last.words {
+                signing(&mut steps, &words.identity);
+                sealing(&mut steps, &words.words_box);
+            }
+        }
         // An authority comes back with other terms, or after its end.
         Body::NotaryAdd(authority) => own(&mut steps, certificate.chain_did(), &authority.key),
         Body::AttestLogin(login) => attested(&mut steps, &login.sign, &login.kex),

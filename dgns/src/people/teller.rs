@@ -10,7 +10,7 @@ use std::time::Duration;
 use identity::cert::{Body, Certificate, Sid};
 use identity::did::Did;
 use identity::key::kid_of;
-use identity::state::{DidState, Pending, State, Subject};
+use identity::state::{AttemptState, DidState, Pending, RecoveryState, State, Subject};
 use storage::StorageError;
 use storage::people::{AwaitedRow, Told};
 use tokio::sync::watch;
@@ -154,6 +154,31 @@ async fn of_certificate(
             data.act = Some(dispute.login);
             EventKind::Disputed
         }
+        Body::RecoverOpen(open) => {
+            (data.kid, data.act) = (Some(kid_of(&open.sign)), Some(sid));
+            EventKind::RecoveryOpen
+        }
+        Body::RecoverProve(_) => {
+            // The newest state may be ahead: what was proved may be over by now.
+            if let Some((act, recovery)) = attempt_of(&state) {
+                (data.act, data.kid) = (Some(act.sid), Some(kid_of(&act.sign)));
+                if recovery.is_pending() {
+                    data.due_ms = Some(recovery.due_ms);
+                    told.awaited.push(await_recovery(did, act.sid, recovery, at_ms));
+                }
+            }
+            EventKind::RecoveryProved
+        }
+        Body::Confirm { act } | Body::Veto { act } if attempt_of(&state).is_some_and(|(open, _)| open.sid == *act) => {
+            data.act = Some(*act);
+            match body {
+                Body::Veto { .. } => {
+                    told.settled.push(*act);
+                    EventKind::Veto
+                }
+                _ => EventKind::Settled,
+            }
+        }
         Body::Confirm { act } | Body::Veto { act } => {
             data.act = Some(*act);
             voted(&did, &state, *act, matches!(body, Body::Veto { .. }), &mut data, told)
@@ -208,6 +233,17 @@ fn voted(did: &Did, state: &DidState, act: Sid, veto: bool, data: &mut EventData
     if veto { EventKind::Veto } else { EventKind::Settled }
 }
 
+/// Returns the newest attempt to recover a DID, with its recovery.
+fn attempt_of(state: &DidState) -> Option<(AttemptState, &RecoveryState)> {
+    let recovery = state.recovery.as_deref()?;
+    Some((recovery.attempt?, recovery))
+}
+
+/// Every day until its phase ends, and then once more.
+fn await_recovery(did: Did, sid: Sid, recovery: &RecoveryState, now_ms: u64) -> AwaitedRow {
+    AwaitedRow { sid, did, due_ms: recovery.due_ms.min(now_ms.saturating_add(REMINDER_MS)), reminded: false }
+}
+
 fn await_it(did: Did, act: &Pending, now_ms: u64) -> AwaitedRow {
     let before = (act.due_ms.saturating_sub(now_ms) / 2).min(REMINDER_MS);
     AwaitedRow { sid: act.sid, did, due_ms: act.due_ms - before, reminded: false }
@@ -219,6 +255,19 @@ async fn look_at(core: &Core, row: AwaitedRow, told: &mut Told) -> Result<(), St
     let now_ms = core.clock.now().as_ms();
     let act = state.iter().flat_map(|state| &state.pending).find(|act| act.sid == row.sid);
     let mut data = EventData { at_ms: now_ms, act: Some(row.sid), ..EventData::default() };
+    let recovery =
+        state.as_ref().and_then(attempt_of).filter(|(open, recovery)| open.sid == row.sid && recovery.is_pending());
+    if let Some((_, recovery)) = recovery {
+        data.due_ms = Some(recovery.due_ms);
+        // Due, and the log's next batch has not settled it yet: looked at again before long.
+        let next = match recovery.due_ms > now_ms {
+            true => await_recovery(row.did, row.sid, recovery, now_ms),
+            false => AwaitedRow { due_ms: now_ms + QUARREL_MS, ..row },
+        };
+        told.awaited.push(next);
+        told.events.push((row.did, EventKind::RecoveryProved as u8, data.to_json()));
+        return Ok(());
+    }
     match act {
         None => {
             told.settled.push(row.sid);

@@ -13,7 +13,7 @@ const ATTESTED_ROAD = 2;
 
 /** Whether a notary's signature has a part in it. */
 export const asksANotary = ({ typeName, body }) =>
-  typeName === "alias_bind" || typeName === "attest_login" || (typeName === "claim" && body.road === ATTESTED_ROAD);
+  typeName === "alias_bind" || typeName === "attest_login" || typeName === "recover_open" || (typeName === "claim" && body.road === ATTESTED_ROAD);
 
 /** Returns the unrevoked notary that signed; one of this issuer, if the certificate says which. */
 export function notarySigned(world, signed, issuer) {

@@ -29,7 +29,8 @@ export class Chain {
 
   /**
    * Settles what was due when Epoch `k`, at `epochMs`, closed the batch of this certificate, checks its signatures strictly, and judges it at
-   * `index`. Signatures of other parties to a claim, transfer or alias_bind are left out: their keys are not the chain's. Refuses with a
+   * `index`. Signatures of other parties to a claim, transfer, alias_bind or recover_open are left out: their keys are not the
+   * chain's. Refuses with a
    * code of PROTOCOL 4.6.
    */
   async follow(certificate, k, { index, epochMs }) {
@@ -41,7 +42,7 @@ export class Chain {
       this.settledBy = k;
     }
     const world = this.world(false);
-    const hasOthers = ["claim", "alias_bind"].includes(payload.typeName);
+    const hasOthers = ["claim", "alias_bind", "recover_open"].includes(payload.typeName);
     const oneParty = hasOthers || (payload.typeName === "transfer" && payload.body.to !== undefined);
     const signed = await verifyCertificate(certificate, this.origin, candidates(world, certificate), { oneParty });
     this.take(apply(world, certificate, signed, { index, epochMs }));

@@ -8,6 +8,7 @@ import { has } from "./draft.js";
 import { endDevice } from "./effect.js";
 import { dueFrom, mustNotBeOpenAgainst } from "./pending.js";
 import { ADMIN, DEVICE_LIVE, FRESH, VOTER, counts, deviceOf, mustLeaveAnAdmin } from "./power.js";
+import { recoveryBoxOf } from "./recovery.js";
 
 const DEVICES_MAX = 32;
 const STALE = 2;
@@ -65,7 +66,7 @@ export function userKey(act) {
   const old = state.userKey;
   if (body.generation !== (old?.generation ?? 0n) + 1n) throw new Refused("bad_generation");
   if (old !== undefined && equal(old.key, body.key)) throw new Refused("key_same");
-  const places = [state.wordsBox, ...state.devices.map(({ kex }) => kex)];
+  const places = [state.wordsBox, ...recoveryBoxOf(state), ...state.devices.map(({ kex }) => kex)];
   const extras = body.extras ?? [];
   if ((old !== undefined && equal(old.boxes, body.boxes)) || extras.some(({ kex }) => has(places, kex))) throw new Refused("bad_boxes");
   state.userKey = { generation: body.generation, key: body.key, index: cause.index, boxes: body.boxes, extras };

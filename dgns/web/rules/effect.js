@@ -6,6 +6,7 @@ import { kidOf, parentName } from "../name.js";
 import { HELD, LIVE } from "../state.js";
 import { dueFrom, partiesOf, refresh, targetOf } from "./pending.js";
 import { IDENTITY, MAJORITY, VOTER, deviceOf, mustLeaveAnAdmin, powerOfSide, userKeyIsStale } from "./power.js";
+import { endRecovery, enrol } from "./recovery.js";
 
 export const NAMES_MAX = 32;
 export const AUTHORITIES_MAX = 64;
@@ -13,7 +14,7 @@ const HOLD_MS = 7_776_000_000n;
 const ENDED = 8;
 
 /** Type -> the least power that lets it take effect at once; others of those that can wait always wait. */
-const AT_ONCE = { 5: MAJORITY, 6: IDENTITY, 7: MAJORITY, 8: IDENTITY, 10: MAJORITY, 26: MAJORITY };
+const AT_ONCE = { 5: MAJORITY, 6: IDENTITY, 7: MAJORITY, 8: IDENTITY, 10: MAJORITY, 15: MAJORITY, 26: MAJORITY };
 export const isAtOnce = (type, power) => power >= (AT_ONCE[type] ?? Infinity);
 
 /** Type -> effect of an act that signers of `power` stand behind. What it refuses when it is due lets it die. */
@@ -46,11 +47,13 @@ const EFFECTS = {
     mustBeBound(draft, did, alias);
     Object.assign(draft.editAlias(alias), { did: undefined, attested: [], breakerMs: 0n });
   },
+  15: (draft, did, body, power, cause) => enrol(draft.editDid(did), body, cause),
   25: (draft, did, body, power, cause) => {
     mustEnd(draft, did);
     if (!draft.world.chain) for (const name of [...draft.did(did).names]) hold(draft, name, cause);
     const state = draft.editDid(did);
     state.pending = [];
+    endRecovery(state);
     refresh(state, cause.nowMs);
     state.flags |= ENDED;
   },

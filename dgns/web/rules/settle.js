@@ -1,4 +1,4 @@
-// What falls due: acts take effect, suspensions lapse, probation ends, holds run out (PROTOCOL 5.6).
+// What falls due: acts take effect, suspensions lapse, probation ends, recoveries ripen, holds run out (PROTOCOL 5.6).
 
 import { Refused } from "../cbor.js";
 import { compare, equal } from "../hash.js";
@@ -8,18 +8,22 @@ import { Draft } from "./draft.js";
 import { perform } from "./effect.js";
 import { refresh } from "./pending.js";
 import { DEVICE_LIVE, FRESH } from "./power.js";
+import { settleRecovery } from "./recovery.js";
 
 const SUSPEND = 4;
-const [ACT, PROBATION] = [0, 1];
+const [ACT, PROBATION, RECOVERY] = [0, 1, 2];
+const NONE = new Uint8Array(0);
 
-/** Returns the earliest due of a state, `{dueMs, ...}`; of equal ones acts come first, by sid, then devices, by kid. Undefined: none. */
+/** Returns the earliest due of a state, `{dueMs, ...}`; of equal ones acts come first, by sid, then devices, by kid, then recovery. Undefined: none. */
 export function earliest(state) {
   if (state.devices === undefined) return state.status === HELD ? { dueMs: state.heldUntilMs } : undefined;
   const acts = state.pending.filter(({ opponents }) => opponents.length === 0).map(({ dueMs, sid }) => ({ dueMs, order: ACT, id: sid }));
   const onProbation = state.devices.filter(({ status, untilMs }) => status === FRESH && untilMs !== 0n);
   const ends = onProbation.map(({ untilMs, sign }) => ({ dueMs: untilMs, order: PROBATION, id: kidOf(sign) }));
   const before = (a, b) => (a.dueMs < b.dueMs ? -1 : a.dueMs > b.dueMs ? 1 : a.order - b.order || compare(a.id, b.id));
-  return [...acts, ...ends].sort(before)[0];
+  const { dueMs } = state.recovery ?? { dueMs: 0n };
+  const ripens = dueMs === 0n ? [] : [{ dueMs, order: RECOVERY, id: NONE }];
+  return [...acts, ...ends, ...ripens].sort(before)[0];
 }
 
 /**
@@ -31,12 +35,19 @@ export function settle(world, key, epochMs) {
   const due = state && earliest(state);
   if (due === undefined || due.dueMs > epochMs) return [];
   if (state.devices === undefined) return freed(world, key);
+  if (due.order === RECOVERY) return ripened(world, state.did);
   return due.order === ACT ? actSettled(world, state.did, due.id, epochMs) : probationEnded(world, state.did, due.id);
 }
 
 function freed(world, name) {
   const draft = new Draft(world);
   Object.assign(draft.editName(name), { status: FREE, heldUntilMs: undefined, did: undefined, records: undefined, children: 0n });
+  return [...draft.changed];
+}
+
+function ripened(world, did) {
+  const draft = new Draft(world);
+  settleRecovery(draft.editDid(did));
   return [...draft.changed];
 }
 

@@ -214,6 +214,7 @@ fn did_state(kind: DidKind, devices: Vec<DeviceState>) -> DidState {
         user_key: None,
         window_s: 86_400,
         pending: Vec::new(),
+        recovery: None,
         names: Vec::new(),
         authorities: Vec::new(),
         uid: 3,

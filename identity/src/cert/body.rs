@@ -1,8 +1,9 @@
 //! The bodies of certificates as bytes, one type after another (PROTOCOL 4.4).
 
 use super::{
-    AliasBind, AttestLogin, Authority, Body, Claim, ClaimProof, DecodeError, Device, DeviceEnd, DidKind, Dispute,
-    EndReason, FirstUserKey, Genesis, IdRotate, Kid, Level, Records, Road, Role, Row, UserKey, ZoneTerms,
+    AliasBind, Attempt, AttestLogin, Authority, Body, Claim, ClaimProof, DecodeError, Device, DeviceEnd, DidKind,
+    Dispute, EndReason, FirstUserKey, Genesis, IdRotate, Kid, Level, Records, RecoverFinal, RecoverOpen, RecoverySet,
+    Road, Role, Row, UserKey, ZoneTerms,
 };
 use crate::alias::AliasId;
 use crate::did::Did;
@@ -27,6 +28,10 @@ impl Body {
             Self::AliasUnbind { .. } => 10,
             Self::Records(_) => 11,
             Self::UserKey(_) => 14,
+            Self::RecoverySet(_) => 15,
+            Self::RecoverOpen(_) => 16,
+            Self::RecoverProve(_) => 17,
+            Self::RecoverFinal(_) => 18,
             Self::Confirm { .. } => 19,
             Self::Veto { .. } | Self::Dispute(_) => 20,
             Self::Tombstone => 25,
@@ -83,14 +88,14 @@ impl Body {
     }
 
     pub(super) const fn is_known(kind: u8) -> bool {
-        matches!(kind, 1..=11 | 14 | 19 | 20 | 25..=28)
+        matches!(kind, 1..=11 | 14..=20 | 25..=28)
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {
         match self {
             Self::Genesis(genesis) => write_genesis(genesis, writer),
             Self::Claim(claim) => write_claim(claim, writer),
-            Self::DeviceAdd(device) => write_device(device, writer.map(1).uint(1)),
+            Self::DeviceAdd(device) => device.write(writer.map(1).uint(1)),
             Self::DeviceSuspend(end) | Self::DeviceRevoke(end) => {
                 writer.map(2).uint(1).bytes(&end.kid.0).uint(2).uint(end.reason as u64);
             }
@@ -112,6 +117,10 @@ impl Body {
             }
             Self::Records(records) => write_records(records, writer),
             Self::UserKey(key) => key.write(writer),
+            Self::RecoverySet(set) => set.write(writer),
+            Self::RecoverOpen(open) => open.write(writer),
+            Self::RecoverProve(attempt) => attempt.write(writer.map(2)),
+            Self::RecoverFinal(last) => last.write(writer),
             Self::Confirm { act } | Self::Veto { act } => {
                 writer.map(1).uint(1).bytes(act);
             }
@@ -133,7 +142,7 @@ impl Body {
         let body = match kind {
             1 => Self::Genesis(read_genesis(fields_mut)?),
             2 => Self::Claim(read_claim(fields_mut)?),
-            3 => Self::DeviceAdd(fields_mut.required(1, read_device)?),
+            3 => Self::DeviceAdd(fields_mut.required(1, Device::read)?),
             4 => Self::DeviceSuspend(read_device_end(fields_mut)?),
             5 => Self::DeviceRevoke(read_device_end(fields_mut)?),
             6 => Self::IdRotate(IdRotate {
@@ -149,6 +158,10 @@ impl Body {
             10 => Self::AliasUnbind { alias: fields_mut.required(1, |r| r.fixed())? },
             11 => Self::Records(read_records(fields_mut)?),
             14 => Self::UserKey(UserKey::read(fields_mut)?),
+            15 => Self::RecoverySet(RecoverySet::read(fields_mut)?),
+            16 => Self::RecoverOpen(RecoverOpen::read(fields_mut)?),
+            17 => Self::RecoverProve(Attempt::read(fields_mut)?),
+            18 => Self::RecoverFinal(RecoverFinal::read(fields_mut)?),
             19 => Self::Confirm { act: fields_mut.required(1, |r| r.fixed())? },
             20 => read_veto(fields_mut)?,
             25 => Self::Tombstone,
@@ -168,7 +181,7 @@ fn write_genesis(genesis: &Genesis, writer: &mut Writer) {
     let optional = usize::from(genesis.window_s.is_some()) + 2 * usize::from(genesis.user_key.is_some());
     writer.map(4 + optional).uint(1).uint(genesis.kind as u64);
     writer.uint(2).bytes(&genesis.identity).uint(3).bytes(&genesis.words_box);
-    write_device(&genesis.device, writer.uint(4));
+    genesis.device.write(writer.uint(4));
     if let Some(window_s) = genesis.window_s {
         writer.uint(6).uint(window_s);
     }
@@ -188,7 +201,7 @@ fn read_genesis(fields: &mut Fields<'_, '_>) -> Result<Genesis, DecodeError> {
         kind,
         identity: fields.required(2, |r| r.fixed())?,
         words_box: fields.required(3, |r| r.fixed())?,
-        device: fields.required(4, read_device)?,
+        device: fields.required(4, Device::read)?,
         window_s: fields.optional(6, |r| r.uint())?,
         user_key: FirstUserKey::read(fields)?,
     })
@@ -236,13 +249,20 @@ fn read_veto(fields: &mut Fields<'_, '_>) -> Result<Body, DecodeError> {
     })
 }
 
-fn write_device(device: &Device, writer: &mut Writer) {
-    writer.array(4).bytes(&device.sign).bytes(&device.kex).uint(device.level as u64).bytes(&device.label_hash);
-}
+impl Device {
+    pub(super) fn write(&self, writer: &mut Writer) {
+        writer.array(4).bytes(&self.sign).bytes(&self.kex).uint(self.level as u64).bytes(&self.label_hash);
+    }
 
-fn read_device(reader: &mut Reader<'_>) -> Result<Device, DecodeError> {
-    reader.array_of(4)?;
-    Ok(Device { sign: reader.fixed()?, kex: reader.fixed()?, level: Level::read(reader)?, label_hash: reader.fixed()? })
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.array_of(4)?;
+        Ok(Self {
+            sign: reader.fixed()?,
+            kex: reader.fixed()?,
+            level: Level::read(reader)?,
+            label_hash: reader.fixed()?,
+        })
+    }
 }
 
 fn read_device_end(fields: &mut Fields<'_, '_>) -> Result<DeviceEnd, DecodeError> {

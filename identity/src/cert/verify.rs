@@ -144,6 +144,20 @@ impl Body {
             Self::UserKey(user_key) => {
                 (vec![], [user_key.key].into_iter().chain(user_key.extras.iter().map(|extra| extra.kex)).collect())
             }
+            Self::RecoverySet(set) => match &set.enrolment {
+                Some(enrolment) => {
+                    let servers = enrolment.servers.iter().map(|server| server.oprf);
+                    (vec![enrolment.sign], servers.chain([enrolment.kex]).collect())
+                }
+                None => (vec![], vec![]),
+            },
+            Self::RecoverOpen(open) => (vec![open.sign], vec![open.kex]),
+            Self::RecoverFinal(last) => {
+                let words = last.words.as_ref();
+                let signing = [last.device.sign].into_iter().chain(words.map(|words| words.identity));
+                let sealing = [last.device.kex].into_iter().chain(words.map(|words| words.words_box));
+                (signing.collect(), sealing.collect())
+            }
             Self::NotaryAdd(authority) if authority.role != Role::Alias => (vec![authority.key], vec![]),
             Self::NotaryAdd(authority) => (vec![], vec![authority.key]),
             Self::AttestLogin(login) => (vec![login.sign], vec![login.kex]),

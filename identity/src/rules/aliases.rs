@@ -1,7 +1,7 @@
 //! Aliases and the notaries that speak for them (PROTOCOL 5.7).
 
 use super::draft::{Cause, Draft};
-use super::{Act, Refusal, World, effect};
+use super::{Act, Refusal, World, effect, recovery};
 use crate::alias::{AliasId, issuer_hash};
 use crate::cert::{AliasBind, AttestLogin, Body, Claim, ClaimProof, Dispute, KeyBytes, Verified};
 use crate::hash::Hash;
@@ -12,7 +12,10 @@ use crate::state::{Attested, AuthorityState, ChainHead, DidState, Subject};
 pub(super) const fn asks_a_notary(body: &Body) -> bool {
     matches!(
         body,
-        Body::Claim(Claim { proof: ClaimProof::Attested { .. }, .. }) | Body::AliasBind(_) | Body::AttestLogin(_)
+        Body::Claim(Claim { proof: ClaimProof::Attested { .. }, .. })
+            | Body::AliasBind(_)
+            | Body::AttestLogin(_)
+            | Body::RecoverOpen(_)
     )
 }
 
@@ -97,6 +100,7 @@ impl Act<'_> {
     /// A veto of an attest_login: V or I of the DID the alias is bound to, at once.
     pub(super) fn dispute(&self, draft: &mut Draft<'_>, dispute: &Dispute) -> Result<(), Refusal> {
         self.needs_power(draft)?;
+        recovery::break_circuit(draft.did_mut(&self.did), self.cause.now_ms);
         if self.world.is_of_chain() {
             return Ok(());
         }

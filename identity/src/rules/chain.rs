@@ -44,8 +44,8 @@ impl Chain {
 
     /// Settles what was due when Epoch `k`, at `at.epoch_ms`, closed the batch of this certificate, and judges it.
     ///
-    /// Its signatures are checked strictly. Those of other parties to a claim, transfer or alias_bind are left out: their keys are not
-    /// the chain's. A refusal leaves the chain as settled.
+    /// Its signatures are checked strictly. Those of other parties to a claim, transfer, alias_bind or recover_open are left
+    /// out: their keys are not the chain's. A refusal leaves the chain as settled.
     pub fn follow(&mut self, certificate: &Certificate, k: u64, at: At) -> Result<(), Refusal> {
         self.follow_if(certificate, k, at, verify)
     }
@@ -117,7 +117,7 @@ impl Chain {
 /// Checks the signatures by the chain's keys, and that nobody else signed where no other party has a part.
 fn verify(certificate: &Certificate, origin: &Origin, keys: &[KeyBytes]) -> Result<Verified, Refusal> {
     Ok(match certificate.payload().body {
-        Body::Claim(_) | Body::Transfer { to: Some(_), .. } | Body::AliasBind(_) => {
+        Body::Claim(_) | Body::Transfer { to: Some(_), .. } | Body::AliasBind(_) | Body::RecoverOpen(_) => {
             certificate.verify_one_party(origin, keys)?
         }
         _ => certificate.verify(origin, keys)?,

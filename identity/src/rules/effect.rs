@@ -1,7 +1,7 @@
 //! What acts do once they take effect, at once or when due (PROTOCOL 5.3).
 
 use super::draft::{Cause, Draft};
-use super::{Refusal, World, pending, power};
+use super::{Refusal, World, pending, power, recovery};
 use crate::alias::AliasId;
 use crate::cert::{Body, IdRotate, Kid};
 use crate::did::Did;
@@ -54,9 +54,11 @@ fn with_parent(world: &World, name: &str, wanted: &mut Vec<Subject>) {
 pub(super) fn is_at_once(body: &Body, power: Power) -> bool {
     match body {
         Body::IdRotate(_) | Body::Transfer { .. } => power == Power::Identity,
-        Body::Policy { .. } | Body::AliasUnbind { .. } | Body::NotaryAdd(_) | Body::DeviceRevoke(_) => {
-            power >= Power::Majority
-        }
+        Body::Policy { .. }
+        | Body::AliasUnbind { .. }
+        | Body::NotaryAdd(_)
+        | Body::DeviceRevoke(_)
+        | Body::RecoverySet(_) => power >= Power::Majority,
         _ => false,
     }
 }
@@ -84,6 +86,7 @@ pub(super) fn perform(
             power::user_key_is_stale(state);
         }
         Body::Policy { window_s } => draft.did_mut(did).window_s = *window_s,
+        Body::RecoverySet(set) => recovery::perform(draft.did_mut(did), set, 0, cause)?,
         // What becomes of names and aliases is for other states to tell; the acts of this DID are all that a chain knows.
         Body::Transfer { .. } | Body::AliasUnbind { .. } if draft.world.is_of_chain() => {}
         Body::Transfer { name, to } => {
@@ -107,6 +110,7 @@ pub(super) fn perform(
             }
             let state = draft.did_mut(did);
             state.pending.clear();
+            recovery::end(state);
             pending::refresh(state, cause.now_ms);
             state.flags |= DidState::ENDED;
         }

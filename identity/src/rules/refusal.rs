@@ -119,6 +119,66 @@ pub enum Refusal {
     /// The boxes of another generation, or an extra recipient that is no extra one. PROTOCOL 5.3. Code `bad_boxes`.
     #[error("the boxes cannot be this generation's")]
     BadBoxes,
+    /// Not the epoch that follows, or in an attempt not the one there is. PROTOCOL 5.8. Code `bad_epoch`.
+    #[error("the epoch of recovery here is {epoch}")]
+    BadEpoch {
+        /// The one that would do.
+        epoch: u32,
+    },
+    /// Too few or too many servers are needed, one stands twice, or more sign-ins than are listed. PROTOCOL 5.8. Code `bad_threshold`.
+    #[error("2 or more and over half of at most 7 different servers are needed, and at most the sign-ins listed")]
+    BadThreshold,
+    /// A blinded point or an evaluation key that is no point. PROTOCOL 5.8. Code `bad_point`.
+    #[error("not a point of ristretto255, or its identity")]
+    BadPoint,
+    /// The DID has no recovery. PROTOCOL 5.8. Code `no_recovery`.
+    #[error("the DID has no recovery")]
+    NoRecovery,
+    /// A veto ended this epoch of recovery. PROTOCOL 5.8. Code `burnt`.
+    #[error("a veto ended this recovery; a device or the words enrol anew")]
+    Burnt,
+    /// Somebody has proved the PIN. PROTOCOL 5.8. Code `recovery_pending`.
+    #[error("a recovery is pending until {due_ms}")]
+    RecoveryPending {
+        /// When its phase ends, epoch ms.
+        due_ms: u64,
+    },
+    /// All ten guesses of this epoch are spent. PROTOCOL 5.8. Code `guesses_spent`.
+    #[error("all ten guesses are spent; a device or the words enrol anew")]
+    GuessesSpent,
+    /// Not the attempt that follows, or not the newest. PROTOCOL 5.8. Code `bad_attempt`.
+    #[error("the next attempt is number {next}")]
+    BadAttempt {
+        /// The number of the next.
+        next: u8,
+    },
+    /// The next attempt has to wait. PROTOCOL 5.8. Code `backoff`.
+    #[error("the next attempt may begin at {until_ms}")]
+    Backoff {
+        /// When it may begin, epoch ms.
+        until_ms: u64,
+    },
+    /// The attempt shows fewer sign-ins than the enrolment asks for. PROTOCOL 5.8. Code `too_few`.
+    #[error("{needed} sign-ins are needed")]
+    TooFew {
+        /// How many are.
+        needed: u8,
+    },
+    /// A sign-in was disputed: every one listed is needed. PROTOCOL 5.8. Code `breaker`.
+    #[error("a sign-in was disputed: until {until_ms} every one listed is needed")]
+    Breaker {
+        /// Until when, epoch ms.
+        until_ms: u64,
+    },
+    /// The attempt was not proved in time. PROTOCOL 5.8. Code `open_expired`.
+    #[error("no attempt of the last ten minutes is open")]
+    OpenExpired,
+    /// The window is not over, or nothing is proved. PROTOCOL 5.8. Code `not_ready`.
+    #[error("the recovery is not ready")]
+    NotReady {
+        /// When it is, epoch ms; 0 if nothing is proved.
+        due_ms: u64,
+    },
     /// A limit of the states. PROTOCOL 16. Code `too_many`.
     #[error("a limit is reached")]
     TooMany,
@@ -160,6 +220,19 @@ impl Refusal {
             Self::NotaryRevoked { .. } => "notary_revoked",
             Self::BadGeneration { .. } => "bad_generation",
             Self::BadBoxes => "bad_boxes",
+            Self::BadEpoch { .. } => "bad_epoch",
+            Self::BadThreshold => "bad_threshold",
+            Self::BadPoint => "bad_point",
+            Self::NoRecovery => "no_recovery",
+            Self::Burnt => "burnt",
+            Self::RecoveryPending { .. } => "recovery_pending",
+            Self::GuessesSpent => "guesses_spent",
+            Self::BadAttempt { .. } => "bad_attempt",
+            Self::Backoff { .. } => "backoff",
+            Self::TooFew { .. } => "too_few",
+            Self::Breaker { .. } => "breaker",
+            Self::OpenExpired => "open_expired",
+            Self::NotReady { .. } => "not_ready",
             Self::TooMany => "too_many",
         }
     }

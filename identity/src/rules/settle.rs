@@ -1,7 +1,7 @@
-//! What falls due: acts take effect, suspensions lapse, probation ends, holds run out (PROTOCOL 5.6).
+//! What falls due: acts take effect, suspensions lapse, probation ends, recoveries ripen, holds run out (PROTOCOL 5.6).
 
 use super::draft::{Cause, Draft};
-use super::{Effects, World, effect, pending};
+use super::{Effects, World, effect, pending, recovery};
 use crate::cert::{Body, Kid, Sid};
 use crate::did::Did;
 use crate::key::kid_of;
@@ -14,6 +14,8 @@ enum Due {
     Act(Sid),
     /// The end of a device's probation.
     Probation(Kid),
+    /// The end of a phase of a recovery.
+    Recovery,
     /// The end of a name's hold.
     Hold,
 }
@@ -59,6 +61,11 @@ pub fn settle(world: &World, subject: &Subject, epoch_ms: u64) -> Effects {
             }
             draft
         }
+        (Subject::Did(did), Due::Recovery) => {
+            let mut draft = Draft::of(world);
+            recovery::settle(draft.did_mut(did));
+            draft
+        }
         (Subject::Name(name), Due::Hold) => {
             let mut draft = Draft::of(world);
             let state = draft.name_mut(name);
@@ -90,7 +97,7 @@ fn act<'w>(world: &'w World, did: &Did, sid: &Sid, epoch_ms: u64) -> Draft<'w> {
     }
 }
 
-/// Returns the earliest due of a state; of equal ones acts come first, by sid, then devices, by kid.
+/// Returns the earliest due of a state; of equal ones acts come first, by sid, then devices, by kid, then recovery.
 fn earliest(state: &State) -> Option<(u64, Due)> {
     match state {
         State::Did(did) => did_dues(did).min(),
@@ -103,5 +110,7 @@ fn did_dues(state: &DidState) -> impl Iterator<Item = (u64, Due)> {
     let acts = state.pending.iter().filter(|act| act.opponents.is_empty()).map(|act| (act.due_ms, Due::Act(act.sid)));
     let on_probation = |device: &&DeviceState| device.status == DeviceStatus::Fresh && device.until_ms != 0;
     let fresh = state.devices.iter().filter(on_probation);
+    let recovery = state.recovery.iter().filter(|recovery| recovery.due_ms != 0);
     acts.chain(fresh.map(|device| (device.until_ms, Due::Probation(kid_of(&device.sign)))))
+        .chain(recovery.map(|recovery| (recovery.due_ms, Due::Recovery)))
 }

@@ -17,6 +17,7 @@ mod log;
 mod model;
 mod pending;
 mod quarrels;
+mod recovery;
 mod server;
 mod settling;
 mod tombstones;

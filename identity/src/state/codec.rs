@@ -2,7 +2,7 @@
 
 use super::{
     AliasState, AuthorityState, ChainHead, DeviceState, DeviceStatus, DidState, Leaf, NameState, NameStatus, Pending,
-    Power, State, Subject, UserKeyState,
+    Power, RecoveryState, State, Subject, UserKeyState,
 };
 use crate::cert::{Authority, Body, DecodeError, DidKind, Kid, Level, Recipient, Role, ZoneTerms};
 use crate::did::Did;
@@ -42,7 +42,11 @@ impl State {
     /// Returns the flags of the map value (PROTOCOL 6.3).
     pub fn flags(&self) -> u32 {
         match self {
-            Self::Did(state) => state.flags | if state.pending.is_empty() { 0 } else { Self::ACT_PENDING },
+            Self::Did(state) => {
+                let acts = if state.pending.is_empty() { 0 } else { Self::ACT_PENDING };
+                let recovers = state.recovery.as_ref().is_some_and(|recovery| recovery.is_pending());
+                state.flags | acts | if recovers { Self::RECOVERY_PENDING } else { 0 }
+            }
             Self::Name(state) => match state.status {
                 NameStatus::Live => 0,
                 NameStatus::Held => Self::HELD,
@@ -79,6 +83,8 @@ impl State {
     pub const HELD: u32 = 1 << 8;
     /// Flag of a DID: at least one act is pending.
     pub const ACT_PENDING: u32 = 1 << 10;
+    /// Flag of a DID: somebody proved the PIN of its recovery.
+    pub const RECOVERY_PENDING: u32 = 1 << 11;
     /// Flag of a name: claimable again.
     pub const FREE: u32 = 1 << 12;
 }
@@ -102,6 +108,7 @@ impl DidState {
     pub fn encode(&self) -> Vec<u8> {
         let optional = usize::from(self.flags != 0)
             + usize::from(self.user_key.is_some())
+            + usize::from(self.recovery.is_some())
             + [self.devices.is_empty(), self.pending.is_empty(), self.names.is_empty(), self.authorities.is_empty()]
                 .iter()
                 .filter(|empty| !**empty)
@@ -125,6 +132,9 @@ impl DidState {
         }
         w.uint(9).uint(self.window_s);
         write_list(&mut w, 10, &self.pending, write_pending);
+        if let Some(recovery) = &self.recovery {
+            recovery.write(w.uint(11));
+        }
         write_list(&mut w, 12, &self.names, |w, name| {
             w.text(name);
         });
@@ -165,6 +175,7 @@ impl DidState {
             user_key: fields.optional(8, read_user_key)?,
             window_s: fields.required(9, |r| r.uint())?,
             pending: fields.optional(10, |r| r.list(PENDING_MAX, read_pending))?.unwrap_or_default(),
+            recovery: fields.optional(11, RecoveryState::read)?.map(Box::new),
             names: fields.optional(12, |r| r.list(NAMES_MAX, read_name))?.unwrap_or_default(),
             authorities: fields.optional(14, |r| r.list(AUTHORITIES_MAX, read_authority))?.unwrap_or_default(),
             uid: fields.required(15, |r| r.uint())?,

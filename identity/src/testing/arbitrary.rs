@@ -5,15 +5,16 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::cert::{
-    AliasBind, AttestLogin, Authority, Body, ChainId, Claim, ClaimProof, Device, DeviceEnd, DidKind, Dispute,
-    EndReason, FirstUserKey, Genesis, IdRotate, Kid, Level, Payload, Recipient, RecipientKind, Records, Role, Row,
-    Seen, UserKey, ZoneTerms,
+    AliasBind, Attempt, AttestLogin, Authority, Body, ChainId, Claim, ClaimProof, Device, DeviceEnd, DidKind, Dispute,
+    EndReason, Enrolment, FirstUserKey, Genesis, IdRotate, Kid, Level, Payload, Recipient, RecipientKind, Records,
+    RecoverFinal, RecoverOpen, RecoveryServer, RecoverySet, Role, Row, Seen, UserKey, ZoneTerms,
 };
 use crate::did::Did;
 use crate::key::kid_of;
+use crate::limits::GUESSES_MAX;
 use crate::state::{
-    AliasState, Attested, AuthorityState, ChainHead, DeviceState, DeviceStatus, DidState, NameState, NameStatus,
-    Pending, Power, UserKeyState,
+    AliasState, AttemptState, Attested, AuthorityState, ChainHead, DeviceState, DeviceStatus, DidState, NameState,
+    NameStatus, Pending, Power, RecoveryKeys, RecoveryPhase, RecoveryState, UserKeyState,
 };
 
 pub(crate) fn payload() -> impl Strategy<Value = Payload> {
@@ -66,6 +67,18 @@ pub(crate) fn body() -> impl Strategy<Value = Body> {
         any::<[u8; 32]>().prop_map(|alias| Body::AliasUnbind { alias }),
         records().prop_map(Body::Records),
         user_key().prop_map(Body::UserKey),
+        recovery_set().prop_map(Body::RecoverySet),
+        (attempt(), any::<([u8; 32], [u8; 32], [u8; 32])>(), hashes()).prop_map(
+            |(attempt, (sign, kex, blinded), evidence)| Body::RecoverOpen(RecoverOpen {
+                attempt,
+                sign,
+                kex,
+                blinded,
+                evidence
+            })
+        ),
+        attempt().prop_map(Body::RecoverProve),
+        recover_final().prop_map(Body::RecoverFinal),
         act().prop_map(|act| Body::Confirm { act }),
         act().prop_map(|act| Body::Veto { act }),
         any::<([u8; 32], [u8; 32])>().prop_map(|(login, alias)| Body::Dispute(Dispute { login, alias })),
@@ -95,8 +108,13 @@ pub(crate) fn did_state() -> impl Strategy<Value = DidState> {
     let head = any::<(u64, [u8; 32], u64)>().prop_map(|(seq, sid, index)| ChainHead { seq, sid, index });
     let fixed = (1_u64.., did(), did_kind(), 0..16_u32, head, any::<([u8; 32], [u8; 32])>(), any::<(u64, u64, u64)>());
     let lists = (vec(device_state(), 0..4), vec(pending(), 0..3), vec(name(), 0..4), vec(authority_state(), 0..3));
-    (fixed, lists, option::of((user_key(), any::<u64>()))).prop_map(
-        |((version, did, kind, flags, head, (identity, words_box), (window_s, uid, born_ms)), lists, user_key)| {
+    (fixed, lists, option::of((user_key(), any::<u64>())), option::of(recovery_state())).prop_map(
+        |(
+            (version, did, kind, flags, head, (identity, words_box), (window_s, uid, born_ms)),
+            lists,
+            user_key,
+            recovery,
+        )| {
             let (mut devices, pending, mut names, authorities) = lists;
             devices.sort_by_key(|device| kid_of(&device.sign));
             names.sort();
@@ -120,6 +138,7 @@ pub(crate) fn did_state() -> impl Strategy<Value = DidState> {
                 }),
                 window_s,
                 pending,
+                recovery: recovery.map(Box::new),
                 names,
                 authorities,
                 uid,
@@ -166,6 +185,82 @@ fn user_key() -> impl Strategy<Value = UserKey> {
         extras.dedup();
         UserKey { key, boxes, generation, extras }
     })
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    (1_u32.., 1..=GUESSES_MAX).prop_map(|(epoch, number)| Attempt { epoch, number })
+}
+
+fn hashes() -> impl Strategy<Value = Vec<[u8; 32]>> {
+    vec(any::<[u8; 32]>(), 1..5).prop_map(|mut hashes| {
+        hashes.sort();
+        hashes.dedup();
+        hashes
+    })
+}
+
+fn recovery_set() -> impl Strategy<Value = RecoverySet> {
+    let server = ("https://[a-z]{1,30}", "[a-zA-Z ]{1,20}", any::<([u8; 32], [u8; 32])>())
+        .prop_map(|(url, operator, (key, oprf))| RecoveryServer { url, operator, key, oprf });
+    let enrolment = (vec(server, 0..8), any::<(u8, [u8; 32], [u8; 32], [u8; 32], u8)>(), hashes()).prop_map(
+        |(servers, (threshold, sign, kex, bundle, needed), sign_ins)| Enrolment {
+            servers,
+            threshold,
+            sign,
+            kex,
+            bundle,
+            sign_ins,
+            needed,
+        },
+    );
+    (1_u32.., option::of(enrolment)).prop_map(|(epoch, enrolment)| RecoverySet { epoch, enrolment })
+}
+
+fn recover_final() -> impl Strategy<Value = RecoverFinal> {
+    let words = option::of(any::<([u8; 32], [u8; 32])>());
+    (attempt(), vec(kid(), 0..4), device(), words).prop_map(|(attempt, mut keep, device, words)| {
+        keep.sort();
+        keep.dedup();
+        let words = words.map(|(identity, words_box)| IdRotate { identity, words_box });
+        RecoverFinal { attempt, keep, device, words }
+    })
+}
+
+fn recovery_state() -> impl Strategy<Value = RecoveryState> {
+    use RecoveryPhase as P;
+    let phase = prop::sample::select(vec![P::None, P::Live, P::Open, P::Proved, P::Ready, P::Burnt]);
+    let keys = (any::<(u64, [u8; 32], [u8; 32], [u8; 32], u64)>(), 1..=4_u8, 1..=4_u8);
+    let attempt = any::<([u8; 32], [u8; 32], [u8; 32], u64)>();
+    (1_u32.., phase, keys, 0..=GUESSES_MAX, attempt, 1_u64.., any::<u64>()).prop_map(
+        |(
+            epoch,
+            phase,
+            ((index, sid, sign, kex, fresh_until_ms), one, other),
+            guesses,
+            (open, new, new_kex, at_ms),
+            due,
+            breaker,
+        )| {
+            let (needed, sign_ins) = (one.min(other), one.max(other));
+            let guesses = match phase {
+                P::None => 0,
+                P::Live => guesses,
+                _ => guesses.max(1),
+            };
+            let due_ms = if matches!(phase, P::Proved | P::Ready) { due } else { 0 };
+            let keys = RecoveryKeys { index, sid, sign, kex, sign_ins, needed, fresh_until_ms };
+            let attempt = AttemptState { sid: open, sign: new, kex: new_kex, at_ms };
+            RecoveryState {
+                epoch,
+                phase,
+                keys: (phase != P::None).then_some(keys),
+                guesses,
+                attempt: (guesses > 0).then_some(attempt),
+                due_ms,
+                breaker_ms: if phase == P::None { 0 } else { breaker },
+            }
+        },
+    )
 }
 
 fn name() -> impl Strategy<Value = String> {

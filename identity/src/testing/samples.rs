@@ -2,14 +2,16 @@
 
 use crate::alias::{AliasId, alias_id, commitment, issuer_hash};
 use crate::cert::{
-    AliasBind, AttestLogin, Authority, Body, Certificate, ChainId, Claim, ClaimProof, Device, DeviceEnd, DidKind,
-    Dispute, EndReason, FirstUserKey, Genesis, IdRotate, KeyBytes, Level, Payload, Recipient, RecipientKind, Records,
-    Role, Row, Seen, UserKey, ZoneTerms,
+    AliasBind, Attempt, AttestLogin, Authority, Body, Certificate, ChainId, Claim, ClaimProof, Device, DeviceEnd,
+    DidKind, Dispute, EndReason, Enrolment, FirstUserKey, Genesis, IdRotate, KeyBytes, Level, Payload, Recipient,
+    RecipientKind, Records, RecoverFinal, RecoverOpen, RecoveryServer, RecoverySet, Role, Row, Seen, UserKey,
+    ZoneTerms,
 };
 use crate::did::Did;
 use crate::hash::sha256;
 use crate::key::{KexSecret, SigningKey, kid_of};
 use crate::name::{Origin, Zone};
+use crate::oprf;
 use crate::pow::code_hash;
 
 /// A payload and the keys that sign it.
@@ -145,6 +147,20 @@ pub(crate) fn all() -> Vec<Sample> {
         ),
         sample("user_key", next(Body::UserKey(UserKey { extras: vec![], ..user_key(2) })), &[2]),
         sample("user_key with passkeys", next(Body::UserKey(user_key(3))), &[1]),
+        sample("recovery_set", next(Body::RecoverySet(recovery_set(1))), &[1]),
+        sample("recovery_set of none", next(Body::RecoverySet(RecoverySet { epoch: 2, enrolment: None })), &[2, 4]),
+        sample("recover_open", next(Body::RecoverOpen(recover_open(1, 1, 80))), &[8, 80]),
+        sample("recover_prove", next(Body::RecoverProve(Attempt { epoch: 1, number: 10 })), &[70, 80]),
+        sample("recover_final", next(Body::RecoverFinal(recover_final(1, 1, 80))), &[70, 80]),
+        sample(
+            "recover_final with new words, keeping a device",
+            next(Body::RecoverFinal(RecoverFinal {
+                keep: vec![kid_of(&key(3).public())],
+                words: Some(rotate()),
+                ..recover_final(1, 1, 80)
+            })),
+            &[5, 70, 80],
+        ),
         sample("confirm", next(Body::Confirm { act: [0xac; 32] }), &[2]),
         sample("veto", next(Body::Veto { act: [0xac; 32] }), &[1]),
         sample(
@@ -200,6 +216,39 @@ pub(crate) fn bind(alias: AliasId) -> AliasBind {
 pub(crate) fn attest(number: u8) -> AttestLogin {
     let Device { sign, kex, .. } = device(number, Level::Admin);
     AttestLogin { sign, kex, issuer: issuer_hash(ISSUER), evidence: [0xe1; 32] }
+}
+
+/// An enrolment with three servers, of which two are needed, and two sign-ins, of which one is. K is key 70.
+pub(crate) fn recovery_set(epoch: u32) -> RecoverySet {
+    let server = |number: u8| RecoveryServer {
+        url: format!("https://recovery{number}.example"),
+        operator: format!("Operator {number}"),
+        key: key(number).public(),
+        oprf: oprf::Server::from_seed(&[number; 32]).public(),
+    };
+    let enrolment = Enrolment {
+        servers: (71..=73).map(server).collect(),
+        threshold: 2,
+        sign: key(70).public(),
+        kex: KexSecret::from_bytes([70; 32]).public(),
+        bundle: [0xb7; 32],
+        sign_ins: vec![[0x51; 32], [0x52; 32]],
+        needed: 1,
+    };
+    RecoverySet { epoch, enrolment: Some(enrolment) }
+}
+
+/// An attempt by a device with the keys of `number`, for one PIN an attempt.
+pub(crate) fn recover_open(epoch: u32, attempt: u8, number: u8) -> RecoverOpen {
+    let Device { sign, kex, .. } = device(number, Level::Admin);
+    let blinded = oprf::Server::from_seed(&[attempt; 32]).public();
+    RecoverOpen { attempt: Attempt { epoch, number: attempt }, sign, kex, blinded, evidence: vec![[0xe1; 32]] }
+}
+
+/// The end of a recovery, with nothing kept but the words.
+pub(crate) fn recover_final(epoch: u32, attempt: u8, number: u8) -> RecoverFinal {
+    let attempt = Attempt { epoch, number: attempt };
+    RecoverFinal { attempt, keep: vec![], device: device(number, Level::Admin), words: None }
 }
 
 fn first_user_key() -> FirstUserKey {

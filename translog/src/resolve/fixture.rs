@@ -316,6 +316,7 @@ impl Alice {
             user_key: None,
             window_s: 259_200,
             pending: vec![pending],
+            recovery: None,
             names: vec!["alice.dgns.test".into()],
             authorities: vec![],
             uid: 1,

@@ -1,7 +1,7 @@
 //! What was proved.
 
 use identity::cert::{Certificate, Records, Sid};
-use identity::state::{AliasState, DidState, NameState, NameStatus, Pending, Subject};
+use identity::state::{AliasState, DidState, NameState, NameStatus, Pending, RecoveryState, Subject};
 use identity::time::Timestamp;
 
 use super::{ChainStep, Entries, Footing, ProvedStates, SignedHead, VerifyError};
@@ -132,6 +132,11 @@ impl Resolved {
     /// Returns whether a quarrel between devices has frozen the DID: the keys shown are the last undisputed ones.
     pub fn is_frozen(&self) -> bool {
         self.did.as_ref().is_some_and(|did| did.flags & DidState::FROZEN != 0)
+    }
+
+    /// Returns the recovery of the DID that somebody proved and that is not over: its keys are about to change.
+    pub fn recovery_pending(&self) -> Option<&RecoveryState> {
+        self.did.as_ref()?.recovery.as_deref().filter(|recovery| recovery.is_pending())
     }
 
     /// Returns the acts that wait in the DID's state.

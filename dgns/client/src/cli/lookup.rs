@@ -9,7 +9,8 @@ use dgns_client::zonetext;
 use identity::cert::{DidKind, Level, Row};
 use identity::did::Did;
 use identity::key::kid_of;
-use identity::state::{DeviceStatus, DidState, Subject, UserKeyState};
+use identity::limits::GUESSES_MAX;
+use identity::state::{DeviceStatus, DidState, RecoveryPhase, RecoveryState, Subject, UserKeyState};
 use serde_json::{Value, json};
 use translog::fault::{self, FaultFile};
 use translog::lookup_proof;
@@ -211,6 +212,7 @@ pub(crate) fn subject_text(resolved: &Resolved, rtype: Option<u16>) -> String {
                 "  CONTESTED: two devices of this DID dispute each other; these are the last undisputed keys".into(),
             );
         }
+        lines.extend(recovery_line(did));
         lines.push(format!("  window   {} for destructive acts", span(did.window_s)));
     }
     for row in rows(resolved, rtype) {
@@ -258,8 +260,43 @@ pub(crate) fn subject_value(resolved: &Resolved, rtype: Option<u16>) -> Value {
         "user_key": did.and_then(|did| did.user_key.as_ref()).map(user_key_value),
         "user_key_stale": did.is_some_and(|did| did.flags & DidState::USER_KEY_STALE != 0),
         "frozen": resolved.is_frozen(),
+        "recovery": did.and_then(|did| did.recovery.as_deref()).map(recovery_value),
         "window_s": did.map(|did| did.window_s),
         "records": records,
+    })
+}
+
+/// Says how far a recovery is, if somebody tries one or could.
+fn recovery_line(did: &DidState) -> Option<String> {
+    let recovery = did.recovery.as_deref()?;
+    let due = time(recovery.due_ms);
+    Some(match recovery.phase {
+        RecoveryPhase::None => return None,
+        RecoveryPhase::Live | RecoveryPhase::Open => {
+            format!("  recovery epoch {}, {} of {GUESSES_MAX} guesses spent", recovery.epoch, recovery.guesses)
+        }
+        RecoveryPhase::Proved => format!("  RECOVERY PENDING until {due}: somebody proved the PIN; a veto ends it"),
+        RecoveryPhase::Ready => format!("  RECOVERY PENDING: a new device may take over until {due}; a veto ends it"),
+        RecoveryPhase::Burnt => "  recovery vetoed: none until a device or the words enrol anew".to_owned(),
+    })
+}
+
+fn recovery_value(recovery: &RecoveryState) -> Value {
+    json!({
+        "epoch": recovery.epoch,
+        "phase": match recovery.phase {
+            RecoveryPhase::None => "none",
+            RecoveryPhase::Live => "live",
+            RecoveryPhase::Open => "open",
+            RecoveryPhase::Proved => "proved",
+            RecoveryPhase::Ready => "ready",
+            RecoveryPhase::Burnt => "burnt",
+        },
+        "guesses": recovery.guesses,
+        "guesses_max": GUESSES_MAX,
+        "pending": recovery.is_pending(),
+        "due_ms": (recovery.due_ms != 0).then_some(recovery.due_ms),
+        "attempt": recovery.attempt.map(|attempt| HEXLOWER.encode(&attempt.sid)),
     })
 }
 

@@ -157,6 +157,10 @@ fn new_keys(body: &Body) -> Vec<Kid> {
         Body::Genesis(genesis) => vec![kid_of(&genesis.identity), kid_of(&genesis.device.sign)],
         Body::DeviceAdd(device) => vec![kid_of(&device.sign)],
         Body::IdRotate(rotate) => vec![kid_of(&rotate.identity)],
+        Body::RecoverFinal(last) => {
+            let words = last.words.iter().map(|words| kid_of(&words.identity));
+            words.chain([kid_of(&last.device.sign)]).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -176,6 +180,10 @@ fn word(body: &Body) -> &'static str {
         Body::AliasUnbind { .. } => "alias_unbind",
         Body::Records(_) => "records",
         Body::UserKey(_) => "user_key",
+        Body::RecoverySet(_) => "recovery_set",
+        Body::RecoverOpen(_) => "recover_open",
+        Body::RecoverProve(_) => "recover_prove",
+        Body::RecoverFinal(_) => "recover_final",
         Body::Confirm { .. } => "confirm",
         Body::Veto { .. } | Body::Dispute(_) => "veto",
         Body::Tombstone => "tombstone",

@@ -1,7 +1,10 @@
 //! What people say, in few words: devices are numbers.
 
 use crate::alias::AliasId;
-use crate::cert::{Body, Claim, ClaimProof, DeviceEnd, Dispute, EndReason, Genesis, Kid, Level, Role, Sid};
+use crate::cert::{
+    Attempt, Body, Claim, ClaimProof, DeviceEnd, Dispute, EndReason, Genesis, Kid, Level, RecoverFinal, RecoverySet,
+    Role, Sid,
+};
 use crate::did::Did;
 use crate::key::kid_of;
 use crate::pow;
@@ -85,6 +88,32 @@ pub(super) fn turn(generation: u8) -> Body {
     let mut turned = user_key(generation);
     turned.extras.clear();
     Body::UserKey(turned)
+}
+
+/// The enrolment of an epoch: two of three servers, one of two sign-ins, K = key 70.
+pub(super) fn enrol(epoch: u32) -> Body {
+    Body::RecoverySet(samples::recovery_set(epoch))
+}
+
+/// No recovery from this epoch on.
+pub(super) fn enrol_nowhere(epoch: u32) -> Body {
+    Body::RecoverySet(RecoverySet { epoch, enrolment: None })
+}
+
+/// An attempt by a device of this number.
+pub(super) fn try_open(epoch: u32, attempt: u8, number: u8) -> Body {
+    Body::RecoverOpen(samples::recover_open(epoch, attempt, number))
+}
+
+pub(super) fn prove(epoch: u32, attempt: u8) -> Body {
+    Body::RecoverProve(Attempt { epoch, number: attempt })
+}
+
+/// The end of a recovery, with these devices kept.
+pub(super) fn finish(epoch: u32, attempt: u8, number: u8, keep: &[u8]) -> Body {
+    let mut keep: Vec<Kid> = keep.iter().map(|number| kid(*number)).collect();
+    keep.sort();
+    Body::RecoverFinal(RecoverFinal { keep, ..samples::recover_final(epoch, attempt, number) })
 }
 
 /// Lets a notary in, whose issuer is the tests'.

@@ -5,7 +5,7 @@ use crate::record::{BadRecord, Reason};
 use crate::rules::Refusal;
 
 /// One of each refusal with its code.
-const fn all() -> [(Refusal, &'static str); 36] {
+const fn all() -> [(Refusal, &'static str); 49] {
     let kid = crate::cert::Kid([0; 8]);
     [
         (Refusal::Signature(SignatureRefusal::UnknownSigner(kid)), "unknown_signer"),
@@ -43,6 +43,19 @@ const fn all() -> [(Refusal, &'static str); 36] {
         (Refusal::NotaryRevoked { revoked_at: 1 }, "notary_revoked"),
         (Refusal::BadGeneration { next: 1 }, "bad_generation"),
         (Refusal::BadBoxes, "bad_boxes"),
+        (Refusal::BadEpoch { epoch: 1 }, "bad_epoch"),
+        (Refusal::BadThreshold, "bad_threshold"),
+        (Refusal::BadPoint, "bad_point"),
+        (Refusal::NoRecovery, "no_recovery"),
+        (Refusal::Burnt, "burnt"),
+        (Refusal::RecoveryPending { due_ms: 1 }, "recovery_pending"),
+        (Refusal::GuessesSpent, "guesses_spent"),
+        (Refusal::BadAttempt { next: 1 }, "bad_attempt"),
+        (Refusal::Backoff { until_ms: 1 }, "backoff"),
+        (Refusal::TooFew { needed: 1 }, "too_few"),
+        (Refusal::Breaker { until_ms: 1 }, "breaker"),
+        (Refusal::OpenExpired, "open_expired"),
+        (Refusal::NotReady { due_ms: 1 }, "not_ready"),
         (Refusal::TooMany, "too_many"),
     ]
 }
@@ -58,7 +71,9 @@ const fn is_listed(refusal: &Refusal) -> bool {
         R::ReservedName | R::PowShort | R::RoadClosed | R::NoParent | R::NotNameOwner | R::HasChildren => true,
         R::BadRecord(_) | R::NoSuchDevice | R::LastDevice | R::KidTaken | R::KeySame | R::BadWindow => true,
         R::NotServer | R::BadScope | R::TooMany | R::AliasBound | R::NotBound | R::NotaryRevoked { .. } => true,
-        R::BadGeneration { .. } | R::BadBoxes => true,
+        R::BadGeneration { .. } | R::BadBoxes | R::BadEpoch { .. } | R::BadThreshold | R::BadPoint => true,
+        R::NoRecovery | R::Burnt | R::RecoveryPending { .. } | R::GuessesSpent | R::BadAttempt { .. } => true,
+        R::Backoff { .. } | R::TooFew { .. } | R::Breaker { .. } | R::OpenExpired | R::NotReady { .. } => true,
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cert::Kid;
 use crate::key::kid_of;
-use crate::limits::{ATTESTED_MAX, NAMES_MAX};
+use crate::limits::{ATTESTED_MAX, GUESSES_MAX, NAMES_MAX};
 use crate::name::{Name, Zone};
 use crate::rules::{Effects, pending};
-use crate::state::{AliasState, DeviceStatus, DidState, Leaf, NameState, NameStatus, State, Subject};
+use crate::state::{AliasState, DeviceStatus, DidState, Leaf, NameState, NameStatus, RecoveryPhase, State, Subject};
 
 /// Each changed state is one version on; a DID's leaf keeps its head unless its own chain grew.
 pub(super) fn check_changes(before: &BTreeMap<Subject, Leaf>, effects: &Effects) {
@@ -48,6 +48,11 @@ fn check_did(states: &BTreeMap<Subject, Leaf>, state: &DidState) {
     assert!(state.names.len() <= NAMES_MAX);
     for name in &state.names {
         assert!(name_of(states, name).is_some_and(|n| is_live(n) && n.did == Some(state.did)), "{name} is its own");
+    }
+    if let Some(recovery) = &state.recovery {
+        assert!(recovery.guesses <= GUESSES_MAX, "no epoch has an eleventh guess");
+        let is_over = state.flags & DidState::ENDED != 0;
+        assert!(!is_over || recovery.phase == RecoveryPhase::None, "nobody recovers what has ended");
     }
     if state.flags & DidState::ENDED != 0 {
         assert!(state.names.is_empty() && state.pending.is_empty(), "who ended has nothing left");

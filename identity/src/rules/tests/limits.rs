@@ -1,10 +1,15 @@
 //! What is full stays full and harms nothing (PROTOCOL 16).
 
 use super::log::*;
-use crate::cert::{Authority, Body, Level, Recipient, RecipientKind, Role};
-use crate::limits::{AUTHORITIES_MAX, DEVICES_MAX, NAMES_MAX, PENDING_MAX, STATE_BYTES_MAX};
-use crate::state::{DeviceStatus, DidState, Pending, Power, UserKeyState};
-use crate::testing::samples::{device, key};
+use crate::cert::{Authority, Body, Certificate, Level, Recipient, RecipientKind, RecoverySet, Role};
+use crate::limits::{
+    AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX, DEVICES_MAX, GUESSES_MAX, NAMES_MAX, OPERATOR_BYTES_MAX, PENDING_MAX,
+    RECOVERY_SERVERS_MAX, SERVER_URL_BYTES_MAX, STATE_BYTES_MAX,
+};
+use crate::state::{
+    AttemptState, DeviceStatus, DidState, Pending, Power, RecoveryKeys, RecoveryPhase, RecoveryState, UserKeyState,
+};
+use crate::testing::samples::{device, key, next, origin, recovery_set};
 
 #[test]
 fn a_did_has_32_devices() {
@@ -124,6 +129,33 @@ fn the_largest_state_without_authorities_fits() {
         body: body.encode(),
     };
     state.pending = vec![act; PENDING_MAX];
+    // Of acts with so large a body one waits.
+    let mut enrolment = recovery_set(u32::MAX).enrolment.expect("an enrolment");
+    let mut server = enrolment.servers[0].clone();
+    (server.url, server.operator) = ("u".repeat(SERVER_URL_BYTES_MAX), "o".repeat(OPERATOR_BYTES_MAX));
+    enrolment.servers = vec![server; RECOVERY_SERVERS_MAX];
+    enrolment.sign_ins = (0..4).map(|n| [n; 32]).collect();
+    let largest = Body::RecoverySet(RecoverySet { epoch: u32::MAX, enrolment: Some(enrolment) });
+    (state.pending[0].kind, state.pending[0].body) = (largest.kind(), largest.encode());
+    state.recovery = Some(Box::new(RecoveryState {
+        epoch: u32::MAX,
+        phase: RecoveryPhase::Proved,
+        keys: Some(RecoveryKeys {
+            index: u64::MAX,
+            sid: [0; 32],
+            sign: [0; 32],
+            kex: [0; 32],
+            sign_ins: 4,
+            needed: 4,
+            fresh_until_ms: u64::MAX,
+        }),
+        guesses: GUESSES_MAX,
+        attempt: Some(AttemptState { sid: [0; 32], sign: [0; 32], kex: [0; 32], at_ms: u64::MAX }),
+        due_ms: u64::MAX,
+        breaker_ms: u64::MAX,
+    }));
+    let envelope = Certificate::sign(&next(largest), &origin(), &[&key(1)]).expect("it fits a certificate");
+    assert!(envelope.encode().len() <= CERTIFICATE_BYTES_MAX);
     let DidState { head, .. } = &mut state;
     (head.seq, head.index) = (u64::MAX, u64::MAX);
     assert!(state.encode().len() <= STATE_BYTES_MAX, "{}", state.encode().len());

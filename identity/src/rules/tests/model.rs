@@ -6,6 +6,7 @@ use rand_core::Rng;
 use serde_json::{Value, json};
 
 use super::log::*;
+use super::recovery;
 use crate::cert::{Body, Certificate, ClaimProof, IdRotate, Payload, Sid};
 use crate::did::Did;
 use crate::limits::NEWCOMER_WAIT_MS;
@@ -28,24 +29,24 @@ const NAMES: [&str; 6] = [
 /// The keys of three DIDs, the words' first.
 const KEYS: [&[u8]; 3] = [&[10, 11, 12, 13, 14, 15], &[20, 21, 22, 23], &[40, 41, 42]];
 
-struct Random(CountingRng);
+pub(super) struct Random(pub(super) CountingRng);
 
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         (self.0.next_u64() % bound as u64) as usize
     }
 
-    fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+    pub(super) fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
 
-    fn some(&mut self, of: &[u8], most: usize) -> Vec<u8> {
+    pub(super) fn some(&mut self, of: &[u8], most: usize) -> Vec<u8> {
         (0..1 + self.below(most)).map(|_| *self.one(of)).collect()
     }
 }
 
 /// Posts for those of the signers that could sign; without signatures, as the model is about the rules.
-fn post(log: &mut Log, payload: &Payload, signers: &[u8]) -> bool {
+pub(super) fn post(log: &mut Log, payload: &Payload, signers: &[u8]) -> bool {
     let seal = |signers: &[u8]| {
         let signatures = signers.iter().map(|number| (key(*number).kid(), [0; 64])).collect();
         Certificate::assemble(&payload.encode(), signatures).expect("the model writes certificates that decode")
@@ -64,7 +65,7 @@ fn owners(log: &Log) -> BTreeMap<String, Did> {
     names.filter_map(|name| Some((name.name.clone(), log.owner(&name.name)?))).collect()
 }
 
-fn acts(log: &Log, did: &Did) -> Vec<Sid> {
+pub(super) fn acts(log: &Log, did: &Did) -> Vec<Sid> {
     log.did(did).pending.iter().map(|act| act.sid).collect()
 }
 
@@ -156,7 +157,8 @@ const ABOUT: [&str; 3] = [
 #[test]
 fn rules_random_json_holds() {
     // Goal: two implementations agree where nobody thought of a case. Method: people who sign at random, written down step by step.
-    let stories: Vec<Value> = (100..102).map(|seed| story(seed, 90)).collect();
+    let mut stories: Vec<Value> = (100..102).map(|seed| story(seed, 90)).collect();
+    stories.push(story_of_recovery(102, 140));
     hold("rules_random", &ABOUT, &stories);
 }
 
@@ -172,6 +174,30 @@ fn story(seed: u64, posts: usize) -> Value {
         }
         log.wait(*random.one(&[0, 1, HOUR, HOUR, DAY, DAY, WINDOW - 1, 10 * DAY]));
     }
+    told(seed, log)
+}
+
+/// A log of so many posts about one recovery.
+fn story_of_recovery(seed: u64, posts: usize) -> Value {
+    let mut random = Random(CountingRng(seed));
+    let (mut log, alice) = Log::with_alice(2);
+    log.does(log.server(), add_notary(N), &[1]);
+    for _ in 0..posts {
+        let (body, signers) = match random.below(8) {
+            0 => (random.one(&[turn(1), turn(2), suspend(12), policy(90_000)]).clone(), random.some(&[10, 11, 12], 2)),
+            1 if !acts(&log, &alice).is_empty() => (veto(acts(&log, &alice)[0]), random.some(&[10, 11, 12], 2)),
+            _ => recovery::anybody(&mut random, &log, &alice),
+        };
+        let payload = log.next(alice, body);
+        if !post(&mut log, &payload, &signers) && random.below(3) > 0 {
+            log.steps.pop_if(|step| step["error"].is_string());
+        }
+        log.wait(*random.one(&[0, 0, 60_000, 300_000, 600_000, HOUR, DAY, WINDOW, 30 * DAY]));
+    }
+    told(seed, log)
+}
+
+fn told(seed: u64, log: Log) -> Value {
     let given = json!({ "zone": "dgns.test", "origin": origin().as_str(), "server": log.server().to_string() });
     let shortened = |mut step: Value| {
         for changed in step["out"].as_object_mut().into_iter().flat_map(|out| out.values_mut()) {

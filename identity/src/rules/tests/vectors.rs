@@ -6,10 +6,14 @@ use serde_json::{Value, json};
 
 use super::codes::every_code;
 use super::log::*;
-use crate::cert::{Body, Certificate, ClaimProof, DidKind, Genesis, IdRotate, Level, Payload, Records, Row};
+use crate::cert::{
+    Body, Certificate, ClaimProof, DidKind, Enrolment, Genesis, IdRotate, Level, Payload, Records, RecoverFinal, Row,
+};
 use crate::did::Did;
 use crate::pow::code_hash;
-use crate::testing::samples::{alias_of, attest, device, first, key, origin, user_key, zone_authority};
+use crate::testing::samples::{
+    alias_of, attest, device, first, key, origin, recover_open, recovery_set, user_key, zone_authority,
+};
 use crate::testing::vectors::hold;
 
 const ABOUT: [&str; 7] = [
@@ -25,7 +29,7 @@ const ABOUT: [&str; 7] = [
 /// A log's story.
 type Story = fn(&mut Log, Did);
 
-const STORIES: [(&str, u8, Story); 11] = [
+const STORIES: [(&str, u8, Story); 16] = [
     ("chains and signatures", 1, chains),
     ("claims on each road, and records", 1, claims),
     ("devices come and go", 3, devices),
@@ -37,6 +41,11 @@ const STORIES: [(&str, u8, Story); 11] = [
     ("sign-ins, aliases and the attested road", 2, aliases),
     ("the user key is turned", 3, user_keys),
     ("a database and a server have names too", 1, things),
+    ("a recovery, from the enrolment to the new device", 2, recovery),
+    ("a recovery that is vetoed, and guesses that run out", 2, vetoed),
+    ("a recovery out of a quarrel, confirmed by a third device, with new words", 3, recovered_from_a_quarrel),
+    ("enrolments that wait, change and end", 2, enrolments),
+    ("a recovery of the only device's", 1, alone),
 ];
 
 #[test]
@@ -293,4 +302,157 @@ fn things(log: &mut Log, alice: Did) {
     log.does(server, open_road("host.dgns.test", &server), &[43, Z]);
     refused(log, server, add_notary(N), &[42], "not_server");
     log.act(alice, transfer("db.alice.dgns.test", alice), &[10, 11]).expect("from above");
+}
+
+fn with_notary(log: &mut Log) {
+    let server = log.server();
+    log.does(server, add_notary(N), &[1]);
+}
+
+fn recovery(log: &mut Log, alice: Did) {
+    with_notary(log);
+    log.does(alice, turn(1), &[11]);
+    refused(log, alice, try_open(1, 1, 80), &[80, N], "no_recovery");
+    refused(log, alice, enrol(2), &[10], "bad_epoch");
+    log.does(alice, enrol(1), &[11, 12]);
+    refused(log, alice, try_open(2, 1, 80), &[80, N], "bad_epoch");
+    refused(log, alice, try_open(1, 2, 80), &[80, N], "bad_attempt");
+    refused(log, alice, try_open(1, 1, 80), &[80], "not_allowed");
+    refused(log, alice, try_open(1, 1, 80), &[N], "not_allowed");
+    refused(log, alice, try_open(1, 1, 12), &[12, N], "kid_taken");
+    let mut blind = recover_open(1, 1, 80);
+    blind.blinded = [0xff; 32];
+    refused(log, alice, Body::RecoverOpen(blind), &[80, N], "bad_point");
+    refused(log, alice, prove(1, 1), &[70], "not_allowed");
+    log.does(alice, try_open(1, 1, 80), &[80, N]);
+    refused(log, alice, try_open(1, 2, 81), &[81, N], "backoff");
+    log.wait(60_000);
+    log.does(alice, try_open(1, 2, 81), &[81, N]);
+    refused(log, alice, prove(1, 2), &[81], "not_allowed");
+    refused(log, alice, prove(1, 1), &[70, 81], "bad_attempt");
+    log.wait(600_000);
+    log.does(alice, prove(1, 2), &[70, 81]);
+    refused(log, alice, finish(1, 2, 81, &[]), &[70, 81], "not_ready");
+    refused(log, alice, try_open(1, 3, 82), &[82, N], "recovery_pending");
+    log.wait(WINDOW - 1);
+    refused(log, alice, finish(1, 2, 81, &[]), &[70, 81], "not_ready");
+    log.wait(1);
+    refused(log, alice, finish(1, 2, 80, &[]), &[70, 80, 81], "not_allowed");
+    refused(log, alice, finish(1, 2, 81, &[13]), &[70, 81], "no_such_device");
+    log.does(alice, finish(1, 2, 81, &[12]), &[70, 81]);
+    log.does(alice, turn(2), &[81]);
+    refused(log, alice, policy(100_000), &[11], "unknown_signer");
+    refused(log, alice, try_open(1, 3, 82), &[82, N], "no_recovery");
+    refused(log, alice, enrol(1), &[81], "bad_epoch");
+    log.does(alice, enrol(2), &[12, 81]);
+}
+
+fn vetoed(log: &mut Log, alice: Did) {
+    with_notary(log);
+    log.does(alice, enrol(1), &[10]);
+    let opened = log.does(alice, try_open(1, 1, 80), &[80, N]);
+    refused(log, alice, confirm(opened), &[12], "not_ready");
+    log.does(alice, prove(1, 1), &[70, 80]);
+    refused(log, alice, veto(opened), &[80], "unknown_signer");
+    log.wait(WINDOW - 1);
+    log.does(alice, veto(opened), &[12]);
+    refused(log, alice, veto(opened), &[11], "no_such_act");
+    refused(log, alice, finish(1, 1, 80, &[]), &[70, 80], "burnt");
+    refused(log, alice, try_open(1, 2, 80), &[80, N], "burnt");
+    log.does(alice, enrol(2), &[11, 12]);
+    for attempt in 1..=10 {
+        log.does(alice, try_open(2, attempt, 80), &[80, N]);
+        log.wait(DAY);
+    }
+    refused(log, alice, try_open(2, 10, 80), &[80, N], "guesses_spent");
+    refused(log, alice, prove(2, 10), &[70, 80], "open_expired");
+    log.does(alice, enrol(3), &[12]);
+    log.wait(WINDOW);
+    log.does(alice, try_open(3, 1, 80), &[80, N]);
+    log.does(alice, prove(3, 1), &[70, 80]);
+    log.wait(WINDOW);
+    log.wait(30 * DAY - 1);
+    log.wait(1);
+    refused(log, alice, finish(3, 1, 80, &[]), &[70, 80], "not_ready");
+    let opened = log.does(alice, try_open(3, 2, 80), &[80, N]);
+    log.does(alice, prove(3, 2), &[70, 80]);
+    log.wait(WINDOW);
+    log.does(alice, veto(opened), &[10]);
+}
+
+fn recovered_from_a_quarrel(log: &mut Log, alice: Did) {
+    with_notary(log);
+    log.does(alice, enrol(1), &[10]);
+    let act = log.does(alice, revoke(12), &[11]);
+    log.does(alice, veto(act), &[12]);
+    let opened = log.does(alice, try_open(1, 1, 80), &[80, N]);
+    log.does(alice, prove(1, 1), &[70, 80]);
+    refused(log, alice, veto(opened), &[11], "suspended");
+    log.does(alice, confirm(opened), &[13]);
+    refused(log, alice, confirm(opened), &[13], "already_voted");
+    refused(log, alice, finish(1, 1, 80, &[12]), &[70, 80], "no_such_device");
+    let Body::RecoverFinal(last) = finish(1, 1, 80, &[13]) else { unreachable!("the end of a recovery") };
+    let words = |number: u8| Some(IdRotate { identity: key(number).public(), words_box: [number; 32] });
+    let with = |number| Body::RecoverFinal(RecoverFinal { words: words(number), ..last.clone() });
+    refused(log, alice, with(10), &[10, 70, 80], "key_same");
+    refused(log, alice, with(50), &[70, 80], "not_allowed");
+    log.does(alice, with(50), &[50, 70, 80]);
+    log.does(alice, policy(100_000), &[50]);
+}
+
+fn enrolments(log: &mut Log, alice: Did) {
+    with_notary(log);
+    let with = |change: fn(&mut Enrolment)| {
+        let mut set = recovery_set(1);
+        set.enrolment.as_mut().map(change);
+        Body::RecoverySet(set)
+    };
+    refused(log, alice, enrol_nowhere(1), &[10], "no_recovery");
+    refused(log, alice, with(|e| e.threshold = 1), &[10], "bad_threshold");
+    refused(log, alice, with(|e| e.threshold = 4), &[10], "bad_threshold");
+    refused(log, alice, with(|e| e.needed = 3), &[10], "bad_threshold");
+    refused(log, alice, with(|e| e.servers[1].url = e.servers[0].url.clone()), &[10], "bad_threshold");
+    refused(log, alice, with(|e| e.servers[0].oprf = [0xff; 32]), &[10], "bad_point");
+    refused(log, alice, with(|e| e.sign = key(12).public()), &[10], "kid_taken");
+    refused(log, alice, with(|e| e.kex = [0; 32]), &[10], "weak_key");
+    let act = log.does(alice, with(|e| e.needed = 2), &[11]);
+    log.does(alice, confirm(act), &[12]);
+    refused(log, alice, try_open(1, 1, 80), &[80, N], "too_few");
+    log.does(alice, enrol(2), &[11]);
+    refused(log, alice, enrol(2), &[12], "act_open");
+    log.wait(WINDOW);
+    let alias = alias_of("alice@example.test");
+    let thiefs = log.signs_in(alias, 31, N).expect("a thief");
+    log.does(alice, bind(alias), &[11, N]);
+    log.does(alice, dispute(thiefs, alias), &[12]);
+    refused(log, alice, try_open(2, 1, 80), &[80, N], "breaker");
+    let mut both = recover_open(2, 1, 80);
+    both.evidence = vec![[0xe1; 32], [0xe2; 32]];
+    log.does(alice, Body::RecoverOpen(both), &[80, N]);
+    log.wait(7 * DAY);
+    log.does(alice, try_open(2, 2, 80), &[80, N]);
+    log.does(alice, enrol_nowhere(3), &[11, 12]);
+    let database = Genesis { kind: DidKind::Database, ..person(40, 41) };
+    let database = Did::of_genesis(&log.post(first(database), &[40, 41]).expect("a genesis"));
+    refused(log, database, enrol(1), &[40], "not_allowed");
+    log.does(alice, enrol(4), &[10]);
+    log.does(alice, try_open(4, 1, 80), &[80, N]);
+    log.does(alice, Body::Tombstone, &[11]);
+    log.wait(WINDOW);
+}
+
+fn alone(log: &mut Log, alice: Did) {
+    with_notary(log);
+    log.does(alice, enrol(1), &[11]);
+    let opened = log.does(alice, try_open(1, 1, 80), &[80, N]);
+    log.does(alice, prove(1, 1), &[70, 80]);
+    refused(log, alice, confirm(opened), &[11], "not_allowed");
+    log.does(alice, confirm(opened), &[10]);
+    log.does(alice, finish(1, 1, 80, &[]), &[70, 80]);
+    log.does(alice, enrol(2), &[80]);
+    log.wait(WINDOW);
+    let opened = log.does(alice, try_open(2, 1, 81), &[81, N]);
+    log.does(alice, prove(2, 1), &[70, 81]);
+    log.does(alice, confirm(opened), &[80]);
+    log.does(alice, finish(2, 1, 81, &[80]), &[70, 81]);
 }

@@ -28,6 +28,7 @@ fn did_state() -> DidState {
         user_key: None,
         window_s: 259_200,
         pending: vec![],
+        recovery: None,
         names: vec!["alice.dgns.test".into()],
         authorities: vec![],
         uid: 7,
