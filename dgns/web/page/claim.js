@@ -11,10 +11,8 @@ import { parseCode } from "./code.js";
 import { note } from "./account.js";
 import { byId, el, fill, goTo, say, sign, verdict, whileBusy } from "./dom.js";
 import { attestedOf, forgetAttested, issuersOf, keepAttested } from "./desk.js";
-import { atIssuers } from "./issuers.js";
+import { atIssuers, hasPasskeys, passkeyCard } from "./issuers.js";
 import { accounts, deviceOf, forgetAccount, idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
-import { hasPasskeys, makePasskey } from "./passkey.js";
-import { letOpen, passkeyCard } from "./passkeys.js";
 import { openPage } from "./shell.js";
 import { meaningOf, showTrouble, trouble } from "./trouble.js";
 import { firstKey } from "./user_keys.js";
@@ -118,6 +116,7 @@ function choose(said) {
 
 /** Makes a passkey for somebody who has no account, called by the name that is wished for; the page begins anew with it. */
 async function newcomer(wish) {
+  const { makePasskey } = await import("./passkey.js");
   const made = await makePasskey(client, wish === "" ? client.zone : `${wish}.${client.zone}`);
   await keepAttested(store, client.origin, made);
   location.assign(wish === "" ? "/claim" : `/claim?name=${encodeURIComponent(wish)}`);
@@ -307,7 +306,7 @@ async function finish(record) {
   await keepAccount(store, whole);
   await forgetAttested(store, client.origin);
   // Before the reader is told that all is done, and goes: what the passkey opens. If that fails it signs in all the same.
-  const now = passkey?.recipient === undefined ? found : await letOpen(client, whole, found, passkey).catch(() => found);
+  const now = passkey?.recipient === undefined ? found : await import("./passkeys.js").then(({ letOpen }) => letOpen(client, whole, found, passkey)).catch(() => found);
   await done(found);
   await import("./labels.js").then(({ shareOwn }) => shareOwn(client, whole, now)).catch(() => {}); // the page of devices tries again
 }

@@ -6,12 +6,9 @@ import { certify, placeAfter } from "../write.js";
 import { accountFacts, actText, deviceTable, frozenBanner, kidText, pendingList } from "./account.js";
 import { byId, el, facts, fill, fold, goTo, say, sign, spanText, tag, verdict } from "./dom.js";
 import { labelsOf, putLabel, shareOwn } from "./labels.js";
-import { inbox } from "./letters.js";
 import { accounts, deviceOf, forgetAccount, keepAccount, keepForGood } from "./me.js";
 import { drawLimits, drawProof } from "./proof.js";
 import { openForm } from "./sealing.js";
-import { hasPasskeys } from "./passkey.js";
-import { passkeysPart } from "./passkeys.js";
 import { openPage } from "./shell.js";
 import { trouble } from "./trouble.js";
 import { withUserKey } from "./user_keys.js";
@@ -42,6 +39,8 @@ async function draw(record, section, said = null) {
     const names = await namesOf(record, found, own);
     const act = (task) => (...given) => perform(record, section, task, ...given);
     const failed = el("div", { hidden: true });
+    // What only an account's page needs comes when there is an account.
+    const [{ hasPasskeys }, { passkeysPart }, { inbox }] = await Promise.all([import("./issuers.js"), import("./passkeys.js"), import("./letters.js")]);
     const takes = own !== undefined && own.status !== 3 && hasPasskeys(await info.catch(() => ({})));
     const passkeys = takes && (await passkeysPart(client, record, found, own, () => draw(record, section)).catch(() => null));
     fill(section, title, said, frozenBanner(found), standing(own, found), failed,

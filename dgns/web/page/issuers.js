@@ -1,4 +1,4 @@
-// The buttons that lead to issuers of OpenID Connect: on the page of signing in, and where a name is claimed.
+// The buttons that lead to issuers of OpenID Connect and to passkeys: on the page of signing in, and where a name is claimed.
 
 import { begin } from "./desk.js";
 import { el, whileBusy } from "./dom.js";
@@ -13,4 +13,18 @@ export function atIssuers(client, store, issuers, title, text) {
     return go;
   };
   return el("section", { class: "card" }, el("h2", {}, title), el("p", {}, text), failed, el("div", { class: "actions" }, issuers.map(button)));
+}
+
+/** Returns whether this server takes passkeys, and this browser has them. */
+export const hasPasskeys = (info) => info.signin?.passkeys === true && typeof globalThis.PublicKeyCredential === "function" && navigator.credentials !== undefined;
+
+/** Returns a card with one button, whose task may fail. */
+export function passkeyCard(title, text, action, go) {
+  const failed = el("div", { hidden: true });
+  const task = () => {
+    failed.hidden = true;
+    return go().catch((error) => showTrouble(failed, error));
+  };
+  const button = el("button", { type: "button", onclick: () => whileBusy(button, task) }, action);
+  return el("section", { class: "card" }, el("h2", {}, title), el("p", {}, text), failed, el("div", { class: "actions" }, button));
 }

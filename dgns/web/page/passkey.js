@@ -12,9 +12,6 @@ const PURPOSE = { signIn: 1, enrolment: 3 };
 const PASSKEYS_MAX = 1000;
 const NAMED = "your passkey";
 
-/** Returns whether this server takes passkeys, and this browser has them. */
-export const hasPasskeys = (info) => info.signin?.passkeys === true && typeof globalThis.PublicKeyCredential === "function" && navigator.credentials !== undefined;
-
 /**
  * Makes a passkey that is called `name` where it lies. With a `record` it is for that account, asked for by its device; without, for a newcomer with
  * new keys. Returns what a sign-in returns, and `passkey`: `{id, recipient?}`, by its id at the server and the key that it makes.

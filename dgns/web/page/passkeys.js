@@ -10,17 +10,6 @@ import { makePasskey, noteRecipient, passkeysOf, removePasskey } from "./passkey
 import { showTrouble } from "./trouble.js";
 import { extrasWith, withUserKey } from "./user_keys.js";
 
-/** Returns a card with one button, whose task may fail. */
-export function passkeyCard(title, text, action, go) {
-  const failed = el("div", { hidden: true });
-  const task = () => {
-    failed.hidden = true;
-    return go().catch((error) => showTrouble(failed, error));
-  };
-  const button = el("button", { type: "button", onclick: () => whileBusy(button, task) }, action);
-  return el("section", { class: "card" }, el("h2", {}, title), el("p", {}, text), failed, el("div", { class: "actions" }, button));
-}
-
 /** Lets a passkey of an account open its user key, and tells the server by which recipient; returns the account. */
 export async function letOpen(client, record, found, { id, recipient }) {
   const extras = extrasWith(found.did.userKey?.extras ?? [], recipient);

@@ -7,10 +7,8 @@ import { LEVEL, certify, deviceRow, newLabel, placeAfter } from "../write.js";
 import { deviceTable, kidText } from "./account.js";
 import { byId, el, fill, fold, goTo, say, sign, verdict, whenText, whileBusy } from "./dom.js";
 import { BRANCH, broughtBack, finish, issuersOf, keepAttested } from "./desk.js";
-import { atIssuers } from "./issuers.js";
+import { atIssuers, hasPasskeys, passkeyCard } from "./issuers.js";
 import { accounts, idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
-import { hasPasskeys, signInWithPasskey } from "./passkey.js";
-import { openerForm, passkeyCard } from "./passkeys.js";
 import { openPage } from "./shell.js";
 import { showTrouble } from "./trouble.js";
 
@@ -55,7 +53,7 @@ function choose() {
   const words = field("words", "Your twelve words", { rows: 2, required: true }, "They stay in this page, and are forgotten as soon as they have signed.");
   const label = field("label", "What you call this device", { type: "text", maxlength: 64, value: ownLabel() }, "Only you can read it: the log holds a hash of it.");
   const called = () => label.input.value.trim() || ownLabel();
-  const byPasskey = hasPasskeys(said) && passkeyCard("With a passkey", "It finds your account by itself. A device of yours still has to let this browser in.", "Sign in with a passkey", async () => goOnWith(await signInWithPasskey(client)));
+  const byPasskey = hasPasskeys(said) && passkeyCard("With a passkey", "It finds your account by itself. A device of yours still has to let this browser in.", "Sign in with a passkey", async () => goOnWith(await (await import("./passkey.js")).signInWithPasskey(client)));
   fill(place, byPasskey, issuers.length > 0 && atIssuers(client, store, issuers, "With somebody who knows you", KNOWN),
     way("With another device of yours", "It shows you who asks, and lets this browser in when you type six digits there.", [name, label], "Ask my other device", () => online(name.input.value, called())),
     way("With a secret you carried here", "A device of yours made it: by \u201cLet a device in\u201d, or by dgns pair.", [secret], "Go on", () => byHand(secret.input.value, called())),
@@ -108,7 +106,8 @@ async function existing({ did, device, issuerName, boxes, opener }) {
     return goTo(headline.querySelector("h2"));
   }
   const found = await client.lookup({ did }, { genesis: true });
-  await meet(found, ownLabel(), device, openerForm(found, boxes, opener));
+  const more = opener && (await import("./passkeys.js")).openerForm(found, boxes, opener);
+  await meet(found, ownLabel(), device, more);
 }
 
 // --- by another device -----------------------------------------------------------------------------------------------------------
