@@ -1,5 +1,8 @@
 // Debian's Chromium, driven by playwright-core, with an eye on everything a page must never do.
 
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+
 import { chromium } from "playwright-core";
 
 /** Flags that keep the browser from talking to anybody but the pages' server. */
@@ -45,4 +48,12 @@ export async function sees(page, text, timeout = 20_000) {
     throw new Error(`${page.url()} does not say ${text}, but:\n${await page.locator("main").innerText()}`);
   }
   return place;
+}
+
+/** Keeps a picture of the page where DGNS_PICTURES names a folder. */
+export async function keepPicture(page, name) {
+  const folder = process.env.DGNS_PICTURES;
+  if (folder === undefined) return;
+  await mkdir(folder, { recursive: true });
+  await page.screenshot({ path: join(folder, `${name.replaceAll(/[^a-z0-9]+/g, "_")}.png`), fullPage: true });
 }

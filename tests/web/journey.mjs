@@ -13,7 +13,7 @@ export const newName = () => `n${crypto.randomUUID().replaceAll("-", "").slice(0
 export async function claimName(page, name) {
   await page.goto("/claim");
   await page.getByLabel("The name you want").fill(name);
-  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByRole("button", { name: "Go on", exact: true }).click();
   return passWords(page);
 }
 

@@ -1,11 +1,9 @@
 // What every page owes to those who use it: few bytes, no foreign word, a keyboard's way, colours that can be read.
 
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { sees, startBrowser } from "./browser.mjs";
+import { keepPicture, sees, startBrowser } from "./browser.mjs";
 import { complaintsOf, tabOrder } from "./eyes.mjs";
 import { claimName, newName } from "./journey.mjs";
 import { startServer } from "./server.mjs";
@@ -14,7 +12,7 @@ import { startServer } from "./server.mjs";
 const BYTES_MAX = 150_000;
 /** The pages, with a text that stands there once all is done. */
 const PAGES = [
-  ["/", "checked just now"], ["/lookup?name=alice", "is proved present"], ["/lookup?name=nobody", "is proved absent"], ["/claim", "The name you want"],
+  ["/", "checked just now"], ["/lookup?name=alice", "is proved present"], ["/lookup?name=nobody", "is proved absent"], ["/find", "Their e-mail address"], ["/claim", "The name you want"],
   ["/signin", "With the words on your paper"], ["/approve", "No account has keys"], ["/devices", "No account has keys"], ["/explore", "lead to the signed root"], ["/explore?index=4", "hashes lead from it"], ["/explore?index=99999", "The log has no entry"],
 ];
 
@@ -72,13 +70,6 @@ for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 390], 
     assert.deepEqual(profile.complaints, []);
     await profile.close();
   });
-}
-
-/** Keeps a picture where DGNS_PICTURES names a folder. */
-async function keepPicture(page, name) {
-  if (process.env.DGNS_PICTURES === undefined) return;
-  await mkdir(process.env.DGNS_PICTURES, { recursive: true });
-  await page.screenshot({ path: join(process.env.DGNS_PICTURES, `${name.replaceAll(/[^a-z0-9]+/g, "_")}.png`), fullPage: true });
 }
 
 test("the checker sees what it should", async () => {

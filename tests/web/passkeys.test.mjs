@@ -2,13 +2,13 @@
 // to a second browser, and to what was sealed to them.
 
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { plugIn } from "./authenticator.mjs";
-import { sees, startBrowser } from "./browser.mjs";
+import { keepPicture, sees, startBrowser } from "./browser.mjs";
 import { complaintsOf } from "./eyes.mjs";
 import { claimName, newName, passWords } from "./journey.mjs";
 import { freePort, startServer } from "./server.mjs";
@@ -208,9 +208,7 @@ for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 390], 
     const { profile, page } = await stranger({}, { scheme, width, height: 844 });
     const look = async (name) => {
       assert.deepEqual(await page.evaluate(complaintsOf), [], name);
-      if (process.env.DGNS_PICTURES === undefined) return;
-      await mkdir(process.env.DGNS_PICTURES, { recursive: true });
-      await page.screenshot({ path: join(process.env.DGNS_PICTURES, `passkey-${name}-${scheme}-${width}.png`), fullPage: true });
+      await keepPicture(page, `passkey-${name}-${scheme}-${width}`);
     };
     await page.goto("/signin");
     await sees(page, "With a passkey");

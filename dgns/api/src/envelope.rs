@@ -7,7 +7,7 @@ use identity::sealed::Sealed;
 use identity::wire::{Reader, WireError, Writer};
 
 /// The bytes of an envelope with its address.
-pub const POST_BYTES_MAX: usize = CT_BYTES_MAX + 120;
+pub const POST_BYTES_MAX: usize = CT_BYTES_MAX + 132;
 
 /// The bytes of what is sealed in it.
 pub const CT_BYTES_MAX: usize = 4_096;
@@ -31,7 +31,7 @@ pub struct Envelope {
 impl Envelope {
     /// Returns the bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::with_capacity(self.sealed.ct.len() + 120);
+        let mut w = Writer::with_capacity(self.sealed.ct.len() + 132);
         w.map(4 + usize::from(self.alias.is_some()));
         w.uint(1).bytes(self.did.as_bytes()).uint(2).bytes(&self.device);
         w.uint(3).bytes(&self.sealed.enc).uint(4).bytes(&self.sealed.ct);

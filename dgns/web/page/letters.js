@@ -26,7 +26,7 @@ export function letterForm(client, store, found) {
         const signer = form.querySelector("input[name=signer]:checked")?.value ?? "";
         const record = (await accounts(store, client.origin)).find(({ id }) => id === signer);
         const { sent, all } = await send(client, found, text.value, record);
-        const whole = sent === all ? `It waits for all ${all} of their keys.` : `It waits for ${sent} of their ${all} keys; the others take no more at the moment.`;
+        const whole = sent === all ? `It waits for ${all === 1 ? "their one key" : `all ${all} of their keys`}.` : `It waits for ${sent} of their ${all} keys; the others take no more at the moment.`;
         fill(place, note(sent > 0 ? "good" : "bad", sent > 0 ? `Sent. ${whole}` : "None of their keys takes letters at the moment."));
         if (sent > 0) text.value = "";
         place.hidden = false;

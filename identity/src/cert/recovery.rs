@@ -1,4 +1,4 @@
-//! What certificates say of recovery: who keeps the shares of a DID, and how somebody who lost every device comes back (PROTOCOL 4.4, 24).
+//! What certificates say of recovery: who keeps the shares of a DID, and how somebody who lost every device comes back (PROTOCOL 4.4, 5.8).
 
 use super::body::Fields;
 use super::{DecodeError, Device, KeyBytes, Kid};
