@@ -1,6 +1,7 @@
 // What every page owes to those who use it: few bytes, no foreign word, a keyboard's way, colours that can be read.
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { keepPicture, sees, startBrowser } from "./browser.mjs";

@@ -15,7 +15,6 @@ import { atIssuers, hasPasskeys, passkeyCard } from "./issuers.js";
 import { accounts, deviceOf, forgetAccount, idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
 import { openPage } from "./shell.js";
 import { meaningOf, showTrouble, trouble } from "./trouble.js";
-import { firstKey } from "./user_keys.js";
 import { workFor } from "./work.js";
 
 const PAUSE_MS = 350;
@@ -168,7 +167,7 @@ function lookalike(name) {
 /** Makes the account's words and keys, shows the words once, and asks for two of them. Works on the claim meanwhile. */
 async function words(wish) {
   at("words");
-  const { newWords, keysOfWords } = await import("../words.js");
+  const [{ newWords, keysOfWords }, { firstKey }] = await Promise.all([import("../words.js"), import("./user_keys.js")]);
   const phrase = newWords();
   const [top, device] = await Promise.all([keysOfWords(phrase), wish.road === "attested" ? attested.device : newDevice()]);
   const label = newLabel(wish.label.trim() || ownLabel());

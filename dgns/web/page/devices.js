@@ -5,19 +5,19 @@ import { didText, kidOf } from "../name.js";
 import { certify, placeAfter } from "../write.js";
 import { accountFacts, actText, deviceTable, frozenBanner, kidText, pendingList } from "./account.js";
 import { byId, el, facts, fill, fold, goTo, say, sign, spanText, tag, verdict } from "./dom.js";
-import { labelsOf, putLabel, shareOwn } from "./labels.js";
 import { accounts, deviceOf, forgetAccount, keepAccount, keepForGood } from "./me.js";
 import { drawLimits, drawProof } from "./proof.js";
-import { openForm } from "./sealing.js";
 import { openPage } from "./shell.js";
 import { trouble } from "./trouble.js";
-import { withUserKey } from "./user_keys.js";
 
 const REASONS = [[2, "It was stolen"], [1, "It is lost"], [3, "It was replaced"], [0, "Something else"]];
 
 const { client, info, store } = await openPage();
 const place = byId("place");
 const mine = (await accounts(store, client.origin)).filter(({ did }) => did !== undefined);
+// What only an account's page needs comes when there is an account.
+const needed = mine.length === 0 ? [] : [import("./issuers.js"), import("./labels.js"), import("./letters.js"), import("./passkeys.js"), import("./sealing.js"), import("./user_keys.js")];
+const { hasPasskeys, inbox, labelsOf, openForm, passkeysPart, putLabel, shareOwn, withUserKey } = Object.assign({}, ...(await Promise.all(needed)));
 place.removeAttribute("aria-busy");
 if (mine.length === 0) {
   fill(place, verdict("plain", "No account has keys in this browser", el("p", {}, el("a", { href: "/claim" }, "Claim a name"), " and this browser becomes its first device.")));
@@ -39,8 +39,6 @@ async function draw(record, section, said = null) {
     const names = await namesOf(record, found, own);
     const act = (task) => (...given) => perform(record, section, task, ...given);
     const failed = el("div", { hidden: true });
-    // What only an account's page needs comes when there is an account.
-    const [{ hasPasskeys }, { passkeysPart }, { inbox }] = await Promise.all([import("./issuers.js"), import("./passkeys.js"), import("./letters.js")]);
     const takes = own !== undefined && own.status !== 3 && hasPasskeys(await info.catch(() => ({})));
     const passkeys = takes && (await passkeysPart(client, record, found, own, () => draw(record, section)).catch(() => null));
     fill(section, title, said, frozenBanner(found), standing(own, found), failed,
