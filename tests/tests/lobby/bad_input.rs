@@ -88,11 +88,10 @@ async fn messages_that_are_no_frames_end_the_connection_by_their_code() {
     let mut scene = Scene::new();
     let alice = scene.somebody("alice");
     let who = Device::new(&alice.device.sign, alice.did);
-    let cases: [(&str, Message, &str, u16); 5] = [
+    let cases: [(&str, Message, &str, u16); 4] = [
         ("text on cbor", Message::text("{}"), "bad_form", 1003),
         ("not CBOR", Message::binary(vec![0xff; 10]), "bad_frame", 1007),
         ("a byte too long", Message::binary(vec![0; FRAME_BYTES_MAX + 1]), "too_large", 1009),
-        ("far too long", Message::binary(vec![0; 1 << 20]), "too_large", 1009),
         ("empty", Message::binary(Vec::new()), "bad_frame", 1007),
     ];
     for (what, message, expected, close) in cases {
@@ -106,6 +105,11 @@ async fn messages_that_are_no_frames_end_the_connection_by_their_code() {
             assert_eq!((code.as_str(), closed.code), (expected, close), "{what}, hello {hello_first}");
         }
     }
+    // What is still under way when the server has read enough may be cut off instead, and the code with it.
+    let mut far_too_long = Client::open(&scene.server, Form::Cbor).await;
+    let _ = far_too_long.try_send(Message::binary(vec![0; 1 << 20])).await;
+    let (_, closed) = far_too_long.ended().await;
+    assert!(matches!(closed.code, 0 | 1009), "nobody reads a megabyte: {closed:?}");
     let mut client = Client::enter(&scene.server, Form::Json, &who).await;
     client.send(Message::text("{\"t\":\"dance\",\"id\":4}")).await;
     assert!(matches!(client.read().await, Frame::Err { id: Some(4), code, .. } if code == "unknown_type"));
