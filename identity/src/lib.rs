@@ -36,3 +36,6 @@ pub mod wire;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+#[path = "../../tests/vectors/hold.rs"]
+mod vectors;

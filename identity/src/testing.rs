@@ -2,7 +2,6 @@
 
 pub(crate) mod arbitrary;
 pub(crate) mod samples;
-pub(crate) mod vectors;
 
 use core::convert::Infallible;
 

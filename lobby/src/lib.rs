@@ -20,6 +20,9 @@ mod session;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+#[path = "../../tests/vectors/hold.rs"]
+mod vectors;
 
 pub use lobby::{ConnId, Input, Lobby, Login, Metric, Network, Output, Settings, Standing};
 pub use refusal::Refusal;

@@ -5,7 +5,6 @@ use identity::did::Did;
 use identity::key::SigningKey;
 use identity::name::Origin;
 use identity::time::Timestamp;
-use serde_json::{Value, json};
 
 use crate::Sess;
 use crate::card::{Address, Body, Candidate, CandidateKind, Card, SignedCard, To, Transport};
@@ -108,25 +107,4 @@ pub(crate) fn transport(number: u8) -> Transport {
         last: false,
         message_max: 65_536,
     }
-}
-
-/// Compares the cases with those of `tests/vectors/<area>.json`, or writes them with `UPDATE_VECTORS=1`; a file that changes is a
-/// change of the protocol.
-pub(crate) fn hold(area: &str, about: &[&str], cases: &[Value]) {
-    let path = format!("{}/../tests/vectors/{area}.json", env!("CARGO_MANIFEST_DIR"));
-    let mut text = format!("{{\n\"about\": {},\n\"cases\": [\n", json!(about.join(" ")));
-    text.push_str(&cases.iter().map(Value::to_string).collect::<Vec<_>>().join(",\n"));
-    text.push_str("\n]}\n");
-    if std::env::var_os("UPDATE_VECTORS").is_some_and(|value| value == "1") {
-        std::fs::write(&path, &text).expect("the file of the vectors");
-    }
-    // Not letter by letter: in which order serde_json writes the keys of an object is up to the features of a build.
-    let value = |text: &str| serde_json::from_str::<Value>(text).ok();
-    let held = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(value(&held) == value(&text), "{path} differs from what this code makes; UPDATE_VECTORS=1 writes it");
-}
-
-/// Returns bytes as a JSON string of lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> Value {
-    Value::String(data_encoding::HEXLOWER.encode(bytes))
 }

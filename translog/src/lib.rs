@@ -31,4 +31,5 @@ pub mod trust;
 pub mod witness;
 
 #[cfg(test)]
+#[path = "../../tests/vectors/hold.rs"]
 mod vectors;

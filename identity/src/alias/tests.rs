@@ -8,7 +8,7 @@ use crate::did::Did;
 use crate::email::Email;
 use crate::key::kid_of;
 use crate::state::{AliasState, Attested, AuthorityState, ChainHead, DeviceState, DeviceStatus, DidState};
-use crate::testing::vectors::{hex, hold};
+use crate::vectors::{hex, hold};
 
 const ABOUT: [&str; 7] = [
     "Aliases (PROTOCOL 3.5). Bytes are hexadecimal.",

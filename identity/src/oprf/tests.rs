@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{Blinded, Element, OprfError, ProofBytes, Server, finalize};
 use crate::limits::OPRF_BATCH_MAX;
-use crate::testing::vectors::{hex, hold};
 use crate::testing::{CountingRng, ScriptedRng};
+use crate::vectors::{hex, hold};
 
 const ABOUT: [&str; 5] = [
     "Blind evaluation (PROTOCOL 1.7): RFC 9497, ristretto255-SHA512, verifiable mode. Bytes are hexadecimal.",

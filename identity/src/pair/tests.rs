@@ -6,7 +6,7 @@ use crate::did::Did;
 use crate::name::Origin;
 use crate::testing::CountingRng;
 use crate::testing::samples::{device, origin};
-use crate::testing::vectors::{hex, hold};
+use crate::vectors::{hex, hold};
 
 const SESSION: SessionId = SessionId([9; 16]);
 

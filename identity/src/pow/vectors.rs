@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::vectors::{hex, hold};
+use crate::vectors::{hex, hold};
 
 const ABOUT: [&str; 3] = [
     "Proof of work and invitation codes (PROTOCOL 5.2). Bytes are hexadecimal, nonces 8 bytes. op work: in name, did, nonce; out hash,",

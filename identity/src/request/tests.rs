@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::CountingRng;
 use crate::testing::samples::{key, origin};
-use crate::testing::vectors::{hex, hold};
+use crate::vectors::{hex, hold};
 
 const NOW_S: u64 = 1_800_000_000;
 

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{Sealed, open, seal};
 use crate::key::KexSecret;
-use crate::testing::vectors::{hex, hold};
 use crate::testing::{CountingRng, ScriptedRng};
+use crate::vectors::{hex, hold};
 
 const ABOUT: [&str; 4] = [
     "Sealed boxes (PROTOCOL 1.6). Bytes are hexadecimal.",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::vectors::{hex, hold};
+use crate::vectors::{hex, hold};
 
 const ABOUT: [&str; 3] = [
     "Words and the keys they make (PROTOCOL 3.2). Bytes are hexadecimal. op words: in text as a person types it; out phrase, identity",

@@ -7,7 +7,7 @@ use super::*;
 use crate::key::{KexSecret, SigningKey};
 use crate::name::Origin;
 use crate::testing::CountingRng;
-use crate::testing::vectors::{hex, hold};
+use crate::vectors::{hex, hold};
 
 const ABOUT: [&str; 5] = [
     "Tokens as an audience checks them (PROTOCOL 17). Bytes are hexadecimal.",

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::testing::CountingRng;
-use crate::testing::vectors::{hex, hold};
+use crate::vectors::{hex, hold};
 
 fn did() -> Did {
     Did::from_bytes([7; 20])

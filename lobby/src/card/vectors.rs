@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::testing::{NOW, Who, hex, hold, origin, transport};
+use crate::testing::{NOW, Who, origin, transport};
+use crate::vectors::{hex, hold};
 
 /// One of each kind.
 fn samples() -> Vec<SignedCard> {

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::testing::{Who, hex, hold, origin};
+use crate::testing::{Who, origin};
+use crate::vectors::{hex, hold};
 
 fn samples() -> Vec<Hello> {
     let who = Who::new(1);

@@ -1,12 +1,10 @@
 //! Frames in both forms, and what is none.
 
-use std::collections::BTreeMap;
-
 use identity::did::Did;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::*;
-use crate::testing::{hex, hold};
+use crate::vectors::{hex, hold, ordered};
 
 /// One of each type, with everything a type may leave out there and not there.
 fn samples() -> Vec<Frame> {
@@ -154,7 +152,7 @@ fn vectors_of_frames() {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let right = samples().into_iter().map(|frame| {
         let (cbor, json) = (frame.encode(Form::Cbor), frame.encode(Form::Json));
-        let json = ordered(serde_json::from_slice(&json).unwrap()).to_string();
+        let json = ordered(&serde_json::from_slice(&json).unwrap()).to_string();
         json!({"cbor": hex(&cbor), "json": json, "counts": frame.counts()})
     });
     let refused = wrong().into_iter().map(|(form, bytes, error)| {
@@ -169,17 +167,4 @@ fn vectors_of_frames() {
         "what is refused.",
     ];
     hold("lobby_frames", &about, &right.chain(refused).collect::<Vec<_>>());
-}
-
-/// Orders the names of objects, which is up to the features of a build otherwise.
-fn ordered(value: Json) -> Json {
-    match value {
-        Json::Object(fields) => {
-            let fields: BTreeMap<String, Json> =
-                fields.into_iter().map(|(name, value)| (name, ordered(value))).collect();
-            Json::Object(fields.into_iter().collect())
-        }
-        Json::Array(items) => items.into_iter().map(ordered).collect(),
-        plain => plain,
-    }
 }

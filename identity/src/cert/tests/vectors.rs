@@ -14,7 +14,7 @@ use crate::testing::TORSIONED_KEY;
 use crate::testing::samples::{
     all, attest, device, first, genesis, key, login, next, notary, origin, records, user_key, zone_authority,
 };
-use crate::testing::vectors::{hex, hold};
+use crate::vectors::{hex, hold};
 use crate::wire::Writer;
 
 const ABOUT: [&str; 5] = [

@@ -18,7 +18,7 @@ use crate::name::Zone;
 use crate::rules::{At, Chain, Effects, Refusal, World, apply, candidates, due_ms, settle, settle_wants, wants};
 use crate::state::{AliasState, DeviceStatus, DidState, Leaf, NameState, NameStatus, State, Subject};
 use crate::testing::samples::{attest, device, first, genesis, key, login, origin, zone_authority};
-use crate::testing::vectors::hex;
+use crate::vectors::hex;
 
 pub(super) const HOUR: u64 = 3_600_000;
 pub(super) const DAY: u64 = 24 * HOUR;

@@ -15,7 +15,7 @@ use crate::rules::candidates;
 use crate::state::{DeviceStatus, State};
 use crate::testing::CountingRng;
 use crate::testing::samples::{key, origin};
-use crate::testing::vectors::hold;
+use crate::vectors::hold;
 
 const NAMES: [&str; 6] = [
     "alice.dgns.test",

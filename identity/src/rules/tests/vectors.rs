@@ -14,7 +14,7 @@ use crate::pow::code_hash;
 use crate::testing::samples::{
     alias_of, attest, device, first, key, origin, recover_open, recovery_set, user_key, zone_authority,
 };
-use crate::testing::vectors::hold;
+use crate::vectors::hold;
 
 const ABOUT: [&str; 7] = [
     "The rules (PROTOCOL 5): logs from their first entry, step by step. Bytes are hexadecimal.",
