@@ -268,7 +268,7 @@ impl Session {
     }
 
     /// Posts a step of a sign-in.
-    pub(crate) async fn post_signin(&self, path: &str, body: Vec<u8>) -> Result<Vec<u8>, ClientError> {
+    pub async fn post_signin(&self, path: &str, body: Vec<u8>) -> Result<Vec<u8>, ClientError> {
         self.net.post(path, body).await
     }
 

@@ -56,7 +56,8 @@ pub struct Person {
     pub name: String,
     did: Did,
     identity: SigningKey,
-    device: SigningKey,
+    /// The device's signing key.
+    pub device: SigningKey,
     /// The device's sealing key.
     pub kex: KeyBytes,
     next_seq: u64,
@@ -95,6 +96,14 @@ impl Signing {
 
     /// As [`Signing::person`], by any road.
     pub fn person_by(&self, label: &str, proof: impl FnOnce(&str, &Did) -> ClaimProof) -> (Person, Vec<Certificate>) {
+        let (mut person, genesis) = self.newcomer(label);
+        let proof = proof(&person.name, &person.did);
+        let claim = self.claim(&mut person, proof);
+        (person, vec![genesis, claim])
+    }
+
+    /// Makes a person who will claim `label`, and the genesis.
+    pub fn newcomer(&self, label: &str) -> (Person, Certificate) {
         let mut rng = dgns_client::rng::system();
         let (identity, device) = (SigningKey::generate(&mut rng), SigningKey::generate(&mut rng));
         let kex = KexSecret::generate(&mut rng).public();
@@ -110,11 +119,13 @@ impl Signing {
         let genesis = Certificate::sign(&genesis, &self.origin, &[&identity, &device]).unwrap();
         let name = format!("{label}.{}", self.zone.as_str());
         let did = Did::of_genesis(&genesis.sid());
-        let mut person = Person { name: name.clone(), did, identity, device, kex, next_seq: 1, prev: genesis.sid() };
-        let proof = proof(&name, &did);
-        let claim = Body::Claim(Claim { name, proof });
-        let claim = self.next(&mut person, claim);
-        (person, vec![genesis, claim])
+        (Person { name, did, identity, device, kex, next_seq: 1, prev: genesis.sid() }, genesis)
+    }
+
+    /// Returns the claim of the person's name.
+    pub fn claim(&self, person: &mut Person, proof: ClaimProof) -> Certificate {
+        let name = person.name.clone();
+        self.next(person, Body::Claim(Claim { name, proof }))
     }
 
     /// Makes people in as many threads as there are cores.

@@ -38,6 +38,25 @@ pub async fn at_once(session: &Arc<Session>, posts: Vec<Vec<Certificate>>) {
     }
 }
 
+/// Asks everything, [`CONNECTIONS`] at once, and returns the answers in the order of the questions.
+pub async fn answers<Q, A, F>(session: &Arc<Session>, questions: Vec<Q>, ask: impl Fn(Arc<Session>, Q) -> F) -> Vec<A>
+where
+    A: Send + 'static,
+    F: Future<Output = A> + Send + 'static,
+{
+    let (mut tasks, mut answers) = (JoinSet::new(), Vec::with_capacity(questions.len()));
+    for (place, question) in questions.into_iter().enumerate() {
+        if tasks.len() == CONNECTIONS {
+            answers.extend(tasks.join_next().await.map(Result::unwrap));
+        }
+        let asked = ask(session.clone(), question);
+        tasks.spawn(async move { (place, asked.await) });
+    }
+    answers.extend(tasks.join_all().await);
+    answers.sort_by_key(|(place, _): &(usize, A)| *place);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
 /// Posts at a fixed rate whatever the answers do, and returns each latency in ms, counted from the intended start.
 pub async fn at_rate(session: &Arc<Session>, posts: Vec<Vec<Certificate>>, rate: usize, until: Until) -> Vec<f64> {
     let began = Instant::now();
