@@ -54,6 +54,9 @@ pub struct Signin {
     pub issuers: Vec<Issuer>,
     /// Whether passkeys are taken.
     pub passkeys: bool,
+    /// Where people reach the pages, without a final slash; absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pages: Option<String>,
 }
 
 /// An issuer of OpenID Connect.

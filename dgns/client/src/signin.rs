@@ -1,7 +1,9 @@
-//! Signing in at an issuer of OpenID Connect, from a program (PROTOCOL 19.3): begun with this home's keys, led back to a port on
-//! loopback, finished by the keys' signature, and checked.
+//! Signing in from a program (PROTOCOL 19.3, 19.6): begun with this home's keys, at an issuer of OpenID Connect or with a passkey on the
+//! server's pages; led back to a port on loopback; finished by the keys' signature, and checked.
 
-use std::net::Ipv4Addr;
+mod loopback;
+mod pages;
+
 use std::time::Duration;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
@@ -9,11 +11,9 @@ use dgns_api::info::Issuer;
 use dgns_api::path;
 use dgns_api::problem::Problem;
 use dgns_api::signin::{Branch, Finish, Finished, Link, Start, Started};
-use identity::evidence::{Binding, Purpose, evidence_hash, sign_finish};
+use identity::evidence::{Binding, Purpose, evidence_hash, passkey_issuer, sign_finish};
 use identity::hash::Hash;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 use zeroize::Zeroizing;
 
 use crate::clock;
@@ -21,24 +21,47 @@ use crate::error::ClientError;
 use crate::home::DeviceKeys;
 use crate::session::{Session, Signer};
 
+use loopback::{Loopback, parameter, query_of};
+use pages::Pages;
+
+/// What stands for passkeys where issuers are called by their ids.
+pub const PASSKEY: &str = "passkey";
+
 /// The file of the sign-in that was finished last, in the log's directory.
 const FILE: &str = "signin.json";
-
-/// The most bytes of a request that a browser is led back with.
-const REQUEST_BYTES_MAX: usize = 16 << 10;
-
-/// How long a browser may take to send it.
-const REQUEST_WITHIN: Duration = Duration::from_secs(5);
-
-/// What a browser shows that was led back.
-const PAGE: &str = "<!doctype html><html lang=\"en\"><title>dgns</title><p>You can close this window: dgns goes on by itself.</p></html>\n";
 
 /// A sign-in that was begun: the browser is to go to [`Begun::url`].
 pub struct Begun {
     issuer: Issuer,
+    way: Way,
+    /// The start, and behind it the passkey that the person makes instead of using one.
+    rounds: Vec<Round>,
+    loopback: Loopback,
+    until_s: u64,
+}
+
+/// Where somebody signs in.
+enum Way {
+    Issuer,
+    Pages(Pages),
+}
+
+/// One start, and what its answer has to be about.
+struct Round {
+    purpose: Purpose,
     started: Started,
     nonce: String,
-    listener: TcpListener,
+    /// Where the browser goes.
+    url: String,
+}
+
+/// What a browser brought back, or is to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Led {
+    /// An answer to the start of this number.
+    Answer(usize, String),
+    /// The browser is to go there now.
+    On(String),
 }
 
 /// A finished sign-in.
@@ -95,28 +118,49 @@ struct Claims {
 }
 
 impl Begun {
-    /// Begins a sign-in of the device with these keys. `wanted` is an issuer's id, name or URL; `None` is the only one there is.
+    /// Begins a sign-in of the device with these keys. `wanted` is an issuer's id, name or URL, or [`PASSKEY`]; `None` is the only issuer
+    /// there is.
     ///
-    /// Refuses with `nonce` a server that asks the issuer about other keys.
+    /// Refuses with `nonce` a server that asks the issuer or the passkey about other keys.
     pub async fn new(session: &Session, keys: &DeviceKeys, wanted: Option<&str>) -> Result<Self, ClientError> {
-        let issuer = choose(session.info().await?.signin.issuers, wanted)?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-        let listener = listener.map_err(|error| ClientError::Unable(format!("no port on loopback: {error}")))?;
-        let port = listener.local_addr().map_err(|error| ClientError::Unable(error.to_string()))?.port();
-        let (purpose, sign, kex) = (Purpose::SignIn, keys.sign.public(), keys.kex.public());
-        let start = Start { purpose, sign, kex, issuer: issuer.id.clone(), port: Some(port), blinded: None };
-        let answer = session.post_signin(path::SIGNIN_OIDC_START, start.encode()).await?;
-        let started = Started::decode(&answer).map_err(unreadable)?;
-        let nonce = Binding { purpose, sign, kex, blinded: None, random: started.random }.nonce_text();
-        if parameter(query_of(&started.go), "nonce").as_deref() != Some(&nonce) {
-            return Err(ClientError::proof("nonce", "the server asks the issuer about other keys than this home's"));
+        let offered = session.info().await?.signin;
+        let (issuer, way) = match wanted {
+            Some(PASSKEY) => (passkeys(session), Way::Pages(Pages::of(offered)?)),
+            _ => (choose(offered.issuers, wanted)?, Way::Issuer),
+        };
+        let loopback = Loopback::open().await?;
+        let mut begun = Self { issuer, way, rounds: Vec::new(), loopback, until_s: 0 };
+        begun.start(session, keys, Purpose::SignIn).await?;
+        Ok(begun)
+    }
+
+    /// Begins; returns where the browser goes.
+    async fn start(&mut self, session: &Session, keys: &DeviceKeys, purpose: Purpose) -> Result<&str, ClientError> {
+        let (sign, kex, port) = (keys.sign.public(), keys.kex.public(), self.loopback.port());
+        let (at, issuer, led_to) = match (&self.way, purpose) {
+            (Way::Issuer, _) => (path::SIGNIN_OIDC_START, self.issuer.id.clone(), Some(port)),
+            (Way::Pages(_), Purpose::Enrolment) => (path::PASSKEYS_START, String::new(), None),
+            (Way::Pages(_), _) => (path::SIGNIN_PASSKEY_START, String::new(), None),
+        };
+        let start = Start { purpose, sign, kex, issuer, port: led_to, blinded: None };
+        let started = Started::decode(&session.post_signin(at, start.encode()).await?).map_err(unreadable)?;
+        let binding = Binding { purpose, sign, kex, blinded: None, random: started.random };
+        let nonce = binding.nonce_text();
+        let (asked, url) = match &self.way {
+            Way::Issuer => (parameter(query_of(&started.go), "nonce"), started.go.clone()),
+            Way::Pages(pages) => (pages.challenge(&started.go)?, pages.url(port, &binding, &started)),
+        };
+        if asked.as_deref() != Some(&nonce) {
+            return Err(ClientError::proof("nonce", "the server asks about other keys than this home's"));
         }
-        Ok(Self { issuer, started, nonce, listener })
+        self.until_s = started.until_s;
+        self.rounds.push(Round { purpose, started, nonce, url });
+        Ok(self.url())
     }
 
     /// Returns where the browser goes.
     pub fn url(&self) -> &str {
-        &self.started.go
+        self.rounds.last().map_or("", |round| &round.url)
     }
 
     /// Returns the issuer.
@@ -124,64 +168,114 @@ impl Begun {
         &self.issuer
     }
 
-    /// Waits for the browser to be led back, and returns the issuer's code. Errors: the issuer or the person said no; nobody came in
-    /// time.
-    pub async fn code(&self) -> Result<String, ClientError> {
-        let left_s = self.started.until_s.saturating_sub(clock::now().as_ms() / 1_000);
-        let come = tokio::time::timeout(Duration::from_secs(left_s), self.come()).await;
-        come.unwrap_or_else(|_| Err(refused(410, "signin_expired", "nobody came back from the issuer in time")))
+    /// Waits for the browser to be led back, and returns what it brought. A person who has no passkey yet is led on to make one.
+    ///
+    /// Errors: the issuer or the person said no; nobody came in time.
+    pub async fn led(&mut self, session: &Session, keys: &DeviceKeys) -> Result<Led, ClientError> {
+        let left_s = self.until_s.saturating_sub(clock::now().as_ms() / 1_000);
+        let come = tokio::time::timeout(Duration::from_secs(left_s), self.come(session, keys)).await;
+        come.unwrap_or_else(|_| Err(refused(410, "signin_expired", "nobody came back in time; begin again")))
     }
 
-    /// Returns the code in an address that a browser elsewhere was led to.
-    pub fn code_of(&self, address: &str) -> Result<String, ClientError> {
-        self.judge(query_of(address.trim()))
-            .unwrap_or_else(|| Err(ClientError::Unable("this address does not belong to this sign-in".into())))
+    /// Returns what an address says that a browser elsewhere was led to.
+    pub async fn typed(&mut self, session: &Session, keys: &DeviceKeys, address: &str) -> Result<Led, ClientError> {
+        match self.judge(query_of(address.trim())) {
+            None => Err(ClientError::Unable("this address does not belong to this sign-in".into())),
+            Some(Brought::Wish) => Ok(Led::On(self.start(session, keys, Purpose::Enrolment).await?.to_owned())),
+            Some(Brought::Answer(round, answer)) => Ok(Led::Answer(round, answer)),
+            Some(Brought::No) => Err(no()),
+        }
     }
 
-    /// Finishes the sign-in, and checks that what the issuer said is about these keys.
-    pub async fn finish(self, session: &Session, keys: &DeviceKeys, code: String) -> Result<SignedIn, ClientError> {
-        let state = self.started.state;
-        let signature = sign_finish(session.trust().origin(), &state, &keys.sign);
-        let finish = Finish { state, signature, answer: code };
-        let answer = session.post_signin(path::SIGNIN_OIDC_FINISH, finish.encode()).await?;
-        let Finished { evidence, random, statement, branch, names, until_s, .. } =
+    /// Finishes the sign-in, and checks that what the issuer or the passkey said is about these keys.
+    pub async fn finish(
+        self,
+        session: &Session,
+        keys: &DeviceKeys,
+        round: usize,
+        answer: String,
+    ) -> Result<SignedIn, ClientError> {
+        let unknown = || ClientError::Unable("this answer does not belong to this sign-in".into());
+        let Round { purpose, started, nonce, .. } = self.rounds.get(round).ok_or_else(unknown)?;
+        let at = match (&self.way, purpose) {
+            (Way::Issuer, _) => path::SIGNIN_OIDC_FINISH,
+            (Way::Pages(_), Purpose::Enrolment) => path::PASSKEYS_FINISH,
+            (Way::Pages(_), _) => path::SIGNIN_PASSKEY_FINISH,
+        };
+        let signature = sign_finish(session.trust().origin(), &started.state, &keys.sign);
+        let answer = match self.way {
+            Way::Issuer => answer,
+            Way::Pages(_) => pages::credential(&answer)?,
+        };
+        let finish = Finish { state: started.state, signature, answer };
+        let answer = session.post_signin(at, finish.encode()).await?;
+        let Finished { evidence, random, statement, issuer, branch, names, until_s, .. } =
             Finished::decode(&answer).map_err(unreadable)?;
-        let claims = claims_of(&statement);
-        let fits = claims.nonce.as_deref() == Some(&self.nonce) && claims.iss.as_deref() == Some(&self.issuer.issuer);
+        let (email, about) = match self.way {
+            Way::Issuer => {
+                let claims = claims_of(&statement);
+                let at = claims.iss.as_deref() == Some(&self.issuer.issuer);
+                (claims.email, claims.nonce.filter(|_| at))
+            }
+            Way::Pages(_) => (None, pages::challenge_of(&statement)),
+        };
+        let fits = about.as_deref() == Some(nonce) && issuer == self.issuer.issuer;
         if !fits || evidence_hash(&statement, &random) != evidence {
-            return Err(ClientError::proof("nonce", "what the issuer said is not about this home's keys"));
+            return Err(ClientError::proof("nonce", "what was said at the sign-in is not about this home's keys"));
         }
         let shown = Some(Shown { statement: Zeroizing::new(statement), random });
-        Ok(SignedIn { issuer: self.issuer, evidence, branch, names, until_s, email: claims.email, shown })
+        Ok(SignedIn { issuer: self.issuer, evidence, branch, names, until_s, email, shown })
     }
 
-    async fn come(&self) -> Result<String, ClientError> {
+    async fn come(&mut self, session: &Session, keys: &DeviceKeys) -> Result<Led, ClientError> {
         loop {
-            let Ok((mut browser, _)) = self.listener.accept().await else { continue };
-            let Some(query) = asked(&mut browser).await else { continue };
-            let judged = self.judge(&query);
-            let (status, page) = if judged.is_some() { ("200 OK", PAGE) } else { ("404 Not Found", "") };
-            let head = format!(
-                "HTTP/1.1 {status}\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-                page.len()
-            );
-            // A browser that went away brought what it had to bring.
-            let _ = browser.write_all([head.as_bytes(), page.as_bytes()].concat().as_slice()).await;
-            if let Some(judged) = judged {
-                return judged;
+            let visit = self.loopback.visit().await;
+            match self.judge(&visit.query) {
+                None => visit.turn_away().await,
+                Some(Brought::Wish) => {
+                    let to = self.start(session, keys, Purpose::Enrolment).await?;
+                    visit.lead(to).await;
+                }
+                Some(brought) => {
+                    visit.thank().await;
+                    return match brought {
+                        Brought::Answer(round, answer) => Ok(Led::Answer(round, answer)),
+                        _ => Err(no()),
+                    };
+                }
             }
         }
     }
 
-    /// Returns what the issuer answered, if the query brings this sign-in's state.
-    fn judge(&self, query: &str) -> Option<Result<String, ClientError>> {
-        let state = BASE64URL_NOPAD.encode(&self.started.state);
-        parameter(query, "state").filter(|brought| *brought == state)?;
-        Some(match parameter(query, "code") {
-            Some(code) => Ok(code),
-            None => Err(refused(401, "signin_refused", "the issuer said no, or you did; begin again")),
+    /// Returns what a query brings, if it brings the state of one of this sign-in's starts.
+    fn judge(&self, query: &str) -> Option<Brought> {
+        let brought = parameter(query, "state")?;
+        let is_it = |round: &Round| BASE64URL_NOPAD.encode(&round.started.state) == brought;
+        let round = self.rounds.iter().position(is_it)?;
+        Some(match (parameter(query, "code"), &self.way) {
+            (Some(answer), _) => Brought::Answer(round, answer),
+            (None, Way::Pages(_)) if self.rounds.len() == 1 && parameter(query, "make").is_some() => Brought::Wish,
+            _ => Brought::No,
         })
     }
+}
+
+/// What a browser that knows the state brings.
+enum Brought {
+    Answer(usize, String),
+    /// There is no passkey yet: the person wants to make one.
+    Wish,
+    No,
+}
+
+fn no() -> ClientError {
+    refused(401, "signin_refused", "the issuer said no, or you did; begin again")
+}
+
+/// Returns what passkeys are called where issuers are.
+fn passkeys(session: &Session) -> Issuer {
+    let issuer = passkey_issuer(session.trust().zone().as_str());
+    Issuer { id: PASSKEY.into(), name: "your passkey".into(), issuer }
 }
 
 impl SignedIn {
@@ -228,50 +322,6 @@ fn is_called(issuer: &Issuer, wanted: &str) -> bool {
     issuer.id == wanted || issuer.name.eq_ignore_ascii_case(wanted) || issuer.issuer == wanted
 }
 
-/// Returns the query of what a browser asks for at `/`; `None` for anything else.
-async fn asked(browser: &mut TcpStream) -> Option<String> {
-    let mut read = Vec::new();
-    let whole = async {
-        while !read.windows(4).any(|end| end == b"\r\n\r\n") && read.len() < REQUEST_BYTES_MAX {
-            let mut chunk = [0; 2_048];
-            match browser.read(&mut chunk).await {
-                Ok(0) | Err(_) => break,
-                Ok(count) => read.extend_from_slice(&chunk[..count]),
-            }
-        }
-    };
-    tokio::time::timeout(REQUEST_WITHIN, whole).await.ok()?;
-    let line = std::str::from_utf8(read.split(|byte| *byte == b'\r').next()?).ok()?;
-    let target = line.strip_prefix("GET ")?.split(' ').next()?;
-    Some(target.strip_prefix("/?").unwrap_or_default().to_owned())
-}
-
-/// Returns what stands behind the question mark of a URL.
-fn query_of(url: &str) -> &str {
-    url.split_once('?').map_or("", |(_, query)| query.split('#').next().unwrap_or_default())
-}
-
-/// Returns a parameter of a query, its escapes undone.
-fn parameter(query: &str, name: &str) -> Option<String> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.into_iter().find(|(known, _)| *known == name)?;
-    let (mut bytes, mut rest) = (Vec::with_capacity(value.len()), value.as_bytes());
-    while let Some((first, behind)) = rest.split_first() {
-        let escaped = behind.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &behind[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
 fn claims_of(statement: &[u8]) -> Claims {
     let payload = statement.split(|byte| *byte == b'.').nth(1).unwrap_or_default();
     let claims = BASE64URL_NOPAD.decode(payload).ok().and_then(|json| serde_json::from_slice(&json).ok());
@@ -289,15 +339,6 @@ fn refused(status: u16, code: &str, detail: &str) -> ClientError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parameters_come_back_as_they_were() {
-        let query = query_of("http://127.0.0.1:1/?state=a-b_c&code=x%26y%3D%C3%BC%2&more=%zz#end");
-        assert_eq!(parameter(query, "state").as_deref(), Some("a-b_c"));
-        assert_eq!(parameter(query, "code").as_deref(), Some("x&y=ü%2"));
-        assert_eq!(parameter(query, "more").as_deref(), Some("%zz"));
-        assert_eq!((parameter(query, "cod"), parameter("", "code")), (None, None));
-    }
 
     #[test]
     fn an_issuer_is_meant_by_id_name_or_url() {

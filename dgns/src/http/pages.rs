@@ -86,6 +86,7 @@ const FILES: &[File] = files! {
     "page/pairing.js"
     "page/passkey.js"
     "page/passkeys.js"
+    "page/program.js"
     "page/proof.js"
     "page/records.js"
     "page/relay.js"

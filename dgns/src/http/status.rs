@@ -60,7 +60,8 @@ fn signin(app: &App) -> Signin {
     };
     let issuers = app.signin.as_ref().map(|desk| desk.config().issuers.iter().map(issuer).collect());
     let passkeys = app.signin.as_ref().is_some_and(|desk| desk.has_passkeys());
-    Signin { issuers: issuers.unwrap_or_default(), passkeys }
+    let pages = app.signin.as_ref().filter(|_| app.config.http.pages).map(|desk| desk.config().public_url.clone());
+    Signin { issuers: issuers.unwrap_or_default(), passkeys, pages }
 }
 
 /// `GET /v1/log/status`.

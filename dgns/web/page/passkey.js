@@ -21,14 +21,8 @@ export async function makePasskey(client, name, record, own) {
   const post = record === undefined ? (path, body) => client.net.post(path, body)
     : (path, body) => signedBytesOf(client, record, path, { method: "POST", body, headers: { "content-type": "application/cbor" } });
   const { state, asked } = await begin(post, "/v1/passkeys/start", PURPOSE.enrolment, device);
-  const { rp, user, challenge, pubKeyCredParams, timeout, authenticatorSelection, excludeCredentials = [] } = asked;
-  const known = excludeCredentials.map(({ id }) => ({ type: "public-key", id: bytesOfUrl64(id) }));
-  const made = await atAuthenticator(() => navigator.credentials.create({
-    publicKey: {
-      rp, pubKeyCredParams, timeout, authenticatorSelection, attestation: "none", challenge: bytesOfUrl64(challenge), excludeCredentials: known,
-      user: { id: bytesOfUrl64(user.id), name, displayName: name }, extensions: { prf: prfOver(client) },
-    },
-  }));
+  const { rp } = asked;
+  const made = await atAuthenticator(() => navigator.credentials.create({ publicKey: optionsOf(client, asked, name) }));
   const [attestationObject, clientDataJSON] = [made.response.attestationObject, made.response.clientDataJSON].map((part) => new Uint8Array(part));
   const response = { attestationObject: url64(attestationObject), clientDataJSON: url64(clientDataJSON) };
   const statement = concat(...[attestationObject, clientDataJSON].flatMap((part) => [bigEndian(part.length, 2), part]));
@@ -36,6 +30,15 @@ export async function makePasskey(client, name, record, own) {
   const { enabled = false, results } = made.getClientExtensionResults().prf ?? {};
   const output = results?.first ?? (enabled ? await outputOf(client, rp.id, made.rawId) : undefined);
   return { ...finished, passkey: { id: sha256(new Uint8Array(made.rawId)), recipient: output && (await recipientOf(output)).key } };
+}
+
+/** Returns what an authenticator is asked to make, of the server's JSON; `name` is what the passkey is called. */
+export function optionsOf(client, { rp, user, challenge, pubKeyCredParams, timeout, authenticatorSelection, excludeCredentials = [] }, name) {
+  const known = excludeCredentials.map(({ id }) => ({ type: "public-key", id: bytesOfUrl64(id) }));
+  return {
+    rp, pubKeyCredParams, timeout, authenticatorSelection, attestation: "none", challenge: bytesOfUrl64(challenge), excludeCredentials: known,
+    user: { id: bytesOfUrl64(user.id), name, displayName: name }, extensions: { prf: prfOver(client) },
+  };
 }
 
 /** Signs in with a passkey, whoever's it is. Returns what a sign-in returns, and `opener`: the key pair that it makes, if it makes one. */
@@ -98,7 +101,7 @@ async function finish(client, path, { state, device, credential, response, state
 }
 
 /** Asks the authenticator; what it or the person refuses has a code of ours. */
-async function atAuthenticator(ask) {
+export async function atAuthenticator(ask) {
   try {
     return await ask();
   } catch (error) {

@@ -24,6 +24,7 @@ const issuers = issuersOf(said);
 /** What a code led here with; the server never sees what stands behind the #. */
 const carried = location.hash.startsWith("#dgns:pair?") ? location.hash.slice(1) : "";
 if (carried !== "") scanned(carried);
+else if (location.hash.startsWith("#program=")) await program(location.hash);
 else if (back === null) choose();
 else comeBack(back);
 
@@ -59,6 +60,13 @@ function choose() {
     way("With a secret you carried here", "A device of yours made it: by \u201cLet a device in\u201d, or by dgns pair.", [secret], "Go on", () => byHand(secret.input.value, called())),
     way("With the words on your paper", "They let this browser in at once, without any other device.", [own, words], "Let this browser in", () => onPaper(own.input, words.input, called())),
     el("p", {}, "No account yet? ", el("a", { href: "/claim" }, "Claim a name"), "."));
+}
+
+/** A program on this computer asks for a passkey. */
+async function program(hash) {
+  history.replaceState(null, "", "/signin");
+  const { askedByProgram, forProgram } = await import("./program.js");
+  forProgram(client, place, askedByProgram(hash));
 }
 
 /** Asks whoever scanned a code before this browser becomes anybody's. */

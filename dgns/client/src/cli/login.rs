@@ -1,4 +1,4 @@
-//! `login`: an issuer says who holds this home's keys.
+//! `login`: an issuer, or a passkey, says who holds this home's keys.
 
 use std::io::IsTerminal as _;
 
@@ -7,7 +7,7 @@ use dgns_api::signin::Branch;
 use dgns_client::error::ClientError;
 use dgns_client::home::DeviceKeys;
 use dgns_client::session::{Session, Signer};
-use dgns_client::signin::{Begun, SignedIn};
+use dgns_client::signin::{Begun, Led, PASSKEY, SignedIn};
 use identity::did::Did;
 use serde_json::json;
 
@@ -20,6 +20,9 @@ pub(crate) struct Login {
     /// The issuer: as the server calls it, or its URL; the only one if left out
     #[arg(long, value_name = "ISSUER")]
     oidc: Option<String>,
+    /// Sign in with a passkey instead, on a page of the server
+    #[arg(long, conflicts_with = "oidc")]
+    passkey_url: bool,
     /// Only print where to sign in, start no browser
     #[arg(long)]
     no_browser: bool,
@@ -33,7 +36,8 @@ pub(crate) async fn login(context: &Context, login: Login) -> Done {
     let session = context.session().await?;
     session.repeat_post().await?;
     let keys = pair::keys_of_home(&session)?;
-    let signed = sign_in(context, &session, &keys, login.oidc.as_deref(), login.no_browser).await?;
+    let at = if login.passkey_url { Some(PASSKEY) } else { login.oidc.as_deref() };
+    let signed = sign_in(context, &session, &keys, at, login.no_browser).await?;
     let at = signed.issuer.name.clone();
     match (signed.branch, keys.did) {
         (Branch::Existing(did), Some(own)) if did == own => {
@@ -114,9 +118,15 @@ pub(crate) async fn sign_in(
     issuer: Option<&str>,
     no_browser: bool,
 ) -> Result<SignedIn, ClientError> {
-    let begun = Begun::new(session, keys, issuer).await?;
+    let mut begun = Begun::new(session, keys, issuer).await?;
     // Even where a program reads the result: somebody has to go there.
     context.out.warn(&format!("Sign in with {} here:\n\n  {}\n", begun.issuer().name, begun.url()));
+    if begun.issuer().id == PASSKEY {
+        context.out.note(&format!(
+            "Go on there only if the page says that it is for the key {}.",
+            data_encoding::HEXLOWER.encode(&keys.sign.kid().0)
+        ));
+    }
     let elsewhere = std::io::stdin().is_terminal();
     if elsewhere {
         context.out.note(
@@ -126,23 +136,29 @@ pub(crate) async fn sign_in(
     if !no_browser {
         show(begun.url());
     }
-    let code = if elsewhere {
-        tokio::select! {
-            code = begun.code() => code?,
-            code = pasted(&begun) => code?,
+    let (round, answer) = loop {
+        let led = tokio::select! {
+            led = begun.led(session, keys) => led?,
+            line = typed(elsewhere) => begun.typed(session, keys, &line?).await?,
+        };
+        match led {
+            Led::Answer(round, answer) => break (round, answer),
+            Led::On(url) => context.out.warn(&format!("Go on here:\n\n  {url}\n")),
         }
-    } else {
-        begun.code().await?
     };
-    let signed = begun.finish(session, keys, code).await?;
+    let signed = begun.finish(session, keys, round, answer).await?;
     signed.keep(session, keys)?;
     Ok(signed)
 }
 
-async fn pasted(begun: &Begun) -> Result<String, ClientError> {
-    match pair::typed_line().await? {
-        Some(line) => begun.code_of(&line),
-        None => std::future::pending().await,
+/// Waits for a line, where somebody can type one.
+async fn typed(elsewhere: bool) -> Result<String, ClientError> {
+    match elsewhere {
+        true => match pair::typed_line().await? {
+            Some(line) => Ok(line),
+            None => std::future::pending().await,
+        },
+        false => std::future::pending().await,
     }
 }
 

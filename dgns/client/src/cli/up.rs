@@ -33,7 +33,7 @@ pub(crate) struct Up {
     /// Claim with an invitation code instead of work
     #[arg(long, value_name = "CODE")]
     invite: Option<String>,
-    /// Claim by signing in at an issuer instead of by work: the server's name for it, or its URL
+    /// Claim by signing in instead of by work: at an issuer, by the server's name for it or its URL, or with a `passkey`
     #[arg(long, value_name = "ISSUER", conflicts_with = "invite")]
     signin: Option<String>,
     /// Do not show the words: power over the name then ends at its devices
@@ -61,7 +61,7 @@ pub(crate) struct ClaimName {
     /// Claim with an invitation code instead of work
     #[arg(long, value_name = "CODE")]
     invite: Option<String>,
-    /// Claim by signing in at an issuer instead of by work: the server's name for it, or its URL
+    /// Claim by signing in instead of by work: at an issuer, by the server's name for it or its URL, or with a `passkey`
     #[arg(long, value_name = "ISSUER", conflicts_with = "invite")]
     signin: Option<String>,
     /// Claim it for a database or server of its own, with keys and words of its own, instead of for yourself
