@@ -110,6 +110,14 @@ impl App {
         }
     }
 
+    /// Returns the name of the quorum that heads get before they are shown: `none` if none is asked.
+    pub fn quorum(&self) -> String {
+        match &self.role {
+            Role::Writer(_) => self.config.witnesses.policy.quorum_name().to_owned(),
+            Role::Follower(standing) => standing.quorum(),
+        }
+    }
+
     /// Returns whether what is here is no longer to be served: a fault ended the following, and that is long ago.
     pub fn is_over(&self) -> bool {
         match &self.role {

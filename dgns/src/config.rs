@@ -147,7 +147,8 @@ pub struct LogConfig {
 pub struct FollowConfig {
     /// `url`: the server to follow; absent: this server keeps a log of its own.
     pub url: Option<String>,
-    /// `policy`: the trust policy its heads must meet; absent: what its log key signed, pinned at the first start.
+    /// `policy`: the trust policy its heads must meet; absent: the one that the log itself recommends, under the key pinned at
+    /// the first start.
     pub policy: Option<PathBuf>,
     /// `max_stale_s`: seconds for which the state verified before a fault is served.
     pub max_stale_s: u64,

@@ -65,6 +65,8 @@ pub struct Follower {
     pub remote: Remote,
     /// Whom to believe.
     pub trust: Trust,
+    /// Whether the policy in it is the one that the log itself recommends, and changes with its LogConfs.
+    pub recommended: bool,
     /// The server's DID, once entry 0 is here.
     pub server: Option<Did>,
     /// Where batches go.
@@ -317,6 +319,11 @@ impl Follower {
         let Some(batch) = incoming.into_batch() else {
             return Err(refused("entry", "no whole batch within what the origin sends".to_owned()));
         };
+        let conf = conf_after(&batch);
+        if let Some(conf) = conf.as_ref().filter(|_| self.recommended) {
+            self.trust = under_recommended(self.trust.clone(), conf);
+            self.standing.asks_for(self.trust.policy());
+        }
         let head = self.public_head(&batch, head);
         let names = self.log.names(&batch).await?; //                what DNS will answer
         if !is_signed(&head) {
@@ -324,17 +331,16 @@ impl Follower {
         }
         let replaced = self.log.replaced(&batch).await?; //           what lookups under the head held go on answering
         self.log.commit(&batch, &head, &names).await?; //             THE commit point: one transaction
-        let keys = keys_after(&batch);
         let signed = is_signed(&head);
         self.log.show(batch, head, &names, replaced); //              now HTTP, DNS and lookups may see it
         if signed {
             self.log.live.show_newest();
         }
         self.server = server;
-        if let Some(keys) = keys.filter(|_| signed && !repinned) {
-            pin::write(&self.data, &keys)?;
-            let trust =
-                Trust::new(self.trust.origin().clone(), keys).expect("a LogConf has one to seven keys of its log");
+        if let Some(conf) = conf.filter(|_| signed && !repinned) {
+            pin::write(&self.data, &conf.log_keys)?;
+            let trust = Trust::new(self.trust.origin().clone(), conf.log_keys);
+            let trust = trust.expect("a LogConf has one to seven keys of its log");
             self.trust = trust.with_policy(self.trust.policy().clone());
         }
         Ok(())
@@ -646,10 +652,21 @@ fn evidence(kind: FaultKind, code: &str, trust: &Trust, signed: &Signed) -> Faul
     file.with_part("second", signed.note.to_string().as_bytes())
 }
 
-/// The log's keys from a batch on, if it changed them.
-fn keys_after(batch: &Batch) -> Option<Vec<translog::note::VerifierKey>> {
+/// The log's configuration from a batch on, if it changed.
+fn conf_after(batch: &Batch) -> Option<Conf> {
     match &batch.changes.get(&Subject::LogConf)?.leaf.state {
-        LeafState::LogConf { payload, .. } => Conf::decode(payload).ok().map(|conf| conf.log_keys),
+        LeafState::LogConf { payload, .. } => Conf::decode(payload).ok(),
         _ => None,
+    }
+}
+
+/// Returns the trust under the policy that the log recommends; as it was, if its text is no policy.
+pub fn under_recommended(trust: Trust, conf: &Conf) -> Trust {
+    match conf.recommended() {
+        Ok(policy) => trust.with_policy(policy),
+        Err(error) => {
+            warn!(%error, "the policy that the followed log recommends is none");
+            trust
+        }
     }
 }

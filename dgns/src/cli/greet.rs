@@ -30,9 +30,15 @@ pub(super) fn greet(server: &Server, as_json: bool, to_terminal: bool) -> Result
     }
     println!("dgnsd {} serves {}\n", env!("CARGO_PKG_VERSION"), core.zone.as_str());
     let data = server.app.config.data.display();
-    match server.made {
-        true => println!("  made     {data}: keys, database, and a log of {} entries", core.live.head().size()),
-        false => println!("  data     {data}: a log of {} entries", core.live.head().size()),
+    let size = core.live.head().size();
+    let follows = server.app.follows();
+    match (server.made, &follows) {
+        (true, None) => println!("  made     {data}: keys, database, and a log of {size} entries"),
+        (true, Some(_)) => println!("  made     {data}: a copy of the log, {size} entries, each verified"),
+        (false, _) => println!("  data     {data}: a log of {size} entries"),
+    }
+    if let Some(follows) = &follows {
+        println!("  follows  {}, quorum {}", follows.url, server.app.quorum());
     }
     println!("  HTTP     {url}");
     if server.app.config.http.pages && server.http.ip().is_loopback() {
@@ -72,8 +78,10 @@ fn next(server: &Server) {
         other => format!(" --server http://{other}"),
     };
     println!("\nNext, in another shell:\n");
-    println!("  cargo dgns{option} up alice");
-    println!("  cargo dgns{option} records set alice A 192.0.2.1");
+    if server.app.door().is_some() {
+        println!("  cargo dgns{option} up alice");
+        println!("  cargo dgns{option} records set alice A 192.0.2.1");
+    }
     if let Some(dns) = server.app.dns_addresses.first() {
         println!("  dig @{} -p {} alice.{zone} A", dns.ip(), dns.port());
     }

@@ -8,6 +8,7 @@ use identity::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use storage::durable;
 use translog::fault::FaultFile;
+use translog::policy::Policy;
 
 /// The file that says that a fault ended the following; an operator who has looked at it erases it.
 const MARK: &str = "fault.json";
@@ -23,6 +24,7 @@ pub struct Standing {
 
 #[derive(Clone, Debug, Default)]
 struct Now {
+    quorum: String,
     state: Option<State>,
     origin_size: u64,
     heard_ms: u64,
@@ -99,6 +101,16 @@ impl Standing {
         if !matches!(state, State::Away | State::Refused) {
             now.problem = None;
         }
+    }
+
+    /// Notes the policy that followed heads must meet.
+    pub fn asks_for(&self, policy: &Policy) {
+        self.lock().quorum = policy.quorum_name().to_owned();
+    }
+
+    /// Returns the name of the quorum that followed heads must meet.
+    pub fn quorum(&self) -> String {
+        self.lock().quorum.clone()
     }
 
     /// Notes that the origin showed a head it signed.

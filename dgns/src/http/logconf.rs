@@ -10,7 +10,7 @@ use storage::StorageError;
 use translog::logconf::Conf;
 use translog::map;
 use translog::note::VerifierKey;
-use translog::policy::{Policy, PolicyLog};
+use translog::policy::PolicyLog;
 
 use super::Shared;
 use super::read::{bad_query, failed, internal, which_head};
@@ -93,10 +93,7 @@ async fn read(core: &Core) -> Result<Newest, StorageError> {
 
 /// Returns the policy a LogConf recommends, for its own keys; `None` if its text is none.
 fn policy_text(conf: &Conf) -> Option<String> {
-    let policy = match conf.policy.is_empty() {
-        true => Policy::none(),
-        false => Policy::parse(conf.policy.as_bytes()).ok()?,
-    };
+    let policy = conf.recommended().ok()?;
     let url = conf.prefixes.first();
     let logs = conf.log_keys.iter().map(|key| PolicyLog { key: key.clone(), url: url.cloned() });
     Some(policy.with_logs(logs.collect()).ok()?.to_string())

@@ -35,7 +35,7 @@ pub(super) async fn info(State(app): Shared) -> Response {
         signin: signin(&app),
         work_bits: core.work_bits,
         window_floor_s: core.terms.window_floor_s,
-        quorum: app.config.witnesses.policy.quorum_name().to_owned(),
+        quorum: app.quorum(),
         size: head.size(),
         epoch_ms: head.epoch.time_ms,
         head_age_ms: head_age_ms(&app),
@@ -70,7 +70,7 @@ pub(super) async fn log(State(app): Shared) -> Response {
         origin: app.core.origin.as_str().to_owned(),
         size: app.core.live.head().size(),
         head_age_ms: head_age_ms(&app),
-        quorum: app.config.witnesses.policy.quorum_name().to_owned(),
+        quorum: app.quorum(),
         public: public(&app),
     };
     fresh(path::JSON, serde_json::to_vec(&status).expect("a status is plain data"))

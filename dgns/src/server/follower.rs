@@ -41,14 +41,17 @@ pub(super) async fn start(mut config: Config, clock: Clock, url: &str) -> Result
     let made = stored.is_none();
     let dns_zone = Arc::new(dns::feed::zone(&config)?);
     let names = load_names(&dns_zone, &storage, stored.as_ref().map_or(0, |head| head.size));
-    let (inner, server) = load(&storage, &trust, stored).await?;
+    let recommended = config.follow.policy.is_none();
+    let (inner, server, trust) = load(&storage, trust, recommended, stored).await?;
     names.join_all().await.into_iter().collect::<Result<(), _>>()?;
 
     let standing = Arc::new(Standing::new(remote.base(), &data.join("evidence"), config.follow.max_stale_s));
+    standing.asks_for(trust.policy());
     let parts = Parts::new(config, clock, storage, dns_zone, inner);
     let mut follower = Follower {
         remote,
         trust,
+        recommended,
         server,
         log: parts.log.clone(),
         heads: parts.heads.clone(),
@@ -69,18 +72,23 @@ pub(super) async fn start(mut config: Config, clock: Clock, url: &str) -> Result
     parts.serve(Role::Follower(standing), None, Keeper { adds, tile_writer }, None, about).await
 }
 
-/// Reads back what is here; nothing, at the first start.
+/// Reads back what is here; nothing, at the first start. The trust is under the policy that the log recommends, if asked.
 async fn load(
     storage: &Storage,
-    trust: &Trust,
+    trust: Trust,
+    recommended: bool,
     stored: Option<StoredHead>,
-) -> Result<(Inner, Option<Did>), ServerError> {
-    let Some(stored) = stored else { return Ok((Inner::empty(), None)) };
-    let read = |_: &Conf, note: &[u8], edge: &Edge, epoch: Epoch| -> Result<PublicHead, &'static str> {
-        follow::read_head(trust, note, edge, epoch)
+) -> Result<(Inner, Option<Did>, Trust), ServerError> {
+    let Some(stored) = stored else { return Ok((Inner::empty(), None, trust)) };
+    let under = |conf: &Conf| match recommended {
+        true => follow::under_recommended(trust.clone(), conf),
+        false => trust.clone(),
+    };
+    let read = |conf: &Conf, note: &[u8], edge: &Edge, epoch: Epoch| -> Result<PublicHead, &'static str> {
+        follow::read_head(&under(conf), note, edge, epoch)
     };
     let found = restart::load(storage, &stored, read).await?;
-    Ok((found.inner, Some(found.conf.server)))
+    Ok((found.inner, Some(found.conf.server), under(&found.conf)))
 }
 
 /// The key that signs what lookups carry.

@@ -1,6 +1,7 @@
 //! A follower beside the server it follows: the real programs.
 
 use dgns_tests::harness::load::{Poster, Somebody};
+use dgns_tests::harness::party::{Manner, Party};
 use dgns_tests::harness::{Person, Server, Site, wait};
 use serde_json::Value;
 use translog::note::{Checkpoint, Note};
@@ -22,6 +23,11 @@ fn info(server: &Server) -> Value {
 fn caught_up(follower: &Server, origin: &Server) -> Checkpoint {
     let newest = head(origin);
     wait::until("the follower has what the origin has", || Some(head(follower)).filter(|head| head.size >= newest.size))
+}
+
+/// What somebody who meets the log for the first time at this server proves of alice.
+fn resolved(server: &Server) -> String {
+    Person::new().dgns(server, &["resolve", "alice"]).exits(0).json().to_string()
 }
 
 /// Asks a server's DNS for addresses.
@@ -73,6 +79,41 @@ fn a_follower_serves_what_the_origin_signs_with_the_same_proofs() {
     assert!(follower.get("/metrics").text().contains("dgns_follow_fault 0"));
     follower.kill();
     site.dgnsd(&["fsck", "--deep"]).exits(0);
+}
+
+#[test]
+fn a_follower_asks_for_the_cosignatures_that_the_log_recommends() {
+    // Goal: a follower that was told nothing of witnesses serves heads which clients under the log's own policy believe, and says
+    // whose word it waits for. Method: two of three witnesses; first contact at the follower, which also starts again; without
+    // the quorum it shows the last head that has it; under a policy of its own that asks for none it goes on.
+    let party = Party::new(3, 2);
+    let policy = format!("{:?}", party.policy_file().display().to_string());
+    let origin_site = Site::new().with("witnesses", "policy", &policy).with("witnesses", "announce_ms", "20");
+    let origin = origin_site.start();
+    party.witnesses.iter().for_each(|witness| witness.watches(origin.vkey()));
+    let alice = Person::new();
+    alice.up(&origin, "alice");
+
+    let site = follower_of(&origin.url);
+    let follower = site.start();
+    assert_eq!(info(&follower)["quorum"], info(&origin)["quorum"]);
+    Person::new().dgns(&follower, &["resolve", "alice"]).exits(0);
+    alice.dgns(&origin, &["records", "set", "alice", "A", "192.0.2.1"]).exits(0);
+    wait::until("DNS follows", || (dig(&follower, "alice.dgns.test") == "192.0.2.1\n").then_some(()));
+    assert!(resolved(&follower).contains("192.0.2.1"));
+
+    follower.stop().exits(0);
+    let follower = site.start();
+    assert_eq!(info(&follower)["quorum"], info(&origin)["quorum"]);
+    party.witnesses[..2].iter().for_each(|witness| witness.turns(Manner::Dead));
+    alice.dgns(&origin, &["records", "set", "alice", "A", "192.0.2.2"]).exits(2);
+    let none = site.file("none.policy", &format!("log {}\nquorum none\n", origin.vkey()));
+    let trusting = follower_of(&origin.url).with("follow", "policy", &format!("{:?}", none.display().to_string()));
+    let trusting = trusting.start();
+    assert_eq!(info(&trusting)["quorum"], "none");
+    wait::until("the newest head", || (dig(&trusting, "alice.dgns.test") == "192.0.2.2\n").then_some(()));
+    assert!(resolved(&follower).contains("192.0.2.1"));
+    assert_eq!(dig(&follower, "alice.dgns.test"), "192.0.2.1\n");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use identity::wire::{Reader, WireError, Writer};
 use crate::hash::{Hash, sha256};
 use crate::limits::{LOG_KEYS_MAX, NAME_BYTES_MAX, PREFIXES_MAX};
 use crate::note::{KeyKind, VerifierKey};
+use crate::policy::{Policy, PolicyError};
 
 /// The only format of the log.
 const FORMAT: u64 = 1;
@@ -94,6 +95,14 @@ impl Conf {
     /// Returns SHA-256 of the payload, which the next LogConf names as `prev`.
     pub fn sid(&self) -> Sid {
         sha256(&[&self.encode()])
+    }
+
+    /// Returns the policy the operator recommends, `quorum none` if that is none. Errors: its text is no policy.
+    pub fn recommended(&self) -> Result<Policy, PolicyError> {
+        match self.policy.is_empty() {
+            true => Ok(Policy::none()),
+            false => Policy::parse(self.policy.as_bytes()),
+        }
     }
 
     /// Refuses what no order of fields can show.
