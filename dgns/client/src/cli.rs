@@ -3,8 +3,10 @@
 //! Exit codes: 0 ok, 1 could not run, 2 network, 3 proof or log fault, 4 refused by the rules, 5 accepted but waits, 6 proved
 //! absent, 7 answered but not proved.
 
+mod actor;
 mod acts;
 mod alias;
+mod arguments;
 mod audit;
 mod bench;
 mod devices;
@@ -18,6 +20,7 @@ mod output;
 mod pair;
 mod progress;
 mod records;
+mod render;
 mod seal;
 mod token;
 mod trust;

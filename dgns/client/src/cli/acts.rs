@@ -1,27 +1,16 @@
 //! Acts of a person: pending, confirm, veto, policy, transfer, release, new words, tombstone.
 
 use data_encoding::HEXLOWER;
-use dgns_client::clock;
-use dgns_client::draft::Place;
 use dgns_client::error::ClientError;
-use dgns_client::home::DeviceKeys;
 use dgns_client::rng;
-use dgns_client::session::{Posted, Session, Signer};
-use identity::cert::{Body, Certificate, IdRotate, Sid};
+use identity::cert::{Body, Certificate, IdRotate};
 use identity::did::Did;
-use identity::key::SigningKey;
 use identity::seed::Words;
-use identity::state::{DidState, Pending, Power, Subject};
-use serde_json::{Value, json};
+use identity::state::{Pending, Subject};
+use serde_json::json;
 
-use super::output::time;
-use super::{Context, Done, Ended, WithWords, devices, lookup, up};
-
-/// How often a lost race is tried again.
-pub(crate) const TRIES: u32 = 8;
-
-/// The type of a suspension (PROTOCOL 4.4): it is in force at once, and what is due is its end.
-const SUSPENSION: u8 = 4;
+use super::actor::{self, Actor};
+use super::{Context, Done, Ended, WithWords, render};
 
 /// For or against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,146 +37,14 @@ pub(crate) struct Transfer {
     accept: Option<std::path::PathBuf>,
 }
 
-/// This person at work: a session, the device's keys, the DID as it is proved now.
-pub(crate) struct Actor {
-    pub(crate) session: Session,
-    pub(crate) device: DeviceKeys,
-    pub(crate) did: Did,
-}
-
-impl Actor {
-    /// Returns the person this device belongs to.
-    pub(crate) async fn new(context: &Context) -> Result<Self, ClientError> {
-        let session = context.session().await?;
-        session.repeat_post().await?;
-        let (device, did) = up::known_device(&session)?;
-        Ok(Self { session, device, did })
-    }
-
-    /// Returns this device as it signs requests.
-    pub(crate) fn signer(&self) -> Signer<'_> {
-        Signer { did: self.did, keys: &self.device }
-    }
-
-    /// Returns the DID's state and where its next certificate goes.
-    pub(crate) async fn place(&self) -> Result<(DidState, Place), ClientError> {
-        let resolved = self.session.resolve_did(&self.did).await?;
-        let state = resolved.did().ok_or_else(|| ClientError::Absent(self.did.to_string()))?.clone();
-        let place = Place::after(self.did, &state.head, resolved.head(), clock::now());
-        Ok((state, place))
-    }
-
-    /// Signs a statement with this device, or with the words, and further keys; posts it.
-    pub(crate) async fn act(
-        &self,
-        context: &Context,
-        body: &Body,
-        words: WithWords,
-        more: &[&SigningKey],
-        subject: &Subject,
-    ) -> Result<Acted, ClientError> {
-        let identity = if words.words { Some(devices::read_words(context)?.identity()) } else { None };
-        let mut keys = vec![identity.as_ref().unwrap_or(&self.device.sign)];
-        keys.extend_from_slice(more);
-        self.act_signed(body, &keys, subject).await
-    }
-
-    /// Signs a statement with these keys, posts it, and tries again where another device was faster.
-    async fn act_signed(&self, body: &Body, keys: &[&SigningKey], subject: &Subject) -> Result<Acted, ClientError> {
-        for tries_left in (0..TRIES).rev() {
-            let (_, place) = self.place().await?;
-            match self.act_at(&place, body, keys, subject).await {
-                Err(error) if is_lost_race(&error) && tries_left > 0 => {}
-                ended => return ended,
-            }
-        }
-        unreachable!("the last try returns")
-    }
-
-    /// Signs a statement with these keys for this place in the chain, and posts it, once.
-    pub(crate) async fn act_at(
-        &self,
-        place: &Place,
-        body: &Body,
-        keys: &[&SigningKey],
-        subject: &Subject,
-    ) -> Result<Acted, ClientError> {
-        let origin = self.session.trust().origin();
-        let certificate = place.sign(body.clone(), None, origin, keys).map_err(up::unsignable)?;
-        let posted = self.session.post(std::slice::from_ref(&certificate), subject).await?;
-        Ok(Acted { sid: certificate.sid(), posted })
-    }
-
-    /// Returns the subject of this person's DID.
-    pub(crate) fn subject(&self) -> Subject {
-        Subject::Did(self.did)
-    }
-}
-
-/// Returns whether a post was refused because another device extended the chain first; nothing changed.
-pub(crate) fn is_lost_race(error: &ClientError) -> bool {
-    matches!(error, ClientError::Refused(problem) if problem.code == "stale_prev")
-}
-
-/// An act that is in the log.
-pub(crate) struct Acted {
-    pub(crate) sid: Sid,
-    pub(crate) posted: Posted,
-}
-
-impl Acted {
-    /// Prints what became of it; a pending act ends the command with code 5.
-    pub(crate) fn report(&self, context: &Context, session: &Session, what: &str) -> Ended {
-        self.report_with(context, session, what, ("", json!({})))
-    }
-
-    /// As [`Acted::report`], with a sentence behind the text, and more in the value for programs.
-    pub(crate) fn report_with(
-        &self,
-        context: &Context,
-        session: &Session,
-        what: &str,
-        (behind, more): (&str, Value),
-    ) -> Ended {
-        let waits = self.posted.resolved.pending().iter().find(|act| act.sid == self.sid);
-        let mut text = match waits {
-            None => format!("{what}: done\n\n{}", lookup::proved_text(session, &self.posted.resolved)),
-            Some(act) if act.kind == SUSPENSION => format!("{what}: in force until {}", time(act.due_ms)),
-            Some(act) => format!(
-                "{what}: accepted; it takes effect at {} unless it is vetoed\n  confirm or veto it with: dgns confirm|veto {}",
-                time(act.due_ms),
-                short(&act.sid)
-            ),
-        };
-        let mut value = json!({
-            "ok": true,
-            "act": HEXLOWER.encode(&self.sid),
-            "index": self.posted.indexes.first(),
-            "pending": waits.map(act_value),
-            "proof": lookup::proved_value(session, &self.posted.resolved),
-        });
-        if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {
-            value.extend(more);
-        }
-        if !behind.is_empty() {
-            text = format!("{text}\n\n{behind}");
-        }
-        context.out.result(&text, &value);
-        match waits {
-            Some(act) if act.kind != SUSPENSION => Ended::Waits,
-            _ => Ended::Ok,
-        }
-    }
-}
-
 /// Lists the acts that wait.
 pub(crate) async fn pending(context: &Context) -> Done {
     let actor = Actor::new(context).await?;
     let resolved = actor.session.resolve_did(&actor.did).await?;
     let acts = resolved.pending();
-    let text: Vec<String> = acts.iter().map(act_text).collect();
+    let text: Vec<String> = acts.iter().map(render::act_text).collect();
     let text = if text.is_empty() { "nothing waits".to_owned() } else { text.join("\n") };
-    let value = json!({ "ok": true, "pending": acts.iter().map(act_value).collect::<Vec<_>>(), "frozen": resolved.is_frozen() });
+    let value = json!({ "ok": true, "pending": acts.iter().map(render::act_value).collect::<Vec<_>>(), "frozen": resolved.is_frozen() });
     context.out.result(&text, &value);
     Ok(Ended::Ok)
 }
@@ -232,7 +89,8 @@ pub(crate) async fn transfer(context: &Context, transfer: Transfer) -> Done {
     let (_, place) = actor.place().await?;
     let body = Body::Transfer { name: name.as_str().to_owned(), to: Some(to) };
     let by = (to != actor.did).then_some(to);
-    let half = place.sign(body, by, actor.session.trust().origin(), &[&actor.device.sign]).map_err(up::unsignable)?;
+    let half =
+        place.sign(body, by, actor.session.trust().origin(), &[&actor.device.sign]).map_err(actor::unsignable)?;
     let path = transfer.out.unwrap_or_else(|| format!("{}.transfer", name.as_str()).into());
     std::fs::write(&path, half.as_bytes())
         .map_err(|error| ClientError::Unable(format!("{}: {error}", path.display())))?;
@@ -241,7 +99,7 @@ pub(crate) async fn transfer(context: &Context, transfer: Transfer) -> Done {
         path.display(),
         name.as_str()
     );
-    context.out.result(&text, &json!({ "ok": true, "file": path, "act": up::sid_text(&half) }));
+    context.out.result(&text, &json!({ "ok": true, "file": path, "act": actor::sid_text(&half) }));
     Ok(Ended::Ok)
 }
 
@@ -255,9 +113,9 @@ async fn accept(context: &Context, actor: &Actor, path: &std::path::Path, name: 
         return Err(ClientError::Unable(format!("{} is not a transfer of {name} to this DID", path.display())));
     }
     let signature = actor.device.sign.sign(&half.signed_bytes(actor.session.trust().origin()));
-    let whole = half.with_signatures_added(&[(actor.device.sign.kid(), signature)]).map_err(up::unsignable)?;
+    let whole = half.with_signatures_added(&[(actor.device.sign.kid(), signature)]).map_err(actor::unsignable)?;
     let posted = actor.session.post(std::slice::from_ref(&whole), &Subject::Name(name.to_owned())).await?;
-    Ok(Acted { sid: whole.sid(), posted }.report(context, &actor.session, "transfer"))
+    Ok(actor::Acted { sid: whole.sid(), posted }.report(context, &actor.session, "transfer"))
 }
 
 /// Gives a name up.
@@ -273,7 +131,7 @@ pub(crate) async fn release(context: &Context, name: &str, words: WithWords) -> 
 pub(crate) async fn rotate(context: &Context, with: WithWords) -> Done {
     let actor = Actor::new(context).await?;
     let words = Words::generate(&mut rng::system());
-    up::show_words(context, &words, None);
+    actor::show_words(context, &words, None);
     let identity = words.identity();
     let body = Body::IdRotate(IdRotate { identity: identity.public(), words_box: words.words_box().public() });
     let acted = actor.act(context, &body, with, &[&identity], &actor.subject()).await?;
@@ -291,52 +149,4 @@ pub(crate) async fn tombstone(context: &Context, yes: bool, words: WithWords) ->
     let actor = Actor::new(context).await?;
     let acted = actor.act(context, &Body::Tombstone, words, &[], &actor.subject()).await?;
     Ok(acted.report(context, &actor.session, "tombstone"))
-}
-
-/// Returns a waiting act in one line.
-pub(crate) fn act_text(act: &Pending) -> String {
-    let opposed = if act.opponents.is_empty() { "" } else { ", CONTESTED" };
-    format!(
-        "{} {} due {} ({} for{opposed})",
-        short(&act.sid),
-        kind_text(act.kind),
-        time(act.due_ms),
-        act.supporters.len()
-    )
-}
-
-/// Returns a waiting act as JSON.
-pub(crate) fn act_value(act: &Pending) -> Value {
-    let kids = |kids: &[identity::cert::Kid]| kids.iter().map(|kid| HEXLOWER.encode(&kid.0)).collect::<Vec<_>>();
-    json!({
-        "act": HEXLOWER.encode(&act.sid),
-        "type": kind_text(act.kind),
-        "due_ms": act.due_ms,
-        "power": match act.power {
-            Power::Voter => "voter",
-            Power::Majority => "majority",
-            Power::Identity => "identity",
-        },
-        "supporters": kids(&act.supporters),
-        "opponents": kids(&act.opponents),
-        "index": act.index,
-    })
-}
-
-fn kind_text(kind: u8) -> &'static str {
-    match kind {
-        SUSPENSION => "device_suspend",
-        5 => "device_revoke",
-        6 => "id_rotate",
-        7 => "policy",
-        8 => "transfer",
-        10 => "alias_unbind",
-        25 => "tombstone",
-        26 => "notary_add",
-        _ => "act",
-    }
-}
-
-fn short(sid: &Sid) -> String {
-    HEXLOWER.encode(&sid[..6])
 }

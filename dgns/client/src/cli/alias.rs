@@ -11,8 +11,8 @@ use identity::email::Email;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
-use super::acts::{Acted, Actor};
-use super::{Context, Done, Ended, WithWords, find, login, lookup};
+use super::actor::{Acted, Actor};
+use super::{Context, Done, Ended, WithWords, find, login, render};
 
 /// How long the server may take to erase what it kept, once the log says so.
 const ERASED_WITHIN: Duration = Duration::from_secs(10);
@@ -77,13 +77,13 @@ async fn add(context: &Context, email: &str, oidc: Option<&str>, hidden: bool) -
     let how = if hidden { "bound, and hidden: nobody finds you by it" } else { "bound: others find you by it" };
     let next = if hidden { String::new() } else { format!("\n\nTry it: dgns find {}", email.as_str()) };
     let resolved = &bound.posted.resolved;
-    let text = format!("{} is {how}\n\n{}{next}", email.as_str(), lookup::proved_text(&actor.session, resolved));
+    let text = format!("{} is {how}\n\n{}{next}", email.as_str(), render::proved_text(&actor.session, resolved));
     let value = json!({
         "ok": true,
         "alias": HEXLOWER.encode(&bound.alias),
         "hidden": hidden,
         "indexes": bound.posted.indexes,
-        "proof": lookup::proved_value(&actor.session, resolved),
+        "proof": render::proved_value(&actor.session, resolved),
     });
     context.out.result(&text, &value);
     Ok(Ended::Ok)

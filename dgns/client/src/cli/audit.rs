@@ -11,7 +11,7 @@ use translog::audit::Level;
 
 use super::output::time;
 use super::progress::Progress;
-use super::{Context, Done, Ended, lookup};
+use super::{Context, Done, Ended, arguments};
 
 /// Arguments of `audit`.
 #[derive(Debug, clap::Args)]
@@ -55,7 +55,7 @@ pub(crate) async fn audit(context: &Context, arguments: Audit) -> Done {
     let url = url.trim_end_matches('/').trim_end_matches("/log");
     let session = match &arguments.vkey {
         None => context.session_at(url).await?,
-        Some(text) => Session::open_pinned(&context.home, url, &lookup::log_key(text)?)?,
+        Some(text) => Session::open_pinned(&context.home, url, &arguments::log_key(text)?)?,
     };
     let options = Options {
         level: match arguments.level {

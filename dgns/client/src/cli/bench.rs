@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::progress::Progress;
-use super::{Context, Done, Ended, up};
+use super::{Context, Done, Ended, actor};
 
 /// `bench`.
 #[derive(Debug, clap::Subcommand)]
@@ -154,7 +154,7 @@ fn prepare(
 ) -> Option<Ready> {
     let name = Name::complete(&label, session.zone()).ok().filter(|name| !name.is_reserved(session.zone()))?;
     let root = Root::without_words_for_load(&mut rng::system());
-    let device = up::fresh_device();
+    let device = actor::fresh_device();
     let origin = session.trust().origin();
     let now = clock::now();
     let genesis = draft::genesis(&root, &device, [7; 32], None, seen, origin, now).ok()?;

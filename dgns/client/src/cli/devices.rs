@@ -3,8 +3,6 @@
 //! A new device is added in one step with the words, or in three without: the new one makes a request (`add NAME`), a voter
 //! approves it (`approve REQUEST`), the new one signs what it was granted (`add --grant GRANT`) and posts it.
 
-use std::io::BufRead as _;
-
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use dgns_client::draft::{self, Place};
 use dgns_client::error::ClientError;
@@ -13,16 +11,15 @@ use dgns_client::{clock, rng, user_keys};
 use identity::cert::{Body, Certificate, Device, DeviceEnd, EndReason, Kid, Level};
 use identity::did::Did;
 use identity::key::kid_of;
-use identity::seed::Words as SeedWords;
 use identity::state::{DeviceState, DeviceStatus, DidState, Subject};
 use identity::wire::{Reader, WireError, Writer};
 use rand_core::Rng as _;
 use serde_json::json;
-use zeroize::Zeroizing;
 
-use super::acts::{Acted, Actor};
+use super::actor::{Acted, Actor};
+use super::arguments::LevelArgument;
 use super::output::span;
-use super::{Context, Done, Ended, WithWords, lookup, pair, seal, up};
+use super::{Context, Done, Ended, WithWords, actor, arguments, pair, render, seal};
 
 /// `words`.
 #[derive(Debug, clap::Subcommand)]
@@ -90,17 +87,6 @@ pub(crate) enum Devices {
     },
 }
 
-/// A level, as an argument.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum LevelArgument {
-    /// Votes once past its probation.
-    Admin,
-    /// Does not vote.
-    Member,
-    /// A host.
-    Service,
-}
-
 /// A reason, as an argument.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum Reason {
@@ -118,7 +104,7 @@ pub(crate) enum Reason {
 pub(crate) async fn words(context: &Context, command: Words) -> Done {
     let Words::Verify = command;
     let actor = Actor::new(context).await?;
-    let words = read_words(context)?;
+    let words = arguments::read_words(context)?;
     let (state, _) = actor.place().await?;
     if words.identity().public() != state.identity {
         return Err(ClientError::Unable("these are not the words of this DID".into()));
@@ -154,7 +140,7 @@ async fn list(context: &Context) -> Done {
     let labels = seal::labels(&actor).await.unwrap_or_default();
     let (mut lines, mut values) = (Vec::new(), Vec::new());
     for device in &state.devices {
-        let mut value = lookup::device_value(device);
+        let mut value = render::device_value(device);
         let here = if device.sign == own { "  (this device)" } else { "" };
         let kid = text(&value["kid"]).to_owned();
         let label = labels.iter().find(|(of, _)| *of == kid).map(|(_, label)| label.as_str());
@@ -210,19 +196,19 @@ fn rules_text(state: &DidState) -> String {
 /// Adds this device with the words: the identity key and the new device sign.
 async fn add_with_words(context: &Context, name: &str, level: Level, label: &str) -> Done {
     let session = context.session().await?;
-    let words = read_words(context)?;
-    let resolved = session.resolve(&lookup::subject(&session, name)?).await?;
+    let words = arguments::read_words(context)?;
+    let resolved = session.resolve(&arguments::subject(&session, name)?).await?;
     let state = resolved.did().ok_or_else(|| ClientError::Absent(name.to_owned()))?;
     if words.identity().public() != state.identity {
         return Err(ClientError::Unable(format!("these are not the words of {name}")));
     }
-    let mut device = up::fresh_device();
+    let mut device = actor::fresh_device();
     device.did = Some(state.did);
     let body = Body::DeviceAdd(draft::device_of(&device, level, fresh_label(label)));
     let place = Place::after(state.did, &state.head, resolved.head(), clock::now());
     let identity = words.identity();
     let certificate =
-        place.sign(body, None, session.trust().origin(), &[&identity, &device.sign]).map_err(up::unsignable)?;
+        place.sign(body, None, session.trust().origin(), &[&identity, &device.sign]).map_err(actor::unsignable)?;
     keep_new_device(&session, &device)?;
     let posted = session.post(std::slice::from_ref(&certificate), &Subject::Did(state.did)).await?;
     Ok(Acted { sid: certificate.sid(), posted }.report(context, &session, "device added"))
@@ -231,9 +217,9 @@ async fn add_with_words(context: &Context, name: &str, level: Level, label: &str
 /// Makes a request: this device's public keys, for a voter to approve.
 async fn request(context: &Context, name: &str, level: Level, label: &str) -> Done {
     let session = context.session().await?;
-    let resolved = session.resolve(&lookup::subject(&session, name)?).await?;
+    let resolved = session.resolve(&arguments::subject(&session, name)?).await?;
     let did = resolved.did().ok_or_else(|| ClientError::Absent(name.to_owned()))?.did;
-    let device = up::fresh_device();
+    let device = actor::fresh_device();
     let row = draft::device_of(&device, level, fresh_label(label));
     keep_new_device(&session, &device)?;
     let request = Request { did, device: row }.encode();
@@ -259,7 +245,8 @@ async fn approve(context: &Context, request: &str) -> Done {
     }
     let (_, place) = actor.place().await?;
     let body = Body::DeviceAdd(request.device);
-    let half = place.sign(body, None, actor.session.trust().origin(), &[&actor.device.sign]).map_err(up::unsignable)?;
+    let half =
+        place.sign(body, None, actor.session.trust().origin(), &[&actor.device.sign]).map_err(actor::unsignable)?;
     let grant = format!("grant1.{}", BASE64URL_NOPAD.encode(half.as_bytes()));
     let kid = HEXLOWER.encode(&kid_of(&request.device.sign).0);
     let text = format!("approved the device with kid {kid}; run on it:\n\n  dgns devices add --grant {grant}");
@@ -284,7 +271,7 @@ async fn finish(context: &Context, grant: &str) -> Done {
     }
     let did = half.chain_did().ok_or_else(wrong)?;
     let signature = device.sign.sign(&half.signed_bytes(session.trust().origin()));
-    let whole = half.with_signatures_added(&[(device.sign.kid(), signature)]).map_err(up::unsignable)?;
+    let whole = half.with_signatures_added(&[(device.sign.kid(), signature)]).map_err(actor::unsignable)?;
     device.did = Some(did);
     session.log().keep_device(&device)?;
     let posted = session.post(std::slice::from_ref(&whole), &Subject::Did(did)).await?;
@@ -332,17 +319,6 @@ async fn end(context: &Context, kid: &str, reason: Reason, for_ever: bool, words
         context.out.note(&format!("the user key is stale and was not turned ({error}); run: dgns devices watch"));
     }
     Ok(acted.report(context, &actor.session, what))
-}
-
-/// Reads the words from standard input.
-pub(crate) fn read_words(context: &Context) -> Result<SeedWords, ClientError> {
-    context.out.note("type the words, on one line:");
-    let mut line = Zeroizing::new(String::new());
-    std::io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .map_err(|error| ClientError::Unable(format!("standard input: {error}")))?;
-    SeedWords::parse(line.trim()).map_err(|error| ClientError::Unable(error.to_string()))
 }
 
 /// Keeps fresh keys, unless this home already belongs to a DID.
@@ -393,16 +369,6 @@ impl Request {
         let label_hash = reader.fixed()?;
         reader.end()?;
         Ok(Some(Self { did, device: Device { sign, kex, level, label_hash } }))
-    }
-}
-
-impl From<LevelArgument> for Level {
-    fn from(level: LevelArgument) -> Self {
-        match level {
-            LevelArgument::Admin => Self::Admin,
-            LevelArgument::Member => Self::Member,
-            LevelArgument::Service => Self::Service,
-        }
     }
 }
 

@@ -11,8 +11,8 @@ use identity::state::Attested;
 use serde_json::{Value, json};
 use translog::resolve::Status;
 
-use super::lookup::{ended, proved_text, proved_value, subject_text, subject_value};
-use super::{Context, Done, up};
+use super::render::{ended, proved_text, proved_value, subject_text, subject_value};
+use super::{Context, Done, actor};
 
 /// Arguments of `find`.
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub(crate) struct Find {
 pub(crate) async fn find(context: &Context, find: Find) -> Done {
     let email = email_of(&find.email)?;
     let session = context.session().await?;
-    let known = if find.signed { Some(up::known_device(&session)?) } else { None };
+    let known = if find.signed { Some(actor::known_device(&session)?) } else { None };
     let signer = known.as_ref().map(|(keys, did)| Signer { did: *did, keys });
     let found = aliases::find(&session, &email, signer).await?;
     let resolved = &found.resolved;

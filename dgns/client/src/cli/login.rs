@@ -12,7 +12,7 @@ use identity::did::Did;
 use serde_json::json;
 
 use super::output::time;
-use super::{Context, Done, Ended, pair};
+use super::{Context, Done, Ended, arguments, pair};
 
 /// Arguments of `login`.
 #[derive(Debug, clap::Args)]
@@ -154,7 +154,7 @@ pub(crate) async fn sign_in(
 /// Waits for a line, where somebody can type one.
 async fn typed(elsewhere: bool) -> Result<String, ClientError> {
     match elsewhere {
-        true => match pair::typed_line().await? {
+        true => match arguments::typed_line().await? {
             Some(line) => Ok(line),
             None => std::future::pending().await,
         },

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use tokio::time::Duration;
 use translog::resolve::Resolved;
 
-use super::acts::Actor;
+use super::actor::Actor;
 use super::output::time;
-use super::{Context, Done, Ended, find, lookup};
+use super::{Context, Done, Ended, arguments, find, render};
 
 /// Between two attempts to listen.
 const BREATH: Duration = Duration::from_secs(1);
@@ -130,7 +130,7 @@ async fn addresses(session: &Session, to: &str) -> Result<(Resolved, Vec<Address
         let absent = found.resolved.did().is_none().then(|| ClientError::Absent("the address".to_owned()));
         return absent.map_or_else(|| Ok((found.resolved, addresses)), Err);
     }
-    let resolved = session.resolve_from_genesis(&lookup::subject(session, to)?).await?;
+    let resolved = session.resolve_from_genesis(&arguments::subject(session, to)?).await?;
     let state = resolved.did().ok_or_else(|| ClientError::Absent(to.to_owned()))?;
     let addresses = mail::devices_of(state);
     Ok((resolved, addresses))
@@ -160,7 +160,7 @@ fn report(
         deliveries.len(),
         send.to,
         lines.collect::<Vec<_>>().join("\n"),
-        lookup::proved_text(session, resolved)
+        render::proved_text(session, resolved)
     );
     let rows = deliveries.iter().map(|Delivery { address, outcome }| {
         json!({
@@ -176,7 +176,7 @@ fn report(
         "signed": signed,
         "delivered": delivered,
         "keys": rows.collect::<Vec<_>>(),
-        "proof": lookup::proved_value(session, resolved),
+        "proof": render::proved_value(session, resolved),
     });
     let failed = deliveries.iter().find_map(|delivery| delivery.outcome.as_ref().err());
     match failed.filter(|_| delivered == 0) {

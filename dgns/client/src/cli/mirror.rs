@@ -8,7 +8,7 @@ use dgns_client::session::Session;
 use serde_json::json;
 
 use super::progress::Progress;
-use super::{Context, Done, Ended, lookup};
+use super::{Context, Done, Ended, arguments};
 
 /// Arguments of `mirror`.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub(crate) async fn mirror(context: &Context, arguments: Mirror) -> Done {
     let url = arguments.url.trim_end_matches('/').trim_end_matches("/log");
     let session = match &arguments.vkey {
         None => context.session_at(url).await?,
-        Some(text) => Session::open_pinned(&context.home, url, &lookup::log_key(text)?)?,
+        Some(text) => Session::open_pinned(&context.home, url, &arguments::log_key(text)?)?,
     };
     let mut progress = Progress::new("mirror");
     let mirrored = mirror::run(&session, &arguments.directory, |done, all| progress.show(done, all)).await?;

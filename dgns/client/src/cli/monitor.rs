@@ -16,8 +16,9 @@ use tokio::time::{Duration, Instant};
 use translog::audit::Level;
 use translog::resolve::Resolved;
 
-use super::lookup::{subject, subject_text, subject_value};
+use super::arguments::subject;
 use super::output::time;
+use super::render::{subject_text, subject_value};
 use super::{Context, Done, Ended};
 
 /// Before a stream that ended is opened again.

@@ -1,6 +1,5 @@
 //! `join`, `pair`, `devices watch`: how a second device becomes one of a person's.
 
-use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,10 +19,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::acts::Actor;
-use super::devices::LevelArgument;
+use super::actor::Actor;
+use super::arguments::LevelArgument;
 use super::output::time;
-use super::{Context, Done, Ended, lookup, up};
+use super::{Context, Done, Ended, actor, arguments, render};
 
 /// Where the watch left off.
 const LAST: &str = "events.json";
@@ -110,7 +109,7 @@ pub(crate) async fn join_did(context: &Context, session: &Session, keys: DeviceK
 }
 
 async fn joined_as(context: &Context, session: &Session, joined: &Joined, label: &str) -> Done {
-    let (device, did) = up::known_device(session)?;
+    let (device, did) = actor::known_device(session)?;
     let _ = keep_label(session, Signer { did, keys: &device }, &device, label).await;
     report(context, session, joined);
     Ok(Ended::Ok)
@@ -123,7 +122,7 @@ async fn online(
     name: &str,
     device: Device,
 ) -> Result<Joined, ClientError> {
-    let resolved = session.resolve_from_genesis(&lookup::subject(session, name)?).await?;
+    let resolved = session.resolve_from_genesis(&arguments::subject(session, name)?).await?;
     let state = resolved.did().ok_or_else(|| ClientError::Absent(name.to_owned()))?;
     let kid = draft::kid(&keys);
     context.out.note(&format!(
@@ -154,7 +153,7 @@ fn report(context: &Context, session: &Session, joined: &Joined) {
     let text = format!(
         "this is a device of {} now. {sealed}\n\n{}\n\nNext: dgns devices list",
         names.first().map_or_else(|| joined.did.to_string(), Clone::clone),
-        lookup::proved_text(session, &joined.posted.resolved)
+        render::proved_text(session, &joined.posted.resolved)
     );
     let value = json!({
         "ok": true,
@@ -162,7 +161,7 @@ fn report(context: &Context, session: &Session, joined: &Joined) {
         "names": names,
         "indexes": joined.posted.indexes,
         "user_key": joined.has_user_key,
-        "proof": lookup::proved_value(session, &joined.posted.resolved),
+        "proof": render::proved_value(session, &joined.posted.resolved),
     });
     context.out.result(&text, &value);
 }
@@ -182,7 +181,7 @@ pub(crate) fn keys_of_home(session: &Session) -> Result<DeviceKeys, ClientError>
     match session.log().device()? {
         Some(keys) => Ok(keys),
         None => {
-            let keys = up::fresh_device();
+            let keys = actor::fresh_device();
             session.log().keep_device(&keys)?;
             Ok(keys)
         }
@@ -398,7 +397,7 @@ async fn asked(
         &json!({ "event": "pair", "kid": kid, "level": level, "at_ms": at_ms, "asks": "digits" }),
     );
     loop {
-        let Some(typed) = typed_line().await? else {
+        let Some(typed) = arguments::typed_line().await? else {
             // Nobody is at the keyboard: the request stays where it is.
             return Err(ClientError::Unable("nobody typed the digits: standard input is closed".into()));
         };
@@ -435,14 +434,4 @@ async fn granted(context: &Context, approval: Approval<'_>) -> Result<bool, Clie
         &json!({ "event": "pair", "kid": kid, "added": true }),
     );
     Ok(true)
-}
-
-pub(crate) async fn typed_line() -> Result<Option<String>, ClientError> {
-    let read = tokio::task::spawn_blocking(|| {
-        let _ = std::io::stdout().flush();
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map(|bytes| (bytes > 0).then_some(line))
-    });
-    let line = read.await.map_err(|error| ClientError::Unable(error.to_string()))?;
-    line.map_err(|error| ClientError::Unable(format!("standard input: {error}")))
 }

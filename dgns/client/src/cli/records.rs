@@ -8,7 +8,7 @@ use identity::record;
 use identity::state::Subject;
 use serde_json::json;
 
-use super::acts::{Actor, TRIES, is_lost_race};
+use super::actor::{Actor, TRIES, is_lost_race};
 use super::{Context, Done, Ended};
 
 /// `records`.

@@ -13,8 +13,8 @@ use identity::user_key::SealedFile;
 use identity::wire::{Reader, WireError, Writer};
 use serde_json::json;
 
-use super::acts::Actor;
-use super::{Context, Done, Ended, lookup};
+use super::actor::Actor;
+use super::{Context, Done, Ended, arguments, render};
 
 /// The bytes of a file that is sealed: it is held in memory whole.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -47,7 +47,7 @@ pub(crate) struct Open {
 /// Seals a file to the user key of a name, which is proved from the genesis.
 pub(crate) async fn seal(context: &Context, seal: Seal) -> Done {
     let session = context.session().await?;
-    let resolved = session.resolve_from_genesis(&lookup::subject(&session, &seal.name)?).await?;
+    let resolved = session.resolve_from_genesis(&arguments::subject(&session, &seal.name)?).await?;
     let state = resolved.did().ok_or_else(|| ClientError::Absent(seal.name.clone()))?;
     let key = state
         .user_key
@@ -67,7 +67,7 @@ pub(crate) async fn seal(context: &Context, seal: Seal) -> Done {
         "{} for the devices of {} alone\n\n{}{}",
         out.display(),
         seal.name,
-        lookup::proved_text(&session, &resolved),
+        render::proved_text(&session, &resolved),
         if stale {
             "\nA device was just taken away there: it may still open this. Seal again in a minute."
         } else {
@@ -76,7 +76,7 @@ pub(crate) async fn seal(context: &Context, seal: Seal) -> Done {
     );
     let value = json!({
         "ok": true, "file": out, "did": state.did.to_string(), "generation": key.generation, "stale": stale,
-        "proof": lookup::proved_value(&session, &resolved),
+        "proof": render::proved_value(&session, &resolved),
     });
     context.out.result(&text, &value);
     Ok(Ended::Ok)

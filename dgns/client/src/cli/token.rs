@@ -14,7 +14,7 @@ use identity::token::{Access, ResourcePath, Rights, Scope, Token};
 use rand_core::Rng as _;
 use serde_json::{Value, json};
 
-use super::acts::Actor;
+use super::actor::Actor;
 use super::output::{span, time};
 use super::{Context, Done, Ended};
 

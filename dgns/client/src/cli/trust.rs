@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use translog::gossip::ShownHead;
 
 use super::output::{span, time};
-use super::{Context, Done, Ended, lookup};
+use super::{Context, Done, Ended, arguments};
 
 /// The parts of `trust`.
 #[derive(Debug, clap::Subcommand)]
@@ -156,7 +156,7 @@ fn met_log(context: &Context, origin: &str) -> Result<LogHome, ClientError> {
 /// Exchanges the keys of a log on a person's word. What was met of it stays: it must still be the same history.
 fn repin(context: &Context, repin: &Repin) -> Done {
     let log = met_log(context, &repin.origin)?;
-    let log_keys = repin.vkeys.iter().map(|text| lookup::log_key(text)).collect::<Result<_, _>>()?;
+    let log_keys = repin.vkeys.iter().map(|text| arguments::log_key(text)).collect::<Result<_, _>>()?;
     let pinned = Pinned { log_keys, conf_seq: None, first_use: false, ..log.pinned()? };
     let wrong = |error: translog::trust::TrustError| ClientError::Unable(format!("{}: {error}", repin.origin));
     pinned.trust(log.origin()).map_err(wrong)?;

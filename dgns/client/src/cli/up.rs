@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use data_encoding::BASE32_NOPAD;
 use dgns_api::problem::Problem;
 use dgns_client::draft::{self, Place, Root};
 use dgns_client::error::ClientError;
@@ -12,7 +12,6 @@ use dgns_client::{clock, rng, user_keys};
 use identity::cert::{Certificate, ClaimProof, Device, DidKind, FirstUserKey};
 use identity::did::Did;
 use identity::hash::Hash;
-use identity::key::{KexSecret, SigningKey};
 use identity::name::Name;
 use identity::pow;
 use identity::seed::Words;
@@ -23,7 +22,7 @@ use serde_json::json;
 use translog::resolve::Status;
 
 use super::progress::Progress;
-use super::{Context, Done, Ended, login, lookup, pair};
+use super::{Context, Done, Ended, actor, login, pair, render};
 
 /// Arguments of `up`.
 #[derive(Debug, clap::Args)]
@@ -131,7 +130,7 @@ pub(crate) async fn claim(context: &Context, claim: ClaimName) -> Done {
     let name = session.name(&claim.name)?;
     let invite = claim.invite.as_deref();
     if claim.kind == Kind::Person {
-        let (device, did) = known_device(&session)?;
+        let (device, did) = actor::known_device(&session)?;
         owner_above(&session, &name).await?;
         let signed_in = signed_in(context, &session, claim.signin.as_deref()).await?;
         let claiming = Claiming { name: &name, invite, signed_in, above: None, held_in: None };
@@ -160,7 +159,7 @@ async fn claim_or_make(context: &Context, session: &Session, claiming: &Claiming
         if let (Some(kind), Some(wanted)) = (state, making.kind.map(Kind::did_kind))
             && kind != wanted
         {
-            let (is, wanted) = (lookup::kind_text(kind), lookup::kind_text(wanted));
+            let (is, wanted) = (render::kind_text(kind), render::kind_text(wanted));
             let what = format!("this home is a {is}'s already; for a {wanted}: dgns claim NAME --kind {wanted}");
             return Err(ClientError::Unable(what));
         }
@@ -181,7 +180,7 @@ async fn make(context: &Context, session: &Session, claiming: &Claiming<'_>, mak
 
     let words = Words::generate(&mut rng::system());
     // A sign-in speaks for the keys that are in the home already.
-    let mut device = if claiming.signed_in.is_some() { pair::keys_of_home(session)? } else { fresh_device() };
+    let mut device = if claiming.signed_in.is_some() { pair::keys_of_home(session)? } else { actor::fresh_device() };
     let mut nonce = [0; 16];
     rng::system().fill_bytes(&mut nonce);
     let now = clock::now();
@@ -191,7 +190,8 @@ async fn make(context: &Context, session: &Session, claiming: &Claiming<'_>, mak
     let root = Root::of(&words).of_kind(making.kind.unwrap_or(Kind::Person).did_kind());
     let (seed, boxes) = user_keys::first(device.kex.public(), root.words_box())?;
     let root = root.with_user_key(FirstUserKey { key: seed.public(), boxes: Boxes::hash_of(&boxes) });
-    let genesis = draft::genesis(&root, &device, label_hash, making.window_s, seen, origin, now).map_err(unsignable)?;
+    let genesis =
+        draft::genesis(&root, &device, label_hash, making.window_s, seen, origin, now).map_err(actor::unsignable)?;
     let did = Did::of_genesis(&genesis.sid());
     device.did = Some(did);
     let place = Place { did, seq: 1, prev: genesis.sid(), seen, now };
@@ -201,7 +201,7 @@ async fn make(context: &Context, session: &Session, claiming: &Claiming<'_>, mak
     session.log().keep_device(&device)?;
     user_keys::keep(session.log(), 1, &seed)?;
     if !making.no_words {
-        show_words(context, &words, claiming.held_in.map(|_| name));
+        actor::show_words(context, &words, claiming.held_in.map(|_| name));
     }
     let posted = match session.post_with(&[genesis, claim], &[boxes], &subject).await {
         Ok(posted) => posted,
@@ -255,7 +255,7 @@ impl Claiming<'_> {
         let body = draft::claim(self.name.as_str(), proof);
         let above = self.above.filter(|above| above.did != place.did);
         let keys: Vec<_> = [&device.sign].into_iter().chain(above.map(|above| &above.keys.sign)).collect();
-        place.sign(body, above.map(|above| above.did), session.trust().origin(), &keys).map_err(unsignable)
+        place.sign(body, above.map(|above| above.did), session.trust().origin(), &keys).map_err(actor::unsignable)
     }
 }
 
@@ -263,7 +263,7 @@ impl Claiming<'_> {
 async fn owner_above(session: &Session, name: &Name) -> Result<Option<(DeviceKeys, Did)>, ClientError> {
     let Some(parent) = name.parent(session.zone()) else { return Ok(None) };
     let above = session.resolve(&Subject::Name(parent.as_str().to_owned())).await?;
-    let own = known_device(session).ok().filter(|(_, did)| above.did().is_some_and(|owner| owner.did == *did));
+    let own = actor::known_device(session).ok().filter(|(_, did)| above.did().is_some_and(|owner| owner.did == *did));
     if own.is_some() {
         return Ok(own);
     }
@@ -273,25 +273,6 @@ async fn owner_above(session: &Session, name: &Name) -> Result<Option<(DeviceKey
     };
     let refused = format!("{} stands below {}, {whose}", name.as_str(), parent.as_str());
     Err(ClientError::Refused(Box::new(Problem::new(status, code, refused))))
-}
-
-/// Returns this device's keys and the DID they belong to.
-pub(crate) fn known_device(session: &Session) -> Result<(DeviceKeys, Did), ClientError> {
-    let none = || ClientError::Unable("this device has no name here yet; begin with: dgns up NAME".into());
-    let device = session.log().device()?.ok_or_else(none)?;
-    let did = device.did.ok_or_else(none)?;
-    Ok((device, did))
-}
-
-/// Returns fresh keys that belong to no DID yet.
-pub(crate) fn fresh_device() -> DeviceKeys {
-    let rng = &mut rng::system();
-    DeviceKeys { did: None, sign: SigningKey::generate(rng), kex: KexSecret::generate(rng) }
-}
-
-/// Returns the error of a certificate that cannot be put together.
-pub(crate) fn unsignable(error: identity::cert::DecodeError) -> ClientError {
-    ClientError::Unable(format!("this cannot be certified: {error}"))
 }
 
 /// Signs in if a claim is to be made by it, and returns the evidence hash.
@@ -327,21 +308,6 @@ async fn claim_proof(session: &Session, claiming: &Claiming<'_>, did: &Did) -> R
     Ok(ClaimProof::Open { nonce, bits })
 }
 
-/// Shows the words, once; `of` is what they rule if it is not the person's own name.
-pub(crate) fn show_words(context: &Context, words: &Words, of: Option<&Name>) {
-    let whose = match of {
-        None => "Your words. They rule your name and bring it back when every device is lost.".to_owned(),
-        Some(name) => {
-            format!("The words of {}, which has keys of its own. They rule it, and yours do not.", name.as_str())
-        }
-    };
-    // Even where a program reads the result: if the answer is lost on its way, these are the only copy.
-    context.out.warn(&format!(
-        "\n{whose}\nWrite them on paper now; they are not kept anywhere and not shown again:\n\n  {}\n",
-        words.phrase().as_str()
-    ));
-}
-
 fn report(
     context: &Context,
     session: &Session,
@@ -359,7 +325,7 @@ fn report(
     let text = format!(
         "{} is yours.\n\n{}\n\nNext: dgns{home} records set {} A 192.0.2.1{moved}",
         name.as_str(),
-        lookup::proved_text(session, &posted.resolved),
+        render::proved_text(session, &posted.resolved),
         name.relative(session.zone()),
     );
     let value = json!({
@@ -368,14 +334,9 @@ fn report(
         "name": name.as_str(),
         "did": did.to_string(),
         "indexes": posted.indexes,
-        "proof": lookup::proved_value(session, &posted.resolved),
+        "proof": render::proved_value(session, &posted.resolved),
         "words": words.map(|words| words.phrase().as_str().to_owned()),
         "home": claiming.held_in,
     });
     context.out.result(&text, &value);
-}
-
-/// Returns a sid as people pass it on.
-pub(crate) fn sid_text(certificate: &Certificate) -> String {
-    HEXLOWER.encode(&certificate.sid())
 }
