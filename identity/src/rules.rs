@@ -24,6 +24,7 @@ mod aliases;
 mod chain;
 mod draft;
 mod effect;
+mod missing;
 mod pending;
 mod power;
 mod recovery;
@@ -48,6 +49,7 @@ use crate::state::{
 };
 
 use draft::{Cause, Draft};
+use missing::Missing;
 use power::Signers;
 
 pub use chain::Chain;
@@ -74,30 +76,24 @@ pub struct Effects {
 /// Returns the subjects the decision reads and `world` does not hold. Load them and ask again until nothing is missing.
 pub fn wants(world: &World, certificate: &Certificate) -> Vec<Subject> {
     let payload = certificate.payload();
-    let mut wanted = vec![Subject::from(certificate.chain())];
+    let chain = certificate.chain();
+    let mut missing = Missing::of(world);
+    missing.want(chain);
     if world.is_of_chain() {
-        wanted.retain(|subject| world.get(subject).is_none());
-        return wanted;
+        return missing.into_subjects();
     }
-    wanted.extend(world.server().map(Subject::Did));
-    wanted.extend(payload.by.map(Subject::Did));
-    let Some(did) = certificate.chain_did() else {
-        wanted.retain(|subject| world.get(subject).is_none());
-        return wanted;
-    };
+    world.server().into_iter().chain(payload.by).for_each(|did| missing.want(did));
+    let Some(did) = chain.did() else { return missing.into_subjects() };
     match &payload.body {
         Body::Confirm { act } | Body::Veto { act } => {
             let pending = world.did_if_loaded(&did).and_then(|state| state.pending.iter().find(|p| p.sid == *act));
             if let Some(body) = pending.and_then(|p| Body::decode(p.kind, &p.body).ok()) {
-                wanted.extend(effect::subjects(world, &did, &body));
+                effect::want_subjects(&mut missing, &did, &body);
             }
         }
-        body => wanted.extend(effect::subjects(world, &did, body)),
+        body => effect::want_subjects(&mut missing, &did, body),
     }
-    wanted.sort();
-    wanted.dedup();
-    wanted.retain(|subject| world.get(subject).is_none());
-    wanted
+    missing.into_subjects()
 }
 
 /// Returns every key whose signature could count on this certificate; `world` holds what [`wants`] names.

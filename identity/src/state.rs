@@ -33,6 +33,12 @@ impl From<ChainId> for Subject {
     }
 }
 
+impl From<Did> for Subject {
+    fn from(did: Did) -> Self {
+        Self::Did(did)
+    }
+}
+
 /// The state of one label with the certificate that last changed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {

@@ -39,7 +39,9 @@ async fn main() {
         load::submit_all(&server, posts).await;
     }
     let all = server.app.core.live.head().size() as usize;
-    audit_all(&url, "the same with records", all).await;
+    if all > claimed {
+        audit_all(&url, "the same with records", all).await;
+    }
     server.stop().await.unwrap();
 }
 

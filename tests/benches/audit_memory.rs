@@ -62,7 +62,8 @@ impl<'l> Served<'l> {
     fn new(log: &'l MemoryLog) -> Self {
         let (mut right, mut history) = (RightTiles::new(), RightTiles::new());
         let mut tiles: Vec<(Tree, Tile)> = Vec::new();
-        for entry in &log.entries {
+        let entries = log.entries();
+        for entry in &entries {
             let hash = leaf_hash(entry);
             tiles.extend(right.append(hash).into_iter().map(|tile| (Tree::Log, tile)));
             if entry[0] == EntryKind::Epoch as u8 {
@@ -74,19 +75,19 @@ impl<'l> Served<'l> {
         let tiles = tiles.into_iter().map(|(tree, tile)| (Want::Tile(tree, tile.id()).path(), tile.encode()));
         let mut files: HashMap<_, _> = tiles.collect();
         files.extend(bundles_for(0, log.edge.size()).map(|id| {
-            let entries = &log.entries[id.first_entry() as usize..][..usize::from(id.width())];
-            (id.to_string(), bundle::encode(entries.iter().map(Vec::as_slice)))
+            let entries = &entries[id.first_entry() as usize..][..usize::from(id.width())];
+            (id.to_string(), bundle::encode(entries.iter().copied()))
         }));
         Self { log, files: Arc::new(files) }
     }
 
     async fn audit_all(&self, what: &str, rounds: usize) {
-        println!("{what}: {} entries", self.log.entries.len());
+        println!("{what}: {} entries", self.log.edge.size());
         for (level, name) in LEVELS.into_iter().take(load::argument("--levels", 3)) {
             for _ in 0..rounds {
                 let stretch = Stretch::begin();
                 self.audit(level).await;
-                stretch.report(&format!("audit in memory, level {name}"), self.log.entries.len());
+                stretch.report(&format!("audit in memory, level {name}"), self.log.edge.size() as usize);
             }
         }
     }

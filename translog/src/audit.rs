@@ -304,7 +304,7 @@ impl Auditor {
             content => {
                 self.batch_len += 1;
                 if let Content::Entry(entry) = content {
-                    self.hold(*entry, index);
+                    self.hold(entry, index);
                 }
                 if self.batch_len > crate::limits::BATCH_ENTRIES_MAX {
                     return Err(AuditFault::Entry { index, code: "batch_too_long" });

@@ -3,7 +3,8 @@
 //! The server integrates posts with [`integrate`]; the auditor replays a batch with the same two steps, [`Step::settle`] and
 //! [`Step::apply`], and compares map roots. Nothing here waits, reads or signs: the caller loads what [`wants`] names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use identity::cert::{Body, Certificate, Records, Sid, Verified};
@@ -176,25 +177,27 @@ impl Batch {
 ///
 /// The caller inserts them, those the map proves absent as `None`, and asks again until nothing is missing: a name leads to
 /// its owner, an owner to its names.
-pub fn wants(view: &View<'_>, world: &World, posts: &[Post], epoch_ms: u64) -> Vec<Subject> {
-    let mut missing = BTreeSet::new();
+pub fn wants(view: &View<'_>, world: &World, posts: &[impl Borrow<Post>], epoch_ms: u64) -> Vec<Subject> {
+    let mut missing = Vec::new();
     for (_, _, subject) in view.dues.due(epoch_ms) {
         match world.get(subject) {
             Some(_) => missing.extend(rules::settle_wants(world, subject)),
-            None => drop(missing.insert(subject.clone())),
+            None => missing.push(subject.clone()),
         }
     }
-    for certificate in posts.iter().flat_map(|post| &post.certificates) {
+    for certificate in posts.iter().flat_map(|post| &post.borrow().certificates) {
         missing.extend(rules::wants(world, certificate.certificate()));
     }
-    missing.into_iter().filter(|subject| world.get(subject).is_none()).collect()
+    missing.sort_unstable();
+    missing.dedup();
+    missing
 }
 
 /// Settles what is due, applies `posts` in order, and closes the batch with an Epoch.
 ///
 /// `now_ms` becomes the Epoch's time, unless the last Epoch's is later: time never goes back. `world` holds what [`wants`]
 /// named. A refusal is an outcome, not an error: the rest of the batch goes on.
-pub fn integrate(view: &View<'_>, world: World, posts: &[Post], now_ms: u64) -> Batch {
+pub fn integrate(view: &View<'_>, world: World, posts: &[impl Borrow<Post>], now_ms: u64) -> Batch {
     let epoch_ms = now_ms.max(view.time_ms);
     let mut step = Step::new(world, epoch_ms);
     step.settle(view.dues);
@@ -202,7 +205,7 @@ pub fn integrate(view: &View<'_>, world: World, posts: &[Post], now_ms: u64) -> 
     let mut log = Leaves::after(view.edge);
     let mut outcomes = Vec::with_capacity(posts.len());
     let mut taken = Taken::default();
-    for post in posts {
+    for post in posts.iter().map(Borrow::borrow) {
         if !log.takes(post) {
             break;
         }
@@ -281,7 +284,8 @@ pub fn open(world: World, genesis: &Verified, logconf: &LogConf, now_ms: u64) ->
 /// Makes the Epoch over what the batch changed.
 fn close(view: &View<'_>, step: Step, mut log: Leaves, outcomes: Vec<Outcome>, taken: Taken) -> Batch {
     let epoch_ms = step.epoch_ms();
-    let (_, changes) = step.into_parts();
+    let (_, newest) = step.into_parts();
+    let changes = changes(newest);
     let map = view.map.prepare(&map_updates(&changes));
     let epoch = Epoch {
         k: view.history.size(),
@@ -310,26 +314,33 @@ fn close(view: &View<'_>, step: Step, mut log: Leaves, outcomes: Vec<Outcome>, t
     }
 }
 
+/// Returns the changes that make `newest` of the states before.
+pub(crate) fn changes(newest: BTreeMap<Subject, Arc<Leaf>>) -> BTreeMap<Subject, Change> {
+    let change = |(subject, leaf)| {
+        let change = Change::of(&subject, leaf);
+        (subject, change)
+    };
+    newest.into_iter().map(change).collect()
+}
+
 /// Returns the map's pairs of label and commitment for `changes`.
 pub fn map_updates(changes: &BTreeMap<Subject, Change>) -> Vec<(Hash, Hash)> {
     changes.values().map(|change| (change.label, change.commitment)).collect()
 }
-
-/// A subject with its state in the world and among the changes, before a post that may yet be refused.
-type Before = (Subject, Option<Arc<Leaf>>, Option<Arc<Leaf>>);
 
 /// The states while one batch is applied.
 #[derive(Debug)]
 pub struct Step {
     world: World,
     epoch_ms: u64,
-    changes: BTreeMap<Subject, Arc<Leaf>>,
+    /// What changed, in order: of a subject that stands here more than once the last counts.
+    changes: Vec<(Subject, Arc<Leaf>)>,
 }
 
 impl Step {
     /// Returns the step of an Epoch at `epoch_ms`; `world` holds what [`wants`] named.
     pub fn new(world: World, epoch_ms: u64) -> Self {
-        Self { world, epoch_ms, changes: BTreeMap::new() }
+        Self { world, epoch_ms, changes: Vec::new() }
     }
 
     /// Settles all that is due by the Epoch's time: always the least (due, label, sid) next.
@@ -404,27 +415,22 @@ impl Step {
         &self.world
     }
 
-    /// Ends the step: the states read and made, and the last one of each label that changed.
-    pub fn into_parts(self) -> (World, BTreeMap<Subject, Change>) {
-        let change = |(subject, leaf)| {
-            let change = Change::of(&subject, leaf);
-            (subject, change)
-        };
-        (self.world, self.changes.into_iter().map(change).collect())
+    /// Ends the step: the states read and made, and the last one of each subject that changed.
+    pub fn into_parts(self) -> (World, BTreeMap<Subject, Arc<Leaf>>) {
+        (self.world, self.changes.into_iter().collect())
     }
 
     /// Applies one post, all or none.
     fn post(&mut self, post: &Post, first_index: u64) -> Outcome {
+        let changed_before = self.changes.len();
         let mut before = Vec::new();
         for (position, certificate) in post.certificates.iter().enumerate() {
             let refused = if self.wants(certificate).is_empty() {
                 let at = At { index: first_index + position as u64, epoch_ms: self.epoch_ms };
                 match rules::apply(&self.world, certificate, at) {
                     Ok(effects) => {
-                        for (subject, _) in &effects.changes {
-                            let held = self.world.get(subject).flatten().cloned();
-                            before.push((subject.clone(), held, self.changes.get(subject).cloned()));
-                        }
+                        let held = |subject: &Subject| self.world.get(subject).flatten().cloned();
+                        before.extend(effects.changes.iter().map(|(subject, _)| (subject.clone(), held(subject))));
                         self.take(effects.changes);
                         continue;
                     }
@@ -433,27 +439,18 @@ impl Step {
             } else {
                 Outcome::Deferred
             };
-            self.undo(before);
+            self.changes.truncate(changed_before);
+            before.into_iter().rev().for_each(|(subject, held)| self.world.insert(subject, held));
             return refused;
         }
         Outcome::Accepted { first_index }
     }
 
     fn take(&mut self, changes: Vec<(Subject, Arc<Leaf>)>) {
-        for (subject, leaf) in changes {
+        for (subject, leaf) in &changes {
             self.world.insert(subject.clone(), Some(leaf.clone()));
-            self.changes.insert(subject, leaf);
         }
-    }
-
-    fn undo(&mut self, before: Vec<Before>) {
-        for (subject, held, changed) in before.into_iter().rev() {
-            match changed {
-                Some(leaf) => drop(self.changes.insert(subject.clone(), leaf)),
-                None => drop(self.changes.remove(&subject)),
-            }
-            self.world.insert(subject, held);
-        }
+        self.changes.extend(changes);
     }
 }
 

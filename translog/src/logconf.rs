@@ -26,7 +26,7 @@ const FORMAT: u64 = 1;
 pub struct LogConf {
     envelope: Vec<u8>,
     payload: Range<usize>,
-    conf: Conf,
+    conf: Box<Conf>,
     signatures: Vec<(Kid, [u8; 64])>,
 }
 
@@ -45,7 +45,7 @@ impl LogConf {
         let range = reader.position() - payload.len()..reader.position();
         let signatures = read_signatures(&mut reader)?;
         reader.end()?;
-        Ok(Self { envelope: envelope.to_vec(), payload: range, conf: Conf::decode(payload)?, signatures })
+        Ok(Self { envelope: envelope.to_vec(), payload: range, conf: Box::new(Conf::decode(payload)?), signatures })
     }
 
     /// Signs `conf` with each of `keys`, in any order.
@@ -71,7 +71,7 @@ impl LogConf {
     }
 
     /// Returns what it says.
-    pub const fn conf(&self) -> &Conf {
+    pub fn conf(&self) -> &Conf {
         &self.conf
     }
 

@@ -376,11 +376,18 @@ impl Door {
             }
             load_missing(core, &mut world, std::slice::from_ref(&certificate)).await?;
             let (certificate, sign_in) = self.vouch(core, people, &world, certificate).await?;
-            let certificate = self.countersign(core, certificate, position).await?;
+            self.check_road(core, &certificate).await?;
             let candidates = rules::candidates(&world, &certificate);
-            let certificate = certificate
-                .verify(&core.origin, &candidates)
-                .map_err(|refusal| DoorError::Signature { position, refusal })?;
+            let forged = |refusal| DoorError::Signature { position, refusal };
+            let certificate = certificate.verify(&core.origin, &candidates).map_err(forged)?;
+            let certificate = match certificate.certificate().payload().body {
+                Body::Claim(_) => {
+                    let signed = self.zone_key.countersign(certificate.certificate(), &core.origin);
+                    let signed = signed.map_err(|error| DoorError::Decode { position, error })?;
+                    signed.with_signatures_unchecked(&candidates).map_err(forged)? // those of before hold, and ours is our own
+                }
+                _ => certificate,
+            };
             let at =
                 At { index: head.size() + position as u64, epoch_ms: core.clock.now().as_ms().max(head.epoch.time_ms) };
             let effects = rules::apply(&world, &certificate, at).map_err(refused)?;
@@ -415,22 +422,14 @@ impl Door {
         }
     }
 
-    /// Adds the zone key's signature to a claim whose road this server accepts.
-    async fn countersign(
-        &self,
-        core: &Core,
-        certificate: Certificate,
-        position: usize,
-    ) -> Result<Certificate, DoorError> {
-        let Body::Claim(claim) = &certificate.payload().body else { return Ok(certificate) };
+    /// Lets a claim through whose road this server accepts, and whatever is no claim.
+    async fn check_road(&self, core: &Core, certificate: &Certificate) -> Result<(), DoorError> {
+        let Body::Claim(claim) = &certificate.payload().body else { return Ok(()) };
         match claim.proof {
-            ClaimProof::Open { bits, .. } if bits < core.work_bits => {
-                return Err(DoorError::MoreWork { bits: core.work_bits });
-            }
-            ClaimProof::Invite { code_hash } => self.check_invite(core, &code_hash).await?,
-            _ => {}
+            ClaimProof::Open { bits, .. } if bits < core.work_bits => Err(DoorError::MoreWork { bits: core.work_bits }),
+            ClaimProof::Invite { code_hash } => self.check_invite(core, &code_hash).await,
+            _ => Ok(()),
         }
-        self.zone_key.countersign(&certificate, &core.origin).map_err(|error| DoorError::Decode { position, error })
     }
 
     /// Lets a code through that was made and not spent; the first use of a code brings it into SQL.

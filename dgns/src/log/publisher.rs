@@ -4,6 +4,7 @@
 //! entries are there, the guard at most one behind, waiters unanswered: the guard is raised at the next start and a repeat is
 //! answered with the same index. Tiles are derived from what is committed, never a source.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,12 @@ pub struct Waiting {
     pub answer: oneshot::Sender<Verdict>,
     /// What no other post may have until then, however long the waiter waits.
     pub held: [Held; 2],
+}
+
+impl Borrow<Post> for Waiting {
+    fn borrow(&self) -> &Post {
+        &self.post
+    }
 }
 
 /// Why a post is not in the log.
@@ -153,8 +160,7 @@ impl Publisher {
 
     /// Takes what waits into the log, in the order in which a crash may cut it off.
     async fn publish_once(&mut self, pool: &mut Pool, now: Timestamp) -> Result<(), PublishError> {
-        let posts = pool.posts();
-        let batch = self.integrate(&posts, now).await?; //            pure but for loading states; a refusal is an outcome
+        let batch = self.integrate(&pool.waiting, now).await?; //            pure but for loading states; a refusal is an outcome
         pool.place(&batch.outcomes); //                                 where the keys of each post are going to stand
         let outcomes = self.publish(batch, now).await?; //            durable and shown
         pool.settle(outcomes); //                                      waiters wake last, each with its index or refusal
@@ -199,14 +205,14 @@ impl Publisher {
     }
 
     /// Loads the states the batch touches and integrates it.
-    async fn integrate(&self, posts: &[Post], now: Timestamp) -> Result<Batch, PublishError> {
+    async fn integrate(&self, posts: &[Waiting], now: Timestamp) -> Result<Batch, PublishError> {
         let world = self.loaded(states::world(&self.zone, Some(self.server)), posts, now).await?;
         let inner = self.log.live.read();
         Ok(batch::integrate(&inner.view(), world, posts, now.as_ms()))
     }
 
     /// Puts in the states that settling and `posts` read.
-    async fn loaded(&self, mut world: World, posts: &[Post], now: Timestamp) -> Result<World, PublishError> {
+    async fn loaded(&self, mut world: World, posts: &[Waiting], now: Timestamp) -> Result<World, PublishError> {
         loop {
             let missing = {
                 let inner = self.log.live.read();
@@ -260,10 +266,6 @@ impl Pool {
                 Err(_) => return,
             }
         }
-    }
-
-    fn posts(&self) -> Vec<Post> {
-        self.waiting.iter().map(|waiting| waiting.post.clone()).collect()
     }
 
     /// Notes where the keys of accepted posts stand once the batch is shown. Should it not be, this process ends.

@@ -1,6 +1,7 @@
 //! The envelope around a payload, and the signing of it (PROTOCOL 4.1, 1.2).
 
 use core::ops::Range;
+use std::sync::Arc;
 
 use super::{ChainId, Kid, Payload, Sid};
 use crate::did::Did;
@@ -64,9 +65,12 @@ impl From<WireError> for DecodeError {
 /// A decoded certificate whose signatures nobody has checked yet.
 ///
 /// Its bytes are canonical and its fields in range; whether its signers are who they claim and may say what they say is for
-/// [`Certificate::verify`] and the rules.
+/// [`Certificate::verify`] and the rules. It never changes, so copies share what they are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Certificate {
+pub struct Certificate(Arc<Parts>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
     envelope: Vec<u8>,
     payload_range: Range<usize>,
     payload: Payload,
@@ -103,7 +107,7 @@ impl Certificate {
         reader.end()?;
         let payload = Payload::decode(payload_bytes)?;
         let sid = sha256(&[payload_bytes]);
-        Ok(Self { envelope: envelope.to_vec(), payload_range, payload, sid, signatures })
+        Ok(Self(Arc::new(Parts { envelope: envelope.to_vec(), payload_range, payload, sid, signatures })))
     }
 
     /// Signs `payload` for the log of `origin` with each of `keys`.
@@ -130,27 +134,27 @@ impl Certificate {
 
     /// Returns the same certificate with more signatures over its unchanged payload, as a server adds its zone's.
     pub fn with_signatures_added(&self, more: &[(Kid, [u8; 64])]) -> Result<Self, DecodeError> {
-        Self::assemble(self.payload_bytes(), [self.signatures.as_slice(), more].concat())
+        Self::assemble(self.payload_bytes(), [self.0.signatures.as_slice(), more].concat())
     }
 
     /// Returns the envelope, as it was received or made.
     pub fn encode(&self) -> Vec<u8> {
-        self.envelope.clone()
+        self.0.envelope.clone()
     }
 
     /// Returns the envelope, as it was received or made.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.envelope
+        &self.0.envelope
     }
 
     /// Returns SHA-256 of the payload: what names this certificate, whoever signed it.
     pub fn sid(&self) -> Sid {
-        self.sid
+        self.0.sid
     }
 
     /// Returns the chain this extends; a genesis makes it.
     pub fn chain(&self) -> ChainId {
-        self.payload.subject.unwrap_or_else(|| ChainId::Did(Did::of_genesis(&self.sid)))
+        self.0.payload.subject.unwrap_or_else(|| ChainId::Did(Did::of_genesis(&self.0.sid)))
     }
 
     /// Returns the DID whose chain this extends; `None` for a sign-in, which is in the chain of an alias.
@@ -160,22 +164,22 @@ impl Certificate {
 
     /// Returns what it says.
     pub fn payload(&self) -> &Payload {
-        &self.payload
+        &self.0.payload
     }
 
     /// Returns the bytes of what it says.
     pub fn payload_bytes(&self) -> &[u8] {
-        &self.envelope[self.payload_range.clone()]
+        &self.0.envelope[self.0.payload_range.clone()]
     }
 
     /// Returns its type (PROTOCOL 4.4).
     pub fn kind(&self) -> u8 {
-        self.payload.body.kind()
+        self.0.payload.body.kind()
     }
 
     /// Returns the signatures, ascending by kid.
     pub fn signatures(&self) -> &[(Kid, [u8; 64])] {
-        &self.signatures
+        &self.0.signatures
     }
 
     /// Returns what its keys sign for the log of `origin`.

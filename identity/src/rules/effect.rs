@@ -1,7 +1,8 @@
 //! What acts do once they take effect, at once or when due (PROTOCOL 5.3).
 
 use super::draft::{Cause, Draft};
-use super::{Refusal, World, pending, power, recovery};
+use super::missing::Missing;
+use super::{Refusal, pending, power, recovery};
 use crate::alias::AliasId;
 use crate::cert::{Body, IdRotate, Kid};
 use crate::did::Did;
@@ -10,43 +11,41 @@ use crate::limits::{AUTHORITIES_MAX, HOLD_MS, NAMES_MAX};
 use crate::name::{Name, Zone};
 use crate::state::{AuthorityState, DidState, NameState, NameStatus, Power, State, Subject};
 
-/// Returns the subjects an act reads or changes besides its own DID, as far as they can be known from what is loaded.
-pub(super) fn subjects(world: &World, did: &Did, body: &Body) -> Vec<Subject> {
-    let mut wanted = Vec::new();
+/// Asks for the subjects an act reads or changes besides its own DID, as far as they can be known from what is loaded.
+pub(super) fn want_subjects(missing: &mut Missing<'_>, did: &Did, body: &Body) {
+    let world = missing.world;
     match body {
-        Body::Claim(claim) => with_parent(world, &claim.name, &mut wanted),
-        Body::Records(records) => wanted.push(Subject::Name(records.name.clone())),
+        Body::Claim(claim) => with_parent(missing, &claim.name),
+        Body::Records(records) => missing.want_name(&records.name),
         Body::Transfer { name, to } => {
-            with_parent(world, name, &mut wanted);
-            wanted.extend(to.map(Subject::Did));
-            wanted.extend(world.owner_if_loaded(name).map(Subject::Did));
+            with_parent(missing, name);
+            to.iter().copied().chain(world.owner_if_loaded(name)).for_each(|did| missing.want(did));
             if let Ok(name) = Name::parse(name, world.zone()) {
-                wanted.extend(name.ancestors(world.zone()).map(|above| Subject::Name(above.as_str().to_owned())));
+                name.ancestors(world.zone()).for_each(|above| missing.want_name(above.as_str()));
             }
         }
         Body::AliasBind(_) | Body::AliasUnbind { .. } | Body::Dispute(_) => {
             if let Some(alias) = body.alias() {
-                wanted.push(Subject::Alias(alias));
-                wanted.extend(world.holder_if_loaded(&alias).map(Subject::Did));
+                missing.want(Subject::Alias(alias));
+                world.holder_if_loaded(&alias).into_iter().for_each(|did| missing.want(did));
             }
         }
         Body::Tombstone => {
-            for name in world.did_if_loaded(did).map(|state| state.names.clone()).unwrap_or_default() {
-                with_parent(world, &name, &mut wanted);
-            }
+            let names = world.did_if_loaded(did).map(|state| state.names.as_slice()).unwrap_or_default();
+            names.iter().for_each(|name| with_parent(missing, name));
         }
         _ => {}
     }
-    wanted
 }
 
-/// Names a name, the one above it, and that one's owner.
-fn with_parent(world: &World, name: &str, wanted: &mut Vec<Subject>) {
-    wanted.push(Subject::Name(name.to_owned()));
+/// Asks for a name, the one above it, and that one's owner.
+fn with_parent(missing: &mut Missing<'_>, name: &str) {
+    let world = missing.world;
+    missing.want_name(name);
     let parent = Name::parse(name, world.zone()).ok().and_then(|name| name.parent(world.zone()));
     if let Some(parent) = parent {
-        wanted.extend(world.owner_if_loaded(parent.as_str()).map(Subject::Did));
-        wanted.push(Subject::Name(parent.as_str().to_owned()));
+        world.owner_if_loaded(parent.as_str()).into_iter().for_each(|did| missing.want(did));
+        missing.want_name(parent.as_str());
     }
 }
 

@@ -10,7 +10,7 @@ use crate::state::{DeviceState, DeviceStatus, DidState, Power};
 pub(super) struct Signers {
     /// Whether the identity key signed.
     pub(super) identity: bool,
-    identity_kid: Kid,
+    identity_key: KeyBytes,
     devices: Vec<KeyBytes>,
 }
 
@@ -20,14 +20,15 @@ impl Signers {
         let devices = state.devices.iter().map(|device| device.sign).filter(|key| certificate.is_signed_by(key));
         Self {
             identity: certificate.is_signed_by(&state.identity),
-            identity_kid: kid_of(&state.identity),
+            identity_key: state.identity,
             devices: devices.collect(),
         }
     }
 
     /// Returns whether the key with this kid signed.
     pub(super) fn has_kid(&self, kid: &Kid) -> bool {
-        self.devices.iter().any(|key| kid_of(key) == *kid) || (self.identity && self.identity_kid == *kid)
+        let signers = self.devices.iter().chain(self.identity.then_some(&self.identity_key));
+        signers.map(kid_of).any(|signer| signer == *kid)
     }
 
     /// Returns the signers that have a voice: the identity key first, then voters and `parties`, ascending by kid.
@@ -39,7 +40,7 @@ impl Signers {
             signed.filter(|device| is_voter(device) || parties.contains(&kid(device))).map(kid).collect();
         kids.sort();
         if self.identity {
-            kids.insert(0, self.identity_kid);
+            kids.insert(0, kid_of(&self.identity_key));
         }
         kids
     }

@@ -1,6 +1,7 @@
 //! What falls due: acts take effect, suspensions lapse, probation ends, recoveries ripen, holds run out (PROTOCOL 5.6).
 
 use super::draft::{Cause, Draft};
+use super::missing::Missing;
 use super::{Effects, World, effect, pending, recovery};
 use crate::cert::{Body, Kid, Sid};
 use crate::did::Did;
@@ -31,16 +32,13 @@ pub fn settle_wants(world: &World, subject: &Subject) -> Vec<Subject> {
     if world.is_of_chain() {
         return Vec::new();
     }
-    let mut wanted = Vec::new();
+    let mut missing = Missing::of(world);
     for act in world.did_if_loaded(did).map(|state| state.pending.as_slice()).unwrap_or_default() {
         if let Ok(body) = pending::decode(act) {
-            wanted.extend(effect::subjects(world, did, &body));
+            effect::want_subjects(&mut missing, did, &body);
         }
     }
-    wanted.sort();
-    wanted.dedup();
-    wanted.retain(|subject| world.get(subject).is_none());
-    wanted
+    missing.into_subjects()
 }
 
 /// Settles the earliest thing of `subject` that is due at or before `epoch_ms`; nothing due changes nothing.

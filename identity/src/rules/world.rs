@@ -113,6 +113,11 @@ impl World {
         known.map(Option::as_ref)
     }
 
+    /// Returns whether the state of a name was loaded, or is known to be absent.
+    pub(super) fn holds_name(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
     /// Puts in what a decision changed.
     pub fn apply_changes(&mut self, effects: &Effects) {
         for (subject, leaf) in &effects.changes {

@@ -29,7 +29,8 @@ pub struct MemoryLog {
     pub origin: Origin,
     pub edge: Edge,
     pub map: Map,
-    pub entries: Vec<Vec<u8>>,
+    /// The entries of each batch.
+    batches: Vec<Vec<Vec<u8>>>,
     states: HashMap<Subject, Arc<Leaf>>,
     zone_key: SigningKey,
     server: Did,
@@ -87,7 +88,7 @@ impl MemoryLog {
             origin,
             edge: Edge::new(),
             map: Map::new(),
-            entries: Vec::new(),
+            batches: Vec::new(),
             states: HashMap::new(),
             zone_key,
             server,
@@ -103,6 +104,11 @@ impl MemoryLog {
         let terms = Certificate::sign(&terms, &log.origin, &[&identity]).unwrap();
         log.append(&[Post::certificates(vec![terms.with_signatures_unchecked(&keys).unwrap()])]);
         log
+    }
+
+    /// Returns the entries of a log that takes no more.
+    pub fn entries(&self) -> Vec<&[u8]> {
+        self.batches.iter().flatten().map(Vec::as_slice).collect()
     }
 
     /// Returns what signing needs to know of it.
@@ -155,7 +161,7 @@ impl MemoryLog {
     }
 
     fn take(&mut self, batch: batch::Batch) {
-        self.entries.extend(batch.entries);
+        self.batches.push(batch.entries);
         (self.edge, self.history, self.time_ms) = (batch.edge, batch.history, batch.epoch.time_ms);
         self.map.apply(batch.map).unwrap();
         for (subject, change) in batch.changes {

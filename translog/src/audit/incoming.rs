@@ -16,7 +16,7 @@ use identity::state::{Leaf, Subject};
 
 use super::judge::{self, Judge, Progress};
 use super::{AuditFault, Checks, EpochRule};
-use crate::batch::{Batch, Change, Passed, Taken, View, map_updates};
+use crate::batch::{Batch, Change, Passed, Taken, View, changes, map_updates};
 use crate::due::DueQueue;
 use crate::entry::{Entry, EntryKind, Epoch};
 use crate::hash::leaf_hash;
@@ -254,10 +254,11 @@ impl Incoming {
     fn close(
         &mut self,
         view: &View<'_>,
-        (world, changes): (World, BTreeMap<Subject, Change>),
+        (world, newest): (World, BTreeMap<Subject, Arc<Leaf>>),
         epoch: Epoch,
     ) -> Result<(), AuditFault> {
         let replayed = &mut self.replayed;
+        let changes = changes(newest);
         let updates = map_updates(&changes);
         let delta = match replayed.delta.take() {
             None => view.map.prepare(&updates),

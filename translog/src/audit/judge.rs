@@ -12,7 +12,7 @@ use identity::rules::{self, World};
 use identity::state::{Leaf, Subject};
 
 use super::AuditFault;
-use crate::batch::{Change, Step, configure_wants};
+use crate::batch::{Step, configure_wants};
 use crate::due::DueQueue;
 use crate::entry::{Entry, EntryError};
 use crate::hash::EMPTY_ROOT;
@@ -36,9 +36,9 @@ pub(super) enum Progress {
     /// States to insert before the next call; those the log does not have as `None`.
     Wants(Vec<Subject>),
     /// A certificate the rules allow at this index. Its signatures are matched to keys, and not verified.
-    Applied { index: u64, certificate: Box<Verified> },
+    Applied { index: u64, certificate: Verified },
     /// The log's configuration from this index on.
-    Configured { index: u64, logconf: Box<LogConf>, succession: Succession },
+    Configured { index: u64, logconf: LogConf, succession: Succession },
     /// Every entry was judged.
     Through,
 }
@@ -105,12 +105,12 @@ impl Judge {
             match entry {
                 Entry::Certificate(certificate) => {
                     let certificate = self.certificate(certificate, index, &root_at)?;
-                    return Ok(Progress::Applied { index, certificate: Box::new(certificate) });
+                    return Ok(Progress::Applied { index, certificate });
                 }
                 Entry::LogConf(logconf) => {
                     let fault = |error: LogConfError| AuditFault::Entry { index, code: error.code() };
                     let succession = self.step.configure(&logconf, index).map_err(fault)?;
-                    return Ok(Progress::Configured { index, logconf: Box::new(logconf), succession });
+                    return Ok(Progress::Configured { index, logconf, succession });
                 }
                 Entry::Notice(said) => {
                     if let Some(code) = notice::fault_of(&said) {
@@ -127,8 +127,8 @@ impl Judge {
         self.step.insert(subject, leaf);
     }
 
-    /// Ends a batch that is through: the states read and made, and the last one of each label that changed.
-    pub(super) fn end(self) -> (World, BTreeMap<Subject, Change>) {
+    /// Ends a batch that is through: the states read and made, and the last one of each subject that changed.
+    pub(super) fn end(self) -> (World, BTreeMap<Subject, Arc<Leaf>>) {
         self.step.into_parts()
     }
 }

@@ -36,7 +36,7 @@ pub(super) enum Content {
     /// It closes a batch.
     Epoch(Result<Epoch, EntryError>),
     /// It stands in a batch.
-    Entry(Box<Result<Entry, EntryError>>),
+    Entry(Result<Entry, EntryError>),
 }
 
 impl Received {
@@ -57,9 +57,9 @@ impl Content {
     fn of(entry: &[u8], level: Level) -> Self {
         match EntryKind::of(entry) {
             Ok(EntryKind::Epoch) => Self::Epoch(Epoch::decode(entry)),
-            Ok(EntryKind::Notice) => Self::Entry(Box::new(Entry::decode(entry))),
+            Ok(EntryKind::Notice) => Self::Entry(Entry::decode(entry)),
             _ if level == Level::Tree => Self::Unread,
-            _ => Self::Entry(Box::new(Entry::decode(entry))),
+            _ => Self::Entry(Entry::decode(entry)),
         }
     }
 }

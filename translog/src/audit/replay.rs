@@ -9,12 +9,12 @@ use identity::rules::{self, World};
 use identity::state::{Leaf, State, Subject};
 
 use super::judge::{self, Judge, Progress};
+use super::roots::Update;
 use super::{AuditFault, Checks, Level, MapStep, Roots};
-use crate::batch::{Change, map_updates};
 use crate::due::DueQueue;
 use crate::entry::{Entry, EntryError, Epoch};
 use crate::logconf::{Conf, Succession};
-use crate::map::{self, LabelKind};
+use crate::map::{self, LabelKind, OpenedLeaf};
 
 /// The states of a log as its entries make them.
 #[derive(Clone, Debug)]
@@ -41,7 +41,8 @@ pub(super) struct Packed {
     pub(super) kind: LabelKind,
     pub(super) head_index: u64,
     pub(super) head_hash: Hash,
-    pub(super) state: Box<[u8]>,
+    /// Shared with the steps of the map.
+    pub(super) state: Arc<[u8]>,
 }
 
 impl Replay {
@@ -146,25 +147,31 @@ impl Replay {
                 Progress::Through => break,
             }
         }
-        let (world, changes) = judge.end();
+        let (world, newest) = judge.end();
         self.server = world.server();
-        let step = MapStep { updates: map_updates(&changes), epoch: *epoch };
+        let made = |(subject, leaf): (&Subject, &Arc<Leaf>)| {
+            let (label, packed) = (map::label(subject), Packed::of(subject, leaf));
+            (Update { label, opened: OpenedLeaf::of(leaf), state: packed.state.clone() }, packed)
+        };
+        let (updates, packed): (Vec<Update>, Vec<Packed>) = newest.iter().map(made).unzip();
+        let labels: Vec<Hash> = updates.iter().map(|update| update.label).collect();
+        let step = MapStep { updates, epoch: *epoch };
         match &mut self.roots {
             Some(roots) => roots.take(step)?,
             None => self.steps.push(step),
         }
-        for (subject, change) in changes {
-            self.dues.set(change.label, &subject, rules::due_ms(&change.leaf));
-            self.states.insert(change.label, Packed::of(&subject, change));
+        for ((label, packed), (subject, leaf)) in labels.into_iter().zip(packed).zip(&newest) {
+            self.dues.set(label, subject, rules::due_ms(leaf));
+            self.states.insert(label, packed);
         }
         Ok(())
     }
 }
 
 impl Packed {
-    fn of(subject: &Subject, change: Change) -> Self {
-        let (head_index, head_hash) = (change.leaf.head_index, change.leaf.head_hash);
-        Self { kind: LabelKind::of(subject), head_index, head_hash, state: change.state.into() }
+    fn of(subject: &Subject, leaf: &Leaf) -> Self {
+        let (head_index, head_hash) = (leaf.head_index, leaf.head_hash);
+        Self { kind: LabelKind::of(subject), head_index, head_hash, state: leaf.state.encode().into() }
     }
 
     pub(super) fn leaf(&self) -> Leaf {

@@ -1,17 +1,26 @@
 //! The map of an audit, rebuilt beside the replay: on whatever thread the caller likes, in the order of the Epochs.
 
+use std::sync::Arc;
+
 use identity::hash::Hash;
 
 use super::AuditFault;
 use crate::entry::Epoch;
-use crate::map::Map;
+use crate::map::{Map, OpenedLeaf};
 
 /// What one batch changes in the map, and the root its Epoch claims.
 #[derive(Clone, Debug)]
 pub struct MapStep {
-    /// Label and commitment.
-    pub(super) updates: Vec<(Hash, Hash)>,
+    pub(super) updates: Vec<Update>,
     pub(super) epoch: Epoch,
+}
+
+/// What a label commits to: the commitment is made where the map is.
+#[derive(Clone, Debug)]
+pub(super) struct Update {
+    pub(super) label: Hash,
+    pub(super) opened: OpenedLeaf,
+    pub(super) state: Arc<[u8]>,
 }
 
 /// A map that follows a replay's steps.
@@ -27,7 +36,8 @@ impl Roots {
 
     /// Makes the changes of a batch and compares the root; steps are taken in the order they were made, without gaps.
     pub fn take(&mut self, step: MapStep) -> Result<(), AuditFault> {
-        let delta = self.map.prepare(&step.updates);
+        let updates = step.updates.iter().map(|update| (update.label, update.opened.commitment(&update.state)));
+        let delta = self.map.prepare(&updates.collect::<Vec<_>>());
         if delta.root() != step.epoch.map_root {
             return Err(AuditFault::MapRoot { k: step.epoch.k, index: step.epoch.covers });
         }

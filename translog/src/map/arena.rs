@@ -43,9 +43,6 @@ pub(super) struct Store {
 #[derive(Clone, Debug)]
 pub(super) struct Chunks<T>(Vec<Vec<T>>);
 
-/// Items in a chunk: 2.6 MB of inner nodes, 4.2 MB of leaves.
-const CHUNK: usize = 1 << 16;
-
 /// The nodes of a map, and the places that replaced nodes left free.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Arena {
@@ -137,28 +134,32 @@ impl<T> Default for Chunks<T> {
 }
 
 impl<T> Chunks<T> {
+    /// Items in a chunk: a little less than 256 KiB. Allocators add a few bytes to what is asked for, and then take the next of their
+    /// sizes: for a round number that would be a quarter more.
+    const CHUNK: usize = ((256 << 10) - 512) / size_of::<T>();
+
     pub(super) fn len(&self) -> usize {
-        self.0.last().map_or(0, |last| (self.0.len() - 1) * CHUNK + last.len())
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * Self::CHUNK + last.len())
     }
 
     pub(super) fn get(&self, position: usize) -> Option<&T> {
-        self.0.get(position / CHUNK)?.get(position % CHUNK)
+        self.0.get(position / Self::CHUNK)?.get(position % Self::CHUNK)
     }
 
     /// As [`Chunks::get`], of a position that is below the length.
     pub(super) fn at(&self, position: usize) -> &T {
-        &self.0[position / CHUNK][position % CHUNK]
+        &self.0[position / Self::CHUNK][position % Self::CHUNK]
     }
 
     pub(super) fn set(&mut self, position: usize, item: T) {
-        self.0[position / CHUNK][position % CHUNK] = item;
+        self.0[position / Self::CHUNK][position % Self::CHUNK] = item;
     }
 
     /// Adds an item and returns its position.
     pub(super) fn push(&mut self, item: T) -> usize {
-        if self.0.last().is_none_or(|last| last.len() == CHUNK) {
+        if self.0.last().is_none_or(|last| last.len() == Self::CHUNK) {
             // The first chunk grows as it fills, so that a small map stays small.
-            self.0.push(if self.0.is_empty() { Vec::new() } else { Vec::with_capacity(CHUNK) });
+            self.0.push(if self.0.is_empty() { Vec::new() } else { Vec::with_capacity(Self::CHUNK) });
         }
         self.0.last_mut().expect("a chunk with room was just pushed").push(item);
         self.len() - 1
