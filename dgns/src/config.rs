@@ -1,6 +1,7 @@
 //! The configuration: every key with its default, read from TOML with all faults listed at once (docs/OPERATING.md).
 
 mod read;
+mod section;
 mod signin;
 
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use identity::name::Zone;
 use translog::policy::Policy;
 
 pub use crate::witness::standalone::WitnessServerConfig;
-pub use read::{ConfigFault, ConfigFaults};
+pub use section::{ConfigFault, ConfigFaults};
 pub use signin::{IssuerConfig, SigninConfig};
 
 /// The documented default configuration, as `dgnsd config` prints it.

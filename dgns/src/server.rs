@@ -604,7 +604,7 @@ async fn bind_dns(
     zone: &Arc<dns::Zone>,
     metrics: &Arc<dns::Metrics>,
 ) -> Result<dns::Server, ServerError> {
-    let settings = dns::server::ServerSettings::on(config.dns.listen.clone());
+    let settings = dns::settings::ServerSettings::on(config.dns.listen.clone());
     let address = config.dns.listen.first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let bound = dns::Server::bind(zone.clone(), metrics.clone(), settings).await;
     bound.map_err(|error| ServerError::Bind { address, error })

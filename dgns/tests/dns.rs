@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dgns::dns::server::ServerSettings;
+use dgns::dns::settings::ServerSettings;
 use dgns::dns::{Change, Content, Metrics, Server, Settings, Zone};
 use identity::cert::Row;
 use identity::did::Did;

@@ -7,7 +7,7 @@ use identity::evidence::passkey_issuer;
 use identity::name::Zone;
 use toml::{Table, Value};
 
-use super::read::Section;
+use super::section::Section;
 use crate::outbound::Outbound;
 
 /// `[signin]`.

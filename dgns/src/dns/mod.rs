@@ -10,7 +10,7 @@
 //! | `zone`, `card` | what exists: one card per name, swapped whole |
 //! | `query`, `hickory` | what was asked: the plain shape by hand, all others by hickory-proto |
 //! | `answer`, `reply` | what is said, and its bytes within the transport's limit |
-//! | `server`, `udp`, `stream` | who may ask, how often, how slowly |
+//! | `server`, `settings`, `udp`, `stream` | who may ask, how often, how slowly |
 //!
 //! Invariant: a name is in the zone only through [`Zone::apply`], so DNS never shows what the log has not committed.
 
@@ -24,6 +24,7 @@ mod name;
 mod query;
 mod reply;
 pub mod server;
+pub mod settings;
 mod stream;
 mod udp;
 pub mod zone;

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::answer::{DropReason, Outcome, Transport, answer};
 use super::limits::{STREAM_PENDING_BYTES_MAX, STREAM_QUERIES_MAX};
 use super::metrics::Metrics;
-use super::server::ServerSettings;
+use super::settings::ServerSettings;
 use super::zone::Zone;
 use crate::shutdown;
 
