@@ -7,9 +7,10 @@ mod guard;
 mod invite;
 mod keys;
 mod logconf;
+mod notary;
 mod witness;
 
-use std::io::IsTerminal as _;
+use std::io::{BufRead as _, IsTerminal as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,7 +20,9 @@ use dgns::clock::Clock;
 use dgns::config::{Config, DEFAULTS, WITNESS_DEFAULTS};
 use dgns::server::{Server, ServerError};
 use dgns::witness::WitnessedLogs;
+use identity::seed::Words;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use zeroize::Zeroizing;
 
 /// The identity name server. Without arguments: a complete server on loopback, in ./dgns-data.
 #[derive(Debug, Parser)]
@@ -129,6 +132,11 @@ enum Command {
         #[command(subcommand)]
         command: logconf::LogconfCommand,
     },
+    /// List, add and revoke the keys that say in the log whom an issuer let in; the server must be running
+    Notary {
+        #[command(subcommand)]
+        command: notary::NotaryCommand,
+    },
     /// Write the log's files for any file server to serve; the server must not be running
     Export {
         /// Where they go; files that are there already stay
@@ -184,6 +192,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Export { directory, data }) => export(&data, &directory),
         Some(Command::Guard { action, data }) => guard::run(action, &data),
         Some(Command::Logconf { command }) => logconf::run(command),
+        Some(Command::Notary { command }) => notary::run(command),
         Some(Command::Invite { data, count }) => invite::make(&data, count),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Arguments::command(), "dgnsd", &mut std::io::stdout());
@@ -283,6 +292,29 @@ fn export(data: &Path, directory: &Path) -> ExitCode {
             failed(exit_code(&error), &error.to_string())
         }
     }
+}
+
+/// What a command said: nothing more, or an exit code and why.
+type Said = Result<(), (u8, String)>;
+
+/// Reads the operator's words from a file or standard input; they are never stored.
+fn read_words(file: Option<&Path>) -> Result<Words, (u8, String)> {
+    let text = match file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| (1, format!("{}: {error}", path.display())))?;
+            Zeroizing::new(text)
+        }
+        None => {
+            let mut line = Zeroizing::new(String::new());
+            if std::io::stdin().is_terminal() {
+                eprintln!("the operator's words, on one line:");
+            }
+            let read = std::io::stdin().lock().read_line(&mut line);
+            read.map_err(|error| (1, format!("standard input: {error}")))?;
+            line
+        }
+    };
+    Words::parse(text.trim()).map_err(|error| (1, error.to_string()))
 }
 
 fn exit_code(error: &ServerError) -> u8 {

@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 
 pub use alias::AliasKey;
 pub use log::{LogKey, read_head};
-pub use notary::NotaryKey;
+pub use notary::{NotaryKey, Standing};
 pub use people::PeopleKey;
 
 /// Why a key file cannot be used. Nothing was changed.

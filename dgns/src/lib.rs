@@ -20,6 +20,7 @@ pub mod lobby;
 pub mod log;
 pub mod logconf;
 pub mod metrics;
+pub mod notaries;
 pub mod outbound;
 pub mod people;
 pub mod problem;

@@ -398,7 +398,7 @@ impl Parts {
             false => None,
         };
         let notaries = Arc::new(Notaries::open(config, keys_at, &mut crate::rng::system())?);
-        chain.certify_notaries(notaries.keys()).await?;
+        chain.certify_notaries(&notaries.keys()).await?;
         let door = door.with_alias_key(alias_key).with_notaries(notaries.clone());
         let about = About { server, vkey, terms, made };
         let people = Arc::new(

@@ -24,7 +24,6 @@ use translog::policy::Policy;
 
 use crate::config::Config;
 use crate::keys::{self, KeyFileError, Keys, LogKey};
-use crate::log::live::PublicHead;
 use crate::log::states;
 
 /// The file that holds the operator's words until they were shown.
@@ -112,27 +111,29 @@ pub fn zone_authority(config: &Config, key: KeyBytes) -> Authority {
     Authority { role: Role::Zone, key, scope: config.zone.as_str().to_owned(), zone: Some(terms(config)) }
 }
 
-/// Returns the next certificate in the server's own chain, signed by its words or its device, whose word may wait for a window.
+/// Returns the next certificate in the server's own chain, signed by its words or its device, whose word may wait for a window;
+/// `chain` is the server's DID and the head of its chain.
 pub fn own_certificate(
-    config: &Config,
+    origin: &Origin,
     body: Body,
     signer: &SigningKey,
-    server: Did,
-    newest: ChainHead,
-    seen: &PublicHead,
+    chain: (Did, ChainHead),
+    seen: Seen,
     now: Timestamp,
-) -> Certificate {
+) -> Result<Verified, SetupError> {
+    let (server, newest) = chain;
     let payload = Payload {
         subject: Some(server.into()),
         seq: newest.seq + 1,
         prev: Some(newest.sid),
-        seen: Seen { size: seen.size(), root: seen.root() },
+        seen,
         unix_s: now.as_ms() / 1_000,
         body,
         critical: true,
         by: None,
     };
-    Certificate::sign(&payload, &config.zone.origin(), &[signer]).expect("an authority of a bounded scope fits")
+    let certificate = Certificate::sign(&payload, origin, &[signer]).expect("an authority of a bounded scope fits");
+    certificate.verify(origin, &[signer.public()]).map_err(SetupError::Signature)
 }
 
 /// Returns the terms that the configuration gives a new zone.

@@ -16,6 +16,7 @@ use asking::{Scene, end_of, lease_of, pair};
 use dgns_client::audience::Audience;
 use dgns_client::home::Home;
 use dgns_client::session::Session;
+use dgns_tests::harness::journey::digits;
 use dgns_tests::harness::{Person, Server, Site};
 use identity::cert::Body;
 use identity::key::SigningKey;
@@ -27,12 +28,6 @@ fn main() {
     let rounds = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(20);
     approvals(rounds);
     revocations(rounds);
-}
-
-/// Six digits alone in a line.
-fn digits(line: &str) -> Option<String> {
-    let digits: String = line.chars().filter(|c| !c.is_whitespace()).collect();
-    (digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(digits)
 }
 
 fn approvals(rounds: usize) {

@@ -4,8 +4,10 @@
 pub mod export;
 pub mod http;
 pub mod issuer;
+pub mod journey;
 pub mod liar;
 pub mod load;
+pub mod needles;
 pub mod opaque;
 pub mod party;
 pub mod person;

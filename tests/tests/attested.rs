@@ -38,6 +38,15 @@ fn post(server: &Server, certificates: &[Certificate]) -> Answer {
     server.post("/v1/certificates", &body(certificates))
 }
 
+/// Signs the person in on a device of its own, which takes the name on the strength of it.
+fn settled(server: &Server, issuer: (&str, &Issuer), label: &str, person: &[(&str, &str)]) -> Somebody {
+    let (mut somebody, genesis) = Somebody::without_name(label);
+    let finished = signed_in(server, issuer, &somebody, person);
+    let answer = post(server, &[genesis, claim(&mut somebody, finished.evidence)]);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    somebody
+}
+
 /// Holds that a post is refused with `code`, and that nothing of it is in the log.
 fn check_refused(server: &Server, did: Did, certificates: &[Certificate], code: &str) {
     assert_eq!(post(server, certificates).problem_code(), code);
@@ -146,9 +155,7 @@ fn a_revoked_notary_gives_no_name_and_its_earlier_word_stays() {
     let (a, b) = (Issuer::start(), Issuer::start());
     let site = site(&[&a, &b]);
     let server = site.start();
-    let (mut ada, genesis) = Somebody::without_name("ada");
-    let finished = signed_in(&server, ("a", &a), &ada, &ADA);
-    assert_eq!(post(&server, &[genesis, claim(&mut ada, finished.evidence)]).status, 200);
+    settled(&server, ("a", &a), "ada", &ADA);
     let (mut bob, genesis_of_bob) = Somebody::without_name("bob");
     let by_a = signed_in(&server, ("a", &a), &bob, &BOB);
 
@@ -263,9 +270,7 @@ fn a_verifying_witness_replays_what_notaries_said() {
     }
     let a = Issuer::start();
     let server = site(&[&a]).start();
-    let (mut ada, genesis) = Somebody::without_name("ada");
-    let finished = signed_in(&server, ("a", &a), &ada, &ADA);
-    assert_eq!(post(&server, &[genesis, claim(&mut ada, finished.evidence)]).status, 200);
+    settled(&server, ("a", &a), "ada", &ADA);
     let site = WitnessSite::new();
     let witness = site.start_verifier(&[&format!("{} {}/log", server.vkey(), server.url)]);
     let note = Note::parse(&server.get("/log/checkpoint").body).unwrap();

@@ -17,8 +17,8 @@
 //! does not have, and an account that leads to a DID it does not have: the same post again takes neither a second time.
 
 use std::collections::HashSet;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, RwLock};
 
 use dgns_api::code;
 use identity::alias::AliasId;
@@ -37,7 +37,7 @@ use super::request::newest;
 use super::signin::leads_to;
 use crate::config::Config;
 use crate::core::Core;
-use crate::keys::{KeyFileError, NotaryKey};
+use crate::keys::{KeyFileError, NotaryKey, Standing};
 use crate::log::door::{Door, DoorError, Held};
 use crate::log::shown::Asked;
 use crate::people::People;
@@ -109,10 +109,17 @@ impl NotaryError {
 /// The keys of this server's notaries, and what they are asked for now.
 #[derive(Debug)]
 pub struct Notaries {
-    keys: Vec<NotaryKey>,
+    seats: Vec<Seat>,
     names_max: u64,
     /// Accounts that a post on its way pins: two posts must not both find one free.
     pinning: Arc<Mutex<HashSet<Hash>>>,
+}
+
+/// One notary: its file, and the key that was read last.
+#[derive(Debug)]
+struct Seat {
+    file: PathBuf,
+    key: RwLock<Arc<NotaryKey>>,
 }
 
 /// A sign-in that a notary signed for.
@@ -136,15 +143,18 @@ pub struct Used {
 impl Notaries {
     /// Reads the keys of the configured issuers, made now where there are none.
     pub fn open(config: &Config, keys_at: &Path, rng: &mut impl CryptoRng) -> Result<Self, KeyFileError> {
-        let scopes = config.signin.scopes(&config.zone).into_iter();
-        let keys = scopes.map(|(id, scope)| NotaryKey::read_or_make(&NotaryKey::file(keys_at, &id), scope, rng));
-        let keys = keys.collect::<Result<_, _>>()?;
-        Ok(Self { keys, names_max: config.signin.names_per_signin, pinning: Arc::default() })
+        let seats = config.signin.scopes(&config.zone).into_iter().map(|(id, scope)| {
+            let file = NotaryKey::file(keys_at, &id);
+            let key = RwLock::new(Arc::new(NotaryKey::read_or_make(&file, scope, rng)?));
+            Ok(Seat { file, key })
+        });
+        let seats = seats.collect::<Result<_, KeyFileError>>()?;
+        Ok(Self { seats, names_max: config.signin.names_per_signin, pinning: Arc::default() })
     }
 
     /// Returns the keys.
-    pub fn keys(&self) -> &[NotaryKey] {
-        &self.keys
+    pub fn keys(&self) -> Vec<Arc<NotaryKey>> {
+        self.seats.iter().map(Seat::key).collect()
     }
 
     /// Returns for how many names a sign-in of this issuer is good at first: none while its notary does not speak, or the road
@@ -152,8 +162,8 @@ impl Notaries {
     pub async fn names_left(&self, core: &Core, issuer: &Hash) -> Result<u64, StorageError> {
         let road = 1 << (identity::cert::Road::Attested as u8 - 1);
         let server = newest(core, &core.server).await?;
-        let speaks =
-            self.key(issuer).zip(server).is_some_and(|(key, server)| standing(&server, key) == Standing::Speaks);
+        let key = server.and_then(|server| self.key(issuer, &server));
+        let speaks = key.is_some_and(|(_, standing)| standing == Standing::Speaks);
         Ok(if speaks && core.terms.roads & road != 0 { self.names_max } else { 0 })
     }
 
@@ -178,10 +188,9 @@ impl Notaries {
         let did = certificate.chain_did().ok_or(NotaryError::Expired)?;
         let now_ms = core.clock.now().as_ms();
         let row = people.store.attested(&evidence, now_ms / 1_000).await?.ok_or(NotaryError::Expired)?;
-        let key = self.key(&row.issuer).ok_or(NotaryError::UnknownIssuer)?;
-        if let Standing::Waits { due_ms } =
-            did_in(world, &core.server).map_or(Standing::Waits { due_ms: 0 }, |s| standing(s, key))
-        {
+        let server = did_in(world, &core.server).ok_or(NotaryError::Pending { retry_ms: 1_000 })?;
+        let (key, standing) = self.key(&row.issuer, server).ok_or(NotaryError::UnknownIssuer)?;
+        if let Standing::Waits { due_ms } = standing {
             return Err(NotaryError::Pending { retry_ms: due_ms.saturating_sub(now_ms).max(1_000) });
         }
         Ok((key.countersign(certificate, &core.origin)?, Vouched { row, did, name }))
@@ -262,12 +271,14 @@ impl Notaries {
     ///
     /// That the alias is the one of the address of the sign-in is for the caller to have checked.
     pub async fn attest(&self, core: &Core, door: &Door, row: &AttestedRow, alias: AliasId) -> Result<u64, DoorError> {
-        let key = self.key(&row.issuer).ok_or(NotaryError::UnknownIssuer)?;
+        let server = newest(core, &core.server).await?;
+        let key = server.and_then(|server| self.key(&row.issuer, &server));
+        let (key, _) = key.ok_or(NotaryError::UnknownIssuer)?;
         let AttestedRow { sign, kex, issuer, evidence, .. } = *row;
         let body = Body::AttestLogin(AttestLogin { sign, kex, issuer, evidence });
         for _ in 1..ATTEST_TRIES {
             let payload = next_of(core, alias, body.clone()).await?;
-            let verified = sign_own(core, key, &payload)?;
+            let verified = sign_own(core, &key, &payload)?;
             match door.publish_own(Post::certificates(vec![verified])).await {
                 Err(DoorError::Refused { refusal: Refusal::StalePrev { .. }, .. }) => {} // another was faster
                 published => return published,
@@ -276,8 +287,33 @@ impl Notaries {
         Err(DoorError::Busy)
     }
 
-    fn key(&self, issuer: &Hash) -> Option<&NotaryKey> {
-        self.keys.iter().find(|key| key.issuer() == issuer)
+    /// Returns the key that speaks for an issuer, and where it stands in the chain of the server.
+    fn key(&self, issuer: &Hash, server: &DidState) -> Option<(Arc<NotaryKey>, Standing)> {
+        let seat = self.seats.iter().find(|seat| seat.key().issuer() == issuer)?;
+        let key = seat.key();
+        match key.standing(server) {
+            Standing::Speaks => Some((key, Standing::Speaks)),
+            // Whoever replaced it wrote another into the file.
+            standing => Some(seat.replaced(&key, server).unwrap_or((key, standing))),
+        }
+    }
+}
+
+impl Seat {
+    fn key(&self) -> Arc<NotaryKey> {
+        self.key.read().expect("no holder of the lock panics: it guards one pointer").clone()
+    }
+
+    /// Reads the file again; `None` if it holds no other key than `before`, or none that is ever to speak.
+    fn replaced(&self, before: &NotaryKey, server: &DidState) -> Option<(Arc<NotaryKey>, Standing)> {
+        let read = NotaryKey::read(&self.file, before.scope().to_owned()).ok()?;
+        let standing = read.standing(server);
+        if read.public() == before.public() || standing == Standing::Revoked {
+            return None;
+        }
+        let read = Arc::new(read);
+        *self.key.write().expect("no holder of the lock panics: it guards one pointer") = read.clone();
+        Some((read, standing))
     }
 }
 
@@ -299,31 +335,6 @@ impl Used {
         }
         Ok(())
     }
-}
-
-/// Where a notary's key stands in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// Its word counts.
-    Speaks,
-    /// Its word counted once.
-    Revoked,
-    /// Its certificate waits for its window, or is not there; 0 if that is all there is to know.
-    Waits { due_ms: u64 },
-}
-
-fn standing(server: &DidState, key: &NotaryKey) -> Standing {
-    let authority = key.authority();
-    let mut rows = server.authorities.iter().filter(|row| row.authority == authority);
-    match rows.next_back().map(|row| row.revoked_at) {
-        Some(None) => return Standing::Speaks,
-        Some(Some(_)) => return Standing::Revoked,
-        None => {}
-    }
-    let body = Body::NotaryAdd(authority);
-    let (kind, bytes) = (body.kind(), body.encode());
-    let waits = server.pending.iter().find(|act| act.kind == kind && act.body == bytes);
-    Standing::Waits { due_ms: waits.map_or(0, |act| act.due_ms) }
 }
 
 fn did_in<'w>(world: &'w World, did: &Did) -> Option<&'w DidState> {

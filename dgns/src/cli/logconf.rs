@@ -1,19 +1,16 @@
 //! `dgnsd logconf`: the log's own configuration, shown and changed while the server is stopped.
 
-use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use dgns::clock::Clock;
 use dgns::logconf::{self, Change, LogConfChangeError, Shown};
-use identity::seed::Words;
 use identity::time::Timestamp;
 use serde_json::json;
 use translog::logconf::{Conf, Succession};
 use translog::policy::Policy;
-use zeroize::Zeroizing;
 
-use super::{failed, logs, runtime};
+use super::{Said, failed, logs, read_words, runtime};
 
 /// The parts of `logconf`.
 #[derive(Debug, clap::Subcommand)]
@@ -76,9 +73,7 @@ pub(super) fn run(command: LogconfCommand) -> ExitCode {
     }
 }
 
-type Done = Result<(), (u8, String)>;
-
-fn show(data: &Path, as_json: bool) -> Done {
+fn show(data: &Path, as_json: bool) -> Said {
     let Shown { conf, since } = runtime().block_on(logconf::show(data)).map_err(coded)?;
     if as_json {
         let mut value = value(&conf);
@@ -90,7 +85,7 @@ fn show(data: &Path, as_json: bool) -> Done {
     Ok(())
 }
 
-fn rotate(rotate: &Rotate) -> Done {
+fn rotate(rotate: &Rotate) -> Said {
     let policy = rotate.policy.as_deref().map(read_policy).transpose()?;
     let prefixes = (!rotate.prefixes.is_empty()).then(|| rotate.prefixes.clone());
     let nothing_else = !rotate.drop_old && !rotate.old_key_lost && policy.is_none() && prefixes.is_none();
@@ -144,26 +139,6 @@ fn read_policy(path: &Path) -> Result<Policy, (u8, String)> {
     let wrong = |error: &dyn std::fmt::Display| (1, format!("{}: {error}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| wrong(&error))?;
     Policy::parse(&bytes).map_err(|error| wrong(&error))
-}
-
-/// Reads the words; they are never stored.
-fn read_words(file: Option<&Path>) -> Result<Words, (u8, String)> {
-    let text = match file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| (1, format!("{}: {error}", path.display())))?;
-            Zeroizing::new(text)
-        }
-        None => {
-            let mut line = Zeroizing::new(String::new());
-            if std::io::stdin().is_terminal() {
-                eprintln!("the operator's words, on one line:");
-            }
-            let read = std::io::stdin().lock().read_line(&mut line);
-            read.map_err(|error| (1, format!("standard input: {error}")))?;
-            line
-        }
-    };
-    Words::parse(text.trim()).map_err(|error| (1, error.to_string()))
 }
 
 fn coded(error: LogConfChangeError) -> (u8, String) {

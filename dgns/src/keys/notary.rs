@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use identity::cert::{Authority, Certificate, DecodeError, KeyBytes, Role};
+use identity::cert::{Authority, Body, Certificate, DecodeError, KeyBytes, Role};
 use identity::evidence::issuer_hash;
 use identity::hash::Hash;
 use identity::key::SigningKey;
 use identity::name::Origin;
+use identity::state::DidState;
 use rand_core::CryptoRng;
 
-use super::{KeyFileError, read_or_make};
+use super::{KeyFileError, read_key, read_or_make};
 
 /// The key that speaks for one issuer.
 #[derive(Debug)]
@@ -17,6 +18,20 @@ pub struct NotaryKey {
     key: SigningKey,
     scope: String,
     issuer: Hash,
+}
+
+/// Where a notary's key stands in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its word counts.
+    Speaks,
+    /// Its word counted once.
+    Revoked,
+    /// Its certificate waits for its window, or is not there; 0 if that is all there is to know.
+    Waits {
+        /// When the window is over, in epoch time.
+        due_ms: u64,
+    },
 }
 
 impl NotaryKey {
@@ -27,10 +42,18 @@ impl NotaryKey {
 
     /// Reads the key for the issuer `scope`, made now if there is no file.
     pub fn read_or_make(path: &Path, scope: String, rng: &mut impl CryptoRng) -> Result<Self, KeyFileError> {
-        let seed = read_or_make(path, "notary", rng)?;
-        let key = SigningKey::from_seed(&seed);
+        Ok(Self::of_seed(&*read_or_make(path, "notary", rng)?, scope))
+    }
+
+    /// Reads the key for the issuer `scope`. Errors: there is no file.
+    pub fn read(path: &Path, scope: String) -> Result<Self, KeyFileError> {
+        let [seed] = read_key(path, "notary")?;
+        Ok(Self::of_seed(&seed, scope))
+    }
+
+    fn of_seed(seed: &[u8; 32], scope: String) -> Self {
         let issuer = issuer_hash(&scope);
-        Ok(Self { key, scope, issuer })
+        Self { key: SigningKey::from_seed(seed), scope, issuer }
     }
 
     /// Returns the public key.
@@ -46,6 +69,21 @@ impl NotaryKey {
     /// Returns what the log calls the issuer.
     pub fn issuer(&self) -> &Hash {
         &self.issuer
+    }
+
+    /// Returns where the key stands in the chain of the server.
+    pub fn standing(&self, server: &DidState) -> Standing {
+        let authority = self.authority();
+        let mut rows = server.authorities.iter().filter(|row| row.authority == authority);
+        match rows.next_back().map(|row| row.revoked_at) {
+            Some(None) => return Standing::Speaks,
+            Some(Some(_)) => return Standing::Revoked,
+            None => {}
+        }
+        let body = Body::NotaryAdd(authority);
+        let (kind, bytes) = (body.kind(), body.encode());
+        let waits = server.pending.iter().find(|act| act.kind == kind && act.body == bytes);
+        Standing::Waits { due_ms: waits.map_or(0, |act| act.due_ms) }
     }
 
     /// Returns what the log says of the key.

@@ -1,8 +1,9 @@
 //! The server's own chain: what it says of its zone, and the keys the server makes authorities there at a start.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use identity::cert::{Authority, Body, KeyBytes, Role, ZoneTerms};
+use identity::cert::{Authority, Body, KeyBytes, Role, Seen, ZoneTerms};
 use identity::did::Did;
 use identity::key::{SigningKey, kid_of};
 use identity::rules::Refusal;
@@ -84,7 +85,7 @@ impl OwnChain<'_> {
     }
 
     /// Makes the keys of notaries authorities, and revokes those in whose place they came.
-    pub(super) async fn certify_notaries(&self, keys: &[NotaryKey]) -> Result<(), ServerError> {
+    pub(super) async fn certify_notaries(&self, keys: &[Arc<NotaryKey>]) -> Result<(), ServerError> {
         for key in keys {
             let did = state(self.log, self.server).await?;
             let live = |row: &&AuthorityState| row.revoked_at.is_none() && row.authority.role == Role::Notary;
@@ -104,9 +105,9 @@ impl OwnChain<'_> {
         let words = self.words()?;
         let signer = words.as_ref().unwrap_or(self.device);
         let (head, now) = (self.log.live.head(), self.clock.now());
-        let certificate = setup::own_certificate(self.config, body, signer, self.server, did.head, &head, now);
+        let seen = Seen { size: head.size(), root: head.root() };
         let verified =
-            certificate.verify(&self.config.zone.origin(), &[signer.public()]).map_err(SetupError::Signature)?;
+            setup::own_certificate(&self.config.zone.origin(), body, signer, (self.server, did.head), seen, now)?;
         match self.door.publish_own(Post::certificates(vec![verified])).await {
             Ok(_) => Ok(()),
             // One act of a device waits at a time: a later start goes on, or one with the words beside the keys.

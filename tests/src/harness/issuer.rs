@@ -18,7 +18,7 @@ use super::site::Site;
 use crate::skip::skip;
 
 /// Where the sites of these tests say their pages are.
-pub const PUBLIC_URL: &str = "http://id.dgns.test";
+pub const PUBLIC_URL: &str = "http://localhost:5380";
 
 /// A person as an issuer knows her.
 pub const ADA: [(&str, &str); 2] = [("x-subject", "ada"), ("x-email", "ada@mail.test")];

@@ -20,6 +20,8 @@ pub struct Site {
     data: PathBuf,
     zone: String,
     settings: BTreeMap<(&'static str, &'static str), String>,
+    /// What the server writes to standard error, as `DGNS_LOG` has it.
+    logging: &'static str,
 }
 
 /// A copy of a data directory as it was once.
@@ -31,7 +33,7 @@ impl Site {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("temporary directories can be made");
         let data = directory.path().join("data");
-        Self { directory, data, zone: ZONE.to_owned(), settings: BTreeMap::new() }
+        Self { directory, data, zone: ZONE.to_owned(), settings: BTreeMap::new(), logging: "warn" }
             .with("http", "listen", "\"127.0.0.1:0\"")
             .with("dns", "listen", "[\"127.0.0.1:0\"]")
             .with("claims", "work_bits", "1")
@@ -51,6 +53,12 @@ impl Site {
     /// Returns the site with another zone.
     pub fn with_zone(mut self, zone: &str) -> Self {
         zone.clone_into(&mut self.zone);
+        self
+    }
+
+    /// Returns the site with servers that write more, or less, to standard error.
+    pub fn with_logging(mut self, logging: &'static str) -> Self {
+        self.logging = logging;
         self
     }
 
@@ -128,6 +136,14 @@ impl Site {
         run(command, "")
     }
 
+    /// Runs `dgnsd notary` with the configuration, at a running server, with `input` on standard input.
+    pub fn notary(&self, server: &Server, arguments: &[&str], input: &str) -> Ran {
+        let mut command = Command::new(program("dgnsd"));
+        command.arg("notary").args(arguments).arg("--json").arg("--server").arg(&server.url);
+        command.arg("--config").arg(self.written());
+        run(command, input)
+    }
+
     /// Writes a file beside the configuration; returns its path.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.directory.path().join(name);
@@ -142,7 +158,7 @@ impl Site {
     fn serve(&self) -> Command {
         let path = self.written();
         let mut command = Command::new(program("dgnsd"));
-        command.arg("serve").arg("--json").arg("--config").arg(path).env("DGNS_LOG", "warn");
+        command.arg("serve").arg("--json").arg("--config").arg(path).env("DGNS_LOG", self.logging);
         command
     }
 

@@ -8,10 +8,10 @@ use data_encoding::HEXLOWER;
 use dgns_api::post;
 use dgns_client::home::DeviceKeys;
 use dgns_tests::harness::http::{self, Answer};
+use dgns_tests::harness::journey::{digits, watching};
 use dgns_tests::harness::load::{Poster, Somebody, body, origin};
-use dgns_tests::harness::running::Running;
 use dgns_tests::harness::serve::{Request, Told, serve};
-use dgns_tests::harness::{Person, Server, Site};
+use dgns_tests::harness::{Person, Site};
 use identity::cert::{Body, Certificate, Device, Level, UserKey};
 use identity::key::{KexSecret, SigningKey};
 use identity::limits::DEVICES_MAX;
@@ -49,17 +49,6 @@ fn home_of(device: &DeviceKeys) -> Person {
     fs::write(&path, file.to_string()).unwrap();
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     person
-}
-
-fn digits(line: &str) -> Option<String> {
-    let digits: String = line.chars().filter(|c| !c.is_whitespace()).collect();
-    (digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit())).then_some(digits)
-}
-
-fn watching(old: &Person, server: &Server) -> Running {
-    let watch = old.dgns_running(&server.url, &["devices", "watch", "--once"]);
-    assert_eq!(watch.event()["event"], "now");
-    watch
 }
 
 #[test]

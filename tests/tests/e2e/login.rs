@@ -1,36 +1,8 @@
 //! `dgns login` and `up --signin` at a real issuer, the browser played by plain HTTP.
 
+use dgns_tests::harness::Person;
 use dgns_tests::harness::issuer::{ADA, Issuer, PUBLIC_URL, issuers, lacks_issuers, site};
-use dgns_tests::harness::{Person, Running, Server, http};
-use serde_json::Value;
-
-use crate::pairing::{digits, told, watching};
-
-/// Goes where a running command says, as this person, and lets the issuer lead back to it.
-fn visits(running: &Running, server: &Server, issuer: &Issuer, person: &[(&str, &str)]) {
-    let url = running.note(|line| line.trim().starts_with("http").then(|| line.trim().to_owned()));
-    let callback = issuer.visit(&url, person);
-    let led = server.get(&callback).header("location").to_owned();
-    let (host, path) = led.trim_start_matches("http://").split_once('/').expect("it leads to loopback");
-    let to = host.parse().unwrap_or_else(|_| panic!("it leads to {led}"));
-    let stray = http::request(to, "GET", "/?state=stray&code=x", &[], b"").expect("it listens");
-    assert_eq!(stray.status, 404, "another session's state is nothing to it");
-    let answer = http::request(to, "GET", &format!("/{path}"), &[], b"").expect("it listens");
-    assert!(answer.status == 200 && answer.text().contains("close this window"), "{}", answer.text());
-}
-
-/// Runs a command that signs in, to its end; returns what it printed.
-pub(crate) fn signs_in(
-    person: &Person,
-    who: &[(&str, &str)],
-    at: (&Server, &Issuer),
-    arguments: &[&str],
-    exit: i32,
-) -> Value {
-    let running = person.dgns_running(&at.0.url, arguments);
-    visits(&running, at.0, at.1, who);
-    running.ended().exits(exit).json()
-}
+use dgns_tests::harness::journey::{digits, signs_in, told, visits, watching};
 
 #[test]
 fn a_newcomer_signs_in_takes_a_name_and_finds_it_from_a_second_device() {

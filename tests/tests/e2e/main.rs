@@ -14,6 +14,7 @@ mod mail;
 mod monitor;
 mod mutual;
 mod newcomer;
+mod notaries;
 mod notices;
 mod pairing;
 mod personal;

@@ -2,32 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use dgns_tests::harness::running::Running;
-use dgns_tests::harness::{Person, Server, Site, wait};
+use dgns_tests::harness::journey::{digits, joins, told, watching};
+use dgns_tests::harness::{Person, Server, Site};
+use dgns_tests::skip::skip;
 use serde_json::Value;
-
-/// Returns the six digits in a line such as `  123 456`.
-pub(crate) fn digits(line: &str) -> Option<String> {
-    let digits: String = line.chars().filter(|c| !c.is_whitespace()).collect();
-    (digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit())).then_some(digits)
-}
-
-pub(crate) fn watching(old: &Person, server: &Server) -> Running {
-    let watch = old.dgns_running(&server.url, &["devices", "watch", "--once"]);
-    assert_eq!(watch.event()["event"], "now");
-    watch
-}
-
-/// Returns the next event of this kind.
-pub(crate) fn told(watch: &Running, kind: &str) -> Value {
-    loop {
-        let event = watch.event();
-        if event["event"] == kind {
-            return event;
-        }
-    }
-}
 
 fn sealed_for_alice(by: &Person, server: &Server, content: &str) -> PathBuf {
     let file = by.home().join("letter");
@@ -42,23 +22,6 @@ fn opens(device: &Person, server: &Server, sealed: &Path) -> String {
     device.dgns(server, &["open", sealed.to_str().unwrap()]).exits(0).stdout.trim_end().to_owned()
 }
 
-/// Lets `new` become a device of alice by the digits.
-fn joins(old: &Person, new: &Person, server: &Server) {
-    let mut watch = watching(old, server);
-    let join = new.dgns_running(&server.url, &["join", "alice"]);
-    let shown = join.note(digits);
-    assert_eq!(told(&watch, "pair")["asks"], "digits");
-    let (joined, took) = wait::timed(|| {
-        watch.types(&format!("{} {}", &shown[..3], &shown[3..]));
-        join.ended()
-    });
-    joined.exits(0);
-    eprintln!("from the digits typed on the old device to the keys on the new one: {took:?}");
-    assert_eq!(joined.json()["user_key"], true, "{joined}");
-    assert_eq!(told(&watch, "pair")["added"], true);
-    watch.ended().exits(0);
-}
-
 #[test]
 fn a_second_device_joins_by_digits_and_reads_what_was_sealed_before_and_after() {
     // Goal: the whole of it. Method: bob seals to alice before and after her second device joins; both devices open both. She takes
@@ -68,7 +31,7 @@ fn a_second_device_joins_by_digits_and_reads_what_was_sealed_before_and_after() 
     let (first, second, bob) = (Person::new(), Person::new(), Person::new());
     first.up(&server, "alice");
     let before = sealed_for_alice(&bob, &server, "sealed before");
-    joins(&first, &second, &server);
+    joins(&first, &second, &server, "alice");
     let after = sealed_for_alice(&bob, &server, "sealed since then");
     for device in [&first, &second] {
         assert_eq!(opens(device, &server, &before), "sealed before");
@@ -126,7 +89,7 @@ fn wrong_digits_three_times_and_a_no_end_it() {
     watch.ended().exits(0);
     assert_ne!(shown, again, "another pairing, with other digits");
     assert_eq!(first.dgns(&server, &["devices", "list"]).exits(0).json()["devices"].as_array().unwrap().len(), 1);
-    joins(&first, &second, &server);
+    joins(&first, &second, &server, "alice");
 }
 
 #[test]
@@ -191,4 +154,51 @@ fn words_and_codes_let_in_one_device_each() {
     for device in [&first, &second, &third] {
         assert_eq!(opens(device, &server, &sealed), "for all three");
     }
+}
+
+#[test]
+fn an_hour_later_a_pairing_is_over_and_has_let_nobody_in() {
+    // Goal: neither a secret nor digits of an hour ago let anybody in. Method: both begun and killed; the hour is made to be over in what the
+    // relay and the events keep, by `sqlite3`, and in the new device's own file; then both gone on with. Digits begin anew, with others.
+    if Command::new("sqlite3").arg("--version").output().is_err() {
+        return skip("sqlite3 is not installed");
+    }
+    let site = Site::new();
+    let server = site.start();
+    let (first, second, third) = (Person::new(), Person::new(), Person::new());
+    first.up(&server, "alice");
+    let pair = first.dgns_running(&server.url, &["pair", "--words"]);
+    let words = pair.note(|line| Some(line.trim().strip_prefix("dgns join ")?.to_owned()));
+    pair.kill();
+    let watch = watching(&first, &server);
+    let join = second.dgns_running(&server.url, &["join", "alice"]);
+    let before = join.note(digits);
+    told(&watch, "pair");
+    join.kill();
+    watch.kill();
+    server.stop().exits(0);
+    let database = site.data().join("people.db");
+    let mut sql = Command::new("sqlite3");
+    let over = "UPDATE pair_messages SET until_s = 1; SELECT changes() > 2; DELETE FROM events";
+    let over = sql.arg(database).arg(over).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&over.stdout).trim(), "1", "messages of both: {over:?}");
+    let begun = second.home().join("dgns.test/joining.json");
+    let mut kept: Value = serde_json::from_slice(&fs::read(&begun).unwrap()).unwrap();
+    kept["begun_ms"] = (kept["begun_ms"].as_u64().unwrap() - 3_600_000).into();
+    fs::write(&begun, kept.to_string()).unwrap();
+    let server = site.start();
+    let late: Vec<&str> = ["join"].into_iter().chain(words.split(' ')).collect();
+    assert_eq!(third.dgns(&server, &late).exits(4).text("/code"), "bad_secret");
+    let devices = || first.dgns(&server, &["devices", "list"]).exits(0).json()["devices"].as_array().map(Vec::len);
+    assert_eq!(devices(), Some(1));
+    let mut watch = watching(&first, &server);
+    let join = second.dgns_running(&server.url, &["join", "alice"]);
+    let shown = join.note(digits);
+    assert_ne!(shown, before, "what was agreed an hour ago is not agreed now");
+    told(&watch, "pair");
+    watch.types(&shown);
+    join.ended().exits(0);
+    watch.ended().exits(0);
+    assert_eq!(devices(), Some(2));
+    first.dgns(&server, &["audit"]).exits(0);
 }

@@ -9,7 +9,7 @@ use dgns::config::Config;
 use dgns::keys::{Keys, LogKey, ZoneKey};
 use dgns::setup;
 use dgns_client::rng;
-use identity::cert::{Body, Certificate};
+use identity::cert::{Body, Certificate, Seen};
 use identity::did::Did;
 use identity::hash::Hash;
 use identity::rules::{self, At, World};
@@ -72,7 +72,8 @@ impl Forge {
         let body = Body::NotaryAdd(setup::zone_authority(&config, keys.zone.public()));
         let zone = ZoneKey::new(keys.zone);
         let head = log_key.sign_head(&first);
-        let terms = setup::own_certificate(&config, body, &words.identity(), server, newest, &head, now);
+        let seen = Seen { size: head.size(), root: head.root() };
+        let terms = setup::own_certificate(&origin(), body, &words.identity(), (server, newest), seen, now).unwrap();
         let mut forge = Self {
             signer: Arc::new(signer),
             keys: Arc::new(ForgeKeys { zone, words }),
@@ -86,7 +87,7 @@ impl Forge {
             time_ms: start_ms,
         };
         forge.take(first, |_| {});
-        forge.batch(&[terms]);
+        forge.batch(&[terms.certificate().clone()]);
         forge
     }
 
@@ -94,6 +95,15 @@ impl Forge {
     pub fn batch(&mut self, certificates: &[Certificate]) {
         let batch = self.integrate(certificates, self.time_ms + 1_000);
         self.take(batch, |_| {});
+    }
+
+    /// Appends what the server says next in its own chain, by the words.
+    pub fn says_of_itself(&mut self, body: Body) {
+        let State::Did(state) = self.leaf(&Subject::Did(self.server)).state else { panic!("a DID has a DidState") };
+        let (chain, seen) = ((self.server, state.head), Seen { size: self.edge.size(), root: self.edge.root() });
+        let now = Timestamp::from_ms(self.time_ms);
+        let signed = setup::own_certificate(&origin(), body, &self.keys.words.identity(), chain, seen, now).unwrap();
+        self.batch(&[signed.certificate().clone()]);
     }
 
     /// Returns the batch an honest operator would append at `now_ms`.

@@ -11,6 +11,7 @@ use translog::note::LogSigner;
 
 use super::export::{clean, convicted};
 use super::forge::{Forge, entry, small};
+use super::lies;
 use super::people::{Someone, origin};
 
 /// Honest batches after the lie, so that it lies in the middle.
@@ -109,6 +110,17 @@ fn a_key_that_may_not_sign_is_found() {
     forge.close(vec![entry(&forged)], batch.changes, batch.epoch.time_ms, |_| {});
     bury(&mut forge);
     found_from(&forge, "map", "signature", &format!("entry {at} has a bad signature (unknown_signer)"));
+}
+
+#[test]
+fn the_word_of_a_revoked_notary_is_found() {
+    // Goal: operator and notary together cannot go on once the notary is revoked. Method: a sign-in logged behind the revocation, with the
+    // map as if it counted.
+    let (mut forge, mut people) = small();
+    lies::revoked_notary(&mut forge, &mut people);
+    let at = forge.edge.size() - 2;
+    bury(&mut forge);
+    found_from(&forge, "map", "refused", &format!("entry {at} is refused by the rules (notary_revoked)"));
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Batches that no honest operator appends: what each leaves in the log and in the map is signed as if it were right.
 
-use identity::cert::Certificate;
+use identity::alias::issuer_hash;
+use identity::cert::{AttestLogin, Authority, Body, Certificate, ChainId, Payload, Role};
+use identity::key::{KexSecret, SigningKey};
 use identity::state::{Leaf, State, Subject};
 use translog::batch::Change;
 
 use super::forge::{Forge, entry};
-use super::people::Someone;
+use super::people::{NOTHING_SEEN, Someone, origin};
 
 /// Appends a lie told with the names of these people, who are in the log.
 pub type Lie = fn(&mut Forge, &mut [Someone]);
@@ -61,6 +63,29 @@ pub fn exchanged(forge: &mut Forge, _: &mut [Someone]) {
 pub fn forgotten(forge: &mut Forge, people: &mut [Someone]) {
     forge.forget(&people[0].subject());
     forge.batch(&Someone::new(50).1);
+}
+
+/// A sign-in said by a notary that was revoked just before, with the map as if its word counted.
+pub fn revoked_notary(forge: &mut Forge, _: &mut [Someone]) {
+    let (notary, issuer) = (SigningKey::from_seed(&[77; 32]), "https://issuer.example");
+    let authority = Authority { role: Role::Notary, key: notary.public(), scope: issuer.into(), zone: None };
+    forge.says_of_itself(Body::NotaryAdd(authority));
+    let (sign, kex) = (SigningKey::from_seed(&[78; 32]).public(), KexSecret::from_bytes([79; 32]).public());
+    let login = AttestLogin { sign, kex, issuer: issuer_hash(issuer), evidence: [1; 32] };
+    let payload = Payload {
+        subject: Some(ChainId::Alias([2; 32])),
+        seq: 0,
+        prev: None,
+        seen: NOTHING_SEEN,
+        unix_s: 0,
+        body: Body::AttestLogin(login),
+        critical: true,
+        by: None,
+    };
+    let login = Certificate::sign(&payload, &origin(), &[&notary]).unwrap();
+    let as_if = forge.integrate(std::slice::from_ref(&login), forge.time_ms + 1_000);
+    forge.says_of_itself(Body::NotaryRevoke { kid: notary.kid() });
+    forge.close(vec![entry(&login)], as_if.changes, forge.time_ms + 1_000, |_| {});
 }
 
 /// Returns a certificate with one bit of a signature flipped.
