@@ -12,18 +12,18 @@ use dgns_api::code;
 use dgns_api::signin::{Branch, Finish, Finished, Start, Started};
 use identity::cert::Level;
 use identity::did::Did;
-use identity::evidence::{AssertionRefusal, Binding, Purpose, passkey_issuer, state_hash};
+use identity::evidence::{AssertionRefusal, Binding, Purpose, passkey_issuer};
 use identity::hash::{Hash, sha256};
 use identity::key::kid_of;
 use identity::state::{DeviceStatus, DidState};
 use identity::wire::{Reader, WireError, Writer};
 use rand_core::CryptoRng;
 use storage::StorageError;
-use storage::people::{AccountRow, Added, PasskeyRow, StartKind, StartRow, Used};
+use storage::people::{AccountRow, Added, PasskeyRow, StartKind, Used};
 use zeroize::Zeroizing;
 
 use super::request::{Caller, newest};
-use super::signin::{Known, START_S, Signin, SigninError, read_binding, take, write_binding};
+use super::signin::{Beginning, Known, Signin, SigninError, begin, bound, random, read_binding, take, write_binding};
 use crate::core::Core;
 use crate::people::People;
 
@@ -101,7 +101,8 @@ impl Signin {
         let mut writer = Writer::new();
         write_binding(&mut writer, 5, &binding);
         let (kind, data) = (StartKind::Passkey, writer.finish());
-        begin(core, people, Beginning { kind, data, random: binding.random, go }, rng).await
+        let state = random(rng);
+        begin(core, people, Beginning { state, kind, data, random: binding.random, go }).await
     }
 
     /// Finishes a sign-in with a passkey.
@@ -162,14 +163,12 @@ impl Signin {
         if rows.len() >= self.passkeys_max() {
             return Err(PasskeyError::Full.into());
         }
-        let mut handle = [0; 16];
-        rng.fill_bytes(&mut handle);
-        let handle = rows.first().map_or(handle, |row| row.handle);
+        let handle = rows.first().map_or_else(|| random(rng), |row| row.handle);
         let binding = bound(&start, rng);
         let go = party.creation(&registration(&binding, handle, rows))?;
         let data = Beginner { binding, handle, did }.encode();
-        let beginning = Beginning { kind: StartKind::Registration, data, random: binding.random, go };
-        begin(core, people, beginning, rng).await
+        let (state, kind) = (random(rng), StartKind::Registration);
+        begin(core, people, Beginning { state, kind, data, random: binding.random, go }).await
     }
 
     /// Finishes the registration of a passkey.
@@ -243,36 +242,6 @@ impl Signin {
             false => Err(PasskeyError::Unknown.into()),
         }
     }
-}
-
-/// A start on its way to `people.db` and to the browser.
-struct Beginning {
-    kind: StartKind,
-    data: Vec<u8>,
-    random: [u8; 16],
-    go: String,
-}
-
-async fn begin(
-    core: &Core,
-    people: &People,
-    beginning: Beginning,
-    rng: &mut impl CryptoRng,
-) -> Result<Started, SigninError> {
-    let Beginning { kind, data, random, go } = beginning;
-    let now_s = core.clock.now().as_ms() / 1_000;
-    let mut state = [0; 32];
-    rng.fill_bytes(&mut state);
-    let until_s = now_s + START_S;
-    let row = StartRow { state: state_hash(&state), kind, data, until_s };
-    people.store.put_start(&row, now_s).await?;
-    Ok(Started { state, random, until_s, go })
-}
-
-fn bound(start: &Start, rng: &mut impl CryptoRng) -> Binding {
-    let mut random = [0; 16];
-    rng.fill_bytes(&mut random);
-    Binding { purpose: start.purpose, sign: start.sign, kex: start.kex, blinded: start.blinded, random }
 }
 
 fn registration(binding: &Binding, handle: [u8; 16], rows: Vec<PasskeyRow>) -> Registration {

@@ -150,21 +150,14 @@ impl Signin {
     ) -> Result<Started, SigninError> {
         let issuer = self.issuer(&start.issuer)?;
         self.admit(core, &start, from)?;
-        let now = core.clock.now();
-        let (mut state, mut pkce, mut random) = ([0; 32], Zeroizing::new([0; 32]), [0; 16]);
-        rng.fill_bytes(&mut state);
-        rng.fill_bytes(pkce.as_mut());
-        rng.fill_bytes(&mut random);
-        let Start { purpose, sign, kex, blinded, port, .. } = start;
-        let binding = Binding { purpose, sign, kex, blinded, random };
+        let (state, pkce) = (random(rng), Zeroizing::new(random::<32>(rng)));
+        let binding = bound(&start, rng);
         let verifier = Zeroizing::new(BASE64URL_NOPAD.encode(pkce.as_ref()));
         let (state_text, nonce) = (BASE64URL_NOPAD.encode(&state), binding.nonce_text());
-        let go = issuer.url(&Journey { state: &state_text, nonce: &nonce, verifier: &verifier }, now).await?;
-        let begun = Begun { binding, issuer: start.issuer, port, verifier };
-        let until_s = now.as_ms() / 1_000 + START_S;
-        let row = StartRow { state: state_hash(&state), kind: StartKind::Oidc, data: begun.encode(), until_s };
-        people.store.put_start(&row, now.as_ms() / 1_000).await?;
-        Ok(Started { state, random, until_s, go })
+        let journey = Journey { state: &state_text, nonce: &nonce, verifier: &verifier };
+        let go = issuer.url(&journey, core.clock.now()).await?;
+        let data = Begun { binding, issuer: start.issuer, port: start.port, verifier }.encode();
+        begin(core, people, Beginning { state, kind: StartKind::Oidc, data, random: binding.random, go }).await
     }
 
     /// Returns where a browser that comes back from an issuer goes on: the page, or the loopback port of a program. The start stays.
@@ -230,8 +223,7 @@ impl Signin {
         known: Known,
         rng: &mut impl CryptoRng,
     ) -> Result<Finished, SigninError> {
-        let mut random = [0; 16];
-        rng.fill_bytes(&mut random);
+        let random = random(rng);
         let now_s = core.clock.now().as_ms() / 1_000;
         let row = AttestedRow {
             evidence: evidence_hash(&known.statement, &random),
@@ -287,6 +279,42 @@ impl Signin {
     fn issuer(&self, id: &str) -> Result<&Issuer, SigninError> {
         self.issuers.iter().find(|issuer| issuer.config().id == id).ok_or(SigninError::UnknownIssuer)
     }
+}
+
+/// A start on its way to `people.db` and to the browser.
+pub(super) struct Beginning {
+    /// What finishes it.
+    pub(super) state: [u8; 32],
+    /// How it is finished.
+    pub(super) kind: StartKind,
+    /// What the finish needs to know.
+    pub(super) data: Vec<u8>,
+    /// What the nonce was made with.
+    pub(super) random: [u8; 16],
+    /// Where the browser goes, or what it is asked.
+    pub(super) go: String,
+}
+
+/// Keeps a start for [`START_S`], and returns what the device goes on with.
+pub(super) async fn begin(core: &Core, people: &People, beginning: Beginning) -> Result<Started, SigninError> {
+    let Beginning { state, kind, data, random, go } = beginning;
+    let now_s = core.clock.now().as_ms() / 1_000;
+    let until_s = now_s + START_S;
+    people.store.put_start(&StartRow { state: state_hash(&state), kind, data, until_s }, now_s).await?;
+    Ok(Started { state, random, until_s, go })
+}
+
+/// Returns what ties a statement to the keys of a start.
+pub(super) fn bound(start: &Start, rng: &mut impl CryptoRng) -> Binding {
+    let Start { purpose, sign, kex, blinded, .. } = *start;
+    Binding { purpose, sign, kex, blinded, random: random(rng) }
+}
+
+/// Returns fresh random bytes.
+pub(super) fn random<const N: usize>(rng: &mut impl CryptoRng) -> [u8; N] {
+    let mut bytes = [0; N];
+    rng.fill_bytes(&mut bytes);
+    bytes
 }
 
 /// What a browser brings back from an issuer.

@@ -18,7 +18,7 @@ use super::Shared;
 use super::caller::Asking;
 use super::people_events::people;
 use super::read::internal;
-use super::reply::{Refused, Reply, fresh, the_writer, whole};
+use super::reply::{Refused, Reply, bounded, fresh, the_writer};
 use crate::app::App;
 use crate::auth::aliases::{self, AliasError};
 use crate::keys::AliasKey;
@@ -42,9 +42,7 @@ async fn evaluate(State(app): Shared, ConnectInfo(from): ConnectInfo<SocketAddr>
             let asking = Asking::from_request(request, &app).await?;
             (Some(asking.caller.did), asking.body)
         }
-        false => {
-            (None, whole(Bytes::from_request(request, &app).await, format_args!("{} bytes", evaluate::BYTES_MAX))?)
-        }
+        false => (None, bounded(Bytes::from_request(request, &app).await, evaluate::BYTES_MAX)?),
     };
     let bad =
         || problem::problem(code::BAD_POST, "the body is {1: [element, ...]} with 1 to 16 points of ristretto255");
@@ -60,7 +58,7 @@ async fn evaluate(State(app): Shared, ConnectInfo(from): ConnectInfo<SocketAddr>
 async fn notarize(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Reply {
     let door = the_writer(&app)?;
     let (key, people) = (alias_key(door)?, people(&app)?);
-    let body = whole(body, format_args!("this takes at most {ASK_BYTES_MAX} bytes"))?;
+    let body = bounded(body, ASK_BYTES_MAX)?;
     let ask = Ask::decode(&body);
     let ask = ask.map_err(|_| problem::problem(code::BAD_POST, "the body is not the map of PROTOCOL 12.16"))?;
     let nobody = || problem::problem(code::NOT_FOUND, "nobody signs in here");

@@ -8,14 +8,14 @@ use tracing::error;
 
 use super::Shared;
 use super::read::entry_proof;
-use super::reply::{Refused, Reply, fresh, the_writer, whole};
+use super::reply::{Refused, Reply, bounded, fresh, the_writer};
 use crate::log::door::DoorError;
 use crate::log::notices::NoticesError;
 use crate::problem;
 
 /// Takes a fault file into the log, or finds where it stands, and answers with the proof of its Notice.
 pub(super) async fn report(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Reply {
-    let evidence = whole(body, format_args!("evidence takes at most {} bytes", notice::POST_BYTES_MAX))?;
+    let evidence = bounded(body, notice::POST_BYTES_MAX)?;
     let door = the_writer(&app)?;
     let index = app.notices.submit(&app.core, door, &evidence).await.map_err(|refused| {
         app.metrics.post_refused();

@@ -20,7 +20,7 @@ use super::Shared;
 use super::frames::later;
 use super::people_events::people;
 use super::read::{bad_query, internal, parse_did};
-use super::reply::{Refused, Reply, fresh, the_writer, whole};
+use super::reply::{Refused, Reply, bounded, fresh, the_writer};
 use crate::app::App;
 use crate::auth::request::newest;
 use crate::people::People;
@@ -52,7 +52,7 @@ pub(super) async fn post(
     the_writer(&app)?;
     let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
     let (people, session) = (people(&app)?, parse_session(&session)?);
-    let body = whole(body, format_args!("a message has at most {MESSAGE_BYTES_MAX} bytes"))?;
+    let body = bounded(body, MESSAGE_BYTES_MAX)?;
     if body.is_empty() {
         return Err(problem::problem(code::BAD_POST, "a message has at least one byte").into());
     }

@@ -18,7 +18,7 @@ use identity::wire::{Reader, WireError, Writer};
 use super::Shared;
 use super::caller::Asking;
 use super::read::{bad_query, internal};
-use super::reply::{Refused, Reply, fresh, whole};
+use super::reply::{Refused, Reply, bounded, fresh};
 use super::signin::{desk, malformed, refused};
 use crate::app::App;
 use crate::auth::passkey;
@@ -41,14 +41,14 @@ async fn start(
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
-    let start = read_start(&bounded(body)?, false)?;
+    let start = read_start(&bounded(body, POST_BYTES_MAX)?, false)?;
     let (signin, people) = desk(&app)?;
     let started = signin.start_passkey(&app.core, people, start, from.ip(), &mut crate::rng::system()).await;
     Ok(fresh(path::CBOR, started.map_err(refused)?.encode()))
 }
 
 async fn finish(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Reply {
-    let finish = Finish::decode(&bounded(body)?).map_err(malformed)?;
+    let finish = Finish::decode(&bounded(body, POST_BYTES_MAX)?).map_err(malformed)?;
     let (signin, people) = desk(&app)?;
     let finished = signin.finish_passkey(&app.core, people, finish, &mut crate::rng::system()).await;
     Ok(fresh(path::CBOR, finished.map_err(refused)?.encode()))
@@ -61,7 +61,7 @@ async fn start_registration(State(app): Shared, ConnectInfo(from): ConnectInfo<S
             let asking = Asking::from_request(request, &app).await?;
             (Some(asking.caller), asking.body)
         }
-        false => (None, bounded(Bytes::from_request(request, &app).await)?),
+        false => (None, bounded(Bytes::from_request(request, &app).await, POST_BYTES_MAX)?),
     };
     let start = read_start(&body, true)?;
     let (signin, people) = desk(&app)?;
@@ -71,7 +71,7 @@ async fn start_registration(State(app): Shared, ConnectInfo(from): ConnectInfo<S
 }
 
 async fn finish_registration(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Reply {
-    let finish = Finish::decode(&bounded(body)?).map_err(malformed)?;
+    let finish = Finish::decode(&bounded(body, POST_BYTES_MAX)?).map_err(malformed)?;
     let (signin, people) = desk(&app)?;
     let finished = signin.finish_registration(&app.core, people, finish, &mut crate::rng::system()).await;
     Ok(fresh(path::CBOR, finished.map_err(refused)?.encode()))
@@ -113,10 +113,6 @@ async fn remove(State(app): Shared, Path(id): Path<String>, asking: Asking) -> R
     let (id, (signin, people)) = (read_id(&id)?, desk(&app)?);
     signin.remove_passkey(people, &asking.caller, &id).await.map_err(refused)?;
     Ok(fresh(path::CBOR, vec![0xf6]))
-}
-
-fn bounded(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
-    whole(body, format_args!("this takes at most {POST_BYTES_MAX} bytes"))
 }
 
 fn read_start(body: &[u8], registers: bool) -> Result<Start, Refused> {

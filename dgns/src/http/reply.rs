@@ -57,6 +57,11 @@ pub(super) fn whole(body: Result<Bytes, BytesRejection>, limit: Arguments<'_>) -
     })
 }
 
+/// As [`whole`], where the path takes so many bytes.
+pub(super) fn bounded(body: Result<Bytes, BytesRejection>, bytes_max: usize) -> Result<Bytes, Refused> {
+    whole(body, format_args!("this takes at most {bytes_max} bytes"))
+}
+
 /// Returns an answer that changes with the log: never cached.
 pub(super) fn fresh(content_type: &'static str, bytes: impl Into<Bytes>) -> Response {
     with_headers(content_type, "no-store", bytes.into())

@@ -17,7 +17,7 @@ use tracing::error;
 
 use super::Shared;
 use super::caller::Asking;
-use super::reply::{Refused, Reply, fresh, the_writer, whole};
+use super::reply::{Refused, Reply, bounded, fresh, the_writer};
 use crate::app::App;
 use crate::auth::aliases;
 use crate::auth::notary::NotaryError;
@@ -40,16 +40,14 @@ async fn start(
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
-    let start =
-        Start::decode(&whole(body, format_args!("this takes at most {POST_BYTES_MAX} bytes"))?).map_err(malformed)?;
+    let start = Start::decode(&bounded(body, POST_BYTES_MAX)?).map_err(malformed)?;
     let (signin, people) = desk(&app)?;
     let started = signin.start(&app.core, people, start, from.ip(), &mut crate::rng::system()).await;
     Ok(fresh(path::CBOR, started.map_err(refused)?.encode()))
 }
 
 async fn finish(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Reply {
-    let finish =
-        Finish::decode(&whole(body, format_args!("this takes at most {POST_BYTES_MAX} bytes"))?).map_err(malformed)?;
+    let finish = Finish::decode(&bounded(body, POST_BYTES_MAX)?).map_err(malformed)?;
     let (signin, people) = desk(&app)?;
     let finished = signin.finish(&app.core, people, finish, &mut crate::rng::system()).await.map_err(refused)?;
     aliases::attest(&app.core, people, the_writer(&app)?, &finished.evidence).await;

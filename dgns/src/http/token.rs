@@ -16,7 +16,7 @@ use tracing::error;
 
 use super::Shared;
 use super::caller::Asking;
-use super::reply::{Refused, Reply, fresh, the_writer, whole};
+use super::reply::{Refused, Reply, bounded, fresh, the_writer};
 use crate::app::App;
 use crate::problem;
 use crate::tokens::{Tokens, TokensRefusal, WAIT_MAX_S, revocation};
@@ -127,7 +127,7 @@ fn pair(done: Result<Pair, TokensRefusal>) -> Result<Response, Refused> {
 }
 
 fn posted(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
-    whole(body, format_args!("the body has at most {BODY_BYTES_MAX} bytes"))
+    bounded(body, BODY_BYTES_MAX)
 }
 
 /// Only the server that keeps the log mints.

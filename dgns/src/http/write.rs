@@ -11,7 +11,7 @@ use tracing::error;
 
 use super::Shared;
 use super::read::known;
-use super::reply::{Refused, Reply, fresh, the_writer, whole};
+use super::reply::{Refused, Reply, bounded, fresh, the_writer};
 use crate::app::App;
 use crate::auth::notary::NotaryError;
 use crate::log::door::{Accepted, DoorError};
@@ -62,7 +62,7 @@ pub(super) async fn certificates(
 
 /// Returns the body of a post once it is there.
 pub(super) fn posted(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
-    whole(body, format_args!("a post takes at most {} bytes", post::POST_BYTES_MAX))
+    bounded(body, post::POST_BYTES_MAX)
 }
 
 /// Takes the certificates of a post into the log.
