@@ -8,7 +8,7 @@ use dgns_client::session::Session;
 use dgns_tests::harness::load::{Somebody, origin};
 use dgns_tests::harness::wait;
 use identity::cert::Body;
-use identity::token::{Access, FeedPage, Lease, Pair, Revoked, TokenRefusal};
+use identity::token::{Access, Checker, FeedPage, Lease, Pair, Revoked, SealedKeys, TokenRefusal};
 
 use super::asking::{Scene, end_of, lease_of, pair, refused, said};
 
@@ -103,6 +103,37 @@ fn what_the_log_revoked_just_before_a_crash_is_in_the_feed_afterwards() {
     assert!(
         matches!(page.entries[..], [entry] if matches!(entry.what, Revoked::Device { kid, .. } if kid == key.kid()))
     );
+}
+
+#[test]
+fn an_audience_that_is_shown_old_pages_lets_nobody_write_after_a_minute() {
+    // Goal: whoever stands before the server cannot hide a revocation by bringing the same page again and again. Method: keys and pages as
+    // they come over HTTP, a checker of its own, and its clock a minute later.
+    let mut scene = Scene::new();
+    let (mut alice, bob) = (scene.somebody("alice"), scene.somebody("bob"));
+    let (held, key) = leased(&mut scene, &mut alice, &bob);
+    let answer = scene.signed(&bob.did, &bob.device.sign, "POST", "/v1/token/keys", &[0xa0]);
+    let sealed = SealedKeys::verify(&answer.body, &origin(), &scene.feed_key()).unwrap();
+    let mut checker = Checker::new(bob.did);
+    let old = scene.page(0);
+    checker.learn_keys(sealed.open(&bob.device.kex).unwrap(), old.time_s);
+    let write = |checker: &Checker, now_s| {
+        let checked = checker.check(&held.token, &key.kid(), Access::Write, now_s);
+        checked.map(|token| token.rid).map_err(|refusal| refusal.code())
+    };
+    assert_eq!(write(&checker, old.time_s), Err("feed_stale"), "nothing was heard yet");
+    assert!(checker.learn_news(&old, old.time_s));
+    assert_eq!(write(&checker, old.time_s + 60), Ok(said(&held).rid));
+    scene.says(&mut alice, Body::DeviceSuspend(end_of(&key)));
+    for late_s in [61, 600] {
+        let now_s = old.time_s + late_s;
+        assert!(checker.learn_news(&old, now_s), "it holds, and is old");
+        assert_eq!(write(&checker, now_s), Err("feed_stale"));
+        assert!(checker.check(&held.token, &key.kid(), Access::Read, now_s).is_ok(), "who only reads is let in");
+    }
+    let page = wait::until("the feed says it", || Some(scene.page(0)).filter(|page| !page.entries.is_empty()));
+    assert!(checker.learn_news(&page, page.time_s));
+    assert_eq!(write(&checker, page.time_s), Err("token_revoked"));
 }
 
 #[test]
