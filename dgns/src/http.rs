@@ -11,6 +11,7 @@ mod events;
 mod frames;
 pub mod listener;
 mod logconf;
+mod notaries;
 mod notices;
 pub(crate) mod pages;
 mod pair;
@@ -69,6 +70,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/log/entries/{index}", get(read::entry))
         .route(path::PROOF, get(read::proof))
         .route(path::HEAD, get(read::head))
+        .route(path::NOTARIES, get(notaries::list))
         .route(path::STATUS, get(status::log))
         .route(path::TAIL, get(tail::tail))
         .route(path::LOGCONF, get(logconf::newest))

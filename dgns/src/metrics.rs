@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dgns_api::info::{Follows, Public};
+use dgns_api::notary::Notary;
 use translog::batch::{Batch, Outcome};
 
 use crate::log::witnesses::Witnesses;
@@ -123,6 +124,26 @@ pub fn render_public(public: &Public, witnesses: &Witnesses) -> String {
     let _ = writeln!(out, "# TYPE dgns_witness_errors_total counter");
     for row in &rows {
         let _ = writeln!(out, "dgns_witness_errors_total{{witness={:?}}} {}", row.name, row.errors);
+    }
+    out
+}
+
+/// Renders how much of what notaries said came to nothing.
+pub fn render_notaries(notaries: &[Notary]) -> String {
+    let mut out = String::with_capacity(1_024);
+    type Count = fn(&Notary) -> u64;
+    let counts: [(&str, &str, Count); 4] = [
+        ("dgns_notary_sign_ins_total", "Sign-ins a notary said happened.", |notary| notary.sign_ins),
+        ("dgns_notary_disputed_total", "Of them, those that an owner disputed.", |notary| notary.disputed),
+        ("dgns_notary_attempts_total", "Recoveries a notary let begin.", |notary| notary.attempts),
+        ("dgns_notary_failed", "Of them, those whose PIN was not proved right.", |notary| notary.failed),
+    ];
+    for (name, help, count) in counts {
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        for notary in notaries {
+            let _ = writeln!(out, "{name}{{notary={:?}}} {}", notary.kid, count(notary));
+        }
     }
     out
 }

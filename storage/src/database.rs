@@ -54,6 +54,7 @@ impl Schema {
             include_str!("../migrations/sqlite/0004_people_devices.sql"),
             include_str!("../migrations/sqlite/0005_people_passkeys.sql"),
             include_str!("../migrations/sqlite/0006_people_aliases.sql"),
+            include_str!("../migrations/sqlite/0007_people_notaries.sql"),
         ],
     };
 

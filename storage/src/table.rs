@@ -22,6 +22,7 @@ pub(crate) mod heads;
 pub(crate) mod invites;
 pub(crate) mod labels;
 pub(crate) mod names;
+pub(crate) mod notary_words;
 pub(crate) mod notices;
 pub(crate) mod pair_messages;
 pub(crate) mod passkeys;

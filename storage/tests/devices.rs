@@ -99,8 +99,8 @@ async fn what_devices_are_told_ascends_goes_on_after_a_reopening_and_is_swept() 
     let told = Told {
         events: vec![(did(1), 3, "{}".into()), (did(2), 4, "{}".into())],
         awaited: vec![awaited],
-        settled: Vec::new(),
         cursor: Some(17),
+        ..Told::default()
     };
     people.put_told("log", &told, 1_000).await.unwrap();
     people.put_event(&did(1), 5, "{\"at_ms\":2}", 2_000).await.unwrap();

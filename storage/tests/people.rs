@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use identity::cert::Kid;
 use identity::did::Did;
 use storage::people::{
-    AccountRow, Added, AliasRow, AttestedRow, Erased, PasskeyRow, People, Reserved, StartKind, StartRow, Used,
+    AccountRow, Added, AliasRow, AttestedRow, Erased, NotaryCount, PasskeyRow, People, Reserved, StartKind, StartRow,
+    Told, Used, Word,
 };
 use storage::{Options, Storage, fsck};
 
@@ -244,4 +246,29 @@ async fn what_is_kept_of_an_alias_goes_with_the_address_of_its_account() {
     }
     assert!(!people.put_alias(&row(bob, 33, 90_000)).await.unwrap(), "one too many");
     assert!(people.put_alias(&row(bob, 32, 90_000)).await.unwrap(), "in its own place");
+}
+
+#[tokio::test]
+async fn what_notaries_said_is_counted_once_however_often_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let people = People::open(dir.path()).await.unwrap();
+    let (a, b) = (Kid([1; 8]), Kid([2; 8]));
+    let said = [
+        Word::Login { sid: [1; 32], kid: a },
+        Word::Login { sid: [2; 32], kid: a },
+        Word::Login { sid: [3; 32], kid: b },
+        Word::Disputed { login: [2; 32] },
+        Word::Disputed { login: [9; 32] },
+        Word::Attempt { sid: [4; 32], kid: b },
+        Word::Attempt { sid: [5; 32], kid: b },
+        Word::Proved { attempt: [5; 32] },
+    ];
+    let told = Told { words: said.to_vec(), cursor: Some(8), ..Told::default() };
+    people.put_told("test", &told, 0).await.unwrap();
+    let again = Told { words: said[..3].to_vec(), cursor: Some(8), ..Told::default() };
+    people.put_told("test", &again, 0).await.unwrap();
+    people.close().await.unwrap();
+    let people = People::open(dir.path()).await.unwrap();
+    let count = |kid, logins, disputed, attempts, proved| NotaryCount { kid, logins, disputed, attempts, proved };
+    assert_eq!(people.notary_counts().await.unwrap(), [count(a, 2, 1, 0, 0), count(b, 1, 0, 2, 1)]);
 }

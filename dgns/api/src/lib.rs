@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod evaluate;
 pub mod info;
 pub mod known;
+pub mod notary;
 pub mod notice;
 pub mod path;
 pub mod post;

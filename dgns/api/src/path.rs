@@ -32,6 +32,8 @@ pub const ENTRIES: &str = "/v1/log/entries/";
 pub const PROOF: &str = "/v1/log/proof";
 /// The public head as Resolutions carry it; `?head=newest` is the newest.
 pub const HEAD: &str = "/v1/log/head";
+/// The notaries of the log, with how much of what each said came to nothing; JSON.
+pub const NOTARIES: &str = "/v1/notaries";
 /// How the log stands: its heads, its witnesses; JSON.
 pub const STATUS: &str = "/v1/log/status";
 /// The newest LogConf envelope.

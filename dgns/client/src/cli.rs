@@ -16,6 +16,7 @@ mod lookup;
 mod mail;
 mod mirror;
 mod monitor;
+mod notaries;
 mod output;
 mod pair;
 mod progress;
@@ -137,6 +138,8 @@ enum Command {
     },
     /// Find a person by an e-mail address that nobody is told
     Find(find::Find),
+    /// List who says in this log whom an issuer let in, and what owners made of it
+    Notaries,
     /// Write an offline proof of a name or DID
     Prove(lookup::Prove),
     /// Verify an offline proof with the pinned key, or a fault file
@@ -303,6 +306,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Records { command } => records::records(context, command).await,
         Command::Alias { command } => alias::alias(context, command).await,
         Command::Find(find) => find::find(context, find).await,
+        Command::Notaries => notaries::notaries(context).await,
         Command::Resolve(resolve) => lookup::resolve(context, resolve).await,
         Command::Prove(prove) => lookup::prove(context, prove).await,
         Command::Verify(verify) => lookup::verify(context, verify).await,

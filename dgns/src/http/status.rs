@@ -9,12 +9,12 @@ use identity::cert::Road;
 use identity::limits::CERTIFICATE_BYTES_MAX;
 
 use super::reply::fresh;
-use super::{Shared, logconf, pages};
+use super::{Shared, logconf, notaries, pages};
 use crate::app::{App, Role};
 use crate::config::IssuerConfig;
 use crate::log::shown::Standing;
 use crate::log::witnesses;
-use crate::metrics::{Gauges, render_public};
+use crate::metrics::{Gauges, render_notaries, render_public};
 
 /// `GET /v1/info`.
 pub(super) async fn info(State(app): Shared) -> Response {
@@ -140,6 +140,10 @@ pub(super) async fn metrics(State(app): Shared) -> Response {
     text.push_str(&app.dns_metrics.render(app.dns.names()));
     text.push_str(&app.cosigners.as_ref().map(|roles| roles.metrics()).unwrap_or_default());
     text.push_str(&app.lobby.as_ref().map(|node| node.metrics()).unwrap_or_default());
+    if let Some(people) = &app.people {
+        // A database that cannot be read shows elsewhere.
+        text.push_str(&render_notaries(&notaries::counted(&app, people).await.unwrap_or_default()));
+    }
     text.push_str(&app.tokens.as_ref().map(|tokens| tokens.metrics()).unwrap_or_default());
     fresh("text/plain; version=0.0.4", text)
 }

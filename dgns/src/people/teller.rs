@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity::cert::{Body, Certificate, Sid};
+use identity::cert::{Body, Certificate, Kid, Role, Sid};
 use identity::did::Did;
 use identity::key::kid_of;
 use identity::state::{AttemptState, DidState, Pending, RecoveryState, State, Subject};
 use storage::StorageError;
-use storage::people::{AwaitedRow, Told};
+use storage::people::{AwaitedRow, Told, Word};
 use tokio::sync::watch;
 use tracing::error;
 use translog::entry::Entry;
@@ -95,6 +95,7 @@ async fn turn(core: &Core, people: &People) -> Result<(), StorageError> {
                     aliases::follow(core, people, &did, Some(&certificate.payload().body)).await?;
                 }
                 of_certificate(core, index, &certificate, &mut told).await?;
+                told.words.extend(word_of(core, &certificate).await?);
             }
         }
         keep(core, people, &told).await?;
@@ -197,6 +198,39 @@ async fn of_certificate(
         told.events.push((did, EventKind::UserKeyStale as u8, data.to_json()));
     }
     Ok(())
+}
+
+/// Returns what a notary said by a certificate, or what became of it.
+async fn word_of(core: &Core, certificate: &Certificate) -> Result<Option<Word>, StorageError> {
+    let sid = certificate.sid();
+    Ok(match &certificate.payload().body {
+        Body::AttestLogin(_) => notary_of(core, certificate).await?.map(|kid| Word::Login { sid, kid }),
+        Body::RecoverOpen(_) => notary_of(core, certificate).await?.map(|kid| Word::Attempt { sid, kid }),
+        Body::Dispute(dispute) => Some(Word::Disputed { login: dispute.login }),
+        Body::RecoverProve(_) => {
+            let state = match certificate.chain_did() {
+                Some(did) => newest(core, &did).await?,
+                None => None,
+            };
+            // The state may be ahead: whose attempt it is, the key says that signs here.
+            let proves = |attempt: &AttemptState| is_signed_by(certificate, &kid_of(&attempt.sign));
+            let attempt = state.as_ref().and_then(attempt_of).map(|(attempt, _)| attempt).filter(proves);
+            attempt.map(|attempt| Word::Proved { attempt: attempt.sid })
+        }
+        _ => None,
+    })
+}
+
+/// Returns the notary among the signers.
+async fn notary_of(core: &Core, certificate: &Certificate) -> Result<Option<Kid>, StorageError> {
+    let Some(server) = newest(core, &core.server).await? else { return Ok(None) };
+    let notaries = server.authorities.iter().filter(|known| known.authority.role == Role::Notary);
+    let mut kids = notaries.map(|known| kid_of(&known.authority.key));
+    Ok(kids.find(|kid| is_signed_by(certificate, kid)))
+}
+
+fn is_signed_by(certificate: &Certificate, kid: &Kid) -> bool {
+    certificate.signatures().iter().any(|(signer, _)| signer == kid)
 }
 
 /// Tells the DID that an alias is bound to who signed in with it.

@@ -3,10 +3,10 @@
 use identity::did::Did;
 use identity::hash::Hash;
 
-use super::People;
+use super::{People, Word};
 use crate::database;
 use crate::fault::StorageError;
-use crate::table::events;
+use crate::table::{events, notary_words};
 
 /// Events read at once.
 const PAGE: u64 = 256;
@@ -44,6 +44,8 @@ pub struct Told {
     pub awaited: Vec<AwaitedRow>,
     /// Acts that no longer wait.
     pub settled: Vec<Hash>,
+    /// What notaries said, and what became of it.
+    pub words: Vec<Word>,
     /// The log index to go on from.
     pub cursor: Option<u64>,
 }
@@ -62,10 +64,13 @@ impl People {
         for sid in &told.settled {
             events::forget_awaited(&mut tx, sid).await?;
         }
+        for word in &told.words {
+            notary_words::count(&mut tx, word).await?;
+        }
         if let Some(index) = told.cursor {
             events::set_cursor(&mut tx, cursor, index).await?;
         }
-        let rows = told.events.len() + told.awaited.len() + told.settled.len() + 1;
+        let rows = told.events.len() + told.awaited.len() + told.settled.len() + 2 * told.words.len() + 1;
         self.database().commit(tx, rows).await
     }
 

@@ -436,5 +436,14 @@ fn who_signs_in_elsewhere_is_listed_beside_the_address_and_receives_until_it_is_
     assert_eq!(sent.exits(0).json()["delivered"], 1);
     // The server holds the same against who does not ask first.
     assert_eq!(device.writes_to(sign.public(), kex.public()), Err("no_such_device".to_owned()));
+    // How often a notary's word is disputed is everybody's to know.
+    let counted = wait::until("the dispute is counted", || {
+        let said = bob.dgns(&server, &["notaries"]).exits(0).json();
+        (said["notaries"][0]["disputed"] == 1).then(|| said["notaries"].clone())
+    });
+    assert_eq!((&counted[0]["sign_ins"], &counted[0]["issuer"]), (&1.into(), &a.url.as_str().into()), "{counted}");
+    let metrics = server.get("/metrics").text();
+    let line = format!("dgns_notary_disputed_total{{notary={:?}}} 1\n", counted[0]["kid"].as_str().unwrap());
+    assert!(metrics.contains(&line), "{metrics}");
     bob.dgns(&server, &["audit"]).exits(0);
 }
