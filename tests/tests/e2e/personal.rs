@@ -1,50 +1,11 @@
 //! What only a DID's own devices may ask, and what anybody may leave for them: every way to be refused.
 
-use std::fs;
-use std::net::SocketAddr;
-
-use data_encoding::HEXLOWER;
-use dgns_tests::harness::http::{self, Answer};
-use dgns_tests::harness::{Person, Server, Site, wait};
+use dgns_tests::harness::device::Device;
+use dgns_tests::harness::http::Answer;
+use dgns_tests::harness::{Person, Site, wait};
 use identity::did::Did;
 use identity::key::SigningKey;
-use identity::name::{Origin, Zone};
-use identity::request::{Authorization, Request};
 use identity::wire::{Reader, Writer};
-use serde_json::Value;
-
-/// A device whose keys the test has in hand.
-struct Device {
-    did: Did,
-    sign: SigningKey,
-    at: SocketAddr,
-}
-
-impl Device {
-    fn of(person: &Person, server: &Server) -> Self {
-        let file = fs::read(person.home().join("dgns.test/device.json")).unwrap();
-        let file: Value = serde_json::from_slice(&file).unwrap();
-        let seed = HEXLOWER.decode(file["sign"].as_str().unwrap().as_bytes()).unwrap();
-        let sign = SigningKey::from_seed(&seed.try_into().unwrap());
-        Self { did: file["did"].as_str().unwrap().parse().unwrap(), sign, at: server.http }
-    }
-
-    fn header(&self, method: &str, target: &str, body: &[u8], now_s: u64) -> String {
-        let origin: Origin = Zone::parse("dgns.test").unwrap().origin();
-        let request = Request { origin: &origin, did: &self.did, method, target, body };
-        Authorization::sign(&request, &self.sign, now_s, &mut dgns_client::rng::system()).unwrap().to_string()
-    }
-
-    fn send(&self, method: &str, target: &str, body: &[u8], header: &str) -> Answer {
-        let did = self.did.to_string();
-        let headers = [("authorization", header), ("dgns-did", &did)];
-        http::request(self.at, method, target, &headers, body).unwrap()
-    }
-
-    fn ask(&self, method: &str, target: &str, body: &[u8]) -> Answer {
-        self.send(method, target, body, &self.header(method, target, body, now_s()))
-    }
-}
 
 fn now_s() -> u64 {
     dgns_client::clock::now().as_ms() / 1_000
@@ -56,31 +17,31 @@ fn requests_are_taken_from_live_devices_once_and_in_time() {
     let server = site.start();
     let alice = Person::new();
     alice.up(&server, "alice");
-    let device = Device::of(&alice, &server);
+    let device = Device::of(&alice);
     let path = "/v1/labels";
-    assert_eq!(device.ask("GET", path, b"").status, 200);
-    let header = device.header("GET", path, b"", now_s());
-    assert_eq!(device.send("GET", path, b"", &header).status, 200);
-    assert_eq!(device.send("GET", path, b"", &header).problem_code(), "request_replayed");
+    assert_eq!(device.asks(&server, "GET", path, b"").status, 200);
+    let header = device.signed("GET", path, b"", now_s());
+    assert_eq!(device.sends(&server, "GET", path, b"", &header).status, 200);
+    assert_eq!(device.sends(&server, "GET", path, b"", &header).problem_code(), "request_replayed");
     let refused = |answer: Answer, status: u16, code: &str| {
         assert_eq!((answer.status, answer.problem_code().as_str()), (status, code));
     };
     refused(server.get(path), 401, "bad_authorization");
-    refused(device.send("GET", path, b"", "DGNS-Sig x"), 401, "bad_authorization");
-    let old = device.header("GET", path, b"", now_s() - 100);
-    refused(device.send("GET", path, b"", &old), 401, "request_time");
-    let of_other_path = device.header("GET", "/v1/events", b"", now_s());
-    refused(device.send("GET", path, b"", &of_other_path), 401, "bad_signature");
-    let stranger = Device { sign: SigningKey::from_seed(&[9; 32]), ..Device::of(&alice, &server) };
-    refused(stranger.ask("GET", path, b""), 401, "unknown_signer");
-    let nobody = Device { did: Did::from_bytes([9; 20]), ..Device::of(&alice, &server) };
-    refused(nobody.ask("GET", path, b""), 401, "unknown_signer");
+    refused(device.sends(&server, "GET", path, b"", "DGNS-Sig x"), 401, "bad_authorization");
+    let old = device.signed("GET", path, b"", now_s() - 100);
+    refused(device.sends(&server, "GET", path, b"", &old), 401, "request_time");
+    let of_other_path = device.signed("GET", "/v1/events", b"", now_s());
+    refused(device.sends(&server, "GET", path, b"", &of_other_path), 401, "bad_signature");
+    let stranger = Device { sign: SigningKey::from_seed(&[9; 32]), ..Device::of(&alice) };
+    refused(stranger.asks(&server, "GET", path, b""), 401, "unknown_signer");
+    let nobody = Device { did: Did::from_bytes([9; 20]), ..Device::of(&alice) };
+    refused(nobody.asks(&server, "GET", path, b""), 401, "unknown_signer");
     server.kill();
     let server = site.start();
-    let device = Device::of(&alice, &server);
-    refused(device.send("GET", path, b"", &header), 401, "request_time");
+    let device = Device::of(&alice);
+    refused(device.sends(&server, "GET", path, b"", &header), 401, "request_time");
     assert_eq!(
-        wait::until("requests after the start are taken", || Some(device.ask("GET", path, b""))
+        wait::until("requests after the start are taken", || Some(device.asks(&server, "GET", path, b""))
             .filter(|a| a.status == 200))
         .status,
         200
@@ -114,7 +75,7 @@ fn the_relay_takes_32_messages_and_forgets_none_when_killed() {
     assert!(answer.body.windows(expected.len()).any(|bytes| bytes == expected), "{:?}", answer.body);
     let alice = Person::new();
     alice.up(&server, "alice");
-    let rings = format!("{session}?rings={}", Device::of(&alice, &server).did.base32());
+    let rings = format!("{session}?rings={}", Device::of(&alice).did.base32());
     assert_eq!(server.post(&rings, &[7]).status, 200);
     assert_eq!(server.post(&rings, &[7]).problem_code(), "rate");
     for _ in 0..39 {
@@ -129,7 +90,7 @@ fn mail_waits_for_its_device_and_goes_once_it_is_had() {
     let server = site.start();
     let alice = Person::new();
     alice.up(&server, "alice");
-    let device = Device::of(&alice, &server);
+    let device = Device::of(&alice);
     let mail = |did: &Did, key: &[u8; 32], ct: &[u8]| {
         let mut w = Writer::new();
         w.map(4).uint(1).bytes(did.as_bytes()).uint(2).bytes(key).uint(3).bytes(&[1; 32]).uint(4).bytes(ct);
@@ -149,10 +110,11 @@ fn mail_waits_for_its_device_and_goes_once_it_is_had() {
     assert_eq!(server.post("/v1/envelopes", &mail(&device.did, &key, &[0; 4_200])).problem_code(), "too_large");
     server.kill();
     let server = site.start();
-    let device = Device::of(&alice, &server);
+    let device = Device::of(&alice);
     let read = |after: u64| {
         let target = format!("/v1/envelopes?after={after}");
-        let answer = wait::until("mail is read", || Some(device.ask("GET", &target, b"")).filter(|a| a.status == 200));
+        let answer =
+            wait::until("mail is read", || Some(device.asks(&server, "GET", &target, b"")).filter(|a| a.status == 200));
         let mut reader = Reader::new(&answer.body);
         let rows: Result<Vec<(u64, Vec<u8>)>, identity::wire::WireError> = reader.list(64, |r| {
             r.array_of(2)?;

@@ -5,16 +5,15 @@ mod authenticator;
 use authenticator::Soft;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use dgns_api::signin::{Branch, Finish, Finished, Start, Started};
-use dgns_tests::harness::http::{self, Answer};
+use dgns_tests::harness::device::Device;
+use dgns_tests::harness::http::Answer;
 use dgns_tests::harness::load::{Poster, Somebody, body as body_of};
 use dgns_tests::harness::{Person, Server, Site};
 use identity::cert::ClaimProof;
-use identity::did::Did;
 use identity::evidence::{Binding, Purpose, evidence_hash, sign_finish, state_hash};
 use identity::hash::{Hash, sha256};
 use identity::key::SigningKey;
 use identity::name::Zone;
-use identity::request::{Authorization, Request};
 use identity::wire::Reader;
 use serde_json::{Value, json};
 use storage::people::{People, StartKind, StartRow};
@@ -113,66 +112,37 @@ fn changed(answer: &Value, name: &str, change: impl Fn(&mut Vec<u8>)) -> Value {
     answer
 }
 
-/// A device of `dgns`, whose keys the test has in hand.
-struct Device {
-    did: Did,
-    sign: SigningKey,
-    kex: [u8; 32],
+fn start_for(device: &Device, server: &Server) -> Answer {
+    let (purpose, sign) = (Purpose::Enrolment, device.sign.public());
+    let start = Start { purpose, sign, kex: device.kex, issuer: String::new(), port: None, blinded: None };
+    device.asks(server, "POST", "/v1/passkeys/start", &start.encode())
 }
 
-impl Device {
-    fn of(person: &Person) -> Self {
-        let file = std::fs::read(person.home().join("dgns.test/device.json")).unwrap();
-        let file: Value = serde_json::from_slice(&file).unwrap();
-        let bytes = |name: &str| -> [u8; 32] {
-            HEXLOWER.decode(file[name].as_str().unwrap().as_bytes()).unwrap().try_into().unwrap()
-        };
-        let kex = identity::key::KexSecret::from_bytes(bytes("kex")).public();
-        Self { did: file["did"].as_str().unwrap().parse().unwrap(), sign: SigningKey::from_seed(&bytes("sign")), kex }
-    }
+/// Registers a passkey for its account.
+fn register(device: &Device, server: &Server, soft: &mut Soft) -> Answer {
+    let answer = start_for(device, server);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let begun = Started::decode(&answer.body).unwrap();
+    finish_registration(server, &begun, &device.sign, &soft.create(PAGES, &begun.go))
+}
 
-    fn ask(&self, server: &Server, method: &str, target: &str, body: &[u8]) -> Answer {
-        let origin = Zone::parse("dgns.test").unwrap().origin();
-        let request = Request { origin: &origin, did: &self.did, method, target, body };
-        let now_s = dgns_client::clock::now().as_ms() / 1_000;
-        let header = Authorization::sign(&request, &self.sign, now_s, &mut dgns_client::rng::system()).unwrap();
-        let (header, did) = (header.to_string(), self.did.to_string());
-        let headers = [("authorization", header.as_str()), ("dgns-did", &did)];
-        http::request(server.http, method, target, &headers, body).unwrap()
-    }
-
-    fn start(&self, server: &Server) -> Answer {
-        let (purpose, sign) = (Purpose::Enrolment, self.sign.public());
-        let start = Start { purpose, sign, kex: self.kex, issuer: String::new(), port: None, blinded: None };
-        self.ask(server, "POST", "/v1/passkeys/start", &start.encode())
-    }
-
-    /// Registers a passkey for its account.
-    fn register(&self, server: &Server, soft: &mut Soft) -> Answer {
-        let answer = self.start(server);
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let begun = Started::decode(&answer.body).unwrap();
-        finish_registration(server, &begun, &self.sign, &soft.create(PAGES, &begun.go))
-    }
-
-    /// Returns the ids of the account's passkeys.
-    fn passkeys(&self, server: &Server) -> Vec<Hash> {
-        let answer = self.ask(server, "GET", "/v1/passkeys", b"");
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let mut reader = Reader::new(&answer.body);
-        reader
-            .list(100, |r| {
-                r.array_of(6)?;
-                let id = r.fixed()?;
-                r.bytes()?;
-                r.or_null(|r| r.fixed::<32>())?;
-                r.uint()?;
-                r.uint()?;
-                r.bool()?;
-                Ok::<_, identity::wire::WireError>(id)
-            })
-            .unwrap()
-    }
+/// Returns the ids of the account's passkeys.
+fn passkeys(device: &Device, server: &Server) -> Vec<Hash> {
+    let answer = device.asks(server, "GET", "/v1/passkeys", b"");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let mut reader = Reader::new(&answer.body);
+    reader
+        .list(100, |r| {
+            r.array_of(6)?;
+            let id = r.fixed()?;
+            r.bytes()?;
+            r.or_null(|r| r.fixed::<32>())?;
+            r.uint()?;
+            r.uint()?;
+            r.bool()?;
+            Ok::<_, identity::wire::WireError>(id)
+        })
+        .unwrap()
 }
 
 #[test]
@@ -233,40 +203,44 @@ fn a_device_registers_lists_and_removes_the_passkeys_of_its_account() {
     alice.up(&server, "alice");
     let device = Device::of(&alice);
     let mut soft = [Soft::new(), Soft::new(), Soft::new()];
-    let made = finished(&device.register(&server, &mut soft[0]));
+    let made = finished(&register(&device, &server, &mut soft[0]));
     assert_eq!(made.branch, Branch::Existing(device.did));
     assert_eq!(
         finished(&sign_in(&server, &mut soft[0], &key(7))).branch,
         Branch::Existing(device.did),
         "on any browser"
     );
-    assert_eq!(finished(&device.register(&server, &mut soft[1])).branch, Branch::Existing(device.did));
-    refused(&device.start(&server), 409, "passkeys_full", None);
-    let ids = device.passkeys(&server);
+    assert_eq!(finished(&register(&device, &server, &mut soft[1])).branch, Branch::Existing(device.did));
+    refused(&start_for(&device, &server), 409, "passkeys_full", None);
+    let ids = passkeys(&device, &server);
     assert_eq!(ids.len(), 2);
 
     // What a passkey makes of its PRF is noted for its account alone.
     let path = |id: &Hash| format!("/v1/passkeys/{}", HEXLOWER.encode(id));
     let note = [&[0x81, 0x58, 32], [9; 32].as_slice()].concat();
-    assert_eq!(device.ask(&server, "POST", &path(&ids[0]), &note).status, 200);
-    refused(&device.ask(&server, "POST", &path(&[0; 32]), &note), 404, "unknown_passkey", None);
-    refused(&device.ask(&server, "POST", &path(&ids[0]), b"\x81\x01"), 400, "bad_field", None);
+    assert_eq!(device.asks(&server, "POST", &path(&ids[0]), &note).status, 200);
+    refused(&device.asks(&server, "POST", &path(&[0; 32]), &note), 404, "unknown_passkey", None);
+    refused(&device.asks(&server, "POST", &path(&ids[0]), b"\x81\x01"), 400, "bad_field", None);
 
     // Nobody else removes them.
     let bob = Person::new();
     bob.up(&server, "bob");
-    refused(&Device::of(&bob).ask(&server, "DELETE", &path(&ids[0]), b""), 404, "unknown_passkey", None);
-    assert_eq!(device.ask(&server, "DELETE", &path(&ids[0]), b"").status, 200);
-    refused(&device.ask(&server, "DELETE", &path(&ids[0]), b""), 404, "unknown_passkey", None);
-    refused(&device.ask(&server, "DELETE", "/v1/passkeys/UP", b""), 400, "bad_query", None);
-    assert_eq!(device.passkeys(&server), ids[1..]);
+    refused(&Device::of(&bob).asks(&server, "DELETE", &path(&ids[0]), b""), 404, "unknown_passkey", None);
+    assert_eq!(device.asks(&server, "DELETE", &path(&ids[0]), b"").status, 200);
+    refused(&device.asks(&server, "DELETE", &path(&ids[0]), b""), 404, "unknown_passkey", None);
+    refused(&device.asks(&server, "DELETE", "/v1/passkeys/UP", b""), 400, "bad_query", None);
+    assert_eq!(passkeys(&device, &server), ids[1..]);
     let [removed, left] = &mut soft[..2] else { unreachable!("three were made") };
     if left.ids().contains(&ids[0]) {
         std::mem::swap(removed, left);
     }
     refused(&sign_in(&server, removed, &key(8)), 404, "unknown_passkey", None);
     assert_eq!(finished(&sign_in(&server, left, &key(8))).branch, Branch::Existing(device.did));
-    assert_eq!(finished(&device.register(&server, &mut soft[2])).branch, Branch::Existing(device.did), "there is room");
+    assert_eq!(
+        finished(&register(&device, &server, &mut soft[2])).branch,
+        Branch::Existing(device.did),
+        "there is room"
+    );
 }
 
 #[test]
@@ -423,9 +397,9 @@ fn registrations_of_other_pages_other_keys_and_careless_authenticators_are_refus
     assert_eq!(finish_registration(&server, &begun[0], &key(1), &answer).status, 200);
     refused(&finish_registration(&server, &begun[1], &key(1), &answer), 401, "assertion", Some("challenge"));
     let stranger = Device { sign: key(9), ..Device::of(&alice) };
-    refused(&stranger.start(&server), 401, "unknown_signer", None);
+    refused(&start_for(&stranger, &server), 401, "unknown_signer", None);
     let others = start_body(&key(9), Purpose::Enrolment);
-    refused(&device.ask(&server, "POST", "/v1/passkeys/start", &others), 403, "not_allowed", None);
+    refused(&device.asks(&server, "POST", "/v1/passkeys/start", &others), 403, "not_allowed", None);
     refused(&server.get("/v1/passkeys"), 401, "bad_authorization", None);
 
     // The forms of starts.

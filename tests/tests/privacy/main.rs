@@ -10,6 +10,7 @@ use std::path::Path;
 use authenticator::Soft;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use dgns_api::signin::{Finish, Finished, Start, Started};
+use dgns_tests::harness::device::Device;
 use dgns_tests::harness::http::{self, Answer};
 use dgns_tests::harness::issuer::{Issuer, PUBLIC_URL, code, finish, lacks_issuers, sign_in, site, start, start_body};
 use dgns_tests::harness::journey::{joins, signs_in, visits};
@@ -18,7 +19,6 @@ use dgns_tests::harness::needles::{Needles, files_below};
 use dgns_tests::harness::{Person, Server, Site, wait};
 use identity::evidence::{Purpose, sign_finish};
 use identity::key::{KexSecret, SigningKey};
-use identity::request::{Authorization, DID_HEADER, Request};
 use serde_json::Value;
 use storage::people::{AliasRow, People};
 
@@ -60,35 +60,6 @@ fn add_token(needles: &mut Needles, statement: &[u8]) {
         let part = parts.next().expect("three parts");
         needles.add(name, part);
         needles.add(name, &BASE64URL_NOPAD.decode(part).expect("base64url"));
-    }
-}
-
-/// A device of the command line, whose keys the test has in hand.
-struct Device {
-    did: identity::did::Did,
-    sign: SigningKey,
-    kex: [u8; 32],
-}
-
-impl Device {
-    fn of(person: &Person) -> Self {
-        let file = std::fs::read(person.home().join("dgns.test/device.json")).unwrap();
-        let file: Value = serde_json::from_slice(&file).unwrap();
-        let bytes = |name: &str| -> [u8; 32] {
-            HEXLOWER.decode(file[name].as_str().unwrap().as_bytes()).unwrap().try_into().unwrap()
-        };
-        let kex = KexSecret::from_bytes(bytes("kex")).public();
-        Self { did: file["did"].as_str().unwrap().parse().unwrap(), sign: SigningKey::from_seed(&bytes("sign")), kex }
-    }
-
-    fn asks(&self, server: &Server, method: &str, target: &str, body: &[u8]) -> Answer {
-        let (log, did) = (origin(), self.did.to_string());
-        let request = Request { origin: &log, did: &self.did, method, target, body };
-        let now_s = dgns_client::clock::now().as_ms() / 1_000;
-        let signed = Authorization::sign(&request, &self.sign, now_s, &mut dgns_client::rng::system()).unwrap();
-        let signed = signed.to_string();
-        let headers = [("authorization", signed.as_str()), (DID_HEADER, &did), ("user-agent", BROWSER)];
-        http::request(server.http, method, target, &headers, body).unwrap()
     }
 }
 
