@@ -9,6 +9,7 @@ mod did_documents;
 mod envelopes;
 mod events;
 mod frames;
+mod links;
 pub mod listener;
 mod logconf;
 mod notaries;
@@ -96,6 +97,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(dgns_api::post::POST_BYTES_MAX))
         .merge(token::routes())
         .merge(signin::routes())
+        .merge(links::routes())
         .merge(passkeys::routes())
         .merge(alias::routes())
         .layer(middleware::from_fn_with_state(app.clone(), while_served))

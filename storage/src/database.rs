@@ -55,6 +55,7 @@ impl Schema {
             include_str!("../migrations/sqlite/0005_people_passkeys.sql"),
             include_str!("../migrations/sqlite/0006_people_aliases.sql"),
             include_str!("../migrations/sqlite/0007_people_notaries.sql"),
+            include_str!("../migrations/sqlite/0008_people_links.sql"),
         ],
     };
 

@@ -20,7 +20,7 @@ use crate::durable;
 use crate::fault::StorageError;
 use crate::storage::Options;
 
-pub use accounts::{AccountRow, AttestedRow, Reserved};
+pub use accounts::{AccountRow, AttestedRow, LinkRow, Reserved, Unlinked};
 pub use aliases::{ALIASES_OF_DID_MAX, AliasRow, Erased};
 pub use devices::{AttachmentRow, ENVELOPES_MAX, PAIR_MESSAGES_MAX};
 pub use events::{AwaitedRow, EventRow, Told};

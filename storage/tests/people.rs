@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use identity::cert::Kid;
 use identity::did::Did;
+use identity::hash::sha256;
 use storage::people::{
     AccountRow, Added, AliasRow, AttestedRow, Erased, NotaryCount, PasskeyRow, People, Reserved, StartKind, StartRow,
-    Told, Used, Word,
+    Told, Unlinked, Used, Word,
 };
 use storage::{Options, Storage, fsck};
 
@@ -137,6 +138,37 @@ async fn an_account_is_found_by_the_address_of_its_last_sign_in() {
     people.put_attested(&attested(2), 0).await.unwrap();
     assert_eq!(people.accounts_of_email(&[1; 32]).await.unwrap(), []);
     assert_eq!(people.accounts_of_email(&[2; 32]).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_account_is_listed_and_taken_away_but_not_while_an_address_is_bound_by_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let people = People::open(dir.path()).await.unwrap();
+    let (row, did, other) = (attested(1), Did::from_bytes([1; 20]), Did::from_bytes([2; 20]));
+    people.put_attested(&row, 0).await.unwrap();
+    let pin = AccountRow { account: row.account, did, email: row.email, since_s: 5 };
+    people.pin_account(&pin).await.unwrap();
+    people.pin_account(&AccountRow { account: [101; 32], did, email: None, since_s: 6 }).await.unwrap();
+    let links = people.links_of(&did).await.unwrap();
+    let seen: Vec<_> = links.iter().map(|link| (link.account, link.issuer, link.since_s, link.has_email)).collect();
+    assert_eq!(seen, [([100; 32], Some([9; 32]), 5, true), ([101; 32], None, 6, false)]);
+    assert_eq!(people.links_of(&other).await.unwrap(), []);
+
+    let id = sha256(&[&row.account]);
+    let alias = AliasRow { did, alias: [3; 32], account: row.account, sealed: Vec::new(), bound: false, since_s: 7 };
+    assert!(people.put_alias(&alias).await.unwrap());
+    people.alias_was_bound(&did, &alias.alias).await.unwrap();
+    assert_eq!(people.unlink(&did, &id).await.unwrap(), Unlinked::Bound);
+    people.erase_alias(&did, &alias.alias).await.unwrap();
+    assert_eq!(people.unlink(&other, &id).await.unwrap(), Unlinked::Unknown, "another's");
+    assert_eq!(people.unlink(&did, &row.account).await.unwrap(), Unlinked::Unknown, "what is kept names nothing");
+    assert_eq!(people.unlink(&did, &id).await.unwrap(), Unlinked::Yes);
+    assert_eq!(people.account(&row.account).await.unwrap(), None);
+    assert_eq!(people.unlink(&did, &id).await.unwrap(), Unlinked::Unknown);
+    // A passkey's account is taken away with the passkey.
+    let account = AccountRow { account: [7; 32], did, email: None, since_s: 8 };
+    people.add_passkey(&passkey(1, 7), Some(&account), 4).await.unwrap();
+    assert_eq!(people.links_of(&did).await.unwrap().len(), 1);
 }
 
 fn passkey(number: u8, account: u8) -> PasskeyRow {

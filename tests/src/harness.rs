@@ -10,6 +10,7 @@ pub mod liar;
 pub mod load;
 pub mod needles;
 pub mod opaque;
+pub mod operator;
 pub mod party;
 pub mod person;
 pub mod programs;

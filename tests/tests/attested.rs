@@ -10,14 +10,13 @@ use dgns_tests::harness::issuer::{
     ADA, Issuer, code, finish, issuers, lacks_issuers, sign_in, site, start_body, start_of,
 };
 use dgns_tests::harness::load::{NOTHING_SEEN, Poster, Somebody, body, origin};
+use dgns_tests::harness::operator::{by_the_operator, notary_kid};
 use dgns_tests::harness::witness::{WitnessSite, submit};
 use dgns_tests::harness::{Person, Seed, Server, Site, wait};
 use identity::cert::{Body, Certificate, ClaimProof, Kid};
 use identity::did::Did;
 use identity::hash::Hash;
-use identity::key::{SigningKey, kid_of};
 use identity::request::Authorization;
-use identity::seed::Words;
 use translog::note::Note;
 use translog::witness::Request;
 
@@ -52,29 +51,6 @@ fn check_refused(server: &Server, did: Did, certificates: &[Certificate], code: 
     assert_eq!(post(server, certificates).problem_code(), code);
     let answer = server.get(&format!("/v1/dids/{did}/did.json"));
     assert_eq!(answer.status, 404, "{code}: the DID must not be there: {}", answer.text());
-}
-
-/// Returns what says `body` next in the server's own chain, by the operator's words.
-fn by_the_operator(site: &Site, server: &Server, body: &Body) -> Certificate {
-    let phrase = std::fs::read_to_string(site.data().join("keys/operator-words")).expect("the words are there");
-    let words = Words::parse(phrase.trim()).expect("they are words");
-    let did = server.get("/v1/info").json()["server_did"].as_str().unwrap().parse().unwrap();
-    let mut place = Place { did, seq: 1, prev: [0; 32], seen: NOTHING_SEEN, now: clock::now() };
-    let sign = |place: &Place| place.sign(body.clone(), None, &origin(), &[&words.identity()]).unwrap();
-    // Who comes too late is told what came last.
-    let late = post(server, &[sign(&place)]).json();
-    place.seq = late["head"]["seq"].as_u64().expect("stale_prev") + 1;
-    let sid = data_encoding::HEXLOWER.decode(late["head"]["sid"].as_str().unwrap().as_bytes()).unwrap();
-    place.prev = sid.try_into().unwrap();
-    sign(&place)
-}
-
-/// Returns the kid of the key in the file of a notary.
-fn notary_kid(site: &Site, id: &str) -> Kid {
-    let line = std::fs::read_to_string(site.data().join(format!("keys/notary-{id}.key"))).expect("it was made");
-    let seed = line.trim().strip_prefix("dgns-key notary ").expect("the form of key files");
-    let seed = data_encoding::HEXLOWER.decode(seed.as_bytes()).unwrap();
-    kid_of(&SigningKey::from_seed(&seed.try_into().unwrap()).public())
 }
 
 #[test]
@@ -322,4 +298,24 @@ fn an_account_leads_to_a_did_that_has_a_name_already_if_its_own_device_signed_in
     assert_eq!(link(&bob, &by_bob).problem_code(), "account_bound");
     assert_eq!(link(&bob, &Finished { evidence: [9; 32], ..by_bob }).problem_code(), "signin_expired");
     assert_eq!(server.post("/v1/signin/link", b"x").status, 401, "nobody signed it");
+
+    // Listed for its owner alone, and taken away by its owner alone.
+    let asks = |by: &Somebody, method: &str, target: &str| {
+        let request = identity::request::Request { origin: &origin(), did: &by.did, method, target, body: b"" };
+        let signed =
+            Authorization::sign(&request, &by.device.sign, clock::now().as_ms() / 1_000, &mut rng::system()).unwrap();
+        let (did, signed) = (by.did.to_string(), signed.to_string());
+        let headers = [("authorization", signed.as_str()), ("dgns-did", did.as_str())];
+        http::request(server.http, method, target, &headers, b"").unwrap()
+    };
+    let listed = asks(&ada, "GET", "/v1/signin/links").body;
+    assert_eq!(listed.len(), 1 + 1 + 34 + 34 + 5 + 1 + 1, "one row: id, issuer, since, address, bound: {listed:x?}");
+    assert_eq!((&listed[..4], asks(&bob, "GET", "/v1/signin/links").body), (&[0x81, 0x85, 0x58, 0x20][..], vec![0x80]));
+    let one = format!("/v1/signin/links/{}", data_encoding::HEXLOWER.encode(&listed[4..36]));
+    assert_eq!(asks(&bob, "DELETE", &one).problem_code(), "unknown_signin");
+    assert_eq!(asks(&ada, "DELETE", "/v1/signin/links/xyz").problem_code(), "bad_query");
+    assert_eq!(server.get("/v1/signin/links").status, 401, "nobody signed it");
+    assert_eq!(asks(&ada, "DELETE", &one).status, 204);
+    assert_eq!(asks(&ada, "DELETE", &one).problem_code(), "unknown_signin");
+    assert_eq!(signed_in(&server, ("a", &a), &bob, &ADA).branch, Branch::New, "it leads nowhere");
 }

@@ -79,6 +79,10 @@ pub const SIGNIN_EXPIRED: &str = "signin_expired";
 pub const SIGNIN_SPENT: &str = "signin_spent";
 /// The account of a sign-in leads to another DID. 409.
 pub const ACCOUNT_BOUND: &str = "account_bound";
+/// An address is bound by this sign-in: it is given up first.
+pub const ADDRESS_BOUND: &str = "address_bound";
+/// No such sign-in leads to this DID.
+pub const UNKNOWN_SIGNIN: &str = "unknown_signin";
 /// The device that signed in is not the one that signs. 403.
 pub const SIGNIN_DEVICE: &str = "signin_device";
 /// An alias, its commitment and the statement shown are not of one address. 422.
@@ -136,6 +140,8 @@ pub const ALL: &[&str] = &[
     SIGNIN_EXPIRED,
     SIGNIN_SPENT,
     ACCOUNT_BOUND,
+    ADDRESS_BOUND,
+    UNKNOWN_SIGNIN,
     SIGNIN_DEVICE,
     NOTARY_PENDING,
     UNKNOWN_PASSKEY,

@@ -84,6 +84,8 @@ pub const SIGNIN_OIDC_START: &str = "/v1/signin/oidc/start";
 pub const SIGNIN_OIDC_FINISH: &str = "/v1/signin/oidc/finish";
 /// Lets the account of a sign-in lead to the DID that asks.
 pub const SIGNIN_LINK: &str = "/v1/signin/link";
+/// The sign-ins that lead to the DID that asks: the list, and one at `/v1/signin/links/{id}`.
+pub const SIGNIN_LINKS: &str = "/v1/signin/links";
 /// Begins a sign-in with a passkey.
 pub const SIGNIN_PASSKEY_START: &str = "/v1/signin/passkey/start";
 /// Finishes it.

@@ -1,7 +1,7 @@
 //! Sign-ins that were attested, and the DIDs that accounts lead to.
 
 use identity::did::Did;
-use identity::hash::Hash;
+use identity::hash::{Hash, sha256};
 
 use super::People;
 use crate::database;
@@ -38,6 +38,32 @@ pub struct AccountRow {
     pub email: Option<Hash>,
     /// When it was pinned, in seconds since 1970.
     pub since_s: u64,
+}
+
+/// An account of an issuer that leads to a DID, as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkRow {
+    /// Issuer and subject, blinded.
+    pub account: Hash,
+    /// What the log calls the issuer; absent if nobody noted it.
+    pub issuer: Option<Hash>,
+    /// When it was pinned, in seconds since 1970.
+    pub since_s: u64,
+    /// Whether an e-mail address is kept of it, blinded.
+    pub has_email: bool,
+    /// How many addresses it bound.
+    pub addresses: u64,
+}
+
+/// What comes of taking an account away from a DID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlinked {
+    /// It leads nowhere, and nothing of it is kept.
+    Yes,
+    /// No such account leads to the DID.
+    Unknown,
+    /// An address is bound by it.
+    Bound,
 }
 
 /// What comes of asking for a name on the strength of a sign-in.
@@ -144,5 +170,26 @@ impl People {
         let mut tx = database::begin(&mut writer).await?;
         accounts::pin(&mut tx, pin).await?;
         self.database().commit(tx, 1).await
+    }
+
+    /// Returns the accounts of issuers that lead to the DID, oldest first.
+    pub async fn links_of(&self, did: &Did) -> Result<Vec<LinkRow>, StorageError> {
+        accounts::links(&mut *self.database().reader().await, did).await
+    }
+
+    /// Lets the account of an issuer, called by SHA-256 of what is kept of it, lead to the DID no more. All or nothing.
+    pub async fn unlink(&self, did: &Did, id: &Hash) -> Result<Unlinked, StorageError> {
+        let mut writer = self.database().writer().await;
+        let mut tx = database::begin(&mut writer).await?;
+        let links = accounts::links(&mut tx, did).await?;
+        match links.iter().find(|link| sha256(&[&link.account]) == *id) {
+            None => Ok(Unlinked::Unknown),
+            Some(link) if link.addresses > 0 => Ok(Unlinked::Bound),
+            Some(link) => {
+                accounts::remove(&mut tx, &link.account).await?;
+                self.database().commit(tx, 1).await?;
+                Ok(Unlinked::Yes)
+            }
+        }
     }
 }

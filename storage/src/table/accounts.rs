@@ -8,15 +8,19 @@ use sqlx::sqlite::SqliteRow;
 use super::stored;
 use crate::database::{Cells, in_table};
 use crate::fault::StorageError;
-use crate::people::AccountRow;
+use crate::people::{AccountRow, LinkRow};
 
 const TABLE: &str = "accounts";
 
 const LOAD: &str = "SELECT account, did, email, since_s FROM accounts WHERE account = $1";
 const OF_EMAIL: &str = "SELECT account, did, email, since_s FROM accounts WHERE email = $1 ORDER BY since_s LIMIT 16";
-const PIN: &str = "INSERT INTO accounts (account, did, email, since_s) VALUES ($1, $2, $3, $4) ON CONFLICT (account) DO \
+const PIN: &str = "INSERT INTO accounts (account, did, email, since_s, issuer) VALUES ($1, $2, $3, $4, \
+                   (SELECT issuer FROM attested WHERE account = $1 LIMIT 1)) ON CONFLICT (account) DO \
                    UPDATE SET since_s = CASE did WHEN excluded.did THEN since_s ELSE excluded.since_s END, \
-                   did = excluded.did, email = excluded.email";
+                   did = excluded.did, email = excluded.email, issuer = coalesce(excluded.issuer, issuer)";
+const LINKS: &str = "SELECT account, issuer, since_s, email IS NOT NULL, (SELECT count(*) FROM aliases WHERE \
+                     aliases.account = accounts.account AND bound = 1) FROM accounts WHERE did = $1 AND NOT EXISTS \
+                     (SELECT 1 FROM passkeys WHERE passkeys.account = accounts.account) ORDER BY since_s, account";
 const COUNTS: &str = "SELECT count(*), count(email) FROM accounts WHERE did = $1";
 const REMOVE: &str = "DELETE FROM accounts WHERE account = $1";
 const SET_EMAIL: &str = "UPDATE accounts SET email = $1 WHERE account = $2";
@@ -56,6 +60,23 @@ pub(crate) async fn counts_of_did(conn: &mut SqliteConnection, did: &Did) -> Res
     let row = sqlx::query(COUNTS).bind(did.as_bytes().as_slice()).fetch_one(conn).await.map_err(in_table(TABLE))?;
     let cells = Cells::new(&row, TABLE);
     Ok((cells.number(0)?, cells.number(1)?))
+}
+
+/// Returns the accounts that lead to the DID and are no passkeys', oldest first.
+pub(crate) async fn links(conn: &mut SqliteConnection, did: &Did) -> Result<Vec<LinkRow>, StorageError> {
+    let query = sqlx::query(LINKS).bind(did.as_bytes().as_slice());
+    let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
+    let read = |row: &SqliteRow| {
+        let cells = Cells::new(row, TABLE);
+        Ok(LinkRow {
+            account: cells.hash(0)?,
+            issuer: cells.optional_fixed(1)?,
+            since_s: cells.number(2)?,
+            has_email: cells.number(3)? != 0,
+            addresses: cells.number(4)?,
+        })
+    };
+    rows.iter().map(read).collect()
 }
 
 fn read(row: &SqliteRow) -> Result<AccountRow, StorageError> {
