@@ -21,11 +21,7 @@ const ANSWER = { 1: ["evaluated", listOf(bytesOf(32), 1, 1)], 2: ["proof", bytes
  * Returns the result of `Client.lookup` with `attested` = `[{row, standing}]`: the keys that signed in as its holder, each with what it may be taken for.
  */
 export async function findAddress(client, text) {
-  const address = ascii(emailOf(text));
-  const key = aliasKeyOf(await serverState(client), client.zone);
-  const asked = await blinded(address);
-  const answer = await client.net.post("/v1/alias/evaluate", encode(new Map([[1, [asked.element]]])));
-  const [evaluation] = await believed(answer, asked, key);
+  const evaluation = await evaluationOf(client, emailOf(text));
   const found = await client.lookup({ alias: aliasId(evaluation) }, { genesis: true });
   // Asked again: a notary that was revoked meanwhile vouches for nothing that is still to be shared.
   const server = await serverState(client);
@@ -33,6 +29,19 @@ export async function findAddress(client, text) {
   const owner = found.did === null ? null : decodeDidState(found.did.bytes);
   return { ...found, attested: rows.map((row) => ({ row, standing: standingOf(row, found.alias, owner, server, found.epochMs) })) };
 }
+
+/** Returns the evaluation of an address in its one form: the server makes it blinded, and proves that it used the key in the log. */
+export async function evaluationOf(client, address) {
+  const key = aliasKeyOf(await serverState(client), client.zone);
+  if (key === undefined) throw new Refused("no_aliases", "nobody is found by an address here");
+  const asked = await blinded(ascii(address));
+  const answer = await client.net.post("/v1/alias/evaluate", encode(new Map([[1, [asked.element]]])));
+  const [evaluation] = await believed(answer, asked, key);
+  return evaluation;
+}
+
+/** Returns whether people are found by addresses here: the log has a key for that. */
+export const findsAddresses = async (client) => aliasKeyOf(await serverState(client), client.zone) !== undefined;
 
 /** Returns the keys that receive a letter: the owner's devices, then, for a found address, whoever signed in as its holder. */
 export function receiversOf({ did, alias, attested = [] }) {
@@ -43,7 +52,7 @@ export function receiversOf({ did, alias, attested = [] }) {
 }
 
 /** Returns the proved state of the log's own server, the DID of entry 0. */
-async function serverState(client) {
+export async function serverState(client) {
   const { server_did: said } = await client.info();
   const { did } = await client.lookup({ did: parseDid(said) });
   if (did?.uid !== 0n) throw new ProofFault("binding", "the server named is not the one of entry 0");
@@ -52,9 +61,7 @@ async function serverState(client) {
 
 /** Returns the newest unrevoked alias key of the zone. */
 function aliasKeyOf({ authorities }, zone) {
-  const found = authorities.findLast(({ role, scope, revokedAt }) => role === ALIAS_ROLE && scope === zone && revokedAt === null);
-  if (found === undefined) throw new Refused("no_aliases", "nobody is found by an address here");
-  return found.key;
+  return authorities.findLast(({ role, scope, revokedAt }) => role === ALIAS_ROLE && scope === zone && revokedAt === null)?.key;
 }
 
 /** Returns the evaluation, if the key in the log made it; otherwise the server was caught. */

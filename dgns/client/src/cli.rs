@@ -7,6 +7,7 @@ mod actor;
 mod acts;
 mod alias;
 mod arguments;
+mod attested;
 mod audit;
 mod bench;
 mod devices;

@@ -5,6 +5,7 @@
 
 mod accuse;
 pub mod aliases;
+pub mod attested;
 pub mod audience;
 pub mod audit;
 mod chain;

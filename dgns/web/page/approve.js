@@ -18,7 +18,7 @@ const place = byId("place");
 place.removeAttribute("aria-busy");
 const mine = (await accounts(store, client.origin)).filter(({ did }) => did !== undefined);
 // Who has no account here needs none of this.
-const [pairing, pair] = mine.length === 0 ? [] : await Promise.all([import("./pairing.js"), import("../pair.js")]);
+const [pairing, pair, attested] = mine.length === 0 ? [] : await Promise.all([import("./pairing.js"), import("../pair.js"), import("./attested.js")]);
 if (mine.length === 0) {
   fill(place, verdict("plain", "No account has keys in this browser", el("p", {}, "Open this page on a device that belongs to your account already. If this is the new one: ", el("a", { href: "/signin" }, "sign in"), ".")));
 } else {
@@ -31,14 +31,16 @@ if (mine.length === 0) {
 /** Listens for devices that ask; a stream that ended is opened again. */
 async function watch(record, asks, none) {
   const seen = new Set();
+  const logins = new Map(); // the kid of a device -> what the server told of a sign-in on it
   let after = 0;
   for (;;) {
     try {
       for await (const { kind, id, data } of eventsOf(client, record, after)) {
         after = id;
+        if (kind === "login" && data.kid !== undefined) logins.set(data.kid, { ...logins.get(data.kid), ...data });
         if (kind !== "pair" || data.at_ms < client.now() - ASKS_MS || seen.has(data.session)) continue;
         seen.add(data.session);
-        await showAsk(record, asks, none, data);
+        await showAsk(record, asks, none, data, logins);
       }
     } catch (error) {
       if (error.code === "suspended" || error.code === "unknown_signer" || error.code === "ended") {
@@ -50,13 +52,15 @@ async function watch(record, asks, none) {
 }
 
 /** Shows a device that asks, if it still does and the account has not got it. */
-async function showAsk(record, asks, none, { session: text, at_ms }) {
+async function showAsk(record, asks, none, { session: text, at_ms }, logins) {
   const session = unhex(text);
   const found = await client.lookup({ did: record.did }, { genesis: true });
   const waiting = await pairing.readAsk(client, session, record.did);
   if (waiting === null || found.did.devices.some(({ sign: key }) => equal(key, waiting.ask.sign))) return;
   const own = found.did.devices.find(({ sign: key }) => equal(key, record.device.sign.key));
   const may = own !== undefined && own.level === 2 && own.status === 1;
+  const told = logins.get(hex(kidOf(waiting.ask.sign)));
+  const said = await whoAttested(record, found, waiting.ask, told);
   const card = el("section", { class: "card" });
   const failed = el("div", { hidden: true });
   const end = (node) => fill(card, node);
@@ -64,12 +68,38 @@ async function showAsk(record, asks, none, { session: text, at_ms }) {
   const no = el("button", { type: "button", class: "danger", onclick: () => whileBusy(no, () => pairing.reject(waiting).then(() => end(verdict("plain", "Turned away", el("p", {}, "Nothing changed. If you did not expect this, somebody tried your name."))), (error) => showTrouble(failed, error))) }, "Not me");
   fill(card, el("h2", {}, `A device asks to belong to ${record.name}`), facts([
     ["Asked", whenText(at_ms)], ["Its key", el("code", {}, hex(kidOf(waiting.ask.sign)))], ["It would be", "a full device, after its probation"],
-    ["Attested", el("span", {}, tag("wait", "by nobody"), " only the digits tell that it is yours")],
-  ]), failed, may ? el("div", { class: "actions" }, go, no) : el("p", { class: "is-wait" }, "This device cannot let it in: it has no full power itself."));
+    ["Signed in", said.fact],
+  ]), said.more, failed, may ? el("div", { class: "actions" }, said.refused ? null : go, no) : el("p", { class: "is-wait" }, "This device cannot let it in: it has no full power itself."));
   none.hidden = true;
   asks.prepend(card);
   say(`A device asks to belong to ${record.name}`);
   goTo(card.querySelector("h2"));
+}
+
+/** Says who attested that somebody signed in on a device that asks: `{fact, more, refused}`. What the server told alone is said to be that. */
+async function whoAttested(record, found, ask, told) {
+  const only = (kind, word, text) => ({ fact: el("span", {}, tag(kind, word), ` ${text}`), more: null, refused: false });
+  const signedIn = await lookedUp(record, found, ask, told);
+  if (signedIn === null && told === undefined) return only("wait", "attested by nobody", "Only the digits tell that it is yours.");
+  if (signedIn === null) return only("wait", "so the server says", `${whenText(told.at_ms)}, to an account that leads to you. The log does not show it: only the digits tell that it is yours.`);
+  const { issuer, index, unixS, address, standing } = signedIn;
+  const where = `${issuer?.startsWith("passkey:") ? "with a passkey" : issuer === undefined ? "somewhere the log does not know" : `at ${issuer}`}${address === undefined ? "" : ` as ${address}`}`;
+  const proof = el("span", { class: "soft small" }, ` ${whenText(Number(unixS) * 1000)}, `, el("a", { href: `/explore?index=${index}` }, `entry ${index} of the log`), ".");
+  const [kind, word, verdictOf] = {
+    notary_revoked: ["bad", "by a revoked notary", verdict("bad", "Do not let it in by this sign-in", el("p", {}, "Whoever attested it was revoked since, so it counts for nothing: a thief may have signed in. If the device is yours, sign in there anew by your name, not by this account."))],
+    disputed: ["bad", "disputed", verdict("bad", "You said that this was somebody else", el("p", {}, "This sign-in was disputed from a device of yours. It cannot be let in with these keys."))],
+    breaker: ["wait", "doubtful", verdict("wait", "Look twice", el("p", {}, "Another sign-in with this address was disputed less than a week ago. Let it in only if you hold the device in your hands."))],
+  }[standing] ?? ["good", "attested, and proved", null];
+  return { fact: el("span", {}, tag(kind, word), ` ${where}.`, proof), more: verdictOf, refused: attested.REFUSED.includes(standing) };
+}
+
+/** Returns the sign-in that the log shows. If the server told of its entry, a head that covers it is waited for, not long. */
+async function lookedUp(record, found, ask, told) {
+  for (let tries = 20; ; tries--) {
+    const signedIn = await attested.signInOf(client, record, found, ask);
+    if (signedIn !== null || told?.index === undefined || tries === 0) return signedIn;
+    await new Promise((done) => setTimeout(done, 250));
+  }
 }
 
 /** Asks for the digits, and lets the device in when they are right. */

@@ -3,6 +3,9 @@
 use dgns_tests::harness::Person;
 use dgns_tests::harness::issuer::{ADA, Issuer, PUBLIC_URL, issuers, lacks_issuers, site};
 use dgns_tests::harness::journey::{digits, signs_in, told, visits, watching};
+use dgns_tests::harness::load::body;
+use dgns_tests::harness::operator::{by_the_operator, notary_kid};
+use identity::cert::Body;
 
 #[test]
 fn a_newcomer_signs_in_takes_a_name_and_finds_it_from_a_second_device() {
@@ -59,4 +62,59 @@ fn a_name_of_before_is_found_by_a_later_sign_in_and_what_does_not_fit_is_refused
     let unverified = [ADA.as_slice(), &[("x-unverified", "1")]].concat();
     let refused = signs_in(&Person::new(), &unverified, (&server, &b), &["login", "--oidc", "b", "--no-browser"], 4);
     assert_eq!(refused["code"].as_str(), Some("email_unverified"), "{refused}");
+}
+
+#[test]
+fn an_old_device_says_who_attested_the_one_that_asks_and_turns_a_revoked_notarys_away() {
+    // Goal: before the digits the old device says what the log proves of the sign-in, what the server alone says, and that nobody says
+    // anything; after the notary's revocation the same device is turned away. Method: three phones, one address that is bound late.
+    if lacks_issuers() {
+        return;
+    }
+    let a = Issuer::start();
+    let site = site(&[&a]).with("aliases", "evaluate", "true");
+    let server = site.start();
+    let (laptop, at) = (Person::new(), (&server, &a));
+    laptop.up(&server, "ada");
+    signs_in(&laptop, &ADA, at, &["login", "--oidc", "a", "--no-browser"], 0);
+    let asks = |phone: &Person, arguments: &[&str], signs: bool| {
+        let mut watch = watching(&laptop, &server);
+        let asking = phone.dgns_running(&server.url, arguments);
+        if signs {
+            visits(&asking, &server, &a, &ADA);
+        }
+        let event = told(&watch, "pair");
+        if event["asks"] == "digits" {
+            watch.types("no");
+        }
+        watch.ended().exits(0);
+        asking.ended().exits(4);
+        event
+    };
+    let nobody = asks(&Person::new(), &["join", "ada"], false);
+    assert_eq!(nobody["attested"]["by"], "nobody", "{nobody}");
+    let login = ["login", "--oidc", "a", "--no-browser"];
+    let server_alone = asks(&Person::new(), &login, true);
+    assert_eq!(server_alone["attested"]["by"], "server", "no address is bound, so the log is silent: {server_alone}");
+
+    signs_in(&laptop, &ADA, at, &["alias", "add", "ada@mail.test"], 0);
+    let phone = Person::new();
+    let logged = asks(&phone, &login, true);
+    let attested = &logged["attested"];
+    let said = [&attested["by"], &attested["standing"], &attested["issuer"], &attested["address"]];
+    assert_eq!(said.map(|one| one.as_str()), ["log", "signed_in", &a.url, "ada@mail.test"].map(Some), "{logged}");
+    assert!(attested["index"].as_u64() > Some(0) && attested["unix_s"].as_u64() > Some(0), "{logged}");
+
+    let request = |home: &Person| {
+        home.dgns(&server, &["devices", "add", "ada"]).exits(0).json()["request"].as_str().unwrap().to_owned()
+    };
+    let approved = laptop.dgns(&server, &["devices", "approve", &request(&Person::new())]).exits(0).json();
+    assert_eq!(approved["attested"]["by"], "nobody", "a request that was carried by hand: {approved}");
+
+    let revoke = by_the_operator(&site, &server, &Body::NotaryRevoke { kid: notary_kid(&site, "a") });
+    assert_eq!(server.post("/v1/certificates", &body(&[revoke])).status, 200);
+    let refused = asks(&phone, &["join", "ada"], false);
+    assert_eq!(refused["refused"], "notary_revoked", "{refused}");
+    let fresh = asks(&Person::new(), &["join", "ada"], false);
+    assert_eq!(fresh["attested"]["by"], "nobody", "other keys may still ask: {fresh}");
 }

@@ -168,7 +168,8 @@ impl Opening {
         sealed.map(|file| file.encode()).map_err(|error| ClientError::Unable(error.to_string()))
     }
 
-    async fn open(session: &Session, signer: Signer<'_>, state: &DidState, sealed: &[u8]) -> Option<Self> {
+    /// Opens what was sealed to the person; nothing if this device cannot read it.
+    pub(crate) async fn open(session: &Session, signer: Signer<'_>, state: &DidState, sealed: &[u8]) -> Option<Self> {
         let file = SealedFile::decode(sealed).ok().filter(|file| file.did == signer.did)?;
         let seed = user_keys::of_generation(session, signer, state, file.generation).await.ok()?;
         Self::decode(&file.open(&seed).ok()?)

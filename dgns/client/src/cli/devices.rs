@@ -4,6 +4,7 @@
 //! approves it (`approve REQUEST`), the new one signs what it was granted (`add --grant GRANT`) and posts it.
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use dgns_api::problem::Problem;
 use dgns_client::draft::{self, Place};
 use dgns_client::error::ClientError;
 use dgns_client::session::{Session, Signer};
@@ -19,7 +20,7 @@ use serde_json::json;
 use super::actor::{Acted, Actor};
 use super::arguments::LevelArgument;
 use super::output::span;
-use super::{Context, Done, Ended, WithWords, actor, arguments, pair, render, seal};
+use super::{Context, Done, Ended, WithWords, actor, arguments, attested, pair, render, seal};
 
 /// `words`.
 #[derive(Debug, clap::Subcommand)]
@@ -243,14 +244,21 @@ async fn approve(context: &Context, request: &str) -> Done {
             request.did, actor.did
         )));
     }
+    let attested = attested::by(&actor.session, actor.signer(), &request.device, None).await?;
+    if let Some(code) = attested.refusal {
+        return Err(ClientError::Refused(Box::new(Problem::new(403, code, attested.text))));
+    }
     let (_, place) = actor.place().await?;
     let body = Body::DeviceAdd(request.device);
     let half =
         place.sign(body, None, actor.session.trust().origin(), &[&actor.device.sign]).map_err(actor::unsignable)?;
     let grant = format!("grant1.{}", BASE64URL_NOPAD.encode(half.as_bytes()));
     let kid = HEXLOWER.encode(&kid_of(&request.device.sign).0);
-    let text = format!("approved the device with kid {kid}; run on it:\n\n  dgns devices add --grant {grant}");
-    context.out.result(&text, &json!({ "ok": true, "grant": grant, "kid": kid }));
+    let text = format!(
+        "approved the device with kid {kid}. {}\nRun on it:\n\n  dgns devices add --grant {grant}",
+        attested.text
+    );
+    context.out.result(&text, &json!({ "ok": true, "grant": grant, "kid": kid, "attested": attested.value }));
     Ok(Ended::Ok)
 }
 

@@ -1,5 +1,6 @@
 //! `join`, `pair`, `devices watch`: how a second device becomes one of a person's.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use zeroize::Zeroizing;
 use super::actor::Actor;
 use super::arguments::LevelArgument;
 use super::output::time;
-use super::{Context, Done, Ended, actor, arguments, render};
+use super::{Context, Done, Ended, actor, arguments, attested, render};
 
 /// Where the watch left off.
 const LAST: &str = "events.json";
@@ -68,6 +69,12 @@ pub(crate) struct Watch {
     #[arg(long)]
     once: bool,
 }
+
+/// The event of a sign-in.
+const LOGIN: &str = "login";
+
+/// Devices that the server said somebody signed in on, by kid, and when.
+type SignedIn = HashMap<String, u64>;
 
 #[derive(Serialize, Deserialize)]
 struct Last {
@@ -249,7 +256,7 @@ pub(crate) async fn watch(context: &Context, watch: Watch) -> Done {
     let actor = Actor::new(context).await?;
     let signer = Signer { did: actor.did, keys: &actor.device };
     let approver = Approver { session: &actor.session, keys: &actor.device, did: actor.did };
-    let (last, mut late) = (Path::new(LAST), false);
+    let (last, mut late, mut signed_in) = (Path::new(LAST), false, SignedIn::new());
     loop {
         turn(context, &actor.session, signer).await;
         let from: Option<Last> = actor.session.log().read_json(last)?;
@@ -281,7 +288,7 @@ pub(crate) async fn watch(context: &Context, watch: Watch) -> Done {
                 id = number.parse().unwrap_or(id);
             } else if let Some(data) = line.strip_prefix("data: ") {
                 let data: Value = serde_json::from_str(data).unwrap_or_default();
-                let told = told(context, &actor, &approver, &kind, &data).await?;
+                let told = told(context, &actor, &approver, (&kind, &data), &mut signed_in).await?;
                 // Kept behind what it led to: a crash before is told the same again.
                 actor.session.log().keep_json(last, &Last { id })?;
                 if told && watch.once {
@@ -307,8 +314,8 @@ async fn told(
     context: &Context,
     actor: &Actor,
     approver: &Approver<'_>,
-    kind: &str,
-    data: &Value,
+    (kind, data): (&str, &Value),
+    signed_in: &mut SignedIn,
 ) -> Result<bool, ClientError> {
     let at_ms = data["at_ms"].as_u64().unwrap_or(0);
     match kind {
@@ -319,7 +326,7 @@ async fn told(
         "pair" => {
             let session = data["session"].as_str().and_then(SessionId::from_hex);
             let Some(session) = session.filter(|_| clock::now().as_ms() < at_ms + REQUEST_MS) else { return Ok(false) };
-            let outcome = asked(context, approver, session, at_ms).await;
+            let outcome = asked(context, approver, session, at_ms, signed_in).await;
             outcome.or_else(|error| match error {
                 // What a stranger did in a pairing must not end the watch.
                 ClientError::Refused(problem) => {
@@ -337,6 +344,9 @@ async fn told(
             })
         }
         _ => {
+            if let (LOGIN, Some(kid)) = (kind, data["kid"].as_str()) {
+                signed_in.insert(kid.to_owned(), at_ms);
+            }
             // An event is a hint: what is said is what the log proves.
             let index = data["index"].as_u64();
             let resolved = settled_view(actor, index).await?;
@@ -380,6 +390,7 @@ async fn asked(
     approver: &Approver<'_>,
     session: SessionId,
     at_ms: u64,
+    signed_in: &SignedIn,
 ) -> Result<bool, ClientError> {
     let Some(mut approval) = approver.hear(session).await? else { return Ok(false) };
     let kid = approval.kid();
@@ -388,13 +399,24 @@ async fn asked(
         Level::Admin => "admin",
         Level::Service => "service",
     };
+    let signer = Signer { did: approver.did, keys: approver.keys };
+    let attested = attested::by(approver.session, signer, &approval.device, signed_in.get(&kid).copied()).await?;
+    if let Some(code) = attested.refusal {
+        approval.reject().await?;
+        context.out.line(
+            &format!("{} turned away the device with kid {kid}: {}", time(at_ms), attested.text),
+            &json!({ "event": "pair", "kid": kid, "refused": code, "attested": attested.value }),
+        );
+        return Ok(true);
+    }
     context.out.line(
         &format!(
-            "{} a device asks to become yours: kid {kid}, level {level}.\n\
+            "{} a device asks to become yours: kid {kid}, level {level}.\n{}\n\
              Type the six digits that it shows, or \"no\" if it is not yours:",
-            time(at_ms)
+            time(at_ms),
+            attested.text,
         ),
-        &json!({ "event": "pair", "kid": kid, "level": level, "at_ms": at_ms, "asks": "digits" }),
+        &json!({ "event": "pair", "kid": kid, "level": level, "at_ms": at_ms, "asks": "digits", "attested": attested.value }),
     );
     loop {
         let Some(typed) = arguments::typed_line().await? else {
