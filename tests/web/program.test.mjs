@@ -1,6 +1,7 @@
 // `dgns login --passkey-url`: the program asks, the page asks the passkey, and the answer comes to the program alone.
 
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 
@@ -75,6 +76,11 @@ test("from nothing to a name and a second home with a passkey, at the command li
   assert.equal(await login.ended(), 0);
   assert.equal(await watch.ended(), 0);
   assert.match(await server.dgns("second", "whoami"), new RegExp(name));
+  // What is sealed to the person opens on the second home.
+  const plain = server.file("secret.txt");
+  await writeFile(plain, "for every home of one person");
+  await server.dgns("stranger", "seal", name, plain, "--out", `${plain}.sealed`);
+  assert.match(await server.dgns("second", "open", `${plain}.sealed`), /for every home of one person/);
   // A device of the account that signs in again is told so.
   const again = server.starts("second", "login", "--passkey-url");
   await opens(page, again);

@@ -1,6 +1,7 @@
 // A newcomer with an account at an issuer: signs in, takes a name, and lets a second browser in after the same sign-in.
 
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
 import { sees, startBrowser } from "./browser.mjs";
@@ -49,6 +50,15 @@ test("from an empty profile: sign in, choose a name, see its proof; a second pro
   await old.getByLabel("Six digits").fill(await shown.innerText());
   await old.getByRole("button", { name: "Let it in" }).click();
   await sees(fresh, `This browser is a device of ${name}.${server.zone}, and that is proved`);
+  // What anybody seals to the person from now on, and had sealed before, opens on the second.
+  const plain = server.file(`${name}.txt`);
+  await writeFile(plain, "sealed to ada, not to a device");
+  await server.dgns("somebody", "seal", name, plain, "--out", `${plain}.sealed`);
+  await fresh.goto("/devices");
+  await fresh.getByText("Read what was sealed to you").click();
+  await fresh.locator("main input[type=file]").setInputFiles(`${plain}.sealed`);
+  await fresh.getByRole("button", { name: "Open it" }).click();
+  await sees(fresh, "sealed to ada, not to a device");
   assert.deepEqual([first.complaints, second.complaints], [[], []]);
   assert.ok(!server.log().includes("people.example"), "no address in the server's log");
   await first.close();

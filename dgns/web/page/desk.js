@@ -34,15 +34,18 @@ export const readFinished = (bytes) => read(bytes, FINISHED);
 /** Returns the issuers that a server believes, `[{id, name, issuer}]`. */
 export const issuersOf = (info) => info.signin?.issuers ?? info.issuers ?? [];
 
-/** Begins at an issuer: makes the keys, keeps them, and returns where the browser goes. Refuses with `nonce` what is for other keys. */
-export async function begin(client, store, issuer) {
-  const device = await newDevice();
+/**
+ * Begins at an issuer: makes the keys, keeps them, and returns where the browser goes. Refuses with `nonce` what is for other keys. `device` = keys of this
+ * browser's that sign in, and `goal` = what for, if it is not to find an account (goals.js).
+ */
+export async function begin(client, store, issuer, { device: own, goal } = {}) {
+  const device = own ?? (await newDevice());
   const [sign, kex] = [device.sign.key, device.kex.key];
   const body = encode(new Map([[1, SIGN_IN], [2, sign], [3, kex], [4, issuer.id]]));
   const { state, random, untilS, go } = read(await client.net.post("/v1/signin/oidc/start", body), STARTED);
   const nonce = nonceText(signinNonce({ purpose: SIGN_IN, sign, kex, random }));
   if (new URL(go).searchParams.get("nonce") !== nonce) throw new Refused("nonce", "the server asks the issuer about other keys");
-  await store.set(startedKey(url64(state)), { device: deviceToKeep(device), issuer, nonce, untilMs: Number(untilS) * 1000 });
+  await store.set(startedKey(url64(state)), { device: deviceToKeep(device), issuer, nonce, goal, untilMs: Number(untilS) * 1000 });
   return go;
 }
 
@@ -69,7 +72,7 @@ export async function finish(client, store, { state, code, error }) {
   const claims = claimsOf(finished.statement);
   const fits = equal(evidenceHash(finished.statement, finished.random), finished.evidence) && claims.nonce === begun.nonce && claims.iss === begun.issuer.issuer;
   if (!fits) throw new Refused("nonce", "what the issuer said is not about this browser's keys");
-  return { ...finished, device, issuerName: begun.issuer.name, email: claims.email };
+  return { ...finished, device, issuerName: begun.issuer.name, email: claims.email, goal: begun.goal };
 }
 
 /** What an id_token says; its signature is the server's to judge, and the notary's word stands in the log. */

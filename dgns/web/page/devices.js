@@ -16,8 +16,8 @@ const { client, info, store } = await openPage();
 const place = byId("place");
 const mine = (await accounts(store, client.origin)).filter(({ did }) => did !== undefined);
 // What only an account's page needs comes when there is an account.
-const needed = mine.length === 0 ? [] : [import("./issuers.js"), import("./labels.js"), import("./letters.js"), import("./passkeys.js"), import("./sealing.js"), import("./user_keys.js")];
-const { hasPasskeys, inbox, labelsOf, openForm, passkeysPart, putLabel, shareOwn, withUserKey } = Object.assign({}, ...(await Promise.all(needed)));
+const needed = mine.length === 0 ? [] : [import("./aliases.js"), import("./desk.js"), import("./issuers.js"), import("./labels.js"), import("./letters.js"), import("./passkeys.js"), import("./sealing.js"), import("./signins.js"), import("./user_keys.js")];
+const { aliasesPart, hasPasskeys, inbox, issuersOf, labelsOf, openForm, passkeysPart, putLabel, shareOwn, signInsPart, withUserKey } = Object.assign({}, ...(await Promise.all(needed)));
 place.removeAttribute("aria-busy");
 if (mine.length === 0) {
   fill(place, verdict("plain", "No account has keys in this browser", el("p", {}, el("a", { href: "/claim" }, "Claim a name"), " and this browser becomes its first device.")));
@@ -39,12 +39,16 @@ async function draw(record, section, said = null) {
     const names = await namesOf(record, found, own);
     const act = (task) => (...given) => perform(record, section, task, ...given);
     const failed = el("div", { hidden: true });
-    const takes = own !== undefined && own.status !== 3 && hasPasskeys(await info.catch(() => ({})));
-    const passkeys = takes && (await passkeysPart(client, record, found, own, () => draw(record, section)).catch(() => null));
+    const takes = own !== undefined && own.status !== 3 && found.status === "present";
+    const offered = takes ? await info.catch(() => ({})) : {};
+    const issuers = issuersOf(offered);
+    const signIns = takes && issuers.length > 0 && (await signInsPart(client, store, record, found, own, issuers, () => draw(record, section)).catch(() => null));
+    const addresses = takes && (await aliasesPart(client, store, record, found, own, issuers, act).catch(() => null));
+    const passkeys = takes && hasPasskeys(offered) && (await passkeysPart(client, record, found, own, () => draw(record, section)).catch(() => null));
     fill(section, title, said, frozenBanner(found), standing(own, found), failed,
       part("Devices", deviceTable(found.did.devices, { times, named: (device) => nameOf(record, names, device), act: own && ((device) => buttons(record, found, names, device, own, act, section)) }),
         own && el("div", { class: "actions" }, el("a", { class: "button quiet", href: "/approve" }, "Let another device in"))),
-      passkeys, waiting(found, own, act),
+      waiting(found, own, act), passkeys, signIns, addresses,
       part("The account", facts(accountFacts(found)), fold("The proof", drawProof(found, client.trust), el("h3", {}, "What it does not prove"), drawLimits(found, client.trust))),
       own && own.status !== 3 && found.status === "present" && inbox(client, store, record),
       own && openForm(client, record, found),

@@ -96,6 +96,14 @@ export function fold(line, ...children) {
   return el("details", {}, el("summary", {}, line), ...children);
 }
 
+/** Returns something to be opened whose content is fetched when it is: `make()` returns it, a promise. */
+export function foldLater(line, make) {
+  const place = el("div", {}, el("p", { class: "tell" }, sign("turning"), "One moment \u2026"));
+  const whole = fold(line, place);
+  whole.addEventListener("toggle", () => make().then((made) => fill(place, made), () => fill(place, el("p", {}, "The server did not answer. Reload the page."))), { once: true });
+  return whole;
+}
+
 /** Runs a task while its button is out of use; returns what the task does. */
 export async function whileBusy(button, task) {
   button.disabled = true;

@@ -5,7 +5,6 @@ import { didText, kidOf } from "../name.js";
 import { emailOf } from "../alias.js";
 import { accountFacts, deviceTable, frozenBanner, keysFold } from "./account.js";
 import { byId, el, facts, fill, goTo, say, show, sign, table, tag, verdict, whileBusy } from "./dom.js";
-import { letterForm } from "./letters.js";
 import { drawLimits, drawProof } from "./proof.js";
 import { openPage } from "./shell.js";
 import { showTrouble } from "./trouble.js";
@@ -55,16 +54,16 @@ async function find(address) {
       const { findAddress } = await import("../finding.js");
       return findAddress(client, address);
     });
-    draw(found);
+    draw(found, found.status === "present" && (await import("./letters.js")).letterForm(client, store, found));
   } catch (error) {
     showTrouble(place, error, () => find(address));
   }
 }
 
-function draw(found) {
+function draw(found, letter) {
   const title = answerOf(found);
   const person = found.status === "present";
-  fill(place, title, frozenBanner(found), person && signedIn(found), person && part("Write to them", letterForm(client, store, found)), person && account(found), proof(found),
+  fill(place, title, frozenBanner(found), person && signedIn(found), person && part("Write to them", letter), person && account(found), proof(found),
     part("What this does not prove", drawLimits(found, client.trust), person && el("p", {}, "That whoever reads the mail of this address today is the person you mean: what is proved is that its holder signed in and bound it.")));
   say(title.querySelector("h2").textContent);
   goTo(title.querySelector("h2"));

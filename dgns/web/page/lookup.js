@@ -2,12 +2,10 @@
 
 import { didText } from "../name.js";
 import { accountFacts, deviceTable, frozenBanner, keysFold, pendingList } from "./account.js";
-import { byId, el, facts, fill, fold, goTo, say, sign, verdict, whenText, whileBusy } from "./dom.js";
-import { letterForm } from "./letters.js";
+import { byId, el, facts, fill, foldLater, goTo, say, sign, verdict, whenText, whileBusy } from "./dom.js";
 import { drawLimits, drawProof } from "./proof.js";
 import { recordTable } from "./records.js";
 import { download, proofBundle } from "./save.js";
-import { sealForm } from "./sealing.js";
 import { openPage } from "./shell.js";
 import { showTrouble } from "./trouble.js";
 
@@ -73,8 +71,15 @@ function what(found) {
 /** The account behind it. */
 function account(found) {
   const pending = pendingList(found.pending, found.did.devices);
-  return part("Account and keys", facts(accountFacts(found)), deviceTable(found.did.devices, { times: timesOf(found) }), keysFold(found), found.status === "present" && fold("Write a letter to this person", letterForm(client, store, found)), sealForm(found),
+  return part("Account and keys", facts(accountFacts(found)), deviceTable(found.did.devices, { times: timesOf(found) }), keysFold(found), found.status === "present" && writing(found),
     pending && el("h3", {}, "Waits, and can still be stopped"), pending);
+}
+
+/** What can be written to the person; the modules for it come when it is opened. */
+function writing(found) {
+  const letter = foldLater("Write a letter to this person", async () => (await import("./letters.js")).letterForm(client, store, found));
+  const sealed = found.did.userKey !== undefined && foldLater("Seal a message to this person", async () => (await import("./sealing.js")).sealForm(found));
+  return [letter, sealed];
 }
 
 /** When certificates were accepted, as far as this answer shows them. */

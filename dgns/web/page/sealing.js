@@ -6,10 +6,9 @@ import { el, fill, fold, goTo, whileBusy } from "./dom.js";
 import { download } from "./save.js";
 import { showTrouble } from "./trouble.js";
 
-/** Returns the form that seals a text to the person of a verified lookup, or null if they have no user key. */
+/** Returns the form that seals a text to the person of a verified lookup, who has a user key. */
 export function sealForm(found) {
   const { did, generation, key } = { did: found.did.did, ...found.did.userKey };
-  if (key === undefined || found.status !== "present") return null;
   const text = el("textarea", { id: "to-seal", rows: 3, required: true, "aria-describedby": "to-seal-hint" });
   const place = el("div", { hidden: true });
   const button = el("button", { class: "quiet" }, "Seal it");
@@ -31,7 +30,7 @@ export function sealForm(found) {
       }
     });
   });
-  return fold("Seal a message to this person", form);
+  return form;
 }
 
 /** Returns the form that opens what was sealed to the account of a record; `found` is its verified lookup. */

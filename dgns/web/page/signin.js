@@ -94,6 +94,7 @@ async function comeBack(brought) {
 
 /** Goes on where a finished sign-in leads. */
 async function goOnWith(finished) {
+  if (finished.goal !== undefined) return (await import("./goals.js")).reach(client, store, place, finished);
   if (finished.branch === BRANCH.existing) return existing(finished);
   if (finished.names > 0n) await keepAttested(store, client.origin, finished);
   const who = finished.email ?? "this person";

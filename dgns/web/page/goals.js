@@ -1,0 +1,37 @@
+// What somebody signed in for besides the account itself: an address to be bound, or a further way to the account (PROTOCOL 12.16, 19.4).
+
+import { Refused, encode } from "../cbor.js";
+import { equal } from "../hash.js";
+import { el, fill, goTo, sign, verdict } from "./dom.js";
+import { BRANCH } from "./desk.js";
+import { accounts } from "./me.js";
+import { askSigned } from "./signed.js";
+
+/** Does what the sign-in was for, and shows what came of it. */
+export async function reach(client, store, place, finished) {
+  const { goal } = finished;
+  const record = (await accounts(store, client.origin)).find(({ id }) => id === goal.record);
+  if (record === undefined) throw new Refused("signin_expired", "the keys that signed in are not in this browser any more");
+  fill(place, el("p", { class: "tell" }, sign("turning"), goal.kind === "link" ? "Telling the server \u2026" : "Binding the address, and checking the proof \u2026"));
+  const told = goal.kind === "link" ? await link(client, record, finished) : await bind(client, record, finished);
+  fill(place, told, el("p", { class: "actions" }, el("a", { class: "button", href: "/devices" }, "My devices")));
+  goTo(told.querySelector("h2"));
+}
+
+async function link(client, record, { branch, did, evidence, issuerName }) {
+  const leads = branch === BRANCH.existing;
+  if (leads && !equal(did, record.did)) throw Object.assign(new Refused("account_bound", ""), { detail: `Your account at ${issuerName} leads to another account of this server.` });
+  if (!leads) await askSigned(client, record, "/v1/signin/link", { method: "POST", body: encode(new Map([[1, evidence]])) });
+  return verdict("good", leads ? "It leads here already" : `Your account at ${issuerName} leads here now`,
+    el("p", {}, `Sign in with ${issuerName} on any browser: it finds ${record.name}, and a device of yours is asked to let that browser in. It gives nobody power over the account.`));
+}
+
+async function bind(client, record, finished) {
+  const { bindAddress } = await import("./aliases.js");
+  const { hidden, before } = finished.goal;
+  const { address, found } = await bindAddress(client, record, finished, finished.goal);
+  const waits = before !== undefined && found.pending.some(({ body }) => body?.alias !== undefined && equal(body.alias, before));
+  return verdict("good", hidden ? `${address} is bound and hidden, and that is proved` : `${address} is bound, and that is proved`,
+    el("p", {}, hidden ? "Nobody finds you by it, and nobody can tell that you have it." : `Whoever knows it finds ${record.name}.`),
+    waits && el("p", { class: "is-wait" }, "How it was bound before still holds until that is given up: another device or your words can hurry it, see \u201cWaits, and can still be stopped\u201d."));
+}
