@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use dgns_api::signin::{Branch, Finished, Link, Start};
-use dgns_client::draft::Place;
 use dgns_client::{clock, rng};
 use dgns_tests::harness::http::{self, Answer};
 use dgns_tests::harness::issuer::{
     ADA, Issuer, code, finish, issuers, lacks_issuers, sign_in, site, start_body, start_of,
 };
-use dgns_tests::harness::load::{NOTHING_SEEN, Poster, Somebody, body, origin};
+use dgns_tests::harness::load::{Poster, Somebody, body, origin};
 use dgns_tests::harness::operator::{by_the_operator, notary_kid};
 use dgns_tests::harness::witness::{WitnessSite, submit};
-use dgns_tests::harness::{Person, Seed, Server, Site, wait};
-use identity::cert::{Body, Certificate, ClaimProof, Kid};
+use dgns_tests::harness::{Person, Seed, Server, wait};
+use identity::cert::{Body, Certificate, ClaimProof};
 use identity::did::Did;
 use identity::hash::Hash;
 use identity::request::Authorization;

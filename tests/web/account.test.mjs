@@ -70,6 +70,8 @@ for (const [scheme, width] of [["light", 1280], ["dark", 390]]) {
     assert.match((await rows.allInnerTexts()).join("\n"), /hidden/);
 
     // Given up: asked once more, then signed and proved.
+    await page.getByRole("button", { name: "Withdraw it" }).click();
+    await sees(page, "Done, and proved");
     await rows.filter({ hasText: "hidden" }).getByRole("button", { name: `Give up ${email}` }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Keep it" }).click();
     await rows.filter({ hasText: "hidden" }).getByRole("button", { name: `Give up ${email}` }).click();
@@ -114,7 +116,7 @@ test("a sign-in is linked to a name of before and taken away, but not while an a
   };
   await elsewhere(`Now on another device of ${name}.${server.zone}`);
   await page.goto("/devices");
-  await page.getByRole("button", { name: "Let Local lead here" }).click();
+  await page.getByRole("button", { name: "Let another account at Local lead here" }).click();
   await sees(page, "It leads here already");
   await page.goto("/devices");
   await page.getByRole("button", { name: "Add the address of your account at Local" }).click();

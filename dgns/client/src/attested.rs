@@ -43,7 +43,8 @@ impl SignIn {
     }
 }
 
-/// Returns the sign-ins with these two keys that the log shows beside the addresses of the DID of `signer`, oldest first.
+/// Returns the sign-ins with these two keys that the log shows beside the addresses of the DID of `signer`, oldest first; `None` if no
+/// address is bound, so that the log never says anything.
 ///
 /// Errors: `sid`, if the entry is not the one that the proved state names, or is not signed by the notary named there.
 pub async fn sign_ins_of(
@@ -51,20 +52,21 @@ pub async fn sign_ins_of(
     signer: Signer<'_>,
     sign: &[u8; 32],
     kex: &[u8; 32],
-) -> Result<Vec<SignIn>, ClientError> {
+) -> Result<Option<Vec<SignIn>>, ClientError> {
     let kept = match aliases::kept(session, signer).await {
         Ok(kept) => kept.aliases,
         // A server that signs nobody in keeps no addresses.
         Err(ClientError::Refused(problem)) if problem.code == "not_found" => Vec::new(),
         Err(error) => return Err(error),
     };
-    let mut found = Vec::new();
+    let (mut found, mut bound) = (Vec::new(), false);
     for Mine { alias, sealed, .. } in kept {
         let resolved = session.resolve(&Subject::Alias(alias)).await?;
         let (Some(state), Some(owner)) = (resolved.alias(), resolved.did()) else { continue };
         if owner.did != signer.did {
             continue;
         }
+        bound = true;
         let Some(row) = state.attested.iter().find(|row| row.sign == *sign && row.kex == *kex) else { continue };
         // Asked behind the alias: a notary that was revoked meanwhile vouches for nothing.
         let server = aliases::server_state(session).await?;
@@ -73,7 +75,7 @@ pub async fn sign_ins_of(
         found.push(shown(session, (row, state, owner), &server, epoch_ms, email).await?);
     }
     found.sort_by_key(|one| one.index);
-    Ok(found)
+    Ok(bound.then_some(found))
 }
 
 /// Checks the certificate of a row, and says what it is worth.

@@ -24,15 +24,16 @@ export async function aliasesPart(client, store, record, found, own, issuers, ac
   const failed = el("div", { hidden: true });
   const lead = (button, issuer, goal) => whileBusy(button, () => begin(client, store, issuer, { device: deviceOf(record), goal: { record: record.id, ...goal } }).then((url) => location.assign(url), (error) => showTrouble(failed, error)));
   const called = ({ opening, alias }) => el("strong", {}, opening?.address ?? `Address ${hex(alias).slice(0, 8)}`);
-  const how = ({ opening, bound, alias }) => {
+  const leaves = ({ alias }) => found.pending.some(({ body }) => body?.alias !== undefined && equal(body.alias, alias));
+  const how = (one) => {
+    const { opening, bound } = one;
     if (!bound) return tag("wait", "not bound, or not any more");
-    const leaves = found.pending.some(({ body }) => body?.alias !== undefined && equal(body.alias, alias));
     const word = opening === null ? tag("", "bound; another device reads which it is") : opening.tag === undefined ? tag("good", "others find you by it") : tag("", "hidden");
-    return [word, leaves && [" ", tag("wait", "to be given up")]];
+    return [word, leaves(one) && [" ", tag("wait", "to be given up")]];
   };
   const buttons = (one) => {
     const { opening, bound } = one;
-    if (!bound) return null;
+    if (!bound || leaves(one)) return null;
     const name = opening?.address ?? "this address";
     const turn = opening !== null && el("button", { type: "button", class: "quiet small", "aria-label": `${opening.tag === undefined ? "Hide" : "Show"} ${name}`, onclick: () => askTurn(one) }, opening.tag === undefined ? "Hide" : "Show");
     return el("div", { class: "asks" }, turn, el("button", { type: "button", class: "danger small", "aria-label": `Give up ${name}`, onclick: () => askRemove(one, name) }, "Give up"));
@@ -68,7 +69,7 @@ export async function aliasesPart(client, store, record, found, own, issuers, ac
     const button = el("button", { type: "button", class: "quiet", onclick: () => lead(button, issuer, { kind: "add", hidden: hide.checked }) }, `Add the address of your account at ${issuer.name}`);
     return button;
   };
-  const adding = full && issuers.length > 0 && [el("label", { class: "choice" }, hide, el("span", {}, "Keep the next one hidden: nobody finds me by it")), el("div", { class: "actions" }, issuers.map(add))];
+  const adding = full && issuers.length > 0 && [el("label", { class: "choice apart" }, hide, el("span", {}, "Keep the next one hidden: nobody finds me by it")), el("div", { class: "actions" }, issuers.map(add))];
   return el("div", { class: "card" }, el("h3", {}, "E-mail addresses"),
     el("p", { class: "soft" }, "Whoever knows an address finds you by it, with proof. Neither the log nor a search tells anybody the address."),
     failed, all.length > 0 ? list : el("p", {}, "There is none yet."), adding,

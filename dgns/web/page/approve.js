@@ -40,7 +40,7 @@ async function watch(record, asks, none) {
         if (kind === "login" && data.kid !== undefined) logins.set(data.kid, { ...logins.get(data.kid), ...data });
         if (kind !== "pair" || data.at_ms < client.now() - ASKS_MS || seen.has(data.session)) continue;
         seen.add(data.session);
-        await showAsk(record, asks, none, data, logins);
+        await tried(asks, () => showAsk(record, asks, none, data, logins));
       }
     } catch (error) {
       if (error.code === "suspended" || error.code === "unknown_signer" || error.code === "ended") {
@@ -48,6 +48,16 @@ async function watch(record, asks, none) {
       }
     }
     await new Promise((done) => setTimeout(done, AGAIN_MS));
+  }
+}
+
+/** Shows what came of a device that asks; if that fails, why, and it can be tried again. */
+async function tried(asks, task) {
+  try {
+    await task();
+  } catch (error) {
+    const card = trouble(error, () => (card.remove(), tried(asks, task)));
+    asks.prepend(card);
   }
 }
 
@@ -80,8 +90,8 @@ async function showAsk(record, asks, none, { session: text, at_ms }, logins) {
 async function whoAttested(record, found, ask, told) {
   const only = (kind, word, text) => ({ fact: el("span", {}, tag(kind, word), ` ${text}`), more: null, refused: false });
   const signedIn = await lookedUp(record, found, ask, told);
-  if (signedIn === null && told === undefined) return only("wait", "attested by nobody", "Only the digits tell that it is yours.");
-  if (signedIn === null) return only("wait", "so the server says", `${whenText(told.at_ms)}, to an account that leads to you. The log does not show it: only the digits tell that it is yours.`);
+  if (!signedIn && told === undefined) return only("wait", "attested by nobody", "Only the digits tell that it is yours.");
+  if (!signedIn) return only("wait", "so the server says", `${whenText(told.at_ms)}, to an account that leads to you. The log does not show it: only the digits tell that it is yours.`);
   const { issuer, index, unixS, address, standing } = signedIn;
   const where = `${issuer?.startsWith("passkey:") ? "with a passkey" : issuer === undefined ? "somewhere the log does not know" : `at ${issuer}`}${address === undefined ? "" : ` as ${address}`}`;
   const proof = el("span", { class: "soft small" }, ` ${whenText(Number(unixS) * 1000)}, `, el("a", { href: `/explore?index=${index}` }, `entry ${index} of the log`), ".");
@@ -93,11 +103,11 @@ async function whoAttested(record, found, ask, told) {
   return { fact: el("span", {}, tag(kind, word), ` ${where}.`, proof), more: verdictOf, refused: attested.REFUSED.includes(standing) };
 }
 
-/** Returns the sign-in that the log shows. If the server told of its entry, a head that covers it is waited for, not long. */
+/** Returns the sign-in that the log shows. If the server told of one, a head that shows it is waited for, not long: witnesses sign within seconds. */
 async function lookedUp(record, found, ask, told) {
-  for (let tries = 20; ; tries--) {
+  for (let tries = 12; ; tries--) {
     const signedIn = await attested.signInOf(client, record, found, ask);
-    if (signedIn !== null || told?.index === undefined || tries === 0) return signedIn;
+    if (signedIn !== null || told === undefined || tries === 0) return signedIn;
     await new Promise((done) => setTimeout(done, 250));
   }
 }

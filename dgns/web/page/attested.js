@@ -18,13 +18,14 @@ export const REFUSED = ["notary_revoked", "disputed"];
 
 /**
  * Returns the newest sign-in with these keys that the log shows beside an address of the account: `{issuer, index, unixS, address, standing}`; null if there
- * is none. `issuer` is undefined if the log knows no such notary, `address` if this device cannot read it.
+ * is none, undefined if no address is bound, so that the log never says anything. `issuer` is undefined if the log knows no such notary, `address` if this device cannot read it.
  */
 export async function signInOf(client, record, account, { sign, kex }) {
   const { own } = await addressesOf(client, record, account).catch((error) => {
     if (error.code === "not_found") return { own: [] }; // a server that signs nobody in keeps no addresses
     throw error;
   });
+  if (!own.some(({ bound }) => bound)) return undefined;
   const rows = own.filter(({ bound }) => bound).flatMap((one) => one.found.alias.attested.map((row) => ({ ...one, row })));
   const mine = rows.filter(({ row }) => equal(row.sign, sign) && equal(row.kex, kex)).sort((a, b) => Number(b.row.index - a.row.index));
   return mine.length === 0 ? null : shown(client, mine[0]);

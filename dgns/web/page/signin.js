@@ -66,7 +66,15 @@ function choose() {
 async function program(hash) {
   history.replaceState(null, "", "/signin");
   const { askedByProgram, forProgram } = await import("./program.js");
+  headed("Sign in for a program", "Its keys stay with it. Your passkey tells this server, once, whose they are.");
   forProgram(client, place, askedByProgram(hash));
+}
+
+/** Says what this page is for, where it is not this browser that becomes a device. */
+function headed(title, lead) {
+  document.title = `${title} \u00b7 dgns`;
+  byId("main").querySelector("h1").textContent = title;
+  byId("main").querySelector(".lead").textContent = lead;
 }
 
 /** Asks whoever scanned a code before this browser becomes anybody's. */
@@ -94,7 +102,10 @@ async function comeBack(brought) {
 
 /** Goes on where a finished sign-in leads. */
 async function goOnWith(finished) {
-  if (finished.goal !== undefined) return (await import("./goals.js")).reach(client, store, place, finished);
+  if (finished.goal !== undefined) {
+    headed("Your account", "This browser is a device of it already; it signs what you signed in for.");
+    return (await import("./goals.js")).reach(client, store, place, finished);
+  }
   if (finished.branch === BRANCH.existing) return existing(finished);
   if (finished.names > 0n) await keepAttested(store, client.origin, finished);
   const who = finished.email ?? "this person";

@@ -42,7 +42,7 @@ export async function signInsPart(client, store, record, found, own, issuers, re
   };
   const add = (issuer) => {
     const lead = () => begin(client, store, issuer, { device: deviceOf(record), goal: { record: record.id, kind: "link" } }).then((url) => location.assign(url), (error) => showTrouble(failed, error));
-    const button = el("button", { type: "button", class: "quiet", onclick: () => whileBusy(button, lead) }, `Let ${issuer.name} lead here`);
+    const button = el("button", { type: "button", class: "quiet", onclick: () => whileBusy(button, lead) }, rows.some((row) => nameOf(row) === issuer.name) ? `Let another account at ${issuer.name} lead here` : `Let ${issuer.name} lead here`);
     return button;
   };
   const list = table([["Where"], ["The server keeps"], ...(full ? [["What you can do"]] : [])], rows.map((row) => [called(row), keeps(row), ...(full ? [remove(row)] : [])]));

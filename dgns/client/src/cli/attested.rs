@@ -1,6 +1,8 @@
 //! Who attested that somebody signed in on a device that asks, in words.
 
-use dgns_client::attested;
+use std::time::Duration;
+
+use dgns_client::attested::{self, SignIn};
 use dgns_client::error::ClientError;
 use dgns_client::session::{Session, Signer};
 use identity::alias::Standing;
@@ -24,7 +26,7 @@ pub(crate) async fn by(
     device: &Device,
     told_ms: Option<u64>,
 ) -> Result<AttestedBy, ClientError> {
-    let newest = attested::sign_ins_of(session, signer, &device.sign, &device.kex).await?.pop();
+    let newest = newest(session, signer, device, told_ms.is_some()).await?;
     let Some(newest) = newest else {
         let (text, by) = match told_ms {
             Some(at_ms) => {
@@ -63,4 +65,25 @@ pub(crate) async fn by(
         "standing": newest.standing.name(),
     });
     Ok(AttestedBy { text, value, refusal: newest.refusal() })
+}
+
+/// Returns the newest sign-in that the log shows. If the server told of one, a head that shows it is waited for, not long: witnesses sign
+/// within seconds.
+async fn newest(
+    session: &Session,
+    signer: Signer<'_>,
+    device: &Device,
+    told: bool,
+) -> Result<Option<SignIn>, ClientError> {
+    let mut tries = if told { 12 } else { 0 };
+    loop {
+        let Some(mut all) = attested::sign_ins_of(session, signer, &device.sign, &device.kex).await? else {
+            return Ok(None);
+        };
+        if !all.is_empty() || tries == 0 {
+            return Ok(all.pop());
+        }
+        tries -= 1;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
 }
