@@ -100,6 +100,7 @@ test("from nothing to a name and a second home with a passkey, at the command li
 
 test("who did not start a program says no, and the program ends", async () => {
   const { profile, page } = await stranger();
+  await assert.rejects(server.dgns("refused", "login"), /passkeys: dgns login --passkey-url/, "who believes no issuer says what there is");
   const login = server.starts("refused", "login", "--passkey-url");
   await opens(page, login);
   await page.getByRole("button", { name: "I did not start it" }).click();

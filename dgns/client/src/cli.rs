@@ -111,7 +111,7 @@ enum Command {
         #[command(subcommand)]
         command: devices::Devices,
     },
-    /// Sign in at an issuer: finds your account and asks one of its devices to let this one in, or lets it lead to this one
+    /// Sign in at an issuer, or with a passkey: finds your account and asks one of its devices to let this one in, or lets it lead to this one
     Login(login::Login),
     /// Make this home a device of NAME, or of whoever showed the secret of `dgns pair`
     Join(pair::Join),

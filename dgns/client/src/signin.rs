@@ -126,6 +126,10 @@ impl Begun {
         let offered = session.info().await?.signin;
         let (issuer, way) = match wanted {
             Some(PASSKEY) => (passkeys(session), Way::Pages(Pages::of(offered)?)),
+            None if offered.issuers.is_empty() && offered.passkeys => {
+                let what = "this server believes no issuer, but passkeys: dgns login --passkey-url";
+                return Err(ClientError::Unable(what.into()));
+            }
             _ => (choose(offered.issuers, wanted)?, Way::Issuer),
         };
         let loopback = Loopback::open().await?;
