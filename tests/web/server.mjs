@@ -14,7 +14,7 @@ const top = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const built = process.env.DGNS_BINARIES ?? join(process.env.CARGO_TARGET_DIR ?? join(top, "target"), "debug");
 
 /** A zone in which little work is asked, windows are short and nobody is too fast. */
-const LIMITS = "[limits]\ncertificates_per_hour = 0\ncertificates_per_day = 0\n";
+const LIMITS = "[limits]\ncertificates_per_hour = 0\ncertificates_per_day = 0\nsignin_starts_per_hour_and_address = 0\nevaluations_per_hour_and_address = 0\n";
 const CLAIMS = "[claims]\nwork_bits = 8\nwindow_floor_s = 3600\n";
 
 /** Returns a port that was free a moment ago, for who must be named before it is started. */

@@ -88,7 +88,7 @@ export async function readAsk(client, session, did) {
   const end = relayEnd(client, session, { side: SIDE.old });
   try {
     const ask = await end.hear([1], AbortSignal.timeout(ASK_MS));
-    return equal(ask.did, did) && ask.commitment !== null ? { ask, end } : null;
+    return equal(ask.did, did) && ask.commitment !== null && !end.isOver() ? { ask, end } : null;
   } catch (error) {
     if (error instanceof Ended || error.name === "TimeoutError" || error.code === "network") return null;
     throw error;

@@ -18,7 +18,7 @@ export class Ended extends Error {
 
 /**
  * Returns one end of a pairing: `say(message, rings?)`, and `hear(numbers, signal)`, which waits for the other side's next message of
- * these numbers. `key` = the key of the offline road (pair.js), or null; `side` = whose end this is.
+ * these numbers; `isOver()`. `key` = the key of the offline road (pair.js), or null; `side` = whose end this is.
  */
 export function relayEnd(client, session, { side, key = null }) {
   const path = `/v1/pair/${sessionText(session)}`;
@@ -50,6 +50,8 @@ export function relayEnd(client, session, { side, key = null }) {
       const bytes = encodeMessage(message);
       await client.net.post(`${path}${rings === undefined ? "" : `?rings=${rings}`}`, key === null ? bytes : await key.seal(side, bytes));
     },
+    /** Whether somebody ended it, as far as was heard. */
+    isOver: () => waiting.some(({ number }) => number === 6),
     hear: async (numbers, signal) => {
       for (;;) {
         signal?.throwIfAborted();
