@@ -23,6 +23,7 @@ pub mod oprf;
 pub mod pair;
 pub mod pow;
 pub mod record;
+pub mod recovery;
 pub mod request;
 pub mod rules;
 pub mod sealed;

@@ -4,6 +4,8 @@
 //! RFC 9497, ristretto255-SHA512, verifiable mode: the proof shows that the key was the pinned one, so no server can mark a
 //! person by a key of their own. Only byte arrays leave this module.
 
+mod threshold;
+
 use core::fmt;
 
 use rand_core::CryptoRng;
@@ -12,6 +14,8 @@ use zeroize::Zeroizing;
 
 use crate::cert::KeyBytes;
 use crate::limits::OPRF_BATCH_MAX;
+
+pub use threshold::{KeyShare, WholeKey, combine_public};
 
 /// A point of ristretto255 in its one encoding; never the identity.
 pub type Element = [u8; 32];

@@ -86,6 +86,26 @@ impl Words {
     }
 }
 
+/// Returns whether this is a word of the list, as the list has it.
+pub fn is_word(text: &str) -> bool {
+    Language::English.find_word(text).is_some()
+}
+
+/// Returns so many words of the list, each drawn by itself: a secret to remember, without a checksum.
+pub fn draw(count: usize, rng: &mut impl CryptoRng) -> Zeroizing<String> {
+    let list = Language::English.word_list();
+    let mut text = Zeroizing::new(String::with_capacity(9 * count));
+    for place in 0..count {
+        let mut bytes = [0; 2];
+        rng.fill_bytes(&mut bytes);
+        if place > 0 {
+            text.push(' ');
+        }
+        text.push_str(list[usize::from(u16::from_be_bytes(bytes)) % list.len()]);
+    }
+    text
+}
+
 impl fmt::Debug for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Words(secret)")

@@ -20,6 +20,8 @@ const RUST_ONLY = {
   "lobby_hellos.json": "no page speaks to the lobby",
   "lobby_cards.json": "no page speaks to the lobby",
   "oprf.json": "no page asks for a blind evaluation",
+  "oprf_threshold.json": "no page recovers an account",
+  "recovery.json": "no page recovers an account",
 };
 
 for (const file of existsSync(FOLDER) ? readdirSync(FOLDER).sort() : []) {

@@ -18,6 +18,7 @@ mod model;
 mod pending;
 mod quarrels;
 mod recovery;
+mod recovery_servers;
 mod server;
 mod settling;
 mod tombstones;

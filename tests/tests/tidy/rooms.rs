@@ -149,6 +149,7 @@ const ROOMS: &[Room] = &[
     Room { package: "hkdf", paths: &["identity/src/kdf"] },
     Room { package: "hpke", paths: &["identity/src/sealed"] },
     Room { package: "voprf", paths: &["identity/src/oprf"] },
+    Room { package: "argon2", paths: &["identity/src/recovery/pin"] },
     Room { package: "rand_core_06", paths: &["identity/src/oprf"] },
     Room { package: "p256", paths: &["identity/src/evidence"] },
     Room { package: "aes_gcm", paths: &["identity/src/pair"] },
