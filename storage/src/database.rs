@@ -28,7 +28,7 @@ use readers::{Reader, Readers};
 
 /// What a database holds: one text a version; `user_version` in the header counts those applied.
 pub(crate) struct Schema {
-    /// `dgns`, `dgnp` and `dgnw` in the header: `file` and we know a database by that.
+    /// `dgns`, `dgnp`, `dgnr` and `dgnw` in the header: `file` and we know a database by that.
     application_id: i64,
     migrations: &'static [&'static str],
 }
@@ -58,6 +58,10 @@ impl Schema {
             include_str!("../migrations/sqlite/0008_people_links.sql"),
         ],
     };
+
+    /// A recovery server's.
+    pub(crate) const RECOVERY: Self =
+        Self { application_id: 0x6467_6e72, migrations: &[include_str!("../migrations/sqlite/0001_recovery.sql")] };
 
     /// A cosigner's.
     pub(crate) const COSIGNED: Self =

@@ -4,11 +4,11 @@
 //! head with everything that follows from it ([`Log::commit`]), and all else (tiles, DNS, answers) is derived afterwards.
 //! [`Objects`] keeps immutable bytes by path, [`Guard`] the highest head ever signed, beside the key and never in a backup of the
 //! database. [`Cosigned`] is what a witness remembers, in a database of its own, [`people::People`] what a server
-//! keeps of people beside its log. Nothing here decides what is accepted: rows come
+//! keeps of people beside its log, [`recovery::Recovery`] what a recovery server keeps. Nothing here decides what is accepted: rows come
 //! in as bytes and numbers, and go out the same.
 //!
 //! Layers, each using only those before it: the engine (`durable`, `database`, `objects`, `guard`), the tables (`table`, one
-//! file a table, the only place with SQL), their order (`log`, `cosigned`, `people`, `fsck`).
+//! file a table, the only place with SQL), their order (`log`, `cosigned`, `people`, `recovery`, `fsck`).
 
 mod cosigned;
 mod database;
@@ -21,6 +21,7 @@ pub mod limits;
 pub mod log;
 pub mod objects;
 pub mod people;
+pub mod recovery;
 pub mod rows;
 mod storage;
 mod table;

@@ -27,6 +27,7 @@ pub(crate) mod notices;
 pub(crate) mod pair_messages;
 pub(crate) mod passkeys;
 pub(crate) mod profiles;
+pub(crate) mod recovery;
 pub(crate) mod revocations;
 pub(crate) mod signin_starts;
 pub(crate) mod token_families;
