@@ -8,6 +8,7 @@ mod invite;
 mod keys;
 mod logconf;
 mod notary;
+mod recovery;
 mod witness;
 
 use std::io::{BufRead as _, IsTerminal as _};
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use dgns::clock::Clock;
-use dgns::config::{Config, DEFAULTS, WITNESS_DEFAULTS};
+use dgns::config::{Config, DEFAULTS, RECOVERY_DEFAULTS, WITNESS_DEFAULTS};
 use dgns::server::{Server, ServerError};
 use dgns::witness::WitnessedLogs;
 use identity::seed::Words;
@@ -93,11 +94,16 @@ enum Command {
     /// Print the default configuration, every key explained
     Config {
         /// That of a witness without a log of its own
-        #[arg(long)]
+        #[arg(long, conflicts_with = "recovery")]
         witness: bool,
+        /// That of a recovery server
+        #[arg(long)]
+        recovery: bool,
     },
     /// Cosign the checkpoints of other logs
     Witness(witness::Arguments),
+    /// Keep shares of people's keys: who lost every device comes back with a PIN and enough servers like this one
+    Recovery(recovery::Arguments),
     /// Make the keys if there are none, and print the policy lines that name them
     Keys {
         /// The configuration of the server
@@ -182,11 +188,17 @@ pub(crate) fn run() -> ExitCode {
                 None => serve(changed(Config::defaults()), json, "info"),
             }
         }
-        Some(Command::Config { witness }) => {
-            print!("{}", if witness { WITNESS_DEFAULTS } else { DEFAULTS });
+        Some(Command::Config { witness, recovery }) => {
+            let text = match (witness, recovery) {
+                (true, _) => WITNESS_DEFAULTS,
+                (_, true) => RECOVERY_DEFAULTS,
+                _ => DEFAULTS,
+            };
+            print!("{text}");
             ExitCode::SUCCESS
         }
         Some(Command::Witness(arguments)) => witness::run(arguments),
+        Some(Command::Recovery(arguments)) => recovery::run(arguments),
         Some(Command::Keys { config, url }) => keys::run(&config, url.as_deref()),
         Some(Command::Fsck { data, deep, json }) => fsck(&data, deep, json),
         Some(Command::Export { directory, data }) => export(&data, &directory),

@@ -1,6 +1,7 @@
 //! The configuration: every key with its default, read from TOML with all faults listed at once (docs/OPERATING.md).
 
 mod read;
+mod recovery;
 mod section;
 mod signin;
 
@@ -11,6 +12,7 @@ use identity::cert::Road;
 use identity::name::Zone;
 use translog::policy::Policy;
 
+use crate::recovery::RecoveryConfig;
 pub use crate::witness::standalone::WitnessServerConfig;
 pub use section::{ConfigFault, ConfigFaults};
 pub use signin::{IssuerConfig, SigninConfig};
@@ -20,6 +22,9 @@ pub const DEFAULTS: &str = include_str!("config/defaults.toml");
 
 /// The documented default configuration of a witness alone, as `dgnsd config --witness` prints it.
 pub const WITNESS_DEFAULTS: &str = include_str!("config/witness.toml");
+
+/// The documented configuration of a recovery server, as `dgnsd config --recovery` prints it.
+pub const RECOVERY_DEFAULTS: &str = include_str!("config/recovery.toml");
 
 /// What the server needs to know before it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,6 +230,15 @@ impl WitnessServerConfig {
     /// Errors: as [`Config::from_toml`].
     pub fn from_toml(text: &str) -> Result<Self, ConfigFaults> {
         read::witness_config(text)
+    }
+}
+
+impl RecoveryConfig {
+    /// Reads the configuration of a recovery server; keys left out keep their defaults.
+    ///
+    /// Errors: as [`Config::from_toml`].
+    pub fn from_toml(text: &str) -> Result<Self, ConfigFaults> {
+        recovery::config(text)
     }
 }
 

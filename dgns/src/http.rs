@@ -20,6 +20,7 @@ mod passkeys;
 mod people_events;
 mod profile;
 mod read;
+mod recovery;
 mod reply;
 mod signin;
 mod socket;
@@ -44,6 +45,7 @@ use tracing::Instrument as _;
 use crate::app::App;
 use crate::metrics::Metrics;
 use crate::problem;
+use crate::recovery::Desk;
 use crate::witness::Roles;
 use reply::Refused;
 
@@ -132,6 +134,15 @@ pub fn witness_router(roles: Arc<Roles>, metrics: Arc<Metrics>, request_s: u64) 
         .route(path::METRICS, get(witness::metrics))
         .merge(witness::routes(&roles));
     surrounded(routes, Around { metrics, request_s }).with_state(roles)
+}
+
+/// Returns the routes of a recovery server.
+pub fn recovery_router(desk: Arc<Desk>, metrics: Arc<Metrics>, request_s: u64) -> Router {
+    let routes = Router::new()
+        .route(path::HEALTH, get(status::health))
+        .route(path::READY, get(status::health))
+        .merge(recovery::routes());
+    surrounded(routes, Around { metrics, request_s }).with_state(desk)
 }
 
 /// Gives every route what all of them share, and an answer to whoever asks for none of them.

@@ -9,6 +9,7 @@
 //! | `alias.key` | 32 random bytes, of which a ristretto255 key is made | evaluates blinded addresses; certified in the log |
 //! | `token.key` | 32 random bytes | the master secret of tokens and guards |
 //! | `people.key` | 32 random bytes | blinds what `people.db` holds of people |
+//! | `recovery.key` | 32 random bytes | a recovery server's own: its keys, and what its rows are masked with |
 //! | `notary-<id>.key` | Ed25519 | says for one issuer whom it let in; certified in the log |
 
 mod alias;
@@ -247,6 +248,7 @@ fn read_key<const N: usize>(path: &Path, role: &'static str) -> Result<[Zeroizin
         "witness" => "witness key (dgns-key witness <64 hex digits>)",
         "alias" => "alias key (dgns-key alias <64 hex digits>)",
         "token" => "token key (dgns-key token <64 hex digits>)",
+        "recovery" => "recovery key (dgns-key recovery <64 hex digits>)",
         "people" => "people key (dgns-key people <64 hex digits>)",
         "notary" => "notary key (dgns-key notary <64 hex digits>)",
         "verifier" => "verifier key (dgns-key verifier <64 hex digits>)",

@@ -24,6 +24,7 @@ pub mod notaries;
 pub mod outbound;
 pub mod people;
 pub mod problem;
+pub mod recovery;
 pub mod rng;
 pub mod rotation;
 pub mod server;

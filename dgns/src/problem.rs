@@ -14,6 +14,7 @@ use crate::log::door::DoorError;
 use crate::log::feed::FeedError;
 use crate::log::lookup::LookupError;
 use crate::log::notices::NoticesError;
+use crate::recovery::RecoveryError;
 use crate::tokens::TokensRefusal;
 use crate::witness::Declined;
 
@@ -53,6 +54,13 @@ pub fn status(code: &str) -> u16 {
         code::RATE => 429,
         code::INTERNAL | code::ROLLED_BACK => 500,
         code::BUSY | code::LOG_UNAVAILABLE | "feed_stale" | code::BEHIND | code::QUORUM_PENDING => 503,
+        code::NO_ROW | "no_recovery" => 404,
+        "not_open" | "attempt_used" | "recovery_pending" | "not_ready" | "backoff" | "bad_attempt" => 409,
+        "burnt" | "guesses_spent" | "open_expired" | "erased" => 410,
+        "breaker" | "too_few" | "not_enrolled" => 403,
+        "not_opened" => 400,
+        "unknown_signin" => 401,
+        code::LOG_PROOF => 502,
         _ => 422,
     }
 }
@@ -155,6 +163,14 @@ pub fn of_signin(error: &SigninError) -> Problem {
         _ => {}
     }
     problem
+}
+
+/// Returns the problem of what a recovery server does not do.
+pub fn of_recovery(error: &RecoveryError) -> Problem {
+    match error {
+        RecoveryError::Storage(_) => internal(),
+        other => Problem { retry_ms: other.retry_ms(), ..problem(other.code(), other.to_string()) },
+    }
 }
 
 /// Returns the problem of a binding that no notary signs.

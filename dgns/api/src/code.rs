@@ -38,6 +38,10 @@ pub const KEY_REUSED: &str = "key_reused";
 pub const POW_SHORT: &str = "pow_short";
 /// This server follows another one, which takes certificates: `writer` is its URL. 421.
 pub const NOT_THE_WRITER: &str = "not_the_writer";
+/// A recovery server keeps no share of this DID and epoch. 404.
+pub const NO_ROW: &str = "no_row";
+/// What the server of names shows a recovery server is not proved. 502.
+pub const LOG_PROOF: &str = "log_proof";
 /// Too many requests or certificates. 429, with `retry_ms`.
 pub const RATE: &str = "rate";
 /// The queue of certificates is full. 503, with `retry_ms`; safe to repeat.

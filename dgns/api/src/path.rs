@@ -98,6 +98,20 @@ pub const PASSKEYS_START: &str = "/v1/passkeys/start";
 pub const PASSKEYS_FINISH: &str = "/v1/passkeys/finish";
 /// The socket of the lobby.
 pub const LOBBY: &str = "/v1/lobby";
+/// What a recovery server says of itself, signed.
+pub const RECOVERY_INFO: &str = "/r/v1/info";
+/// How PINs are hardened: `/r/v1/bundles/{hash}`.
+pub const RECOVERY_BUNDLES: &str = "/r/v1/bundles/";
+/// Keeps a share.
+pub const RECOVERY_REGISTER: &str = "/r/v1/register";
+/// Evaluates the point of an attempt.
+pub const RECOVERY_EVALUATE: &str = "/r/v1/evaluate";
+/// Releases the share of a backup.
+pub const RECOVERY_RELEASE: &str = "/r/v1/release";
+/// Erases what the log says is over.
+pub const RECOVERY_ERASE: &str = "/r/v1/erase";
+/// What a recovery server did; JSON.
+pub const RECOVERY_STATS: &str = "/r/v1/stats";
 /// 200 while the process lives.
 pub const HEALTH: &str = "/health";
 /// 200 once the writer can commit and DNS answers, else 503.

@@ -8,6 +8,7 @@
 //! - [`Notaries::names_left`]: for how many names a sign-in of an issuer is good now; 0 while its notary does not speak.
 //! - [`Notaries::vouch`]: adds N to a certificate that shows the hash of a sign-in, a claim by road 2 or an `alias_bind`. The door
 //!   calls it; [`Vouched::holds`] then asks that the device which signed in signed the certificate too.
+//! - [`Notaries::vouch_for_recovery`]: the same for an attempt to recover, of an account that leads to the DID.
 //! - [`Notaries::use_up`]: durably spends what claims of a post take of their sign-ins, and pins the account to the DID.
 //!   [`Used::give_back`] undoes it if the log refuses the post.
 //! - [`Notaries::attest`]: extends the chain of an alias by an `attest_login`, in the log once it returns.
@@ -25,6 +26,7 @@ use identity::alias::AliasId;
 use identity::cert::{AttestLogin, Body, Certificate, ChainId, ClaimProof, DecodeError, Payload, Seen, Verified};
 use identity::did::Did;
 use identity::hash::Hash;
+use identity::key::kid_of;
 use identity::rules::{Refusal, World};
 use identity::state::{AliasState, DidState, State, Subject};
 use rand_core::CryptoRng;
@@ -63,6 +65,9 @@ pub enum NotaryError {
     /// The device that signed in did not sign. Code `signin_device`.
     #[error("this sign-in was on another device: let that one sign, or sign in on this one")]
     OtherDevice,
+    /// The account of the sign-in leads to another DID, or to none. Code `unknown_signin`.
+    #[error("the account that signed in does not lead to this DID")]
+    OtherAccount,
     /// The sign-in was used for as many names as one gives. Code `signin_spent`.
     #[error("this sign-in was used for as many names as one gives; sign in again")]
     Spent,
@@ -88,6 +93,7 @@ impl NotaryError {
             Self::UnknownIssuer => code::UNKNOWN_ISSUER,
             Self::Pending { .. } => code::NOTARY_PENDING,
             Self::OtherDevice => code::SIGNIN_DEVICE,
+            Self::OtherAccount => "unknown_signin",
             Self::Spent => code::SIGNIN_SPENT,
             Self::Bound(_) => code::ACCOUNT_BOUND,
             Self::Busy => code::BUSY,
@@ -194,6 +200,39 @@ impl Notaries {
             return Err(NotaryError::Pending { retry_ms: due_ms.saturating_sub(now_ms).max(1_000) });
         }
         Ok((key.countersign(certificate, &core.origin)?, Vouched { row, did, name }))
+    }
+
+    /// Adds the signatures of the notaries whose sign-ins an attempt to recover shows: each by the device that it brings, each of an
+    /// account that leads to the DID.
+    pub async fn vouch_for_recovery(
+        &self,
+        core: &Core,
+        people: &People,
+        world: &World,
+        certificate: &Certificate,
+    ) -> Result<Certificate, NotaryError> {
+        let Body::RecoverOpen(open) = &certificate.payload().body else { return Err(NotaryError::Expired) };
+        let did = certificate.chain_did().ok_or(NotaryError::Expired)?;
+        let now_ms = core.clock.now().as_ms();
+        let mut signed = certificate.clone();
+        for evidence in &open.evidence {
+            let row = people.store.attested(evidence, now_ms / 1_000).await?.ok_or(NotaryError::Expired)?;
+            if row.sign != open.sign || row.kex != open.kex {
+                return Err(NotaryError::OtherDevice);
+            }
+            if leads_to(core, people, &row.account).await? != Some(did) {
+                return Err(NotaryError::OtherAccount);
+            }
+            let key = self.key(&row.issuer).ok_or(NotaryError::UnknownIssuer)?;
+            if let Some(Standing::Waits { due_ms }) = did_in(world, &core.server).map(|server| standing(server, key)) {
+                return Err(NotaryError::Pending { retry_ms: due_ms.saturating_sub(now_ms).max(1_000) });
+            }
+            let has = |kid| signed.signatures().iter().any(|(other, _)| *other == kid);
+            if !has(kid_of(&key.public())) {
+                signed = key.countersign(&signed, &core.origin)?;
+            }
+        }
+        Ok(signed)
     }
 
     /// Takes the accounts of `vouched` for one post, until what is returned is dropped: with the verdict over that post.

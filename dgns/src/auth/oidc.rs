@@ -9,7 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use identity::time::Timestamp;
 use openidconnect::core::{
-    CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreIdToken, CoreIdTokenVerifier,
+    CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreIdToken, CoreIdTokenClaims, CoreIdTokenVerifier,
     CoreJwsSigningAlgorithm, CoreProviderMetadata,
 };
 use openidconnect::{
@@ -150,6 +150,29 @@ impl Issuer {
         }
     }
 
+    /// Judges an id_token that somebody brings: this issuer's, for our client, with this nonce, issued just now. Returns the subject;
+    /// of the address nothing is asked.
+    pub async fn judge_statement(
+        &self,
+        statement: &str,
+        nonce: &str,
+        now: Timestamp,
+    ) -> Result<Zeroizing<String>, OidcError> {
+        let token: CoreIdToken = statement.parse().map_err(|_| OidcError::Token)?;
+        let metadata = self.published(now, false).await?;
+        let subject = |metadata: &CoreProviderMetadata| {
+            let claims = self.claims(metadata, &token, nonce, now)?;
+            Ok(Zeroizing::new(claims.subject().as_str().to_owned()))
+        };
+        match subject(&metadata) {
+            Err(Judged::UnknownKey) => {
+                let newest = self.published(now, true).await?;
+                subject(&newest).map_err(Judged::into_error)
+            }
+            judged => judged.map_err(Judged::into_error),
+        }
+    }
+
     async fn exchange(
         &self,
         metadata: &CoreProviderMetadata,
@@ -177,6 +200,24 @@ impl Issuer {
         nonce: &str,
         now: Timestamp,
     ) -> Result<Person, Judged> {
+        let claims = self.claims(metadata, token, nonce, now)?;
+        let email = claims.email().filter(|_| claims.email_verified() == Some(true));
+        let email = email.ok_or(Judged::Refused(OidcError::EmailUnverified))?;
+        Ok(Person {
+            id_token: Zeroizing::new(token.to_string()),
+            subject: Zeroizing::new(claims.subject().as_str().to_owned()),
+            email: Zeroizing::new(email.as_str().to_owned()),
+        })
+    }
+
+    /// Returns what a token claims, if it is this issuer's, for this client, of this nonce and of just now.
+    fn claims<'t>(
+        &self,
+        metadata: &CoreProviderMetadata,
+        token: &'t CoreIdToken,
+        nonce: &str,
+        now: Timestamp,
+    ) -> Result<&'t CoreIdTokenClaims, Judged> {
         let now_s = i64::try_from(now.as_ms() / 1_000).unwrap_or(i64::MAX);
         let at = UNIX_EPOCH + Duration::from_millis(now.as_ms());
         let client = ClientId::new(self.config.client_id.clone());
@@ -198,13 +239,7 @@ impl Issuer {
         if claims.authorized_party().is_some_and(|party| party.as_str() != self.config.client_id) {
             return Err(Judged::Refused(OidcError::Audience));
         }
-        let email = claims.email().filter(|_| claims.email_verified() == Some(true));
-        let email = email.ok_or(Judged::Refused(OidcError::EmailUnverified))?;
-        Ok(Person {
-            id_token: Zeroizing::new(token.to_string()),
-            subject: Zeroizing::new(claims.subject().as_str().to_owned()),
-            email: Zeroizing::new(email.as_str().to_owned()),
-        })
+        Ok(claims)
     }
 
     /// Returns what the issuer publishes; read again after an hour, or at once if `anew`, but not twice within ten seconds.

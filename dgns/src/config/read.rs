@@ -111,7 +111,7 @@ pub(super) fn witness_config(text: &str) -> Result<WitnessServerConfig, ConfigFa
     }
 }
 
-fn parse(text: &str) -> Result<Table, ConfigFaults> {
+pub(super) fn parse(text: &str) -> Result<Table, ConfigFaults> {
     text.parse::<Table>().map_err(|error| {
         let what = format!("not TOML: {}", error.to_string().trim_end());
         ConfigFaults(vec![ConfigFault { key: String::new(), what }])
@@ -119,7 +119,7 @@ fn parse(text: &str) -> Result<Table, ConfigFaults> {
 }
 
 /// Reads `[http]`; who `has_pages` may turn them off.
-fn read_http(mut section: Section<'_>, default: &str, has_pages: bool) -> HttpConfig {
+pub(super) fn read_http(mut section: Section<'_>, default: &str, has_pages: bool) -> HttpConfig {
     let listen = section.text("listen", default);
     let http = HttpConfig {
         listen: section.address("listen", &listen),
@@ -260,7 +260,7 @@ fn read_follow(mut section: Section<'_>) -> FollowConfig {
     follow
 }
 
-fn read_outbound(mut section: Section<'_>) -> OutboundConfig {
+pub(super) fn read_outbound(mut section: Section<'_>) -> OutboundConfig {
     let outbound = OutboundConfig { plain_http: section.truth("plain_http", false) };
     section.end();
     outbound

@@ -18,6 +18,20 @@ fn a_witness_alone_needs_a_file_of_logs_and_has_a_default_for_all_else() {
 }
 
 #[test]
+fn a_recovery_server_says_who_runs_it_and_whom_it_believes() {
+    let config = RecoveryConfig::from_toml(RECOVERY_DEFAULTS).unwrap();
+    assert_eq!(config.key, PathBuf::from("./dgns-recovery/recovery.key"));
+    let least = "operator = \"Example operator\"\ndomain = \"example.org\"\n[log]\npolicy = \"./log.policy\"\n[[issuers]]\n\
+                 issuer = \"https://accounts.google.com\"\naudience = \"the client_id of the server of names\"";
+    assert_eq!(RecoveryConfig::from_toml(least), Ok(config));
+    let text = "zone = \"a.test\"\n[log]\nurl = \"http://far.example\"\nhead_age_s = 1\n[[issuers]]\nissuer = \"x\"";
+    let faults = RecoveryConfig::from_toml(text).unwrap_err();
+    let keys: Vec<&str> = faults.0.iter().map(|fault| fault.key.as_str()).collect();
+    assert_eq!(keys, ["operator", "domain", "zone", "log.url", "log.policy", "log.head_age_s", "issuers"]);
+    assert_eq!(RecoveryConfig::from_toml("").unwrap_err().0.len(), 4);
+}
+
+#[test]
 fn a_cosigner_is_named_after_the_zone_and_the_two_differ() {
     let text = "zone = \"a.test\"\n[witness]\nlogs = \"x\"\nverifier = true";
     let witness = Config::from_toml(text).unwrap().witness.unwrap();
