@@ -22,6 +22,8 @@ mod output;
 mod pair;
 mod progress;
 mod records;
+mod recover;
+mod recovery;
 mod render;
 mod seal;
 mod token;
@@ -132,6 +134,13 @@ enum Command {
     },
     /// Look a name or DID up and prove the answer
     Resolve(lookup::Resolve),
+    /// Who brings this account back if every device is lost: choose servers and a PIN, see how it stands
+    Recovery {
+        #[command(subcommand)]
+        command: recovery::Recovery,
+    },
+    /// Every device is lost: come back with the PIN, a sign-in, and enough recovery servers
+    Recover(recover::Recover),
     /// Be found by your e-mail addresses, or not
     Alias {
         #[command(subcommand)]
@@ -167,17 +176,17 @@ enum Command {
     Grants,
     /// List the acts that wait
     Pending,
-    /// Support a waiting act
+    /// Support a waiting act, or approve the recovery that is pending
     Confirm {
-        /// The act: its sid, or the first digits of it
-        act: String,
+        /// The act: its sid, or the first digits of it; left out, the recovery
+        act: Option<String>,
         #[command(flatten)]
         words: WithWords,
     },
-    /// Oppose a waiting act
+    /// Oppose a waiting act, or end the recovery that somebody tries
     Veto {
-        /// The act: its sid, or the first digits of it
-        act: String,
+        /// The act: its sid, or the first digits of it; left out, the recovery
+        act: Option<String>,
         #[command(flatten)]
         words: WithWords,
     },
@@ -305,6 +314,8 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Send(send) => mail::send(context, send).await,
         Command::Inbox(inbox) => mail::inbox(context, inbox).await,
         Command::Records { command } => records::records(context, command).await,
+        Command::Recovery { command } => recovery::recovery(context, command).await,
+        Command::Recover(recover) => recover::recover(context, recover).await,
         Command::Alias { command } => alias::alias(context, command).await,
         Command::Find(find) => find::find(context, find).await,
         Command::Notaries => notaries::notaries(context).await,
@@ -319,8 +330,8 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Grant(grant) => token::grant(context, grant).await,
         Command::Grants => token::grants(context).await,
         Command::Pending => acts::pending(context).await,
-        Command::Confirm { act, words } => acts::vote(context, &act, acts::Vote::Confirm, words).await,
-        Command::Veto { act, words } => acts::vote(context, &act, acts::Vote::Veto, words).await,
+        Command::Confirm { act, words } => acts::vote(context, act.as_deref(), acts::Vote::Confirm, words).await,
+        Command::Veto { act, words } => acts::vote(context, act.as_deref(), acts::Vote::Veto, words).await,
         Command::Policy { window_s, words } => acts::policy(context, window_s, words).await,
         Command::Transfer(transfer) => acts::transfer(context, transfer).await,
         Command::Release { name, words } => acts::release(context, &name, words).await,

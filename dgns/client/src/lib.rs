@@ -19,6 +19,7 @@ pub mod mail;
 pub mod mirror;
 mod net;
 pub mod pairing;
+pub mod recovery;
 pub mod report;
 pub mod rng;
 pub mod session;

@@ -38,6 +38,8 @@ pub struct Begun {
     rounds: Vec<Round>,
     loopback: Loopback,
     until_s: u64,
+    /// The point of a recovery.
+    blinded: Option<[u8; 32]>,
 }
 
 /// Where somebody signs in.
@@ -90,6 +92,15 @@ pub struct Shown {
     pub statement: Zeroizing<Vec<u8>>,
     /// What it was hashed with.
     pub random: [u8; 16],
+    /// What its nonce was made with.
+    pub nonce: [u8; 16],
+}
+
+impl Shown {
+    /// Returns whom the issuer means, as the statement says; its signature is somebody else's to judge.
+    pub fn subject(&self) -> Option<Zeroizing<String>> {
+        claims_of(&self.statement).sub.map(Zeroizing::new)
+    }
 }
 
 impl core::fmt::Debug for Shown {
@@ -115,6 +126,7 @@ struct Claims {
     nonce: Option<String>,
     iss: Option<String>,
     email: Option<String>,
+    sub: Option<String>,
 }
 
 impl Begun {
@@ -123,6 +135,16 @@ impl Begun {
     ///
     /// Refuses with `nonce` a server that asks the issuer or the passkey about other keys.
     pub async fn new(session: &Session, keys: &DeviceKeys, wanted: Option<&str>) -> Result<Self, ClientError> {
+        Self::with_purpose(session, keys, wanted, (Purpose::SignIn, None)).await
+    }
+
+    /// As [`Begun::new`], for another purpose: with the blinded point, where that is recovery.
+    pub async fn with_purpose(
+        session: &Session,
+        keys: &DeviceKeys,
+        wanted: Option<&str>,
+        (purpose, blinded): (Purpose, Option<[u8; 32]>),
+    ) -> Result<Self, ClientError> {
         let offered = session.info().await?.signin;
         let (issuer, way) = match wanted {
             Some(PASSKEY) => (passkeys(session), Way::Pages(Pages::of(offered)?)),
@@ -133,8 +155,8 @@ impl Begun {
             _ => (choose(offered.issuers, wanted)?, Way::Issuer),
         };
         let loopback = Loopback::open().await?;
-        let mut begun = Self { issuer, way, rounds: Vec::new(), loopback, until_s: 0 };
-        begun.start(session, keys, Purpose::SignIn).await?;
+        let mut begun = Self { issuer, way, rounds: Vec::new(), loopback, until_s: 0, blinded };
+        begun.start(session, keys, purpose).await?;
         Ok(begun)
     }
 
@@ -146,9 +168,10 @@ impl Begun {
             (Way::Pages(_), Purpose::Enrolment) => (path::PASSKEYS_START, String::new(), None),
             (Way::Pages(_), _) => (path::SIGNIN_PASSKEY_START, String::new(), None),
         };
-        let start = Start { purpose, sign, kex, issuer, port: led_to, blinded: None };
+        let blinded = self.blinded;
+        let start = Start { purpose, sign, kex, issuer, port: led_to, blinded };
         let started = Started::decode(&session.post_signin(at, start.encode()).await?).map_err(unreadable)?;
-        let binding = Binding { purpose, sign, kex, blinded: None, random: started.random };
+        let binding = Binding { purpose, sign, kex, blinded, random: started.random };
         let nonce = binding.nonce_text();
         let (asked, url) = match &self.way {
             Way::Issuer => (parameter(query_of(&started.go), "nonce"), started.go.clone()),
@@ -227,7 +250,7 @@ impl Begun {
         if !fits || evidence_hash(&statement, &random) != evidence {
             return Err(ClientError::proof("nonce", "what was said at the sign-in is not about this home's keys"));
         }
-        let shown = Some(Shown { statement: Zeroizing::new(statement), random });
+        let shown = Some(Shown { statement: Zeroizing::new(statement), random, nonce: started.random });
         Ok(SignedIn { issuer: self.issuer, evidence, branch, names, until_s, email, shown })
     }
 
@@ -329,7 +352,7 @@ fn is_called(issuer: &Issuer, wanted: &str) -> bool {
 fn claims_of(statement: &[u8]) -> Claims {
     let payload = statement.split(|byte| *byte == b'.').nth(1).unwrap_or_default();
     let claims = BASE64URL_NOPAD.decode(payload).ok().and_then(|json| serde_json::from_slice(&json).ok());
-    claims.unwrap_or(Claims { nonce: None, iss: None, email: None })
+    claims.unwrap_or(Claims { nonce: None, iss: None, email: None, sub: None })
 }
 
 fn unreadable<E>(_: E) -> ClientError {

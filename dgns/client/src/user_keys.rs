@@ -9,7 +9,7 @@ use identity::cert::Body;
 use identity::cert::Level;
 use identity::did::Did;
 use identity::hash::Hash;
-use identity::key::kid_of;
+use identity::key::{KexSecret, kid_of};
 use identity::state::{DeviceStatus, DidState, Subject};
 use identity::user_key::{Boxes, UserSeed};
 use identity::wire::{Reader, WireError};
@@ -51,6 +51,21 @@ pub async fn newest(session: &Session, signer: Signer<'_>, state: &DidState) -> 
     }
     let boxes = fetch(session, signer, &key.boxes).await?;
     let opened = boxes.open(&signer.did, key.generation, &key.key, &signer.keys.kex);
+    let seed = opened.map_err(|error| refused(error.code(), &error.to_string()))?;
+    keep(session.log(), key.generation, &seed)?;
+    Ok(Some(seed))
+}
+
+/// As [`newest`], opened by a recipient that is no device: the backup of a recovery.
+pub async fn newest_with(
+    session: &Session,
+    signer: Signer<'_>,
+    state: &DidState,
+    secret: &KexSecret,
+) -> Result<Option<UserSeed>, ClientError> {
+    let Some(key) = &state.user_key else { return Ok(None) };
+    let boxes = fetch(session, signer, &key.boxes).await?;
+    let opened = boxes.open(&signer.did, key.generation, &key.key, secret);
     let seed = opened.map_err(|error| refused(error.code(), &error.to_string()))?;
     keep(session.log(), key.generation, &seed)?;
     Ok(Some(seed))

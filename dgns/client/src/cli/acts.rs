@@ -3,10 +3,10 @@
 use data_encoding::HEXLOWER;
 use dgns_client::error::ClientError;
 use dgns_client::rng;
-use identity::cert::{Body, Certificate, IdRotate};
+use identity::cert::{Body, Certificate, IdRotate, Sid};
 use identity::did::Did;
 use identity::seed::Words;
-use identity::state::{Pending, Subject};
+use identity::state::{DidState, RecoveryPhase, Subject};
 use serde_json::json;
 
 use super::actor::{self, Actor};
@@ -42,32 +42,49 @@ pub(crate) async fn pending(context: &Context) -> Done {
     let actor = Actor::new(context).await?;
     let resolved = actor.session.resolve_did(&actor.did).await?;
     let acts = resolved.pending();
-    let text: Vec<String> = acts.iter().map(render::act_text).collect();
+    let mut text: Vec<String> = acts.iter().map(render::act_text).collect();
+    let attempt = resolved.did().and_then(attempt_of);
+    text.extend(attempt.map(|sid| format!("{} RECOVERY: somebody tries to recover this account", render::short(&sid))));
     let text = if text.is_empty() { "nothing waits".to_owned() } else { text.join("\n") };
-    let value = json!({ "ok": true, "pending": acts.iter().map(render::act_value).collect::<Vec<_>>(), "frozen": resolved.is_frozen() });
+    let value = json!({ "ok": true, "pending": acts.iter().map(render::act_value).collect::<Vec<_>>(), "frozen": resolved.is_frozen(), "recovery": attempt.map(|sid| HEXLOWER.encode(&sid)) });
     context.out.result(&text, &value);
     Ok(Ended::Ok)
 }
 
 /// Confirms or vetoes a waiting act.
-pub(crate) async fn vote(context: &Context, act: &str, vote: Vote, words: WithWords) -> Done {
+pub(crate) async fn vote(context: &Context, act: Option<&str>, vote: Vote, words: WithWords) -> Done {
     let actor = Actor::new(context).await?;
     let (state, _) = actor.place().await?;
-    let matching: Vec<&Pending> =
-        state.pending.iter().filter(|pending| HEXLOWER.encode(&pending.sid).starts_with(&act.to_lowercase())).collect();
-    let [found] = matching[..] else {
-        let why = match matching.len() {
-            0 => format!("no act begins with {act}; list them with: dgns pending"),
-            _ => format!("several acts begin with {act}; give more digits"),
-        };
-        return Err(ClientError::Unable(why));
+    let attempt = attempt_of(&state);
+    let found = match act {
+        None => attempt.ok_or_else(|| ClientError::Unable("nobody recovers this account; name an act".into()))?,
+        Some(act) => {
+            let digits = act.to_lowercase();
+            let sids = state.pending.iter().map(|pending| pending.sid).chain(attempt);
+            let matching: Vec<Sid> = sids.filter(|sid| HEXLOWER.encode(sid).starts_with(&digits)).collect();
+            let [found] = matching[..] else {
+                let why = match matching.len() {
+                    0 => format!("no act begins with {act}; list them with: dgns pending"),
+                    _ => format!("several acts begin with {act}; give more digits"),
+                };
+                return Err(ClientError::Unable(why));
+            };
+            found
+        }
     };
     let (body, what) = match vote {
-        Vote::Confirm => (Body::Confirm { act: found.sid }, "confirmed"),
-        Vote::Veto => (Body::Veto { act: found.sid }, "vetoed"),
+        Vote::Confirm => (Body::Confirm { act: found }, "confirmed"),
+        Vote::Veto => (Body::Veto { act: found }, "vetoed"),
     };
     let acted = actor.act(context, &body, words, &[], &actor.subject()).await?;
     Ok(acted.report(context, &actor.session, what))
+}
+
+/// Returns the attempt to recover this account that a vote could be about.
+fn attempt_of(state: &DidState) -> Option<Sid> {
+    let recovery = state.recovery.as_deref()?;
+    let is_on = matches!(recovery.phase, RecoveryPhase::Open | RecoveryPhase::Proved | RecoveryPhase::Ready);
+    recovery.attempt.filter(|_| is_on).map(|attempt| attempt.sid)
 }
 
 /// Sets the window of destructive acts.

@@ -337,7 +337,8 @@ fn keep_new_device(session: &Session, device: &dgns_client::home::DeviceKeys) ->
     session.log().keep_device(device)
 }
 
-fn fresh_label(label: &str) -> [u8; 32] {
+/// Returns the hash of what a device is called, under a fresh nonce.
+pub(crate) fn fresh_label(label: &str) -> [u8; 32] {
     let mut nonce = [0; 16];
     rng::system().fill_bytes(&mut nonce);
     Device::label_hash_of(label, &nonce)

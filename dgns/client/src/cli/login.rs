@@ -9,6 +9,7 @@ use dgns_client::home::DeviceKeys;
 use dgns_client::session::{Session, Signer};
 use dgns_client::signin::{Begun, Led, PASSKEY, SignedIn};
 use identity::did::Did;
+use identity::evidence::Purpose;
 use serde_json::json;
 
 use super::output::time;
@@ -118,7 +119,21 @@ pub(crate) async fn sign_in(
     issuer: Option<&str>,
     no_browser: bool,
 ) -> Result<SignedIn, ClientError> {
-    let mut begun = Begun::new(session, keys, issuer).await?;
+    let signed = sign_in_for(context, session, keys, issuer, no_browser, (Purpose::SignIn, None)).await?;
+    signed.keep(session, keys)?;
+    Ok(signed)
+}
+
+/// As [`sign_in`], for a purpose: with the blinded point, where that is recovery. Nothing is kept.
+pub(crate) async fn sign_in_for(
+    context: &Context,
+    session: &Session,
+    keys: &DeviceKeys,
+    issuer: Option<&str>,
+    no_browser: bool,
+    purpose: (Purpose, Option<[u8; 32]>),
+) -> Result<SignedIn, ClientError> {
+    let mut begun = Begun::with_purpose(session, keys, issuer, purpose).await?;
     // Even where a program reads the result: somebody has to go there.
     context.out.warn(&format!("Sign in with {} here:\n\n  {}\n", begun.issuer().name, begun.url()));
     if begun.issuer().id == PASSKEY {
@@ -146,9 +161,7 @@ pub(crate) async fn sign_in(
             Led::On(url) => context.out.warn(&format!("Go on here:\n\n  {url}\n")),
         }
     };
-    let signed = begun.finish(session, keys, round, answer).await?;
-    signed.keep(session, keys)?;
-    Ok(signed)
+    begun.finish(session, keys, round, answer).await
 }
 
 /// Waits for a line, where somebody can type one.

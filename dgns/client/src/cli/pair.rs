@@ -351,12 +351,13 @@ async fn told(
             let index = data["index"].as_u64();
             let resolved = settled_view(actor, index).await?;
             let text = format!(
-                "{} {kind}{}: {} devices, {} acts wait, proved at size {}",
+                "{} {kind}{}: {} devices, {} acts wait, proved at size {}{}",
                 time(at_ms),
                 index.map(|index| format!(" (entry {index})")).unwrap_or_default(),
                 resolved.did().map_or(0, |state| state.devices.len()),
                 resolved.pending().len(),
-                resolved.head().size
+                resolved.head().size,
+                if kind.starts_with("recovery_") { ". Somebody recovers this account; not you? dgns veto" } else { "" }
             );
             let mut value = json!({ "event": kind, "size": resolved.head().size });
             for name in ["index", "act", "kid", "due_ms", "at_ms"] {

@@ -115,7 +115,7 @@ fn recovery_line(did: &DidState) -> Option<String> {
     })
 }
 
-fn recovery_value(recovery: &RecoveryState) -> Value {
+pub(crate) fn recovery_value(recovery: &RecoveryState) -> Value {
     json!({
         "epoch": recovery.epoch,
         "phase": match recovery.phase {
@@ -329,6 +329,7 @@ fn act_kind_text(kind: u8) -> &'static str {
         7 => "policy",
         8 => "transfer",
         10 => "alias_unbind",
+        15 => "recovery_set",
         25 => "tombstone",
         26 => "notary_add",
         _ => "act",

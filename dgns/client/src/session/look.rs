@@ -1,5 +1,7 @@
 //! Lookups on a memory of one's own: for whoever asks what happened since their last look, whatever other commands saw meanwhile.
 
+use dgns_api::known::Known;
+use identity::did::Did;
 use identity::state::Subject;
 use translog::resolve::{self, ChainStep, Resolved, VerifyError};
 use translog::trust::Memory;
@@ -22,8 +24,27 @@ pub struct Look {
 impl Session {
     /// Looks a subject up against `memory`, which is of this log, and follows its DID from the state remembered there.
     pub async fn look(&self, memory: &mut Memory, subject: &Subject) -> Result<Look, ClientError> {
+        let known = chain::remembered(subject, memory);
+        self.look_from(memory, subject, known).await
+    }
+
+    /// Follows a DID from its genesis, whatever is remembered of it: every certificate there is, judged by the rules.
+    pub async fn history(&self, did: &Did) -> Result<Look, ClientError> {
+        let mut kept = self.log().memory()?;
+        let mut memory = kept.memory.without(did);
+        let look = self.look_from(&mut memory, &Subject::Did(*did), Some(chain::nothing_of(*did))).await?;
+        kept.memory = memory;
+        kept.keep()?;
+        Ok(look)
+    }
+
+    async fn look_from(
+        &self,
+        memory: &mut Memory,
+        subject: &Subject,
+        mut known: Option<Known>,
+    ) -> Result<Look, ClientError> {
         let mut steps = Vec::new();
-        let mut known = chain::remembered(subject, memory);
         loop {
             let asked = lookup_path(subject, memory.size(), known)?;
             let bytes = self.net.get(&asked).await.map_err(|error| self.judge_refusal(error, memory.head()))?;
