@@ -20,6 +20,7 @@ use identity::key::SigningKey;
 use identity::mail::Letter;
 use identity::name::{Name, Origin, Zone};
 use identity::pair::{Invitation, Message};
+use identity::recovery::{Bundle, message};
 use identity::request::{self, Authorization};
 use identity::state::{AliasState, DidState, NameState};
 use identity::time::Timestamp;
@@ -56,7 +57,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 45] = [
+pub const DECODERS: [Decoder; 46] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -98,6 +99,7 @@ pub const DECODERS: [Decoder; 45] = [
     Decoder { name: "token_ask", accepts: token_ask },
     Decoder { name: "token_feed", accepts: token_feed },
     Decoder { name: "grant", accepts: grant },
+    Decoder { name: "recovery", accepts: recovery },
     Decoder { name: "lobby_frame", accepts: lobby_frame },
     Decoder { name: "lobby_frame_json", accepts: lobby_frame_json },
     Decoder { name: "lobby_hello", accepts: lobby_hello },
@@ -497,6 +499,29 @@ fn token_feed(bytes: &[u8]) -> bool {
     let mut checker = Checker::new(Did::from_bytes([1; 20]));
     checker.learn_news(&page, page.time_s);
     true
+}
+
+/// What recovery servers and their clients say to each other.
+fn recovery(bytes: &[u8]) -> bool {
+    let kex = identity::key::KexSecret::from_bytes([7; 32]);
+    assert!(message::open_ask(message::Ask::Evaluate, &[7; 32], &kex, bytes).is_err(), "nobody sealed this");
+    if let Ok(bundle) = Bundle::decode(bytes) {
+        assert_eq!(bundle.encode(), bytes, "a bundle has one spelling");
+        return true;
+    }
+    if let Ok(evaluate) = message::Evaluate::decode(bytes) {
+        assert_eq!(evaluate.encode().as_slice(), bytes, "a request has one spelling");
+        return true;
+    }
+    if let Ok(evaluated) = message::Evaluated::decode(bytes) {
+        assert_eq!(evaluated.encode(), bytes, "an answer has one spelling");
+        return true;
+    }
+    if let Ok(release) = message::Release::open(bytes) {
+        assert!(release.verify(&origin(), &[7; 32]).is_err(), "a stranger's key verifies nothing");
+        return true;
+    }
+    message::ServerInfo::open(bytes, &origin()).is_ok() || message::Register::open(bytes, &origin()).is_ok()
 }
 
 fn grant(bytes: &[u8]) -> bool {

@@ -14,6 +14,7 @@ pub mod operator;
 pub mod party;
 pub mod person;
 pub mod programs;
+pub mod recovery;
 pub mod running;
 pub mod seed;
 pub mod serve;

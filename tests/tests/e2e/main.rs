@@ -19,6 +19,7 @@ mod notices;
 mod pairing;
 mod personal;
 mod races;
+mod recovery;
 mod rotation;
 mod rotation_witnessed;
 mod starts;
