@@ -34,7 +34,7 @@ pub fn status(code: &str) -> u16 {
         "nonce" | "audience" | "issuer" | "algorithm" | "expired" | "email_unverified" | "id_token" => 401,
         "signin_refused" | "assertion" => 401,
         code::PASSKEY_COUNTER => 401,
-        "unknown_key" | code::UNKNOWN_ISSUER | code::UNKNOWN_PASSKEY | code::UNKNOWN_SIGNIN => 404,
+        "unknown_key" | code::UNKNOWN_ISSUER | code::UNKNOWN_PASSKEY | code::NO_SUCH_SIGNIN => 404,
         code::NO_AUDIENCE | code::NO_SUCH_FAMILY | code::NO_SUCH_GRANT => 404,
         code::NOT_FOUND | "no_such_device" | "no_such_act" | "no_parent" => 404,
         code::METHOD_NOT_ALLOWED => 405,

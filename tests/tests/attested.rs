@@ -311,10 +311,10 @@ fn an_account_leads_to_a_did_that_has_a_name_already_if_its_own_device_signed_in
     assert_eq!(listed.len(), 1 + 1 + 34 + 34 + 5 + 1 + 1, "one row: id, issuer, since, address, bound: {listed:x?}");
     assert_eq!((&listed[..4], asks(&bob, "GET", "/v1/signin/links").body), (&[0x81, 0x85, 0x58, 0x20][..], vec![0x80]));
     let one = format!("/v1/signin/links/{}", data_encoding::HEXLOWER.encode(&listed[4..36]));
-    assert_eq!(asks(&bob, "DELETE", &one).problem_code(), "unknown_signin");
+    assert_eq!(asks(&bob, "DELETE", &one).problem_code(), "no_such_signin");
     assert_eq!(asks(&ada, "DELETE", "/v1/signin/links/xyz").problem_code(), "bad_query");
     assert_eq!(server.get("/v1/signin/links").status, 401, "nobody signed it");
     assert_eq!(asks(&ada, "DELETE", &one).status, 204);
-    assert_eq!(asks(&ada, "DELETE", &one).problem_code(), "unknown_signin");
+    assert_eq!(asks(&ada, "DELETE", &one).problem_code(), "no_such_signin");
     assert_eq!(signed_in(&server, ("a", &a), &bob, &ADA).branch, Branch::New, "it leads nowhere");
 }

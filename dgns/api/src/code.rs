@@ -86,7 +86,7 @@ pub const ACCOUNT_BOUND: &str = "account_bound";
 /// An address is bound by this sign-in: it is given up first.
 pub const ADDRESS_BOUND: &str = "address_bound";
 /// No such sign-in leads to this DID.
-pub const UNKNOWN_SIGNIN: &str = "unknown_signin";
+pub const NO_SUCH_SIGNIN: &str = "no_such_signin";
 /// The device that signed in is not the one that signs. 403.
 pub const SIGNIN_DEVICE: &str = "signin_device";
 /// An alias, its commitment and the statement shown are not of one address. 422.
@@ -145,7 +145,7 @@ pub const ALL: &[&str] = &[
     SIGNIN_SPENT,
     ACCOUNT_BOUND,
     ADDRESS_BOUND,
-    UNKNOWN_SIGNIN,
+    NO_SUCH_SIGNIN,
     SIGNIN_DEVICE,
     NOTARY_PENDING,
     UNKNOWN_PASSKEY,

@@ -223,8 +223,9 @@ impl Notaries {
             if leads_to(core, people, &row.account).await? != Some(did) {
                 return Err(NotaryError::OtherAccount);
             }
-            let key = self.key(&row.issuer).ok_or(NotaryError::UnknownIssuer)?;
-            if let Some(Standing::Waits { due_ms }) = did_in(world, &core.server).map(|server| standing(server, key)) {
+            let server = did_in(world, &core.server).ok_or(NotaryError::Pending { retry_ms: 1_000 })?;
+            let (key, standing) = self.key(&row.issuer, server).ok_or(NotaryError::UnknownIssuer)?;
+            if let Standing::Waits { due_ms } = standing {
                 return Err(NotaryError::Pending { retry_ms: due_ms.saturating_sub(now_ms).max(1_000) });
             }
             let has = |kid| signed.signatures().iter().any(|(other, _)| *other == kid);

@@ -56,7 +56,7 @@ async fn remove(State(app): Shared, Path(id): Path<String>, asking: Asking) -> R
     let unlinked = people(&app)?.store.unlink(&asking.caller.did, &id).await.map_err(|error| internal(&error))?;
     match unlinked {
         Unlinked::Yes => Ok(StatusCode::NO_CONTENT.into_response()),
-        Unlinked::Unknown => Err(problem(code::UNKNOWN_SIGNIN, "no such sign-in leads here").into()),
+        Unlinked::Unknown => Err(problem(code::NO_SUCH_SIGNIN, "no such sign-in leads here").into()),
         Unlinked::Bound => {
             Err(problem(code::ADDRESS_BOUND, "an address is bound by this sign-in; give the address up first").into())
         }

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dgns_tests::harness::issuer::{ADA, Issuer, lacks_issuers, site};
+use dgns_tests::harness::journey::{signs_in, told, visits, watching};
 use dgns_tests::harness::liar::Liar;
 use dgns_tests::harness::recovery::RecoverySite;
 use dgns_tests::harness::{Person, Server, Site, wait};
 use serde_json::Value;
-
-use crate::login::signs_in;
-use crate::pairing::{told, watching};
 
 const PIN: &str = "739164";
 
@@ -169,7 +167,7 @@ fn a_dead_server_is_left_out_and_a_lying_one_is_named() {
     let blank = Person::new();
     let asked = ["recover", "alice", "--pin", PIN, "--no-browser", "--wait"];
     let running = blank.dgns_running(&stage.server.url, &asked);
-    crate::login::visits(&running, &stage.server, &stage.issuer, &ADA);
+    visits(&running, &stage.server, &stage.issuer, &ADA);
     let ran = running.ended();
     assert_eq!(ran.exits(0).json()["phase"], "recovered", "{ran}");
     let named = format!("{} LIES, and is skipped (bad_proof)", liar.url);
@@ -335,7 +333,7 @@ fn a_dead_server_is_replaced_and_what_the_old_ones_kept_is_erased() {
     let asked = ["recovery", "refresh", "--servers", &servers, "--pin", "481502", "--no-browser", "--words"];
     let mut running = stage.alice.dgns_running(&stage.server.url, &asked);
     running.types(&stage.words);
-    crate::login::visits(&running, &stage.server, &stage.issuer, &ADA);
+    visits(&running, &stage.server, &stage.issuer, &ADA);
     let ran = running.ended();
     assert_eq!(ran.exits(0).json()["epoch"].as_u64(), Some(2), "{ran}");
     assert_eq!([0, 1, 2].map(|at| rows(&stage, at)), [1, 1, 1], "the shares of before are gone");
