@@ -181,6 +181,6 @@ test("the old device says who attested the new one: nobody, the server alone, th
   const entry = await old.getByRole("link", { name: /^entry \d+ of the log$/ }).getAttribute("href");
   await third.turnedAway();
   await old.goto(entry);
-  await sees(old, "attest_login");
+  await sees(old, "Somebody signed in with an e-mail address");
   await close();
 });

@@ -129,6 +129,11 @@ const LINES = {
   device_revoke: ({ body }) => [`Device ${hex(body.kid).slice(0, 8)} is to go, of `],
   records: ({ body }) => [`${body.rows.length} DNS ${body.rows.length === 1 ? "record" : "records"} of `, called(body.name), ", by "],
   transfer: ({ body }) => [called(body.name), body.to === undefined ? " is given up by " : " goes to another account, from "],
+  user_key: ({ body }) => [`The user key becomes generation ${body.generation}, of `],
+  alias_bind: () => ["An e-mail address, which nobody can read here, is bound to "],
+  alias_unbind: () => ["An e-mail address is to be given up by "],
+  attest_login: () => ["Somebody signed in with an e-mail address that is bound; nobody can read here which."],
+  notary_revoke: ({ body }) => [`The authority with the key ${hex(body.kid).slice(0, 8)} counts no more, of the server `],
   notary_add: ({ body }) => [`An authority for ${body.scope || "aliases"}, of the server `],
 };
 
@@ -139,7 +144,9 @@ function lineOf({ type, certificate, epoch, conf, notice }) {
   if (type === "notice") return el("span", {}, `About ${notice.origin}: ${{ 1: "two histories of a log", 2: "two histories signed by a witness", 3: "consistency refused", 4: "the operator says" }[Number(notice.kind)]}.`);
   const { payload, sid } = certificate;
   const said = LINES[payload.typeName]?.(payload) ?? ["Of "];
-  return el("span", {}, ...said, " ", who(payload.subject?.length === 20 ? payload.subject : sid.subarray(0, 20)));
+  // An alias is no account: its chain is its own.
+  const whose = payload.typeName === "genesis" ? sid.subarray(0, 20) : payload.subject.length === 20 && payload.subject;
+  return el("span", {}, ...said, " ", whose && who(whose));
 }
 
 /** Returns everything an entry says. */
