@@ -70,6 +70,8 @@ export async function startServer(more = "", claims = "") {
     },
     /** A path for a file beside the homes. */
     file: (name) => join(folder, name),
+    /** Runs `dgnsd notary` at the server. */
+    notary: async (...args) => (await run(join(built, "dgnsd"), ["notary", ...args, "--config", config, "--server", ready.http])).stdout,
     /** Makes an invitation code. */
     invitation: async () => (await run(join(built, "dgnsd"), ["invite", "--data", join(folder, "data")])).stdout.trim(),
     stop: async () => {
