@@ -20,7 +20,7 @@ const needed = mine.length === 0 ? [] : [import("./aliases.js"), import("./desk.
 const { aliasesPart, hasPasskeys, inbox, issuersOf, labelsOf, openForm, passkeysPart, putLabel, shareOwn, signInsPart, withUserKey } = Object.assign({}, ...(await Promise.all(needed)));
 place.removeAttribute("aria-busy");
 if (mine.length === 0) {
-  fill(place, verdict("plain", "No account has keys in this browser", el("p", {}, el("a", { href: "/claim" }, "Claim a name"), " and this browser becomes its first device.")));
+  fill(place, verdict("plain", "No account has keys in this browser", el("p", {}, el("a", { href: "/claim" }, "Claim a name"), " and this browser becomes its first device. If you have an account, ", el("a", { href: "/signin" }, "sign in"), " to make this browser one of its devices.")));
 } else {
   const sections = mine.map((record) => el("section", { "aria-labelledby": `of-${record.id}` }));
   fill(place, sections);
