@@ -17,7 +17,6 @@ const LEFT_OUT: &str = "entry left out whose effect is in the map";
 const EXCHANGED: &str = "entries in an order that the rules forbid";
 const UNSIGNED: &str = "entry inserted that its owner did not sign";
 const BYTES: &str = "entry altered in the files alone";
-const REVOKED: &str = "entry inserted that the rules forbid: the word of a revoked notary";
 const MAP: &str = "map root that the entries do not make: a name given away";
 
 pub const ROWS: &[Row] = &[
@@ -50,9 +49,6 @@ pub const ROWS: &[Row] = &[
     detected(FORBIDDEN, forbidden, FIRST_AUDITOR, "exit 3 `refused`", WHOLE),
     detected(FORBIDDEN, forbidden, MONITOR, "exit 3 `unsigned_change`", KEPT),
     detected(FORBIDDEN, forbidden, FOLLOWER, "fault `refused`", WHOLE),
-    detected(REVOKED, revoked, VERIFIER, "422 `held_up` (`refused`)", WHOLE),
-    detected(REVOKED, revoked, FIRST_AUDITOR, "exit 3 `refused`", WHOLE),
-    detected(REVOKED, revoked, FOLLOWER, "fault `refused`", WHOLE),
     detected(LEFT_OUT, left_out, VERIFIER, "422 `held_up` (`map_root`)", WHOLE),
     detected(LEFT_OUT, left_out, FIRST_AUDITOR, "exit 3 `map_root`", WHOLE),
     detected(LEFT_OUT, left_out, FOLLOWER, "fault `map_root`", WHOLE),
@@ -102,10 +98,6 @@ fn altered() -> Story {
 
 fn forbidden() -> Story {
     appended(lies::forbidden_claim)
-}
-
-fn revoked() -> Story {
-    appended(lies::revoked_notary)
 }
 
 fn left_out() -> Story {
