@@ -70,6 +70,8 @@ impl Schema {
 
 pub(crate) struct Database {
     writer: Arc<Mutex<SqliteConnection>>,
+    /// How another writer is opened.
+    writing: SqliteConnectOptions,
     readers: Readers,
     copier: Copier,
     _lock: LockFile,
@@ -84,8 +86,8 @@ impl Database {
         }
         let lock = LockFile::take(&dir.join(format!("{name}.lock")))?;
         let in_file = |error| of_sql(Place::from(path.as_path()), error);
-        let mut writer =
-            options(&path, limits::WRITER_CACHE_KIB).create_if_missing(create).connect().await.map_err(in_file)?;
+        let writing = options(&path, limits::WRITER_CACHE_KIB);
+        let mut writer = writing.clone().create_if_missing(create).connect().await.map_err(in_file)?;
         check_version(&mut writer).await?;
         migrate(&mut writer, schema, create).await?;
         sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut writer).await.map_err(in_file)?;
@@ -95,12 +97,25 @@ impl Database {
         let copying = options(&path, limits::READER_CACHE_KIB).connect().await.map_err(in_file)?;
         let writer = Arc::new(Mutex::new(writer));
         let copier = Copier::start(copying, Arc::clone(&writer));
-        Ok(Self { writer, readers, copier, _lock: lock })
+        Ok(Self { writer, writing, readers, copier, _lock: lock })
     }
 
     /// Waits for the one connection that writes.
+    ///
+    /// A full disk makes SQLite end a transaction by itself, and then the connection counts one that nobody can end: another takes
+    /// its place. Where none opens, the next transaction fails as the last did.
     pub(crate) async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
-        self.writer.lock().await
+        let mut writer = self.writer.lock().await;
+        if writer.is_in_transaction() {
+            // Behind the rollback of what was dropped, which is on its way.
+            let _ = sqlx::raw_sql("SELECT 1").execute(&mut *writer).await;
+            if writer.is_in_transaction()
+                && let Ok(other) = self.writing.connect().await
+            {
+                *writer = other;
+            }
+        }
+        writer
     }
 
     /// Waits for a connection that reads; outside a transaction each statement sees the newest commit.
@@ -259,3 +274,6 @@ pub(crate) fn of_sql(place: Place, error: sqlx::Error) -> StorageError {
 pub(crate) fn in_table(table: &'static str) -> impl Fn(sqlx::Error) -> StorageError {
     move |error| of_sql(Place::Table(table), error)
 }
+
+#[cfg(test)]
+mod tests;
