@@ -188,8 +188,11 @@ impl Follower {
     async fn poll(&mut self) -> Result<(), Stop> {
         let bytes = self.remote.checkpoint().await?;
         self.keep_up(&bytes).await?;
-        let mut signed = self.signed(&bytes)?;
         let ours = self.log.live.head();
+        let mut signed = match self.signed(&bytes) {
+            Err(stop) => return Err(self.fork_without_quorum(&bytes, &ours).await.unwrap_or(stop)),
+            Ok(signed) => signed,
+        };
         if signed.checkpoint.size < ours.size() && self.trust.policy().is_none() {
             // A log with witnesses shows its checkpoint later than it streams what it signs: has it gone back, or not caught up?
             signed = self.newest().await.filter(|newest| newest.checkpoint.size >= ours.size()).unwrap_or(signed);
@@ -398,7 +401,7 @@ impl Follower {
 
     /// Holds a head that is no larger than ours against ours.
     async fn compare(&self, signed: &Signed, ours: &PublicHead) -> Result<(), Stop> {
-        let Ok(known) = self.signed(ours.note.as_bytes()) else { return Ok(()) };
+        let Ok(known) = self.log_signed(ours.note.as_bytes()) else { return Ok(()) };
         let unproved = match gossip::compare(&self.trust, &known.seen, &signed.seen) {
             Meeting::Same => return Ok(()),
             Meeting::Fork(files) => return Err(fork(files, &self.trust, signed)),
@@ -417,6 +420,16 @@ impl Follower {
         }
     }
 
+    /// Says whether a checkpoint that is not taken over, for it lacks the quorum, is of another history: the log signed it all the same.
+    async fn fork_without_quorum(&self, bytes: &[u8], ours: &PublicHead) -> Option<Stop> {
+        let signed = self.log_signed(bytes).ok()?;
+        let stop = match signed.checkpoint.size > ours.size() {
+            true => self.fork_towards(&signed).await.ok()?,
+            false => self.compare(&signed, ours).await.err(),
+        };
+        stop.filter(|stop| matches!(stop, Stop::Fault { .. }))
+    }
+
     /// Says whether a signed head that our tree does not lead to is of another history, or what was sent is not the log's.
     async fn not_the_log(&self, to: &Signed) -> Stop {
         match self.fork_towards(to).await {
@@ -431,7 +444,7 @@ impl Follower {
 
     /// Asks the tree of a signed head how it stands to the newest signed head here.
     async fn fork_towards(&self, to: &Signed) -> Result<Option<Stop>, Stop> {
-        let Ok(known) = self.signed(self.log.live.head().note.as_bytes()) else { return Ok(None) };
+        let Ok(known) = self.log_signed(self.log.live.head().note.as_bytes()) else { return Ok(None) };
         let Meeting::Unproved(unproved) = gossip::compare(&self.trust, &known.seen, &to.seen) else { return Ok(None) };
         let (path, root) = self.remote.consistency(known.checkpoint.size, to.checkpoint.size).await?;
         match unproved.settle(&self.trust, &path, Some(root)) {
@@ -460,21 +473,24 @@ impl Follower {
 
     /// Reads a note: signed by the log's key, and with the quorum if the policy asks one.
     fn signed(&self, bytes: &[u8]) -> Result<Signed, Stop> {
+        let signed = self.log_signed(bytes)?;
+        let policy = self.trust.policy();
+        let cosigned = signed.note.verify(policy.cosigners()).unwrap_or_default();
+        match policy.is_none() || policy.reached(cosigned).is_some() {
+            true => Ok(signed),
+            false => {
+                Err(refused("quorum", "the checkpoint lacks the cosignatures that the policy asks for".to_owned()))
+            }
+        }
+    }
+
+    /// Reads a note: signed by the log's key.
+    fn log_signed(&self, bytes: &[u8]) -> Result<Signed, Stop> {
         let note = Note::parse(bytes).map_err(|error| refused(error.code(), format!("the checkpoint: {error}")))?;
         let seen = SeenHead::of_note(&self.trust, note.clone())
             .map_err(|error| refused(error.code(), format!("the checkpoint: {error}")))?;
         let checkpoint = Checkpoint::parse(note.text())
             .map_err(|error| refused(error.code(), format!("the checkpoint: {error}")))?;
-        let policy = self.trust.policy();
-        if !policy.is_none() {
-            let cosigned = note.verify(policy.cosigners()).unwrap_or_default();
-            if policy.reached(cosigned).is_none() {
-                return Err(refused(
-                    "quorum",
-                    "the checkpoint lacks the cosignatures that the policy asks for".to_owned(),
-                ));
-            }
-        }
         Ok(Signed { note, seen, checkpoint })
     }
 

@@ -9,6 +9,7 @@ use dgns_client::clock;
 use dgns_tests::harness::wait;
 use identity::key::SigningKey;
 use translog::entry::Entry;
+use translog::fault::FaultFile;
 use translog::note::{Checkpoint, Cosigner, Note};
 use translog::notice::{SoundNotice, StatementKind};
 
@@ -60,27 +61,37 @@ fn a_follower_takes_over_more_than_it_takes_over_at_once() {
     follower.still_serves(&forge, &Someone::new(60).0.name);
 }
 
+/// The one witness there is.
+fn witness() -> Cosigner {
+    Cosigner::new("w.example", SigningKey::from_seed(&[7; 32])).unwrap()
+}
+
+/// The policy of a log whose heads need that witness's word.
+fn witnessed(export: &Export) -> String {
+    format!("log {}\nwitness w {}\nquorum w\n", export.vkey, witness().verifier_key())
+}
+
+/// Returns the files with the witness's line in the checkpoint; `other`: a line about another head.
+fn cosigned(export: &Export, other: bool) -> Export {
+    let note = Note::parse(&export.files["checkpoint"]).unwrap();
+    let mut head = Checkpoint::parse(note.text()).unwrap();
+    head.size += u64::from(other);
+    let line = witness().cosign(&head, clock::now().as_ms() / 1_000);
+    let lines = note.lines().iter().cloned().chain([line]).collect();
+    let note = Note::new(note.text().to_owned(), lines).unwrap().to_string();
+    let mut export = export.clone();
+    export.files.insert("checkpoint".into(), note.into_bytes());
+    export
+}
+
 #[test]
 fn a_follower_under_a_policy_takes_over_what_the_quorum_cosigned() {
     // Goal: nothing is served that the policy's witnesses did not see. Method: a log that goes on without its witness's line, with one of
     // another head, and with the right one.
-    let witness = Cosigner::new("w.example", SigningKey::from_seed(&[7; 32])).unwrap();
     let (mut forge, people) = small();
-    let cosigned = |export: &Export, other: bool| {
-        let note = Note::parse(&export.files["checkpoint"]).unwrap();
-        let mut head = Checkpoint::parse(note.text()).unwrap();
-        head.size += u64::from(other);
-        let line = witness.cosign(&head, clock::now().as_ms() / 1_000);
-        let lines = note.lines().iter().cloned().chain([line]).collect();
-        let note = Note::new(note.text().to_owned(), lines).unwrap().to_string();
-        let mut export = export.clone();
-        export.files.insert("checkpoint".into(), note.into_bytes());
-        export
-    };
     let export = forge.export();
-    let policy = format!("log {}\nwitness w {}\nquorum w\n", export.vkey, witness.verifier_key());
     let origin = FileServer::new(&cosigned(&export, false));
-    let follower = Follower::start(&origin.url, &policy, 3_600);
+    let follower = Follower::start(&origin.url, &witnessed(&export), 3_600);
     follower.still_serves(&forge, &people[0].name);
     let before = forge.clone();
     forge.batch(&Someone::new(50).1);
@@ -94,6 +105,29 @@ fn a_follower_under_a_policy_takes_over_what_the_quorum_cosigned() {
     origin.now_serves(&cosigned(&export, false));
     reaches(&follower, &forge, "the witnessed head is followed");
     assert!(follower.evidence().is_empty(), "{:?}", follower.evidence());
+}
+
+#[test]
+fn a_second_history_convicts_also_without_the_quorum() {
+    // Goal: that no witness lends a fork its word hides it from nobody. Method: under a policy with a witness, the log's key signs a
+    // history that goes on otherwise: of fewer leaves than what was followed, of as many, of more.
+    for extra in [0, 1, 4] {
+        let (mut followed, people) = small();
+        let mut other = followed.clone();
+        followed.batch(&Someone::new(50).1);
+        followed.batch(&Someone::new(51).1);
+        (0..=extra).for_each(|number| other.batch(&Someone::new(60 + number).1));
+        let export = followed.export();
+        let origin = FileServer::new(&cosigned(&export, false));
+        let follower = Follower::start(&origin.url, &witnessed(&export), 3_600);
+        origin.now_serves(&other.export());
+        follower.stands("fault", "fork");
+        follower.still_serves(&followed, &people[0].name);
+        let files = follower.evidence();
+        assert_eq!(files.len(), 1, "{files:?}");
+        let file = FaultFile::decode(&std::fs::read(&files[0]).unwrap()).unwrap();
+        assert_eq!(file.check().unwrap().key, *other.signer().verifier_key());
+    }
 }
 
 /// How an origin answers what is asked of its entries.
