@@ -104,6 +104,11 @@ fn proof_is_verified_with_the_server_gone() {
         let said = alice.dgns_at(&url, &["verify", file], "");
         assert_eq!(said.code, Some(3), "byte {at} of {}: {said}", honest.len());
     }
+    for garbage in [&b""[..], b"no proof\n", &honest[..honest.len() / 2]] {
+        fs::write(file, garbage).unwrap();
+        let said = stranger.dgns_at(&url, &["verify", file], "");
+        assert_eq!(said.exits(3).text("/code"), "bad_proof_file", "no server is asked what no file could say");
+    }
 }
 
 #[test]

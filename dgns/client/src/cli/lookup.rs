@@ -10,7 +10,7 @@ use serde_json::json;
 use translog::fault::{self, FaultFile};
 use translog::lookup_proof;
 use translog::note::Checkpoint;
-use translog::proof_file::ProofFile;
+use translog::proof_file::{ProofFile, ProofFileError};
 use translog::trust::Trust;
 
 use super::{Context, Done, Ended, actor, arguments, render};
@@ -89,8 +89,11 @@ pub(crate) async fn verify(context: &Context, verify: Verify) -> Done {
     if bytes.starts_with(fault_file.as_bytes()) {
         return verify_fault(context, &verify.file, &bytes);
     }
+    let no_proof =
+        |error: ProofFileError| ClientError::proof(error.code(), format!("{}: {error}", verify.file.display()));
+    let proof = ProofFile::parse(&bytes).map_err(no_proof)?;
     let trust = match &verify.vkey {
-        None => match met(context, &bytes)? {
+        None => match met(context, &proof)? {
             Some(trust) => trust,
             None => context.session().await?.trust().clone(),
         },
@@ -112,8 +115,8 @@ pub(crate) async fn verify(context: &Context, verify: Verify) -> Done {
 
 /// Returns the trust in the log that a proof file says it is of, if that was met before, under whatever URL; a policy of one's own
 /// goes with the server.
-fn met(context: &Context, bytes: &[u8]) -> Result<Option<Trust>, ClientError> {
-    let checkpoint = ProofFile::parse(bytes).ok().and_then(|file| Checkpoint::parse(file.checkpoint.text()).ok());
+fn met(context: &Context, proof: &ProofFile) -> Result<Option<Trust>, ClientError> {
+    let checkpoint = Checkpoint::parse(proof.checkpoint.text()).ok();
     let Some(checkpoint) = checkpoint.filter(|_| context.common.policy.is_none()) else { return Ok(None) };
     let known = context.home.logs()?.into_iter().find(|(log, _)| log.origin().as_str() == checkpoint.origin);
     known.map(|(log, _)| log.trust()).transpose()
