@@ -146,6 +146,8 @@ pub struct LogConfig {
     pub epoch_idle_s: u64,
     /// `cache_mib`: memory for states and tiles read again.
     pub cache_mib: u64,
+    /// `files`: the directory that is kept in step with the public head, for any file server; absent: none.
+    pub files: Option<PathBuf>,
 }
 
 /// `[follow]`: another server's log, served instead of one's own.

@@ -11,6 +11,7 @@ pub mod document;
 pub mod door;
 pub mod enrolled;
 pub mod feed;
+pub mod files;
 pub mod heads;
 pub mod live;
 pub mod lookup;

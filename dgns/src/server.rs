@@ -41,6 +41,7 @@ use crate::log::damaged;
 use crate::log::door::{Door, DoorError};
 use crate::log::enrolled::Enrolled;
 use crate::log::feed::Feed;
+use crate::log::files;
 use crate::log::heads::Heads;
 use crate::log::live::{Inner, Live};
 use crate::log::notices::Notices;
@@ -505,6 +506,9 @@ impl Parts {
         }
         if let Some(tokens) = app.tokens.clone() {
             followers.push(tokio::spawn(tokens::follow(app.core.clone(), tokens, stopping.clone())));
+        }
+        if let Some(directory) = app.config.log.files.clone() {
+            followers.push(tokio::spawn(files::keep(directory, app.core.clone(), stopping.clone())));
         }
         let announcer = announcer
             .map(|announcer| tokio::spawn(announcer.run(app.core.clone(), app.witnesses.clone(), stopping.clone())));

@@ -171,6 +171,7 @@ fn read_log(mut section: Section<'_>) -> LogConfig {
         batch_gap_ms: section.number("batch_gap_ms", 2, 0, 1_000),
         epoch_idle_s: section.number("epoch_idle_s", 120, 1, 240),
         cache_mib: section.number("cache_mib", 128, 1, 65_536),
+        files: Some(section.text("files", "")).filter(|files| !files.is_empty()).map(PathBuf::from),
     };
     section.end();
     log

@@ -19,6 +19,7 @@ use super::Shared;
 use super::reply::{Refused, Reply, fresh, immutable};
 use crate::app::App;
 use crate::log::document;
+use crate::log::files::shown_checkpoint;
 use crate::log::lookup::{self, LookupError, Query};
 use crate::log::shown;
 use crate::log::tiles::Tree;
@@ -26,13 +27,7 @@ use crate::problem;
 
 /// `GET /log/checkpoint`: the newest public head as a signed note; under a quorum it has the cosignatures.
 pub(super) async fn checkpoint(State(app): Shared) -> Reply {
-    let note = {
-        let inner = app.core.live.read();
-        match inner.shown.asks_witnesses() {
-            false => Some(inner.head.note.clone()),
-            true => inner.shown.last().map(|witnessed| witnessed.note.clone()),
-        }
-    };
+    let note = shown_checkpoint(&app.core.live);
     let pending = || problem::of_lookup(&LookupError::QuorumPending, "");
     Ok(fresh(path::TEXT, note.ok_or_else(pending)?))
 }

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use dgns_tests::harness::{Person, Site};
+use dgns_tests::harness::{Person, Server, Site, wait};
 
 /// A plain file server over a directory, until the test's process ends. Returns its URL.
 fn file_server(directory: &Path) -> String {
@@ -120,4 +120,41 @@ fn an_export_behind_a_file_server_audits_clean() {
         let audited = Person::new().dgns_at(&url, &["audit", "--vkey", &vkey], "");
         assert_eq!(audited.exits(0).number("/size"), size);
     }
+}
+
+#[test]
+fn the_directory_of_files_keeps_up_with_the_server_and_outlives_it() {
+    // Goal: files alone are the stock read path, while the server writes and after it died. Method: audit the directory behind a plain
+    // file server; grow the log beyond a full tile, kill the server, audit again; a directory that was erased is written anew.
+    let directory = tempfile::tempdir().unwrap();
+    let files = directory.path().join("files");
+    let url = file_server(&files);
+    let site = Site::new().with("log", "files", &format!("{:?}", files.display().to_string()));
+    let server = site.start();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    let vkey = server.vkey().to_owned();
+    let size = |server: &Server| server.get("/v1/info").json()["size"].as_u64().unwrap();
+    let audited = |at_least: u64| {
+        wait::until("the files have the newest head", || {
+            let note = std::fs::read_to_string(files.join("log/checkpoint")).ok()?;
+            (note.lines().nth(1)?.parse::<u64>().ok()? >= at_least).then_some(())
+        });
+        let audited = Person::new().dgns_at(&url, &["audit", "--vkey", &vkey], "");
+        assert!(audited.exits(0).number("/size") >= at_least, "{audited}");
+    };
+    audited(size(&server));
+    for last in 0..130 {
+        alice.dgns(&server, &["records", "set", "alice", "A", &format!("192.0.2.{last}")]).exits(0);
+    }
+    let full = size(&server);
+    assert!(full > 256);
+    audited(full);
+    server.kill();
+    audited(full);
+
+    std::fs::remove_dir_all(&files).unwrap();
+    let server = site.start();
+    audited(full);
+    server.stop().exits(0);
 }
