@@ -1,4 +1,4 @@
-//! The bodies of `/v1/alias/notarize` and `/v1/alias/mine`; deterministic CBOR (PROTOCOL 12.16).
+//! The bodies of `/v1/alias/notarize` and `/v1/alias/mine`; deterministic CBOR (PROTOCOL 12.18).
 
 use identity::alias::{AliasId, Tag};
 use identity::wire::{Reader, WireError, Writer};

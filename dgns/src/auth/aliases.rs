@@ -1,4 +1,4 @@
-//! What a notary signs for an address: bindings of those who showed that it is theirs (PROTOCOL 5.7, 12.16).
+//! What a notary signs for an address: bindings of those who showed that it is theirs (PROTOCOL 5.7, 12.18).
 //!
 //! The address comes back inside the statement that the sign-in was judged by, which its evidence hash pins; it is looked at and
 //! forgotten. Order of a binding: judged, kept for the owner (durable), signed. A crash behind the second step leaves a row that

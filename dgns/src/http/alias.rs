@@ -1,5 +1,5 @@
 //! `/v1/alias`: the alias key over addresses that stay blinded, notaries over bindings, what is kept of one's own (PROTOCOL
-//! 12.15, 12.16).
+//! 12.15, 12.18).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ async fn notarize(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Re
     let (key, people) = (alias_key(door)?, people(&app)?);
     let body = bounded(body, ASK_BYTES_MAX)?;
     let ask = Ask::decode(&body);
-    let ask = ask.map_err(|_| problem::problem(code::BAD_POST, "the body is not the map of PROTOCOL 12.16"))?;
+    let ask = ask.map_err(|_| problem::problem(code::BAD_POST, "the body is not the map of PROTOCOL 12.18"))?;
     let nobody = || problem::problem(code::NOT_FOUND, "nobody signs in here");
     let notaries = door.notaries().ok_or_else(nobody)?;
     let signed = aliases::notarize(&app.core, &people, notaries, &key, ask).await;

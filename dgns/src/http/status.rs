@@ -95,6 +95,8 @@ fn public(app: &App) -> Public {
     };
     Public {
         standing: match standing {
+            // What a follower shows under a quorum has it.
+            Standing::Newest if app.follows().is_some() && app.quorum() != "none" => "witnessed",
             Standing::Newest => "newest",
             Standing::Pending => "pending",
             Standing::Witnessed => "witnessed",

@@ -1,4 +1,4 @@
-// The e-mail addresses of an account, as its own devices know them (PROTOCOL 12.16): what the server keeps, what the log binds, and, for a device
+// The e-mail addresses of an account, as its own devices know them (PROTOCOL 12.18): what the server keeps, what the log binds, and, for a device
 // that opens what is sealed to the person, which address it is.
 
 import { Reader } from "../cbor.js";

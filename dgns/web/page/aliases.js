@@ -1,4 +1,4 @@
-// The e-mail addresses one is found by, or not: listed, added, hidden, shown, given up (PROTOCOL 5.7, 12.16).
+// The e-mail addresses one is found by, or not: listed, added, hidden, shown, given up (PROTOCOL 5.7, 12.18).
 
 import { aliasId, addressCommitment, emailOf } from "../alias.js";
 import { decodeCertificate } from "../certificate.js";

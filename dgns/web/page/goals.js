@@ -1,4 +1,4 @@
-// What somebody signed in for besides the account itself: an address to be bound, or a further way to the account (PROTOCOL 12.16, 19.4).
+// What somebody signed in for besides the account itself: an address to be bound, or a further way to the account (PROTOCOL 12.18, 19.4).
 
 import { Refused, encode } from "../cbor.js";
 import { equal } from "../hash.js";

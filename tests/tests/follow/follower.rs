@@ -97,6 +97,7 @@ fn a_follower_asks_for_the_cosignatures_that_the_log_recommends() {
     let site = follower_of(&origin.url);
     let follower = site.start();
     assert_eq!(info(&follower)["quorum"], info(&origin)["quorum"]);
+    assert_eq!(info(&follower)["public"]["standing"], "witnessed");
     Person::new().dgns(&follower, &["resolve", "alice"]).exits(0);
     alice.dgns(&origin, &["records", "set", "alice", "A", "192.0.2.1"]).exits(0);
     wait::until("DNS follows", || (dig(&follower, "alice.dgns.test") == "192.0.2.1\n").then_some(()));

@@ -1,4 +1,4 @@
-//! One's own addresses: bound after a sign-in, listed, given up (PROTOCOL 5.7, 12.16).
+//! One's own addresses: bound after a sign-in, listed, given up (PROTOCOL 5.7, 12.18).
 //!
 //! What opens a binding is sealed to the person's user key and kept at the server, so that each device lists it and nobody else.
 

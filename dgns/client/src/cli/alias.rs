@@ -1,4 +1,4 @@
-//! `alias`: the e-mail addresses one is found by, or not (PROTOCOL 5.7, 12.16).
+//! `alias`: the e-mail addresses one is found by, or not (PROTOCOL 5.7, 12.18).
 
 use data_encoding::HEXLOWER;
 use dgns_api::alias::Mine;
