@@ -15,8 +15,10 @@ pub mod hello;
 pub mod limits;
 pub mod lobby;
 pub mod message;
+pub mod peer_hello;
 mod refusal;
 mod session;
+pub mod share;
 
 #[cfg(test)]
 mod testing;

@@ -117,3 +117,27 @@ pub const EXPIRED_MS: u64 = 10_000;
 
 /// Signals that an end has under way at once.
 pub const UNDER_WAY_MAX: usize = 1_024;
+
+/// How long both channels of a connection may take to stand, and then each end to say hello, ms.
+pub const CONNECT_MS: u64 = 30_000;
+
+/// The bytes of a chunk: what is checked, asked for again and resumed from at once.
+pub const CHUNK_BYTES: usize = 65_536;
+
+/// The bytes of a piece: with its frame below what every browser takes in one message.
+pub const PIECE_BYTES_MAX: usize = 15_360;
+
+/// The ids in one answer: below a message as well.
+pub const IDS_MAX: usize = 400;
+
+/// The files in one answer.
+pub const LISTED_MAX: usize = 1_000;
+
+/// The bytes of a path.
+pub const PATH_BYTES_MAX: usize = 1_024;
+
+/// The bytes of a file: a million chunks, whose ids are 32 MB.
+pub const FILE_BYTES_MAX: u64 = 1 << 36;
+
+/// What one connection may have asked for and not been given, requests: 2 MB of chunks.
+pub const REQUESTS_MAX: usize = 32;

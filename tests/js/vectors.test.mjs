@@ -19,6 +19,8 @@ const RUST_ONLY = {
   "lobby_frames.json": "no page speaks to the lobby",
   "lobby_hellos.json": "no page speaks to the lobby",
   "lobby_cards.json": "no page speaks to the lobby",
+  "peer_hellos.json": "no page speaks to the lobby",
+  "peer_messages.json": "no page speaks to the lobby",
   "oprf.json": "no page asks for a blind evaluation",
   "oprf_threshold.json": "no page recovers an account",
   "recovery.json": "no page recovers an account",

@@ -10,8 +10,10 @@ mod arguments;
 mod attested;
 mod audit;
 mod bench;
+mod connect;
 mod devices;
 mod find;
+mod host;
 mod login;
 mod lookup;
 mod mail;
@@ -132,6 +134,10 @@ enum Command {
         #[command(subcommand)]
         command: records::Records,
     },
+    /// Serve a directory under a name of yours to whom you let in, from behind whatever router
+    Host(host::HostName),
+    /// Talk to the private server of a name: list, fetch or follow what it serves
+    Connect(connect::Connect),
     /// Look a name or DID up and prove the answer
     Resolve(lookup::Resolve),
     /// Who brings this account back if every device is lost: choose servers and a PIN, see how it stands
@@ -319,6 +325,8 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Alias { command } => alias::alias(context, command).await,
         Command::Find(find) => find::find(context, find).await,
         Command::Notaries => notaries::notaries(context).await,
+        Command::Host(host) => host::host(context, host).await,
+        Command::Connect(connect) => connect::connect(context, connect).await,
         Command::Resolve(resolve) => lookup::resolve(context, resolve).await,
         Command::Prove(prove) => lookup::prove(context, prove).await,
         Command::Verify(verify) => lookup::verify(context, verify).await,

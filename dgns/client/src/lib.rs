@@ -5,20 +5,25 @@
 
 mod accuse;
 pub mod aliases;
+pub mod attach;
 pub mod attested;
 pub mod audience;
 pub mod audit;
 mod chain;
 pub mod clock;
+pub mod connect;
 pub mod draft;
 pub mod error;
 pub mod evidence;
 pub mod exchange;
 pub mod home;
+pub mod host;
 pub mod mail;
 pub mod mirror;
 mod net;
 pub mod pairing;
+mod peering;
+pub mod prover;
 pub mod recovery;
 pub mod report;
 pub mod rng;
