@@ -39,9 +39,9 @@ fn a_device_that_is_revoked_is_cut_off_by_the_host() {
     let host = scene.host(&["--allow", "bob"]);
     let (other, tail) = (tails(&scene.bob, &scene), tails(&phone, &scene));
     let kid = kid_of(&phone, &scene.server);
-    scene.bob.dgns(&scene.server, &["devices", "suspend", &kid]).exits(0);
+    scene.bob.dgns(&scene.server, &["devices", "revoke", &kid]).exits(0);
     let (ended, took) = wait::timed(|| tail.ended());
-    eprintln!("from the suspension's answer to the end of the connection: {took:?}");
+    eprintln!("from the revocation's answer to the end of the connection: {took:?}");
     assert_eq!(ended.exits(4).text("/code"), "revoked");
     assert_eq!(told(&host, "ended")["code"], "revoked");
     phone.dgns(&scene.server, &["connect", NAME]).exits(4);
@@ -52,7 +52,7 @@ fn a_device_that_is_revoked_is_cut_off_by_the_host() {
 
 #[test]
 fn a_host_whose_device_is_revoked_ends_and_its_client_notices() {
-    // Goal: both ends follow the log. Method: alice hosts on a second device, and suspends it while bob follows a file there.
+    // Goal: both ends follow the log. Method: alice hosts on a second device, and revokes it while bob follows a file there.
     let scene = Scene::new();
     scene.write("logs/x", b"first\n");
     let box_at_home = second_device(&scene.alice, &scene.server);
@@ -62,7 +62,7 @@ fn a_host_whose_device_is_revoked_ends_and_its_client_notices() {
     told(&host, "online");
     let tail = tails(&scene.bob, &scene);
     let kid = kid_of(&box_at_home, &scene.server);
-    scene.alice.dgns(&scene.server, &["devices", "suspend", &kid]).exits(0);
+    scene.alice.dgns(&scene.server, &["devices", "revoke", &kid]).exits(0);
     assert_eq!(host.ended().code, Some(4));
     let ended = tail.ended();
     assert!(matches!(ended.code, Some(3 | 4)), "{ended}");
@@ -77,6 +77,7 @@ fn two_histories_are_found_by_both_ends_and_nothing_is_served() {
     server.stop().exits(0);
     let fork = site.snapshot();
     let other_site = Site::new();
+    fs::create_dir_all(other_site.data()).unwrap();
     other_site.restore(&fork, &[]);
     let (server, other) = (site.start(), other_site.start());
     Person::new().up(&server, "carol");
