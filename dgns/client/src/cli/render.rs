@@ -241,7 +241,7 @@ pub(crate) fn how_text(trust: &Trust, resolved: &Resolved) -> String {
         Some(at) => format!("cosigned by a quorum of witnesses at {}", time(at.as_ms())),
         None => "unwitnessed: the log's own signature is all there is".to_owned(),
     };
-    let chain = footing_text(resolved).map_or(String::new(), |text| format!("\n  chain    {text}"));
+    let chain = footing_text(trust, resolved).map_or(String::new(), |text| format!("\n  chain    {text}"));
     format!(
         "proved by\n  log      {}, {} entries, root {}\n  time     {} (Epoch {})\n  memory   {continuity}\n  witness  {witnesses}{chain}",
         trust.origin().as_str(),
@@ -279,8 +279,11 @@ pub(crate) fn how_value(trust: &Trust, resolved: &Resolved) -> Value {
 }
 
 /// Says what the keys of the DID rest on.
-fn footing_text(resolved: &Resolved) -> Option<String> {
+fn footing_text(trust: &Trust, resolved: &Resolved) -> Option<String> {
     Some(match resolved.footing()? {
+        Footing::Map if resolved.quorum().is_some() && !trust.policy().verifiers().is_empty() => {
+            "verifying witnesses replayed each certificate before they cosigned; this DID was not met here before".to_owned()
+        }
         Footing::Map => {
             "the map's word, which auditors check: first state of this DID met here (resolve --genesis follows its certificates)"
                 .to_owned()
