@@ -160,8 +160,7 @@ fn a_suspended_device_lets_nobody_in_and_is_told_nothing() {
     }
     let asked = Person::new();
     let request = asked.dgns(&server, &["devices", "add", "alice"]).text("/request");
-    let granted = laptop.dgns(&server, &["devices", "approve", &request]).text("/grant");
-    let refused = asked.dgns(&server, &["devices", "add", "--grant", &granted]);
+    let refused = laptop.dgns(&server, &["devices", "approve", &request]);
     assert_eq!(refused.exits(4).text("/code"), "suspended");
     // Its own last word is the contest, and that freezes what it cannot take over.
     let act = alice.dgns(&server, &["pending"]).json()["pending"][0]["act"].as_str().unwrap().to_owned();
