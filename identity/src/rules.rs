@@ -199,7 +199,7 @@ impl Act<'_> {
     fn is_always_open(&self, state: &DidState) -> bool {
         match &self.payload.body {
             Body::Records(_) | Body::UserKey(_) => true,
-            Body::DeviceRevoke(end) => state.device(&end.kid).is_some_and(|device| !power::counts(device)),
+            Body::DeviceRevoke(end) => state.device(&end.kid).is_some_and(|device| !device.counts()),
             _ => false,
         }
     }
@@ -338,7 +338,7 @@ impl Act<'_> {
             None => return Err(Refusal::NotAllowed),
         };
         power::leaves_an_admin(state, &target, power)?;
-        if power > Power::Voter || by_itself || !power::counts(&target) {
+        if power > Power::Voter || by_itself || !target.counts() {
             effect::end_device(draft.did_mut(&self.did), &end.kid, self.cause.now_ms);
             return Ok(());
         }

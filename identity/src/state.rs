@@ -137,6 +137,18 @@ pub struct DeviceState {
     pub until_ms: u64,
 }
 
+impl DeviceState {
+    /// Returns whether the device votes: of level admin, live, past probation.
+    pub fn is_voter(&self) -> bool {
+        self.level == Level::Admin && self.status == DeviceStatus::Live
+    }
+
+    /// Returns whether it is among those a majority is of: of level admin, past probation, suspended or not.
+    pub fn counts(&self) -> bool {
+        self.level == Level::Admin && self.status != DeviceStatus::Fresh
+    }
+}
+
 /// The user key: `[generation, pk, index, boxes, extras]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserKeyState {

@@ -6,11 +6,10 @@ use data_encoding::HEXLOWER;
 use dgns_api::path;
 use dgns_api::problem::Problem;
 use identity::cert::Body;
-use identity::cert::Level;
 use identity::did::Did;
 use identity::hash::Hash;
 use identity::key::{KexSecret, kid_of};
-use identity::state::{DeviceStatus, DidState, Subject};
+use identity::state::{DidState, Subject};
 use identity::user_key::{Boxes, UserSeed};
 use identity::wire::{Reader, WireError};
 use serde::{Deserialize, Serialize};
@@ -101,7 +100,7 @@ pub async fn turn_if_stale(session: &Session, signer: Signer<'_>) -> Result<bool
     let resolved = session.resolve_did(&signer.did).await?;
     let state = resolved.did().ok_or_else(|| ClientError::Absent(signer.did.to_string()))?;
     let own = state.device(&kid_of(&signer.keys.sign.public()));
-    let voter = own.is_some_and(|device| device.level == Level::Admin && device.status == DeviceStatus::Live);
+    let voter = own.is_some_and(|device| device.is_voter());
     if state.flags & DidState::USER_KEY_STALE == 0 || !voter {
         return Ok(false);
     }

@@ -10,12 +10,11 @@ use std::net::IpAddr;
 use data_encoding::HEXLOWER;
 use dgns_api::code;
 use dgns_api::signin::{Branch, Finish, Finished, Start, Started};
-use identity::cert::Level;
 use identity::did::Did;
 use identity::evidence::{AssertionRefusal, Binding, Purpose, passkey_issuer};
 use identity::hash::{Hash, sha256};
 use identity::key::kid_of;
-use identity::state::{DeviceStatus, DidState};
+use identity::state::DidState;
 use identity::wire::{Reader, WireError, Writer};
 use rand_core::CryptoRng;
 use storage::StorageError;
@@ -257,9 +256,7 @@ fn known(core: &Core, row: &PasskeyRow, statement: Vec<u8>) -> Known {
 /// Whether the state has this device, live and of full power.
 fn is_full(state: &DidState, sign: &[u8; 32]) -> bool {
     let kid = kid_of(sign);
-    state.devices.iter().any(|device| {
-        kid_of(&device.sign) == kid && device.level == Level::Admin && device.status == DeviceStatus::Live
-    })
+    state.devices.iter().any(|device| kid_of(&device.sign) == kid && device.is_voter())
 }
 
 /// Returns the boxes of the user key, if a passkey is among its recipients.

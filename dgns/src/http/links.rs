@@ -9,9 +9,7 @@ use axum::response::IntoResponse as _;
 use axum::routing::{delete, get};
 use data_encoding::HEXLOWER;
 use dgns_api::{code, path};
-use identity::cert::Level;
 use identity::hash::{Hash, sha256};
-use identity::state::DeviceStatus;
 use identity::wire::Writer;
 use storage::people::Unlinked;
 
@@ -46,8 +44,7 @@ async fn list(State(app): Shared, asking: Asking) -> Reply {
 
 /// Takes one away, for a live device of level admin.
 async fn remove(State(app): Shared, Path(id): Path<String>, asking: Asking) -> Reply {
-    let device = &asking.caller.device;
-    if device.level != Level::Admin || device.status != DeviceStatus::Live {
+    if !asking.caller.device.is_voter() {
         let why = "a full device does this: not one on probation, and none of another level";
         return Err(problem("not_allowed", why).into());
     }

@@ -2,7 +2,6 @@
 //! Resolution.
 
 use data_encoding::HEXLOWER;
-use identity::cert::Level;
 use identity::did::Did;
 use identity::key::kid_of;
 use identity::state::{DeviceStatus, DidState, State, Subject};
@@ -71,7 +70,7 @@ fn of_state(state: &DidState, called: &Called) -> Value {
         methods.push(method(&kex, X25519_PUB, &device.kex));
         signing.push(reference(&kid));
         sealing.push(reference(&kex));
-        if device.level == Level::Admin && device.status == DeviceStatus::Live {
+        if device.is_voter() {
             ruling.push(reference(&kid));
         }
     }

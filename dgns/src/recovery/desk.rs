@@ -3,7 +3,7 @@
 //! Order of an evaluation: opened, read from the log (the head is durable), decided, the statements judged, the attempt noted
 //! (durable), evaluated, answered. A crash before the note leaves nothing; after it the client repeats and gets the same point's answer.
 
-use identity::cert::{KeyBytes, Level};
+use identity::cert::KeyBytes;
 use identity::did::Did;
 use identity::evidence::{Binding, Purpose, evidence_hash};
 use identity::hash::Hash;
@@ -13,7 +13,7 @@ use identity::recovery::gate::{self, Mark, Row, Step};
 use identity::recovery::message::{Ask, Evaluate, Evaluated, Proof, Register, Release, ServerInfo};
 use identity::recovery::message::{open_ask, seal_share};
 use identity::recovery::{Scope, Share, sign_in_id};
-use identity::state::{DeviceStatus, DidState};
+use identity::state::DidState;
 use rand_core::CryptoRng;
 use storage::StorageError;
 use storage::recovery::{EnrolmentRow, Recovery};
@@ -343,9 +343,7 @@ fn gate_row(kept: &EnrolmentRow, opened: &Opened) -> Row {
 
 fn has_vote(state: &DidState, asked: &Register) -> bool {
     let device = state.device(&kid_of(&asked.sign)).filter(|device| device.sign == asked.sign);
-    let live = |status: DeviceStatus| status == DeviceStatus::Live;
-    state.flags & DidState::ENDED == 0
-        && device.is_some_and(|device| device.kex == asked.kex && device.level == Level::Admin && live(device.status))
+    state.flags & DidState::ENDED == 0 && device.is_some_and(|device| device.kex == asked.kex && device.is_voter())
 }
 
 fn evidence_issuer(of: &EvidenceIssuer) -> IssuerConfig {

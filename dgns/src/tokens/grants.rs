@@ -1,11 +1,11 @@
 //! Grants: kept for their subjects, exchanged for tokens, taken back by their issuers.
 
-use identity::cert::{KeyBytes, Level};
+use identity::cert::KeyBytes;
 use identity::did::Did;
 use identity::grant::{GrantRefusal, SignedGrant, check_chain};
 use identity::hash::Hash;
 use identity::limits::{GRANT_BYTES_MAX, GRANT_CHAIN_MAX};
-use identity::state::{DeviceStatus, DidState};
+use identity::state::DidState;
 use identity::token::{Lease, Scope};
 use identity::wire::{Reader, WireError, Writer};
 use storage::people::{FamilyRow, GrantRow};
@@ -147,8 +147,8 @@ fn granting_keys(state: &DidState) -> Vec<KeyBytes> {
     if state.flags & DidState::ENDED != 0 {
         return Vec::new();
     }
-    let admins = state.devices.iter().filter(|row| row.level == Level::Admin && row.status == DeviceStatus::Live);
-    admins.map(|row| row.sign).chain([state.identity]).collect()
+    let voters = state.devices.iter().filter(|row| row.is_voter());
+    voters.map(|row| row.sign).chain([state.identity]).collect()
 }
 
 fn decode(envelopes: &[Vec<u8>]) -> Result<Vec<SignedGrant>, GrantRefusal> {

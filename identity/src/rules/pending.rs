@@ -7,7 +7,7 @@ use crate::cert::{Body, DeviceEnd, Kid, Sid};
 use crate::did::Did;
 use crate::key::kid_of;
 use crate::limits::{NEWCOMER_MS, NEWCOMER_WAIT_MS, PENDING_MAX};
-use crate::state::{DeviceStatus, DidState, Pending, Power};
+use crate::state::{DeviceState, DeviceStatus, DidState, Pending, Power};
 
 /// Returns until when an act or a probation waits that begins now: a window; a newcomer's is short.
 pub(super) fn due_from(state: &DidState, now_ms: u64) -> u64 {
@@ -116,7 +116,7 @@ pub(super) fn veto(draft: &mut Draft<'_>, did: &Did, sid: &Sid, by: &Signers, ca
 /// Returns whether a veto begins or joins a quarrel (`true`) or ends the act; refused if it is too weak for either.
 fn is_contest(state: &DidState, by: &Signers, act: &Pending) -> Result<bool, Refusal> {
     // A member or a host has no voice to contest with: it never counts among voters.
-    let speaks_for_itself = |kid: &Kid| by.has_kid(kid) && state.device(kid).is_some_and(power::counts);
+    let speaks_for_itself = |kid: &Kid| by.has_kid(kid) && state.device(kid).is_some_and(DeviceState::counts);
     let power = match by.power(state) {
         Some(power) => power,
         None if target(act).as_ref().is_some_and(speaks_for_itself) => Power::Voter,

@@ -1,7 +1,7 @@
 //! Who signed, and how strong that is (PROTOCOL 5.1).
 
 use super::Refusal;
-use crate::cert::{KeyBytes, Kid, Level, Verified};
+use crate::cert::{KeyBytes, Kid, Verified};
 use crate::key::kid_of;
 use crate::state::{DeviceState, DeviceStatus, DidState, Power};
 
@@ -37,7 +37,7 @@ impl Signers {
     pub(super) fn voices(&self, state: &DidState, parties: &[Kid]) -> Vec<Kid> {
         let signed = state.devices.iter().filter(|device| self.devices.contains(&device.sign));
         let mut kids: Vec<Kid> =
-            signed.filter(|device| is_voter(device) || parties.contains(&kid(device))).map(kid).collect();
+            signed.filter(|device| device.is_voter() || parties.contains(&kid(device))).map(kid).collect();
         kids.sort();
         if self.identity {
             kids.insert(0, kid_of(&self.identity_key));
@@ -53,7 +53,7 @@ impl Signers {
 
     /// Returns how many voters signed.
     pub(super) fn voters(&self, state: &DidState) -> usize {
-        state.devices.iter().filter(|device| is_voter(device) && self.devices.contains(&device.sign)).count()
+        state.devices.iter().filter(|device| device.is_voter() && self.devices.contains(&device.sign)).count()
     }
 
     /// Returns the power of the signers: I > J > V.
@@ -64,13 +64,13 @@ impl Signers {
 
 /// Returns the power of one side of an act: its voters and, suspended as they may be, the `parties` of a quarrel.
 pub(super) fn power_of_side(side: &[Kid], parties: &[Kid], state: &DidState) -> Option<Power> {
-    let has_voice = |device: &&DeviceState| is_voter(device) || (counts(device) && parties.contains(&kid(device)));
+    let has_voice = |device: &&DeviceState| device.is_voter() || (device.counts() && parties.contains(&kid(device)));
     let voices = state.devices.iter().filter(has_voice).filter(|device| side.contains(&kid(device))).count();
     power_of(side.contains(&kid_of(&state.identity)), voices, state)
 }
 
 fn power_of(identity: bool, voters: usize, state: &DidState) -> Option<Power> {
-    let all = state.devices.iter().filter(|device| counts(device)).count();
+    let all = state.devices.iter().filter(|device| device.counts()).count();
     match (identity, voters) {
         (true, _) => Some(Power::Identity),
         (false, 0) => None,
@@ -81,8 +81,8 @@ fn power_of(identity: bool, voters: usize, state: &DidState) -> Option<Power> {
 
 /// Refuses to take the power of a device away if no live admin device would be left; the identity key may.
 pub(super) fn leaves_an_admin(state: &DidState, target: &DeviceState, power: Power) -> Result<(), Refusal> {
-    let others = state.devices.iter().filter(|device| is_voter(device) && device.sign != target.sign).count();
-    if counts(target) && others == 0 && power < Power::Identity { Err(Refusal::LastDevice) } else { Ok(()) }
+    let others = state.devices.iter().filter(|device| device.is_voter() && device.sign != target.sign).count();
+    if target.counts() && others == 0 && power < Power::Identity { Err(Refusal::LastDevice) } else { Ok(()) }
 }
 
 /// Notes that somebody who knows the user key has lost his place, if there is a key.
@@ -94,14 +94,4 @@ pub(super) fn user_key_is_stale(state: &mut DidState) {
 
 fn kid(device: &DeviceState) -> Kid {
     kid_of(&device.sign)
-}
-
-/// A voter: a live admin device past probation.
-fn is_voter(device: &DeviceState) -> bool {
-    device.level == Level::Admin && device.status == DeviceStatus::Live
-}
-
-/// Whether a device counts among those a majority is of: admin, past probation, suspended or not.
-pub(super) fn counts(device: &DeviceState) -> bool {
-    device.level == Level::Admin && device.status != DeviceStatus::Fresh
 }

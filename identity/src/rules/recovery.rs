@@ -201,7 +201,7 @@ fn may_set(state: &DidState, set: &RecoverySet) -> Result<(), Refusal> {
 /// Whether nobody is passed over and no way back lost by a new enrolment: there is one device with a vote, and no enrolment, or its
 /// guesses are spent and none of them was right.
 fn is_free(state: &DidState) -> bool {
-    if state.devices.iter().filter(|device| power::counts(device)).count() > 1 {
+    if state.devices.iter().filter(|device| device.counts()).count() > 1 {
         return false;
     }
     state.recovery.as_ref().is_none_or(|recovery| match recovery.phase {

@@ -12,7 +12,7 @@ use dgns_client::{clock, rng, user_keys};
 use identity::cert::{Body, Certificate, Device, DeviceEnd, EndReason, Kid, Level};
 use identity::did::Did;
 use identity::key::kid_of;
-use identity::state::{DeviceState, DeviceStatus, DidState, Subject};
+use identity::state::{DidState, Subject};
 use identity::wire::{Reader, WireError, Writer};
 use rand_core::Rng as _;
 use serde_json::json;
@@ -177,8 +177,7 @@ async fn list(context: &Context) -> Done {
 
 /// Returns how many devices count in a majority, and how many make one; `None` while one device is all there is.
 fn majority(state: &DidState) -> (usize, Option<usize>) {
-    let counts = |device: &&DeviceState| device.level == Level::Admin && device.status != DeviceStatus::Fresh;
-    let voters = state.devices.iter().filter(counts).count();
+    let voters = state.devices.iter().filter(|device| device.counts()).count();
     (voters, (voters > 1).then_some((voters / 2 + 1).max(2)))
 }
 
