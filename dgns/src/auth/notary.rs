@@ -194,11 +194,7 @@ impl Notaries {
         let did = certificate.chain_did().ok_or(NotaryError::Expired)?;
         let now_ms = core.clock.now().as_ms();
         let row = people.store.attested(&evidence, now_ms / 1_000).await?.ok_or(NotaryError::Expired)?;
-        let server = did_in(world, &core.server).ok_or(NotaryError::Pending { retry_ms: 1_000 })?;
-        let (key, standing) = self.key(&row.issuer, server).ok_or(NotaryError::UnknownIssuer)?;
-        if let Standing::Waits { due_ms } = standing {
-            return Err(NotaryError::Pending { retry_ms: due_ms.saturating_sub(now_ms).max(1_000) });
-        }
+        let key = self.certified(core, world, &row.issuer, now_ms)?;
         Ok((key.countersign(certificate, &core.origin)?, Vouched { row, did, name }))
     }
 
@@ -223,11 +219,7 @@ impl Notaries {
             if leads_to(core, people, &row.account).await? != Some(did) {
                 return Err(NotaryError::OtherAccount);
             }
-            let server = did_in(world, &core.server).ok_or(NotaryError::Pending { retry_ms: 1_000 })?;
-            let (key, standing) = self.key(&row.issuer, server).ok_or(NotaryError::UnknownIssuer)?;
-            if let Standing::Waits { due_ms } = standing {
-                return Err(NotaryError::Pending { retry_ms: due_ms.saturating_sub(now_ms).max(1_000) });
-            }
+            let key = self.certified(core, world, &row.issuer, now_ms)?;
             let has = |kid| signed.signatures().iter().any(|(other, _)| *other == kid);
             if !has(kid_of(&key.public())) {
                 signed = key.countersign(&signed, &core.origin)?;
@@ -325,6 +317,17 @@ impl Notaries {
             }
         }
         Err(DoorError::Busy)
+    }
+
+    /// Returns the key for an issuer if the log has certified it, revoked since or not.
+    fn certified(&self, core: &Core, world: &World, issuer: &Hash, now_ms: u64) -> Result<Arc<NotaryKey>, NotaryError> {
+        let server = did_in(world, &core.server).ok_or(NotaryError::Pending { retry_ms: 1_000 })?;
+        match self.key(issuer, server).ok_or(NotaryError::UnknownIssuer)? {
+            (_, Standing::Waits { due_ms }) => {
+                Err(NotaryError::Pending { retry_ms: due_ms.saturating_sub(now_ms).max(1_000) })
+            }
+            (key, _) => Ok(key),
+        }
     }
 
     /// Returns the key that speaks for an issuer, and where it stands in the chain of the server.

@@ -141,13 +141,14 @@ impl Issuer {
     pub async fn finish(&self, code: &str, journey: &Journey<'_>, now: Timestamp) -> Result<Person, OidcError> {
         let metadata = self.published(now, false).await?;
         let token = self.exchange(&metadata, code, journey.verifier).await?;
-        match self.judge(&metadata, &token, journey.nonce, now) {
-            Err(Judged::UnknownKey) => {
-                let newest = self.published(now, true).await?;
-                self.judge(&newest, &token, journey.nonce, now).map_err(Judged::into_error)
-            }
-            judged => judged.map_err(Judged::into_error),
-        }
+        let claims = self.judged(&metadata, &token, journey.nonce, now).await?;
+        let email = claims.email().filter(|_| claims.email_verified() == Some(true));
+        let email = email.ok_or(OidcError::EmailUnverified)?;
+        Ok(Person {
+            id_token: Zeroizing::new(token.to_string()),
+            subject: Zeroizing::new(claims.subject().as_str().to_owned()),
+            email: Zeroizing::new(email.as_str().to_owned()),
+        })
     }
 
     /// Judges an id_token that somebody brings: this issuer's, for our client, with this nonce, issued just now. Returns the subject;
@@ -160,17 +161,23 @@ impl Issuer {
     ) -> Result<Zeroizing<String>, OidcError> {
         let token: CoreIdToken = statement.parse().map_err(|_| OidcError::Token)?;
         let metadata = self.published(now, false).await?;
-        let subject = |metadata: &CoreProviderMetadata| {
-            let claims = self.claims(metadata, &token, nonce, now)?;
-            Ok(Zeroizing::new(claims.subject().as_str().to_owned()))
+        let claims = self.judged(&metadata, &token, nonce, now).await?;
+        Ok(Zeroizing::new(claims.subject().as_str().to_owned()))
+    }
+
+    /// As [`Issuer::claims`]; a key that is not among those of `metadata` is looked for once more among the newest.
+    async fn judged<'t>(
+        &self,
+        metadata: &CoreProviderMetadata,
+        token: &'t CoreIdToken,
+        nonce: &str,
+        now: Timestamp,
+    ) -> Result<&'t CoreIdTokenClaims, OidcError> {
+        let claims = match self.claims(metadata, token, nonce, now) {
+            Err(Judged::UnknownKey) => self.claims(&*self.published(now, true).await?, token, nonce, now),
+            claims => claims,
         };
-        match subject(&metadata) {
-            Err(Judged::UnknownKey) => {
-                let newest = self.published(now, true).await?;
-                subject(&newest).map_err(Judged::into_error)
-            }
-            judged => judged.map_err(Judged::into_error),
-        }
+        claims.map_err(Judged::into_error)
     }
 
     async fn exchange(
@@ -191,23 +198,6 @@ impl Issuer {
         })?;
         let _unused_and_dropped = answer.access_token();
         answer.id_token().cloned().ok_or(OidcError::Token)
-    }
-
-    fn judge(
-        &self,
-        metadata: &CoreProviderMetadata,
-        token: &CoreIdToken,
-        nonce: &str,
-        now: Timestamp,
-    ) -> Result<Person, Judged> {
-        let claims = self.claims(metadata, token, nonce, now)?;
-        let email = claims.email().filter(|_| claims.email_verified() == Some(true));
-        let email = email.ok_or(Judged::Refused(OidcError::EmailUnverified))?;
-        Ok(Person {
-            id_token: Zeroizing::new(token.to_string()),
-            subject: Zeroizing::new(claims.subject().as_str().to_owned()),
-            email: Zeroizing::new(email.as_str().to_owned()),
-        })
     }
 
     /// Returns what a token claims, if it is this issuer's, for this client, of this nonce and of just now.

@@ -13,7 +13,7 @@ use identity::did::Did;
 use identity::recovery::message::ASK_BYTES_MAX;
 use identity::wire::{Reader, WireError, Writer};
 
-use super::reply::{Refused, Reply, fresh, immutable, whole};
+use super::reply::{Refused, Reply, bounded, fresh, immutable};
 use crate::problem;
 use crate::recovery::{Desk, RecoveryError};
 
@@ -77,7 +77,7 @@ async fn stats(State(desk): Asked) -> Reply {
 }
 
 fn asked(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
-    whole(body, format_args!("this takes at most {ASK_BYTES_MAX} bytes"))
+    bounded(body, ASK_BYTES_MAX)
 }
 
 fn told(desk: &Desk, answer: Result<Vec<u8>, RecoveryError>) -> Reply {
