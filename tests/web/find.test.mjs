@@ -5,17 +5,12 @@ import { after, before, test } from "node:test";
 
 import { keepPicture, sees, startBrowser } from "./browser.mjs";
 import { complaintsOf } from "./eyes.mjs";
-import { startIssuer } from "./issuer.mjs";
+import { startServerWithIssuer } from "./issuer.mjs";
 import { claimName, newName } from "./journey.mjs";
-import { freePort, startServer } from "./server.mjs";
 
 let [server, browser, issuer] = [];
 before(async () => {
-  const port = await freePort();
-  issuer = await startIssuer(`http://localhost:${port}/v1/signin/oidc/callback`);
-  const signin = `[signin]\npublic_url = "http://localhost:${port}"\n[[signin.issuers]]\nid = "local"\nname = "Local"\nissuer = "${issuer.url}"\nclient_id = "dgns"\n`;
-  const more = `[http]\nlisten = "127.0.0.1:${port}"\n[aliases]\nevaluate = true\n${signin}`;
-  [server, browser] = await Promise.all([startServer(more, 'roads = ["open", "invite", "parent", "attested"]\n'), startBrowser()]);
+  [[server, issuer], browser] = await Promise.all([startServerWithIssuer("[aliases]\nevaluate = true\n", 'roads = ["open", "invite", "parent", "attested"]\n'), startBrowser()]);
 });
 after(async () => {
   await browser?.stop();

@@ -10,6 +10,8 @@ import { pathToFileURL } from "node:url";
 
 import { Provider } from "oidc-provider";
 
+import { freePort, startServer } from "./server.mjs";
+
 const text = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 const newKey = () => generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
 
@@ -117,6 +119,14 @@ export async function startIssuer(redirect) {
     server.closeAllConnections();
   });
   return issuer;
+}
+
+/** Starts an issuer, and a server where people sign in there and which calls it Local; `more` and `claims` as in `startServer`. Returns `[server, issuer]`. */
+export async function startServerWithIssuer(more = "", claims = "") {
+  const port = await freePort();
+  const issuer = await startIssuer(`http://localhost:${port}/v1/signin/oidc/callback`);
+  const signin = `[signin]\npublic_url = "http://localhost:${port}"\n[[signin.issuers]]\nid = "local"\nname = "Local"\nissuer = "${issuer.url}"\nclient_id = "dgns"\n`;
+  return [await startServer(`[http]\nlisten = "127.0.0.1:${port}"\n${more}${signin}`, claims), issuer];
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
