@@ -20,6 +20,7 @@ import { codeHash, leadingZeroBits, solve, workOf } from "../../dgns/web/work.js
 import { verifyLine } from "../../dgns/web/note.js";
 import { verifyRequest } from "../../dgns/web/request.js";
 import { PAIRING, SEALED, USER_KEYS } from "./boxes.mjs";
+import { LOBBY } from "./lobby.mjs";
 import { ALIASES, MAIL, OPRF } from "./oprf.mjs";
 import {
   checkpointText, commitmentOf, consistencyFault, decodeAliasState, decodeCertificate, decodeDidState, decodeEntry, decodeEpochEntry, decodeHead,
@@ -371,6 +372,7 @@ async function mutations({ case: title, from, step }) {
 const RESOLUTIONS = JSON.parse(readFileSync(new URL("../vectors/resolutions.json", import.meta.url), "utf8")).cases;
 
 export const RUNNERS = {
+  ...LOBBY,
   "mutations.json": async ({ in: given, out }) => assert.deepEqual(await mutations(given), out),
   "signatures.json": byOp(SIGNATURES),
   "words.json": byOp(WORDS),
