@@ -1,12 +1,15 @@
 //! One SQLite database: one connection that writes, a few that read, and a lock file against a second process.
 //!
 //! WAL with `synchronous = FULL`: a commit that returns is on disk. Readers see the newest commit and never wait for the
-//! writer. Each statement crosses into the connection's thread, so many rows travel in one ([`ManyRows`]).
+//! writer. Each statement crosses into the connection's thread, so many rows travel in one ([`ManyRows`]). A database whose one
+//! writer gathers its work takes the connection itself ([`Database::writer`], [`begin`]); one that many write to, each a little,
+//! lets them share commits ([`Database::write`]).
 
 mod cells;
 mod copier;
 mod many;
 mod readers;
+mod shared;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +28,7 @@ use crate::fault::{Place, StorageError};
 use crate::limits;
 use copier::Copier;
 use readers::{Reader, Readers};
+use shared::{Write, Writer};
 
 /// What a database holds: one text a version; `user_version` in the header counts those applied.
 pub(crate) struct Schema {
@@ -69,7 +73,7 @@ impl Schema {
 }
 
 pub(crate) struct Database {
-    writer: Arc<Mutex<SqliteConnection>>,
+    writer: Arc<Mutex<Writer>>,
     /// How another writer is opened.
     writing: SqliteConnectOptions,
     readers: Readers,
@@ -95,7 +99,7 @@ impl Database {
         let reading = options(&path, limits::READER_CACHE_KIB).pragma("query_only", "ON");
         let readers = Readers::open(&reading, limits::READERS).await?;
         let copying = options(&path, limits::READER_CACHE_KIB).connect().await.map_err(in_file)?;
-        let writer = Arc::new(Mutex::new(writer));
+        let writer = Arc::new(Mutex::new(Writer::new(writer)));
         let copier = Copier::start(copying, Arc::clone(&writer));
         Ok(Self { writer, writing, readers, copier, _lock: lock })
     }
@@ -104,18 +108,25 @@ impl Database {
     ///
     /// A full disk makes SQLite end a transaction by itself, and then the connection counts one that nobody can end: another takes
     /// its place. Where none opens, the next transaction fails as the last did.
-    pub(crate) async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
+    pub(crate) async fn writer(&self) -> MutexGuard<'_, Writer> {
         let mut writer = self.writer.lock().await;
+        let rows = writer.settle().await;
+        self.wrote(rows);
         if writer.is_in_transaction() {
             // Behind the rollback of what was dropped, which is on its way.
-            let _ = sqlx::raw_sql("SELECT 1").execute(&mut *writer).await;
+            let _ = sqlx::raw_sql("SELECT 1").execute(&mut **writer).await;
             if writer.is_in_transaction()
                 && let Ok(other) = self.writing.connect().await
             {
-                *writer = other;
+                writer.replace(other);
             }
         }
         writer
+    }
+
+    /// Waits for the connection that writes, and begins a transaction on it that ends in one commit with those of others.
+    pub(crate) async fn write(&self) -> Result<Write<'_>, StorageError> {
+        Write::begin(&self.writer, self.copier.copied()).await
     }
 
     /// Waits for a connection that reads; outside a transaction each statement sees the newest commit.
@@ -132,7 +143,7 @@ impl Database {
 
     /// Notes that a commit wrote about `rows` rows, so that the write-ahead log is copied back in time.
     pub(crate) fn wrote(&self, rows: usize) {
-        self.copier.wrote(rows);
+        self.copier.copied().wrote(rows);
     }
 
     /// Reads every page and index, and returns what does not fit; it takes minutes a gigabyte.
@@ -154,8 +165,10 @@ impl Database {
         self.copier.stop().await;
         self.readers.close().await?;
         match Arc::into_inner(self.writer) {
-            Some(writer) => writer.into_inner().close().await.map_err(|error| of_sql(Place::Database, error)),
-            None => Ok(()), // the copier's task ends a little later and drops it
+            Some(writer) => {
+                writer.into_inner().into_connection().close().await.map_err(|error| of_sql(Place::Database, error))
+            }
+            None => Ok(()), // a task that ends a little later drops it
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use identity::did::Did;
 use identity::hash::{Hash, sha256};
 
-use crate::database::{self, Database, Schema};
+use crate::database::{Database, Schema};
 use crate::durable;
 use crate::fault::StorageError;
 use crate::table::recovery;
@@ -62,13 +62,12 @@ impl Recovery {
 
     /// Keeps a new row and erases others of its DID, by epoch and public key. A row that is there already stays as it is.
     pub async fn put(&self, row: &EnrolmentRow, instead_of: &[(u32, [u8; 32])]) -> Result<(), StorageError> {
-        let mut writer = self.database.writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database.write().await?;
         for (epoch, public) in instead_of {
             recovery::erase(&mut tx, (&row.did, *epoch, public)).await?;
         }
         recovery::put(&mut tx, row, &sha256(&[&row.bundle])).await?;
-        self.database.commit(tx, 1 + instead_of.len()).await
+        tx.commit(1 + instead_of.len()).await
     }
 
     /// Notes that an attempt is answered, durably, with the head that says so. An answer may leave only after this.
@@ -82,23 +81,21 @@ impl Recovery {
         blinded: &[u8; 32],
         (origin, size, memory): KeptHead<'_>,
     ) -> Result<bool, StorageError> {
-        let mut writer = self.database.writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database.write().await?;
         let marked = recovery::mark(&mut tx, row, attempt, blinded).await?;
         recovery::keep_head(&mut tx, origin, size, memory).await?;
-        self.database.commit(tx, 2).await?;
+        tx.commit(2).await?;
         Ok(marked)
     }
 
     /// Erases rows of a DID, by epoch and public key; returns how many there were.
     pub async fn erase(&self, did: &Did, rows: &[(u32, [u8; 32])]) -> Result<usize, StorageError> {
-        let mut writer = self.database.writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database.write().await?;
         let mut erased = 0;
         for (epoch, public) in rows {
             erased += recovery::erase(&mut tx, (did, *epoch, public)).await?;
         }
-        self.database.commit(tx, erased).await?;
+        tx.commit(erased).await?;
         Ok(erased)
     }
 
@@ -124,10 +121,9 @@ impl Recovery {
 
     /// Keeps the newest head of a log; a smaller one than is kept changes nothing.
     pub async fn keep_head(&self, (origin, size, memory): KeptHead<'_>) -> Result<(), StorageError> {
-        let mut writer = self.database.writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database.write().await?;
         recovery::keep_head(&mut tx, origin, size, memory).await?;
-        self.database.commit(tx, 1).await
+        tx.commit(1).await
     }
 
     /// Closes the database in order. Dropping it instead loses nothing.

@@ -11,32 +11,43 @@ use sqlx::{Row, SqliteConnection};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 
+use super::shared::Writer;
 use crate::limits;
 
 pub(crate) struct Copier {
-    shared: Arc<Shared>,
+    copied: Copied,
     task: JoinHandle<()>,
 }
 
+/// What the copier is told.
+#[derive(Clone, Default)]
+pub(crate) struct Copied(Arc<Told>);
+
 #[derive(Default)]
-struct Shared {
+struct Told {
     rows: AtomicUsize,
     wake: Notify,
 }
 
-impl Copier {
-    pub(crate) fn start(connection: SqliteConnection, writer: Arc<Mutex<SqliteConnection>>) -> Self {
-        let shared = Arc::new(Shared::default());
-        let task = tokio::spawn(copy_when_woken(connection, writer, Arc::clone(&shared)));
-        Self { shared, task }
-    }
-
+impl Copied {
     /// Wakes the copier once enough rows have been written.
     pub(crate) fn wrote(&self, rows: usize) {
-        if self.shared.rows.fetch_add(rows, Ordering::Relaxed) + rows >= limits::ROWS_BEFORE_COPY {
-            self.shared.rows.store(0, Ordering::Relaxed);
-            self.shared.wake.notify_one();
+        if self.0.rows.fetch_add(rows, Ordering::Relaxed) + rows >= limits::ROWS_BEFORE_COPY {
+            self.0.rows.store(0, Ordering::Relaxed);
+            self.0.wake.notify_one();
         }
+    }
+}
+
+impl Copier {
+    pub(crate) fn start(connection: SqliteConnection, writer: Arc<Mutex<Writer>>) -> Self {
+        let copied = Copied::default();
+        let task = tokio::spawn(copy_when_woken(connection, writer, copied.clone()));
+        Self { copied, task }
+    }
+
+    pub(crate) fn copied(&self) -> &Copied {
+        &self.copied
     }
 
     pub(crate) async fn stop(mut self) {
@@ -52,23 +63,24 @@ impl Drop for Copier {
     }
 }
 
-async fn copy_when_woken(mut copying: SqliteConnection, writer: Arc<Mutex<SqliteConnection>>, shared: Arc<Shared>) {
+async fn copy_when_woken(mut copying: SqliteConnection, writer: Arc<Mutex<Writer>>, copied: Copied) {
     loop {
-        shared.wake.notified().await;
+        copied.0.wake.notified().await;
         if let Err(error) = copy(&mut copying, &writer).await {
             tracing::warn!(%error, "the write-ahead log could not be copied back; it grows until it can");
         }
     }
 }
 
-async fn copy(copying: &mut SqliteConnection, writer: &Mutex<SqliteConnection>) -> Result<(), sqlx::Error> {
+async fn copy(copying: &mut SqliteConnection, writer: &Mutex<Writer>) -> Result<(), sqlx::Error> {
     // PASSIVE waits for nobody: what readers still need stays, and the next round takes it.
     let row = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut *copying).await?;
     if row.try_get::<i64, _>(1)? < i64::from(limits::WAL_PAGES_MAX) {
         return Ok(());
     }
     // RESTART waits for readers of older commits, which end in milliseconds; the next commit writes the log from its start.
-    let _no_commit_is_running = writer.lock().await;
+    let mut writer = writer.lock().await;
+    writer.settle().await;
     sqlx::raw_sql("PRAGMA wal_checkpoint(RESTART)").execute(copying).await?;
     Ok(())
 }

@@ -1,6 +1,13 @@
-//! The connection that writes, after what went wrong under it.
+//! The connection that writes: after what went wrong under it, and shared by many.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::shared::Write;
 use super::{Database, Schema, begin};
+use crate::fault::StorageError;
 
 #[tokio::test]
 async fn a_transaction_that_sqlite_ended_by_itself_stops_no_later_one() {
@@ -31,4 +38,125 @@ async fn a_transaction_that_sqlite_ended_by_itself_stops_no_later_one() {
         assert_eq!(rows.len(), round + 1);
     }
     database.close().await.unwrap();
+}
+
+async fn numbers(dir: &std::path::Path) -> Database {
+    let database = Database::open(dir, "people", &Schema::PEOPLE, true).await.unwrap();
+    let mut writer = database.writer().await;
+    sqlx::raw_sql("CREATE TABLE numbers (number INTEGER PRIMARY KEY)").execute(&mut **writer).await.unwrap();
+    drop(writer);
+    database
+}
+
+async fn add(tx: &mut Write<'_>, number: i64) {
+    sqlx::query("INSERT INTO numbers VALUES ($1)").bind(number).execute(&mut **tx).await.unwrap();
+}
+
+async fn put(database: &Database, number: i64) -> Result<(), StorageError> {
+    let mut tx = database.write().await?;
+    add(&mut tx, number).await;
+    tx.commit(1).await
+}
+
+async fn found(database: &Database) -> Vec<i64> {
+    let query = sqlx::query_scalar("SELECT number FROM numbers ORDER BY number");
+    query.fetch_all(&mut *database.reader().await).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_share_a_commit_and_one_that_is_dropped_takes_back_its_own_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Arc::new(numbers(dir.path()).await);
+    let mut callers = tokio::task::JoinSet::new();
+    for number in 0..200 {
+        let database = Arc::clone(&database);
+        callers.spawn(async move {
+            if number % 3 == 0 {
+                let mut tx = database.write().await.unwrap();
+                add(&mut tx, number).await;
+            } else {
+                put(&database, number).await.unwrap();
+                assert!(found(&database).await.contains(&number), "what was acknowledged is read");
+            }
+        });
+    }
+    callers.join_all().await;
+    assert_eq!(found(&database).await, (0..200).filter(|number| number % 3 != 0).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn nobody_reads_what_is_not_committed_and_who_comes_later_does_not_hold_it_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = numbers(dir.path()).await;
+    let mut tx = database.write().await.unwrap();
+    add(&mut tx, 1).await;
+    assert!(found(&database).await.is_empty());
+    tx.commit(1).await.unwrap();
+    assert_eq!(found(&database).await, [1]);
+}
+
+#[tokio::test]
+async fn a_caller_may_go_away_at_any_step_and_stops_nobody() {
+    // Method: a write is polled n times and dropped, for every n up to its end; another follows each time, and all that were
+    // acknowledged are there.
+    let dir = tempfile::tempdir().unwrap();
+    let database = numbers(dir.path()).await;
+    let mut kept = Vec::new();
+    for polls in 0.. {
+        let number = 2 * i64::from(polls);
+        let ended = {
+            let (mut left, mut count) = (pin!(put(&database, number)), 0);
+            poll_fn(|context| {
+                let polled = if count < polls { left.as_mut().poll(context) } else { Poll::Pending };
+                count += 1;
+                match polled {
+                    Poll::Ready(_) => Poll::Ready(true),
+                    Poll::Pending if count >= polls => Poll::Ready(false),
+                    Poll::Pending => Poll::Pending,
+                }
+            })
+            .await
+        };
+        put(&database, number + 1).await.unwrap();
+        kept.push(number + 1);
+        let found = found(&database).await;
+        assert!(kept.iter().all(|number| found.contains(number)), "{polls} polls");
+        if ended {
+            assert!(found.contains(&number));
+            assert!(polls > 2, "it had steps");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_are_told_when_sqlite_ends_the_transaction_they_share() {
+    // Goal: nobody whose rows are gone is told that they are durable. Method: one has kept its rows and waits; in the savepoint of the
+    // next the whole transaction is ended from below, as a full disk does; a third goes on in what SQLite began anew.
+    let dir = tempfile::tempdir().unwrap();
+    let database = numbers(dir.path()).await;
+    let first = async {
+        let mut tx = database.write().await.unwrap();
+        add(&mut tx, 1).await;
+        tx.commit(1).await
+    };
+    let second = async {
+        let tx = database.write().await;
+        let mut tx = tx.unwrap();
+        sqlx::raw_sql("ROLLBACK").execute(&mut *tx).await.unwrap();
+        drop(tx);
+        Ok::<(), StorageError>(())
+    };
+    let third = async {
+        let mut tx = database.write().await.unwrap();
+        add(&mut tx, 3).await;
+        tx.commit(1).await
+    };
+    let (first, _, third) = tokio::join!(first, second, third);
+    first.unwrap_err();
+    third.unwrap_err();
+    put(&database, 4).await.unwrap();
+    let found = found(&database).await;
+    assert!(!found.contains(&1), "{found:?}");
+    assert!(found.contains(&4), "{found:?}");
 }

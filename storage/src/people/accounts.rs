@@ -4,7 +4,6 @@ use identity::did::Did;
 use identity::hash::{Hash, sha256};
 
 use super::People;
-use crate::database;
 use crate::fault::StorageError;
 use crate::table::{accounts, attested};
 
@@ -83,14 +82,13 @@ pub enum Reserved {
 impl People {
     /// Keeps an attested sign-in until it is too old. The e-mail address of its account follows.
     pub async fn put_attested(&self, row: &AttestedRow, now_s: u64) -> Result<(), StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let swept = attested::sweep(&mut tx, now_s).await?;
         attested::insert(&mut tx, row).await?;
         if row.email.is_some() {
             accounts::set_email(&mut tx, &row.account, row.email.as_ref()).await?;
         }
-        self.database().commit(tx, 2 + swept).await
+        tx.commit(2 + swept).await
     }
 
     /// Returns an attested sign-in that is not too old.
@@ -115,8 +113,7 @@ impl People {
         over: Option<Did>,
         (names_max, now_s): (u64, u64),
     ) -> Result<Reserved, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let pinned = accounts::load(&mut tx, &row.account).await?;
         if let Some(pinned) = &pinned
             && pinned.did != did
@@ -130,7 +127,7 @@ impl People {
         }
         let pin = AccountRow { account: row.account, did, email: row.email, since_s: now_s };
         accounts::pin(&mut tx, &pin).await?;
-        self.database().commit(tx, 2).await?;
+        tx.commit(2).await?;
         Ok(Reserved::Yes { before: pinned })
     }
 
@@ -142,8 +139,7 @@ impl People {
         did: Did,
         before: Option<&AccountRow>,
     ) -> Result<(), StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         attested::remove_name(&mut tx, &row.evidence, name).await?;
         if accounts::load(&mut tx, &row.account).await?.is_some_and(|pinned| pinned.did == did) {
             match before {
@@ -151,7 +147,7 @@ impl People {
                 None => accounts::remove(&mut tx, &row.account).await?,
             }
         }
-        self.database().commit(tx, 2).await
+        tx.commit(2).await
     }
 
     /// Returns where an account leads.
@@ -166,10 +162,9 @@ impl People {
 
     /// Pins an account to a DID, whatever it led to before.
     pub async fn pin_account(&self, pin: &AccountRow) -> Result<(), StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         accounts::pin(&mut tx, pin).await?;
-        self.database().commit(tx, 1).await
+        tx.commit(1).await
     }
 
     /// Returns the accounts of issuers that lead to the DID, oldest first.
@@ -179,15 +174,14 @@ impl People {
 
     /// Lets the account of an issuer, called by SHA-256 of what is kept of it, lead to the DID no more. All or nothing.
     pub async fn unlink(&self, did: &Did, id: &Hash) -> Result<Unlinked, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let links = accounts::links(&mut tx, did).await?;
         match links.iter().find(|link| sha256(&[&link.account]) == *id) {
             None => Ok(Unlinked::Unknown),
             Some(link) if link.addresses > 0 => Ok(Unlinked::Bound),
             Some(link) => {
                 accounts::remove(&mut tx, &link.account).await?;
-                self.database().commit(tx, 1).await?;
+                tx.commit(1).await?;
                 Ok(Unlinked::Yes)
             }
         }

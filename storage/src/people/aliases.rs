@@ -4,7 +4,6 @@ use identity::did::Did;
 use identity::hash::Hash;
 
 use super::People;
-use crate::database;
 use crate::fault::StorageError;
 use crate::table::{accounts, aliases};
 
@@ -43,14 +42,13 @@ pub struct Erased {
 impl People {
     /// Keeps an alias that a notary is about to sign for; false if the DID has as many as are kept. It counts once the log binds it.
     pub async fn put_alias(&self, row: &AliasRow) -> Result<bool, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let swept = aliases::sweep(&mut tx, row.since_s.saturating_sub(WAITING_S)).await?;
         let fits = aliases::others(&mut tx, &row.did, &row.alias).await? < ALIASES_OF_DID_MAX;
         if fits {
             aliases::put(&mut tx, row).await?;
         }
-        self.database().commit(tx, 1 + swept).await?;
+        tx.commit(1 + swept).await?;
         Ok(fits)
     }
 
@@ -66,20 +64,21 @@ impl People {
 
     /// Notes that the log bound an alias.
     pub async fn alias_was_bound(&self, did: &Did, alias: &Hash) -> Result<(), StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         aliases::set_bound(&mut tx, did, alias).await?;
-        self.database().commit(tx, 1).await
+        tx.commit(1).await
     }
 
     /// Deletes what is kept of an alias, and the blinded address of the account that signed in for it.
     pub async fn erase_alias(&self, did: &Did, alias: &Hash) -> Result<Erased, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
-        let Some(account) = aliases::remove(&mut tx, did, alias).await? else { return Ok(Erased::default()) };
+        let mut tx = self.database().write().await?;
+        let Some(account) = aliases::remove(&mut tx, did, alias).await? else {
+            tx.commit(0).await?;
+            return Ok(Erased::default());
+        };
         let had = accounts::load(&mut tx, &account).await?.is_some_and(|row| row.email.is_some());
         accounts::set_email(&mut tx, &account, None).await?;
-        self.database().commit(tx, 2).await?;
+        tx.commit(2).await?;
         Ok(Erased { aliases: 1, addresses: had.into() })
     }
 

@@ -4,7 +4,6 @@ use identity::did::Did;
 use identity::hash::Hash;
 
 use super::People;
-use crate::database;
 use crate::fault::StorageError;
 use crate::table::{attachments, envelopes, pair_messages};
 
@@ -39,22 +38,22 @@ impl People {
         body: &[u8],
         now_s: u64,
     ) -> Result<Option<u64>, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let swept = pair_messages::sweep(&mut tx, now_s).await?;
         let rows = pair_messages::after(&mut tx, session, 0, now_s).await?;
         if let Some(known) = rows.iter().find(|row| row.body == body) {
+            tx.commit(0).await?;
             return Ok(Some(known.place));
         }
         let full = rows.len() >= PAIR_MESSAGES_MAX || pair_messages::count(&mut tx).await? >= PAIR_MESSAGES_IN_ALL;
         if full {
-            self.database().commit(tx, swept).await?;
+            tx.commit(swept).await?;
             return Ok(None);
         }
         let place = rows.last().map_or(1, |last| last.place + 1);
         let until_s = rows.first().map_or(now_s + PAIR_S, |first| first.until_s);
         pair_messages::insert(&mut tx, session, &pair_messages::Row { place, body: body.to_vec(), until_s }).await?;
-        self.database().commit(tx, 1 + swept).await?;
+        tx.commit(1 + swept).await?;
         Ok(Some(place))
     }
 
@@ -75,13 +74,12 @@ impl People {
         if rows.is_empty() {
             return Ok(());
         }
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         for (did, generation, hash, body) in rows {
             attachments::forget_others(&mut tx, did, *generation, hash, now_s.saturating_sub(ORPHAN_S)).await?;
             attachments::insert(&mut tx, did, *generation, hash, body, now_s).await?;
         }
-        self.database().commit(tx, rows.len()).await
+        tx.commit(rows.len()).await
     }
 
     /// Returns an attachment of this DID.
@@ -97,17 +95,17 @@ impl People {
     /// Puts sealed mail before a device; false if too much waits there. The same bytes twice are there once.
     pub async fn put_envelope(&self, recipient: &[u8; 32], body: &[u8], now_ms: u64) -> Result<bool, StorageError> {
         let now_s = now_ms / 1_000;
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let swept = envelopes::sweep(&mut tx, now_s).await?;
         if envelopes::is_there(&mut tx, recipient, body, now_s).await? {
+            tx.commit(0).await?;
             return Ok(true);
         }
         let fits = envelopes::waiting(&mut tx, recipient, now_s).await? < ENVELOPES_MAX;
         if fits {
             envelopes::insert(&mut tx, recipient, now_ms, body, now_s + ENVELOPE_S).await?;
         }
-        self.database().commit(tx, 1 + swept).await?;
+        tx.commit(1 + swept).await?;
         Ok(fits)
     }
 
@@ -119,23 +117,21 @@ impl People {
         now_s: u64,
     ) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
         if after > 0 {
-            let mut writer = self.database().writer().await;
-            let mut tx = database::begin(&mut writer).await?;
+            let mut tx = self.database().write().await?;
             let taken = envelopes::take(&mut tx, recipient, after).await?;
-            self.database().commit(tx, taken).await?;
+            tx.commit(taken).await?;
         }
         envelopes::after(&mut *self.database().reader().await, recipient, after, now_s).await
     }
 
     /// Keeps what a DID calls one of its devices, sealed; nothing at all takes the name away.
     pub async fn put_label(&self, did: &Did, kid: &[u8; 8], sealed: &[u8]) -> Result<(), StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         match sealed.is_empty() {
             true => attachments::drop_label(&mut tx, did, kid).await?,
             false => attachments::put_label(&mut tx, did, kid, sealed).await?,
         }
-        self.database().commit(tx, 1).await
+        tx.commit(1).await
     }
 
     /// Returns what a DID calls its devices, sealed, by kid.

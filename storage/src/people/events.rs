@@ -4,7 +4,6 @@ use identity::did::Did;
 use identity::hash::Hash;
 
 use super::{People, Word};
-use crate::database;
 use crate::fault::StorageError;
 use crate::table::{events, notary_words};
 
@@ -53,8 +52,7 @@ pub struct Told {
 impl People {
     /// Keeps what a reading of the log brought, all of it or nothing: a crash before reads the same entries again.
     pub async fn put_told(&self, cursor: &str, told: &Told, now_ms: u64) -> Result<(), StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         for (did, kind, data) in &told.events {
             events::insert(&mut tx, did, now_ms, *kind, data).await?;
         }
@@ -71,15 +69,14 @@ impl People {
             events::set_cursor(&mut tx, cursor, index).await?;
         }
         let rows = told.events.len() + told.awaited.len() + told.settled.len() + 2 * told.words.len() + 1;
-        self.database().commit(tx, rows).await
+        tx.commit(rows).await
     }
 
     /// Tells a DID's devices one thing that is not in the log.
     pub async fn put_event(&self, did: &Did, kind: u8, data: &str, now_ms: u64) -> Result<(), StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         events::insert(&mut tx, did, now_ms, kind, data).await?;
-        self.database().commit(tx, 1).await
+        tx.commit(1).await
     }
 
     /// Returns what a DID was told after `id`, the oldest first, 256 at most.
@@ -89,10 +86,9 @@ impl People {
 
     /// Forgets some of what was told before `before_ms`; returns how much.
     pub async fn sweep_events(&self, before_ms: u64) -> Result<usize, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let swept = events::sweep(&mut tx, before_ms).await?;
-        self.database().commit(tx, swept).await?;
+        tx.commit(swept).await?;
         Ok(swept)
     }
 

@@ -4,7 +4,6 @@ use identity::did::Did;
 use identity::hash::Hash;
 
 use super::{AccountRow, People};
-use crate::database;
 use crate::fault::StorageError;
 use crate::table::{accounts, passkeys};
 
@@ -64,8 +63,7 @@ impl People {
         pin: Option<&AccountRow>,
         most: usize,
     ) -> Result<Added, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         if passkeys::load(&mut tx, &row.credential).await?.is_some() {
             return Ok(Added::Known);
         }
@@ -77,7 +75,7 @@ impl People {
         }
         let swept = passkeys::sweep(&mut tx, row.made_s.saturating_sub(UNCLAIMED_S)).await?;
         passkeys::insert(&mut tx, row).await?;
-        self.database().commit(tx, 2 + swept).await?;
+        tx.commit(2 + swept).await?;
         Ok(Added::Yes)
     }
 
@@ -99,10 +97,9 @@ impl People {
         backed_up: bool,
         now_s: u64,
     ) -> Result<Used, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         if passkeys::used(&mut tx, credential, counter, backed_up, now_s).await? {
-            self.database().commit(tx, 1).await?;
+            tx.commit(1).await?;
             return Ok(Used::Yes);
         }
         match passkeys::load(&mut tx, credential).await? {
@@ -118,24 +115,22 @@ impl People {
         credential: &Hash,
         recipient: Option<&[u8; 32]>,
     ) -> Result<bool, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let theirs = passkeys::of_did(&mut tx, did).await?.iter().any(|row| row.credential == *credential);
         if theirs {
             passkeys::set_recipient(&mut tx, credential, recipient).await?;
-            self.database().commit(tx, 1).await?;
+            tx.commit(1).await?;
         }
         Ok(theirs)
     }
 
     /// Removes a passkey of `did`; `false` if it has none like it.
     pub async fn remove_passkey(&self, did: &Did, credential: &Hash) -> Result<bool, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let theirs = passkeys::of_did(&mut tx, did).await?.iter().any(|row| row.credential == *credential);
         if theirs {
             passkeys::remove(&mut tx, credential).await?;
-            self.database().commit(tx, 1).await?;
+            tx.commit(1).await?;
         }
         Ok(theirs)
     }

@@ -3,7 +3,6 @@
 use identity::hash::Hash;
 
 use super::People;
-use crate::database;
 use crate::fault::StorageError;
 use crate::table::signin_starts;
 
@@ -34,21 +33,19 @@ pub struct StartRow {
 impl People {
     /// Keeps a start until it is taken or too old. A crash before leaves nothing: whoever asked begins again.
     pub async fn put_start(&self, start: &StartRow, now_s: u64) -> Result<(), StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let swept = signin_starts::sweep(&mut tx, now_s).await?;
         signin_starts::insert(&mut tx, start).await?;
-        self.database().commit(tx, 1 + swept).await
+        tx.commit(1 + swept).await
     }
 
     /// Takes the start behind `state`, which from then on is gone: of two who come with one state, one gets it.
     ///
     /// `None` if there is none of this kind, or it is too old. A crash after it loses the sign-in; it is begun again.
     pub async fn take_start(&self, state: &Hash, kind: StartKind, now_s: u64) -> Result<Option<Vec<u8>>, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let taken = signin_starts::take(&mut tx, state, kind).await?;
-        self.database().commit(tx, 1).await?;
+        tx.commit(1).await?;
         Ok(taken.filter(|(_, until_s)| now_s < *until_s).map(|(data, _)| data))
     }
 

@@ -84,8 +84,7 @@ impl People {
         limit: u64,
         idle_s: u64,
     ) -> Result<(), KeepError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let idle = token_families::idle(&mut tx, idle_s).await?;
         for rid in &idle {
             token_families::delete(&mut tx, rid).await?;
@@ -94,7 +93,7 @@ impl People {
             return Err(KeepError::TooMany);
         }
         token_families::insert(&mut tx, family, grants).await?;
-        Ok(self.database().commit(tx, 1 + grants.len() + idle.len()).await?)
+        Ok(tx.commit(1 + grants.len() + idle.len()).await?)
     }
 
     /// Returns a family.
@@ -116,10 +115,9 @@ impl People {
     ///
     /// What answers may leave only after this. A crash before it leaves the guard unspent; one after it is a lost answer.
     pub async fn advance_family(&self, new: &FamilyRow) -> Result<bool, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let done = token_families::advance(&mut tx, new, new.turn - 1).await?;
-        self.database().commit(tx, 1).await?;
+        tx.commit(1).await?;
         Ok(done)
     }
 
@@ -131,8 +129,7 @@ impl People {
         devices: &[(Kid, u64, u64)],
         now_s: u64,
     ) -> Result<u64, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let (mut newest, mut rows) = (revocations::head(&mut tx).await?.0, devices.len());
         for (rid, over_s) in families {
             if token_families::delete(&mut tx, rid).await? && devices.is_empty() {
@@ -145,14 +142,13 @@ impl People {
             newest = revocations::add(&mut tx, &what, *until_s).await?;
         }
         let trimmed = revocations::trim(&mut tx, now_s).await?;
-        self.database().commit(tx, rows + trimmed).await?;
+        tx.commit(rows + trimmed).await?;
         Ok(newest)
     }
 
     /// Takes a grant back: every family that came of it ends, and it stands in the feed itself.
     pub async fn revoke_grant(&self, sid: &Hash, until_s: u64, now_s: u64) -> Result<u64, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         grants::revoke(&mut tx, sid).await?;
         let families = token_families::of_grant(&mut tx, sid).await?;
         for (rid, over_s) in &families {
@@ -161,7 +157,7 @@ impl People {
         }
         let newest = revocations::add(&mut tx, &Revoked::Grant(*sid), until_s).await?;
         let trimmed = revocations::trim(&mut tx, now_s).await?;
-        self.database().commit(tx, 2 + 2 * families.len() + trimmed).await?;
+        tx.commit(2 + 2 * families.len() + trimmed).await?;
         Ok(newest)
     }
 
@@ -186,10 +182,9 @@ impl People {
 
     /// Notes that they were looked at up to `size`.
     pub async fn set_revocation_cursor(&self, size: u64) -> Result<(), StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         revocations::set_cursor(&mut tx, size).await?;
-        self.database().commit(tx, 1).await
+        tx.commit(1).await
     }
 
     /// Returns how long the tokens of an audience live, in seconds; `None` if it never said.
@@ -199,17 +194,15 @@ impl People {
 
     /// Sets how long the tokens of an audience live from now on.
     pub async fn set_audience_life(&self, audience: &Did, life_s: u64) -> Result<(), StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         profiles::set_life(&mut tx, audience, life_s).await?;
-        self.database().commit(tx, 1).await
+        tx.commit(1).await
     }
 
     /// Keeps the grants of a chain, unless the last one's issuer or subject has `limit` of them.
     pub async fn keep_grants(&self, chain: &[GrantRow], limit: u64, now_s: u64) -> Result<(), KeepError> {
         let Some(last) = chain.last() else { return Ok(()) };
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let trimmed = grants::trim(&mut tx, now_s).await?;
         let (issued, received) = grants::counts(&mut tx, &last.issuer, &last.subject).await?;
         if issued.max(received) >= limit {
@@ -218,7 +211,7 @@ impl People {
         for row in chain {
             grants::insert(&mut tx, row).await?;
         }
-        Ok(self.database().commit(tx, chain.len() + trimmed).await?)
+        Ok(tx.commit(chain.len() + trimmed).await?)
     }
 
     /// Returns a grant that is kept.
@@ -238,10 +231,9 @@ impl People {
 
     /// Puts a profile in the place of the one with this version, 0 for none; false if that is another by now.
     pub async fn swap_profile(&self, did: &Did, version: u64, sealed: &[u8]) -> Result<bool, StorageError> {
-        let mut writer = self.database().writer().await;
-        let mut tx = database::begin(&mut writer).await?;
+        let mut tx = self.database().write().await?;
         let done = profiles::swap(&mut tx, did, version, sealed).await?;
-        self.database().commit(tx, 1).await?;
+        tx.commit(1).await?;
         Ok(done)
     }
 }
