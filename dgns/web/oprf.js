@@ -23,14 +23,15 @@ async function expanded(message, purpose) {
 export const scalarOf = async (message, purpose = "HashToScalar-") => littleEndian(await expanded(message, purpose)) % L;
 
 /** Returns a fresh scalar other than 0. */
-function freshScalar() {
+export function freshScalar() {
   for (;;) {
     const scalar = littleEndian(crypto.getRandomValues(new Uint8Array(64))) % L;
     if (scalar !== 0n) return scalar;
   }
 }
 
-const inverseOf = (scalar) => {
+/** Returns the inverse of a scalar other than 0. */
+export const inverseOf = (scalar) => {
   let [result, base] = [1n, scalar];
   for (let e = L - 2n; e > 0n; e >>= 1n, base = (base * base) % L) if (e & 1n) result = (result * base) % L;
   return result;
@@ -75,4 +76,5 @@ export async function composites(key, asked, askedBytes, answers, answerBytes) {
 /** The challenge of a proof. */
 export const challengeOf = (key, ...points) => scalarOf(concat(prefixed(key), ...points.map((point) => prefixed(encodeElement(point))), ascii("Challenge")));
 
-const outputOf = (input, point) => sha512(prefixed(input), prefixed(encodeElement(point)), ascii("Finalize"));
+/** Returns the 64 bytes of an input and the point that the key made of it, nothing blinded. */
+export const outputOf = (input, point) => sha512(prefixed(input), prefixed(encodeElement(point)), ascii("Finalize"));

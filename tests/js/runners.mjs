@@ -22,6 +22,7 @@ import { verifyRequest } from "../../dgns/web/request.js";
 import { PAIRING, SEALED, USER_KEYS } from "./boxes.mjs";
 import { LOBBY } from "./lobby.mjs";
 import { ALIASES, MAIL, OPRF } from "./oprf.mjs";
+import { RECOVERY, threshold } from "./recovery.mjs";
 import {
   checkpointText, commitmentOf, consistencyFault, decodeAliasState, decodeCertificate, decodeDidState, decodeEntry, decodeEpochEntry, decodeHead,
   decodeMapProof, decodeNameState, didText, formatVerifierKey, hex, inclusionFault, kidOf, labelOfAlias, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash,
@@ -378,6 +379,8 @@ export const RUNNERS = {
   "words.json": byOp(WORDS),
   "work.json": byOp(WORK),
   "oprf.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => OPRF[op](given)), out ?? error),
+  "oprf_threshold.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => threshold(given)), out ?? error),
+  "recovery.json": byOp(RECOVERY),
   "aliases.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => ALIASES[op](given)), out ?? error),
   "mail.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => MAIL[op](given)), out ?? error),
   "sealed.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => SEALED[op](given)), out ?? error),

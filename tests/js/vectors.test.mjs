@@ -16,9 +16,6 @@ const RUST_ONLY = {
   "tokens.json": "audiences of tokens are programs; a page only carries one",
   "grants.json": "servers judge chains of grants, and audiences that look at grants themselves",
   "fault_logs.json": "evidence of whole logs is checked by programs, which hold a replay of every entry",
-  "oprf.json": "no page asks for a blind evaluation",
-  "oprf_threshold.json": "no page recovers an account",
-  "recovery.json": "no page recovers an account",
 };
 
 for (const file of existsSync(FOLDER) ? readdirSync(FOLDER).sort() : []) {
