@@ -5,6 +5,7 @@
 
 pub mod desk;
 mod error;
+mod followed;
 mod log;
 mod secrets;
 mod stats;
@@ -142,7 +143,8 @@ impl RecoveryServer {
         }
         let master = Master::new(keys::secret(&config.key, "recovery", &mut crate::rng::system())?);
         let outbound = Outbound::new(config.outbound.plain_http);
-        let log = LogReader::open(&config.log.url, trust, outbound.clone(), clock.clone(), &store).await?;
+        let log =
+            LogReader::open(&config.log.url, (trust, &config.data), outbound.clone(), clock.clone(), &store).await?;
         let desk = Arc::new(Desk::new(&config, master, log, store, outbound, clock)?);
         let address = config.http.listen;
         let bound = |error| RecoveryServerError::Bind { address, error };

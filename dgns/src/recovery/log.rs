@@ -3,6 +3,7 @@
 //! The memory of that head is in the database; a head is durable there before anything rests on it. A crash before leaves the older
 //! one, from which the log has to continue just the same.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use translog::resolve::{self, ChainStep, VerifyError};
 use translog::trust::{Memory, Trust};
 
 use super::error::RecoveryError;
+use super::followed::FollowedKeys;
 use crate::clock::Clock;
 use crate::outbound::{Bounds, Outbound};
 use crate::rotation;
@@ -37,6 +39,7 @@ const PAGES_MAX: usize = 256;
 pub(super) struct LogReader {
     base: String,
     trust: Mutex<Trust>,
+    followed: FollowedKeys,
     memory: Mutex<Memory>,
     outbound: Outbound,
     clock: Clock,
@@ -88,16 +91,17 @@ impl LogReader {
     /// Returns a reader that goes on from the head that was kept.
     pub(super) async fn open(
         base: &str,
-        trust: Trust,
+        (trust, data): (Trust, &Path),
         outbound: Outbound,
         clock: Clock,
         store: &Recovery,
     ) -> Result<Self, StorageError> {
+        let (followed, trust) = FollowedKeys::open(data, trust);
         let kept = store.head(trust.origin().as_str()).await?;
         let memory = kept.and_then(|bytes| Memory::decode(&bytes).ok());
         let memory = memory.unwrap_or_else(|| Memory::new(trust.origin().clone()));
         let base = base.trim_end_matches('/').to_owned();
-        Ok(Self { base, trust: Mutex::new(trust), memory: Mutex::new(memory), outbound, clock })
+        Ok(Self { base, trust: Mutex::new(trust), followed, memory: Mutex::new(memory), outbound, clock })
     }
 
     /// Returns whom this reader believes.
@@ -195,6 +199,7 @@ impl LogReader {
         let followed = rotation::follow(&self.outbound, &self.base, &trust, known, None, || now).await;
         let unproved = || RecoveryError::LogProof(VerifyError::LogSignature);
         let followed = followed.map_err(|_| unproved())?;
+        self.followed.keep(&followed.log_keys)?;
         let trust = trust.with_log_keys(followed.log_keys).map_err(|_| unproved())?;
         *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = trust;
         Ok(())

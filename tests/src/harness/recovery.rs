@@ -33,8 +33,17 @@ impl RecoverySite {
 
     /// Starts the server of a log that is believed by its key alone, and of issuers. Panics if it does not start.
     pub fn start(&self, log: &Server, believed: &[&Issuer]) -> Server {
-        let policy = format!("log {}\nquorum none\n", log.vkey());
-        let started = self.try_start(&log.url, &policy, believed, &["--dev"]);
+        self.start_as(log, "quorum none\n", believed, &["--dev"])
+    }
+
+    /// Starts the server of a log whose heads need the quorum of a policy. Panics if it does not start.
+    pub fn start_under(&self, log: &Server, policy: &str, believed: &[&Issuer]) -> Server {
+        self.start_as(log, policy, believed, &[])
+    }
+
+    fn start_as(&self, log: &Server, policy: &str, believed: &[&Issuer], more: &[&str]) -> Server {
+        let policy = format!("log {}\n{policy}", log.vkey());
+        let started = self.try_start(&log.url, &policy, believed, more);
         let server = started.unwrap_or_else(|ran| panic!("the recovery server does not start: {ran}"));
         self.port.set(server.http.port());
         server

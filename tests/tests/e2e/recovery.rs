@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use dgns_tests::harness::issuer::{ADA, Issuer, lacks_issuers, site};
 use dgns_tests::harness::journey::{signs_in, told, visits, watching};
 use dgns_tests::harness::liar::Liar;
+use dgns_tests::harness::party::{Manner, Party};
 use dgns_tests::harness::recovery::RecoverySite;
+use dgns_tests::harness::site::loopback;
 use dgns_tests::harness::{Person, Server, Site, wait};
 use serde_json::Value;
 
@@ -19,10 +21,16 @@ const WINDOW_S: u32 = 10;
 /// The word that nobody but alice may read.
 const SECRET: &str = "the key lies under the third stone";
 
+/// A port for a log that is stopped and started again while others read it.
+fn next_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(5_600);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 /// A log, its issuer, recovery servers, and alice with a name and a window.
 struct Stage {
     issuer: Issuer,
-    _site: Site,
+    site: Site,
     server: Server,
     sites: Vec<RecoverySite>,
     servers: Vec<Server>,
@@ -32,14 +40,31 @@ struct Stage {
 
 impl Stage {
     fn new(servers: usize, window_s: u32) -> Self {
+        Self::under(None, servers, window_s)
+    }
+
+    /// As [`Stage::new`]; recovery servers believe heads with the quorum of this party alone, if there is one.
+    fn under(party: Option<&Party>, servers: usize, window_s: u32) -> Self {
         let issuer = Issuer::start();
-        let site = site(&[&issuer]);
+        let mut site = site(&[&issuer]).with("http", "listen", &format!("\"{}:{}\"", loopback(), next_port()));
+        if let Some(party) = party {
+            let path = format!("{:?}", party.policy_file().display().to_string());
+            site = site.with("witnesses", "policy", &path).with("witnesses", "announce_ms", "20");
+        }
         let server = site.start();
+        party.into_iter().flat_map(|party| &party.witnesses).for_each(|witness| witness.watches(server.vkey()));
         let alice = Person::new();
-        let words = alice.up(&server, "alice");
+        let words = wait::until("the log takes a claim", || {
+            let up = alice.dgns(&server, &["up", "alice"]);
+            (up.code == Some(0)).then(|| up.text("/words"))
+        });
         let sites: Vec<_> = (1..=servers).map(|n| RecoverySite::new(&format!("Operator {n}"))).collect();
-        let servers = sites.iter().map(|site| site.start(&server, &[&issuer])).collect();
-        let stage = Self { issuer, _site: site, server, sites, servers, alice, words };
+        let start = |site: &RecoverySite| match party {
+            None => site.start(&server, &[&issuer]),
+            Some(party) => site.start_under(&server, &party.policy().to_string(), &[&issuer]),
+        };
+        let servers = sites.iter().map(start).collect();
+        let stage = Self { issuer, site, server, sites, servers, alice, words };
         stage.takes_window(window_s);
         stage
     }
@@ -341,4 +366,70 @@ fn a_dead_server_is_replaced_and_what_the_old_ones_kept_is_erased() {
     old.exits(1);
     let blank = Person::new();
     assert_eq!(stage.tries(&blank, "481502", &[], 5)["phase"], "proved");
+}
+
+#[test]
+fn recovery_servers_believe_witnessed_heads_alone_and_a_recovery_goes_through_under_them() {
+    if lacks_issuers() {
+        return;
+    }
+    // Goal: nothing that the log's key alone signed opens a share. Method: two of three witnesses make the quorum; with one away the
+    // whole journey goes; with two away an attempt is in the log, and no server evaluates it until one of them is back.
+    let party = Party::new(3, 2);
+    let stage = Stage::under(Some(&party), 3, 1);
+    let said = stage.enrols(&stage.urls());
+    assert!(said["servers"].as_array().unwrap().iter().all(|server| server["witnessed"] == true), "{said}");
+    party.witnesses[0].turns(Manner::Dead);
+    let sealed = stage.seal();
+
+    party.witnesses[1].turns(Manner::Dead);
+    let blank = Person::new();
+    let none = blank.home().join("unwitnessed");
+    std::fs::write(&none, format!("log {}\nquorum none\n", stage.server.vkey())).unwrap();
+    let pin = blank.home().join("pin");
+    std::fs::write(&pin, format!("{PIN}\n")).unwrap();
+    let asked =
+        ["--policy", none.to_str().unwrap(), "recover", "alice", "--no-browser", "--pin-file", pin.to_str().unwrap()];
+    let said = signs_in(&blank, &ADA, (&stage.server, &stage.issuer), &asked, 2);
+    assert!(said["error"].as_str().unwrap().contains("not_open"), "the newest witnessed head has no attempt: {said}");
+    assert_eq!((0..3).map(|server| stage.evaluated(server)).sum::<u64>(), 0, "nobody evaluated what no witness saw");
+
+    party.witnesses[1].turns(Manner::Honest);
+    let again = ["--policy", none.to_str().unwrap(), "recover", "alice", "--resume", "--wait", "--pin", PIN];
+    let said = blank.dgns(&stage.server, &again).exits(0).json();
+    assert_eq!((said["phase"].as_str(), said["user_key"].as_bool()), (Some("recovered"), Some(true)), "{said}");
+    reads(&blank, &stage.server, &sealed);
+}
+
+#[test]
+fn recovery_servers_follow_the_logs_keys_and_never_go_back_to_one_that_was_dropped() {
+    if lacks_issuers() {
+        return;
+    }
+    // Goal: a server that was told key A follows the log to B, and keeps that. Method: a key comes and the old one goes; half of the
+    // recovery before a restart of every server, with the policy file of before, half after it.
+    let mut stage = Stage::new(3, 1);
+    stage.enrols(&stage.urls());
+    let old = stage.server.vkey().to_owned();
+    stage.server.kill_now();
+    stage.server.ended();
+    let words = stage.site.data().join("keys/operator-words");
+    for more in [&[][..], &["--drop-old", "--force"]] {
+        let fixed = ["logconf", "rotate", "--json", "--words-file", words.to_str().unwrap()];
+        stage.site.dgnsd(&[&fixed[..], more].concat()).exits(0);
+    }
+    stage.server = stage.site.start();
+    assert_ne!(stage.server.vkey(), old);
+    let blank = Person::new();
+    assert_eq!(stage.tries(&blank, PIN, &[], 5)["phase"], "proved");
+    let kept = std::fs::read_to_string(stage.sites[0].data().join("log-keys")).unwrap();
+    assert!(kept.contains(&format!("from {old}")) && kept.contains(stage.server.vkey()), "{kept}");
+    for at in 0..3 {
+        stage.servers.remove(at).stop().exits(0);
+        let policy = format!("log {old}\nquorum none\n");
+        let again = stage.sites[at].try_start(&stage.server.url, &policy, &[&stage.issuer], &["--dev"]);
+        stage.servers.insert(at, again.unwrap());
+    }
+    let said = blank.dgns(&stage.server, &["recover", "alice", "--resume", "--wait"]).exits(0).json();
+    assert_eq!(said["phase"], "recovered", "{said}");
 }

@@ -3,6 +3,7 @@
 //! Each step leaves what the next needs on disk, so the same command goes on after whatever ended it: sign in, `recover_open`, the
 //! servers' answers, `recover_prove`, the window, the backup, `recover_final`, the user key.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use dgns_api::problem::Problem;
@@ -25,7 +26,7 @@ use identity::state::{DidState, RecoveryPhase};
 use serde_json::json;
 
 use super::output::time;
-use super::recovery::{asked, subject_of, warn_of};
+use super::recovery::{asked, given, subject_of, warn_of};
 use super::{Context, Done, Ended, actor, arguments, devices, login, pair};
 
 /// How often a lost race for the chain is tried again.
@@ -39,6 +40,9 @@ pub(crate) struct Recover {
     /// The PIN, or the four words. Asked for if left out
     #[arg(long, value_name = "PIN")]
     pin: Option<String>,
+    /// A file with the PIN on its first line: arguments are seen by whoever lists processes. `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "pin")]
+    pin_file: Option<PathBuf>,
     /// An issuer to sign in at; again for each that is needed. The only one if left out
     #[arg(long, value_name = "ISSUER")]
     signin: Vec<String>,
@@ -400,8 +404,8 @@ impl Work<'_> {
     }
 
     async fn pin(&self, bundle: &Bundle) -> Result<Pin, ClientError> {
-        let text = match &self.arguments.pin {
-            Some(pin) => zeroize::Zeroizing::new(pin.clone()),
+        let text = match given(self.arguments.pin.as_deref(), self.arguments.pin_file.as_deref())? {
+            Some(pin) => pin,
             None if bundle.words => asked(self.context, "The four words: ").await?,
             None => asked(self.context, "The PIN: ").await?,
         };

@@ -1,6 +1,7 @@
 //! `recovery`: who brings this account back if every device is lost.
 
 use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use dgns_api::problem::Problem;
@@ -58,6 +59,9 @@ pub(crate) struct Set {
     /// The PIN: 6 digits or more, or four words. Asked for if left out
     #[arg(long, value_name = "PIN", conflicts_with = "words_pin")]
     pin: Option<String>,
+    /// A file with the PIN on its first line: arguments are seen by whoever lists processes. `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pin", "words_pin"])]
+    pin_file: Option<PathBuf>,
     /// Have four words drawn instead of a PIN of yours, and shown once
     #[arg(long)]
     words_pin: bool,
@@ -338,8 +342,8 @@ async fn chosen(context: &Context, set: &Set) -> Result<(Pin, Option<Zeroizing<S
         let words = identity::seed::draw(4, &mut rng::system());
         return Ok((Pin::choose(&words).map_err(weak)?, Some(words)));
     }
-    if let Some(pin) = &set.pin {
-        return Ok((Pin::choose(pin).map_err(weak)?, None));
+    if let Some(pin) = given(set.pin.as_deref(), set.pin_file.as_deref())? {
+        return Ok((Pin::choose(&pin).map_err(weak)?, None));
     }
     let pin = asked(context, "A PIN of 6 digits or more, or four words: ").await?;
     if std::io::stdin().is_terminal() {
@@ -351,11 +355,24 @@ async fn chosen(context: &Context, set: &Set) -> Result<(Pin, Option<Zeroizing<S
     Ok((Pin::choose(&pin).map_err(weak)?, None))
 }
 
+/// Returns the PIN that an argument or a file says; `None`: ask for it.
+pub(super) fn given(pin: Option<&str>, file: Option<&Path>) -> Result<Option<Zeroizing<String>>, ClientError> {
+    let Some(file) = file else { return Ok(pin.map(|pin| Zeroizing::new(pin.to_owned()))) };
+    let text = match file.as_os_str() == "-" {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(file),
+    };
+    let text = text.map(Zeroizing::new).map_err(|error| unable(format!("{}: {error}", file.display())))?;
+    let line = text.lines().next().map(str::trim).filter(|line| !line.is_empty());
+    line.map(|line| Some(Zeroizing::new(line.to_owned())))
+        .ok_or_else(|| unable(format!("{}: no PIN on its first line", file.display())))
+}
+
 /// Asks for a line.
 pub(super) async fn asked(context: &Context, prompt: &str) -> Result<Zeroizing<String>, ClientError> {
     context.out.warn(prompt);
     let line = arguments::typed_line().await?.map(Zeroizing::new);
-    let line = line.ok_or_else(|| unable("no PIN: give --pin, or type it"))?;
+    let line = line.ok_or_else(|| unable("no PIN: give --pin or --pin-file, or type it"))?;
     Ok(Zeroizing::new(line.trim().to_owned()))
 }
 

@@ -95,7 +95,7 @@ pub async fn open_backup(
         let request = release.sign(session.trust().origin(), &device.sign);
         let kex = device.kex.clone();
         asking.spawn(async move {
-            let bytes = peer.asked(Ask::Release, path::RECOVERY_RELEASE, &request).await;
+            let bytes = peer.asked_as_logged(Ask::Release, path::RECOVERY_RELEASE, &request).await;
             let share = bytes.and_then(|bytes| {
                 open_share(&bytes, &scope, &peer.info.key, &kex)
                     .ok()

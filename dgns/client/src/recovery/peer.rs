@@ -13,6 +13,7 @@ use identity::recovery::Bundle;
 use identity::recovery::message::{Ask, Evaluated, ServerInfo, seal_ask};
 use identity::wire::Writer;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::error::ClientError;
 use crate::net::Net;
@@ -20,6 +21,15 @@ use crate::rng;
 
 /// How long one server may take for one answer.
 const WITHIN: Duration = Duration::from_secs(6);
+
+/// How long a server may be behind what the log has shown here.
+const BEHIND: Duration = Duration::from_secs(8);
+
+/// What such a server says; [`ClientError`] has the codes.
+const BEHIND_CODES: [&str; 6] = ["not_open", "bad_attempt", "no_recovery", "not_ready", "log_unavailable", "busy"];
+
+/// Between two requests to it, at least.
+const PAUSE: Duration = Duration::from_millis(150);
 
 /// A server that answered.
 #[derive(Clone, Debug)]
@@ -89,7 +99,7 @@ impl Peer {
 
     /// Asks for an evaluation, of an enrolment or of an attempt.
     pub async fn evaluated(&self, ask: Ask, target: &str, request: &[u8]) -> Result<Evaluated, ClientError> {
-        let bytes = self.asked(ask, target, request).await?;
+        let bytes = self.asked_as_logged(ask, target, request).await?;
         Evaluated::decode(&bytes)
             .map_err(|_| ClientError::proof("bad_answer", format!("{}: no evaluation came", self.url)))
     }
@@ -100,6 +110,25 @@ impl Peer {
         let sealed = seal_ask(ask, keys, request, &mut rng::system());
         let sealed = sealed.map_err(|_| ClientError::proof("server_info", format!("{} has a weak key", self.url)))?;
         within(self.net.post(target, sealed), &self.url).await
+    }
+
+    /// As [`Self::asked`]; again, for a while, where the server has not read as much of the log as this client: the witnessed head that
+    /// it believes comes a moment later, and who serves the log may be busy.
+    pub(super) async fn asked_as_logged(&self, ask: Ask, target: &str, request: &[u8]) -> Result<Vec<u8>, ClientError> {
+        let until = Instant::now() + BEHIND;
+        loop {
+            let wait = match self.asked(ask, target, request).await {
+                Err(ClientError::Refused(problem)) if BEHIND_CODES.contains(&problem.code.as_str()) => {
+                    let wait = Duration::from_millis(problem.retry_ms.unwrap_or(0)).clamp(PAUSE, BEHIND / 4);
+                    (ClientError::Refused(problem), wait)
+                }
+                ended => return ended,
+            };
+            if Instant::now() + wait.1 > until {
+                return Err(wait.0);
+            }
+            tokio::time::sleep(wait.1).await;
+        }
     }
 
     /// Has the server look at the log, and erase what that says is over.
