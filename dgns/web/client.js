@@ -81,14 +81,14 @@ export class Client {
   /**
    * Looks a name, DID or alias up (text, or `{name}`, `{did}`, `{alias}`), verifies the answer, follows the DID's chain and keeps the memory.
    *
-   * `genesis: true` follows the DID from its genesis, unless that was done before. Returns the result of `verifyResolution` with `summary`,
-   * `steps`, `subject` (text), `bytes`.
+   * `genesis: true` follows the DID from its genesis, unless that was done before; `whole: true` does it all the same, so that `chain` has every
+   * certificate. Returns the result of `verifyResolution` with `summary`, `steps`, `subject` (text), `bytes`.
    */
-  async lookup(text, { genesis = false } = {}) {
+  async lookup(text, { genesis = false, whole: isWhole = false } = {}) {
     const asked = typeof text === "string" ? this.subject(text) : text;
     return this.withMemory(async (memory) => {
       const found = await this.follow(memory, asked, knownOf(memory, asked));
-      if (!genesis || found.footing === null || found.footing === "genesis") return found;
+      if (found.footing === null || !(isWhole || (genesis && found.footing !== "genesis"))) return found;
       delete memory.now.dids[hex(found.did.did)];
       const whole = await this.follow(memory, asked, `${didText(found.did.did).slice(9)}.0`);
       if (whole.footing !== "genesis") throw new ProofFault("chain", "the certificates shown do not begin with the genesis", found.bytes);
@@ -122,16 +122,17 @@ export class Client {
     });
   }
 
-  /** Looks up until the chain of the DID shown is followed to its end. Each answer must bring it further. */
+  /** Looks up until the chain of the DID shown is followed to its end; `chain` is all that was followed. Each answer must bring it further. */
   async follow(memory, asked, from) {
-    for (;;) {
+    for (const chain = []; ; ) {
       const path = pathOf(asked);
       const ask = () => {
         const query = [["with=certs"], knownHead(memory), known(from)];
         return this.net.get(`${path}${queryText(query.flat())}`).catch((error) => this.judgeRefusal(error, memory));
       };
       const found = await this.verified(memory, asked, ask);
-      if (found.footing !== "unfollowed") return found;
+      chain.push(...found.chain);
+      if (found.footing !== "unfollowed") return { ...found, chain };
       const next = knownOf(memory, { did: found.did.did });
       if (next === from) throw new ProofFault("chain", "the server shows a state and not the certificates that made it", found.bytes);
       from = next;

@@ -10,33 +10,44 @@ const FLAGS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ];
 
-/** Starts the browser; each profile that is opened in it is empty. */
+const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+/** What a profile is opened with. */
+const optionsOf = (url, { scheme = "light", width = 1280, height = 860 }) => ({ baseURL: url, colorScheme: scheme, viewport: { width, height }, acceptDownloads: true });
+
+/**
+ * Watches a profile: `{page(), context, complaints, close()}`. `complaints` are errors in the console or of scripts, violations of the page's own
+ * policy, and requests that went anywhere but to `url` and `hosts`.
+ */
+async function watched(context, url, { hosts = [] }) {
+  const complaints = [];
+  const own = [new URL(url).host, ...hosts];
+  context.on("request", (request) => {
+    const to = new URL(request.url());
+    if (to.protocol.startsWith("http") && !own.includes(to.host)) complaints.push(`foreign request: ${request.url()}`);
+  });
+  context.on("console", (message) => {
+    // A refusal of the server is an answer; the browser's own line about its status is none of ours.
+    const status = message.text().startsWith("Failed to load resource");
+    if (["error", "warning"].includes(message.type()) && !status) complaints.push(`console: ${message.text()}`);
+  });
+  context.on("weberror", ({ error }) => complaints.push(`error: ${error().message}`));
+  await context.addInitScript(() => addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`)));
+  return { context, complaints, page: () => context.newPage(), close: () => context.close() };
+}
+
+/** Starts the browser; each profile that is opened in it is empty, and gone when it is closed. */
 export async function startBrowser() {
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+  const browser = await chromium.launch({ executablePath, args: FLAGS });
   return {
-    /**
-     * Opens an empty profile: `{page(), context, complaints, close()}`. `complaints` are errors in the console or of scripts, violations of the
-     * page's own policy, and requests that went anywhere but to `url`.
-     */
-    profile: async (url, { scheme = "light", width = 1280, height = 860, hosts = [] } = {}) => {
-      const context = await browser.newContext({ baseURL: url, colorScheme: scheme, viewport: { width, height }, acceptDownloads: true });
-      const complaints = [];
-      const own = [new URL(url).host, ...hosts];
-      context.on("request", (request) => {
-        const to = new URL(request.url());
-        if (to.protocol.startsWith("http") && !own.includes(to.host)) complaints.push(`foreign request: ${request.url()}`);
-      });
-      context.on("console", (message) => {
-        // A refusal of the server is an answer; the browser's own line about its status is none of ours.
-        const status = message.text().startsWith("Failed to load resource");
-        if (["error", "warning"].includes(message.type()) && !status) complaints.push(`console: ${message.text()}`);
-      });
-      context.on("weberror", ({ error }) => complaints.push(`error: ${error().message}`));
-      await context.addInitScript(() => addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`)));
-      return { context, complaints, page: () => context.newPage(), close: () => context.close() };
-    },
+    profile: async (url, how = {}) => watched(await browser.newContext(optionsOf(url, how)), url, how),
     stop: () => browser.close(),
   };
+}
+
+/** Starts a browser whose one profile lies in `folder`, and is there again when it is started again. */
+export async function startBrowserIn(folder, url, how = {}) {
+  return watched(await chromium.launchPersistentContext(folder, { executablePath, args: FLAGS, ...optionsOf(url, how) }), url, how);
 }
 
 /** Waits for a text in the page's main part; the error says what stood there instead. */

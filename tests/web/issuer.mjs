@@ -1,6 +1,6 @@
 // An issuer of OpenID Connect of other people's making: npm `oidc-provider` on loopback, with somebody at the keyboard who always says yes.
 //
-// Run by itself, with the redirect address of its one client as argument, it prints `{"issuer": ...}` once it listens. Whoever comes to
+// Run by itself, with the redirect address of its one client as argument, and a port if it is to have that one, it prints `{"issuer": ...}` once it listens. Whoever comes to
 // /interaction is the subject of the header `x-subject` with the address of `x-email`, verified unless `x-unverified` is there. `POST /keys` makes a
 // new signing key and forgets the old one; `POST /lie?WHAT` makes the next id_token wrong in one way.
 
@@ -43,9 +43,9 @@ const LIES = {
 };
 
 /** Starts an issuer that knows one public client, `dgns`. `person` = who is at the keyboard, `{subject, email, verified}`; it may be set anew. */
-export async function startIssuer(redirect) {
+export async function startIssuer(redirect, port = 0) {
   const server = createServer();
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  await new Promise((done) => server.listen(port, "127.0.0.1", done));
   const url = `http://127.0.0.1:${server.address().port}`;
   const issuer = { url, host: new URL(url).host, person: { subject: "ada", email: "ada@people.example", verified: true }, lie: undefined };
   const people = new Map();
@@ -121,15 +121,15 @@ export async function startIssuer(redirect) {
   return issuer;
 }
 
-/** Starts an issuer, and a server where people sign in there and which calls it Local; `more` and `claims` as in `startServer`. Returns `[server, issuer]`. */
-export async function startServerWithIssuer(more = "", claims = "") {
+/** Starts an issuer, and a server where people sign in there and which calls it Local; `more`, `claims` and `floorS` as in `startServer`. Returns `[server, issuer]`. */
+export async function startServerWithIssuer(more = "", claims = "", floorS = 3600) {
   const port = await freePort();
   const issuer = await startIssuer(`http://localhost:${port}/v1/signin/oidc/callback`);
   const signin = `[signin]\npublic_url = "http://localhost:${port}"\n[[signin.issuers]]\nid = "local"\nname = "Local"\nissuer = "${issuer.url}"\nclient_id = "dgns"\n`;
-  return [await startServer(`[http]\nlisten = "127.0.0.1:${port}"\n${more}${signin}`, claims), issuer];
+  return [await startServer(`[http]\nlisten = "127.0.0.1:${port}"\n${more}${signin}`, claims, floorS), issuer];
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { url } = await startIssuer(process.argv[2]);
+  const { url } = await startIssuer(process.argv[2], Number(process.argv[3] ?? 0));
   console.log(JSON.stringify({ issuer: url }));
 }

@@ -15,7 +15,40 @@ const built = process.env.DGNS_BINARIES ?? join(process.env.CARGO_TARGET_DIR ?? 
 
 /** A zone in which little work is asked, windows are short and nobody is too fast. */
 const LIMITS = "[limits]\ncertificates_per_hour = 0\ncertificates_per_day = 0\nsignin_starts_per_hour_and_address = 0\nevaluations_per_hour_and_address = 0\n";
-const CLAIMS = "[claims]\nwork_bits = 8\nwindow_floor_s = 3600\n";
+const CLAIMS = (floorS) => `[claims]\nwork_bits = 8\nwindow_floor_s = ${floorS}\n`;
+
+/** Starts a program of ours that says on a line of JSON that it is ready; returns what it said, the process, and what it logged. */
+async function started(folder, program, ...args) {
+  const child = spawn(join(built, program), args, { stdio: ["ignore", "pipe", "pipe"] });
+  const said = [];
+  child.stderr.on("data", (bytes) => said.push(bytes.toString()));
+  const ready = await new Promise((done, failed) => {
+    createInterface({ input: child.stdout }).on("line", (line) => line.startsWith("{") && done(JSON.parse(line)));
+    child.once("exit", (code) => failed(new Error(`${program} ended with ${code}: ${said.join("")}`)));
+    child.once("error", failed);
+  });
+  const end = async (signal) => {
+    if (child.exitCode === null && child.signalCode === null) {
+      const ended = new Promise((done) => child.once("exit", done));
+      child.kill(signal);
+      await ended;
+    }
+    if (signal === "SIGTERM") await rm(folder, { recursive: true, force: true });
+  };
+  return { ready, log: () => said.join(""), signal: (name) => child.kill(name), kill: () => end("SIGKILL"), stop: () => end("SIGTERM") };
+}
+
+/** Starts a recovery server for the log of `server`, run by `operator`, that takes sign-ins at `issuer`. Returns `{url, signal(name), kill(), stop()}`. */
+export async function startRecoveryServer(server, issuer, operator) {
+  const folder = await mkdtemp(join(tmpdir(), "dgns-recovery-"));
+  const [config, policy] = [join(folder, "recovery.toml"), join(folder, "log.policy")];
+  await writeFile(policy, `log ${server.vkey}\nquorum none\n`);
+  const named = { data: join(folder, "data"), operator, domain: `${operator.toLowerCase().replaceAll(" ", "-")}.example`, "http.listen": "127.0.0.1:0", "log.url": server.url.replace("localhost", "127.0.0.1"), "log.policy": policy };
+  const lines = Object.entries(named).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`);
+  await writeFile(config, `${lines.join("")}[[issuers]]\nissuer = ${JSON.stringify(issuer.url)}\naudience = "dgns"\n`);
+  const { ready, ...rest } = await started(folder, "dgnsd", "recovery", "--config", config, "--dev", "--json");
+  return { url: ready.http, operator, ...rest };
+}
 
 /** Returns a port that was free a moment ago, for who must be named before it is started. */
 export async function freePort() {
@@ -26,26 +59,19 @@ export async function freePort() {
   return port;
 }
 
-/** Starts a server; `more` is added to its configuration, `claims` to the terms of its zone. Returns `{url, zone, vkey, dgns(home, ...args), stop()}`. */
-export async function startServer(more = "", claims = "") {
+/** Starts a server; `more` is added to its configuration, `claims` to the terms of its zone, `floorS` = the shortest window there. Returns `{url, zone, vkey, dgns(home, ...args), stop()}`. */
+export async function startServer(more = "", claims = "", floorS = 3600) {
   const folder = await mkdtemp(join(tmpdir(), "dgns-web-"));
   const config = join(folder, "dgnsd.toml");
   const http = more.includes("[http]") ? "" : '[http]\nlisten = "127.0.0.1:0"\n';
-  await writeFile(config, `data = ${JSON.stringify(join(folder, "data"))}\n${http}[dns]\nlisten = ["127.0.0.1:0"]\n${CLAIMS}${claims}${LIMITS}${more}`);
-  const child = spawn(join(built, "dgnsd"), ["serve", "--config", config, "--json"], { stdio: ["ignore", "pipe", "pipe"] });
-  const said = [];
-  child.stderr.on("data", (bytes) => said.push(bytes.toString()));
-  const ready = await new Promise((done, failed) => {
-    createInterface({ input: child.stdout }).on("line", (line) => line.startsWith("{") && done(JSON.parse(line)));
-    child.once("exit", (code) => failed(new Error(`dgnsd ended with ${code}: ${said.join("")}`)));
-    child.once("error", failed);
-  });
+  await writeFile(config, `data = ${JSON.stringify(join(folder, "data"))}\n${http}[dns]\nlisten = ["127.0.0.1:0"]\n${CLAIMS(floorS)}${claims}${LIMITS}${more}`);
+  const { ready, log, kill, stop } = await started(folder, "dgnsd", "serve", "--config", config, "--json");
   // Passkeys want a name, and pages of one origin one spelling of it.
   const url = ready.http.replace("127.0.0.1", "localhost");
   return {
     url, zone: ready.zone, vkey: ready.vkey, data: join(folder, "data"),
     /** What the server logged so far. */
-    log: () => said.join(""),
+    log,
     /** Runs `dgns` as somebody who keeps a home of this name; returns what it printed. */
     dgns: async (home, ...args) => (await run(join(built, "dgns"), ["--server", ready.http, "--home", join(folder, home), ...args])).stdout,
     /** Starts `dgns` for a command that goes on: `{says(find), types(line), ended()}`; `says` waits for a line in which `find` finds something. */
@@ -74,11 +100,7 @@ export async function startServer(more = "", claims = "") {
     notary: async (...args) => (await run(join(built, "dgnsd"), ["notary", ...args, "--config", config, "--server", ready.http])).stdout,
     /** Makes an invitation code. */
     invitation: async () => (await run(join(built, "dgnsd"), ["invite", "--data", join(folder, "data")])).stdout.trim(),
-    stop: async () => {
-      const ended = new Promise((done) => child.once("exit", done));
-      child.kill("SIGTERM");
-      await ended;
-      await rm(folder, { recursive: true, force: true });
-    },
+    kill,
+    stop,
   };
 }

@@ -77,6 +77,7 @@ const FILES: &[File] = files! {
     "page/aliases.js"
     "page/approve.html"
     "page/approve.js"
+    "page/attempt.js"
     "page/attested.js"
     "page/claim.html"
     "page/claim.js"
@@ -85,6 +86,7 @@ const FILES: &[File] = files! {
     "page/devices.html"
     "page/devices.js"
     "page/dom.js"
+    "page/enrol.js"
     "page/entries.js"
     "page/explore.html"
     "page/explore.js"
@@ -104,6 +106,16 @@ const FILES: &[File] = files! {
     "page/program.js"
     "page/proof.js"
     "page/records.js"
+    "page/recover.html"
+    "page/recover.js"
+    "page/recover_steps.js"
+    "page/recovering.js"
+    "page/recovery.html"
+    "page/recovery.js"
+    "page/recovery_log.js"
+    "page/recovery_own.js"
+    "page/recovery_servers.js"
+    "page/recovery_view.js"
     "page/relay.js"
     "page/save.js"
     "page/sealing.js"
@@ -164,14 +176,21 @@ const HEADERS: [(HeaderName, &str); 3] = [
     (header::VARY, "accept-encoding"),
 ];
 
-/// What a document and a worker carry too. Scripts, styles and requests are our own; no page is framed, and no text becomes
-/// markup or code but the address of our own worker.
-const FENCE: [(HeaderName, &str); 4] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'; \
-         require-trusted-types-for 'script'; trusted-types dgns-worker",
-    ),
+/// What a document and a worker may do. Scripts, styles and requests are our own; no page is framed, and no text becomes markup or
+/// code but the address of our own worker.
+const POLICY: &str = "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'; trusted-types dgns-worker";
+
+/// The same, for the pages that ask recovery servers too, which are other people's.
+const POLICY_ABROAD: &str = "default-src 'self'; connect-src 'self' https: http://127.0.0.1:* http://localhost:*; \
+                             base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'; \
+                             require-trusted-types-for 'script'; trusted-types dgns-worker";
+
+/// The documents that ask other people's servers.
+const ABROAD: [&str; 2] = ["page/recover.html", "page/recovery.html"];
+
+/// What documents and workers carry besides their policy.
+const FENCE: [(HeaderName, &str); 3] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
@@ -210,8 +229,8 @@ struct Served {
     /// Compressed when first asked for.
     gzip: OnceLock<Bytes>,
     kind: &'static str,
-    /// Whether it is run by itself, and not by a document.
-    fenced: bool,
+    /// The policy of what is run by itself, and not by a document.
+    policy: Option<&'static str>,
     /// Weak: the same for both encodings.
     etag: String,
 }
@@ -226,7 +245,8 @@ impl Served {
         };
         let etag = format!("W/\"{}\"", HEXLOWER.encode(&sha256(&[file.bytes])[..16]));
         let fenced = file.path.ends_with(".html") || file.path.ends_with("worker.js");
-        Self { bytes: file.bytes, gzip: OnceLock::new(), kind, fenced, etag }
+        let policy = if ABROAD.contains(&file.path) { POLICY_ABROAD } else { POLICY };
+        Self { bytes: file.bytes, gzip: OnceLock::new(), kind, policy: fenced.then_some(policy), etag }
     }
 
     fn answer(&self, asked: &HeaderMap) -> Response {
@@ -246,8 +266,12 @@ impl Served {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
         headers.insert(header::ETAG, HeaderValue::from_str(&self.etag).expect("hexadecimal digits are plain text"));
-        let more: &[(HeaderName, &str)] = if self.fenced { &FENCE } else { &[] };
-        headers.extend(HEADERS.iter().chain(more).map(|(name, value)| (name.clone(), HeaderValue::from_static(value))));
+        let plain = |(name, value): &(HeaderName, &'static str)| (name.clone(), HeaderValue::from_static(value));
+        headers.extend(HEADERS.iter().map(plain));
+        if let Some(policy) = self.policy {
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+            headers.extend(FENCE.iter().map(plain));
+        }
         response
     }
 }
@@ -310,11 +334,25 @@ mod tests {
         let etag = plain.headers()[header::ETAG].to_str().unwrap();
         assert_eq!(ask(header::IF_NONE_MATCH, &format!("\"x\", {etag}")).status(), StatusCode::NOT_MODIFIED);
         assert_eq!(ask(header::IF_NONE_MATCH, "W/\"x\"").status(), StatusCode::OK);
-        let fenced = FILES.iter().map(Served::of).filter(|served| served.fenced).count();
+        let fenced = FILES.iter().map(Served::of).filter(|served| served.policy.is_some()).count();
         assert_eq!(
             fenced,
             FILES.iter().filter(|file| file.path.ends_with(".html")).count() + 1,
             "documents, one worker"
         );
+    }
+
+    #[test]
+    fn pages_ask_nobody_else_but_those_of_recovery() {
+        let abroad = |path: &str| {
+            let file = FILES.iter().find(|file| file.path == path).unwrap();
+            Served::of(file).policy.unwrap().contains("connect-src")
+        };
+        let documents = FILES.iter().map(|file| file.path).filter(|path| path.ends_with(".html"));
+        let asking: Vec<_> = documents.filter(|path| abroad(path)).collect();
+        assert_eq!(asking, ABROAD);
+        for policy in [POLICY, POLICY_ABROAD] {
+            assert!(policy.starts_with("default-src 'self'; ") && !policy.contains("unsafe"), "{policy}");
+        }
     }
 }

@@ -2,18 +2,19 @@
 
 import { hex } from "../hash.js";
 import { didText, kidOf } from "../name.js";
-import { decodeDidState } from "../state.js";
+import { BURNT } from "../rules/recovery.js";
+import { decodeDidState, recoveryDueOf } from "../state.js";
 import { el, fold, sign, spanText, table, tag, verdict, whenText } from "./dom.js";
 
 export const LEVELS = { 1: "member", 2: "full device", 3: "service" };
 const STATUS = { 1: ["good", "live"], 2: ["wait", "on probation"], 3: ["bad", "suspended"] };
 const ACTS = {
   device_revoke: "Remove a device", device_suspend: "Suspend a device", id_rotate: "Replace the twelve words", policy: "Change the waiting time",
-  transfer: "Give a name away", tombstone: "End the account", device_add: "Add a device", alias_unbind: "Unbind an e-mail address",
+  transfer: "Give a name away", tombstone: "End the account", device_add: "Add a device", alias_unbind: "Unbind an e-mail address", recovery_set: "Change the recovery",
 };
 const TYPES = {
   1: "genesis", 2: "claim", 3: "device_add", 4: "device_suspend", 5: "device_revoke", 6: "id_rotate", 7: "policy", 8: "transfer", 9: "alias_bind",
-  10: "alias_unbind", 11: "records", 14: "user_key", 19: "confirm", 20: "veto", 25: "tombstone", 26: "notary_add", 27: "notary_revoke", 28: "attest_login",
+  10: "alias_unbind", 11: "records", 14: "user_key", 15: "recovery_set", 16: "recover_open", 17: "recover_prove", 18: "recover_final", 19: "confirm", 20: "veto", 25: "tombstone", 26: "notary_add", 27: "notary_revoke", 28: "attest_login",
 };
 
 /** Returns the name of a type of certificate. */
@@ -57,6 +58,15 @@ export function frozenBanner(found) {
   if (!found.frozen) return null;
   return verdict("bad", "This account is frozen",
     el("p", {}, "Two of its devices contradict each other. Until that is decided its keys are disputed: do not trust a new one, and expect no change."));
+}
+
+/** Returns a verdict over an account whose recovery is pending or was vetoed, for whoever looks it up; else null. */
+export function recoveryBanner({ did }) {
+  const { recovery } = did;
+  const due = recoveryDueOf(did);
+  if (due === null) return recovery?.phase === BURNT ? verdict("plain", "A recovery was vetoed", el("p", {}, "Somebody tried to take this account over; a device or its words said no. Nothing changed.")) : null;
+  return due.isReady ? verdict("bad", `Recovery pending: a new device may take over until ${whenText(due.dueMs)}`, el("p", {}, "Nobody objected in time. Whoever proved the PIN may change every device now."))
+    : verdict("wait", `Recovery pending until ${whenText(due.dueMs)}`, el("p", {}, "Somebody signed in and proved the PIN of this account. Until then its devices and words can veto; then every device may change. Wait with what matters."));
 }
 
 /** Returns the facts of an account's state. */

@@ -18,18 +18,31 @@ const place = byId("place");
 place.removeAttribute("aria-busy");
 const mine = (await accounts(store, client.origin)).filter(({ did }) => did !== undefined);
 // Who has no account here needs none of this.
-const [pairing, pair, attested] = mine.length === 0 ? [] : await Promise.all([import("./pairing.js"), import("../pair.js"), import("./attested.js")]);
+const [pairing, pair, attested, recovering] = mine.length === 0 ? [] : await Promise.all([import("./pairing.js"), import("../pair.js"), import("./attested.js"), import("./recovering.js")]);
 if (mine.length === 0) {
   fill(place, verdict("plain", "No account has keys in this browser", el("p", {}, "Open this page on a device that belongs to your account already. If this is the new one: ", el("a", { href: "/signin" }, "sign in"), ".")));
 } else {
   const asks = el("div", {});
   const none = el("p", { class: "tell", id: "none" }, sign("turning"), el("span", {}, "Nobody asks. This page says at once when a device does."));
-  fill(place, none, asks, mine.map(byHand));
-  for (const record of mine) watch(record, asks, none);
+  const attempts = mine.map(() => el("div", {}));
+  fill(place, attempts, none, asks, mine.map(byHand));
+  for (const [i, record] of mine.entries()) {
+    const look = () => showRecovering(record, attempts[i]).catch((error) => fill(attempts[i], trouble(error, look)));
+    look();
+    watch(record, asks, none, look);
+  }
 }
 
-/** Listens for devices that ask; a stream that ended is opened again. */
-async function watch(record, asks, none) {
+/** Shows whether somebody recovers the account, and what this device can say to it. */
+async function showRecovering(record, shown, told = null) {
+  const found = await client.lookup({ did: record.did }, { genesis: true });
+  const own = found.did.devices.find(({ sign: key }) => equal(key, record.device.sign.key));
+  fill(shown, told, await recovering.recoveringPart(client, record, found, own, (said) => showRecovering(record, shown, said)));
+  if (told !== null) goTo(told.querySelector("h2"));
+}
+
+/** Listens for devices that ask, and for recoveries (`look`); a stream that ended is opened again. */
+async function watch(record, asks, none, look) {
   const seen = new Set();
   const logins = new Map(); // the kid of a device -> what the server told of a sign-in on it
   let after = 0;
@@ -37,6 +50,7 @@ async function watch(record, asks, none) {
     try {
       for await (const { kind, id, data } of eventsOf(client, record, after)) {
         after = id;
+        if (recovering.isAboutRecovery(kind)) look();
         if (kind === "login" && data.kid !== undefined) logins.set(data.kid, { ...logins.get(data.kid), ...data });
         if (kind !== "pair" || data.at_ms < client.now() - ASKS_MS || seen.has(data.session)) continue;
         seen.add(data.session);

@@ -6,7 +6,8 @@ import { bytesOf, oneOf, readMap, text, u64 } from "../fields.js";
 import { bytesOfUrl64, equal, url64 } from "../hash.js";
 import { deviceToKeep, keptDevice, newDevice } from "../keys.js";
 
-const SIGN_IN = 1;
+/** What a sign-in is for. */
+export const PURPOSE = { signIn: 1, recovery: 2, enrolment: 3 };
 const STARTED = { 1: ["state", bytesOf(32)], 2: ["random", bytesOf(16)], 3: ["untilS", u64], 4: ["go", text] };
 const FINISHED = {
   1: ["evidence", bytesOf(32)], 2: ["random", bytesOf(16)], 3: ["statement", (reader) => reader.bstr()], 4: ["issuer", text],
@@ -36,16 +37,16 @@ export const issuersOf = (info) => info.signin?.issuers ?? info.issuers ?? [];
 
 /**
  * Begins at an issuer: makes the keys, keeps them, and returns where the browser goes. Refuses with `nonce` what is for other keys. `device` = keys of this
- * browser's that sign in, and `goal` = what for, if it is not to find an account (goals.js).
+ * browser's that sign in, and `goal` = what for, if it is not to find an account (goals.js); `blinded` = the point of a recovery.
  */
-export async function begin(client, store, issuer, { device: own, goal } = {}) {
+export async function begin(client, store, issuer, { device: own, goal, purpose = PURPOSE.signIn, blinded } = {}) {
   const device = own ?? (await newDevice());
   const [sign, kex] = [device.sign.key, device.kex.key];
-  const body = encode(new Map([[1, SIGN_IN], [2, sign], [3, kex], [4, issuer.id]]));
+  const body = encode(new Map([[1, purpose], [2, sign], [3, kex], [4, issuer.id], [6, blinded]]));
   const { state, random, untilS, go } = read(await client.net.post("/v1/signin/oidc/start", body), STARTED);
-  const nonce = nonceText(signinNonce({ purpose: SIGN_IN, sign, kex, random }));
+  const nonce = nonceText(signinNonce({ purpose, sign, kex, blinded, random }));
   if (new URL(go).searchParams.get("nonce") !== nonce) throw new Refused("nonce", "the server asks the issuer about other keys");
-  await store.set(startedKey(url64(state)), { device: deviceToKeep(device), issuer, nonce, goal, untilMs: Number(untilS) * 1000 });
+  await store.set(startedKey(url64(state)), { device: deviceToKeep(device), issuer, nonce, random, goal, untilMs: Number(untilS) * 1000 });
   return go;
 }
 
@@ -56,7 +57,7 @@ export function broughtBack(hash) {
 }
 
 /**
- * Finishes a sign-in: returns `{device, branch, did?, evidence, issuer, email?}`, the statement checked to be about these keys. Refuses with
+ * Finishes a sign-in: returns `{device, branch, did?, evidence, issuer, email?, subject, nonceRandom}`, the statement checked to be about these keys. Refuses with
  * `signin_expired`, a code of the server, or what of the statement is wrong.
  */
 export async function finish(client, store, { state, code, error }) {
@@ -72,7 +73,7 @@ export async function finish(client, store, { state, code, error }) {
   const claims = claimsOf(finished.statement);
   const fits = equal(evidenceHash(finished.statement, finished.random), finished.evidence) && claims.nonce === begun.nonce && claims.iss === begun.issuer.issuer;
   if (!fits) throw new Refused("nonce", "what the issuer said is not about this browser's keys");
-  return { ...finished, device, issuerName: begun.issuer.name, email: claims.email, goal: begun.goal };
+  return { ...finished, device, issuerName: begun.issuer.name, email: claims.email, subject: claims.sub, nonceRandom: begun.random, goal: begun.goal };
 }
 
 /** What an id_token says; its signature is the server's to judge, and the notary's word stands in the log. */

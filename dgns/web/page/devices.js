@@ -8,23 +8,41 @@ import { byId, el, facts, fill, fold, goTo, say, sign, spanText, tag, verdict } 
 import { accounts, deviceOf, forgetAccount, keepAccount, keepForGood } from "./me.js";
 import { drawLimits, drawProof } from "./proof.js";
 import { openPage } from "./shell.js";
+import { eventsOf } from "./signed.js";
 import { trouble } from "./trouble.js";
 
+const AGAIN_MS = 5_000;
 const REASONS = [[2, "It was stolen"], [1, "It is lost"], [3, "It was replaced"], [0, "Something else"]];
 
 const { client, info, store } = await openPage();
 const place = byId("place");
 const mine = (await accounts(store, client.origin)).filter(({ did }) => did !== undefined);
 // What only an account's page needs comes when there is an account.
-const needed = mine.length === 0 ? [] : [import("./aliases.js"), import("./desk.js"), import("./issuers.js"), import("./labels.js"), import("./letters.js"), import("./passkeys.js"), import("./sealing.js"), import("./signins.js"), import("./user_keys.js")];
-const { aliasesPart, hasPasskeys, inbox, issuersOf, labelsOf, openForm, passkeysPart, putLabel, shareOwn, signInsPart, withUserKey } = Object.assign({}, ...(await Promise.all(needed)));
+const needed = mine.length === 0 ? [] : [import("./aliases.js"), import("./desk.js"), import("./issuers.js"), import("./labels.js"), import("./letters.js"), import("./passkeys.js"), import("./recovering.js"), import("./sealing.js"), import("./signins.js"), import("./user_keys.js")];
+const { aliasesPart, hasPasskeys, inbox, isAboutRecovery, issuersOf, labelsOf, openForm, passkeysPart, putLabel, recoveringPart, shareOwn, signInsPart, withUserKey } = Object.assign({}, ...(await Promise.all(needed)));
 place.removeAttribute("aria-busy");
 if (mine.length === 0) {
-  fill(place, verdict("plain", "No account has keys in this browser", el("p", {}, el("a", { href: "/claim" }, "Claim a name"), " and this browser becomes its first device. If you have an account, ", el("a", { href: "/signin" }, "sign in"), " to make this browser one of its devices.")));
+  fill(place, verdict("plain", "No account has keys in this browser", el("p", {}, el("a", { href: "/claim" }, "Claim a name"), " and this browser becomes its first device. If you have an account, ", el("a", { href: "/signin" }, "sign in"), " to make this browser one of its devices; if every device is lost, ", el("a", { href: "/recover" }, "recover it"), ".")));
 } else {
   const sections = mine.map((record) => el("section", { "aria-labelledby": `of-${record.id}` }));
   fill(place, sections);
   await Promise.all(mine.map((record, i) => draw(record, sections[i])));
+  for (const [i, record] of mine.entries()) watch(record, sections[i]);
+}
+
+/** Shows an account anew when it is told of a recovery: whoever looks on sees it within seconds. */
+async function watch(record, section) {
+  for (let after = null; ; ) {
+    try {
+      for await (const { kind, id } of eventsOf(client, record, after)) {
+        after = id;
+        if (isAboutRecovery(kind)) await draw(record, section);
+      }
+    } catch (error) {
+      if (["suspended", "unknown_signer", "ended"].includes(error.code)) return;
+    }
+    await new Promise((done) => setTimeout(done, AGAIN_MS));
+  }
 }
 
 /** Looks an account up, and shows it. */
@@ -44,10 +62,11 @@ async function draw(record, section, said = null) {
     const issuers = issuersOf(offered);
     const signIns = takes && issuers.length > 0 && (await signInsPart(client, store, record, found, own, issuers, () => draw(record, section)).catch(() => null));
     const addresses = takes && (await aliasesPart(client, store, record, found, own, issuers, act).catch(() => null));
+    const recovering = found.status === "present" && (await recoveringPart(client, record, found, own, (told) => draw(record, section, told)));
     const passkeys = takes && hasPasskeys(offered) && (await passkeysPart(client, record, found, own, () => draw(record, section)).catch(() => null));
-    fill(section, title, said, frozenBanner(found), standing(own, found), failed,
+    fill(section, title, said, frozenBanner(found), recovering, standing(own, found), failed,
       part("Devices", deviceTable(found.did.devices, { times, named: (device) => nameOf(record, names, device), act: own && ((device) => buttons(record, found, names, device, own, act, section)) }),
-        own && el("div", { class: "actions" }, el("a", { class: "button quiet", href: "/approve" }, "Let another device in"))),
+        own && el("div", { class: "actions" }, el("a", { class: "button quiet", href: "/approve" }, "Let another device in"), el("a", { class: "button quiet", href: "/recovery" }, "Recovery"))),
       waiting(found, own, act), passkeys, signIns, addresses,
       part("The account", facts(accountFacts(found)), fold("The proof", drawProof(found, client.trust), el("h3", {}, "What it does not prove"), drawLimits(found, client.trust))),
       own && own.status !== 3 && found.status === "present" && inbox(client, store, record),

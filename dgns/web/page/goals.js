@@ -1,4 +1,5 @@
-// What somebody signed in for besides the account itself: an address to be bound, or a further way to the account (PROTOCOL 12.18, 19.4).
+// What somebody signed in for besides the account itself: an address to be bound, a further way to the account (PROTOCOL 12.18, 19.4), or a proof
+// that a recovery is begun or enrolled with (24.4).
 
 import { Refused, encode } from "../cbor.js";
 import { equal } from "../hash.js";
@@ -10,12 +11,23 @@ import { askSigned } from "./signed.js";
 /** Does what the sign-in was for, and shows what came of it. */
 export async function reach(client, store, place, finished) {
   const { goal } = finished;
+  if (goal.kind === "proof") return handOver(store, finished);
   const record = (await accounts(store, client.origin)).find(({ id }) => id === goal.record);
   if (record === undefined) throw new Refused("signin_expired", "the keys that signed in are not in this browser any more");
   fill(place, el("p", { class: "tell" }, sign("turning"), goal.kind === "link" ? "Telling the server \u2026" : "Binding the address, and checking the proof \u2026"));
   const told = goal.kind === "link" ? await link(client, record, finished) : await bind(client, record, finished);
   fill(place, told, el("p", { class: "actions" }, el("a", { class: "button", href: "/devices" }, "My devices")));
   goTo(told.querySelector("h2"));
+}
+
+/** Puts the proof that a sign-in is into what waits for it, and goes on there: `goal` = `{key, page}`. */
+async function handOver(store, { goal, issuer, issuerName, statement, nonceRandom, random, evidence, subject, untilS, branch, did }) {
+  const waiting = await store.get(goal.key);
+  if (waiting === undefined) throw new Refused("signin_expired", "nothing waits for it any more");
+  const proof = { issuer, issuerName, statement, nonceRandom, random, evidence, subject, untilMs: Number(untilS) * 1000, account: branch === BRANCH.existing ? did : null };
+  const others = waiting.proofs.filter((one) => one.issuer !== issuer || one.subject !== subject);
+  await store.set(goal.key, { ...waiting, proofs: [...others, proof] });
+  location.replace(goal.page);
 }
 
 async function link(client, record, { branch, did, evidence, issuerName }) {

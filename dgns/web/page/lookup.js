@@ -1,7 +1,7 @@
 // Look a name up: what is proved of it, and the proof, drawn.
 
 import { didText } from "../name.js";
-import { accountFacts, deviceTable, frozenBanner, keysFold, pendingList } from "./account.js";
+import { accountFacts, deviceTable, frozenBanner, keysFold, pendingList, recoveryBanner } from "./account.js";
 import { byId, el, facts, fill, foldLater, goTo, say, sign, verdict, whenText, whileBusy } from "./dom.js";
 import { drawLimits, drawProof } from "./proof.js";
 import { recordTable } from "./records.js";
@@ -42,7 +42,7 @@ async function find(asked, how) {
 
 function draw(found) {
   const title = answerOf(found);
-  fill(place, title, frozenBanner(found), found.did !== null && found.name !== null && what(found), proof(found), found.did !== null && account(found),
+  fill(place, title, frozenBanner(found), found.did !== null && recoveryBanner(found), found.did !== null && found.name !== null && what(found), proof(found), found.did !== null && account(found),
     part("What this does not prove", drawLimits(found, client.trust)));
   say(found.summary);
   goTo(title.querySelector("h2"));

@@ -31,9 +31,9 @@ export async function signedBytesOf(client, record, target, how) {
   return new Uint8Array(await (await askSigned(client, record, target, how)).arrayBuffer());
 }
 
-/** Yields the events of a record's account, `{kind, id, data}`, from behind event `after` on, as long as the stream stands. */
+/** Yields the events of a record's account, `{kind, id, data}`, from behind event `after` on, or from now on if that is null, as long as the stream stands. */
 export async function* eventsOf(client, record, after, signal) {
-  const response = await askSigned(client, record, "/v1/events", { headers: { "last-event-id": String(after) }, signal });
+  const response = await askSigned(client, record, "/v1/events", { headers: after === null ? {} : { "last-event-id": String(after) }, signal });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {

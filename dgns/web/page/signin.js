@@ -59,7 +59,7 @@ function choose() {
     way("With another device of yours", "It shows you who asks, and lets this browser in when you type six digits there.", [name, label], "Ask my other device", () => online(name.input.value, called())),
     way("With a secret you carried here", "A device of yours made it: by \u201cLet a device in\u201d, or by dgns pair.", [secret], "Go on", () => byHand(secret.input.value, called())),
     way("With the words on your paper", "They let this browser in at once, without any other device.", [own, words], "Let this browser in", () => onPaper(own.input, words.input, called())),
-    el("p", {}, "No account yet? ", el("a", { href: "/claim" }, "Claim a name"), "."));
+    el("p", {}, "No account yet? ", el("a", { href: "/claim" }, "Claim a name"), ". Every device lost? ", el("a", { href: "/recover" }, "Recover your account"), "."));
 }
 
 /** A program on this computer asks for a passkey. */
@@ -103,7 +103,7 @@ async function comeBack(brought) {
 /** Goes on where a finished sign-in leads. */
 async function goOnWith(finished) {
   if (finished.goal !== undefined) {
-    headed("Your account", "This browser is a device of it already; it signs what you signed in for.");
+    if (finished.goal.kind !== "proof") headed("Your account", "This browser is a device of it already; it signs what you signed in for.");
     return (await import("./goals.js")).reach(client, store, place, finished);
   }
   if (finished.branch === BRANCH.existing) return existing(finished);

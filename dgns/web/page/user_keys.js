@@ -50,15 +50,16 @@ export async function turnedKey(client, record, found, own, more = [], extras = 
 /**
  * Returns the account with a user key that fits its devices: made if there is none, turned if the state says that it is stale, as any
  * full device does unasked (PROTOCOL 21.2); sealed to `extras` besides, if these are others than before. Returns `found` itself where nothing is to be done or this device may not.
+ * `opener` = whose key pair opens the boxes of now, if not this device's.
  */
-export async function withUserKey(client, record, found, extras = found.did.userKey?.extras ?? []) {
+export async function withUserKey(client, record, found, extras = found.did.userKey?.extras ?? [], opener = deviceOf(record)) {
   const own = found.did.devices.find(({ sign }) => equal(sign, record.device.sign.key));
   const had = (found.did.userKey?.extras ?? []).map(({ kex }) => hex(kex));
   const same = had.length === extras.length && extras.every(({ kex }) => had.includes(hex(kex)));
   const fits = found.did.userKey !== undefined && (found.did.flags & STALE) === 0 && same;
   if (fits || found.status !== "present" || own === undefined || own.level !== 2 || own.status !== 1) return found;
   const device = deviceOf(record);
-  const { boxes, body } = await turnedKey(client, record, found, device, [], extras);
+  const { boxes, body } = await turnedKey(client, record, found, opener, [], extras);
   const certificate = await certify(placeAfter(found), "user_key", body, [device.sign], { origin: client.origin, nowMs: client.now() });
   return (await client.post([certificate], { did: record.did }, [boxes])).found;
 }
