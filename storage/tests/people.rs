@@ -207,6 +207,12 @@ async fn a_passkey_is_one_persons_and_is_gone_once_removed() {
     assert!(!people.remove_passkey(&alice, &[1; 32]).await.unwrap(), "once");
     assert_eq!(people.use_passkey(&[1; 32], 5, false, 6).await.unwrap(), Used::Gone);
     assert_eq!(people.passkeys(&alice).await.unwrap().len(), 1);
+    assert!(people.remove_passkey(&alice, &[2; 32]).await.unwrap());
+    assert_eq!(
+        people.links_of(&alice).await.unwrap(),
+        [],
+        "nothing of it is left to be taken for a sign-in at an issuer"
+    );
 }
 
 #[tokio::test]

@@ -87,6 +87,8 @@ test("from nothing to a name and a second home with a passkey, at the command li
   await page.getByRole("button", { name: "Sign in with a passkey" }).click();
   await again.says((line) => line.includes("a device of the account already"));
   assert.equal(await again.ended(), 0);
+  // Any device of the account lists what finds it.
+  assert.match(await server.dgns("second", "signins", "list"), /[0-9a-f]{16}  a passkey on one device, since .*; it signs in only/);
   // A home with a name of its own, and a passkey of nobody: the passkey leads there from now on.
   await server.dgns("third", "up", newName());
   const third = server.starts("third", "login", "--passkey-url");
@@ -94,6 +96,15 @@ test("from nothing to a name and a second home with a passkey, at the command li
   await page.getByRole("button", { name: "Sign in with a passkey" }).click();
   await third.says((line) => line.includes("account_bound") || line.includes("use another --home"));
   assert.notEqual(await third.ended(), 0);
+  // Taken away, it finds nobody, whoever holds it.
+  const [id] = /^[0-9a-f]{16}/m.exec(await server.dgns("first", "signins", "list"));
+  assert.match(await server.dgns("first", "signins", "remove", id), /leads here no more/);
+  assert.match(await server.dgns("first", "signins", "list"), /no sign-ins lead here/);
+  const fourth = server.starts("fourth", "login", "--passkey-url");
+  await opens(page, fourth);
+  await page.getByRole("button", { name: "Sign in with a passkey" }).click();
+  await fourth.says((line) => line.includes("unknown_passkey"));
+  assert.notEqual(await fourth.ended(), 0);
   assert.deepEqual(complaintsIn(profile).filter((one) => !one.includes("127.0.0.1")), []);
   await profile.close();
 });

@@ -28,6 +28,7 @@ mod recover;
 mod recovery;
 mod render;
 mod seal;
+mod signins;
 mod token;
 mod trust;
 mod up;
@@ -117,6 +118,11 @@ enum Command {
     },
     /// Sign in at an issuer, or with a passkey: finds your account and asks one of its devices to let this one in, or lets it lead to this one
     Login(login::Login),
+    /// List or take away the accounts at issuers and the passkeys that find this account
+    Signins {
+        #[command(subcommand)]
+        command: signins::SignIns,
+    },
     /// Make this home a device of NAME, or of whoever showed the secret of `dgns pair`
     Join(pair::Join),
     /// Show a QR code or words with which a new device joins, without digits
@@ -313,6 +319,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Words { command } => devices::words(context, command).await,
         Command::Devices { command } => devices::devices(context, command).await,
         Command::Login(login) => login::login(context, login).await,
+        Command::Signins { command } => signins::signins(context, command).await,
         Command::Join(join) => pair::join(context, join).await,
         Command::Pair(arguments) => pair::pair(context, arguments).await,
         Command::Seal(arguments) => seal::seal(context, arguments).await,

@@ -29,6 +29,7 @@ pub mod report;
 pub mod rng;
 pub mod session;
 pub mod signin;
+pub mod signins;
 pub mod user_keys;
 pub mod watch;
 pub mod zonetext;

@@ -40,6 +40,8 @@ pub(crate) enum Method {
     Get,
     /// Changes something.
     Post,
+    /// Takes something away.
+    Delete,
 }
 
 impl Method {
@@ -48,6 +50,7 @@ impl Method {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Delete => "DELETE",
         }
     }
 }
@@ -125,6 +128,7 @@ impl Net {
         let request = || {
             let request = match method {
                 Method::Get => self.client.get(format!("{}{target}", self.base)),
+                Method::Delete => self.client.delete(format!("{}{target}", self.base)),
                 Method::Post => self.client.post(format!("{}{target}", self.base)).header("content-type", path::CBOR),
             };
             Ok(with_headers(request, headers()?).body(body.to_vec()))

@@ -13,6 +13,7 @@ use identity::state::{DidState, Subject};
 use identity::user_key::{Boxes, UserSeed};
 use identity::wire::{Reader, WireError};
 use serde::{Deserialize, Serialize};
+use translog::resolve::Resolved;
 use zeroize::Zeroizing;
 
 use crate::clock;
@@ -104,6 +105,27 @@ pub async fn turn_if_stale(session: &Session, signer: Signer<'_>) -> Result<bool
     if state.flags & DidState::USER_KEY_STALE == 0 || !voter {
         return Ok(false);
     }
+    turn(session, signer, &resolved, state).await
+}
+
+/// Turns the user key so that what opened it by the recipient `kex`, a passkey, opens nothing more; it may be of no effect already.
+pub async fn turn_without(session: &Session, signer: Signer<'_>, kex: &[u8; 32]) -> Result<(), ClientError> {
+    let resolved = session.resolve_did(&signer.did).await?;
+    let mut state = resolved.did().ok_or_else(|| ClientError::Absent(signer.did.to_string()))?.clone();
+    let Some(key) = state.user_key.as_mut().filter(|key| key.extras.iter().any(|extra| extra.kex == *kex)) else {
+        return Ok(());
+    };
+    key.extras.retain(|extra| extra.kex != *kex);
+    turn(session, signer, &resolved, &state).await.map(drop)
+}
+
+/// Posts the next generation of the user key for the devices, the words and the other recipients of `state`; whether it was taken.
+async fn turn(
+    session: &Session,
+    signer: Signer<'_>,
+    resolved: &Resolved,
+    state: &DidState,
+) -> Result<bool, ClientError> {
     let previous = newest(session, signer, state).await?;
     let (body, boxes) = pairing::turned(&signer.did, state, previous.as_ref())?;
     let place = Place::after(signer.did, &state.head, resolved.head(), clock::now());

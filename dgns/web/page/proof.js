@@ -118,7 +118,9 @@ export const rangeRung = ({ side, from, to }) => ({ side, text: to - from === 1n
 
 /** Draws the way from one place at the bottom up to a root: at each rung a neighbour's hash comes along. `rungs` from below. */
 export function ladder({ top, bottom, rungs }) {
-  const [middle, step, reach] = [270, 34, 120];
+  const [step, reach, beside, letter] = [34, 64, 12, 7.2];
+  const longest = (texts) => Math.max(0, ...texts.map((text) => text.length)) * letter;
+  const middle = Math.max(reach + beside + longest(rungs.map(({ text }) => text)), longest([top, bottom]) / 2);
   const height = step * rungs.length + 52;
   const at = (level) => height - 26 - step * level;
   const parts = rungs.flatMap(({ side, text, empty }, level) => {
@@ -127,13 +129,13 @@ export function ladder({ top, bottom, rungs }) {
       svg("line", { class: "edge", x1: x, y1: at(level), x2: middle, y2: at(level + 1) }),
       svg("line", { class: "edge mine", x1: middle, y1: at(level), x2: middle, y2: at(level + 1) }),
     ];
-    const label = svg("text", { x: x + (side === "left" ? -12 : 12), y: at(level) + 4, "text-anchor": side === "left" ? "end" : "start" }, text);
+    const label = svg("text", { x: x + (side === "left" ? -beside : beside), y: at(level) + 4, "text-anchor": side === "left" ? "end" : "start" }, text);
     return [...edges, svg("circle", { class: empty ? "node empty" : "node", cx: x, cy: at(level), r: 6 }), label];
   });
   const mine = [...Array(rungs.length + 1).keys()].map((level) => svg("circle", { class: "node mine", cx: middle, cy: at(level), r: 7 }));
   const label = (level, text, dy) => svg("text", { class: "mine", x: middle, y: at(level) + dy, "text-anchor": "middle" }, text);
   const told = `From ${bottom} up to ${top}, in ${rungs.length} steps, each with a neighbour's hash.`;
-  return svg("svg", { class: "tree", viewBox: `0 0 540 ${height}`, role: "img", "aria-label": told },
+  return svg("svg", { class: "tree", viewBox: `0 0 ${2 * middle} ${height}`, width: 2 * middle, role: "img", "aria-label": told },
     ...parts, ...mine, label(0, bottom, 22), label(rungs.length, top, -14));
 }
 

@@ -124,15 +124,17 @@ impl People {
         Ok(theirs)
     }
 
-    /// Removes a passkey of `did`; `false` if it has none like it.
+    /// Removes a passkey of `did`, and with the last of an account where it led; `false` if it has none like it.
     pub async fn remove_passkey(&self, did: &Did, credential: &Hash) -> Result<bool, StorageError> {
         let mut tx = self.database().write().await?;
-        let theirs = passkeys::of_did(&mut tx, did).await?.iter().any(|row| row.credential == *credential);
-        if theirs {
-            passkeys::remove(&mut tx, credential).await?;
-            tx.commit(1).await?;
+        let all = passkeys::of_did(&mut tx, did).await?;
+        let Some(row) = all.iter().find(|row| row.credential == *credential) else { return Ok(false) };
+        if all.iter().filter(|other| other.account == row.account).count() == 1 {
+            accounts::remove(&mut tx, &row.account).await?;
         }
-        Ok(theirs)
+        passkeys::remove(&mut tx, credential).await?;
+        tx.commit(2).await?;
+        Ok(true)
     }
 }
 

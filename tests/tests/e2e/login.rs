@@ -1,11 +1,16 @@
 //! `dgns login` and `up --signin` at a real issuer, the browser played by plain HTTP.
 
+use std::time::{Duration, Instant};
+
 use dgns_tests::harness::Person;
 use dgns_tests::harness::issuer::{ADA, Issuer, PUBLIC_URL, issuers, lacks_issuers, site};
 use dgns_tests::harness::journey::{digits, signs_in, told, visits, watching};
 use dgns_tests::harness::load::body;
 use dgns_tests::harness::operator::{by_the_operator, notary_kid};
 use identity::cert::Body;
+
+/// How long a server may take to follow its own log.
+const SOON: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_newcomer_signs_in_takes_a_name_and_finds_it_from_a_second_device() {
@@ -117,4 +122,41 @@ fn an_old_device_says_who_attested_the_one_that_asks_and_turns_a_revoked_notarys
     assert_eq!(refused["refused"], "notary_revoked", "{refused}");
     let fresh = asks(&Person::new(), &["join", "ada"], false);
     assert_eq!(fresh["attested"]["by"], "nobody", "other keys may still ask: {fresh}");
+}
+
+#[test]
+fn a_person_lists_what_finds_the_account_and_takes_one_away() {
+    // Goal: the list says what leads here and what is kept of it; what an address is bound by stays until the address is given up; what is
+    // taken away leads nowhere. Method: two issuers, one with an address bound.
+    if lacks_issuers() {
+        return;
+    }
+    let (a, b) = (Issuer::start(), Issuer::start());
+    let site = site(&[&a, &b]).with("aliases", "evaluate", "true").with("signin", "issuers", &issuers(&[&a, &b]));
+    let server = site.start();
+    let (ada, stranger) = (Person::new(), Person::new());
+    ada.up(&server, "ada");
+    let list = || ada.dgns(&server, &["signins", "list"]).exits(0).json()["signins"].as_array().unwrap().clone();
+    assert!(list().is_empty());
+    signs_in(&ada, &ADA, (&server, &a), &["login", "--oidc", "a", "--no-browser"], 0);
+    signs_in(&ada, &ADA, (&server, &b), &["alias", "add", "ada@mail.test", "--oidc", "b"], 0);
+    // The server follows its log a moment later.
+    let end = Instant::now() + SOON;
+    let of = |issuer: &str| list().into_iter().find(|row| row["issuer"] == issuer).unwrap();
+    while of("b")["addresses"] != 1 {
+        assert!(Instant::now() < end, "{:?}", list());
+    }
+    assert_eq!(of("a")["addresses"], 0);
+    let id = |issuer: &str| of(issuer)["id"].as_str().unwrap()[..16].to_owned();
+
+    let refused = ada.dgns(&server, &["signins", "remove", &id("b")]);
+    assert_eq!(refused.exits(4).text("/code"), "address_bound", "{refused}");
+    let unclear = ada.dgns_in_text(&server, &["signins", "remove", "zz"]);
+    assert!(unclear.exits(1).stderr.contains("dgns signins list"), "{unclear}");
+    assert_eq!(list().len(), 2, "nothing was taken away");
+    ada.dgns(&server, &["signins", "remove", &id("a")]).exits(0);
+    let left = list();
+    assert_eq!((left.len(), &left[0]["issuer"]), (1, &"b".into()), "{left:?}");
+    let said = signs_in(&stranger, &ADA, (&server, &a), &["login", "--oidc", "a", "--no-browser"], 0);
+    assert_ne!(said["branch"].as_str(), Some("existing"), "{said}");
 }

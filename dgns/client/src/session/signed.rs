@@ -34,6 +34,11 @@ impl Session {
         self.send_signed(signer, Method::Post, target, body).await
     }
 
+    /// Takes away what only this DID's devices may take away.
+    pub async fn delete_signed(&self, signer: Signer<'_>, target: &str) -> Result<(), ClientError> {
+        self.send_signed(signer, Method::Delete, target, &[]).await.map(drop)
+    }
+
     /// Opens a stream of lines that only this DID's devices may read.
     pub async fn lines_signed(
         &self,
