@@ -11,6 +11,8 @@ import { blinded } from "../../dgns/web/oprf.js";
 import { combined, combinedKey, dealtKey, outputUnder } from "../../dgns/web/oprf_threshold.js";
 import { choosePin, drawnWords, possible, readPin } from "../../dgns/web/pin.js";
 import { backupOf, openBackup } from "../../dgns/web/recovery.js";
+import { ProofFault } from "../../dgns/web/client.js";
+import { askEach, together } from "../../dgns/web/page/recovery_servers.js";
 import { ASK, openShare, sealAsk } from "../../dgns/web/recovery_message.js";
 import { decodeElement, encodeElement } from "../../dgns/web/ristretto.js";
 import { littleEndian, multiply } from "../../dgns/web/edwards.js";
@@ -112,4 +114,26 @@ test("what is asked opens at its server for its purpose alone, and a share for i
   await assert.rejects(openShare(share, SCOPE, server.key, other), { code: "not_opened" });
   await assert.rejects(openShare(share.subarray(1), SCOPE, server.key, kex), { code: "bad_field" });
   await assert.rejects(openShare(await sealed(filled(33, 0)), SCOPE, server.key, kex), { code: "bad_field" });
+});
+
+test("servers of one operator, one domain, or of whoever runs the names are told together", () => {
+  const peer = (operator, domain) => ({ info: { operator, domain } });
+  assert.deepEqual(together([peer("Anna", "anna.example"), peer("Berta", "berta.example")], "dgns.test"), []);
+  const same = [peer("Anna", "one.anna.example"), peer("Anna", "two.anna.example."), peer("Berta", "ns.dgns.test")];
+  assert.deepEqual(together(same, "dgns.test"), [
+    { whose: "the operator Anna", count: 2 }, { whose: "the domain anna.example", count: 2 }, { whose: "whoever runs the names of dgns.test", count: 1 },
+  ]);
+});
+
+test("a server that never answers holds nobody up, and one that lies is named", async () => {
+  const servers = ["good", "silent", "liar", "good too"].map((url) => ({ url }));
+  const answers = {
+    good: async () => 1, "good too": async () => 4, silent: () => new Promise(() => {}), liar: () => Promise.reject(new ProofFault("bad_proof", "false")),
+  };
+  const { good, faults } = await askEach(servers, 2, ({ url }) => answers[url]());
+  assert.deepEqual(good, [1, 4]);
+  assert.deepEqual(faults.map(({ url, code, lied }) => [url, code, lied]), [["liar", "bad_proof", true]]);
+  // Too few: everybody is heard to the end.
+  const few = await askEach(servers.slice(2), 2, ({ url }) => answers[url]());
+  assert.deepEqual([few.good, few.faults.length], [[4], 1]);
 });

@@ -2,9 +2,10 @@
 // needs in the store of this browser, so the page goes on after whatever ended it. The PIN is never kept; what was hardened of it for as long as
 // the sign-in takes, and in this tab alone.
 //
-//   { did, name, epoch, attempt, device, blind, element, needed, proofs, rho?, backup?, madeMs }
+//   { did, name, epoch, attempt, device, blind?, element?, needed, proofs?, rho?, backup?, label?, faults?, madeMs }
 //
-// `proofs` = sign-ins (goals.js); `rho` = what the right PIN made, once it did; `backup` = the key pair of the backup, once it was opened.
+// `proofs` = sign-ins (goals.js); `rho` = what the right PIN made, once it did: what the PIN could be tried by is gone then. `backup` = the key pair of the
+// backup, once it was opened.
 
 import { ProofFault, Refused } from "../client.js";
 import { bytesOf } from "../edwards.js";
@@ -105,9 +106,10 @@ export async function evaluate(client, kept, enrolment, asked) {
   return { rho: equal(key, enrolment.sign) ? rho : null, faults };
 }
 
-/** Keeps what the right PIN made; what was hardened of it is of no use any more. */
+/** Keeps what the right PIN made, and no longer what it could be tried by. */
 export async function keepRho(client, store, kept, rho) {
-  const next = { ...kept, rho };
+  const { blind, element, proofs, ...rest } = kept;
+  const next = { ...rest, rho };
   await store.set(attemptKey(client.origin), next);
   sessionStorage.removeItem(INPUT);
   return next;

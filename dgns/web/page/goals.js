@@ -23,7 +23,7 @@ export async function reach(client, store, place, finished) {
 /** Puts the proof that a sign-in is into what waits for it, and goes on there: `goal` = `{key, page}`. */
 async function handOver(store, { goal, issuer, issuerName, statement, nonceRandom, random, evidence, subject, untilS, branch, did }) {
   const waiting = await store.get(goal.key);
-  if (waiting === undefined) throw new Refused("signin_expired", "nothing waits for it any more");
+  if (waiting?.proofs === undefined) throw new Refused("signin_expired", "nothing waits for it any more");
   const proof = { issuer, issuerName, statement, nonceRandom, random, evidence, subject, untilMs: Number(untilS) * 1000, account: branch === BRANCH.existing ? did : null };
   const others = waiting.proofs.filter((one) => one.issuer !== issuer || one.subject !== subject);
   await store.set(goal.key, { ...waiting, proofs: [...others, proof] });

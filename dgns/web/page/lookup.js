@@ -1,6 +1,7 @@
 // Look a name up: what is proved of it, and the proof, drawn.
 
 import { didText } from "../name.js";
+import { recoveryDueOf } from "../state.js";
 import { accountFacts, deviceTable, frozenBanner, keysFold, pendingList, recoveryBanner } from "./account.js";
 import { byId, el, facts, fill, foldLater, goTo, say, sign, verdict, whenText, whileBusy } from "./dom.js";
 import { drawLimits, drawProof } from "./proof.js";
@@ -55,7 +56,7 @@ function answerOf(found) {
   if (status === "absent") return verdict("plain", summary, el("p", {}, "That nobody has it is proved as well: its place in the map of all names is empty."), claim);
   if (status === "present") {
     const owner = found.asked.name === undefined ? null : el("p", {}, "It belongs to ", el("code", {}, didText(found.did.did)), `, by entry ${name.claimIndex} of the log.`);
-    return verdict("good", summary, owner);
+    return verdict(found.did !== null && recoveryDueOf(found.did) !== null ? "wait" : "good", summary, owner);
   }
   return verdict("wait", summary);
 }

@@ -5,6 +5,7 @@ import { Refused } from "../cbor.js";
 import { guessesLeft, attemptKey, evaluate, forgetAttempt, hasArrived, inputOf, isMine, keepRho, neededNow, nextMs, openAttempt, prepare, prove, release, takeOver } from "./attempt.js";
 import { keptDevice } from "../keys.js";
 import { newLabel } from "../write.js";
+import { note } from "./account.js";
 import { PURPOSE, begin } from "./desk.js";
 import { el, fill, fold, goTo, say, sign, spanText, verdict, whenText, whileBusy } from "./dom.js";
 import { idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
@@ -115,6 +116,7 @@ function pinForm(name, logged, bundle, met) {
   at("pin");
   const left = guessesLeft(logged);
   const words = bundle.isWords;
+  const laterMs = nextMs(logged) > client.now() ? nextMs(logged) : null;
   const input = el("input", {
     type: words ? "text" : "password", id: "pin", required: true, inputmode: words ? "text" : "numeric", autocomplete: "off", autocapitalize: "none", spellcheck: "false", "aria-describedby": "pin-hint",
   });
@@ -123,6 +125,7 @@ function pinForm(name, logged, bundle, met) {
   const where = el("fieldset", {}, el("legend", {}, "Where you sign in"), issuers.map(({ id, name: called }, i) => el("label", { class: "choice" }, el("input", { type: "radio", name: "issuer", value: id, checked: i === 0 }), el("span", {}, called))));
   const form = el("form", { class: "card" }, el("h2", {}, `The PIN of ${name}`),
     el("p", {}, `${left} of 10 guesses are left. A guess is spent when you have signed in; each is public, and told to every device of the account at once.`),
+    laterMs !== null && note("wait", `The next may begin ${whenText(laterMs)}.`),
     el("div", { class: "field" }, el("label", { for: "pin" }, words ? "Your four words" : "Your PIN"), input, el("p", { class: "hint", id: "pin-hint" }, "It stays in this page: the servers see nothing they could test it by.")),
     issuers.length > 1 && where, failed, el("div", { class: "actions" }, button));
   form.addEventListener("submit", (event) => {
