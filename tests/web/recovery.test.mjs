@@ -306,8 +306,15 @@ test("servers of one operator are warned about, and taken only by somebody who s
   await keepPicture(page, "recovery-words");
   await page.getByText("I have the twelve words at hand").click();
   await page.getByLabel("Your twelve words").fill(ada.words);
+  // All of them take their share, or nothing is in the log.
+  await ada.profile.context.route(`${urls[2]}/**`, (route) => route.abort());
+  await page.getByRole("button", { name: "Set up recovery" }).click();
+  await sees(page, "Not every server took its share");
+  await sees(page, `${urls[2]} is skipped`);
+  await ada.profile.context.unroute(`${urls[2]}/**`);
   await page.getByRole("button", { name: "Set up recovery" }).click();
   await sees(page, "Recovery is set up, and that is proved", 60_000);
+  await sees(page, "1st of this account");
   await sees(page, "3 of these servers are of the operator Anna");
   await page.getByText("Give recovery up").first().click();
   await page.getByLabel("Your twelve words, if it shall hold at once").fill(ada.words);

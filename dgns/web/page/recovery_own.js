@@ -184,7 +184,7 @@ async function pinForm(all, plan) {
       try {
         if (pin.value.trim() !== again.value.trim()) throw Object.assign(new Refused("other_pin"), { detail: "The two differ." });
         say("Hardening the PIN, dealing shares, trying them at every server …");
-        await enrol(all, plan, peers, { typed: pin.value, needed: Number(needed.value), words: words.value });
+        await enrol(all, plan, { typed: pin.value, needed: Number(needed.value), words: words.value });
       } catch (error) {
         showTrouble(failed, error);
         failed.append(faultList(error.faults ?? []) ?? "");
@@ -195,8 +195,9 @@ async function pinForm(all, plan) {
 }
 
 /** Has the servers take their shares, puts the enrolment into the log, and seals the user key to it. */
-async function enrol({ record, section, logged }, plan, peers, { typed, needed, words }) {
-  const { enrolled } = await import("./enrol.js");
+async function enrol({ record, section, logged }, plan, { typed, needed, words }) {
+  const [{ enrolled }, { peers, missed }] = await Promise.all([import("./enrol.js"), meetAll(client.origin, plan.servers)]);
+  if (missed.length > 0) throw Object.assign(new Refused("not_registered"), { faults: missed });
   const device = deviceOf(record);
   const scope = { did: record.did, epoch: Number(logged.state.recovery?.epoch ?? 0n) + 1 };
   const proofs = plan.proofs.map((proof) => ({ ...proof, salt: crypto.getRandomValues(new Uint8Array(16)) }));
