@@ -78,6 +78,12 @@ export function inclusionFault(leaf, index, size, path, root) {
   return equal(climb(leaf, index, size, path), root) ? null : "proof_root";
 }
 
+/** Returns the root that an inclusion path leads to, or null if it is none. */
+export function inclusionRoot(leaf, index, size, path) {
+  const fits = size <= SIZE_MAX && index >= 0n && index < size && path.length === inclusionLength(index, size);
+  return fits ? climb(leaf, index, size, path) : null;
+}
+
 /** Returns null if the tree (to, newRoot) begins with the tree (from, oldRoot), else the code (PROTOCOL 8.4). */
 export function consistencyFault(from, oldRoot, to, newRoot, path) {
   if (to > SIZE_MAX) return "proof_size";

@@ -36,9 +36,9 @@ async function watched(context, url, { hosts = [] }) {
   return { context, complaints, page: () => context.newPage(), close: () => context.close() };
 }
 
-/** Starts the browser; each profile that is opened in it is empty, and gone when it is closed. */
-export async function startBrowser() {
-  const browser = await chromium.launch({ executablePath, args: FLAGS });
+/** Starts the browser, with more flags if need be; each profile that is opened in it is empty, and gone when it is closed. */
+export async function startBrowser(more = []) {
+  const browser = await chromium.launch({ executablePath, args: [...FLAGS, ...more] });
   return {
     profile: async (url, how = {}) => watched(await browser.newContext(optionsOf(url, how)), url, how),
     stop: () => browser.close(),

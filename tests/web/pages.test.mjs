@@ -14,7 +14,7 @@ const BYTES_MAX = 150_000;
 /** The pages, with a text that stands there once all is done. */
 const PAGES = [
   ["/", "checked just now"], ["/lookup?name=alice", "is proved present"], ["/lookup?name=nobody", "is proved absent"], ["/find", "Their e-mail address"], ["/claim", "The name you want"],
-  ["/signin", "With the words on your paper"], ["/approve", "No account has keys"], ["/devices", "No account has keys"], ["/recover", "Which account?"], ["/recovery", "No account has keys"], ["/explore", "lead to the signed root"], ["/explore?index=4", "hashes lead from it"], ["/explore?index=99999", "The log has no entry"],
+  ["/signin", "With the words on your paper"], ["/approve", "No account has keys"], ["/devices", "No account has keys"], ["/recover", "Which account?"], ["/recovery", "No account has keys"], ["/connect", "No account has keys"], ["/explore", "lead to the signed root"], ["/explore?index=4", "hashes lead from it"], ["/explore?index=99999", "The log has no entry"],
 ];
 
 let [server, browser] = [];

@@ -74,7 +74,7 @@ export async function startServer(more = "", claims = "", floorS = 3600) {
     log,
     /** Runs `dgns` as somebody who keeps a home of this name; returns what it printed. */
     dgns: async (home, ...args) => (await run(join(built, "dgns"), ["--server", ready.http, "--home", join(folder, home), ...args])).stdout,
-    /** Starts `dgns` for a command that goes on: `{says(find), types(line), ended()}`; `says` waits for a line in which `find` finds something. */
+    /** Starts `dgns` for a command that goes on: `{says(find), lines(), pid, types(line), ended(), stop()}`; `says` waits for a line in which `find` finds something. */
     starts: (home, ...args) => {
       const child = spawn(join(built, "dgns"), ["--server", ready.http, "--home", join(folder, home), ...args], { stdio: ["pipe", "pipe", "pipe"] });
       const [lines, waiting] = [[], []];
@@ -92,7 +92,7 @@ export async function startServer(more = "", claims = "", floorS = 3600) {
           if (lines[at].startsWith("ended with")) throw new Error(`dgns ${args.join(" ")} said:\n${lines.join("\n")}`);
         }
       };
-      return { says, types: (line) => child.stdin.write(`${line}\n`), ended: () => over, stop: () => child.kill("SIGKILL") };
+      return { says, lines: () => [...lines], pid: child.pid, types: (line) => child.stdin.write(`${line}\n`), ended: () => over, stop: () => child.kill("SIGKILL") };
     },
     /** A path for a file beside the homes. */
     file: (name) => join(folder, name),

@@ -8,7 +8,7 @@ mod link;
 mod runtime;
 mod sdp;
 
-pub use link::{Channel, Link, LinkError, Settings};
+pub use link::{Channel, Link, LinkError, Path, Settings};
 
 /// The bytes of a message on a channel: what every browser takes.
 pub const MESSAGE_BYTES_MAX: usize = 16_384;

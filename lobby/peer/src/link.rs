@@ -3,8 +3,12 @@
 //! An offering end is made, its transport sent as a card, and [`Link::answered`] by that of the other; an answering end is made
 //! from the other's. Then [`Link::open`] waits until both channels stand and holds the certificate of the other end against the
 //! fingerprint of its card once more.
+//!
+//! A path that breaks is renewed over the same connection: [`Link::restarting`] on the end that offered, [`Link::restarted`] on the
+//! other. Channels and what is under way in them stay.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -19,7 +23,7 @@ use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
 use webrtc::error::Error;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder, RTCIceCandidateInit,
-    RTCIceGatheringState, RTCIceServer, RTCPeerConnectionState, RTCSessionDescription, SettingEngine,
+    RTCIceConnectionState, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionState, RTCSessionDescription, SettingEngine,
     SettingEngineBuilder,
 };
 use webrtc::runtime::TokioRuntime;
@@ -37,9 +41,9 @@ const SEND_MAX: usize = 1 << 20;
 /// Messages of a channel that wait to be read; then the other end waits.
 const WAITING_MAX: usize = 64;
 
-/// How long without a sign of life a connection is doubted, and then given up.
+/// How long without a sign of life a connection is doubted, and then given up: time for a lobby to come back and a path to be renewed.
 const DOUBTED: Duration = Duration::from_secs(5);
-const GIVEN_UP: Duration = Duration::from_secs(25);
+const GIVEN_UP: Duration = Duration::from_secs(60);
 
 /// A connection's settings.
 #[derive(Clone, Debug, Default)]
@@ -108,11 +112,27 @@ impl From<Error> for LinkError {
     }
 }
 
+/// How the path of a connection stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Path {
+    /// None was found yet.
+    #[default]
+    Sought,
+    /// One leads to the other end.
+    Stands,
+    /// It was silent for 5 s: another one may be needed.
+    Doubted,
+}
+
 /// A connection.
 pub struct Link {
     peer: Arc<dyn PeerConnection>,
     channels: [Arc<dyn DataChannel>; 2],
     state: watch::Receiver<RTCPeerConnectionState>,
+    path: watch::Receiver<Path>,
+    events: Arc<Events>,
+    /// How many descriptions of the other end were taken.
+    described: AtomicU64,
     /// How many channels opened.
     opened: watch::Receiver<usize>,
     messages: Mutex<mpsc::Receiver<(Channel, Bytes)>>,
@@ -122,28 +142,48 @@ pub struct Link {
 impl Link {
     /// Returns an end that asks, and how it is reached.
     pub async fn offering(settings: &Settings) -> Result<(Self, Transport), LinkError> {
-        let (link, mut gathered) = Self::new(settings, Role::Offer).await?;
+        let link = Self::new(settings, Role::Offer).await?;
         let offer = link.peer.create_offer(None).await?;
-        link.peer.set_local_description(offer).await?;
-        let own = link.own(&mut gathered).await?;
+        let own = link.own(offer).await?;
         Ok((link, own))
     }
 
     /// Returns an end that answers somebody who is reached by `theirs`, and how it is reached itself.
     pub async fn answering(settings: &Settings, theirs: &Transport) -> Result<(Self, Transport), LinkError> {
-        let (link, mut gathered) = Self::new(settings, Role::Answer).await?;
-        let text = sdp::remote(theirs, Role::Offer, settings.loopback);
-        link.peer.set_remote_description(RTCSessionDescription::offer(text)?).await?;
-        let answer = link.peer.create_answer(None).await?;
-        link.peer.set_local_description(answer).await?;
-        let own = link.own(&mut gathered).await?;
+        let link = Self::new(settings, Role::Answer).await?;
+        let own = link.restarted(theirs).await?;
         Ok((link, own))
     }
 
-    /// Takes the answer to an offer.
+    /// Takes the answer to the offer, or to the restart, that was made last.
     pub async fn answered(&self, theirs: &Transport) -> Result<(), LinkError> {
-        let text = sdp::remote(theirs, Role::Answer, self.loopback);
+        let text = self.describe(theirs, Role::Answer);
         Ok(self.peer.set_remote_description(RTCSessionDescription::answer(text)?).await?)
+    }
+
+    /// Looks for other paths, as the end that offered, and returns how it is reached now.
+    pub async fn restarting(&self) -> Result<Transport, LinkError> {
+        self.peer.restart_ice().await?;
+        let offer = self.peer.create_offer(None).await?;
+        self.own(offer).await
+    }
+
+    /// Looks for other paths, as the end that answers, to the other one that is reached by `theirs` now; returns how it is reached itself.
+    pub async fn restarted(&self, theirs: &Transport) -> Result<Transport, LinkError> {
+        let text = self.describe(theirs, Role::Offer);
+        self.peer.set_remote_description(RTCSessionDescription::offer(text)?).await?;
+        let answer = self.peer.create_answer(None).await?;
+        self.own(answer).await
+    }
+
+    /// Returns how the path stands, now and whenever that changes.
+    pub fn path(&self) -> watch::Receiver<Path> {
+        self.path.clone()
+    }
+
+    fn describe(&self, theirs: &Transport, role: Role) -> String {
+        let version = 1 + self.described.fetch_add(1, Ordering::Relaxed);
+        sdp::remote(theirs, role, version, self.loopback)
     }
 
     /// Takes further candidates of the other end.
@@ -213,10 +253,10 @@ impl Link {
         let _ = self.peer.close().await;
     }
 
-    async fn new(settings: &Settings, role: Role) -> Result<(Self, watch::Receiver<bool>), LinkError> {
+    async fn new(settings: &Settings, role: Role) -> Result<Self, LinkError> {
         let (state_told, state) = watch::channel(RTCPeerConnectionState::New);
-        let (gather_told, gathered) = watch::channel(false);
-        let events = Arc::new(Events { state: state_told, gathered: gather_told });
+        let (path_told, path) = watch::channel(Path::default());
+        let events = Arc::new(Events { state: state_told, path: path_told, gathered: watch::Sender::new(false) });
         let servers = settings.ice.iter().map(|server| RTCIceServer {
             urls: server.urls.clone(),
             username: server.user.clone(),
@@ -227,7 +267,7 @@ impl Link {
             .with_configuration(configuration)
             .with_setting_engine(engine(settings, role))
             .with_runtime(Arc::new(Sockets(TokioRuntime)))
-            .with_handler(events)
+            .with_handler(events.clone())
             .with_udp_addrs(addresses(settings.loopback))
             .with_dedicated_reactor_pool_size(std::thread::available_parallelism().map_or(1, Into::into))
             .with_data_channel_send_buffer_limit(SEND_MAX)
@@ -243,12 +283,15 @@ impl Link {
             tokio::spawn(read(which, channel, waiting.clone(), opened_told.clone()));
         }
         let messages = Mutex::new(messages);
-        let link = Self { peer, channels: [control, bulk], state, opened, messages, loopback: settings.loopback };
-        Ok((link, gathered))
+        let (channels, described, loopback) = ([control, bulk], AtomicU64::new(0), settings.loopback);
+        Ok(Self { peer, channels, state, path, events, described, opened, messages, loopback })
     }
 
-    /// Returns how this end is reached, once that is known.
-    async fn own(&self, gathered: &mut watch::Receiver<bool>) -> Result<Transport, LinkError> {
+    /// Takes a description of its own, and returns how this end is reached by it, once that is known.
+    async fn own(&self, description: RTCSessionDescription) -> Result<Transport, LinkError> {
+        let mut gathered = self.events.gathered.subscribe();
+        self.events.gathered.send_replace(false);
+        self.peer.set_local_description(description).await?;
         let _ = tokio::time::timeout(GATHER, gathered.wait_for(|gathered| *gathered)).await;
         let description = self.peer.local_description().await.ok_or(LinkError::Closed)?;
         let message_max = u32::try_from(MESSAGE_BYTES_MAX).expect("a constant");
@@ -275,6 +318,7 @@ impl std::fmt::Debug for Link {
 /// What WebRTC tells of a connection.
 struct Events {
     state: watch::Sender<RTCPeerConnectionState>,
+    path: watch::Sender<Path>,
     gathered: watch::Sender<bool>,
 }
 
@@ -282,6 +326,15 @@ struct Events {
 impl PeerConnectionEventHandler for Events {
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
         self.gathered.send_replace(state == RTCIceGatheringState::Complete);
+    }
+
+    async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
+        let path = match state {
+            RTCIceConnectionState::Connected | RTCIceConnectionState::Completed => Path::Stands,
+            RTCIceConnectionState::Disconnected | RTCIceConnectionState::Failed => Path::Doubted,
+            _ => Path::Sought,
+        };
+        self.path.send_replace(path);
     }
 
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
@@ -308,6 +361,8 @@ fn engine(settings: &Settings, role: Role) -> SettingEngine {
         .with_relay_acceptance_min_wait(Some(Duration::from_millis(500)))
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_include_loopback_candidate(settings.loopback)
+        // A path that broke may have broken with the address of its socket.
+        .with_discard_local_candidates_during_ice_restart(true)
         .with_sctp_max_receive_buffer_size(window());
     if role == Role::Answer {
         engine = engine.with_answering_dtls_role(RTCDtlsRole::Client);

@@ -17,11 +17,11 @@ pub(crate) enum Role {
     Answer,
 }
 
-/// Returns the description of the other end.
-pub(crate) fn remote(transport: &Transport, role: Role, loopback: bool) -> String {
+/// Returns the description of the other end; `version` counts its descriptions, from 1.
+pub(crate) fn remote(transport: &Transport, role: Role, version: u64, loopback: bool) -> String {
     let setup = if role == Role::Offer { "actpass" } else { "active" };
     let mut text = String::with_capacity(1_024);
-    text.push_str("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n");
+    let _ = write!(text, "v=0\r\no=- 1 {version} IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n");
     text.push_str("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\n");
     let fingerprint = transport.fingerprint.map(|byte| format!("{byte:02X}")).join(":");
     let Transport { ufrag, pwd, message_max, .. } = transport;
@@ -105,16 +105,17 @@ mod tests {
 
     #[test]
     fn a_description_has_one_fingerprint_and_the_lines_of_the_template() {
-        let text = remote(&transport(), Role::Answer, false);
+        let text = remote(&transport(), Role::Answer, 2, false);
         assert_eq!(text.matches("a=fingerprint:").count(), 1);
+        assert!(text.starts_with("v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\n"));
         assert_eq!(text.matches("a=candidate:").count(), 2, "loopback is passed over: {text}");
         assert!(text.contains("a=setup:active\r\n") && text.contains(" typ relay raddr 0.0.0.0 rport 0\r\n"));
-        assert!(remote(&transport(), Role::Offer, true).contains("127.0.0.1"));
+        assert!(remote(&transport(), Role::Offer, 1, true).contains("127.0.0.1"));
     }
 
     #[test]
     fn what_was_written_is_read_again() {
-        let read = own(&remote(&transport(), Role::Offer, true), 16_384, true).expect("a description");
+        let read = own(&remote(&transport(), Role::Offer, 1, true), 16_384, true).expect("a description");
         assert_eq!((read.ufrag, read.pwd, read.fingerprint), ("ufrg".to_owned(), transport().pwd, [0xab; 32]));
         assert_eq!(read.candidates.len(), 3);
         assert_eq!(own("v=0\r\n", 1, true), None);

@@ -48,3 +48,31 @@ async fn another_certificate_than_the_cards_opens_nothing() {
     let (one, other) = tokio::join!(client.open(&[9; 32], soon), host.open(&offer.fingerprint, soon));
     assert_eq!((one, other), (Err(LinkError::WrongCertificate), Ok(())));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_is_renewed_and_channels_stay() {
+    // Goal: a restart moves both ends to new sockets and loses nothing. Method: three restarts, messages before and behind each.
+    let (client, offer, host, answer) = pair().await;
+    let (one, other) = tokio::join!(client.open(&answer.fingerprint, soon()), host.open(&offer.fingerprint, soon()));
+    assert_eq!((one, other), (Ok(()), Ok(())));
+    let mut before = offer;
+    for round in 0_u8..3 {
+        let offered = client.restarting().await.expect("another offer");
+        assert_ne!(offered.ufrag, before.ufrag, "ICE began anew");
+        assert_eq!(offered.fingerprint, before.fingerprint, "DTLS did not");
+        let answered = host.restarted(&offered).await.expect("another answer");
+        client.answered(&answered).await.expect("an answer that fits");
+        before = offered;
+        for path in [client.path(), host.path()] {
+            let stands = async { path.clone().wait_for(|path| *path == Path::Stands).await.map(|path| *path) };
+            let stands = tokio::time::timeout(Duration::from_secs(20), stands).await;
+            assert_eq!(stands.expect("in time").expect("open"), Path::Stands, "round {round}");
+        }
+        client.send(Channel::Control, &[round]).await.expect("sent");
+        let came = tokio::time::timeout(Duration::from_secs(20), host.receive()).await;
+        assert_eq!(came, Ok(Some((Channel::Control, Bytes::copy_from_slice(&[round])))));
+        host.send(Channel::Bulk, &[round; 9_000]).await.expect("sent");
+        let came = tokio::time::timeout(Duration::from_secs(20), client.receive()).await;
+        assert_eq!(came, Ok(Some((Channel::Bulk, Bytes::copy_from_slice(&[round; 9_000])))));
+    }
+}

@@ -1,0 +1,70 @@
+// What went wrong on the way to a private server, in words that say what it means and what to do.
+
+import { el, verdict } from "./dom.js";
+import { trouble } from "./trouble.js";
+
+const OFFLINE = ["No answer", "It is offline, or it is not for you: whoever is not let in sees the same as when nobody is there. Ask its owner."];
+const BUSY = ["Too much at once", "Wait a minute, then try again."];
+const BROKE = ["The connection broke", "Try again: what came is kept, and a download goes on where it stood."];
+const NOT_THIS_DEVICE = ["This browser’s device does not count any more", "The log does not have it as a device that may act. Look at your devices."];
+
+/** Code -> `[headline, what to do]`. */
+const MEANING = {
+  absent: ["Nobody has this name", "It is proved that it is free. Look at how it is spelled."],
+  ended: ["Nobody has this name any more", "It is proved ended."],
+  unavailable: OFFLINE,
+  expired: OFFLINE,
+  denied: ["You are not let in", "The server says so itself. Ask its owner."],
+  no_path: ["No way leads from here to there", "Both of you stand behind something that lets nothing through, and no relay helps. Try another network."],
+  closed: BROKE,
+  done: BROKE,
+  no_hello: BROKE,
+  no_answer: BROKE,
+  network: ["The lobby is not reached", "Check the connection, then try again."],
+  revoked: ["You are not let in any more", "The device of this browser was removed from your account, or the owner changed whom the server serves."],
+  rights_changed: ["What you may see has changed", "Connect again to see what it is now."],
+  feed_stale: ["Nobody can tell who counts", "The log gave no news for a minute, so neither end goes on. Try again later."],
+  log_fault: ["The log was caught lying to the other end", "Do not act on what this server says."],
+  not_found: ["There is no such file for you", "It was removed, or it is not for you."],
+  changed: ["The file has changed meanwhile", "Connect again to see what it is now."],
+  out_of_range: ["The file has changed meanwhile", "Connect again to see what it is now."],
+  too_large: ["The file is too large", "A file may have 64 GiB."],
+  failed: ["The server cannot read the file", "Tell its owner."],
+  no_room: ["This browser has no room for it", "Free some space, or take the program: dgns connect --get."],
+  bad_frame: ["The other end says what makes no sense here", "It may be newer or older than this page."],
+  unknown_type: ["The other end did not understand this page", "It may be older than this page."],
+  busy: BUSY,
+  rate: BUSY,
+  quota: BUSY,
+  overflow: BUSY,
+  wrong_url: ["The lobby is not the one this page came from", "Somebody may stand between. Open the page at the server’s own address."],
+  replaced: ["This browser connected again elsewhere", "Reload this page to go on here."],
+  unknown_device: NOT_THIS_DEVICE,
+  not_registered: OFFLINE,
+};
+
+/** How a lie of whoever stands at the other end is called. */
+const LIES = {
+  not_host: "Somebody answered who is no device of the owner, as the log has it.",
+  bad_signature: "The answer was changed on its way, or somebody else signed it.",
+  wrong_target: "The answer was for somebody else.",
+  wrong_offer: "The answer was to another question.",
+  wrong_sender: "A second device mixed in.",
+  expired: "The answer is of another time. If your clock is wrong, set it right first.",
+  fp_changed: "The other end came with another certificate than before.",
+  too_many_candidates: "The other end names more addresses than anybody has.",
+  wrong_certificate: "The other end shows another certificate than its signed answer names.",
+  bad_peer_hello: "The other end does not prove that it made this very connection.",
+  hash_mismatch: "What was sent is not what its own hash names. None of it was kept.",
+};
+
+/** Returns what to show of an error on the way to `name`; `again` repeats, `keep` saves the evidence. */
+export function peerTrouble(error, name, again, keep) {
+  const actions = [again && el("button", { type: "button", class: "quiet", onclick: again }, "Try again"), keep && el("button", { type: "button", class: "quiet", onclick: keep }, "Save the evidence")];
+  const told = (kind, headline, ...lines) => verdict(kind, headline, ...lines.map((line) => el("p", {}, line)), el("p", { class: "soft small" }, "Code: ", el("code", {}, error.code)),
+    actions.some(Boolean) && el("div", { class: "actions" }, actions));
+  if (error.constructor.name === "PeerFault") return told("bad", `Not proved: whoever answers for ${name} is not believed`, LIES[error.code] ?? error.message, "Nothing was read from there, or shown to it, after this.");
+  const [headline, todo] = MEANING[error.code] ?? [];
+  if (error.constructor.name === "ProofFault" || headline === undefined) return trouble(error, again);
+  return told("wait", headline, todo);
+}
