@@ -143,8 +143,11 @@ async function rootWithin(client, size) {
   return hashes === null ? null : inclusionRoot(leafHash(first), 0n, size, hashes);
 }
 
-const inTime = (promise, deadline) =>
-  Promise.race([promise, new Promise((done) => setTimeout(() => done(null), Math.max(0, deadline - Date.now())))]);
+function inTime(promise, deadline) {
+  let timer;
+  const late = new Promise((done) => (timer = setTimeout(() => done(null), Math.max(0, deadline - Date.now()))));
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
 
 async function convicted(client, code, one, other) {
   return fault(client, code, one, other, await convicting(client, one, other, undefined));

@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { appendFile, readFile, writeFile } from "node:fs/promises";
-import { after, before, test as run } from "node:test";
+import { after, afterEach, before, test as run } from "node:test";
 
 import { keepPicture, sees, startBrowser } from "./browser.mjs";
 import { complaintsOf } from "./eyes.mjs";
-import { alices, noise, reach, told, toldSoFar, visitor } from "./hosting.mjs";
+import { alices, breakPaths, noise, reach, told, toldSoFar, visitor } from "./hosting.mjs";
 import { askAndAnswer, twoProfiles } from "./journey.mjs";
 import { startLiar } from "./liar.mjs";
 import { startServer } from "./server.mjs";
@@ -25,6 +25,8 @@ after(async () => {
   await browser?.stop();
   await server?.stop();
 });
+
+afterEach(() => alice.gone());
 
 /** Downloads a file; returns its bytes. */
 async function downloads(page, path) {
@@ -48,15 +50,13 @@ test("a page lists, downloads and follows what a private server serves, and both
   const knock = await told(host, "knock");
   assert.equal(knock.verdict, "let_in");
   await page.getByRole("button", { name: "Disconnect" }).click();
-  await sees(page, "The connection broke");
+  await sees(page, "Disconnected");
   assert.equal((await told(host, "ended")).code, "closed");
   assert.deepEqual(profile.complaints, []);
-  host.stop();
-  await host.ended();
 });
 
 test("a download that was stopped goes on where it stood", async () => {
-  const host = await alice.host("--allow", bob.name);
+  await alice.host("--allow", bob.name);
   await alice.write("huge.bin", noise(20_000_000));
   const { page } = bob;
   await reach(page);
@@ -70,8 +70,6 @@ test("a download that was stopped goes on where it stood", async () => {
   assert.ok((await downloads(page, "huge.bin")).equals(noise(20_000_000)));
   await sees(page, /Every chunk checked: 20 MB, .* of it from before\./);
   assert.deepEqual(bob.profile.complaints, []);
-  host.stop();
-  await host.ended();
 });
 
 test("whoever is not let in sees what they would see if it were off", async () => {
@@ -89,8 +87,6 @@ test("whoever is not let in sees what they would see if it were off", async () =
   await reach(page, "DB alice");
   await sees(page, "That is no name of this zone");
   assert.deepEqual(profile.complaints, []);
-  host.stop();
-  await host.ended();
 });
 
 test("a server that says no is heard, and one that changes its mind cuts off", async () => {
@@ -110,12 +106,10 @@ test("a server that says no is heard, and one that changes its mind cuts off", a
   assert.equal((await told(host, "ended")).code, "denied");
   assert.deepEqual(carol.profile.complaints, []);
   await carol.profile.close();
-  host.stop();
-  await host.ended();
 });
 
 test("a browser whose device is revoked is cut off at once", async () => {
-  const host = await alice.host("--allow", "certified");
+  await alice.host("--allow", "certified");
   const two = await twoProfiles(browser, server);
   const digits = await askAndAnswer(two);
   await two.old.getByLabel("Six digits").fill(digits);
@@ -133,13 +127,12 @@ test("a browser whose device is revoked is cut off at once", async () => {
   await reach(two.fresh);
   await sees(two.fresh, "does not count any more");
   await two.close();
-  host.stop();
-  await host.ended();
 });
 
 test("a connection does not notice that the lobby is gone, and the lobby is come back to", async () => {
-  const host = await alice.host("--allow", "certified");
-  const liar = await startLiar(server.url);
+  await alice.host("--allow", "certified");
+  const [liar, welcomes] = [await startLiar(server.url), []];
+  liar.lie = (_, frame) => (frame.t === "welcome" && welcomes.push(frame.resumed), [frame]);
   const dora = await visitor(browser, liar.url);
   await reach(dora.page);
   await sees(dora.page, "both ends are proved");
@@ -148,13 +141,39 @@ test("a connection does not notice that the lobby is gone, and the lobby is come
   await appendFile(alice.path("logs/today.log"), "without a lobby\n");
   await sees(dora.page, "without a lobby");
   liar.away = false;
+  while (welcomes.length < 2) await dora.page.waitForTimeout(100);
+  assert.deepEqual(welcomes, [false, true], "the session goes on, by the chain over what was received");
   await dora.page.getByRole("button", { name: "Disconnect" }).click();
   await dora.page.getByRole("button", { name: "Connect", exact: true }).click();
   await sees(dora.page, "both ends are proved");
   await dora.profile.close();
   await liar.stop();
-  host.stop();
-  await host.ended();
+});
+
+test("a path that breaks is renewed through the lobby once that is back, and nothing is lost", async (t) => {
+  const host = await alice.host("--allow", "certified");
+  const liar = await startLiar(server.url);
+  const finn = await visitor(browser, liar.url);
+  await reach(finn.page);
+  await sees(finn.page, "both ends are proved");
+  await finn.page.getByRole("button", { name: "Follow logs/today.log" }).click();
+  await sees(finn.page, "one");
+  liar.away = true;
+  const mend = breakPaths(host.pid);
+  if (mend === null) return t.skip("not root: paths cannot be broken here");
+  try {
+    await appendFile(alice.path("logs/today.log"), "over another path\n");
+    await sees(finn.page, "Looking for another one");
+    liar.away = false;
+    await sees(finn.page, "it stands again", 60_000);
+    await sees(finn.page, "over another path");
+  } finally {
+    mend();
+  }
+  assert.ok((await downloads(finn.page, "big.bin")).equals(noise(BYTES)));
+  assert.equal(toldSoFar(host, "knock").length, 1, "one connection");
+  await finn.profile.close();
+  await liar.stop();
 });
 
 test("addresses that the browser shows lead there as well as those it hides", async () => {
@@ -167,13 +186,11 @@ test("addresses that the browser shows lead there as well as those it hides", as
   assert.equal(toldSoFar(host, "fault").length, 0);
   assert.deepEqual(eve.profile.complaints, []);
   await open.stop();
-  host.stop();
-  await host.ended();
 });
 
 for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 390], ["dark", 390]]) {
   test(`the page can be read, named and reached: ${scheme}, ${width} wide`, async () => {
-    const host = await alice.host("--allow", "certified");
+    await alice.host("--allow", "certified");
     const { page, profile } = await visitor(browser, server.url, { scheme, width, height: 844 });
     const look = async (name) => {
       await page.evaluate(() => document.querySelectorAll("details").forEach((fold) => (fold.open = true)));
@@ -191,8 +208,7 @@ for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 390], 
     await downloads(page, "big.bin");
     await sees(page, "Every chunk checked");
     await look("served");
-    host.stop();
-    await host.ended();
+    await alice.gone();
     await reach(page);
     await sees(page, "No answer");
     await look("nobody");

@@ -2,6 +2,7 @@
 //! on which both ends are proved (PROTOCOL 23.4 to 23.12).
 
 mod get;
+mod tend;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,8 @@ use crate::peering::{Conversation, Gone, keep_cards, meet, of_link, said_bye, un
 use crate::prover::{Proven, Prover};
 use crate::{clock, rng};
 
+use tend::Tending;
+
 pub use get::{Got, Opened};
 
 /// How long the lobby may take to welcome.
@@ -44,14 +47,13 @@ pub struct Connection {
     host: Proven,
     ids: u64,
     gone: watch::Receiver<Option<Gone>>,
-    follow: AbortHandle,
-    /// Kept as long as the connection: the host's lobby may ask for the cards again.
-    _attached: Attached,
+    /// What follows the log's word of the host, and what keeps the path.
+    tasks: [AbortHandle; 2],
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.follow.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -67,6 +69,7 @@ pub async fn connect(prover: &Prover, who: &Who, name: &str, loopback: bool) -> 
     let ice = timeout(WELCOME, here(prover, &mut events)).await;
     let ice = ice.map_err(|_| ClientError::Network("the lobby does not welcome".to_owned()))??;
     let (link, transport) = Link::offering(&Settings { ice, loopback }).await.map_err(|error| of_link(&error))?;
+    let link = Arc::new(link);
     let mut sess = [0; 16];
     rng::system().fill_bytes(&mut sess);
     let card = Card {
@@ -91,13 +94,16 @@ pub async fn connect(prover: &Prover, who: &Who, name: &str, loopback: bool) -> 
     let answer = waiting.answer(&mut events, &attached).await;
     attached.forget(sess).await;
     let answer = answer?;
-    let Waiting { offer, host, .. } = waiting;
+    let Waiting { offer, host, ledger, .. } = waiting;
     let talk = Conversation { sess, offer, answer };
-    tokio::spawn(drain(events));
-    meet(&link, Side::Client, &talk, prover, who).await?;
-    let link = Arc::new(link);
+    let tending = Tending::new(prover, who, name, &talk, ledger, host.clone(), link.clone(), attached);
+    let tend = tokio::spawn(tending.run(events)).abort_handle();
+    if let Err(error) = meet(&link, Side::Client, &talk, prover, who).await {
+        tend.abort();
+        return Err(error);
+    }
     let (gone, follow) = follow(prover, host.did, talk.answer.card().from, link.clone());
-    Ok(Connection { link, prover: prover.clone(), talk, host, ids: 0, gone, follow, _attached: attached })
+    Ok(Connection { link, prover: prover.clone(), talk, host, ids: 0, gone, tasks: [follow, tend] })
 }
 
 /// Waits until the lobby welcomes.
@@ -123,11 +129,6 @@ async fn here(
             None => return Err(ClientError::Network("the way to the lobby is closed".to_owned())),
         }
     }
-}
-
-/// Reads on, so that the task that is attached never waits.
-async fn drain(mut events: mpsc::Receiver<Event>) {
-    while events.recv().await.is_some() {}
 }
 
 /// Follows the log's word of the host while the link stands.

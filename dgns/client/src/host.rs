@@ -19,7 +19,7 @@ use identity::did::Did;
 use identity::key::kid_of;
 use identity::state::Subject;
 use lobby::Sess;
-use lobby::card::Ledger;
+use lobby::card::{Ledger, SignedCard};
 use lobby::guard::Guard;
 use lobby::message::IceServer;
 use peer::Link;
@@ -94,6 +94,8 @@ struct Open {
     did: Did,
     rights: Rights,
     link: Arc<Link>,
+    /// What it began with.
+    offer: SignedCard,
     /// Tells its task to end, with a code for the other end.
     end: watch::Sender<Option<&'static str>>,
 }

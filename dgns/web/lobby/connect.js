@@ -60,13 +60,15 @@ class Making {
   async run(certificate, loopback) {
     const { client, lobby, name, step } = this;
     const attached = lobby.here().then((here) => (step("lobby"), here));
-    attached.catch(() => {}); // told below, if the name is there
+    const reached = attached.then(async ({ ice }) => {
+      this.link = await Link.offering(ice, { loopback, certificate });
+      if (this.over) this.link.close();
+      return this.link.own();
+    });
+    reached.catch(() => {}); // told below, if the name is there
     this.host = await hostOf(client, name);
     step("name", this.host);
-    const { ice } = await attached;
-    this.link = await Link.offering(ice, { loopback, certificate });
-    const own = await this.link.own();
-    const answer = await this.answered(await this.knock(own));
+    const answer = await this.answered(await this.knock(await reached));
     step("answer", answer.card);
     await this.link.open(answer.card.fingerprint, CONNECT_MS).catch(async (error) => {
       throw error.code === "wrong_certificate" ? await this.fault(error.code, error.message, answer) : error;
@@ -91,8 +93,6 @@ class Making {
   /** Sends the knock and waits for the answer of the name's host; what comes from anybody else ends it with a fault. */
   async answered(knock) {
     const { lobby, sess } = this;
-    const late = [];
-    this.link.late = (...more) => late.push(more);
     const answer = await new Promise((done, failed) => {
       const timer = setTimeout(() => failed(this.late), ANSWER_MS);
       const refused = (code) => failed(code === "unavailable" || code === "expired" ? this.late : new Refused(code, "the lobby refuses the knock"));
@@ -106,8 +106,7 @@ class Making {
     await this.link.answered(answer.card);
     // Cards after the offer are numbered on.
     this.seq = 1;
-    this.link.late = (ufrag, candidates, last) => this.tellCandidates(answer, ufrag, candidates, last);
-    late.forEach((more) => this.link.late(...more));
+    this.link.tellsLate((ufrag, candidates, last) => this.tellCandidates(answer, ufrag, candidates, last));
     this.more = [];
     lobby.listen(sess, { card: (signed) => this.more.push(signed), refused: () => {}, expired: () => {} });
     return answer;
@@ -198,6 +197,7 @@ class Making {
   }
 
   giveUp() {
+    this.over = true;
     this.lobby.leave(this.sess);
     this.link?.close();
   }

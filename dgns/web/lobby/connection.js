@@ -26,7 +26,7 @@ export class Connection {
     this.path = link.path();
     link.broke = () => this.end(new Refused("closed", "the connection to the host broke"));
     link.wavers = (state) => this.wavers(state);
-    link.late = (ufrag, candidates, last) => this.tell(KIND.candidates, { ufrag, candidates, last });
+    link.tellsLate((ufrag, candidates, last) => this.tell(KIND.candidates, { ufrag, candidates, last }));
     lobby.listen(sess, { card: (signed) => this.judge(signed), refused: (code) => this.renewed?.(new Refused(code, "the lobby refuses")), expired: () => this.renewed?.(new Refused("expired", "nobody answers")) });
     parts.more?.forEach((signed) => this.judge(signed));
     link.listen((bytes) => this.hear(bytes));
@@ -133,7 +133,7 @@ export class Connection {
   /** Ends the connection. */
   close() {
     if (this.over === null) this.say({ t: "bye", code: "done" });
-    this.end(new Refused("closed", "closed by you"));
+    this.end(new Refused("left", "closed by you"));
   }
 
   /** Asks and returns the answer, which is of kind `t`. */

@@ -12,14 +12,15 @@ const [GATHER_MS, GATHER_MAX_MS] = [100, 1500];
 /** Returns a DTLS certificate of a connection to come; it takes a while on slow machines. */
 export const newCertificate = () => RTCPeerConnection.generateCertificate({ name: "ECDSA", namedCurve: "P-256" });
 
-/** A connection that asks. `broke()`, `wavers(state)` and `late(ufrag, candidates, last)` are set by whoever uses it. */
+/** A connection that asks. `broke()` and `wavers(state)` are set by whoever uses it. */
 export class Link {
   version = 1;
   waiting = [];
   heard = null;
   broke = () => {};
   wavers = () => {};
-  late = () => {};
+  kept = [];
+  late = (...more) => void this.kept.push(more);
 
   /** `ice` = where to gather candidates; `loopback`: addresses of this machine count too; `certificate` = a promise of one. */
   static async offering(ice, { loopback, certificate }) {
@@ -84,6 +85,12 @@ export class Link {
     const known = told.map(candidateLine);
     const more = this.gathered.map(({ candidate }) => ownCandidate(candidate)).filter((one) => one !== null && !known.includes(candidateLine(one)));
     this.late(ufrag, more.slice(0, 12), true);
+  }
+
+  /** Hands on candidates that are found later, and those that were. */
+  tellsLate(late) {
+    this.late = late;
+    for (const more of this.kept.splice(0)) late(...more);
   }
 
   /** Takes the other end's answer to the offer, or to the restart, made last. */

@@ -33,7 +33,10 @@ if (mine.length === 0) {
   certificate = newCertificate();
   // Whoever begins to type is about to come: the way to the lobby is made meanwhile.
   input.addEventListener("input", () => (complain(null), attached()), { passive: true });
-  if (input.value !== "") goTo(form.querySelector("button"));
+  if (input.value !== "") {
+    goTo(form.querySelector("button"));
+    attached();
+  }
 }
 
 form.addEventListener("submit", (event) => {

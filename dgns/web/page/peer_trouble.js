@@ -16,6 +16,7 @@ const MEANING = {
   expired: OFFLINE,
   denied: ["You are not let in", "The server says so itself. Ask its owner."],
   no_path: ["No way leads from here to there", "Both of you stand behind something that lets nothing through, and no relay helps. Try another network."],
+  left: ["Disconnected", "What came is kept. Connect again whenever you like."],
   closed: BROKE,
   done: BROKE,
   no_hello: BROKE,
@@ -65,6 +66,10 @@ export function peerTrouble(error, name, again, keep) {
     actions.some(Boolean) && el("div", { class: "actions" }, actions));
   if (error.constructor.name === "PeerFault") return told("bad", `Not proved: whoever answers for ${name} is not believed`, LIES[error.code] ?? error.message, "Nothing was read from there, or shown to it, after this.");
   const [headline, todo] = MEANING[error.code] ?? [];
-  if (error.constructor.name === "ProofFault" || headline === undefined) return trouble(error, again);
+  if (error.constructor.name === "ProofFault" || headline === undefined) {
+    const shown = trouble(error, again);
+    if (keep) shown.append(el("div", { class: "actions" }, actions.at(-1)));
+    return shown;
+  }
   return told("wait", headline, todo);
 }

@@ -8,7 +8,6 @@
 //! other. Channels and what is under way in them stay.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -23,8 +22,8 @@ use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
 use webrtc::error::Error;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder, RTCIceCandidateInit,
-    RTCIceConnectionState, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionState, RTCSessionDescription, SettingEngine,
-    SettingEngineBuilder,
+    RTCIceConnectionState, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionState, RTCSessionDescription,
+    SettingEngine, SettingEngineBuilder,
 };
 use webrtc::runtime::TokioRuntime;
 
@@ -131,8 +130,8 @@ pub struct Link {
     state: watch::Receiver<RTCPeerConnectionState>,
     path: watch::Receiver<Path>,
     events: Arc<Events>,
-    /// How many descriptions of the other end were taken.
-    described: AtomicU64,
+    /// How many descriptions of the other end were taken; held while one is, and answered.
+    described: Mutex<u64>,
     /// How many channels opened.
     opened: watch::Receiver<usize>,
     messages: Mutex<mpsc::Receiver<(Channel, Bytes)>>,
@@ -157,7 +156,8 @@ impl Link {
 
     /// Takes the answer to the offer, or to the restart, that was made last.
     pub async fn answered(&self, theirs: &Transport) -> Result<(), LinkError> {
-        let text = self.describe(theirs, Role::Answer);
+        let mut described = self.described.lock().await;
+        let text = self.describe(theirs, Role::Answer, &mut described);
         Ok(self.peer.set_remote_description(RTCSessionDescription::answer(text)?).await?)
     }
 
@@ -170,7 +170,8 @@ impl Link {
 
     /// Looks for other paths, as the end that answers, to the other one that is reached by `theirs` now; returns how it is reached itself.
     pub async fn restarted(&self, theirs: &Transport) -> Result<Transport, LinkError> {
-        let text = self.describe(theirs, Role::Offer);
+        let mut described = self.described.lock().await;
+        let text = self.describe(theirs, Role::Offer, &mut described);
         self.peer.set_remote_description(RTCSessionDescription::offer(text)?).await?;
         let answer = self.peer.create_answer(None).await?;
         self.own(answer).await
@@ -181,9 +182,9 @@ impl Link {
         self.path.clone()
     }
 
-    fn describe(&self, theirs: &Transport, role: Role) -> String {
-        let version = 1 + self.described.fetch_add(1, Ordering::Relaxed);
-        sdp::remote(theirs, role, version, self.loopback)
+    fn describe(&self, theirs: &Transport, role: Role, described: &mut u64) -> String {
+        *described += 1;
+        sdp::remote(theirs, role, *described, self.loopback)
     }
 
     /// Takes further candidates of the other end.
@@ -283,7 +284,7 @@ impl Link {
             tokio::spawn(read(which, channel, waiting.clone(), opened_told.clone()));
         }
         let messages = Mutex::new(messages);
-        let (channels, described, loopback) = ([control, bulk], AtomicU64::new(0), settings.loopback);
+        let (channels, described, loopback) = ([control, bulk], Mutex::new(0), settings.loopback);
         Ok(Self { peer, channels, state, path, events, described, opened, messages, loopback })
     }
 

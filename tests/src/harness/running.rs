@@ -32,6 +32,11 @@ impl Running {
         Self { what, child, input, lines, notes }
     }
 
+    /// Returns its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Types a line.
     pub fn types(&mut self, line: &str) {
         let input = self.input.as_mut().expect("its standard input is open");

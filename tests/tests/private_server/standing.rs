@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::process::Command;
 
 use dgns_tests::harness::running::Running;
 use dgns_tests::harness::{Person, Server, Site, wait};
@@ -101,6 +102,54 @@ fn two_histories_are_found_by_both_ends_and_nothing_is_served() {
         judged.exits(3);
     }
     assert!(!ran.stdout.contains("logs/x"));
+}
+
+/// Breaks every path to the UDP ports that a process holds now, until it is dropped; ports that it opens later are not touched.
+struct Broken(Vec<[String; 7]>);
+
+impl Broken {
+    /// `None` for whoever is not root: on CI that fails.
+    fn of(pid: u32) -> Option<Self> {
+        let sockets = Command::new("ss").arg("-Huanp").output().expect("ss is installed");
+        let sockets = String::from_utf8(sockets.stdout).expect("text");
+        let of_pid = sockets.lines().filter(|line| line.contains(&format!("pid={pid},")));
+        let ports = of_pid.filter_map(|line| line.split_whitespace().nth(2)?.rsplit(':').next());
+        let rule = |end: &str, port: &str| ["INPUT", "-p", "udp", end, port, "-j", "DROP"].map(str::to_owned);
+        let rules: Vec<_> = ports.flat_map(|port| ["--sport", "--dport"].map(|end| rule(end, port))).collect();
+        assert!(!rules.is_empty(), "{sockets}");
+        let broken = Self(rules);
+        broken.all("-I").then_some(broken)
+    }
+
+    fn all(&self, how: &str) -> bool {
+        self.0.iter().all(|rule| Command::new("iptables").arg(how).args(rule).status().is_ok_and(|done| done.success()))
+    }
+}
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        self.all("-D");
+    }
+}
+
+#[test]
+fn a_path_that_breaks_is_renewed_and_nothing_is_lost() {
+    // Goal: the connection outlives its path. Method: every packet from or to the host's sockets is dropped while bob follows a file;
+    // both ends find other sockets through the lobby.
+    let scene = Scene::new();
+    scene.write("logs/x", b"first\n");
+    let host = scene.host(&["--allow", "bob"]);
+    let tail = tails(&scene.bob, &scene);
+    let Some(_broken) = Broken::of(host.pid()) else {
+        assert!(std::env::var_os("CI").is_none(), "paths cannot be broken here");
+        return eprintln!("skipped: not root, so no path can be broken");
+    };
+    let mut log = fs::OpenOptions::new().append(true).open(scene.served().join("logs/x")).unwrap();
+    log.write_all(b"second\n").unwrap();
+    assert_eq!(tail.event()["line"], "second");
+    told(&host, "connected");
+    let ran = host.interrupt();
+    assert_eq!(ran.stdout.lines().filter(|line| line.contains("\"knock\"")).count(), 0, "one connection: {ran}");
 }
 
 #[test]

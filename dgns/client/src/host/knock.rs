@@ -50,7 +50,7 @@ impl Host {
             },
             Err(NotLetIn::Refused(code)) => {
                 if self.rules().answer {
-                    self.send(&offer, Body::Deny { offer: offer.payload_hash(), code: "denied".to_owned() }).await;
+                    self.send(&offer, 0, Body::Deny { offer: offer.payload_hash(), code: "denied".to_owned() }).await;
                 }
                 code
             }
@@ -111,9 +111,9 @@ impl Host {
         let (link, transport) = Link::answering(&settings, theirs).await.map_err(|error| error.code())?;
         let link = Arc::new(link);
         let (end, ended) = watch::channel(None);
-        let open = Open { did, rights: rights.clone(), link: link.clone(), end };
+        let open = Open { did, rights: rights.clone(), link: link.clone(), offer: offer.clone(), end };
         lock(&self.open).insert(sess, open);
-        let answer = self.send(offer, Body::Answer { offer: offer.payload_hash(), transport }).await;
+        let answer = self.send(offer, 0, Body::Answer { offer: offer.payload_hash(), transport }).await;
         let Some(answer) = answer else {
             lock(&self.open).remove(&sess);
             return Err("bad_card");
@@ -124,14 +124,25 @@ impl Host {
         Ok(())
     }
 
-    /// Takes further candidates of an open conversation, or its end.
+    /// Takes what belongs to an open conversation: further candidates, a path to be renewed, its end.
     async fn more(&self, card: &SignedCard) {
-        let Card { sess, from_did, .. } = *card.card();
-        let Some(link) = lock(&self.open).get(&sess).map(|open| open.link.clone()) else { return };
+        let Card { sess, seq, from_did, .. } = *card.card();
+        let open = lock(&self.open).get(&sess).map(|open| (open.link.clone(), open.offer.clone()));
+        let Some((link, offer)) = open else { return };
         let Ok(Some(proven)) = self.prover.look_up(&Subject::Did(from_did)).await else { return };
         let said = Proved { did: &proven.did, devices: &proven.devices };
-        let taken = lock(&self.ledger).take(card, said, self.prover.origin(), clock::now());
+        let taken = {
+            let mut ledger = lock(&self.ledger);
+            ledger.keep(&sess, Side::Host, clock::now());
+            ledger.take(card, said, self.prover.origin(), clock::now())
+        };
         match (taken, &card.card().body) {
+            (Ok(Taken::More), Body::RestartOffer { transport, .. }) => {
+                if let Ok(transport) = link.restarted(transport).await {
+                    let body = Body::RestartAnswer { offer: offer.payload_hash(), transport };
+                    self.send(&offer, seq, body).await;
+                }
+            }
             (Ok(Taken::More), Body::Candidates { ufrag, candidates, .. }) => {
                 let _ = link.more(ufrag, candidates).await;
             }
@@ -140,12 +151,12 @@ impl Host {
         }
     }
 
-    /// Signs a card to whoever made an offer, and sends it until it is acknowledged.
-    async fn send(&self, offer: &SignedCard, body: Body) -> Option<SignedCard> {
+    /// Signs a card to whoever made an offer, and sends it until it is acknowledged. Its number is that of the card it answers.
+    async fn send(&self, offer: &SignedCard, seq: u64, body: Body) -> Option<SignedCard> {
         let Card { sess, from: peer, .. } = *offer.card();
         let card = Card {
             sess,
-            seq: 0,
+            seq,
             from: self.who.key.public(),
             from_did: self.who.did,
             to: To::Device(peer),
@@ -155,7 +166,7 @@ impl Host {
         };
         let signed = SignedCard::sign(&card, self.prover.origin(), &self.who.key).ok()?;
         let card = Bytes::copy_from_slice(signed.as_bytes());
-        self.attached.post(sess, 0, Frame::Signal(Signal { peer, sess, seq: 0, card, proof: None })).await;
+        self.attached.post(sess, seq, Frame::Signal(Signal { peer, sess, seq, card, proof: None })).await;
         Some(signed)
     }
 
