@@ -74,6 +74,7 @@ export function breakPaths(pid) {
   const sockets = execFileSync("ss", ["-Huanp"], { encoding: "utf8" }).split("\n").filter((line) => line.includes(`pid=${pid},`));
   const ports = sockets.map((line) => /:(\d+) /.exec(line)[1]);
   const rules = ports.flatMap((port) => ["--sport", "--dport"].map((end) => ["INPUT", "-p", "udp", end, port, "-j", "DROP"]));
-  for (const rule of rules) execFileSync("iptables", ["-I", ...rule]);
-  return () => rules.forEach((rule) => execFileSync("iptables", ["-D", ...rule]));
+  const all = (how) => rules.forEach((rule) => ["iptables", "ip6tables"].forEach((tables) => execFileSync(tables, [how, ...rule])));
+  all("-I");
+  return () => all("-D");
 }

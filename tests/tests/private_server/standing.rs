@@ -122,7 +122,9 @@ impl Broken {
     }
 
     fn all(&self, how: &str) -> bool {
-        self.0.iter().all(|rule| Command::new("iptables").arg(how).args(rule).status().is_ok_and(|done| done.success()))
+        let run = |tables: &str, rule: &[String; 7]| Command::new(tables).arg(how).args(rule).status();
+        let done = |tables: &str| self.0.iter().all(|rule| run(tables, rule).is_ok_and(|done| done.success()));
+        ["iptables", "ip6tables"].into_iter().all(done)
     }
 }
 
