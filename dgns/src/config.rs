@@ -61,6 +61,17 @@ pub struct Config {
     pub lobby: LobbyConfig,
     /// `[turn]`.
     pub turn: TurnConfig,
+    /// `[recovery]`.
+    pub recovery: RecoveryRoleConfig,
+}
+
+/// `[recovery]`: whether this server keeps shares of people's keys beside the log: one share of a set, never as many as are needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveryRoleConfig {
+    /// `enabled`: whether it does.
+    pub enabled: bool,
+    /// `operator`: who runs it, as people are told who enrol.
+    pub operator: String,
 }
 
 /// `[turn]`: how ends of the lobby find a way to each other.

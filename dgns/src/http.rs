@@ -53,7 +53,7 @@ use reply::Refused;
 type Shared = State<Arc<App>>;
 
 /// Returns the routes of a server.
-pub fn router(app: Arc<App>) -> Router {
+pub fn router(app: Arc<App>, recovery: Option<Arc<Desk>>) -> Router {
     let routes = Router::new()
         .route(path::CHECKPOINT, get(read::checkpoint))
         .route("/log/tile/{*path}", get(read::tile))
@@ -104,6 +104,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(alias::routes())
         .layer(middleware::from_fn_with_state(app.clone(), while_served))
         .merge(app.cosigners.as_ref().map(witness::routes).unwrap_or_default())
+        .merge(recovery.map(|desk| recovery::routes().with_state(desk)).unwrap_or_default())
         .merge(if app.config.http.pages { pages::routes() } else { Router::new() });
     let around = Around { metrics: app.metrics.clone(), request_s: app.config.http.request_s };
     surrounded(routes, around).with_state(app)

@@ -6,7 +6,9 @@
 pub mod desk;
 mod error;
 mod followed;
+mod judge;
 mod log;
+mod role;
 mod secrets;
 mod stats;
 
@@ -33,6 +35,7 @@ use crate::{http, shutdown};
 pub use desk::Desk;
 pub use error::RecoveryError;
 use log::LogReader;
+pub use role::of_server;
 use secrets::Master;
 
 /// How often rows of dead epochs are looked for.
@@ -55,6 +58,8 @@ pub struct RecoveryConfig {
     pub log: ReadLogConfig,
     /// `[[issuers]]`.
     pub issuers: Vec<EvidenceIssuer>,
+    /// `passkeys`: the origin of the pages whose passkeys are taken; absent: none are.
+    pub passkeys: Option<String>,
     /// `[outbound]`.
     pub outbound: OutboundConfig,
 }
@@ -135,17 +140,8 @@ pub struct RecoveryServer {
 impl RecoveryServer {
     /// Starts it. A policy without witnesses needs `dev`: whoever has the log's key could then show this server a log of its own.
     pub async fn start(config: RecoveryConfig, dev: bool, clock: Clock) -> Result<Self, RecoveryServerError> {
-        let trust = trust(&config.log, dev)?;
-        let had_rows = config.data.join(format!("{}.db", Recovery::NAME)).is_file();
-        let store = Recovery::open(&config.data).await?;
-        if had_rows && !config.key.exists() && store.count().await? > 0 {
-            return Err(RecoveryServerError::KeyGone { path: config.data, key: config.key });
-        }
-        let master = Master::new(keys::secret(&config.key, "recovery", &mut crate::rng::system())?);
-        let outbound = Outbound::new(config.outbound.plain_http);
-        let log =
-            LogReader::open(&config.log.url, (trust, &config.data), outbound.clone(), clock.clone(), &store).await?;
-        let desk = Arc::new(Desk::new(&config, master, log, store, outbound, clock)?);
+        let asks = Outbound::new(config.outbound.plain_http);
+        let desk = open(&config, (trust(&config.log, dev)?, asks), clock).await?;
         let address = config.http.listen;
         let bound = |error| RecoveryServerError::Bind { address, error };
         let listener = http::listener::bind(address).map_err(bound)?;
@@ -171,8 +167,25 @@ impl RecoveryServer {
     }
 }
 
+/// Opens database and master key of a desk that reads the log under this trust, asking for it so.
+async fn open(
+    config: &RecoveryConfig,
+    (trust, asks): (Trust, Outbound),
+    clock: Clock,
+) -> Result<Arc<Desk>, RecoveryServerError> {
+    let had_rows = config.data.join(format!("{}.db", Recovery::NAME)).is_file();
+    let store = Recovery::open(&config.data).await?;
+    if had_rows && !config.key.exists() && store.count().await? > 0 {
+        return Err(RecoveryServerError::KeyGone { path: config.data.clone(), key: config.key.clone() });
+    }
+    let master = Master::new(keys::secret(&config.key, "recovery", &mut crate::rng::system())?);
+    let outbound = Outbound::new(config.outbound.plain_http);
+    let log = LogReader::open(&config.log.url, (trust, &config.data), asks, clock.clone(), &store).await?;
+    Ok(Arc::new(Desk::new(config, master, log, store, outbound, clock)?))
+}
+
 /// Erases what the log says is over, once a day: a crash in between leaves rows that are erased the next time.
-async fn sweep(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
+pub async fn sweep(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             () = shutdown::requested(&mut stop) => return,

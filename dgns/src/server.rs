@@ -55,6 +55,7 @@ use crate::log::witnesses::Witnesses;
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::people::{People, teller};
+use crate::recovery::{self, Desk, RecoveryServerError};
 use crate::setup::{self, SetupError};
 use crate::tokens::{self, Tokens};
 use crate::witness::roles::{Roles, RolesError};
@@ -103,6 +104,9 @@ pub enum ServerError {
     /// The zone key file is not the certified one.
     #[error("keys/zone.key is not the key the log certifies; put the right key file back")]
     WrongZoneKey,
+    /// The shares of people's keys.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryServerError),
     /// The cosigners of other logs.
     #[error(transparent)]
     Witness(#[from] RolesError),
@@ -137,6 +141,7 @@ impl ServerError {
             | Self::Follow(FollowError::Storage(error)) => error.is_damage(),
             Self::Restart(_) | Self::Publish(_) | Self::Announce(_) => true,
             Self::Witness(error) => error.is_fault(),
+            Self::Recovery(error) => error.is_fault(),
             Self::Follow(error) => matches!(error, FollowError::NotCommitted(_) | FollowError::Fault(_)),
             _ => false,
         }
@@ -158,6 +163,8 @@ pub struct Server {
     dns: JoinHandle<()>,
     /// What follows the log, each in a task of its own; a stop waits for them.
     followers: Vec<JoinHandle<()>>,
+    /// Where shares are kept, if they are.
+    recovery: Option<Arc<Desk>>,
 }
 
 impl Server {
@@ -260,6 +267,9 @@ impl Server {
         let people = self.app.people.clone();
         let storage = self.app.core.storage.clone();
         drop(self.app);
+        if let Some(desk) = alone(self.recovery).await {
+            desk.close().await?;
+        }
         if let Some(people) = alone(people).await {
             people.store.close().await?;
         }
@@ -510,13 +520,21 @@ impl Parts {
         if let Some(directory) = app.config.log.files.clone() {
             followers.push(tokio::spawn(files::keep(directory, app.core.clone(), stopping.clone())));
         }
+        let recovery = match app.config.recovery.enabled {
+            true => {
+                let desk = recovery::of_server(&app.config, &app.core, http).await?;
+                followers.push(tokio::spawn(recovery::sweep(desk.clone(), stopping.clone())));
+                Some(desk)
+            }
+            false => None,
+        };
         let announcer = announcer
             .map(|announcer| tokio::spawn(announcer.run(app.core.clone(), app.witnesses.clone(), stopping.clone())));
-        let router = http::router(app.clone());
+        let router = http::router(app.clone(), recovery.clone());
         let listener =
             tokio::spawn(http::listener::serve(listener, router, app.config.http.clone(), metrics, stopping));
         info!(size = app.core.live.head().size(), %http, "serving");
-        Ok(Server { app, http, made, stop: self.stop, keeper, announcer, listener, dns, followers })
+        Ok(Server { app, http, made, stop: self.stop, keeper, announcer, listener, dns, followers, recovery })
     }
 }
 

@@ -76,6 +76,11 @@ pub fn passkey_issuer(zone: &str) -> String {
     format!("passkey:{zone}")
 }
 
+/// Returns whom a passkey stands for where people are named by issuer and subject: its key, x and y, in unpadded base64url.
+pub fn passkey_subject(key: &[u8; 64]) -> String {
+    BASE64URL_NOPAD.encode(key)
+}
+
 /// Returns what a passkey's PRF is asked over: `H(passkey-salt; origin)`.
 pub fn passkey_salt(origin: &Origin) -> Hash {
     domain_hash("dgns/passkey-salt/v1", &[origin.as_str().as_bytes()])

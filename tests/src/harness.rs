@@ -20,6 +20,7 @@ pub mod seed;
 pub mod serve;
 pub mod server;
 pub mod site;
+pub mod token_issuer;
 pub mod wait;
 pub mod witness;
 

@@ -222,6 +222,7 @@ mod samples {
             names: 5,
             until_s: 600,
             boxes: Some(vec![1, 2]),
+            passkey: Some([3; 64]),
         };
         let link = Link { evidence: [1; 32] };
         vec![start.encode(), started.encode(), finish.encode(), finished.encode(), link.encode()]

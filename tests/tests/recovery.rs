@@ -6,21 +6,27 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use data_encoding::HEXLOWER;
+use dgns::clock::Clock;
+use dgns::people::events::EventKind;
 use dgns_api::signin::Start;
 use dgns_tests::harness::http::{self, Answer};
 use dgns_tests::harness::issuer::{ADA, Issuer, code, finish, lacks_issuers, site, start_body, start_of};
 use dgns_tests::harness::journey::signs_in;
-use dgns_tests::harness::load::origin;
+use dgns_tests::harness::load::{Somebody, origin};
 use dgns_tests::harness::recovery::RecoverySite;
 use dgns_tests::harness::serve::{Told, serve};
-use dgns_tests::harness::{Person, Server, Site};
+use dgns_tests::harness::token_issuer::{AUDIENCE, TokenIssuer};
+use dgns_tests::harness::{Person, Server, Site, wait};
+use identity::cert::{Attempt, Body, Certificate, Enrolment, RecoverOpen, RecoveryServer, RecoverySet, Sid};
 use identity::did::Did;
-use identity::evidence::Purpose;
+use identity::evidence::{Binding, Purpose, issuer_hash};
 use identity::key::{KexSecret, SigningKey};
 use identity::oprf::{Blinded, WholeKey};
 use identity::recovery::message::{Ask, Evaluate, Evaluated, Proof, Register, Release, ServerInfo, seal_ask};
 use identity::recovery::{Bundle, Hardening, Scope, Share};
+use identity::time::Timestamp;
 use serde_json::Value;
+use storage::people::{AccountRow, AttestedRow};
 use zeroize::Zeroizing;
 
 /// The key of RFC 9497, A.1.2, and its first two cases: input, blind and output.
@@ -311,4 +317,204 @@ fn a_repeated_request_a_power_cut_and_an_old_disk_give_the_same_answer_and_no_se
     }
     let resolved = Person::new().dgns(&stage.server, &["resolve", "alice"]).exits(0).json();
     assert_eq!(resolved["recovery"]["guesses"].as_u64(), Some(1), "{resolved}");
+}
+
+#[test]
+fn an_id_token_that_is_wrong_in_any_way_begins_nothing_at_a_recovery_server() {
+    // Goal: a recovery server judges itself what the server of names would have judged. Method: an issuer whose tokens are made here,
+    // each wrong in one way; the log, the device and the request are right.
+    let issuer = TokenIssuer::start();
+    let site = Site::new();
+    let log = site.start();
+    let alice = Person::new();
+    alice.up(&log, "alice");
+    let (did, sign, kex) = keys_of(&alice);
+    let recovery = RecoverySite::new("Operator 1").with_issuer(&issuer.url, AUDIENCE);
+    let server = recovery.start(&log, &[]);
+    let binding =
+        Binding { purpose: Purpose::Enrolment, sign: sign.public(), kex: kex.public(), blinded: None, random: [7; 16] };
+    let code = |binding: &Binding, bend: fn(&mut Value)| {
+        let statement = Zeroizing::new(issuer.token("ada", binding, bend));
+        let register = Register {
+            bundle: Bundle { scope: Scope { did, epoch: 1 }, hardening: Hardening::DEFAULT, words: false },
+            key_share: Zeroizing::new(bytes(KEY)),
+            backup_share: Share::new(1, [7; 32]),
+            sign_ins: vec![Proof { issuer: issuer.url.clone(), statement, random: [7; 16], salt: [8; 16] }],
+            needed: 1,
+            blinded: bytes(PUBLISHED[0].1),
+            sign: sign.public(),
+            kex: kex.public(),
+        };
+        let answer = asked(&server, Ask::Register, "/r/v1/register", &register.sign(&origin(), &sign));
+        if answer.status == 200 { "taken".to_owned() } else { answer.problem_code() }
+    };
+    type Bend = fn(&mut Value);
+    let wrong: [(&str, Bend); 7] = [
+        ("audience", |claims| claims["aud"] = "another".into()),
+        ("audience", |claims| claims["aud"] = serde_json::json!(["dgns", "another"])),
+        ("audience", |claims| claims["azp"] = "another".into()),
+        ("issuer", |claims| claims["iss"] = "https://issuer.example".into()),
+        ("expired", |claims| claims["exp"] = (claims["iat"].as_u64().unwrap() - 1).into()),
+        ("expired", |claims| claims["iat"] = (claims["iat"].as_u64().unwrap() - 601).into()),
+        ("expired", |claims| claims["iat"] = (claims["iat"].as_u64().unwrap() + 660).into()),
+    ];
+    for (expected, bend) in wrong {
+        assert_eq!(code(&binding, bend), expected);
+    }
+    let others = [
+        Binding { sign: [9; 32], ..binding },
+        Binding { kex: [9; 32], ..binding },
+        Binding { random: [9; 16], ..binding },
+        Binding { purpose: Purpose::SignIn, ..binding },
+        Binding { purpose: Purpose::Recovery, blinded: Some([9; 32]), ..binding },
+    ];
+    for other in others {
+        assert_eq!(code(&other, |_| {}), "nonce", "another device's, purpose's or attempt's: {other:?}");
+    }
+    assert_eq!(server.get("/r/v1/stats").json()["rows"].as_u64(), Some(0), "nothing was kept");
+    assert_eq!(code(&binding, |_| {}), "taken");
+}
+
+/// The DID and the keys of a person's device.
+fn keys_of(person: &Person) -> (Did, SigningKey, KexSecret) {
+    let file = fs::read(person.home().join("dgns.test/device.json")).unwrap();
+    let file: Value = serde_json::from_slice(&file).unwrap();
+    let secret = |key: &str| bytes::<32>(file[key].as_str().unwrap());
+    let did = file["did"].as_str().unwrap().parse().unwrap();
+    (did, SigningKey::from_seed(&secret("sign")), KexSecret::from_bytes(secret("kex")))
+}
+
+/// A log in this process, whose clock the test sets, with somebody who enrolled there.
+struct Days {
+    server: dgns::server::Server,
+    clock: Clock,
+    now_ms: u64,
+    alice: Somebody,
+    _data: tempfile::TempDir,
+}
+
+impl Days {
+    async fn new() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let issuer = r#"[{ id = "a", name = "A", issuer = "https://issuer.example", client_id = "dgns" }]"#;
+        let toml = format!(
+            "data = {:?}\nhttp.listen = \"127.0.0.1:0\"\ndns.listen = []\nclaims.work_bits = 1\nsignin.issuers = {issuer}\n",
+            data.path().join("data").display().to_string()
+        );
+        let now_ms = dgns_client::clock::now().as_ms();
+        let clock = Clock::fixed_for_tests(Timestamp::from_ms(now_ms));
+        let config = dgns::config::Config::from_toml(&toml).unwrap();
+        let server = dgns::server::Server::start(config, clock.clone()).await.unwrap();
+        let (alice, certificates) = Somebody::new("alice", 1);
+        let days = Self { server, clock, now_ms, alice, _data: data };
+        days.posts(certificates).await;
+        days
+    }
+
+    async fn posts(&self, certificates: Vec<Certificate>) {
+        let envelopes = certificates.iter().map(Certificate::encode).collect();
+        let post = dgns_api::post::Post { envelopes, attachments: Vec::new() };
+        let app = &self.server.app;
+        app.door().unwrap().submit(&app.core, app.people.as_deref(), &post, [127, 0, 0, 1].into()).await.unwrap();
+    }
+
+    /// Lets time pass, and somebody write, so that the log sees it.
+    async fn pass(&mut self, ms: u64) {
+        self.now_ms += ms;
+        self.clock.set_for_tests(Timestamp::from_ms(self.now_ms));
+        let records = self.alice.points_to([192, 0, 2, (self.now_ms % 250) as u8]);
+        self.posts(vec![records]).await;
+    }
+
+    /// Says something by other keys than the device's.
+    async fn says(&mut self, body: Body, keys: &[&SigningKey]) -> Sid {
+        let certificate = self.alice.next.sign(body, None, &origin(), keys).unwrap();
+        self.alice.next = self.alice.next.next(&certificate);
+        let sid = certificate.sid();
+        self.posts(vec![certificate]).await;
+        sid
+    }
+
+    /// Waits until her devices were told so often of this.
+    async fn told(&self, kind: EventKind, times: usize) {
+        let people = self.server.app.people.as_ref().unwrap();
+        let deadline = tokio::time::Instant::now() + wait::PATIENCE;
+        loop {
+            let events = people.store.events_after(&self.alice.did, 0).await.unwrap();
+            let found = events.iter().filter(|event| event.kind == kind as u8).count();
+            if found == times {
+                return;
+            }
+            assert!(found < times && tokio::time::Instant::now() < deadline, "{found} times {kind:?}, not {times}");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_are_told_at_the_attempt_its_proof_and_daily_and_its_notary_is_counted() {
+    const DAY_MS: u64 = 86_400_000;
+    let mut days = Days::new().await;
+    let (k, new) = (SigningKey::from_seed(&[70; 32]), SigningKey::from_seed(&[71; 32]));
+    let rng = &mut dgns_client::rng::system();
+    let shares = WholeKey::generate(rng).split(2, 3, rng).unwrap();
+    let named = |at: usize| RecoveryServer {
+        url: format!("https://{at}.example"),
+        operator: format!("Operator {at}"),
+        key: SigningKey::from_seed(&[at as u8; 32]).public(),
+        oprf: identity::oprf::Server::from_scalar(shares[at - 1].secret()).unwrap().public(),
+    };
+    let enrolment = Enrolment {
+        servers: (1..=3).map(named).collect(),
+        threshold: 2,
+        sign: k.public(),
+        kex: KexSecret::generate(rng).public(),
+        bundle: [5; 32],
+        sign_ins: vec![[6; 32]],
+        needed: 1,
+    };
+    let device = days.alice.device.sign.clone();
+    days.says(Body::RecoverySet(RecoverySet { epoch: 1, enrolment: Some(enrolment) }), &[&device]).await;
+    days.pass(2 * DAY_MS).await; // an account of a day ago has its whole window: three days
+
+    let people = days.server.app.people.clone().unwrap();
+    let (now_s, account) = (days.now_ms / 1_000, [8; 32]);
+    let row = AttestedRow {
+        evidence: [9; 32],
+        account,
+        email: None,
+        issuer: issuer_hash("https://issuer.example"),
+        sign: new.public(),
+        kex: [7; 32],
+        until_s: now_s + 3_600,
+    };
+    people.store.put_attested(&row, now_s).await.unwrap();
+    let pin = AccountRow { account, did: days.alice.did, email: None, since_s: now_s };
+    people.store.pin_account(&pin).await.unwrap();
+    let attempt = Attempt { epoch: 1, number: 1 };
+    let blinded = *Blinded::new(b"a pin", rng).unwrap().element();
+    let open = RecoverOpen { attempt, sign: new.public(), kex: [7; 32], blinded, evidence: vec![[9; 32]] };
+    let act = days.says(Body::RecoverOpen(open), &[&new]).await;
+    days.told(EventKind::RecoveryOpen, 1).await;
+    days.told(EventKind::RecoveryProved, 0).await;
+    let http = days.server.http;
+    let counts = move || {
+        let answer = http::request(http, "GET", "/v1/notaries", &[], b"").unwrap();
+        let notary = answer.json()["notaries"][0].clone();
+        (notary["attempts"].as_u64().unwrap(), notary["failed"].as_u64().unwrap())
+    };
+    assert_eq!(tokio::task::spawn_blocking(counts).await.unwrap(), (1, 1), "begun, and nothing came of it yet");
+
+    days.says(Body::RecoverProve(attempt), &[&k, &new]).await;
+    days.told(EventKind::RecoveryProved, 1).await;
+    assert_eq!(tokio::task::spawn_blocking(counts).await.unwrap(), (1, 0));
+    for day in 1..=2 {
+        days.pass(DAY_MS).await;
+        days.told(EventKind::RecoveryProved, 1 + day).await;
+    }
+    days.pass(DAY_MS).await; // ready
+    days.told(EventKind::RecoveryProved, 4).await;
+    days.says(Body::Veto { act }, &[&device]).await;
+    days.pass(2 * DAY_MS).await;
+    days.told(EventKind::RecoveryProved, 4).await;
 }

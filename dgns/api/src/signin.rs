@@ -97,6 +97,8 @@ pub struct Finished {
     pub until_s: u64,
     /// The boxes of the person's user key, if a passkey may open one of them.
     pub boxes: Option<Vec<u8>>,
+    /// The key of the passkey, x and y, where it signed in to be listed as a way to begin a recovery.
+    pub passkey: Option<[u8; 64]>,
 }
 
 impl Start {
@@ -213,7 +215,8 @@ impl Finished {
             Branch::NewSubject => (3, None),
         };
         let mut writer = Writer::new();
-        writer.map(7 + usize::from(did.is_some()) + usize::from(self.boxes.is_some()));
+        let optional = [did.is_some(), self.boxes.is_some(), self.passkey.is_some()];
+        writer.map(7 + optional.into_iter().filter(|is_there| *is_there).count());
         writer.uint(1).bytes(&self.evidence).uint(2).bytes(&self.random).uint(3).bytes(&self.statement);
         writer.uint(4).text(&self.issuer).uint(5).uint(branch);
         if let Some(did) = did {
@@ -222,6 +225,9 @@ impl Finished {
         writer.uint(7).uint(self.names).uint(8).uint(self.until_s);
         if let Some(boxes) = &self.boxes {
             writer.uint(9).bytes(boxes);
+        }
+        if let Some(key) = &self.passkey {
+            writer.uint(10).bytes(key);
         }
         writer.finish()
     }
@@ -245,9 +251,10 @@ impl Finished {
         let names = fields.required(7, Reader::uint)?;
         let until_s = fields.required(8, Reader::uint)?;
         let boxes = fields.optional(9, Reader::bytes)?.map(<[u8]>::to_vec);
+        let passkey = fields.optional(10, Reader::fixed)?;
         fields.end()?;
         reader.end()?;
-        Ok(Self { evidence, random, statement, issuer, branch, names, until_s, boxes })
+        Ok(Self { evidence, random, statement, issuer, branch, names, until_s, boxes, passkey })
     }
 }
 
@@ -296,6 +303,7 @@ mod tests {
                 names: 5,
                 until_s: 600,
                 boxes: (branch != Branch::New).then(|| vec![1, 2, 3]),
+                passkey: (branch == Branch::NewSubject).then_some([7; 64]),
             };
             check(finished.clone(), &finished.encode(), Finished::decode);
         }

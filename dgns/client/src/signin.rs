@@ -11,7 +11,7 @@ use dgns_api::info::Issuer;
 use dgns_api::path;
 use dgns_api::problem::Problem;
 use dgns_api::signin::{Branch, Finish, Finished, Link, Start, Started};
-use identity::evidence::{Binding, Purpose, evidence_hash, passkey_issuer, sign_finish};
+use identity::evidence::{Binding, Purpose, evidence_hash, passkey_issuer, passkey_subject, sign_finish};
 use identity::hash::Hash;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -40,7 +40,12 @@ pub struct Begun {
     until_s: u64,
     /// The point of a recovery.
     blinded: Option<[u8; 32]>,
+    /// Whether somebody without a passkey may make one instead.
+    may_make: bool,
 }
+
+/// A passkey is made.
+const MAKES: (Purpose, bool) = (Purpose::Enrolment, true);
 
 /// Where somebody signs in.
 enum Way {
@@ -50,7 +55,8 @@ enum Way {
 
 /// One start, and what its answer has to be about.
 struct Round {
-    purpose: Purpose,
+    /// Whether a passkey is made, not used.
+    makes: bool,
     started: Started,
     nonce: String,
     /// Where the browser goes.
@@ -94,12 +100,21 @@ pub struct Shown {
     pub random: [u8; 16],
     /// What its nonce was made with.
     pub nonce: [u8; 16],
+    /// The key of the passkey that signed in to be listed.
+    pub passkey: Option<[u8; 64]>,
 }
 
 impl Shown {
-    /// Returns whom the issuer means, as the statement says; its signature is somebody else's to judge.
+    /// Returns whom the issuer means, as the statement says; its signature is somebody else's to judge. Of a passkey: its key.
     pub fn subject(&self) -> Option<Zeroizing<String>> {
-        claims_of(&self.statement).sub.map(Zeroizing::new)
+        let passkey = self.passkey.as_ref().map(passkey_subject);
+        passkey.or_else(|| claims_of(&self.statement).sub).map(Zeroizing::new)
+    }
+
+    /// Returns the statement as an enrolment shows it: of a passkey behind its key (PROTOCOL 24.4).
+    pub fn enrolment(&self) -> Zeroizing<Vec<u8>> {
+        let key = self.passkey.as_ref().map_or(&[][..], |key| key.as_slice());
+        Zeroizing::new([key, &self.statement].concat())
     }
 }
 
@@ -146,42 +161,50 @@ impl Begun {
         (purpose, blinded): (Purpose, Option<[u8; 32]>),
     ) -> Result<Self, ClientError> {
         let offered = session.info().await?.signin;
+        let only = offered.issuers.is_empty() && offered.passkeys;
         let (issuer, way) = match wanted {
+            None if only && purpose != Purpose::SignIn => (passkeys(session), Way::Pages(Pages::of(offered)?)),
             Some(PASSKEY) => (passkeys(session), Way::Pages(Pages::of(offered)?)),
-            None if offered.issuers.is_empty() && offered.passkeys => {
+            None if only => {
                 let what = "this server believes no issuer, but passkeys: dgns login --passkey-url";
                 return Err(ClientError::Unable(what.into()));
             }
             _ => (choose(offered.issuers, wanted)?, Way::Issuer),
         };
         let loopback = Loopback::open().await?;
-        let mut begun = Self { issuer, way, rounds: Vec::new(), loopback, until_s: 0, blinded };
-        begun.start(session, keys, purpose).await?;
+        let may_make = purpose == Purpose::SignIn;
+        let mut begun = Self { issuer, way, rounds: Vec::new(), loopback, until_s: 0, blinded, may_make };
+        begun.start(session, keys, (purpose, false)).await?;
         Ok(begun)
     }
 
     /// Begins; returns where the browser goes.
-    async fn start(&mut self, session: &Session, keys: &DeviceKeys, purpose: Purpose) -> Result<&str, ClientError> {
+    async fn start(
+        &mut self,
+        session: &Session,
+        keys: &DeviceKeys,
+        (purpose, makes): (Purpose, bool),
+    ) -> Result<&str, ClientError> {
         let (sign, kex, port) = (keys.sign.public(), keys.kex.public(), self.loopback.port());
-        let (at, issuer, led_to) = match (&self.way, purpose) {
+        let (at, issuer, led_to) = match (&self.way, makes) {
             (Way::Issuer, _) => (path::SIGNIN_OIDC_START, self.issuer.id.clone(), Some(port)),
-            (Way::Pages(_), Purpose::Enrolment) => (path::PASSKEYS_START, String::new(), None),
+            (Way::Pages(_), true) => (path::PASSKEYS_START, String::new(), None),
             (Way::Pages(_), _) => (path::SIGNIN_PASSKEY_START, String::new(), None),
         };
-        let blinded = self.blinded;
+        let blinded = self.blinded.filter(|_| purpose == Purpose::Recovery);
         let start = Start { purpose, sign, kex, issuer, port: led_to, blinded };
         let started = Started::decode(&session.post_signin(at, start.encode()).await?).map_err(unreadable)?;
         let binding = Binding { purpose, sign, kex, blinded, random: started.random };
         let nonce = binding.nonce_text();
         let (asked, url) = match &self.way {
             Way::Issuer => (parameter(query_of(&started.go), "nonce"), started.go.clone()),
-            Way::Pages(pages) => (pages.challenge(&started.go)?, pages.url(port, &binding, &started)),
+            Way::Pages(pages) => (pages.challenge(&started.go)?, pages.url(port, &binding, &started, makes)),
         };
         if asked.as_deref() != Some(&nonce) {
             return Err(ClientError::proof("nonce", "the server asks about other keys than this home's"));
         }
         self.until_s = started.until_s;
-        self.rounds.push(Round { purpose, started, nonce, url });
+        self.rounds.push(Round { makes, started, nonce, url });
         Ok(self.url())
     }
 
@@ -208,7 +231,7 @@ impl Begun {
     pub async fn typed(&mut self, session: &Session, keys: &DeviceKeys, address: &str) -> Result<Led, ClientError> {
         match self.judge(query_of(address.trim())) {
             None => Err(ClientError::Unable("this address does not belong to this sign-in".into())),
-            Some(Brought::Wish) => Ok(Led::On(self.start(session, keys, Purpose::Enrolment).await?.to_owned())),
+            Some(Brought::Wish) => Ok(Led::On(self.start(session, keys, MAKES).await?.to_owned())),
             Some(Brought::Answer(round, answer)) => Ok(Led::Answer(round, answer)),
             Some(Brought::No) => Err(no()),
         }
@@ -223,34 +246,38 @@ impl Begun {
         answer: String,
     ) -> Result<SignedIn, ClientError> {
         let unknown = || ClientError::Unable("this answer does not belong to this sign-in".into());
-        let Round { purpose, started, nonce, .. } = self.rounds.get(round).ok_or_else(unknown)?;
-        let at = match (&self.way, purpose) {
+        let Round { makes, started, nonce, .. } = self.rounds.get(round).ok_or_else(unknown)?;
+        let at = match (&self.way, makes) {
             (Way::Issuer, _) => path::SIGNIN_OIDC_FINISH,
-            (Way::Pages(_), Purpose::Enrolment) => path::PASSKEYS_FINISH,
+            (Way::Pages(_), true) => path::PASSKEYS_FINISH,
             (Way::Pages(_), _) => path::SIGNIN_PASSKEY_FINISH,
         };
         let signature = sign_finish(session.trust().origin(), &started.state, &keys.sign);
-        let answer = match self.way {
+        let answer = match &self.way {
             Way::Issuer => answer,
             Way::Pages(_) => pages::credential(&answer)?,
         };
         let finish = Finish { state: started.state, signature, answer };
         let answer = session.post_signin(at, finish.encode()).await?;
-        let Finished { evidence, random, statement, issuer, branch, names, until_s, .. } =
+        let Finished { evidence, random, statement, issuer, branch, names, until_s, passkey, .. } =
             Finished::decode(&answer).map_err(unreadable)?;
-        let (email, about) = match self.way {
+        let (email, about) = match &self.way {
             Way::Issuer => {
                 let claims = claims_of(&statement);
                 let at = claims.iss.as_deref() == Some(&self.issuer.issuer);
                 (claims.email, claims.nonce.filter(|_| at))
             }
-            Way::Pages(_) => (None, pages::challenge_of(&statement)),
+            Way::Pages(pages) => {
+                // The key is listed as a way to begin a recovery: it has to be the one that answered.
+                let is_its = passkey.is_none_or(|key| pages.signed_by(&statement, nonce, &key));
+                (None, pages::challenge_of(&statement).filter(|_| is_its))
+            }
         };
         let fits = about.as_deref() == Some(nonce) && issuer == self.issuer.issuer;
         if !fits || evidence_hash(&statement, &random) != evidence {
             return Err(ClientError::proof("nonce", "what was said at the sign-in is not about this home's keys"));
         }
-        let shown = Some(Shown { statement: Zeroizing::new(statement), random, nonce: started.random });
+        let shown = Some(Shown { statement: Zeroizing::new(statement), random, nonce: started.random, passkey });
         Ok(SignedIn { issuer: self.issuer, evidence, branch, names, until_s, email, shown })
     }
 
@@ -260,7 +287,7 @@ impl Begun {
             match self.judge(&visit.query) {
                 None => visit.turn_away().await,
                 Some(Brought::Wish) => {
-                    let to = self.start(session, keys, Purpose::Enrolment).await?;
+                    let to = self.start(session, keys, MAKES).await?;
                     visit.lead(to).await;
                 }
                 Some(brought) => {
@@ -281,7 +308,9 @@ impl Begun {
         let round = self.rounds.iter().position(is_it)?;
         Some(match (parameter(query, "code"), &self.way) {
             (Some(answer), _) => Brought::Answer(round, answer),
-            (None, Way::Pages(_)) if self.rounds.len() == 1 && parameter(query, "make").is_some() => Brought::Wish,
+            (None, Way::Pages(_)) if self.may_make && self.rounds.len() == 1 && parameter(query, "make").is_some() => {
+                Brought::Wish
+            }
             _ => Brought::No,
         })
     }

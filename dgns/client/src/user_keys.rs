@@ -96,6 +96,12 @@ pub async fn of_generation(
     Ok(seed)
 }
 
+/// Returns whether this device opens the newest generation, and the one before it by it.
+pub async fn has_previous(session: &Session, signer: Signer<'_>, state: &DidState) -> bool {
+    let generation = state.user_key.as_ref().map_or(0, |key| key.generation);
+    generation > 1 && of_generation(session, signer, state, generation - 1).await.is_ok()
+}
+
 /// Turns the user key to its next generation if the log says that it is stale and this device may; whether it did.
 pub async fn turn_if_stale(session: &Session, signer: Signer<'_>) -> Result<bool, ClientError> {
     let resolved = session.resolve_did(&signer.did).await?;

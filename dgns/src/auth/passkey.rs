@@ -134,6 +134,7 @@ impl Signin {
         if let Branch::Existing(did) = finished.branch {
             finished.boxes = boxes(core, people, &did).await?;
         }
+        finished.passkey = (binding.purpose == Purpose::Enrolment).then_some(row.public);
         Ok(finished)
     }
 
@@ -298,9 +299,9 @@ impl Beginner {
     }
 }
 
-/// Whether a start of this purpose makes sense: a registration adds a way to sign in, the others use one.
+/// Whether a start of this purpose makes sense: a registration adds a way to sign in; a passkey that is there signs in for any.
 pub fn fits(start: &Start, registers: bool) -> bool {
-    let purpose = (start.purpose == Purpose::Enrolment) == registers;
+    let purpose = start.purpose == Purpose::Enrolment || !registers;
     purpose && start.issuer.is_empty() && start.port.is_none()
 }
 

@@ -249,6 +249,7 @@ impl Signin {
             names: self.notaries.names_left(core, &row.issuer).await?,
             until_s: row.until_s,
             boxes: None,
+            passkey: None,
         })
     }
 

@@ -41,7 +41,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let (outbound, witness) = (root.table("outbound"), root.table("witness"));
     let (witnesses, follow) = (root.table("witnesses"), root.table("follow"));
     let (aliases, tokens, signin) = (root.table("aliases"), root.table("tokens"), root.table("signin"));
-    let (lobby, turn) = (root.table("lobby"), root.table("turn"));
+    let (lobby, turn, recovery) = (root.table("lobby"), root.table("turn"), root.table("recovery"));
     root.end();
     let zone = Zone::parse(&zone).map_err(|error| {
         faults.push(ConfigFault { key: "zone".into(), what: format!("{zone:?} is no zone: {error}") });
@@ -63,6 +63,11 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let tokens = read_tokens(Section { name: "tokens", table: tokens, faults: &mut faults });
     let lobby = read_lobby(Section { name: "lobby", table: lobby, faults: &mut faults });
     let turn = read_turn(Section { name: "turn", table: turn, faults: &mut faults });
+    let mut recovery = Section { name: "recovery", table: recovery, faults: &mut faults };
+    if follow.url.is_some() && recovery.table.contains_key("enabled") {
+        recovery.fault("enabled", "stands beside follow.url: a follower keeps no shares; run dgnsd recovery beside it");
+    }
+    let recovery = super::recovery::role(recovery);
     match zone {
         Ok(zone) if faults.is_empty() => {
             let data = PathBuf::from(data);
@@ -83,6 +88,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
                 tokens,
                 lobby,
                 turn,
+                recovery,
             })
         }
         _ => Err(ConfigFaults(faults)),

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use identity::limits::{OPERATOR_BYTES_MAX, SCOPE_BYTES_MAX};
 use toml::{Table, Value};
 
+use super::RecoveryRoleConfig;
 use super::read;
 use super::section::{ConfigFaults, Section};
+use super::signin::{has_passkeys, is_base};
 use crate::outbound::Outbound;
 use crate::recovery::{EvidenceIssuer, ReadLogConfig, RecoveryConfig};
 
@@ -20,6 +22,11 @@ pub(super) fn config(text: &str) -> Result<RecoveryConfig, ConfigFaults> {
     let data = PathBuf::from(root.text("data", "./dgns-recovery"));
     let key = root.text("key", "");
     let (operator, domain) = (root.text("operator", ""), root.text("domain", ""));
+    let passkeys = Some(root.text("passkeys", "")).filter(|origin| !origin.is_empty());
+    if passkeys.as_ref().is_some_and(|origin| !is_base(origin) || !has_passkeys(origin)) {
+        let what = "should be where the pages of the server of names are: https://<name>, or http://localhost:<port>";
+        root.fault("passkeys", what);
+    }
     if !(1..=OPERATOR_BYTES_MAX).contains(&operator.len()) {
         root.fault("operator", format!("should say who runs this server, in 1 to {OPERATOR_BYTES_MAX} bytes"));
     }
@@ -38,8 +45,10 @@ pub(super) fn config(text: &str) -> Result<RecoveryConfig, ConfigFaults> {
     let asks = Outbound::new(outbound.plain_http);
     let log = read_log(Section { name: "log", table: log, faults: &mut faults }, &asks);
     let mut root = Section { name: "", table: Table::new(), faults: &mut faults };
-    if issuers.is_empty() || issuers.len() > ISSUERS_MAX {
-        root.fault("issuers", format!("should be 1 to {ISSUERS_MAX}: who says that somebody is somebody"));
+    let many = issuers.len() + usize::from(passkeys.is_some());
+    if !(1..=ISSUERS_MAX).contains(&many) {
+        let what = format!("should be 1 to {ISSUERS_MAX}, or passkeys be set: who says that somebody is somebody");
+        root.fault("issuers", what);
     }
     let mut known = Vec::new();
     for table in issuers {
@@ -50,10 +59,20 @@ pub(super) fn config(text: &str) -> Result<RecoveryConfig, ConfigFaults> {
     }
     if faults.is_empty() {
         let key = if key.is_empty() { data.join("recovery.key") } else { PathBuf::from(key) };
-        Ok(RecoveryConfig { data, key, operator, domain, http, log, issuers: known, outbound })
+        Ok(RecoveryConfig { data, key, operator, domain, http, log, issuers: known, passkeys, outbound })
     } else {
         Err(ConfigFaults(faults))
     }
+}
+
+/// Reads `[recovery]` of a server of names: whether it keeps shares too, and who runs it.
+pub(super) fn role(mut section: Section<'_>) -> RecoveryRoleConfig {
+    let (enabled, operator) = (section.truth("enabled", false), section.text("operator", ""));
+    if enabled && !(1..=OPERATOR_BYTES_MAX).contains(&operator.len()) {
+        section.fault("operator", format!("should say who runs this server, in 1 to {OPERATOR_BYTES_MAX} bytes"));
+    }
+    section.end();
+    RecoveryRoleConfig { enabled, operator }
 }
 
 fn read_log(mut section: Section<'_>, asks: &Outbound) -> ReadLogConfig {

@@ -115,7 +115,7 @@ fn issuer(mut table: Table, plain_http: bool) -> Result<IssuerConfig, String> {
 }
 
 /// Whether browsers have passkeys for pages of this URL: a name behind TLS, or the machine itself by its name.
-fn has_passkeys(url: &str) -> bool {
+pub(super) fn has_passkeys(url: &str) -> bool {
     let is_name = |host: &str| host.parse::<std::net::IpAddr>().is_err() && !host.starts_with('[');
     let host = |rest: &str| rest.split(':').next().unwrap_or_default().to_owned();
     match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
@@ -126,7 +126,7 @@ fn has_passkeys(url: &str) -> bool {
 }
 
 /// Whether `text` is scheme and host, a port perhaps, and nothing else.
-fn is_base(text: &str) -> bool {
+pub(super) fn is_base(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '\\']))
 }

@@ -10,9 +10,9 @@ use identity::hash::Hash;
 use identity::key::{KexSecret, SigningKey, kid_of};
 use identity::oprf::{Element, Server};
 use identity::recovery::gate::{self, Mark, Row, Step};
-use identity::recovery::message::{Ask, Evaluate, Evaluated, Proof, Register, Release, ServerInfo};
+use identity::recovery::message::{Ask, Evaluate, Evaluated, Register, Release, ServerInfo};
 use identity::recovery::message::{open_ask, seal_share};
-use identity::recovery::{Scope, Share, sign_in_id};
+use identity::recovery::{Scope, Share};
 use identity::state::DidState;
 use rand_core::CryptoRng;
 use storage::StorageError;
@@ -20,14 +20,13 @@ use storage::recovery::{EnrolmentRow, Recovery};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+use super::RecoveryConfig;
 use super::error::RecoveryError;
+use super::judge::Judge;
 use super::log::{LogReader, Shown};
-use super::secrets::{Master, Opened};
+use super::secrets::{Master, Opened, SignIn};
 use super::stats::{Counts, Stats};
-use super::{EvidenceIssuer, RecoveryConfig};
-use crate::auth::oidc::Issuer;
 use crate::clock::Clock;
-use crate::config::IssuerConfig;
 use crate::keys::KeyFileError;
 use crate::outbound::Outbound;
 
@@ -51,7 +50,7 @@ pub struct Desk {
     master: Master,
     log: LogReader,
     store: Recovery,
-    issuers: Vec<Issuer>,
+    judge: Judge,
     clock: Clock,
     stats: Stats,
     places: Semaphore,
@@ -67,20 +66,17 @@ impl Desk {
         clock: Clock,
     ) -> Result<Self, KeyFileError> {
         let (sign, kex) = master.keys();
-        let mut names: Vec<String> = config.issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
-        names.dedup();
+        let judge = Judge::new(config, log.trust().zone(), &outbound, clock.clone())?;
         let info = ServerInfo {
             key: sign.public(),
             kex: kex.public(),
             operator: config.operator.clone(),
             domain: config.domain.clone(),
-            issuers: names,
+            issuers: judge.names(),
             witnessed: !log.trust().policy().is_none(),
         };
-        let issuer = |of: &EvidenceIssuer| Issuer::new(evidence_issuer(of), String::new(), outbound.clone());
-        let issuers = config.issuers.iter().map(issuer).collect::<Result<_, _>>()?;
         let (stats, places) = (Stats::default(), Semaphore::new(AT_ONCE));
-        Ok(Self { sign, kex, info, master, log, store, issuers, clock, stats, places })
+        Ok(Self { sign, kex, info, master, log, store, judge, clock, stats, places })
     }
 
     /// Returns what the server says of itself, signed.
@@ -108,7 +104,8 @@ impl Desk {
         self.stats.refused(error.code());
     }
 
-    pub(super) async fn close(self) -> Result<(), StorageError> {
+    /// Closes the database in order. Dropping it instead loses nothing.
+    pub(crate) async fn close(self) -> Result<(), StorageError> {
         self.store.close().await
     }
 
@@ -129,8 +126,7 @@ impl Desk {
         for proof in &asked.sign_ins {
             let (purpose, blinded) = (Purpose::Enrolment, None);
             let binding = Binding { purpose, sign: asked.sign, kex: asked.kex, blinded, random: proof.random };
-            let subject = self.judge(proof, &binding).await?;
-            sign_ins.push((sign_in_id(&proof.issuer, &subject, &proof.salt), proof.salt));
+            sign_ins.push(self.judge.enrolled(proof, &binding).await?);
         }
         let (elements, proof) = server.evaluate(&[asked.blinded], rng).map_err(|_| RecoveryError::BadPoint)?;
         let mut salt = [0; 32];
@@ -170,7 +166,7 @@ impl Desk {
                 Step::Mark(mark) => mark.blinded,
                 Step::Again(point) => point,
             };
-            let proofs = self.judge_attempt(&asked, &logged, &point).await?;
+            let proofs = self.judge_attempt(&asked, &logged, (&point, &opened.sign_ins)).await?;
             gate::sign_ins(&row, &logged, &proofs)?;
             if let Step::Mark(Mark { attempt, blinded }) = step {
                 let place = (&kept.did, kept.epoch, &kept.public);
@@ -295,36 +291,17 @@ impl Desk {
         &self,
         asked: &Evaluate,
         logged: &gate::Logged,
-        point: &Element,
+        (point, listed): (&Element, &[SignIn]),
     ) -> Result<Vec<(Hash, Hash)>, RecoveryError> {
         let Some(open) = &logged.open else { return Ok(Vec::new()) };
         let mut judged = Vec::with_capacity(asked.sign_ins.len());
-        let rows = self.store.of_did(&asked.scope.did).await?;
         for proof in &asked.sign_ins {
             let (purpose, blinded) = (Purpose::Recovery, Some(*point));
             let binding = Binding { purpose, sign: open.sign, kex: open.kex, blinded, random: proof.random };
-            let subject = self.judge(proof, &binding).await?;
-            let evidence = evidence_hash(&proof.statement, &proof.salt);
-            // The salt of the id is this server's to know.
-            let salts = rows.iter().filter_map(|row| self.master.open(row)).flat_map(|opened| opened.sign_ins);
-            let id = salts.into_iter().find(|(id, salt)| sign_in_id(&proof.issuer, &subject, salt) == *id);
-            judged.push((id.map_or([0; 32], |(id, _)| id), evidence));
+            let known = self.judge.shown(proof, &binding, listed).await?;
+            judged.push((known.map_or([0; 32], |known| known.id), evidence_hash(&proof.statement, &proof.salt)));
         }
         Ok(judged)
-    }
-
-    /// Judges a statement by the keys that its issuer publishes; returns the subject.
-    async fn judge(&self, proof: &Proof, binding: &Binding) -> Result<Zeroizing<String>, RecoveryError> {
-        let nonce = binding.nonce_text();
-        let statement = std::str::from_utf8(&proof.statement).map_err(|_| identity_form())?;
-        let mut refused = RecoveryError::UnknownIssuer;
-        for issuer in self.issuers.iter().filter(|issuer| issuer.config().issuer == proof.issuer) {
-            match issuer.judge_statement(statement, &nonce, self.clock.now()).await {
-                Ok(subject) => return Ok(subject),
-                Err(error) => refused = error.into(),
-            }
-        }
-        Err(refused)
     }
 }
 
@@ -336,7 +313,7 @@ fn gate_row(kept: &EnrolmentRow, opened: &Opened) -> Row {
         scope: Scope { did: kept.did, epoch: kept.epoch },
         index: kept.point,
         public: kept.public,
-        sign_ins: opened.sign_ins.clone(),
+        sign_ins: opened.sign_ins.iter().map(|sign_in| (sign_in.id, sign_in.salt)).collect(),
         mark: kept.blinded.map(|blinded| Mark { attempt: kept.attempt, blinded }),
     }
 }
@@ -346,23 +323,9 @@ fn has_vote(state: &DidState, asked: &Register) -> bool {
     state.flags & DidState::ENDED == 0 && device.is_some_and(|device| device.kex == asked.kex && device.is_voter())
 }
 
-fn evidence_issuer(of: &EvidenceIssuer) -> IssuerConfig {
-    IssuerConfig {
-        id: String::new(),
-        name: of.issuer.clone(),
-        issuer: of.issuer.clone(),
-        client_id: of.audience.clone(),
-        client_secret_file: None,
-    }
-}
-
 fn damaged() -> RecoveryError {
     RecoveryError::Storage(StorageError::Corrupt {
         place: storage::Place::Table("enrolments"),
         detail: "the secrets of a row are too short".into(),
     })
-}
-
-fn identity_form() -> RecoveryError {
-    RecoveryError::Message(identity::recovery::message::MessageError::Form)
 }

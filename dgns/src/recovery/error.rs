@@ -1,6 +1,7 @@
 //! Why a recovery server does not do what it is asked. Nothing private stands in it, and nothing changed.
 
 use dgns_api::code;
+use identity::evidence::AssertionRefusal;
 use identity::recovery::gate::GateRefusal;
 use identity::recovery::message::MessageError;
 use storage::StorageError;
@@ -39,6 +40,12 @@ pub enum RecoveryError {
     /// The statement does not hold.
     #[error(transparent)]
     Statement(#[from] OidcError),
+    /// A passkey's answer does not hold. Code `assertion`.
+    #[error("the passkey's answer does not hold: {0}")]
+    Assertion(AssertionRefusal),
+    /// A passkey answered another challenge than that of these keys, this purpose and this point. Code `nonce`.
+    #[error("the passkey signed in for something else")]
+    Nonce,
     /// The server of names does not answer. Code `log_unavailable`.
     #[error("the log cannot be read now: {0}")]
     LogSilent(OutboundError),
@@ -68,6 +75,8 @@ impl RecoveryError {
             Self::BadPoint => "bad_point",
             Self::UnknownIssuer => code::UNKNOWN_ISSUER,
             Self::Statement(error) => error.code(),
+            Self::Assertion(refusal) => refusal.code(),
+            Self::Nonce => OidcError::Nonce.code(),
             Self::LogSilent(_) | Self::LogStatus(_) => code::LOG_UNAVAILABLE,
             Self::LogProof(_) => code::LOG_PROOF,
             Self::Busy => code::BUSY,

@@ -8,18 +8,32 @@ import { atAuthenticator, optionsOf } from "./passkey.js";
 import { el, facts, fill, goTo, verdict, whileBusy } from "./dom.js";
 import { showTrouble } from "./trouble.js";
 
-const PURPOSE = { use: 1, make: 3 };
+const PURPOSE = { use: 1, recover: 2, make: 3 };
 const PREFIX = "#program=";
 
-/** Returns what the address bar asks for a program: `{port, state, sign, kex, random, options?}`; null if it is none of that form. */
+/** Returns what the address bar asks for a program: `{port, state, sign, kex, random, purpose, blinded?, options?}`; null if it is none of that form. */
 export function askedByProgram(hash) {
   const [port, ...texts] = hash.slice(PREFIX.length).split(".");
-  const [state, sign, kex, random, options, more] = texts.map(bytesOfUrl64);
+  const [state, sign, kex, random, behind, more] = texts.map(bytesOfUrl64);
+  const [purpose, blinded, options] = usedFor(behind);
   const lengths = [state, sign, kex, random].map((bytes) => bytes?.length).join();
   const isPort = /^[1-9][0-9]{0,4}$/.test(port) && Number(port) <= 65_535;
-  if (!isPort || lengths !== "32,32,32,16" || options === null || more !== undefined) return null;
-  return { port, state, sign, kex, random, options };
+  if (!isPort || lengths !== "32,32,32,16" || behind === null || more !== undefined) return null;
+  return { port, state, sign, kex, random, purpose, blinded, options };
 }
+
+/** Returns what a passkey is asked for: to sign in, to recover with a blinded PIN, to be listed for that, or to be made. */
+function usedFor(behind) {
+  if (behind?.length === 33 && behind[0] === PURPOSE.recover) return [PURPOSE.recover, behind.slice(1)];
+  if (behind?.length === 1 && behind[0] === PURPOSE.make) return [PURPOSE.make];
+  return behind === undefined ? [PURPOSE.use] : [PURPOSE.make, undefined, behind];
+}
+
+const WORDS = {
+  [PURPOSE.use]: ["A program on this computer wants to sign in", "It is told which account your passkey leads to. That gives it no power over the account: a device of yours still has to let it in."],
+  [PURPOSE.recover]: ["A program on this computer wants to recover your account", "With the PIN that was typed there it tries, in public, to take the account over; every device of the account is told, and can say no."],
+  [PURPOSE.make]: ["A program on this computer enrols for a recovery", "With this passkey and a PIN the account can be taken over after its window, should every device be lost."],
+};
 
 /** Shows what a program wants, and signs in for it if the person says so. */
 export function forProgram(client, place, asked) {
@@ -39,8 +53,7 @@ export function forProgram(client, place, asked) {
   };
   const makes = asked.options !== undefined;
   const name = el("input", { id: "passkey-name", type: "text", maxlength: 64, value: client.zone, autocomplete: "off", spellcheck: "false" });
-  const title = makes ? "Make a passkey for the program" : "A program on this computer wants to sign in";
-  const what = makes ? "It will find your account on any browser, by your finger, face or PIN." : "It is told which account your passkey leads to. That gives it no power over the account: a device of yours still has to let it in.";
+  const [title, what] = makes ? ["Make a passkey for the program", "It will find your account on any browser, by your finger, face or PIN."] : WORDS[asked.purpose];
   const use = () => useFor(client, asked).then((answer) => lead(`code=${answer}`));
   const make = () => makeFor(client, asked, name.value.trim() || client.zone).then((answer) => lead(`code=${answer}`));
   const stop = () => Promise.resolve(lead("error=signin_refused"));
@@ -49,16 +62,16 @@ export function forProgram(client, place, asked) {
     el("p", {}, "Go on only if you have just started ", el("code", {}, "dgns"), " yourself and it shows this very key. Who sent you a link to this page wants to sign in as you."),
     makes && el("div", { class: "field" }, el("label", { for: "passkey-name" }, "What the passkey is called"), name), failed,
     el("div", { class: "actions" }, makes ? button("Make a passkey", null, make) : button("Sign in with a passkey", null, use),
-      !makes && button("I have none yet", "quiet", () => Promise.resolve(lead("make=1"))), button("I did not start it", "danger", stop)));
+      asked.purpose === PURPOSE.use && button("I have none yet", "quiet", () => Promise.resolve(lead("make=1"))), button("I did not start it", "danger", stop)));
   fill(place, card);
   goTo(card.querySelector("h2"));
 }
 
 /** Returns the challenge of a purpose, for the keys that the program named. */
-const challengeFor = ({ sign, kex, random }, purpose) => nonceText(signinNonce({ purpose, sign, kex, random }));
+const challengeFor = ({ sign, kex, random, blinded }, purpose) => nonceText(signinNonce({ purpose, sign, kex, random, blinded }));
 
 async function useFor(client, asked) {
-  const challenge = bytesOfUrl64(challengeFor(asked, PURPOSE.use));
+  const challenge = bytesOfUrl64(challengeFor(asked, asked.purpose));
   const used = await atAuthenticator(() => navigator.credentials.get({
     publicKey: { rpId: location.hostname, challenge, timeout: 300_000, userVerification: "required", allowCredentials: [] },
   }));

@@ -114,6 +114,12 @@ impl P256Key {
         sec1[33..].copy_from_slice(y);
         VerifyingKey::from_sec1_bytes(&sec1).ok().map(Self)
     }
+
+    /// Returns the key of both coordinates, x first; `None` as above.
+    pub fn from_bytes(key: &[u8; 64]) -> Option<Self> {
+        let (x, y) = key.split_at(32);
+        Self::from_coordinates(x.try_into().ok()?, y.try_into().ok()?)
+    }
 }
 
 impl Assertion {
@@ -151,6 +157,20 @@ impl Assertion {
     /// Returns the statement that the evidence hash is made of: each part behind its u16 length, in the order of the fields.
     pub fn bytes(&self) -> Vec<u8> {
         [&self.authenticator_data, &self.client_data, &self.signature].map(|part| u16_prefixed(part)).concat()
+    }
+
+    /// Reads what [`Assertion::bytes`] returned.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, AssertionRefusal> {
+        let mut rest = bytes;
+        let mut part = || {
+            let (length, behind) = rest.split_first_chunk().ok_or(AssertionRefusal::Form)?;
+            let (part, behind) =
+                behind.split_at_checked(u16::from_be_bytes(*length).into()).ok_or(AssertionRefusal::Form)?;
+            rest = behind;
+            Ok(part.to_vec())
+        };
+        let assertion = Self { authenticator_data: part()?, client_data: part()?, signature: part()? };
+        if rest.is_empty() { Ok(assertion) } else { Err(AssertionRefusal::Form) }
     }
 
     /// Returns the hash of the relying party's id, the flags and the counter.

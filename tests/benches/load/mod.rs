@@ -54,7 +54,8 @@ pub async fn start(data: &Path) -> Server {
 /// A person with one device and one name.
 pub struct Person {
     pub name: String,
-    did: Did,
+    /// The DID.
+    pub did: Did,
     identity: SigningKey,
     /// The device's signing key.
     pub device: SigningKey,
@@ -145,13 +146,20 @@ impl Signing {
         self.next_by(person, Body::Policy { window_s }, |person| &person.identity)
     }
 
-    fn next(&self, person: &mut Person, body: Body) -> Certificate {
+    /// Returns the next certificate of the person's chain, signed by the device.
+    pub fn next(&self, person: &mut Person, body: Body) -> Certificate {
         self.next_by(person, body, |person| &person.device)
     }
 
     fn next_by(&self, person: &mut Person, body: Body, key: fn(&Person) -> &SigningKey) -> Certificate {
+        let key = key(person).clone();
+        self.next_with(person, body, &key)
+    }
+
+    /// As [`Signing::next`], signed by any key.
+    pub fn next_with(&self, person: &mut Person, body: Body, key: &SigningKey) -> Certificate {
         let payload = self.payload(Some(person.did), person.next_seq, Some(person.prev), body);
-        let certificate = Certificate::sign(&payload, &self.origin, &[key(person)]).unwrap();
+        let certificate = Certificate::sign(&payload, &self.origin, &[key]).unwrap();
         (person.next_seq, person.prev) = (person.next_seq + 1, certificate.sid());
         certificate
     }

@@ -17,13 +17,40 @@ pub struct RecoverySite {
     directory: TempDir,
     operator: String,
     port: Cell<u16>,
+    passkeys: String,
+    domain: String,
+    issuers: String,
 }
 
 impl RecoverySite {
     /// Returns the site of an operator, whose domain is named after it.
     pub fn new(operator: &str) -> Self {
         let directory = tempfile::tempdir().expect("temporary directories can be made");
-        Self { directory, operator: operator.to_owned(), port: Cell::new(0) }
+        let domain = format!("{}.example", operator.to_lowercase().replace(' ', "-"));
+        Self {
+            directory,
+            operator: operator.to_owned(),
+            port: Cell::new(0),
+            passkeys: String::new(),
+            domain,
+            issuers: String::new(),
+        }
+    }
+
+    /// Returns the site with servers that take the passkeys of these pages.
+    pub fn with_passkeys(self, pages: &str) -> Self {
+        Self { passkeys: pages.to_owned(), ..self }
+    }
+
+    /// Returns the site with servers that believe one issuer more.
+    pub fn with_issuer(mut self, url: &str, audience: &str) -> Self {
+        self.issuers.push_str(&format!("[[issuers]]\nissuer = {url:?}\naudience = {audience:?}\n"));
+        self
+    }
+
+    /// Returns the site of somebody with another domain.
+    pub fn of_domain(self, domain: &str) -> Self {
+        Self { domain: domain.to_owned(), ..self }
     }
 
     /// Returns the directory of the database.
@@ -85,13 +112,14 @@ impl RecoverySite {
         fs::write(at.join("log.policy"), policy).expect("the site can be written to");
         let issuer = |issuer: &&Issuer| format!("[[issuers]]\nissuer = {:?}\naudience = \"dgns\"\n", issuer.url);
         let text = format!(
-            "data = {:?}\noperator = {:?}\ndomain = {:?}\nhttp.listen = \"127.0.0.1:{}\"\nlog.url = {log:?}\nlog.policy = {:?}\n{}",
+            "data = {:?}\noperator = {:?}\npasskeys = {:?}\ndomain = {:?}\nhttp.listen = \"127.0.0.1:{}\"\nlog.url = {log:?}\nlog.policy = {:?}\n{}",
             self.data(),
             self.operator,
-            format!("{}.example", self.operator.to_lowercase().replace(' ', "-")),
+            self.passkeys,
+            self.domain,
             self.port.get(),
             at.join("log.policy"),
-            believed.iter().map(issuer).collect::<String>(),
+            believed.iter().map(issuer).collect::<String>() + &self.issuers,
         );
         fs::write(at.join("recovery.toml"), text).expect("the site can be written to");
         let mut command = Command::new(program("dgnsd"));

@@ -73,6 +73,11 @@ impl Running {
         self.ended()
     }
 
+    /// Returns whether it has ended.
+    pub fn is_over(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_some()
+    }
+
     /// Waits until it ends, and returns how; what it said since goes into the run.
     pub fn ended(mut self) -> Ran {
         let ended = wait::until("the command ends", || self.child.try_wait().expect("a child can be waited for"));

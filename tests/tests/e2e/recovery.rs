@@ -1,16 +1,19 @@
 //! Everything is lost but a PIN and a sign-in: three real recovery servers, a real issuer, the real commands.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 
 use dgns_tests::harness::issuer::{ADA, Issuer, lacks_issuers, site};
 use dgns_tests::harness::journey::{signs_in, told, visits, watching};
 use dgns_tests::harness::liar::Liar;
 use dgns_tests::harness::party::{Manner, Party};
 use dgns_tests::harness::recovery::RecoverySite;
+use dgns_tests::harness::serve::{Request, Told, serve};
 use dgns_tests::harness::site::loopback;
-use dgns_tests::harness::{Person, Server, Site, wait};
+use dgns_tests::harness::{Person, Running, Server, Site, http, wait};
 use serde_json::Value;
 
 const PIN: &str = "739164";
@@ -432,4 +435,275 @@ fn recovery_servers_follow_the_logs_keys_and_never_go_back_to_one_that_was_dropp
     }
     let said = blank.dgns(&stage.server, &["recover", "alice", "--resume", "--wait"]).exits(0).json();
     assert_eq!(said["phase"], "recovered", "{said}");
+}
+
+/// Where a client or a server dies: before a request is passed on, or when its answer is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    Before,
+    After,
+}
+
+/// What is killed at which steps, each at both moments.
+#[derive(Default)]
+struct Steps {
+    met: Mutex<BTreeMap<String, usize>>,
+    /// The step that is on hold until its victim is dead.
+    reached: Mutex<Option<(String, Moment)>>,
+}
+
+impl Steps {
+    /// Passes a request on, unless its step is reached for the first or second time.
+    fn pass(&self, step: Option<String>, request: &Request, to: SocketAddr) -> Told {
+        let moment = step.and_then(|step| {
+            let mut met = self.met.lock().unwrap();
+            let times = met.entry(step.clone()).or_default();
+            *times += 1;
+            match times {
+                1 => Some((step, Moment::Before)),
+                2 => Some((step, Moment::After)),
+                _ => None,
+            }
+        });
+        let passed = || {
+            let head = request.bytes.windows(4).position(|end| end == b"\r\n\r\n").map_or(0, |at| at + 4);
+            let method = request.line.split(' ').next().unwrap_or_default();
+            let headers: Vec<(String, String)> = String::from_utf8_lossy(&request.bytes[..head])
+                .lines()
+                .skip(1)
+                .filter_map(|line| line.split_once(": "))
+                .filter(|(name, _)| !["host", "content-length", "connection"].contains(&name.to_lowercase().as_str()))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            let headers: Vec<(&str, &str)> =
+                headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            http::request(to, method, request.path(), &headers, &request.bytes[head..])
+        };
+        let Some((step, moment)) = moment else { return passed().map_or(Told::Cut, Told::Answer) };
+        if moment == Moment::After {
+            let _ = passed();
+        }
+        *self.reached.lock().unwrap() = Some((step, moment));
+        Told::Never
+    }
+
+    fn reached(&self) -> Option<(String, Moment)> {
+        self.reached.lock().unwrap().take()
+    }
+}
+
+/// What a post puts into the log, by the type of its first certificate.
+fn posted(request: &Request) -> Option<String> {
+    if !request.line.starts_with("POST /v1/certificates") {
+        return None;
+    }
+    let head = request.bytes.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
+    let post = dgns_api::post::decode(&request.bytes[head..]).ok()?;
+    let certificate = identity::cert::Certificate::decode(post.envelopes.first()?).ok()?;
+    let body = format!("{:?}", certificate.payload().body);
+    Some(body.split('(').next().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_client_killed_before_and_after_each_step_goes_on_and_spends_one_guess() {
+    if lacks_issuers() {
+        return;
+    }
+    // Goal: kill -9 of the client anywhere costs nothing. Method: each request that changes something, at the log and at each recovery
+    // server, kills it twice: once before it arrives, once when its answer is on the way. The same command goes on each time.
+    let stage = Stage::new(3, 1);
+    let steps = Arc::new(Steps::default());
+    let armed = Arc::new(AtomicBool::new(false));
+    let before = |to: SocketAddr, name: String| {
+        let (steps, armed) = (steps.clone(), armed.clone());
+        serve(move |request| {
+            let step = match request.path() {
+                path @ ("/r/v1/evaluate" | "/r/v1/release") => Some(format!("{path} of {name}")),
+                _ => posted(request),
+            };
+            steps.pass(step.filter(|_| armed.load(Ordering::Relaxed)), request, to)
+        })
+    };
+    let urls: Vec<String> =
+        (1..).zip(&stage.servers).map(|(n, server)| before(server.http, format!("server {n}"))).collect();
+    let log = before(stage.server.http, "log".into());
+    stage.enrols(&urls);
+    let sealed = stage.seal();
+    armed.store(true, Ordering::Relaxed);
+    let blank = Person::new();
+    let mut deaths = BTreeSet::new();
+    let said = loop {
+        let running = blank.dgns_running(&log, &["recover", "alice", "--pin", PIN, "--no-browser", "--wait"]);
+        if deaths.is_empty() {
+            visits(&running, &stage.server, &stage.issuer, &ADA); // an attempt that was on its way is posted again
+        }
+        let mut running = Some(running);
+        let ended = wait::until("the command ends, or is killed", || {
+            if let Some((step, moment)) = steps.reached() {
+                running.take().expect("it runs").kill();
+                assert!(deaths.insert(format!("{step} {moment:?}")), "{step} {moment:?} again");
+                return Some(None);
+            }
+            let over = running.as_mut().expect("it runs").is_over();
+            over.then(|| Some(running.take().expect("it ran").ended()))
+        });
+        if let Some(ran) = ended {
+            break ran.exits(0).json();
+        }
+    };
+    assert_eq!((said["phase"].as_str(), said["user_key"].as_bool()), (Some("recovered"), Some(true)), "{said}");
+    reads(&blank, &stage.server, &sealed);
+    for step in [
+        "RecoverOpen",
+        "RecoverProve",
+        "RecoverFinal",
+        "UserKey",
+        "/r/v1/evaluate of server 1",
+        "/r/v1/release of server 3",
+    ] {
+        for moment in [Moment::Before, Moment::After] {
+            let death = format!("{step} {moment:?}");
+            let is_log = !step.starts_with('/');
+            assert!(!is_log || deaths.contains(&death), "it did not die at {death}: {deaths:?}");
+        }
+    }
+    assert!(
+        deaths.iter().any(|death| death.contains("evaluate")) && deaths.iter().any(|death| death.contains("release"))
+    );
+    let chain = stage.alice.dgns(&stage.server, &["resolve", "alice"]).exits(0).json();
+    assert_eq!(chain["recovery"]["phase"], "none", "one attempt was enough: {chain}");
+    for server in &stage.servers {
+        let stats = server.get("/r/v1/stats").json();
+        assert!(stats["evaluated"].as_u64() <= Some(1), "one point, however often it was asked for: {stats}");
+    }
+}
+
+#[test]
+fn recovery_servers_killed_before_and_after_each_answer_lose_nothing_and_cost_no_guess() {
+    if lacks_issuers() {
+        return;
+    }
+    // Goal: kill -9 of a recovery server anywhere. Method: one of three is gone for good, so both others are needed; the first is killed
+    // when it is asked to register, to evaluate and to release, before and after each, and started again.
+    let mut stage = Stage::new(3, 1);
+    let steps = Arc::new(Steps::default());
+    let (counted, to) = (steps.clone(), stage.servers[0].http);
+    let first = serve(move |request| {
+        let path = request.path();
+        let step = ["/r/v1/register", "/r/v1/evaluate", "/r/v1/release"].contains(&path).then(|| path.to_owned());
+        counted.pass(step, request, to)
+    });
+    let urls = [first, stage.servers[1].url.clone(), stage.servers[2].url.clone()];
+    let mut deaths = BTreeSet::new();
+    let mut again = |stage: &mut Stage, running: Running| {
+        let mut running = Some(running);
+        wait::until("the command ends, or its server was killed", || {
+            if let Some((step, moment)) = steps.reached() {
+                assert!(deaths.insert(format!("{step} {moment:?}")));
+                stage.servers.remove(0).kill();
+                let up = stage.sites[0].start(&stage.server, &[&stage.issuer]);
+                stage.servers.insert(0, up);
+                running.take().expect("it runs").kill(); // it would wait for an answer for seconds
+                return Some(None);
+            }
+            let over = running.as_mut().expect("it runs").is_over();
+            over.then(|| Some(running.take().expect("it ran").ended()))
+        })
+    };
+    let servers = urls.join(",");
+    loop {
+        let asked = ["recovery", "set", "--servers", &servers, "--pin", PIN, "--no-browser"];
+        let running = stage.alice.dgns_running(&stage.server.url, &asked);
+        visits(&running, &stage.server, &stage.issuer, &ADA);
+        if let Some(ran) = again(&mut stage, running) {
+            ran.exits(0);
+            break;
+        }
+    }
+    stage.servers.remove(2).kill();
+    let (blank, mut signed_in) = (Person::new(), false);
+    let said = loop {
+        let asked = ["recover", "alice", "--pin", PIN, "--no-browser", "--wait"];
+        let running = blank.dgns_running(&stage.server.url, &asked);
+        if !signed_in {
+            visits(&running, &stage.server, &stage.issuer, &ADA);
+            signed_in = true;
+        }
+        if let Some(ran) = again(&mut stage, running) {
+            break ran.exits(0).json();
+        }
+    };
+    assert_eq!(said["phase"], "recovered", "{said}");
+    assert_eq!(deaths.len(), 6, "{deaths:?}");
+    assert_eq!(stage.phase(), "none");
+}
+
+#[test]
+fn a_server_of_names_keeps_one_share_of_a_set_and_never_as_many_as_are_needed() {
+    if lacks_issuers() {
+        return;
+    }
+    let issuer = Issuer::start();
+    let site = site(&[&issuer]).with("recovery", "enabled", "true").with("recovery", "operator", "\"The registry\"");
+    let server = site.start();
+    let alice = Person::new();
+    let words = alice.up(&server, "alice");
+    alice.dgns_with_input(&server, &["policy", "--window-s", "1", "--words"], &words).exits(0);
+    let sites: Vec<_> = (1..=2).map(|n| RecoverySite::new(&format!("Operator {n}"))).collect();
+    let others: Vec<_> = sites.iter().map(|site| site.start(&server, &[&issuer])).collect();
+    // A second server in the same hand, whatever its operator calls himself: two of three would be enough.
+    let same = RecoverySite::new("Somebody else").of_domain("shares.dgns.test");
+    let same = same.start(&server, &[&issuer]);
+    let asked = |last: &str| {
+        let servers = format!("{},{},{last}", server.url, others[0].url);
+        ["recovery", "set", "--servers", &servers, "--pin", PIN, "--no-browser"].map(str::to_owned).to_vec()
+    };
+    let text = |asked: &[String]| asked.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+    let arguments = asked(&same.url);
+    let refused = alice.dgns(&server, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(refused.exits(4).text("/code"), "same_operator", "{}", text(&arguments));
+    assert!(refused.stderr.contains("2 of these servers are of one operator of the names of dgns.test"), "{refused}");
+
+    let arguments = asked(&others[1].url);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let said = signs_in(&alice, &ADA, (&server, &issuer), &arguments, 0);
+    assert_eq!(said["servers"][0]["operator"], "The registry", "{said}");
+    let blank = Person::new();
+    let asked = ["recover", "alice", "--pin", PIN, "--no-browser", "--wait"];
+    assert_eq!(signs_in(&blank, &ADA, (&server, &issuer), &asked, 0)["phase"], "recovered");
+    assert_eq!(server.get("/r/v1/stats").json()["released"].as_u64(), Some(1), "its share was one of those");
+    assert!(site.data().join("keys/recovery.key").exists() && site.data().join("recovery.db").exists());
+    server.stop().exits(0);
+    site.dgnsd(&["fsck", "--deep"]).exits(0);
+    let server = site.start();
+    assert_eq!(server.get("/r/v1/info").status, 200);
+}
+
+#[test]
+fn who_gives_recovery_up_has_every_share_erased_and_nobody_recovers_any_more() {
+    if lacks_issuers() {
+        return;
+    }
+    let mut stage = Stage::new(3, 1);
+    stage.enrols(&stage.urls());
+    let away = stage.servers.remove(2);
+    away.stop().exits(0);
+    let off = stage.alice.dgns_with_input(&stage.server, &["recovery", "off", "--words"], &stage.words);
+    off.exits(0);
+    assert!(!off.stderr.contains("has not erased"), "notes are for people: {off}");
+    let rows = |server: &Server| server.get("/r/v1/stats").json()["rows"].as_u64();
+    assert_eq!([rows(&stage.servers[0]), rows(&stage.servers[1])], [Some(0); 2]);
+    let blank = Person::new();
+    let refused = blank.dgns(&stage.server, &["recover", "alice", "--pin", PIN]).exits(4).json();
+    assert_eq!(refused["code"], "no_recovery", "{refused}");
+    // The one that was away erases when it is told, by anybody: the log says that it is over.
+    let back = stage.sites[2].start(&stage.server, &[&stage.issuer]);
+    assert_eq!(rows(&back), Some(1));
+    let did = stage.alice.dgns(&stage.server, &["whoami"]).exits(0).text("/did");
+    let did: identity::did::Did = did.parse().unwrap();
+    let body = [&[0xa1, 0x01, 0x54][..], did.as_bytes()].concat();
+    assert_eq!(back.post("/r/v1/erase", &body).status, 200);
+    assert_eq!(rows(&back), Some(0));
+    let status = stage.alice.dgns(&stage.server, &["recovery", "status"]).exits(0).json();
+    assert!(status["recovery"].is_null(), "{status}");
 }

@@ -1,6 +1,7 @@
 //! Passkeys end to end: the real server, and an authenticator of software (`passkey` of 1Password) in front of it.
 
 mod authenticator;
+mod recovery;
 
 use authenticator::Soft;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
@@ -403,8 +404,8 @@ fn registrations_of_other_pages_other_keys_and_careless_authenticators_are_refus
     refused(&server.get("/v1/passkeys"), 401, "bad_authorization", None);
 
     // The forms of starts.
-    for (path, purpose) in [("/v1/passkeys/start", Purpose::SignIn), ("/v1/signin/passkey/start", Purpose::Enrolment)] {
-        refused(&server.post(path, &start_body(&key(1), purpose)), 400, "bad_post", None);
+    for purpose in [Purpose::SignIn, Purpose::Recovery] {
+        refused(&server.post("/v1/passkeys/start", &start_body(&key(1), purpose)), 400, "bad_post", None);
     }
     let weak =
         Start { sign: [0; 32], purpose: Purpose::SignIn, kex: KEX, issuer: String::new(), port: None, blinded: None };

@@ -107,6 +107,7 @@ async fn signed_in(
         names: signed.names,
         until_s: signed.until_s,
         boxes: None,
+        passkey: None,
     };
     match aliases::address_of(&finished)? {
         said if said == *email => Ok(finished),

@@ -43,7 +43,7 @@ pub(crate) struct Recover {
     /// A file with the PIN on its first line: arguments are seen by whoever lists processes. `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "pin")]
     pin_file: Option<PathBuf>,
-    /// An issuer to sign in at; again for each that is needed. The only one if left out
+    /// An issuer to sign in at, or `passkey`; again for each that is needed. The only one if left out
     #[arg(long, value_name = "ISSUER")]
     signin: Vec<String>,
     /// Only go on with a recovery that was begun here
@@ -324,6 +324,10 @@ impl Work<'_> {
         if let Some(Kept { stage: Stage::Opened(_, backup), .. }) = &kept {
             match user_keys::newest_with(&self.session, signer, &known.did, backup).await {
                 Ok(seed) => opened = seed.is_some(),
+                // A run of before may have turned it already, and ended before it could say so.
+                Err(ClientError::Refused(_)) if user_keys::has_previous(&self.session, signer, &known.did).await => {
+                    opened = true;
+                }
                 Err(ClientError::Refused(problem)) => {
                     self.context.out.warn(&format!(
                         "warning: what was sealed before does not open ({}): {}",

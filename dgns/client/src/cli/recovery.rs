@@ -50,7 +50,7 @@ pub(crate) struct Set {
     /// How many of them are needed: more than half
     #[arg(short, long, value_name = "T")]
     threshold: Option<u8>,
-    /// An issuer to sign in at, now and when recovering; again for each. The only one if left out
+    /// An issuer to sign in at, now and when recovering, or `passkey`; again for each. The only one if left out
     #[arg(long, value_name = "ISSUER")]
     signin: Vec<String>,
     /// How many of these sign-ins a recovery needs
@@ -316,7 +316,7 @@ async fn sign_ins(context: &Context, actor: &Actor, set: &Set) -> Result<Vec<(Pr
         let subject = shown.subject().ok_or_else(|| unable("the issuer does not say who signed in"))?;
         let mut salt = [0; 16];
         rng::system().fill_bytes(&mut salt);
-        let (issuer, statement) = (signed.issuer.issuer.clone(), shown.statement.clone());
+        let (issuer, statement) = (signed.issuer.issuer.clone(), shown.enrolment());
         proofs.push((Proof { issuer, statement, random: shown.nonce, salt }, subject));
         signed.link(&actor.session, actor.signer()).await?;
     }

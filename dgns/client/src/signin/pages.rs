@@ -4,7 +4,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use dgns_api::info::Signin;
 use dgns_api::signin::Started;
-use identity::evidence::{Binding, Purpose};
+use identity::evidence::{Assertion, Binding, Expected, P256Key, Purpose};
 use serde::Deserialize;
 
 use super::unreadable;
@@ -49,16 +49,29 @@ impl Pages {
         Ok(Some(challenge).filter(|_| site.as_deref() == host_of(&self.base)))
     }
 
+    /// Returns whether the passkey with this key answered this nonce, on these pages.
+    pub(super) fn signed_by(&self, statement: &[u8], nonce: &str, key: &[u8; 64]) -> bool {
+        let challenge = BASE64URL_NOPAD.decode(nonce.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+        let (Some(challenge), Some(key), Some(rp_id)) = (challenge, P256Key::from_bytes(key), host_of(&self.base))
+        else {
+            return false;
+        };
+        let expected = Expected { challenge: &challenge, origin: &self.base, rp_id };
+        Assertion::from_bytes(statement).is_ok_and(|assertion| assertion.judge(&expected, &key).is_ok())
+    }
+
     /// Returns the address at which somebody signs in, or makes a passkey, for the program at this port.
-    pub(super) fn url(&self, port: u16, binding: &Binding, started: &Started) -> String {
-        let Binding { sign, kex, .. } = binding;
+    pub(super) fn url(&self, port: u16, binding: &Binding, started: &Started, makes: bool) -> String {
+        let Binding { sign, kex, purpose, blinded, .. } = binding;
         let told =
             [&started.state[..], sign, kex, &started.random].map(|bytes| BASE64URL_NOPAD.encode(bytes)).join(".");
-        let options = match binding.purpose {
-            Purpose::Enrolment => format!(".{}", BASE64URL_NOPAD.encode(started.go.as_bytes())),
-            _ => String::new(),
+        let more = match (makes, purpose) {
+            (true, _) => started.go.clone().into_bytes(),
+            (false, Purpose::SignIn) => Vec::new(),
+            (false, _) => [&[*purpose as u8][..], blinded.as_ref().map_or(&[], |point| point.as_slice())].concat(),
         };
-        format!("{}/signin#program={port}.{told}{options}", self.base)
+        let more = if more.is_empty() { String::new() } else { format!(".{}", BASE64URL_NOPAD.encode(&more)) };
+        format!("{}/signin#program={port}.{told}{more}", self.base)
     }
 }
 

@@ -6,11 +6,11 @@ use super::log::*;
 use super::model::{Random, acts, post};
 use crate::cert::{Body, Payload};
 use crate::did::Did;
-use crate::limits::{BACKOFF_MS, GUESSES_MAX, PROVE_MS, READY_MS};
+use crate::limits::{BACKOFF_MS, BREAKER_MS, GUESSES_MAX, PROVE_MS, READY_MS};
 use crate::oprf;
 use crate::state::{RecoveryPhase, RecoveryState, State, Subject};
 use crate::testing::CountingRng;
-use crate::testing::samples::{key, recover_open};
+use crate::testing::samples::{alias_of, key, recover_open};
 
 /// K, and the device that recovers.
 const K: u8 = 70;
@@ -54,6 +54,24 @@ fn each_attempt_waits_for_its_back_off_and_the_eleventh_for_ever() {
     log.wait(365 * DAY);
     assert_eq!(log.act(alice, try_open(1, GUESSES_MAX, NEW), &[NEW, N]).err(), Some("guesses_spent"));
     assert_eq!(recovery(&log, &alice).guesses, GUESSES_MAX);
+}
+
+#[test]
+fn a_dispute_asks_for_every_sign_in_for_a_week() {
+    let (mut log, alice) = enrolled(1);
+    let alias = alias_of("alice@example.test");
+    let thiefs = log.signs_in(alias, 31, N).expect("a thief");
+    log.does(alice, bind(alias), &[11, N]);
+    log.does(alice, dispute(thiefs, alias), &[11]);
+    log.wait(BREAKER_MS - 1);
+    assert_eq!(
+        log.act(alice, try_open(1, 1, NEW), &[NEW, N]).err(),
+        Some("breaker"),
+        "one of two, a moment before its end"
+    );
+    assert_eq!(recovery(&log, &alice).guesses, 0, "no guess was spent");
+    log.wait(1);
+    log.does(alice, try_open(1, 1, NEW), &[NEW, N]);
 }
 
 #[test]
