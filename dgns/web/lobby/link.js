@@ -35,7 +35,7 @@ export class Link {
       return channel;
     });
     link.opened = Promise.all(link.channels.map((channel) => new Promise((done) => (channel.onopen = done))));
-    link.pc.onicecandidate = ({ candidate }) => candidate && link.gathered.push(candidate);
+    link.pc.onicecandidate = ({ candidate }) => (candidate ? link.gathered.push(candidate) : link.gatheredAll?.());
     link.pc.onconnectionstatechange = () => link.pc.connectionState === "closed" && link.lost();
     link.pc.oniceconnectionstatechange = () => link.wavers(link.pc.iceConnectionState);
     return link;
@@ -55,24 +55,15 @@ export class Link {
   /** Returns how this end is reached, `ownTransport`: for the first time, or anew after `restart`. What is found later goes to `late`. */
   async own({ restart = false } = {}) {
     this.gathered = [];
-    if (restart) this.pc.restartIce();
-    await this.pc.setLocalDescription(await this.pc.createOffer());
-    const complete = this.complete();
+    // The end of this very gathering: the state may still be that of the one before.
+    let last = false;
+    const complete = new Promise((done) => (this.gatheredAll = () => ((last = true), done())));
+    await this.pc.setLocalDescription(await this.pc.createOffer({ iceRestart: restart }));
     const some = Promise.race([complete, after(GATHER_MS).then(() => this.firstCandidate())]);
     await Promise.race([some, after(GATHER_MAX_MS)]);
     const own = ownTransport(this.pc.localDescription.sdp);
-    const last = this.pc.iceGatheringState === "complete";
     if (!last) this.later(own, complete);
     return { ...own, last };
-  }
-
-  complete() {
-    const { pc } = this;
-    return new Promise((done) => {
-      const look = () => pc.iceGatheringState === "complete" && done();
-      pc.addEventListener("icegatheringstatechange", look);
-      look();
-    });
   }
 
   firstCandidate() {
