@@ -6,7 +6,7 @@ import { after, afterEach, before, test as run } from "node:test";
 
 import { keepPicture, sees, startBrowser } from "./browser.mjs";
 import { complaintsOf } from "./eyes.mjs";
-import { alices, noise, reach, told, toldSoFar, visitor } from "./hosting.mjs";
+import { alices, breakPaths, noise, reach, told, toldSoFar, visitor } from "./hosting.mjs";
 import { askAndAnswer, twoProfiles } from "./journey.mjs";
 import { startLiar } from "./liar.mjs";
 import { startServer } from "./server.mjs";
@@ -147,6 +147,32 @@ test("a connection does not notice that the lobby is gone, and the lobby is come
   await dora.page.getByRole("button", { name: "Connect", exact: true }).click();
   await sees(dora.page, "both ends are proved");
   await dora.profile.close();
+  await liar.stop();
+});
+
+test("a path that breaks is renewed through the lobby once that is back, and nothing is lost", async (t) => {
+  const host = await alice.host("--allow", "certified");
+  const liar = await startLiar(server.url);
+  const finn = await visitor(browser, liar.url);
+  await reach(finn.page);
+  await sees(finn.page, "both ends are proved");
+  await finn.page.getByRole("button", { name: "Follow logs/today.log" }).click();
+  await sees(finn.page, "one");
+  liar.away = true;
+  const mend = breakPaths(host.pid);
+  if (mend === null) return t.skip("not root: paths cannot be broken here");
+  try {
+    await appendFile(alice.path("logs/today.log"), "over another path\n");
+    await sees(finn.page, "Looking for another one");
+    liar.away = false;
+    await sees(finn.page, "it stands again", 60_000);
+    await sees(finn.page, "over another path");
+  } finally {
+    mend();
+  }
+  assert.ok((await downloads(finn.page, "big.bin")).equals(noise(BYTES)));
+  assert.equal(toldSoFar(host, "knock").length, 1, "one connection");
+  await finn.profile.close();
   await liar.stop();
 });
 
