@@ -113,7 +113,7 @@ impl Broken {
         let sockets = Command::new("ss").arg("-Huanp").output().expect("ss is installed");
         let sockets = String::from_utf8(sockets.stdout).expect("text");
         let of_pid = sockets.lines().filter(|line| line.contains(&format!("pid={pid},")));
-        let ports = of_pid.filter_map(|line| line.split_whitespace().nth(2)?.rsplit(':').next());
+        let ports = of_pid.filter_map(|line| line.split_whitespace().nth(3)?.rsplit(':').next());
         let rule = |end: &str, port: &str| ["INPUT", "-p", "udp", end, port, "-j", "DROP"].map(str::to_owned);
         let rules: Vec<_> = ports.flat_map(|port| ["--sport", "--dport"].map(|end| rule(end, port))).collect();
         assert!(!rules.is_empty(), "{sockets}");
