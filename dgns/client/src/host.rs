@@ -3,6 +3,7 @@
 //! Nobody who is not let in learns that it is here: a knock is judged by what the log proves of the knocker before anything of it
 //! reaches WebRTC, and a refused one is not answered, unless the rules say so.
 
+mod hook;
 mod knock;
 pub mod rules;
 mod serve;
@@ -21,17 +22,19 @@ use identity::state::Subject;
 use lobby::Sess;
 use lobby::card::{Ledger, SignedCard};
 use lobby::guard::Guard;
+use lobby::limits::GUARDED_MAX;
 use lobby::message::IceServer;
 use peer::Link;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::attach::{Attached, Event, Who, attach};
 use crate::error::ClientError;
 use crate::peering::{Gone, until_gone};
-use crate::prover::Prover;
+use crate::prover::{Proven, Prover};
 use crate::rng;
-use rules::{Rights, Rules, Whom};
+use hook::Hooks;
+use rules::{Judged, Rights, Rules, Whom};
 use served::Served;
 
 /// Knocks that are judged at once: each is a question to the log. More are dropped, and come again.
@@ -108,6 +111,7 @@ pub(crate) struct Host {
     served: Served,
     loopback: bool,
     rules: Mutex<Arc<Rules>>,
+    hooks: Hooks,
     ledger: Mutex<Ledger>,
     open: Mutex<HashMap<Sess, Open>>,
     ice: Mutex<Vec<IceServer>>,
@@ -130,6 +134,7 @@ pub async fn host(prover: Prover, who: Who, hosting: Hosting, tell: mpsc::Sender
         served,
         loopback: hosting.loopback,
         rules: Mutex::new(Arc::new(hosting.rules)),
+        hooks: Hooks::new()?,
         open: Mutex::default(),
         ice: Mutex::default(),
         attached,
@@ -224,13 +229,22 @@ impl Host {
     /// Whom the lobby shall let wake this host: a courtesy, made of the rules.
     async fn guard(&self, rules: &Rules) -> Result<Guard, ClientError> {
         let mut dids = vec![self.who.did];
-        for row in &rules.allow {
-            match &row.whom {
+        // Whom a hook lets in nobody knows beforehand.
+        if rules.hook.is_some() {
+            return Ok(Guard::Certified);
+        }
+        let mut left: Vec<&Whom> = rules.allow.iter().map(|row| &row.whom).collect();
+        while let Some(whom) = left.pop() {
+            if dids.len() >= GUARDED_MAX {
+                return Ok(Guard::Certified);
+            }
+            match whom {
                 Whom::Owner => {}
                 Whom::Did(did) => dids.push(*did),
                 Whom::Name(name) => {
                     dids.extend(self.prover.look_up(&Subject::Name(name.clone())).await?.map(|proven| proven.did));
                 }
+                Whom::Group(members) => left.extend(members.iter()),
                 Whom::Device(_) | Whom::Certified => return Ok(Guard::Certified),
             }
         }
@@ -258,10 +272,10 @@ impl Host {
         for (sess, did) in open {
             let peer = lock(&self.ledger).peer(&sess, lobby::card::Side::Host);
             let proven = self.prover.look_up(&Subject::Did(did)).await.ok().flatten();
-            let rights = peer.zip(proven).and_then(|(device, proven)| {
-                let is_live = proven.has(&device);
-                is_live.then(|| self.rules().judge(&proven, &kid_of(&device), &self.who.did))?
-            });
+            let rights = match peer.zip(proven).filter(|(device, proven)| proven.has(device)) {
+                Some((device, proven)) => self.judge(&proven, &kid_of(&device), &sess).await.map(|(rights, _)| rights),
+                None => None,
+            };
             if let Some(open) = lock(&self.open).get(&sess) {
                 match rights {
                     None => drop(open.end.send_replace(Some("denied"))),
@@ -269,6 +283,18 @@ impl Host {
                     Some(rights) if rights != open.rights => drop(open.end.send_replace(Some("rights_changed"))),
                     Some(_) => {}
                 }
+            }
+        }
+    }
+
+    /// Judges a device by the rules, and by the hook where they say so. With what it may see, and until when a hook's word holds.
+    async fn judge(&self, who: &Proven, device: &Kid, sess: &Sess) -> Option<(Rights, Option<Instant>)> {
+        match self.rules().judge(who, device, &self.who.did) {
+            Judged::LetIn(rights) => Some((rights, None)),
+            Judged::Denied => None,
+            Judged::Ask(url) => {
+                let (rights, until) = self.hooks.ask(&url, &self.name, who, device, sess).await;
+                rights.map(|rights| (rights, Some(until)))
             }
         }
     }

@@ -23,6 +23,45 @@ const LINE_BYTES_MAX: usize = 4_096;
 /// The most bytes of an answer: a full entry bundle is 1.05 MB.
 const BODY_BYTES_MAX: u64 = 2 << 20;
 
+/// How long a program of the host's owner may take to answer, and its most bytes.
+const ASKED: Duration = Duration::from_secs(2);
+const ASKED_BYTES_MAX: usize = 16_384;
+
+/// Asks programs that the user names, with no word of the user's own in the request but the question.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    client: reqwest::Client,
+}
+
+impl Asker {
+    /// Returns one who asks.
+    pub(crate) fn new() -> Result<Self, ClientError> {
+        Ok(Self { client: client(ASKED)? })
+    }
+
+    /// Returns whether `url` may be asked: https, or http on this machine.
+    pub(crate) fn may_ask(url: &str) -> bool {
+        let Ok(url) = reqwest::Url::parse(url) else { return false };
+        let host = url.host_str().unwrap_or("").trim_start_matches('[').trim_end_matches(']');
+        let local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        url.scheme() == "https" || (url.scheme() == "http" && local)
+    }
+
+    /// Posts a JSON question; returns the answer if it has status 200, is small and comes within two seconds.
+    pub(crate) async fn ask(&self, url: &str, question: Vec<u8>) -> Option<Vec<u8>> {
+        let request = self.client.post(url).header("content-type", "application/json").body(question);
+        let mut response = request.send().await.ok().filter(|response| response.status().as_u16() == 200)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.ok()? {
+            body.extend_from_slice(&chunk);
+            if body.len() > ASKED_BYTES_MAX {
+                return None;
+            }
+        }
+        Some(body)
+    }
+}
+
 /// A server's HTTP side.
 #[derive(Clone, Debug)]
 pub(crate) struct Net {
@@ -89,15 +128,7 @@ impl Net {
         if url.is_none() {
             return Err(ClientError::Unable(format!("{base:?} is no URL such as http://127.0.0.1:5380")));
         }
-        // A second provider would make rustls panic; the first call of the process decides.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| ClientError::Unable(format!("no HTTP client: {error}")))?;
-        Ok(Self { client, base: base.trim_end_matches('/').to_owned() })
+        Ok(Self { client: client(TIMEOUT)?, base: base.trim_end_matches('/').to_owned() })
     }
 
     /// Returns the URL this side talks to.
@@ -222,6 +253,14 @@ impl Net {
             format!("{}: {error}", self.base)
         }
     }
+}
+
+/// Returns a client that follows no redirects and uses no proxies; an answer takes at most `timeout`.
+fn client(timeout: Duration) -> Result<reqwest::Client, ClientError> {
+    // A second provider would make rustls panic; the first call of the process decides.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().timeout(timeout).no_proxy().redirect(reqwest::redirect::Policy::none());
+    client.build().map_err(|error| ClientError::Unable(format!("no HTTP client: {error}")))
 }
 
 fn with_headers(request: reqwest::RequestBuilder, headers: Headers) -> reqwest::RequestBuilder {

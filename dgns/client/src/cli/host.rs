@@ -24,7 +24,10 @@ pub(crate) struct HostName {
     /// Let somebody in besides yourself: a name, did:.., device:.., or `certified` for everybody in the log
     #[arg(long, value_name = "WHO")]
     allow: Vec<String>,
-    /// Let in whom this file says (TOML: allow, deny, visible, refuse); read again whenever it changes
+    /// Ask this URL about whoever is not let in otherwise: JSON by POST, answered by {"allow": true} or not
+    #[arg(long, value_name = "URL", conflicts_with = "rules")]
+    hook: Option<String>,
+    /// Let in whom this file says (TOML: allow, deny, groups, hook, visible, refuse); read again whenever it changes
     #[arg(long, value_name = "FILE", conflicts_with = "allow")]
     rules: Option<PathBuf>,
     /// Also be reached by loopback addresses; by itself if the server is on this machine
@@ -42,6 +45,9 @@ pub(crate) async fn host(context: &Context, arguments: HostName) -> Done {
     };
     for who in &arguments.allow {
         rules.add(who, &session)?;
+    }
+    if let Some(url) = &arguments.hook {
+        rules.ask(url)?;
     }
     let hosting = Hosting {
         loopback: arguments.loopback || is_local(session.server()),

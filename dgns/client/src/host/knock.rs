@@ -11,6 +11,7 @@ use lobby::limits::CARD_LIFE_S;
 use lobby::message::{Frame, Signal};
 use peer::{Link, Settings};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::rules::Rights;
 use super::{Host, LINKS_MAX, LINKS_OF_DID_MAX, Open, Told, lock};
@@ -44,7 +45,7 @@ impl Host {
 
     async fn knock(self: &Arc<Self>, offer: SignedCard, theirs: Transport) {
         let verdict = match self.let_in(&offer).await {
-            Ok((proven, rights)) => match self.answer(&offer, &theirs, &proven, rights).await {
+            Ok((proven, rights, until)) => match self.answer(&offer, &theirs, &proven, (rights, until)).await {
                 Ok(()) => "let_in",
                 Err(code) => code,
             },
@@ -67,7 +68,7 @@ impl Host {
     }
 
     /// Judges an offer.
-    async fn let_in(&self, offer: &SignedCard) -> Result<(Proven, Rights), NotLetIn> {
+    async fn let_in(&self, offer: &SignedCard) -> Result<(Proven, Rights, Option<Instant>), NotLetIn> {
         let card = offer.card();
         if !matches!(&card.body, Body::Offer { name, .. } if *name == self.name) {
             return Err(NotLetIn::Unproved("wrong_name"));
@@ -83,12 +84,13 @@ impl Host {
             Ok(_) => return Err(NotLetIn::Unproved("bad_card")),
             Err(refusal) => return Err(NotLetIn::Unproved(refusal.code())),
         }
-        let rights = self.rules().judge(&proven, &kid_of(&card.from), &self.who.did);
-        let Some(rights) = rights else {
-            lock(&self.ledger).end(&card.sess, Side::Host);
-            return Err(NotLetIn::Refused("denied"));
-        };
-        Ok((proven, rights))
+        match self.judge(&proven, &kid_of(&card.from), &card.sess).await {
+            Some((rights, until)) => Ok((proven, rights, until)),
+            None => {
+                lock(&self.ledger).end(&card.sess, Side::Host);
+                Err(NotLetIn::Refused("denied"))
+            }
+        }
     }
 
     /// Makes a connection and answers; its own task goes on from there.
@@ -97,7 +99,7 @@ impl Host {
         offer: &SignedCard,
         theirs: &Transport,
         proven: &Proven,
-        rights: Rights,
+        (rights, until): (Rights, Option<Instant>),
     ) -> Result<(), &'static str> {
         let (sess, did) = (offer.card().sess, proven.did);
         let is_full = {
@@ -120,7 +122,7 @@ impl Host {
         };
         let host = self.clone();
         let talk = Conversation { sess, offer: offer.clone(), answer };
-        tokio::spawn(async move { host.converse(link, talk, rights, ended).await });
+        tokio::spawn(async move { host.converse(link, talk, (rights, until), ended).await });
         Ok(())
     }
 

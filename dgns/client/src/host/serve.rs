@@ -5,15 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use identity::cert::Kid;
+use identity::did::Did;
+use identity::key::kid_of;
+use identity::state::Subject;
+use lobby::Sess;
 use lobby::card::Side;
 use lobby::limits::{IDS_MAX, PIECE_BYTES_MAX, REQUESTS_MAX};
 use lobby::share::{Contents, Listed, Said, SaidError};
 use peer::{Channel, Link, LinkError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::rules::Rights;
+use super::rules::{Judged, Rights};
 use super::served::{NotServed, OpenFiles};
 use super::{Host, Told};
 use crate::peering::{Conversation, meet, until_gone};
@@ -26,6 +31,9 @@ const TAILS_MAX: usize = 8;
 
 /// Between two looks at a file that is tailed.
 const TAIL_LOOK: Duration = Duration::from_millis(200);
+
+/// Between two questions to a hook about one connection.
+const HOOK_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long the last word may take.
 const LAST_WORD: Duration = Duration::from_millis(300);
@@ -46,7 +54,7 @@ impl Host {
         self: Arc<Self>,
         link: Arc<Link>,
         talk: Conversation,
-        rights: Rights,
+        (rights, until): (Rights, Option<Instant>),
         mut end: watch::Receiver<Option<&'static str>>,
     ) {
         let (sess, did, device) = (talk.sess, talk.offer.card().from_did, talk.offer.card().from);
@@ -67,20 +75,22 @@ impl Host {
                 let serving = Serving {
                     host: self.clone(),
                     link: link.clone(),
-                    rights,
+                    rights: rights.clone(),
                     listed: Vec::new(),
                     files: OpenFiles::default(),
                 };
+                let kid = kid_of(&device);
                 let stays = |proven: Option<&crate::prover::Proven>| {
                     proven.is_some_and(|proven| {
-                        let rights = self.rules().judge(proven, &identity::key::kid_of(&device), &self.who.did);
-                        proven.has(&device) && rights.is_some()
+                        let judged = self.rules().judge(proven, &kid, &self.who.did);
+                        proven.has(&device) && judged != Judged::Denied
                     })
                 };
                 let code = tokio::select! {
                     code = serving.run(&talk) => code,
                     code = ended(&mut end) => code,
                     gone = until_gone(&self.prover, &did, stays) => gone.code(),
+                    code = self.until_denied(&sess, &did, &kid, (rights, until)) => code,
                 };
                 let bye = Said::Bye { code: code.to_owned() }.encode();
                 let _ = tokio::time::timeout(LAST_WORD, link.send(Channel::Control, &bye)).await;
@@ -92,6 +102,28 @@ impl Host {
         link.close().await;
         self.forget(&sess);
         self.say(Told::Closed(sess, did, why)).await;
+    }
+}
+
+impl Host {
+    /// Waits until a hook that let somebody in no longer does, or gives other rights: it is asked again whenever its word ends.
+    async fn until_denied(
+        &self,
+        sess: &Sess,
+        did: &Did,
+        device: &Kid,
+        (rights, mut until): (Rights, Option<Instant>),
+    ) -> &'static str {
+        while let Some(over) = until {
+            sleep_until(over.max(Instant::now() + HOOK_PAUSE)).await;
+            let Ok(Some(proven)) = self.prover.look_up(&Subject::Did(*did)).await else { continue };
+            match self.judge(&proven, device, sess).await {
+                None => return "denied",
+                Some((now, _)) if now != rights => return "rights_changed",
+                Some((_, next)) => until = next,
+            }
+        }
+        std::future::pending().await
     }
 }
 
