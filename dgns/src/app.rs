@@ -17,6 +17,8 @@ use crate::dns::Zone as DnsZone;
 use crate::follow::standing::Standing;
 use crate::limits::{Places, Rates};
 use crate::lobby::Node;
+use crate::lobby::bus::Bus;
+use crate::lobby::push::Pusher;
 use crate::log::door::Door;
 use crate::log::notices::Notices;
 use crate::log::witnesses::Witnesses;
@@ -42,6 +44,10 @@ pub struct App {
     pub notices: Notices,
     /// Where private servers and their clients meet; `None` if it is turned off.
     pub lobby: Option<Arc<Node>>,
+    /// The way to other nodes of the lobby; `None` if it is alone.
+    pub bus: Option<Arc<Bus>>,
+    /// Who pushes to devices that are not here; `None` at a follower, or without a lobby.
+    pub pusher: Option<Arc<Pusher>>,
     /// Mints tokens; a follower has none.
     pub tokens: Option<Arc<Tokens>>,
     /// The zone as DNS answers it.

@@ -63,6 +63,10 @@ pub struct Config {
     pub turn: TurnConfig,
     /// `[recovery]`.
     pub recovery: RecoveryRoleConfig,
+    /// `[push]`.
+    pub push: PushConfig,
+    /// `[nats]`.
+    pub nats: NatsConfig,
 }
 
 /// `[recovery]`: whether this server keeps shares of people's keys beside the log: one share of a set, never as many as are needed.
@@ -72,6 +76,28 @@ pub struct RecoveryRoleConfig {
     pub enabled: bool,
     /// `operator`: who runs it, as people are told who enrol.
     pub operator: String,
+}
+
+/// `[nats]`: the bus of a lobby that has several nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NatsConfig {
+    /// `urls`: its servers; empty: this node is alone.
+    pub urls: Vec<String>,
+    /// `credentials_file`: what this node shows them, as `nsc` writes it.
+    pub credentials_file: Option<PathBuf>,
+}
+
+/// `[push]`: how devices are reached that are not here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushConfig {
+    /// `subject`: where operators of push services find this server's, `mailto:` or `https:`; empty: where its pages are.
+    pub subject: String,
+    /// `allow`: `host:port` of push services beyond https at public addresses.
+    pub allow: Vec<String>,
+    /// `grace_s`: how long a device has to come by itself.
+    pub grace_s: u64,
+    /// `retry_s`: how long until the second try of a push; each further one waits twice as long.
+    pub retry_s: u64,
 }
 
 /// `[turn]`: how ends of the lobby find a way to each other.

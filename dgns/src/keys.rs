@@ -8,6 +8,7 @@
 //! | `witness.key`, `verifier.key` | Ed25519 | cosign the heads of other logs |
 //! | `alias.key` | 32 random bytes, of which a ristretto255 key is made | evaluates blinded addresses; certified in the log |
 //! | `token.key` | 32 random bytes | the master secret of tokens and guards |
+//! | `push.key` | 32 random bytes, of which a P-256 key is made | by which push services know this server |
 //! | `people.key` | 32 random bytes | blinds what `people.db` holds of people |
 //! | `recovery.key` | 32 random bytes | a recovery server's own: its keys, and what its rows are masked with |
 //! | `notary-<id>.key` | Ed25519 | says for one issuer whom it let in; certified in the log |

@@ -3,10 +3,13 @@
 //!
 //! Everything is in memory. A server that was killed knows nobody; clients come back, say hello and register again.
 
+pub mod bus;
+pub mod desk;
 mod hello;
 mod ice;
 mod metrics;
 mod outbox;
+pub mod push;
 pub mod stun;
 
 use std::collections::HashMap;
@@ -20,7 +23,7 @@ use identity::key::kid_of;
 use identity::state::{DeviceStatus, DidState};
 use lobby::message::{Challenge, Form, Frame, FrameError};
 use lobby::{ConnId, Input, Lobby, Network, Output, Refusal, Settings, Standing, limits};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tracing::error;
 
 use crate::auth::request::newest;
@@ -28,10 +31,14 @@ use crate::config::LobbyConfig;
 use crate::core::Core;
 use crate::log::touched::Touched;
 use crate::{rng, shutdown};
+use desk::Asked;
 use metrics::Counters;
 
 pub use ice::Ice;
 pub use outbox::{Outbox, Waiting};
+
+/// What waits to be done for sessions; more is refused.
+const ASKED_MAX: usize = 4_096;
 
 /// How long a stop lets clients read that it comes.
 const STOP_IN: Duration = Duration::from_millis(200);
@@ -54,6 +61,9 @@ pub struct Node {
     counters: Counters,
     changed: Arc<Touched>,
     ice: Ice,
+    asks: mpsc::Sender<Asked>,
+    /// The way to other nodes, if there may be any.
+    bus: Option<bus::Way>,
 }
 
 struct Inner {
@@ -73,13 +83,23 @@ pub struct Socket {
 
 impl Node {
     /// Returns a lobby in which nobody is. `changed` tells whose states batches changed; `public_url` is where pages are reached.
-    pub fn new(core: Arc<Core>, config: &LobbyConfig, public_url: &str, changed: Arc<Touched>, ice: Ice) -> Self {
+    ///
+    /// What sessions ask for that is kept elsewhere comes out of the receiver, for [`desk::run`].
+    pub fn new(
+        core: Arc<Core>,
+        config: &LobbyConfig,
+        public_url: &str,
+        changed: Arc<Touched>,
+        ice: Ice,
+        bus: Option<bus::Way>,
+    ) -> (Self, mpsc::Receiver<Asked>) {
+        let (asks, asked) = mpsc::channel(ASKED_MAX);
         let settings = Settings {
             connections_max: config.connections_max,
             strangers_max: config.strangers_per_address,
             opened_per_s: config.new_per_s_and_address,
         };
-        Self {
+        let node = Self {
             core,
             url: socket_url(public_url),
             inner: Mutex::new(Inner { lobby: Lobby::new(settings), outboxes: HashMap::new() }),
@@ -88,7 +108,10 @@ impl Node {
             counters: Counters::default(),
             changed,
             ice,
-        }
+            asks,
+            bus,
+        };
+        (node, asked)
     }
 
     /// Takes a new socket. `host` is what its client called this server.
@@ -127,11 +150,12 @@ impl Node {
         };
         match hello::verify(&self.core, &self.ice, &socket.challenge, &envelope).await {
             Ok(login) => {
-                let did = login.did;
+                let (did, device) = (login.did, login.device);
                 self.put(Input::Hello { conn, login: Box::new(login) });
                 // Whatever the log said meanwhile: from here on its word reaches the session, and this is the newest.
                 self.changed.watch(did);
                 self.judge(&did).await;
+                let _ = self.asks.try_send(Asked::Came(device, did));
             }
             Err(refusal) => self.refuse(conn, refusal),
         }
@@ -201,6 +225,11 @@ impl Node {
         }
     }
 
+    /// Returns whether a device has a socket here.
+    pub(crate) fn is_here(&self, device: &identity::cert::KeyBytes, did: &Did) -> bool {
+        self.lock().lobby.is_here(device, did)
+    }
+
     /// Tells the lobby what the log says of a DID now. While its state cannot be read, who is here stays.
     async fn judge(&self, did: &Did) {
         loop {
@@ -218,7 +247,7 @@ impl Node {
     }
 
     /// Gives the lobby an input and does all it says.
-    fn put(&self, input: Input) {
+    pub(crate) fn put(&self, input: Input) {
         let now = self.core.clock.now();
         let mut inner = self.lock();
         let before = inner.lobby.next_timeout();
@@ -252,6 +281,24 @@ impl Node {
             }
             Output::Ice { conn, id, device } => {
                 Some(Input::Answer { conn, id, value: self.ice.value(&device, self.core.clock.now()) })
+            }
+            Output::Ask { conn, device, did, frame } => {
+                let id = frame.id();
+                let full = self.asks.try_send(Asked::Frame { conn, device, did, frame }).is_err();
+                id.filter(|_| full).map(|id| Input::NotDone { conn, id, refusal: Refusal::Busy })
+            }
+            Output::Grown(grown) => {
+                // What is lost here is told at the next size.
+                let _ = self.asks.try_send(Asked::Grown(grown));
+                None
+            }
+            Output::Bus { to, message } => {
+                self.bus.iter().for_each(|bus| drop(bus.try_send(bus::Told::Say(to.clone(), message.clone()))));
+                None
+            }
+            Output::Hosted { name, is } => {
+                self.bus.iter().for_each(|bus| drop(bus.try_send(bus::Told::Hosted(name.clone(), is))));
+                None
             }
             Output::DropRelay { .. } => None,
             Output::Count(metric) => {

@@ -4,18 +4,24 @@
 //! used again. Plain http goes to loopback alone, unless the operator allows it: what is sent and believed is signed, but a
 //! network in between could withhold it.
 
+mod public;
+
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response, Url};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url};
+
+use public::PublicOnly;
 
 /// An HTTP client for other servers; a clone shares its connections.
 #[derive(Clone, Debug)]
 pub struct Outbound {
     client: Client,
     plain_http: bool,
+    public: Option<PublicOnly>,
 }
 
 /// What one request may cost.
@@ -92,18 +98,19 @@ impl OutboundError {
 impl Outbound {
     /// Returns a client; `plain_http` allows http without TLS beyond loopback.
     pub fn new(plain_http: bool) -> Self {
-        // Whoever is first in the process decides the provider; all of ours choose this one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_WITHIN)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .tcp_keepalive(KEEPALIVE)
-            .user_agent(concat!("dgnsd/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .expect("the settings are constants, and the provider is installed");
-        Self { client, plain_http }
+        Self { client: client(|builder| builder), plain_http, public: None }
+    }
+
+    /// Returns a client for URLs that users name: https at public addresses, and those that `allow` names besides, `host:port`.
+    pub fn public_only(allow: Vec<String>) -> Self {
+        let public = PublicOnly::new(allow);
+        let resolver = Arc::new(public.clone());
+        Self { client: client(|builder| builder.dns_resolver(resolver)), plain_http: false, public: Some(public) }
+    }
+
+    /// Returns scheme, host and port of a URL, as browsers write an origin.
+    pub fn origin(url: &str) -> Option<String> {
+        Url::parse(url).ok().map(|url| url.origin().ascii_serialization())
     }
 
     /// Returns whether requests to `url` are made at all: [`OutboundError::BadUrl`] or [`OutboundError::PlainHttp`] if not.
@@ -159,6 +166,9 @@ impl Outbound {
 
     fn parse(&self, url: &str) -> Result<Url, OutboundError> {
         let url = Url::parse(url).map_err(|_| OutboundError::BadUrl)?;
+        if let Some(public) = &self.public {
+            return if public.admits(&url) { Ok(url) } else { Err(OutboundError::BadUrl) };
+        }
         match url.scheme() {
             "https" => Ok(url),
             "http" if self.plain_http || is_loopback(&url) => Ok(url),
@@ -179,6 +189,20 @@ impl Chunks {
         let chunk = tokio::time::timeout(self.idle, self.response.chunk()).await;
         chunk.map_err(|_| OutboundError::Deadline)?.map_err(|error| of_reqwest(&error))
     }
+}
+
+/// Returns a client with the settings of all of ours, and those of `with`.
+fn client(with: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
+    // Whoever is first in the process decides the provider; all of ours choose this one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_WITHIN)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        .tcp_keepalive(KEEPALIVE)
+        .user_agent(concat!("dgnsd/", env!("CARGO_PKG_VERSION")));
+    with(builder).build().expect("the settings are constants, and the provider is installed")
 }
 
 async fn receive(request: RequestBuilder, body_bytes_max: usize) -> Result<Answer, OutboundError> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use identity::cert::ZoneTerms;
 use identity::did::Did;
 use identity::time::Timestamp;
+use lobby::push::VapidKey;
 use storage::rows::StoredHead;
 use storage::{CommitError, Guard, Storage, StorageError};
 use tokio::net::{TcpListener, UdpSocket};
@@ -32,9 +33,11 @@ use crate::dns;
 use crate::follow::{self, FollowError};
 use crate::http;
 use crate::invites::Invites;
-use crate::keys::{AliasKey, KeyFileError, Keys, LogKey, ZoneKey};
+use crate::keys::{self, AliasKey, KeyFileError, Keys, LogKey, ZoneKey};
 use crate::limits::{self, Places, Rates};
-use crate::lobby::{Ice, Node, stun};
+use crate::lobby::bus::{self, Bus};
+use crate::lobby::push::{self, Pusher};
+use crate::lobby::{Ice, Node, desk, stun};
 use crate::log::announcer::{self, AnnounceError, Announcer};
 use crate::log::commit::{Committer, NotCommitted};
 use crate::log::damaged;
@@ -95,6 +98,9 @@ pub enum ServerError {
         /// Why.
         error: std::io::Error,
     },
+    /// The bus of the lobby's nodes cannot be used.
+    #[error("nats: {0}")]
+    Bus(String),
     /// The configured zone is not the log's.
     #[error("this log's zone has no terms for {zone}: the data directory belongs to another zone")]
     OtherZone {
@@ -468,24 +474,40 @@ impl Parts {
         let dns_addresses = dns_server.addresses().unwrap_or_default();
         let dns = tokio::spawn(dns_server.run(stopping.clone()));
         let callers = Callers::new(core.clock.now());
-        let lobby = match config.lobby.enabled {
-            true => {
-                let ice = ice(&config)?;
-                Some(Arc::new(Node::new(core.clone(), &config.lobby, &config.signin.public_url, present, ice)))
-            }
+        let (way, told) = bus::way();
+        let bus = match config.lobby.enabled && !config.nats.urls.is_empty() {
+            true => Some(Arc::new(Bus::connect(&config.nats, &core.origin).await.map_err(ServerError::Bus)?)),
             false => None,
+        };
+        let (lobby, asked) = match config.lobby.enabled {
+            true => {
+                let way = bus.as_ref().map(|_| way);
+                let url = &config.signin.public_url;
+                let node = Node::new(core.clone(), &config.lobby, url, present, ice(&config)?, way);
+                (Some(Arc::new(node.0)), Some(node.1))
+            }
+            false => (None, None),
+        };
+        let pusher = match own.as_ref().filter(|_| config.lobby.enabled) {
+            Some(own) => Some(Arc::new(pusher(&config, &core, &own.people)?)),
+            None => None,
         };
         for address in &config.turn.listen {
             let bound = UdpSocket::bind(address).await;
             let socket = bound.map_err(|error| ServerError::Bind { address: *address, error })?;
             followers.push(tokio::spawn(stun::serve(socket, core.clock.clone(), stopping.clone())));
         }
+        if let (Some(node), Some(bus)) = (lobby.clone(), bus.clone()) {
+            followers.push(tokio::spawn(bus.run(node, told, stopping.clone())));
+        }
         if let Some(node) = lobby.clone() {
             followers.push(tokio::spawn(node.run(stopping.clone())));
         }
         let app = Arc::new(App {
             core,
-            lobby,
+            lobby: lobby.clone(),
+            bus,
+            pusher: pusher.clone(),
             callers,
             rates: Rates::new(config.limits.clone()),
             role,
@@ -505,6 +527,12 @@ impl Parts {
             witnesses: Arc::new(Witnesses::of(&config.witnesses.policy)),
             config,
         });
+        if let (Some(node), Some(asked)) = (lobby, asked) {
+            if let Some(pusher) = pusher.clone() {
+                followers.push(tokio::spawn(pusher.run(node.clone(), stopping.clone())));
+            }
+            followers.push(tokio::spawn(desk::run(app.clone(), node, pusher, asked, stopping.clone())));
+        }
         if let Some(roles) = app.cosigners.clone() {
             let outbound = Outbound::new(app.config.outbound.plain_http);
             let reports = crate::witness::reports::run(roles, outbound, Some(app.clone()), stopping.clone());
@@ -566,6 +594,15 @@ fn ice(config: &Config) -> Result<Ice, ServerError> {
         false => Ice::read_secret(&secret_file).map_err(|error| ServerError::Data { path: secret_file, error })?,
     };
     Ok(Ice::new(stun, external, secret))
+}
+
+/// Returns who pushes to devices that are not here; its key is made at the first start.
+fn pusher(config: &Config, core: &Arc<Core>, people: &Arc<People>) -> Result<Pusher, ServerError> {
+    let path = config.data.join("keys").join(push::KEY_FILE);
+    let secret = keys::secret(&path, "push", &mut crate::rng::system())?;
+    let key = VapidKey::from_secret(&secret).map_err(|_| KeyFileError::Form { path, what: "push key" })?;
+    let (core, people) = (core.clone(), people.clone());
+    Ok(Pusher::new(core, people, key, config.push.clone(), &config.signin.public_url))
 }
 
 /// Waits for the end of a task that may not be there.

@@ -8,6 +8,7 @@
 //! The package is pure: no clock, network, file, async or ambient randomness. `now` and what is random are arguments; signatures
 //! of a hello are checked by the caller, who holds the states.
 
+pub mod bus;
 pub mod card;
 pub mod delivery;
 pub mod guard;
@@ -15,7 +16,9 @@ pub mod hello;
 pub mod limits;
 pub mod lobby;
 pub mod message;
+pub mod news;
 pub mod peer_hello;
+pub mod push;
 mod refusal;
 mod session;
 pub mod share;
@@ -26,7 +29,7 @@ mod testing;
 #[path = "../../tests/vectors/hold.rs"]
 mod vectors;
 
-pub use lobby::{ConnId, Input, Lobby, Login, Metric, Network, Output, Settings, Standing};
+pub use lobby::{ConnId, Grown, Input, Joined, Lobby, Login, Metric, Network, Output, Settings, Standing};
 pub use refusal::Refusal;
 
 /// The 16 random bytes that name what two ends say to each other after one offer.

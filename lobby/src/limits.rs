@@ -9,6 +9,37 @@ pub const PROOF_BYTES_MAX: usize = 8_192;
 /// The bytes of a card. Twelve candidates and a shown head fit; one page of memory holds it.
 pub const CARD_BYTES_MAX: usize = 3_072;
 
+/// The rows of news and of changes in one frame, and the characters of a push service's URL.
+pub const NEWS_MAX: usize = 64;
+/// See [`NEWS_MAX`].
+pub const ENDPOINT_BYTES_MAX: usize = 1_024;
+
+/// The logs that one session publishes of, and those that one device listens to.
+pub const PUBLISHED_MAX: usize = 4_096;
+/// See [`PUBLISHED_MAX`].
+pub const LISTENED_MAX: usize = 256;
+
+/// How long news is gathered, ms: for those who are here, and before it is looked whom it is to be pushed to.
+pub const NEWS_MS: u64 = 10;
+/// See [`NEWS_MS`].
+pub const PUSH_SWEEP_MS: u64 = 500;
+
+/// The frames unseen by a client beyond which news waits, and how long until it is looked again, ms: it is told once, of the newest.
+pub const NEWS_UNSEEN_MAX: usize = 24;
+/// See [`NEWS_UNSEEN_MAX`].
+pub const NEWS_LATER_MS: u64 = 500;
+
+/// The longest time that something is muted for, ms: a year.
+pub const MUTE_MS_MAX: u64 = 366 * 86_400_000;
+
+/// The bytes of a certificate that is attested, and of entries in one answer: below a frame.
+pub const ENVELOPE_BYTES_MAX: usize = 4_096;
+/// See [`ENVELOPE_BYTES_MAX`].
+pub const DATA_BYTES_MAX: usize = 14_336;
+
+/// The logs that one session has leased.
+pub const HANDLES_MAX: usize = 16;
+
 /// The candidates of a card, and the bytes of one.
 pub const CANDIDATES_MAX: usize = 12;
 /// See [`CANDIDATES_MAX`].

@@ -6,6 +6,7 @@
 mod counters;
 mod login;
 mod names;
+mod news;
 mod talks;
 mod timers;
 
@@ -17,14 +18,18 @@ use identity::cert::KeyBytes;
 use identity::did::Did;
 use identity::time::Timestamp;
 
+use crate::bus::{BusMessage, NodeId, Reach};
 use crate::limits::{FRAMES_PER_BURST, SIGNALS_PER_BURST};
 use crate::message::{Form, Frame, FrameError, IceServer, Value};
 use crate::session::Outgoing;
 use crate::{Refusal, Sess};
 use counters::{Counter, Counters};
 use names::Place;
+use news::{Board, OfSession};
 use talks::Talk;
 use timers::{Timer, Timers};
+
+pub use news::{Grown, Joined};
 
 /// A connection, as the caller calls it; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,12 +139,44 @@ pub enum Input {
         /// Which.
         conn: ConnId,
     },
+    /// What a client asked the caller for is not done.
+    NotDone {
+        /// Where.
+        conn: ConnId,
+        /// Of the frame that asked.
+        id: u64,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// What a client asked the caller for is a frame of its own.
+    Reply {
+        /// Where.
+        conn: ConnId,
+        /// It.
+        frame: Box<Frame>,
+    },
+    /// All that a device listens to.
+    Joined {
+        /// The device.
+        device: KeyBytes,
+        /// Its DID.
+        did: Did,
+        /// Which logs.
+        joined: Vec<Joined>,
+    },
     /// A committed batch changed a DID.
     Changed {
         /// Which.
         did: Did,
         /// What the log says now.
         standing: Standing,
+    },
+    /// Another node says something.
+    Bus {
+        /// Which.
+        from: NodeId,
+        /// What.
+        message: BusMessage,
     },
     /// Time passed.
     Tick,
@@ -181,10 +218,37 @@ pub enum Output {
         /// For whom.
         device: KeyBytes,
     },
+    /// Do what a session asks for that is kept elsewhere, and come with an [`Input::Answer`], [`Input::NotDone`] or [`Input::Reply`].
+    Ask {
+        /// Where.
+        conn: ConnId,
+        /// Who asks.
+        device: KeyBytes,
+        /// Its DID.
+        did: Did,
+        /// What: `update`, `joined`, `push`, `read_to`, `attest`, `lease` or `read`.
+        frame: Box<Frame>,
+    },
+    /// Tell those of a log that are not here.
+    Grown(Box<Grown>),
     /// End what a relay keeps for a device.
     DropRelay {
         /// Which.
         device: KeyBytes,
+    },
+    /// Say something to other nodes, if there are any.
+    Bus {
+        /// To which.
+        to: Reach,
+        /// What.
+        message: Box<BusMessage>,
+    },
+    /// A name is hosted here from now on, or no longer: other nodes are to find it, or not.
+    Hosted {
+        /// The name.
+        name: String,
+        /// Whether it is.
+        is: bool,
     },
     /// Something to be counted.
     Count(Metric),
@@ -260,6 +324,7 @@ struct Session {
     outgoing: Outgoing,
     hosted: Vec<Arc<str>>,
     watched: Vec<Arc<str>>,
+    news: Option<Box<OfSession>>,
     /// Conversations without an answer that it began, and that it was asked into.
     asked: u32,
     hosting: u32,
@@ -282,6 +347,7 @@ pub struct Lobby {
     people: HashMap<Did, Person>,
     names: HashMap<Arc<str>, Place>,
     talks: HashMap<Sess, Talk>,
+    board: Board,
     counters: Counters,
     timers: Timers,
     stopping: bool,
@@ -299,6 +365,7 @@ impl Lobby {
             people: HashMap::new(),
             names: HashMap::new(),
             talks: HashMap::new(),
+            board: Board::default(),
             counters: Counters::default(),
             timers: Timers::default(),
             stopping: false,
@@ -317,9 +384,21 @@ impl Lobby {
             Input::Frame { conn, frame } => self.frame(conn, frame, now),
             Input::Alive { conn } => self.heard(conn, now),
             Input::Answer { conn, id, value } => self.answer(conn, id, value),
+            Input::NotDone { conn, id, refusal } => {
+                if let Some(sid) = self.connections.get(&conn).and_then(|connection| connection.session) {
+                    self.deny(&sid, Some(id), refusal, None, None);
+                }
+            }
+            Input::Reply { conn, frame } => {
+                if let Some(sid) = self.connections.get(&conn).and_then(|connection| connection.session) {
+                    self.send(&sid, &frame);
+                }
+            }
+            Input::Joined { device, did, joined } => self.joined(&device, &did, &joined, now),
             Input::Refused { conn, refusal } => self.refuse(conn, refusal, now),
             Input::Closed { conn } => self.closed(conn, now),
             Input::Changed { did, standing } => self.changed(&did, standing),
+            Input::Bus { from, message } => self.bus(from, message, now),
             Input::Tick => {}
             Input::Stop { in_ms } => self.stop(in_ms),
         }
@@ -358,7 +437,7 @@ impl Lobby {
         let Some(sid) = connection.session else { return self.refuse(conn, Refusal::BadOrder, now) };
         let device = self.sessions[&sid].device;
         if let Err(retry_ms) = self.counters.count(Counter::Frames(device), FRAMES_PER_BURST, now) {
-            let id = frame.as_ref().ok().and_then(asked_id);
+            let id = frame.as_ref().ok().and_then(Frame::id);
             return self.deny(&sid, id, Refusal::Rate, Some(retry_ms), None);
         }
         let frame = match frame {
@@ -398,6 +477,20 @@ impl Lobby {
                 Err(retry_ms) => self.deny(&sid, None, Refusal::Rate, Some(retry_ms), Some(signal.sess)),
             },
             Frame::Ack { peer, sess, seq } => self.ack(&sid, &peer, &sess, seq, now),
+            Frame::Publish { id, news } => {
+                let done = self.publish(&sid, news, now);
+                self.settle(&sid, id, done);
+            }
+            frame @ (Frame::Update { .. }
+            | Frame::Joined { .. }
+            | Frame::Push { .. }
+            | Frame::ReadTo { .. }
+            | Frame::Attest { .. }
+            | Frame::Lease { .. }
+            | Frame::Read { .. }) => {
+                let did = self.sessions[&sid].did;
+                self.outputs.push(Output::Ask { conn, device, did, frame: Box::new(frame) });
+            }
             Frame::Ice { id } => self.outputs.push(Output::Ice { conn, id, device }),
             Frame::Hello { .. } => self.refuse(conn, Refusal::BadOrder, now),
             _ => self.deny(&sid, None, Refusal::UnknownType, None, None),
@@ -445,6 +538,8 @@ impl Lobby {
             Timer::Beat(conn) => self.beat(conn, now),
             Timer::Resume(sid) => self.resume_over(&sid, now),
             Timer::Lease(sid, name) => self.lease_over(&sid, &name, now),
+            Timer::News(sid) => self.news_due(&sid, now),
+            Timer::Push => self.push_due(),
             Timer::Unanswered(sess) => self.unanswered(&sess),
             Timer::Forget(sess) => self.forget(&sess, now),
         }
@@ -464,20 +559,6 @@ impl Lobby {
 
 /// Over how long clients spread their return, ms.
 const RETURN_MS: u64 = 4_000;
-
-/// The id that the answer to a frame names.
-fn asked_id(frame: &Frame) -> Option<u64> {
-    match frame {
-        Frame::Register { id, .. }
-        | Frame::Renew { id, .. }
-        | Frame::Unregister { id, .. }
-        | Frame::Knock { id, .. }
-        | Frame::Watch { id, .. }
-        | Frame::Unwatch { id, .. }
-        | Frame::Ice { id } => Some(*id),
-        _ => None,
-    }
-}
 
 #[cfg(test)]
 mod simulation;

@@ -11,7 +11,11 @@ use identity::wire::WireError;
 
 use crate::Sess;
 use crate::guard::Guard;
-use crate::limits::{CARD_BYTES_MAX, FRAME_BYTES_MAX, GUARDED_MAX, PROOF_BYTES_MAX, SHOWN_HEAD_BYTES_MAX, WATCHES_MAX};
+use crate::limits::{
+    CARD_BYTES_MAX, DATA_BYTES_MAX, ENDPOINT_BYTES_MAX, ENVELOPE_BYTES_MAX, FRAME_BYTES_MAX, GUARDED_MAX, NEWS_MAX,
+    PROOF_BYTES_MAX, SHOWN_HEAD_BYTES_MAX, WATCHES_MAX,
+};
+use crate::news::{Change, News};
 use value::{Fields, Names};
 
 pub use value::{Form, Value};
@@ -219,6 +223,86 @@ pub enum Frame {
         /// Comes back.
         id: u64,
     },
+    /// C 20: changes what the devices of the DID joined; `ok` has the version now.
+    Update {
+        /// Comes back.
+        id: u64,
+        /// The version it becomes, one more than it was; 0: this is all there is.
+        version: u64,
+        /// In this order.
+        changes: Vec<Change>,
+    },
+    /// S 21: logs that grew. Only the newest size of each is told.
+    Notify {
+        /// Which.
+        news: Vec<News>,
+    },
+    /// C 22: read up to there.
+    ReadTo {
+        /// Comes back.
+        id: u64,
+        /// What.
+        news: Vec<News>,
+    },
+    /// C 23: where this device is reached while it is not here; without an endpoint: nowhere.
+    Push {
+        /// Comes back.
+        id: u64,
+        /// What a browser's subscription says.
+        subscription: Option<Subscription>,
+    },
+    /// C 25: wants to know what the devices of the DID joined; `ok` has `[version, [[device, name, log, muted_until_ms, sent, read],
+    /// ...], key 65]`, the last being what browsers subscribe for.
+    Joined {
+        /// Comes back.
+        id: u64,
+    },
+    /// C 26: logs of names that this session hosts are so large.
+    Publish {
+        /// Comes back.
+        id: u64,
+        /// Which.
+        news: Vec<News>,
+    },
+    /// C 30: a certificate for the log; `ok` has its index.
+    Attest {
+        /// Comes back.
+        id: u64,
+        /// The certificate.
+        envelope: Vec<u8>,
+    },
+    /// S 32: ask elsewhere.
+    Redirect {
+        /// Of the frame that asked.
+        id: u64,
+        /// The server to ask.
+        url: String,
+    },
+    /// C 33: wants to read a log; `ok` has `[handle, size]`.
+    Lease {
+        /// Comes back.
+        id: u64,
+        /// Whose: the origin of the server's own log.
+        site: String,
+    },
+    /// C 34: entries from a place on.
+    Read {
+        /// Comes back.
+        id: u64,
+        /// What was leased.
+        handle: u64,
+        /// The first entry.
+        from: u64,
+    },
+    /// S 35: entries, none behind the newest.
+    Data {
+        /// Of the frame that asked.
+        id: u64,
+        /// The first entry's place.
+        from: u64,
+        /// They.
+        entries: Vec<Vec<u8>>,
+    },
     /// S 31: a registration, or without a name the whole session, ended.
     Revoke {
         /// The name.
@@ -226,6 +310,17 @@ pub enum Frame {
         /// Why.
         code: String,
     },
+}
+
+/// What 23 carries: a subscription of Web Push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The push service's URL for this device.
+    pub endpoint: String,
+    /// The device's key.
+    pub p256dh: [u8; 65],
+    /// The secret it shares with whoever pushes.
+    pub auth: [u8; 16],
 }
 
 /// S 01.
@@ -308,6 +403,17 @@ const NAMES: &[Names] = &[
     Names { kind: 0x17, name: "unwatch", keys: &[(1, "id"), (2, "names")] },
     Names { kind: 0x18, name: "presence", keys: &[(1, "name"), (2, "state"), (3, "epoch")] },
     Names { kind: 0x19, name: "ice", keys: &[(1, "id")] },
+    Names { kind: 0x20, name: "update", keys: &[(1, "id"), (2, "version"), (3, "changes")] },
+    Names { kind: 0x21, name: "notify", keys: &[(1, "news")] },
+    Names { kind: 0x22, name: "read_to", keys: &[(1, "id"), (2, "news")] },
+    Names { kind: 0x23, name: "push", keys: &[(1, "id"), (2, "endpoint"), (3, "p256dh"), (4, "auth")] },
+    Names { kind: 0x25, name: "joined", keys: &[(1, "id")] },
+    Names { kind: 0x26, name: "publish", keys: &[(1, "id"), (2, "news")] },
+    Names { kind: 0x30, name: "attest", keys: &[(1, "id"), (2, "envelope")] },
+    Names { kind: 0x32, name: "redirect", keys: &[(1, "id"), (2, "url")] },
+    Names { kind: 0x33, name: "lease", keys: &[(1, "id"), (2, "site")] },
+    Names { kind: 0x34, name: "read", keys: &[(1, "id"), (2, "handle"), (3, "from")] },
+    Names { kind: 0x35, name: "data", keys: &[(1, "id"), (2, "from"), (3, "entries")] },
     Names { kind: 0x31, name: "revoke", keys: &[(1, "name"), (2, "code")] },
 ];
 
@@ -315,6 +421,37 @@ impl Frame {
     /// Returns an `err` about a frame.
     pub fn refused(id: Option<u64>, refusal: crate::Refusal) -> Self {
         Self::Err { id, code: refusal.code().to_owned(), retry_ms: None, sess: None }
+    }
+
+    /// Returns the id that the answer to a client's frame names.
+    pub fn id(&self) -> Option<u64> {
+        match self {
+            Self::Register { id, .. }
+            | Self::Renew { id, .. }
+            | Self::Unregister { id, .. }
+            | Self::Knock { id, .. }
+            | Self::Watch { id, .. }
+            | Self::Unwatch { id, .. }
+            | Self::Update { id, .. }
+            | Self::Joined { id }
+            | Self::Push { id, .. }
+            | Self::ReadTo { id, .. }
+            | Self::Publish { id, .. }
+            | Self::Attest { id, .. }
+            | Self::Lease { id, .. }
+            | Self::Read { id, .. }
+            | Self::Ice { id } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// Returns the id of the frame that this one answers.
+    pub fn answers(&self) -> Option<u64> {
+        match self {
+            Self::Ok { id, .. } | Self::Redirect { id, .. } | Self::Data { id, .. } => Some(*id),
+            Self::Err { id, .. } => *id,
+            _ => None,
+        }
     }
 
     /// Returns whether the frame counts in a session's chain: those that keep the connection itself do not.
@@ -344,6 +481,17 @@ impl Frame {
             Self::Unwatch { .. } => 0x17,
             Self::Presence { .. } => 0x18,
             Self::Ice { .. } => 0x19,
+            Self::Update { .. } => 0x20,
+            Self::Notify { .. } => 0x21,
+            Self::ReadTo { .. } => 0x22,
+            Self::Push { .. } => 0x23,
+            Self::Joined { .. } => 0x25,
+            Self::Publish { .. } => 0x26,
+            Self::Attest { .. } => 0x30,
+            Self::Redirect { .. } => 0x32,
+            Self::Lease { .. } => 0x33,
+            Self::Read { .. } => 0x34,
+            Self::Data { .. } => 0x35,
             Self::Revoke { .. } => 0x31,
         }
     }
@@ -388,7 +536,7 @@ impl Frame {
                 welcome.head.iter().for_each(|head| put(8, Value::Bytes(head.clone())));
             }
             Self::Seen { n } => put(1, Value::Uint(*n)),
-            Self::Ping { id } | Self::Pong { id } | Self::Ice { id } => put(1, Value::Uint(*id)),
+            Self::Ping { id } | Self::Pong { id } | Self::Ice { id } | Self::Joined { id } => put(1, Value::Uint(*id)),
             Self::Restarting { in_ms, try_ms } => {
                 put(1, Value::Uint(*in_ms));
                 put(2, Value::Uint(*try_ms));
@@ -430,6 +578,42 @@ impl Frame {
                 put(1, Value::Bytes(peer.to_vec()));
                 put(2, Value::Bytes(sess.to_vec()));
                 put(3, Value::Uint(*seq));
+            }
+            Self::Update { id, version, changes } => {
+                put(1, Value::Uint(*id));
+                put(2, Value::Uint(*version));
+                put(3, Value::List(changes.iter().map(Change::to_value).collect()));
+            }
+            Self::Notify { news } => put(1, Value::List(news.iter().map(News::to_value).collect())),
+            Self::ReadTo { id, news } | Self::Publish { id, news } => {
+                put(1, Value::Uint(*id));
+                put(2, Value::List(news.iter().map(News::to_value).collect()));
+            }
+            Self::Push { id, subscription } => {
+                put(1, Value::Uint(*id));
+                if let Some(Subscription { endpoint, p256dh, auth }) = subscription {
+                    put(2, Value::Text(endpoint.clone()));
+                    put(3, Value::Bytes(p256dh.to_vec()));
+                    put(4, Value::Bytes(auth.to_vec()));
+                }
+            }
+            Self::Attest { id, envelope } => {
+                put(1, Value::Uint(*id));
+                put(2, Value::Bytes(envelope.clone()));
+            }
+            Self::Redirect { id, url: text } | Self::Lease { id, site: text } => {
+                put(1, Value::Uint(*id));
+                put(2, Value::Text(text.clone()));
+            }
+            Self::Read { id, handle, from } => {
+                put(1, Value::Uint(*id));
+                put(2, Value::Uint(*handle));
+                put(3, Value::Uint(*from));
+            }
+            Self::Data { id, from, entries } => {
+                put(1, Value::Uint(*id));
+                put(2, Value::Uint(*from));
+                put(3, Value::List(entries.iter().map(|entry| Value::Bytes(entry.clone())).collect()));
             }
             Self::Watch { id, names } | Self::Unwatch { id, names } => {
                 put(1, Value::Uint(*id));
@@ -535,12 +719,58 @@ fn read(fields: &Fields, form: Form) -> Result<Frame, FrameError> {
             epoch: uint(3)?,
         },
         0x19 => Frame::Ice { id: id()? },
+        0x20 => {
+            Frame::Update { id: id()?, version: uint(2)?, changes: rows(fields.required(3)?, form, Change::of_value)? }
+        }
+        0x21 => Frame::Notify { news: rows(fields.required(1)?, form, News::of_value)? },
+        0x22 => Frame::ReadTo { id: id()?, news: rows(fields.required(2)?, form, News::of_value)? },
+        0x23 => Frame::Push {
+            id: id()?,
+            subscription: match fields.optional(2) {
+                None => None,
+                Some(endpoint) => Some(Subscription {
+                    endpoint: Some(endpoint.text()?)
+                        .filter(|endpoint| endpoint.len() <= ENDPOINT_BYTES_MAX)
+                        .ok_or(FrameError::BadFrame)?
+                        .to_owned(),
+                    p256dh: fields.required(3)?.fixed(form)?,
+                    auth: fields.required(4)?.fixed(form)?,
+                }),
+            },
+        },
+        0x25 => Frame::Joined { id: id()? },
+        0x26 => Frame::Publish { id: id()?, news: rows(fields.required(2)?, form, News::of_value)? },
+        0x30 => Frame::Attest { id: id()?, envelope: bytes(2, ENVELOPE_BYTES_MAX)? },
+        0x32 => Frame::Redirect { id: id()?, url: text(2)? },
+        0x33 => Frame::Lease { id: id()?, site: text(2)? },
+        0x34 => Frame::Read { id: id()?, handle: uint(2)?, from: uint(3)? },
+        0x35 => Frame::Data {
+            id: id()?,
+            from: uint(2)?,
+            entries: {
+                let entries = fields.required(3)?.list()?;
+                entries.iter().map(|entry| entry.bytes(form, DATA_BYTES_MAX)).collect::<Result<_, _>>()?
+            },
+        },
         0x31 => Frame::Revoke {
             name: fields.optional(1).map(|name| name.text().map(str::to_owned)).transpose()?,
             code: text(2)?,
         },
         _ => return Err(FrameError::UnknownType { id: fields.optional(1).and_then(|id| id.uint().ok()) }),
     })
+}
+
+/// A list of rows, as many as one frame has.
+fn rows<T>(
+    value: &Value,
+    form: Form,
+    read: impl Fn(&Value, Form) -> Result<T, FrameError>,
+) -> Result<Vec<T>, FrameError> {
+    let rows = value.list()?;
+    if rows.len() > NEWS_MAX {
+        return Err(FrameError::BadFrame);
+    }
+    rows.iter().map(|row| read(row, form)).collect()
 }
 
 /// `[mode, salt 16, [prefix 8, ...]]`.

@@ -58,6 +58,21 @@ pub enum Refusal {
     /// Nobody answered. Code `unavailable`.
     #[error("nobody answers under this name")]
     Unavailable,
+    /// An update for another version. Code `version`.
+    #[error("what is joined has another version; ask for it first")]
+    Version,
+    /// This node does not do this; another does. Code `not_here`.
+    #[error("not kept by this server")]
+    NotHere,
+    /// No push service that is pushed to. Code `bad_endpoint`.
+    #[error("an https URL of a push service, and keys of a browser")]
+    BadEndpoint,
+    /// A handle that was not leased. Code `bad_handle`.
+    #[error("not leased in this session")]
+    BadHandle,
+    /// The log does not take it. Code `not_taken`.
+    #[error("the log does not take this certificate")]
+    NotTaken,
     /// Too fast. Code `rate`, with `retry_ms`.
     #[error("too many of these; wait")]
     Rate,
@@ -102,6 +117,11 @@ impl Refusal {
         Self::BadCard,
         Self::UnknownSess,
         Self::Unavailable,
+        Self::Version,
+        Self::NotHere,
+        Self::BadEndpoint,
+        Self::BadHandle,
+        Self::NotTaken,
         Self::Rate,
         Self::Quota,
         Self::Busy,
@@ -132,6 +152,11 @@ impl Refusal {
             Self::BadCard => "bad_card",
             Self::UnknownSess => "unknown_sess",
             Self::Unavailable => "unavailable",
+            Self::Version => "version",
+            Self::NotHere => "not_here",
+            Self::BadEndpoint => "bad_endpoint",
+            Self::BadHandle => "bad_handle",
+            Self::NotTaken => "not_taken",
             Self::Rate => "rate",
             Self::Quota => "quota",
             Self::Busy => "busy",

@@ -50,6 +50,11 @@ impl Outgoing {
         self.gone + self.kept.len() as u64 + 1
     }
 
+    /// Returns how many frames were not seen yet.
+    pub(crate) fn unseen(&self) -> usize {
+        self.kept.len()
+    }
+
     /// Forgets the frames up to `n`, which were seen. Returns whether so many were sent.
     pub(crate) fn seen(&mut self, n: u64) -> bool {
         if n >= self.next() {

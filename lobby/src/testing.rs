@@ -5,6 +5,7 @@ use identity::did::Did;
 use identity::key::SigningKey;
 use identity::name::Origin;
 use identity::time::Timestamp;
+use rand_core::{TryCryptoRng, TryRng};
 
 use crate::Sess;
 use crate::card::{Address, Body, Candidate, CandidateKind, Card, SignedCard, To, Transport};
@@ -18,6 +19,35 @@ pub(crate) const NOW: Timestamp = Timestamp::from_ms(1_700_000_000_000);
 pub(crate) fn origin() -> Origin {
     Origin::parse("dgns.test/log").expect("an origin")
 }
+
+/// Bytes that count: the same ones from the same beginning.
+pub(crate) struct CountingRng(pub(crate) u8);
+
+impl TryRng for CountingRng {
+    type Error = core::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        bytes.fill_with(|| {
+            self.0 = self.0.wrapping_add(1);
+            self.0
+        });
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for CountingRng {}
 
 /// Somebody with one device.
 #[derive(Clone)]

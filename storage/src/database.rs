@@ -60,6 +60,7 @@ impl Schema {
             include_str!("../migrations/sqlite/0006_people_aliases.sql"),
             include_str!("../migrations/sqlite/0007_people_notaries.sql"),
             include_str!("../migrations/sqlite/0008_people_links.sql"),
+            include_str!("../migrations/sqlite/0009_people_notify.sql"),
         ],
     };
 

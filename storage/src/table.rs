@@ -24,6 +24,7 @@ pub(crate) mod labels;
 pub(crate) mod names;
 pub(crate) mod notary_words;
 pub(crate) mod notices;
+pub(crate) mod notify;
 pub(crate) mod pair_messages;
 pub(crate) mod passkeys;
 pub(crate) mod profiles;

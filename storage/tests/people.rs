@@ -7,8 +7,8 @@ use identity::cert::Kid;
 use identity::did::Did;
 use identity::hash::sha256;
 use storage::people::{
-    AccountRow, Added, AliasRow, AttestedRow, Erased, NotaryCount, PasskeyRow, People, Reserved, StartKind, StartRow,
-    Told, Unlinked, Used, Word,
+    AccountRow, Added, AliasRow, AttestedRow, Erased, JoinChange, JoinWhat, NotaryCount, PasskeyRow, People, Reserved,
+    SealedRow, StartKind, StartRow, Told, Unlinked, Updated, Used, Word,
 };
 use storage::{Options, Storage, fsck};
 
@@ -309,4 +309,52 @@ async fn what_notaries_said_is_counted_once_however_often_it_is_read() {
     let people = People::open(dir.path()).await.unwrap();
     let count = |kid, logins, disputed, attempts, proved| NotaryCount { kid, logins, disputed, attempts, proved };
     assert_eq!(people.notary_counts().await.unwrap(), [count(a, 2, 1, 0, 0), count(b, 1, 0, 2, 1)]);
+}
+
+#[tokio::test]
+async fn what_devices_join_has_a_version_and_pushes_wait_until_they_are_taken() {
+    // Goal: two devices do not undo each other, and a crash between claim and end has a push tried again. Method: an update for an old
+    // version; a claim that nobody ends; the database opened anew in between.
+    let home = tempfile::tempdir().unwrap();
+    let (did, device, log) = (Did::from_bytes([1; 20]), [2; 32], [3; 16]);
+    let change = |what| JoinChange { device, name: "db.alice".to_owned(), log, what };
+    let people = People::open(home.path()).await.unwrap();
+    assert_eq!(people.update_joins(&did, 1, &[change(JoinWhat::Join)]).await.unwrap(), Updated::Version(1));
+    assert_eq!(people.update_joins(&did, 1, &[change(JoinWhat::Leave)]).await.unwrap(), Updated::Other(1));
+    assert_eq!(people.joins_of_did(&did).await.unwrap().1.len(), 1, "nothing of it was done");
+    assert_eq!(people.update_joins(&did, 2, &[change(JoinWhat::Mute(500))]).await.unwrap(), Updated::Version(2));
+    let row = SealedRow { did, enc: [5; 32], sealed: vec![6; 40] };
+    assert!(people.awaiting("db.alice", &log, 9, 600).await.unwrap().is_empty(), "no subscription");
+    people.put_subscription(&device, Some(&row)).await.unwrap();
+    assert!(people.awaiting("db.alice", &log, 9, 400).await.unwrap().is_empty(), "muted");
+    assert_eq!(people.awaiting("db.alice", &log, 9, 600).await.unwrap().len(), 1);
+    let push = |size| vec![(device, "db.alice".to_owned(), log, size)];
+    people.put_pushes(&push(9), 1_000, 600).await.unwrap();
+    people.put_pushes(&push(12), 5_000, 700).await.unwrap();
+    people.put_pushes(&push(11), 5_000, 800).await.unwrap();
+    assert!(people.claim_pushes(900, 31_000, 8).await.unwrap().is_empty());
+    let claimed = people.claim_pushes(1_000, 31_000, 8).await.unwrap();
+    assert_eq!(claimed.iter().map(|row| (row.size, row.tries)).collect::<Vec<_>>(), [(12, 0)]);
+    drop(people);
+
+    let people = People::open(home.path()).await.unwrap();
+    assert!(people.claim_pushes(30_999, 40_000, 8).await.unwrap().is_empty());
+    let claimed = people.claim_pushes(31_000, 61_000, 8).await.unwrap();
+    assert_eq!(claimed.iter().map(|row| (row.size, row.tries)).collect::<Vec<_>>(), [(12, 1)]);
+    // It grew while it was under way: what was taken is not all.
+    people.put_pushes(&push(20), 40_000, 32_000).await.unwrap();
+    people.push_done(&claimed[0], true).await.unwrap();
+    let claimed = people.claim_pushes(32_000, 62_000, 8).await.unwrap();
+    assert_eq!(claimed.iter().map(|row| (row.size, row.tries)).collect::<Vec<_>>(), [(20, 0)]);
+    people.push_done(&claimed[0], true).await.unwrap();
+    assert!(people.awaiting("db.alice", &log, 20, 600_000).await.unwrap().is_empty(), "it was sent");
+    assert_eq!(people.push_counts().await.unwrap(), (1, 0));
+    people.forget_device(&device).await.unwrap();
+    assert_eq!(
+        (people.subscription(&device).await.unwrap(), people.joins_of_did(&did).await.unwrap()),
+        (None, (2, vec![]))
+    );
+    let mute = [change(JoinWhat::Join), change(JoinWhat::Mute(7))];
+    assert_eq!(people.update_joins(&did, 0, &mute).await.unwrap(), Updated::Version(3), "all there is");
+    people.close().await.unwrap();
 }

@@ -6,6 +6,8 @@
 mod session;
 mod socket;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dgns_api::path;
@@ -14,7 +16,8 @@ use identity::key::SigningKey;
 use lobby::Sess;
 use lobby::guard::Guard;
 use lobby::message::{Frame, IceServer, Signal, Visible};
-use tokio::sync::mpsc;
+use lobby::news::News;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::prover::Prover;
 use session::Attaching;
@@ -51,6 +54,8 @@ pub enum Event {
     Registered(String),
     /// A card came. It is acknowledged, and comes once.
     Signal(Box<Signal>),
+    /// Logs grew that this device joined.
+    News(Vec<News>),
     /// The lobby refuses what was sent.
     Refused {
         /// Its code.
@@ -78,6 +83,8 @@ pub(crate) enum Command {
     Register { name: String, visible: Visible, guard: Guard },
     /// Post a knock or signal until it is acknowledged.
     Post { sess: Sess, seq: u64, frame: Box<Frame> },
+    /// Ask once, over the socket there is.
+    Ask { id: u64, frame: Box<Frame>, reply: oneshot::Sender<Result<Frame, String>> },
     /// A sess was answered: its knock is not sent again.
     Answered(Sess),
     /// A sess is over: nothing of it is sent again.
@@ -88,14 +95,18 @@ pub(crate) enum Command {
 #[derive(Clone, Debug)]
 pub struct Attached {
     commands: mpsc::Sender<Command>,
+    asked: Arc<AtomicU64>,
 }
+
+/// The ids of questions begin here; those of registrations are smaller.
+const ASKED_FROM: u64 = 1 << 32;
 
 /// Attaches to the lobby of the server at `server`, and stays attached.
 pub fn attach(prover: Prover, who: Who, server: &str) -> (Attached, mpsc::Receiver<Event>) {
     let (commands, told) = mpsc::channel(WAITING_MAX);
     let (events, heard) = mpsc::channel(WAITING_MAX);
     tokio::spawn(Attaching::new(prover, who, socket_url(server), told, events).run());
-    (Attached { commands }, heard)
+    (Attached { commands, asked: Arc::new(AtomicU64::new(ASKED_FROM)) }, heard)
 }
 
 impl Attached {
@@ -107,6 +118,14 @@ impl Attached {
     /// Sends a knock or signal until it is acknowledged, for at most 10 s.
     pub async fn post(&self, sess: Sess, seq: u64, frame: Frame) {
         self.tell(Command::Post { sess, seq, frame: Box::new(frame) }).await;
+    }
+
+    /// Asks once; returns the answer, or the code of the refusal: `lost` if the socket broke before one came.
+    pub async fn ask(&self, make: impl FnOnce(u64) -> Frame) -> Result<Frame, String> {
+        let id = self.asked.fetch_add(1, Ordering::Relaxed);
+        let (reply, answer) = oneshot::channel();
+        self.tell(Command::Ask { id, frame: Box::new(make(id)), reply }).await;
+        answer.await.unwrap_or_else(|_| Err("lost".to_owned()))
     }
 
     /// Says that a knock was answered.

@@ -20,6 +20,7 @@ mod mail;
 mod mirror;
 mod monitor;
 mod notaries;
+mod notify;
 mod output;
 mod pair;
 mod progress;
@@ -144,6 +145,11 @@ enum Command {
     Host(host::HostName),
     /// Talk to the private server of a name: list, fetch or follow what it serves
     Connect(connect::Connect),
+    /// Be told when a file of a private server grows, here or through a push service
+    Notify {
+        #[command(subcommand)]
+        command: notify::Notify,
+    },
     /// Look a name or DID up and prove the answer
     Resolve(lookup::Resolve),
     /// Who brings this account back if every device is lost: choose servers and a PIN, see how it stands
@@ -334,6 +340,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Notaries => notaries::notaries(context).await,
         Command::Host(host) => host::host(context, host).await,
         Command::Connect(connect) => connect::connect(context, connect).await,
+        Command::Notify { command } => notify::notify(context, command).await,
         Command::Resolve(resolve) => lookup::resolve(context, resolve).await,
         Command::Prove(prove) => lookup::prove(context, prove).await,
         Command::Verify(verify) => lookup::verify(context, verify).await,

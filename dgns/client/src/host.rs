@@ -5,6 +5,7 @@
 
 mod hook;
 mod knock;
+mod publish;
 pub mod rules;
 mod serve;
 mod served;
@@ -26,6 +27,7 @@ use lobby::limits::GUARDED_MAX;
 use lobby::message::IceServer;
 use peer::Link;
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::attach::{Attached, Event, Who, attach};
@@ -58,6 +60,8 @@ pub struct Hosting {
     pub rules: Rules,
     /// The file they come from, looked at again whenever it changes.
     pub rules_file: Option<PathBuf>,
+    /// Whether whoever joined a file is told that it grew.
+    pub publish: bool,
     /// Loopback addresses count too: clients may be on this machine.
     pub loopback: bool,
 }
@@ -116,6 +120,8 @@ pub(crate) struct Host {
     open: Mutex<HashMap<Sess, Open>>,
     ice: Mutex<Vec<IceServer>>,
     attached: Attached,
+    /// How often the name was registered: a lobby that forgot it forgot the sizes too.
+    registered: watch::Sender<u64>,
     judged: Arc<Semaphore>,
     tell: mpsc::Sender<Told>,
 }
@@ -138,6 +144,7 @@ pub async fn host(prover: Prover, who: Who, hosting: Hosting, tell: mpsc::Sender
         open: Mutex::default(),
         ice: Mutex::default(),
         attached,
+        registered: watch::Sender::new(0),
         judged: Arc::new(Semaphore::new(JUDGED_MAX)),
         tell,
     });
@@ -146,6 +153,7 @@ pub async fn host(prover: Prover, who: Who, hosting: Hosting, tell: mpsc::Sender
     reload.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut changed = hosting.rules_file.as_deref().and_then(modified);
     let own = host.clone();
+    let publishing = hosting.publish.then(|| tokio::spawn(publish::run(host.clone())));
     let mut own_word = tokio::spawn(async move { own.until_not_ours().await });
     let ended = loop {
         tokio::select! {
@@ -164,6 +172,7 @@ pub async fn host(prover: Prover, who: Who, hosting: Hosting, tell: mpsc::Sender
         }
     };
     own_word.abort();
+    publishing.iter().for_each(JoinHandle::abort);
     host.end_all("revoked");
     // What is told to the other ends takes its way.
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -197,7 +206,10 @@ impl Host {
                     });
                 }
             }
-            Event::Registered(_) => self.say(Told::Registered).await,
+            Event::Registered(_) => {
+                self.registered.send_modify(|times| *times += 1);
+                self.say(Told::Registered).await;
+            }
             Event::Away(why) => self.say(Told::Away(why)).await,
             Event::Signal(signal) => {
                 // Whoever cannot be judged now knocks again by itself.
@@ -212,7 +224,7 @@ impl Host {
             Event::Refused { code, name: Some(name), .. } if code == "not_host" => {
                 return Err(ClientError::Unable(format!("the lobby says that {name} is not this DID's")));
             }
-            Event::Refused { .. } | Event::Expired(_) => {}
+            Event::Refused { .. } | Event::Expired(_) | Event::News(_) => {}
             Event::Over { code, what } => return Err(over(&code, what)),
         }
         Ok(())

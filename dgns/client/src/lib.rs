@@ -21,6 +21,7 @@ pub mod host;
 pub mod mail;
 pub mod mirror;
 mod net;
+pub mod notify;
 pub mod pairing;
 mod peering;
 pub mod prover;

@@ -12,7 +12,7 @@ use translog::policy::Policy;
 use super::section::{ConfigFault, ConfigFaults, Section};
 use super::{
     AliasesConfig, ClaimsConfig, Config, DnsConfig, FollowConfig, HttpConfig, LimitsConfig, LobbyConfig, LogConfig,
-    OutboundConfig, TurnConfig,
+    NatsConfig, OutboundConfig, PushConfig, TurnConfig,
 };
 use super::{TokensConfig, WitnessConfig, WitnessServerConfig, WitnessesConfig};
 use crate::outbound::Outbound;
@@ -42,6 +42,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let (witnesses, follow) = (root.table("witnesses"), root.table("follow"));
     let (aliases, tokens, signin) = (root.table("aliases"), root.table("tokens"), root.table("signin"));
     let (lobby, turn, recovery) = (root.table("lobby"), root.table("turn"), root.table("recovery"));
+    let (push, nats) = (root.table("push"), root.table("nats"));
     root.end();
     let zone = Zone::parse(&zone).map_err(|error| {
         faults.push(ConfigFault { key: "zone".into(), what: format!("{zone:?} is no zone: {error}") });
@@ -63,6 +64,8 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let tokens = read_tokens(Section { name: "tokens", table: tokens, faults: &mut faults });
     let lobby = read_lobby(Section { name: "lobby", table: lobby, faults: &mut faults });
     let turn = read_turn(Section { name: "turn", table: turn, faults: &mut faults });
+    let push = read_push(Section { name: "push", table: push, faults: &mut faults });
+    let nats = read_nats(Section { name: "nats", table: nats, faults: &mut faults });
     let mut recovery = Section { name: "recovery", table: recovery, faults: &mut faults };
     if follow.url.is_some() && recovery.table.contains_key("enabled") {
         recovery.fault("enabled", "stands beside follow.url: a follower keeps no shares; run dgnsd recovery beside it");
@@ -89,6 +92,8 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
                 lobby,
                 turn,
                 recovery,
+                push,
+                nats,
             })
         }
         _ => Err(ConfigFaults(faults)),
@@ -244,6 +249,38 @@ fn read_turn(mut section: Section<'_>) -> TurnConfig {
     section.fault("secret_file", "stands with external alone: the secret that the relays share with this server");
     section.end();
     turn
+}
+
+fn read_nats(mut section: Section<'_>) -> NatsConfig {
+    let file = section.text("credentials_file", "");
+    let nats = NatsConfig {
+        urls: section.texts("urls", &[]),
+        credentials_file: Some(file).filter(|file| !file.is_empty()).map(PathBuf::from),
+    };
+    for url in nats.urls.iter().filter(|url| !["nats://", "tls://"].iter().any(|scheme| url.starts_with(scheme))) {
+        section.fault("urls", format!("{url:?} should begin with nats:// or tls://"));
+    }
+    section.end();
+    nats
+}
+
+fn read_push(mut section: Section<'_>) -> PushConfig {
+    let push = PushConfig {
+        subject: section.text("subject", ""),
+        allow: section.texts("allow", &[]),
+        grace_s: section.number("grace_s", 2, 0, 3_600),
+        retry_s: section.number("retry_s", 60, 1, 3_600),
+    };
+    if !push.subject.is_empty() && !["mailto:", "https:"].iter().any(|scheme| push.subject.starts_with(scheme)) {
+        section.fault("subject", "should begin with mailto: or https:".to_owned());
+    }
+    for target in &push.allow {
+        if target.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
+            section.fault("allow", format!("{target:?} should be host:port"));
+        }
+    }
+    section.end();
+    push
 }
 
 fn read_tokens(mut section: Section<'_>) -> TokensConfig {

@@ -142,6 +142,8 @@ pub(super) async fn metrics(State(app): Shared) -> Response {
     text.push_str(&app.dns_metrics.render(app.dns.names()));
     text.push_str(&app.cosigners.as_ref().map(|roles| roles.metrics()).unwrap_or_default());
     text.push_str(&app.lobby.as_ref().map(|node| node.metrics()).unwrap_or_default());
+    text.push_str(&app.bus.as_ref().map(|bus| bus.metrics()).unwrap_or_default());
+    text.push_str(&app.pusher.as_ref().map(|pusher| pusher.metrics()).unwrap_or_default());
     if let Some(people) = &app.people {
         // A database that cannot be read shows elsewhere.
         text.push_str(&render_notaries(&notaries::counted(&app, people).await.unwrap_or_default()));

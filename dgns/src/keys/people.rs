@@ -27,6 +27,16 @@ impl PeopleKey {
         KexSecret::from_bytes(*kdf::derive("dgns/profile/v1", self.0.as_ref(), &[]))
     }
 
+    /// Returns the key that subscriptions of push services lie under.
+    pub fn push_box(&self) -> KexSecret {
+        KexSecret::from_bytes(*kdf::derive("dgns/push/v1", self.0.as_ref(), &[]))
+    }
+
+    /// Returns the key by which topics of pushes are made, which tell a push service what replaces what and nothing else.
+    pub fn push_topic(&self) -> [u8; 32] {
+        *kdf::derive("dgns/push-topic-key/v1", self.0.as_ref(), &[])
+    }
+
     /// Returns what stands for a subject of an issuer.
     pub fn subject(&self, issuer: &str, subject: &str) -> Hash {
         let parts = [u16_prefixed(issuer.as_bytes()), u16_prefixed(subject.as_bytes())];

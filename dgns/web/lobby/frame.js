@@ -3,7 +3,7 @@
 import { Reader, Refused, encode } from "../cbor.js";
 
 const [FRAME_BYTES_MAX, CARD_BYTES_MAX, PROOF_BYTES_MAX, HEAD_BYTES_MAX, DEPTH_MAX] = [16_384, 3072, 8192, 600, 4];
-const [WATCHES_MAX, FEATURES_MAX, GUARDED_MAX] = [100, 64, 1024];
+const [WATCHES_MAX, FEATURES_MAX, GUARDED_MAX, NEWS_MAX] = [100, 64, 1024, 64];
 
 const bad = () => {
   throw new Refused("bad_frame", "not a frame of this protocol");
@@ -20,6 +20,9 @@ const guard = (value) => {
   if (mode === 0n && salt === undefined) return [0];
   return mode === 1n && more.length === 0 ? [1, fixed(16)(salt), list(fixed(8), GUARDED_MAX)(prefixes)] : bad();
 };
+const row = (...checks) => (value) => (Array.isArray(value) && value.length === checks.length ? value.map((cell, i) => checks[i](cell)) : bad());
+const news = row(text, fixed(16), uint);
+const change = row(among([0, 1, 2, 3]), fixed(32), text, fixed(16), uint);
 const anything = (value) => value;
 
 /** Name -> `[type, {key: [property, check, optional?]}]`. */
@@ -45,6 +48,17 @@ const FRAMES = {
   unwatch: [0x17, { 1: ["id", uint], 2: ["names", list(text, WATCHES_MAX)] }],
   presence: [0x18, { 1: ["name", text], 2: ["state", among([0, 1, 2])], 3: ["epoch", uint] }],
   ice: [0x19, { 1: ["id", uint] }],
+  update: [0x20, { 1: ["id", uint], 2: ["version", uint], 3: ["changes", list(change, NEWS_MAX)] }],
+  notify: [0x21, { 1: ["news", list(news, NEWS_MAX)] }],
+  readTo: [0x22, { 1: ["id", uint], 2: ["news", list(news, NEWS_MAX)] }],
+  push: [0x23, { 1: ["id", uint], 2: ["endpoint", text, true], 3: ["p256dh", fixed(65), true], 4: ["auth", fixed(16), true] }],
+  joined: [0x25, { 1: ["id", uint] }],
+  publish: [0x26, { 1: ["id", uint], 2: ["news", list(news, NEWS_MAX)] }],
+  attest: [0x30, { 1: ["id", uint], 2: ["envelope", upTo(4096)] }],
+  redirect: [0x32, { 1: ["id", uint], 2: ["url", text] }],
+  lease: [0x33, { 1: ["id", uint], 2: ["site", text] }],
+  read: [0x34, { 1: ["id", uint], 2: ["handle", uint], 3: ["from", uint] }],
+  data: [0x35, { 1: ["id", uint], 2: ["from", uint], 3: ["entries", list(upTo(14_336))] }],
   revoke: [0x31, { 1: ["name", text, true], 2: ["code", text] }],
 };
 const BY_TYPE = new Map(Object.entries(FRAMES).map(([name, [type, keys]]) => [BigInt(type), [name, Object.entries(keys)]]));

@@ -110,9 +110,14 @@ impl Lobby {
                 self.end_as(sid, Refusal::Replaced);
             }
         }
-        let live = of_device.iter().filter(|sid| self.sessions.contains_key(*sid)).count();
-        if live >= INSTANCES_MAX {
-            return self.refuse(conn, Refusal::Quota, now);
+        let live: Vec<Sid> = of_device.into_iter().filter(|sid| self.sessions.contains_key(sid)).collect();
+        if live.len() >= INSTANCES_MAX {
+            // What waits for another socket gives way: programs that ran to their end left it behind.
+            let detached = |sid: &&Sid| self.sessions.get(*sid).is_some_and(|session| session.conn.is_none());
+            match live.iter().filter(detached).min_by_key(|sid| self.sessions[*sid].detached).copied() {
+                Some(oldest) => self.end(&oldest),
+                None => return self.refuse(conn, Refusal::Quota, now),
+            }
         }
         let sid = login.sid;
         let session = Session {
@@ -125,6 +130,7 @@ impl Lobby {
             outgoing: Outgoing::default(),
             hosted: Vec::new(),
             watched: Vec::new(),
+            news: None,
             asked: 0,
             hosting: 0,
         };
@@ -244,6 +250,7 @@ impl Lobby {
 
     /// Ends a session with all it had here.
     pub(super) fn end(&mut self, sid: &Sid) {
+        self.listen_no_more(sid);
         let Some(session) = self.sessions.get_mut(sid) else { return };
         let (hosted, watched) = (std::mem::take(&mut session.hosted), std::mem::take(&mut session.watched));
         let (conn, did) = (session.conn.take(), session.did);

@@ -7,8 +7,9 @@ use identity::did::Did;
 use identity::name::is_well_formed;
 use identity::time::Timestamp;
 
+use super::news::shows;
 use super::timers::Timer;
-use super::{Lobby, Sid};
+use super::{Lobby, Output, Sid};
 use crate::Refusal;
 use crate::guard::Guard;
 use crate::limits::{HOSTS_MAX, LEASE_MS, NAMES_MAX, WATCHERS_MAX, WATCHES_MAX};
@@ -19,6 +20,8 @@ use crate::message::{Frame, Presence, Value, Visible};
 pub(super) struct Place {
     pub(super) hosts: Vec<Host>,
     watchers: Vec<Watcher>,
+    /// The logs whose sizes are known.
+    pub(super) published: usize,
 }
 
 /// A registration.
@@ -42,12 +45,8 @@ struct Watcher {
 }
 
 impl Host {
-    fn shows_to(&self, did: &Did) -> bool {
-        match self.visible {
-            Visible::Hidden => false,
-            Visible::Authorised => *did == self.did || self.guard.lists(did),
-            Visible::Public => true,
-        }
+    pub(super) fn shows_to(&self, did: &Did) -> bool {
+        shows(self.visible, &self.did, &self.guard, did)
     }
 }
 
@@ -97,6 +96,9 @@ impl Lobby {
                 // Later than every registration before it, whatever the clock says.
                 let newest = place.hosts.iter().map(|host| host.epoch).max().unwrap_or(0);
                 let epoch = now.as_ms().max(newest + 1);
+                if place.hosts.is_empty() {
+                    self.outputs.push(Output::Hosted { name: name.to_string(), is: true });
+                }
                 place.hosts.push(Host { sid: *sid, device, did, visible, guard, epoch, lease_until });
                 epoch
             }
@@ -138,8 +140,19 @@ impl Lobby {
 
     /// Takes a registration away.
     pub(super) fn no_host(&mut self, sid: &Sid, name: &str) {
+        let last = self
+            .names
+            .get(name)
+            .is_some_and(|place| !place.hosts.is_empty() && place.hosts.iter().all(|host| host.sid == *sid));
+        if last {
+            self.publish_no_more(name);
+        }
         if let Some(place) = self.names.get_mut(name) {
             place.hosts.retain(|host| host.sid != *sid);
+            if last {
+                place.published = 0;
+                self.outputs.push(Output::Hosted { name: name.to_owned(), is: false });
+            }
         }
         self.tell(name);
         self.forget_name(name);

@@ -13,6 +13,7 @@ use identity::time::Timestamp;
 use super::counters::Counter;
 use super::timers::Timer;
 use super::{Lobby, Metric, Output, Session, Sid};
+use crate::bus::{BusMessage, NodeId, Reach};
 use crate::card::{Body, SignedCard, To};
 use crate::limits::{
     ASKED_MAX, EXPIRED_MS, HOSTING_MAX, KNOCKS_AT_NAME, KNOCKS_PER_DEVICE, KNOCKS_PER_NAME, SESS_MS, UNAVAILABLE_MS,
@@ -20,12 +21,25 @@ use crate::limits::{
 use crate::message::{Frame, Signal, Visible};
 use crate::{Refusal, Sess};
 
+/// The session of somebody who has none here.
+const NOWHERE: Sid = [0; 16];
+
 /// One end of a conversation: a device, in the session it spoke from last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Party {
     sid: Sid,
     device: KeyBytes,
     did: Did,
+    /// The node at which it is, if that is another.
+    node: Option<NodeId>,
+}
+
+/// How the other end of a conversation is reached.
+enum Way {
+    /// In this session.
+    Here(Sid),
+    /// By that node.
+    There(NodeId),
 }
 
 #[derive(Debug)]
@@ -71,7 +85,7 @@ impl Lobby {
         let signed = SignedCard::decode(&card).map_err(|_| bad_card)?;
         let said = signed.card();
         let Some(session) = self.sessions.get(sid) else { return Ok(()) };
-        let client = Party { sid: *sid, device: session.device, did: session.did };
+        let client = Party { sid: *sid, device: session.device, did: session.did, node: None };
         let asks = match &said.body {
             Body::Offer { name: offered, .. } => *offered == name,
             Body::RestartOffer { .. } => true,
@@ -124,6 +138,11 @@ impl Lobby {
                 self.send(&host.sid, &Frame::Signal(signal));
             }
             // Who shows everybody whether it is there need not be guessed at.
+            None if !self.names.get(&*name).is_some_and(|place| !place.hosts.is_empty()) => {
+                let to = Reach::Name(name.clone());
+                let message = BusMessage::Knock { device: client.device, did, name, card, proof };
+                self.outputs.push(Output::Bus { to, message: Box::new(message) });
+            }
             None if self.is_public(&name) => {
                 self.end_talk(&sess);
                 return Err(refused(Refusal::Unavailable, None));
@@ -155,7 +174,12 @@ impl Lobby {
             let here = session.is_some_and(|session| session.conn.is_some() && session.hosting < HOSTING_MAX);
             here && host.guard.admits(did) && wanted.is_none_or(|device| device == host.device)
         });
-        may.max_by_key(|host| host.epoch).map(|host| Party { sid: host.sid, device: host.device, did: host.did })
+        may.max_by_key(|host| host.epoch).map(|host| Party {
+            sid: host.sid,
+            device: host.device,
+            did: host.did,
+            node: None,
+        })
     }
 
     fn is_public(&self, name: &str) -> bool {
@@ -202,10 +226,17 @@ impl Lobby {
             None | Some(Body::Offer { .. }) => return self.deny(sid, None, Refusal::BadCard, None, Some(sess)),
             Some(body) => matches!(body, Body::Deny { .. } | Body::Bye { .. }),
         };
-        let me = Party { sid: *sid, device: session.device, did: session.did };
+        let me = Party { sid: *sid, device: session.device, did: session.did, node: None };
         match self.other_end(me, &peer, &sess, now) {
-            Some((to, from_host)) => {
-                self.send(&to, &Frame::Signal(Signal { peer: me.device, sess, seq, card, proof }));
+            Some((way, from_host)) => {
+                match way {
+                    Way::Here(to) => self.send(&to, &Frame::Signal(Signal { peer: me.device, sess, seq, card, proof })),
+                    Way::There(node) => {
+                        let signal = Signal { peer, sess, seq, card, proof };
+                        let message = BusMessage::Signal { device: me.device, did: me.did, signal };
+                        self.outputs.push(Output::Bus { to: Reach::Node(node), message: Box::new(message) });
+                    }
+                }
                 self.outputs.push(Output::Count(Metric::Signal));
                 if from_host {
                     self.answered(&sess, now);
@@ -221,19 +252,105 @@ impl Lobby {
     /// Passes on that a signal was taken.
     pub(super) fn ack(&mut self, sid: &Sid, peer: &KeyBytes, sess: &Sess, seq: u64, now: Timestamp) {
         let Some(session) = self.sessions.get(sid) else { return };
-        let me = Party { sid: *sid, device: session.device, did: session.did };
-        if let Some((to, _)) = self.other_end(me, peer, sess, now) {
-            self.send(&to, &Frame::Ack { peer: me.device, sess: *sess, seq });
+        let me = Party { sid: *sid, device: session.device, did: session.did, node: None };
+        self.pass_ack(me, peer, sess, seq, now);
+    }
+
+    fn pass_ack(&mut self, me: Party, peer: &KeyBytes, sess: &Sess, seq: u64, now: Timestamp) {
+        match self.other_end(me, peer, sess, now) {
+            Some((Way::Here(to), _)) => self.send(&to, &Frame::Ack { peer: me.device, sess: *sess, seq }),
+            Some((Way::There(node), _)) => {
+                let message = BusMessage::Ack { device: me.device, peer: *peer, sess: *sess, seq };
+                self.outputs.push(Output::Bus { to: Reach::Node(node), message: Box::new(message) });
+            }
+            None => {}
+        }
+    }
+
+    /// Takes what another node says. Its cards are judged by the ends, as if they had come here; it is no more believed than a client.
+    pub(super) fn bus(&mut self, from: NodeId, message: BusMessage, now: Timestamp) {
+        match message {
+            BusMessage::Knock { device, did, name, card, proof } => {
+                let client = Party { sid: NOWHERE, device, did, node: Some(from) };
+                self.bus_knock(client, &name, card, proof, now);
+            }
+            BusMessage::Signal { device, did, signal } => {
+                let me = Party { sid: NOWHERE, device, did, node: Some(from) };
+                self.bus_signal(me, signal, now);
+            }
+            BusMessage::Ack { device, peer, sess, seq } => {
+                let Some(talk) = self.talks.get(&sess) else { return };
+                let known = [Some(talk.client), talk.host].into_iter().flatten().find(|party| party.device == device);
+                let Some(known) = known.filter(|party| party.node.is_some()) else { return };
+                self.pass_ack(Party { node: Some(from), ..known }, &peer, &sess, seq, now);
+            }
+        }
+    }
+
+    /// Takes an offer from a client at another node. Nothing is kept of a knock at somebody who is not here.
+    fn bus_knock(&mut self, client: Party, name: &str, card: Bytes, proof: Option<Bytes>, now: Timestamp) {
+        let Ok(signed) = SignedCard::decode(&card) else { return };
+        let said = signed.card();
+        let asks = match &said.body {
+            Body::Offer { name: offered, .. } => offered == name,
+            Body::RestartOffer { .. } => true,
+            _ => false,
+        };
+        let known = self.talks.get(&said.sess);
+        let other = known.is_some_and(|talk| talk.client.device != client.device || talk.client.node.is_none());
+        if !asks || said.from != client.device || said.from_did != client.did || other {
+            return;
+        }
+        let wanted = match said.to {
+            To::Device(device) => Some(device),
+            To::Did(_) => None,
+        };
+        let (sess, seq) = (said.sess, said.seq);
+        let Some(host) = self.find_host(&sess, name, &client.did, wanted) else { return };
+        if known.is_none() {
+            if self.counters.count(Counter::KnocksOf(name.into()), KNOCKS_AT_NAME, now).is_err() {
+                return;
+            }
+            let until = now.plus_ms(SESS_MS);
+            let talk = Talk { client, host: None, name: name.into(), id: 0, began: now, answered: false, until };
+            self.begin_talk(sess, talk);
+        }
+        self.take_client(&sess, client);
+        self.take_host(&sess, host);
+        self.send(&host.sid, &Frame::Signal(Signal { peer: client.device, sess, seq, card, proof }));
+    }
+
+    /// Takes a card from an end at another node to one that is here.
+    fn bus_signal(&mut self, me: Party, signal: Signal, now: Timestamp) {
+        let Signal { peer, sess, seq, card, proof } = signal;
+        let said = SignedCard::decode(&card).ok().filter(|signed| {
+            let said = signed.card();
+            said.sess == sess && said.seq == seq && said.from == me.device && said.from_did == me.did
+        });
+        let Some(talk) = self.talks.get_mut(&sess).filter(|_| said.is_some()) else { return };
+        // The first who answers a client of this node from elsewhere is its host until the sess is over.
+        if talk.host.is_none() && talk.client.node.is_none() && talk.client.device == peer {
+            talk.host = Some(me);
+        }
+        let is_known = |party: Party| party.device == me.device && party.node.is_some();
+        if !is_known(talk.client) && !talk.host.is_some_and(is_known) {
+            return;
+        }
+        if let Some((Way::Here(to), from_host)) = self.other_end(me, &peer, &sess, now) {
+            self.send(&to, &Frame::Signal(Signal { peer: me.device, sess, seq, card, proof }));
+            if from_host {
+                self.answered(&sess, now);
+            }
         }
     }
 
     /// Returns the session of the other end, and whether `me` is the host. Nobody but the two of a conversation finds it.
-    fn other_end(&mut self, me: Party, peer: &KeyBytes, sess: &Sess, now: Timestamp) -> Option<(Sid, bool)> {
+    fn other_end(&mut self, me: Party, peer: &KeyBytes, sess: &Sess, now: Timestamp) -> Option<(Way, bool)> {
         let talk = self.talks.get_mut(sess)?;
         let host = talk.host?;
         let from_host = match (me.device == host.device, me.device == talk.client.device) {
-            // A device that talks to itself speaks from two sessions.
-            (true, true) => me.sid == host.sid,
+            // A device that talks to itself speaks from two sessions, or from two nodes.
+            (true, true) => me.sid == host.sid && me.node == host.node,
             (true, false) => true,
             (false, true) => false,
             (false, false) => return None,
@@ -247,17 +364,20 @@ impl Lobby {
             true => self.take_host(sess, me),
             false => self.take_client(sess, me),
         }
-        self.where_is(other).map(|sid| (sid, from_host))
+        self.where_is(other).map(|way| (way, from_host))
     }
 
     /// Returns the session a party spoke from last, or its newest if that one ended.
-    fn where_is(&self, party: Party) -> Option<Sid> {
+    fn where_is(&self, party: Party) -> Option<Way> {
+        if let Some(node) = party.node {
+            return Some(Way::There(node));
+        }
         if self.sessions.contains_key(&party.sid) {
-            return Some(party.sid);
+            return Some(Way::Here(party.sid));
         }
         let sessions = &self.people.get(&party.did)?.sessions;
         let of_device = |sid: &&Sid| self.sessions.get(*sid).is_some_and(|session| session.device == party.device);
-        sessions.iter().rev().find(of_device).copied()
+        sessions.iter().rev().find(of_device).copied().map(Way::Here)
     }
 
     fn answered(&mut self, sess: &Sess, now: Timestamp) {

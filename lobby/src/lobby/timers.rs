@@ -18,6 +18,10 @@ pub(super) enum Timer {
     Resume(Sid),
     /// A registration should have been renewed.
     Lease(Sid, Arc<str>),
+    /// A session is told its news.
+    News(Sid),
+    /// It is looked whom news is to be pushed to.
+    Push,
     /// A knock should have been answered.
     Unanswered(Sess),
     /// A conversation is silent.

@@ -4,6 +4,7 @@ use identity::did::Did;
 use serde_json::json;
 
 use super::*;
+use crate::news::{Site, What};
 use crate::vectors::{hex, hold, ordered};
 
 /// One of each type, with everything a type may leave out there and not there.
@@ -30,6 +31,12 @@ fn samples() -> Vec<Frame> {
         ttl_s: 600,
         head,
     };
+    let site = || Site::new("db.alice.dgns.test", "logs/today");
+    let news = || vec![News { site: site(), size: 70_000 }, News { site: Site::new("a.b", ""), size: 0 }];
+    let change = |what| Change { what, device: [3; 32], site: site() };
+    let changes = || [What::Join, What::Mute(3_600_000), What::Unmute, What::Leave].map(change).to_vec();
+    let endpoint = "https://push.example/send/abc".to_owned();
+    let subscription = Subscription { endpoint, p256dh: [4; 65], auth: [5; 16] };
     vec![
         Frame::Challenge(Challenge {
             challenge: [1; 32],
@@ -65,6 +72,20 @@ fn samples() -> Vec<Frame> {
         Frame::Unwatch { id: 6, names: Vec::new() },
         Frame::Presence { name: name(), state: Presence::Online, epoch: 1_700_000_000_001 },
         Frame::Ice { id: 8 },
+        Frame::Update { id: 9, version: 3, changes: changes() },
+        Frame::Update { id: 9, version: 0, changes: Vec::new() },
+        Frame::Notify { news: news() },
+        Frame::ReadTo { id: 10, news: news() },
+        Frame::Push { id: 11, subscription: None },
+        Frame::Push { id: 11, subscription: Some(subscription) },
+        Frame::Joined { id: 12 },
+        Frame::Publish { id: 13, news: news() },
+        Frame::Attest { id: 14, envelope: vec![6; 90] },
+        Frame::Redirect { id: 14, url: "https://id.example".to_owned() },
+        Frame::Lease { id: 15, site: "dgns.test/log".to_owned() },
+        Frame::Read { id: 16, handle: 1, from: 70 },
+        Frame::Data { id: 16, from: 70, entries: vec![vec![1, 2], vec![3]] },
+        Frame::Data { id: 16, from: 71, entries: Vec::new() },
         Frame::Revoke { name: None, code: "revoked".to_owned() },
         Frame::Revoke { name: Some(name()), code: "not_host".to_owned() },
     ]
@@ -92,6 +113,10 @@ fn wrong() -> Vec<(Form, Vec<u8>, FrameError)> {
         cbor("a300160101028181818181810a"), // lists too deep
         unknown(cbor("a20018640105"), Some(5)),
         unknown(cbor("a1001840"), None),
+        cbor("a30014010902004003"),         // news that is no list
+        cbor("a3001820010902000381850502"), // a change cut short
+        json("{\"t\":\"update\",\"id\":1,\"version\":1,\"changes\":[[4,\"\",\"a\",\"\",0]]}"),
+        json("{\"t\":\"push\",\"id\":1,\"endpoint\":\"https://a\"}"),
         json(""),
         json("[]"),
         json("{\"n\":1}"),

@@ -6,6 +6,7 @@ mod ends;
 mod ice;
 mod revoked;
 mod sessions;
+mod verbs;
 
 use dgns_tests::harness::load::{Poster, Somebody, origin};
 use dgns_tests::harness::{Server, Site};

@@ -2,6 +2,8 @@
 
 mod evil;
 mod liar;
+mod news;
+mod nodes;
 mod rules;
 mod served;
 mod standing;
@@ -29,7 +31,11 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let site = Site::new();
+        Self::at(Site::new())
+    }
+
+    /// As [`Scene::new`], with a server that is configured otherwise.
+    pub(crate) fn at(site: Site) -> Self {
         let server = site.start();
         let (alice, bob) = (Person::new(), Person::new());
         alice.up(&server, "alice");

@@ -1,5 +1,6 @@
 //! The task that stays attached: one session over as many sockets as it takes.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use identity::time::Timestamp;
@@ -10,7 +11,7 @@ use lobby::hello::{HOP_START, Hello, Received, SignedHello, hop};
 use lobby::limits::{LEASE_MS, SEEN_EVERY, SEEN_MS};
 use lobby::message::{Frame, Signal, Visible, Welcome};
 use rand_core::Rng as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::socket::{Heard, Socket};
@@ -57,6 +58,8 @@ pub(super) struct Attaching {
     attempts: u32,
     /// The code of the last refusal that was about the connection itself.
     last_word: Option<String>,
+    /// Who waits for an answer over this socket.
+    asked: HashMap<u64, oneshot::Sender<Result<Frame, String>>>,
 }
 
 impl Attaching {
@@ -86,6 +89,7 @@ impl Attaching {
             ids,
             attempts,
             last_word,
+            asked: HashMap::new(),
         }
     }
 
@@ -160,6 +164,8 @@ impl Attaching {
 
     async fn welcomed(&mut self, welcome: Welcome) {
         self.attempts = 0;
+        // Whatever was asked over the socket before may be lost: whoever asked hears that.
+        self.asked.clear();
         if !welcome.resumed {
             self.received = Some(Received { sid: welcome.sid, n: 0, hash: HOP_START });
         }
@@ -246,6 +252,11 @@ impl Attaching {
                 }
                 Ok(())
             }
+            Command::Ask { id, frame, reply } => {
+                self.asked.retain(|_, waits| !waits.is_closed());
+                self.asked.insert(id, reply);
+                self.say(socket, &frame).await
+            }
             Command::Answered(sess) => {
                 self.outbox.answered(&sess);
                 Ok(())
@@ -276,7 +287,16 @@ impl Attaching {
         if let Some(received) = self.received.as_mut().filter(|_| counts) {
             (received.n, received.hash) = (received.n + 1, hop(&received.hash, &bytes));
         }
+        if let Some(reply) = frame.answers().and_then(|id| self.asked.remove(&id)) {
+            let answer = match frame {
+                Frame::Err { code, .. } => Err(code),
+                frame => Ok(frame),
+            };
+            let _ = reply.send(answer);
+            return Ok(counts);
+        }
         match frame {
+            Frame::Notify { news } => self.tell(Event::News(news)).await,
             Frame::Signal(signal) => self.signal(signal).await,
             Frame::Ack { sess, seq, .. } => {
                 self.outbox.acknowledged(&sess, seq);

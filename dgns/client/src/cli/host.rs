@@ -30,6 +30,9 @@ pub(crate) struct HostName {
     /// Let in whom this file says (TOML: allow, deny, groups, hook, visible, refuse); read again whenever it changes
     #[arg(long, value_name = "FILE", conflicts_with = "allow")]
     rules: Option<PathBuf>,
+    /// Tell whoever joined a file (dgns notify join) when it grows; the server learns a hash of its name, and its size
+    #[arg(long)]
+    publish: bool,
     /// Also be reached by loopback addresses; by itself if the server is on this machine
     #[arg(long)]
     loopback: bool,
@@ -51,6 +54,7 @@ pub(crate) async fn host(context: &Context, arguments: HostName) -> Done {
     }
     let hosting = Hosting {
         loopback: arguments.loopback || is_local(session.server()),
+        publish: arguments.publish,
         name: name.clone(),
         directory: arguments.directory.clone(),
         rules,

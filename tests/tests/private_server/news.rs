@@ -1,0 +1,198 @@
+//! Who is told that a file grew: by the socket while here, through a push service while not (PROTOCOL 23.14). The push service is one of
+//! the test's: it reads what the real server posts, and opens it as a browser does.
+
+use std::fs;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex};
+
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use dgns_tests::harness::http::Answer;
+use dgns_tests::harness::serve::{Request, Told, serve};
+use dgns_tests::harness::{Site, wait};
+use identity::wire::Reader;
+use lobby::news;
+use lobby::push::Opener;
+use serde_json::Value;
+
+use crate::{NAME, Scene};
+
+/// A push service with one subscription.
+struct PushService {
+    url: String,
+    opener: Arc<Opener>,
+    status: Arc<Mutex<u16>>,
+    posted: Arc<Mutex<Vec<Push>>>,
+}
+
+/// A push as it arrived.
+#[derive(Clone, Debug, PartialEq)]
+struct Push {
+    log: [u8; 16],
+    size: u64,
+    topic: String,
+}
+
+impl PushService {
+    fn new() -> Self {
+        let opener = Arc::new(Opener::from_secrets(&[9; 32], [7; 16]).unwrap());
+        let status = Arc::new(Mutex::new(201));
+        let posted: Arc<Mutex<Vec<Push>>> = Arc::default();
+        let (opens, answers, arrives) = (opener.clone(), status.clone(), posted.clone());
+        let url = serve(move |request| {
+            arrives.lock().unwrap().push(received(request, &opens));
+            Told::Answer(Answer { status: *answers.lock().unwrap(), headers: vec![], body: vec![] })
+        });
+        Self { url, opener, status, posted }
+    }
+
+    fn authority(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
+    }
+
+    fn answers(&self, status: u16) {
+        *self.status.lock().unwrap() = status;
+    }
+
+    fn posted(&self) -> Vec<Push> {
+        self.posted.lock().unwrap().clone()
+    }
+
+    /// Subscribes bob's device.
+    fn subscribe(&self, scene: &Scene) {
+        let (key, auth) = (BASE64URL_NOPAD.encode(&self.opener.public()), BASE64URL_NOPAD.encode(&[7; 16]));
+        let endpoint = format!("{}/send/bob", self.url);
+        let arguments = ["notify", "push", "--endpoint", &endpoint, "--p256dh", &key, "--auth", &auth];
+        scene.bob.dgns(&scene.server, &arguments).exits(0);
+    }
+}
+
+/// Reads a push as RFC 8030, 8188, 8291 and 8292 say.
+fn received(request: &Request, opener: &Opener) -> Push {
+    let end = request.bytes.windows(4).position(|end| end == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(request.bytes[..end].to_vec()).unwrap();
+    let header = |name: &str| {
+        let line =
+            head.lines().find_map(|line| line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case(name)));
+        line.unwrap_or_else(|| panic!("{name} is missing: {head}")).1.to_owned()
+    };
+    assert!(request.line.starts_with("POST /send/bob "), "{head}");
+    assert_eq!((header("content-encoding").as_str(), header("ttl").as_str()), ("aes128gcm", "86400"));
+    let word = header("authorization");
+    let token = word.strip_prefix("vapid t=").unwrap().split_once(", k=").unwrap().0.to_owned();
+    let claims = BASE64URL_NOPAD.decode(token.split('.').nth(1).unwrap().as_bytes()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["aud"], format!("http://{}", header("host")));
+    assert!(claims["sub"].as_str().unwrap().starts_with("mailto:"));
+    let message = opener.open(&request.bytes[end + 4..]).expect("sealed to this subscription");
+    let mut reader = Reader::new(&message);
+    let mut fields = reader.fields().unwrap();
+    let (log, size) = (fields.required(1, Reader::fixed).unwrap(), fields.required(2, Reader::uint).unwrap());
+    Push { log, size, topic: header("topic") }
+}
+
+fn scene_with(service: &PushService) -> Scene {
+    let site = Site::new()
+        .with("push", "allow", &format!("[\"{}\"]", service.authority()))
+        .with("push", "subject", "\"mailto:op@dgns.test\"")
+        .with("push", "grace_s", "0")
+        .with("push", "retry_s", "1");
+    Scene::at(site)
+}
+
+fn append(scene: &Scene, bytes: &[u8]) {
+    let mut log = fs::OpenOptions::new().append(true).open(scene.served().join("logs/x")).unwrap();
+    log.write_all(bytes).unwrap();
+}
+
+#[test]
+fn who_is_here_is_told_by_the_socket_and_who_is_not_by_a_push() {
+    let service = PushService::new();
+    let scene = scene_with(&service);
+    scene.write("logs/x", b"12345");
+    let log = news::Site::new(NAME, "logs/x").log;
+    let _host = scene.host(&["--allow", "bob", "--publish"]);
+    let join = scene.bob.dgns(&scene.server, &["notify", "join", "db.alice", "logs/x"]);
+    assert_eq!(join.exits(0).number("/version"), 1);
+    service.subscribe(&scene);
+
+    let listening = scene.bob.dgns_running(&scene.server.url, &["notify", "listen"]);
+    assert_eq!(listening.event()["event"], "listening");
+    let told = listening.event();
+    assert_eq!((told["log"].as_str(), told["size"].as_u64()), (Some(HEXLOWER.encode(&log).as_str()), Some(5)));
+    append(&scene, b"6789");
+    assert_eq!(listening.event()["size"], 9);
+    listening.interrupt().exits(0);
+
+    append(&scene, b"0");
+    let push = wait::until("a push", || service.posted().iter().find(|push| push.size == 10).cloned());
+    assert_eq!((push.log, push.topic.len()), (log, 32));
+    let listed = scene.bob.dgns(&scene.server, &["notify", "list"]).exits(0).json();
+    assert_eq!(listed["joined"][0]["sent"], 10);
+
+    // Muted: nothing is said; the next after it is.
+    scene.bob.dgns(&scene.server, &["notify", "mute", "db.alice", "logs/x", "--for-s", "3600"]).exits(0);
+    append(&scene, b"a");
+    scene.bob.dgns(&scene.server, &["notify", "read", "db.alice", "logs/x", "--to", "11"]).exits(0);
+    scene.bob.dgns(&scene.server, &["notify", "unmute", "db.alice", "logs/x"]).exits(0);
+    append(&scene, b"b");
+    wait::until("the next push", || service.posted().iter().find(|push| push.size == 12).cloned());
+    assert!(service.posted().iter().all(|push| push.size != 11), "{:?}", service.posted());
+    scene.bob.dgns(&scene.server, &["notify", "leave", "db.alice", "logs/x"]).exits(0);
+    let listed = scene.bob.dgns(&scene.server, &["notify", "list"]).exits(0).json();
+    assert_eq!((listed["joined"].as_array().unwrap().len(), listed["version"].as_u64()), (0, Some(4)));
+}
+
+#[test]
+fn a_push_is_tried_again_and_a_dead_subscription_is_removed() {
+    let service = PushService::new();
+    let scene = scene_with(&service);
+    scene.write("logs/x", b"1");
+    let _host = scene.host(&["--allow", "bob", "--publish"]);
+    scene.bob.dgns(&scene.server, &["notify", "join", "db.alice", "logs/x"]).exits(0);
+    service.answers(503);
+    service.subscribe(&scene);
+    append(&scene, b"2");
+    wait::until("a second try", || (service.posted().len() >= 2).then_some(()));
+    service.answers(410);
+    let gone = "dgns_push_gone_total 1";
+    wait::until("the subscription is gone", || scene.server.get("/metrics").text().contains(gone).then_some(()));
+    let before = service.posted().len();
+    append(&scene, b"3");
+    // What was published reaches whoever is here: so it was looked at, and nobody was left to be pushed to.
+    let listening = scene.bob.dgns_running(&scene.server.url, &["notify", "listen"]);
+    loop {
+        if listening.event()["size"] == 3 {
+            break;
+        }
+    }
+    assert_eq!(service.posted().len(), before);
+    let kept = fs::read(scene.site.data().join("people.db")).unwrap();
+    let endpoint = service.authority().as_bytes();
+    assert!(!kept.windows(endpoint.len()).any(|part| part == endpoint), "endpoints are not kept in the clear");
+}
+
+#[test]
+fn what_is_no_push_service_is_not_pushed_to() {
+    let service = PushService::new();
+    let scene = scene_with(&service);
+    let key = BASE64URL_NOPAD.encode(&service.opener.public());
+    let refused = |endpoint: &str, key: &str| {
+        let auth = BASE64URL_NOPAD.encode(&[7; 16]);
+        let arguments = ["notify", "push", "--endpoint", endpoint, "--p256dh", key, "--auth", &auth];
+        scene.bob.dgns(&scene.server, &arguments).exits(4).text("/code")
+    };
+    for endpoint in [
+        "http://push.example/x",
+        "https://127.0.0.1/x",
+        "https://[::1]/x",
+        "https://169.254.169.254/latest",
+        "https://push.example:8443/x",
+        "file:///etc/passwd",
+        "http://127.0.0.1:1/x",
+    ] {
+        assert_eq!(refused(endpoint, &key), "bad_endpoint", "{endpoint}");
+    }
+    let no_point = BASE64URL_NOPAD.encode(&[4; 65]);
+    assert_eq!(refused(&format!("{}/x", service.url), &no_point), "bad_endpoint");
+    assert_eq!(service.posted(), []);
+}
