@@ -293,11 +293,11 @@ impl Node {
                 None
             }
             Output::Bus { to, message } => {
-                self.bus.iter().for_each(|bus| drop(bus.try_send(bus::Told::Say(to.clone(), message.clone()))));
+                self.tell_bus(bus::Told::Say(to, message));
                 None
             }
             Output::Hosted { name, is } => {
-                self.bus.iter().for_each(|bus| drop(bus.try_send(bus::Told::Hosted(name.clone(), is))));
+                self.tell_bus(bus::Told::Hosted(name, is));
                 None
             }
             Output::DropRelay { .. } => None,
@@ -305,6 +305,13 @@ impl Node {
                 self.counters.count(metric);
                 None
             }
+        }
+    }
+
+    /// Has other nodes told, if there may be any. What finds no room is said again by the ends, or at the next registration.
+    fn tell_bus(&self, told: bus::Told) {
+        if let Some(bus) = &self.bus {
+            let _ = bus.try_send(told);
         }
     }
 
