@@ -138,7 +138,7 @@ impl Lobby {
                 self.send(&host.sid, &Frame::Signal(signal));
             }
             // Who shows everybody whether it is there need not be guessed at.
-            None if !self.names.get(&*name).is_some_and(|place| !place.hosts.is_empty()) => {
+            None if self.names.get(&*name).is_none_or(|place| place.hosts.is_empty()) => {
                 let to = Reach::Name(name.clone());
                 let message = BusMessage::Knock { device: client.device, did, name, card, proof };
                 self.outputs.push(Output::Bus { to, message: Box::new(message) });
