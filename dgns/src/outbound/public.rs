@@ -88,7 +88,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 /// Global unicast alone (2000::/3), without Teredo, benchmarking, ORCHID and documentation.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
-    let special = (a == 0x2001 && b < 0x200) || (a == 0x2001 && b == 0x0db8) || (a == 0x3fff && b < 0x1000);
+    let special = (a == 0x2001 && (b < 0x200 || b == 0x0db8)) || (a == 0x3fff && b < 0x1000);
     (0x2000..0x4000).contains(&a) && !special
 }
 
