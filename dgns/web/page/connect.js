@@ -1,21 +1,18 @@
 // Reach a private server: resolved with proof, introduced by the lobby, and then read from directly.
 
 import { hex } from "../hash.js";
-import { Lobby } from "../lobby/attach.js";
-import { connect } from "../lobby/connect.js";
-import { newCertificate } from "../lobby/link.js";
-import { holdHead } from "../gossip.js";
 import { didText, kidOf } from "../name.js";
 import { byId, el, facts, fill, fold, goTo, grouped, say, show, sign, tag, verdict, whileBusy } from "./dom.js";
 import { accounts, deviceOf } from "./me.js";
-import { download } from "./save.js";
-import { filesPart } from "./served.js";
 import { openPage } from "./shell.js";
 import { peerTrouble } from "./peer_trouble.js";
 
 const { client, store } = await openPage();
 const [form, input, wrong, place] = [byId("search"), byId("name"), byId("name-error"), byId("answer")];
 const mine = (await accounts(store, client.origin)).filter(({ did }) => did !== undefined);
+// What only somebody with an account needs comes when there is one.
+const needed = mine.length === 0 ? [] : [import("../lobby/attach.js"), import("../lobby/connect.js"), import("../lobby/link.js"), import("../gossip.js"), import("./save.js"), import("./served.js")];
+const { Lobby, connect, newCertificate, holdHead, download, filesPart } = Object.assign({}, ...(await Promise.all(needed)));
 /** Whether both ends may be on this machine. */
 const loopback = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 
