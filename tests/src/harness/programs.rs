@@ -3,8 +3,15 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+
+/// How long a program may run that a test waits for: far longer than any of them needs. One that hangs is killed, so that what it
+/// said until then is seen.
+const RUNS_AT_MOST: Duration = Duration::from_secs(200);
 
 /// Returns the path of `dgnsd` or `dgns`: below `DGNS_BIN_DIR` if that is set, else beside the test's own target directory.
 ///
@@ -75,7 +82,15 @@ pub fn run(mut command: Command, input: &str) -> Ran {
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{what}: {error}"));
     // A program that does not read its input closes it: that is no failure of the run.
     let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
+    let (pid, (ended_in_time, ended_too_late)) = (Pid::from_child(&child), mpsc::channel::<()>());
+    let watchdog = std::thread::spawn(move || {
+        if ended_too_late.recv_timeout(RUNS_AT_MOST) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    });
     let output = child.wait_with_output().expect("a child can be waited for");
+    drop(ended_in_time);
+    watchdog.join().expect("it does not panic");
     ended(what, &output)
 }
 
