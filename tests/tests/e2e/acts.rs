@@ -62,7 +62,8 @@ fn member_is_no_voter() {
     phone.dgns(&server, &["devices", "revoke", &kid(&watch, &server)]).exits(0);
     assert!(status_of(&watch, &server).starts_with("not in the chain"));
     let ended = watch.dgns(&server, &["records", "set", "alice", "A", "192.0.2.1"]);
-    ended.exits(4);
+    assert_eq!(ended.exits(4).text("/code"), "unknown_signer");
+    assert!(ended.text("/problem/detail").contains("it was revoked"), "{ended}");
 }
 
 #[test]

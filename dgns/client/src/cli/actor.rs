@@ -1,6 +1,7 @@
 //! A person at work: this device, its keys and its DID; and what becomes of an act.
 
 use data_encoding::HEXLOWER;
+use dgns_api::problem::Problem;
 use dgns_client::draft::Place;
 use dgns_client::error::ClientError;
 use dgns_client::home::DeviceKeys;
@@ -8,7 +9,7 @@ use dgns_client::session::{Posted, Session, Signer};
 use dgns_client::{clock, rng};
 use identity::cert::{Body, Certificate, Sid};
 use identity::did::Did;
-use identity::key::{KexSecret, SigningKey};
+use identity::key::{KexSecret, SigningKey, kid_of};
 use identity::name::Name;
 use identity::seed::Words;
 use identity::state::{DidState, Subject};
@@ -87,8 +88,27 @@ impl Actor {
     ) -> Result<Acted, ClientError> {
         let origin = self.session.trust().origin();
         let certificate = place.sign(body.clone(), None, origin, keys).map_err(unsignable)?;
-        let posted = self.session.post(std::slice::from_ref(&certificate), subject).await?;
-        Ok(Acted { sid: certificate.sid(), posted })
+        match self.session.post(std::slice::from_ref(&certificate), subject).await {
+            Ok(posted) => Ok(Acted { sid: certificate.sid(), posted }),
+            Err(ClientError::Refused(problem)) if problem.code == "unknown_signer" => {
+                Err(ClientError::Refused(Box::new(self.told_apart(*problem, keys).await?)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says of an unknown signer what the log says of it, if it is this device.
+    async fn told_apart(&self, mut problem: Problem, keys: &[&SigningKey]) -> Result<Problem, ClientError> {
+        let own = self.device.sign.public();
+        let (state, _) = self.place().await?;
+        if keys.first().is_some_and(|key| key.public() == own) && state.device(&kid_of(&own)).is_none() {
+            problem.detail = format!(
+                "the log says that this device, {}, is none of {}: it was revoked. Let a home in by another device: dgns --home DIR join NAME",
+                HEXLOWER.encode(&kid_of(&own).0),
+                self.did
+            );
+        }
+        Ok(problem)
     }
 
     /// Returns the subject of this person's DID.

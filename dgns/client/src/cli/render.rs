@@ -36,6 +36,9 @@ pub(crate) fn subject_text(resolved: &Resolved, rtype: Option<u16>) -> String {
     }
     if let Some(did) = resolved.did() {
         lines.push(format!("  owner    {}", did.did));
+        if !did.names.is_empty() {
+            lines.push(format!("  names    {}", did.names.join(", ")));
+        }
         lines.push(format!("  kind     {}", kind_text(did.kind)));
         lines.push(format!("  id       {}", did.uid));
         lines.extend(device_lines(did));
