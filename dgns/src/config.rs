@@ -12,6 +12,7 @@ use identity::cert::Road;
 use identity::name::Zone;
 use translog::policy::Policy;
 
+use crate::lobby::turn as relay;
 use crate::recovery::RecoveryConfig;
 pub use crate::witness::standalone::WitnessServerConfig;
 pub use section::{ConfigFault, ConfigFaults};
@@ -111,6 +112,33 @@ pub struct TurnConfig {
     pub external: Vec<String>,
     /// `secret_file`: a file whose first line is that secret.
     pub secret_file: PathBuf,
+    /// The relay in this server: `public_ip` turns it on.
+    pub relay: Option<relay::Settings>,
+}
+
+impl TurnConfig {
+    /// Returns the STUN URLs clients are told: `stun`, or where the relay is.
+    pub fn stun_urls(&self) -> Vec<String> {
+        match self.stun.is_empty() {
+            true => self.doors().map(|door| format!("stun:{door}")).collect(),
+            false => self.stun.clone(),
+        }
+    }
+
+    /// Returns the URLs of relays clients are told: the own one, then `external`.
+    pub fn relay_urls(&self) -> Vec<String> {
+        let own = self.doors().map(|door| format!("turn:{door}?transport=udp"));
+        own.chain(self.external.iter().cloned()).collect()
+    }
+
+    /// Where the relay is asked: its public addresses, at the ports that listen.
+    fn doors(&self) -> impl Iterator<Item = SocketAddr> {
+        let public = self.relay.iter().flat_map(|relay| relay.public.iter());
+        public.filter_map(|address| {
+            let of_family = self.listen.iter().find(|listen| listen.is_ipv4() == address.is_ipv4());
+            Some(SocketAddr::new(*address, of_family.or(self.listen.first())?.port()))
+        })
+    }
 }
 
 /// `[lobby]`: where private servers and their clients meet.

@@ -11,6 +11,7 @@ mod metrics;
 mod outbox;
 pub mod push;
 pub mod stun;
+pub mod turn;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -33,6 +34,7 @@ use crate::log::touched::Touched;
 use crate::{rng, shutdown};
 use desk::Asked;
 use metrics::Counters;
+use turn::Relay;
 
 pub use ice::Ice;
 pub use outbox::{Outbox, Waiting};
@@ -60,7 +62,8 @@ pub struct Node {
     conns: AtomicU64,
     counters: Counters,
     changed: Arc<Touched>,
-    ice: Ice,
+    ice: Arc<Ice>,
+    relay: Option<Arc<Relay>>,
     asks: mpsc::Sender<Asked>,
     /// The way to other nodes, if there may be any.
     bus: Option<bus::Way>,
@@ -90,7 +93,8 @@ impl Node {
         config: &LobbyConfig,
         public_url: &str,
         changed: Arc<Touched>,
-        ice: Ice,
+        ice: Arc<Ice>,
+        relay: Option<Arc<Relay>>,
         bus: Option<bus::Way>,
     ) -> (Self, mpsc::Receiver<Asked>) {
         let (asks, asked) = mpsc::channel(ASKED_MAX);
@@ -108,6 +112,7 @@ impl Node {
             counters: Counters::default(),
             changed,
             ice,
+            relay,
             asks,
             bus,
         };
@@ -188,7 +193,8 @@ impl Node {
     /// Renders the counters in the Prometheus text format.
     pub fn metrics(&self) -> String {
         let gauges = self.lock().lobby.gauges();
-        self.counters.render(&gauges)
+        let relay = self.relay.as_ref().map(|relay| relay.metrics());
+        self.counters.render(&gauges) + &relay.unwrap_or_default()
     }
 
     /// Lets time pass and follows the log until `stop` turns true; then tells everybody, and closes.
@@ -300,7 +306,12 @@ impl Node {
                 self.tell_bus(bus::Told::Hosted(name, is));
                 None
             }
-            Output::DropRelay { .. } => None,
+            Output::DropRelay { device } => {
+                if let Some(relay) = &self.relay {
+                    relay.drop_device(&device);
+                }
+                None
+            }
             Output::Count(metric) => {
                 self.counters.count(metric);
                 None

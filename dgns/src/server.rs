@@ -37,6 +37,7 @@ use crate::keys::{self, AliasKey, KeyFileError, Keys, LogKey, ZoneKey};
 use crate::limits::{self, Places, Rates};
 use crate::lobby::bus::{self, Bus};
 use crate::lobby::push::{self, Pusher};
+use crate::lobby::turn::Relay;
 use crate::lobby::{Ice, Node, desk, stun};
 use crate::log::announcer::{self, AnnounceError, Announcer};
 use crate::log::commit::{Committer, NotCommitted};
@@ -474,6 +475,22 @@ impl Parts {
         let dns_addresses = dns_server.addresses().unwrap_or_default();
         let dns = tokio::spawn(dns_server.run(stopping.clone()));
         let callers = Callers::new(core.clock.now());
+        let ice = Arc::new(ice(&config)?);
+        let mut doors = Vec::new();
+        for address in &config.turn.listen {
+            let bound = UdpSocket::bind(address).await;
+            doors.push(Arc::new(bound.map_err(|error| ServerError::Bind { address: *address, error })?));
+        }
+        let relay = config.turn.relay.as_ref().map(|relay| {
+            Arc::new(Relay::new(relay, config.zone.as_str(), core.clock.clone(), ice.clone(), doors.clone()))
+        });
+        for (via, door) in doors.into_iter().enumerate() {
+            let relay = relay.clone().map(|relay| (via, relay));
+            followers.push(tokio::spawn(stun::serve(door, core.clock.clone(), relay, stopping.clone())));
+        }
+        if let Some(relay) = relay.clone() {
+            followers.push(tokio::spawn(relay.run(stopping.clone())));
+        }
         let (way, told) = bus::way();
         let bus = match config.lobby.enabled && !config.nats.urls.is_empty() {
             true => Some(Arc::new(Bus::connect(&config.nats, &core.origin).await.map_err(ServerError::Bus)?)),
@@ -483,7 +500,7 @@ impl Parts {
             true => {
                 let way = bus.as_ref().map(|_| way);
                 let url = &config.signin.public_url;
-                let node = Node::new(core.clone(), &config.lobby, url, present, ice(&config)?, way);
+                let node = Node::new(core.clone(), &config.lobby, url, present, ice.clone(), relay.clone(), way);
                 (Some(Arc::new(node.0)), Some(node.1))
             }
             false => (None, None),
@@ -492,11 +509,6 @@ impl Parts {
             Some(own) => Some(Arc::new(pusher(&config, &core, &own.people)?)),
             None => None,
         };
-        for address in &config.turn.listen {
-            let bound = UdpSocket::bind(address).await;
-            let socket = bound.map_err(|error| ServerError::Bind { address: *address, error })?;
-            followers.push(tokio::spawn(stun::serve(socket, core.clock.clone(), stopping.clone())));
-        }
         if let (Some(node), Some(bus)) = (lobby.clone(), bus.clone()) {
             followers.push(tokio::spawn(bus.run(node, told, stopping.clone())));
         }
@@ -588,12 +600,13 @@ async fn announcer(
 
 /// Returns what clients of the lobby are told of STUN servers and relays.
 fn ice(config: &Config) -> Result<Ice, ServerError> {
-    let TurnConfig { stun, external, secret_file, .. } = config.turn.clone();
-    let secret = match external.is_empty() {
-        true => Vec::new(),
+    let TurnConfig { secret_file, .. } = config.turn.clone();
+    let secret = match secret_file.as_os_str().is_empty() {
+        // Of this start alone: allocations end with it too, and whoever comes back is given others.
+        true => crate::rng::secret().to_vec(),
         false => Ice::read_secret(&secret_file).map_err(|error| ServerError::Data { path: secret_file, error })?,
     };
-    Ok(Ice::new(stun, external, secret))
+    Ok(Ice::new(config.turn.stun_urls(), config.turn.relay_urls(), secret))
 }
 
 /// Returns who pushes to devices that are not here; its key is made at the first start.

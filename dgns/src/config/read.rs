@@ -15,6 +15,7 @@ use super::{
     NatsConfig, OutboundConfig, PushConfig, TurnConfig,
 };
 use super::{TokensConfig, WitnessConfig, WitnessServerConfig, WitnessesConfig};
+use crate::lobby::turn as relay;
 use crate::outbound::Outbound;
 
 /// Reads the whole configuration.
@@ -234,7 +235,11 @@ fn read_turn(mut section: Section<'_>) -> TurnConfig {
         stun: section.texts("stun", &[]),
         external: section.texts("external", &[]),
         secret_file: section.text("secret_file", "").into(),
+        relay: read_relay(&mut section),
     };
+    if turn.relay.is_some() && turn.listen.is_empty() {
+        section.fault("listen", "is empty: clients of the relay need an address to ask at, such as 0.0.0.0:3478");
+    }
     for (key, urls, schemes) in
         [("stun", &turn.stun, ["stun:", "stuns:"]), ("external", &turn.external, ["turn:", "turns:"])]
     {
@@ -242,11 +247,10 @@ fn read_turn(mut section: Section<'_>) -> TurnConfig {
             section.fault(key, format!("{url:?} should begin with {} or {}", schemes[0], schemes[1]));
         }
     }
-    if turn.external.is_empty() == turn.secret_file.as_os_str().is_empty() {
-        section.end();
-        return turn;
+    let (has_secret, has_relay) = (!turn.secret_file.as_os_str().is_empty(), turn.relay.is_some());
+    if has_secret && turn.external.is_empty() && !has_relay || !has_secret && !turn.external.is_empty() {
+        section.fault("secret_file", "stands with external: the secret that the relays share with this server");
     }
-    section.fault("secret_file", "stands with external alone: the secret that the relays share with this server");
     section.end();
     turn
 }
@@ -281,6 +285,52 @@ fn read_push(mut section: Section<'_>) -> PushConfig {
     }
     section.end();
     push
+}
+
+/// Reads what the relay in this server needs; `None` without a public address.
+fn read_relay(section: &mut Section<'_>) -> Option<relay::Settings> {
+    let public = section.texts("public_ip", &[]);
+    let ports =
+        (section.number("port_first", 49_152, 1_024, 65_535), section.number("port_last", 65_535, 1_024, 65_535));
+    let allow = section.texts("allow_peers", &[]);
+    let settings = relay::Settings {
+        public: public
+            .iter()
+            .filter_map(|text| {
+                let address = text.parse().ok();
+                if address.is_none() {
+                    section.fault("public_ip", format!("{text:?} should be an address"));
+                }
+                address
+            })
+            .collect(),
+        ports: (u16::try_from(ports.0).unwrap_or(u16::MAX), u16::try_from(ports.1).unwrap_or(u16::MAX)),
+        allow: allow
+            .iter()
+            .filter_map(|text| {
+                let range = relay::Range::parse(text);
+                if range.is_none() {
+                    section
+                        .fault("allow_peers", format!("{text:?} should be an address or a range such as 10.0.0.0/8"));
+                }
+                range
+            })
+            .collect(),
+        quotas: relay::Quotas {
+            allocations: usize::try_from(section.number("allocations_max", 500, 1, 60_000)).unwrap_or(usize::MAX),
+            per_device: usize::try_from(section.number("allocations_per_device", 16, 1, 60_000)).unwrap_or(usize::MAX),
+            bytes_per_s: section.number("bytes_per_s", 500_000, 1_000, 10_000_000_000),
+            bytes: section.number("bytes_max", 1_000_000_000, 0, u64::MAX >> 1),
+        },
+    };
+    if ports.1 < ports.0 {
+        section.fault("port_last", "is below port_first");
+    }
+    let families = settings.public.iter().filter(|address| address.is_ipv4()).count();
+    if families > 1 || settings.public.len() > families + 1 {
+        section.fault("public_ip", "should be at most one address of each family");
+    }
+    (!public.is_empty()).then_some(settings)
 }
 
 fn read_tokens(mut section: Section<'_>) -> TokensConfig {

@@ -15,7 +15,10 @@ use sha1::Sha1;
 use zeroize::Zeroizing;
 
 /// How long credentials are good for, seconds: an allocation that was made with them lives on.
-const LIFE_S: u64 = 600;
+pub(super) const LIFE_S: u64 = 600;
+
+/// The digits that stand for a device in a user.
+pub(super) const TAG_DIGITS: usize = 16;
 
 /// The least bytes of a secret.
 const SECRET_BYTES_MIN: usize = 16;
@@ -62,18 +65,32 @@ impl Ice {
         Value::List(vec![Value::List(servers.iter().map(IceServer::to_value).collect()), Value::Uint(life_s)])
     }
 
-    /// `<end>:<hash of the device>`, and `base64(HMAC-SHA1(secret, user))`.
-    fn credential(&self, device: &KeyBytes, now: Timestamp) -> (String, String) {
+    /// Returns what stands for a device: a hash under the secret.
+    pub(super) fn tag(&self, device: &KeyBytes) -> [u8; TAG_DIGITS] {
         let mut key = [0; 32];
         for (at, byte) in self.secret.iter().enumerate() {
             key[at % 32] ^= byte;
         }
-        let device = keyed_hash(&key, "dgns/turn/v1", &[device]);
-        let user = format!("{}:{}", now.as_s() + LIFE_S, HEXLOWER.encode(&device[..8]));
+        let hash = keyed_hash(&key, "dgns/turn/v1", &[device]);
+        let mut digits = [0; TAG_DIGITS];
+        HEXLOWER.encode_mut(&hash[..TAG_DIGITS / 2], &mut digits);
+        digits
+    }
+
+    /// Returns the password of a user: `base64(HMAC-SHA1(secret, user))`.
+    pub(super) fn password(&self, user: &str) -> Zeroizing<String> {
         let mut hmac = Hmac::<Sha1>::new_from_slice(&self.secret).expect("HMAC takes keys of any length");
         hmac.update(user.as_bytes());
         let tag: [u8; 20] = hmac.finalize().into_bytes().into();
-        (user, BASE64.encode(&tag))
+        Zeroizing::new(BASE64.encode(&tag))
+    }
+
+    /// `<end>:<hash of the device>`, and its password.
+    fn credential(&self, device: &KeyBytes, now: Timestamp) -> (String, String) {
+        let tag = self.tag(device);
+        let user = format!("{}:{}", now.as_s() + LIFE_S, String::from_utf8_lossy(&tag));
+        let password = self.password(&user).to_string();
+        (user, password)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use lobby::Network;
 use tokio::net::UdpSocket;
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::network_of;
+use super::turn::{DATAGRAM_BYTES_MAX, Relay};
 use crate::clock::Clock;
 use crate::shutdown;
 
@@ -24,21 +26,26 @@ const PLACES_MAX: usize = 65_536;
 /// The bytes of a request that is looked at: what fits any path unbroken.
 const REQUEST_BYTES_MAX: usize = 548;
 
-const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+pub(super) const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const BINDING_REQUEST: u16 = 0x0001;
 const BINDING_ANSWER: u16 = 0x0101;
 const BINDING_REFUSED: u16 = 0x0111;
-const XOR_MAPPED_ADDRESS: u16 = 0x0020;
-const ERROR_CODE: u16 = 0x0009;
-const UNKNOWN_ATTRIBUTES: u16 = 0x000a;
-const FINGERPRINT: u16 = 0x8028;
+pub(super) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+pub(super) const ERROR_CODE: u16 = 0x0009;
+pub(super) const UNKNOWN_ATTRIBUTES: u16 = 0x000a;
+pub(super) const FINGERPRINT: u16 = 0x8028;
 /// What a request may carry that must be understood: USERNAME, MESSAGE-INTEGRITY and its SHA-256, PRIORITY, USE-CANDIDATE.
 const UNDERSTOOD: [u16; 5] = [0x0006, 0x0008, 0x001c, 0x0024, 0x0025];
 
-/// Answers on a socket until `stop` turns true.
-pub async fn serve(socket: UdpSocket, clock: Clock, mut stop: watch::Receiver<bool>) {
+/// Answers on a socket until `stop` turns true. What is no Binding is for the relay, if there is one, which knows the socket by a number.
+pub async fn serve(
+    socket: Arc<UdpSocket>,
+    clock: Clock,
+    relay: Option<(usize, Arc<Relay>)>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut gate = Gate::default();
-    let mut buffer = [0; REQUEST_BYTES_MAX + 1];
+    let mut buffer = [0; DATAGRAM_BYTES_MAX + 1];
     loop {
         let received = tokio::select! {
             () = shutdown::requested(&mut stop) => return,
@@ -52,10 +59,14 @@ pub async fn serve(socket: UdpSocket, clock: Clock, mut stop: watch::Receiver<bo
                 continue;
             }
         };
-        if let Some(answer) = answer(&buffer[..length], from)
-            && gate.admits(from.ip(), clock.now().as_s())
-        {
-            let _ = socket.send_to(&answer, from).await;
+        match (answer(&buffer[..length], from), &relay) {
+            (Some(answer), _) => {
+                if gate.admits(from.ip(), clock.now().as_s()) {
+                    let _ = socket.send_to(&answer, from).await;
+                }
+            }
+            (None, Some((via, relay))) if length <= DATAGRAM_BYTES_MAX => relay.datagram(*via, from, &buffer[..length]),
+            (None, _) => {}
         }
     }
 }
@@ -106,14 +117,14 @@ fn answer(request: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
 }
 
 /// Reads an attribute: its type, its value, and what follows.
-fn attribute(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+pub(super) fn attribute(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let (head, rest) = bytes.split_at_checked(4)?;
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
     let (padded, after) = rest.split_at_checked(length.next_multiple_of(4))?;
     Some((u16::from_be_bytes([head[0], head[1]]), &padded[..length], after))
 }
 
-fn encoded(kind: u16, value: &[u8]) -> Vec<u8> {
+pub(super) fn encoded(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(value.len()).expect("values here have a few bytes").to_be_bytes();
     let mut bytes = [&kind.to_be_bytes()[..], &length, value].concat();
     bytes.resize(bytes.len().next_multiple_of(4), 0);
@@ -121,7 +132,7 @@ fn encoded(kind: u16, value: &[u8]) -> Vec<u8> {
 }
 
 /// The address, hidden from translators that would change it.
-fn xor_address(from: SocketAddr, transaction: &[u8]) -> Vec<u8> {
+pub(super) fn xor_address(from: SocketAddr, transaction: &[u8]) -> Vec<u8> {
     let key = [&MAGIC[..], transaction].concat();
     let port = from.port() ^ u16::from_be_bytes([MAGIC[0], MAGIC[1]]);
     let (family, address) = match from.ip().to_canonical() {
@@ -132,24 +143,42 @@ fn xor_address(from: SocketAddr, transaction: &[u8]) -> Vec<u8> {
     [0, family].into_iter().chain(port.to_be_bytes()).chain(hidden).collect()
 }
 
+/// Returns the address that [`xor_address`] hid.
+pub(super) fn xored_address(hidden: &[u8], transaction: &[u8]) -> Option<SocketAddr> {
+    let ([0, family, port @ ..], address) =
+        hidden.split_at_checked(4).and_then(|(head, rest)| Some((<&[u8; 4]>::try_from(head).ok()?, rest)))?
+    else {
+        return None;
+    };
+    let key = [&MAGIC[..], transaction].concat();
+    let port = u16::from_be_bytes(*port) ^ u16::from_be_bytes([MAGIC[0], MAGIC[1]]);
+    let shown: Vec<u8> = address.iter().zip(&key).map(|(byte, key)| byte ^ key).collect();
+    let address = match family {
+        1 => IpAddr::from(<[u8; 4]>::try_from(shown.as_slice()).ok().filter(|_| address.len() == 4)?),
+        2 => IpAddr::from(<[u8; 16]>::try_from(shown.as_slice()).ok().filter(|_| address.len() == 16)?),
+        _ => return None,
+    };
+    Some(SocketAddr::new(address.to_canonical(), port))
+}
+
 /// What a fingerprint's checksum is combined with, so that it is no other protocol's.
-const FINGERPRINT_MASK: u32 = 0x5354_554e;
+pub(super) const FINGERPRINT_MASK: u32 = 0x5354_554e;
 
 /// The CRC-32 of Ethernet and zip.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
     !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
 }
 
 /// How often each place was answered in this second.
 #[derive(Debug, Default)]
-struct Gate {
+pub(super) struct Gate {
     second: u64,
     answers: HashMap<Network, u32>,
 }
 
 impl Gate {
-    fn admits(&mut self, from: IpAddr, now_s: u64) -> bool {
+    pub(super) fn admits(&mut self, from: IpAddr, now_s: u64) -> bool {
         if self.second != now_s {
             (self.second, self.answers) = (now_s, HashMap::new());
         }

@@ -10,7 +10,7 @@ use crate::Scene;
 use crate::client::{Client, Device};
 
 /// An address over UDP that is free now.
-fn free() -> SocketAddr {
+pub(crate) fn free() -> SocketAddr {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 

@@ -154,10 +154,17 @@ const ROOMS: &[Room] = &[
     Room { package: "bip39", paths: &["identity/src/seed"] },
     Room {
         package: "hmac",
-        paths: &["identity/src/hash", "identity/src/seed", "identity/src/token", "dgns/src/lobby/ice"],
+        paths: &[
+            "identity/src/hash",
+            "identity/src/seed",
+            "identity/src/token",
+            "dgns/src/lobby/ice",
+            "dgns/src/lobby/turn/integrity",
+        ],
     },
     Room { package: "async_nats", paths: &["dgns/src/lobby/bus"] },
-    Room { package: "sha1", paths: &["dgns/src/lobby/ice"] },
+    Room { package: "sha1", paths: &["dgns/src/lobby/ice", "dgns/src/lobby/turn/integrity"] },
+    Room { package: "md5", paths: &["dgns/src/lobby/turn/integrity"] },
     Room {
         package: "sha2",
         paths: &[
