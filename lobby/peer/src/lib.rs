@@ -7,6 +7,7 @@
 mod link;
 mod runtime;
 mod sdp;
+mod tunnel;
 
 pub use link::{Channel, Link, LinkError, Path, Settings};
 

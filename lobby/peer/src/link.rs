@@ -30,6 +30,7 @@ use webrtc::runtime::TokioRuntime;
 use crate::MESSAGE_BYTES_MAX;
 use crate::runtime::{Sockets, window};
 use crate::sdp::{self, Role};
+use crate::tunnel::{self, Tunnel};
 
 /// How long candidates are gathered: one that a server beyond does not answer for is not waited for.
 const GATHER: Duration = Duration::from_millis(1_500);
@@ -136,6 +137,8 @@ pub struct Link {
     opened: watch::Receiver<usize>,
     messages: Mutex<mpsc::Receiver<(Channel, Bytes)>>,
     loopback: bool,
+    /// The ways to relays over TCP.
+    _tunnels: Vec<Tunnel>,
 }
 
 impl Link {
@@ -258,10 +261,11 @@ impl Link {
         let (state_told, state) = watch::channel(RTCPeerConnectionState::New);
         let (path_told, path) = watch::channel(Path::default());
         let events = Arc::new(Events { state: state_told, path: path_told, gathered: watch::Sender::new(false) });
-        let servers = settings.ice.iter().map(|server| RTCIceServer {
-            urls: server.urls.clone(),
-            username: server.user.clone(),
-            credential: server.credential.clone(),
+        let tunneled = tunnel::servers(&settings.ice).await;
+        let (servers, tunnels) = tunneled.map_err(|error| LinkError::WebRtc(error.to_string()))?;
+        let servers = servers.into_iter().map(|server| {
+            let IceServer { urls, user: username, credential } = server;
+            RTCIceServer { urls, username, credential }
         });
         let configuration = RTCConfigurationBuilder::new().with_ice_servers(servers.collect()).build();
         let peer = PeerConnectionBuilder::new()
@@ -285,7 +289,7 @@ impl Link {
         }
         let messages = Mutex::new(messages);
         let (channels, described, loopback) = ([control, bulk], Mutex::new(0), settings.loopback);
-        Ok(Self { peer, channels, state, path, events, described, opened, messages, loopback })
+        Ok(Self { peer, channels, state, path, events, described, opened, messages, loopback, _tunnels: tunnels })
     }
 
     /// Takes a description of its own, and returns how this end is reached by it, once that is known.

@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 use lobby::card::{Address, Candidate, CandidateKind, Transport};
 use lobby::limits::CANDIDATES_MAX;
 
+/// Relayed candidates that a card has room for, whatever else there is.
+const RELAYS_KEPT: usize = 4;
+
 /// Which side of a description is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -56,7 +59,13 @@ pub(crate) fn own(text: &str, message_max: u32, loopback: bool) -> Option<Transp
     candidates.retain(|candidate| is_tried(candidate, loopback));
     candidates.sort_by_key(|candidate| core::cmp::Reverse(candidate.priority));
     candidates.dedup();
-    candidates.truncate(CANDIDATES_MAX);
+    // Many interfaces leave room for the last resort, which comes last.
+    let (relays, mut own): (Vec<_>, Vec<_>) =
+        candidates.into_iter().partition(|candidate| candidate.kind == CandidateKind::Relay);
+    own.truncate(CANDIDATES_MAX - relays.len().min(RELAYS_KEPT));
+    own.extend(relays);
+    own.truncate(CANDIDATES_MAX);
+    let candidates = own;
     Some(Transport {
         ufrag: value("a=ice-ufrag:")?.to_owned(),
         pwd: value("a=ice-pwd:")?.to_owned(),
@@ -111,6 +120,21 @@ mod tests {
         assert_eq!(text.matches("a=candidate:").count(), 2, "loopback is passed over: {text}");
         assert!(text.contains("a=setup:active\r\n") && text.contains(" typ relay raddr 0.0.0.0 rport 0\r\n"));
         assert!(remote(&transport(), Role::Offer, 1, true).contains("127.0.0.1"));
+    }
+
+    #[test]
+    fn a_card_has_room_for_relays_however_many_interfaces_there_are() {
+        let mut many = transport();
+        let host = |n: u8| Candidate {
+            kind: CandidateKind::Host,
+            address: Address::parse(&format!("192.0.2.{n}")).expect("an address"),
+            port: 5_000,
+            priority: 100,
+        };
+        many.candidates.extend((2..40).map(host));
+        let read = own(&remote(&many, Role::Offer, true), 16_384, true).expect("a description");
+        let relays = read.candidates.iter().filter(|candidate| candidate.kind == CandidateKind::Relay).count();
+        assert_eq!((read.candidates.len(), relays), (CANDIDATES_MAX, 1));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub const ZONE: &str = "dgns.test";
 #[derive(Debug)]
 pub struct Person {
     home: PathBuf,
+    /// The network namespace its commands run in.
+    network: Option<String>,
     /// Gone with the person; absent if the home is part of another's.
     _directory: Option<TempDir>,
 }
@@ -24,12 +26,17 @@ impl Person {
     /// Returns a person who has nothing yet.
     pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("temporary directories can be made");
-        Self { home: directory.path().to_owned(), _directory: Some(directory) }
+        Self { home: directory.path().to_owned(), network: None, _directory: Some(directory) }
     }
 
     /// Returns whoever has the keys in a home that somebody else made.
     pub fn in_home(home: PathBuf) -> Self {
-        Self { home, _directory: None }
+        Self { home, network: None, _directory: None }
+    }
+
+    /// Moves to another network namespace.
+    pub fn moves_to(&mut self, network: &str) {
+        self.network = Some(network.to_owned());
     }
 
     /// Returns the home.
@@ -82,7 +89,14 @@ impl Person {
     }
 
     fn command(&self, url: &str) -> Command {
-        let mut command = Command::new(program("dgns"));
+        let mut command = match &self.network {
+            None => Command::new(program("dgns")),
+            Some(network) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", network]).arg(program("dgns"));
+                command
+            }
+        };
         command.arg("--home").arg(self.home()).arg("--server").arg(url);
         command.env_remove("DGNS_HOME").env_remove("DGNS_SERVER");
         command

@@ -2,6 +2,7 @@
 
 mod evil;
 mod liar;
+mod nat;
 mod news;
 mod nodes;
 mod rules;
