@@ -1,14 +1,18 @@
 //! What is refused, by its name, at the socket of a real server.
 
+use dgns_tests::harness::load::Somebody;
 use identity::did::Did;
 use identity::key::SigningKey;
-use lobby::hello::Hello;
-use lobby::limits::FRAME_BYTES_MAX;
-use lobby::message::{Form, Frame};
+use identity::name::Origin;
+use lobby::card::{Body, To};
+use lobby::hello::{HOP_START, Hello, Received, SignedHello};
+use lobby::limits::{FRAME_BYTES_MAX, FRAMES_PER_BURST, KNOCKS_PER_DEVICE, PROOF_BYTES_MAX, UNSEEN_MAX};
+use lobby::message::{Form, Frame, Signal, Visible};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::Scene;
 use crate::client::{Client, Device, knock_on};
+use crate::ends::{bytes, card, offer, transport};
 
 #[tokio::test]
 async fn what_is_no_socket_of_the_lobby_is_a_problem() {
@@ -137,4 +141,147 @@ async fn whoever_does_not_read_is_ended_and_takes_no_memory() {
     assert_eq!(other.read().await, Frame::Pong { id: 1 });
     let grown = scene.server.resident_bytes().saturating_sub(before);
     assert!(grown < 16 << 20, "{grown} bytes");
+}
+
+#[tokio::test]
+async fn a_hello_for_another_log_is_good_for_none_of_ours() {
+    // Goal: what a device signs for one log opens no socket of another's lobby. Method: everything right but the log it is signed for.
+    let mut scene = Scene::new();
+    let alice = scene.somebody("alice");
+    let mut client = Client::open(&scene.server, Form::Cbor).await;
+    let hello = Hello {
+        challenge: client.challenge.challenge,
+        url: client.challenge.url.clone(),
+        device: alice.device.sign.public(),
+        did: alice.did,
+        instance: [1; 8],
+        resume: None,
+        unix_s: 0,
+    };
+    let elsewhere = Origin::parse("elsewhere.test/log").unwrap();
+    let envelope = SignedHello::sign(&hello, &elsewhere, &alice.device.sign).unwrap().as_bytes().to_vec();
+    client.say(&Frame::Hello { envelope, head: None }).await;
+    let (code, closed) = client.ended().await;
+    assert_eq!((code.as_str(), closed.code), ("bad_hello", 4001));
+}
+
+#[tokio::test]
+async fn frames_out_of_their_order_are_refused_by_name() {
+    let mut scene = Scene::new();
+    let (alice, bob) = (scene.somebody("alice"), scene.somebody("bob"));
+    let mut client = Client::enter(&scene.server, Form::Cbor, &Device::new(&bob.device.sign, bob.did)).await;
+    client.say(&Frame::Renew { id: 7, name: bob.name.clone() }).await;
+    assert_eq!(refused(client.read().await), (Some(7), "not_registered".to_owned()), "before it is registered");
+    let (sess, peer) = ([3; 16], alice.device.sign.public());
+    let body = Body::Bye { offer: [0; 32], code: "x".to_owned() };
+    let early = bytes(&card(&bob, sess, To::Device(peer), body));
+    client.say(&Frame::Signal(Signal { peer, sess, seq: 0, card: early.clone(), proof: None })).await;
+    assert_eq!(refused(client.read().await), (None, "unknown_sess".to_owned()), "before any knock");
+    client.say(&Frame::Signal(Signal { peer, sess, seq: 5, card: early, proof: None })).await;
+    assert_eq!(refused(client.read().await), (None, "bad_card".to_owned()), "another number than its card's");
+    client.say(&Frame::Ack { peer, sess, seq: 9 }).await;
+    client.say(&Frame::Ping { id: 1 }).await;
+    assert_eq!(client.read().await, Frame::Pong { id: 1 }, "what acknowledges nothing changes nothing");
+    client.say(&Frame::Seen { n: 1_000 }).await;
+    assert_eq!(client.ended().await.0, "hello_mismatch", "whoever saw what was not sent is in another session");
+}
+
+#[tokio::test]
+async fn nobody_takes_over_a_name_a_session_or_a_conversation_with_another_key() {
+    // Goal: what is one device's stays its own, whatever others say. Method: a host, a client in conversation with it, and a third device that
+    // names the host's name, the client's session and the client's sess.
+    let mut scene = Scene::new();
+    let (alice, bob, mallory) = (scene.somebody("alice"), scene.somebody("bob"), scene.somebody("mallory"));
+    let mut host = Client::enter(&scene.server, Form::Cbor, &Device::new(&alice.device.sign, alice.did)).await;
+    host.register(&alice.name, Visible::Authorised).await;
+    let mut client = Client::enter(&scene.server, Form::Cbor, &Device::new(&bob.device.sign, bob.did)).await;
+    let sess = [5; 16];
+    let knock = |by: &Somebody| {
+        let card = bytes(&offer(by, sess, &alice));
+        Frame::Knock { id: 4, name: alice.name.clone(), card, proof: None }
+    };
+    client.say(&knock(&bob)).await;
+    assert!(matches!(host.read().await, Frame::Signal(signal) if signal.peer == bob.device.sign.public()));
+
+    let who = Device::new(&mallory.device.sign, mallory.did);
+    let mut thief = Client::open(&scene.server, Form::Cbor).await;
+    thief.hello(&who, Some(client.received)).await;
+    let welcome = thief.welcomed().await;
+    assert!(!welcome.resumed && welcome.sid != client.received.sid, "another's session is not gone on with");
+    thief.received = Received { sid: welcome.sid, n: 0, hash: HOP_START };
+    thief.say(&Frame::Register { id: 1, name: alice.name.clone(), visible: Visible::Public, guard: None }).await;
+    assert_eq!(refused(thief.read().await), (Some(1), "not_host".to_owned()));
+    thief.say(&knock(&mallory)).await;
+    assert_eq!(refused(thief.read().await), (Some(4), "bad_card".to_owned()), "a sess that is another's");
+    thief.say(&knock(&bob)).await;
+    assert_eq!(refused(thief.read().await), (Some(4), "bad_card".to_owned()), "another's card");
+    let peer = bob.device.sign.public();
+    let said = bytes(&card(&mallory, sess, To::Device(peer), Body::Bye { offer: [0; 32], code: "x".to_owned() }));
+    thief.say(&Frame::Signal(Signal { peer, sess, seq: 0, card: said, proof: None })).await;
+    assert_eq!(refused(thief.read().await), (None, "unknown_sess".to_owned()), "a conversation of two others");
+    let answer = bytes(&card(&alice, sess, To::Device(peer), Body::Bye { offer: [0; 32], code: "y".to_owned() }));
+    host.say(&Frame::Signal(Signal { peer, sess, seq: 0, card: answer, proof: None })).await;
+    assert!(matches!(client.read().await, Frame::Signal(signal) if signal.peer == alice.device.sign.public()));
+}
+
+#[tokio::test]
+async fn a_flood_of_frames_has_its_rate_named_and_costs_others_nothing() {
+    let mut scene = Scene::new();
+    let (alice, bob) = (scene.somebody("alice"), scene.somebody("bob"));
+    let mut flood = Client::enter(&scene.server, Form::Cbor, &Device::new(&alice.device.sign, alice.did)).await;
+    let mut other = Client::enter(&scene.server, Form::Cbor, &Device::new(&bob.device.sign, bob.did)).await;
+    let all = u64::from(FRAMES_PER_BURST) + 40;
+    for id in 0..all {
+        flood.say(&Frame::Ping { id }).await;
+    }
+    let (mut taken, mut refusals) = (0, 0);
+    for _ in 0..all {
+        match flood.read().await {
+            Frame::Pong { .. } => taken += 1,
+            Frame::Err { code, retry_ms: Some(_), .. } if code == "rate" => refusals += 1,
+            frame => panic!("{frame:?}"),
+        }
+    }
+    assert!(taken >= u64::from(FRAMES_PER_BURST) && refusals > 0, "{taken} taken, {refusals} refused");
+    other.say(&Frame::Ping { id: 1 }).await;
+    assert_eq!(other.read().await, Frame::Pong { id: 1 });
+}
+
+#[tokio::test]
+async fn twenty_megabytes_of_offers_to_absent_names_leave_nothing_behind() {
+    // Goal: nothing is queued for anybody who is not there. Method: 20 MB of knocks, with as much proof as there may be, at names that nobody
+    // hosts; one session after another, as many in each as its client need not confirm.
+    let mut scene = Scene::new();
+    let bob = scene.somebody("bob");
+    let who = Device::new(&bob.device.sign, bob.did);
+    drop(Client::enter(&scene.server, Form::Cbor, &who).await);
+    let before = scene.server.resident_bytes();
+    let (mut sent, mut knocks) = (0, 0_u64);
+    while sent < 20 << 20 {
+        let mut client = Client::enter(&scene.server, Form::Cbor, &who).await;
+        for _ in 0..UNSEEN_MAX {
+            let (mut sess, name) = ([0; 16], format!("absent-{knocks}.dgns.test"));
+            sess[..8].copy_from_slice(&knocks.to_be_bytes());
+            let body = Body::Offer { name: name.clone(), transport: transport(1) };
+            let card = bytes(&card(&bob, sess, To::Did(bob.did), body));
+            let frame = Frame::Knock { id: knocks, name, card, proof: Some(vec![7; PROOF_BYTES_MAX].into()) };
+            sent += frame.encode(Form::Cbor).len();
+            client.say(&frame).await;
+            knocks += 1;
+        }
+        for _ in 0..UNSEEN_MAX {
+            let (_, code) = refused(client.read().await);
+            assert!(["rate", "quota", "unavailable"].contains(&code.as_str()), "{code}");
+        }
+    }
+    let grown = scene.server.resident_bytes().saturating_sub(before);
+    assert!(grown < 4 << 20, "{grown} bytes more after {sent} bytes of knocks");
+    assert!(scene.metric("dgns_lobby_talks") <= u64::from(KNOCKS_PER_DEVICE));
+}
+
+fn refused(frame: Frame) -> (Option<u64>, String) {
+    match frame {
+        Frame::Err { id, code, .. } => (id, code),
+        frame => panic!("a refusal is expected, not {frame:?}"),
+    }
 }

@@ -11,7 +11,7 @@ use lobby::message::{Form, Frame, Presence, Signal, Value, Visible};
 use crate::Scene;
 use crate::client::{Client, Device};
 
-fn transport(number: u8) -> Transport {
+pub fn transport(number: u8) -> Transport {
     let address = Address::parse("192.0.2.1").unwrap();
     Transport {
         ufrag: "ufrg".to_owned(),
@@ -34,7 +34,7 @@ pub fn offer(by: &Somebody, sess: [u8; 16], host: &Somebody) -> SignedCard {
     card(by, sess, To::Did(host.did), Body::Offer { name: host.name.clone(), transport: transport(1) })
 }
 
-fn bytes(card: &SignedCard) -> bytes::Bytes {
+pub fn bytes(card: &SignedCard) -> bytes::Bytes {
     card.as_bytes().to_vec().into()
 }
 

@@ -4,6 +4,8 @@ mod bad_input;
 mod client;
 mod ends;
 mod ice;
+mod knocks;
+mod relay;
 mod revoked;
 mod sessions;
 mod verbs;

@@ -155,22 +155,29 @@ fn a_path_that_breaks_is_renewed_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_killed_server_is_come_back_to_and_connections_do_not_notice() {
+fn a_server_that_is_killed_or_restarted_is_come_back_to_and_connections_do_not_notice() {
     let scene = Scene::new();
     scene.write("logs/x", b"first\n");
     let host = scene.host(&["--allow", "bob"]);
     let tail = tails(&scene.bob, &scene);
-    let Scene { site, server, .. } = scene;
-    let (address, served) = (server.http, scene.directory.path().join("served"));
-    server.kill();
-    let site = site.with("http", "listen", &format!("\"{address}\""));
+    let Scene { site, mut server, .. } = scene;
+    let served = scene.directory.path().join("served");
+    let site = site.with("http", "listen", &format!("\"{}\"", server.http));
     let mut log = fs::OpenOptions::new().append(true).open(served.join("logs/x")).unwrap();
-    log.write_all(b"second\n").unwrap();
-    assert_eq!(tail.event()["line"], "second", "the connection needs no server");
-    told(&host, "away");
-    let server = site.start();
-    told(&host, "online");
-    log.write_all(b"third\n").unwrap();
-    assert_eq!(tail.event()["line"], "third");
-    scene.bob.dgns(&server, &["connect", NAME]).exits(0);
+    let mut goes_on = |line: &str| {
+        log.write_all(format!("{line}\n").as_bytes()).unwrap();
+        assert_eq!(tail.event()["line"], line, "the connection needs no server");
+    };
+    for (meanwhile, after, killed) in [("second", "third", true), ("fourth", "fifth", false)] {
+        match killed {
+            true => server.kill(),
+            false => drop(server.stop().exits(0)),
+        }
+        goes_on(meanwhile);
+        told(&host, "away");
+        server = site.start();
+        told(&host, "online");
+        goes_on(after);
+        scene.bob.dgns(&server, &["connect", NAME]).exits(0);
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use identity::time::Timestamp;
+use lobby::Refusal;
 use lobby::card::{Body, SignedCard};
 use lobby::delivery::{Arrival, Inbox, Outbox};
 use lobby::guard::Guard;
@@ -310,8 +311,11 @@ impl Attaching {
             Frame::Err { id, code, sess, .. } => {
                 let about = self.registrations.iter().find(|known| Some(known.id) == id);
                 let name = about.map(|known| known.name.clone());
-                if let Some(sess) = &sess {
-                    self.outbox.forget(sess);
+                match &sess {
+                    // A lobby that was started again: the knock that began it may come there in a moment, and this goes on.
+                    Some(_) if code == Refusal::UnknownSess.code() => return Ok(counts),
+                    Some(sess) => self.outbox.forget(sess),
+                    None => {}
                 }
                 if id.is_none() && sess.is_none() {
                     self.last_word = Some(code.clone());

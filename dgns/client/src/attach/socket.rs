@@ -16,6 +16,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 /// How long a connection and each write may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The library's own buffer is made for large messages, and zeroed at every read.
+const READ_BUFFER: usize = 16_384;
+
 /// A socket.
 pub(super) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
@@ -35,6 +38,7 @@ impl Socket {
         let mut request = url.into_client_request().map_err(|error| error.to_string())?;
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("dgns.lobby.v1+cbor"));
         let sizes = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
             .max_message_size(Some(FRAME_BYTES_MAX + 1))
             .max_frame_size(Some(FRAME_BYTES_MAX + 1));
         match timeout(PATIENCE, connect_async_with_config(request, Some(sizes), true)).await {
