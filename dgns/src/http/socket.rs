@@ -103,7 +103,8 @@ async fn read(node: &Node, conn: ConnId, stranger: &mut Option<Box<Socket>>, mes
         (Message::Close(_), _) => return,
     };
     match stranger.take() {
-        Some(socket) => node.first(&socket, bytes, form).await,
+        // Boxed: what a hello needs of its task is not kept by those who said it long ago.
+        Some(socket) => Box::pin(node.first(&socket, bytes, form)).await,
         None => node.message(conn, bytes, form),
     }
 }

@@ -50,6 +50,11 @@ impl Server {
         Ok(Self { child, log: log.to_owned(), url, http, dns, ready })
     }
 
+    /// Returns the process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Gets a path.
     pub fn get(&self, path: &str) -> Answer {
         http::request(self.http, "GET", path, &[], b"").unwrap_or_else(|error| panic!("GET {path}: {error}"))
