@@ -96,7 +96,11 @@ impl End {
         end.say(&register).await;
         loop {
             match end.read().await {
-                Frame::Ok { id: 1, .. } => return end,
+                Frame::Ok { id: 1, .. } => {
+                    // As every client does within five seconds.
+                    end.say(&Frame::Seen { n: end.n }).await;
+                    return end;
+                }
                 Frame::Err { code, .. } => panic!("{code}"),
                 _ => {}
             }

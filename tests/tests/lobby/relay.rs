@@ -56,7 +56,6 @@ async fn a_stock_client_is_relayed_with_what_the_lobby_gives() {
     }
     let passed = scene.metric("dgns_turn_bytes_total");
     assert!(passed > 2 * 20 * (100 + 100 + 1_200), "{passed}");
-    assert_eq!(scene.metric("dgns_turn_allocations"), 0, "its clients said that they leave");
     let wrong = IceServer { credential: "wrong".to_owned(), ..relay };
     run(uclient(at, &wrong, &[]), "");
     assert_eq!(scene.metric("dgns_turn_bytes_total"), passed);

@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 
 use dgns_tests::harness::{Person, Site, wait};
 use dgns_tests::skip::skip;
+use tempfile::TempDir;
 
 use crate::{NAME, Scene, bytes, text, told};
 
@@ -124,8 +125,8 @@ fn relayed(scene: &Scene) -> u64 {
     value.expect("the relay is turned on")
 }
 
-/// A process that ends with this.
-struct Ends(Child);
+/// A process that ends with this, and its files.
+struct Ends(Child, TempDir);
 
 impl Drop for Ends {
     fn drop(&mut self) {
@@ -136,6 +137,7 @@ impl Drop for Ends {
 
 /// Starts a stock relay over TCP, with the secret that the server has.
 fn coturn() -> Ends {
+    let directory = tempfile::tempdir().expect("temporary directories can be made");
     let mut command = Command::new("turnserver");
     command.args(["-n", "--listening-ip=45.0.2.2", "--relay-ip=45.0.2.2", "--listening-port=3478", "--no-udp"]);
     command.args(["--use-auth-secret", "--static-auth-secret=a secret of sixteen bytes", "--realm=dgns.test"]);
@@ -147,8 +149,9 @@ fn coturn() -> Ends {
         "--pidfile=/dev/null",
         "--userdb=/dev/null",
     ]);
+    command.arg("--pidfile").arg(directory.path().join("pid")).arg("--userdb").arg(directory.path().join("users"));
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let ends = Ends(child.expect("turnserver can be run"));
+    let ends = Ends(child.expect("turnserver can be run"), directory);
     wait::until("coturn listens", || std::net::TcpStream::connect("45.0.2.2:3478").ok());
     ends
 }
@@ -172,12 +175,17 @@ impl Networks {
             ip(&["-n", &net, "addr", "add", address, "dev", "hub"]);
         }
         ip(&["-n", &net, "link", "set", "hub", "up"]);
+        // As on the Internet, what is for nobody is on its way and lost: a relay that is told at once gives its client up.
+        let nobody = ["lladdr", "02:00:00:00:00:01", "dev", "hub", "nud", "permanent"];
+        ip(&[&["-n", &net, "neigh", "add", "45.0.2.254"][..], &nobody].concat());
+        ip(&["-n", &net, "route", "add", "default", "via", "45.0.2.254"]);
         for (router, end, number) in [(&at_host, "host", 10), (&at_client, "client", 20)] {
             let (end, port) = (this.name(end), format!("p{number}"));
             ip(&["-n", router, "link", "add", "wan", "type", "veth", "peer", "name", &port, "netns", &net]);
             ip(&["-n", &net, "link", "set", &port, "master", "hub", "up"]);
             ip(&["-n", router, "addr", "add", &format!("45.0.2.{number}/24"), "dev", "wan"]);
             ip(&["-n", router, "link", "set", "wan", "up"]);
+            ip(&["-n", router, "route", "add", "default", "via", "45.0.2.1"]);
             ip(&["-n", router, "link", "add", "lan", "type", "veth", "peer", "name", "eth", "netns", &end]);
             ip(&["-n", router, "addr", "add", &format!("45.0.{number}.1/24"), "dev", "lan"]);
             ip(&["-n", router, "link", "set", "lan", "up"]);
