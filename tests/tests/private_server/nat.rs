@@ -141,14 +141,7 @@ fn coturn() -> Ends {
     let mut command = Command::new("turnserver");
     command.args(["-n", "--listening-ip=45.0.2.2", "--relay-ip=45.0.2.2", "--listening-port=3478", "--no-udp"]);
     command.args(["--use-auth-secret", "--static-auth-secret=a secret of sixteen bytes", "--realm=dgns.test"]);
-    command.args([
-        "--no-cli",
-        "--no-tls",
-        "--no-dtls",
-        "--log-file=/dev/null",
-        "--pidfile=/dev/null",
-        "--userdb=/dev/null",
-    ]);
+    command.args(["--no-cli", "--no-tls", "--no-dtls", "--log-file=/dev/null"]);
     command.arg("--pidfile").arg(directory.path().join("pid")).arg("--userdb").arg(directory.path().join("users"));
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let ends = Ends(child.expect("turnserver can be run"), directory);
