@@ -126,12 +126,15 @@ fn relayed(scene: &Scene) -> u64 {
 }
 
 /// A process that ends with this, and its files.
-struct Ends(Child, TempDir);
+struct Ends {
+    child: Child,
+    _files: TempDir,
+}
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -144,7 +147,7 @@ fn coturn() -> Ends {
     command.args(["--no-cli", "--no-tls", "--no-dtls", "--log-file=/dev/null"]);
     command.arg("--pidfile").arg(directory.path().join("pid")).arg("--userdb").arg(directory.path().join("users"));
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let ends = Ends(child.expect("turnserver can be run"), directory);
+    let ends = Ends { child: child.expect("turnserver can be run"), _files: directory };
     wait::until("coturn listens", || std::net::TcpStream::connect("45.0.2.2:3478").ok());
     ends
 }
