@@ -132,7 +132,7 @@ mod tests {
             priority: 100,
         };
         many.candidates.extend((2..40).map(host));
-        let read = own(&remote(&many, Role::Offer, true), 16_384, true).expect("a description");
+        let read = own(&remote(&many, Role::Offer, 1, true), 16_384, true).expect("a description");
         let relays = read.candidates.iter().filter(|candidate| candidate.kind == CandidateKind::Relay).count();
         assert_eq!((read.candidates.len(), relays), (CANDIDATES_MAX, 1));
     }
