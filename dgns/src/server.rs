@@ -1,159 +1,42 @@
 //! Puts a server together: data, keys, log, HTTP, DNS; and takes it apart again without losing anything.
 
+mod error;
 mod follower;
+mod introducer;
 mod own_chain;
+mod parts;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use identity::cert::ZoneTerms;
-use identity::did::Did;
 use identity::time::Timestamp;
-use lobby::push::VapidKey;
 use storage::rows::StoredHead;
 use storage::{CommitError, Guard, Storage, StorageError};
-use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tracing::info;
 use translog::batch::Batch;
-use translog::note::VerifierKey;
 
-use crate::app::{App, Role};
-use crate::auth::notary::Notaries;
-use crate::auth::request::Callers;
-use crate::auth::signin::Signin;
+use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{Config, TurnConfig, WitnessesConfig};
-use crate::core::Core;
-use crate::dns;
-use crate::follow::{self, FollowError};
-use crate::http;
-use crate::invites::Invites;
-use crate::keys::{self, AliasKey, KeyFileError, Keys, LogKey, ZoneKey};
-use crate::limits::{self, Places, Rates};
-use crate::lobby::bus::{self, Bus};
-use crate::lobby::push::{self, Pusher};
-use crate::lobby::turn::Relay;
-use crate::lobby::{Ice, Node, desk, stun};
+use crate::config::{Config, WitnessesConfig};
+use crate::keys::{Keys, LogKey};
 use crate::log::announcer::{self, AnnounceError, Announcer};
-use crate::log::commit::{Committer, NotCommitted};
+use crate::log::commit::NotCommitted;
 use crate::log::damaged;
-use crate::log::door::{Door, DoorError};
 use crate::log::enrolled::Enrolled;
-use crate::log::feed::Feed;
-use crate::log::files;
-use crate::log::heads::Heads;
-use crate::log::live::{Inner, Live};
-use crate::log::notices::Notices;
-use crate::log::publisher::{PublishError, Publisher};
+use crate::log::live::Inner;
+use crate::log::publisher::PublishError;
 use crate::log::restart::{self, RestartError};
 use crate::log::shown::{KeepLimits, Shown};
-use crate::log::states::States;
-use crate::log::tiles::{self, Tiles};
-use crate::log::touched::Touched;
-use crate::log::witnesses::Witnesses;
-use crate::metrics::Metrics;
 use crate::outbound::Outbound;
-use crate::people::{People, teller};
-use crate::recovery::{self, Desk, RecoveryServerError};
+use crate::recovery::Desk;
 use crate::setup::{self, SetupError};
-use crate::tokens::{self, Tokens};
-use crate::witness::roles::{Roles, RolesError};
-use own_chain::OwnChain;
+use crate::{dns, follow};
+use parts::{Keeper, Parts, Writer};
 
-/// Why a server did not start or had to stop.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// The data directory.
-    #[error("data directory {path}: {error}", path = .path.display())]
-    Data {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// The first start.
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    /// A key file that is made or read after the first start.
-    #[error(transparent)]
-    Keys(#[from] KeyFileError),
-    /// The database or an object.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// The zone's settings cannot be served by DNS.
-    #[error("dns: {0}")]
-    Zone(#[from] dns::ZoneError),
-    /// What is stored does not fit together: exit 3.
-    #[error(transparent)]
-    Restart(#[from] RestartError),
-    /// An address cannot be bound.
-    #[error("cannot listen on {address}: {error}; is another server running? Other addresses: --http, --dns")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// The bus of the lobby's nodes cannot be used.
-    #[error("nats: {0}")]
-    Bus(String),
-    /// The configured zone is not the log's.
-    #[error("this log's zone has no terms for {zone}: the data directory belongs to another zone")]
-    OtherZone {
-        /// The configured zone.
-        zone: String,
-    },
-    /// The zone key file is not the certified one.
-    #[error("keys/zone.key is not the key the log certifies; put the right key file back")]
-    WrongZoneKey,
-    /// The shares of people's keys.
-    #[error(transparent)]
-    Recovery(#[from] RecoveryServerError),
-    /// The cosigners of other logs.
-    #[error(transparent)]
-    Witness(#[from] RolesError),
-    /// The log does not take what the server says in its own chain.
-    #[error("the server's own certificate is not taken into the log: {0}")]
-    Own(DoorError),
-    /// The data directory is not one for this start.
-    #[error("the data directory is for another kind of start: {what}")]
-    OtherRole {
-        /// Why.
-        what: &'static str,
-    },
-    /// A follower did not begin or had to stop.
-    #[error(transparent)]
-    Follow(#[from] FollowError),
-    /// The publisher had to stop.
-    #[error("the log stopped: {0}")]
-    Publish(#[from] PublishError),
-    /// A witness saw more of this log than there is, or a head that has its quorum cannot be stored.
-    #[error(transparent)]
-    Announce(#[from] AnnounceError),
-}
-
-impl ServerError {
-    /// Returns whether the stored history itself is at fault, so that signing could fork it.
-    pub fn is_fault(&self) -> bool {
-        match self {
-            Self::Storage(error)
-            | Self::Restart(RestartError::Storage(error))
-            | Self::Announce(AnnounceError::Storage(error))
-            | Self::Publish(PublishError::Storage(error))
-            | Self::Follow(FollowError::Storage(error)) => error.is_damage(),
-            Self::Restart(_) | Self::Publish(_) | Self::Announce(_) => true,
-            Self::Witness(error) => error.is_fault(),
-            Self::Recovery(error) => error.is_fault(),
-            Self::Follow(error) => matches!(error, FollowError::NotCommitted(_) | FollowError::Fault(_)),
-            _ => false,
-        }
-    }
-}
+pub use error::ServerError;
 
 /// A started server.
 pub struct Server {
@@ -307,277 +190,6 @@ async fn alone<T>(shared: Option<Arc<T>>) -> Option<T> {
 /// How long a stop waits for the last users of the databases.
 const CLOSED_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a start has in hand once the log is read.
-struct Parts {
-    config: Config,
-    clock: Clock,
-    log: Committer,
-    heads: Arc<Heads>,
-    stop: watch::Sender<bool>,
-    stopping: watch::Receiver<bool>,
-}
-
-/// What the keeper of a log has beside it.
-struct Writer {
-    keys: Keys,
-    log_key: Arc<LogKey>,
-    guard: Guard,
-    announcer: Option<Announcer>,
-    enrolled: Arc<Enrolled>,
-}
-
-/// What the keeper of a log has of its own, in no log.
-struct Own {
-    people: Arc<People>,
-    tokens: Arc<Tokens>,
-    notaries: Arc<Notaries>,
-}
-
-/// What the log says of itself.
-struct About {
-    server: Did,
-    vkey: VerifierKey,
-    terms: ZoneTerms,
-    /// Whether this start made it, or brought it here.
-    made: bool,
-}
-
-/// The tasks that keep a log.
-struct Keeper {
-    /// Publishes, or follows.
-    adds: JoinHandle<Result<(), ServerError>>,
-    tile_writer: JoinHandle<Result<(), StorageError>>,
-}
-
-impl Parts {
-    fn new(config: Config, clock: Clock, storage: Arc<Storage>, dns: Arc<dns::Zone>, inner: Inner) -> Self {
-        let (stop, stopping) = watch::channel(false);
-        let log = Committer {
-            storage,
-            feed: Arc::new(Feed::new(inner.head.size())),
-            live: Arc::new(Live::new(inner)),
-            states: Arc::new(States::new((config.log.cache_mib << 20) / 2)),
-            dns,
-            metrics: Arc::new(Metrics::default()),
-            touched: Arc::new(Touched::default()),
-            present: Arc::new(Touched::default()),
-        };
-        Self { config, clock, log, heads: Arc::new(Heads::new()), stop, stopping }
-    }
-
-    /// Starts the writer of tiles; who has a door gives it what the log says of keys.
-    fn write_tiles(&self, enrolled: Option<Arc<Enrolled>>) -> JoinHandle<Result<(), StorageError>> {
-        let (storage, live) = (self.log.storage.clone(), self.log.live.clone());
-        tokio::spawn(tiles::write(storage, live, enrolled, self.stopping.clone()))
-    }
-
-    async fn start_writer(
-        self,
-        writer: Writer,
-        server: Did,
-        made: bool,
-        keys_at: &Path,
-    ) -> Result<Server, ServerError> {
-        let config = &self.config;
-        let vkey = writer.log_key.vkey().clone();
-        let publisher = Publisher {
-            zone: config.zone.clone(),
-            server,
-            log: self.log.clone(),
-            key: writer.log_key,
-            guard: writer.guard,
-            clock: self.clock.clone(),
-            batch_gap: Duration::from_millis(config.log.batch_gap_ms),
-            epoch_idle: Duration::from_secs(config.log.epoch_idle_s),
-        };
-        let zone_key = ZoneKey::new(writer.keys.zone);
-        let zone_public = zone_key.public();
-        let (rates, invites) = (Rates::new(config.limits.clone()), Invites::at(&config.data));
-        let (door, queue) = Door::new(rates, zone_key, invites, writer.enrolled.clone());
-        let publisher = publisher.run(queue, self.stopping.clone());
-        let adds = tokio::spawn(async move { publisher.await.map_err(ServerError::from) });
-        let keeper = Keeper { adds, tile_writer: self.write_tiles(Some(writer.enrolled.clone())) };
-        let chain = OwnChain {
-            config,
-            log: &self.log,
-            server,
-            keys_at,
-            device: &writer.keys.device,
-            door: &door,
-            clock: &self.clock,
-        };
-        let terms = chain.terms(zone_public).await?;
-        let alias_key = match config.aliases.evaluate {
-            true => {
-                let key = AliasKey::read_or_make(&keys_at.join(AliasKey::FILE), &mut crate::rng::system())?;
-                chain.certify(own_chain::alias_authority(config, key.public())).await?;
-                Some(Arc::new(key))
-            }
-            false => None,
-        };
-        let notaries = Arc::new(Notaries::open(config, keys_at, &mut crate::rng::system())?);
-        chain.certify_notaries(&notaries.keys()).await?;
-        let door = door.with_alias_key(alias_key).with_notaries(notaries.clone());
-        let about = About { server, vkey, terms, made };
-        let people = Arc::new(
-            People::open(&config.data, config.limits.personal_streams_max as usize, &mut crate::rng::system()).await?,
-        );
-        let settings = (config.tokens.clone(), config.limits.clone());
-        let (touched, rng) = (self.log.touched.clone(), &mut crate::rng::system());
-        let tokens = Tokens::open(people.clone(), keys_at, writer.keys.device, settings, touched, rng);
-        let own = Own { people, tokens: Arc::new(tokens.map_err(SetupError::Keys)?), notaries };
-        self.serve(Role::Writer(Box::new(door)), Some(own), keeper, writer.announcer, about).await
-    }
-
-    /// Binds, and answers.
-    async fn serve(
-        self,
-        role: Role,
-        own: Option<Own>,
-        keeper: Keeper,
-        announcer: Option<Announcer>,
-        about: About,
-    ) -> Result<Server, ServerError> {
-        let About { server, vkey, terms, made } = about;
-        let (config, log, stopping) = (self.config, self.log, self.stopping);
-        let cache_bytes = config.log.cache_mib << 20;
-        let (dns_zone, metrics, present) = (log.dns, log.metrics, log.present);
-        let core = Arc::new(Core {
-            zone: config.zone.clone(),
-            origin: config.zone.origin(),
-            server,
-            terms,
-            work_bits: terms.work_floor_bits.max(config.claims.work_bits),
-            private_addresses: config.dns.private_addresses,
-            tiles: Tiles::new(log.storage.clone(), log.live.clone(), cache_bytes / 2),
-            storage: log.storage,
-            feed: log.feed,
-            live: log.live,
-            states: log.states,
-            heads: self.heads,
-            vkey,
-            clock: self.clock,
-        });
-        let cosigners = match &config.witness {
-            Some(witness) => {
-                let outbound = Outbound::new(config.outbound.plain_http);
-                Some(Arc::new(Roles::open(&config.data, witness, &outbound, &core.clock).await?))
-            }
-            None => None,
-        };
-        let notices = Notices::about(config.witnesses.policy.keys(), cosigners.clone());
-        let mut followers: Vec<_> = cosigners.as_ref().and_then(|roles| roles.start(&stopping)).into_iter().collect();
-        let signin = own.as_ref().map(|own| Signin::new(&config, own.notaries.clone())).transpose()?;
-        let listener = bind(config.http.listen)?;
-        let http = listener.local_addr().map_err(|error| ServerError::Bind { address: config.http.listen, error })?;
-        let dns_metrics = Arc::new(dns::Metrics::default());
-        let dns_server = bind_dns(&config, &dns_zone, &dns_metrics).await?;
-        let dns_addresses = dns_server.addresses().unwrap_or_default();
-        let dns = tokio::spawn(dns_server.run(stopping.clone()));
-        let callers = Callers::new(core.clock.now());
-        let ice = Arc::new(ice(&config)?);
-        let mut doors = Vec::new();
-        for address in &config.turn.listen {
-            let bound = UdpSocket::bind(address).await;
-            doors.push(Arc::new(bound.map_err(|error| ServerError::Bind { address: *address, error })?));
-        }
-        let relay = config.turn.relay.as_ref().map(|relay| {
-            Arc::new(Relay::new(relay, config.zone.as_str(), core.clock.clone(), ice.clone(), doors.clone()))
-        });
-        for (via, door) in doors.into_iter().enumerate() {
-            let relay = relay.clone().map(|relay| (via, relay));
-            followers.push(tokio::spawn(stun::serve(door, core.clock.clone(), relay, stopping.clone())));
-        }
-        if let Some(relay) = relay.clone() {
-            followers.push(tokio::spawn(relay.run(stopping.clone())));
-        }
-        let (way, told) = bus::way();
-        let bus = match config.lobby.enabled && !config.nats.urls.is_empty() {
-            true => Some(Arc::new(Bus::connect(&config.nats, &core.origin).await.map_err(ServerError::Bus)?)),
-            false => None,
-        };
-        let (lobby, asked) = match config.lobby.enabled {
-            true => {
-                let way = bus.as_ref().map(|_| way);
-                let url = &config.signin.public_url;
-                let node = Node::new(core.clone(), &config.lobby, url, present, ice.clone(), relay.clone(), way);
-                (Some(Arc::new(node.0)), Some(node.1))
-            }
-            false => (None, None),
-        };
-        let pusher = match own.as_ref().filter(|_| config.lobby.enabled) {
-            Some(own) => Some(Arc::new(pusher(&config, &core, &own.people)?)),
-            None => None,
-        };
-        if let (Some(node), Some(bus)) = (lobby.clone(), bus.clone()) {
-            followers.push(tokio::spawn(bus.run(node, told, stopping.clone())));
-        }
-        if let Some(node) = lobby.clone() {
-            followers.push(tokio::spawn(node.run(stopping.clone())));
-        }
-        let app = Arc::new(App {
-            core,
-            lobby: lobby.clone(),
-            bus,
-            pusher: pusher.clone(),
-            callers,
-            rates: Rates::new(config.limits.clone()),
-            role,
-            people: own.as_ref().map(|own| own.people.clone()),
-            tokens: own.map(|own| own.tokens),
-            signin,
-            dns: dns_zone,
-            dns_metrics,
-            dns_addresses,
-            metrics: metrics.clone(),
-            streams: Places::new(limits::STREAMS_MAX),
-            relay: Places::new(limits::RELAY_READERS_MAX),
-            notices,
-            cosigners,
-            ready: AtomicBool::new(true),
-            stopping: stopping.clone(),
-            witnesses: Arc::new(Witnesses::of(&config.witnesses.policy)),
-            config,
-        });
-        if let (Some(node), Some(asked)) = (lobby, asked) {
-            if let Some(pusher) = pusher.clone() {
-                followers.push(tokio::spawn(pusher.run(node.clone(), stopping.clone())));
-            }
-            followers.push(tokio::spawn(desk::run(app.clone(), node, pusher, asked, stopping.clone())));
-        }
-        if let Some(roles) = app.cosigners.clone() {
-            let outbound = Outbound::new(app.config.outbound.plain_http);
-            let reports = crate::witness::reports::run(roles, outbound, Some(app.clone()), stopping.clone());
-            followers.push(tokio::spawn(reports));
-        }
-        if let Some(people) = &app.people {
-            teller::begin(people, &app.core).await?;
-            followers.push(tokio::spawn(teller::run(app.core.clone(), people.clone(), stopping.clone())));
-        }
-        if let Some(tokens) = app.tokens.clone() {
-            followers.push(tokio::spawn(tokens::follow(app.core.clone(), tokens, stopping.clone())));
-        }
-        if let Some(directory) = app.config.log.files.clone() {
-            followers.push(tokio::spawn(files::keep(directory, app.core.clone(), stopping.clone())));
-        }
-        let recovery = match app.config.recovery.enabled {
-            true => {
-                let desk = recovery::of_server(&app.config, &app.core, http).await?;
-                followers.push(tokio::spawn(recovery::sweep(desk.clone(), stopping.clone())));
-                Some(desk)
-            }
-            false => None,
-        };
-        let announcer = announcer
-            .map(|announcer| tokio::spawn(announcer.run(app.core.clone(), app.witnesses.clone(), stopping.clone())));
-        let router = http::router(app.clone(), recovery.clone());
-        let listener =
-            tokio::spawn(http::listener::serve(listener, router, app.config.http.clone(), metrics, stopping));
-        info!(size = app.core.live.head().size(), %http, "serving");
-        Ok(Server { app, http, made, stop: self.stop, keeper, announcer, listener, dns, followers, recovery })
-    }
-}
-
 /// Returns who asks the witnesses, none under `quorum none`, having asked which heads they saw; says what is shown until then.
 async fn announcer(
     config: &Config,
@@ -596,26 +208,6 @@ async fn announcer(
     let mut announcer = Announcer::new(policy.clone(), Duration::from_millis(*announce_ms), outbound);
     announcer.meet(&inner.head).await?;
     Ok(Some(announcer))
-}
-
-/// Returns what clients of the lobby are told of STUN servers and relays.
-fn ice(config: &Config) -> Result<Ice, ServerError> {
-    let TurnConfig { secret_file, .. } = config.turn.clone();
-    let secret = match secret_file.as_os_str().is_empty() {
-        // Of this start alone: allocations end with it too, and whoever comes back is given others.
-        true => crate::rng::secret().to_vec(),
-        false => Ice::read_secret(&secret_file).map_err(|error| ServerError::Data { path: secret_file, error })?,
-    };
-    Ok(Ice::new(config.turn.stun_urls(), config.turn.relay_urls(), secret))
-}
-
-/// Returns who pushes to devices that are not here; its key is made at the first start.
-fn pusher(config: &Config, core: &Arc<Core>, people: &Arc<People>) -> Result<Pusher, ServerError> {
-    let path = config.data.join("keys").join(push::KEY_FILE);
-    let secret = keys::secret(&path, "push", &mut crate::rng::system())?;
-    let key = VapidKey::from_secret(&secret).map_err(|_| KeyFileError::Form { path, what: "push key" })?;
-    let (core, people) = (core.clone(), people.clone());
-    Ok(Pusher::new(core, people, key, config.push.clone(), &config.signin.public_url))
 }
 
 /// Waits for the end of a task that may not be there.
@@ -668,20 +260,4 @@ async fn make_log(
         Err(CommitError::Definite(error) | CommitError::Unknown(error)) => Err(error.into()),
         Err(_) => Err(PublishError::from(NotCommitted::AnotherWriter).into()),
     }
-}
-
-/// Binds every address of `[dns]`.
-async fn bind_dns(
-    config: &Config,
-    zone: &Arc<dns::Zone>,
-    metrics: &Arc<dns::Metrics>,
-) -> Result<dns::Server, ServerError> {
-    let settings = dns::settings::ServerSettings::on(config.dns.listen.clone());
-    let address = config.dns.listen.first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-    let bound = dns::Server::bind(zone.clone(), metrics.clone(), settings).await;
-    bound.map_err(|error| ServerError::Bind { address, error })
-}
-
-fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    http::listener::bind(address).map_err(|error| ServerError::Bind { address, error })
 }

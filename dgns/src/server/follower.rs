@@ -12,7 +12,8 @@ use translog::note::VerifierKey;
 use translog::tree::Edge;
 use translog::trust::Trust;
 
-use super::{About, Keeper, Parts, Server, ServerError, load_names, own_chain};
+use super::parts::{About, Keeper, Parts};
+use super::{Server, ServerError, load_names, own_chain};
 use crate::app::Role;
 use crate::clock::Clock;
 use crate::config::Config;
