@@ -32,6 +32,7 @@ mod seal;
 mod signins;
 mod token;
 mod trust;
+mod unseen;
 mod up;
 
 use std::path::PathBuf;

@@ -179,7 +179,7 @@ const ROOMS: &[Room] = &[
     },
     Room { package: "rs_merkle", paths: &["translog/src/subtree"] },
     Room { package: "sqlx", paths: &["storage/src/database", "storage/src/table"] },
-    Room { package: "rustix", paths: &["storage/src/durable"] },
+    Room { package: "rustix", paths: &["storage/src/durable", "dgns/client/src/cli/unseen"] },
     Room { package: "flate2", paths: &["dgns/src/http/pages"] },
     Room { package: "axum", paths: &["dgns/src/http"] },
     Room { package: "tower_service", paths: &["dgns/src/http"] },

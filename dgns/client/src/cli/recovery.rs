@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::actor::{self, Actor};
 use super::output::time;
+use super::unseen::Unseen;
 use super::{Context, Done, Ended, WithWords, arguments, login, render};
 
 /// Commands of `recovery`.
@@ -368,10 +369,12 @@ pub(super) fn given(pin: Option<&str>, file: Option<&Path>) -> Result<Option<Zer
         .ok_or_else(|| unable(format!("{}: no PIN on its first line", file.display())))
 }
 
-/// Asks for a line.
+/// Asks for a PIN, which the terminal does not show.
 pub(super) async fn asked(context: &Context, prompt: &str) -> Result<Zeroizing<String>, ClientError> {
     context.out.warn(prompt);
+    let unseen = Unseen::of(std::io::stdin());
     let line = arguments::typed_line().await?.map(Zeroizing::new);
+    drop(unseen);
     let line = line.ok_or_else(|| unable("no PIN: give --pin or --pin-file, or type it"))?;
     Ok(Zeroizing::new(line.trim().to_owned()))
 }
