@@ -24,6 +24,7 @@ before(async () => {
   [host, liar, mallory] = await Promise.all([alice.host("--allow", "certified"), startLiar(server.url), certified(server.url, "mallory")]);
 });
 after(async () => {
+  await alice?.gone();
   await browser?.stop();
   await liar?.stop();
   await server?.stop();

@@ -68,7 +68,6 @@ export async function startServer(more = "", claims = "", floorS = 3600) {
   const { ready, log, kill, stop } = await started(folder, "dgnsd", "serve", "--config", config, "--json");
   // Passkeys want a name, and pages of one origin one spelling of it.
   const url = ready.http.replace("127.0.0.1", "localhost");
-  const children = new Set(); // a program that outlives its test would keep the test's process from ending
   return {
     url, zone: ready.zone, vkey: ready.vkey, data: join(folder, "data"),
     /** What the server logged so far. */
@@ -78,7 +77,6 @@ export async function startServer(more = "", claims = "", floorS = 3600) {
     /** Starts `dgns` for a command that goes on: `{says(find), lines(), pid, types(line), ended(), stop()}`; `says` waits for a line in which `find` finds something. */
     starts: (home, ...args) => {
       const child = spawn(join(built, "dgns"), ["--server", ready.http, "--home", join(folder, home), ...args], { stdio: ["pipe", "pipe", "pipe"] });
-      children.add(child);
       const [lines, waiting] = [[], []];
       const heard = (line) => {
         lines.push(line);
@@ -103,9 +101,6 @@ export async function startServer(more = "", claims = "", floorS = 3600) {
     /** Makes an invitation code. */
     invitation: async () => (await run(join(built, "dgnsd"), ["invite", "--data", join(folder, "data")])).stdout.trim(),
     kill,
-    stop: async () => {
-      for (const child of children) child.kill("SIGKILL");
-      await stop();
-    },
+    stop,
   };
 }
