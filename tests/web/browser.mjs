@@ -31,7 +31,7 @@ async function watched(context, url, { hosts = [] }) {
     const status = message.text().startsWith("Failed to load resource");
     if (["error", "warning"].includes(message.type()) && !status) complaints.push(`console: ${message.text()}`);
   });
-  context.on("weberror", ({ error }) => complaints.push(`error: ${error().message}`));
+  context.on("weberror", (thrown) => complaints.push(`error: ${thrown.error().message}`));
   await context.addInitScript(() => addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`)));
   return { context, complaints, page: () => context.newPage(), close: () => context.close() };
 }

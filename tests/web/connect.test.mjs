@@ -22,6 +22,7 @@ before(async () => {
   bob = await visitor(browser, server.url);
 });
 after(async () => {
+  await bob?.profile.close();
   await browser?.stop();
   await server?.stop();
 });
