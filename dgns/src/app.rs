@@ -24,6 +24,7 @@ use crate::log::notices::Notices;
 use crate::log::witnesses::Witnesses;
 use crate::metrics::Metrics;
 use crate::people::People;
+use crate::store::Databases;
 use crate::tokens::Tokens;
 use crate::witness::Roles;
 
@@ -40,6 +41,8 @@ pub struct App {
     pub signin: Option<Signin>,
     /// What is kept of people beside the log; `None` at a follower.
     pub people: Option<Arc<People>>,
+    /// The databases that this server keeps; `None` if they are turned off, or at a follower that shares none.
+    pub databases: Option<Arc<Databases>>,
     /// Where evidence comes in.
     pub notices: Notices,
     /// Where private servers and their clients meet; `None` if it is turned off.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use identity::cert::Road;
 use identity::name::Zone;
+use storage::store::Home;
 use translog::policy::Policy;
 
 use crate::lobby::turn as relay;
@@ -68,6 +69,25 @@ pub struct Config {
     pub push: PushConfig,
     /// `[nats]`.
     pub nats: NatsConfig,
+    /// `[storage]`.
+    pub storage: StorageConfig,
+}
+
+/// `[storage]`: databases of people, their logs and chunks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// `enabled`: whether this server keeps any.
+    pub enabled: bool,
+    /// `free_mib`: what an account may store that nobody gave more, MiB.
+    pub free_mib: u64,
+    /// `free_entries`: how many entries it may append.
+    pub free_entries: u64,
+    /// `anchor_s`: between two anchors, in seconds.
+    pub anchor_s: u64,
+    /// `database`, `bucket`, `s3_url`, `s3_region`, `s3_credentials_file`: where rows and large chunks lie, if not in the data directory.
+    pub home: Home,
+    /// `server_key`: the key that a follower signs with for databases that it shares with the server it follows.
+    pub server_key: Option<PathBuf>,
 }
 
 /// `[recovery]`: whether this server keeps shares of people's keys beside the log: one share of a set, never as many as are needed.
@@ -77,6 +97,13 @@ pub struct RecoveryRoleConfig {
     pub enabled: bool,
     /// `operator`: who runs it, as people are told who enrol.
     pub operator: String,
+}
+
+impl Config {
+    /// Returns where clients reach this node of the lobby.
+    pub fn node_url(&self) -> &str {
+        if self.lobby.url.is_empty() { &self.signin.public_url } else { &self.lobby.url }
+    }
 }
 
 /// `[nats]`: the bus of a lobby that has several nodes.
@@ -146,10 +173,14 @@ impl TurnConfig {
 pub struct LobbyConfig {
     /// `enabled`: whether there is one.
     pub enabled: bool,
+    /// `url`: where clients reach this node, without a final slash; empty: where pages are.
+    pub url: String,
     /// `connections_max`: sockets open at once.
     pub connections_max: u32,
     /// `strangers_per_address`: sockets of one IPv4 address or /64 that said no hello; 0 = no limit.
     pub strangers_per_address: u32,
+    /// `guests`: sessions of guests at once, whose keys are in no log; 0 = none.
+    pub guests: u32,
     /// `new_per_s_and_address`: new sockets of one IPv4 address or /64 in a second; 0 = no limit.
     pub new_per_s_and_address: u32,
 }
@@ -189,6 +220,14 @@ pub struct DnsConfig {
     pub private_addresses: bool,
     /// `publish_did`: whether each name gets its `_did` TXT record.
     pub publish_did: bool,
+    /// `udp_threads`: threads that answer datagrams at each address; 0 = one for each processor.
+    pub udp_threads: usize,
+    /// `answers_per_s`: the answers a second that one network gets by UDP and without a cookie; 0 = any number.
+    pub answers_per_s: u32,
+    /// `nsid`: how the server calls itself to who asks (RFC 5001); empty: it does not say.
+    pub nsid: String,
+    /// `cookie_key`: the file of the secret of DNS Cookies; empty: `keys/dns-cookie.key` in the data directory, made at the first start.
+    pub cookie_key: PathBuf,
 }
 
 /// `[claims]`: logged at first start as the zone's terms.
@@ -334,6 +373,14 @@ impl Config {
     /// As [`Config::from_toml`], for those who have no policy yet: the file that it names is not looked for.
     pub fn from_toml_without_policy(text: &str) -> Result<Self, ConfigFaults> {
         read::config_without_policy(text)
+    }
+
+    /// Returns the file of the secret of DNS Cookies.
+    pub fn cookie_key(&self) -> PathBuf {
+        match self.dns.cookie_key.as_os_str().is_empty() {
+            true => self.data.join("keys").join("dns-cookie.key"),
+            false => self.dns.cookie_key.clone(),
+        }
     }
 
     /// Returns the names of the zone's name servers.

@@ -3,6 +3,7 @@
 //! A handler decodes, makes one call, encodes. [`listener`] bounds what a connection may take.
 
 mod alias;
+mod anchors;
 mod attachments;
 mod caller;
 mod did_documents;
@@ -25,6 +26,7 @@ mod reply;
 mod signin;
 mod socket;
 mod status;
+mod store;
 mod tail;
 mod token;
 mod verbs;
@@ -76,6 +78,7 @@ pub fn router(app: Arc<App>, recovery: Option<Arc<Desk>>) -> Router {
         .route(path::NOTARIES, get(notaries::list))
         .route(path::STATUS, get(status::log))
         .route(path::TAIL, get(tail::tail))
+        .route(path::ANCHORS, get(read::anchors))
         .route(path::LOGCONF, get(logconf::newest))
         .route(path::LOGCONF_CHAIN, get(logconf::chain))
         .route(path::LOG_POLICY, get(logconf::policy))
@@ -102,6 +105,8 @@ pub fn router(app: Arc<App>, recovery: Option<Arc<Desk>>) -> Router {
         .merge(links::routes())
         .merge(passkeys::routes())
         .merge(alias::routes())
+        .merge(store::routes())
+        .merge(anchors::routes())
         .layer(middleware::from_fn_with_state(app.clone(), while_served))
         .merge(app.cosigners.as_ref().map(witness::routes).unwrap_or_default())
         .merge(recovery.map(|desk| recovery::routes().with_state(desk)).unwrap_or_default())
@@ -141,7 +146,7 @@ pub fn witness_router(roles: Arc<Roles>, metrics: Arc<Metrics>, request_s: u64) 
 pub fn recovery_router(desk: Arc<Desk>, metrics: Arc<Metrics>, request_s: u64) -> Router {
     let routes = Router::new()
         .route(path::HEALTH, get(status::health))
-        .route(path::READY, get(status::health))
+        .route(path::READY, get(recovery::ready))
         .merge(recovery::routes());
     surrounded(routes, Around { metrics, request_s }).with_state(desk)
 }

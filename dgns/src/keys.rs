@@ -10,6 +10,7 @@
 //! | `token.key` | 32 random bytes | the master secret of tokens and guards |
 //! | `push.key` | 32 random bytes, of which a P-256 key is made | by which push services know this server |
 //! | `people.key` | 32 random bytes | blinds what `people.db` holds of people |
+//! | `dns-cookie.key` | 32 random bytes | makes DNS Cookies, by which clients are known to be where they say |
 //! | `recovery.key` | 32 random bytes | a recovery server's own: its keys, and what its rows are masked with |
 //! | `notary-<id>.key` | Ed25519 | says for one issuer whom it let in; certified in the log |
 
@@ -240,6 +241,12 @@ fn line(role: &str, secrets: &[&[u8; 32]]) -> Zeroizing<String> {
         line.push_str(&HEXLOWER.encode(*secret));
     }
     Zeroizing::new(line)
+}
+
+/// Reads the server device's signing key alone.
+pub fn read_server_key(path: &Path) -> Result<SigningKey, KeyFileError> {
+    let [device, _] = read_key(path, "server")?;
+    Ok(SigningKey::from_seed(&device))
 }
 
 fn read_key<const N: usize>(path: &Path, role: &'static str) -> Result<[Zeroizing<[u8; 32]>; N], KeyFileError> {

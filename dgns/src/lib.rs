@@ -30,5 +30,6 @@ pub mod rotation;
 pub mod server;
 pub mod setup;
 mod shutdown;
+pub mod store;
 pub mod tokens;
 pub mod witness;

@@ -10,34 +10,42 @@ mod ice;
 mod metrics;
 mod outbox;
 pub mod push;
+mod reactor;
 pub mod stun;
 pub mod turn;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use identity::cert::KeyBytes;
 use identity::did::Did;
 use identity::key::kid_of;
 use identity::state::{DeviceStatus, DidState};
+use identity::time::Timestamp;
+use identity::token::Rid;
+use lobby::guest;
+use lobby::lobby::Known;
 use lobby::message::{Challenge, Form, Frame, FrameError};
 use lobby::{ConnId, Input, Lobby, Network, Output, Refusal, Settings, Standing, limits};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tracing::error;
 
 use crate::auth::request::newest;
 use crate::config::LobbyConfig;
 use crate::core::Core;
 use crate::log::touched::Touched;
+use crate::tokens::Tokens;
 use crate::{rng, shutdown};
 use desk::Asked;
 use metrics::Counters;
+use reactor::Reactor;
 use turn::Relay;
 
 pub use ice::Ice;
-pub use outbox::{Outbox, Waiting};
+use outbox::Slow;
+pub use outbox::{Outbox, Wanted};
 
 /// What waits to be done for sessions; more is refused.
 const ASKED_MAX: usize = 4_096;
@@ -65,21 +73,20 @@ pub struct Node {
     ice: Arc<Ice>,
     relay: Option<Arc<Relay>>,
     asks: mpsc::Sender<Asked>,
+    reactor: Reactor,
     /// The way to other nodes, if there may be any.
     bus: Option<bus::Way>,
 }
 
 struct Inner {
     lobby: Lobby,
-    outboxes: HashMap<ConnId, Arc<Outbox>>,
+    outboxes: Known<ConnId, Arc<Outbox>>,
 }
 
 /// A socket that was just opened.
 pub struct Socket {
     /// What the lobby calls it.
     pub conn: ConnId,
-    /// What is to be sent over it.
-    pub outbox: Arc<Outbox>,
     /// What its hello must sign; good once.
     pub challenge: Challenge,
 }
@@ -102,11 +109,14 @@ impl Node {
             connections_max: config.connections_max,
             strangers_max: config.strangers_per_address,
             opened_per_s: config.new_per_s_and_address,
+            guests_max: config.guests,
         };
+        let lobby = Lobby::new(settings);
+        let lobby = if bus.is_some() { lobby.of_several() } else { lobby };
         let node = Self {
             core,
             url: socket_url(public_url),
-            inner: Mutex::new(Inner { lobby: Lobby::new(settings), outboxes: HashMap::new() }),
+            inner: Mutex::new(Inner { lobby, outboxes: Known::default() }),
             earlier: Notify::new(),
             conns: AtomicU64::new(0),
             counters: Counters::default(),
@@ -114,15 +124,20 @@ impl Node {
             ice,
             relay,
             asks,
+            reactor: Reactor::start(),
             bus,
         };
         (node, asked)
     }
 
-    /// Takes a new socket. `host` is what its client called this server.
-    pub fn open(&self, from: SocketAddr, host: Option<&str>, form: Form) -> Socket {
+    /// Runs what serves a socket.
+    pub fn serve(&self, socket: impl Future<Output = ()> + Send + 'static) {
+        self.reactor.spawn(socket);
+    }
+
+    /// Takes a new socket and the way to it. `host` is what its client called this server.
+    pub fn open(&self, from: SocketAddr, host: Option<&str>, form: Form, outbox: &Arc<Outbox>) -> Socket {
         let conn = ConnId(self.conns.fetch_add(1, Ordering::Relaxed) + 1);
-        let outbox = Arc::new(Outbox::default());
         self.lock().outboxes.insert(conn, outbox.clone());
         let now = self.core.clock.now();
         let challenge = Challenge {
@@ -136,27 +151,32 @@ impl Node {
         // It is the first thing that waits in the outbox; what the lobby says comes behind it.
         let _ = outbox.push(Frame::Challenge(challenge.clone()).encode(form));
         self.put(Input::Opened { conn, network: network(from.ip()), form });
-        Socket { conn, outbox, challenge }
-    }
-
-    /// Takes a message of a socket that said hello.
-    pub fn message(&self, conn: ConnId, bytes: &[u8], form: Form) {
-        self.put(Input::Frame { conn, frame: Frame::decode(bytes, form) });
+        outbox.flush();
+        Socket { conn, challenge }
     }
 
     /// Takes the first message of a socket, which is a hello, or is refused.
-    pub async fn first(&self, socket: &Socket, bytes: &[u8], form: Form) {
+    pub async fn first(&self, socket: &Socket, bytes: &[u8], form: Form, tokens: Option<&Tokens>) {
         let conn = socket.conn;
-        let (envelope, head) = match Frame::decode(bytes, form) {
-            Ok(Frame::Hello { envelope, head }) => (envelope, head),
+        let (envelope, token, head) = match Frame::decode(bytes, form) {
+            Ok(Frame::Hello { envelope, token, head }) => (envelope, token, head),
             Ok(_) | Err(FrameError::UnknownType { .. }) => return self.refuse(conn, Refusal::BadOrder),
             Err(FrameError::BadFrame) => return self.refuse(conn, Refusal::BadFrame),
             Err(FrameError::TooLarge) => return self.refuse(conn, Refusal::TooLarge),
         };
-        match hello::verify(&self.core, &self.ice, &socket.challenge, &envelope).await {
+        let said = hello::verify(&self.core, &self.ice, &socket.challenge, &envelope).await;
+        let said = match (said, token) {
+            (Ok(login), Some(token)) => hello::with_token(&self.core, tokens, login, &token).await,
+            (said, _) => said,
+        };
+        match said {
             Ok(login) => {
                 let (did, device) = (login.did, login.device);
                 self.put(Input::Hello { conn, login: Box::new(login) });
+                if guest::is_guest(&device, &did) {
+                    // The log has no word of a guest.
+                    return;
+                }
                 // Whatever the log said meanwhile: from here on its word reaches the session, and this is the newest.
                 self.changed.watch(did);
                 self.judge(&did).await;
@@ -177,11 +197,6 @@ impl Node {
     /// Ends a socket and says why.
     pub fn refuse(&self, conn: ConnId, refusal: Refusal) {
         self.put(Input::Refused { conn, refusal });
-    }
-
-    /// Notes that somebody answered below the frames.
-    pub fn alive(&self, conn: ConnId) {
-        self.put(Input::Alive { conn });
     }
 
     /// Takes a socket that is gone.
@@ -217,7 +232,10 @@ impl Node {
         self.put(Input::Stop { in_ms });
         tokio::time::sleep(STOP_IN).await;
         let outboxes: Vec<_> = self.lock().outboxes.values().cloned().collect();
-        outboxes.iter().for_each(|outbox| outbox.close(Refusal::Restarting));
+        for outbox in outboxes {
+            outbox.close(Refusal::Restarting);
+            outbox.flush();
+        }
     }
 
     async fn tick(&self) {
@@ -229,6 +247,11 @@ impl Node {
                 () = self.earlier.notified() => {}
             }
         }
+    }
+
+    /// Returns the families of the tokens that sessions showed.
+    pub(crate) fn tokens_shown(&self) -> Vec<Rid> {
+        self.lock().lobby.tokens_shown()
     }
 
     /// Returns whether a device has a socket here.
@@ -254,35 +277,45 @@ impl Node {
 
     /// Gives the lobby an input and does all it says.
     pub(crate) fn put(&self, input: Input) {
-        let now = self.core.clock.now();
-        let mut inner = self.lock();
-        let before = inner.lobby.next_timeout();
-        let mut inputs = vec![input];
-        while let Some(input) = inputs.pop() {
-            for output in inner.lobby.handle(input, now) {
-                inputs.extend(self.perform(&mut inner.outboxes, output));
-            }
-        }
-        let earlier = inner.lobby.next_timeout().is_some_and(|next| before.is_none_or(|before| next < before));
-        drop(inner);
-        if earlier {
-            self.earlier.notify_one();
-        }
+        let mut turn = self.turn();
+        turn.put(input);
+        turn.end();
     }
 
-    /// Does what the lobby says; what comes of it is another input.
-    fn perform(&self, outboxes: &mut HashMap<ConnId, Arc<Outbox>>, output: Output) -> Option<Input> {
+    /// Begins to give the lobby some inputs, one after another.
+    pub(crate) fn turn(&self) -> Turn<'_> {
+        let (now, inner) = (self.core.clock.now(), self.lock());
+        let before = inner.lobby.next_timeout();
+        Turn { node: self, now, inner, before, touched: Vec::new() }
+    }
+
+    /// Does what the lobby says; what comes of it is another input. What waits in an outbox from then on is `touched`.
+    fn perform(
+        &self,
+        outboxes: &mut Known<ConnId, Arc<Outbox>>,
+        output: Output,
+        touched: &mut Vec<Arc<Outbox>>,
+    ) -> Option<Input> {
         match output {
             Output::Send { conn, bytes } => {
-                let slow = outboxes.get(&conn)?.push(bytes).is_err();
-                slow.then_some(Input::Refused { conn, refusal: Refusal::Overflow })
+                let outbox = outboxes.get(&conn)?;
+                match outbox.push(bytes) {
+                    Ok(first) => {
+                        touched.extend(first.then(|| outbox.clone()));
+                        None
+                    }
+                    Err(Slow) => Some(Input::Refused { conn, refusal: Refusal::Overflow }),
+                }
             }
             Output::Ping { conn } => {
-                outboxes.get(&conn)?.ping();
+                let outbox = outboxes.get(&conn)?;
+                touched.extend(outbox.ping().then(|| outbox.clone()));
                 None
             }
             Output::Close { conn, refusal } => {
-                outboxes.remove(&conn)?.close(refusal);
+                let outbox = outboxes.remove(&conn)?;
+                outbox.close(refusal);
+                touched.push(outbox);
                 None
             }
             Output::Ice { conn, id, device } => {
@@ -306,6 +339,14 @@ impl Node {
                 self.tell_bus(bus::Told::Hosted(name, is));
                 None
             }
+            Output::Followed { name, is } => {
+                self.tell_bus(bus::Told::Followed(name, is));
+                None
+            }
+            Output::Listens { device, is } => {
+                self.tell_bus(bus::Told::Listens(device, is));
+                None
+            }
             Output::DropRelay { device } => {
                 if let Some(relay) = &self.relay {
                     relay.drop_device(&device);
@@ -319,8 +360,20 @@ impl Node {
         }
     }
 
+    /// Does what a session at another node asks for; the answer is `None` if there is no room.
+    pub(crate) fn errand(
+        &self,
+        device: KeyBytes,
+        did: Did,
+        frame: Frame,
+    ) -> impl Future<Output = Option<Frame>> + use<> {
+        let (reply, answer) = oneshot::channel();
+        let taken = self.asks.try_send(Asked::Errand { device, did, frame: Box::new(frame), reply });
+        async move { if taken.is_ok() { answer.await.ok() } else { None } }
+    }
+
     /// Has other nodes told, if there may be any. What finds no room is said again by the ends, or at the next registration.
-    fn tell_bus(&self, told: bus::Told) {
+    pub(crate) fn tell_bus(&self, told: bus::Told) {
         if let Some(bus) = &self.bus {
             let _ = bus.try_send(told);
         }
@@ -338,6 +391,46 @@ impl Node {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("no holder of the lock panics: the core refuses what it does not expect")
+    }
+}
+
+/// While the lobby is given inputs; nobody else gives it any. What it says to one socket meanwhile is written at once, in the end.
+pub(crate) struct Turn<'a> {
+    node: &'a Node,
+    now: Timestamp,
+    inner: MutexGuard<'a, Inner>,
+    /// When something fell due before this.
+    before: Option<Timestamp>,
+    /// The outboxes in which something waits since.
+    touched: Vec<Arc<Outbox>>,
+}
+
+impl Turn<'_> {
+    /// Gives the lobby an input and does all it says.
+    pub(crate) fn put(&mut self, input: Input) {
+        let Inner { lobby, outboxes } = &mut *self.inner;
+        let (mut next, mut more) = (Some(input), Vec::new());
+        while let Some(input) = next {
+            for output in lobby.handle(input, self.now) {
+                more.extend(self.node.perform(outboxes, output, &mut self.touched));
+            }
+            next = more.pop();
+        }
+    }
+
+    /// Notes that something waits in an outbox.
+    pub(crate) fn touched(&mut self, outbox: &Arc<Outbox>) {
+        self.touched.push(outbox.clone());
+    }
+
+    /// Writes what was said.
+    pub(crate) fn end(self) {
+        let next = self.inner.lobby.next_timeout();
+        drop(self.inner);
+        self.touched.iter().for_each(|outbox| outbox.flush());
+        if next.is_some_and(|next| self.before.is_none_or(|before| next < before)) {
+            self.node.earlier.notify_one();
+        }
     }
 }
 

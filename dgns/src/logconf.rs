@@ -188,6 +188,7 @@ pub async fn change(data: &Path, words: &Words, change: Change, clock: Clock) ->
             metrics: Arc::new(Metrics::default()),
             touched: Arc::default(),
             present: Arc::default(),
+            updated: Arc::default(),
         },
         key: log_key.clone(),
         guard,

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use identity::did::Did;
 use rand_core::CryptoRng;
 use storage::people::People as Store;
+use tokio::sync::Notify;
 
 use storage::StorageError;
 
@@ -28,6 +29,8 @@ pub struct People {
     pub key: PeopleKey,
     /// Who waits for news.
     pub bells: Bells,
+    /// Rings when something waits to be pushed.
+    pub pushes: Notify,
     told: AtomicU64,
 }
 
@@ -44,7 +47,7 @@ impl People {
         // The key first: a crash in between leaves a key for a database still to be made.
         let key = PeopleKey::read_or_make(&path, rng)?;
         let (bells, told) = (Bells::new(streams_max), AtomicU64::new(0));
-        Ok(Self { store: Store::open(data).await?, key, bells, told })
+        Ok(Self { store: Store::open(data).await?, key, bells, pushes: Notify::new(), told })
     }
 
     /// Tells a DID's devices what is not in the log.

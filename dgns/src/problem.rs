@@ -15,6 +15,7 @@ use crate::log::feed::FeedError;
 use crate::log::lookup::LookupError;
 use crate::log::notices::NoticesError;
 use crate::recovery::RecoveryError;
+use crate::store::StoreRefusal;
 use crate::tokens::TokensRefusal;
 use crate::witness::Declined;
 
@@ -60,7 +61,14 @@ pub fn status(code: &str) -> u16 {
         "breaker" | "too_few" | "not_enrolled" => 403,
         "not_opened" => 400,
         "unknown_signin" => 401,
-        code::LOG_PROOF => 502,
+        code::LOG_PROOF | code::LOG_FAULT => 502,
+        "unknown_device" => 401,
+        "not_writer" | "not_reader" => 403,
+        "lsn_gap" | "lsn_conflict" | "epoch_conflict" | "log_exists" | "full" | "store_behind" => 409,
+        "head_mismatch" => 412,
+        "range" => 416,
+        "recovering" => 503,
+        "quota" => 507,
         _ => 422,
     }
 }
@@ -99,6 +107,16 @@ pub fn of_caller(error: &CallerError) -> Problem {
         }
         CallerError::Busy => Problem { retry_ms: Some(60_000), ..problem(code::BUSY, error.to_string()) },
         other => problem(other.code(), other.to_string()),
+    }
+}
+
+/// Returns the problem of what is refused about a database.
+pub fn of_store(refusal: &StoreRefusal) -> Problem {
+    let code = refusal.code();
+    match code {
+        code::INTERNAL => internal(),
+        code::BUSY | "recovering" => Problem { retry_ms: Some(100), ..problem(code, refusal.to_string()) },
+        _ => problem(code, refusal.to_string()),
     }
 }
 
@@ -168,7 +186,7 @@ pub fn of_signin(error: &SigninError) -> Problem {
 /// Returns the problem of what a recovery server does not do.
 pub fn of_recovery(error: &RecoveryError) -> Problem {
     match error {
-        RecoveryError::Storage(_) => internal(),
+        RecoveryError::Storage(_) | RecoveryError::Evidence(_) => internal(),
         other => Problem { retry_ms: other.retry_ms(), ..problem(other.code(), other.to_string()) },
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod desk;
 mod error;
+mod evidence;
 mod followed;
 mod judge;
 mod log;

@@ -154,11 +154,14 @@ impl Server {
         for follower in self.followers {
             let _ = follower.await;
         }
-        let people = self.app.people.clone();
+        let (people, databases) = (self.app.people.clone(), self.app.databases.clone());
         let storage = self.app.core.storage.clone();
         drop(self.app);
         if let Some(desk) = alone(self.recovery).await {
             desk.close().await?;
+        }
+        if let Some(databases) = alone(databases).await {
+            databases.close().await?;
         }
         if let Some(people) = alone(people).await {
             people.store.close().await?;

@@ -9,7 +9,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dgns::dns::settings::ServerSettings;
+use dgns::clock::Clock;
+use dgns::dns::cookie::Cookies;
+use dgns::dns::settings::{Manner, ServerSettings};
 use dgns::dns::{Change, Content, Metrics, Server, Settings, Zone};
 use identity::cert::Row;
 use identity::did::Did;
@@ -113,7 +115,7 @@ async fn question_keeps_its_letter_case() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dropped_datagram_gets_no_answer_and_the_next_one_does() {
-    let server = start(|settings| settings.udp_tasks = 1).await;
+    let server = start(|settings| settings.udp_threads = 1).await;
     let socket = client(&server).await;
     let mut response = question(1, "alice.dgns.test", 1);
     response[2] |= 0x80;
@@ -125,6 +127,57 @@ async fn dropped_datagram_gets_no_answer_and_the_next_one_does() {
     let text = server.metrics.render(server.zone.names());
     for line in ["dns_dropped_total{reason=\"short\"} 2", "dns_dropped_total{reason=\"response\"} 1", "dns_names 5"] {
         assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_datagrams_is_answered_and_this_machine_is_not_limited() {
+    // Goal: whatever batches the workers make of a burst, each query gets its own answer. Method: a burst of two batches and some.
+    let server = start(|_| ()).await;
+    let socket = client(&server).await;
+    let ids: Vec<u16> = (0..75).collect();
+    for id in &ids {
+        socket.send(&question(*id, "alice.dgns.test", 1)).await.unwrap();
+    }
+    let mut answered = Vec::new();
+    for _ in &ids {
+        let mut answer = vec![0; 1_232];
+        let length = timeout(PATIENCE, socket.recv(&mut answer)).await.unwrap().unwrap();
+        assert_eq!((answer[3] & 15, length > 40), (0, true));
+        answered.push(u16::from_be_bytes([answer[0], answer[1]]));
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, ids);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_datagram_longer_than_any_query_is_not_read() {
+    let server = start(|settings| settings.udp_threads = 1).await;
+    let socket = client(&server).await;
+    let plain = question(1, "alice.dgns.test", 1);
+    let option = |length: u16| {
+        let mut query = [&plain[..], &[0, 0, 41, 4, 208, 0, 0, 0, 0], &(length + 4).to_be_bytes()].concat();
+        query[11] = 1;
+        [&query[..], &[0xfd, 0xe9], &length.to_be_bytes(), &vec![0; usize::from(length)]].concat()
+    };
+    socket.send(&option(5_000)).await.unwrap();
+    let answer = exchange(&socket, &option(4_000)).await;
+    assert_eq!((answer[3] & 15, answer.len() > plain.len()), (0, true), "the one that is read");
+    let text = server.metrics.render(server.zone.names());
+    assert!(text.contains("dns_dropped_total{reason=\"long\"} 1"), "{text}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dig_gets_a_cookie_that_is_good_and_the_name_of_the_server() {
+    let server = start(|_| ()).await;
+    for transport in ["+notcp", "+tcp"] {
+        let asked = ["alice.dgns.test", "A", "+nsid", "+cookie", transport];
+        let Some(said) = run("dig", &server, &asked).await else { return };
+        assert!(said.contains("ns-of-tests"), "{said}");
+        assert!(said.contains("(good)"), "{said}");
     }
     server.stop().await;
 }
@@ -255,7 +308,9 @@ async fn start(change: impl FnOnce(&mut ServerSettings)) -> Running {
     let metrics = Arc::new(Metrics::default());
     let mut settings = ServerSettings::on(vec!["127.0.0.1:0".parse().unwrap()]);
     change(&mut settings);
-    let server = Server::bind(zone.clone(), metrics.clone(), settings).await.unwrap();
+    let (clock, cookies) = (Clock::system(), Cookies::new([7; 32]));
+    let manner = Manner { clock, cookies, nsid: Arc::from(*b"ns-of-tests"), answers_per_s: 1, place_key: [7; 16] };
+    let server = Server::bind(zone.clone(), metrics.clone(), settings, manner).await.unwrap();
     let address = server.addresses().unwrap()[0];
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(server.run(stopped));

@@ -96,6 +96,7 @@ export function writeProofBundle({ origin, policy }, vkey, headBytes, did, bytes
 export function subjectOfBundle(bytes) {
   const { subject } = decodeResolution(splitExtra(parseProofFile(bytes).extra)[1]);
   if (subject === null) return { logConf: true };
+  if (typeof subject === "number") return { anchors: true };
   return typeof subject === "string" ? { name: subject } : subject.length === 20 ? { did: subject } : { alias: subject };
 }
 

@@ -1,4 +1,4 @@
-// Log entries: certificates, Epochs, LogConfs, Notices (PROTOCOL 7).
+// Log entries: certificates, Epochs, LogConfs, Notices, anchors (PROTOCOL 7).
 
 import { Reader, Refused } from "./cbor.js";
 import { decodeCertificate, decodeEnvelope } from "./certificate.js";
@@ -80,6 +80,17 @@ function decodeNotice(bytes) {
   return notice;
 }
 
+const ANCHOR = { 0: ["k", u64], 1: ["prev", bytesOf(32), true], 2: ["root", bytesOf(32)], 3: ["logs", u64] };
+
+/** Returns `{k, prev, root, logs}` of an anchor (PROTOCOL 7.7). */
+function decodeAnchor(bytes) {
+  const reader = new Reader(bytes);
+  const anchor = readMap(reader, ANCHOR);
+  reader.end();
+  if (anchor.k === 0n || (anchor.k === 1n) !== (anchor.prev === undefined)) badField("number and prev");
+  return anchor;
+}
+
 /** Returns `{type, ...}` of any entry; refuses with `bad_entry` or the code of what is inside. */
 export function decodeEntry(entry) {
   if (entry.length === 0 || entry.length > ENTRY_BYTES_MAX) throw new Refused("bad_entry", `${entry.length} bytes`);
@@ -96,6 +107,8 @@ export function decodeEntry(entry) {
       return decodeLogConfEnvelope(body);
     case 4:
       return { type: "notice", notice: decodeNotice(body) };
+    case 5:
+      return { type: "anchor", anchor: decodeAnchor(body) };
     default:
       throw new Refused("bad_entry", `type ${entry[0]}`);
   }

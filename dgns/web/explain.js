@@ -26,7 +26,8 @@ function recoveryText(did) {
 }
 
 /** Returns the text of what was asked. */
-export function subjectText({ name, did, alias }) {
+export function subjectText({ name, did, alias, anchors }) {
+  if (anchors) return "the anchors of the databases";
   if (alias !== undefined) return hex(alias);
   return name ?? (did === undefined ? "the log's configuration" : didText(did));
 }

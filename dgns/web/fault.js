@@ -12,7 +12,7 @@ import { EMPTY_ROOT, consistencyRoots, leafHash, rootsAtEdge, splitHashes } from
 const HEADER = "dgns.fault@v1";
 const [FILE_BYTES_MAX, LOG_FILE_BYTES_MAX, PARTS_MAX, KEYS_MAX, LINE_BYTES_MAX, PATH_HASHES_MAX] = [4 * 1024 * 1024, 36 * 1024 * 1024, 16, 7, 511, 64];
 const ENTRY_BYTES_MAX = 4097;
-const KINDS = ["same-size", "prefix", "cosigner", "epoch", "entry", "map", "rollback", "answer", "audit"];
+const KINDS = ["same-size", "prefix", "cosigner", "epoch", "entry", "map", "rollback", "store", "answer", "audit"];
 const NEWLINE = 0x0a;
 
 /** Returns the bytes of a fault file: `vkeys` = the log's keys as texts, `parts` = `{name: bytes}`. */
@@ -63,13 +63,13 @@ function isLogKey(vkey) {
  * Checks a decoded fault file by its own keys: whether somebody signed what nobody honest can. Returns `{key, heads, what}`: whoever acts
  * on it compares the vkey `key` with the one they pinned.
  *
- * A file of kind `map` is `needs_replay`: nothing here replays a whole log; `dgns verify` does.
+ * A file of kind `map` or `store` is `needs_replay`: nothing here replays a whole log or knows databases; `dgns verify` does.
  * Refuses with `proves_nothing`, `fault_part`, `fault_signature`, `fault_proof`, `no_contradiction`.
  */
 export async function checkFault({ vkeys, kind, parts }) {
   const check = { epoch: checkEpoch, entry: checkEntry, rollback: checkRollback }[kind];
   if (["same-size", "prefix", "cosigner"].includes(kind)) return checkHeads(vkeys, kind, parts);
-  if (kind === "map") throw new Refused("needs_replay");
+  if (kind === "map" || kind === "store") throw new Refused("needs_replay");
   if (check === undefined) throw new Refused("proves_nothing");
   let why = new Refused("fault_signature");
   for (const vkey of vkeys) {
@@ -262,10 +262,10 @@ async function checkRollback(parts, key) {
 /** Whether the second of two lookups shows an older state of the subject, or another of the same version. */
 export function wentBack(first, second) {
   const isOlder = (after, before) => after.version < before.version || (after.version === before.version && !equal(after.bytes, before.bytes));
-  const [name, alias] = ["name", "alias"].map((kind) => first[kind] !== null && (second[kind] === null || isOlder(second[kind], first[kind])));
+  const [name, alias, anchors] = ["name", "alias", "anchors"].map((kind) => first[kind] !== null && (second[kind] === null || isOlder(second[kind], first[kind])));
   // A name or alias may have another owner by now.
   const sameDid = first.did !== null && second.did !== null && equal(first.did.did, second.did.did);
   const did = sameDid ? isOlder(second.did, first.did) : first.did !== null && second.did === null && first.asked.did !== undefined;
-  return name || alias || did;
+  return name || alias || anchors || did;
 }
 

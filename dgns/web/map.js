@@ -17,6 +17,7 @@ export const labelOfDid = (did) => domainHash("label-did", did);
 export const labelOfAlias = (alias) => domainHash("label-alias", alias);
 /** Returns the label of the log's configuration. */
 export const labelOfLogConf = () => domainHash("label-log", ascii("logconf"));
+export const labelOfAnchors = () => domainHash("label-log", ascii("anchors"));
 
 /** Returns the hash of a State's bytes. */
 export const stateHash = (state) => domainHash("state", state);

@@ -7,17 +7,17 @@ import { EPOCH_ENTRY_BYTES } from "./entry.js";
 import { badField, bytesOf, listOf, nullOr, oneOf, readMap, tuple, u64 } from "./fields.js";
 import { concat, equal, fromBigEndian, hex, sha256 } from "./hash.js";
 import { believedHead, cosignersOf, decodeHead } from "./head.js";
-import { commitmentOf, decodeMapProof, labelOfAlias, labelOfDid, labelOfLogConf, labelOfName, stateHash, valueBytes, verifyMapProof } from "./map.js";
+import { commitmentOf, decodeMapProof, labelOfAlias, labelOfAnchors, labelOfDid, labelOfLogConf, labelOfName, stateHash, valueBytes, verifyMapProof } from "./map.js";
 import { emptyMemory } from "./memory.js";
 import { parseName } from "./name.js";
 import { parsePolicy } from "./policy.js";
-import { FREE, HELD, decodeAliasState, decodeDidState, decodeLogConfState, decodeNameState, flagsOfDid, flagsOfName } from "./state.js";
+import { FREE, HELD, decodeAliasState, decodeAnchorsState, decodeDidState, decodeLogConfState, decodeNameState, flagsOfDid, flagsOfName } from "./state.js";
 import { leafHash, splitHashes, verifyConsistency, verifyInclusion } from "./tree.js";
 
 const RESOLUTION_BYTES_MAX = 65536;
 const BODY_BYTES_MAX = 4096;
 const PATH_HASHES_MAX = 64;
-const [NAME, DID, ALIAS, LOG_CONF] = [1, 2, 3, 4];
+const [NAME, DID, ALIAS, LOG_CONF, ANCHORS] = [1, 2, 3, 4, 5];
 const NO_SID = new Uint8Array(32);
 const OPENED_BYTES = 52;
 const CERTIFICATE_ENTRY = Uint8Array.of(1);
@@ -32,9 +32,10 @@ const path = (reader) => {
   const hashes = splitHashes(reader.bstr());
   return hashes !== null && hashes.length <= PATH_HASHES_MAX ? hashes : badField("path");
 };
-/** Reads a name, a DID of 20 bytes, an alias of 32, or null for the log. */
+/** Reads a name, a DID of 20 bytes, an alias of 32, null for the log, or 5 for the anchors. */
 const subject = (reader) => {
   if (reader.peek() === "text") return reader.tstr();
+  if (reader.peek() === "uint") return oneOf(ANCHORS)(reader);
   const bytes = nullOr(bstr)(reader);
   return bytes === null || bytes.length === 20 || bytes.length === 32 ? bytes : badField("subject");
 };
@@ -45,7 +46,7 @@ const RESOLUTION = {
   0: ["format", oneOf(1)],
   1: ["subject", subject],
   2: ["head", bstr, true],
-  3: ["answers", listOf(tuple(oneOf(NAME, DID, ALIAS, LOG_CONF), nullOr(bytesOf(OPENED_BYTES)), nullOr(bstr)), 1, 4)],
+  3: ["answers", listOf(tuple(oneOf(NAME, DID, ALIAS, LOG_CONF, ANCHORS), nullOr(bytesOf(OPENED_BYTES)), nullOr(bstr)), 1, 4)],
   4: ["mapProof", bstr],
   5: ["consistency", path, true],
   6: ["written", listOf(tuple(u64, path, body), 1, 16), true],
@@ -105,10 +106,10 @@ export async function verifyDecoded(trust, remembered, asked, answer, nowMs) {
   };
 }
 
-function mustBeAbout(answered, { name, did, alias }, zone) {
+function mustBeAbout(answered, { name, did, alias, anchors }, zone) {
   if (name !== undefined) refusedAs("subject", () => parseName(name, zone));
   const bytes = did ?? alias;
-  const same = bytes === undefined ? answered === (name ?? null) : answered instanceof Uint8Array && equal(answered, bytes);
+  const same = bytes === undefined ? answered === (name ?? (anchors ? ANCHORS : null)) : answered instanceof Uint8Array && equal(answered, bytes);
   if (!same) throw new Refused("subject");
 }
 
@@ -124,13 +125,14 @@ function provedStates(answer, memory, asked, epoch) {
   if (!verifyMapProof(answer.mapProof, leaves, epoch.mapRoot)) throw new Refused("map_proof");
   if (!leaves.every((leaf) => agrees(leaf, epoch))) throw new Refused("value");
   const ofKind = (kind) => leaves.find(({ state }) => state?.subjectKind === kind)?.state ?? null;
-  const [name, did, alias, logConf] = [NAME, DID, ALIAS, LOG_CONF].map(ofKind);
+  const [name, did, alias, logConf, anchors] = [NAME, DID, ALIAS, LOG_CONF, ANCHORS].map(ofKind);
   return {
-    status: statusOf(asked, name, did, logConf),
+    status: statusOf(asked, name, did, logConf ?? anchors),
     name,
     did,
     alias,
     logConf,
+    anchors,
     records: namedRecords(answer.payloads, name),
     frozen: did !== null && (did.flags & 1) !== 0,
     pending: did?.pending ?? [],
@@ -138,7 +140,7 @@ function provedStates(answer, memory, asked, epoch) {
 }
 
 /** Returns `present`, `held`, `ended` or `absent`. */
-function statusOf(asked, name, did, logConf) {
+function statusOf(asked, name, did, ownState) {
   if (asked.name !== undefined) {
     if (name === null || name.status === FREE) return "absent";
     return name.status === HELD ? "held" : "present";
@@ -147,7 +149,7 @@ function statusOf(asked, name, did, logConf) {
     if (did === null) return "absent";
     return (did.flags & 8) !== 0 ? "ended" : "present";
   }
-  return logConf === null ? "absent" : "present";
+  return ownState === null ? "absent" : "present";
 }
 
 /** Reads one answer as `{label, commitment, opened, state}` of what is wanted there; only what was asked may be absent. */
@@ -166,14 +168,15 @@ function claimedLeaf([kind, openedBytes, sent], wanted, place, memory) {
   return { label, commitment, opened, state: { ...state, subjectKind: kind, bytes } };
 }
 
-const kindOf = ({ name, did, alias }) =>
-  name !== undefined ? NAME : did !== undefined ? DID : alias !== undefined ? ALIAS : LOG_CONF;
+const kindOf = ({ name, did, alias, anchors }) =>
+  name !== undefined ? NAME : did !== undefined ? DID : alias !== undefined ? ALIAS : anchors ? ANCHORS : LOG_CONF;
 
 const LABELS = {
   [NAME]: ({ name }) => labelOfName(name),
   [DID]: ({ did }) => labelOfDid(did),
   [ALIAS]: ({ alias }) => labelOfAlias(alias),
   [LOG_CONF]: () => labelOfLogConf(),
+  [ANCHORS]: () => labelOfAnchors(),
 };
 
 function openLeaf(bytes) {
@@ -194,6 +197,7 @@ const DECODERS = {
   [DID]: (bytes, { did }) => ofSubject(decodeDidState(bytes), (state) => equal(state.did, did)),
   [ALIAS]: (bytes, { alias }) => ofSubject(decodeAliasState(bytes), (state) => equal(state.alias, alias)),
   [LOG_CONF]: (bytes) => decodeLogConfState(bytes),
+  [ANCHORS]: (bytes) => decodeAnchorsState(bytes),
 };
 
 const ofSubject = (state, isIt) => (isIt(state) ? state : badField("the State of another subject"));

@@ -160,6 +160,13 @@ export function decodeLogConfState(bytes) {
   return { version: reader.uint() + 1n };
 }
 
+/** Returns the state of the label of anchors: the body of the newest anchor, whose number is the version (key 0). */
+export function decodeAnchorsState(bytes) {
+  const reader = new Reader(bytes);
+  if (reader.map() < 1 || reader.keyAfter(-1n) !== 0n) badField("anchor");
+  return { version: reader.uint() };
+}
+
 /** Returns the flags a DidState gives its map value (PROTOCOL 6.3). */
 export const flagsOfDid = (state) => state.flags | (state.pending.length > 0 ? 1 << 10 : 0) | (recoveryDueOf(state) === null ? 0 : 1 << 11);
 

@@ -10,7 +10,7 @@ export { completeName, didText, isReserved, isZone, kidOf, parentName, parseDid,
 export { checkpointText, formatVerifierKey, openNote, parseCheckpoint, parseNote, parseVerifierKey } from "./note.js";
 export { BadPolicy, formatPolicy, parsePolicy, quorumReached, verifiersOf } from "./policy.js";
 export { consistencyFault, inclusionFault, leafHash, nodeHash, rootOf, verifyConsistency, verifyInclusion } from "./tree.js";
-export { commitmentOf, decodeMapProof, labelOfAlias, labelOfDid, labelOfLogConf, labelOfName, mapRoot, stateHash, valueBytes, verifyMapProof } from "./map.js";
+export { commitmentOf, decodeMapProof, labelOfAlias, labelOfAnchors, labelOfDid, labelOfLogConf, labelOfName, mapRoot, stateHash, valueBytes, verifyMapProof } from "./map.js";
 export { decodeCertificate, decodeEnvelope, encodeEnvelope, signedBytes, verifyCertificate } from "./certificate.js";
 export { decodeEntry, decodeEpochEntry, decodeLogConf } from "./entry.js";
 export { decodeAliasState, decodeDidState, decodeNameState } from "./state.js";

@@ -30,7 +30,8 @@ pub fn sha256_node(prefix: u8, left: &Hash, right: &Hash) -> Hash {
 }
 
 /// SHA-256 on its way, over a few blocks most often: without the generality of `Sha256`, a third of whose time it would be.
-struct Hasher {
+#[derive(Clone, Debug)]
+pub struct Hasher {
     state: [u32; 8],
     /// The block that is not full yet.
     block: [u8; 64],
@@ -38,12 +39,20 @@ struct Hasher {
     length: usize,
 }
 
+impl Default for Hasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Hasher {
-    const fn new() -> Self {
+    /// Returns the hash of nothing yet.
+    pub const fn new() -> Self {
         Self { state: START, block: [0; 64], length: 0 }
     }
 
-    fn update(&mut self, mut bytes: &[u8]) {
+    /// Takes more bytes.
+    pub fn update(&mut self, mut bytes: &[u8]) {
         let filled = self.length % 64;
         self.length += bytes.len();
         if filled + bytes.len() < 64 {
@@ -61,7 +70,8 @@ impl Hasher {
         self.block[..rest.len()].copy_from_slice(rest);
     }
 
-    fn finish(mut self) -> Hash {
+    /// Returns SHA-256 of all that was taken.
+    pub fn finish(mut self) -> Hash {
         let filled = self.length % 64;
         self.block[filled] = 0x80;
         self.block[filled + 1..].fill(0);

@@ -22,6 +22,8 @@ pub enum Subject {
     Alias(AliasId),
     /// The log's own configuration; there is one.
     LogConf,
+    /// The anchors of the server's databases; there is one.
+    Anchors,
 }
 
 impl From<ChainId> for Subject {
@@ -68,6 +70,13 @@ pub enum State {
         /// As in [`DidState`]; the payload's seq + 1.
         version: u64,
         /// The LogConf payload, canonical CBOR.
+        payload: Vec<u8>,
+    },
+    /// Of the server's databases: the body of the newest anchor (PROTOCOL 7.7), which is the whole state.
+    Anchors {
+        /// The anchor's number: 1 at first, one more each time.
+        version: u64,
+        /// The body of the entry, canonical CBOR.
         payload: Vec<u8>,
     },
 }
@@ -135,6 +144,17 @@ pub struct DeviceState {
     pub index: u64,
     /// When the status ends by itself, epoch ms; 0 = not by itself: live, in a quarrel, or a probation that stands still.
     pub until_ms: u64,
+}
+
+impl DidState {
+    /// Returns the keys that may grant for the DID: its identity key and its live admin devices; none once it has ended.
+    pub fn granting_keys(&self) -> Vec<KeyBytes> {
+        if self.flags & Self::ENDED != 0 {
+            return Vec::new();
+        }
+        let voters = self.devices.iter().filter(|row| row.is_voter());
+        voters.map(|row| row.sign).chain([self.identity]).collect()
+    }
 }
 
 impl DeviceState {

@@ -41,7 +41,7 @@ const HOUR_S: u64 = 3_600;
 pub type Rid = [u8; 8];
 
 /// Why an audience does not take a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenRefusal {
     /// Not a token, or longer than one can be. Code `bad_token`.

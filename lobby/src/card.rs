@@ -12,9 +12,10 @@ use identity::hash::{Hash, sha256};
 use identity::key::{BadSignature, SigningKey, kid_of};
 use identity::name::{self, Origin};
 use identity::signed::Signed;
-use identity::wire::{Reader, WireError, Writer};
+use identity::wire::{Fields, Reader, WireError, Writer};
 
 use crate::Sess;
+use crate::guest;
 use crate::limits::{CANDIDATE_BYTES_MAX, CANDIDATES_MAX, CARD_BYTES_MAX, SHOWN_HEAD_BYTES_MAX};
 
 pub use candidate::{Address, Candidate, CandidateKind};
@@ -32,7 +33,7 @@ pub struct Card {
     pub seq: u64,
     /// The device that says it.
     pub from: KeyBytes,
-    /// Its DID.
+    /// Its DID, or what stands in for a guest's.
     pub from_did: Did,
     /// To whom.
     pub to: To,
@@ -219,8 +220,12 @@ impl Card {
             body.uint(18).bytes(head);
         }
         let mut writer = Writer::with_capacity(512);
-        writer.map(fields).uint(0).uint(1).uint(1).uint(self.body.kind()).uint(2).bytes(&self.sess);
-        writer.uint(3).uint(self.seq).uint(4).bytes(&self.from).uint(5).bytes(self.from_did.as_bytes());
+        let guest = usize::from(guest::is_guest(&self.from, &self.from_did));
+        writer.map(fields - guest).uint(0).uint(1).uint(1).uint(self.body.kind()).uint(2).bytes(&self.sess);
+        writer.uint(3).uint(self.seq).uint(4).bytes(&self.from);
+        if guest == 0 {
+            writer.uint(5).bytes(self.from_did.as_bytes());
+        }
         match &self.to {
             To::Did(did) => writer.uint(6).bytes(did.as_bytes()),
             To::Device(key) => writer.uint(6).bytes(key),
@@ -229,6 +234,7 @@ impl Card {
         writer.finish()
     }
 
+    /// Reads the fields that the kind has, each in its one spelling: so what is read is what [`Card::encode`] writes.
     fn decode(payload: &[u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(payload);
         let mut fields = reader.fields()?;
@@ -237,7 +243,7 @@ impl Card {
         let sess = fields.required(2, Reader::fixed)?;
         let seq = fields.required(3, Reader::uint)?;
         let from = fields.required(4, Reader::fixed)?;
-        let from_did = Did::from_bytes(fields.required(5, Reader::fixed)?);
+        let from_did = guest::did_of(fields.optional(5, Reader::fixed)?, &from)?;
         let to = fields.required(6, |r| {
             let bytes = r.bytes()?;
             match (<[u8; 20]>::try_from(bytes), <[u8; 32]>::try_from(bytes)) {
@@ -246,53 +252,56 @@ impl Card {
                 _ => Err(WireError::Unexpected),
             }
         })?;
-        let name = fields.optional(7, |r| r.text())?.map(str::to_owned);
+        let name = if kind == 1 { Some(fields.required(7, read_name)?) } else { None };
         let expires_s = fields.required(8, Reader::uint)?;
-        let offer = fields.optional(9, Reader::fixed)?;
-        let ufrag = fields.optional(10, |r| ice_text(r, 4..=32))?;
-        let pwd = fields.optional(11, |r| ice_text(r, 22..=64))?;
-        let fingerprint = fields.optional(12, Reader::fixed)?;
-        let setup = fields.optional(13, |r| r.uint_to(2))?;
-        let candidates = fields.optional(14, |r| r.list(CANDIDATES_MAX, read_candidate))?;
-        let last = fields.optional(15, Reader::bool)?;
-        let message_max = fields.optional(16, |r| r.uint_to(u32::MAX.into()))?;
-        let code = fields.optional(17, read_code)?;
+        let body = match name {
+            Some(name) => Body::Offer { name, transport: read_transport(&mut fields, 1)? },
+            None => {
+                let offer = fields.required(9, Reader::fixed)?;
+                match kind {
+                    2 => Body::Answer { offer, transport: read_transport(&mut fields, 2)? },
+                    3 => {
+                        let ufrag = fields.required(10, |r| ice_text(r, 4..=32))?;
+                        let (candidates, last) = read_candidates(&mut fields)?;
+                        Body::Candidates { offer, ufrag, candidates, last }
+                    }
+                    4 => Body::Deny { offer, code: fields.required(17, read_code)? },
+                    5 => Body::Bye { offer, code: fields.required(17, read_code)? },
+                    6 => Body::RestartOffer { offer, transport: read_transport(&mut fields, 1)? },
+                    7 => Body::RestartAnswer { offer, transport: read_transport(&mut fields, 2)? },
+                    _ => return Err(WireError::Unexpected),
+                }
+            }
+        };
         let head = fields.optional(18, |r| {
             let head = r.bytes()?;
             if head.len() <= SHOWN_HEAD_BYTES_MAX { Ok(head.to_vec()) } else { Err(WireError::Unexpected) }
         })?;
         fields.end()?;
         reader.end()?;
-
-        let (list, last) = (candidates.unwrap_or_default(), last.unwrap_or(false));
-        let transport = match (ufrag.clone(), pwd, fingerprint, message_max) {
-            (Some(ufrag), Some(pwd), Some(fingerprint), Some(max)) => {
-                Some(Transport { ufrag, pwd, fingerprint, candidates: list.clone(), last, message_max: max as u32 })
-            }
-            _ => None,
-        };
-        let body = match (kind, name, offer, transport, code) {
-            (1, Some(name), None, Some(transport), None) if name::is_well_formed(&name) => {
-                Body::Offer { name, transport }
-            }
-            (2, None, Some(offer), Some(transport), None) => Body::Answer { offer, transport },
-            (3, None, Some(offer), None, None) => {
-                let ufrag = ufrag.ok_or(WireError::Unexpected)?;
-                Body::Candidates { offer, ufrag, candidates: list, last }
-            }
-            (4, None, Some(offer), None, Some(code)) => Body::Deny { offer, code },
-            (5, None, Some(offer), None, Some(code)) => Body::Bye { offer, code },
-            (6, None, Some(offer), Some(transport), None) => Body::RestartOffer { offer, transport },
-            (7, None, Some(offer), Some(transport), None) => Body::RestartAnswer { offer, transport },
-            _ => return Err(WireError::Unexpected),
-        };
-        if body.transport().is_some() && setup != Some(body.setup()) {
-            return Err(WireError::Unexpected);
-        }
-        let card = Self { sess, seq, from, from_did, to, expires_s, body, head };
-        // Fields that the kind does not have, and defaults spelled out.
-        if card.encode() == payload { Ok(card) } else { Err(WireError::Unexpected) }
+        Ok(Self { sess, seq, from, from_did, to, expires_s, body, head })
     }
+}
+
+/// Reads what [`write_transport`] writes, and key 16.
+fn read_transport(fields: &mut Fields<'_, '_>, setup: u64) -> Result<Transport, WireError> {
+    let ufrag = fields.required(10, |r| ice_text(r, 4..=32))?;
+    let pwd = fields.required(11, |r| ice_text(r, 22..=64))?;
+    let fingerprint = fields.required(12, Reader::fixed)?;
+    fields.required(13, |r| if r.uint()? == setup { Ok(()) } else { Err(WireError::Unexpected) })?;
+    let (candidates, last) = read_candidates(fields)?;
+    let message_max = fields.required(16, |r| r.uint_to(u32::MAX.into()))? as u32;
+    Ok(Transport { ufrag, pwd, fingerprint, candidates, last, message_max })
+}
+
+/// Reads what [`write_candidates`] writes: no list rather than an empty one, nothing rather than `false`.
+fn read_candidates(fields: &mut Fields<'_, '_>) -> Result<(Vec<Candidate>, bool), WireError> {
+    let candidates = fields.optional(14, |r| {
+        let list = r.list(CANDIDATES_MAX, read_candidate)?;
+        if list.is_empty() { Err(WireError::Unexpected) } else { Ok(list) }
+    })?;
+    let last = fields.optional(15, |r| if r.bool()? { Ok(()) } else { Err(WireError::Unexpected) })?;
+    Ok((candidates.unwrap_or_default(), last.is_some()))
 }
 
 /// Writes keys 10 to 13, then the candidates, and returns how many keys these are.
@@ -323,6 +332,11 @@ fn read_candidate(reader: &mut Reader<'_>) -> Result<Candidate, WireError> {
         return Err(WireError::Unexpected);
     }
     Candidate::decode(bytes)
+}
+
+fn read_name(reader: &mut Reader<'_>) -> Result<String, WireError> {
+    let name = reader.text()?;
+    if name::is_well_formed(name) { Ok(name.to_owned()) } else { Err(WireError::Unexpected) }
 }
 
 fn ice_text(reader: &mut Reader<'_>, length: core::ops::RangeInclusive<usize>) -> Result<String, WireError> {

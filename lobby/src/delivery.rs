@@ -68,9 +68,10 @@ impl Outbox {
         self.under_way.retain(|(of, _), _| of != sess);
     }
 
-    /// Sends everything again at the next [`Outbox::due`]: there is a new connection.
+    /// Sends everything again at the next [`Outbox::due`], and soon after: there is a new connection, and the other end may come back
+    /// a moment later. The time after which a signal is given up stays.
     pub fn again(&mut self, now: Timestamp) {
-        self.under_way.values_mut().for_each(|signal| signal.next = now);
+        self.under_way.values_mut().for_each(|signal| (signal.next, signal.sent) = (now, 0));
     }
 
     /// Returns what is to be sent or given up by now.

@@ -10,6 +10,8 @@ pub enum Guard {
     Certified,
     /// The DIDs of a list.
     Listed(GuardList),
+    /// Everybody: guests too.
+    Guests,
 }
 
 /// DIDs as the lobby may know them: the first 8 bytes of a salted hash each. A chance match wakes the host and no more.
@@ -33,9 +35,11 @@ impl Guard {
         Self::Listed(GuardList { salt, prefixes: prefixes.into() })
     }
 
-    /// Returns whether a DID may wake the host.
-    pub fn admits(&self, did: &Did) -> bool {
+    /// Returns whether a DID may wake the host, or what stands in for a guest's.
+    pub fn admits(&self, did: &Did, is_guest: bool) -> bool {
         match self {
+            Self::Guests => true,
+            _ if is_guest => false,
             Self::Certified => true,
             Self::Listed(list) => list.has(did),
         }
@@ -79,9 +83,11 @@ mod tests {
     fn a_list_admits_whom_it_lists_alone() {
         let did = |n| Did::from_bytes([n; 20]);
         let guard = Guard::listed([7; 16], &[did(2), did(1), did(2)]);
-        assert!(guard.admits(&did(1)) && guard.lists(&did(2)) && !guard.admits(&did(3)));
-        assert!(Guard::Certified.admits(&did(3)) && !Guard::Certified.lists(&did(3)));
-        assert!(!Guard::listed([7; 16], &[]).admits(&did(1)), "an empty list admits nobody");
+        assert!(guard.admits(&did(1), false) && guard.lists(&did(2)) && !guard.admits(&did(3), false));
+        assert!(Guard::Certified.admits(&did(3), false) && !Guard::Certified.lists(&did(3)));
+        assert!(!Guard::listed([7; 16], &[]).admits(&did(1), false), "an empty list admits nobody");
+        assert!(Guard::Guests.admits(&did(3), true) && Guard::Guests.admits(&did(3), false));
+        assert!(!guard.admits(&did(1), true) && !Guard::Certified.admits(&did(1), true), "a guest is on no list");
         let Guard::Listed(list) = guard else { unreachable!() };
         assert_eq!(list.prefixes().len(), 2);
     }

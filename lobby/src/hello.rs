@@ -11,6 +11,8 @@ use identity::name::Origin;
 use identity::signed::Signed;
 use identity::wire::{Reader, WireError, Writer};
 
+use crate::guest;
+
 /// The hash of a session before its first frame.
 pub const HOP_START: Hash = [0; 32];
 
@@ -34,7 +36,7 @@ pub struct Hello {
     pub url: String,
     /// The device.
     pub device: KeyBytes,
-    /// Its DID.
+    /// Its DID, or what stands in for a guest's.
     pub did: Did,
     /// One process or page of the device: 8 bytes, unlike another's.
     pub instance: [u8; 8],
@@ -66,9 +68,13 @@ impl Hello {
     /// Returns the canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
-        writer.map(6 + 3 * usize::from(self.resume.is_some()));
+        let guest = guest::is_guest(&self.device, &self.did);
+        writer.map(6 + 3 * usize::from(self.resume.is_some()) - usize::from(guest));
         writer.uint(0).bytes(&self.challenge).uint(1).text(&self.url).uint(2).bytes(&self.device);
-        writer.uint(3).bytes(self.did.as_bytes()).uint(4).bytes(&self.instance);
+        if !guest {
+            writer.uint(3).bytes(self.did.as_bytes());
+        }
+        writer.uint(4).bytes(&self.instance);
         if let Some(received) = &self.resume {
             writer.uint(5).bytes(&received.sid).uint(6).uint(received.n).uint(7).bytes(&received.hash);
         }
@@ -80,7 +86,8 @@ impl Hello {
         let mut reader = Reader::new(payload);
         let mut fields = reader.fields()?;
         let (challenge, url) = (fields.required(0, Reader::fixed)?, fields.required(1, |r| r.text())?.to_owned());
-        let (device, did) = (fields.required(2, Reader::fixed)?, Did::from_bytes(fields.required(3, Reader::fixed)?));
+        let device = fields.required(2, Reader::fixed)?;
+        let did = guest::did_of(fields.optional(3, Reader::fixed)?, &device)?;
         let instance = fields.required(4, Reader::fixed)?;
         let resume = match fields.optional(5, Reader::fixed)? {
             None => None,

@@ -12,6 +12,7 @@ pub mod bus;
 pub mod card;
 pub mod delivery;
 pub mod guard;
+pub mod guest;
 pub mod hello;
 pub mod limits;
 pub mod lobby;
@@ -22,6 +23,7 @@ pub mod push;
 mod refusal;
 mod session;
 pub mod share;
+pub mod websocket;
 
 #[cfg(test)]
 mod testing;
@@ -29,7 +31,7 @@ mod testing;
 #[path = "../../tests/vectors/hold.rs"]
 mod vectors;
 
-pub use lobby::{ConnId, Grown, Input, Joined, Lobby, Login, Metric, Network, Output, Settings, Standing};
+pub use lobby::{ConnId, Grown, Input, Joined, Lobby, Login, Metric, Network, Output, Settings, Standing, TokenShown};
 pub use refusal::Refusal;
 
 /// The 16 random bytes that name what two ends say to each other after one offer.

@@ -38,7 +38,7 @@ pub const ENVELOPE_BYTES_MAX: usize = 4_096;
 pub const DATA_BYTES_MAX: usize = 14_336;
 
 /// The logs that one session has leased.
-pub const HANDLES_MAX: usize = 16;
+pub const HANDLES_MAX: usize = 64;
 
 /// The candidates of a card, and the bytes of one.
 pub const CANDIDATES_MAX: usize = 12;
@@ -70,6 +70,11 @@ pub const HELLO_MS: u64 = 5_000;
 
 /// Connections of one IPv4 address or /64 that have not said hello: sockets are scarce.
 pub const STRANGERS_MAX: u32 = 20;
+
+/// Knocks in a minute of guests of one IPv4 address or /64, and of all guests at one name: whoever is certified finds room beside them.
+pub const KNOCKS_OF_GUESTS: u32 = 60;
+/// See [`KNOCKS_OF_GUESTS`].
+pub const GUEST_KNOCKS_AT_NAME: u32 = 60;
 
 /// New connections of one IPv4 address or /64 in a second.
 pub const OPENED_PER_S: u32 = 10;
@@ -108,6 +113,20 @@ pub const HOSTS_MAX: usize = 4;
 pub const WATCHES_MAX: usize = 100;
 /// See [`WATCHES_MAX`].
 pub const WATCHERS_MAX: usize = 10_000;
+
+/// The logs in one message between nodes, and the other nodes at which one name is known to be hosted.
+pub const SIZES_MAX: usize = 256;
+/// See [`SIZES_MAX`].
+pub const ELSEWHERE_MAX: usize = 16;
+
+/// The characters of the URL at which a node is reached: as a hello names it.
+pub const NODE_URL_BYTES_MAX: usize = 240;
+
+/// How often a node asks who hosts a name that somebody follows at it, and how long it believes an answer, ms: so a node that died has no
+/// hosts any more.
+pub const FOLLOW_MS: u64 = 5_000;
+/// See [`FOLLOW_MS`].
+pub const ELSEWHERE_MS: u64 = 15_000;
 
 /// The DIDs of a guard list: 9 kilobytes of a frame.
 pub const GUARDED_MAX: usize = 1_024;
@@ -172,3 +191,22 @@ pub const FILE_BYTES_MAX: u64 = 1 << 36;
 
 /// What one connection may have asked for and not been given, requests: 2 MB of chunks.
 pub const REQUESTS_MAX: usize = 32;
+
+/// The entries of one write, and their bytes with the ends of their lines: one message of a channel.
+pub const ENTRIES_MAX: usize = 256;
+/// See [`ENTRIES_MAX`].
+pub const WRITTEN_BYTES_MAX: usize = 14_336;
+
+/// The bytes of a credential: a token, or four grants.
+pub const CREDENTIAL_BYTES_MAX: usize = 4_608;
+
+/// The bytes of what names a site: a name, or the origin of a log.
+pub const SITE_BYTES_MAX: usize = 255;
+
+/// How long a nonce of a host is good, ms, and how many of one connection are.
+pub const NONCE_MS: u64 = 60_000;
+/// See [`NONCE_MS`].
+pub const NONCES_MAX: usize = 4;
+
+/// How long a lease lasts that nothing ends earlier, seconds.
+pub const LOG_LEASE_S: u64 = 3_600;

@@ -4,6 +4,9 @@
 //! Nothing waits inside, nothing is stored, and nothing is queued for anybody who is not here.
 
 mod counters;
+mod elsewhere;
+mod known;
+mod leases;
 mod login;
 mod names;
 mod news;
@@ -12,23 +15,26 @@ mod timers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::vec::Drain;
 
 use bytes::Bytes;
 use identity::cert::KeyBytes;
 use identity::did::Did;
 use identity::time::Timestamp;
+use identity::token::Rid;
 
 use crate::bus::{BusMessage, NodeId, Reach};
-use crate::limits::{FRAMES_PER_BURST, SIGNALS_PER_BURST};
 use crate::message::{Form, Frame, FrameError, IceServer, Value};
 use crate::session::Outgoing;
 use crate::{Refusal, Sess};
-use counters::{Counter, Counters};
+use counters::Counters;
+use leases::Leases;
 use names::Place;
 use news::{Board, OfSession};
 use talks::Talk;
 use timers::{Timer, Timers};
 
+pub use known::Known;
 pub use news::{Grown, Joined};
 
 /// A connection, as the caller calls it; never used twice.
@@ -53,6 +59,8 @@ pub struct Settings {
     pub strangers_max: u32,
     /// New connections of one network in a second.
     pub opened_per_s: u32,
+    /// Guests at once; 0 is none at all.
+    pub guests_max: u32,
 }
 
 /// Who said a hello that holds.
@@ -76,6 +84,17 @@ pub struct Login {
     pub ttl_s: u64,
     /// The newest public head.
     pub head: Option<Vec<u8>>,
+    /// The token that the hello shows, which holds.
+    pub token: Option<Box<TokenShown>>,
+}
+
+/// A token that a session showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenShown {
+    /// Its family.
+    pub rid: Rid,
+    /// When it ends.
+    pub until: Timestamp,
 }
 
 /// What the log says of a DID now.
@@ -125,7 +144,7 @@ pub enum Input {
         /// Of the frame that asked.
         id: u64,
         /// What.
-        value: Value,
+        value: Value<'static>,
     },
     /// The caller refuses a connection.
     Refused {
@@ -163,6 +182,20 @@ pub enum Input {
         did: Did,
         /// Which logs.
         joined: Vec<Joined>,
+    },
+    /// A session leases a log, as it asked.
+    Leased {
+        /// Where.
+        conn: ConnId,
+        /// Of the frame that asked.
+        id: u64,
+        /// How many entries are public.
+        size: u64,
+    },
+    /// Tokens of a family hold no longer.
+    TokenEnded {
+        /// The family.
+        rid: Rid,
     },
     /// A committed batch changed a DID.
     Changed {
@@ -250,6 +283,20 @@ pub enum Output {
         /// Whether it is.
         is: bool,
     },
+    /// Somebody here follows a name from now on, or nobody any more: what other nodes say of it is wanted, or not.
+    Followed {
+        /// The name.
+        name: String,
+        /// Whether somebody does.
+        is: bool,
+    },
+    /// A device listens to logs here from now on, or no longer: other nodes need not push to it, or have to.
+    Listens {
+        /// The device.
+        device: KeyBytes,
+        /// Whether it does.
+        is: bool,
+    },
     /// Something to be counted.
     Count(Metric),
 }
@@ -295,6 +342,8 @@ pub struct Gauges {
     pub talks: usize,
     /// Names that somebody hosts or watches.
     pub names: usize,
+    /// Sessions of guests.
+    pub guests: usize,
     /// Things that will happen at a time.
     pub timers: usize,
     /// Counters kept for limits.
@@ -320,7 +369,11 @@ struct Session {
     form: Form,
     device: KeyBytes,
     did: Did,
+    /// Its key is in no log; the DID is what stands in for one.
+    is_guest: bool,
     instance: [u8; 8],
+    token: Option<Box<TokenShown>>,
+    leases: Option<Box<Leases>>,
     outgoing: Outgoing,
     hosted: Vec<Arc<str>>,
     watched: Vec<Arc<str>>,
@@ -341,16 +394,22 @@ struct Person {
 #[derive(Debug)]
 pub struct Lobby {
     settings: Settings,
-    connections: HashMap<ConnId, Connection>,
+    connections: Known<ConnId, Connection>,
     strangers: HashMap<Network, u32>,
-    sessions: HashMap<Sid, Session>,
+    /// Boxed: a table has room for twice as many as are in it.
+    sessions: Known<Sid, Box<Session>>,
     people: HashMap<Did, Person>,
     names: HashMap<Arc<str>, Place>,
     talks: HashMap<Sess, Talk>,
     board: Board,
     counters: Counters,
     timers: Timers,
+    /// The handles that were given.
+    handles: u64,
+    guests: u32,
     stopping: bool,
+    /// Whether there may be other nodes.
+    several: bool,
     outputs: Vec<Output>,
 }
 
@@ -359,22 +418,31 @@ impl Lobby {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            connections: HashMap::new(),
+            connections: Known::default(),
             strangers: HashMap::new(),
-            sessions: HashMap::new(),
+            sessions: Known::default(),
             people: HashMap::new(),
             names: HashMap::new(),
             talks: HashMap::new(),
             board: Board::default(),
             counters: Counters::default(),
             timers: Timers::default(),
+            handles: 0,
+            guests: 0,
             stopping: false,
+            several: false,
             outputs: Vec::new(),
         }
     }
 
+    /// Returns it as one of several nodes: others are asked about names, and told.
+    pub fn of_several(self) -> Self {
+        Self { several: true, ..self }
+    }
+
     /// Takes what happened and returns everything that is to be done. What fell due before `now` happens first.
-    pub fn handle(&mut self, input: Input, now: Timestamp) -> Vec<Output> {
+    pub fn handle(&mut self, input: Input, now: Timestamp) -> Drain<'_, Output> {
+        self.outputs.shrink_to(OUTPUTS_KEPT);
         while let Some(timer) = self.timers.due(now) {
             self.fire(timer, now);
         }
@@ -397,12 +465,14 @@ impl Lobby {
             Input::Joined { device, did, joined } => self.joined(&device, &did, &joined, now),
             Input::Refused { conn, refusal } => self.refuse(conn, refusal, now),
             Input::Closed { conn } => self.closed(conn, now),
+            Input::Leased { conn, id, size } => self.leased(conn, id, size, now),
+            Input::TokenEnded { rid } => self.token_ended(&rid),
             Input::Changed { did, standing } => self.changed(&did, standing),
             Input::Bus { from, message } => self.bus(from, message, now),
             Input::Tick => {}
             Input::Stop { in_ms } => self.stop(in_ms),
         }
-        std::mem::take(&mut self.outputs)
+        self.outputs.drain(..)
     }
 
     /// Returns when [`Input::Tick`] is wanted at the latest.
@@ -419,6 +489,7 @@ impl Lobby {
             registrations: self.names.values().map(|place| place.hosts.len()).sum(),
             talks: self.talks.len(),
             names: self.names.len(),
+            guests: self.guests as usize,
             timers: self.timers.len(),
             counters: self.counters.len(),
         }
@@ -432,13 +503,14 @@ impl Lobby {
 
     /// Takes a frame of a session.
     fn frame(&mut self, conn: ConnId, frame: Result<Frame, FrameError>, now: Timestamp) {
-        self.heard(conn, now);
-        let Some(connection) = self.connections.get(&conn) else { return };
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        connection.heard = now;
         let Some(sid) = connection.session else { return self.refuse(conn, Refusal::BadOrder, now) };
-        let device = self.sessions[&sid].device;
-        if let Err(retry_ms) = self.counters.count(Counter::Frames(device), FRAMES_PER_BURST, now) {
+        let (device, is_guest) = (self.sessions[&sid].device, self.sessions[&sid].is_guest);
+        let sess = if let Ok(Frame::Signal(signal)) = &frame { Some(signal.sess) } else { None };
+        if let Err(retry_ms) = self.counters.count_frame(device, sess.is_some(), now) {
             let id = frame.as_ref().ok().and_then(Frame::id);
-            return self.deny(&sid, id, Refusal::Rate, Some(retry_ms), None);
+            return self.deny(&sid, id, Refusal::Rate, Some(retry_ms), sess);
         }
         let frame = match frame {
             Ok(frame) => frame,
@@ -447,6 +519,13 @@ impl Lobby {
             Err(FrameError::TooLarge) => return self.refuse(conn, Refusal::TooLarge, now),
         };
         match frame {
+            // A guest knocks, and talks to whom it knocked at.
+            frame if is_guest && !may_guests_say(&frame) => {
+                self.deny(&sid, frame.id(), Refusal::NoRight, None, None);
+            }
+            Frame::Read { id, handle, .. } if !self.holds(&sid, handle) => {
+                self.deny(&sid, Some(id), Refusal::BadHandle, None, None);
+            }
             Frame::Seen { n } => self.seen(conn, &sid, n, now),
             Frame::Ping { id } => self.send(&sid, &Frame::Pong { id }),
             Frame::Pong { .. } => {}
@@ -464,7 +543,7 @@ impl Lobby {
                 self.settle(&sid, id, done);
             }
             Frame::Watch { id, names } => {
-                let done = self.watch(&sid, names).map(Some);
+                let done = self.watch(&sid, names, now).map(Some);
                 self.settle(&sid, id, done);
             }
             Frame::Unwatch { id, names } => {
@@ -472,10 +551,7 @@ impl Lobby {
                 self.settle(&sid, id, Ok(None));
             }
             Frame::Knock { id, name, card, proof } => self.knock(&sid, id, name, card, proof, now),
-            Frame::Signal(signal) => match self.counters.count(Counter::Signals(device), SIGNALS_PER_BURST, now) {
-                Ok(()) => self.signal(&sid, signal, now),
-                Err(retry_ms) => self.deny(&sid, None, Refusal::Rate, Some(retry_ms), Some(signal.sess)),
-            },
+            Frame::Signal(signal) => self.signal(&sid, signal, now),
             Frame::Ack { peer, sess, seq } => self.ack(&sid, &peer, &sess, seq, now),
             Frame::Publish { id, news } => {
                 let done = self.publish(&sid, news, now);
@@ -491,6 +567,11 @@ impl Lobby {
                 let did = self.sessions[&sid].did;
                 self.outputs.push(Output::Ask { conn, device, did, frame: Box::new(frame) });
             }
+            Frame::Write { id, handle, .. } => {
+                // What certificates say goes through `attest`; nothing else is written.
+                let refusal = if self.holds(&sid, handle) { Refusal::NoRight } else { Refusal::BadHandle };
+                self.deny(&sid, Some(id), refusal, None, None);
+            }
             Frame::Ice { id } => self.outputs.push(Output::Ice { conn, id, device }),
             Frame::Hello { .. } => self.refuse(conn, Refusal::BadOrder, now),
             _ => self.deny(&sid, None, Refusal::UnknownType, None, None),
@@ -498,14 +579,14 @@ impl Lobby {
     }
 
     /// Answers a frame that asked for something.
-    fn settle(&mut self, sid: &Sid, id: u64, done: Result<Option<Value>, Refusal>) {
+    fn settle(&mut self, sid: &Sid, id: u64, done: Result<Option<Value<'static>>, Refusal>) {
         match done {
             Ok(value) => self.send(sid, &Frame::Ok { id, value }),
             Err(refusal) => self.deny(sid, Some(id), refusal, None, None),
         }
     }
 
-    fn answer(&mut self, conn: ConnId, id: u64, value: Value) {
+    fn answer(&mut self, conn: ConnId, id: u64, value: Value<'static>) {
         if let Some(sid) = self.connections.get(&conn).and_then(|connection| connection.session) {
             self.send(&sid, &Frame::Ok { id, value: Some(value) });
         }
@@ -538,8 +619,10 @@ impl Lobby {
             Timer::Beat(conn) => self.beat(conn, now),
             Timer::Resume(sid) => self.resume_over(&sid, now),
             Timer::Lease(sid, name) => self.lease_over(&sid, &name, now),
+            Timer::Handle(sid, handle) => self.revoke_handle(&sid, handle, Refusal::LeaseOver),
             Timer::News(sid) => self.news_due(&sid, now),
             Timer::Push => self.push_due(),
+            Timer::Follow(name) => self.follow_due(&name, now),
             Timer::Unanswered(sess) => self.unanswered(&sess),
             Timer::Forget(sess) => self.forget(&sess, now),
         }
@@ -547,6 +630,7 @@ impl Lobby {
 
     fn stop(&mut self, in_ms: u64) {
         self.stopping = true;
+        self.leave_others();
         let attached: Vec<Sid> =
             self.sessions.iter().filter(|(_, session)| session.conn.is_some()).map(|(sid, _)| *sid).collect();
         for sid in attached {
@@ -556,6 +640,29 @@ impl Lobby {
         }
     }
 }
+
+/// Whether a guest may say this.
+fn may_guests_say(frame: &Frame) -> bool {
+    matches!(
+        frame,
+        Frame::Seen { .. }
+            | Frame::Ping { .. }
+            | Frame::Pong { .. }
+            | Frame::Knock { .. }
+            | Frame::Signal(_)
+            | Frame::Ack { .. }
+            | Frame::Hello { .. }
+    )
+}
+
+/// Adds to a list that has one item nearly always, and no room for four.
+fn push_exact<T>(list: &mut Vec<T>, item: T) {
+    list.reserve_exact(1);
+    list.push(item);
+}
+
+/// The outputs that there is always room for.
+const OUTPUTS_KEPT: usize = 64;
 
 /// Over how long clients spread their return, ms.
 const RETURN_MS: u64 = 4_000;

@@ -79,9 +79,9 @@ pub struct IceServer {
 
 impl IceServer {
     /// Returns it as a field.
-    pub fn to_value(&self) -> Value {
-        let urls = self.urls.iter().cloned().map(Value::Text).collect();
-        Value::List(vec![Value::List(urls), Value::Text(self.user.clone()), Value::Text(self.credential.clone())])
+    pub fn to_value(&self) -> Value<'_> {
+        let urls = self.urls.iter().map(|url| url.as_str().into()).collect();
+        Value::List(vec![Value::List(urls), self.user.as_str().into(), self.credential.as_str().into()])
     }
 
     /// Reads it from a field.
@@ -101,6 +101,8 @@ pub enum Frame {
     Hello {
         /// The hello, signed.
         envelope: Vec<u8>,
+        /// A token for the server.
+        token: Option<String>,
         /// The newest head the client verified.
         head: Option<Vec<u8>>,
     },
@@ -133,7 +135,7 @@ pub enum Frame {
         /// Of the frame that asked.
         id: u64,
         /// What was asked for.
-        value: Option<Value>,
+        value: Option<Value<'static>>,
     },
     /// 09: not done.
     Err {
@@ -276,12 +278,40 @@ pub enum Frame {
         /// The server to ask.
         url: String,
     },
-    /// C 33: wants to read a log; `ok` has `[handle, size]`.
+    /// C 33: wants to read a log; answered by 36.
     Lease {
         /// Comes back.
         id: u64,
         /// Whose: the origin of the server's own log.
         site: String,
+        /// Which of it: empty, it is one.
+        log: String,
+        /// What for, as bits (PROTOCOL 17.2).
+        rights: u64,
+    },
+    /// S 36: leased.
+    Handle {
+        /// Of the frame that asked.
+        id: u64,
+        /// What names the lease.
+        handle: u64,
+        /// What it allows.
+        rights: u64,
+        /// How many entries are public.
+        size: u64,
+        /// When it ends, Unix seconds by the server's clock.
+        until_s: u64,
+    },
+    /// C 46: entries for a log.
+    Write {
+        /// Comes back.
+        id: u64,
+        /// What was leased.
+        handle: u64,
+        /// The number of the first.
+        lsn: u64,
+        /// They.
+        entries: Vec<Vec<u8>>,
     },
     /// C 34: entries from a place on.
     Read {
@@ -301,12 +331,14 @@ pub enum Frame {
         /// They.
         entries: Vec<Vec<u8>>,
     },
-    /// S 31: a registration, or without a name the whole session, ended.
+    /// S 31: a registration ended, or a lease, or, without name and handle, the whole session.
     Revoke {
         /// The name.
         name: Option<String>,
         /// Why.
         code: String,
+        /// The handle.
+        handle: Option<u64>,
     },
 }
 
@@ -379,7 +411,7 @@ const NAMES: &[Names] = &[
         name: "challenge",
         keys: &[(1, "c"), (2, "url"), (3, "node"), (4, "time_ms"), (5, "features"), (6, "limits")],
     },
-    Names { kind: 0x02, name: "hello", keys: &[(1, "envelope"), (4, "head")] },
+    Names { kind: 0x02, name: "hello", keys: &[(1, "envelope"), (3, "token"), (4, "head")] },
     Names {
         kind: 0x03,
         name: "welcome",
@@ -409,10 +441,12 @@ const NAMES: &[Names] = &[
     Names { kind: 0x26, name: "publish", keys: &[(1, "id"), (2, "news")] },
     Names { kind: 0x30, name: "attest", keys: &[(1, "id"), (2, "envelope")] },
     Names { kind: 0x32, name: "redirect", keys: &[(1, "id"), (2, "url")] },
-    Names { kind: 0x33, name: "lease", keys: &[(1, "id"), (2, "site")] },
+    Names { kind: 0x33, name: "lease", keys: &[(1, "id"), (2, "site"), (3, "log"), (4, "rights")] },
     Names { kind: 0x34, name: "read", keys: &[(1, "id"), (2, "handle"), (3, "from")] },
     Names { kind: 0x35, name: "data", keys: &[(1, "id"), (2, "from"), (3, "entries")] },
-    Names { kind: 0x31, name: "revoke", keys: &[(1, "name"), (2, "code")] },
+    Names { kind: 0x36, name: "handle", keys: &[(1, "id"), (2, "handle"), (3, "rights"), (4, "size"), (5, "until_s")] },
+    Names { kind: 0x46, name: "write", keys: &[(1, "id"), (2, "handle"), (3, "lsn"), (4, "entries")] },
+    Names { kind: 0x31, name: "revoke", keys: &[(1, "name"), (2, "code"), (3, "handle")] },
 ];
 
 impl Frame {
@@ -438,6 +472,7 @@ impl Frame {
             | Self::Attest { id, .. }
             | Self::Lease { id, .. }
             | Self::Read { id, .. }
+            | Self::Write { id, .. }
             | Self::Ice { id } => Some(*id),
             _ => None,
         }
@@ -446,7 +481,9 @@ impl Frame {
     /// Returns the id of the frame that this one answers.
     pub fn answers(&self) -> Option<u64> {
         match self {
-            Self::Ok { id, .. } | Self::Redirect { id, .. } | Self::Data { id, .. } => Some(*id),
+            Self::Ok { id, .. } | Self::Redirect { id, .. } | Self::Data { id, .. } | Self::Handle { id, .. } => {
+                Some(*id)
+            }
             Self::Err { id, .. } => *id,
             _ => None,
         }
@@ -490,6 +527,8 @@ impl Frame {
             Self::Lease { .. } => 0x33,
             Self::Read { .. } => 0x34,
             Self::Data { .. } => 0x35,
+            Self::Handle { .. } => 0x36,
+            Self::Write { .. } => 0x46,
             Self::Revoke { .. } => 0x31,
         }
     }
@@ -504,7 +543,7 @@ impl Frame {
         if bytes.len() > FRAME_BYTES_MAX {
             return Err(FrameError::TooLarge);
         }
-        rows::read(&Fields::decode(bytes, form, NAMES)?, form)
+        rows::read(Fields::decode(bytes, form, NAMES)?, form)
     }
 }
 

@@ -61,9 +61,9 @@ impl Site {
 
 impl News {
     /// Returns it as a field: `[name, log 16, size]`.
-    pub fn to_value(&self) -> Value {
+    pub fn to_value(&self) -> Value<'_> {
         let Site { name, log } = &self.site;
-        Value::List(vec![Value::Text(name.clone()), Value::Bytes(log.to_vec()), Value::Uint(self.size)])
+        Value::List(vec![name.as_str().into(), log[..].into(), Value::Uint(self.size)])
     }
 
     /// Reads it from a field.
@@ -75,7 +75,7 @@ impl News {
 
 impl Change {
     /// Returns it as a field: `[what, device 32, name, log 16, ms]`.
-    pub fn to_value(&self) -> Value {
+    pub fn to_value(&self) -> Value<'_> {
         let (what, ms) = match self.what {
             What::Join => (0, 0),
             What::Mute(ms) => (1, ms),
@@ -85,9 +85,9 @@ impl Change {
         let Site { name, log } = &self.site;
         Value::List(vec![
             Value::Uint(what),
-            Value::Bytes(self.device.to_vec()),
-            Value::Text(name.clone()),
-            Value::Bytes(log.to_vec()),
+            self.device[..].into(),
+            name.as_str().into(),
+            log[..].into(),
             Value::Uint(ms),
         ])
     }

@@ -12,6 +12,7 @@ use identity::signed::Signed;
 use identity::wire::{Reader, WireError, Writer};
 
 use crate::card::{Side, SignedCard};
+use crate::guest;
 
 /// What its signature is good for.
 const DOMAIN: &str = "dgns/peer-hello/v1";
@@ -58,8 +59,18 @@ impl PeerHello {
     fn encode(&self) -> Vec<u8> {
         let side = if self.side == Side::Client { 1 } else { 2 };
         let mut writer = Writer::new();
-        writer.map(4).uint(0).bytes(&self.challenge).uint(1).uint(side);
-        writer.uint(2).bytes(&self.device).uint(3).bytes(self.did.as_bytes());
+        let guest = guest::is_guest(&self.device, &self.did);
+        writer
+            .map(4 - usize::from(guest))
+            .uint(0)
+            .bytes(&self.challenge)
+            .uint(1)
+            .uint(side)
+            .uint(2)
+            .bytes(&self.device);
+        if !guest {
+            writer.uint(3).bytes(self.did.as_bytes());
+        }
         writer.finish()
     }
 
@@ -72,7 +83,8 @@ impl PeerHello {
             2 => Side::Host,
             _ => return Err(WireError::Unexpected),
         };
-        let (device, did) = (fields.required(2, Reader::fixed)?, Did::from_bytes(fields.required(3, Reader::fixed)?));
+        let device = fields.required(2, Reader::fixed)?;
+        let did = guest::did_of(fields.optional(3, Reader::fixed)?, &device)?;
         fields.end()?;
         reader.end()?;
         Ok(Self { challenge, side, device, did })
@@ -89,12 +101,16 @@ mod tests {
 
     /// A conversation of two, and the hellos of both.
     fn hellos() -> (SignedCard, SignedCard, [(u8, PeerHello); 2]) {
-        let (client, host) = (Who::new(1), Who::new(2));
+        hellos_of(&Who::new(1))
+    }
+
+    fn hellos_of(client: &Who) -> (SignedCard, SignedCard, [(u8, PeerHello); 2]) {
+        let host = Who::new(2);
         let offer = client.offer([7; 16], &host, NOW);
         let answer = host.answer(&offer, NOW);
         let challenge = challenge(&offer, &answer);
         let said = |who: &Who, side| PeerHello { challenge, side, device: who.device(), did: who.did };
-        (offer, answer, [(1, said(&client, Side::Client)), (2, said(&host, Side::Host))])
+        (offer, answer, [(1, said(client, Side::Client)), (2, said(&host, Side::Host))])
     }
 
     #[test]
@@ -126,9 +142,11 @@ mod tests {
 
     #[test]
     fn vectors_of_hellos_between_two_ends() {
-        let (offer, answer, hellos) = hellos();
         let mut cases = Vec::new();
-        for (seed, hello) in &hellos {
+        let both = [hellos_of(&Who::guest(1)), hellos()];
+        for (offer, answer, (seed, hello)) in
+            both.iter().flat_map(|(offer, answer, two)| two.iter().map(move |one| (offer, answer, one)))
+        {
             cases.push(json!({
                 "seed": hex(&[*seed; 32]),
                 "origin": origin().as_str(),
@@ -140,6 +158,7 @@ mod tests {
                 "envelope": hex(&hello.sign(&origin(), &Who::new(*seed).key)),
             }));
         }
+        let (offer, answer, hellos) = hellos();
         let (_, host) = hellos[1];
         let key = Who::new(2).key;
         let replaced = |from: &[u8], to: &[u8]| {

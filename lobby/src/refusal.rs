@@ -1,5 +1,7 @@
 //! What the lobby refuses, and with which code it closes a connection (PROTOCOL 23.8).
 
+use identity::token::TokenRefusal;
+
 /// Why the lobby does not do what a frame asks, or ends a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
@@ -31,6 +33,9 @@ pub enum Refusal {
     /// The DID has no such live device. Code `unknown_device`; closes with 4001.
     #[error("the log has no such live device")]
     UnknownDevice,
+    /// The lobby lets no guests in. Code `no_guests`; closes with 4001.
+    #[error("this lobby lets no guests in")]
+    NoGuests,
     /// The device lost its power while it was connected. Code `revoked`; closes with 4001.
     #[error("this device was revoked")]
     Revoked,
@@ -70,6 +75,12 @@ pub enum Refusal {
     /// A handle that was not leased. Code `bad_handle`.
     #[error("not leased in this session")]
     BadHandle,
+    /// A token in the hello counts for nothing, by its code; closes with 4001. Of one that is revoked later only leases end.
+    #[error("{0}")]
+    Token(TokenRefusal),
+    /// What was leased is not leased for this. Code `no_right`.
+    #[error("not leased for this")]
+    NoRight,
     /// The log does not take it. Code `not_taken`.
     #[error("the log does not take this certificate")]
     NotTaken,
@@ -108,6 +119,7 @@ impl Refusal {
         Self::BadOrder,
         Self::WeakKey,
         Self::UnknownDevice,
+        Self::NoGuests,
         Self::Revoked,
         Self::Replaced,
         Self::HelloMismatch,
@@ -121,6 +133,14 @@ impl Refusal {
         Self::NotHere,
         Self::BadEndpoint,
         Self::BadHandle,
+        Self::Token(TokenRefusal::Malformed),
+        Self::Token(TokenRefusal::Mac),
+        Self::Token(TokenRefusal::Audience),
+        Self::Token(TokenRefusal::Early),
+        Self::Token(TokenRefusal::Expired),
+        Self::Token(TokenRefusal::Device),
+        Self::Token(TokenRefusal::Revoked),
+        Self::NoRight,
         Self::NotTaken,
         Self::Rate,
         Self::Quota,
@@ -143,6 +163,7 @@ impl Refusal {
             Self::BadOrder => "bad_order",
             Self::WeakKey => "weak_key",
             Self::UnknownDevice => "unknown_device",
+            Self::NoGuests => "no_guests",
             Self::Revoked => "revoked",
             Self::Replaced => "replaced",
             Self::HelloMismatch => "hello_mismatch",
@@ -156,6 +177,8 @@ impl Refusal {
             Self::NotHere => "not_here",
             Self::BadEndpoint => "bad_endpoint",
             Self::BadHandle => "bad_handle",
+            Self::Token(refusal) => refusal.code(),
+            Self::NoRight => "no_right",
             Self::NotTaken => "not_taken",
             Self::Rate => "rate",
             Self::Quota => "quota",
@@ -178,7 +201,13 @@ impl Refusal {
             Self::Restarting => 1012,
             Self::Busy | Self::Overflow => 1013,
             Self::Replaced => 4000,
-            Self::BadHello | Self::WeakKey | Self::UnknownDevice | Self::Revoked | Self::HelloMismatch => 4001,
+            Self::BadHello
+            | Self::WeakKey
+            | Self::UnknownDevice
+            | Self::NoGuests
+            | Self::Revoked
+            | Self::HelloMismatch
+            | Self::Token(_) => 4001,
             _ => 1008,
         }
     }

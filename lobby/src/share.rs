@@ -4,14 +4,18 @@
 //! download that broke goes on wherever it stood, and bytes that are not the file's are nobody's.
 
 mod contents;
+mod credential;
+mod rows;
 
 use bytes::Bytes;
 use identity::hash::Hash;
-use identity::wire::{Reader, WireError, Writer};
+use identity::token::Rights;
+use identity::wire::WireError;
 
-use crate::limits::{IDS_MAX, LISTED_MAX, PATH_BYTES_MAX, PIECE_BYTES_MAX, SHOWN_HEAD_BYTES_MAX};
+use crate::limits::PATH_BYTES_MAX;
 
 pub use contents::{BadContents, Contents};
+pub use credential::{BadCredential, Credential, Shown};
 
 /// Why bytes are not a message of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +64,8 @@ pub enum Said {
         envelope: Vec<u8>,
         /// The newest head it verified.
         head: Option<Vec<u8>>,
+        /// By a client: a token for the host, whose rights the connection then has as well.
+        token: Option<String>,
     },
     /// H 03: the client's hello is good; it may ask.
     Welcome,
@@ -102,19 +108,108 @@ pub enum Said {
         /// Which.
         index: u64,
     },
-    /// C 44: a file from a place on, and whatever is added to it; pieces come in bulk until it is stopped.
-    Tail {
+    /// C 33: wants to read a log, or to write to it; answered by 36, 37 or 32.
+    Lease {
         /// Comes back.
         id: u64,
+        /// The name that is hosted.
+        site: String,
         /// The file.
-        path: String,
+        log: String,
+        /// What for: [`Rights::READ`], and [`Rights::WRITE`] to write.
+        rights: Rights,
+        /// What was asked for by 37: a credential, encoded ([`Credential`]).
+        credential: Option<Vec<u8>>,
+    },
+    /// H 36: leased.
+    Handle {
+        /// Of the request.
+        id: u64,
+        /// What names the lease.
+        handle: u64,
+        /// What it allows.
+        rights: Rights,
+        /// The bytes of the log now.
+        size: u64,
+        /// When it ends, Unix seconds by the host's clock.
+        until_s: u64,
+        /// To write: SHA-256 of the log as it is now.
+        head: Option<Hash>,
+        /// To write: the last number of this device's that the log has; 0 for none.
+        lsn: Option<u64>,
+    },
+    /// H 37: not by the host's rules alone; a grant or a token is to be shown, with this nonce.
+    NeedProof {
+        /// Of the request.
+        id: u64,
+        /// Good once, for a minute, in this connection.
+        nonce: [u8; 32],
+    },
+    /// H 32: the log is elsewhere.
+    Redirect {
+        /// Of the request.
+        id: u64,
+        /// A name, or a URL.
+        to: String,
+    },
+    /// C 34: a log from a place on, and whatever is added to it; pieces come in bulk until it is stopped.
+    Read {
+        /// Comes back.
+        id: u64,
+        /// What was leased.
+        handle: u64,
         /// The place.
         from: u64,
     },
-    /// C 45: no more of a tail.
+    /// C 45: no more of a read.
     Stop {
-        /// Of the tail.
+        /// Of the read.
         id: u64,
+    },
+    /// C 46: entries for the end of a log, all or none of them.
+    Write {
+        /// Comes back.
+        id: u64,
+        /// What was leased.
+        handle: u64,
+        /// The number of the first: this device's last in this log and one.
+        lsn: u64,
+        /// They: lines without their ends.
+        entries: Vec<Vec<u8>>,
+        /// What the head must be; absent: whatever it is.
+        expect: Option<Hash>,
+    },
+    /// H 56: they are on disk.
+    Receipt {
+        /// Of the request.
+        id: u64,
+        /// Where the first of them begins.
+        position: u64,
+        /// The bytes of the log behind the last.
+        size: u64,
+        /// SHA-256 of so many bytes of the log.
+        head: Hash,
+    },
+    /// C 30: a certificate for the log of names, or a grant that counts for later leases; answered by 08.
+    Attest {
+        /// Comes back.
+        id: u64,
+        /// It.
+        envelope: Vec<u8>,
+    },
+    /// H 08: done.
+    Ok {
+        /// Of the request.
+        id: u64,
+        /// Of a certificate: its index.
+        index: Option<u64>,
+    },
+    /// H 31: a handle ended; the connection goes on.
+    Revoke {
+        /// Which.
+        handle: u64,
+        /// Why.
+        code: String,
     },
     /// H 50: to 40.
     Listing {
@@ -162,116 +257,20 @@ pub enum Said {
 }
 
 impl Said {
-    /// Returns the bytes of a message; at most 16,384.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(64);
+    /// Returns the request that a host's message answers, if it answers one.
+    pub fn answers(&self) -> Option<u64> {
         match self {
-            Self::Hello { envelope, head } => {
-                writer.map(2 + usize::from(head.is_some())).uint(0).uint(0x02).uint(1).bytes(envelope);
-                head.iter().for_each(|head| {
-                    writer.uint(2).bytes(head);
-                });
-            }
-            Self::Welcome => {
-                writer.map(1).uint(0).uint(0x03);
-            }
-            Self::Err { id, code } => {
-                begin(&mut writer, 0x09, *id, 1).uint(2).text(code);
-            }
-            Self::List { id, after } => {
-                begin(&mut writer, 0x40, *id, 1).uint(2).text(after);
-            }
-            Self::Open { id, path } => {
-                begin(&mut writer, 0x41, *id, 1).uint(2).text(path);
-            }
-            Self::Ids { id, root, from } => {
-                begin(&mut writer, 0x42, *id, 2).uint(2).bytes(root).uint(3).uint(*from);
-            }
-            Self::Chunk { id, root, index } => {
-                begin(&mut writer, 0x43, *id, 2).uint(2).bytes(root).uint(3).uint(*index);
-            }
-            Self::Tail { id, path, from } => {
-                begin(&mut writer, 0x44, *id, 2).uint(2).text(path).uint(3).uint(*from);
-            }
-            Self::Stop { id } => {
-                begin(&mut writer, 0x45, *id, 0);
-            }
-            Self::Listing { id, files, more } => {
-                begin(&mut writer, 0x50, *id, 2).uint(2).array(files.len());
-                for file in files {
-                    writer.array(3).text(&file.path).uint(file.size).uint(file.modified_s);
-                }
-                writer.uint(3).bool(*more);
-            }
-            Self::Opened { id, root, size, modified_s } => {
-                begin(&mut writer, 0x51, *id, 3).uint(2).bytes(root).uint(3).uint(*size).uint(4).uint(*modified_s);
-            }
-            Self::IdsAre { id, ids } => {
-                begin(&mut writer, 0x52, *id, 1).uint(2).bytes(ids.as_flattened());
-            }
-            Self::Piece { id, offset, last, bytes } => {
-                begin(&mut writer, 0x3e, *id, 3).uint(2).uint(*offset).uint(3).bool(*last).uint(4).bytes(bytes);
-            }
-            Self::Bye { code } => {
-                writer.map(2).uint(0).uint(0x3f).uint(2).text(code);
-            }
+            Self::Err { id, .. }
+            | Self::Ok { id, .. }
+            | Self::Listing { id, .. }
+            | Self::Opened { id, .. }
+            | Self::IdsAre { id, .. }
+            | Self::Handle { id, .. }
+            | Self::NeedProof { id, .. }
+            | Self::Redirect { id, .. }
+            | Self::Receipt { id, .. } => Some(*id),
+            _ => None,
         }
-        writer.finish()
-    }
-
-    /// Reads a message.
-    pub fn decode(message: &[u8]) -> Result<Self, SaidError> {
-        let mut reader = Reader::new(message);
-        let mut fields = reader.fields()?;
-        let said = match fields.required(0, Reader::uint)? {
-            0x02 => Self::Hello {
-                envelope: fields.required(1, |r| r.bytes())?.to_vec(),
-                head: fields.optional(2, |r| bounded(r, SHOWN_HEAD_BYTES_MAX))?.map(<[u8]>::to_vec),
-            },
-            0x03 => Self::Welcome,
-            0x09 => Self::Err { id: fields.required(1, Reader::uint)?, code: fields.required(2, code)? },
-            0x40 => Self::List { id: fields.required(1, Reader::uint)?, after: fields.required(2, path)? },
-            0x41 => Self::Open { id: fields.required(1, Reader::uint)?, path: fields.required(2, path)? },
-            0x42 => Self::Ids {
-                id: fields.required(1, Reader::uint)?,
-                root: fields.required(2, Reader::fixed)?,
-                from: fields.required(3, Reader::uint)?,
-            },
-            0x43 => Self::Chunk {
-                id: fields.required(1, Reader::uint)?,
-                root: fields.required(2, Reader::fixed)?,
-                index: fields.required(3, Reader::uint)?,
-            },
-            0x44 => Self::Tail {
-                id: fields.required(1, Reader::uint)?,
-                path: fields.required(2, path)?,
-                from: fields.required(3, Reader::uint)?,
-            },
-            0x45 => Self::Stop { id: fields.required(1, Reader::uint)? },
-            0x50 => Self::Listing {
-                id: fields.required(1, Reader::uint)?,
-                files: fields.required(2, |r| r.list(LISTED_MAX, listed))?,
-                more: fields.required(3, Reader::bool)?,
-            },
-            0x51 => Self::Opened {
-                id: fields.required(1, Reader::uint)?,
-                root: fields.required(2, Reader::fixed)?,
-                size: fields.required(3, Reader::uint)?,
-                modified_s: fields.required(4, Reader::uint)?,
-            },
-            0x52 => Self::IdsAre { id: fields.required(1, Reader::uint)?, ids: fields.required(2, ids)? },
-            0x3e => Self::Piece {
-                id: fields.required(1, Reader::uint)?,
-                offset: fields.required(2, Reader::uint)?,
-                last: fields.required(3, Reader::bool)?,
-                bytes: Bytes::copy_from_slice(fields.required(4, |r| bounded(r, PIECE_BYTES_MAX))?),
-            },
-            0x3f => Self::Bye { code: fields.required(2, code)? },
-            _ => return Err(SaidError::UnknownType),
-        };
-        fields.end()?;
-        reader.end()?;
-        Ok(said)
     }
 }
 
@@ -279,38 +278,6 @@ impl Said {
 pub fn is_path(text: &str) -> bool {
     let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\0', '\\']);
     text.len() <= PATH_BYTES_MAX && text.split('/').all(is_part) && !text.chars().any(char::is_control)
-}
-
-/// Begins a message with an id and `more` fields after it.
-fn begin(writer: &mut Writer, kind: u64, id: u64, more: usize) -> &mut Writer {
-    writer.map(2 + more).uint(0).uint(kind).uint(1).uint(id)
-}
-
-fn bounded<'a>(reader: &mut Reader<'a>, max: usize) -> Result<&'a [u8], WireError> {
-    let bytes = reader.bytes()?;
-    if bytes.len() <= max { Ok(bytes) } else { Err(WireError::Unexpected) }
-}
-
-fn path(reader: &mut Reader<'_>) -> Result<String, WireError> {
-    let text = reader.text()?;
-    if text.len() <= PATH_BYTES_MAX { Ok(text.to_owned()) } else { Err(WireError::Unexpected) }
-}
-
-fn listed(reader: &mut Reader<'_>) -> Result<Listed, WireError> {
-    reader.array_of(3)?;
-    let (path, size, modified_s) = (path(reader)?, reader.uint()?, reader.uint()?);
-    if is_path(&path) { Ok(Listed { path, size, modified_s }) } else { Err(WireError::Unexpected) }
-}
-
-fn ids(reader: &mut Reader<'_>) -> Result<Vec<Hash>, WireError> {
-    let (ids, rest) = reader.bytes()?.as_chunks::<32>();
-    if rest.is_empty() && ids.len() <= IDS_MAX { Ok(ids.to_vec()) } else { Err(WireError::Unexpected) }
-}
-
-fn code(reader: &mut Reader<'_>) -> Result<String, WireError> {
-    let text = reader.text()?;
-    let is_code = text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    if is_code && (1..=32).contains(&text.len()) { Ok(text.to_owned()) } else { Err(WireError::Unexpected) }
 }
 
 #[cfg(test)]

@@ -81,6 +81,12 @@ pub enum StorageError {
         /// Its version.
         found: String,
     },
+    /// The database server is set up so that it may lose what it committed. Code `unsafe_settings`.
+    #[error("the database server would lose commits in a crash: {detail}")]
+    UnsafeSettings {
+        /// Which setting.
+        detail: String,
+    },
     /// An object exists with other bytes. Code `object_differs`.
     #[error("{place} exists with other bytes")]
     ObjectDiffers {
@@ -100,6 +106,14 @@ pub enum StorageError {
         guard_size: u64,
         /// The size asked for.
         size: u64,
+    },
+    /// A server that the database or the objects are at does not answer, or has ended the connection. Code `unreachable`.
+    #[error("{place} is out of reach: {detail}")]
+    Unreachable {
+        /// What.
+        place: Place,
+        /// What was met.
+        detail: String,
     },
     /// Any other failure of the file system or the engine. Code `io`.
     #[error("{place}: {detail}")]
@@ -122,9 +136,11 @@ impl StorageError {
             Self::ReadOnly { .. } => "read_only",
             Self::WrongSchema { .. } => "wrong_schema",
             Self::WrongSqlite { .. } => "wrong_sqlite",
+            Self::UnsafeSettings { .. } => "unsafe_settings",
             Self::ObjectDiffers { .. } => "object_differs",
             Self::BadPath { .. } => "bad_path",
             Self::RolledBack { .. } => "rolled_back",
+            Self::Unreachable { .. } => "unreachable",
             Self::Io { .. } => "io",
         }
     }
@@ -135,6 +151,11 @@ impl StorageError {
             self,
             Self::Corrupt { .. } | Self::Inconsistent { .. } | Self::ObjectDiffers { .. } | Self::RolledBack { .. }
         )
+    }
+
+    /// Returns whether the same may succeed in a moment.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
     }
 
     /// Returns the fault for a failed call on `path`.
@@ -205,9 +226,11 @@ mod tests {
             (StorageError::ReadOnly { place: place.clone() }, "read_only"),
             (StorageError::WrongSchema { detail: detail.clone() }, "wrong_schema"),
             (StorageError::WrongSqlite { found: detail.clone() }, "wrong_sqlite"),
+            (StorageError::UnsafeSettings { detail: detail.clone() }, "unsafe_settings"),
             (StorageError::ObjectDiffers { place: place.clone() }, "object_differs"),
             (StorageError::BadPath { path: detail.clone() }, "bad_path"),
             (StorageError::RolledBack { guard_size: 2, size: 1 }, "rolled_back"),
+            (StorageError::Unreachable { place: place.clone(), detail: detail.clone() }, "unreachable"),
             (StorageError::Io { place, detail }, "io"),
         ] {
             assert_eq!(error.code(), code);

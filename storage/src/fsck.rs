@@ -5,11 +5,13 @@
 
 use std::path::Path;
 
+use crate::database::{Database, Schema};
 use crate::fault::StorageError;
 use crate::guard::Guard;
 use crate::objects;
 use crate::people::People;
 use crate::storage::{Options, Storage};
+use crate::store::Store;
 use crate::table;
 
 /// What was looked at and what is wrong with it.
@@ -43,6 +45,9 @@ pub async fn check(dir: &Path, guard: Option<&Path>) -> Result<Report, StorageEr
     if People::is_in(dir) {
         check_people(dir, &mut report).await?;
     }
+    if Store::is_in(dir) {
+        check_store(dir, &mut report).await?;
+    }
     Ok(report)
 }
 
@@ -52,6 +57,21 @@ async fn check_people(dir: &Path, report: &mut Report) -> Result<(), StorageErro
         Ok(people) => {
             report.faults.extend(people.database().damaged_pages().await?);
             people.close().await
+        }
+        Err(error) if error.is_damage() => {
+            report.faults.push(error);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads every page of `store.db`, as [`check_people`] does of its own.
+async fn check_store(dir: &Path, report: &mut Report) -> Result<(), StorageError> {
+    match Database::open(dir, Store::NAME, &Schema::STORE, false).await {
+        Ok(database) => {
+            report.faults.extend(database.damaged_pages().await?);
+            database.close().await
         }
         Err(error) if error.is_damage() => {
             report.faults.push(error);

@@ -15,6 +15,8 @@ pub enum Step {
     PutObjects,
     /// The COMMIT of a cosigned head.
     Cosign,
+    /// The COMMIT of entries of databases.
+    Append,
 }
 
 /// How a step fails.

@@ -6,6 +6,18 @@ pub const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
 /// How many connections read. A read takes tens of microseconds; more would only hold caches.
 pub const READERS: usize = 4;
 
+/// How many connections of one server read from PostgreSQL: each is a process there, and a read waits for the network.
+pub const REMOTE_READERS: usize = 8;
+
+/// How long a connection to PostgreSQL may take, seconds.
+pub const CONNECT_S_MAX: u64 = 5;
+
+/// How long a statement may take on PostgreSQL, the wait for other nodes that write among it, seconds.
+pub const STATEMENT_S_MAX: u64 = 30;
+
+/// How long a transaction may stand open on PostgreSQL without a statement, seconds: a node that vanished then holds up no other.
+pub const IDLE_IN_TRANSACTION_S_MAX: u64 = 10;
+
 /// The page cache of the writer, KiB: the pages one batch dirties, with room to spare; above it they spill early.
 pub const WRITER_CACHE_KIB: u32 = 32 * 1024;
 
@@ -33,3 +45,31 @@ pub const OBJECT_PATH_BYTES_MAX: usize = 200;
 
 /// The size of an object: an entry bundle is 1 MiB at most.
 pub const OBJECT_BYTES_MAX: u64 = 8 << 20;
+
+/// The appends that wait for the writer of databases. More are told to come again.
+pub const APPENDS_WAITING_MAX: usize = 1_024;
+
+/// The entries that one commit of databases takes: what gathers while the disk syncs, and no more than a few ms of work.
+pub const ENTRIES_PER_COMMIT: usize = 1_024;
+
+/// The bytes of the bodies that one commit of databases takes, unless the first append alone has more.
+pub const BYTES_PER_COMMIT: usize = 4 << 20;
+
+/// What an entry takes beside its header and body: its row, two indexes, its part of the tree.
+pub const ENTRY_OVERHEAD_BYTES: u64 = 170;
+
+/// The head-room of an account that is full, for what owners say of the database itself: a hundredth of its quota, and at least this.
+pub const HEAD_ROOM_BYTES: u64 = 1 << 20;
+
+/// The size up to which a chunk lies in the database: below it a file of its own would cost more than the row.
+pub const CHUNK_IN_ROW_BYTES_MAX: usize = 16_384;
+
+/// How often a node looks what others appended to the logs that somebody waits for here, milliseconds: what a reader at another node
+/// waits longer than at the one that appended.
+pub const OTHERS_EVERY_MS: u64 = 200;
+
+/// How often an object store is asked again after a fault: with pauses that double, a few seconds.
+pub const S3_TRIES_MAX: usize = 6;
+
+/// How long one question to an object store may take, seconds.
+pub const S3_S_MAX: u64 = 30;

@@ -7,6 +7,7 @@
 mod accounts;
 mod aliases;
 mod devices;
+mod dns;
 mod events;
 mod notaries;
 mod notify;
@@ -24,7 +25,8 @@ use crate::storage::Options;
 pub use accounts::{AccountRow, AttestedRow, LinkRow, Reserved, Unlinked};
 pub use aliases::{ALIASES_OF_DID_MAX, AliasRow, Erased};
 pub use devices::{AttachmentRow, ENVELOPES_MAX, PAIR_MESSAGES_MAX};
-pub use events::{AwaitedRow, EventRow, Told};
+pub use dns::VolatileRow;
+pub use events::{AwaitedRow, EventPush, EventRow, Told};
 pub use notaries::{NotaryCount, Word};
 pub use notify::{JOINS_OF_DID_MAX, JoinChange, JoinRow, JoinWhat, OutboxRow, SealedRow, Updated};
 pub use passkeys::{Added, PasskeyRow, Used};

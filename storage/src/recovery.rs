@@ -70,7 +70,8 @@ impl Recovery {
         tx.commit(1 + instead_of.len()).await
     }
 
-    /// Notes that an attempt is answered, durably, with the head that says so. An answer may leave only after this.
+    /// Notes that an attempt is answered, durably; the head that says so is kept already ([`Self::keep_head`]). An answer may leave only
+    /// after this.
     ///
     /// False if the row is gone, or had this attempt or a later one: look again. A crash inside leaves the attempt as it was, or
     /// noted: the client repeats, and gets the same answer.
@@ -79,12 +80,10 @@ impl Recovery {
         row: (&Did, u32, &[u8; 32]),
         attempt: u8,
         blinded: &[u8; 32],
-        (origin, size, memory): KeptHead<'_>,
     ) -> Result<bool, StorageError> {
         let mut tx = self.database.write().await?;
         let marked = recovery::mark(&mut tx, row, attempt, blinded).await?;
-        recovery::keep_head(&mut tx, origin, size, memory).await?;
-        tx.commit(2).await?;
+        tx.commit(1).await?;
         Ok(marked)
     }
 

@@ -1,8 +1,6 @@
 //! The tables: one file each, with its SQL and functions on a connection or transaction. No SQL stands elsewhere.
 
-use sqlx::SqliteConnection;
-
-use crate::database::{Cells, in_table};
+use crate::database::{Cells, Conn, in_table, query};
 use crate::fault::StorageError;
 
 pub(crate) mod accounts;
@@ -11,6 +9,7 @@ pub(crate) mod attachments;
 pub(crate) mod attested;
 pub(crate) mod chain;
 pub(crate) mod cosigned;
+pub(crate) mod dns;
 pub(crate) mod edges;
 pub(crate) mod enrolled;
 pub(crate) mod entries;
@@ -31,6 +30,7 @@ pub(crate) mod profiles;
 pub(crate) mod recovery;
 pub(crate) mod revocations;
 pub(crate) mod signin_starts;
+pub(crate) mod store;
 pub(crate) mod token_families;
 
 /// Returns a count, index or time as the databases store it.
@@ -83,14 +83,10 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
 ];
 
 /// Returns what in the tables contradicts the head or itself.
-pub(crate) async fn contradictions(
-    conn: &mut SqliteConnection,
-    size: u64,
-    tiled: u64,
-) -> Result<Vec<StorageError>, StorageError> {
+pub(crate) async fn contradictions(conn: &mut Conn, size: u64, tiled: u64) -> Result<Vec<StorageError>, StorageError> {
     let mut found = Vec::new();
     for (table, question) in CONTRADICTIONS {
-        let query = sqlx::query(*question).bind(stored(size)).bind(stored(tiled));
+        let query = query(question).bind(stored(size)).bind(stored(tiled));
         for row in query.fetch_all(&mut *conn).await.map_err(in_table(table))? {
             found.push(StorageError::inconsistent(table, Cells::new(&row, table).text(0)?));
         }

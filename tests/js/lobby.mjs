@@ -3,23 +3,14 @@
 import assert from "node:assert/strict";
 
 import { encodeCard, openCard } from "../../dgns/web/lobby/card.js";
+import { openCredential, signCredential } from "../../dgns/web/lobby/credential.js";
 import { opened, sealed } from "../../dgns/web/lobby/envelope.js";
 import { counts, decodeFrame, encodeFrame } from "../../dgns/web/lobby/frame.js";
 import { SIDE, decodeHello, encodeHello, encodePeerHello, hop, openHello, peerChallenge, signHello, signPeerHello, verifyPeerHello } from "../../dgns/web/lobby/hello.js";
 import { Contents, chunksOf, decodeSaid, encodeSaid, rootOfFile } from "../../dgns/web/lobby/share.js";
 import { hex, unhex } from "../../dgns/web/hash.js";
 import { signerOf } from "../../dgns/web/keys.js";
-import { Refused } from "../../dgns/web/cbor.js";
-
-/** Returns what a decoder returns, or the code it refuses with. */
-async function outcome(run) {
-  try {
-    return await run();
-  } catch (error) {
-    if (error instanceof Refused) return error.code;
-    throw error;
-  }
-}
+import { outcome } from "./outcome.mjs";
 
 const signer = (seed) => signerOf(unhex(seed));
 
@@ -73,6 +64,15 @@ async function message({ message: bytes, refused, sevens, ids, root }) {
   assert.equal(hex(encodeSaid(found)), bytes);
 }
 
+async function credential({ seed, origin, nonce, token, grants, credential: bytes, refused }) {
+  const device = await signer(seed);
+  const found = await outcome(() => openCredential(unhex(bytes), unhex(nonce), origin, device.key));
+  if (refused !== undefined) return assert.equal(found, refused);
+  const shown = token ?? grants.map(unhex);
+  assert.deepEqual(found, shown);
+  assert.equal(hex(await signCredential(shown, unhex(nonce), origin, device)), bytes);
+}
+
 async function contents(bytes, ids, root) {
   const all = unhex(ids.join(""));
   assert.equal(hex(rootOfFile(BigInt(bytes.length), all)), root);
@@ -89,4 +89,5 @@ async function contents(bytes, ids, root) {
 
 export const LOBBY = {
   "lobby_frames.json": frame, "lobby_cards.json": card, "lobby_hellos.json": hello, "peer_hellos.json": peerHello, "peer_messages.json": message,
+  "lobby_credentials.json": credential,
 };

@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import { isAddress, mayBeTried } from "../../dgns/web/lobby/candidate.js";
 import { KIND, signCard } from "../../dgns/web/lobby/card.js";
+import { untilGone } from "../../dgns/web/lobby/follow.js";
 import { Inbox, Outbox } from "../../dgns/web/lobby/delivery.js";
 import { Talk } from "../../dgns/web/lobby/ledger.js";
 import { ownCandidate, ownTransport, remoteDescription } from "../../dgns/web/lobby/sdp.js";
@@ -124,4 +125,23 @@ test("a signal is sent until it is acknowledged, and given up after ten seconds"
 test("a signal is taken once, in whatever order it comes", () => {
   const inbox = new Inbox();
   assert.deepEqual([0n, 0n, 2n, 1n, 1n, 66n, 2n, 3n, 3n, 200n, 136n, 137n].map((seq) => inbox.arrived(seq)), [true, false, true, true, false, true, false, true, false, true, false, true]);
+});
+
+test("whoever cannot be asked about for a minute does not count any more", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: NOW_S * 1000 });
+  t.mock.method(globalThis, "fetch", () => Promise.reject(new Error("no way there")));
+  const did = bytes(20, 1);
+  let asked = 0;
+  const client = { base: "http://127.0.0.1:1", lookup: () => (asked++, Promise.reject(new Error("no way there"))) };
+  const gone = untilGone(client, did, () => true, new AbortController().signal);
+  let over = null;
+  gone.then((why) => (over = why));
+  const beganMs = Date.now();
+  while (over === null && Date.now() - beganMs < 120_000) {
+    t.mock.timers.tick(500);
+    for (let turn = 0; turn < 20; turn++) await null;
+  }
+  assert.equal(over, "feed_stale");
+  assert.ok(Date.now() - beganMs > 60_000 && Date.now() - beganMs < 70_000, `${Date.now() - beganMs} ms`);
+  assert.ok(asked > 5);
 });

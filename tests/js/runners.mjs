@@ -22,10 +22,11 @@ import { verifyRequest } from "../../dgns/web/request.js";
 import { PAIRING, SEALED, USER_KEYS } from "./boxes.mjs";
 import { LOBBY } from "./lobby.mjs";
 import { ALIASES, MAIL, OPRF } from "./oprf.mjs";
+import { outcome } from "./outcome.mjs";
 import { RECOVERY, threshold } from "./recovery.mjs";
 import {
   checkpointText, commitmentOf, consistencyFault, decodeAliasState, decodeCertificate, decodeDidState, decodeEntry, decodeEpochEntry, decodeHead,
-  decodeMapProof, decodeNameState, didText, formatVerifierKey, hex, inclusionFault, kidOf, labelOfAlias, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash,
+  decodeMapProof, decodeNameState, didText, formatVerifierKey, hex, inclusionFault, kidOf, labelOfAlias, labelOfAnchors, labelOfDid, labelOfLogConf, labelOfName, leafHash, mapRoot, nodeHash,
   formatPolicy, openNote, parseCheckpoint, parseDid, parsePolicy, parseVerifierKey, quorumReached, verifiersOf, Refused, rootOf, sha256, stateHash, unhex, valueBytes, verifyCertificate,
   verifyInclusion, verifyMapProof, verifyProofBundle, verifyResolution,
 } from "../../dgns/web/verify.js";
@@ -42,7 +43,7 @@ function digestRows(m) {
 const MAP = {
   label({ kind, name, did, alias }) {
     const labels = {
-      name: () => labelOfName(name), did: () => labelOfDid(unhex(did)), alias: () => labelOfAlias(unhex(alias)), logconf: labelOfLogConf,
+      name: () => labelOfName(name), did: () => labelOfDid(unhex(did)), alias: () => labelOfAlias(unhex(alias)), logconf: labelOfLogConf, anchors: labelOfAnchors,
     };
     return { label: hex(labels[kind]()) };
   },
@@ -128,6 +129,7 @@ function viewOfEntry(entry) {
     notice: ({ notice }) => ({
       kind: Number(notice.kind), origin: notice.origin, evidence_hash: hex(notice.evidenceHash), evidence: hexOrNull(notice.evidence),
     }),
+    anchor: ({ anchor }) => ({ k: String(anchor.k), prev: hexOrNull(anchor.prev), root: hex(anchor.root), logs: String(anchor.logs) }),
   };
   return { type, leaf: hex(leafHash(entry)), ...views[type](decoded) };
 }
@@ -154,16 +156,6 @@ async function viewOfHead({ head: bytes, origin, log_keys, cosigners }) {
   };
 }
 
-/** Returns what a runner returns, or the code it refuses with. */
-async function outcome(run) {
-  try {
-    return await run();
-  } catch (error) {
-    if (error instanceof Refused) return error.code;
-    throw error;
-  }
-}
-
 /** Returns the memory that bytes spell, which come back as they were. */
 function memoryOf(bytes) {
   const memory = decodeMemory(unhex(bytes));
@@ -172,7 +164,7 @@ function memoryOf(bytes) {
 }
 
 /** The subject of a case as verify.js takes it. */
-const subjectOf = ({ name, did, alias }) => (name !== undefined ? { name } : did !== undefined ? { did: unhex(did) } : { alias: unhex(alias) });
+const subjectOf = ({ name, did, alias, anchors }) => (anchors ? { anchors } : name !== undefined ? { name } : did !== undefined ? { did: unhex(did) } : { alias: unhex(alias) });
 
 /** What resolutions.json says of a lookup. */
 async function resolution({ trust, memory_bytes, subject, bytes, now_ms }) {

@@ -3,13 +3,16 @@
 //! Two programs feed them: the fuzz targets of `tests/fuzz`, and `fuzz_smoke`, which needs no special toolchain. A decoder either
 //! refuses, or what it returns encodes to the very bytes it was given; it never panics and never reads what is not there.
 
+use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
 use data_encoding::BASE64URL_NOPAD;
-use dgns::dns::answer::{Outcome, Transport, answer};
+use dgns::dns::answer::{Asker, Outcome, Transport, answer};
+use dgns::dns::cookie::Cookies;
 use dgns::dns::{Change, Content, Settings, Zone as DnsZone};
 use dgns_api::envelope::Envelope;
 use dgns_api::signin::{Finish, Finished, Link, Start, Started};
+use dgns_api::store;
 use identity::cert::{Body, Certificate, Row};
 use identity::did::Did;
 use identity::email::Email;
@@ -22,13 +25,15 @@ use identity::name::{Name, Origin, Zone};
 use identity::pair::{Invitation, Message};
 use identity::recovery::{Bundle, message};
 use identity::request::{self, Authorization};
-use identity::state::{AliasState, DidState, NameState};
+use identity::state::{AliasState, DidState, NameState, Subject};
 use identity::time::Timestamp;
 use identity::token::{Checker, FeedPage, Lease, Pair, Refresh, SealedKeys, Token, TokenKey};
 use identity::user_key::{Boxes, SealedFile};
+use lobby::bus::{Alive, BusMessage};
 use lobby::card::SignedCard;
 use lobby::hello::SignedHello;
 use lobby::message::{Form, Frame};
+use lobby::websocket::{Fault, Incoming};
 use translog::bundle;
 use translog::entry::Entry;
 use translog::fault::FaultFile;
@@ -37,6 +42,7 @@ use translog::logconf::LogConf;
 use translog::lookup_proof;
 use translog::map::MapProof;
 use translog::note::{Checkpoint, LogSigner, Note, VerifierKey};
+use translog::pieces::{Piece, Pieces, Question};
 use translog::policy::Policy;
 use translog::proof_file::ProofFile;
 use translog::resolution::Resolution;
@@ -57,7 +63,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 46] = [
+pub const DECODERS: [Decoder; 54] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -71,6 +77,7 @@ pub const DECODERS: [Decoder; 46] = [
     Decoder { name: "logconf", accepts: logconf },
     Decoder { name: "conf_chain", accepts: conf_chain },
     Decoder { name: "head", accepts: head },
+    Decoder { name: "piece", accepts: piece },
     Decoder { name: "note", accepts: note },
     Decoder { name: "checkpoint", accepts: checkpoint },
     Decoder { name: "vkey", accepts: vkey },
@@ -99,11 +106,18 @@ pub const DECODERS: [Decoder; 46] = [
     Decoder { name: "token_ask", accepts: token_ask },
     Decoder { name: "token_feed", accepts: token_feed },
     Decoder { name: "grant", accepts: grant },
+    Decoder { name: "db_anchor", accepts: db_anchor },
+    Decoder { name: "db_control", accepts: db_control },
+    Decoder { name: "db_entry", accepts: db_entry },
+    Decoder { name: "db_head", accepts: db_head },
     Decoder { name: "recovery", accepts: recovery },
     Decoder { name: "lobby_frame", accepts: lobby_frame },
     Decoder { name: "lobby_frame_json", accepts: lobby_frame_json },
     Decoder { name: "lobby_hello", accepts: lobby_hello },
     Decoder { name: "lobby_card", accepts: lobby_card },
+    Decoder { name: "lobby_bus", accepts: lobby_bus },
+    Decoder { name: "lobby_alive", accepts: lobby_alive },
+    Decoder { name: "websocket", accepts: websocket },
 ];
 
 /// Feeds `bytes` to the decoder of this name; panics if there is none.
@@ -215,6 +229,28 @@ fn head(bytes: &[u8]) -> bool {
     let Ok(head) = Head::decode(bytes) else { return false };
     assert_eq!(head.encode(), bytes, "a head has one spelling");
     let _ = (head.epoch(), head.edge(), head.checkpoint(&origin()));
+    true
+}
+
+/// A piece of a proof by itself, and joined as every part of an answer with itself.
+fn piece(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(question) = Question::parse(&text, &origin().zone()) {
+        assert_eq!(question.to_string().as_bytes(), bytes, "a question has one spelling");
+        return true;
+    }
+    let Ok(piece) = Piece::decode(bytes) else { return false };
+    assert_eq!(piece.encode(), bytes, "a piece has one spelling");
+    let (needed, some) = (piece.leads_to(), Some(piece.clone()));
+    let joined = Pieces {
+        did: some.clone(),
+        state: some.clone(),
+        head: piece.clone(),
+        consistency: some,
+        records: None,
+        first: piece,
+    };
+    let _ = (needed, joined.join(&Subject::Name("alice.dgns.test".to_owned())));
     true
 }
 
@@ -406,10 +442,13 @@ fn strangers_log() -> &'static Trust {
 
 /// A query in, an answer out that a client can take: true if it got one.
 fn dns_query(bytes: &[u8]) -> bool {
+    let cookies = Cookies::new([7; 32]);
     let mut answered = false;
     for (transport, bytes_max) in [(Transport::Udp, 1_232), (Transport::Tcp, 65_535)] {
         let mut out = Vec::new();
-        let Outcome::Reply(_) = answer(dns_zone(), bytes, transport, &mut out) else {
+        let asker =
+            Asker { transport, address: [192, 0, 2, 1].into(), now_s: 1_700_000_000, cookies: &cookies, nsid: b"ns" };
+        let Outcome::Reply { .. } = answer(dns_zone(), bytes, &asker, &mut out) else {
             assert!(out.is_empty(), "what is dropped has no answer");
             continue;
         };
@@ -524,6 +563,37 @@ fn recovery(bytes: &[u8]) -> bool {
     message::ServerInfo::open(bytes, &origin()).is_ok() || message::Register::open(bytes, &origin()).is_ok()
 }
 
+/// What an anchor changes, or how one has a log.
+fn db_anchor(bytes: &[u8]) -> bool {
+    if let Ok(changes) = store::anchor::Changes::decode(bytes) {
+        assert_eq!(changes.encode(), bytes);
+        // Whatever it says is taken or refused by name.
+        let _ = store::anchor::AnchorTree::default().apply(&changes);
+        return true;
+    }
+    let Ok(shown) = store::anchor::AnchoredLog::decode(bytes) else { return false };
+    assert_eq!(shown.encode(), bytes);
+    true
+}
+
+fn db_control(bytes: &[u8]) -> bool {
+    let Ok(control) = store::control::Control::decode(bytes) else { return false };
+    assert_eq!(control.encode(), bytes);
+    true
+}
+
+fn db_entry(bytes: &[u8]) -> bool {
+    let Ok(entry) = store::entry::Entry::decode(bytes) else { return false };
+    assert_eq!(entry.encode(), bytes);
+    true
+}
+
+fn db_head(bytes: &[u8]) -> bool {
+    let Ok(head) = store::head::SignedHead::decode(bytes) else { return false };
+    assert_eq!((head.as_bytes(), head.head().encode().is_empty()), (bytes, false));
+    true
+}
+
 fn grant(bytes: &[u8]) -> bool {
     let Ok(grant) = SignedGrant::decode(bytes) else { return false };
     assert_eq!(grant.as_bytes(), bytes, "the envelope is kept as it came");
@@ -572,6 +642,24 @@ fn reads_the_same_again(bytes: &[u8], form: Form) -> bool {
     true
 }
 
+/// However the bytes come, the same is said, and the same is refused.
+fn websocket(bytes: &[u8]) -> bool {
+    let whole = said([bytes]);
+    assert_eq!(said(bytes.chunks(1)), whole, "what is said does not depend on how it came");
+    whole.1.is_ok() && !whole.0.is_empty()
+}
+
+fn said<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Result<(), Fault>) {
+    let (mut incoming, mut said) = (Incoming::default(), Vec::new());
+    let fed = pieces.into_iter().try_for_each(|piece| {
+        incoming.feed(&mut piece.to_vec(), &mut |one| {
+            said.push(format!("{one:?}"));
+            ControlFlow::Continue(())
+        })
+    });
+    (said, fed)
+}
+
 fn lobby_hello(bytes: &[u8]) -> bool {
     let Ok(hello) = SignedHello::decode(bytes) else { return false };
     assert_eq!(hello.as_bytes(), bytes, "the envelope is kept as it came");
@@ -579,9 +667,22 @@ fn lobby_hello(bytes: &[u8]) -> bool {
     true
 }
 
+fn lobby_bus(bytes: &[u8]) -> bool {
+    let Ok((from, message)) = BusMessage::decode(bytes) else { return false };
+    assert_eq!(message.encode(&from), bytes, "a message has one spelling");
+    true
+}
+
+fn lobby_alive(bytes: &[u8]) -> bool {
+    let Ok(alive) = Alive::decode(bytes) else { return false };
+    assert_eq!(alive.encode(), bytes, "it has one spelling");
+    true
+}
+
 fn lobby_card(bytes: &[u8]) -> bool {
     let Ok(card) = SignedCard::decode(bytes) else { return false };
     assert_eq!(card.as_bytes(), bytes, "the envelope is kept as it came");
+    assert_eq!(sha256(&[&card.card().encode()]), card.payload_hash(), "it has one spelling");
     assert!(card.verify(&Origin::parse("other.test/log").expect("an origin")).is_err(), "it is for one log alone");
     for candidate in card.card().body.candidates() {
         let _ = candidate.may_be_tried(false);

@@ -8,6 +8,7 @@ pub mod issuer;
 pub mod journey;
 pub mod liar;
 pub mod load;
+pub mod nats;
 pub mod needles;
 pub mod opaque;
 pub mod operator;
@@ -21,6 +22,7 @@ pub mod serve;
 pub mod server;
 pub mod site;
 pub mod token_issuer;
+pub mod unbound;
 pub mod wait;
 pub mod witness;
 

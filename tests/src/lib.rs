@@ -2,4 +2,6 @@
 
 pub mod decoders;
 pub mod harness;
+pub mod postgres;
+pub mod s3;
 pub mod skip;

@@ -203,6 +203,10 @@ mod samples {
         // A tile and a bundle of two, behind their width less one.
         samples.push([&[1_u8][..], &[5; 64]].concat());
         samples.push([&[1, 0, 2, 8, 9, 0, 1, 7][..]].concat());
+        // RFC 6455, 5.7: a masked message, and one in two fragments with a ping between them.
+        let masked = [0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+        samples.push([&[0x81, 0x85], &masked[..]].concat());
+        samples.push([&[0x01, 0x85], &masked[..], &[0x89, 0x85], &masked, &[0x80, 0x85], &masked].concat());
         samples
     }
 

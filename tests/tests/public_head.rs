@@ -142,9 +142,12 @@ fn after_a_start_lookups_wait_for_a_head_with_its_quorum() {
     let server = start(&site, &party);
     let mut alice = claimed(&server, "alice");
     let name = format!("/v1/names/{}", alice.name);
+    let cosigners = |note: &[u8]| Note::parse(note).unwrap().verify(party.policy().cosigners()).unwrap().len();
+    let note = wait::until("the third cosignature joins", || {
+        Some(server.get("/log/checkpoint").body).filter(|note| cosigners(note) == 3)
+    });
     party.all(Manner::Dead);
     assert_eq!(server.post("/v1/certificates", &body(&[alice.points_to([192, 0, 2, 1])])).status, 200);
-    let note = server.get("/log/checkpoint").body;
     server.stop().exits(0);
 
     let server = site.start();

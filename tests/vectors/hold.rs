@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 /// Compares the cases with those of `tests/vectors/<area>.json`, letter by letter, or writes them.
 pub(crate) fn hold(area: &str, about: &[&str], cases: &[Value]) {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors");
-    let path = format!("{folder}/{area}.json");
+    let above = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("tests/vectors"));
+    let folder =
+        above.skip(1).find(|folder| folder.is_dir()).expect("every package lies below the folder of the tests");
+    let path = folder.join(format!("{area}.json"));
     let mut text = format!("{{\n\"about\": {},\n\"cases\": [\n", json!(about.join(" ")));
     text.push_str(&cases.iter().map(|case| ordered(case).to_string()).collect::<Vec<_>>().join(",\n"));
     text.push_str("\n]}\n");

@@ -56,6 +56,58 @@ test("a page lists, downloads and follows what a private server serves, and both
   assert.deepEqual(profile.complaints, []);
 });
 
+test("lines are added where the host lets this device: by its rules, or by a grant that is shown", async () => {
+  const { page, profile } = bob;
+  const [log, path] = ["logs/added.log", alice.path("logs/added.log")];
+  await alice.write(log, "first\n");
+  const add = async (line) => {
+    await page.getByLabel("Add a line").fill(line);
+    await page.getByRole("button", { name: "Add", exact: true }).click();
+    await page.waitForFunction(() => document.querySelector("#add-state")?.textContent.includes("on the server’s disk") && document.querySelector("#add-line").value === "");
+  };
+  await alice.host("--allow", bob.name);
+  await reach(page);
+  await page.getByRole("button", { name: `Follow ${log}` }).click();
+  await sees(page, "first");
+  assert.equal(await page.getByLabel("Add a line").count(), 0, "whoever may only read is not asked to write");
+  await alice.gone();
+
+  await alice.host("--write", bob.name);
+  await reach(page);
+  await page.getByRole("button", { name: `Follow ${log}` }).click();
+  await add("by rule");
+  await add("by rule");
+  await sees(page, "by rule");
+  assert.equal(await readFile(path, "utf8"), "first\nby rule\nby rule\n");
+  await alice.gone();
+
+  const host = await alice.host("--proof");
+  const { did } = JSON.parse(await server.dgns("alice", "--json", "whoami"));
+  const granted = async (rights) => JSON.parse(await server.dgns("alice", "--json", "grant", bob.name, `${did}/${log}`, "--rights", rights, "--until", "1d"));
+  const show = async (text, at) => {
+    await page.getByText("You were given a grant or a token").click();
+    await page.getByLabel("The grant or the token").fill(text);
+    await page.getByLabel("The log it is for").fill(at);
+    await page.getByRole("button", { name: "Open the log" }).click();
+  };
+  await reach(page);
+  await sees(page, "Nothing is served to you, yet.");
+  await show("dgg1.%%%", log);
+  await sees(page, "This is neither a token");
+  const { grant, sid } = await granted("rw");
+  await page.getByText("You were given a grant or a token").click();
+  await show(grant, "big.bin");
+  await sees(page, "The grant is for something else");
+  await page.getByText("You were given a grant or a token").click();
+  await show(grant, log);
+  await add("by grant");
+  assert.equal(await readFile(path, "utf8"), "first\nby rule\nby rule\nby grant\n");
+  await server.dgns("alice", "token", "revoke", "--grant", sid);
+  await sees(page, "The grant was taken back");
+  assert.equal(toldSoFar(host, "fault").length, 0);
+  assert.deepEqual(profile.complaints, []);
+});
+
 test("a download that was stopped goes on where it stood", async () => {
   await alice.host("--allow", bob.name);
   await alice.write("huge.bin", noise(20_000_000));
@@ -74,7 +126,8 @@ test("a download that was stopped goes on where it stood", async () => {
 });
 
 test("whoever is not let in sees what they would see if it were off", async () => {
-  const { page, profile } = bob;
+  // Somebody new: a device knocks at one name six times a minute.
+  const { page, profile } = await visitor(browser, server.url);
   await reach(page);
   await sees(page, "No answer");
   const off = await page.locator("#answer").innerText();
@@ -88,6 +141,7 @@ test("whoever is not let in sees what they would see if it were off", async () =
   await reach(page, "DB alice");
   await sees(page, "That is no name of this zone");
   assert.deepEqual(profile.complaints, []);
+  await profile.close();
 });
 
 test("a server that says no is heard, and one that changes its mind cuts off", async () => {

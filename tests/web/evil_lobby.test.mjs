@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test as run } from "node:test";
 
 import { sees, startBrowser } from "./browser.mjs";
-import { alices, reach, toldSoFar, visitor } from "./hosting.mjs";
+import { alices, reach, told, toldSoFar, visitor } from "./hosting.mjs";
 import { startLiar } from "./liar.mjs";
 import { certified } from "./newcomer.mjs";
 import { startServer } from "./server.mjs";
@@ -170,4 +170,46 @@ test("what is doubled, turned around or lost once connects once", async () => {
   assert.equal(toldSoFar(host, "connected").length, connected + lies.length);
   assert.deepEqual(bob.profile.complaints, []);
   await bob.profile.close();
+});
+
+/** The names of the evidence that a page's browser keeps. */
+const keptEvidence = () => new Promise((done, failed) => {
+  const opening = indexedDB.open("dgns");
+  opening.onerror = () => failed(opening.error);
+  opening.onsuccess = () => {
+    const keys = opening.result.transaction("kept").objectStore("kept").getAllKeys();
+    keys.onsuccess = () => (opening.result.close(), done(keys.result.filter((key) => key.includes("/evidence/")).map((key) => key.split("/").at(-1))));
+  };
+});
+
+test("two histories are found by the page and by the host, and both keep what convicts the log", async () => {
+  // The browser reads one log, the host the other, which has the same key; the lobby between them shows no head to anybody.
+  const bob = await visitor(browser, server.url);
+  const other = await startServer("", "", 3600, server);
+  await Promise.all([server.dgns("carol", "up", "carol-one"), other.dgns("david", "up", "david-two")]);
+  const between = await startLiar(other.url, server.url);
+  between.lie = (_, frame) => [["hello", "welcome"].includes(frame.t) ? { ...frame, head: undefined } : frame];
+  other.through(between.url);
+  const apart = other.starts("alice", "--json", "host", "--name", "db.alice", alice.path("."), "--allow", "certified");
+  await alice.gone();
+  try {
+    await told(apart, "online");
+    await reach(bob.page);
+    await sees(bob.page, "The log was caught lying");
+    await sees(bob.page, "signed two histories");
+    assert.equal(await bob.page.locator("main .verdict.good").count(), 0);
+    assert.equal(await bob.page.locator("#answer").getByText("logs/today.log").count(), 0);
+    const code = await bob.page.locator("#answer code").last().innerText();
+    const saving = bob.page.waitForEvent("download");
+    await bob.page.getByRole("button", { name: "Save the evidence" }).click();
+    const saved = await saving;
+    assert.match(saved.suggestedFilename(), new RegExp(`-${code}\\.fault$`));
+    await assert.rejects(server.dgns("judge", "verify", await saved.path()), ({ code: exit }) => exit === 3, "it convicts the log");
+    assert.deepEqual(await bob.page.evaluate(keptEvidence), [saved.suggestedFilename()]);
+    assert.equal((await told(apart, "fault")).code, code);
+    assert.deepEqual(bob.profile.complaints, []);
+  } finally {
+    apart.stop();
+    await Promise.all([apart.ended(), between.stop(), other.stop(), bob.profile.close()]);
+  }
 });

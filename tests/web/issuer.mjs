@@ -122,11 +122,15 @@ export async function startIssuer(redirect, port = 0) {
 }
 
 /** Starts an issuer, and a server where people sign in there and which calls it Local; `more`, `claims` and `floorS` as in `startServer`. Returns `[server, issuer]`. */
-export async function startServerWithIssuer(more = "", claims = "", floorS = 3600) {
+export const startServerWithIssuer = (more = "", claims = "", floorS = 3600) => startServerWithIssuers(["Local"], more, claims, floorS);
+
+/** As `startServerWithIssuer`, with an issuer of each of these names. Returns `[server, ...issuers]`. */
+export async function startServerWithIssuers(names, more = "", claims = "", floorS = 3600) {
   const port = await freePort();
-  const issuer = await startIssuer(`http://localhost:${port}/v1/signin/oidc/callback`);
-  const signin = `[signin]\npublic_url = "http://localhost:${port}"\n[[signin.issuers]]\nid = "local"\nname = "Local"\nissuer = "${issuer.url}"\nclient_id = "dgns"\n`;
-  return [await startServer(`[http]\nlisten = "127.0.0.1:${port}"\n${more}${signin}`, claims, floorS), issuer];
+  const issuers = await Promise.all(names.map(() => startIssuer(`http://localhost:${port}/v1/signin/oidc/callback`)));
+  const believed = issuers.map(({ url }, i) => `[[signin.issuers]]\nid = "${names[i].toLowerCase()}"\nname = "${names[i]}"\nissuer = "${url}"\nclient_id = "dgns"\n`);
+  const signin = `[signin]\npublic_url = "http://localhost:${port}"\n${believed.join("")}`;
+  return [await startServer(`[http]\nlisten = "127.0.0.1:${port}"\n${more}${signin}`, claims, floorS), ...issuers];
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {

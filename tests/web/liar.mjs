@@ -8,11 +8,11 @@ import { decodeFrame, encodeFrame } from "../../dgns/web/lobby/frame.js";
 const BINARY = 2;
 
 /**
- * Starts one before `url`. `lie(to, frame)` returns the frames that go on in the place of one on its way `to` the `server` or the `client`; it may be set
+ * Starts one before `url`, and before `lobbyUrl` where the lobby is asked for. `lie(to, frame)` returns the frames that go on in the place of one on its way `to` the `server` or the `client`; it may be set
  * anew at any time. `liar.away = true` takes the lobby away: its sockets break, and none opens.
  */
-export async function startLiar(url) {
-  const upstream = new URL(url);
+export async function startLiar(url, lobbyUrl = url) {
+  const [upstream, lobby] = [new URL(url), new URL(lobbyUrl)];
   const sockets = new Set();
   let away = false;
   const liar = {
@@ -36,7 +36,7 @@ export async function startLiar(url) {
   });
   server.on("upgrade", (request, near) => {
     if (away) return near.destroy();
-    const far = net.connect(upstream.port, upstream.hostname);
+    const far = net.connect(lobby.port, lobby.hostname);
     for (const [socket, other] of [[near, far], [far, near]]) {
       sockets.add(socket);
       socket.on("error", () => {});

@@ -34,14 +34,21 @@ export async function comesInByWords(page, name, words) {
 /** Whom pages of recovery talk to besides their own server. */
 export const hostsOf = (issuer, servers) => [issuer.host, ...servers.map((url) => new URL(url).host)];
 
-/** Enrols on the page: servers, sign-in, PIN; with the words, so that it holds at once. */
-export async function enrols({ page, words, person }, { issuer }, urls, pin = PIN) {
+/**
+ * Enrols on the page: servers, sign-ins by `ways` (as the page calls them) of which `needed` are needed, PIN; with the words, so that it holds at once.
+ */
+export async function enrols({ page, words, person }, { issuer }, urls, { pin = PIN, ways = ["Local"], needed = 1 } = {}) {
   issuer.person = person;
   await page.goto("/recovery");
   await page.getByLabel("Their addresses, one a line").fill(urls.join("\n"));
   await page.getByRole("button", { name: "Look at these servers" }).click();
-  await page.getByRole("button", { name: "Go on with Local" }).click();
+  await page.getByRole("button", { name: `Go on with ${ways[0]}` }).click();
   await sees(page, "Choose a PIN");
+  for (const way of ways.slice(1)) {
+    await page.getByRole("button", { name: `Add a sign-in with ${way}` }).click();
+    await sees(page, ` and ${way}`);
+  }
+  if (ways.length > 1) await page.getByLabel("How many of these sign-ins a recovery needs").selectOption(String(needed));
   await page.getByLabel("A PIN", { exact: true }).fill(pin);
   await page.getByLabel("Once more").fill(pin);
   await page.getByText("I have the twelve words at hand").click();
@@ -50,13 +57,14 @@ export async function enrols({ page, words, person }, { issuer }, urls, pin = PI
   await sees(page, "Recovery is set up, and that is proved", 60_000);
 }
 
-/** A page without anything: names the account, types a PIN, signs in. */
-export async function tries(page, { name, person }, { issuer }, pin = PIN) {
+/** A page without anything: names the account, types a PIN, signs in by `way`, as the page calls it. */
+export async function tries(page, { name, person }, { issuer }, { pin = PIN, way = "Local" } = {}) {
   issuer.person = person;
   await page.goto("/recover");
   await page.getByLabel("Your name").fill(name);
   await page.getByRole("button", { name: "Go on", exact: true }).click();
   await page.getByLabel(/^[0-9]/.test(pin) ? "Your PIN" : "Your four words").fill(pin);
+  await page.getByLabel(way, { exact: true }).check();
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
 }
 
@@ -66,6 +74,15 @@ export async function seal(server, name, text) {
   await writeFile(plain, text);
   await server.dgns("somebody", "seal", name, plain, "--out", `${plain}.sealed`);
   return `${plain}.sealed`;
+}
+
+/** From now on a proxy before a recovery server gives another server's point, still well-formed: the answer to another question. */
+export function lies(proxy) {
+  proxy.isData = (path) => ["/r/v1/evaluate", "/r/v1/release"].includes(path);
+  proxy.change = (_, bytes) => {
+    Buffer.from("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76", "hex").copy(bytes, 4);
+    return bytes;
+  };
 }
 
 /** Opens a sealed file on a browser's page of devices. */

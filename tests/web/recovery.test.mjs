@@ -10,7 +10,7 @@ import { keepPicture, sees, startBrowser, startBrowserIn } from "./browser.mjs";
 import { complaintsOf } from "./eyes.mjs";
 import { startServerWithIssuer } from "./issuer.mjs";
 import { startProxy } from "./proxy.mjs";
-import { OTHER, PIN, WORDS, comesInByWords, enrols, hostsOf, opens, seal, somebody, tries } from "./recovery.mjs";
+import { OTHER, PIN, WORDS, comesInByWords, enrols, hostsOf, lies, opens, seal, somebody, tries } from "./recovery.mjs";
 import { startRecoveryServer } from "./server.mjs";
 
 const OPERATORS = ["Anna", "Berta", "Clara", "Dora", "Emma"];
@@ -111,13 +111,7 @@ test("one server is dead and one lies: both are named and skipped", async () => 
   const urls = [servers[0].url, liar.url, servers[2].url, servers[3].url, servers[4].url];
   const ada = await somebody(all, 1, { servers: urls });
   await enrols(ada, all, urls);
-  // Another server's point, still well-formed: the answer to another question.
-  liar.isData = (path) => ["/r/v1/evaluate", "/r/v1/release"].includes(path);
-  liar.change = (path, bytes) => {
-    const point = Buffer.from("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76", "hex");
-    point.copy(bytes, 4);
-    return bytes;
-  };
+  lies(liar);
   await servers[4].kill();
   const blank = await blankProfile(urls);
   const page = await blank.page();
@@ -178,10 +172,10 @@ test("an attempt that an old device vetoes is dead, and everybody says so", asyn
 test("a device that approves ends the wait at once; four words do as a PIN does", async () => {
   const urls = urlsOf(3);
   const ada = await somebody(all, LATE_S, { servers: urls });
-  await enrols(ada, all, urls, WORDS);
+  await enrols(ada, all, urls, { pin: WORDS });
   const blank = await blankProfile(urls);
   const page = await blank.page();
-  await tries(page, ada, all, WORDS.toUpperCase());
+  await tries(page, ada, all, { pin: WORDS.toUpperCase() });
   await sees(page, `The PIN is right; ${ada.full} is yours in`);
   await ada.page.goto("/devices");
   await ada.page.getByRole("button", { name: "It is me: let it in now" }).click();
@@ -202,7 +196,7 @@ test("a wrong PIN spends a guess in public, and the next has to wait; a stranger
   await tries(page, mallory, all);
   await sees(page, "That sign-in does not lead to this account");
   await blank.context.clearCookies();
-  await tries(page, ada, all, OTHER);
+  await tries(page, ada, all, { pin: OTHER });
   await sees(page, "The PIN is wrong");
   await sees(page, "9 guesses are left");
   await keepPicture(page, "recovery-wrong");

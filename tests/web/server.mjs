@@ -2,7 +2,7 @@
 
 import { execFile, spawn } from "node:child_process";
 import { createServer } from "node:net";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -38,14 +38,15 @@ async function started(folder, program, ...args) {
   return { ready, log: () => said.join(""), signal: (name) => child.kill(name), kill: () => end("SIGKILL"), stop: () => end("SIGTERM") };
 }
 
-/** Starts a recovery server for the log of `server`, run by `operator`, that takes sign-ins at `issuer`. Returns `{url, signal(name), kill(), stop()}`. */
-export async function startRecoveryServer(server, issuer, operator) {
+/** Starts a recovery server for the log of `server`, run by `operator`, that takes passkeys of its pages, and sign-ins at each of `issuers`. Returns `{url, signal(name), kill(), stop()}`. */
+export async function startRecoveryServer(server, issuers, operator) {
   const folder = await mkdtemp(join(tmpdir(), "dgns-recovery-"));
   const [config, policy] = [join(folder, "recovery.toml"), join(folder, "log.policy")];
   await writeFile(policy, `log ${server.vkey}\nquorum none\n`);
-  const named = { data: join(folder, "data"), operator, domain: `${operator.toLowerCase().replaceAll(" ", "-")}.example`, "http.listen": "127.0.0.1:0", "log.url": server.url.replace("localhost", "127.0.0.1"), "log.policy": policy };
+  const named = { data: join(folder, "data"), operator, domain: `${operator.toLowerCase().replaceAll(" ", "-")}.example`, passkeys: server.url, "http.listen": "127.0.0.1:0", "log.url": server.url.replace("localhost", "127.0.0.1"), "log.policy": policy };
   const lines = Object.entries(named).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`);
-  await writeFile(config, `${lines.join("")}[[issuers]]\nissuer = ${JSON.stringify(issuer.url)}\naudience = "dgns"\n`);
+  const believed = [issuers].flat().map(({ url }) => `[[issuers]]\nissuer = ${JSON.stringify(url)}\naudience = "dgns"\n`);
+  await writeFile(config, [...lines, ...believed].join(""));
   const { ready, ...rest } = await started(folder, "dgnsd", "recovery", "--config", config, "--dev", "--json");
   return { url: ready.http, operator, ...rest };
 }
@@ -59,24 +60,41 @@ export async function freePort() {
   return port;
 }
 
-/** Starts a server; `more` is added to its configuration, `claims` to the terms of its zone, `floorS` = the shortest window there. Returns `{url, zone, vkey, dgns(home, ...args), stop()}`. */
-export async function startServer(more = "", claims = "", floorS = 3600) {
+/**
+ * Starts a server; `more` is added to its configuration, `claims` to the terms of its zone, `floorS` = the shortest window there; `of` = a server whose log and
+ * homes it has as well, up to now: a second history. Returns `{url, zone, vkey, dgns(home, ...args), stop()}`.
+ */
+export async function startServer(more = "", claims = "", floorS = 3600, of = undefined) {
   const folder = await mkdtemp(join(tmpdir(), "dgns-web-"));
   const config = join(folder, "dgnsd.toml");
   const http = more.includes("[http]") ? "" : '[http]\nlisten = "127.0.0.1:0"\n';
   await writeFile(config, `data = ${JSON.stringify(join(folder, "data"))}\n${http}[dns]\nlisten = ["127.0.0.1:0"]\n${CLAIMS(floorS)}${claims}${LIMITS}${more}`);
-  const { ready, log, kill, stop } = await started(folder, "dgnsd", "serve", "--config", config, "--json");
+  if (of !== undefined) {
+    // As a crash at this moment would leave it.
+    of.signal("SIGSTOP");
+    await Promise.all([cp(of.data, join(folder, "data"), { recursive: true }), ...of.homes.map((home) => cp(of.file(home), join(folder, home), { recursive: true }))]);
+    of.signal("SIGCONT");
+  }
+  const { ready, log, signal, kill, stop } = await started(folder, "dgnsd", "serve", "--config", config, "--json");
   // Passkeys want a name, and pages of one origin one spelling of it.
   const url = ready.http.replace("127.0.0.1", "localhost");
+  const homes = new Set(of?.homes);
+  let reached = ready.http;
   return {
+    get homes() {
+      return [...homes];
+    },
+    signal,
+    /** Lets the programs go another way to it. */
+    through: (way) => (reached = way),
     url, zone: ready.zone, vkey: ready.vkey, data: join(folder, "data"),
     /** What the server logged so far. */
     log,
     /** Runs `dgns` as somebody who keeps a home of this name; returns what it printed. */
-    dgns: async (home, ...args) => (await run(join(built, "dgns"), ["--server", ready.http, "--home", join(folder, home), ...args])).stdout,
+    dgns: async (home, ...args) => (await run(join(built, "dgns"), ["--server", (homes.add(home), reached), "--home", join(folder, home), ...args])).stdout,
     /** Starts `dgns` for a command that goes on: `{says(find), lines(), pid, types(line), ended(), stop()}`; `says` waits for a line in which `find` finds something. */
     starts: (home, ...args) => {
-      const child = spawn(join(built, "dgns"), ["--server", ready.http, "--home", join(folder, home), ...args], { stdio: ["pipe", "pipe", "pipe"] });
+      const child = spawn(join(built, "dgns"), ["--server", (homes.add(home), reached), "--home", join(folder, home), ...args], { stdio: ["pipe", "pipe", "pipe"] });
       const [lines, waiting] = [[], []];
       const heard = (line) => {
         lines.push(line);

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use identity::cert::{Body, Certificate, Records, Sid, Verified};
-use identity::hash::Hash;
+use identity::hash::{Hash, sha256};
 use identity::rules::{self, At, Refusal, World};
 use identity::state::{Leaf, State, Subject};
 
 use crate::due::DueQueue;
-use crate::entry::{Entry, EntryKind, Epoch};
+use crate::entry::{Anchor, AnchorBroken, Entry, EntryKind, Epoch};
 use crate::hash::leaf_hash;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, ENTRY_BYTES_MAX};
 use crate::logconf::{Conf, LogConf, LogConfError, Succession};
@@ -36,30 +36,39 @@ pub struct View<'a> {
     pub dues: &'a DueQueue,
 }
 
-/// The entries of one request: certificates, applied in order and side by side, all or none; then Notices.
+/// The entries of one request: certificates, applied in order and side by side, all or none; then Notices; then an anchor.
 #[derive(Clone, Debug, Default)]
 pub struct Post {
     /// Judged by the rules.
     pub certificates: Vec<Verified>,
     /// Judged when they were made; they change no state.
     pub notices: Vec<SoundNotice>,
+    /// What the databases hold. It is in the log, or nothing of the post is.
+    pub anchor: Option<Anchor>,
 }
 
 impl Post {
     /// Returns the post of these certificates, at least one.
     pub fn certificates(certificates: Vec<Verified>) -> Self {
-        Self { certificates, notices: Vec::new() }
+        Self { certificates, ..Self::default() }
     }
 
     /// Returns the post of one Notice.
     pub fn notice(notice: SoundNotice) -> Self {
-        Self { certificates: Vec::new(), notices: vec![notice] }
+        Self { notices: vec![notice], ..Self::default() }
+    }
+
+    /// Returns the post of an anchor.
+    pub fn anchor(anchor: Anchor) -> Self {
+        Self { anchor: Some(anchor), ..Self::default() }
     }
 
     /// The entries it makes.
     fn entries(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
         let certificates = self.certificates.iter().map(|certificate| entry_of(certificate.certificate()));
-        certificates.chain(self.notices.iter().map(|notice| Entry::Notice(notice.notice().clone()).encode()))
+        let notices = self.notices.iter().map(|notice| Entry::Notice(notice.notice().clone()).encode());
+        let anchor = self.anchor.iter().map(|anchor| Entry::Anchor(anchor.clone()).encode());
+        certificates.chain(notices).chain(anchor)
     }
 }
 
@@ -187,6 +196,9 @@ pub fn wants(view: &View<'_>, world: &World, posts: &[impl Borrow<Post>], epoch_
     }
     for certificate in posts.iter().flat_map(|post| &post.borrow().certificates) {
         missing.extend(rules::wants(world, certificate.certificate()));
+    }
+    if posts.iter().any(|post| post.borrow().anchor.is_some()) && world.get(&Subject::Anchors).is_none() {
+        missing.push(Subject::Anchors);
     }
     missing.sort_unstable();
     missing.dedup();
@@ -390,6 +402,22 @@ impl Step {
         Ok(succession)
     }
 
+    /// Judges an anchor at `index` by the one before, and makes it the newest.
+    ///
+    /// The world holds the subject of anchors. A refusal changes nothing.
+    pub fn anchor(&mut self, anchor: &Anchor, index: u64) -> Result<(), AnchorBroken> {
+        let before = match self.world.get(&Subject::Anchors).expect("the caller loads it").map(|leaf| &leaf.state) {
+            Some(State::Anchors { payload, .. }) => Some(Anchor::decode(payload).map_err(|_| AnchorBroken)?),
+            _ => None,
+        };
+        anchor.follows(before.as_ref())?;
+        let payload = anchor.encode();
+        let head_hash = sha256(&[&payload]);
+        let state = State::Anchors { version: anchor.k, payload };
+        self.take(vec![(Subject::Anchors, Arc::new(Leaf { head_index: index, head_hash, state }))]);
+        Ok(())
+    }
+
     /// Returns the subjects the certificate needs and the world lacks.
     pub fn wants(&self, certificate: &Verified) -> Vec<Subject> {
         rules::wants(&self.world, certificate.certificate())
@@ -439,11 +467,28 @@ impl Step {
             } else {
                 Outcome::Deferred
             };
-            self.changes.truncate(changed_before);
-            before.into_iter().rev().for_each(|(subject, held)| self.world.insert(subject, held));
+            self.take_back(changed_before, before);
+            return refused;
+        }
+        let position = post.certificates.len() + post.notices.len();
+        let anchored = match &post.anchor {
+            None => Ok(()),
+            Some(_) if self.world.get(&Subject::Anchors).is_none() => Err(Outcome::Deferred),
+            Some(anchor) => self.anchor(anchor, first_index + position as u64).map_err(|_| {
+                let refusal = Refusal::StalePrev { head: None };
+                Outcome::Refused { position, refusal }
+            }),
+        };
+        if let Err(refused) = anchored {
+            self.take_back(changed_before, before);
             return refused;
         }
         Outcome::Accepted { first_index }
+    }
+
+    fn take_back(&mut self, changed_before: usize, before: Vec<(Subject, Option<Arc<Leaf>>)>) {
+        self.changes.truncate(changed_before);
+        before.into_iter().rev().for_each(|(subject, held)| self.world.insert(subject, held));
     }
 
     fn take(&mut self, changes: Vec<(Subject, Arc<Leaf>)>) {
@@ -508,8 +553,9 @@ impl Leaves {
     /// Returns whether `post` still fits below the batch's limits; the first one always does.
     fn takes(&self, post: &Post) -> bool {
         let certificates: usize = post.certificates.iter().map(|c| c.certificate().as_bytes().len() + 1).sum();
-        let bytes = certificates + post.notices.len() * ENTRY_BYTES_MAX;
-        let entries = post.certificates.len() + post.notices.len();
+        let others = post.notices.len() + usize::from(post.anchor.is_some());
+        let bytes = certificates + others * ENTRY_BYTES_MAX;
+        let entries = post.certificates.len() + others;
         self.entries.is_empty()
             || (self.entries.len() + entries <= BATCH_ENTRIES_MAX && self.bytes + bytes <= BATCH_BYTES_MAX)
     }

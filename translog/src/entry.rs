@@ -1,13 +1,15 @@
 //! Entries: what a leaf of the log says (PROTOCOL 7.1).
 //!
-//! `u8 type, body`, at most 4,097 bytes. There are four types; a fifth is a fault of the log, not something to skip.
+//! `u8 type, body`, at most 4,097 bytes. There are five types; a sixth is a fault of the log, not something to skip.
 
+mod anchor;
 mod epoch;
 mod notice;
 
 use identity::cert::{Certificate, DecodeError};
 use identity::wire::WireError;
 
+pub use anchor::{Anchor, AnchorBroken};
 pub use epoch::Epoch;
 pub use notice::{Notice, NoticeKind};
 
@@ -26,6 +28,8 @@ pub enum Entry {
     LogConf(LogConf),
     /// Type 04: the log reports another log's fault.
     Notice(Notice),
+    /// Type 05: what the server's databases hold.
+    Anchor(Anchor),
 }
 
 /// The type byte of an entry.
@@ -40,6 +44,8 @@ pub enum EntryKind {
     LogConf = 3,
     /// 04.
     Notice = 4,
+    /// 05.
+    Anchor = 5,
 }
 
 /// Why bytes are no entry. In a log each is a fault of its operator.
@@ -58,7 +64,7 @@ pub enum EntryError {
     /// The certificate does not decode. Its code.
     #[error("the certificate does not decode: {0}")]
     Certificate(#[from] DecodeError),
-    /// The CBOR of a LogConf or Notice does not decode. Its code.
+    /// The CBOR of a LogConf, Notice or anchor does not decode. Its code.
     #[error("the body does not decode: {0}")]
     Body(#[from] WireError),
 }
@@ -84,6 +90,7 @@ impl Entry {
             EntryKind::Epoch => Self::Epoch(Epoch::decode(entry)?),
             EntryKind::LogConf => Self::LogConf(LogConf::decode(body)?),
             EntryKind::Notice => Self::Notice(Notice::decode(body)?),
+            EntryKind::Anchor => Self::Anchor(Anchor::decode(body)?),
         })
     }
 
@@ -94,6 +101,7 @@ impl Entry {
             Self::Epoch(epoch) => return epoch.encode().to_vec(),
             Self::LogConf(conf) => conf.as_bytes().to_vec(),
             Self::Notice(notice) => notice.encode(),
+            Self::Anchor(anchor) => anchor.encode(),
         };
         let mut entry = Vec::with_capacity(1 + body.len());
         entry.push(self.kind() as u8);
@@ -108,6 +116,7 @@ impl Entry {
             Self::Epoch(_) => EntryKind::Epoch,
             Self::LogConf(_) => EntryKind::LogConf,
             Self::Notice(_) => EntryKind::Notice,
+            Self::Anchor(_) => EntryKind::Anchor,
         }
     }
 
@@ -129,6 +138,7 @@ impl EntryKind {
             Some(2) => Ok(Self::Epoch),
             Some(3) => Ok(Self::LogConf),
             Some(4) => Ok(Self::Notice),
+            Some(5) => Ok(Self::Anchor),
             Some(other) => Err(EntryError::Kind(*other)),
         }
     }

@@ -11,12 +11,14 @@
 //! A [`FaultFile`] is what was written; [`FaultFile::check`] says whether it convicts. The kinds `answer` and `audit` never do:
 //! they show what a client was given, which somebody else could have made up.
 
+mod answer;
 mod convict;
 mod entries;
 mod finding;
 mod heads;
 mod whole;
 
+pub use answer::note;
 pub use convict::{Conviction, NoConviction, Proved};
 pub use entries::Accused;
 pub use finding::Finding;
@@ -44,6 +46,8 @@ pub enum FaultKind {
     Map,
     /// Parts `first`, `second`: proofs of two lookups, the later of which shows an older state.
     Rollback,
+    /// What a server of databases signed of their logs; whoever knows databases judges it (PROTOCOL 25.10).
+    Store,
     /// An answer that did not verify. Convicts nobody by itself.
     Answer,
     /// What an audit found. Convicts nobody by itself: the log itself, fetched again, does.
@@ -67,7 +71,7 @@ pub struct NotAFaultFile {
 }
 
 impl FaultKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::SameSize,
         Self::Prefix,
         Self::Cosigner,
@@ -75,6 +79,7 @@ impl FaultKind {
         Self::Entry,
         Self::Map,
         Self::Rollback,
+        Self::Store,
         Self::Answer,
         Self::Audit,
     ];
@@ -89,6 +94,7 @@ impl FaultKind {
             Self::Entry => "entry",
             Self::Map => "map",
             Self::Rollback => "rollback",
+            Self::Store => "store",
             Self::Answer => "answer",
             Self::Audit => "audit",
         }

@@ -17,6 +17,7 @@ pub mod lookup_proof;
 pub mod map;
 pub mod note;
 pub mod notice;
+pub mod pieces;
 pub mod policy;
 pub mod proof_file;
 pub mod resolution;

@@ -24,7 +24,8 @@ pub use delta::{MapDelta, StaleDelta};
 pub use kept::{KeptRoot, MapAt};
 pub use proof::{MapProof, MapProofError, ProveError};
 pub use value::{
-    LabelKind, OpenedLeaf, commitment, label, label_alias, label_did, label_logconf, label_name, state_hash, value,
+    LabelKind, OpenedLeaf, commitment, label, label_alias, label_anchors, label_did, label_logconf, label_name,
+    state_hash, value,
 };
 
 use arena::{Arena, Link, NO_NODES, Nodes};

@@ -107,6 +107,11 @@ impl Resolution {
         Self { payloads, ..self }
     }
 
+    /// Returns the rows of the DID's chain, unverified.
+    pub fn chain(&self) -> &[ChainRow] {
+        &self.chain
+    }
+
     /// Adds the rows of the DID's chain after the version the asker knows, as many of the first as fit.
     #[must_use]
     pub fn with_chain(mut self, rows: Vec<ChainRow>) -> Self {

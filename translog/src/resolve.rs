@@ -90,6 +90,7 @@ struct ProvedStates {
     did: Option<DidState>,
     alias: Option<AliasState>,
     logconf: Option<Vec<u8>>,
+    anchors: Option<Vec<u8>>,
     records: Option<Records>,
 }
 
@@ -103,7 +104,7 @@ struct Entries {
 fn is_about(resolution: &Resolution, trust: &Trust, subject: &Subject) -> Result<(), VerifyError> {
     let in_zone = match subject {
         Subject::Name(name) => Name::parse(name, trust.zone()).is_ok(),
-        Subject::Did(_) | Subject::Alias(_) | Subject::LogConf => true,
+        Subject::Did(_) | Subject::Alias(_) | Subject::LogConf | Subject::Anchors => true,
     };
     if in_zone && resolution.subject() == subject { Ok(()) } else { Err(VerifyError::Subject) }
 }
@@ -175,13 +176,14 @@ fn proved_states(
     if leaves.iter().any(|leaf| !leaf.agrees(&head.met.epoch)) {
         return Err(VerifyError::Value);
     }
-    let mut proved = ProvedStates { name: None, did: None, alias: None, logconf: None, records: None };
+    let mut proved = ProvedStates { name: None, did: None, alias: None, logconf: None, anchors: None, records: None };
     for leaf in leaves {
         match leaf.state {
             State::Name(state) => proved.name = Some(state),
             State::Did(state) => proved.did = Some(state),
             State::Alias(state) => proved.alias = Some(state),
             State::LogConf { payload, .. } => proved.logconf = Some(payload),
+            State::Anchors { payload, .. } => proved.anchors = Some(payload),
         }
     }
     proved.records = named_records(&resolution.payloads, proved.name.as_ref())?;
@@ -216,7 +218,7 @@ fn owner_of(state: &State) -> Option<Subject> {
     match state {
         State::Name(name) => name.did.map(Subject::Did),
         State::Alias(alias) => alias.did.map(Subject::Did),
-        State::Did(_) | State::LogConf { .. } => None,
+        State::Did(_) | State::LogConf { .. } | State::Anchors { .. } => None,
     }
 }
 
@@ -231,7 +233,7 @@ impl ClaimedLeaf {
                 let head = alias.head.map_or((0, [0; 32]), |head| (head.index, head.sid));
                 (opened.head_index, opened.head_hash) == head
             }
-            State::Name(_) | State::LogConf { .. } => true,
+            State::Name(_) | State::LogConf { .. } | State::Anchors { .. } => true,
         };
         let of_its_time = opened.head_index < epoch.covers;
         opened.version == state.version() && opened.flags == state.flags() && of_its_time && of_its_chain

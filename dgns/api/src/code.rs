@@ -42,6 +42,8 @@ pub const NOT_THE_WRITER: &str = "not_the_writer";
 pub const NO_ROW: &str = "no_row";
 /// What the server of names shows a recovery server is not proved. 502.
 pub const LOG_PROOF: &str = "log_proof";
+/// A recovery server found that the log signed two histories, and does nothing for it any more. 502.
+pub const LOG_FAULT: &str = "log_fault";
 /// Too many requests or certificates. 429, with `retry_ms`.
 pub const RATE: &str = "rate";
 /// The queue of certificates is full. 503, with `retry_ms`; safe to repeat.

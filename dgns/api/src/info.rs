@@ -43,8 +43,21 @@ pub struct Info {
     /// The hash of the pages it gives out, in hexadecimal, if it does (PROTOCOL 12.10).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub web: Option<String>,
+    /// The lobby, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lobby: Option<Lobby>,
     /// Limits a client should know.
     pub limits: Limits,
+}
+
+/// The lobby of a server (PROTOCOL 23.16).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lobby {
+    /// Where its nodes are reached that are there, this one among them.
+    pub nodes: Vec<String>,
+    /// Whether guests are let in, whose keys are in no log (PROTOCOL 23.17).
+    #[serde(default)]
+    pub guests: bool,
 }
 
 /// How people sign in at a server (PROTOCOL 19).

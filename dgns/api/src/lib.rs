@@ -14,3 +14,8 @@ pub mod path;
 pub mod post;
 pub mod problem;
 pub mod signin;
+pub mod store;
+
+#[cfg(test)]
+#[path = "../../../tests/vectors/hold.rs"]
+mod vectors;

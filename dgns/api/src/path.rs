@@ -40,6 +40,10 @@ pub const STATUS: &str = "/v1/log/status";
 pub const LOGCONF: &str = "/v1/log/conf";
 /// Every LogConf, with the proof that it is the log's: `?from=<size>`.
 pub const LOGCONF_CHAIN: &str = "/v1/log/conf/chain";
+/// Proves the newest anchor of the databases.
+pub const ANCHORS: &str = "/v1/log/anchors";
+/// What an anchor changes: `/v1/anchors/{k}/changes`; below it `stand`, how far the databases are, signed.
+pub const ANCHOR_CHANGES: &str = "/v1/anchors/";
 /// The policy a server recommends: its log's keys, its witnesses, the quorum; a C2SP policy file.
 pub const LOG_POLICY: &str = "/v1/log/policy";
 /// Takes evidence of a fork into the log as a Notice.
@@ -96,6 +100,14 @@ pub const PASSKEYS: &str = "/v1/passkeys";
 pub const PASSKEYS_START: &str = "/v1/passkeys/start";
 /// Finishes it.
 pub const PASSKEYS_FINISH: &str = "/v1/passkeys/finish";
+/// Makes a database.
+pub const DATABASES: &str = "/v1/databases";
+/// A log of a database: `/v1/logs/{log}/entries`, `/cursor`, `/equivocations`.
+pub const LOGS: &str = "/v1/logs/";
+/// Which of some chunks the account of the one who asks has.
+pub const CHUNKS_HAVE: &str = "/v1/chunks/have";
+/// A chunk: `/v1/chunks/{id}`.
+pub const CHUNKS: &str = "/v1/chunks/";
 /// The socket of the lobby.
 pub const LOBBY: &str = "/v1/lobby";
 /// What a recovery server says of itself, signed.

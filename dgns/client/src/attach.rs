@@ -15,11 +15,13 @@ use identity::did::Did;
 use identity::key::SigningKey;
 use lobby::Sess;
 use lobby::guard::Guard;
+use lobby::guest;
 use lobby::message::{Frame, IceServer, Signal, Visible};
 use lobby::news::News;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::prover::Prover;
+use crate::rng;
 use session::Attaching;
 
 /// Between two attempts at most, and the first of them: each attempt waits a random part of it, and the next of twice as much.
@@ -34,8 +36,16 @@ const WAITING_MAX: usize = 256;
 pub struct Who {
     /// The device.
     pub key: SigningKey,
-    /// Its DID.
+    /// Its DID, or what stands in for a guest's.
     pub did: Did,
+}
+
+impl Who {
+    /// Returns a guest, with a key that is used for nothing else.
+    pub fn guest() -> Self {
+        let key = SigningKey::generate(&mut rng::system());
+        Self { did: guest::stand_in(&key.public()), key }
+    }
 }
 
 /// What a lobby says, and what becomes of the way to it.
@@ -64,6 +74,8 @@ pub enum Event {
         sess: Option<Sess>,
         /// The name whose registration it is about.
         name: Option<String>,
+        /// After how many milliseconds it may be tried again, if that is said.
+        retry_ms: Option<u64>,
     },
     /// A card was given up: nobody acknowledged it for 10 s.
     Expired(Sess),
@@ -103,9 +115,15 @@ const ASKED_FROM: u64 = 1 << 32;
 
 /// Attaches to the lobby of the server at `server`, and stays attached.
 pub fn attach(prover: Prover, who: Who, server: &str) -> (Attached, mpsc::Receiver<Event>) {
+    attach_to_one(prover, who, &[server.to_owned()])
+}
+
+/// Attaches to the first of these nodes of a lobby that is there, and comes back to the very first when it is there again.
+pub fn attach_to_one(prover: Prover, who: Who, nodes: &[String]) -> (Attached, mpsc::Receiver<Event>) {
     let (commands, told) = mpsc::channel(WAITING_MAX);
     let (events, heard) = mpsc::channel(WAITING_MAX);
-    tokio::spawn(Attaching::new(prover, who, socket_url(server), told, events).run());
+    let urls = nodes.iter().map(|node| socket_url(node)).collect();
+    tokio::spawn(Attaching::new(prover, who, urls, told, events).run());
     (Attached { commands, asked: Arc::new(AtomicU64::new(ASKED_FROM)) }, heard)
 }
 

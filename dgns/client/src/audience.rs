@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use dgns_api::path;
 use identity::cert::{KeyBytes, Kid};
 use identity::did::Did;
+use identity::hash::Hash;
 use identity::state::DidState;
 use identity::token::{Access, Checker, FeedPage, SealedKeys, Token, TokenRefusal};
 use identity::wire::Writer;
@@ -64,6 +65,11 @@ impl Audience {
     /// Returns what a token says, presented by the device `kid`, which proved its key.
     pub fn check(&self, token: &str, kid: &Kid, access: Access) -> Result<Token, TokenRefusal> {
         self.checker().check(token, kid, access, now_s())
+    }
+
+    /// Returns whether a grant was revoked.
+    pub fn is_grant_revoked(&self, sid: &Hash) -> bool {
+        self.checker().is_grant_revoked(sid)
     }
 
     /// Returns whether there was no word of the feed for 60 s.

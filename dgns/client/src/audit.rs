@@ -1,7 +1,9 @@
 //! The audit as a program: fetches ahead, verifies signatures and rebuilds the map on other threads, keeps its progress (PROTOCOL 15).
 
+mod databases;
 mod jobs;
 
+pub use databases::Databases;
 pub use jobs::Jobs;
 
 use std::collections::HashMap;
@@ -59,6 +61,8 @@ pub struct Clean {
     pub repins: Vec<u64>,
     /// The Notices among the entries replayed by this run.
     pub notices: Vec<Standing>,
+    /// What was found of databases; `None` if the log says of none, or who was asked keeps none.
+    pub databases: Option<Databases>,
     /// How long it took.
     pub elapsed: Duration,
     /// The checkpoint.
@@ -105,6 +109,7 @@ pub async fn run(
     let conf = auditor.replay().and_then(Replay::conf);
     conf.map_or(Ok(()), |conf| signed_by_all(&checkpoint, &conf))?;
     save(options, &auditor)?;
+    let databases = databases::audit(session, auditor.replay(), options.evidence.as_deref()).await?;
     let epoch = auditor.epoch();
     Ok(Clean {
         size: target.size,
@@ -115,6 +120,7 @@ pub async fn run(
         epoch_ms: epoch.map_or(0, |epoch| epoch.time_ms),
         repins: auditor.replay().map_or(Vec::new(), |replay| replay.repins().to_vec()),
         notices: auditor.notices().to_vec(),
+        databases,
         elapsed: started.elapsed(),
         checkpoint,
     })

@@ -12,7 +12,7 @@ pub(crate) fn remembered(subject: &Subject, memory: &Memory) -> Option<Known> {
     match subject {
         Subject::Did(did) => known(did, memory),
         Subject::Name(name) => memory.dids().find(|known| known.state().names.contains(name)).map(known_of),
-        Subject::Alias(_) | Subject::LogConf => None,
+        Subject::Alias(_) | Subject::LogConf | Subject::Anchors => None,
     }
 }
 

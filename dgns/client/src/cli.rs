@@ -10,9 +10,13 @@ mod arguments;
 mod attested;
 mod audit;
 mod bench;
+mod chunk;
 mod connect;
+mod db;
 mod devices;
+mod dns_key;
 mod find;
+mod home_node;
 mod host;
 mod login;
 mod lookup;
@@ -137,11 +141,23 @@ enum Command {
     Send(mail::Send),
     /// List, open or delete the letters that came to this device
     Inbox(mail::Inbox),
+    /// Make databases, append to them and read them: sealed by you, kept by the server, checked by you
+    Db {
+        #[command(subcommand)]
+        command: db::Db,
+    },
+    /// Store and fetch files, sealed, by their hashes
+    Chunk {
+        #[command(subcommand)]
+        command: chunk::Chunk,
+    },
     /// Set, remove or list the records of a name
     Records {
         #[command(subcommand)]
         command: records::Records,
     },
+    /// Write this device's key as files for `nsupdate -k`: it changes addresses and ACME challenges of NAME without a certificate
+    DnsKey(dns_key::DnsKey),
     /// Serve a directory under a name of yours to whom you let in, from behind whatever router
     Host(host::HostName),
     /// Talk to the private server of a name: list, fetch or follow what it serves
@@ -269,6 +285,12 @@ impl Context {
         self.session_in(&self.home, server).await
     }
 
+    /// Opens the session with the log that a name or DID is of, asking nobody.
+    pub(crate) fn session_unasked(&self, text: &str) -> Result<Session, ClientError> {
+        let policy = self.common.policy.as_deref().map(read_policy).transpose()?;
+        Session::open_unasked(&self.home, &self.common.server, policy.as_ref(), text)
+    }
+
     /// As [`Context::session_at`], with another home.
     pub(crate) async fn session_in(&self, home: &Home, server: &str) -> Result<Session, ClientError> {
         let policy = self.common.policy.as_deref().map(read_policy).transpose()?;
@@ -333,6 +355,9 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Open(arguments) => seal::open(context, arguments).await,
         Command::Send(send) => mail::send(context, send).await,
         Command::Inbox(inbox) => mail::inbox(context, inbox).await,
+        Command::Db { command } => db::db(context, command).await,
+        Command::Chunk { command } => chunk::chunk(context, command).await,
+        Command::DnsKey(arguments) => dns_key::dns_key(context, arguments).await,
         Command::Records { command } => records::records(context, command).await,
         Command::Recovery { command } => recovery::recovery(context, command).await,
         Command::Recover(recover) => recover::recover(context, recover).await,

@@ -1,7 +1,10 @@
 //! A client of a private server: the name resolved with proof, a knock, an answer that must be the name's own host's, a connection
 //! on which both ends are proved (PROTOCOL 23.4 to 23.12).
 
+mod append;
 mod get;
+mod lanes;
+mod logs;
 mod tend;
 
 use std::sync::Arc;
@@ -20,21 +23,30 @@ use peer::{Channel, Link, Settings};
 use rand_core::Rng as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use crate::attach::{Attached, Event, Who, attach};
+use crate::attach::{Event, Who, attach_to_one};
 use crate::error::ClientError;
 use crate::host::over;
 use crate::peering::{Conversation, Gone, keep_cards, meet, of_link, said_bye, until_gone};
 use crate::prover::{Proven, Prover};
-use crate::{clock, rng};
+use crate::{clock, nodes, rng};
 
+use lanes::{Knocking, Lane};
 use tend::Tending;
 
+pub use append::{Appending, Line, Receipt, Remembered, too_long};
 pub use get::{Got, Opened};
+pub use logs::{Lease, Leased};
 
 /// How long the lobby may take to welcome.
 const WELCOME: Duration = Duration::from_secs(15);
+
+/// The nodes of a lobby over which a name is knocked at: home, second, one's own.
+const WAYS_MAX: usize = 3;
+
+/// Between a knock over one node and the same over the next: whoever answers does so sooner.
+const NEXT_WAY: Duration = Duration::from_millis(300);
 
 /// How long an answer to a question may take.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -43,6 +55,8 @@ const ANSWER: Duration = Duration::from_secs(30);
 pub struct Connection {
     link: Arc<Link>,
     prover: Prover,
+    who: Who,
+    name: String,
     talk: Conversation,
     host: Proven,
     ids: u64,
@@ -57,15 +71,42 @@ impl Drop for Connection {
     }
 }
 
-/// Connects to the host of a name.
+/// Connects to the host of a name. With a token for it, the connection has what that allows besides what the host's rules give.
 ///
 /// Errors: [`ClientError::Absent`] if the name is proved absent; [`ClientError::Network`] if nobody answers, which is all that
 /// somebody learns who is not let in; [`ClientError::Refused`] if the host says so; [`ClientError::Proof`], with the cards kept,
 /// if whoever answers is not the name's host.
-pub async fn connect(prover: &Prover, who: &Who, name: &str, loopback: bool) -> Result<Connection, ClientError> {
+pub async fn connect(
+    prover: &Prover,
+    who: &Who,
+    name: &str,
+    token: Option<&str>,
+    loopback: bool,
+) -> Result<Connection, ClientError> {
     let host = prover.look_up(&Subject::Name(name.to_owned())).await?;
     let host = host.ok_or_else(|| ClientError::Absent(name.to_owned()))?;
-    let (attached, mut events) = attach(prover.clone(), who.clone(), prover.session().server());
+    // Where the lobby has one node nobody is asked which.
+    let mut ways = match host.nodes.is_empty() {
+        true => vec![prover.session().server().to_owned()],
+        false => nodes::ways(prover.session(), &host.nodes).await,
+    };
+    ways.truncate(WAYS_MAX);
+    knock(prover, who, name, token, loopback, host, &ways).await
+}
+
+/// Knocks at a name over the first of these nodes that is there, and soon over the others as well: the host may be where that one does
+/// not reach, and whoever is nowhere is known to be after the time of one knock.
+async fn knock(
+    prover: &Prover,
+    who: &Who,
+    name: &str,
+    token: Option<&str>,
+    loopback: bool,
+    host: Proven,
+    ways: &[String],
+) -> Result<Connection, ClientError> {
+    let (attached, mut events) = attach_to_one(prover.clone(), who.clone(), ways);
+    let further = ways.iter().skip(1).cloned().collect();
     let ice = timeout(WELCOME, here(prover, &mut events)).await;
     let ice = ice.map_err(|_| ClientError::Network("the lobby does not welcome".to_owned()))??;
     let (link, transport) = Link::offering(&Settings { ice, loopback }).await.map_err(|error| of_link(&error))?;
@@ -88,22 +129,25 @@ pub async fn connect(prover: &Prover, who: &Who, name: &str, loopback: bool) -> 
     let noted = ledger.offered(&offer, host.did, clock::now());
     noted.map_err(|error| ClientError::Unable(error.to_string()))?;
     let bytes = Bytes::copy_from_slice(offer.as_bytes());
-    attached.post(sess, 0, Frame::Knock { id: 1, name: name.to_owned(), card: bytes, proof: None }).await;
+    let knock = Frame::Knock { id: 1, name: name.to_owned(), card: bytes, proof: None };
+    let mut knocking = Knocking { prover, who, sess, knock, lanes: Vec::new(), further };
+    knocking.add(attached, events).await;
 
     let mut waiting = Waiting { prover, name, offer, ledger, host, link: &link };
-    let answer = waiting.answer(&mut events, &attached).await;
+    let (answer, lane) = waiting.answer(&mut knocking).await?;
+    let Lane { attached, events, .. } = knocking.lanes.swap_remove(lane);
     attached.forget(sess).await;
-    let answer = answer?;
     let Waiting { offer, host, ledger, .. } = waiting;
     let talk = Conversation { sess, offer, answer };
     let tending = Tending::new(prover, who, name, &talk, ledger, host.clone(), link.clone(), attached);
     let tend = tokio::spawn(tending.run(events)).abort_handle();
-    if let Err(error) = meet(&link, Side::Client, &talk, prover, who).await {
+    if let Err(error) = meet(&link, Side::Client, &talk, prover, who, token.map(str::to_owned)).await {
         tend.abort();
         return Err(error);
     }
     let (gone, follow) = follow(prover, host.did, talk.answer.card().from, link.clone());
-    Ok(Connection { link, prover: prover.clone(), talk, host, ids: 0, gone, tasks: [follow, tend] })
+    let (prover, who, name) = (prover.clone(), who.clone(), name.to_owned());
+    Ok(Connection { link, prover, who, name, talk, host, ids: 0, gone, tasks: [follow, tend] })
 }
 
 /// Waits until the lobby welcomes.
@@ -160,33 +204,58 @@ struct Waiting<'c> {
 }
 
 impl Waiting<'_> {
-    /// Waits for the answer of the name's host; what comes from anybody else ends it with a fault.
-    async fn answer(
-        &mut self,
-        events: &mut mpsc::Receiver<Event>,
-        attached: &Attached,
-    ) -> Result<SignedCard, ClientError> {
+    /// Waits for the answer of the name's host, and returns it with the way it came; what comes from anybody else ends it with a fault.
+    async fn answer(&mut self, knocking: &mut Knocking<'_>) -> Result<(SignedCard, usize), ClientError> {
         let sess = self.offer.card().sess;
         let deadline = Instant::now() + Duration::from_millis(EXPIRED_MS + 2_000);
-        while let Ok(event) = timeout_at(deadline, events.recv()).await {
-            match event {
+        let mut next_way = Instant::now() + NEXT_WAY;
+        loop {
+            if knocking.lanes.iter().all(|lane| lane.over.is_some()) && !knocking.add_next().await {
+                let over = knocking.lanes.iter_mut().find_map(|lane| lane.over.take());
+                return Err(over.unwrap_or_else(|| self.unavailable("expired")));
+            }
+            let (lane, event) = tokio::select! {
+                next = knocking.next() => next,
+                () = sleep_until(next_way), if !knocking.further.is_empty() => {
+                    knocking.add_next().await;
+                    next_way = Instant::now() + NEXT_WAY;
+                    continue;
+                }
+                () = sleep_until(deadline) => return Err(self.unavailable("expired")),
+            };
+            let lane_over = match event {
                 Some(Event::Signal(signal)) if signal.sess == sess => {
                     let Ok(card) = SignedCard::decode(&signal.card) else { continue };
                     if let Some(answer) = self.take(card).await? {
-                        attached.answered(sess).await;
-                        return Ok(answer);
+                        knocking.lanes[lane].attached.answered(sess).await;
+                        return Ok((answer, lane));
+                    }
+                    continue;
+                }
+                Some(Event::Here { head, .. }) => {
+                    knocking.lanes[lane].was_here = true;
+                    if let Some(head) = head {
+                        self.prover.hold(&head).await?;
+                    }
+                    continue;
+                }
+                Some(Event::Refused { code, sess: about, retry_ms, .. }) if about.is_none_or(|about| about == sess) => {
+                    match retry_ms.filter(|_| code == "rate") {
+                        Some(ms) => self.too_often(ms),
+                        None => self.unavailable(&code),
                     }
                 }
-                Some(Event::Refused { code, sess: about, .. }) if about.is_none_or(|about| about == sess) => {
-                    return Err(self.unavailable(&code));
+                Some(Event::Expired(of)) if of == sess => self.unavailable("expired"),
+                // A node that is lost meanwhile is come back to; one that was never there is none.
+                Some(Event::Away(why)) if !knocking.lanes[lane].was_here => {
+                    ClientError::Network(format!("no lobby: {why}"))
                 }
-                Some(Event::Expired(of)) if of == sess => break,
-                Some(Event::Over { code, what }) => return Err(over(&code, what)),
-                Some(_) => {}
-                None => break,
-            }
+                Some(Event::Over { code, what }) => over(&code, what),
+                Some(_) => continue,
+                None => self.unavailable("expired"),
+            };
+            knocking.lanes[lane].over = Some(lane_over);
         }
-        Err(self.unavailable("expired"))
     }
 
     /// Judges a card (PROTOCOL 23.4). `None`: it is not the answer, and nothing to be afraid of.
@@ -231,6 +300,11 @@ impl Waiting<'_> {
     fn fault(&self, card: &SignedCard, refusal: CardRefusal) -> ClientError {
         let what = format!("whoever answers for {} is not believed: {refusal}", self.name);
         keep_cards(self.prover, &self.offer.card().sess, refusal.code(), what, &[&self.offer, card])
+    }
+
+    fn too_often(&self, retry_ms: u64) -> ClientError {
+        let seconds = retry_ms.div_ceil(1_000);
+        ClientError::Network(format!("the lobby is asked too often: try again in {seconds} s (rate)"))
     }
 
     fn unavailable(&self, code: &str) -> ClientError {
@@ -283,32 +357,8 @@ impl Connection {
                         return Ok(files);
                     }
                 }
+                Said::Err { code, .. } => return Err(self.not_served("the list", &code)),
                 _ => return Err(self.nonsense()),
-            }
-        }
-    }
-
-    /// Hands on what a file holds from a place on, and whatever is added to it, until the connection ends.
-    pub async fn tail(
-        &mut self,
-        path: &str,
-        from: u64,
-        mut take: impl FnMut(u64, &[u8]) -> Result<(), ClientError>,
-    ) -> Result<(), ClientError> {
-        let id = self.id();
-        self.say(&Said::Tail { id, path: path.to_owned(), from }).await?;
-        let mut next = from;
-        loop {
-            match self.hear().await? {
-                Said::Piece { id: of, offset, bytes, .. } if of == id => {
-                    if offset != next {
-                        return Err(self.nonsense());
-                    }
-                    next += bytes.len() as u64;
-                    take(offset, &bytes)?;
-                }
-                Said::Err { id: of, code } if of == id => return Err(self.not_served(path, &code)),
-                _ => {}
             }
         }
     }
@@ -318,32 +368,34 @@ impl Connection {
         self.ids
     }
 
-    /// Asks and waits for the answer; whatever else comes meanwhile is of questions that were given up.
+    /// Asks and waits for the answer, an `err` included; whatever else comes meanwhile is of questions that were given up.
     async fn ask(&mut self, id: u64, said: &Said) -> Result<Said, ClientError> {
         self.say(said).await?;
         let deadline = Instant::now() + ANSWER;
         loop {
             let said = timeout_at(deadline, self.hear()).await;
-            match said.map_err(|_| ClientError::Network("the host does not answer".to_owned()))?? {
-                Said::Listing { id: of, .. } | Said::Opened { id: of, .. } | Said::IdsAre { id: of, .. }
-                    if of != id => {}
-                Said::Piece { .. } => {}
-                Said::Err { id: of, code } if of == id => return Err(self.not_served("it", &code)),
-                Said::Err { .. } => {}
-                said => return Ok(said),
+            let said = said.map_err(|_| ClientError::Network("the host does not answer".to_owned()))??;
+            if said.answers() == Some(id) {
+                return Ok(said);
             }
         }
     }
 
-    async fn say(&self, said: &Said) -> Result<(), ClientError> {
-        match self.link.send(Channel::Control, &said.encode()).await {
+    /// Says something as it is: for whoever speaks the protocol by themselves.
+    pub async fn say(&self, said: &Said) -> Result<(), ClientError> {
+        self.say_bytes(&said.encode()).await
+    }
+
+    /// Sends bytes in the control channel, whatever they are.
+    pub async fn say_bytes(&self, message: &[u8]) -> Result<(), ClientError> {
+        match self.link.send(Channel::Control, message).await {
             Ok(()) => Ok(()),
             Err(error) => Err(self.over().unwrap_or_else(|| of_link(&error))),
         }
     }
 
     /// Returns the next message that may mean something.
-    async fn hear(&self) -> Result<Said, ClientError> {
+    pub async fn hear(&self) -> Result<Said, ClientError> {
         loop {
             let Some((_, message)) = self.link.receive().await else {
                 let closed = || ClientError::Network("the connection to the host broke".to_owned());

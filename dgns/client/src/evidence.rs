@@ -2,13 +2,11 @@
 
 use data_encoding::HEXLOWER;
 use identity::state::Subject;
-use translog::fault::{FaultFile, FaultKind};
+use translog::fault::{FaultFile, FaultKind, note};
 use translog::gossip::SeenHead;
 use translog::head::Head;
-use translog::limits::LOG_KEYS_MAX;
 use translog::lookup_proof;
 use translog::note::Note;
-use translog::note::VerifierKey;
 use translog::resolution::Resolution;
 use translog::resolve::VerifyError;
 use translog::trust::Trust;
@@ -36,51 +34,34 @@ pub fn of_answer(
     known: Option<&Head>,
     last: Option<&str>,
 ) -> Vec<Kept> {
-    let mut resolution = Resolution::decode(bytes).ok();
-    let offered = resolution.as_mut().and_then(Resolution::take_head);
-    let mut file = FaultFile::new(FaultKind::Answer, &log_keys(trust, known.map(|head| head.size)))
-        .with_part("code", error.code().as_bytes())
-        .with_part("subject", subject_text(subject).as_bytes());
-    if let Some(note) = known.and_then(|head| note(trust, head)) {
-        file = file.with_part("first", note.as_bytes());
-    }
-    if let Some(note) = offered.as_ref().and_then(|head| note(trust, head)) {
-        file = file.with_part("second", note.as_bytes());
-    }
-    if let Some(path) = resolution.as_ref().map(Resolution::consistency).filter(|path| !path.is_empty()) {
-        file = file.with_part("path", path.as_flattened());
-    }
-    let mut file = convicting(file.with_part("answer", bytes));
+    let mut file = FaultFile::of_answer(trust, error, &subject_text(subject), bytes, known);
     if file.kind() == FaultKind::Answer
         && let (Some(last), Some(now)) = (last, lookup_proof::of_answer(trust, bytes))
         && let Some(rollback) = FaultFile::of_lookups(file.log_keys(), last, &now.to_string())
     {
         file = rollback.with_part("code", error.code().as_bytes());
     }
+    let offered = Resolution::decode(bytes).ok().and_then(|mut resolution| resolution.take_head());
     with_witnesses(trust, file, offered.map_or(0, |head| head.size), error.code())
 }
 
 /// Returns the evidence of a lookup, given as the file `now` that proves it, which goes back on the one proved by `last`.
 pub fn of_rollback(trust: &Trust, last: &str, now: &str, size: u64) -> Option<Kept> {
-    let file = FaultFile::of_lookups(&log_keys(trust, None), last, now)?;
+    let file = FaultFile::of_lookups(&FaultFile::accused(trust, None), last, now)?;
     Some(keep(trust, &file, size, VerifyError::Rollback.code()))
 }
 
 /// Returns the evidence of a log whose newest checkpoint is smaller than a head met before.
 pub fn of_shrunk_log(trust: &Trust, checkpoint: &[u8], known: Option<&Head>) -> Kept {
-    let code = VerifyError::Rollback.code();
-    let mut file = FaultFile::new(FaultKind::Answer, &log_keys(trust, known.map(|head| head.size)))
-        .with_part("code", code.as_bytes());
-    if let Some(note) = known.and_then(|head| note(trust, head)) {
-        file = file.with_part("first", note.as_bytes());
-    }
-    keep(trust, &file.with_part("second", checkpoint), known.map_or(0, |head| head.size), code)
+    let file = FaultFile::of_shrunk_log(trust, checkpoint, known);
+    keep(trust, &file, known.map_or(0, |head| head.size), VerifyError::Rollback.code())
 }
 
 /// Returns the record of a checkpoint that nobody trusted signed, or that is none: what a client was given.
 pub fn of_checkpoint(trust: &Trust, code: &str, what: &str, checkpoint: &[u8], known: Option<&Head>) -> Kept {
     let size = known.map(|head| head.size);
-    let mut file = FaultFile::new(FaultKind::Answer, &log_keys(trust, size)).with_part("code", code.as_bytes());
+    let mut file =
+        FaultFile::new(FaultKind::Answer, &FaultFile::accused(trust, size)).with_part("code", code.as_bytes());
     file = file.with_part("fault", what.as_bytes());
     if let Some(note) = known.and_then(|head| note(trust, head)) {
         file = file.with_part("first", note.as_bytes());
@@ -103,11 +84,11 @@ pub fn of_audit(
     if let Some(accused) = accused {
         return vec![keep(trust, &in_words(accused), size, code)];
     }
-    let mut file = in_words(FaultFile::new(FaultKind::Audit, &log_keys(trust, known.map(|head| head.size))));
+    let mut file = in_words(FaultFile::new(FaultKind::Audit, &FaultFile::accused(trust, known.map(|head| head.size))));
     if let Some(note) = known.and_then(|head| note(trust, head)) {
         file = file.with_part("first", note.as_bytes());
     }
-    with_witnesses(trust, convicting(file.with_part("second", checkpoint.as_bytes())), size, code)
+    with_witnesses(trust, file.with_part("second", checkpoint.as_bytes()).convicting(), size, code)
 }
 
 /// Returns a file that convicts, made of heads that two readers verified; `number` tells several of one meeting apart.
@@ -121,9 +102,9 @@ pub fn of_exchange(trust: &Trust, file: &FaultFile, size: u64, code: &str, numbe
 
 /// A file, and one against each witness of the policy that cosigned both of its heads.
 fn with_witnesses(trust: &Trust, file: FaultFile, size: u64, code: &str) -> Vec<Kept> {
-    let note = |part| file.part(part).and_then(|bytes| Note::parse(bytes).ok());
+    let part = |part| file.part(part).and_then(|bytes| Note::parse(bytes).ok());
     let mut files = Vec::new();
-    if let (Some(first), Some(second)) = (note("first"), note("second")) {
+    if let (Some(first), Some(second)) = (part("first"), part("second")) {
         let path = file.part("path").map_or(&[][..], |path| path.as_chunks::<32>().0);
         let of_witness =
             |witness| FaultFile::contradiction_of_witness(witness, file.log_keys(), [&first, &second], path);
@@ -136,7 +117,7 @@ fn with_witnesses(trust: &Trust, file: FaultFile, size: u64, code: &str) -> Vec<
 /// Returns the record of two heads that nothing was shown to connect: a head verified, and the newest the server shows.
 pub fn of_unproved(trust: &Trust, known: &SeenHead, newest: Option<&SeenHead>) -> Kept {
     let code = "unproved";
-    let mut file = FaultFile::new(FaultKind::Answer, &log_keys(trust, Some(known.size())))
+    let mut file = FaultFile::new(FaultKind::Answer, &FaultFile::accused(trust, Some(known.size())))
         .with_part("code", code.as_bytes())
         .with_part("first", known.note().to_string().as_bytes());
     if let Some(newest) = newest {
@@ -155,28 +136,8 @@ pub fn of_watch(trust: &Trust, code: &str, looks: [&str; 2], size: u64) -> Kept 
     keep(trust, &file, size, code)
 }
 
-/// Names the kind as which the file convicts, if it does.
-fn convicting(file: FaultFile) -> FaultFile {
-    let kinds = [FaultKind::SameSize, FaultKind::Prefix];
-    let holds = kinds.into_iter().map(|kind| file.clone().of_kind(kind)).find(|file| file.check().is_ok());
-    holds.unwrap_or(file)
-}
-
-/// The keys a file accuses: those of now, and those that may have signed the head of this size met before.
-fn log_keys(trust: &Trust, known: Option<u64>) -> Vec<VerifierKey> {
-    let mut keys = trust.keys_of_head(known.unwrap_or(u64::MAX));
-    keys.truncate(LOG_KEYS_MAX);
-    keys
-}
-
 fn keep(trust: &Trust, file: &FaultFile, size: u64, code: &str) -> Kept {
     Kept { file_name: format!("{}-{size}-{code}.fault", trust.zone().as_str()), bytes: file.encode() }
-}
-
-fn note(trust: &Trust, head: &Head) -> Option<String> {
-    let keys = trust.keys_of_head(head.size);
-    let key = head.verify_log_signature(trust.origin(), &keys).ok()?;
-    Some(head.note(trust.origin(), key, trust.policy().cosigners()).ok()?.to_string())
 }
 
 /// Returns a subject as text.
@@ -186,6 +147,7 @@ pub(crate) fn subject_text(subject: &Subject) -> String {
         Subject::Did(did) => did.to_string(),
         Subject::Alias(alias) => HEXLOWER.encode(alias),
         Subject::LogConf => "logconf".to_owned(),
+        Subject::Anchors => "anchors".to_owned(),
     }
 }
 

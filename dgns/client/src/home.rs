@@ -209,6 +209,11 @@ impl LogHome {
         write_json(&self.device_path(), &file, 0o600)
     }
 
+    /// Waits for this process's turn at what `name` stands for, and keeps it until the lock is dropped.
+    pub fn turn(&self, name: &str) -> Result<File, ClientError> {
+        self.lock(name)
+    }
+
     /// Waits for this process's turn to post, and keeps it until the lock is dropped: commands that run at the same time share
     /// the one file below.
     pub(crate) fn turn_to_post(&self) -> Result<File, ClientError> {
@@ -338,10 +343,17 @@ fn write_json<T: Serialize>(path: &Path, value: &T, mode: u32) -> Result<(), Cli
     replace(path, &bytes, mode)
 }
 
+/// Returns where a file that is fetched grows until it is whole.
+pub fn part_of(out: &Path) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
 /// Replaces a file: a temporary one, synced, renamed, the directory synced. A crash leaves the old or the new bytes.
 ///
 /// The temporary file has the number of this process in its name, so that two commands never write into one.
-pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ClientError> {
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ClientError> {
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
     let done = (|| {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;

@@ -5,14 +5,17 @@
 
 mod hook;
 mod knock;
+mod proof;
 mod publish;
 pub mod rules;
 mod serve;
 mod served;
+mod written;
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -26,16 +29,18 @@ use lobby::guard::Guard;
 use lobby::limits::GUARDED_MAX;
 use lobby::message::IceServer;
 use peer::Link;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::attach::{Attached, Event, Who, attach};
+use crate::attach::{Attached, Event, Who, attach_to_one};
 use crate::error::ClientError;
+use crate::home::DeviceKeys;
 use crate::peering::{Gone, until_gone};
 use crate::prover::{Proven, Prover};
 use crate::rng;
 use hook::Hooks;
+use proof::Proofs;
 use rules::{Judged, Rights, Rules, Whom};
 use served::Served;
 
@@ -46,6 +51,9 @@ const JUDGED_MAX: usize = 16;
 const LINKS_MAX: usize = 256;
 const LINKS_OF_DID_MAX: usize = 16;
 
+/// Connections of guests at once: whoever is certified finds room beside them.
+const GUEST_LINKS_MAX: usize = 32;
+
 /// Between two looks at the file of the rules.
 const RELOAD: Duration = Duration::from_secs(1);
 
@@ -54,6 +62,8 @@ const RELOAD: Duration = Duration::from_secs(1);
 pub struct Hosting {
     /// The name, complete.
     pub name: String,
+    /// The device's keys: what the host is told of tokens is sealed to it.
+    pub device: Arc<DeviceKeys>,
     /// What is served.
     pub directory: PathBuf,
     /// The rules to begin with.
@@ -62,6 +72,8 @@ pub struct Hosting {
     pub rules_file: Option<PathBuf>,
     /// Whether whoever joined a file is told that it grew.
     pub publish: bool,
+    /// The nodes of the lobby to host it at, best first; one at least.
+    pub nodes: Vec<String>,
     /// Loopback addresses count too: clients may be on this machine.
     pub loopback: bool,
 }
@@ -75,8 +87,8 @@ pub enum Told {
     Away(String),
     /// Somebody knocked, and what became of it: `let_in`, or why not.
     Knock {
-        /// The knocker's DID.
-        did: Did,
+        /// The knocker's DID; a guest has none.
+        did: Option<Did>,
         /// Its first name, if it has one.
         name: Option<String>,
         /// Its device.
@@ -84,14 +96,16 @@ pub enum Told {
         /// The verdict.
         verdict: String,
     },
-    /// A connection stands: both ends are proved.
-    Opened(Sess, Did),
+    /// A connection stands: both ends are proved, or this one and that the other has a guest's key.
+    Opened(Sess, Option<Did>),
     /// A connection ended.
-    Closed(Sess, Did, String),
+    Closed(Sess, Option<Did>, String),
     /// The file of the rules was read again; or is faulty, and the rules before hold.
     Rules(Result<(), String>),
     /// Somebody got something.
     Gave(Sess, String),
+    /// Somebody leased a log, for this.
+    Leased(Sess, String, identity::token::Rights),
     /// A proof was wrong; evidence is kept.
     Fault(ClientError),
 }
@@ -99,12 +113,21 @@ pub enum Told {
 /// A connection that stands or is about to.
 struct Open {
     did: Did,
-    rights: Rights,
+    guest: bool,
     link: Arc<Link>,
     /// What it began with.
     offer: SignedCard,
-    /// Tells its task to end, with a code for the other end.
-    end: watch::Sender<Option<&'static str>>,
+    /// What its task is told.
+    fate: watch::Sender<Fate>,
+}
+
+/// What a connection may do, and when it ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Fate {
+    /// What the rules give.
+    rights: Rights,
+    /// It is to end, with this code for the other end.
+    end: Option<&'static str>,
 }
 
 /// What the tasks of a host share.
@@ -122,6 +145,13 @@ pub(crate) struct Host {
     attached: Attached,
     /// How often the name was registered: a lobby that forgot it forgot the sizes too.
     registered: watch::Sender<u64>,
+    /// How often something changed that leases rest on: the rules, what was revoked.
+    again: watch::Sender<u64>,
+    /// A client wrote.
+    grown: Notify,
+    /// The handles that were given.
+    handles: AtomicU64,
+    proofs: Proofs,
     judged: Arc<Semaphore>,
     tell: mpsc::Sender<Told>,
 }
@@ -130,8 +160,7 @@ pub(crate) struct Host {
 pub async fn host(prover: Prover, who: Who, hosting: Hosting, tell: mpsc::Sender<Told>) -> Result<(), ClientError> {
     owns(&prover, &who, &hosting.name).await?;
     let served = Served::open(&hosting.directory)?;
-    let server = prover.session().server().to_owned();
-    let (attached, mut events) = attach(prover.clone(), who.clone(), &server);
+    let (attached, mut events) = attach_to_one(prover.clone(), who.clone(), &hosting.nodes);
     let host = Arc::new(Host {
         ledger: Mutex::new(Ledger::new(who.key.public(), who.did)),
         prover,
@@ -145,6 +174,10 @@ pub async fn host(prover: Prover, who: Who, hosting: Hosting, tell: mpsc::Sender
         ice: Mutex::default(),
         attached,
         registered: watch::Sender::new(0),
+        again: watch::Sender::new(0),
+        grown: Notify::new(),
+        handles: AtomicU64::new(0),
+        proofs: Proofs::new(hosting.device),
         judged: Arc::new(Semaphore::new(JUDGED_MAX)),
         tell,
     });
@@ -174,6 +207,7 @@ pub async fn host(prover: Prover, who: Who, hosting: Hosting, tell: mpsc::Sender
     own_word.abort();
     publishing.iter().for_each(JoinHandle::abort);
     host.end_all("revoked");
+    host.proofs.end();
     // What is told to the other ends takes its way.
     tokio::time::sleep(Duration::from_millis(100)).await;
     Err(ended)
@@ -242,6 +276,9 @@ impl Host {
     async fn guard(&self, rules: &Rules) -> Result<Guard, ClientError> {
         let mut dids = vec![self.who.did];
         // Whom a hook lets in nobody knows beforehand.
+        if rules.lets_guests() {
+            return Ok(Guard::Guests);
+        }
         if rules.hook.is_some() {
             return Ok(Guard::Certified);
         }
@@ -257,7 +294,7 @@ impl Host {
                     dids.extend(self.prover.look_up(&Subject::Name(name.clone())).await?.map(|proven| proven.did));
                 }
                 Whom::Group(members) => left.extend(members.iter()),
-                Whom::Device(_) | Whom::Certified => return Ok(Guard::Certified),
+                Whom::Device(_) | Whom::Certified | Whom::Guest => return Ok(Guard::Certified),
             }
         }
         let mut salt = [0; 16];
@@ -270,6 +307,7 @@ impl Host {
             Ok(rules) => {
                 *lock(&self.rules) = Arc::new(rules);
                 self.judge_all().await;
+                self.again.send_modify(|times| *times += 1);
                 // The lobby learns whom to let through; who is let in is decided here already.
                 self.register().await.map_err(|error| error.to_string())
             }
@@ -283,20 +321,42 @@ impl Host {
         let open: Vec<(Sess, Did)> = lock(&self.open).iter().map(|(sess, open)| (*sess, open.did)).collect();
         for (sess, did) in open {
             let peer = lock(&self.ledger).peer(&sess, lobby::card::Side::Host);
-            let proven = self.prover.look_up(&Subject::Did(did)).await.ok().flatten();
+            let proven = match peer {
+                Some(peer) => self.prover.look_up_sender(peer, &did).await.ok().flatten(),
+                None => None,
+            };
             let rights = match peer.zip(proven).filter(|(device, proven)| proven.has(device)) {
                 Some((device, proven)) => self.judge(&proven, &kid_of(&device), &sess).await.map(|(rights, _)| rights),
                 None => None,
             };
-            if let Some(open) = lock(&self.open).get(&sess) {
-                match rights {
-                    None => drop(open.end.send_replace(Some("denied"))),
-                    // Whoever comes again has the new ones.
-                    Some(rights) if rights != open.rights => drop(open.end.send_replace(Some("rights_changed"))),
-                    Some(_) => {}
-                }
+            match rights {
+                None => self.end(&sess, "denied"),
+                Some(rights) => self.give(&sess, rights),
             }
         }
+    }
+
+    /// Ends a connection, if it stands.
+    fn end(&self, sess: &Sess, code: &'static str) {
+        if let Some(open) = lock(&self.open).get(sess) {
+            open.fate.send_modify(|fate| fate.end = Some(code));
+        }
+    }
+
+    /// Gives a connection other rights, if they are others.
+    fn give(&self, sess: &Sess, rights: Rights) {
+        if let Some(open) = lock(&self.open).get(sess) {
+            open.fate.send_if_modified(|fate| {
+                let is_new = fate.rights != rights;
+                fate.rights = rights;
+                is_new
+            });
+        }
+    }
+
+    /// Returns a handle that no connection has.
+    fn handle(&self) -> u64 {
+        self.handles.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Judges a device by the rules, and by the hook where they say so. With what it may see, and until when a hook's word holds.
@@ -333,9 +393,7 @@ impl Host {
     }
 
     fn end_all(&self, code: &'static str) {
-        lock(&self.open).values().for_each(|open| {
-            open.end.send_replace(Some(code));
-        });
+        lock(&self.open).values().for_each(|open| open.fate.send_modify(|fate| fate.end = Some(code)));
     }
 
     fn rules(&self) -> Arc<Rules> {

@@ -79,6 +79,8 @@ pub(crate) enum Method {
     Get,
     /// Changes something.
     Post,
+    /// Puts bytes where they belong.
+    Put,
     /// Takes something away.
     Delete,
 }
@@ -89,6 +91,7 @@ impl Method {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Put => "PUT",
             Self::Delete => "DELETE",
         }
     }
@@ -159,6 +162,7 @@ impl Net {
         let request = || {
             let request = match method {
                 Method::Get => self.client.get(format!("{}{target}", self.base)),
+                Method::Put => self.client.put(format!("{}{target}", self.base)),
                 Method::Delete => self.client.delete(format!("{}{target}", self.base)),
                 Method::Post => self.client.post(format!("{}{target}", self.base)).header("content-type", path::CBOR),
             };

@@ -17,7 +17,7 @@ use lobby::peer_hello::PeerHello;
 use lobby::share::Said;
 use peer::{Channel, Link, LinkError};
 use serde_json::json;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::attach::Who;
 use crate::error::ClientError;
@@ -27,6 +27,9 @@ pub(crate) use follow::{Gone, until_gone};
 
 /// When a hello is said again, ms after the time before: what comes before the other side of a channel is open may be lost.
 const AGAIN_MS: [u64; 4] = [50, 100, 200, 400];
+
+/// How long what was said last may take to the other end.
+const ARRIVES: Duration = Duration::from_millis(500);
 
 /// What two ends signed about one conversation.
 pub(crate) struct Conversation {
@@ -73,46 +76,52 @@ pub(crate) fn keep_cards(
     ClientError::Proof { code, what, evidence }
 }
 
-/// Opens a link and exchanges hellos; nothing else is said before both are good, and both ends' heads fit together.
+/// Opens a link and exchanges hellos; nothing else is said before both are good, and both ends' heads fit together. A client shows
+/// `token`, and is let ask when this returns; a host gets what the client shows, and lets it ask.
 pub(crate) async fn meet(
     link: &Link,
     side: Side,
     talk: &Conversation,
     prover: &Prover,
     who: &Who,
-) -> Result<(), ClientError> {
+    token: Option<String>,
+) -> Result<Option<String>, ClientError> {
     let deadline = Instant::now() + Duration::from_millis(CONNECT_MS);
     let other = if side == Side::Client { Side::Host } else { Side::Client };
     let greeted = match link.open(&talk.fingerprint(other), deadline).await {
-        Ok(()) => greet(link, side, talk, prover, who, deadline).await,
+        Ok(()) => greet(link, side, talk, prover, who, (token, deadline)).await,
         Err(LinkError::WrongCertificate) => {
             let what = LinkError::WrongCertificate.to_string();
             Err(talk.fault(prover, LinkError::WrongCertificate.code(), what))
         }
         Err(error) => Err(of_link(&error)),
     };
-    // First the heads: an end that finds a fork goes, and the other is to find it too.
+    // First the heads: an end that finds a fork goes once its own hello is there, and the other finds it too.
     let held = match greeted {
-        Ok(Greeted { head, goes_on }) => match head {
-            Some(head) => prover.hold(&head).await.and(goes_on),
-            None => goes_on,
+        Ok(Greeted { head, token, goes_on }) => match head {
+            Some(head) => match prover.hold(&head).await {
+                Ok(()) => goes_on.map(|()| token),
+                Err(fault) => {
+                    sleep(ARRIVES).await;
+                    Err(fault)
+                }
+            },
+            None => goes_on.map(|()| token),
         },
         Err(error) => Err(error),
     };
-    let done = match (side, held) {
-        (Side::Host, Ok(())) => link.send(Channel::Control, &Said::Welcome.encode()).await.map_err(|e| of_link(&e)),
-        (_, held) => held,
-    };
-    if done.is_err() {
+    if held.is_err() {
         link.close().await;
     }
-    done
+    held
 }
 
 /// What came of the hellos.
 struct Greeted {
     /// The head that the other end shows.
     head: Option<Vec<u8>>,
+    /// The token that it shows.
+    token: Option<String>,
     /// Whether the other end is still there, and as a host lets the client ask.
     goes_on: Result<(), ClientError>,
 }
@@ -124,13 +133,13 @@ async fn greet(
     talk: &Conversation,
     prover: &Prover,
     who: &Who,
-    deadline: Instant,
+    (token, deadline): (Option<String>, Instant),
 ) -> Result<Greeted, ClientError> {
     let (mine, other) = if side == Side::Client { (side, Side::Host) } else { (side, Side::Client) };
     let envelope = talk.hello(mine).sign(prover.origin(), &who.key);
-    let hello = Said::Hello { envelope, head: prover.head().await }.encode();
+    let hello = Said::Hello { envelope, head: prover.head().await, token }.encode();
     let theirs = talk.hello(other);
-    let (mut heard, mut said) = (None, 0);
+    let (mut heard, mut said, mut shown) = (None, 0, None);
     let mut again = Instant::now();
     loop {
         tokio::select! {
@@ -140,18 +149,18 @@ async fn greet(
                     None => Ok(Said::Bye { code: "closed".to_owned() }),
                 };
                 match said {
-                    Ok(Said::Hello { envelope, head }) if heard.is_none() => {
+                    Ok(Said::Hello { envelope, head, token }) if heard.is_none() => {
                         if let Err(error) = theirs.verify(&envelope, prover.origin()) {
                             return Err(talk.fault(prover, "bad_peer_hello", error.to_string()));
                         }
-                        heard = Some(head);
+                        (heard, shown) = (Some(head), token);
                     }
                     Ok(Said::Hello { .. }) => {}
                     Ok(Said::Welcome) if side == Side::Client && heard.is_some() => {
-                        return Ok(Greeted { head: heard.flatten(), goes_on: Ok(()) });
+                        return Ok(Greeted { head: heard.flatten(), token: None, goes_on: Ok(()) });
                     }
                     Ok(Said::Bye { code }) => {
-                        return Ok(Greeted { head: heard.flatten(), goes_on: Err(said_bye(&code)) });
+                        return Ok(Greeted { head: heard.flatten(), token: None, goes_on: Err(said_bye(&code)) });
                     }
                     _ => {
                         let what = "the other end says something before its hello".to_owned();
@@ -161,7 +170,7 @@ async fn greet(
                 if side == Side::Host && heard.is_some() {
                     // The client stands, so this one arrives.
                     link.send(Channel::Control, &hello).await.map_err(|error| of_link(&error))?;
-                    return Ok(Greeted { head: heard.flatten(), goes_on: Ok(()) });
+                    return Ok(Greeted { head: heard.flatten(), token: shown, goes_on: Ok(()) });
                 }
             }
             () = sleep_until(again) => {
@@ -178,7 +187,10 @@ async fn greet(
 pub(crate) fn said_bye(code: &str) -> ClientError {
     let what = format!("the other end closed the connection ({code})");
     match code {
-        "revoked" | "denied" => ClientError::Refused(Box::new(Problem::new(403, code, what))),
+        "revoked" | "denied" | "no_audience" | "bad_token" => {
+            ClientError::Refused(Box::new(Problem::new(403, code, what)))
+        }
+        _ if code.starts_with("token_") => ClientError::Refused(Box::new(Problem::new(403, code, what))),
         _ => ClientError::Network(what),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use identity::cert::{KeyBytes, Kid};
+use identity::cert::{Certificate, KeyBytes, Kid};
 use identity::did::Did;
 use identity::key::kid_of;
 use identity::name::Origin;
@@ -13,8 +13,8 @@ use tokio::sync::Mutex;
 use translog::gossip::ShownHead;
 
 use crate::error::ClientError;
-use crate::exchange;
 use crate::session::Session;
+use crate::{exchange, nodes};
 
 /// Asks the log, one question at a time.
 #[derive(Clone, Debug)]
@@ -32,9 +32,19 @@ pub struct Proven {
     pub devices: Vec<KeyBytes>,
     /// Its live names.
     pub names: Vec<String>,
+    /// Where the lobby's nodes are at which it is hosted, host and port, if a name was looked up whose records say so.
+    pub nodes: Vec<(String, u16)>,
+    /// A guest: its key is in no log, and nothing is proved of it but that it has the key.
+    pub guest: bool,
 }
 
 impl Proven {
+    /// Returns a guest with this key, under what stands in for a DID.
+    pub(crate) fn of_guest(key: KeyBytes) -> Self {
+        let did = lobby::guest::stand_in(&key);
+        Self { did, devices: vec![key], names: Vec::new(), nodes: Vec::new(), guest: true }
+    }
+
     /// Returns whether a device counts.
     pub fn has(&self, device: &KeyBytes) -> bool {
         self.devices.contains(device)
@@ -66,7 +76,29 @@ impl Prover {
     pub async fn look_up(&self, subject: &Subject) -> Result<Option<Proven>, ClientError> {
         let _turn = self.turn.lock().await;
         let resolved = self.session.resolve_from_genesis(subject).await?;
-        Ok(resolved.did().map(proven))
+        let nodes = resolved.records().map(nodes::named).unwrap_or_default();
+        Ok(resolved.did().map(|state| Proven { nodes, ..proven(state) }))
+    }
+
+    /// Looks up who sends a card: a device's DID in the log, or, without asking anybody, a guest. `None`: it is proved absent.
+    pub(crate) async fn look_up_sender(&self, device: KeyBytes, did: &Did) -> Result<Option<Proven>, ClientError> {
+        match lobby::guest::is_guest(&device, did) {
+            true => Ok(Some(Proven::of_guest(device))),
+            false => self.look_up(&Subject::Did(*did)).await,
+        }
+    }
+
+    /// Returns the keys that may grant for a DID; none if it is not in the log.
+    pub async fn granting_keys(&self, did: &Did) -> Result<Vec<KeyBytes>, ClientError> {
+        let _turn = self.turn.lock().await;
+        let resolved = self.session.resolve_from_genesis(&Subject::Did(*did)).await?;
+        Ok(resolved.did().map(DidState::granting_keys).unwrap_or_default())
+    }
+
+    /// Passes a certificate of somebody's on to the log, and proves that it is there. Returns its index.
+    pub async fn pass_on(&self, certificate: &Certificate, of: &Did) -> Result<u64, ClientError> {
+        let _turn = self.turn.lock().await;
+        self.session.pass_on(certificate, &Subject::Did(*of)).await
     }
 
     /// Returns what was proved of a DID last, without asking.
@@ -100,5 +132,5 @@ fn proven(state: &DidState) -> Proven {
     let ended = state.flags & DidState::ENDED != 0;
     let counts = |status: DeviceStatus| status != DeviceStatus::Suspended && !ended;
     let devices = state.devices.iter().filter(|device| counts(device.status)).map(|device| device.sign).collect();
-    Proven { did: state.did, devices, names: state.names.clone() }
+    Proven { did: state.did, devices, names: state.names.clone(), nodes: Vec::new(), guest: false }
 }

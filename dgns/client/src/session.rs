@@ -1,8 +1,10 @@
 //! One server, one pinned log: lookups that are verified, posts that end in a proof.
 
+mod devices;
 mod first;
 mod last;
 mod look;
+mod over_dns;
 mod rotation;
 mod signed;
 mod tokens;
@@ -146,6 +148,16 @@ impl Session {
         fetch_info(&self.net).await
     }
 
+    /// Returns a session with the server that writes this log: the one that a follower names, or this one. What it answers is verified
+    /// as before.
+    pub async fn at_the_writer(&self) -> Result<Self, ClientError> {
+        let net = match self.info().await?.follows {
+            Some(follows) => Net::new(&follows.url)?,
+            None => self.net.clone(),
+        };
+        Ok(Self { net, log: self.log.clone(), trust: self.trust.clone(), followed: OnceLock::new(), first_use: false })
+    }
+
     /// Looks a subject up and verifies the answer against the pinned key and the remembered head.
     pub async fn resolve(&self, subject: &Subject) -> Result<Resolved, ClientError> {
         self.resolve_with_bytes(subject).await.map(|(resolved, _)| resolved)
@@ -223,12 +235,22 @@ impl Session {
         let _turn = self.log.turn_to_post()?;
         self.log.keep_post(Some(&body))?;
         let posted = self.post_body(body, &sids, subject).await;
-        match &posted {
+        match posted {
             // Unknown whether it arrived: the next command repeats it.
-            Err(ClientError::Network(_)) => {}
-            _ => self.log.keep_post(None)?,
+            Err(error @ ClientError::Network(_)) => Err(unsure(error)),
+            posted => {
+                self.log.keep_post(None)?;
+                posted
+            }
         }
-        posted
+    }
+
+    /// Posts a certificate that is somebody else's to repeat, and verifies that it is in the log. Returns its index.
+    pub async fn pass_on(&self, certificate: &Certificate, subject: &Subject) -> Result<u64, ClientError> {
+        let body = post::encode_with(&[certificate.encode()], &[]);
+        let posted = self.post_body(body, &[certificate.sid()], subject).await?;
+        let index = posted.indexes.first().copied();
+        index.ok_or_else(|| ClientError::Network("the server does not say where the certificate is".to_owned()))
     }
 
     /// Repeats the post that was on its way when the last command ended, if there is one.
@@ -237,7 +259,7 @@ impl Session {
         let Some(body) = self.log.post()? else { return Ok(()) };
         match self.net.post(path::CERTIFICATES, body).await {
             Ok(_) | Err(ClientError::Refused(_)) => self.log.keep_post(None),
-            Err(error) => Err(error),
+            Err(error) => Err(unsure(error)),
         }
     }
 
@@ -247,7 +269,9 @@ impl Session {
             Subject::Name(name) => format!("{}{name}", path::NAMES),
             Subject::Did(did) => format!("{}{did}", path::DIDS),
             Subject::Alias(alias) => format!("{}{}", path::ALIASES, HEXLOWER.encode(alias)),
-            Subject::LogConf => return Err(ClientError::Unable("the log's configuration has no stream".into())),
+            Subject::LogConf | Subject::Anchors => {
+                return Err(ClientError::Unable("what the log says of itself has no stream".into()));
+            }
         };
         self.net.lines(&format!("{subject}{}", path::EVENTS)).await
     }
@@ -280,6 +304,11 @@ impl Session {
     /// Has a notary sign the binding of an address.
     pub async fn notarize(&self, ask: Vec<u8>) -> Result<Vec<u8>, ClientError> {
         self.net.post(path::NOTARIZE, ask).await
+    }
+
+    /// Posts entries of a database: they are signed themselves.
+    pub(crate) async fn post_entries(&self, target: &str, request: Vec<u8>) -> Result<Vec<u8>, ClientError> {
+        self.net.post(target, request).await
     }
 
     /// Puts sealed mail before a device.
@@ -396,12 +425,23 @@ impl Session {
     }
 }
 
+/// Says of a post without an answer what to do.
+fn unsure(error: ClientError) -> ClientError {
+    match error {
+        ClientError::Network(why) => ClientError::Network(format!(
+            "{why}. What was signed may have arrived or not: run the command again, it is posted once more and counts once"
+        )),
+        other => other,
+    }
+}
+
 /// Returns the path that looks a subject up, for who remembers a head of this size and this of the DID.
 fn lookup_path(subject: &Subject, size: Option<u64>, known: Option<Known>) -> Result<String, ClientError> {
     let mut asked = match subject {
         Subject::Name(name) => format!("{}{name}?with=certs", path::NAMES),
         Subject::Did(did) => format!("{}{did}?with=certs", path::DIDS),
         Subject::Alias(alias) => format!("{}{}?with=certs", path::ALIASES, HEXLOWER.encode(alias)),
+        Subject::Anchors => format!("{}?with=certs", path::ANCHORS),
         Subject::LogConf => return Err(ClientError::Unable("the log's configuration has no lookup path".into())),
     };
     if let Some(size) = size {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use identity::cert::Road;
 use identity::limits::{TOKEN_LIFE_DEFAULT_S, TOKEN_LIFE_MAX_S, TOKEN_LIFE_MIN_S};
 use identity::name::Zone;
+use storage::store::{BucketAt, DatabaseUrl, Home};
 use toml::{Table, Value};
 use translog::note::Signed;
 use translog::policy::Policy;
@@ -12,9 +13,10 @@ use translog::policy::Policy;
 use super::section::{ConfigFault, ConfigFaults, Section};
 use super::{
     AliasesConfig, ClaimsConfig, Config, DnsConfig, FollowConfig, HttpConfig, LimitsConfig, LobbyConfig, LogConfig,
-    NatsConfig, OutboundConfig, PushConfig, TurnConfig,
+    NatsConfig, OutboundConfig, PushConfig, StorageConfig, TurnConfig,
 };
 use super::{TokensConfig, WitnessConfig, WitnessServerConfig, WitnessesConfig};
+use crate::dns::limits::NSID_BYTES_MAX;
 use crate::lobby::turn as relay;
 use crate::outbound::Outbound;
 
@@ -43,7 +45,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let (witnesses, follow) = (root.table("witnesses"), root.table("follow"));
     let (aliases, tokens, signin) = (root.table("aliases"), root.table("tokens"), root.table("signin"));
     let (lobby, turn, recovery) = (root.table("lobby"), root.table("turn"), root.table("recovery"));
-    let (push, nats) = (root.table("push"), root.table("nats"));
+    let (push, nats, storage) = (root.table("push"), root.table("nats"), root.table("storage"));
     root.end();
     let zone = Zone::parse(&zone).map_err(|error| {
         faults.push(ConfigFault { key: "zone".into(), what: format!("{zone:?} is no zone: {error}") });
@@ -67,6 +69,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
     let turn = read_turn(Section { name: "turn", table: turn, faults: &mut faults });
     let push = read_push(Section { name: "push", table: push, faults: &mut faults });
     let nats = read_nats(Section { name: "nats", table: nats, faults: &mut faults });
+    let storage = read_storage(Section { name: "storage", table: storage, faults: &mut faults });
     let mut recovery = Section { name: "recovery", table: recovery, faults: &mut faults };
     if follow.url.is_some() && recovery.table.contains_key("enabled") {
         recovery.fault("enabled", "stands beside follow.url: a follower keeps no shares; run dgnsd recovery beside it");
@@ -95,6 +98,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
                 recovery,
                 push,
                 nats,
+                storage,
             })
         }
         _ => Err(ConfigFaults(faults)),
@@ -152,7 +156,14 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
         negative_ttl_s: section.number("negative_ttl_s", 5, 1, 5) as u32,
         private_addresses: section.truth("private_addresses", true),
         publish_did: section.truth("publish_did", true),
+        udp_threads: section.number("udp_threads", 0, 0, 256) as usize,
+        answers_per_s: section.number("answers_per_s", 200, 0, 1_000_000) as u32,
+        nsid: section.text("nsid", ""),
+        cookie_key: section.text("cookie_key", "").into(),
     };
+    if dns.nsid.len() > NSID_BYTES_MAX {
+        section.fault("nsid", "is at most 64 bytes");
+    }
     section.end();
     dns
 }
@@ -220,10 +231,16 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
 fn read_lobby(mut section: Section<'_>) -> LobbyConfig {
     let lobby = LobbyConfig {
         enabled: section.truth("enabled", true),
+        url: section.text("url", ""),
         connections_max: section.number("connections_max", 100_000, 1, 10_000_000) as u32,
         strangers_per_address: section.number("strangers_per_address", 20, 0, 100_000) as u32,
         new_per_s_and_address: section.number("new_per_s_and_address", 10, 0, 100_000) as u32,
+        guests: section.number("guests", 0, 0, 100_000) as u32,
     };
+    let (url, schemes) = (&lobby.url, ["https://", "http://"]);
+    if !url.is_empty() && (!schemes.iter().any(|scheme| url.starts_with(scheme)) || url.ends_with('/')) {
+        section.fault("url", format!("{url:?} should begin with https:// or http:// and have no final slash"));
+    }
     section.end();
     lobby
 }
@@ -253,6 +270,51 @@ fn read_turn(mut section: Section<'_>) -> TurnConfig {
     }
     section.end();
     turn
+}
+
+fn read_storage(mut section: Section<'_>) -> StorageConfig {
+    let storage = StorageConfig {
+        enabled: section.truth("enabled", true),
+        free_mib: section.number("free_mib", 1_024, 0, 1 << 30),
+        free_entries: section.number("free_entries", 10_000_000, 0, 1 << 50),
+        anchor_s: section.number("anchor_s", 10, 1, 60),
+        home: Home { database: read_database(&mut section), bucket: read_bucket(&mut section) },
+        server_key: file_of(&mut section, "server_key"),
+    };
+    section.end();
+    storage
+}
+
+/// Returns the file that a key names; none, if it is empty.
+fn file_of(section: &mut Section<'_>, key: &str) -> Option<PathBuf> {
+    Some(section.text(key, "")).filter(|file| !file.is_empty()).map(PathBuf::from)
+}
+
+fn read_database(section: &mut Section<'_>) -> Option<DatabaseUrl> {
+    let url = Some(section.text("database", "")).filter(|url| !url.is_empty())?;
+    if !["postgresql://", "postgres://"].iter().any(|scheme| url.starts_with(scheme)) {
+        // It may hold a password: it is not shown.
+        section.fault("database", "should begin with postgresql://, or be empty for a file in the data directory");
+    }
+    Some(DatabaseUrl(url))
+}
+
+fn read_bucket(section: &mut Section<'_>) -> Option<BucketAt> {
+    let (name, url) = (section.text("bucket", ""), section.text("s3_url", ""));
+    let (region, file) = (section.text("s3_region", "us-east-1"), file_of(section, "s3_credentials_file"));
+    if name.is_empty() {
+        return None;
+    }
+    if !["https://", "http://"].iter().any(|scheme| url.starts_with(scheme)) {
+        section.fault("s3_url", "stands with bucket, and should begin with https:// or http://");
+    }
+    let read = file.map(std::fs::read_to_string).and_then(Result::ok).unwrap_or_default();
+    let mut lines = read.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty());
+    let (Some(key_id), Some(secret), None) = (lines.next(), lines.next(), lines.next()) else {
+        section.fault("s3_credentials_file", "stands with bucket: a file of two lines, the id of a key and the key");
+        return None;
+    };
+    Some(BucketAt { name, url, region, key_id, secret })
 }
 
 fn read_nats(mut section: Section<'_>) -> NatsConfig {

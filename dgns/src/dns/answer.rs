@@ -1,14 +1,23 @@
 //! What is said: from the bytes of a query to the bytes of its answer, for every transport (PROTOCOL 13).
 
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use translog::pieces::Question;
+
 use super::card::Card;
+use super::cookie::{CLIENT_BYTES, Cookies};
 use super::limits::{CNAME_HOPS_MAX, STREAM_BYTES_MAX, UDP_BYTES_MAX, UDP_PLAIN_BYTES_MAX};
 use super::name::{self, Place, WireName};
-use super::query::{self, Header, OPCODE_NOTIFY, OPCODE_QUERY, Query, TYPE_ANY, TYPE_OPT, Unreadable};
+use super::proofs::Proofs;
+use super::query::{
+    self, Edns, Header, OPCODE_NOTIFY, OPCODE_QUERY, OPCODE_UPDATE, Query, TYPE_ANY, TYPE_OPT, Unreadable,
+};
 pub use super::reply::Rcode;
-use super::reply::{ExtendedError, Pointer, Reply};
+use super::reply::{self, COOKIE_BYTES, ExtendedError, Pointer, Reply, Told};
+use super::update::{Refused, Updates};
 use super::zone::{Apex, Zone};
+use crate::log::lookup::LookupError;
 
 const CLASS_IN: u16 = 1;
 const TYPE_NS: u16 = 2;
@@ -18,6 +27,11 @@ const TYPE_TXT: u16 = 16;
 const TYPE_IXFR: u16 = 251;
 const TYPE_AXFR: u16 = 252;
 
+const TYPE_DS: u16 = 43;
+
+const PROOF_OWNER: &[u8] = b"\x06_proof";
+const CHECKPOINT_OWNER: &[u8] = b"\x0b_checkpoint";
+const CHECKPOINT_TTL_S: u32 = 1;
 const DID_OWNER: &[u8] = b"\x04_did";
 const DID_TTL_S: u32 = 300;
 const NS_TTL_S: u32 = 3_600;
@@ -34,11 +48,38 @@ pub enum Transport {
     Tcp,
 }
 
+/// Who asks, how and when; and what the server is beside its zone.
+#[derive(Clone, Copy)]
+pub struct Asker<'s> {
+    /// How the query came.
+    pub transport: Transport,
+    /// From where.
+    pub address: IpAddr,
+    /// When, unix seconds.
+    pub now_s: u32,
+    /// By what clients are known again.
+    pub cookies: &'s Cookies,
+    /// How the server calls itself (RFC 5001); empty: it does not say. At most [`super::limits::NSID_BYTES_MAX`].
+    pub nsid: &'s [u8],
+}
+
 /// What became of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The answer lies in `out`.
-    Reply(Rcode),
+    Reply {
+        /// Its code.
+        rcode: Rcode,
+        /// The client showed a cookie: it is where it says.
+        is_known: bool,
+    },
+    /// It asks for a proof of the log, which this function cannot make; `out` is empty.
+    Proof {
+        /// As for a reply.
+        is_known: bool,
+    },
+    /// It is an update, which this function cannot make; `out` is empty.
+    Update,
     /// It gets no answer, and `out` is empty.
     Drop(DropReason),
 }
@@ -57,11 +98,18 @@ pub enum DropReason {
     Connections = 3,
     /// A connection that was too slow: a frame not ended, or an answer not taken, in time.
     Slow = 4,
+    /// Too many answers for one network.
+    Rate = 5,
+    /// A datagram longer than any query.
+    Long = 6,
+    /// Too many queries wait for proofs.
+    Busy = 7,
 }
 
 impl DropReason {
     /// Every reason, in order.
-    pub const ALL: [Self; 5] = [Self::Short, Self::Response, Self::Send, Self::Connections, Self::Slow];
+    pub const ALL: [Self; 8] =
+        [Self::Short, Self::Response, Self::Send, Self::Connections, Self::Slow, Self::Rate, Self::Long, Self::Busy];
 
     /// Returns the reason as metrics name it.
     pub fn name(self) -> &'static str {
@@ -71,6 +119,9 @@ impl DropReason {
             Self::Send => "send",
             Self::Connections => "connections",
             Self::Slow => "slow",
+            Self::Rate => "rate",
+            Self::Long => "long",
+            Self::Busy => "busy",
         }
     }
 }
@@ -79,8 +130,8 @@ impl DropReason {
 ///
 /// The answer is never longer than the transport carries: 512 bytes by UDP without EDNS, else the lesser of the client's size
 /// and 1,232; 65,535 by TCP. A fault of ours becomes SERVFAIL, never a false answer.
-pub fn answer(zone: &Zone, message: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome {
-    catch_unwind(AssertUnwindSafe(|| respond(zone, message, transport, out))).unwrap_or_else(|_| confess(message, out))
+pub fn answer(zone: &Zone, message: &[u8], asker: &Asker<'_>, out: &mut Vec<u8>) -> Outcome {
+    catch_unwind(AssertUnwindSafe(|| respond(zone, message, asker, out))).unwrap_or_else(|_| confess(message, out))
 }
 
 /// Answers SERVFAIL after a fault of ours, with nothing that could have been at fault.
@@ -90,66 +141,108 @@ fn confess(message: &[u8], out: &mut Vec<u8>) -> Outcome {
         return Outcome::Drop(DropReason::Short);
     };
     let reply = match query::read_plain(header, message) {
-        Some(query) => Reply::to(&query, UDP_PLAIN_BYTES_MAX, out),
-        None => Reply::bare(header, None, out),
+        Some(query) => Reply::to(&query, UDP_PLAIN_BYTES_MAX, Told::default(), out),
+        None => Reply::bare(header, None, Told::default(), out),
     };
-    Outcome::Reply(reply.finish(Rcode::ServFail, Some(ExtendedError::Other)))
+    Outcome::Reply { rcode: reply.finish(Rcode::ServFail, Some(ExtendedError::Other)), is_known: false }
 }
 
-fn respond(zone: &Zone, message: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome {
+fn respond(zone: &Zone, message: &[u8], asker: &Asker<'_>, out: &mut Vec<u8>) -> Outcome {
     out.clear();
-    match query::read(message) {
-        Ok(query) => Outcome::Reply(respond_to(zone, &query, transport, out)),
-        Err(unreadable) => refuse_unreadable(unreadable, out),
+    if asker.transport == Transport::Tcp
+        && let Some((Header { opcode: OPCODE_UPDATE, .. }, false)) = Header::read(message)
+    {
+        return Outcome::Update;
     }
+    match query::read(message) {
+        Ok(query) => {
+            let (told, is_known) = told(query.edns, asker);
+            match respond_to(zone, &query, bytes_max(&query, asker.transport), told, out) {
+                Some(rcode) => Outcome::Reply { rcode, is_known },
+                None => {
+                    out.clear();
+                    Outcome::Proof { is_known }
+                }
+            }
+        }
+        Err(unreadable) => refuse_unreadable(unreadable, asker, out),
+    }
+}
+
+/// Returns what the OPT of the answer says, and whether the client showed that it is where it says.
+fn told<'s>(edns: Option<Edns>, asker: &Asker<'s>) -> (Told<'s>, bool) {
+    let options = edns.map(|edns| edns.options).unwrap_or_default();
+    let judged = options.cookie.map(|shown| (shown, asker.cookies.judge(&shown, asker.address, asker.now_s)));
+    let cookie = judged.map(|(shown, (ours, _))| {
+        let mut cookie = [0; COOKIE_BYTES];
+        cookie[..CLIENT_BYTES].copy_from_slice(&shown.client);
+        cookie[CLIENT_BYTES..].copy_from_slice(&ours);
+        cookie
+    });
+    let nsid = if options.nsid { asker.nsid } else { &[] };
+    let is_known = judged.is_some_and(|(_, (_, is_known))| is_known);
+    (Told { cookie, nsid, is_there: is_known || asker.transport == Transport::Tcp }, is_known)
 }
 
 /// Refuses what could not be read: an opcode we do not serve may have a shape we do not know.
-fn refuse_unreadable(unreadable: Unreadable, out: &mut Vec<u8>) -> Outcome {
+fn refuse_unreadable(unreadable: Unreadable, asker: &Asker<'_>, out: &mut Vec<u8>) -> Outcome {
     out.clear();
-    match unreadable {
-        Unreadable::Short => Outcome::Drop(DropReason::Short),
-        Unreadable::Response => Outcome::Drop(DropReason::Response),
-        Unreadable::Malformed(header, edns) => {
-            let (rcode, error) = opcode_refusal(header).unwrap_or((Rcode::FormErr, None));
-            Outcome::Reply(Reply::bare(header, edns, out).finish(rcode, error))
-        }
-    }
+    let (header, edns, fault) = match unreadable {
+        Unreadable::Short => return Outcome::Drop(DropReason::Short),
+        Unreadable::Response => return Outcome::Drop(DropReason::Response),
+        Unreadable::Malformed(header, edns) => (header, edns, Rcode::FormErr),
+        Unreadable::Cookie(header, edns) => (header, Some(edns), Rcode::NoError),
+    };
+    let (rcode, error) = opcode_refusal(header).unwrap_or((fault, None));
+    let (told, is_known) = told(edns, asker);
+    Outcome::Reply { rcode: Reply::bare(header, edns, told, out).finish(rcode, error), is_known }
 }
 
 fn opcode_refusal(header: Header) -> Option<(Rcode, Option<ExtendedError>)> {
     match header.opcode {
         OPCODE_QUERY => None,
         OPCODE_NOTIFY => Some((Rcode::NotAuth, None)),
+        // A datagram may come from anybody.
+        OPCODE_UPDATE => Some((Rcode::Refused, Some(ExtendedError::Prohibited))),
         _ => Some((Rcode::NotImp, Some(ExtendedError::NotSupported))),
     }
 }
 
-fn respond_to(zone: &Zone, query: &Query<'_>, transport: Transport, out: &mut Vec<u8>) -> Rcode {
-    let mut reply = Reply::to(query, bytes_max(query, transport), out);
+/// Answers a query; `None` if it asks for a proof.
+fn respond_to<'o>(
+    zone: &Zone,
+    query: &Query<'_>,
+    bytes_max: usize,
+    told: Told<'o>,
+    out: &'o mut Vec<u8>,
+) -> Option<Rcode> {
+    let mut reply = Reply::to(query, bytes_max, told, out);
     if query.edns.is_some_and(|edns| edns.version > 0) {
-        return reply.finish(Rcode::BadVers, None);
+        return Some(reply.finish(Rcode::BadVers, None));
     }
     if let Some((rcode, error)) = opcode_refusal(query.header) {
-        return reply.finish(rcode, error);
+        return Some(reply.finish(rcode, error));
     }
     if query.qclass != CLASS_IN {
-        return reply.finish(Rcode::Refused, None);
+        return Some(reply.finish(Rcode::Refused, None));
     }
     match query.qtype {
-        TYPE_AXFR | TYPE_IXFR => return reply.finish(Rcode::Refused, None),
-        TYPE_OPT | 128..TYPE_ANY => return reply.finish(Rcode::NotImp, None),
+        TYPE_AXFR | TYPE_IXFR => return Some(reply.finish(Rcode::Refused, None)),
+        TYPE_OPT | 128..TYPE_ANY => return Some(reply.finish(Rcode::NotImp, None)),
         _ => {}
     }
     let Some(place) = name::place(query.qname.as_bytes(), zone.apex().wire()) else {
-        return reply.finish(Rcode::Refused, Some(ExtendedError::NotAuthoritative));
+        return Some(reply.finish(Rcode::Refused, Some(ExtendedError::NotAuthoritative)));
     };
     if !zone.is_ready() {
-        return reply.finish(Rcode::ServFail, Some(ExtendedError::NotReady));
+        return Some(reply.finish(Rcode::ServFail, Some(ExtendedError::NotReady)));
+    }
+    if asks_for_proof(query, place) {
+        return None;
     }
     reply.set_authoritative();
     let rcode = follow(zone, query, place, &mut reply);
-    reply.finish(rcode, None)
+    Some(reply.finish(rcode, None))
 }
 
 fn bytes_max(query: &Query<'_>, transport: Transport) -> usize {
@@ -201,7 +294,12 @@ fn deny(zone: &Zone, query: &Query<'_>, reply: &mut Reply<'_>, rcode: Rcode) -> 
 
 fn look(zone: &Zone, query: &Query<'_>, place: Place<'_>, at: Pointer, reply: &mut Reply<'_>) -> Found {
     if place.name.is_empty() {
-        return if place.owner.is_empty() { look_apex(zone, query.qtype, at, reply) } else { Found::Nothing };
+        return match place.owner {
+            [] => look_apex(zone, query.qtype, at, reply),
+            CHECKPOINT_OWNER => look_checkpoint(zone, query.qtype, at, reply),
+            PROOF_OWNER => Found::NoData, // the parent's side of the cut: no DS
+            _ => Found::Nothing,
+        };
     }
     zone.read(place.name, |card| match card {
         Some(card) if card.is_shown() => look_card(zone, card, place.owner, query.qtype, at, reply),
@@ -279,6 +377,129 @@ fn soa_numbers(zone: &Zone) -> [u8; 20] {
         place.copy_from_slice(&number.to_be_bytes());
     }
     bytes
+}
+
+/// The newest head that everyone is shown, as a signed note.
+fn look_checkpoint(zone: &Zone, qtype: u16, at: Pointer, reply: &mut Reply<'_>) -> Found {
+    let checkpoint = zone.checkpoint();
+    if checkpoint.is_empty() || (qtype != TYPE_TXT && qtype != TYPE_ANY) {
+        return Found::NoData;
+    }
+    reply.keep_short_for_strangers();
+    reply.answer(at, TYPE_TXT, CHECKPOINT_TTL_S, &[&checkpoint]);
+    Found::Records
+}
+
+/// Whether a query is one for the zone of proofs, `_proof` below the zone, which is a child zone of its own.
+fn asks_for_proof(query: &Query<'_>, place: Place<'_>) -> bool {
+    let is_below = place.name.is_empty() && name::is_below(place.owner, PROOF_OWNER);
+    is_below || (place.name.is_empty() && place.owner == PROOF_OWNER && query.qtype != TYPE_DS)
+}
+
+/// Answers a query that [`answer`] left as one for a proof.
+pub(crate) async fn prove(
+    zone: &Zone,
+    proofs: &Proofs,
+    message: &[u8],
+    asker: &Asker<'_>,
+    out: &mut Vec<u8>,
+) -> Outcome {
+    out.clear();
+    let Ok(query) = query::read(message) else { return Outcome::Drop(DropReason::Short) };
+    let (told, is_known) = told(query.edns, asker);
+    let Some(place) = name::place(query.qname.as_bytes(), zone.apex().wire()) else {
+        return Outcome::Drop(DropReason::Short);
+    };
+    let mut reply = Reply::to(&query, bytes_max(&query, asker.transport), told, out);
+    reply.set_authoritative();
+    reply.keep_short_for_strangers();
+    let below = &place.owner[..place.owner.len() - PROOF_OWNER.len()];
+    let (rcode, error) = look_proof(zone, proofs, &query, below, &mut reply).await;
+    Outcome::Reply { rcode: reply.finish(rcode, error), is_known }
+}
+
+/// Answers from the zone of proofs; `below` are the labels in front of its name.
+async fn look_proof(
+    zone: &Zone,
+    proofs: &Proofs,
+    query: &Query<'_>,
+    below: &[u8],
+    reply: &mut Reply<'_>,
+) -> (Rcode, Option<ExtendedError>) {
+    let wants = |rtype| query.qtype == rtype || query.qtype == TYPE_ANY;
+    if below.is_empty() {
+        let rcode = match look_apex(zone, if wants(TYPE_NS) { TYPE_NS } else { query.qtype }, Pointer::QNAME, reply) {
+            Found::Records => Rcode::NoError,
+            _ => deny_proof(zone, query, reply, Rcode::NoError),
+        };
+        return (rcode, None);
+    }
+    let text = name::text_of(below);
+    let question = match Question::parse(&text, proofs.zone()) {
+        // A dot inside a label is none between two.
+        Ok(question) if name::labels_of(&text).as_deref() == Some(below) => question,
+        _ => {
+            let rcode = if Question::begins(&text) { Rcode::NoError } else { Rcode::NxDomain };
+            return (deny_proof(zone, query, reply, rcode), None);
+        }
+    };
+    if !wants(TYPE_TXT) && matches!(question, Question::Name(_)) {
+        return (deny_proof(zone, query, reply, Rcode::NoError), None);
+    }
+    match proofs.piece(&question).await {
+        Ok(Some(made)) if wants(TYPE_TXT) => {
+            reply.answer(Pointer::QNAME, TYPE_TXT, made.ttl_s, &[&made.rdata]);
+            (Rcode::NoError, None)
+        }
+        Ok(Some(_)) => (deny_proof(zone, query, reply, Rcode::NoError), None),
+        Ok(None) => (deny_proof(zone, query, reply, Rcode::NxDomain), None),
+        Err(LookupError::QuorumPending) => (Rcode::ServFail, Some(ExtendedError::NotReady)),
+        Err(error) => {
+            tracing::warn!(%error, "no proof for DNS");
+            (Rcode::ServFail, Some(ExtendedError::Other))
+        }
+    }
+}
+
+fn deny_proof(zone: &Zone, query: &Query<'_>, reply: &mut Reply<'_>, rcode: Rcode) -> Rcode {
+    let apex = zone.apex();
+    let owner = Pointer::into_qname(query, PROOF_OWNER.len() + apex.wire().len());
+    reply.authority(owner, TYPE_SOA, apex.negative_ttl_s, &[&apex.soa_names, &soa_numbers(zone)]);
+    rcode
+}
+
+/// Answers an update that [`answer`] left, made by `updates` if anybody makes them here.
+pub(crate) async fn update(
+    zone: &Zone,
+    updates: Option<&Updates>,
+    message: &[u8],
+    asker: &Asker<'_>,
+    out: &mut Vec<u8>,
+) -> Outcome {
+    out.clear();
+    let (header, edns) = match query::read(message) {
+        Ok(query) => (Some(query.header), query.edns),
+        Err(Unreadable::Malformed(header, edns)) => (Some(header), edns),
+        Err(_) => (Header::read(message).map(|(header, _)| header), None),
+    };
+    let Some(header) = header else { return Outcome::Drop(DropReason::Short) };
+    let done = match updates {
+        Some(_) if !zone.is_ready() => Err(Refused(Rcode::ServFail, Some(ExtendedError::NotReady))),
+        Some(updates) => updates.take(message).await,
+        None => Err(Refused(Rcode::Refused, Some(ExtendedError::Prohibited))),
+    };
+    let (rcode, error) = done.map_or_else(|Refused(rcode, error)| (rcode, error), |()| (Rcode::NoError, None));
+    let (told, is_known) = told(edns, asker);
+    Outcome::Reply { rcode: Reply::bare(header, edns, told, out).finish(rcode, error), is_known }
+}
+
+/// Cuts a query to a question that is to be asked again by TCP.
+pub(crate) fn slip(message: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    if let Ok(query) = query::read(message) {
+        Reply::to(&query, UDP_PLAIN_BYTES_MAX, Told::default(), out).finish(Rcode::NoError, None);
+        reply::slip(out);
+    }
 }
 
 #[cfg(test)]

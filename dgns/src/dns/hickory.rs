@@ -8,7 +8,7 @@ use hickory_proto::rr::Name;
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, DecodeError};
 
 use super::name::WireName;
-use super::query::{Edns, HEADER_BYTES, Header, Query, TYPE_OPT, options_fill};
+use super::query::{Edns, HEADER_BYTES, Header, Query, TYPE_OPT, Unreadable, read_options};
 
 /// The records after the question.
 #[derive(Default)]
@@ -18,22 +18,30 @@ struct Records {
 }
 
 /// Returns the query that `message`, whose header is `header`, is; otherwise the OPT that was read before the fault.
-pub(crate) fn read(header: Header, message: &[u8]) -> Result<Query<'_>, Option<Edns>> {
+pub(crate) fn read(header: Header, message: &[u8]) -> Result<Query<'_>, Unreadable> {
+    let malformed = |edns| Unreadable::Malformed(header, edns);
     let mut decoder = BinDecoder::new(message);
-    let counts = WireHeader::read(&mut decoder).map_err(|_| None)?.counts;
-    if counts.queries != 1 {
-        return Err(None);
-    }
-    let asked = Question::read(&mut decoder).map_err(|_| None)?;
+    let counts = WireHeader::read(&mut decoder).map_err(|_| malformed(None))?.counts;
+    let asked = match counts.queries {
+        0 => None,
+        1 => Some(Question::read(&mut decoder).map_err(|_| malformed(None))?),
+        _ => return Err(malformed(None)),
+    };
     let mut records = Records::default();
     let ordinary = u32::from(counts.answers) + u32::from(counts.authorities);
     let walked = records.walk(&mut decoder, ordinary, u32::from(counts.additionals));
     if walked.is_err() || records.malformed || !decoder.is_empty() {
-        return Err(records.edns);
+        return Err(malformed(records.edns));
     }
+    let Some(asked) = asked else {
+        return Err(match records.edns {
+            Some(edns) if ordinary == 0 && edns.options.cookie.is_some() => Unreadable::Cookie(header, edns),
+            edns => malformed(edns),
+        });
+    };
     // The question is copied into the answer as it stands, so its name may not point elsewhere.
-    let qname = WireName::read(&message[HEADER_BYTES..]).ok_or(records.edns)?;
-    let question = message.get(HEADER_BYTES..HEADER_BYTES + qname.wire_len() + 4).ok_or(records.edns)?;
+    let qname = WireName::read(&message[HEADER_BYTES..]).ok_or(malformed(records.edns))?;
+    let question = message.get(HEADER_BYTES..HEADER_BYTES + qname.wire_len() + 4).ok_or(malformed(records.edns))?;
     let (qtype, qclass) = (u16::from(asked.query_type()), u16::from(asked.query_class()));
     Ok(Query { header, question, qname, qtype, qclass, edns: records.edns })
 }
@@ -48,9 +56,10 @@ impl Records {
             let length = decoder.read_u16()?.unverified(/* read_slice checks it */);
             let rdata = decoder.read_slice(usize::from(length))?.unverified(/* looked at only as options */);
             if rtype == TYPE_OPT {
-                self.malformed |= index < ordinary || self.edns.is_some() || !owner.is_root() || !options_fill(rdata);
-                let [_, version, flags, _] = ttl.to_be_bytes();
-                self.edns.get_or_insert(Edns { udp_bytes: class, version, dnssec_ok: flags & 0x80 != 0 });
+                let options = read_options(rdata);
+                self.malformed |= index < ordinary || self.edns.is_some() || !owner.is_root() || options.is_none();
+                let ([_, version, flags, _], options) = (ttl.to_be_bytes(), options.unwrap_or_default());
+                self.edns.get_or_insert(Edns { udp_bytes: class, version, dnssec_ok: flags & 0x80 != 0, options });
             }
         }
         Ok(())

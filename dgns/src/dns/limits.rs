@@ -38,8 +38,26 @@ pub const STREAM_QUERIES_MAX: usize = 128;
 /// Answers waiting to be written to one stream; above it nothing more is read from the client until he has taken them.
 pub const STREAM_PENDING_BYTES_MAX: usize = 65_536;
 
-/// The most datagrams one UDP task answers before it lets others run.
-pub const UDP_BATCH: usize = 64;
+/// The most datagrams a UDP worker takes from the kernel at once.
+pub const UDP_BATCH: usize = 32;
+
+/// The longest datagram that is read: no query of a record is longer, however many options it carries.
+pub const UDP_QUERY_BYTES_MAX: usize = 4_096;
+
+/// What the kernel holds of datagrams that no worker has taken yet: a burst of some ten thousand.
+pub const UDP_RECEIVE_BYTES: usize = 4 << 20;
+
+/// The longest name a server calls itself by (RFC 5001): an answer carries it beside all else.
+pub const NSID_BYTES_MAX: usize = 64;
 
 /// How many locks the zone is cut into: a writer stops one reader in 256, for the time of one insert.
 pub const ZONE_SHARDS: usize = 256;
+
+/// What is kept of proofs that were answered.
+pub const PROOF_CACHE_BYTES: u64 = 64 << 20;
+
+/// The most datagrams that wait for a proof; more are not answered.
+pub const PROOF_QUERIES_MAX: usize = 1_024;
+
+/// The most proofs in the making for datagrams.
+pub const PROOF_TASKS_MAX: usize = 64;

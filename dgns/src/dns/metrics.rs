@@ -23,7 +23,8 @@ impl Metrics {
         queries.fetch_add(1, Ordering::Relaxed);
         match outcome {
             Outcome::Drop(reason) => self.count_drop(reason),
-            Outcome::Reply(rcode) => {
+            Outcome::Proof { .. } | Outcome::Update => {} // not yet: whoever answers counts it
+            Outcome::Reply { rcode, .. } => {
                 let place = Rcode::ALL.iter().position(|&known| known == rcode);
                 self.responses[place.expect("ALL has every code")].fetch_add(1, Ordering::Relaxed);
             }
@@ -62,7 +63,7 @@ mod tests {
     #[test]
     fn render_names_every_counter_once() {
         let metrics = Metrics::default();
-        metrics.count(Transport::Udp, Outcome::Reply(Rcode::NxDomain));
+        metrics.count(Transport::Udp, Outcome::Reply { rcode: Rcode::NxDomain, is_known: false });
         metrics.count(Transport::Tcp, Outcome::Drop(DropReason::Short));
         let text = metrics.render(3);
         for line in [

@@ -10,25 +10,34 @@
 //! | `zone`, `card` | what exists: one card per name, swapped whole |
 //! | `query`, `hickory` | what was asked: the plain shape by hand, all others by hickory-proto |
 //! | `answer`, `reply` | what is said, and its bytes within the transport's limit |
+//! | `proofs` | what the log proves, in pieces that fit an answer |
+//! | `update` | what devices put into DNS themselves |
+//! | `cookie`, `rate` | who is known to be where it says, and how often all others are answered |
 //! | `server`, `settings`, `udp`, `stream` | who may ask, how often, how slowly |
 //!
 //! Invariant: a name is in the zone only through [`Zone::apply`], so DNS never shows what the log has not committed.
 
 pub mod answer;
 mod card;
+pub mod cookie;
 pub mod feed;
 mod hickory;
 pub mod limits;
 pub mod metrics;
 mod name;
+mod proofs;
 mod query;
+mod rate;
 mod reply;
 pub mod server;
 pub mod settings;
 mod stream;
 mod udp;
+mod update;
 pub mod zone;
 
 pub use metrics::Metrics;
-pub use server::Server;
+pub use proofs::Proofs;
+pub use server::{Makers, Server};
+pub use update::Updates;
 pub use zone::{Change, Content, Nameserver, Settings, Zone, ZoneError};

@@ -1,5 +1,6 @@
 //! What was asked. The plain shape of nearly every query is read by hand; whatever differs goes to hickory-proto.
 
+use super::cookie::{CLIENT_BYTES, Presented};
 use super::hickory;
 use super::name::WireName;
 
@@ -8,11 +9,13 @@ pub(crate) const HEADER_BYTES: usize = 12;
 
 pub(crate) const OPCODE_QUERY: u8 = 0;
 pub(crate) const OPCODE_NOTIFY: u8 = 4;
+pub(crate) const OPCODE_UPDATE: u8 = 5;
 
 pub(crate) const TYPE_OPT: u16 = 41;
 pub(crate) const TYPE_ANY: u16 = 255;
 
-const OPTION_COOKIE: u16 = 10;
+pub(crate) const OPTION_NSID: u16 = 3;
+pub(crate) const OPTION_COOKIE: u16 = 10;
 
 /// The parts of the header that an answer repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,15 @@ pub(crate) struct Edns {
     pub(crate) udp_bytes: u16,
     pub(crate) version: u8,
     pub(crate) dnssec_ok: bool,
+    pub(crate) options: Options,
+}
+
+/// The options of an OPT record that mean something here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) cookie: Option<Presented>,
+    /// The name of the server is asked for (RFC 5001).
+    pub(crate) nsid: bool,
 }
 
 /// A readable query with one question.
@@ -53,6 +65,8 @@ pub(crate) enum Unreadable {
     Response,
     /// Not the shape of a query; the OPT that was read before the fault.
     Malformed(Header, Option<Edns>),
+    /// No question, and a cookie: a client that wants one of ours (RFC 7873 section 5.4).
+    Cookie(Header, Edns),
 }
 
 impl Header {
@@ -81,7 +95,7 @@ pub(crate) fn read(message: &[u8]) -> Result<Query<'_>, Unreadable> {
     if let Some(query) = read_plain(header, message) {
         return Ok(query);
     }
-    hickory::read(header, message).map_err(|edns| Unreadable::Malformed(header, edns))
+    hickory::read(header, message)
 }
 
 /// Reads the plain shape: one question, uncompressed, and at most one record after it, an OPT that ends the message.
@@ -111,21 +125,30 @@ pub(crate) fn read_plain(header: Header, message: &[u8]) -> Option<Query<'_>> {
 fn read_opt(record: &[u8]) -> Option<Edns> {
     let (fixed, rdata) = record.split_first_chunk::<11>()?;
     let [0, 0, 41, s0, s1, _, version, flags, _, n0, n1] = *fixed else { return None };
-    if usize::from(u16::from_be_bytes([n0, n1])) != rdata.len() || !options_fill(rdata) {
+    if usize::from(u16::from_be_bytes([n0, n1])) != rdata.len() {
         return None;
     }
-    Some(Edns { udp_bytes: u16::from_be_bytes([s0, s1]), version, dnssec_ok: flags & 0x80 != 0 })
+    let options = read_options(rdata)?;
+    Some(Edns { udp_bytes: u16::from_be_bytes([s0, s1]), version, dnssec_ok: flags & 0x80 != 0, options })
 }
 
-/// Returns whether `rdata` is exactly a list of EDNS options, each cookie of a length it may have (RFC 7873 section 5.2.2).
-pub(crate) fn options_fill(mut rdata: &[u8]) -> bool {
+/// Reads `rdata`, which is exactly a list of EDNS options, each cookie of a length it may have (RFC 7873 section 5.2.2). Of several
+/// cookies the first one counts.
+pub(crate) fn read_options(mut rdata: &[u8]) -> Option<Options> {
+    let mut options = Options::default();
     while let Some((&[c0, c1, n0, n1], rest)) = rdata.split_first_chunk::<4>() {
-        let length = usize::from(u16::from_be_bytes([n0, n1]));
-        let Some(next) = rest.get(length..) else { return false };
-        if u16::from_be_bytes([c0, c1]) == OPTION_COOKIE && length != 8 && !(16..=40).contains(&length) {
-            return false;
+        let (data, next) = rest.split_at_checked(usize::from(u16::from_be_bytes([n0, n1])))?;
+        match u16::from_be_bytes([c0, c1]) {
+            OPTION_COOKIE => options.cookie = options.cookie.or(Some(read_cookie(data)?)),
+            OPTION_NSID => options.nsid = true,
+            _ => {}
         }
         rdata = next;
     }
-    rdata.is_empty()
+    rdata.is_empty().then_some(options)
+}
+
+fn read_cookie(data: &[u8]) -> Option<Presented> {
+    let (client, server) = data.split_first_chunk::<CLIENT_BYTES>()?;
+    matches!(server.len(), 0 | 8..=32).then(|| Presented { client: *client, server: server.try_into().ok() })
 }

@@ -1,7 +1,9 @@
 //! The bytes of an answer: header, question, records and OPT, within what the transport carries.
 
-use super::limits::UDP_BYTES_MAX;
-use super::query::{Edns, HEADER_BYTES, Header, Query};
+use super::cookie::{CLIENT_BYTES, SERVER_BYTES};
+use super::limits::{UDP_BYTES_MAX, UDP_PLAIN_BYTES_MAX};
+use super::name::WireName;
+use super::query::{Edns, HEADER_BYTES, Header, OPTION_COOKIE, OPTION_NSID, Query};
 
 /// The response code of an answer, extended ones included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,22 +21,34 @@ pub enum Rcode {
     NotImp = 4,
     /// The server does not answer this to anybody, or not to the client.
     Refused = 5,
-    /// The server takes no such message for this zone.
+    /// A name exists that should not.
+    YxDomain = 6,
+    /// A record set exists that should not.
+    YxRrSet = 7,
+    /// A record set does not exist that should.
+    NxRrSet = 8,
+    /// The server takes no such message for this zone, or nobody it knows signed it.
     NotAuth = 9,
+    /// A name is not of the zone.
+    NotZone = 10,
     /// An EDNS version above 0.
     BadVers = 16,
 }
 
 impl Rcode {
     /// Every code, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::NoError,
         Self::FormErr,
         Self::ServFail,
         Self::NxDomain,
         Self::NotImp,
         Self::Refused,
+        Self::YxDomain,
+        Self::YxRrSet,
+        Self::NxRrSet,
         Self::NotAuth,
+        Self::NotZone,
         Self::BadVers,
     ];
 
@@ -47,7 +61,11 @@ impl Rcode {
             Self::NxDomain => "NXDOMAIN",
             Self::NotImp => "NOTIMP",
             Self::Refused => "REFUSED",
+            Self::YxDomain => "YXDOMAIN",
+            Self::YxRrSet => "YXRRSET",
+            Self::NxRrSet => "NXRRSET",
             Self::NotAuth => "NOTAUTH",
+            Self::NotZone => "NOTZONE",
             Self::BadVers => "BADVERS",
         }
     }
@@ -59,6 +77,7 @@ impl Rcode {
 pub(crate) enum ExtendedError {
     Other = 0,
     NotReady = 14,
+    Prohibited = 18,
     NotAuthoritative = 20,
     NotSupported = 21,
 }
@@ -78,14 +97,38 @@ impl Pointer {
 }
 
 const OPT_BYTES: usize = 11;
+const OPTION_HEAD_BYTES: usize = 4;
 const EXTENDED_ERROR_BYTES: usize = 6;
+const OPTION_EXTENDED_ERROR: u16 = 15;
+/// A cookie as it stands in an answer: the client's and the server's.
+pub(crate) const COOKIE_BYTES: usize = CLIENT_BYTES + SERVER_BYTES;
 /// The greatest offset a compression pointer can name.
 const POINTER_MAX: usize = 0x3FFF;
+
+/// What the OPT of an answer says to what the OPT of its query asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told<'s> {
+    /// The client's cookie and the server's.
+    pub(crate) cookie: Option<[u8; COOKIE_BYTES]>,
+    /// The name of the server; empty: it has none.
+    pub(crate) nsid: &'s [u8],
+    /// Whoever asks showed that it is where it says: by a cookie, or by asking over TCP.
+    pub(crate) is_there: bool,
+}
+
+impl Told<'_> {
+    fn bytes(&self) -> usize {
+        let cookie = self.cookie.map_or(0, |cookie| OPTION_HEAD_BYTES + cookie.len());
+        let nsid = if self.nsid.is_empty() { 0 } else { OPTION_HEAD_BYTES + self.nsid.len() };
+        cookie + nsid
+    }
+}
 
 /// An answer being written.
 pub(crate) struct Reply<'o> {
     out: &'o mut Vec<u8>,
     edns: Option<Edns>,
+    told: Told<'o>,
     question_end: usize,
     /// Bytes that records may fill: the limit less what the OPT will take.
     records_end: usize,
@@ -97,7 +140,7 @@ pub(crate) struct Reply<'o> {
 
 impl<'o> Reply<'o> {
     /// Begins an answer with the header alone.
-    pub(crate) fn bare(header: Header, edns: Option<Edns>, out: &'o mut Vec<u8>) -> Self {
+    pub(crate) fn bare(header: Header, edns: Option<Edns>, told: Told<'o>, out: &'o mut Vec<u8>) -> Self {
         out.clear();
         out.extend_from_slice(&header.id.to_be_bytes());
         out.push(0x80 | header.opcode << 3 | u8::from(header.recursion_desired));
@@ -106,6 +149,7 @@ impl<'o> Reply<'o> {
         Self {
             out,
             edns,
+            told,
             question_end: HEADER_BYTES,
             records_end: HEADER_BYTES,
             answers: 0,
@@ -116,14 +160,27 @@ impl<'o> Reply<'o> {
     }
 
     /// Begins an answer with header and question, of at most `bytes_max` bytes.
-    pub(crate) fn to(query: &Query<'_>, bytes_max: usize, out: &'o mut Vec<u8>) -> Self {
-        let mut reply = Self::bare(query.header, query.edns, out);
+    pub(crate) fn to(query: &Query<'_>, bytes_max: usize, told: Told<'o>, out: &'o mut Vec<u8>) -> Self {
+        let mut reply = Self::bare(query.header, query.edns, told, out);
         reply.out[5] = 1;
         reply.out.extend_from_slice(query.question);
         reply.question_end = reply.out.len();
-        let reserved = if query.edns.is_some() { OPT_BYTES + EXTENDED_ERROR_BYTES } else { 0 };
+        let reserved = if query.edns.is_some() { reply.reserved() } else { 0 };
         reply.records_end = bytes_max - reserved;
         reply
+    }
+
+    /// Keeps the answer within what fits without EDNS, unless whoever asks showed that it is where it says: proofs are long, and a query
+    /// for one is short.
+    pub(crate) fn keep_short_for_strangers(&mut self) {
+        if !self.told.is_there {
+            let reserved = if self.edns.is_some() { self.reserved() } else { 0 };
+            self.records_end = self.records_end.min(UDP_PLAIN_BYTES_MAX - reserved);
+        }
+    }
+
+    fn reserved(&self) -> usize {
+        OPT_BYTES + EXTENDED_ERROR_BYTES + self.told.bytes()
     }
 
     /// Says that the zone is ours.
@@ -187,12 +244,30 @@ impl<'o> Reply<'o> {
         self.out.extend_from_slice(&[0, 0, 41]);
         self.out.extend_from_slice(&(UDP_BYTES_MAX as u16).to_be_bytes());
         self.out.extend_from_slice(&[rcode as u8 >> 4, 0, u8::from(edns.dnssec_ok) << 7, 0]);
-        match error {
-            None => self.out.extend_from_slice(&[0, 0]),
-            Some(error) => {
-                self.out.extend_from_slice(&[0, EXTENDED_ERROR_BYTES as u8, 0, 15, 0, 2]);
-                self.out.extend_from_slice(&(error as u16).to_be_bytes());
-            }
+        let length = self.told.bytes() + error.map_or(0, |_| EXTENDED_ERROR_BYTES);
+        self.out.extend_from_slice(&(length as u16).to_be_bytes());
+        if let Some(error) = error {
+            self.option(OPTION_EXTENDED_ERROR, &(error as u16).to_be_bytes());
+        }
+        if let Some(cookie) = self.told.cookie {
+            self.option(OPTION_COOKIE, &cookie);
+        }
+        if !self.told.nsid.is_empty() {
+            self.option(OPTION_NSID, self.told.nsid);
         }
     }
+
+    fn option(&mut self, code: u16, data: &[u8]) {
+        self.out.extend_from_slice(&code.to_be_bytes());
+        self.out.extend_from_slice(&(data.len() as u16).to_be_bytes());
+        self.out.extend_from_slice(data);
+    }
+}
+
+/// Cuts a finished answer to a question of its own to that question, with TC = 1 and no record: it has no more bytes than its query.
+pub(crate) fn slip(out: &mut Vec<u8>) {
+    let question = if out[5] == 1 { out.get(HEADER_BYTES..).and_then(WireName::read) } else { None };
+    out.truncate(HEADER_BYTES + question.map_or(0, |name| name.wire_len() + 4));
+    out[2] |= 2;
+    out[6..HEADER_BYTES].fill(0);
 }

@@ -1,18 +1,21 @@
 //! The sockets: bound together, served together, stopped together.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::metrics::Metrics;
-use super::settings::ServerSettings;
+use super::proofs::{self, Proofs};
+use super::settings::{Manner, ServerSettings};
 use super::stream::{self, Streams};
 use super::udp;
+use super::update::Updates;
 use super::zone::Zone;
+use crate::shutdown;
 
 /// How often another free port is tried when UDP got one that TCP cannot have.
 const PORT_TRIES_MAX: usize = 16;
@@ -22,18 +25,39 @@ pub struct Server {
     zone: Arc<Zone>,
     metrics: Arc<Metrics>,
     settings: ServerSettings,
-    sockets: Vec<(Arc<UdpSocket>, TcpListener)>,
+    manner: Manner,
+    sockets: Vec<(Vec<UdpSocket>, TcpListener)>,
+    makers: Makers,
+}
+
+/// Who answers what the zone alone does not.
+#[derive(Clone, Default)]
+pub struct Makers {
+    /// Makes proofs.
+    pub proofs: Option<Arc<Proofs>>,
+    /// Makes updates.
+    pub updates: Option<Arc<Updates>>,
 }
 
 impl Server {
     /// Binds every address for UDP and TCP. Errors: those of the first address that cannot be bound.
-    pub async fn bind(zone: Arc<Zone>, metrics: Arc<Metrics>, settings: ServerSettings) -> io::Result<Self> {
+    pub async fn bind(
+        zone: Arc<Zone>,
+        metrics: Arc<Metrics>,
+        settings: ServerSettings,
+        manner: Manner,
+    ) -> io::Result<Self> {
         let mut sockets = Vec::with_capacity(settings.listen.len());
         for &address in &settings.listen {
-            let (datagrams, streams) = bind_both(address).await?;
-            sockets.push((Arc::new(datagrams), streams));
+            sockets.push(bind_both(address, settings.udp_threads.max(1)).await?);
         }
-        Ok(Self { zone, metrics, settings, sockets })
+        Ok(Self { zone, metrics, settings, manner, sockets, makers: Makers::default() })
+    }
+
+    /// Answers for proofs of a log, or takes updates, too.
+    #[must_use]
+    pub fn with(self, makers: Makers) -> Self {
+        Self { makers, ..self }
     }
 
     /// Returns the bound addresses, in the order of the settings.
@@ -42,26 +66,38 @@ impl Server {
     }
 
     /// Serves until `stop` is true or its sender gone; returns once every query that was read has its answer.
-    pub async fn run(self, stop: watch::Receiver<bool>) {
-        let streams = Arc::new(Streams::new(&self.settings));
-        let mut tasks = JoinSet::new();
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let streams = Arc::new(Streams::new(&self.settings, self.manner.clone(), self.makers.clone()));
+        let (mut workers, mut tasks) = (JoinSet::new(), JoinSet::new());
+        let queue = self.makers.proofs.map(|proofs| {
+            let (queue, queued) = proofs::queue();
+            let (zone, metrics) = (self.zone.clone(), self.metrics.clone());
+            tasks.spawn(proofs.clone().show_checkpoint(zone.clone(), stop.clone()));
+            tasks.spawn(proofs.run(queued, zone, metrics, self.manner.clone()));
+            queue
+        });
+        let mut running = udp::Running::new(queue);
         for (datagrams, listener) in self.sockets {
-            for _ in 0..self.settings.udp_tasks.max(1) {
-                let (zone, metrics) = (self.zone.clone(), self.metrics.clone());
-                tasks.spawn(udp::serve(datagrams.clone(), zone, metrics, stop.clone()));
+            for socket in datagrams {
+                let worker = running.worker(socket, self.zone.clone(), self.metrics.clone(), self.manner.clone());
+                workers.spawn_blocking(move || worker.run());
             }
             let (zone, metrics) = (self.zone.clone(), self.metrics.clone());
             tasks.spawn(stream::accept(listener, streams.clone(), zone, metrics, stop.clone()));
         }
+        shutdown::requested(&mut stop).await;
+        drop(running);
+        while workers.join_next().await.is_some() {}
         while tasks.join_next().await.is_some() {}
     }
 }
 
-async fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+async fn bind_both(address: SocketAddr, udp_threads: usize) -> io::Result<(Vec<UdpSocket>, TcpListener)> {
     let mut tries = 0;
     loop {
-        let datagrams = UdpSocket::bind(address).await?;
-        match TcpListener::bind(datagrams.local_addr()?).await {
+        let datagrams = udp::bind(address, udp_threads)?;
+        let bound = datagrams.first().map_or(Ok(address), UdpSocket::local_addr)?;
+        match TcpListener::bind(bound).await {
             Ok(streams) => return Ok((datagrams, streams)),
             Err(_) if address.port() == 0 && tries < PORT_TRIES_MAX => tries += 1,
             Err(error) => return Err(error),

@@ -14,10 +14,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::answer::{DropReason, Outcome, Transport, answer};
+use super::answer::{Asker, DropReason, Outcome, Transport, answer, prove, update};
 use super::limits::{STREAM_PENDING_BYTES_MAX, STREAM_QUERIES_MAX};
 use super::metrics::Metrics;
-use super::settings::ServerSettings;
+use super::proofs::Proofs;
+use super::server::Makers;
+use super::settings::{Manner, ServerSettings};
+use super::update::Updates;
 use super::zone::Zone;
 use crate::shutdown;
 
@@ -32,6 +35,11 @@ pub(crate) struct Streams {
     partial: Duration,
     streams_max: usize,
     per_client_max: usize,
+    manner: Manner,
+    /// Who makes proofs, if anybody does.
+    proofs: Option<Arc<Proofs>>,
+    /// Who makes updates, if anybody does.
+    updates: Option<Arc<Updates>>,
     open: Mutex<Open>,
 }
 
@@ -45,15 +53,19 @@ struct Open {
 struct Seat {
     streams: Arc<Streams>,
     client: IpAddr,
+    address: IpAddr,
 }
 
 impl Streams {
-    pub(crate) fn new(settings: &ServerSettings) -> Self {
+    pub(crate) fn new(settings: &ServerSettings, manner: Manner, makers: Makers) -> Self {
         Self {
             idle: settings.idle,
             partial: settings.partial,
             streams_max: settings.streams_max,
             per_client_max: settings.streams_per_client_max,
+            manner,
+            proofs: makers.proofs,
+            updates: makers.updates,
             open: Mutex::default(),
         }
     }
@@ -68,7 +80,7 @@ impl Streams {
         }
         open.total += 1;
         open.by_client.insert(client, his + 1);
-        Some(Seat { streams: self.clone(), client })
+        Some(Seat { streams: self.clone(), client, address })
     }
 }
 
@@ -134,6 +146,7 @@ async fn converse(
 ) {
     let _latency_matters_more_than_packets = stream.set_nodelay(true);
     let (idle, partial) = (seat.streams.idle, seat.streams.partial);
+    let mut manner = seat.streams.manner.clone();
     let (mut received, mut answers, mut one) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         let heard = tokio::select! {
@@ -146,7 +159,11 @@ async fn converse(
             Heard::Slow => return metrics.count_drop(DropReason::Slow),
         }
         while frame(&received).is_some() {
-            let taken = answer_frames(&zone, &metrics, &received, &mut answers, &mut one);
+            let now_s = manner.ready();
+            let asker = manner.asker(Transport::Tcp, seat.address, now_s);
+            let (zone, metrics) = (&*zone, &*metrics);
+            let makers = (seat.streams.proofs.as_deref(), seat.streams.updates.as_deref());
+            let taken = answer_frames(zone, makers, &asker, metrics, &received, &mut answers, &mut one).await;
             received.drain(..taken);
             match timeout(partial, stream.write_all(&answers)).await {
                 Ok(Ok(())) => answers.clear(),
@@ -196,16 +213,29 @@ fn frame(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// Answers the whole frames in `received` into `answers`, as many as may wait; returns the bytes they took.
-fn answer_frames(zone: &Zone, metrics: &Metrics, received: &[u8], answers: &mut Vec<u8>, one: &mut Vec<u8>) -> usize {
+async fn answer_frames(
+    zone: &Zone,
+    (proofs, updates): (Option<&Proofs>, Option<&Updates>),
+    asker: &Asker<'_>,
+    metrics: &Metrics,
+    received: &[u8],
+    answers: &mut Vec<u8>,
+    one: &mut Vec<u8>,
+) -> usize {
     let mut taken = 0;
     for _ in 0..STREAM_QUERIES_MAX {
         let Some(message) = frame(&received[taken..]).filter(|_| answers.len() < STREAM_PENDING_BYTES_MAX) else {
             break;
         };
         taken += PREFIX_BYTES + message.len();
-        let outcome = answer(zone, message, Transport::Tcp, one);
+        let outcome = match (answer(zone, message, asker, one), proofs) {
+            (Outcome::Proof { .. }, Some(proofs)) => prove(zone, proofs, message, asker, one).await,
+            (Outcome::Proof { .. }, None) => Outcome::Drop(DropReason::Busy),
+            (Outcome::Update, _) => update(zone, updates, message, asker, one).await,
+            (outcome, _) => outcome,
+        };
         metrics.count(Transport::Tcp, outcome);
-        if matches!(outcome, Outcome::Reply(_)) {
+        if matches!(outcome, Outcome::Reply { .. }) {
             let length = u16::try_from(one.len()).expect("answer() keeps to STREAM_BYTES_MAX, which is a u16");
             answers.extend_from_slice(&length.to_be_bytes());
             answers.extend_from_slice(one);
@@ -223,7 +253,7 @@ mod tests {
         // Goal: the limit per client counts an IPv6 /56 as one, and a dropped seat is free again.
         let mut settings = ServerSettings::on(Vec::new());
         (settings.streams_max, settings.streams_per_client_max) = (3, 2);
-        let streams = Arc::new(Streams::new(&settings));
+        let streams = Arc::new(Streams::new(&settings, Manner::for_tests(), Makers::default()));
         let seat = |text: &str| streams.seat(text.parse().expect("an address"));
         let first = seat("2001:db8:0:1::1").expect("first");
         let _second = seat("2001:db8:0:ff::2").expect("the same /56");

@@ -4,11 +4,11 @@
 //! insert. A name changes from one whole card to the next, never in between. Names appear from the top down and vanish from the
 //! bottom up, so that no reader finds a name whose parent does not exist.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use identity::cert::Row;
 use identity::did::Did;
@@ -16,8 +16,10 @@ use identity::did::Did;
 use super::card::Card;
 use super::limits::{NEGATIVE_TTL_S_MAX, ZONE_BYTES_MAX, ZONE_SHARDS};
 use super::name::{self, NAME_BYTES_MAX};
+use super::proofs::strings;
 
 const TYPE_A: u16 = 1;
+const TYPE_CNAME: u16 = 5;
 const TYPE_AAAA: u16 = 28;
 const NAMESERVER_ADDRESS_TTL_S: u32 = 3_600;
 
@@ -118,6 +120,10 @@ pub struct Zone {
     names: AtomicU64,
     log_size: AtomicU64,
     ready: AtomicBool,
+    /// The data of the TXT record at `_checkpoint`; empty: there is none.
+    checkpoint: RwLock<Arc<[u8]>>,
+    /// Records without a certificate, by name: those that no certified set stands in the place of.
+    volatile: Mutex<HashMap<String, Vec<Row>>>,
 }
 
 /// The zone's own name and the records there.
@@ -172,6 +178,8 @@ impl Zone {
             names: AtomicU64::new(0),
             log_size: AtomicU64::new(0),
             ready: AtomicBool::new(false),
+            checkpoint: RwLock::new(Arc::from([])),
+            volatile: Mutex::default(),
         };
         zone.fix_nameservers(&settings.nameservers)?;
         Ok(zone)
@@ -183,8 +191,8 @@ impl Zone {
     /// nothing; for loading a whole zone call it with some thousand names at a time. Errors: [`ZoneError::Name`] and
     /// [`ZoneError::Row`]; nothing has changed then.
     pub fn apply(&self, changes: Vec<Change>, log_size: u64) -> Result<(), ZoneError> {
-        let cards = changes.iter().map(|change| self.card_of(change)).collect::<Result<Vec<_>, _>>()?;
         let writer = self.lock_writer();
+        let cards = changes.iter().map(|change| self.card_of(change)).collect::<Result<Vec<_>, _>>()?;
         for card in cards {
             self.put(&writer, card);
         }
@@ -196,6 +204,17 @@ impl Zone {
     /// Lets the zone answer: everything the log had at the start is applied.
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);
+    }
+
+    /// Shows a signed note at `_checkpoint`.
+    pub(crate) fn set_checkpoint(&self, note: &str) {
+        let rdata = Arc::from(strings(note.as_bytes()));
+        *self.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = rdata;
+    }
+
+    /// Returns the data of the TXT record at `_checkpoint`; empty if there is none.
+    pub(crate) fn checkpoint(&self) -> Arc<[u8]> {
+        self.checkpoint.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Lets the zone answer no longer: what it knows is not to be relied on any more.
@@ -223,7 +242,7 @@ impl Zone {
         self.names.load(Ordering::Relaxed)
     }
 
-    /// Returns what the zone has under an absolute name; for comparing it with the log.
+    /// Returns what the zone has under an absolute name, but for volatile records; for comparing it with the log.
     pub fn content(&self, name: &str) -> Option<Content> {
         let labels = self.labels_below(name).ok()?;
         self.read(&labels, |card| {
@@ -236,6 +255,42 @@ impl Zone {
             });
             Some(Content { did: card.did()?, log_index: card.log_index(), flags: card.flags(), rows: rows.collect() })
         })
+        .map(|content| {
+            let volatile = self.lock_volatile();
+            let known = volatile.get(name).map(Vec::as_slice).unwrap_or_default();
+            let is_certified = |row: &Row| !known.iter().any(|other| stands_for(row, other));
+            Content { rows: content.rows.into_iter().filter(is_certified).collect(), ..content }
+        })
+    }
+
+    /// Shows `rows`, which no certificate has, at and below a name beside its certified records, in the place of those before. A certified
+    /// record set is never changed. Errors: as [`Zone::apply`].
+    pub fn set_volatile(&self, name: &str, rows: Vec<Row>) -> Result<(), ZoneError> {
+        let labels = self.labels_below(name)?;
+        let writer = self.lock_writer();
+        let Some(content) = self.content(name) else {
+            self.lock_volatile().remove(name);
+            return Ok(());
+        };
+        let rows = self.remember_volatile(name, &content.rows, rows);
+        let rows = [content.rows, rows].concat();
+        let card = Card::bound(&labels, &content.did, content.log_index, content.flags, &rows);
+        self.put(&writer, card.map_err(|_| ZoneError::Row(name.to_owned()))?);
+        Ok(())
+    }
+
+    /// Remembers those of `rows` that no certified set stands in the place of, and returns them.
+    fn remember_volatile(&self, name: &str, certified: &[Row], mut rows: Vec<Row>) -> Vec<Row> {
+        rows.retain(|row| !certified.iter().any(|known| stands_for(row, known)));
+        match rows.is_empty() {
+            true => self.lock_volatile().remove(name),
+            false => self.lock_volatile().insert(name.to_owned(), rows.clone()),
+        };
+        rows
+    }
+
+    fn lock_volatile(&self) -> MutexGuard<'_, HashMap<String, Vec<Row>>> {
+        self.volatile.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the records at the zone's own name.
@@ -265,9 +320,20 @@ impl Zone {
     fn card_of(&self, change: &Change) -> Result<Card, ZoneError> {
         let labels = self.labels_below(&change.name)?;
         match &change.content {
-            None => Ok(Card::empty(&labels)),
-            Some(content) => Card::bound(&labels, &content.did, content.log_index, content.flags, &content.rows)
-                .map_err(|_| ZoneError::Row(change.name.clone())),
+            None => {
+                self.lock_volatile().remove(&change.name);
+                Ok(Card::empty(&labels))
+            }
+            Some(content) => {
+                let volatile = self.lock_volatile().get(&change.name).cloned().unwrap_or_default();
+                let rows = match volatile.is_empty() {
+                    true => Vec::new(),
+                    false => self.remember_volatile(&change.name, &content.rows, volatile),
+                };
+                let rows = [content.rows.as_slice(), &rows].concat();
+                Card::bound(&labels, &content.did, content.log_index, content.flags, &rows)
+                    .map_err(|_| ZoneError::Row(change.name.clone()))
+            }
         }
     }
 
@@ -335,6 +401,11 @@ impl Zone {
         }
         Ok(())
     }
+}
+
+/// Whether a record set stands where a record is: one of its type, or a CNAME, which stands alone.
+fn stands_for(row: &Row, set: &Row) -> bool {
+    set.owner == row.owner && (set.rtype == row.rtype || set.rtype == TYPE_CNAME)
 }
 
 fn wire_of(setting: &'static str, text: &str) -> Result<Vec<u8>, ZoneError> {

@@ -7,11 +7,14 @@ use dgns_api::info::Follows;
 use identity::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use storage::durable;
-use translog::fault::FaultFile;
+use translog::fault::{FaultFile, FaultKind};
 use translog::policy::Policy;
 
 /// The file that says that a fault ended the following; an operator who has looked at it erases it.
 const MARK: &str = "fault.json";
+
+/// Files kept at most: the first of those that convict nobody tell enough.
+const FILES_MAX: usize = 256;
 
 /// How a follower stands.
 #[derive(Debug)]
@@ -126,10 +129,11 @@ impl Standing {
         (now.state, now.problem) = (Some(state), Some(problem.to_owned()));
     }
 
-    /// Keeps evidence of what was refused or convicts; the same name is kept once.
+    /// Keeps evidence of what was refused or convicts; the same name is kept once, and so many that no log fills the disk.
     pub fn keep(&self, name: &str, file: &FaultFile) -> std::io::Result<()> {
         let path = self.evidence.join(name);
-        match path.exists() {
+        let kept = || std::fs::read_dir(&self.evidence).map_or(0, Iterator::count);
+        match path.exists() || (file.kind() == FaultKind::Answer && kept() >= FILES_MAX) {
             true => Ok(()),
             false => write(&path, &file.encode()),
         }

@@ -61,6 +61,7 @@ const FILES: &[File] = files! {
     "lobby/card.js"
     "lobby/connect.js"
     "lobby/connection.js"
+    "lobby/credential.js"
     "lobby/delivery.js"
     "lobby/envelope.js"
     "lobby/follow.js"
@@ -115,6 +116,7 @@ const FILES: &[File] = files! {
     "page/peer_trouble.js"
     "page/program.js"
     "page/proof.js"
+    "page/push_worker.js"
     "page/records.js"
     "page/recover.html"
     "page/recover.js"
@@ -138,13 +140,16 @@ const FILES: &[File] = files! {
     "page/start.html"
     "page/start.js"
     "page/style.css"
+    "page/told.js"
     "page/trouble.js"
     "page/user_keys.js"
     "page/work.js"
     "page/worker.js"
+    "page/workers.js"
     "pair.js"
     "pin.js"
     "policy.js"
+    "push.js"
     "qr.js"
     "recovery.js"
     "recovery_message.js"
@@ -348,8 +353,8 @@ mod tests {
         let fenced = FILES.iter().map(Served::of).filter(|served| served.policy.is_some()).count();
         assert_eq!(
             fenced,
-            FILES.iter().filter(|file| file.path.ends_with(".html")).count() + 1,
-            "documents, one worker"
+            FILES.iter().filter(|file| file.path.ends_with(".html")).count() + 2,
+            "documents, two workers"
         );
     }
 

@@ -142,6 +142,15 @@ pub(super) async fn alias(
     resolution(&app, &Subject::Alias(id), asked, &headers).await
 }
 
+/// `GET /v1/log/anchors`: a Resolution of the newest anchor of the databases.
+pub(super) async fn anchors(
+    State(app): Shared,
+    asked: Result<UrlQuery<Asked>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+) -> Reply {
+    resolution(&app, &Subject::Anchors, asked, &headers).await
+}
+
 async fn resolution(
     app: &App,
     subject: &Subject,

@@ -6,6 +6,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use data_encoding::HEXLOWER;
 use dgns_api::{code, path};
@@ -31,6 +33,14 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .route(path::RECOVERY_ERASE, post(erase))
         .route(path::RECOVERY_STATS, get(stats))
         .layer(DefaultBodyLimit::max(ASK_BYTES_MAX))
+}
+
+/// `GET /ready`: the log it reads was not found at fault.
+pub(super) async fn ready(State(desk): Asked) -> Response {
+    match desk.is_ready() {
+        true => "ready\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "the log is at fault\n").into_response(),
+    }
 }
 
 async fn info(State(desk): Asked) -> Reply {

@@ -1,142 +1,221 @@
-//! `GET /v1/lobby`: the lobby's socket (PROTOCOL 23.1). One task a connection: it reads, it writes, it waits for neither while the other
-//! can go on.
+//! `GET /v1/lobby`: the lobby's socket (PROTOCOL 23.1). One task a connection, which only reads; who has something to say to it writes
+//! (`crate::lobby::Outbox`). While nothing comes a connection has no buffer: all of a thread read into one.
 
+mod handshake;
+
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
-use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, header};
-use axum::response::IntoResponse as _;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header;
 use dgns_api::code;
-use lobby::message::Form;
-use lobby::{ConnId, Refusal, limits};
-use tracing::debug;
+use lobby::message::{Form, Frame};
+use lobby::websocket::{Fault, Incoming, Said};
+use lobby::{ConnId, Input, Refusal, limits};
+use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::runtime::Handle;
 
 use super::Shared;
-use super::reply::{Refused, Reply};
-use crate::lobby::{Node, Socket, Waiting};
+use super::reply::Reply;
+use crate::lobby::{Node, Outbox, Socket, Wanted};
 use crate::problem;
+use crate::tokens::Tokens;
 
 /// The subprotocols, the first preferred.
 const FORMS: [(&str, Form); 2] = [("dgns.lobby.v1+cbor", Form::Cbor), ("dgns.lobby.v1+json", Form::Json)];
 
-/// The library's own buffers are made for large messages, and zeroed at every read.
-const READ_BUFFER: usize = 2_048;
+/// What is read of a socket at once: the largest message, dozens of cards.
+const READ_BYTES: usize = limits::FRAME_BYTES_MAX;
 
-/// How long one write may take.
-const WRITE: Duration = Duration::from_secs(5);
+/// The WebSocket code of what is not its protocol.
+const NO_WEBSOCKET: u16 = 1002;
+
+thread_local! {
+    /// What was read last, of whichever socket.
+    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
 
 /// Opens a socket.
 pub(super) async fn open(
     State(app): Shared,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    mut request: Request,
 ) -> Reply {
     let node = app.lobby.clone();
     let node = node.ok_or_else(|| problem::problem(code::NOT_FOUND, "this server has no lobby ([lobby] enabled)"))?;
-    let upgrade = upgrade.map_err(|rejection| {
-        Refused::from(problem::problem(code::UPGRADE_WANTED, format!("this is a WebSocket: {rejection}")))
-    })?;
-    let upgrade = upgrade.protocols(FORMS.map(|(name, _)| name));
-    let chosen = upgrade.selected_protocol().and_then(|name| name.to_str().ok());
-    let form = FORMS.iter().find(|(name, _)| Some(*name) == chosen).map(|(_, form)| *form);
-    let form = form.ok_or_else(|| {
+    let asked = handshake::Asked::of(&mut request)?;
+    let form = FORMS.into_iter().find(|(name, _)| asked.speaks(request.headers(), name));
+    let (protocol, form) = form.ok_or_else(|| {
         problem::problem(code::BAD_SUBPROTOCOL, "the subprotocol is dgns.lobby.v1+cbor or dgns.lobby.v1+json")
     })?;
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
-    let upgrade = upgrade
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_write_buffer_size(usize::MAX)
-        .max_message_size(limits::FRAME_BYTES_MAX + 1)
-        .max_frame_size(limits::FRAME_BYTES_MAX + 1);
-    Ok(upgrade.on_upgrade(move |socket| serve(node, socket, from, host, form)).into_response())
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+    let tokens = app.tokens.clone();
+    let begin = move |stream, read_already| begin(node, stream, read_already, from, host, form, tokens);
+    Ok(asked.agreed(protocol, begin))
 }
 
-/// Serves a connection to its end.
-async fn serve(node: Arc<Node>, mut socket: WebSocket, from: SocketAddr, host: Option<String>, form: Form) {
-    let opened = node.open(from, host.as_deref(), form);
-    drop(host);
-    let conn = opened.conn;
-    let outbox = opened.outbox.clone();
-    let mut stranger = Some(Box::new(opened));
-    loop {
-        tokio::select! {
-            biased;
-            waiting = outbox.next() => {
-                if !write(&mut socket, waiting, form).await {
-                    break;
-                }
-            }
-            message = socket.recv() => match message {
-                Some(Ok(message)) => read(&node, conn, &mut stranger, message, form).await,
-                Some(Err(error)) => {
-                    debug!(%error, "socket ended");
-                    if let Some(refusal) = refusal_of(&error) {
-                        node.refuse(conn, refusal);
-                        if let Ok(waiting) = tokio::time::timeout(WRITE, outbox.next()).await {
-                            write(&mut socket, waiting, form).await;
-                        }
-                    }
-                    break;
-                }
-                None => break,
-            },
+/// Begins to serve a connection on the lobby's thread, in a task of its own: what it took to get here is not kept.
+fn begin(
+    node: Arc<Node>,
+    stream: TcpStream,
+    mut read: Vec<u8>,
+    from: SocketAddr,
+    host: Option<String>,
+    form: Form,
+    tokens: Option<Arc<Tokens>>,
+) {
+    let (elsewhere, stream) = (Handle::current(), stream.into_std());
+    let setting = node.clone();
+    setting.serve(async move {
+        // It belongs to the thread from here on, and can be written to once the thread knows.
+        let Ok(stream) = stream.and_then(TcpStream::from_std) else { return };
+        if stream.writable().await.is_err() {
+            return;
         }
-    }
-    node.closed(conn);
+        let (socket, write) = stream.into_split();
+        let outbox = Arc::new(Outbox::new(write, form));
+        let opened = node.open(from, host.as_deref(), form, &outbox);
+        let conn = opened.conn;
+        let stranger = Some(Box::new(Stranger { socket: opened, elsewhere, tokens }));
+        let mut connection = Connection { node, conn, outbox, socket, incoming: Incoming::default(), form, stranger };
+        let next = connection.take(&mut read);
+        tokio::spawn(connection.serve(next));
+    });
 }
 
-/// Takes a message.
-async fn read(node: &Node, conn: ConnId, stranger: &mut Option<Box<Socket>>, message: Message, form: Form) {
-    let bytes = match (&message, form) {
-        (Message::Binary(bytes), Form::Cbor) => &bytes[..],
-        (Message::Text(text), Form::Json) => text.as_bytes(),
-        (Message::Binary(_), Form::Json) | (Message::Text(_), Form::Cbor) => {
-            return node.refuse(conn, Refusal::BadForm);
-        }
-        (Message::Ping(_) | Message::Pong(_), _) => return node.alive(conn),
-        (Message::Close(_), _) => return,
-    };
-    match stranger.take() {
-        // Boxed: what a hello needs of its task is not kept by those who said it long ago.
-        Some(socket) => Box::pin(node.first(&socket, bytes, form)).await,
-        None => node.message(conn, bytes, form),
-    }
+/// A connection while it lasts.
+struct Connection {
+    node: Arc<Node>,
+    conn: ConnId,
+    outbox: Arc<Outbox>,
+    socket: OwnedReadHalf,
+    incoming: Incoming,
+    form: Form,
+    /// Until its hello came.
+    stranger: Option<Box<Stranger>>,
 }
 
-/// Writes what waits; false once the connection is over.
-async fn write(socket: &mut WebSocket, waiting: Waiting, form: Form) -> bool {
-    let Waiting { frames, ping, close, .. } = waiting;
-    let written = async {
-        for frame in frames {
-            let message = match form {
-                Form::Cbor => Message::Binary(frame),
-                Form::Json => match Utf8Bytes::try_from(frame) {
-                    Ok(text) => Message::Text(text),
-                    Err(_) => return Ok(false),
+/// What is known of a connection before its hello.
+struct Stranger {
+    socket: Socket,
+    /// Where a hello is judged: signatures take the time of a dozen messages.
+    elsewhere: Handle,
+    /// Who knows of tokens that a hello shows.
+    tokens: Option<Arc<Tokens>>,
+}
+
+/// What comes next with a connection.
+enum Next {
+    /// To read.
+    Read,
+    /// The first message, which takes its time to be judged.
+    First(Vec<u8>),
+    /// To wait until it is written what waits.
+    Drain,
+    /// Its end.
+    End,
+}
+
+impl Connection {
+    async fn serve(mut self, mut next: Next) {
+        loop {
+            // Boxed: what is rare takes no room in the tasks of all those who wait.
+            next = match next {
+                Next::Read => poll_fn(|context| self.read(context)).await,
+                Next::First(message) => Box::pin(self.first(message)).await,
+                Next::Drain => match Box::pin(self.outbox.drained()).await {
+                    true => Next::Read,
+                    false => Next::End,
                 },
+                Next::End => break,
             };
-            socket.send(message).await?;
         }
-        if ping {
-            socket.send(Message::Ping(Default::default())).await?;
-        }
-        let Some(refusal) = close else { return Ok::<_, axum::Error>(true) };
-        let frame = CloseFrame { code: refusal.close_code(), reason: refusal.code().into() };
-        socket.send(Message::Close(Some(frame))).await?;
-        Ok(false)
-    };
-    matches!(tokio::time::timeout(WRITE, written).await, Ok(Ok(true)))
-}
+        self.node.closed(self.conn);
+    }
 
-/// What the library refuses before a frame is there.
-fn refusal_of(error: &axum::Error) -> Option<Refusal> {
-    let text = error.to_string();
-    // The library names no kinds to those who do not depend on it.
-    text.contains("too long").then_some(Refusal::TooLarge).or(text.contains("UTF-8").then_some(Refusal::BadFrame))
+    fn read(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        match self.outbox.wanted(context) {
+            Poll::Ready(Wanted::Drain) => return Poll::Ready(Next::Drain),
+            Poll::Ready(Wanted::Drop) => return Poll::Ready(Next::End),
+            Poll::Pending => {}
+        }
+        READ.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            match ready!(Pin::new(&mut self.socket).poll_read(context, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => Poll::Ready(self.take(buffer.filled_mut())),
+                _ => Poll::Ready(Next::End),
+            }
+        })
+    }
+
+    /// Takes the first message, and what came behind it meanwhile.
+    async fn first(&mut self, message: Vec<u8>) -> Next {
+        if let Some(stranger) = self.stranger.take() {
+            let (node, form) = (self.node.clone(), self.form);
+            let elsewhere = stranger.elsewhere.clone();
+            let judged = elsewhere
+                .spawn(async move { node.first(&stranger.socket, &message, form, stranger.tokens.as_deref()).await });
+            if judged.await.is_err() {
+                return Next::End;
+            }
+        }
+        self.take(&mut [])
+    }
+
+    /// Takes bytes: all the messages in them at once.
+    fn take(&mut self, bytes: &mut [u8]) -> Next {
+        let (conn, form, outbox) = (self.conn, self.form, &self.outbox);
+        let (mut turn, mut first, mut next) = (self.node.turn(), self.stranger.is_some(), Next::Read);
+        let fed = self.incoming.feed(bytes, &mut |said| {
+            let message = match (said, form) {
+                (Said::Binary(bytes), Form::Cbor) | (Said::Text(bytes), Form::Json) => bytes,
+                (Said::Binary(_), Form::Json) | (Said::Text(_), Form::Cbor) => {
+                    turn.put(Input::Refused { conn, refusal: Refusal::BadForm });
+                    return ControlFlow::Continue(());
+                }
+                (Said::Ping(payload), _) => {
+                    if outbox.pong(payload) {
+                        turn.touched(outbox);
+                    }
+                    turn.put(Input::Alive { conn });
+                    return ControlFlow::Continue(());
+                }
+                (Said::Pong, _) => {
+                    turn.put(Input::Alive { conn });
+                    return ControlFlow::Continue(());
+                }
+                (Said::Close(code), _) => {
+                    outbox.end(code, "");
+                    next = Next::End;
+                    return ControlFlow::Break(());
+                }
+            };
+            if std::mem::take(&mut first) {
+                next = Next::First(message.to_vec());
+                return ControlFlow::Break(());
+            }
+            turn.put(Input::Frame { conn, frame: Frame::decode(message, form) });
+            ControlFlow::Continue(())
+        });
+        match fed {
+            Ok(()) => {}
+            Err(Fault::TooLarge) => turn.put(Input::Refused { conn, refusal: Refusal::TooLarge }),
+            Err(Fault::Protocol) => {
+                outbox.end(Some(NO_WEBSOCKET), "");
+                next = Next::End;
+            }
+        }
+        turn.end();
+        if matches!(next, Next::End) {
+            self.outbox.flush();
+        }
+        next
+    }
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use dgns_api::info::{Info, Issuer, Limits, Public, Signin, Status, Witness};
+use dgns_api::info::{Info, Issuer, Limits, Lobby, Public, Signin, Status, Witness};
 use dgns_api::{path, post};
 use identity::cert::Road;
 use identity::limits::CERTIFICATE_BYTES_MAX;
@@ -43,6 +43,7 @@ pub(super) async fn info(State(app): Shared) -> Response {
         dns: app.dns_addresses.iter().map(ToString::to_string).collect(),
         follows: app.follows(),
         web: app.config.http.pages.then(|| pages::bundle_hash().to_owned()),
+        lobby: lobby(&app),
         limits: Limits {
             certificates_per_post: post::CERTIFICATES_MAX,
             certificate_bytes: CERTIFICATE_BYTES_MAX,
@@ -50,6 +51,14 @@ pub(super) async fn info(State(app): Shared) -> Response {
         },
     };
     fresh(path::JSON, serde_json::to_vec(&info).expect("info is plain data"))
+}
+
+/// Returns where the lobby's nodes are.
+fn lobby(app: &App) -> Option<Lobby> {
+    app.lobby.as_ref()?;
+    let alone = || vec![app.config.node_url().to_owned()];
+    let nodes = app.bus.as_ref().map_or_else(alone, |bus| bus.urls());
+    Some(Lobby { nodes, guests: app.config.lobby.guests > 0 })
 }
 
 /// Returns how people sign in; a follower leaves that to the server it follows.
@@ -148,6 +157,7 @@ pub(super) async fn metrics(State(app): Shared) -> Response {
         // A database that cannot be read shows elsewhere.
         text.push_str(&render_notaries(&notaries::counted(&app, people).await.unwrap_or_default()));
     }
+    text.push_str(&app.databases.as_ref().map(|databases| databases.metrics()).unwrap_or_default());
     text.push_str(&app.tokens.as_ref().map(|tokens| tokens.metrics()).unwrap_or_default());
     fresh("text/plain; version=0.0.4", text)
 }

@@ -2,28 +2,29 @@
 //! (PROTOCOL 23.14, 23.15). One task does them in order, so that what a device asks first is done first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use identity::cert::KeyBytes;
 use identity::did::Did;
 use identity::time::Timestamp;
+use identity::token::Rights;
+use lobby::bus::{BusMessage, Errand, Reach};
 use lobby::limits::{DATA_BYTES_MAX, MUTE_MS_MAX};
-use lobby::message::{Frame, Subscription, Value};
+use lobby::message::{Form, Frame, Subscription, Value};
 use lobby::news::{Change, News, What};
 use lobby::{ConnId, Grown, Input, Refusal};
 use storage::StorageError;
 use storage::people::{JoinChange, JoinRow, JoinWhat, Updated};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tracing::error;
 
 use super::Node;
+use super::bus::{Bus, Told};
 use super::push::Pusher;
 use crate::app::App;
 use crate::auth::request::newest;
 use crate::people::People;
 use crate::shutdown;
-
-/// The handle of the server's own log, the only one there is.
-const OWN_LOG: u64 = 1;
 
 /// Something to be done.
 pub enum Asked {
@@ -38,6 +39,17 @@ pub enum Asked {
         /// What.
         frame: Box<Frame>,
     },
+    /// A session at another node asks; the answer goes there.
+    Errand {
+        /// Who.
+        device: KeyBytes,
+        /// Its DID.
+        did: Did,
+        /// What.
+        frame: Box<Frame>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Frame>,
+    },
     /// A device came: what it listens to is wanted.
     Came(KeyBytes, Did),
     /// A log grew: whoever is not here is pushed to.
@@ -49,21 +61,44 @@ pub async fn run(
     app: Arc<App>,
     node: Arc<Node>,
     pusher: Option<Arc<Pusher>>,
+    bus: Option<Arc<Bus>>,
     mut asked: mpsc::Receiver<Asked>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let desk = Desk { app, node, pusher };
+    let desk = Arc::new(Desk { app, node, pusher, bus, errands: Arc::new(Semaphore::new(ERRANDS_MAX)) });
+    let mut feed = desk.app.tokens.as_ref().map(|tokens| tokens.news());
     loop {
         let next = tokio::select! {
             () = shutdown::requested(&mut stop) => return,
+            () = changed(&mut feed) => {
+                desk.end_tokens().await;
+                continue;
+            }
             next = asked.recv() => next,
         };
         match next {
             Some(Asked::Frame { conn, device, did, frame }) => desk.frame(conn, &device, &did, *frame).await,
+            Some(Asked::Errand { device, did, frame, reply }) => {
+                if desk.people().is_ok() && is_of_people(&frame) {
+                    // Whoever asked may be gone.
+                    let _ = reply.send(desk.done_for_another(&device, &did, *frame).await);
+                }
+            }
             Some(Asked::Came(device, did)) => desk.came(&device, &did).await,
-            Some(Asked::Grown(grown)) => desk.grown(&grown).await,
+            Some(Asked::Grown(grown)) => desk.grown(*grown).await,
             None => return,
         }
+    }
+}
+
+/// Waits for news of revoked tokens; for ever where none are minted.
+async fn changed(feed: &mut Option<watch::Receiver<Option<u64>>>) {
+    let changed = match feed {
+        Some(feed) => feed.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending().await
     }
 }
 
@@ -71,6 +106,9 @@ struct Desk {
     app: Arc<App>,
     node: Arc<Node>,
     pusher: Option<Arc<Pusher>>,
+    bus: Option<Arc<Bus>>,
+    /// Errands under way to the node that keeps what devices joined.
+    errands: Arc<Semaphore>,
 }
 
 /// What becomes of a frame.
@@ -78,27 +116,106 @@ type Done = Result<Reply, Refusal>;
 
 enum Reply {
     /// `ok`.
-    Ok(Option<Value>),
+    Ok(Option<Value<'static>>),
     /// Another frame.
     Frame(Frame),
+    /// A lease of so many entries.
+    Leased(u64),
 }
 
+/// What becomes of a frame about what devices joined: the value of its `ok`.
+type Kept = Result<Option<Value<'static>>, Refusal>;
+
 impl Desk {
-    async fn frame(&self, conn: ConnId, device: &KeyBytes, did: &Did, frame: Frame) {
+    async fn frame(self: &Arc<Self>, conn: ConnId, device: &KeyBytes, did: &Did, frame: Frame) {
+        if is_of_people(&frame) {
+            if self.people().is_err() && self.bus.is_some() {
+                return self.send_errand(conn, *device, *did, frame);
+            }
+            let id = frame.id().unwrap_or(0);
+            return self.node.put(match self.kept(device, did, frame).await {
+                Ok(value) => Input::Reply { conn, frame: Box::new(Frame::Ok { id, value }) },
+                Err(refusal) => Input::NotDone { conn, id, refusal },
+            });
+        }
         let (id, done) = match frame {
-            Frame::Update { id, version, changes } => (id, self.update(did, version, &changes).await),
-            Frame::Joined { id } => (id, self.joined(did).await),
-            Frame::Push { id, subscription } => (id, self.push(device, did, subscription).await),
-            Frame::ReadTo { id, news } => (id, self.read_to(device, news).await),
             Frame::Attest { id, envelope } => (id, self.attest(id, &envelope).await),
-            Frame::Lease { id, site } => (id, self.lease(&site)),
-            Frame::Read { id, handle, from } => (id, self.read(id, handle, from).await),
+            Frame::Lease { id, site, log, rights } => (id, self.lease(&site, &log, rights)),
+            Frame::Read { id, from, .. } => (id, self.read(id, from).await),
             _ => return,
         };
         self.node.put(match done {
             Ok(Reply::Ok(value)) => Input::Reply { conn, frame: Box::new(Frame::Ok { id, value }) },
             Ok(Reply::Frame(frame)) => Input::Reply { conn, frame: Box::new(frame) },
+            Ok(Reply::Leased(size)) => Input::Leased { conn, id, size },
             Err(refusal) => Input::NotDone { conn, id, refusal },
+        });
+    }
+
+    /// Does what a session at another node asks of this one, which keeps what devices joined.
+    async fn done_for_another(self: &Arc<Self>, device: &KeyBytes, did: &Did, frame: Frame) -> Frame {
+        let id = frame.id().unwrap_or(0);
+        match self.kept(device, did, frame).await {
+            Ok(value) => Frame::Ok { id, value },
+            Err(refusal) => Frame::refused(Some(id), refusal),
+        }
+    }
+
+    /// Does what a session asks about what devices joined.
+    async fn kept(self: &Arc<Self>, device: &KeyBytes, did: &Did, frame: Frame) -> Kept {
+        match frame {
+            Frame::Update { version, changes, .. } => self.update(did, version, &changes).await,
+            Frame::Joined { .. } => self.joined(did).await,
+            Frame::Push { subscription, .. } => self.push(device, did, subscription).await,
+            Frame::ReadTo { news, .. } => self.read_to(device, news).await,
+            _ => Err(Refusal::Internal),
+        }
+    }
+
+    /// Has another node do it: the one that keeps what devices joined.
+    fn send_errand(self: &Arc<Self>, conn: ConnId, device: KeyBytes, did: Did, frame: Frame) {
+        let (desk, id) = (self.clone(), frame.id().unwrap_or(0));
+        let Ok(turn) = self.errands.clone().try_acquire_owned() else {
+            return self.node.put(Input::NotDone { conn, id, refusal: Refusal::Busy });
+        };
+        tokio::spawn(async move {
+            let changes = matches!(frame, Frame::Update { .. });
+            let answer = desk.errand(device, did, &frame).await;
+            let done = matches!(answer, Some(Frame::Ok { .. }));
+            desk.node.put(match answer {
+                Some(frame) => Input::Reply { conn, frame: Box::new(frame) },
+                None => Input::NotDone { conn, id, refusal: Refusal::NotHere },
+            });
+            drop(turn);
+            if changes && done {
+                let state = newest(&desk.app.core, &did).await.ok().flatten();
+                for device in state.iter().flat_map(|state| super::standing(state).devices) {
+                    desk.came_from_afar(device, did);
+                }
+            }
+        });
+    }
+
+    async fn errand(&self, device: KeyBytes, did: Did, frame: &Frame) -> Option<Frame> {
+        let errand = Errand { device, did, frame: frame.encode(Form::Cbor) };
+        self.bus.as_ref()?.ask(&errand).await
+    }
+
+    /// Asks the node that keeps it what a device listens to, until it says so.
+    fn came_from_afar(self: &Arc<Self>, device: KeyBytes, did: Did) {
+        let (desk, turn) = (self.clone(), self.errands.clone().try_acquire_owned());
+        let Some(turn) = turn.ok().filter(|_| self.bus.is_some()) else { return };
+        tokio::spawn(async move {
+            let _turn: OwnedSemaphorePermit = turn;
+            for _ in 0..CAME_TRIES {
+                if let Some(Frame::Ok { value: Some(value), .. }) =
+                    desk.errand(device, did, &Frame::Joined { id: 0 }).await
+                {
+                    let joined = joined_by(&device, &value);
+                    return desk.node.put(Input::Joined { device, did, joined });
+                }
+                tokio::time::sleep(CAME_AGAIN).await;
+            }
         });
     }
 
@@ -107,7 +224,7 @@ impl Desk {
     }
 
     /// Changes what the DID's devices joined, and tells the lobby.
-    async fn update(&self, did: &Did, version: u64, changes: &[Change]) -> Done {
+    async fn update(self: &Arc<Self>, did: &Did, version: u64, changes: &[Change]) -> Kept {
         let people = self.people()?;
         let state = newest(&self.app.core, did).await.map_err(failed)?.ok_or(Refusal::UnknownDevice)?;
         let now_ms = self.app.core.clock.now().as_ms();
@@ -134,29 +251,29 @@ impl Desk {
                 for device in super::standing(&state).devices {
                     self.came(&device, did).await;
                 }
-                Ok(Reply::Ok(Some(Value::Uint(version))))
+                Ok(Some(Value::Uint(version)))
             }
             Updated::Other(_) => Err(Refusal::Version),
             Updated::TooMany => Err(Refusal::Quota),
         }
     }
 
-    async fn joined(&self, did: &Did) -> Done {
+    async fn joined(&self, did: &Did) -> Kept {
         let (version, rows) = self.people()?.store.joins_of_did(did).await.map_err(failed)?;
         let row = |row: &JoinRow| {
             let numbers = [row.muted_until_ms, row.sent_size, row.read_size].map(Value::Uint);
-            let mut cells = vec![Value::Bytes(row.device.to_vec()), Value::Text(row.name.clone())];
-            cells.push(Value::Bytes(row.log.to_vec()));
+            let mut cells = vec![Value::Bytes(row.device.to_vec().into()), Value::Text(row.name.clone().into())];
+            cells.push(Value::Bytes(row.log.to_vec().into()));
             cells.extend(numbers);
             Value::List(cells)
         };
         let key = self.pusher.as_ref().map_or(Vec::new(), |pusher| pusher.public().to_vec());
         // What does not fit into a frame is not needed to change the rest.
         let rows = rows.iter().take(JOINED_SHOWN_MAX).map(row).collect();
-        Ok(Reply::Ok(Some(Value::List(vec![Value::Uint(version), Value::List(rows), Value::Bytes(key)]))))
+        Ok(Some(Value::List(vec![Value::Uint(version), Value::List(rows), Value::Bytes(key.into())])))
     }
 
-    async fn push(&self, device: &KeyBytes, did: &Did, subscription: Option<Subscription>) -> Done {
+    async fn push(&self, device: &KeyBytes, did: &Did, subscription: Option<Subscription>) -> Kept {
         let people = self.people()?;
         let pusher = self.pusher.as_ref().ok_or(Refusal::NotHere)?;
         let row = match subscription {
@@ -164,13 +281,13 @@ impl Desk {
             Some(subscription) => Some(pusher.sealed(device, did, &subscription).ok_or(Refusal::BadEndpoint)?),
         };
         people.store.put_subscription(device, row.as_ref()).await.map_err(failed)?;
-        Ok(Reply::Ok(None))
+        Ok(None)
     }
 
-    async fn read_to(&self, device: &KeyBytes, news: Vec<News>) -> Done {
+    async fn read_to(&self, device: &KeyBytes, news: Vec<News>) -> Kept {
         let rows: Vec<_> = news.into_iter().map(|news| (news.site.name, news.site.log, news.size)).collect();
         self.people()?.store.note_read(device, &rows).await.map_err(failed)?;
-        Ok(Reply::Ok(None))
+        Ok(None)
     }
 
     /// Takes a certificate into the log, or says who does.
@@ -187,13 +304,27 @@ impl Desk {
         taken.map(|taken| Reply::Ok(Some(Value::Uint(taken.first_index)))).map_err(|_| Refusal::NotTaken)
     }
 
-    /// Leases the server's own log: everybody may read it.
-    fn lease(&self, site: &str) -> Done {
-        if site != self.app.core.origin.as_str() {
+    /// Ends the leases of sessions whose tokens hold no longer.
+    async fn end_tokens(&self) {
+        let Some(tokens) = &self.app.tokens else { return };
+        for rid in self.node.tokens_shown() {
+            match tokens.is_alive(&rid).await {
+                Ok(true) => {}
+                Ok(false) => self.node.put(Input::TokenEnded { rid }),
+                Err(error) => error!(%error, "a family of tokens cannot be read"),
+            }
+        }
+    }
+
+    /// Leases the server's own log: everybody may read it, and what is written is certificates (`attest`).
+    fn lease(&self, site: &str, log: &str, rights: u64) -> Done {
+        if site != self.app.core.origin.as_str() || !log.is_empty() {
             return Err(Refusal::NotHere);
         }
-        let values = [OWN_LOG, self.shown()].map(Value::Uint);
-        Ok(Reply::Ok(Some(Value::List(values.to_vec()))))
+        if rights != u64::from(Rights::READ.bits()) {
+            return Err(Refusal::NoRight);
+        }
+        Ok(Reply::Leased(self.shown()))
     }
 
     /// How many entries are shown to the public.
@@ -201,10 +332,7 @@ impl Desk {
         self.app.core.live.public_head().map_or(0, |head| head.head.size)
     }
 
-    async fn read(&self, id: u64, handle: u64, from: u64) -> Done {
-        if handle != OWN_LOG {
-            return Err(Refusal::BadHandle);
-        }
+    async fn read(&self, id: u64, from: u64) -> Done {
         let (mut entries, mut bytes) = (Vec::new(), 0);
         for index in from..self.shown() {
             let entry = self.app.core.tiles.entry(index).await.map_err(failed)?;
@@ -219,8 +347,8 @@ impl Desk {
     }
 
     /// Tells the lobby what a device listens to.
-    async fn came(&self, device: &KeyBytes, did: &Did) {
-        let Ok(people) = self.people() else { return };
+    async fn came(self: &Arc<Self>, device: &KeyBytes, did: &Did) {
+        let Ok(people) = self.people() else { return self.came_from_afar(*device, *did) };
         match people.store.joins_of_device(device).await {
             Ok(rows) => {
                 let joined = rows.into_iter().map(|row| lobby::Joined {
@@ -235,8 +363,12 @@ impl Desk {
     }
 
     /// Has everybody pushed to who joined a log and is not here.
-    async fn grown(&self, grown: &Grown) {
-        let (Ok(people), Some(pusher)) = (self.people(), &self.pusher) else { return };
+    async fn grown(&self, grown: Grown) {
+        let Ok(people) = self.people() else {
+            // The node that knows who joined it looks whom it is to be pushed to.
+            return self.node.tell_bus(Told::Say(Reach::People, Box::new(BusMessage::Grown(grown))));
+        };
+        let Some(pusher) = &self.pusher else { return };
         let News { site, size } = &grown.news;
         let now_ms = self.app.core.clock.now().as_ms();
         let put = async {
@@ -256,6 +388,31 @@ impl Desk {
         }
     }
 }
+
+/// Whether it is the business of the node that keeps what devices joined.
+fn is_of_people(frame: &Frame) -> bool {
+    matches!(frame, Frame::Update { .. } | Frame::Joined { .. } | Frame::Push { .. } | Frame::ReadTo { .. })
+}
+
+/// Reads what one device joined from an answer to `joined`.
+fn joined_by(device: &KeyBytes, value: &Value) -> Vec<lobby::Joined> {
+    let row = |row: &Value| {
+        let [of, name, log, muted, _, read] = row.list().ok()? else { return None };
+        if of.fixed::<32>(Form::Cbor).ok()? != *device {
+            return None;
+        }
+        let site = lobby::news::Site { name: name.text().ok()?.to_owned(), log: log.fixed(Form::Cbor).ok()? };
+        let muted_until = Timestamp::from_ms(muted.uint().ok()?);
+        Some(lobby::Joined { site, muted_until, read: read.uint().ok()? })
+    };
+    let rows = value.list().ok().and_then(|parts| parts.get(1)).and_then(|rows| rows.list().ok());
+    rows.map_or(Vec::new(), |rows| rows.iter().filter_map(row).collect())
+}
+
+/// Errands under way at once; how often a node asks what a device listens to, and how long it waits in between.
+const ERRANDS_MAX: usize = 256;
+const CAME_TRIES: u32 = 5;
+const CAME_AGAIN: Duration = Duration::from_secs(2);
 
 /// The joins that one answer shows: below a frame with names of 100 characters.
 const JOINED_SHOWN_MAX: usize = 80;

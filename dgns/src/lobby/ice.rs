@@ -59,10 +59,17 @@ impl Ice {
         (servers, LIFE_S)
     }
 
+    /// Returns those of them that cost nothing, and for how many seconds.
+    pub fn without_relays(&self) -> (Vec<IceServer>, u64) {
+        let stun = IceServer { urls: self.stun.clone(), ..IceServer::default() };
+        (if self.stun.is_empty() { Vec::new() } else { vec![stun] }, LIFE_S)
+    }
+
     /// Returns them as the value of an `ok`.
-    pub fn value(&self, device: &KeyBytes, now: Timestamp) -> Value {
+    pub fn value(&self, device: &KeyBytes, now: Timestamp) -> Value<'static> {
         let (servers, life_s) = self.servers(device, now);
-        Value::List(vec![Value::List(servers.iter().map(IceServer::to_value).collect()), Value::Uint(life_s)])
+        let servers = servers.iter().map(|server| server.to_value().into_owned()).collect();
+        Value::List(vec![Value::List(servers), Value::Uint(life_s)])
     }
 
     /// Returns what stands for a device: a hash under the secret.
@@ -114,6 +121,7 @@ mod tests {
         assert_eq!(BASE64.decode(servers[1].credential.as_bytes()).unwrap().len(), 20);
         let (other, _) = ice.servers(&[2; 32], Timestamp::from_ms(1_700_000_000_000));
         assert_ne!(other[1].user, servers[1].user);
+        assert_eq!(ice.without_relays(), (vec![servers[0].clone()], 600));
     }
 
     #[test]

@@ -69,6 +69,7 @@ impl Counters {
             ("dgns_lobby_sessions", "Sessions, those that wait for another socket included.", now.sessions),
             ("dgns_lobby_registrations", "Names hosted.", now.registrations),
             ("dgns_lobby_talks", "Conversations remembered.", now.talks),
+            ("dgns_lobby_guests", "Sessions of guests.", now.guests),
         ] {
             let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
         }

@@ -15,15 +15,17 @@ use lobby::message::Subscription;
 use lobby::push::{PushKey, Receiver, VapidKey};
 use storage::StorageError;
 use storage::people::{OutboxRow, SealedRow};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tracing::{error, warn};
 
+use super::bus::Bus;
 use super::{Node, has_device};
 use crate::auth::request::newest;
 use crate::config::PushConfig;
 use crate::core::Core;
 use crate::outbound::{Bounds, Outbound};
 use crate::people::People;
+use crate::people::events::EventKind;
 use crate::{rng, shutdown};
 
 /// The file of the key below `keys/`.
@@ -52,11 +54,11 @@ const IDLE: Duration = Duration::from_secs(10);
 pub struct Pusher {
     core: Arc<Core>,
     people: Arc<People>,
+    bus: Option<Arc<Bus>>,
     outbound: Outbound,
     key: VapidKey,
     config: PushConfig,
     subject: String,
-    wake: Notify,
     sent: AtomicU64,
     failed: AtomicU64,
     gone: AtomicU64,
@@ -64,16 +66,23 @@ pub struct Pusher {
 
 impl Pusher {
     /// Returns who pushes under `key`; `public_url` names the operator if the configuration does not.
-    pub fn new(core: Arc<Core>, people: Arc<People>, key: VapidKey, config: PushConfig, public_url: &str) -> Self {
+    pub fn new(
+        core: Arc<Core>,
+        people: Arc<People>,
+        bus: Option<Arc<Bus>>,
+        key: VapidKey,
+        config: PushConfig,
+        public_url: &str,
+    ) -> Self {
         let subject = Some(config.subject.clone()).filter(|subject| !subject.is_empty());
         Self {
             core,
             people,
+            bus,
             outbound: Outbound::public_only(config.allow.clone()),
             key,
             subject: subject.unwrap_or_else(|| public_url.to_owned()),
             config,
-            wake: Notify::new(),
             sent: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             gone: AtomicU64::new(0),
@@ -92,7 +101,7 @@ impl Pusher {
 
     /// Says that something waits.
     pub fn wake(&self) {
-        self.wake.notify_one();
+        self.people.pushes.notify_one();
     }
 
     /// Returns a subscription as it is kept: sealed. `None`: it is none that is pushed to.
@@ -125,7 +134,7 @@ impl Pusher {
         loop {
             tokio::select! {
                 () = shutdown::requested(&mut stop) => return,
-                () = self.wake.notified() => {}
+                () = self.people.pushes.notified() => {}
                 () = tokio::time::sleep(if idle { IDLE } else { look }) => {}
             }
             idle = match self.turn(&node).await {
@@ -160,7 +169,8 @@ impl Pusher {
         }
         let now_ms = self.core.clock.now().as_ms();
         let too_old = row.tries >= TRIES_MAX || now_ms.saturating_sub(row.from_ms) > KEPT_MS;
-        if too_old || node.is_here(&row.device, &did) {
+        // Whoever is at a node hears of logs over the socket, and of nothing else.
+        if too_old || (row.event().is_none() && self.is_told(node, &row.device, &did).await) {
             return store.push_done(row, false).await;
         }
         match self.post(row, &subscription).await {
@@ -185,11 +195,21 @@ impl Pusher {
         }
     }
 
+    /// Returns whether a device is told of logs at this node, or at another.
+    async fn is_told(&self, node: &Node, device: &KeyBytes, did: &Did) -> bool {
+        if node.is_here(device, did) {
+            return true;
+        }
+        match &self.bus {
+            Some(bus) => bus.is_told_elsewhere(device).await,
+            None => false,
+        }
+    }
+
     async fn post(&self, row: &OutboxRow, subscription: &Subscription) -> Posted {
-        let mut writer = Writer::new();
-        writer.map(2).uint(1).bytes(&row.log).uint(2).uint(row.size);
+        let Some((message, urgency)) = message(row) else { return Posted::Refused };
         let receiver = Receiver::new(&subscription.p256dh, subscription.auth);
-        let body = receiver.and_then(|receiver| receiver.seal(&writer.finish(), &mut rng::system()));
+        let body = receiver.and_then(|receiver| receiver.seal(&message, &mut rng::system()));
         let (Ok(body), Some(origin)) = (body, Outbound::origin(&subscription.endpoint)) else { return Posted::Dead };
         let until_s = self.core.clock.now().as_s() + AUTHORIZED_S;
         let topic = keyed_hash(&self.people.key.push_topic(), "dgns/push-topic/v1", &[&row.device, &row.log]);
@@ -198,7 +218,7 @@ impl Pusher {
             ("content-encoding", "aes128gcm".to_owned()),
             ("content-type", "application/octet-stream".to_owned()),
             ("ttl", TTL_S.to_string()),
-            ("urgency", "normal".to_owned()),
+            ("urgency", urgency.to_owned()),
             ("topic", BASE64URL_NOPAD.encode(&topic[..24])),
         ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.into_bytes()));
@@ -236,6 +256,24 @@ impl Pusher {
             out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n"));
         }
         out
+    }
+}
+
+/// What a push says, and how urgent it is; `None` if this server knows no such event.
+fn message(row: &OutboxRow) -> Option<(Vec<u8>, &'static str)> {
+    let mut writer = Writer::new();
+    match row.event() {
+        None => {
+            writer.map(2).uint(1).bytes(&row.log).uint(2).uint(row.size);
+            Some((writer.finish(), "normal"))
+        }
+        Some((kind, index)) => {
+            writer.map(1 + usize::from(index.is_some())).uint(3).text(EventKind::of(kind)?.name());
+            index.iter().for_each(|index| {
+                writer.uint(4).uint(*index);
+            });
+            Some((writer.finish(), "high"))
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! public Internet alone, never to this machine or its network; every device and the whole have quotas. `table` decides, this is its shell:
 //! sockets and tasks.
 
+mod allocation;
 mod integrity;
 mod message;
 mod peers;

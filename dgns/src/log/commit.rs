@@ -38,6 +38,8 @@ pub struct Committer {
     pub touched: Arc<Touched>,
     /// Which DIDs in the lobby batches change.
     pub present: Arc<Touched>,
+    /// Which DIDs whose devices wrote into DNS batches change.
+    pub updated: Arc<Touched>,
 }
 
 /// Why a batch was not committed. Whoever meets this must not go on: what is stored is not what this process thinks.
@@ -110,7 +112,8 @@ impl Committer {
         self.feed.push(&batch, &head);
         self.live.show(batch, head, replaced);
         self.present.note(size, dids.clone());
-        self.touched.note(size, dids);
+        self.touched.note(size, dids.clone());
         dns::feed::apply(&self.dns, names, size);
+        self.updated.note(size, dids); // once the zone has what is certified
     }
 }

@@ -35,7 +35,7 @@ pub async fn view(core: &Core, subject: &Subject) -> Result<Vec<u8>, LookupError
             }
         }
         Some(State::Did(did)) => view["did"] = did_view(&did),
-        Some(State::LogConf { .. }) | None => {}
+        Some(State::LogConf { .. } | State::Anchors { .. }) | None => {}
     }
     Ok(serde_json::to_vec(&view).expect("a view is plain data"))
 }

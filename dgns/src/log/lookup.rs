@@ -10,7 +10,7 @@ use identity::hash::Hash;
 use identity::state::{Leaf, State, Subject};
 use storage::StorageError;
 use translog::entry::Entry;
-use translog::map::{self, MapProof};
+use translog::map::{self, MapAt, MapProof, ProveError};
 use translog::resolution::{Answer, Resolution, Written};
 
 use super::live::PublicHead;
@@ -57,17 +57,27 @@ pub enum LookupError {
 }
 
 /// One consistent reading of the log: a head, the states asked, and the proof that they belong together.
-struct Reading {
+struct Reading<P> {
     head: Arc<PublicHead>,
     subjects: Vec<Subject>,
     held: Vec<Option<Arc<Held>>>,
-    proof: MapProof,
+    proof: P,
+}
+
+/// The answer to a lookup with each label by itself, all under one head (PROTOCOL 13.2).
+pub struct Apart {
+    /// The head.
+    pub head: Arc<PublicHead>,
+    /// Of the subject asked: its Resolution, with its State if it is no DID.
+    pub first: Vec<u8>,
+    /// Of its owner, or of the DID asked if it exists: the DID, its Resolution without its State, and that.
+    pub did: Option<(Did, Vec<u8>, Vec<u8>)>,
 }
 
 /// Proves `subject` present or absent; the bytes are a Resolution.
 pub async fn resolve(core: &Core, subject: &Subject, query: Query) -> Result<Vec<u8>, LookupError> {
     let asked = head_for(core, &query)?;
-    let reading = read(core, subject, asked).await?;
+    let reading = read(core, subject, asked, together).await?;
     let size = reading.head.size();
     let leaves = reading.held.iter().map(|held| held.as_deref().map(|held| &held.leaf));
     let answers = reading.subjects.iter().zip(leaves).map(|(subject, leaf)| match leaf {
@@ -102,6 +112,41 @@ pub async fn resolve(core: &Core, subject: &Subject, query: Query) -> Result<Vec
     Ok(resolution.encode())
 }
 
+/// Proves `subject` present or absent under the public head, and its owner beside it, each by itself.
+pub async fn resolve_apart(core: &Core, subject: &Subject) -> Result<Apart, LookupError> {
+    let apart = |map: &MapAt<'_>, labels: &[Hash]| labels.iter().map(|label| map.prove(&[*label])).collect();
+    let asked = core.live.read().answers(Asked::Public);
+    let reading: Reading<Vec<MapProof>> = read(core, subject, asked, apart).await?;
+    let mut apart = Apart { head: reading.head, first: Vec::new(), did: None };
+    for (place, ((subject, held), proof)) in
+        reading.subjects.into_iter().zip(&reading.held).zip(reading.proof).enumerate()
+    {
+        let leaf = held.as_deref().map(|held| &held.leaf);
+        let answer = match (leaf, &subject) {
+            (None, _) => Answer::absent(&subject),
+            (Some(leaf), Subject::Did(_)) => Answer::known(leaf),
+            (Some(leaf), _) => Answer::present(leaf),
+        };
+        let bytes = Resolution::new(subject, vec![answer], proof).encode();
+        if place == 0 {
+            apart.first.clone_from(&bytes);
+        }
+        if let Some(State::Did(state)) = leaf.map(|leaf| &leaf.state) {
+            apart.did = Some((state.did, bytes, state.encode()));
+        }
+    }
+    Ok(apart)
+}
+
+/// Returns the public head, if one has its quorum.
+pub fn public_head(core: &Core) -> Result<Arc<PublicHead>, LookupError> {
+    core.live.public_head().ok_or(LookupError::QuorumPending)
+}
+
+fn together(map: &MapAt<'_>, labels: &[Hash]) -> Result<MapProof, ProveError> {
+    map.prove(labels)
+}
+
 /// Whether the client keeps this very state.
 fn is_kept(known: Option<Known>, leaf: &Leaf) -> bool {
     let (Some(known), State::Did(state)) = (known, &leaf.state) else { return false };
@@ -118,7 +163,7 @@ fn has_certificates_from(held: &[Option<Arc<Held>>], did: &Did, from: u64) -> bo
 
 /// Returns the size of the head shown, and what its map holds of `subject` and its owner: something else, and one of them changed.
 pub async fn mark(core: &Core, subject: &Subject) -> Result<(u64, Vec<Option<Hash>>), LookupError> {
-    let reading = read(core, subject, Asked::Public).await?;
+    let reading = read(core, subject, Asked::Public, together).await?;
     let commitments = reading.held.iter().map(|held| held.as_ref().map(|held| held.commitment));
     Ok((reading.head.size(), commitments.collect()))
 }
@@ -169,7 +214,12 @@ pub async fn certificate(core: &Core, index: u64) -> Result<Certificate, Storage
 }
 
 /// Reads the states a lookup answers with, a name or alias with its owner or a DID alone, and proves them under one head.
-async fn read(core: &Core, subject: &Subject, asked: Asked) -> Result<Reading, LookupError> {
+async fn read<P>(
+    core: &Core,
+    subject: &Subject,
+    asked: Asked,
+    prove: impl Fn(&MapAt<'_>, &[Hash]) -> Result<P, ProveError>,
+) -> Result<Reading<P>, LookupError> {
     let mut subjects = vec![subject.clone()];
     loop {
         let labels: Vec<Hash> = subjects.iter().map(map::label).collect();
@@ -185,7 +235,7 @@ async fn read(core: &Core, subject: &Subject, asked: Asked) -> Result<Reading, L
         let current =
             labels.iter().zip(&held).all(|(label, held)| map.get(label) == held.as_ref().map(|h| h.commitment));
         if current {
-            let proof = map.prove(&labels).map_err(|_| damaged("labels", "labels that cannot be proved together"))?;
+            let proof = prove(&map, &labels).map_err(|_| damaged("labels", "labels that cannot be proved together"))?;
             return Ok(Reading { head: head.clone(), proof, subjects, held });
         }
     }

@@ -229,11 +229,14 @@ impl Publisher {
         self.key.sign_head(batch)
     }
 
-    /// Runs the head, and a lookup of one DID or of the log's configuration, if the batch changes one, through the checks of
+    /// Runs the head, and a lookup of one DID, of the log's configuration or of the anchors, if the batch changes one, through the checks of
     /// every client.
     fn self_check(&self, batch: &Batch, head: &PublicHead, now: Timestamp) -> Result<(), PublishError> {
         let fault = |code| PublishError::SelfCheck { size: batch.size(), code };
-        let changed = batch.changes.iter().find(|(subject, _)| matches!(subject, Subject::Did(_) | Subject::LogConf));
+        let changed = batch
+            .changes
+            .iter()
+            .find(|(subject, _)| matches!(subject, Subject::Did(_) | Subject::LogConf | Subject::Anchors));
         let Some((subject, change)) = changed else {
             return self.key.check_head(&head.head).map_err(|error| fault(error.code()));
         };

@@ -149,6 +149,7 @@ pub fn leaf_of(row: &LabelRow) -> Result<Leaf, StorageError> {
         2 => LabelKind::Did,
         3 => LabelKind::Alias,
         4 => LabelKind::LogConf,
+        5 => LabelKind::Anchors,
         _ => return Err(damaged("labels", "a label of unknown kind")),
     };
     let state = kind.decode_state(&row.state).map_err(|_| damaged("labels", "a state does not decode"))?;

@@ -51,6 +51,9 @@ impl Tree {
     }
 }
 
+/// Behind the path of a tile: what the cache calls the tile with every node above its hashes.
+const NODES: &str = " nodes";
+
 /// Reads tiles and nodes, from memory or from durable objects, with a bounded cache of the latter.
 pub struct Tiles {
     storage: Arc<Storage>,
@@ -133,11 +136,7 @@ impl Tiles {
         for node in nodes {
             let hash = match self.tail(tree, |tail| tail.node(node)) {
                 Some(hash) => hash,
-                None => {
-                    let path = node_path(tree, node)?;
-                    let bytes = self.object(path).await?;
-                    node_in(bytes.as_deref(), node)?
-                }
+                None => self.durable(tree, node).await?,
             };
             hashes.push(hash);
         }
@@ -172,6 +171,24 @@ impl Tiles {
             Ok(id) => self.object(id.to_string()).await,
             Err(_) => Ok(None),
         }
+    }
+
+    /// Returns a node out of a durable tile. A tile's nodes are hashed once, not for each path that leads through it.
+    async fn durable(&self, tree: Tree, node: Node) -> Result<Hash, StorageError> {
+        let path = format!("{}{NODES}", node_path(tree, node)?);
+        let nodes = match self.cache.get(&path) {
+            Some(nodes) => nodes,
+            None => {
+                let bytes = self.object(path[..path.len() - NODES.len()].to_owned()).await?;
+                let nodes: Arc<[u8]> = tile_of(bytes.as_deref(), node)?.nodes().as_flattened().into();
+                self.cache.insert(path, nodes.clone());
+                nodes
+            }
+        };
+        let (height, row) = (node.level % 8, node.index << (node.level % 8));
+        let place = Tile::place_of(height, (row % 256) >> height);
+        let hash = nodes.get(32 * place..32 * (place + 1)).and_then(|hash| hash.try_into().ok());
+        hash.ok_or_else(|| damaged("objects", "a tile that a proof needs is too short"))
     }
 
     fn tail<T>(&self, tree: Tree, read: impl FnOnce(&Tail) -> Option<T>) -> Option<T> {
@@ -211,11 +228,15 @@ fn node_path(tree: Tree, node: Node) -> Result<String, StorageError> {
 }
 
 fn node_in(tile: Option<&[u8]>, node: Node) -> Result<Hash, StorageError> {
+    tile_of(tile, node)?.node(node).map_err(|_| damaged("objects", "a tile that a proof needs is too short"))
+}
+
+/// Returns the durable tile with this node in it.
+fn tile_of(tile: Option<&[u8]>, node: Node) -> Result<Tile, StorageError> {
     let missing = || damaged("objects", "a tile that a proof needs is missing or too short");
     let number = (node.index << (node.level % 8)) / 256;
     let id = TileId::new(node.level / 8, number, 256).map_err(|_| missing())?;
-    let tile = Tile::decode(id, tile.ok_or_else(missing)?).map_err(|_| missing())?;
-    tile.node(node).map_err(|_| missing())
+    Tile::decode(id, tile.ok_or_else(missing)?).map_err(|_| missing())
 }
 
 /// Makes full tiles and bundles durable behind the publisher, until `stop` turns true; with them what their certificates say of

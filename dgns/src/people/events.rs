@@ -64,6 +64,15 @@ kinds! {
 }
 
 impl EventKind {
+    /// Returns whether it is also pushed to devices: somebody may have to stop it.
+    pub fn is_pushed(self) -> bool {
+        use EventKind::*;
+        matches!(
+            self,
+            DeviceAdded | Suspended | Revoked | Pending | Due | Veto | Frozen | RecoveryOpen | RecoveryProved
+        )
+    }
+
     /// Returns the kind with this number.
     pub fn of(number: u8) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| *kind as u8 == number)

@@ -12,7 +12,7 @@ use identity::did::Did;
 use identity::key::kid_of;
 use identity::state::{AttemptState, DidState, Pending, RecoveryState, State, Subject};
 use storage::StorageError;
-use storage::people::{AwaitedRow, Told, Word};
+use storage::people::{AwaitedRow, EventPush, Told, Word};
 use tokio::sync::watch;
 use tracing::error;
 use translog::entry::Entry;
@@ -118,6 +118,9 @@ async fn turn(core: &Core, people: &People) -> Result<(), StorageError> {
 async fn keep(core: &Core, people: &People, told: &Told) -> Result<(), StorageError> {
     people.store.put_told(CURSOR, told, core.clock.now().as_ms()).await?;
     people.told(told.events.iter().map(|(did, ..)| did));
+    if !told.pushes.is_empty() {
+        people.pushes.notify_one();
+    }
     Ok(())
 }
 
@@ -192,12 +195,20 @@ async fn of_certificate(
     if let Some(act) = waits {
         told.awaited.push(await_it(did, act, at_ms));
     }
-    told.events.push((did, kind as u8, data.to_json()));
+    tell(told, did, kind, &data);
     if state.flags & DidState::USER_KEY_STALE != 0 && matches!(body, Body::DeviceSuspend(_) | Body::DeviceRevoke(_)) {
         let data = EventData { at_ms, index: Some(index), ..EventData::default() };
-        told.events.push((did, EventKind::UserKeyStale as u8, data.to_json()));
+        tell(told, did, EventKind::UserKeyStale, &data);
     }
     Ok(())
+}
+
+/// Has a DID's devices told; some of it is pushed as well.
+fn tell(told: &mut Told, did: Did, kind: EventKind, data: &EventData) {
+    told.events.push((did, kind as u8, data.to_json()));
+    if kind.is_pushed() {
+        told.pushes.push(EventPush { did, kind: kind as u8, index: data.index });
+    }
 }
 
 /// Returns what a notary said by a certificate, or what became of it.
@@ -242,7 +253,7 @@ async fn of_sign_in(core: &Core, index: u64, certificate: &Certificate, told: &m
     if let Some(did) = alias.did {
         let (kid, act) = (Some(kid_of(&login.sign)), Some(certificate.sid()));
         let data = EventData { at_ms: core.clock.now().as_ms(), index: Some(index), kid, act, ..EventData::default() };
-        told.events.push((did, EventKind::Login as u8, data.to_json()));
+        tell(told, did, EventKind::Login, &data);
     }
     Ok(())
 }
@@ -299,17 +310,17 @@ async fn look_at(core: &Core, row: AwaitedRow, told: &mut Told) -> Result<(), St
             false => AwaitedRow { due_ms: now_ms + QUARREL_MS, ..row },
         };
         told.awaited.push(next);
-        told.events.push((row.did, EventKind::RecoveryProved as u8, data.to_json()));
+        tell(told, row.did, EventKind::RecoveryProved, &data);
         return Ok(());
     }
     match act {
         None => {
             told.settled.push(row.sid);
-            told.events.push((row.did, EventKind::Settled as u8, data.to_json()));
+            tell(told, row.did, EventKind::Settled, &data);
         }
         Some(act) if !row.reminded && act.due_ms > now_ms => {
             data.due_ms = Some(act.due_ms);
-            told.events.push((row.did, EventKind::Due as u8, data.to_json()));
+            tell(told, row.did, EventKind::Due, &data);
             told.awaited.push(AwaitedRow { due_ms: act.due_ms, reminded: true, ..row });
         }
         // Due, and the log's next batch has not settled it yet, or a quarrel keeps it.

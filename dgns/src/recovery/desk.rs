@@ -96,7 +96,12 @@ impl Desk {
 
     /// Returns its counters.
     pub async fn counts(&self) -> Result<Counts, StorageError> {
-        Ok(self.stats.counts(self.store.count().await?))
+        Ok(self.stats.counts(self.store.count().await?, self.log.fault()))
+    }
+
+    /// Returns whether it reads the log: it was not found at fault.
+    pub fn is_ready(&self) -> bool {
+        self.log.fault().is_none()
     }
 
     /// Counts what was refused.
@@ -156,10 +161,10 @@ impl Desk {
         let _place = self.place().await?;
         let request = open_ask(Ask::Evaluate, &self.key(), &self.kex, body)?;
         let asked = Evaluate::decode(&request)?;
-        self.knows(&asked.scope).await?;
+        let mut rows = self.known(&asked.scope).await?;
         let shown = self.log.read(&self.store, &asked.scope.did).await?;
         for _ in 0..TRIES {
-            let (kept, opened, row) = self.row(&shown, &asked.scope).await?;
+            let (kept, opened, row) = self.row(&shown, rows)?;
             let logged = shown.logged()?;
             let step = gate::evaluate(&row, &self.key(), &logged, asked.attempt)?;
             let point = match step {
@@ -170,8 +175,10 @@ impl Desk {
             gate::sign_ins(&row, &logged, &proofs)?;
             if let Step::Mark(Mark { attempt, blinded }) = step {
                 let place = (&kept.did, kept.epoch, &kept.public);
-                if !self.store.mark(place, attempt, &blinded, shown.head()).await? {
-                    continue; // another request was faster: what it noted decides
+                if !self.store.mark(place, attempt, &blinded).await? {
+                    // Another request was faster: what it noted decides.
+                    rows = self.known(&asked.scope).await?;
+                    continue;
                 }
             }
             self.stats.evaluated(matches!(step, Step::Again(_)));
@@ -191,9 +198,9 @@ impl Desk {
         if server != self.key() {
             return Err(RecoveryError::Message(identity::recovery::message::MessageError::Form));
         }
-        self.knows(&scope).await?;
+        let rows = self.known(&scope).await?;
         let shown = self.log.read(&self.store, &scope.did).await?;
-        let (kept, opened, row) = self.row(&shown, &scope).await?;
+        let (kept, opened, row) = self.row(&shown, rows)?;
         let device = gate::release(&row, &self.key(), &shown.logged()?, attempt)?;
         asked.verify(self.log.trust().origin(), &device.sign)?;
         let share = Share::new(kept.point, *opened.backup_share);
@@ -235,18 +242,18 @@ impl Desk {
         place.ok().and_then(Result::ok).ok_or(RecoveryError::Busy)
     }
 
-    /// Refuses what is about nobody here, before the log is read for it.
-    async fn knows(&self, scope: &Scope) -> Result<(), RecoveryError> {
-        let rows = self.store.of_did(&scope.did).await?;
-        if rows.iter().any(|row| row.epoch == scope.epoch) { Ok(()) } else { Err(RecoveryError::NoRow) }
+    /// Returns the rows of an epoch; refuses what is about nobody here, before the log is read for it.
+    async fn known(&self, scope: &Scope) -> Result<Vec<EnrolmentRow>, RecoveryError> {
+        let mut rows = self.store.of_did(&scope.did).await?;
+        rows.retain(|row| row.epoch == scope.epoch);
+        if rows.is_empty() { Err(RecoveryError::NoRow) } else { Ok(rows) }
     }
 
     /// Returns the row that the enrolment in force names, or else any of that epoch: the gate says what is wrong with it.
-    async fn row(&self, shown: &Shown, scope: &Scope) -> Result<(EnrolmentRow, Opened, Row), RecoveryError> {
-        let rows = self.store.of_did(&scope.did).await?;
+    fn row(&self, shown: &Shown, rows: Vec<EnrolmentRow>) -> Result<(EnrolmentRow, Opened, Row), RecoveryError> {
         let enrolment = shown.logged().ok().map(|logged| logged.enrolment);
         let mut found = None;
-        for kept in rows.into_iter().filter(|row| row.epoch == scope.epoch) {
+        for kept in rows {
             let opened = self.master.open(&kept).ok_or_else(damaged)?;
             let row = gate_row(&kept, &opened);
             let named = enrolment.as_ref().is_some_and(|enrolment| gate::names(enrolment, &row, &self.key()));

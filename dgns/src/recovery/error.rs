@@ -8,6 +8,7 @@ use storage::StorageError;
 use translog::resolve::VerifyError;
 
 use crate::auth::oidc::OidcError;
+use crate::follow::standing::Fault;
 use crate::outbound::OutboundError;
 
 /// Why not.
@@ -55,6 +56,12 @@ pub enum RecoveryError {
     /// What the server of names shows is not proved. Code `log_proof`.
     #[error("what the server of names shows of the log is not proved: {0} ({code})", code = .0.code())]
     LogProof(VerifyError),
+    /// The log signed two histories: nothing of it is read any more. Code `log_fault`.
+    #[error("the log signed two histories ({code}): {what}; this server does nothing more for it until its operator has looked", code = .0.code, what = .0.what)]
+    LogFault(Fault),
+    /// Evidence of a fault of the log cannot be kept. Code `internal`.
+    #[error("evidence cannot be kept: {0}")]
+    Evidence(std::io::Error),
     /// Too much to do. Code `busy`.
     #[error("too many requests at once; try again")]
     Busy,
@@ -79,8 +86,9 @@ impl RecoveryError {
             Self::Nonce => OidcError::Nonce.code(),
             Self::LogSilent(_) | Self::LogStatus(_) => code::LOG_UNAVAILABLE,
             Self::LogProof(_) => code::LOG_PROOF,
+            Self::LogFault(_) => code::LOG_FAULT,
             Self::Busy => code::BUSY,
-            Self::Storage(_) => code::INTERNAL,
+            Self::Evidence(_) | Self::Storage(_) => code::INTERNAL,
         }
     }
 

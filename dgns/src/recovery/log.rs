@@ -1,5 +1,8 @@
 //! The log as a recovery server reads it: each DID from its genesis, under heads that continue the largest it has seen.
 //!
+//! Two heads that the log's key signed and that contradict each other end the reading for good: what follows could be either history.
+//! The file that convicts the log and a mark beside it outlast restarts, until an operator who has looked erases the mark.
+//!
 //! The memory of that head is in the database; a head is durable there before anything rests on it. A crash before leaves the older
 //! one, from which the log has to continue just the same.
 
@@ -16,14 +19,16 @@ use identity::recovery::gate::{GateRefusal, Logged};
 use identity::state::{DidState, Subject};
 use storage::StorageError;
 use storage::recovery::{KeptHead, Recovery};
-use tracing::warn;
+use translog::head::Head;
 use translog::map;
 use translog::resolve::{self, ChainStep, VerifyError};
 use translog::trust::{Memory, Trust};
 
 use super::error::RecoveryError;
+use super::evidence::Evidence;
 use super::followed::FollowedKeys;
 use crate::clock::Clock;
+use crate::follow::standing::Fault;
 use crate::outbound::{Bounds, Outbound};
 use crate::rotation;
 
@@ -46,6 +51,7 @@ pub(super) struct LogReader {
     durable: AtomicU64,
     outbound: Outbound,
     clock: Clock,
+    evidence: Evidence,
 }
 
 /// A DID as the log has it now, followed from its genesis.
@@ -64,7 +70,7 @@ pub(super) struct Shown {
 
 impl Shown {
     /// Returns the head as it is kept.
-    pub(super) fn head(&self) -> KeptHead<'_> {
+    fn head(&self) -> KeptHead<'_> {
         (&self.origin, self.size, &self.memory)
     }
 
@@ -104,7 +110,9 @@ impl LogReader {
         let memory = kept.and_then(|bytes| Memory::decode(&bytes).ok());
         let memory = memory.unwrap_or_else(|| Memory::new(trust.origin().clone()));
         let (base, durable) = (base.trim_end_matches('/').to_owned(), AtomicU64::new(memory.size().unwrap_or(0)));
-        Ok(Self { base, trust: Mutex::new(trust), followed, memory: Mutex::new(memory), durable, outbound, clock })
+        let evidence = Evidence::below(&base, data, clock.clone());
+        let (trust, memory) = (Mutex::new(trust), Mutex::new(memory));
+        Ok(Self { base, trust, followed, memory, durable, outbound, clock, evidence })
     }
 
     /// Returns whom this reader believes.
@@ -114,6 +122,9 @@ impl LogReader {
 
     /// Reads a DID, and keeps the head it stands under.
     pub(super) async fn read(&self, store: &Recovery, did: &Did) -> Result<Shown, RecoveryError> {
+        if let Some(fault) = self.fault() {
+            return Err(RecoveryError::LogFault(fault));
+        }
         for _ in 0..TRIES {
             let before = self.memory();
             let (shown, after) = match self.follow(before.clone(), did).await {
@@ -135,6 +146,11 @@ impl LogReader {
         Err(RecoveryError::Busy)
     }
 
+    /// Returns the fault that ended the reading, if the log was found at one.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.evidence.fault()
+    }
+
     fn memory(&self) -> Memory {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -142,7 +158,7 @@ impl LogReader {
     /// Puts a newer memory in the place of the one it continues. False: another read was faster, with another head.
     fn keep(&self, before: &Memory, after: Memory) -> bool {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |one: Option<&translog::head::Head>, other: Option<&translog::head::Head>| {
+        let same = |one: Option<&Head>, other: Option<&Head>| {
             one.map(|head| (head.size, head.root)) == other.map(|head| (head.size, head.root))
         };
         if same(memory.head(), after.head()) {
@@ -164,17 +180,18 @@ impl LogReader {
             let url = format!("{}{}{did}?known={known}{from}", self.base, path::DIDS);
             let answer = self.outbound.get(&url, BOUNDS).await.map_err(RecoveryError::LogSilent)?;
             if answer.status != 200 {
-                return Err(RecoveryError::LogStatus(answer.status));
+                return Err(self.evidence.of_status(&trust, &answer, memory.head()));
             }
             let verified = resolve::verify(&trust, &mut memory, &subject, &answer.body, self.clock.now());
-            let resolved = verified.map_err(|error| self.faulty(error, did))?;
+            let resolved =
+                verified.map_err(|error| self.evidence.of_answer(&trust, error, (did, &answer.body), memory.head()))?;
             chain.extend_from_slice(resolved.chain());
             if resolved.unfollowed().is_some() {
                 let kept = memory.known(did).ok_or(RecoveryError::LogProof(VerifyError::Chain))?.state();
                 let mark = Some(Known::mark_of(&map::state_hash(&kept.encode())));
                 let next = Known { did: *did, next: kept.head.seq + 1, mark };
                 if next == known {
-                    return Err(self.faulty(VerifyError::Chain, did));
+                    return Err(RecoveryError::LogProof(VerifyError::Chain));
                 }
                 known = next;
                 continue;
@@ -189,13 +206,6 @@ impl LogReader {
             return Ok((Shown { state, chain, now_ms, size, memory: bytes, origin }, memory));
         }
         Err(RecoveryError::LogProof(VerifyError::Chain))
-    }
-
-    fn faulty(&self, error: VerifyError, did: &Did) -> RecoveryError {
-        if matches!(error, VerifyError::Fork | VerifyError::Rollback | VerifyError::Inconsistent) {
-            warn!(code = error.code(), %did, "the log contradicts what this server has seen of it");
-        }
-        RecoveryError::LogProof(error)
     }
 
     /// Follows the log to other keys, if it has changed them: from those that are trusted, by the log's own word.

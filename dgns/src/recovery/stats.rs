@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use crate::follow::standing::Fault;
+
 /// Counters of one process.
 #[derive(Debug, Default)]
 pub(super) struct Stats {
@@ -35,6 +37,9 @@ pub struct Counts {
     pub rows: u64,
     /// What was refused, by code.
     pub refused: BTreeMap<&'static str, u64>,
+    /// What ended the reading of the log, if it was found at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
 }
 
 impl Stats {
@@ -58,7 +63,7 @@ impl Stats {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(code).or_default() += 1;
     }
 
-    pub(super) fn counts(&self, rows: u64) -> Counts {
+    pub(super) fn counts(&self, rows: u64, fault: Option<Fault>) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {
             registered: read(&self.registered),
@@ -68,6 +73,7 @@ impl Stats {
             erased: read(&self.erased),
             rows,
             refused: self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            fault,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use identity::cert::ZoneTerms;
 use identity::did::Did;
+use identity::key::kid_of;
 use storage::Storage;
 use storage::rows::StoredHead;
 use translog::entry::Epoch;
@@ -21,12 +22,14 @@ use crate::dns;
 use crate::follow::remote::Remote;
 use crate::follow::standing::Standing;
 use crate::follow::{self, Follower, is_signed, pin};
+use crate::keys::{self, KeyFileError};
 use crate::log::commit::Committer;
 use crate::log::damaged;
 use crate::log::live::{Inner, PublicHead};
 use crate::log::restart;
 use crate::outbound::Outbound;
 use crate::setup;
+use crate::store::Databases;
 
 /// Starts a server that follows the one at `url`; answers once it has a head that the log signed.
 pub(super) async fn start(mut config: Config, clock: Clock, url: &str) -> Result<Server, ServerError> {
@@ -70,7 +73,22 @@ pub(super) async fn start(mut config: Config, clock: Clock, url: &str) -> Result
     let stopping = parts.stopping.clone();
     let adds = tokio::spawn(async move { follower.run(stopping).await.map_err(ServerError::from) });
     let about = About { server, vkey, terms, made };
-    parts.serve(Role::Follower(standing), None, Keeper { adds, tile_writer }, None, about).await
+    let databases = shared_databases(&parts, server).await?;
+    parts.serve((Role::Follower(standing), None), databases, Keeper { adds, tile_writer }, None, about).await
+}
+
+/// Opens the databases that this node shares with the server it follows: it signs for them with that server's own device.
+async fn shared_databases(parts: &Parts, server: Did) -> Result<Option<Arc<Databases>>, ServerError> {
+    let storage = &parts.config.storage;
+    let (Some(path), Some(_), true) = (&storage.server_key, &storage.home.database, storage.enabled) else {
+        return Ok(None);
+    };
+    let key = keys::read_server_key(path)?;
+    let did = own_chain::state(&parts.log, server).await?;
+    if did.device(&kid_of(&key.public())).is_none_or(|device| device.sign != key.public()) {
+        return Err(KeyFileError::Wrong { path: path.clone(), what: "server key" }.into());
+    }
+    Ok(Some(Arc::new(Databases::open(&parts.config.data, storage, key).await?)))
 }
 
 /// Reads back what is here; nothing, at the first start. The trust is under the policy that the log recommends, if asked.

@@ -54,12 +54,14 @@ impl Introducer {
             return Ok(parts);
         }
         if !config.nats.urls.is_empty() {
-            parts.bus = Some(Arc::new(Bus::connect(&config.nats, &core.origin).await.map_err(ServerError::Bus)?));
+            parts.bus = Some(Arc::new(
+                Bus::connect(&config.nats, &core.origin, config.node_url()).await.map_err(ServerError::Bus)?,
+            ));
         }
-        let (way, url) = (parts.bus.as_ref().map(|_| way), &config.signin.public_url);
+        let (way, url) = (parts.bus.as_ref().map(|_| way), config.node_url());
         let (node, asked) = Node::new(core.clone(), &config.lobby, url, present, ice, parts.relay.clone(), way);
         (parts.node, parts.asked) = (Some(Arc::new(node)), Some(asked));
-        parts.pusher = people.map(|people| pusher(config, core, people)).transpose()?.map(Arc::new);
+        parts.pusher = people.map(|people| pusher(config, core, people, parts.bus.clone())).transpose()?.map(Arc::new);
         Ok(parts)
     }
 
@@ -87,14 +89,14 @@ impl Introducer {
             tasks.push(tokio::spawn(relay.run(stopping.clone())));
         }
         let (Some(node), Some(asked)) = (self.node, self.asked) else { return tasks };
-        if let Some(bus) = self.bus {
-            tasks.push(tokio::spawn(bus.run(node.clone(), self.told, stopping.clone())));
+        if let Some(bus) = self.bus.clone() {
+            tasks.push(tokio::spawn(bus.run(node.clone(), app.people.is_some(), self.told, stopping.clone())));
         }
         tasks.push(tokio::spawn(node.clone().run(stopping.clone())));
         if let Some(pusher) = self.pusher.clone() {
             tasks.push(tokio::spawn(pusher.run(node.clone(), stopping.clone())));
         }
-        tasks.push(tokio::spawn(desk::run(app.clone(), node, self.pusher, asked, stopping.clone())));
+        tasks.push(tokio::spawn(desk::run(app.clone(), node, self.pusher, self.bus, asked, stopping.clone())));
         tasks
     }
 }
@@ -111,10 +113,15 @@ fn ice(config: &Config) -> Result<Ice, ServerError> {
 }
 
 /// Returns who pushes to devices that are not here; its key is made at the first start.
-fn pusher(config: &Config, core: &Arc<Core>, people: &Arc<People>) -> Result<Pusher, ServerError> {
+fn pusher(
+    config: &Config,
+    core: &Arc<Core>,
+    people: &Arc<People>,
+    bus: Option<Arc<Bus>>,
+) -> Result<Pusher, ServerError> {
     let path = config.data.join("keys").join(push::KEY_FILE);
     let secret = keys::secret(&path, "push", &mut crate::rng::system())?;
     let key = VapidKey::from_secret(&secret).map_err(|_| KeyFileError::Form { path, what: "push key" })?;
     let (core, people) = (core.clone(), people.clone());
-    Ok(Pusher::new(core, people, key, config.push.clone(), &config.signin.public_url))
+    Ok(Pusher::new(core, people, bus, key, config.push.clone(), &config.signin.public_url))
 }

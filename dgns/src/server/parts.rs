@@ -25,8 +25,10 @@ use crate::auth::signin::Signin;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::Core;
+use crate::dns::cookie::Cookies;
+use crate::dns::settings::{Manner, ServerSettings};
 use crate::invites::Invites;
-use crate::keys::{AliasKey, Keys, LogKey, ZoneKey};
+use crate::keys::{self, AliasKey, Keys, LogKey, ZoneKey};
 use crate::limits::{self, Places, Rates};
 use crate::log::announcer::Announcer;
 use crate::log::commit::Committer;
@@ -46,9 +48,10 @@ use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::people::{People, teller};
 use crate::setup::SetupError;
+use crate::store::Databases;
 use crate::tokens::{self, Tokens};
 use crate::witness::roles::Roles;
-use crate::{dns, http, recovery};
+use crate::{dns, http, recovery, rng, store};
 
 /// What a start has in hand once the log is read.
 pub(super) struct Parts {
@@ -104,6 +107,7 @@ impl Parts {
             metrics: Arc::new(Metrics::default()),
             touched: Arc::new(Touched::default()),
             present: Arc::new(Touched::default()),
+            updated: Arc::new(Touched::default()),
         };
         Self { config, clock, log, heads: Arc::new(Heads::new()), stop, stopping }
     }
@@ -165,18 +169,25 @@ impl Parts {
         let people = Arc::new(
             People::open(&config.data, config.limits.personal_streams_max as usize, &mut crate::rng::system()).await?,
         );
+        let databases = match config.storage.enabled {
+            true => {
+                let key = writer.keys.device.clone();
+                Some(Arc::new(Databases::open(&config.data, &config.storage, key).await?))
+            }
+            false => None,
+        };
         let settings = (config.tokens.clone(), config.limits.clone());
         let (touched, rng) = (self.log.touched.clone(), &mut crate::rng::system());
         let tokens = Tokens::open(people.clone(), keys_at, writer.keys.device, settings, touched, rng);
         let own = Own { people, tokens: Arc::new(tokens.map_err(SetupError::Keys)?), notaries };
-        self.serve(Role::Writer(Box::new(door)), Some(own), keeper, writer.announcer, about).await
+        self.serve((Role::Writer(Box::new(door)), Some(own)), databases, keeper, writer.announcer, about).await
     }
 
     /// Binds, and answers.
     pub(super) async fn serve(
         self,
-        role: Role,
-        own: Option<Own>,
+        (role, own): (Role, Option<Own>),
+        databases: Option<Arc<Databases>>,
         keeper: Keeper,
         announcer: Option<Announcer>,
         about: About,
@@ -184,7 +195,7 @@ impl Parts {
         let About { server, vkey, terms, made } = about;
         let (config, log, stopping) = (self.config, self.log, self.stopping);
         let cache_bytes = config.log.cache_mib << 20;
-        let (dns_zone, metrics, present) = (log.dns, log.metrics, log.present);
+        let (dns_zone, metrics, present, updated) = (log.dns, log.metrics, log.present, log.updated);
         let core = Arc::new(Core {
             zone: config.zone.clone(),
             origin: config.zone.origin(),
@@ -214,7 +225,18 @@ impl Parts {
         let listener = bind(config.http.listen)?;
         let http = listener.local_addr().map_err(|error| ServerError::Bind { address: config.http.listen, error })?;
         let dns_metrics = Arc::new(dns::Metrics::default());
-        let dns_server = bind_dns(&config, &dns_zone, &dns_metrics).await?;
+        let dns_server = bind_dns(&config, &core.clock, &dns_zone, &dns_metrics).await?;
+        let updates = match &own {
+            Some(own) => {
+                let (people, zone) = (own.people.clone(), dns_zone.clone());
+                let updates = Arc::new(dns::Updates::open(core.clone(), people, zone, updated).await?);
+                followers.push(tokio::spawn(updates.clone().follow(stopping.clone())));
+                Some(updates)
+            }
+            None => None,
+        };
+        let proofs = Some(Arc::new(dns::Proofs::of(core.clone())));
+        let dns_server = dns_server.with(dns::Makers { proofs, updates });
         let dns_addresses = dns_server.addresses().unwrap_or_default();
         let dns = tokio::spawn(dns_server.run(stopping.clone()));
         let callers = Callers::new(core.clock.now());
@@ -228,6 +250,7 @@ impl Parts {
             rates: Rates::new(config.limits.clone()),
             role,
             people: own.as_ref().map(|own| own.people.clone()),
+            databases,
             tokens: own.map(|own| own.tokens),
             signin,
             dns: dns_zone,
@@ -256,6 +279,14 @@ impl Parts {
         if let Some(tokens) = app.tokens.clone() {
             followers.push(tokio::spawn(tokens::follow(app.core.clone(), tokens, stopping.clone())));
         }
+        if let Some(databases) = app.databases.clone() {
+            let every = Duration::from_secs(app.config.storage.anchor_s);
+            match app.role {
+                Role::Writer(_) => databases.compare_anchors(&app.core).await.map(drop)?,
+                Role::Follower(_) => databases.follow_anchors(&app.core).await?,
+            }
+            followers.push(tokio::spawn(store::keep_anchors(app.clone(), databases, every, stopping.clone())));
+        }
         if let Some(directory) = app.config.log.files.clone() {
             followers.push(tokio::spawn(files::keep(directory, app.core.clone(), stopping.clone())));
         }
@@ -280,12 +311,27 @@ impl Parts {
 /// Binds every address of `[dns]`.
 async fn bind_dns(
     config: &Config,
+    clock: &Clock,
     zone: &Arc<dns::Zone>,
     metrics: &Arc<dns::Metrics>,
 ) -> Result<dns::Server, ServerError> {
-    let settings = dns::settings::ServerSettings::on(config.dns.listen.clone());
+    let mut settings = ServerSettings::on(config.dns.listen.clone());
+    if config.dns.udp_threads > 0 {
+        settings.udp_threads = config.dns.udp_threads;
+    }
+    let cookie_root = match config.dns.listen.is_empty() {
+        true => rng::secret(),
+        false => *keys::secret(&config.cookie_key(), "dns-cookie", &mut rng::system())?,
+    };
+    let manner = Manner {
+        clock: clock.clone(),
+        cookies: Cookies::new(cookie_root),
+        nsid: config.dns.nsid.as_bytes().into(),
+        answers_per_s: config.dns.answers_per_s,
+        place_key: rng::bytes(),
+    };
     let address = config.dns.listen.first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-    let bound = dns::Server::bind(zone.clone(), metrics.clone(), settings).await;
+    let bound = dns::Server::bind(zone.clone(), metrics.clone(), settings, manner).await;
     bound.map_err(|error| ServerError::Bind { address, error })
 }
 

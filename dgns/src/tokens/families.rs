@@ -1,13 +1,14 @@
 //! Leases, exchanges, refreshes: how a family of tokens begins, goes on and ends.
 
-use identity::cert::Body;
+use identity::cert::{Body, Kid};
 use identity::did::Did;
 use identity::hash::Hash;
 use identity::limits::TOKEN_SKEW_S;
 use identity::state::DidState;
-use identity::token::{GuardBytes, Lease, Pair, Refresh, Rid, Scope, Token, TokenKey};
+use identity::token::{GuardBytes, Lease, Pair, Refresh, Rid, Scope, Token, TokenKey, TokenRefusal};
 use identity::{kdf, wire};
 use rand_core::Rng as _;
+use storage::StorageError;
 use storage::people::FamilyRow;
 use tracing::warn;
 
@@ -140,6 +141,32 @@ impl Tokens {
             }
         }
         Err(TokensRefusal::Busy)
+    }
+
+    /// Returns what a token for this server says, presented by the device `kid`, which proved its key; or why it counts for nothing.
+    pub async fn check_own(
+        &self,
+        core: &Core,
+        text: &str,
+        kid: &Kid,
+    ) -> Result<Result<Token, TokenRefusal>, StorageError> {
+        let (now_s, opened) = (seconds(core), Token::open_own(text, &self.master));
+        let judged = opened.and_then(|token| match () {
+            () if token.audience != core.server => Err(TokenRefusal::Audience),
+            () if now_s >= token.exp_s => Err(TokenRefusal::Expired),
+            () if token.iat_s > now_s + TOKEN_SKEW_S => Err(TokenRefusal::Early),
+            () if token.kid != *kid => Err(TokenRefusal::Device),
+            () => Ok(token),
+        });
+        match judged {
+            Ok(token) if !self.is_alive(&token.rid).await? => Ok(Err(TokenRefusal::Revoked)),
+            judged => Ok(judged),
+        }
+    }
+
+    /// Returns whether a family has not ended.
+    pub async fn is_alive(&self, rid: &Rid) -> Result<bool, StorageError> {
+        Ok(self.people.store.family(rid).await?.is_some())
     }
 
     /// Ends a family of a DID, and returns the place of that in the feed.

@@ -80,6 +80,11 @@ impl Tokens {
         self.device.public()
     }
 
+    /// Returns what changes whenever something is revoked.
+    pub fn news(&self) -> watch::Receiver<Option<u64>> {
+        self.feed.subscribe()
+    }
+
     /// Wakes whoever waits for the feed.
     pub(super) fn announce(&self, newest: u64, entries: usize) {
         self.counters.revoked.fetch_add(entries as u64, Ordering::Relaxed);

@@ -1,11 +1,9 @@
 //! Grants: kept for their subjects, exchanged for tokens, taken back by their issuers.
 
-use identity::cert::KeyBytes;
 use identity::did::Did;
 use identity::grant::{GrantRefusal, SignedGrant, check_chain};
 use identity::hash::Hash;
 use identity::limits::{GRANT_BYTES_MAX, GRANT_CHAIN_MAX};
-use identity::state::DidState;
 use identity::token::{Lease, Scope};
 use identity::wire::{Reader, WireError, Writer};
 use storage::people::{FamilyRow, GrantRow};
@@ -130,7 +128,7 @@ async fn judged<'c>(
 ) -> Result<&'c SignedGrant, TokensRefusal> {
     let mut keys = Vec::with_capacity(chain.len());
     for grant in chain {
-        keys.push(newest(core, &grant.grant().issuer).await?.map_or_else(Vec::new, |state| granting_keys(&state)));
+        keys.push(newest(core, &grant.grant().issuer).await?.map_or_else(Vec::new, |state| state.granting_keys()));
     }
     let owners: Vec<Did> = chain.first().map(|first| first.grant().resource).into_iter().collect();
     let last = check_chain(chain, &core.origin, &keys, &owners, now_s)?;
@@ -140,15 +138,6 @@ async fn judged<'c>(
         }
     }
     Ok(last)
-}
-
-/// Returns the keys that may grant for a DID: its identity key and its live admin devices; none once it has ended.
-fn granting_keys(state: &DidState) -> Vec<KeyBytes> {
-    if state.flags & DidState::ENDED != 0 {
-        return Vec::new();
-    }
-    let voters = state.devices.iter().filter(|row| row.is_voter());
-    voters.map(|row| row.sign).chain([state.identity]).collect()
 }
 
 fn decode(envelopes: &[Vec<u8>]) -> Result<Vec<SignedGrant>, GrantRefusal> {

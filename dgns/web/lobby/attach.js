@@ -13,6 +13,8 @@ const FORM = "dgns.lobby.v1+cbor";
 const GREETING_MS = 10_000;
 const [SEEN_EVERY, SEEN_MS] = [16, 5000];
 const [BACK_FIRST_MS, BACK_MAX_MS] = [200, 15_000];
+/** The ids of questions begin here; knocks have smaller ones. */
+const ASKED_FROM = 1n << 32n;
 /** Close codes after which coming back would not help. */
 const FOR_GOOD = [4000, 4001];
 
@@ -20,6 +22,8 @@ const FOR_GOOD = [4000, 4001];
 export class Lobby {
   outbox = new Outbox();
   talks = new Map();
+  asked = new Map();
+  ids = ASKED_FROM;
   instance = crypto.getRandomValues(new Uint8Array(8));
   received = null;
   attempts = 0;
@@ -59,6 +63,16 @@ export class Lobby {
   post(sess, seq, frame) {
     this.outbox.post(sess, seq, frame, Date.now());
     this.tick();
+  }
+
+  /** Asks once, over the session that stands or is about to; returns the value of the answer. Refuses with the lobby's code, or `network`. */
+  async ask(frame) {
+    await this.here();
+    const id = this.ids++;
+    return new Promise((done, failed) => {
+      this.asked.set(id, { done, failed });
+      this.say({ ...frame, id });
+    });
   }
 
   /** Notes that a knock was answered. */
@@ -150,15 +164,22 @@ export class Lobby {
     ack({ sess, seq }) {
       this.outbox.acknowledged(sess, seq);
     },
-    err({ code, sess }) {
-      if (sess === undefined) this.lastWord = code;
+    ok({ id, value }) {
+      this.asked.get(id)?.done(value);
+      this.asked.delete(id);
+    },
+    err({ id, code, sess }) {
+      if (this.asked.has(id)) {
+        this.asked.get(id).failed(new Refused(code, "the lobby refuses"));
+        this.asked.delete(id);
+      } else if (sess === undefined) this.lastWord = code;
       else {
         this.outbox.forget(sess);
         this.talks.get(hex(sess))?.listener.refused(code);
       }
     },
-    revoke({ name, code }) {
-      if (name === undefined) this.lastWord = code;
+    revoke({ name, handle, code }) {
+      if (name === undefined && handle === undefined) this.lastWord = code;
     },
     restarting({ inMs, tryMs }) {
       this.backMs = Number(inMs + tryMs);
@@ -192,6 +213,7 @@ export class Lobby {
   /** A socket ended: another one comes after a while that nobody else waits, unless none would help. */
   lost(code) {
     this.welcome = null;
+    this.unanswered();
     const word = this.lastWord;
     this.lastWord = undefined;
     if (word === "hello_mismatch") this.received = null;
@@ -203,8 +225,15 @@ export class Lobby {
     this.back = setTimeout(() => this.open(), Math.min(wait, BACK_MAX_MS));
   }
 
+  /** What was asked over a socket that ended may be done or not: whoever asked hears that. */
+  unanswered() {
+    for (const { failed } of this.asked.values()) failed(new Refused("network", "the lobby was lost before it answered"));
+    this.asked.clear();
+  }
+
   end(why) {
     this.over ??= why;
+    this.unanswered();
     clearTimeout(this.timer);
     clearTimeout(this.back);
     clearTimeout(this.seeing);

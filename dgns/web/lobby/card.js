@@ -6,7 +6,7 @@ import { badField, bytesOf, listOf, oneOf, readMap, text, u64, uintWithin } from
 import { equal, sha256 } from "../hash.js";
 import { isWellFormed } from "../name.js";
 import { encodeCandidate, readCandidate } from "./candidate.js";
-import { isSignedBy, opened, sealed } from "./envelope.js";
+import { isSignedBy, opened, sealed, spelled, standIn } from "./envelope.js";
 
 /** Kinds of cards. */
 export const KIND = { offer: 1, answer: 2, candidates: 3, deny: 4, bye: 5, restartOffer: 6, restartAnswer: 7 };
@@ -33,7 +33,7 @@ const head = (reader) => {
   return bytes.length <= HEAD_BYTES_MAX ? bytes : badField(`a head of ${bytes.length} bytes`);
 };
 const PAYLOAD = {
-  0: ["version", oneOf(1)], 1: ["kind", oneOf(1, 2, 3, 4, 5, 6, 7)], 2: ["sess", bytesOf(16)], 3: ["seq", u64], 4: ["from", bytesOf(32)], 5: ["did", bytesOf(20)],
+  0: ["version", oneOf(1)], 1: ["kind", oneOf(1, 2, 3, 4, 5, 6, 7)], 2: ["sess", bytesOf(16)], 3: ["seq", u64], 4: ["from", bytesOf(32)], 5: ["did", bytesOf(20), true],
   6: ["to", to], 7: ["name", text, true], 8: ["expiresS", u64], 9: ["offer", bytesOf(32), true], 10: ["ufrag", iceText(4, 32), true],
   11: ["pwd", iceText(22, 64), true], 12: ["fingerprint", bytesOf(32), true], 13: ["setup", oneOf(ACTPASS, ACTIVE), true],
   14: ["candidates", listOf(readCandidate, 0, CANDIDATES_MAX), true], 15: ["last", (reader) => reader.bool(), true],
@@ -54,7 +54,7 @@ const setupOf = (kind) => (kind === KIND.offer || kind === KIND.restartOffer ? A
 export function encodeCard(card) {
   const { kind, candidates = [], last = false } = card;
   const rows = [
-    [0, 1], [1, kind], [2, card.sess], [3, card.seq], [4, card.from], [5, card.did], [6, card.to], [7, card.name], [8, card.expiresS], [9, card.offer],
+    [0, 1], [1, kind], [2, card.sess], [3, card.seq], [4, card.from], [5, spelled(card.did, card.from)], [6, card.to], [7, card.name], [8, card.expiresS], [9, card.offer],
     [10, card.ufrag], [11, card.pwd], [12, card.fingerprint], [13, card.fingerprint && setupOf(kind)],
     [14, candidates.length > 0 ? candidates.map(encodeCandidate) : undefined], [15, last ? true : undefined], [16, card.messageMax], [17, card.code], [18, card.head],
   ];
@@ -74,6 +74,7 @@ export function decodeCard(payload) {
   if (card.to.length === 20 && card.kind !== KIND.offer) badField("to a DID");
   if (card.setup !== undefined && card.setup !== setupOf(card.kind)) badField("setup");
   if (card.name !== undefined && !isWellFormed(card.name)) badField("name");
+  card.did ??= standIn(card.from);
   if (!equal(encodeCard(card), payload)) badField("a default is spelled out");
   card.candidates ??= [];
   card.last ??= false;

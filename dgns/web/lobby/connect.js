@@ -165,7 +165,7 @@ class Making {
       let [theirs, said, timer] = [null, 0, undefined];
       const over = setTimeout(() => failed(new Refused("no_hello", "the other end says no hello")), CONNECT_MS);
       const say = () => {
-        if (link.over) return failed(new Refused("closed", "the connection broke"));
+        if (link.over || !link.isOpen) return link.broke();
         link.send(hello);
         timer = setTimeout(say, AGAIN_MS[Math.min(said++, AGAIN_MS.length - 1)]);
       };
@@ -183,7 +183,8 @@ class Making {
       };
       let turn = Promise.resolve();
       link.listen((bytes) => (turn = turn.then(() => hear(bytes)).catch(ends.failed)));
-      link.broke = () => turn.then(() => ends.failed(new Refused("closed", "the connection broke")));
+      // Whoever said its hello is judged by it, also when it is gone before its goodbye came.
+      link.broke = () => turn.then(() => (theirs === null ? ends.failed(new Refused("closed", "the connection broke")) : ends.done([theirs, "closed"])));
       say();
     }).finally(() => link.listen(null));
   }

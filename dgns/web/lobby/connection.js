@@ -2,10 +2,11 @@
 // when the log takes the host's device away (PROTOCOL 23.11, 23.12).
 
 import { Refused } from "../cbor.js";
-import { equal } from "../hash.js";
+import { ascii, equal } from "../hash.js";
 import { KIND } from "./card.js";
+import { shownOf, signCredential } from "./credential.js";
 import { untilGone } from "./follow.js";
-import { CHUNK_BYTES, Contents, FILE_BYTES_MAX, chunksOf, decodeSaid, encodeSaid } from "./share.js";
+import { CHUNK_BYTES, Contents, FILE_BYTES_MAX, READ, READ_AND_WRITE, chunksOf, decodeSaid, encodeSaid } from "./share.js";
 
 const ANSWER_MS = 30_000;
 /** How long a path may be silent before another one is looked for, how long one attempt may take, and all of them: the host gives up by then. */
@@ -13,9 +14,20 @@ const [DOUBTED_MS, ATTEMPT_MS, RENEW_MS] = [5000, 12_000, 60_000];
 /** Chunks asked for and not there yet. More in flight than a browser's socket holds is lost and sent again. */
 const [WINDOW_MIN, WINDOW_MAX] = [2, 16];
 
+/** Log -> the line of this page that may be on the host's disk or not, as it was numbered. */
+const UNSURE = new Map();
+/** What is shown of what this page was given, the newest first, and how often a line is numbered anew before that is given up. */
+const [SHOWN_MAX, NUMBERED_MAX] = [8, 3];
+
 export class Connection {
   ids = 0n;
   asked = new Map();
+  /** Handle -> the request that reads under it. */
+  reads = new Map();
+  /** Log -> the lease under which it is written to. */
+  writes = new Map();
+  /** Tokens and grants to be shown where the rules alone do not do. */
+  shown = [];
   over = null;
 
   /** Takes what connect.js made; `changed(state)` may be set: `renewing`, `stands`, or `ended`, and then `over` says why. */
@@ -110,29 +122,116 @@ export class Connection {
     throw this.end(await this.faultOf("hash_mismatch", "what the host sends is not what its hash names"));
   }
 
-  /** Hands on what a file holds from a place (BigInt) on, and whatever is added to it, until `signal` is aborted or the connection ends. */
-  async tail(path, from, take, signal) {
-    let next = from;
-    const id = this.ids + 1n;
-    const stop = () => this.asked.get(id)?.failed(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
+  /** Takes a token or grants, as text, to be shown wherever the host's rules alone do not do. Refuses with `bad_proof` what is neither. */
+  shows(text) {
+    this.shown = [shownOf(text), ...this.shown].slice(0, SHOWN_MAX);
+  }
+
+  /**
+   * Leases a log, to read it or to write to it as well; returns the host's `handle`. Refuses with `needproof`, or with the code of what was shown last, where
+   * neither rules nor what is shown do; `moved` where it is elsewhere.
+   */
+  async lease(log, rights = READ) {
+    let [said, refused] = [await this.askLease(log, rights), new Refused("needproof", "the host wants a grant or a token")];
+    for (const shown of this.shown) {
+      if (said.t !== "needproof") break;
+      const credential = await signCredential(shown, said.nonce, this.client.origin, this.who.sign);
+      said = await this.askLease(log, rights, credential).catch((error) => {
+        // What counts for nothing is no reason not to show the next, under a nonce of its own.
+        refused = error;
+        return this.askLease(log, rights);
+      });
+    }
+    if (said.t === "needproof") throw refused;
+    if (said.t === "redirect") throw new Refused("moved", said.to);
+    if (said.rights !== rights || (rights === READ_AND_WRITE && said.lsn === undefined)) throw this.nonsense();
+    return said;
+  }
+
+  askLease(log, rights, credential) {
+    const kinds = ["handle", "needproof", "redirect"];
+    return this.asks({ t: "lease", site: this.name, log, rights, credential }, (answer, done) => (kinds.includes(answer.t) ? done(answer) : undefined));
+  }
+
+  /** Returns whether this device may add lines to a log; the lease for it is kept. */
+  async mayWrite(log) {
     try {
-      await this.asks({ t: "tail", path, from }, (said) => {
-        if (said.t !== "piece") return;
-        if (said.offset !== next) throw this.nonsense();
-        next += BigInt(said.bytes.length);
-        take(said.bytes);
-      }, Infinity);
-    } catch (error) {
-      if (!signal.aborted) throw error;
-      if (this.over === null) this.say({ t: "stop", id });
+      this.writes.set(log, await this.lease(log, READ_AND_WRITE));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /**
+   * Adds a line to a log; returns when it is on the host's disk. A line of which nobody knows whether it is there, because the connection broke, is sent under
+   * its number when it comes again: it is there once.
+   */
+  async append(log, line) {
+    const [entry, key] = [ascii(line), `${this.name} ${log}`];
+    for (let numbered = 0; ; numbered++) {
+      let lease = this.writes.get(log);
+      if (lease === undefined) this.writes.set(log, (lease = await this.lease(log, READ_AND_WRITE)));
+      const before = UNSURE.get(key);
+      const lsn = before !== undefined && equal(before.entry, entry) ? before.lsn : lease.lsn + 1n;
+      UNSURE.set(key, { entry, lsn });
+      try {
+        const receipt = await this.ask({ t: "write", handle: lease.handle, lsn, entries: [entry] }, "receipt");
+        lease.lsn = lsn > lease.lsn ? lsn : lease.lsn;
+        UNSURE.delete(key);
+        return receipt;
+      } catch (error) {
+        // The host said no, so it is not there; without a word of the host, or after a failure of its disk, it may be.
+        if (this.over !== null || ["no_answer", "failed"].includes(error.code)) throw error;
+        UNSURE.delete(key);
+        this.writes.delete(log);
+        // The lease ended meanwhile, or another window of this browser wrote under the same number.
+        if (!["bad_handle", "lsn_conflict", "lsn_gap"].includes(error.code) || numbered >= NUMBERED_MAX) throw error;
+      }
+    }
+  }
+
+  /** Hands on what a log holds from a place (BigInt) on, and whatever is added to it, until `signal` is aborted or the connection ends. */
+  async tail(log, from, take, signal) {
+    let next = from;
+    const place = { next: () => next, take: (bytes) => ((next += BigInt(bytes.length)), take(bytes)) };
+    let ended = null;
+    while (!signal.aborted) {
+      const { handle } = await this.lease(log).catch((error) => {
+        throw ended !== null && error.code === "needproof" ? ended : error;
+      });
+      ended = await this.read(handle, place, signal);
     }
     return next;
   }
 
-  /** Ends the connection. */
+  /** Reads under a handle; returns why the host ended that, or null where `signal` did. */
+  async read(handle, place, signal) {
+    const id = this.ids + 1n;
+    const stop = () => this.asked.get(id)?.failed(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    const hear = (said) => {
+      if (said.t !== "piece") return;
+      if (said.offset !== place.next()) throw this.nonsense();
+      place.take(said.bytes);
+    };
+    try {
+      this.reads.set(handle, id);
+      await this.asks({ t: "read", handle, from: place.next() }, hear, Infinity);
+    } catch (error) {
+      if (error instanceof LeaseOver) return new Refused(error.code, "the host ended the lease");
+      if (!signal.aborted) throw error;
+      if (this.over === null && this.link.isOpen) this.say({ t: "stop", id });
+    } finally {
+      this.reads.delete(handle);
+      signal.removeEventListener("abort", stop);
+    }
+    return null;
+  }
+
+  /** Ends the connection; whoever is still there is told. */
   close() {
-    if (this.over === null) this.say({ t: "bye", code: "done" });
+    if (this.over === null && this.link.isOpen) this.say({ t: "bye", code: "done" });
     this.end(new Refused("left", "closed by you"));
   }
 
@@ -170,6 +269,8 @@ export class Connection {
       return this.end(this.nonsense());
     }
     if (said.t === "bye") return this.end(new Refused(said.code, "the host closed the connection"));
+    if (said.t === "revoke") for (const [log, { handle }] of this.writes) if (handle === said.handle) this.writes.delete(log);
+    if (said.t === "revoke") return this.asked.get(this.reads.get(said.handle))?.failed(new LeaseOver(said.code));
     const entry = this.asked.get(said.id);
     if (entry === undefined) return; // of a question that was given up, or a hello said again
     try {
@@ -282,6 +383,14 @@ export class Connection {
     if (taken === "more" && card.kind === KIND.restartAnswer) this.renewed?.(null, signed);
     else if (taken === "more" && card.kind === KIND.candidates) await this.link.more(card.ufrag, card.candidates).catch(() => {});
     else if (taken === "end") this.end(new Refused(card.code, "the host ended the conversation"));
+  }
+}
+
+/** The host ended a lease, with this code; the connection goes on. */
+class LeaseOver extends Error {
+  constructor(code) {
+    super(code);
+    this.code = code;
   }
 }
 

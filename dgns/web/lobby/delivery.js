@@ -30,9 +30,9 @@ export class Outbox {
     this.drop((signal) => signal.sess === hex(sess));
   }
 
-  /** Sends everything again at the next `due`: there is a new socket. */
+  /** Sends everything again at the next `due`, and soon after: there is a new socket, and the other end may come back a moment later. */
   again(nowMs) {
-    for (const signal of this.underWay.values()) signal.nextMs = nowMs;
+    for (const signal of this.underWay.values()) [signal.nextMs, signal.sent] = [nowMs, 0];
   }
 
   /** Returns `{send: frames, expired: sess in hexadecimal}`: what is to be sent or given up by now. */

@@ -3,8 +3,14 @@
 import { decodeEnvelope, encodeEnvelope, signedBytes } from "../certificate.js";
 import { verifyStrict } from "../ed25519.js";
 import { badField } from "../fields.js";
-import { equal } from "../hash.js";
+import { domainHash, equal } from "../hash.js";
 import { kidOf } from "../name.js";
+
+/** Returns what stands in for the DID of a guest, whose key is in no log; it is never spelled out (PROTOCOL 23.17). */
+export const standIn = (key) => domainHash("guest-key", key).slice(0, 20);
+
+/** Returns a DID as it is spelled beside its key: a guest's not at all. */
+export const spelled = (did, key) => (equal(did, standIn(key)) ? undefined : did);
 
 /** Returns the envelope of a payload, signed by `signer` (keys.js) for a purpose such as `card` and the log of `origin`. */
 export async function sealed(purpose, origin, payload, signer) {

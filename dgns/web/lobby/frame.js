@@ -3,7 +3,7 @@
 import { Reader, Refused, encode } from "../cbor.js";
 
 const [FRAME_BYTES_MAX, CARD_BYTES_MAX, PROOF_BYTES_MAX, HEAD_BYTES_MAX, DEPTH_MAX] = [16_384, 3072, 8192, 600, 4];
-const [WATCHES_MAX, FEATURES_MAX, GUARDED_MAX, NEWS_MAX] = [100, 64, 1024, 64];
+const [WATCHES_MAX, FEATURES_MAX, GUARDED_MAX, NEWS_MAX, TOKEN_BYTES_MAX] = [100, 64, 1024, 64, 2420];
 
 const bad = () => {
   throw new Refused("bad_frame", "not a frame of this protocol");
@@ -11,13 +11,14 @@ const bad = () => {
 const is = (kind) => (value) => (typeof value === kind ? value : bad());
 const [uint, text, bool] = [is("bigint"), is("string"), is("boolean")];
 const upTo = (most) => (value) => (value instanceof Uint8Array && value.length <= most ? value : bad());
+const shortText = (value) => (text(value).length >= 1 && value.length <= TOKEN_BYTES_MAX ? value : bad());
 const fixed = (length) => (value) => (value instanceof Uint8Array && value.length === length ? value : bad());
 const list = (item, most = Infinity) => (value) => (Array.isArray(value) && value.length <= most ? value.map(item) : bad());
 const among = (values) => (value) => (values.includes(Number(uint(value))) ? Number(value) : bad());
 const iceServer = (value) => (Array.isArray(value) && value.length === 3 ? [list(text)(value[0]), text(value[1]), text(value[2])] : bad());
 const guard = (value) => {
   const [mode, salt, prefixes, ...more] = Array.isArray(value) ? value : bad();
-  if (mode === 0n && salt === undefined) return [0];
+  if ((mode === 0n || mode === 2n) && salt === undefined) return [Number(mode)];
   return mode === 1n && more.length === 0 ? [1, fixed(16)(salt), list(fixed(8), GUARDED_MAX)(prefixes)] : bad();
 };
 const row = (...checks) => (value) => (Array.isArray(value) && value.length === checks.length ? value.map((cell, i) => checks[i](cell)) : bad());
@@ -28,7 +29,7 @@ const anything = (value) => value;
 /** Name -> `[type, {key: [property, check, optional?]}]`. */
 const FRAMES = {
   challenge: [0x01, { 1: ["challenge", fixed(32)], 2: ["url", text], 3: ["node", text], 4: ["timeMs", uint], 5: ["features", list(text, FEATURES_MAX)], 6: ["limits", list(uint)] }],
-  hello: [0x02, { 1: ["envelope", upTo(1024)], 4: ["head", upTo(HEAD_BYTES_MAX), true] }],
+  hello: [0x02, { 1: ["envelope", upTo(1024)], 3: ["token", shortText, true], 4: ["head", upTo(HEAD_BYTES_MAX), true] }],
   welcome: [0x03, {
     1: ["sid", fixed(16)], 2: ["resumed", bool], 3: ["next", uint], 4: ["heartbeatMs", uint], 5: ["ice", list(iceServer)], 6: ["ttlS", uint], 8: ["head", upTo(HEAD_BYTES_MAX), true],
   }],
@@ -56,10 +57,12 @@ const FRAMES = {
   publish: [0x26, { 1: ["id", uint], 2: ["news", list(news, NEWS_MAX)] }],
   attest: [0x30, { 1: ["id", uint], 2: ["envelope", upTo(4096)] }],
   redirect: [0x32, { 1: ["id", uint], 2: ["url", text] }],
-  lease: [0x33, { 1: ["id", uint], 2: ["site", text] }],
+  lease: [0x33, { 1: ["id", uint], 2: ["site", text], 3: ["log", text], 4: ["rights", uint] }],
+  handle: [0x36, { 1: ["id", uint], 2: ["handle", uint], 3: ["rights", uint], 4: ["size", uint], 5: ["untilS", uint] }],
+  write: [0x46, { 1: ["id", uint], 2: ["handle", uint], 3: ["lsn", uint], 4: ["entries", list(upTo(14_336), 256)] }],
   read: [0x34, { 1: ["id", uint], 2: ["handle", uint], 3: ["from", uint] }],
   data: [0x35, { 1: ["id", uint], 2: ["from", uint], 3: ["entries", list(upTo(14_336))] }],
-  revoke: [0x31, { 1: ["name", text, true], 2: ["code", text] }],
+  revoke: [0x31, { 1: ["name", text, true], 2: ["code", text], 3: ["handle", uint, true] }],
 };
 const BY_TYPE = new Map(Object.entries(FRAMES).map(([name, [type, keys]]) => [BigInt(type), [name, Object.entries(keys)]]));
 const LAST_UNCOUNTED = 0x07;

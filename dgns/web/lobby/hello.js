@@ -4,7 +4,7 @@
 import { Reader, Refused, encode } from "../cbor.js";
 import { badField, bytesOf, oneOf, readMap, text, u64 } from "../fields.js";
 import { ascii, domainHash, equal } from "../hash.js";
-import { isSignedBy, opened, sealed } from "./envelope.js";
+import { isSignedBy, opened, sealed, spelled, standIn } from "./envelope.js";
 
 const ENVELOPE_BYTES_MAX = 1024;
 const URL_BYTES_MAX = 255;
@@ -20,21 +20,27 @@ const url = (reader) => {
   return ascii(read).length <= URL_BYTES_MAX ? read : badField("a URL of more than 255 bytes");
 };
 const HELLO = {
-  0: ["challenge", bytesOf(32)], 1: ["url", url], 2: ["device", bytesOf(32)], 3: ["did", bytesOf(20)], 4: ["instance", bytesOf(8)],
+  0: ["challenge", bytesOf(32)], 1: ["url", url], 2: ["device", bytesOf(32)], 3: ["did", bytesOf(20), true], 4: ["instance", bytesOf(8)],
   5: ["sid", bytesOf(16), true], 6: ["n", u64, true], 7: ["hash", bytesOf(32), true], 8: ["unixS", u64],
 };
 
 /** Returns the payload of a hello; `sid`, `n` and `hash` name the session to go on with, or are absent. */
 export const encodeHello = ({ challenge, url: at, device, did, instance, sid, n, hash, unixS }) =>
-  encode(new Map([[0, challenge], [1, at], [2, device], [3, did], [4, instance], [5, sid], [6, n], [7, hash], [8, unixS]]));
+  encode(new Map([[0, challenge], [1, at], [2, device], [3, spelled(did, device)], [4, instance], [5, sid], [6, n], [7, hash], [8, unixS]]));
 
 /** Returns the fields of a hello's payload. */
 export function decodeHello(payload) {
   const reader = new Reader(payload);
-  const hello = readMap(reader, HELLO);
+  const hello = guested(readMap(reader, HELLO));
   reader.end();
   const resumes = [hello.sid, hello.n, hello.hash].filter((part) => part !== undefined).length;
   return resumes === 0 || resumes === 3 ? hello : badField("half a session");
+}
+
+/** Returns what says a DID, or is a guest's; refuses what stands in for one if it is spelled out. */
+function guested({ did, ...said }) {
+  if (did !== undefined && spelled(did, said.device) === undefined) badField("a guest has no DID");
+  return { ...said, did: did ?? standIn(said.device) };
 }
 
 /** Returns a hello, signed for the log of `origin`. */
@@ -48,10 +54,10 @@ export const peerChallenge = (offer, answer) => domainHash("peer", offer.hash, a
 
 /** The ends of a connection, as their hellos name them. */
 export const SIDE = { client: 1, host: 2 };
-const PEER_HELLO = { 0: ["challenge", bytesOf(32)], 1: ["side", oneOf(1, 2)], 2: ["device", bytesOf(32)], 3: ["did", bytesOf(20)] };
+const PEER_HELLO = { 0: ["challenge", bytesOf(32)], 1: ["side", oneOf(1, 2)], 2: ["device", bytesOf(32)], 3: ["did", bytesOf(20), true] };
 
 /** Returns the payload of a hello inside a channel. */
-export const encodePeerHello = ({ challenge, side, device, did }) => encode(new Map([[0, challenge], [1, side], [2, device], [3, did]]));
+export const encodePeerHello = ({ challenge, side, device, did }) => encode(new Map([[0, challenge], [1, side], [2, device], [3, spelled(did, device)]]));
 
 /** Returns it signed. */
 export const signPeerHello = (hello, origin, signer) => sealed("peer-hello", origin, encodePeerHello(hello), signer);
@@ -61,7 +67,7 @@ export async function verifyPeerHello(waited, envelope, origin) {
   try {
     const signed = opened(envelope, ENVELOPE_BYTES_MAX);
     const reader = new Reader(signed.payload);
-    const said = readMap(reader, PEER_HELLO);
+    const said = guested(readMap(reader, PEER_HELLO));
     reader.end();
     const isIt = equal(encodePeerHello(said), encodePeerHello(waited));
     if (isIt && (await isSignedBy(signed, "peer-hello", origin, waited.device))) return;

@@ -119,9 +119,14 @@ export class Link {
     return fingerprintAlgorithm === "sha-256" ? Uint8Array.from(fingerprint.split(":"), (digits) => parseInt(digits, 16)) : null;
   }
 
+  /** Whether anything can be sent; a channel may close before anybody is told. */
+  get isOpen() {
+    return this.channels[0].readyState === "open";
+  }
+
   /** Sends a message in the control channel. */
   send(message) {
-    if (message.length > MESSAGE_BYTES_MAX || this.channels[0].readyState !== "open") throw new Refused("closed", "the connection is closed");
+    if (message.length > MESSAGE_BYTES_MAX || !this.isOpen) throw new Refused("closed", "the connection is closed");
     this.channels[0].send(message);
   }
 

@@ -10,6 +10,9 @@ export const CHUNK_BYTES = 65_536;
 /** The bytes of a file, at most. */
 export const FILE_BYTES_MAX = 2n ** 36n;
 const [PIECE_BYTES_MAX, IDS_MAX, LISTED_MAX, PATH_BYTES_MAX, HEAD_BYTES_MAX] = [15_360, 400, 1000, 1024, 600];
+const [TOKEN_BYTES_MAX, CREDENTIAL_BYTES_MAX, ENVELOPE_BYTES_MAX, SITE_BYTES_MAX, ENTRIES_MAX, WRITTEN_BYTES_MAX] = [2420, 4608, 4096, 255, 256, 14_336];
+/** What a lease is for. */
+export const [READ, READ_AND_WRITE] = [1n, 3n];
 
 /** Returns whether text is the path of a file as hosts serve them. */
 export function isPath(path) {
@@ -39,18 +42,41 @@ const ids = (reader) => {
 };
 const bool = (reader) => reader.bool();
 const root = bytesOf(32);
+const short = (most) => (reader) => {
+  const read = text(reader);
+  const { length } = ascii(read);
+  return length >= 1 && length <= most ? read : badField(`a text of ${length} bytes`);
+};
+const rights = (reader) => {
+  const bits = u64(reader);
+  return bits === READ || bits === READ_AND_WRITE ? bits : badField(`rights ${bits}`);
+};
+const entries = (reader) => {
+  const all = listOf((one) => one.bstr(), 1, ENTRIES_MAX)(reader);
+  const bytes = all.reduce((sum, { length }) => sum + length + 1, 0);
+  return bytes <= WRITTEN_BYTES_MAX && !all.some((entry) => entry.includes(10)) ? all : badField("entries");
+};
 
 /** Name -> `[type, {key: [property, read, optional?]}]`. */
 const MESSAGES = {
-  hello: [0x02, { 1: ["envelope", (reader) => reader.bstr()], 2: ["head", upTo(HEAD_BYTES_MAX), true] }],
+  hello: [0x02, { 1: ["envelope", (reader) => reader.bstr()], 2: ["head", upTo(HEAD_BYTES_MAX), true], 3: ["token", short(TOKEN_BYTES_MAX), true] }],
   welcome: [0x03, {}],
   err: [0x09, { 1: ["id", u64], 2: ["code", code] }],
   list: [0x40, { 1: ["id", u64], 2: ["after", path] }],
   open: [0x41, { 1: ["id", u64], 2: ["path", path] }],
   ids: [0x42, { 1: ["id", u64], 2: ["root", root], 3: ["from", u64] }],
   chunk: [0x43, { 1: ["id", u64], 2: ["root", root], 3: ["index", u64] }],
-  tail: [0x44, { 1: ["id", u64], 2: ["path", path], 3: ["from", u64] }],
+  ok: [0x08, { 1: ["id", u64], 2: ["index", u64, true] }],
+  attest: [0x30, { 1: ["id", u64], 2: ["envelope", upTo(ENVELOPE_BYTES_MAX)] }],
+  revoke: [0x31, { 1: ["handle", u64], 2: ["code", code] }],
+  redirect: [0x32, { 1: ["id", u64], 2: ["to", short(PATH_BYTES_MAX)] }],
+  lease: [0x33, { 1: ["id", u64], 2: ["site", short(SITE_BYTES_MAX)], 3: ["log", path], 4: ["rights", rights], 5: ["credential", upTo(CREDENTIAL_BYTES_MAX), true] }],
+  read: [0x34, { 1: ["id", u64], 2: ["handle", u64], 3: ["from", u64] }],
+  handle: [0x36, { 1: ["id", u64], 2: ["handle", u64], 3: ["rights", rights], 4: ["size", u64], 5: ["untilS", u64], 6: ["head", root, true], 7: ["lsn", u64, true] }],
+  needproof: [0x37, { 1: ["id", u64], 2: ["nonce", root] }],
   stop: [0x45, { 1: ["id", u64] }],
+  write: [0x46, { 1: ["id", u64], 2: ["handle", u64], 3: ["lsn", u64], 4: ["entries", entries], 5: ["expect", root, true] }],
+  receipt: [0x56, { 1: ["id", u64], 2: ["position", u64], 3: ["size", u64], 4: ["head", root] }],
   listing: [0x50, { 1: ["id", u64], 2: ["files", listOf(listed, 0, LISTED_MAX)], 3: ["more", bool] }],
   opened: [0x51, { 1: ["id", u64], 2: ["root", root], 3: ["size", u64], 4: ["modifiedS", u64] }],
   idsAre: [0x52, { 1: ["id", u64], 2: ["ids", ids] }],

@@ -87,7 +87,8 @@ export async function openAttempt(client, kept) {
 /**
  * Asks the servers for the attempt's point, and holds what they make against the log: returns `{rho, faults}`; `rho` is null if the PIN was wrong.
  *
- * Refuses with `too_few_answers`, which has `faults` too: the guess is spent, and the same point is answered again.
+ * Refuses with `too_few_answers`, which has `faults` too: the guess is spent, and the same point is answered again. With `other_signin` if every server
+ * knows the account by another sign-in than those shown.
  */
 export async function evaluate(client, kept, enrolment, asked) {
   const { did, epoch, attempt } = kept;
@@ -100,6 +101,7 @@ export async function evaluate(client, kept, enrolment, asked) {
     await checkShare(asked, element, proof, server.oprf).catch((error) => Promise.reject(new ProofFault("bad_proof", error.message)));
     return [point, element];
   });
+  if (good.length === 0 && faults.every(({ code }) => code === "unknown_signin")) throw Object.assign(new Refused("other_signin"), { faults });
   if (good.length < needed) throw Object.assign(new Refused("too_few_answers"), { faults, detail: `${good.length} of ${needed} servers answered well.` });
   const rho = await combined(asked, good.slice(0, needed));
   const { key } = await keyOf(rho, { did, epoch });

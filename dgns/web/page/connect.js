@@ -2,7 +2,7 @@
 
 import { hex } from "../hash.js";
 import { didText, kidOf } from "../name.js";
-import { byId, el, facts, fill, fold, goTo, grouped, say, show, sign, tag, verdict, whileBusy } from "./dom.js";
+import { byId, complainOf, el, facts, fill, fold, goTo, grouped, say, show, sign, tag, verdict, whileBusy } from "./dom.js";
 import { accounts, deviceOf } from "./me.js";
 import { openPage } from "./shell.js";
 import { peerTrouble } from "./peer_trouble.js";
@@ -54,7 +54,10 @@ function chooser() {
   fill(byId("accounts"), el("fieldset", {}, el("legend", {}, "You come as"), mine.map(choice)));
 }
 
-const chosen = () => mine.find(({ id }) => id === form.elements.as?.value) ?? mine[0];
+/** The account that comes. */
+function chosen() {
+  return mine.find(({ id }) => id === form.elements.as?.value) ?? mine[0];
+}
 
 /** Ends what was made for another account. */
 function leave() {
@@ -93,10 +96,7 @@ function read() {
 }
 
 function complain(what) {
-  show(wrong, what !== null);
-  wrong.textContent = what ?? "";
-  input.toggleAttribute("aria-invalid", what !== null);
-  if (what !== null) input.setAttribute("aria-invalid", "true");
+  complainOf(input, wrong, what);
 }
 
 const STEPS = { name: "The name is looked up, and the proof is checked", lobby: "The lobby is reached", answer: "Its answer is awaited: signed by a device of its owner", path: "A way from here to there is found", proved: "Both ends show each other who they are" };

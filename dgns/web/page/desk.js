@@ -12,7 +12,7 @@ const STARTED = { 1: ["state", bytesOf(32)], 2: ["random", bytesOf(16)], 3: ["un
 const FINISHED = {
   1: ["evidence", bytesOf(32)], 2: ["random", bytesOf(16)], 3: ["statement", (reader) => reader.bstr()], 4: ["issuer", text],
   5: ["branch", oneOf(1, 2, 3)], 6: ["did", bytesOf(20), true], 7: ["names", u64], 8: ["untilS", u64],
-  9: ["boxes", (reader) => reader.bstr(), true],
+  9: ["boxes", (reader) => reader.bstr(), true], 10: ["passkey", bytesOf(64), true],
 };
 
 /** Whom a sign-in leads to. */

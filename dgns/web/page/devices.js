@@ -18,8 +18,8 @@ const { client, info, store } = await openPage();
 const place = byId("place");
 const mine = (await accounts(store, client.origin)).filter(({ did }) => did !== undefined);
 // What only an account's page needs comes when there is an account.
-const needed = mine.length === 0 ? [] : [import("./aliases.js"), import("./desk.js"), import("./issuers.js"), import("./labels.js"), import("./letters.js"), import("./passkeys.js"), import("./recovering.js"), import("./sealing.js"), import("./signins.js"), import("./user_keys.js")];
-const { aliasesPart, hasPasskeys, inbox, isAboutRecovery, issuersOf, labelsOf, openForm, passkeysPart, putLabel, recoveringPart, shareOwn, signInsPart, withUserKey } = Object.assign({}, ...(await Promise.all(needed)));
+const needed = mine.length === 0 ? [] : [import("./aliases.js"), import("./desk.js"), import("./issuers.js"), import("./labels.js"), import("./letters.js"), import("./passkeys.js"), import("./recovering.js"), import("./sealing.js"), import("./signins.js"), import("./told.js"), import("./user_keys.js")];
+const { aliasesPart, hasPasskeys, inbox, isAboutRecovery, issuersOf, labelsOf, openForm, passkeysPart, putLabel, recoveringPart, shareOwn, signInsPart, toldPart, withUserKey } = Object.assign({}, ...(await Promise.all(needed)));
 place.removeAttribute("aria-busy");
 if (mine.length === 0) {
   fill(place, verdict("plain", "No account has keys in this browser", el("p", {}, el("a", { href: "/claim" }, "Claim a name"), " and this browser becomes its first device. If you have an account, ", el("a", { href: "/signin" }, "sign in"), " to make this browser one of its devices; if every device is lost, ", el("a", { href: "/recover" }, "recover it"), ".")));
@@ -64,10 +64,11 @@ async function draw(record, section, said = null) {
     const addresses = takes && (await aliasesPart(client, store, record, found, own, issuers, act).catch(() => null));
     const recovering = found.status === "present" && (await recoveringPart(client, record, found, own, (told) => draw(record, section, told)));
     const passkeys = takes && hasPasskeys(offered) && (await passkeysPart(client, record, found, own, () => draw(record, section)).catch(() => null));
+    const told = takes && (await toldPart(client, store, record).catch(() => null));
     fill(section, title, said, frozenBanner(found), recovering, standing(own, found), failed,
       part("Devices", deviceTable(found.did.devices, { times, named: (device) => nameOf(record, names, device), act: own && ((device) => buttons(record, found, names, device, own, act, section)) }),
         own && el("div", { class: "actions" }, el("a", { class: "button quiet", href: "/approve" }, "Let another device in"), el("a", { class: "button quiet", href: "/recovery" }, "Recovery"))),
-      waiting(found, own, act), passkeys, signIns, addresses,
+      waiting(found, own, act), told, passkeys, signIns, addresses,
       part("The account", facts(accountFacts(found)), fold("The proof", drawProof(found, client.trust), el("h3", {}, "What it does not prove"), drawLimits(found, client.trust))),
       own && own.status !== 3 && found.status === "present" && inbox(client, store, record),
       own && openForm(client, record, found),

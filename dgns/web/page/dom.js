@@ -35,6 +35,14 @@ export function fill(element, ...children) {
 /** Shows an element, or hides it. */
 export const show = (element, shown = true) => void (element.hidden = !shown);
 
+/** Says in `place` what is wrong with what stands in a field, or with `null` that nothing is. */
+export function complainOf(input, place, what) {
+  show(place, what !== null);
+  place.textContent = what ?? "";
+  if (what === null) input.removeAttribute("aria-invalid");
+  else input.setAttribute("aria-invalid", "true");
+}
+
 /** Moves the reader, and the keyboard, to what is new. */
 export function goTo(element) {
   if (!element.hasAttribute("tabindex")) element.setAttribute("tabindex", "-1");

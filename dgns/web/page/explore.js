@@ -116,7 +116,7 @@ async function one(head, index) {
 // --- entries in words ------------------------------------------------------------------------------------------------------
 
 const kindOf = ({ type }) => ({ certificate: "act", notice: "bad" })[type] ?? "";
-const typeOf = ({ type, certificate }) => (type === "certificate" ? certificate.payload.typeName.replaceAll("_", " ") : { epoch: "Epoch", logconf: "log settings", notice: "notice" }[type]);
+const typeOf = ({ type, certificate }) => (type === "certificate" ? certificate.payload.typeName.replaceAll("_", " ") : { epoch: "Epoch", logconf: "log settings", notice: "notice", anchor: "anchor" }[type]);
 
 const who = (did) => el("a", { href: `/lookup?name=${didText(did)}` }, el("code", {}, `${didText(did).slice(0, 17)}\u2026`));
 const called = (name) => el("a", { href: `/lookup?name=${name}` }, name);
@@ -138,7 +138,8 @@ const LINES = {
 };
 
 /** Returns an entry in one line. */
-function lineOf({ type, certificate, epoch, conf, notice }) {
+function lineOf({ type, certificate, epoch, conf, notice, anchor }) {
+  if (type === "anchor") return el("span", {}, `Number ${anchor.k}: fixes the newest heads of ${anchor.logs} logs of databases.`);
   if (type === "epoch") return el("span", {}, `Number ${epoch.k}, ${whenText(epoch.timeMs)}: fixes the map of all names.`);
   if (type === "logconf") return el("span", {}, `Settings ${conf.seq}: ${conf.logKeys.length === 1 ? "one key" : `${conf.logKeys.length} keys`} of the log.`);
   if (type === "notice") return el("span", {}, `About ${notice.origin}: ${{ 1: "two histories of a log", 2: "two histories signed by a witness", 3: "consistency refused", 4: "the operator says" }[Number(notice.kind)]}.`);
@@ -150,7 +151,8 @@ function lineOf({ type, certificate, epoch, conf, notice }) {
 }
 
 /** Returns everything an entry says. */
-function factsOf({ entry: { type, certificate, epoch, conf, notice, sid, signatures } }) {
+function factsOf({ entry: { type, certificate, epoch, conf, notice, anchor, sid, signatures } }) {
+  if (type === "anchor") return Object.entries(anchor).map(([name, value]) => [name, plain(value)]);
   if (type === "epoch") return [["Number", String(epoch.k)], ["Time", whenText(epoch.timeMs)], ["Map root", plain(epoch.mapRoot)], ["History root", plain(epoch.historyRoot)]];
   if (type === "notice") return Object.entries(notice).map(([name, value]) => [name, plain(value)]);
   if (type === "logconf") {

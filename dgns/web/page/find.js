@@ -4,7 +4,7 @@ import { hex } from "../hash.js";
 import { didText, kidOf } from "../name.js";
 import { emailOf } from "../alias.js";
 import { accountFacts, deviceTable, frozenBanner, keysFold } from "./account.js";
-import { byId, el, facts, fill, goTo, say, show, sign, table, tag, verdict, whileBusy } from "./dom.js";
+import { byId, complainOf, el, facts, fill, goTo, say, show, sign, table, tag, verdict, whileBusy } from "./dom.js";
 import { drawLimits, drawProof } from "./proof.js";
 import { openPage } from "./shell.js";
 import { showTrouble } from "./trouble.js";
@@ -41,10 +41,7 @@ function read() {
 }
 
 function complain(what) {
-  show(wrong, what !== null);
-  wrong.textContent = what ?? "";
-  input.toggleAttribute("aria-invalid", what !== null);
-  if (what !== null) input.setAttribute("aria-invalid", "true");
+  complainOf(input, wrong, what);
 }
 
 async function find(address) {

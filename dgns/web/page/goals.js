@@ -4,7 +4,8 @@
 import { Refused, encode } from "../cbor.js";
 import { equal } from "../hash.js";
 import { el, fill, goTo, sign, verdict } from "./dom.js";
-import { BRANCH } from "./desk.js";
+import { BRANCH, begin } from "./desk.js";
+import { isPasskey } from "./issuers.js";
 import { accounts } from "./me.js";
 import { askSigned } from "./signed.js";
 
@@ -20,14 +21,32 @@ export async function reach(client, store, place, finished) {
   goTo(told.querySelector("h2"));
 }
 
-/** Puts the proof that a sign-in is into what waits for it, and goes on there: `goal` = `{key, page}`. */
-async function handOver(store, { goal, issuer, issuerName, statement, nonceRandom, random, evidence, subject, untilS, branch, did }) {
-  const waiting = await store.get(goal.key);
+/**
+ * Signs in for what waits at `goal` = `{kind: "proof", key, page}`: with a passkey at once, which is true; at an issuer the browser is led away, and back to
+ * the page. `device`, `purpose`, `blinded` as of a sign-in (desk.js).
+ */
+export async function signInFor(client, store, way, { device, purpose, blinded, goal }) {
+  if (!isPasskey(way)) {
+    location.assign(await begin(client, store, way, { device, purpose, blinded, goal }));
+    return false;
+  }
+  const { signInToRecover } = await import("./passkey.js");
+  await keepProof(store, goal.key, await signInToRecover(client, device, { purpose, blinded }));
+  return true;
+}
+
+/** Puts the proof that a sign-in is into what waits for it, and goes on there. */
+async function handOver(store, finished) {
+  await keepProof(store, finished.goal.key, finished);
+  location.replace(finished.goal.page);
+}
+
+async function keepProof(store, key, { issuer, issuerName, statement, nonceRandom, random, evidence, subject, untilS, branch, did }) {
+  const waiting = await store.get(key);
   if (waiting?.proofs === undefined) throw new Refused("signin_expired", "nothing waits for it any more");
   const proof = { issuer, issuerName, statement, nonceRandom, random, evidence, subject, untilMs: Number(untilS) * 1000, account: branch === BRANCH.existing ? did : null };
   const others = waiting.proofs.filter((one) => one.issuer !== issuer || one.subject !== subject);
-  await store.set(goal.key, { ...waiting, proofs: [...others, proof] });
-  location.replace(goal.page);
+  await store.set(key, { ...waiting, proofs: [...others, proof] });
 }
 
 async function link(client, record, { branch, did, evidence, issuerName }) {

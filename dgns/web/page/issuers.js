@@ -1,6 +1,6 @@
 // The buttons that lead to issuers of OpenID Connect and to passkeys: on the page of signing in, and where a name is claimed.
 
-import { begin } from "./desk.js";
+import { begin, issuersOf } from "./desk.js";
 import { el, whileBusy } from "./dom.js";
 import { showTrouble } from "./trouble.js";
 
@@ -17,6 +17,12 @@ export function atIssuers(client, store, issuers, title, text) {
 
 /** Returns whether this server takes passkeys, and this browser has them. */
 export const hasPasskeys = (info) => info.signin?.passkeys === true && typeof globalThis.PublicKeyCredential === "function" && navigator.credentials !== undefined;
+
+/** Returns the ways in that a recovery may begin with, `[{id, name, issuer}, ...]`: issuers, and passkeys, whose id is empty as on the wire (PROTOCOL 19.6). */
+export const waysIn = ({ zone }, info) => [...issuersOf(info), ...(hasPasskeys(info) ? [{ id: "", name: "your passkey", issuer: `passkey:${zone}` }] : [])];
+
+/** Whether a way in is a passkey. */
+export const isPasskey = ({ id }) => id === "";
 
 /** Returns a card with one button, whose task may fail. */
 export function passkeyCard(title, text, action, go) {

@@ -5,10 +5,9 @@ import { assertionBytes, evidenceHash, finishSignedBytes, nonceText, passkeySalt
 import { bigEndian, bytesOfUrl64, concat, equal, hex, sha256, url64 } from "../hash.js";
 import { bytesOf, listOf, nullOr, tuple, u64 } from "../fields.js";
 import { kexOf, newDevice } from "../keys.js";
-import { readFinished, readStarted } from "./desk.js";
+import { PURPOSE, readFinished, readStarted } from "./desk.js";
 import { askSigned, signedBytesOf } from "./signed.js";
 
-const PURPOSE = { signIn: 1, enrolment: 3 };
 const PASSKEYS_MAX = 1000;
 const NAMED = "your passkey";
 
@@ -20,7 +19,7 @@ export async function makePasskey(client, name, record, own) {
   const device = own ?? (await newDevice());
   const post = record === undefined ? (path, body) => client.net.post(path, body)
     : (path, body) => signedBytesOf(client, record, path, { method: "POST", body, headers: { "content-type": "application/cbor" } });
-  const { state, asked } = await begin(post, "/v1/passkeys/start", PURPOSE.enrolment, device);
+  const { state, asked } = await begin(post, "/v1/passkeys/start", { purpose: PURPOSE.enrolment }, device);
   const { rp } = asked;
   const made = await atAuthenticator(() => navigator.credentials.create({ publicKey: optionsOf(client, asked, name) }));
   const [attestationObject, clientDataJSON] = [made.response.attestationObject, made.response.clientDataJSON].map((part) => new Uint8Array(part));
@@ -43,11 +42,28 @@ export function optionsOf(client, { rp, user, challenge, pubKeyCredParams, timeo
 
 /** Signs in with a passkey, whoever's it is. Returns what a sign-in returns, and `opener`: the key pair that it makes, if it makes one. */
 export async function signInWithPasskey(client, own) {
-  const device = own ?? (await newDevice());
-  const { state, asked } = await begin((path, body) => client.net.post(path, body), "/v1/signin/passkey/start", PURPOSE.signIn, device);
+  const { used, ...finished } = await asserted(client, own ?? (await newDevice()), { purpose: PURPOSE.signIn, extensions: { prf: prfOver(client) } });
+  const output = used.getClientExtensionResults().prf?.results?.first;
+  return { ...finished, opener: output && (await recipientOf(output)) };
+}
+
+/**
+ * Signs in with a passkey for a recovery (PROTOCOL 24.4): to be listed for one, or for an attempt with the point `blinded`. Returns what a sign-in
+ * returns, with the statement and the subject that recovery servers are shown: the key that is listed stands before its assertion.
+ */
+export async function signInToRecover(client, device, { purpose, blinded }) {
+  const { used, passkey, ...finished } = await asserted(client, device, { purpose, blinded });
+  if (purpose !== PURPOSE.enrolment) return { ...finished, subject: used.id };
+  if (passkey === undefined) throw new Refused("unknown_passkey", "the server does not say by which key this passkey signs");
+  return { ...finished, statement: concat(passkey, finished.statement), subject: url64(passkey) };
+}
+
+/** Has a passkey sign in, and the server judge it: what a sign-in returns, and `used`, the credential. */
+async function asserted(client, device, { purpose, blinded, extensions }) {
+  const { state, random, asked } = await begin((path, body) => client.net.post(path, body), "/v1/signin/passkey/start", { purpose, blinded }, device);
   const { challenge, rpId, timeout, userVerification } = asked;
   const used = await atAuthenticator(() => navigator.credentials.get({
-    publicKey: { rpId, timeout, userVerification, challenge: bytesOfUrl64(challenge), allowCredentials: [], extensions: { prf: prfOver(client) } },
+    publicKey: { rpId, timeout, userVerification, challenge: bytesOfUrl64(challenge), allowCredentials: [], extensions },
   }));
   const parts = Object.fromEntries(["authenticatorData", "clientDataJSON", "signature"].map((part) => [part, new Uint8Array(used.response[part])]));
   const { userHandle } = used.response;
@@ -55,8 +71,7 @@ export async function signInWithPasskey(client, own) {
   const statement = assertionBytes({ ...parts, clientData: parts.clientDataJSON });
   try {
     const finished = await finish(client, "/v1/signin/passkey/finish", { state, device, credential: used, response, statement });
-    const output = used.getClientExtensionResults().prf?.results?.first;
-    return { ...finished, opener: output && (await recipientOf(output)) };
+    return { ...finished, used, nonceRandom: random };
   } catch (error) {
     if (error.code === "unknown_passkey") forgetAtAuthenticator(rpId, used.rawId);
     throw error;
@@ -80,13 +95,13 @@ export async function removePasskey(client, record, { id, credential }) {
   forgetAtAuthenticator(location.hostname, credential);
 }
 
-/** Begins: returns the state and what the authenticator is asked, checked to be about these keys (`nonce`). */
-async function begin(post, path, purpose, device) {
+/** Begins: returns the state, the random and what the authenticator is asked, checked to be about these keys (`nonce`). */
+async function begin(post, path, { purpose, blinded }, device) {
   const [sign, kex] = [device.sign.key, device.kex.key];
-  const { state, random, go } = readStarted(await post(path, encode(new Map([[1, purpose], [2, sign], [3, kex], [4, ""]]))));
+  const { state, random, go } = readStarted(await post(path, encode(new Map([[1, purpose], [2, sign], [3, kex], [4, ""], [6, blinded]]))));
   const asked = JSON.parse(go);
-  if (asked.challenge !== nonceText(signinNonce({ purpose, sign, kex, random }))) throw new Refused("nonce", "the server asks the passkey about other keys");
-  return { state, asked };
+  if (asked.challenge !== nonceText(signinNonce({ purpose, sign, kex, blinded, random }))) throw new Refused("nonce", "the server asks the passkey about other keys");
+  return { state, random, asked };
 }
 
 /** Finishes: hands over what the authenticator said, but for its extensions; holds that the evidence is of exactly that. */

@@ -24,6 +24,21 @@ const MEANING = {
   network: ["The lobby is not reached", "Check the connection, then try again."],
   revoked: ["You are not let in any more", "The device of this browser was removed from your account, or the owner changed whom the server serves."],
   rights_changed: ["What you may see has changed", "Connect again to see what it is now."],
+  needproof: ["The owner wants a grant from you", "Ask for one, and show it here under “You were given a grant or a token”, or take the program: dgns connect --grant."],
+  bad_proof: ["What was shown was not taken", "It was not signed by this browser’s device for this moment. Try again."],
+  not_granted: ["The grant is for something else", "It is for another log, for somebody else, or does not let you write. Ask its owner for one that does."],
+  grant_revoked: ["The grant was taken back", "Ask its owner for another one."],
+  grant_expired: ["The grant is over", "Ask its owner for another one."],
+  token_revoked: ["The token was taken back", "Get another one."],
+  token_expired: ["The token is over", "Get another one."],
+  token_device: ["The token is of another device", "It is good where it was made. Show the grant instead."],
+  token_scope: ["The token is for something else", "It is for another log, or does not let you write."],
+  token_mac: ["The token is not for this server", "Get one for its owner: dgns token exchange --audience."],
+  no_audience: ["The server cannot ask what was taken back", "So nothing that is shown counts there for now. Try again later."],
+  no_right: ["You may not write there", "Ask its owner."],
+  lsn_conflict: ["Another program of this device writes to it as well", "Look at the log: your line may be there."],
+  head_mismatch: ["The log has changed meanwhile", "Look at it, then try again."],
+  moved: ["The log is elsewhere", "The owner says that it moved. Ask where to, or take the program: dgns connect --tail follows it."],
   feed_stale: ["Nobody can tell who counts", "The log gave no news for a minute, so neither end goes on. Try again later."],
   log_fault: ["The log was caught lying to the other end", "Do not act on what this server says."],
   not_found: ["There is no such file for you", "It was removed, or it is not for you."],
@@ -59,12 +74,23 @@ const LIES = {
   hash_mismatch: "What was sent is not what its own hash names. None of it was kept.",
 };
 
+/** How it is called that the log was caught, by heads that two readers hold against each other. */
+const FORKS = {
+  fork: "The log signed two histories, and showed you and somebody else one each.",
+  inconsistent: "The log signed two histories, and showed you and somebody else one each.",
+  unproved: "The log signed a head that it does not show any more, and cannot say how what it shows goes on from there.",
+};
+
 /** Returns what to show of an error on the way to `name`; `again` repeats, `keep` saves the evidence. */
 export function peerTrouble(error, name, again, keep) {
   const actions = [again && el("button", { type: "button", class: "quiet", onclick: again }, "Try again"), keep && el("button", { type: "button", class: "quiet", onclick: keep }, "Save the evidence")];
   const told = (kind, headline, ...lines) => verdict(kind, headline, ...lines.map((line) => el("p", {}, line)), el("p", { class: "soft small" }, "Code: ", el("code", {}, error.code)),
     actions.some(Boolean) && el("div", { class: "actions" }, actions));
   if (error.constructor.name === "PeerFault") return told("bad", `Not proved: whoever answers for ${name} is not believed`, LIES[error.code] ?? error.message, "Nothing was read from there, or shown to it, after this.");
+  if (FORKS[error.code] !== undefined) {
+    const kept = "The evidence is kept in this browser. Save it, and give it to whomever you trust: “dgns verify FILE” shows anybody that the log’s own key signed it.";
+    return told("bad", "The log was caught lying", FORKS[error.code], "Nothing of what it says can be relied on, who stands at the other end included: so nothing was read from there.", kept);
+  }
   const [headline, todo] = MEANING[error.code] ?? [];
   if (error.constructor.name === "ProofFault" || headline === undefined) {
     const shown = trouble(error, again);

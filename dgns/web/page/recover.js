@@ -1,7 +1,7 @@
 // Recover an account of which every device is lost: asks for its name, or goes on with what was begun in this browser (recover_steps.js).
 
-import { issuersOf } from "./desk.js";
 import { byId, el, fill, whileBusy } from "./dom.js";
+import { waysIn } from "./issuers.js";
 import { openPage } from "./shell.js";
 import { showTrouble } from "./trouble.js";
 
@@ -15,7 +15,7 @@ else (await steps()).goOn(kept);
 /** What comes after the name, when it is needed. */
 async function steps() {
   const [{ stepsOf }, said] = await Promise.all([import("./recover_steps.js"), info.catch(() => ({}))]);
-  return stepsOf({ client, store, place, askName, at, issuers: issuersOf(said) });
+  return stepsOf({ client, store, place, askName, at, ways: waysIn(client, said) });
 }
 
 /** Marks where the reader is among the steps. */

@@ -6,8 +6,10 @@ import { guessesLeft, attemptKey, evaluate, forgetAttempt, hasArrived, inputOf, 
 import { keptDevice } from "../keys.js";
 import { newLabel } from "../write.js";
 import { note } from "./account.js";
-import { PURPOSE, begin } from "./desk.js";
+import { PURPOSE } from "./desk.js";
 import { el, fill, fold, goTo, say, sign, spanText, verdict, whenText, whileBusy } from "./dom.js";
+import { signInFor } from "./goals.js";
+import { isPasskey } from "./issuers.js";
 import { idOf, keepAccount, keepForGood, ownLabel } from "./me.js";
 import { BURNT, OPEN, PROVED, READY, recoveryOf } from "./recovery_log.js";
 import { bundleFrom, meetAll } from "./recovery_servers.js";
@@ -16,14 +18,14 @@ import { showTrouble, trouble } from "./trouble.js";
 import { withUserKey } from "./user_keys.js";
 
 /** The page that these steps are of: what it opened, whom one signs in at, where it shows things, how it asks for a name and marks a step. */
-let [client, store, issuers, place, askName, at] = [];
+let [client, store, ways, place, askName, at] = [];
 const LOOK_MS = 15_000;
 /** What ends an attempt: there is nothing to go on with, but another may begin. */
-const OVER = ["open_expired", "bad_attempt", "bad_epoch", "key_reused", "signin_expired", "breaker", "too_few", "backoff", "burnt", "unknown_signin", "kid_taken", "guesses_spent"];
+const OVER = ["open_expired", "bad_attempt", "bad_epoch", "key_reused", "signin_expired", "breaker", "too_few", "backoff", "burnt", "unknown_signin", "other_signin", "kid_taken", "guesses_spent"];
 
 /** Takes the page over. */
 export function stepsOf(page) {
-  ({ client, store, issuers, place, askName, at } = page);
+  ({ client, store, ways, place, askName, at } = page);
   return { goOn, askPin };
 }
 
@@ -97,14 +99,17 @@ async function askPin(name) {
   if (recovery.phase === BURNT) return vetoed();
   if (recovery.phase === PROVED || recovery.phase === READY) return stop("A recovery is pending already", `Somebody proved the PIN of ${called}, in another browser; it is pending until ${whenText(recovery.dueMs)}.`);
   if (guessesLeft(logged) <= 0) return stop("Every guess is spent", `Ten PINs were tried for ${called}. Only a device or the twelve words can enrol anew.`);
-  if (issuers.length === 0) return stop("Nobody signs in here", "This server believes no issuer at the moment, and a recovery begins with a sign-in.");
+  if (ways.length === 0) return stop("Nobody signs in here", "This server believes no issuer at the moment, this browser has no passkeys for it, and a recovery begins with a sign-in.");
   const met = await meetAll(client.origin, enrolment.servers);
   const needed = Number(enrolment.threshold);
   if (met.peers.length < needed) {
     return stop(`${met.peers.length} of ${enrolment.servers.length} recovery servers answer`, `${needed} are needed. No guess was spent: try again later.`, serverTable(serverRows(enrolment.servers, met)));
   }
+  // A server says which sign-ins it judges; which of them is enrolled the log does not tell.
+  const taken = ways.filter(({ issuer }) => met.peers.some(({ info }) => info.issuers.includes(issuer)));
+  if (taken.length === 0) return stop("None of its sign-ins is offered here", "The recovery servers judge other sign-ins than this server, or this browser, has. No guess was spent.", serverTable(serverRows(enrolment.servers, met)));
   const bundle = await bundleFrom(met.peers, enrolment.bundle, { did: found.did.did, epoch: recovery.epoch });
-  pinForm(called, logged, bundle, met);
+  pinForm(called, logged, bundle, met, taken);
 }
 
 function stop(title, text, ...more) {
@@ -112,7 +117,7 @@ function stop(title, text, ...more) {
   goTo(place.querySelector("h2"));
 }
 
-function pinForm(name, logged, bundle, met) {
+function pinForm(name, logged, bundle, met, taken) {
   at("pin");
   const left = guessesLeft(logged);
   const words = bundle.isWords;
@@ -122,12 +127,12 @@ function pinForm(name, logged, bundle, met) {
   });
   const failed = el("div", { hidden: true });
   const button = el("button", {}, "Sign in");
-  const where = el("fieldset", {}, el("legend", {}, "Where you sign in"), issuers.map(({ id, name: called }, i) => el("label", { class: "choice" }, el("input", { type: "radio", name: "issuer", value: id, checked: i === 0 }), el("span", {}, called))));
+  const where = el("fieldset", {}, el("legend", {}, "Where you sign in"), taken.map((way, i) => el("label", { class: "choice" }, el("input", { type: "radio", name: "way", value: way.id, checked: i === 0 }), el("span", {}, isPasskey(way) ? "Your passkey" : way.name))));
   const form = el("form", { class: "card" }, el("h2", {}, `The PIN of ${name}`),
     el("p", {}, `${left} of 10 guesses are left. A guess is spent when you have signed in; each is public, and told to every device of the account at once.`),
     laterMs !== null && note("wait", `The next may begin ${whenText(laterMs)}.`),
     el("div", { class: "field" }, el("label", { for: "pin" }, words ? "Your four words" : "Your PIN"), input, el("p", { class: "hint", id: "pin-hint" }, "It stays in this page: the servers see nothing they could test it by.")),
-    issuers.length > 1 && where, failed, el("div", { class: "actions" }, button));
+    taken.length > 1 && where, failed, el("div", { class: "actions" }, button));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     failed.hidden = true;
@@ -136,10 +141,11 @@ function pinForm(name, logged, bundle, met) {
         const waitMs = nextMs(logged) - client.now();
         if (waitMs > 0) throw Object.assign(new Refused("backoff"), { detail: `The next may begin in ${spanText(waitMs)}, ${whenText(nextMs(logged))}.` });
         say("Hardening the PIN …");
-        const chosen = form.querySelector("input[name=issuer]:checked")?.value;
+        const chosen = form.querySelector("input[name=way]:checked")?.value;
         const kept = await prepare(client, store, logged, name, input.value, bundle);
         input.value = "";
-        await leadTo(kept, issuers.find(({ id }) => id === chosen) ?? issuers[0]);
+        const way = taken.find(({ id }) => id === chosen) ?? taken[0];
+        await leadTo(kept, way).catch((error) => signIns(kept, kept.needed, error)); // the PIN is not typed again for it
       } catch (error) {
         showTrouble(failed, error);
       }
@@ -152,9 +158,10 @@ function pinForm(name, logged, bundle, met) {
 
 // --- the sign-in, the attempt ------------------------------------------------------------------------------------------------------------------
 
-async function leadTo(kept, issuer) {
+async function leadTo(kept, way) {
   const goal = { kind: "proof", key: attemptKey(client.origin), page: "/recover" };
-  location.assign(await begin(client, store, issuer, { device: keptDevice(kept.device), purpose: PURPOSE.recovery, blinded: kept.element, goal }));
+  const isHere = await signInFor(client, store, way, { device: keptDevice(kept.device), purpose: PURPOSE.recovery, blinded: kept.element, goal });
+  if (isHere) await goOn(await store.get(goal.key));
 }
 
 /** The attempt is not in the log yet: sign-ins are missing, or it is put there. */
@@ -170,17 +177,18 @@ async function unopened(kept, logged) {
   await answered(kept, await recoveryOf(client, { did: kept.did }), asked, now);
 }
 
-function signIns(kept, missing) {
+function signIns(kept, missing, error) {
   at("signin");
   const failed = el("div", { hidden: true });
-  const button = (issuer) => {
-    const go = el("button", { type: "button", onclick: () => whileBusy(go, () => leadTo(kept, issuer).catch((error) => showTrouble(failed, error))) }, `Go on with ${issuer.name}`);
+  const button = (way) => {
+    const go = el("button", { type: "button", onclick: () => whileBusy(go, () => leadTo(kept, way).catch((again) => showTrouble(failed, again))) }, `Go on with ${way.name}`);
     return go;
   };
   const card = el("section", { class: "card" }, el("h2", {}, kept.proofs.length > 0 ? "One more sign-in" : "Sign in"),
-    el("p", {}, missing > 1 ? `${missing} sign-ins are missing. ` : "", "Sign in as you did when you enrolled. No guess was spent yet."), failed, el("div", { class: "actions" }, issuers.map(button)));
+    el("p", {}, kept.proofs.length > 0 && `You signed in with ${kept.proofs.map(({ issuerName }) => issuerName).join(" and ")}. `, missing > 1 && `${missing} sign-ins are missing. `, "Sign in as you did when you enrolled. No guess was spent yet."), failed, el("div", { class: "actions" }, ways.map(button)));
   fill(place, card, giveUp(kept.name));
-  goTo(card.querySelector("h2"));
+  if (error === undefined) goTo(card.querySelector("h2"));
+  else showTrouble(failed, error);
 }
 
 /** The tab in which the PIN was typed is gone. */

@@ -1,7 +1,7 @@
 // Recovery of the accounts whose keys are in this browser; what it takes comes when there is one.
 
-import { issuersOf } from "./desk.js";
 import { byId, el, fill, verdict } from "./dom.js";
+import { waysIn } from "./issuers.js";
 import { accounts } from "./me.js";
 import { openPage } from "./shell.js";
 
@@ -13,5 +13,5 @@ if (mine.length === 0) {
   fill(place, verdict("plain", "No account has keys in this browser", el("p", {}, "Every device lost? ", el("a", { href: "/recover" }, "Recover your account"), ". Else ", el("a", { href: "/signin" }, "sign in"), " or ", el("a", { href: "/claim" }, "claim a name"), ".")));
 } else {
   const [{ showOwn }, said] = await Promise.all([import("./recovery_own.js"), info.catch(() => ({}))]);
-  await showOwn({ client, store, issuers: issuersOf(said) }, place, mine);
+  await showOwn({ client, store, ways: waysIn(client, said) }, place, mine);
 }

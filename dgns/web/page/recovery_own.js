@@ -4,8 +4,9 @@ import { Refused, encode } from "../cbor.js";
 import { equal } from "../hash.js";
 import { drawnWords, choosePin } from "../pin.js";
 import { note } from "./account.js";
-import { PURPOSE, begin } from "./desk.js";
+import { PURPOSE } from "./desk.js";
 import { el, facts, fill, fold, goTo, say, sign, tag, verdict, whenText, whileBusy } from "./dom.js";
+import { signInFor } from "./goals.js";
 import { deviceOf } from "./me.js";
 import { put, recoveryOf } from "./recovery_log.js";
 import { eraseAt, meetAll, together } from "./recovery_servers.js";
@@ -16,12 +17,12 @@ import { withUserKey } from "./user_keys.js";
 
 const SERVERS = [2, 7];
 /** The page that this is shown on: what it opened, and whom one signs in at. */
-let [client, store, issuers] = [];
+let [client, store, ways] = [];
 const planKey = ({ id }) => `enrol/${client.origin}/${id}`;
 
 /** Shows the accounts of `records` at `place`. */
 export async function showOwn(page, place, records) {
-  ({ client, store, issuers } = page);
+  ({ client, store, ways } = page);
   const sections = records.map((record) => el("section", { "aria-labelledby": `of-${record.id}` }));
   fill(place, sections);
   await Promise.all(records.map((record, i) => draw(record, sections[i])));
@@ -117,23 +118,23 @@ async function looked(all, urls, place) {
   count.addEventListener("change", redraw);
   const failed = el("div", { hidden: true });
   same.addEventListener("change", () => (failed.hidden = true));
-  const takes = issuers.filter(({ issuer }) => met.peers.every((peer) => peer.info.issuers.includes(issuer)));
-  const lead = async (issuer) => {
+  const takes = ways.filter(({ issuer }) => met.peers.every((peer) => peer.info.issuers.includes(issuer)));
+  const lead = async (way) => {
     if (risky() !== undefined && !same.checked) throw Object.assign(new Refused("same_operator"), { detail: "Take others, or say that you take them." });
     await store.set(planKey(all.record), { servers: met.peers.map(({ url, info: { key } }) => ({ url, key })), threshold: Number(count.value), proofs: [], madeMs: client.now() });
-    await signInAt(all.record, issuer);
+    await signInBy(all, way);
   };
-  const button = (issuer) => {
-    const go = el("button", { type: "button", onclick: () => whileBusy(go, () => lead(issuer).catch((error) => showTrouble(failed, error))) }, `Go on with ${issuer.name}`);
+  const button = (way) => {
+    const go = el("button", { type: "button", onclick: () => whileBusy(go, () => lead(way).catch((error) => showTrouble(failed, error))) }, `Go on with ${way.name}`);
     return go;
   };
   fill(place, parts, el("div", { class: "field below" }, el("label", { for: count.id }, "How many are needed"), count), warn, failed,
     takes.length === 0 ? note("bad", "These servers take no sign-in that this server knows.") : [el("p", {}, "Now sign in as you will when everything is lost. The servers keep a hash of who you are there."), el("div", { class: "actions" }, takes.map(button))]);
 }
 
-async function signInAt(record, issuer) {
+async function signInBy({ record, section }, way) {
   const goal = { kind: "proof", key: planKey(record), page: "/recovery" };
-  location.assign(await begin(client, store, issuer, { device: deviceOf(record), purpose: PURPOSE.enrolment, goal }));
+  if (await signInFor(client, store, way, { device: deviceOf(record), purpose: PURPOSE.enrolment, goal })) await draw(record, section);
 }
 
 // --- the PIN -----------------------------------------------------------------------------------------------------------------------------
@@ -167,14 +168,14 @@ async function pinForm(all, plan) {
     rate();
     say(`The four words are ${pin.value}`);
   };
-  const others = issuers.filter(({ issuer }) => plan.proofs.every((proof) => proof.issuer !== issuer) && peers.every((peer) => peer.info.issuers.includes(issuer)));
+  const others = ways.filter(({ issuer }) => plan.proofs.every((proof) => proof.issuer !== issuer) && peers.every((peer) => peer.info.issuers.includes(issuer)));
   const form = el("form", { class: "card" }, el("h3", {}, "Choose a PIN"),
     el("p", {}, "Signed in with ", plan.proofs.map(({ issuerName }) => issuerName).join(" and "), `. ${plan.threshold} of ${plan.servers.length} servers, this sign-in and the PIN will bring ${record.name} back.`),
     missed.length > 0 && faultList(missed),
     el("div", { class: "field" }, el("label", { for: pin.id }, "A PIN"), pin, odds), el("div", { class: "field" }, el("label", { for: again.id }, "Once more"), again),
     el("div", { class: "actions" }, el("button", { type: "button", class: "quiet small", onclick: draw4 }, "Draw four words instead")), drawn,
     plan.proofs.length > 1 && el("div", { class: "field" }, el("label", { for: needed.id }, "How many of these sign-ins a recovery needs"), needed),
-    others.length > 0 && el("div", { class: "actions" }, others.map((issuer) => el("button", { type: "button", class: "quiet small", onclick: () => signInAt(record, issuer).catch((error) => showTrouble(failed, error)) }, `Add a sign-in with ${issuer.name}`))),
+    others.length > 0 && el("div", { class: "actions" }, others.map((way) => el("button", { type: "button", class: "quiet small", onclick: () => signInBy(all, way).catch((error) => showTrouble(failed, error)) }, `Add a sign-in with ${way.name}`))),
     fold("I have the twelve words at hand", el("div", { class: "field" }, el("label", { for: words.id }, "Your twelve words: with them it holds at once, where devices would have to wait"), words)),
     failed, el("div", { class: "actions" }, button, el("button", { type: "button", class: "quiet", onclick: stop }, "Not now")));
   form.addEventListener("submit", (event) => {
@@ -202,8 +203,8 @@ async function enrol({ record, section, logged }, plan, { typed, needed, words }
   const scope = { did: record.did, epoch: Number(logged.state.recovery?.epoch ?? 0n) + 1 };
   const proofs = plan.proofs.map((proof) => ({ ...proof, salt: crypto.getRandomValues(new Uint8Array(16)) }));
   const top = await keysOf(words);
-  // So that a recovery's sign-in finds this account; whoever is led here already needs no second way.
-  for (const { account, evidence } of proofs) if (account === null) await askSigned(client, record, "/v1/signin/link", { method: "POST", body: encode(new Map([[1, evidence]])) });
+  // So that a recovery's sign-in finds this account; whoever is led here already needs no second way. One that leads elsewhere the server refuses.
+  for (const { account, evidence } of proofs) if (account === null || !equal(account, record.did)) await askSigned(client, record, "/v1/signin/link", { method: "POST", body: encode(new Map([[1, evidence]])) });
   const body = await enrolled(client, device, { scope, peers, threshold: plan.threshold, typed, proofs, needed });
   await ended({ record, section, logged, top }, await put(client, record.did, "recovery_set", body, [top?.identity ?? device.sign]), "Recovery is set up, and that is proved",
     `${plan.threshold} of ${plan.servers.length} servers, your sign-in and the PIN bring ${record.name} back. A recovery that is not yours is ended by any of your devices.`);

@@ -1,18 +1,19 @@
-// What a private server serves: a list, downloads that go on where they stood, files followed as they grow.
+// What a private server serves: a list, downloads that go on where they stood, files followed as they grow and added to.
 
-import { el, fill, goTo, say, show, sign, table, whenText, whileBusy } from "./dom.js";
+import { complainOf, el, fill, fold, goTo, say, show, sign, table, whenText, whileBusy } from "./dom.js";
 import { fetchFile } from "./parts.js";
 import { peerTrouble } from "./peer_trouble.js";
 import { download } from "./save.js";
 
-/** Files shown at once, bytes of a followed file that are shown from before, and lines of it that are kept. */
-const [SHOWN_MAX, BEFORE_BYTES, LINES_MAX] = [100, 65_536n, 2000];
+/** Files shown at once, bytes of a followed file that are shown from before, lines of it that are kept, and characters of a line that is added. */
+const [SHOWN_MAX, BEFORE_BYTES, LINES_MAX, LINE_MAX] = [100, 65_536n, 2000, 4000];
 const PROGRESS_MS = 200;
 
 /** Shows the files of a connection in `place`, with what can be done with each. */
 export async function filesPart(connection, place) {
   const files = await connection.list();
   const [rows, followed] = [el("div", {}), el("div", {})];
+  const given = fold("You were given a grant or a token", givenForm(connection, followed));
   let shown = SHOWN_MAX;
   const find = el("input", { type: "search", id: "find-file", autocomplete: "off", spellcheck: "false", oninput: () => draw() });
   const draw = () => {
@@ -23,7 +24,7 @@ export async function filesPart(connection, place) {
   };
   draw();
   fill(place, el("section", { class: "card" }, el("h2", {}, files.length === 1 ? "One file" : `${files.length} files`),
-    files.length > 10 && el("div", { class: "field" }, el("label", { for: "find-file" }, "Find among them"), find), rows), followed);
+    files.length > 10 && el("div", { class: "field" }, el("label", { for: "find-file" }, "Find among them"), find), rows, given), followed);
   say(`${files.length} files`);
 }
 
@@ -64,13 +65,60 @@ async function fetching(connection, { path }, state, button) {
   });
 }
 
+/** Where a grant or a token is shown, for a log that the rules of the host alone do not open. */
+function givenForm(connection, followed) {
+  const [text, path] = [el("textarea", { id: "given", rows: 3, autocomplete: "off", spellcheck: "false", required: true, "aria-describedby": "given-error" }),
+    el("input", { type: "text", id: "given-log", autocomplete: "off", autocapitalize: "none", spellcheck: "false", required: true, placeholder: "logs/today.log" })];
+  const [wrong, button, state] = [el("p", { class: "error", id: "given-error", role: "alert", hidden: true }), el("button", {}, "Open the log"), el("div", { role: "status" })];
+  const open = async () => {
+    complainOf(text, wrong, null);
+    try {
+      connection.shows(text.value);
+    } catch {
+      complainOf(text, wrong, "This is neither a token (dgt1. and so on) nor what “dgns grant” prints (dgg1. and so on).");
+      return text.focus();
+    }
+    await whileBusy(button, async () => {
+      try {
+        const { size } = await connection.lease(path.value.trim());
+        fill(state);
+        following(connection, { path: path.value.trim(), size }, followed, button);
+      } catch (error) {
+        fill(state, peerTrouble(error, path.value.trim()));
+      }
+    });
+  };
+  return el("form", { class: "field", novalidate: true, onsubmit: (event) => (event.preventDefault(), open()) },
+    el("p", { class: "hint" }, "It is shown to this server alone, signed for this very moment, and kept nowhere."),
+    el("label", { for: "given" }, "The grant or the token"), text, wrong, el("label", { for: "given-log" }, "The log it is for"), path, el("div", { class: "actions" }, button), state);
+}
+
+/** Where lines are added to a log, if the host lets this device. */
+function addingForm(connection, path) {
+  const line = el("input", { type: "text", id: "add-line", autocomplete: "off", maxlength: LINE_MAX, "aria-describedby": "add-state" });
+  const [button, state] = [el("button", { class: "small" }, "Add"), el("div", { id: "add-state", role: "status" })];
+  const add = () => whileBusy(button, async () => {
+    try {
+      const { size } = await connection.append(path, line.value);
+      line.value = "";
+      fill(state, el("p", { class: "tell good" }, sign("good"), el("span", {}, `It is on the server’s disk: the log has ${sizeText(size)}.`)));
+    } catch (error) {
+      fill(state, peerTrouble(error, path));
+    }
+    line.focus();
+  });
+  return el("form", { class: "field", onsubmit: (event) => (event.preventDefault(), add()) }, el("label", { for: "add-line" }, "Add a line"), el("div", { class: "asks" }, line, button), state);
+}
+
 /** Shows a file as it grows. */
 async function following(connection, { path, size }, place, button) {
   const [text, stop, decoder] = [el("pre", { class: "opened", tabindex: "0", role: "log", "aria-label": path }), new AbortController(), new TextDecoder()];
   const halt = el("button", { type: "button", class: "quiet", onclick: () => stop.abort() }, "Stop");
-  const failed = el("div", { hidden: true });
-  const part = el("section", { class: "card" }, el("h2", {}, path), el("p", { class: "hint" }, "What is added at the end is shown as it comes."), text, failed, el("div", { class: "actions" }, halt));
+  const [failed, adding] = [el("div", { hidden: true }), el("div", {})];
+  const part = el("section", { class: "card" }, el("h2", {}, path), el("p", { class: "hint" }, "What is added at the end is shown as it comes."), text, adding, failed, el("div", { class: "actions" }, halt));
   fill(place, part);
+  // Whoever may only read is not asked to write.
+  connection.mayWrite(path).then((may) => may && fill(adding, addingForm(connection, path)));
   goTo(part.querySelector("h2"));
   let lines = "";
   const take = (bytes) => {

@@ -1,9 +1,7 @@
 // What takes long, done by a worker of its own.
 
 import { Refused } from "../cbor.js";
-
-/** What a browser with trusted types asks for: this one address may become code, nothing else. */
-const urls = globalThis.trustedTypes?.createPolicy("dgns-worker", { createScriptURL: () => "/page/worker.js" });
+import { workerUrl } from "./workers.js";
 
 /** Solves the work of `name` for `did`; `onProgress(tries)`. Returns the nonce; `signal` ends it. */
 export async function workFor(name, did, bits, { onProgress = () => {}, signal } = {}) {
@@ -19,7 +17,7 @@ export async function hardenedBeside(pin, { did, epoch }, hardening) {
 
 /** Returns the last thing that a worker says of a task; `said` hears what it says of its progress. */
 function done(task, said = () => {}, signal) {
-  const worker = new Worker(urls?.createScriptURL("") ?? "/page/worker.js", { type: "module" });
+  const worker = new Worker(workerUrl("work"), { type: "module" });
   const ended = new Promise((done, failed) => {
     worker.onmessage = ({ data }) => ("tries" in data ? said(data) : "code" in data ? failed(new Refused(data.code, data.detail)) : done(data));
     worker.onerror = (event) => failed(new Error(event.message ?? "the work stopped"));

@@ -139,7 +139,7 @@ impl<'w> Draft<'w> {
                 State::Did(state) => state.version += 1,
                 State::Name(state) => state.version += 1,
                 State::Alias(state) => state.version += 1,
-                State::LogConf { version, .. } => *version += 1,
+                State::LogConf { version, .. } | State::Anchors { version, .. } => *version += 1,
             }
             self.changed.push((subject, leaf));
             self.changed.len() - 1

@@ -30,6 +30,7 @@ pub struct World {
     names: HashMap<String, Known>,
     aliases: HashMap<AliasId, Known>,
     logconf: Option<Known>,
+    anchors: Option<Known>,
     sight: Sight,
 }
 
@@ -68,6 +69,7 @@ impl World {
             names: HashMap::new(),
             aliases: HashMap::new(),
             logconf: None,
+            anchors: None,
             sight,
         }
     }
@@ -99,6 +101,7 @@ impl World {
             Subject::Name(name) => drop(self.names.insert(name, leaf)),
             Subject::Alias(alias) => drop(self.aliases.insert(alias, leaf)),
             Subject::LogConf => self.logconf = Some(leaf),
+            Subject::Anchors => self.anchors = Some(leaf),
         }
     }
 
@@ -109,6 +112,7 @@ impl World {
             Subject::Name(name) => self.names.get(name),
             Subject::Alias(alias) => self.aliases.get(alias),
             Subject::LogConf => self.logconf.as_ref(),
+            Subject::Anchors => self.anchors.as_ref(),
         };
         known.map(Option::as_ref)
     }

@@ -25,7 +25,7 @@ impl State {
             Self::Did(state) => state.version,
             Self::Name(state) => state.version,
             Self::Alias(state) => state.version,
-            Self::LogConf { version, .. } => *version,
+            Self::LogConf { version, .. } | Self::Anchors { version, .. } => *version,
         }
     }
 
@@ -36,6 +36,7 @@ impl State {
             Self::Name(state) => Subject::Name(state.name.clone()),
             Self::Alias(state) => Subject::Alias(state.alias),
             Self::LogConf { .. } => Subject::LogConf,
+            Self::Anchors { .. } => Subject::Anchors,
         }
     }
 
@@ -52,7 +53,7 @@ impl State {
                 NameStatus::Held => Self::HELD,
                 NameStatus::Free => Self::FREE,
             },
-            Self::Alias(_) | Self::LogConf { .. } => 0,
+            Self::Alias(_) | Self::LogConf { .. } | Self::Anchors { .. } => 0,
         }
     }
 
@@ -62,19 +63,20 @@ impl State {
             Self::Did(state) => state.encode(),
             Self::Name(state) => state.encode(),
             Self::Alias(state) => state.encode(),
-            Self::LogConf { payload, .. } => payload.clone(),
+            Self::LogConf { payload, .. } | Self::Anchors { payload, .. } => payload.clone(),
         }
     }
 
     /// Decodes the state of `subject`; refused if it is of another one.
     ///
-    /// Of a LogConf only the version is read here: its fields are the log's own.
+    /// Of a LogConf and an anchor only the version is read here: their fields are the log's own.
     pub fn decode(subject: &Subject, bytes: &[u8]) -> Result<Self, DecodeError> {
         let state = match subject {
             Subject::Did(_) => Self::Did(DidState::decode(bytes)?),
             Subject::Name(_) => Self::Name(NameState::decode(bytes)?),
             Subject::Alias(_) => Self::Alias(AliasState::decode(bytes)?),
             Subject::LogConf => Self::LogConf { version: logconf_version(bytes)?, payload: bytes.to_vec() },
+            Subject::Anchors => Self::Anchors { version: anchor_number(bytes)?, payload: bytes.to_vec() },
         };
         if state.subject() == *subject { Ok(state) } else { Err(DecodeError::BadField) }
     }
@@ -412,6 +414,11 @@ fn logconf_version(payload: &[u8]) -> Result<u64, DecodeError> {
     fields.required(0, |r| r.uint())?;
     let seq = fields.required(1, |r| r.uint())?;
     seq.checked_add(1).ok_or(DecodeError::BadField)
+}
+
+/// Reads the number of an anchor (key 0), which is its version.
+fn anchor_number(payload: &[u8]) -> Result<u64, DecodeError> {
+    Ok(Reader::new(payload).fields()?.required(0, |r| r.uint())?)
 }
 
 #[cfg(test)]

@@ -63,8 +63,11 @@ impl CandidateKind {
 impl Address {
     /// Reads an IP literal in its one spelling, or `<uuid>.local` in lower case.
     pub fn parse(text: &str) -> Option<Self> {
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return (address.to_string() == text).then_some(Self::Ip(address));
+        match text.parse() {
+            // Four numbers without leading zeros: there is no other spelling.
+            Ok(address @ IpAddr::V4(_)) => return Some(Self::Ip(address)),
+            Ok(address) => return (address.to_string() == text).then_some(Self::Ip(address)),
+            Err(_) => {}
         }
         let uuid = text.strip_suffix(".local")?.as_bytes();
         let dashes = [8, 13, 18, 23];

@@ -29,6 +29,7 @@ fn samples() -> Vec<SignedCard> {
     let mut with_head = offer.card().clone();
     with_head.head = Some(vec![0xaa; SHOWN_HEAD_BYTES_MAX]);
     cards.push(SignedCard::sign(&with_head, &origin(), &client.key).expect("a card with a head"));
+    cards.push(Who::guest(3).offer(sess, &host, NOW));
     cards
 }
 
@@ -56,9 +57,15 @@ fn wrong() -> Vec<(&'static str, Vec<u8>)> {
         let at = payload.windows(from.len()).position(|window| window == from).expect("it is there");
         [&payload[..at], to, &payload[at + from.len()..]].concat()
     };
+    let one_more = |payload: &[u8]| [&[payload[0] + 1], &payload[1..]].concat();
+    let [silent, bye] = [3, 5].map(|n| samples()[n].card().encode());
     let payload = offer.encode();
     vec![
         ("bytes follow", [payload.clone(), vec![0]].concat()),
+        (
+            "what stands in for a DID, spelled out",
+            replaced(&payload, client.did.as_bytes(), guest::stand_in(&client.device()).as_bytes()),
+        ),
         ("version 2", replaced(&payload, &[0, 1, 1, 1], &[0, 2, 1, 1])),
         ("kind 0", replaced(&payload, &[0, 1, 1, 1], &[0, 1, 1, 0])),
         ("kind 8", replaced(&payload, &[0, 1, 1, 1], &[0, 1, 1, 8])),
@@ -89,14 +96,39 @@ fn wrong() -> Vec<(&'static str, Vec<u8>)> {
         ("a code with a capital", deny("No")),
         ("a code of 33", deny(&"n".repeat(33))),
         ("no code", deny("")),
+        ("an empty list of candidates", one_more(&[&silent[..], &[0x0e, 0x80]].concat())),
+        ("a last that is false", one_more(&[&silent[..], &[0x0f, 0xf4]].concat())),
+        ("a bye that takes messages", one_more(&replaced(&bye, &[0x11, 0x6b], &[0x10, 1, 0x11, 0x6b]))),
     ]
+}
+
+#[test]
+fn what_is_read_has_one_spelling() {
+    // Goal: no two payloads are the same card. Method: every byte of one card of each kind changed, cut out and doubled; what is still
+    // read is written as it was.
+    let mut read = 0;
+    for payload in samples().iter().map(|signed| signed.card().encode()) {
+        let changed = (0..payload.len()).flat_map(|at| {
+            let (before, after) = (&payload[..at], &payload[at + 1..]);
+            let others = [1, 2, 0x10, 0x20, 0x80].map(|bit| [before, &[payload[at] ^ bit], after].concat());
+            let lengths = [[before, after].concat(), [before, &[payload[at]; 2], after].concat()];
+            others.into_iter().chain(lengths)
+        });
+        for changed in changed {
+            if let Ok(card) = Card::decode(&changed) {
+                assert_eq!(card.encode(), changed);
+                read += 1;
+            }
+        }
+    }
+    assert!(read > 1_000, "{read} are read");
 }
 
 #[test]
 fn vectors_of_cards() {
     let mut cases = Vec::new();
     for signed in samples() {
-        let key = if signed.card().from == Who::new(1).device() { 1 } else { 2 };
+        let key = (1..4_u8).find(|key| Who::new(*key).device() == signed.card().from).expect("one of three");
         assert_eq!(signed.verify(&origin()), Ok(()));
         assert_eq!(SignedCard::decode(signed.as_bytes()).as_ref(), Ok(&signed));
         cases.push(json!({

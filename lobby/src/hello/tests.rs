@@ -17,7 +17,8 @@ fn samples() -> Vec<Hello> {
         resume,
         unix_s: 1_700_000_000,
     };
-    vec![hello(None), hello(Some(Received { sid: [5; 16], n: 300, hash: [6; 32] }))]
+    let guest = Hello { did: guest::stand_in(&who.device()), ..hello(None) };
+    vec![hello(None), hello(Some(Received { sid: [5; 16], n: 300, hash: [6; 32] })), guest]
 }
 
 #[test]
@@ -63,6 +64,22 @@ fn vectors_of_hellos() {
     refuse("a challenge of 31 bytes", &{
         let mut hello = Writer::new();
         hello.map(6).uint(0).bytes(&[3; 31]).uint(1).text("u").uint(2).bytes(&[1; 32]).uint(3).bytes(&[1; 20]);
+        hello.uint(4).bytes(&[4; 8]).uint(8).uint(0);
+        hello.finish()
+    });
+    refuse("what stands in for a DID, spelled out", &{
+        let device = Who::new(1).device();
+        let mut hello = Writer::new();
+        hello
+            .map(6)
+            .uint(0)
+            .bytes(&[3; 32])
+            .uint(1)
+            .text("u")
+            .uint(2)
+            .bytes(&device)
+            .uint(3)
+            .bytes(guest::stand_in(&device).as_bytes());
         hello.uint(4).bytes(&[4; 8]).uint(8).uint(0);
         hello.finish()
     });

@@ -5,8 +5,9 @@ use identity::time::Timestamp;
 
 use super::counters::Counter;
 use super::timers::Timer;
-use super::{ConnId, Connection, Lobby, Login, Metric, Network, Output, Session, Sid, Standing};
+use super::{ConnId, Connection, Lobby, Login, Metric, Network, Output, Session, Sid, Standing, push_exact};
 use crate::Refusal;
+use crate::guest;
 use crate::hello::Received;
 use crate::limits::{BEAT_MS, DEAD_MS, HELLO_MS, INSTANCES_MAX, RESUME_MS};
 use crate::message::{Form, Frame, Welcome};
@@ -85,7 +86,7 @@ impl Lobby {
     }
 
     /// Gives a session a new socket.
-    fn go_on(&mut self, conn: ConnId, sid: &Sid, n: u64, rest: Vec<bytes::Bytes>, login: Login, now: Timestamp) {
+    fn go_on(&mut self, conn: ConnId, sid: &Sid, n: u64, rest: Vec<bytes::Bytes>, mut login: Login, now: Timestamp) {
         let before = self.sessions.get(sid).and_then(|session| session.conn);
         if let Some(before) = before {
             self.detach(before, now);
@@ -96,12 +97,13 @@ impl Lobby {
         self.outputs.push(Output::Count(Metric::Resumed));
         let Some(session) = self.sessions.get_mut(sid) else { return };
         session.outgoing.seen(n);
+        session.token = login.token.take();
         self.welcome(sid, true, n + 1, login);
         self.outputs.extend(rest.into_iter().map(|bytes| Output::Send { conn, bytes }));
         self.tell_of_hosted(sid);
     }
 
-    fn begin(&mut self, conn: ConnId, form: Form, login: Login, now: Timestamp) {
+    fn begin(&mut self, conn: ConnId, form: Form, mut login: Login, now: Timestamp) {
         let own = self.people.get(&login.did).map_or(Vec::new(), |person| person.sessions.clone());
         let of_device: Vec<Sid> =
             own.into_iter().filter(|sid| self.sessions.get(sid).is_some_and(|it| it.device == login.device)).collect();
@@ -119,6 +121,20 @@ impl Lobby {
                 None => return self.refuse(conn, Refusal::Quota, now),
             }
         }
+        let is_guest = guest::is_guest(&login.device, &login.did);
+        if is_guest {
+            if self.guests >= self.settings.guests_max {
+                // What waits for another socket gives way: else whoever comes and goes would fill every place.
+                let detached = self.sessions.iter().filter(|(_, session)| session.is_guest && session.conn.is_none());
+                let oldest = detached.min_by_key(|(_, session)| session.detached).map(|(sid, _)| *sid);
+                oldest.iter().for_each(|sid| self.end(sid));
+            }
+            if self.guests >= self.settings.guests_max {
+                let refusal = if self.settings.guests_max == 0 { Refusal::NoGuests } else { Refusal::Busy };
+                return self.refuse(conn, refusal, now);
+            }
+            self.guests += 1;
+        }
         let sid = login.sid;
         let session = Session {
             conn: None,
@@ -126,7 +142,10 @@ impl Lobby {
             form,
             device: login.device,
             did: login.did,
+            is_guest,
             instance: login.instance,
+            token: login.token.take(),
+            leases: None,
             outgoing: Outgoing::default(),
             hosted: Vec::new(),
             watched: Vec::new(),
@@ -134,8 +153,8 @@ impl Lobby {
             asked: 0,
             hosting: 0,
         };
-        self.sessions.insert(sid, session);
-        self.people.entry(login.did).or_default().sessions.push(sid);
+        self.sessions.insert(sid, Box::new(session));
+        push_exact(&mut self.people.entry(login.did).or_default().sessions, sid);
         self.set_names(&login);
         self.attach(conn, &sid, now);
         self.welcome(&sid, false, 1, login);
@@ -146,7 +165,10 @@ impl Lobby {
     }
 
     fn attach(&mut self, conn: ConnId, sid: &Sid, now: Timestamp) {
-        self.no_stranger(conn);
+        // A guest stays a stranger: so many and no more come from one place.
+        if !self.sessions.get(sid).is_some_and(|session| session.is_guest) {
+            self.no_stranger(conn);
+        }
         let (Some(connection), Some(session)) = (self.connections.get_mut(&conn), self.sessions.get_mut(sid)) else {
             return;
         };
@@ -193,6 +215,9 @@ impl Lobby {
         let Some(session) = self.sessions.get_mut(&sid) else { return };
         session.conn = None;
         session.detached = now;
+        if session.is_guest {
+            self.no_stranger(conn);
+        }
         self.timers.set(now.plus_ms(RESUME_MS), Timer::Resume(sid));
         self.tell_of_hosted(&sid);
         // A connection that lost its session speaks no more.
@@ -212,7 +237,7 @@ impl Lobby {
 
     pub(super) fn resume_over(&mut self, sid: &Sid, now: Timestamp) {
         let over = |session: &Session| session.conn.is_none() && now.ms_since(session.detached) >= RESUME_MS;
-        if self.sessions.get(sid).is_some_and(over) {
+        if self.sessions.get(sid).is_some_and(|session| over(session)) {
             self.end(sid);
         }
     }
@@ -241,7 +266,9 @@ impl Lobby {
     fn end_as(&mut self, sid: &Sid, refusal: Refusal) {
         let conn = self.sessions.get(sid).and_then(|session| session.conn);
         match refusal {
-            Refusal::Revoked => self.send(sid, &Frame::Revoke { name: None, code: refusal.code().to_owned() }),
+            Refusal::Revoked => {
+                self.send(sid, &Frame::Revoke { name: None, code: refusal.code().to_owned(), handle: None })
+            }
             _ => self.deny(sid, None, refusal, None, None),
         }
         self.outputs.extend(conn.map(|conn| Output::Close { conn, refusal }));
@@ -253,7 +280,14 @@ impl Lobby {
         self.listen_no_more(sid);
         let Some(session) = self.sessions.get_mut(sid) else { return };
         let (hosted, watched) = (std::mem::take(&mut session.hosted), std::mem::take(&mut session.watched));
-        let (conn, did) = (session.conn.take(), session.did);
+        let (conn, did, is_guest) = (session.conn.take(), session.did, session.is_guest);
+        if let Some(connection) = conn.and_then(|conn| self.connections.get_mut(&conn)) {
+            connection.session = None;
+        }
+        if is_guest {
+            self.guests -= 1;
+            conn.iter().for_each(|conn| self.no_stranger(*conn));
+        }
         if let Some(conn) = conn {
             self.connections.remove(&conn);
         }
@@ -296,7 +330,7 @@ impl Lobby {
         for name in lost {
             self.no_host(sid, &name);
             let code = Refusal::NotHost.code().to_owned();
-            self.send(sid, &Frame::Revoke { name: Some(name.to_string()), code });
+            self.send(sid, &Frame::Revoke { name: Some(name.to_string()), code, handle: None });
         }
     }
 }

@@ -7,9 +7,10 @@ use identity::did::Did;
 use identity::name::is_well_formed;
 use identity::time::Timestamp;
 
+use super::elsewhere::Elsewhere;
 use super::news::shows;
 use super::timers::Timer;
-use super::{Lobby, Output, Sid};
+use super::{Lobby, Output, Sid, push_exact};
 use crate::Refusal;
 use crate::guard::Guard;
 use crate::limits::{HOSTS_MAX, LEASE_MS, NAMES_MAX, WATCHERS_MAX, WATCHES_MAX};
@@ -22,6 +23,18 @@ pub(super) struct Place {
     watchers: Vec<Watcher>,
     /// The logs whose sizes are known.
     pub(super) published: usize,
+    /// Sessions that listen to its logs, as often as they do.
+    pub(super) listening: usize,
+    /// Whether other nodes are asked about it, and who hosts it there.
+    pub(super) followed: bool,
+    pub(super) elsewhere: Vec<Elsewhere>,
+}
+
+impl Place {
+    /// Returns whether somebody here wants to know how its hosts and logs stand.
+    pub(super) fn is_followed(&self) -> bool {
+        self.listening > 0 || !self.watchers.is_empty()
+    }
 }
 
 /// A registration.
@@ -48,6 +61,11 @@ impl Host {
     pub(super) fn shows_to(&self, did: &Did) -> bool {
         shows(self.visible, &self.did, &self.guard, did)
     }
+
+    /// Returns whether anybody sees it.
+    pub(super) fn is_seen(&self) -> bool {
+        self.visible != Visible::Hidden
+    }
 }
 
 impl Lobby {
@@ -59,7 +77,7 @@ impl Lobby {
         visible: Visible,
         guard: Guard,
         now: Timestamp,
-    ) -> Result<Option<Value>, Refusal> {
+    ) -> Result<Option<Value<'static>>, Refusal> {
         let session = self.sessions.get(sid).ok_or(Refusal::Internal)?;
         let (device, did) = (session.device, session.did);
         let owns = self.people.get(&did).is_some_and(|person| person.names.contains(&name));
@@ -99,19 +117,19 @@ impl Lobby {
                 if place.hosts.is_empty() {
                     self.outputs.push(Output::Hosted { name: name.to_string(), is: true });
                 }
-                place.hosts.push(Host { sid: *sid, device, did, visible, guard, epoch, lease_until });
+                push_exact(&mut place.hosts, Host { sid: *sid, device, did, visible, guard, epoch, lease_until });
                 epoch
             }
         };
         if !again {
-            self.sessions.get_mut(sid).ok_or(Refusal::Internal)?.hosted.push(name.clone());
+            push_exact(&mut self.sessions.get_mut(sid).ok_or(Refusal::Internal)?.hosted, name.clone());
             self.timers.set(lease_until, Timer::Lease(*sid, name.clone()));
         }
-        self.tell(&name);
+        self.tell_everybody(&name);
         Ok(Some(Value::List(vec![Value::Uint(LEASE_MS), Value::Uint(epoch)])))
     }
 
-    pub(super) fn renew(&mut self, sid: &Sid, name: &str, now: Timestamp) -> Result<Option<Value>, Refusal> {
+    pub(super) fn renew(&mut self, sid: &Sid, name: &str, now: Timestamp) -> Result<Option<Value<'static>>, Refusal> {
         let place = self.names.get_mut(name).ok_or(Refusal::NotRegistered)?;
         let host = place.hosts.iter_mut().find(|host| host.sid == *sid).ok_or(Refusal::NotRegistered)?;
         host.lease_until = now.plus_ms(LEASE_MS);
@@ -135,7 +153,7 @@ impl Lobby {
         }
         let _ = self.unregister(sid, name);
         let code = Refusal::LeaseOver.code().to_owned();
-        self.send(sid, &Frame::Revoke { name: Some(name.to_string()), code });
+        self.send(sid, &Frame::Revoke { name: Some(name.to_string()), code, handle: None });
     }
 
     /// Takes a registration away.
@@ -154,18 +172,18 @@ impl Lobby {
                 self.outputs.push(Output::Hosted { name: name.to_owned(), is: false });
             }
         }
-        self.tell(name);
+        self.tell_everybody(name);
         self.forget_name(name);
     }
 
     /// Tells those who watch the names of a session how they stand.
     pub(super) fn tell_of_hosted(&mut self, sid: &Sid) {
         let hosted = self.sessions.get(sid).map_or(Vec::new(), |session| session.hosted.clone());
-        hosted.iter().for_each(|name| self.tell(name));
+        hosted.iter().for_each(|name| self.tell_everybody(name));
     }
 
     /// Returns how each of the names stands, and says when that changes.
-    pub(super) fn watch(&mut self, sid: &Sid, names: Vec<String>) -> Result<Value, Refusal> {
+    pub(super) fn watch(&mut self, sid: &Sid, names: Vec<String>, now: Timestamp) -> Result<Value<'static>, Refusal> {
         let session = self.sessions.get(sid).ok_or(Refusal::Internal)?;
         let did = session.did;
         let mut new: Vec<Arc<str>> = Vec::new();
@@ -185,11 +203,12 @@ impl Lobby {
         for name in &new {
             let told = self.shown(name, &did);
             self.names.entry(name.clone()).or_default().watchers.push(Watcher { sid: *sid, did, told });
+            self.follow(name, now);
         }
         self.sessions.get_mut(sid).ok_or(Refusal::Internal)?.watched.extend(new);
         let rows = names.into_iter().map(|name| {
             let (state, epoch) = self.shown(&name, &did);
-            Value::List(vec![Value::Text(name), Value::Uint(state as u64), Value::Uint(epoch)])
+            Value::List(vec![Value::Text(name.into()), Value::Uint(state as u64), Value::Uint(epoch)])
         });
         Ok(Value::List(rows.collect()))
     }
@@ -208,26 +227,29 @@ impl Lobby {
         self.forget_name(name);
     }
 
-    fn forget_name(&mut self, name: &str) {
-        if self.names.get(name).is_some_and(|place| place.hosts.is_empty() && place.watchers.is_empty()) {
+    pub(super) fn forget_name(&mut self, name: &str) {
+        self.unfollow(name);
+        if self.names.get(name).is_some_and(|place| place.hosts.is_empty() && !place.is_followed()) {
             self.names.remove(name);
         }
     }
 
     /// How a name stands for somebody of this DID: its best host that it shows.
     fn shown(&self, name: &str, did: &Did) -> (Presence, u64) {
-        let hosts = self.names.get(name).map_or(&[][..], |place| &place.hosts);
-        let shown = hosts.iter().filter(|host| host.shows_to(did));
+        let Some(place) = self.names.get(name) else { return Default::default() };
+        let shown = place.hosts.iter().filter(|host| host.shows_to(did));
         let state = |host: &Host| match self.sessions.get(&host.sid).map(|session| session.conn) {
             Some(Some(_)) => Presence::Online,
             Some(None) => Presence::Away,
             None => Presence::Offline,
         };
-        shown.map(|host| (state(host), host.epoch)).max().unwrap_or_default()
+        let here = shown.map(|host| (state(host), host.epoch));
+        let there = place.elsewhere.iter().filter_map(|elsewhere| elsewhere.shown(did));
+        here.chain(there).max().unwrap_or_default()
     }
 
     /// Tells everybody who watches a name what is new to them.
-    fn tell(&mut self, name: &str) {
+    pub(super) fn tell(&mut self, name: &str) {
         let watchers = self.names.get(name).map_or(&[][..], |place| &place.watchers);
         let mut news: Vec<(Sid, (Presence, u64))> = Vec::new();
         for watcher in watchers {

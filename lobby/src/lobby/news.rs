@@ -10,9 +10,11 @@ use identity::cert::KeyBytes;
 use identity::did::Did;
 use identity::time::Timestamp;
 
+use super::names::Host;
 use super::timers::Timer;
 use super::{Lobby, Output, Sid};
 use crate::Refusal;
+use crate::bus::Reach;
 use crate::limits::{LISTENED_MAX, NEWS_LATER_MS, NEWS_MAX, NEWS_MS, NEWS_UNSEEN_MAX, PUBLISHED_MAX, PUSH_SWEEP_MS};
 use crate::message::{Frame, Value, Visible};
 use crate::news::{News, Site};
@@ -76,35 +78,69 @@ pub(super) struct Board {
 
 impl Lobby {
     /// Takes the sizes of logs of names that a session hosts.
-    pub(super) fn publish(&mut self, sid: &Sid, news: Vec<News>, now: Timestamp) -> Result<Option<Value>, Refusal> {
+    pub(super) fn publish(
+        &mut self,
+        sid: &Sid,
+        news: Vec<News>,
+        now: Timestamp,
+    ) -> Result<Option<Value<'static>>, Refusal> {
         let session = self.sessions.get(sid).ok_or(Refusal::Internal)?;
         if news.iter().any(|news| !session.hosted.iter().any(|name| **name == *news.site.name)) {
             return Err(Refusal::NotRegistered);
         }
+        let mut told: BTreeMap<String, Vec<([u8; 16], u64)>> = BTreeMap::new();
+        let mut done = Ok(None);
         for News { site, size } in news {
-            let of_name = self.names.get(site.name.as_str()).map_or(0, |place| place.published);
-            let known = self.board.sizes.get_key_value(&site).map(|(site, size)| (site.clone(), *size));
-            let site = match known {
-                Some((_, before)) if before >= size => continue,
-                Some((site, _)) => site,
-                None if of_name >= PUBLISHED_MAX => return Err(Refusal::Quota),
-                None => {
-                    if let Some(place) = self.names.get_mut(site.name.as_str()) {
-                        place.published += 1;
+            let (name, log) = (site.name.clone(), site.log);
+            match self.grew(site, size, now) {
+                Ok(None) => {}
+                Ok(Some(site)) => {
+                    told.entry(name).or_default().push((log, size));
+                    if self.board.grown.is_empty() {
+                        self.timers.set(now.plus_ms(PUSH_SWEEP_MS), Timer::Push);
                     }
-                    Arc::new(site)
+                    self.board.grown.insert(site);
                 }
-            };
-            self.board.sizes.insert(site.clone(), size);
-            for listener in self.board.listeners.get(&site).cloned().unwrap_or_default() {
-                self.tell_news(&listener, &site, size, now);
+                Err(refusal) => {
+                    done = Err(refusal);
+                    break;
+                }
             }
-            if self.board.grown.is_empty() {
-                self.timers.set(now.plus_ms(PUSH_SWEEP_MS), Timer::Push);
-            }
-            self.board.grown.insert(site);
         }
-        Ok(None)
+        for (name, sizes) in told {
+            if self.names.get(name.as_str()).is_some_and(|place| place.hosts.iter().any(Host::is_seen)) {
+                self.tell_sizes(Reach::Followers(name.clone()), &name, &sizes);
+            }
+        }
+        done
+    }
+
+    /// Notes how large a log is, and tells those who listen; returns it if it grew.
+    pub(super) fn grew(&mut self, site: Site, size: u64, now: Timestamp) -> Result<Option<Arc<Site>>, Refusal> {
+        let of_name = self.names.get(site.name.as_str()).map_or(0, |place| place.published);
+        let known = self.board.sizes.get_key_value(&site).map(|(site, size)| (site.clone(), *size));
+        let site = match known {
+            Some((_, before)) if before >= size => return Ok(None),
+            Some((site, _)) => site,
+            None if of_name >= PUBLISHED_MAX => return Err(Refusal::Quota),
+            None => {
+                if let Some(place) = self.names.get_mut(site.name.as_str()) {
+                    place.published += 1;
+                }
+                Arc::new(site)
+            }
+        };
+        self.board.sizes.insert(site.clone(), size);
+        for listener in self.board.listeners.get(&site).cloned().unwrap_or_default() {
+            self.tell_news(&listener, &site, size, now);
+        }
+        Ok(Some(site))
+    }
+
+    /// Returns how large the logs of a name are.
+    pub(super) fn sizes_of(&self, name: &str) -> Vec<([u8; 16], u64)> {
+        let sizes = self.board.sizes.iter().filter(|(site, _)| site.name == name);
+        sizes.map(|(site, size)| (site.log, *size)).collect()
     }
 
     /// Puts a size where a session's news waits.
@@ -124,7 +160,10 @@ impl Lobby {
     }
 
     fn may_hear(&self, site: &Site, did: &Did) -> bool {
-        self.names.get(site.name.as_str()).is_some_and(|place| place.hosts.iter().any(|host| host.shows_to(did)))
+        self.names.get(site.name.as_str()).is_some_and(|place| {
+            let there = place.elsewhere.iter().any(|elsewhere| elsewhere.shown(did).is_some());
+            there || place.hosts.iter().any(|host| host.shows_to(did))
+        })
     }
 
     /// Tells a session its news, if it reads.
@@ -150,15 +189,12 @@ impl Lobby {
     pub(super) fn push_due(&mut self) {
         for site in std::mem::take(&mut self.board.grown) {
             let Some(size) = self.board.sizes.get(&site).copied() else { continue };
-            let host =
-                self.names.get(site.name.as_str()).and_then(|place| place.hosts.iter().max_by_key(|host| host.epoch));
-            let Some(host) = host else { continue };
-            self.outputs.push(Output::Grown(Box::new(Grown {
-                news: News { site: (*site).clone(), size },
-                owner: host.did,
-                visible: host.visible,
-                guard: host.guard.clone(),
-            })));
+            let Some(place) = self.names.get(site.name.as_str()) else { continue };
+            let here = place.hosts.iter().max_by_key(|host| host.epoch);
+            let here = here.map(|host| (host.did, host.visible, host.guard.clone()));
+            let Some((owner, visible, guard)) = here.or_else(|| place.newest_elsewhere()) else { continue };
+            let news = News { site: (*site).clone(), size };
+            self.outputs.push(Output::Grown(Box::new(Grown { news, owner, visible, guard })));
         }
     }
 
@@ -178,11 +214,15 @@ impl Lobby {
                 let known = self.board.listeners.get_key_value(&row.site).map(|(site, _)| site.clone());
                 let site = known.unwrap_or_else(|| Arc::new(row.site.clone()));
                 of_session.joined.insert(site.clone(), row.muted_until);
+                let name: Arc<str> = site.name.as_str().into();
                 self.board.listeners.entry(site).or_default().push(sid);
+                self.names.entry(name.clone()).or_default().listening += 1;
+                self.follow(&name, now);
             }
             if let Some(session) = self.sessions.get_mut(&sid) {
                 session.news = Some(of_session);
             }
+            self.listens(device, true);
             for row in joined.iter().take(LISTENED_MAX) {
                 let known = self.board.sizes.get_key_value(&row.site).map(|(site, size)| (site.clone(), *size));
                 if let Some((site, size)) = known.filter(|(_, size)| *size > row.read) {
@@ -195,6 +235,12 @@ impl Lobby {
     /// Takes a session out of all it listens to; what it was not told yet is for those who push.
     pub(super) fn listen_no_more(&mut self, sid: &Sid) {
         let Some(of_session) = self.sessions.get_mut(sid).and_then(|session| session.news.take()) else { return };
+        let device = self.sessions.get(sid).map(|session| session.device);
+        device.iter().for_each(|device| self.listens(device, false));
+        self.board.grown.extend(of_session.waiting.into_keys());
+        if !self.board.grown.is_empty() {
+            self.push_due();
+        }
         for site in of_session.joined.keys() {
             if let Some(listeners) = self.board.listeners.get_mut(site) {
                 listeners.retain(|listener| listener != sid);
@@ -202,12 +248,17 @@ impl Lobby {
                     self.board.listeners.remove(site);
                 }
             }
+            if let Some(place) = self.names.get_mut(site.name.as_str()) {
+                place.listening = place.listening.saturating_sub(1);
+            }
+            self.forget_name(&site.name);
         }
-        for site in of_session.waiting.into_keys() {
-            self.board.grown.insert(site);
-        }
-        if !self.board.grown.is_empty() {
-            self.push_due();
+    }
+
+    /// Tells other nodes, if there may be any, whether a device is told of logs here.
+    fn listens(&mut self, device: &KeyBytes, is: bool) {
+        if self.several {
+            self.outputs.push(Output::Listens { device: *device, is });
         }
     }
 

@@ -116,7 +116,7 @@ impl World {
             seed,
             dice: Dice(seed),
             trouble,
-            lobby: Lobby::new(Settings { connections_max: 0, strangers_max: 0, opened_per_s: 0 }),
+            lobby: Lobby::new(Settings { connections_max: 0, strangers_max: 0, opened_per_s: 0, guests_max: 0 }),
             now: NOW,
             conns: 0,
             sids: 0,
@@ -254,7 +254,8 @@ impl World {
     }
 
     fn put(&mut self, input: Input) {
-        for output in self.lobby.handle(input, self.now) {
+        let outputs: Vec<Output> = self.lobby.handle(input, self.now).collect();
+        for output in outputs {
             match output {
                 Output::Send { conn, bytes } => {
                     let when = self.now.plus_ms(self.dice.roll(40));

@@ -15,8 +15,10 @@ use super::timers::Timer;
 use super::{Lobby, Metric, Output, Session, Sid};
 use crate::bus::{BusMessage, NodeId, Reach};
 use crate::card::{Body, SignedCard, To};
+use crate::guest;
 use crate::limits::{
-    ASKED_MAX, EXPIRED_MS, HOSTING_MAX, KNOCKS_AT_NAME, KNOCKS_PER_DEVICE, KNOCKS_PER_NAME, SESS_MS, UNAVAILABLE_MS,
+    ASKED_MAX, EXPIRED_MS, GUEST_KNOCKS_AT_NAME, HOSTING_MAX, KNOCKS_AT_NAME, KNOCKS_OF_GUESTS, KNOCKS_PER_DEVICE,
+    KNOCKS_PER_NAME, SESS_MS, UNAVAILABLE_MS,
 };
 use crate::message::{Frame, Signal, Visible};
 use crate::{Refusal, Sess};
@@ -112,12 +114,20 @@ impl Lobby {
                     return Err(refused(Refusal::Quota, None));
                 }
                 let name: Arc<str> = name.as_str().into();
-                let device = client.device;
-                for (counter, limit) in [
+                let (device, is_guest) = (client.device, session.is_guest);
+                let network = session.conn.and_then(|conn| self.connections.get(&conn)?.network);
+                let of_guests = network.filter(|_| is_guest);
+                let of_guests = of_guests.map(|network| (Counter::KnocksOfGuests(network), KNOCKS_OF_GUESTS));
+                // Whoever knocks too often anyway makes no counter for each name it thinks of.
+                if let Some(retry_ms) = self.counters.full(&Counter::Knocks(device), KNOCKS_PER_DEVICE, now) {
+                    return Err(refused(Refusal::Rate, Some(retry_ms)));
+                }
+                let counters = [
                     (Counter::KnocksAt(device, name.clone()), KNOCKS_PER_NAME),
                     (Counter::Knocks(device), KNOCKS_PER_DEVICE),
-                    (Counter::KnocksOf(name.clone()), KNOCKS_AT_NAME),
-                ] {
+                    at_name(name.clone(), is_guest),
+                ];
+                for (counter, limit) in counters.into_iter().chain(of_guests) {
                     let counted = self.counters.count(counter, limit, now);
                     counted.map_err(|retry_ms| refused(Refusal::Rate, Some(retry_ms)))?;
                 }
@@ -128,7 +138,7 @@ impl Lobby {
             }
         }
         self.take_client(&sess, client);
-        let host = self.find_host(&sess, &name, &did, wanted);
+        let host = self.find_host(&sess, &name, &client, wanted);
         let Some(talk) = self.talks.get_mut(&sess) else { return Ok(()) };
         talk.id = id;
         match host {
@@ -137,12 +147,12 @@ impl Lobby {
                 let signal = Signal { peer: client.device, sess, seq, card, proof };
                 self.send(&host.sid, &Frame::Signal(signal));
             }
-            // Who shows everybody whether it is there need not be guessed at.
-            None if self.names.get(&*name).is_none_or(|place| place.hosts.is_empty()) => {
+            None if self.may_be_elsewhere(&name) => {
                 let to = Reach::Name(name.clone());
                 let message = BusMessage::Knock { device: client.device, did, name, card, proof };
                 self.outputs.push(Output::Bus { to, message: Box::new(message) });
             }
+            // Who shows everybody whether it is there need not be guessed at.
             None if self.is_public(&name) => {
                 self.end_talk(&sess);
                 return Err(refused(Refusal::Unavailable, None));
@@ -162,17 +172,19 @@ impl Lobby {
     }
 
     /// Returns whom a knock is for: whoever it went to before, else the newest host that is online, has room and lets the DID in.
-    fn find_host(&self, sess: &Sess, name: &str, did: &Did, wanted: Option<KeyBytes>) -> Option<Party> {
+    fn find_host(&self, sess: &Sess, name: &str, client: &Party, wanted: Option<KeyBytes>) -> Option<Party> {
+        let Party { device, did, .. } = client;
         let hosts = &self.names.get(name)?.hosts;
         let bound = self.talks.get(sess).and_then(|talk| talk.host);
         let bound = bound.filter(|bound| hosts.iter().any(|host| host.sid == bound.sid));
         if bound.is_some() {
             return bound;
         }
+        let is_guest = guest::is_guest(device, did);
         let may = hosts.iter().filter(|host| {
             let session = self.sessions.get(&host.sid);
             let here = session.is_some_and(|session| session.conn.is_some() && session.hosting < HOSTING_MAX);
-            here && host.guard.admits(did) && wanted.is_none_or(|device| device == host.device)
+            here && host.guard.admits(did, is_guest) && wanted.is_none_or(|device| device == host.device)
         });
         may.max_by_key(|host| host.epoch).map(|host| Party {
             sid: host.sid,
@@ -180,6 +192,16 @@ impl Lobby {
             did: host.did,
             node: None,
         })
+    }
+
+    /// Returns whether nobody who hosts a name is here; whoever lost its socket may be at another node by now.
+    fn may_be_elsewhere(&self, name: &str) -> bool {
+        let connected = |host: &super::names::Host| self.sessions.get(&host.sid).is_some_and(|it| it.conn.is_some());
+        let here = |place: &super::names::Place| match self.several {
+            true => place.hosts.iter().any(connected),
+            false => !place.hosts.is_empty(),
+        };
+        !self.names.get(name).is_some_and(here)
     }
 
     fn is_public(&self, name: &str) -> bool {
@@ -228,7 +250,7 @@ impl Lobby {
         };
         let me = Party { sid: *sid, device: session.device, did: session.did, node: None };
         match self.other_end(me, &peer, &sess, now) {
-            Some((way, from_host)) => {
+            Some((way, answers)) => {
                 match way {
                     Way::Here(to) => self.send(&to, &Frame::Signal(Signal { peer: me.device, sess, seq, card, proof })),
                     Way::There(node) => {
@@ -238,7 +260,7 @@ impl Lobby {
                     }
                 }
                 self.outputs.push(Output::Count(Metric::Signal));
-                if from_host {
+                if answers {
                     self.answered(&sess, now);
                 }
                 if ends {
@@ -284,6 +306,10 @@ impl Lobby {
                 let Some(known) = known.filter(|party| party.node.is_some()) else { return };
                 self.pass_ack(Party { node: Some(from), ..known }, &peer, &sess, seq, now);
             }
+            BusMessage::Ask { name } => self.asked(from, name),
+            BusMessage::Hosts { name, hosts } => self.hosts_elsewhere(from, &name, hosts, now),
+            BusMessage::Sizes { name, sizes } => self.sizes_elsewhere(from, &name, sizes, now),
+            BusMessage::Grown(grown) => self.outputs.push(Output::Grown(Box::new(grown))),
         }
     }
 
@@ -306,9 +332,10 @@ impl Lobby {
             To::Did(_) => None,
         };
         let (sess, seq) = (said.sess, said.seq);
-        let Some(host) = self.find_host(&sess, name, &client.did, wanted) else { return };
+        let Some(host) = self.find_host(&sess, name, &client, wanted) else { return };
         if known.is_none() {
-            if self.counters.count(Counter::KnocksOf(name.into()), KNOCKS_AT_NAME, now).is_err() {
+            let (counter, limit) = at_name(name.into(), guest::is_guest(&client.device, &client.did));
+            if self.counters.count(counter, limit, now).is_err() {
                 return;
             }
             let until = now.plus_ms(SESS_MS);
@@ -336,15 +363,15 @@ impl Lobby {
         if !is_known(talk.client) && !talk.host.is_some_and(is_known) {
             return;
         }
-        if let Some((Way::Here(to), from_host)) = self.other_end(me, &peer, &sess, now) {
+        if let Some((Way::Here(to), answers)) = self.other_end(me, &peer, &sess, now) {
             self.send(&to, &Frame::Signal(Signal { peer: me.device, sess, seq, card, proof }));
-            if from_host {
+            if answers {
                 self.answered(&sess, now);
             }
         }
     }
 
-    /// Returns the session of the other end, and whether `me` is the host. Nobody but the two of a conversation finds it.
+    /// Returns the session of the other end, and whether `me` answers it for the first time. Nobody but the two of a conversation finds it.
     fn other_end(&mut self, me: Party, peer: &KeyBytes, sess: &Sess, now: Timestamp) -> Option<(Way, bool)> {
         let talk = self.talks.get_mut(sess)?;
         let host = talk.host?;
@@ -360,11 +387,13 @@ impl Lobby {
             return None;
         }
         talk.until = now.plus_ms(SESS_MS);
+        let answers = from_host && !talk.answered;
         match from_host {
-            true => self.take_host(sess, me),
-            false => self.take_client(sess, me),
+            true if host != me => self.take_host(sess, me),
+            false if talk.client != me => self.take_client(sess, me),
+            _ => {}
         }
-        self.where_is(other).map(|way| (way, from_host))
+        self.where_is(other).map(|way| (way, answers))
     }
 
     /// Returns the session a party spoke from last, or its newest if that one ended.
@@ -422,5 +451,13 @@ impl Lobby {
         if let Some(talk) = self.talks.remove(sess).filter(|talk| !talk.answered) {
             self.waits_no_more(talk.client, talk.host);
         }
+    }
+}
+
+/// What counts the knocks at a name, and how many: guests have a count of their own.
+fn at_name(name: Arc<str>, is_guest: bool) -> (Counter, u32) {
+    match is_guest {
+        true => (Counter::GuestKnocksAt(name), GUEST_KNOCKS_AT_NAME),
+        false => (Counter::KnocksOf(name), KNOCKS_AT_NAME),
     }
 }

@@ -1,5 +1,10 @@
 //! Scripted conversations with a lobby.
 
+mod guests;
+mod leases;
+mod news;
+mod nodes;
+
 use std::collections::HashMap;
 
 use super::*;
@@ -8,7 +13,6 @@ use crate::guard::Guard;
 use crate::hello::{HOP_START, Received, hop};
 use crate::limits::*;
 use crate::message::{Presence, Signal, Visible};
-use crate::news::{News, Site};
 use crate::testing::{NOW, Who};
 
 /// A lobby, and what it said to whom.
@@ -26,9 +30,11 @@ struct Stage {
     grown: Vec<Grown>,
     bus: Vec<(crate::bus::Reach, crate::bus::BusMessage)>,
     hosted: Vec<(String, bool)>,
+    followed: Vec<(String, bool)>,
+    listens: Vec<(KeyBytes, bool)>,
 }
 
-const OPEN: Settings = Settings { connections_max: 0, strangers_max: 0, opened_per_s: 0 };
+const OPEN: Settings = Settings { connections_max: 0, strangers_max: 0, opened_per_s: 0, guests_max: 0 };
 
 fn stage() -> Stage {
     let (mail, raw, closed) = Default::default();
@@ -47,12 +53,15 @@ fn stage() -> Stage {
         grown: Vec::new(),
         bus: Vec::new(),
         hosted: Vec::new(),
+        followed: Vec::new(),
+        listens: Vec::new(),
     }
 }
 
 impl Stage {
     fn put(&mut self, input: Input) {
-        for output in self.lobby.handle(input, self.now) {
+        let outputs: Vec<Output> = self.lobby.handle(input, self.now).collect();
+        for output in outputs {
             match output {
                 Output::Send { conn, bytes } => {
                     let frame = Frame::decode(&bytes, Form::Cbor).expect("the lobby speaks frames");
@@ -70,6 +79,8 @@ impl Stage {
                 Output::Ping { .. } | Output::Ice { .. } => {}
                 Output::Bus { to, message } => self.bus.push((to, *message)),
                 Output::Hosted { name, is } => self.hosted.push((name, is)),
+                Output::Followed { name, is } => self.followed.push((name, is)),
+                Output::Listens { device, is } => self.listens.push((device, is)),
                 Output::Ask { frame, .. } => self.asked.push(*frame),
                 Output::Grown(grown) => self.grown.push(*grown),
             }
@@ -360,7 +371,7 @@ fn revocation_ends_what_is_open() {
     let s = stage.enter_as(&second, 2, None);
     stage.read(s);
     stage.changed(&host, vec![second.device()], vec![host.name()]);
-    assert_eq!(stage.read(h), [Frame::Revoke { name: None, code: "revoked".to_owned() }]);
+    assert_eq!(stage.read(h), [Frame::Revoke { name: None, code: "revoked".to_owned(), handle: None }]);
     assert_eq!((stage.closed[&h], &stage.dropped[..]), (Refusal::Revoked, &[host.device()][..]));
     assert!(stage.read(s).is_empty() && !stage.closed.contains_key(&s));
     assert_eq!(stage.lobby.gauges().registrations, 0);
@@ -373,7 +384,7 @@ fn revocation_ends_what_is_open() {
 fn a_name_that_went_to_another_is_hosted_no_more() {
     let (mut stage, _, host, c, h) = pair();
     stage.changed(&host, vec![host.device()], Vec::new());
-    assert_eq!(stage.read(h), [Frame::Revoke { name: Some(host.name()), code: "not_host".to_owned() }]);
+    assert_eq!(stage.read(h), [Frame::Revoke { name: Some(host.name()), code: "not_host".to_owned(), handle: None }]);
     assert!(!stage.closed.contains_key(&h));
     stage.say(h, Frame::Register { id: 1, name: host.name(), visible: Visible::Public, guard: None });
     assert_eq!(code(&stage.read(h)), "not_host");
@@ -392,7 +403,7 @@ fn presence_is_told_to_whom_it_is_shown() {
     let h = stage.enter(&host);
     for conn in watchers {
         stage.say(conn, Frame::Watch { id: 1, names: vec![host.name()] });
-        let row = vec![Value::Text(host.name()), Value::Uint(0), Value::Uint(0)];
+        let row = vec![Value::Text(host.name().into()), Value::Uint(0), Value::Uint(0)];
         assert_eq!(stage.read(conn), [Frame::Ok { id: 1, value: Some(Value::List(vec![Value::List(row)])) }]);
     }
     let told = |stage: &mut Stage| {
@@ -438,7 +449,7 @@ fn a_lease_that_is_not_renewed_ends() {
         assert!(matches!(stage.read(h)[..], [Frame::Ok { id: 2, .. }]));
     }
     stage.wait(LEASE_MS);
-    assert_eq!(stage.read(h), [Frame::Revoke { name: Some(host.name()), code: "lease_over".to_owned() }]);
+    assert_eq!(stage.read(h), [Frame::Revoke { name: Some(host.name()), code: "lease_over".to_owned(), handle: None }]);
     assert_eq!(stage.lobby.gauges().registrations, 0);
 }
 
@@ -520,7 +531,7 @@ fn a_client_has_eight_conversations_and_a_signal_its_rate() {
 #[test]
 fn strangers_are_bounded_and_must_say_hello() {
     let mut stage = stage();
-    stage.lobby.settings = Settings { connections_max: 30, strangers_max: 20, opened_per_s: 25 };
+    stage.lobby.settings = Settings { connections_max: 30, strangers_max: 20, opened_per_s: 25, guests_max: 0 };
     let conns: Vec<ConnId> = (0..21).map(|_| stage.opened()).collect();
     assert_eq!((code(&stage.read(conns[20])), stage.closed.len()), ("rate", 1));
     stage.wait(HELLO_MS);
@@ -549,7 +560,7 @@ fn what_is_no_frame_ends_a_session_and_what_is_unknown_does_not() {
     for (frame, refusal) in [
         (Err(FrameError::BadFrame), Refusal::BadFrame),
         (Err(FrameError::TooLarge), Refusal::TooLarge),
-        (Ok(Frame::Hello { envelope: Vec::new(), head: None }), Refusal::BadOrder),
+        (Ok(Frame::Hello { envelope: Vec::new(), token: None, head: None }), Refusal::BadOrder),
     ] {
         let conn = stage.enter(&who);
         stage.put(Input::Frame { conn, frame });
@@ -638,163 +649,4 @@ fn a_flood_of_offers_to_nobody_grows_no_memory() {
     let gauges = stage.lobby.gauges();
     assert_eq!((gauges.talks, gauges.names), (0, 0));
     assert!(gauges.timers <= 2 * gauges.connections, "{gauges:?}");
-}
-
-#[test]
-fn news_reaches_those_who_joined_once_and_the_newest() {
-    // Goal: sizes only grow, many become one, and whoever may not know that the host is here hears nothing. Method: alice publishes to
-    // bob, whom her guard lists, and to carol, whom it does not.
-    let mut stage = stage();
-    let (alice, bob, carol) = (Who::new(1), Who::new(2), Who::new(3));
-    let (host, phone, other) = (stage.enter(&alice), stage.enter(&bob), stage.enter(&carol));
-    let name = alice.login(1, 1, None).names[0].clone();
-    let site = Site::new(&name, "logs/x");
-    let publish = |stage: &mut Stage, size| {
-        let news = vec![News { site: site.clone(), size }];
-        stage.put(Input::Frame { conn: host, frame: Ok(Frame::Publish { id: 9, news }) });
-        stage.read(host)
-    };
-    assert!(matches!(&publish(&mut stage, 1)[..], [Frame::Err { code, .. }] if code == "not_registered"));
-    let guard = Some(Guard::listed([7; 16], &[bob.did]));
-    let register = Frame::Register { id: 1, name: name.clone(), visible: Visible::Authorised, guard };
-    stage.put(Input::Frame { conn: host, frame: Ok(register) });
-    stage.read(host);
-    for who in [&bob, &carol] {
-        let joined = vec![Joined { site: site.clone(), muted_until: NOW, read: 0 }];
-        stage.put(Input::Joined { device: who.device(), did: who.did, joined });
-    }
-    for size in [5, 9, 7, 9] {
-        assert!(matches!(&publish(&mut stage, size)[..], [Frame::Ok { id: 9, .. }]));
-    }
-    assert_eq!(stage.read(phone), [], "what comes at once is told together");
-    stage.now = stage.now.plus_ms(NEWS_MS);
-    stage.put(Input::Tick);
-    let newest = [Frame::Notify { news: vec![News { site: site.clone(), size: 9 }] }];
-    assert_eq!(stage.read(phone), newest);
-    assert_eq!(stage.read(other), [], "she is not on the list");
-    stage.now = stage.now.plus_ms(PUSH_SWEEP_MS);
-    stage.put(Input::Tick);
-    assert_eq!(stage.grown.len(), 1);
-    assert!(stage.grown[0].shows_to(&bob.did) && !stage.grown[0].shows_to(&carol.did));
-    assert_eq!(stage.grown[0].news.size, 9);
-
-    // Muted: nothing; and from the end of it the next size.
-    let muted_until = stage.now.plus_ms(1_000);
-    let joined = vec![Joined { site: site.clone(), muted_until, read: 9 }];
-    stage.put(Input::Joined { device: bob.device(), did: bob.did, joined });
-    publish(&mut stage, 10);
-    stage.now = stage.now.plus_ms(1_000);
-    stage.put(Input::Tick);
-    assert_eq!(stage.read(phone), []);
-    publish(&mut stage, 11);
-    stage.now = stage.now.plus_ms(NEWS_MS);
-    stage.put(Input::Tick);
-    assert_eq!(stage.read(phone), [Frame::Notify { news: vec![News { site: site.clone(), size: 11 }] }]);
-
-    // Joined later: told at once what it has not read.
-    let joined = vec![Joined { site: site.clone(), muted_until: NOW, read: 4 }];
-    stage.put(Input::Joined { device: bob.device(), did: bob.did, joined });
-    stage.now = stage.now.plus_ms(NEWS_MS);
-    stage.put(Input::Tick);
-    assert_eq!(stage.read(phone), [Frame::Notify { news: vec![News { site, size: 11 }] }]);
-}
-
-#[test]
-fn a_client_that_does_not_read_has_one_size_waiting_for_each_log() {
-    let mut stage = stage();
-    let (alice, bob) = (Who::new(1), Who::new(2));
-    let (host, phone) = (stage.enter(&alice), stage.enter(&bob));
-    let name = alice.login(1, 1, None).names[0].clone();
-    let register = Frame::Register { id: 1, name: name.clone(), visible: Visible::Public, guard: None };
-    stage.put(Input::Frame { conn: host, frame: Ok(register) });
-    let site = Site::new(&name, "logs/x");
-    let joined = vec![Joined { site: site.clone(), muted_until: NOW, read: 0 }];
-    stage.put(Input::Joined { device: bob.device(), did: bob.did, joined });
-    for size in 1..1_000 {
-        let news = vec![News { site: site.clone(), size }];
-        stage.put(Input::Frame { conn: host, frame: Ok(Frame::Publish { id: 9, news }) });
-        stage.now = stage.now.plus_ms(50);
-        stage.put(Input::Tick);
-    }
-    assert_eq!(stage.read(phone).len(), NEWS_UNSEEN_MAX, "no more than it may leave unread");
-    stage.put(Input::Frame { conn: phone, frame: Ok(Frame::Seen { n: NEWS_UNSEEN_MAX as u64 }) });
-    stage.now = stage.now.plus_ms(NEWS_LATER_MS);
-    stage.put(Input::Tick);
-    assert_eq!(stage.read(phone), [Frame::Notify { news: vec![News { site, size: 999 }] }]);
-}
-
-/// Hands each of two nodes what the other says to it; returns how many messages there were.
-fn carry(one: &mut Stage, other: &mut Stage) -> usize {
-    let (mut carried, ids) = (0, [[1; 8], [2; 8]]);
-    loop {
-        let from_one = std::mem::take(&mut one.bus);
-        let from_other = std::mem::take(&mut other.bus);
-        if from_one.is_empty() && from_other.is_empty() {
-            return carried;
-        }
-        carried += from_one.len() + from_other.len();
-        for (_, message) in from_one {
-            other.put(Input::Bus { from: ids[0], message });
-        }
-        for (_, message) in from_other {
-            one.put(Input::Bus { from: ids[1], message });
-        }
-    }
-}
-
-#[test]
-fn two_nodes_are_one_lobby_and_nothing_else_comes_through() {
-    // Goal: a client at one node and a host at another talk as if they were at one; a third party at either gets nothing in. Method: the
-    // knock, the answer and an ack; then cards of mallory, and an answer of another host after the first.
-    let (mut here, mut there) = (stage(), stage());
-    let (bob, alice, mallory) = (Who::new(1), Who::new(2), Who::new(3));
-    let (client, host) = (here.enter(&bob), there.enter(&alice));
-    let name = alice.login(1, 1, None).names[0].clone();
-    let register = Frame::Register { id: 1, name: name.clone(), visible: Visible::Authorised, guard: None };
-    there.put(Input::Frame { conn: host, frame: Ok(register) });
-    there.read(host);
-    assert_eq!(there.hosted, [(name.clone(), true)]);
-    let sess = [7; 16];
-    let offer = bob.offer(sess, &alice, NOW);
-    let knock = Frame::Knock { id: 2, name: name.clone(), card: Bytes::copy_from_slice(offer.as_bytes()), proof: None };
-    here.put(Input::Frame { conn: client, frame: Ok(knock.clone()) });
-    assert_eq!(carry(&mut here, &mut there), 1);
-    let [Frame::Signal(signal)] = &there.read(host)[..] else { panic!("the offer arrives") };
-    assert_eq!((signal.peer, &signal.card[..]), (bob.device(), offer.as_bytes()));
-
-    // Somebody else's card for this sess, from whichever node: nothing.
-    let foreign = mallory.answer(&offer, NOW);
-    let forged = |who: &Who, card: &crate::card::SignedCard| {
-        let card = Bytes::copy_from_slice(card.as_bytes());
-        let signal = Signal { peer: bob.device(), sess, seq: 0, card, proof: None };
-        crate::bus::BusMessage::Signal { device: who.device(), did: who.did, signal }
-    };
-    here.put(Input::Bus { from: [2; 8], message: forged(&alice, &foreign) });
-    assert_eq!(here.read(client), [], "a card that its device did not make");
-    let answer = alice.answer(&offer, NOW);
-    let card = Bytes::copy_from_slice(answer.as_bytes());
-    let signal = Signal { peer: bob.device(), sess, seq: 0, card, proof: None };
-    there.put(Input::Frame { conn: host, frame: Ok(Frame::Signal(signal)) });
-    assert_eq!(carry(&mut here, &mut there), 1);
-    let [Frame::Signal(signal)] = &here.read(client)[..] else { panic!("the answer arrives") };
-    assert_eq!((signal.peer, &signal.card[..]), (alice.device(), answer.as_bytes()));
-    here.put(Input::Bus { from: [2; 8], message: forged(&mallory, &foreign) });
-    assert_eq!(here.read(client), [], "the sess has its host");
-    let ack = Frame::Ack { peer: alice.device(), sess, seq: 0 };
-    here.put(Input::Frame { conn: client, frame: Ok(ack) });
-    assert_eq!(carry(&mut here, &mut there), 1);
-    assert_eq!(there.read(host), [Frame::Ack { peer: bob.device(), sess, seq: 0 }]);
-
-    // The host goes: nobody is found, and the client is told so as at any name.
-    there.put(Input::Frame { conn: host, frame: Ok(Frame::Unregister { id: 3, name: name.clone() }) });
-    assert_eq!(there.hosted.last(), Some(&(name.clone(), false)));
-    let offer = bob.offer([8; 16], &alice, NOW);
-    let knock = Frame::Knock { id: 4, name, card: Bytes::copy_from_slice(offer.as_bytes()), proof: None };
-    here.put(Input::Frame { conn: client, frame: Ok(knock) });
-    carry(&mut here, &mut there);
-    assert_eq!(here.read(client), []);
-    here.now = here.now.plus_ms(UNAVAILABLE_MS * 11 / 10);
-    here.put(Input::Tick);
-    assert!(matches!(&here.read(client)[..], [Frame::Err { code, .. }] if code == "unavailable"));
-    assert_eq!(there.lobby.gauges().talks, 1, "the first sess alone");
 }

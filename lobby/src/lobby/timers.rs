@@ -18,12 +18,16 @@ pub(super) enum Timer {
     Resume(Sid),
     /// A registration should have been renewed.
     Lease(Sid, Arc<str>),
+    /// A lease of a log ends.
+    Handle(Sid, u64),
     /// A session is told its news.
     News(Sid),
     /// It is looked whom news is to be pushed to.
     Push,
     /// A knock should have been answered.
     Unanswered(Sess),
+    /// Other nodes are asked about a name.
+    Follow(Arc<str>),
     /// A conversation is silent.
     Forget(Sess),
 }

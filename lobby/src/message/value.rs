@@ -1,5 +1,7 @@
 //! The fields of a frame between their meaning and their bytes: one small tree, two forms.
 
+use std::borrow::Cow;
+
 use data_encoding::BASE64URL_NOPAD;
 use identity::wire::{Kind, Reader, WireError, Writer};
 use serde_json::{Map, Value as Json};
@@ -15,25 +17,54 @@ pub enum Form {
     Json,
 }
 
-/// One field.
+/// One field; bytes and text may lie where the frame has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum Value<'a> {
     /// A number.
     Uint(u64),
     /// Bytes.
-    Bytes(Vec<u8>),
+    Bytes(Cow<'a, [u8]>),
     /// Text; in JSON perhaps bytes.
-    Text(String),
+    Text(Cow<'a, str>),
     /// A boolean.
     Bool(bool),
     /// A list.
-    List(Vec<Value>),
+    List(Vec<Value<'a>>),
 }
+
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+/// The bytes before what an item holds.
+const HEAD_BYTES_MAX: usize = 9;
+
+/// The fields that a frame has at most, unless it has some that nobody knows.
+const ROWS_USUAL: usize = 8;
 
 /// The lists inside each other that a frame may have: `ice` needs three.
 const DEPTH_MAX: usize = 4;
 
-impl Value {
+impl<'a> Value<'a> {
+    /// Returns it with bytes and text of its own.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Uint(value) => Value::Uint(value),
+            Self::Bytes(value) => Value::Bytes(value.into_owned().into()),
+            Self::Text(value) => Value::Text(value.into_owned().into()),
+            Self::Bool(value) => Value::Bool(value),
+            Self::List(values) => Value::List(values.into_iter().map(Value::into_owned).collect()),
+        }
+    }
+
     /// Returns it as a number.
     pub fn uint(&self) -> Result<u64, FrameError> {
         match self {
@@ -59,7 +90,7 @@ impl Value {
     }
 
     /// Returns it as a list.
-    pub fn list(&self) -> Result<&[Value], FrameError> {
+    pub fn list(&self) -> Result<&[Self], FrameError> {
         match self {
             Self::List(value) => Ok(value),
             _ => Err(FrameError::BadFrame),
@@ -69,7 +100,7 @@ impl Value {
     /// Returns it as at most `max` bytes.
     pub fn bytes(&self, form: Form, max: usize) -> Result<Vec<u8>, FrameError> {
         let bytes = match (self, form) {
-            (Self::Bytes(bytes), Form::Cbor) => bytes.clone(),
+            (Self::Bytes(bytes), Form::Cbor) => bytes.to_vec(),
             (Self::Text(text), Form::Json) => {
                 BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| FrameError::BadFrame)?
             }
@@ -80,7 +111,21 @@ impl Value {
 
     /// Returns it as exactly `N` bytes.
     pub fn fixed<const N: usize>(&self, form: Form) -> Result<[u8; N], FrameError> {
-        self.bytes(form, N)?.try_into().map_err(|_| FrameError::BadFrame)
+        match (self, form) {
+            (Self::Bytes(bytes), Form::Cbor) => bytes.as_ref().try_into().map_err(|_| FrameError::BadFrame),
+            _ => self.bytes(form, N)?.try_into().map_err(|_| FrameError::BadFrame),
+        }
+    }
+
+    /// Returns how many bytes it takes at most.
+    fn room(&self) -> usize {
+        HEAD_BYTES_MAX
+            + match self {
+                Self::Bytes(value) => value.len(),
+                Self::Text(value) => value.len(),
+                Self::List(values) => values.iter().map(Self::room).sum(),
+                Self::Uint(_) | Self::Bool(_) => 0,
+            }
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {
@@ -104,14 +149,14 @@ impl Value {
         }
     }
 
-    pub(super) fn read(reader: &mut Reader<'_>, depth: usize) -> Result<Self, WireError> {
+    pub(super) fn read(reader: &mut Reader<'a>, depth: usize) -> Result<Self, WireError> {
         if depth > DEPTH_MAX {
             return Err(WireError::Unexpected);
         }
         Ok(match reader.peek()? {
             Kind::Uint => Self::Uint(reader.uint()?),
-            Kind::Bytes => Self::Bytes(reader.bytes()?.to_vec()),
-            Kind::Text => Self::Text(reader.text()?.to_owned()),
+            Kind::Bytes => reader.bytes()?.into(),
+            Kind::Text => reader.text()?.into(),
             Kind::Bool => Self::Bool(reader.bool()?),
             Kind::Array => {
                 let count = reader.array()?;
@@ -125,22 +170,22 @@ impl Value {
         match self {
             Self::Uint(value) => (*value).into(),
             Self::Bytes(value) => BASE64URL_NOPAD.encode(value).into(),
-            Self::Text(value) => value.as_str().into(),
+            Self::Text(value) => value.as_ref().into(),
             Self::Bool(value) => (*value).into(),
             Self::List(values) => values.iter().map(Self::to_json).collect(),
         }
     }
 
-    pub(super) fn of_json(json: &Json, depth: usize) -> Result<Self, FrameError> {
+    pub(super) fn of_json(json: Json, depth: usize) -> Result<Self, FrameError> {
         if depth > DEPTH_MAX {
             return Err(FrameError::BadFrame);
         }
         Ok(match json {
             Json::Number(number) => Self::Uint(number.as_u64().ok_or(FrameError::BadFrame)?),
-            Json::String(text) => Self::Text(text.clone()),
-            Json::Bool(value) => Self::Bool(*value),
+            Json::String(text) => Self::Text(text.into()),
+            Json::Bool(value) => Self::Bool(value),
             Json::Array(values) => {
-                Self::List(values.iter().map(|value| Self::of_json(value, depth + 1)).collect::<Result<_, _>>()?)
+                Self::List(values.into_iter().map(|value| Self::of_json(value, depth + 1)).collect::<Result<_, _>>()?)
             }
             Json::Null | Json::Object(_) => return Err(FrameError::BadFrame),
         })
@@ -149,9 +194,9 @@ impl Value {
 
 /// The type of a frame and its fields by key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fields {
+pub(super) struct Fields<'a> {
     pub(super) kind: u64,
-    pub(super) rows: Vec<(u64, Value)>,
+    pub(super) rows: Vec<(u64, Value<'a>)>,
 }
 
 /// What a type is called in JSON, and its keys.
@@ -161,11 +206,12 @@ pub(super) struct Names {
     pub(super) keys: &'static [(u64, &'static str)],
 }
 
-impl Fields {
+impl<'a> Fields<'a> {
     pub(super) fn encode(&self, form: Form, table: &[Names]) -> Vec<u8> {
         match form {
             Form::Cbor => {
-                let mut writer = Writer::new();
+                let mut writer =
+                    Writer::with_capacity(self.rows.iter().map(|(_, value)| 2 + value.room()).sum::<usize>() + 8);
                 writer.map(1 + self.rows.len()).uint(0).uint(self.kind);
                 for (key, value) in &self.rows {
                     writer.uint(*key);
@@ -187,40 +233,42 @@ impl Fields {
     }
 
     /// Reads a frame. Keys that nobody knows stay, and nobody asks for them.
-    pub(super) fn decode(bytes: &[u8], form: Form, table: &[Names]) -> Result<Self, FrameError> {
+    pub(super) fn decode(bytes: &'a [u8], form: Form, table: &[Names]) -> Result<Self, FrameError> {
         match form {
             Form::Cbor => Self::of_cbor(bytes),
             Form::Json => Self::of_json(bytes, table),
         }
     }
 
-    fn of_cbor(bytes: &[u8]) -> Result<Self, FrameError> {
+    fn of_cbor(bytes: &'a [u8]) -> Result<Self, FrameError> {
         let mut reader = Reader::new(bytes);
         let count = reader.map()?;
-        let mut rows: Vec<(u64, Value)> = Vec::new();
-        for _ in 0..count {
+        if count == 0 || reader.uint()? != 0 {
+            return Err(FrameError::BadFrame);
+        }
+        let kind = reader.uint()?;
+        let (mut last, mut rows) = (0, Vec::with_capacity(usize::try_from(count).unwrap_or(0).min(ROWS_USUAL)));
+        for _ in 1..count {
             let key = reader.uint()?;
-            if rows.last().is_some_and(|(last, _)| key <= *last) {
+            if key <= last {
                 return Err(FrameError::BadFrame);
             }
             rows.push((key, Value::read(&mut reader, 0)?));
+            last = key;
         }
         reader.end()?;
-        match rows.first() {
-            Some((0, Value::Uint(kind))) => Ok(Self { kind: *kind, rows: rows.split_off(1) }),
-            _ => Err(FrameError::BadFrame),
-        }
+        Ok(Self { kind, rows })
     }
 
     fn of_json(bytes: &[u8], table: &[Names]) -> Result<Self, FrameError> {
         let json: Json = serde_json::from_slice(bytes).map_err(|_| FrameError::BadFrame)?;
-        let map = json.as_object().ok_or(FrameError::BadFrame)?;
+        let Json::Object(mut map) = json else { return Err(FrameError::BadFrame) };
         let name = map.get("t").and_then(Json::as_str).ok_or(FrameError::BadFrame)?;
         let id = map.get("id").and_then(Json::as_u64);
         let names = table.iter().find(|names| names.name == name).ok_or(FrameError::UnknownType { id })?;
         let mut rows = Vec::new();
         for (key, name) in names.keys {
-            if let Some(value) = map.get(*name) {
+            if let Some(value) = map.remove(*name) {
                 rows.push((*key, Value::of_json(value, 0)?));
             }
         }
@@ -228,12 +276,12 @@ impl Fields {
     }
 
     /// Returns the value of a key; the frame must have it.
-    pub(super) fn required(&self, key: u64) -> Result<&Value, FrameError> {
+    pub(super) fn required(&self, key: u64) -> Result<&Value<'a>, FrameError> {
         self.optional(key).ok_or(FrameError::BadFrame)
     }
 
     /// Returns the value of a key.
-    pub(super) fn optional(&self, key: u64) -> Option<&Value> {
+    pub(super) fn optional(&self, key: u64) -> Option<&Value<'a>> {
         self.rows.iter().find(|(named, _)| *named == key).map(|(_, value)| value)
     }
 }

@@ -2,60 +2,89 @@
 
 use std::sync::OnceLock;
 
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr, Sqlite, SqliteConnection};
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
+use super::conn::Conn;
+use super::query::Query;
 use crate::database::in_table;
 use crate::fault::StorageError;
 use crate::limits::ROWS_PER_STATEMENT;
-
-/// A statement that waits for its values.
-type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
 /// How many rows the texts of one statement take: few enough that each stays prepared.
 const WIDTHS: [usize; 6] = [ROWS_PER_STATEMENT, 64, 16, 4, 2, 1];
 
 /// A statement `head (..), (..), .. tail`, run for any number of rows in the widest texts that fit.
-///
-/// The marks are bare `?`: SQLite looks numbered ones up by a linear search, which at 256 rows costs more than the insert.
 pub(crate) struct ManyRows {
     table: &'static str,
-    head: &'static str,
     columns: usize,
+    texts: [Texts; WIDTHS.len()],
+}
+
+/// The text for so many rows, as each engine marks values.
+pub(super) struct Texts {
+    head: &'static str,
     tail: &'static str,
-    texts: [OnceLock<SqlStr>; WIDTHS.len()],
+    columns: usize,
+    rows: usize,
+    sqlite: OnceLock<SqlStr>,
+    postgres: OnceLock<SqlStr>,
 }
 
 impl ManyRows {
     pub(crate) const fn new(table: &'static str, head: &'static str, columns: usize, tail: &'static str) -> Self {
-        Self { table, head, columns, tail, texts: [const { OnceLock::new() }; WIDTHS.len()] }
+        const fn texts(head: &'static str, tail: &'static str, columns: usize, rows: usize) -> Texts {
+            Texts { head, tail, columns, rows, sqlite: OnceLock::new(), postgres: OnceLock::new() }
+        }
+        let [a, b, c, d, e, f] = WIDTHS;
+        let texts = [
+            texts(head, tail, columns, a),
+            texts(head, tail, columns, b),
+            texts(head, tail, columns, c),
+            texts(head, tail, columns, d),
+            texts(head, tail, columns, e),
+            texts(head, tail, columns, f),
+        ];
+        Self { table, columns, texts }
     }
 
     /// Runs the statement for `rows`; `bind` appends the values of one row in the order of the columns. Returns how many rows
     /// the database says it touched.
     pub(crate) async fn run<R>(
-        &self,
-        conn: &mut SqliteConnection,
+        &'static self,
+        conn: &mut Conn,
         rows: &[R],
         bind: impl for<'q> Fn(Query<'q>, &'q R) -> Query<'q>,
     ) -> Result<u64, StorageError> {
         let (mut rest, mut touched) = (rows, 0);
-        for (text, width) in self.texts.iter().zip(WIDTHS) {
-            while rest.len() >= width {
-                let (now, later) = rest.split_at(width);
-                let text = text.get_or_init(|| self.text(width)).clone();
-                let query = now.iter().fold(sqlx::query(text), &bind);
+        for texts in &self.texts {
+            while rest.len() >= texts.rows {
+                let (now, later) = rest.split_at(texts.rows);
+                let query = now.iter().fold(Query::many(texts, now.len() * self.columns), &bind);
                 touched += query.execute(&mut *conn).await.map_err(in_table(self.table))?.rows_affected();
                 rest = later;
             }
         }
         Ok(touched)
     }
+}
 
-    fn text(&self, width: usize) -> SqlStr {
-        let row = format!("({})", vec!["?"; self.columns].join(", "));
-        let rows = vec![row.as_str(); width].join(", ");
-        // Safe: made of constants and question marks alone.
-        AssertSqlSafe(format!("{} {rows} {}", self.head, self.tail)).into_sql_str()
+impl Texts {
+    /// The marks are bare `?`: SQLite looks numbered ones up by a linear search, which at 256 rows costs more than the insert.
+    pub(super) fn sqlite(&self) -> SqlStr {
+        self.sqlite.get_or_init(|| self.text(|_| "?".to_owned())).clone()
+    }
+
+    pub(super) fn postgres(&self) -> SqlStr {
+        self.postgres.get_or_init(|| self.text(|number| format!("${number}"))).clone()
+    }
+
+    fn text(&self, mark: impl Fn(usize) -> String) -> SqlStr {
+        let row = |row: usize| {
+            let marks: Vec<String> = (1..=self.columns).map(|column| mark(row * self.columns + column)).collect();
+            format!("({})", marks.join(", "))
+        };
+        let rows: Vec<String> = (0..self.rows).map(row).collect();
+        // Safe: made of constants and marks alone.
+        AssertSqlSafe(format!("{} {} {}", self.head, rows.join(", "), self.tail)).into_sql_str()
     }
 }

@@ -1,70 +1,77 @@
 //! The connections that read, lent out one at a time.
 
 use core::ops::{Deref, DerefMut};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::database::of_sql;
-use crate::fault::{Place, StorageError};
+use super::conn::Conn;
+use crate::fault::StorageError;
 
 /// The pool. `sqlx`'s own asks a connection how it is before and after each loan; here that would cost more than a read.
 pub(crate) struct Readers {
-    free: Semaphore,
-    idle: Mutex<Vec<SqliteConnection>>,
+    free: Arc<Semaphore>,
+    idle: Arc<Mutex<Vec<Conn>>>,
 }
 
 /// A lent connection; dropped, it goes back.
 pub(crate) struct Reader<'a> {
     readers: &'a Readers,
-    connection: Option<SqliteConnection>,
-    _permit: SemaphorePermit<'a>,
+    lent: Option<(Conn, OwnedSemaphorePermit)>,
 }
 
 impl Readers {
-    pub(crate) async fn open(options: &SqliteConnectOptions, count: usize) -> Result<Self, StorageError> {
-        let mut idle = Vec::with_capacity(count);
-        for _ in 0..count {
-            idle.push(options.connect().await.map_err(|error| of_sql(Place::Database, error))?);
-        }
-        Ok(Self { free: Semaphore::new(count), idle: Mutex::new(idle) })
+    pub(crate) fn of(idle: Vec<Conn>) -> Self {
+        Self { free: Arc::new(Semaphore::new(idle.len())), idle: Arc::new(Mutex::new(idle)) }
     }
 
     pub(crate) async fn take(&self) -> Reader<'_> {
-        let permit = self.free.acquire().await.expect("the semaphore is never closed");
+        let permit = self.free.clone().acquire_owned().await.expect("the semaphore is never closed");
         let connection = self.idle.lock().expect("no holder panics").pop();
-        Reader { readers: self, connection, _permit: permit }
+        Reader { readers: self, lent: connection.map(|connection| (connection, permit)) }
     }
 
     pub(crate) async fn close(self) -> Result<(), StorageError> {
-        for connection in self.idle.into_inner().expect("no holder panics") {
-            connection.close().await.map_err(|error| of_sql(Place::Database, error))?;
+        let idle = std::mem::take(&mut *self.idle.lock().expect("no holder panics"));
+        for connection in idle {
+            connection.close().await?;
         }
         Ok(())
     }
 }
 
 impl Deref for Reader<'_> {
-    type Target = SqliteConnection;
+    type Target = Conn;
 
-    fn deref(&self) -> &SqliteConnection {
-        self.connection.as_ref().expect("as many connections as permits; gone only in drop")
+    fn deref(&self) -> &Conn {
+        &self.lent.as_ref().expect("as many connections as permits; gone only in drop").0
     }
 }
 
 impl DerefMut for Reader<'_> {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
-        self.connection.as_mut().expect("as many connections as permits; gone only in drop")
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.lent.as_mut().expect("as many connections as permits; gone only in drop").0
     }
 }
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        // Before the permit goes back: fields drop after this.
-        if let (Some(connection), Ok(mut idle)) = (self.connection.take(), self.readers.idle.lock()) {
-            idle.push(connection);
+        let Some((mut connection, permit)) = self.lent.take() else { return };
+        let idle = Arc::clone(&self.readers.idle);
+        let give_back = move |connection| {
+            if let Ok(mut idle) = idle.lock() {
+                idle.push(connection);
+            }
+            drop(permit);
+        };
+        if connection.is_unsettled() {
+            // Nobody borrows it until what was read from it is let go of.
+            tokio::spawn(async move {
+                connection.settle().await;
+                give_back(connection);
+            });
+        } else {
+            give_back(connection);
         }
     }
 }

@@ -11,26 +11,22 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use sqlx::SqliteConnection;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
+use super::conn::Conn;
 use super::copier::Copied;
 use super::of_sql;
 use crate::fault::{Place, StorageError};
 
-const OPEN: &str = "BEGIN IMMEDIATE";
 const JOIN: &str = "SAVEPOINT one";
 const KEEP: &str = "RELEASE one";
-const UNDO: &str = "ROLLBACK TO one; RELEASE one";
-const END: &str = "COMMIT";
-const GIVE_UP: &str = "ROLLBACK";
 
 /// How a shared transaction ended; nothing while it stands open.
 type Outcome = Option<Result<(), StorageError>>;
 
 /// The connection that writes, and the shared transaction that stands open on it.
 pub(crate) struct Writer {
-    connection: SqliteConnection,
+    connection: Conn,
     open: Option<Open>,
 }
 
@@ -45,16 +41,12 @@ struct Open {
 }
 
 impl Writer {
-    pub(crate) fn new(connection: SqliteConnection) -> Self {
+    pub(crate) fn new(connection: Conn) -> Self {
         Self { connection, open: None }
     }
 
-    pub(crate) fn into_connection(self) -> SqliteConnection {
+    pub(crate) fn into_connection(self) -> Conn {
         self.connection
-    }
-
-    pub(crate) fn replace(&mut self, connection: SqliteConnection) {
-        self.connection = connection;
     }
 
     /// Ends the shared transaction, if one stands open, and tells everybody in it how; returns about how many rows it wrote.
@@ -64,19 +56,20 @@ impl Writer {
         if abandoned {
             self.undo().await;
         }
-        let ended = if begun { self.run(END).await } else { Ok(()) };
+        let ended = if begun { self.connection.end().await.map_err(in_database) } else { Ok(()) };
         if ended.is_err() || !begun {
             // Fails where SQLite has ended it by itself.
-            let _ = self.run(GIVE_UP).await;
+            let _ = self.connection.give_up().await;
         }
         let Some(open) = self.open.take() else { return 0 };
         open.outcome.send_replace(Some(ended));
         open.rows
     }
 
-    /// Takes back what somebody left who went away. It fails, and changes nothing, where nothing was left.
+    /// Takes back what somebody left who went away. It fails where nothing was left; to SQLite that is nothing, PostgreSQL then
+    /// takes back the whole transaction, and everybody in it is told.
     async fn undo(&mut self) {
-        let _ = self.run(UNDO).await;
+        let _ = self.connection.undo().await;
         self.abandoned(false);
     }
 
@@ -87,21 +80,20 @@ impl Writer {
     }
 
     async fn run(&mut self, text: &'static str) -> Result<(), StorageError> {
-        let run = sqlx::raw_sql(text).execute(&mut self.connection).await;
-        run.map(drop).map_err(|error| of_sql(Place::Database, error))
+        self.connection.run(text).await.map_err(in_database)
     }
 }
 
 impl Deref for Writer {
-    type Target = SqliteConnection;
+    type Target = Conn;
 
-    fn deref(&self) -> &SqliteConnection {
+    fn deref(&self) -> &Conn {
         &self.connection
     }
 }
 
 impl DerefMut for Writer {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
+    fn deref_mut(&mut self) -> &mut Conn {
         &mut self.connection
     }
 }
@@ -117,7 +109,7 @@ pub(crate) struct Write<'a> {
 
 impl<'a> Write<'a> {
     /// Waits for the connection, and joins the transaction that stands open, or opens one and sets its end.
-    pub(crate) async fn begin(shared: &'a Arc<Mutex<Writer>>, copied: &Copied) -> Result<Self, StorageError> {
+    pub(crate) async fn begin(shared: &'a Arc<Mutex<Writer>>, copied: Option<&Copied>) -> Result<Self, StorageError> {
         let mut writer = shared.lock().await;
         if writer.open.as_ref().is_some_and(|open| !open.begun) {
             writer.settle().await; // whoever began it went away meanwhile
@@ -125,14 +117,14 @@ impl<'a> Write<'a> {
         if writer.open.is_none() {
             let outcome = watch::Sender::new(None);
             writer.open = Some(Open { begun: false, abandoned: false, rows: 0, outcome });
-            if let Err(error) = writer.run(OPEN).await {
+            if let Err(error) = writer.connection.open().await {
                 writer.settle().await;
-                return Err(error);
+                return Err(in_database(error));
             }
             if let Some(open) = &mut writer.open {
                 open.begun = true;
             }
-            tokio::spawn(end(Arc::clone(shared), copied.clone()));
+            tokio::spawn(end(Arc::clone(shared), copied.cloned()));
         }
         if writer.open.as_ref().is_some_and(|open| open.abandoned) {
             writer.undo().await;
@@ -158,21 +150,27 @@ impl<'a> Write<'a> {
 }
 
 impl Deref for Write<'_> {
-    type Target = SqliteConnection;
+    type Target = Conn;
 
-    fn deref(&self) -> &SqliteConnection {
+    fn deref(&self) -> &Conn {
         &self.writer
     }
 }
 
 impl DerefMut for Write<'_> {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
+    fn deref_mut(&mut self) -> &mut Conn {
         &mut self.writer
     }
 }
 
 /// Ends the shared transaction once everybody has had the connection who waited for it before.
-async fn end(shared: Arc<Mutex<Writer>>, copied: Copied) {
+async fn end(shared: Arc<Mutex<Writer>>, copied: Option<Copied>) {
     let rows = shared.lock().await.settle().await;
-    copied.wrote(rows);
+    if let Some(copied) = copied {
+        copied.wrote(rows);
+    }
+}
+
+fn in_database(error: sqlx::Error) -> StorageError {
+    of_sql(Place::Database, error)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::shared::Write;
-use super::{Database, Schema, begin};
+use super::{Database, Schema, begin, query};
 use crate::fault::StorageError;
 
 #[tokio::test]
@@ -18,8 +18,8 @@ async fn a_transaction_that_sqlite_ended_by_itself_stops_no_later_one() {
     for round in 0..2 {
         let mut writer = database.writer().await;
         let mut tx = begin(&mut writer).await.unwrap();
-        sqlx::raw_sql("CREATE TABLE lost (id INTEGER)").execute(&mut *tx).await.unwrap();
-        sqlx::raw_sql("ROLLBACK").execute(&mut *tx).await.unwrap();
+        tx.run("CREATE TABLE lost (id INTEGER)").await.unwrap();
+        tx.run("ROLLBACK").await.unwrap();
         if round == 0 {
             tx.commit().await.unwrap_err();
         } else {
@@ -29,12 +29,12 @@ async fn a_transaction_that_sqlite_ended_by_itself_stops_no_later_one() {
 
         let mut writer = database.writer().await;
         let mut tx = begin(&mut writer).await.unwrap();
-        let made = format!("CREATE TABLE kept{round} (id INTEGER)");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(made)).execute(&mut *tx).await.unwrap();
+        let made = ["CREATE TABLE kept0 (id INTEGER)", "CREATE TABLE kept1 (id INTEGER)"][round];
+        query(made).execute(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
         drop(writer);
         let found = "SELECT name FROM sqlite_schema WHERE name IN ('lost', 'kept0', 'kept1')";
-        let rows = sqlx::query(found).fetch_all(&mut *database.reader().await).await.unwrap();
+        let rows = query(found).fetch_all(&mut *database.reader().await).await.unwrap();
         assert_eq!(rows.len(), round + 1);
     }
     database.close().await.unwrap();
@@ -43,13 +43,13 @@ async fn a_transaction_that_sqlite_ended_by_itself_stops_no_later_one() {
 async fn numbers(dir: &std::path::Path) -> Database {
     let database = Database::open(dir, "people", &Schema::PEOPLE, true).await.unwrap();
     let mut writer = database.writer().await;
-    sqlx::raw_sql("CREATE TABLE numbers (number INTEGER PRIMARY KEY)").execute(&mut **writer).await.unwrap();
+    writer.run("CREATE TABLE numbers (number INTEGER PRIMARY KEY)").await.unwrap();
     drop(writer);
     database
 }
 
 async fn add(tx: &mut Write<'_>, number: i64) {
-    sqlx::query("INSERT INTO numbers VALUES ($1)").bind(number).execute(&mut **tx).await.unwrap();
+    query("INSERT INTO numbers VALUES ($1)").bind(number).execute(tx).await.unwrap();
 }
 
 async fn put(database: &Database, number: i64) -> Result<(), StorageError> {
@@ -59,8 +59,9 @@ async fn put(database: &Database, number: i64) -> Result<(), StorageError> {
 }
 
 async fn found(database: &Database) -> Vec<i64> {
-    let query = sqlx::query_scalar("SELECT number FROM numbers ORDER BY number");
-    query.fetch_all(&mut *database.reader().await).await.unwrap()
+    let rows =
+        query("SELECT number FROM numbers ORDER BY number").fetch_all(&mut *database.reader().await).await.unwrap();
+    rows.iter().map(|row| row.number(0).unwrap().unwrap()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,7 +144,7 @@ async fn all_are_told_when_sqlite_ends_the_transaction_they_share() {
     let second = async {
         let tx = database.write().await;
         let mut tx = tx.unwrap();
-        sqlx::raw_sql("ROLLBACK").execute(&mut *tx).await.unwrap();
+        tx.run("ROLLBACK").await.unwrap();
         drop(tx);
         Ok::<(), StorageError>(())
     };

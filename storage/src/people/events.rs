@@ -5,7 +5,7 @@ use identity::hash::Hash;
 
 use super::{People, Word};
 use crate::fault::StorageError;
-use crate::table::{events, notary_words};
+use crate::table::{events, notary_words, notify};
 
 /// Events read at once.
 const PAGE: u64 = 256;
@@ -45,8 +45,21 @@ pub struct Told {
     pub settled: Vec<Hash>,
     /// What notaries said, and what became of it.
     pub words: Vec<Word>,
+    /// What is to be pushed.
+    pub pushes: Vec<EventPush>,
     /// The log index to go on from.
     pub cursor: Option<u64>,
+}
+
+/// Something told that is also pushed, to every device of the DID that has a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventPush {
+    /// Whose devices.
+    pub did: Did,
+    /// What happened.
+    pub kind: u8,
+    /// The log index to look at.
+    pub index: Option<u64>,
 }
 
 impl People {
@@ -65,10 +78,14 @@ impl People {
         for word in &told.words {
             notary_words::count(&mut tx, word).await?;
         }
+        for push in &told.pushes {
+            notify::put_event(&mut tx, push, now_ms).await?;
+        }
         if let Some(index) = told.cursor {
             events::set_cursor(&mut tx, cursor, index).await?;
         }
-        let rows = told.events.len() + told.awaited.len() + told.settled.len() + 2 * told.words.len() + 1;
+        let rows =
+            told.events.len() + told.awaited.len() + told.settled.len() + 2 * told.words.len() + told.pushes.len() + 1;
         tx.commit(rows).await
     }
 

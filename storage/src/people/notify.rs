@@ -46,16 +46,23 @@ pub struct SealedRow {
 pub struct OutboxRow {
     /// To which device.
     pub device: KeyBytes,
-    /// Whose log.
+    /// Whose log; empty: an event of the device's DID.
     pub name: String,
-    /// Which of them.
+    /// Which of them; of an event its kind, in the last byte.
     pub log: [u8; 16],
-    /// Its size.
+    /// Its size; of an event 1 more than the log index to look at, 0 if there is none.
     pub size: u64,
     /// How often it was tried.
     pub tries: u32,
     /// Since when it waits, ms.
     pub from_ms: u64,
+}
+
+impl OutboxRow {
+    /// Returns kind and index of an event; `None`: it is about a log.
+    pub fn event(&self) -> Option<(u8, Option<u64>)> {
+        self.name.is_empty().then(|| (self.log[15], self.size.checked_sub(1)))
+    }
 }
 
 /// A change of what a device joined.

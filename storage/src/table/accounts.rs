@@ -2,11 +2,9 @@
 
 use identity::did::Did;
 use identity::hash::Hash;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use super::stored;
-use crate::database::{Cells, in_table};
+use crate::database::{Cells, Conn, Row, in_table, query};
 use crate::fault::StorageError;
 use crate::people::{AccountRow, LinkRow};
 
@@ -25,48 +23,44 @@ const COUNTS: &str = "SELECT count(*), count(email) FROM accounts WHERE did = $1
 const REMOVE: &str = "DELETE FROM accounts WHERE account = $1";
 const SET_EMAIL: &str = "UPDATE accounts SET email = $1 WHERE account = $2";
 
-pub(crate) async fn load(conn: &mut SqliteConnection, account: &Hash) -> Result<Option<AccountRow>, StorageError> {
-    let row = sqlx::query(LOAD).bind(account.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn load(conn: &mut Conn, account: &Hash) -> Result<Option<AccountRow>, StorageError> {
+    let row = query(LOAD).bind(account.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
     row.map(|row| read(&row)).transpose()
 }
 
-pub(crate) async fn of_email(conn: &mut SqliteConnection, email: &Hash) -> Result<Vec<AccountRow>, StorageError> {
-    let rows = sqlx::query(OF_EMAIL).bind(email.as_slice()).fetch_all(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn of_email(conn: &mut Conn, email: &Hash) -> Result<Vec<AccountRow>, StorageError> {
+    let rows = query(OF_EMAIL).bind(email.as_slice()).fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter().map(read).collect()
 }
 
 /// Lets the account lead to this DID.
-pub(crate) async fn pin(conn: &mut SqliteConnection, row: &AccountRow) -> Result<(), StorageError> {
-    let query = sqlx::query(PIN).bind(row.account.as_slice()).bind(row.did.as_bytes().as_slice());
+pub(crate) async fn pin(conn: &mut Conn, row: &AccountRow) -> Result<(), StorageError> {
+    let query = query(PIN).bind(row.account.as_slice()).bind(row.did.as_bytes().as_slice());
     let query = query.bind(row.email.as_ref().map(Hash::as_slice)).bind(stored(row.since_s));
     query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
-pub(crate) async fn remove(conn: &mut SqliteConnection, account: &Hash) -> Result<(), StorageError> {
-    sqlx::query(REMOVE).bind(account.as_slice()).execute(conn).await.map_err(in_table(TABLE)).map(drop)
+pub(crate) async fn remove(conn: &mut Conn, account: &Hash) -> Result<(), StorageError> {
+    query(REMOVE).bind(account.as_slice()).execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
-pub(crate) async fn set_email(
-    conn: &mut SqliteConnection,
-    account: &Hash,
-    email: Option<&Hash>,
-) -> Result<(), StorageError> {
-    let query = sqlx::query(SET_EMAIL).bind(email.map(Hash::as_slice)).bind(account.as_slice());
+pub(crate) async fn set_email(conn: &mut Conn, account: &Hash, email: Option<&Hash>) -> Result<(), StorageError> {
+    let query = query(SET_EMAIL).bind(email.map(Hash::as_slice)).bind(account.as_slice());
     query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
 /// Returns how many accounts lead to the DID, and how many of them have an address.
-pub(crate) async fn counts_of_did(conn: &mut SqliteConnection, did: &Did) -> Result<(u64, u64), StorageError> {
-    let row = sqlx::query(COUNTS).bind(did.as_bytes().as_slice()).fetch_one(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn counts_of_did(conn: &mut Conn, did: &Did) -> Result<(u64, u64), StorageError> {
+    let row = query(COUNTS).bind(did.as_bytes().as_slice()).fetch_one(conn).await.map_err(in_table(TABLE))?;
     let cells = Cells::new(&row, TABLE);
     Ok((cells.number(0)?, cells.number(1)?))
 }
 
 /// Returns the accounts that lead to the DID and are no passkeys', oldest first.
-pub(crate) async fn links(conn: &mut SqliteConnection, did: &Did) -> Result<Vec<LinkRow>, StorageError> {
-    let query = sqlx::query(LINKS).bind(did.as_bytes().as_slice());
+pub(crate) async fn links(conn: &mut Conn, did: &Did) -> Result<Vec<LinkRow>, StorageError> {
+    let query = query(LINKS).bind(did.as_bytes().as_slice());
     let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
-    let read = |row: &SqliteRow| {
+    let read = |row: &Row| {
         let cells = Cells::new(row, TABLE);
         Ok(LinkRow {
             account: cells.hash(0)?,
@@ -79,7 +73,7 @@ pub(crate) async fn links(conn: &mut SqliteConnection, did: &Did) -> Result<Vec<
     rows.iter().map(read).collect()
 }
 
-fn read(row: &SqliteRow) -> Result<AccountRow, StorageError> {
+fn read(row: &Row) -> Result<AccountRow, StorageError> {
     let cells = Cells::new(row, TABLE);
     Ok(AccountRow {
         account: cells.hash(0)?,

@@ -1,10 +1,9 @@
 //! `chain`: where each certificate of a DID stands in the log.
 
 use identity::hash::Hash;
-use sqlx::SqliteConnection;
 
 use super::stored;
-use crate::database::{Cells, ManyRows, in_table};
+use crate::database::{Cells, Conn, ManyRows, in_table, query};
 use crate::fault::StorageError;
 use crate::rows::ChainRow;
 
@@ -14,7 +13,7 @@ static INSERT: ManyRows = ManyRows::new(TABLE, "INSERT INTO chain (id, seq, idx,
 const FIND: &str = "SELECT seq, idx, sid FROM chain WHERE id = $1 AND seq = $2";
 const FROM: &str = "SELECT seq, idx, sid FROM chain WHERE id = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
 
-pub(crate) async fn insert(conn: &mut SqliteConnection, rows: &[(i64, &ChainRow)]) -> Result<(), StorageError> {
+pub(crate) async fn insert(conn: &mut Conn, rows: &[(i64, &ChainRow)]) -> Result<(), StorageError> {
     INSERT
         .run(conn, rows, |query, (id, row)| {
             query.bind(*id).bind(stored(row.seq)).bind(stored(row.index)).bind(row.sid.as_slice())
@@ -24,23 +23,23 @@ pub(crate) async fn insert(conn: &mut SqliteConnection, rows: &[(i64, &ChainRow)
 }
 
 pub(crate) async fn find(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     (label, id): (&Hash, i64),
     seq: u64,
 ) -> Result<Option<ChainRow>, StorageError> {
-    let query = sqlx::query(FIND).bind(id).bind(stored(seq));
+    let query = query(FIND).bind(id).bind(stored(seq));
     let row = query.fetch_optional(conn).await.map_err(in_table(TABLE))?;
     row.map(|row| chain_row(*label, &Cells::new(&row, TABLE))).transpose()
 }
 
 /// Returns at most `limit` certificates of the chain from `seq` on, in order.
 pub(crate) async fn from(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     (label, id): (&Hash, i64),
     seq: u64,
     limit: u64,
 ) -> Result<Vec<ChainRow>, StorageError> {
-    let query = sqlx::query(FROM).bind(id).bind(stored(seq)).bind(stored(limit));
+    let query = query(FROM).bind(id).bind(stored(seq)).bind(stored(limit));
     let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter().map(|row| chain_row(*label, &Cells::new(row, TABLE))).collect()
 }

@@ -1,9 +1,7 @@
 //! `cosigned`: the newest head of each log that a cosigner signed.
 
-use sqlx::SqliteConnection;
-
 use super::stored;
-use crate::database::{Cells, in_table};
+use crate::database::{Cells, Conn, in_table, query};
 use crate::fault::StorageError;
 use crate::rows::CosignedRow;
 
@@ -15,8 +13,8 @@ const FIRST: &str = "INSERT INTO cosigned (origin, size, root, note) VALUES ($1,
 const SWAP: &str = "UPDATE cosigned SET size = $2, root = $3, note = $4 \
                     WHERE origin = $1 AND size = $5 AND root = $6 AND size <= $2";
 
-pub(crate) async fn load(conn: &mut SqliteConnection, origin: &str) -> Result<Option<CosignedRow>, StorageError> {
-    let row = sqlx::query(LOAD).bind(origin).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn load(conn: &mut Conn, origin: &str) -> Result<Option<CosignedRow>, StorageError> {
+    let row = query(LOAD).bind(origin).fetch_optional(conn).await.map_err(in_table(TABLE))?;
     row.map(|row| {
         let cells = Cells::new(&row, TABLE);
         Ok(CosignedRow { size: cells.number(0)?, root: cells.hash(1)?, note: cells.bytes(2)?.to_vec() })
@@ -26,12 +24,12 @@ pub(crate) async fn load(conn: &mut SqliteConnection, origin: &str) -> Result<Op
 
 /// Replaces `old` by `new`; false if `old` is no longer what stands there, or `new` is smaller.
 pub(crate) async fn swap(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     origin: &str,
     old: Option<&CosignedRow>,
     new: &CosignedRow,
 ) -> Result<bool, StorageError> {
-    let query = sqlx::query(if old.is_some() { SWAP } else { FIRST })
+    let query = query(if old.is_some() { SWAP } else { FIRST })
         .bind(origin)
         .bind(stored(new.size))
         .bind(new.root.as_slice())

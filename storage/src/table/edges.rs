@@ -1,9 +1,7 @@
 //! `edges`: the right-edge tiles as of `tiled`.
 
-use sqlx::SqliteConnection;
-
 use super::stored;
-use crate::database::{Cells, ManyRows, in_table};
+use crate::database::{Cells, Conn, ManyRows, in_table, query};
 use crate::fault::StorageError;
 use crate::rows::EdgeRow;
 
@@ -13,8 +11,8 @@ static INSERT: ManyRows = ManyRows::new(TABLE, "INSERT INTO edges (tree, level, 
 const CLEAR: &str = "DELETE FROM edges";
 const ALL: &str = "SELECT tree, level, start, hashes FROM edges ORDER BY tree, level";
 
-pub(crate) async fn load(conn: &mut SqliteConnection) -> Result<Vec<EdgeRow>, StorageError> {
-    let rows = sqlx::query(ALL).fetch_all(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn load(conn: &mut Conn) -> Result<Vec<EdgeRow>, StorageError> {
+    let rows = query(ALL).fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter()
         .map(|row| {
             let cells = Cells::new(row, TABLE);
@@ -29,8 +27,8 @@ pub(crate) async fn load(conn: &mut SqliteConnection) -> Result<Vec<EdgeRow>, St
 }
 
 /// Puts `rows` in the place of all there are.
-pub(crate) async fn replace(conn: &mut SqliteConnection, rows: &[EdgeRow]) -> Result<(), StorageError> {
-    sqlx::query(CLEAR).execute(&mut *conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn replace(conn: &mut Conn, rows: &[EdgeRow]) -> Result<(), StorageError> {
+    query(CLEAR).execute(&mut *conn).await.map_err(in_table(TABLE))?;
     INSERT
         .run(conn, rows, |query, row| {
             let query = query.bind(i64::from(row.tree)).bind(i64::from(row.level));

@@ -1,9 +1,7 @@
 //! `enrolled`: marks of the keys that entries brought, a row for each durable bundle.
 
-use sqlx::SqliteConnection;
-
 use super::stored;
-use crate::database::{Cells, ManyRows, in_table};
+use crate::database::{Cells, Conn, ManyRows, in_table, query};
 use crate::fault::StorageError;
 use crate::rows::EnrolledRow;
 
@@ -13,18 +11,14 @@ static INSERT: ManyRows = ManyRows::new(TABLE, "INSERT INTO enrolled (bundle, ma
 const FROM: &str = "SELECT bundle, marks FROM enrolled WHERE bundle >= $1 ORDER BY bundle LIMIT $2";
 
 /// Adds rows; a bundle that has one already is a fault.
-pub(crate) async fn insert(conn: &mut SqliteConnection, rows: &[EnrolledRow]) -> Result<(), StorageError> {
+pub(crate) async fn insert(conn: &mut Conn, rows: &[EnrolledRow]) -> Result<(), StorageError> {
     INSERT.run(conn, rows, |query, row| query.bind(stored(row.bundle)).bind(row.marks.as_slice())).await?;
     Ok(())
 }
 
 /// Returns at most `limit` rows from `bundle` on, in order.
-pub(crate) async fn from(
-    conn: &mut SqliteConnection,
-    bundle: u64,
-    limit: u64,
-) -> Result<Vec<EnrolledRow>, StorageError> {
-    let query = sqlx::query(FROM).bind(stored(bundle)).bind(stored(limit));
+pub(crate) async fn from(conn: &mut Conn, bundle: u64, limit: u64) -> Result<Vec<EnrolledRow>, StorageError> {
+    let query = query(FROM).bind(stored(bundle)).bind(stored(limit));
     let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter()
         .map(|row| {

@@ -1,11 +1,9 @@
 //! `events`: what devices were told. `awaited`: acts that wait. `cursors`: how far the log was followed for either.
 
 use identity::did::Did;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use super::stored;
-use crate::database::{Cells, in_table};
+use crate::database::{Cells, Conn, Row, in_table, query};
 use crate::fault::StorageError;
 use crate::people::{AwaitedRow, EventRow};
 
@@ -27,25 +25,14 @@ const DUE: &str = "SELECT sid, did, due_ms, reminded FROM awaited WHERE due_ms <
 const NEXT_DUE: &str = "SELECT min(due_ms) FROM awaited";
 
 /// Adds an event behind those of its DID.
-pub(crate) async fn insert(
-    conn: &mut SqliteConnection,
-    did: &Did,
-    at_ms: u64,
-    kind: u8,
-    data: &str,
-) -> Result<(), StorageError> {
-    let query = sqlx::query(INSERT).bind(did.as_bytes().as_slice()).bind(stored(at_ms)).bind(i64::from(kind));
+pub(crate) async fn insert(conn: &mut Conn, did: &Did, at_ms: u64, kind: u8, data: &str) -> Result<(), StorageError> {
+    let query = query(INSERT).bind(did.as_bytes().as_slice()).bind(stored(at_ms)).bind(i64::from(kind));
     query.bind(data).execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
-pub(crate) async fn after(
-    conn: &mut SqliteConnection,
-    did: &Did,
-    id: u64,
-    most: u64,
-) -> Result<Vec<EventRow>, StorageError> {
-    let query = sqlx::query(AFTER).bind(did.as_bytes().as_slice()).bind(stored(id)).bind(stored(most));
-    let read = |row: &SqliteRow| {
+pub(crate) async fn after(conn: &mut Conn, did: &Did, id: u64, most: u64) -> Result<Vec<EventRow>, StorageError> {
+    let query = query(AFTER).bind(did.as_bytes().as_slice()).bind(stored(id)).bind(stored(most));
+    let read = |row: &Row| {
         let cells = Cells::new(row, TABLE);
         Ok(EventRow { id: cells.number(0)?, kind: cells.small(1)?, data: cells.text(2)?.to_owned() })
     };
@@ -53,44 +40,44 @@ pub(crate) async fn after(
 }
 
 /// Deletes some of the events told before `before_ms`; returns how many.
-pub(crate) async fn sweep(conn: &mut SqliteConnection, before_ms: u64) -> Result<usize, StorageError> {
-    let done = sqlx::query(SWEEP).bind(stored(before_ms)).execute(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn sweep(conn: &mut Conn, before_ms: u64) -> Result<usize, StorageError> {
+    let done = query(SWEEP).bind(stored(before_ms)).execute(conn).await.map_err(in_table(TABLE))?;
     Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }
 
-pub(crate) async fn cursor(conn: &mut SqliteConnection, name: &str) -> Result<Option<u64>, StorageError> {
-    let row = sqlx::query(CURSOR).bind(name).fetch_optional(conn).await.map_err(in_table(CURSORS))?;
+pub(crate) async fn cursor(conn: &mut Conn, name: &str) -> Result<Option<u64>, StorageError> {
+    let row = query(CURSOR).bind(name).fetch_optional(conn).await.map_err(in_table(CURSORS))?;
     row.map(|row| Cells::new(&row, CURSORS).number(0)).transpose()
 }
 
-pub(crate) async fn set_cursor(conn: &mut SqliteConnection, name: &str, index: u64) -> Result<(), StorageError> {
-    let query = sqlx::query(SET_CURSOR).bind(name).bind(stored(index));
+pub(crate) async fn set_cursor(conn: &mut Conn, name: &str, index: u64) -> Result<(), StorageError> {
+    let query = query(SET_CURSOR).bind(name).bind(stored(index));
     query.execute(conn).await.map_err(in_table(CURSORS)).map(drop)
 }
 
-pub(crate) async fn put_awaited(conn: &mut SqliteConnection, row: &AwaitedRow) -> Result<(), StorageError> {
-    let query = sqlx::query(AWAIT).bind(row.sid.as_slice()).bind(row.did.as_bytes().as_slice());
+pub(crate) async fn put_awaited(conn: &mut Conn, row: &AwaitedRow) -> Result<(), StorageError> {
+    let query = query(AWAIT).bind(row.sid.as_slice()).bind(row.did.as_bytes().as_slice());
     let query = query.bind(stored(row.due_ms)).bind(i64::from(row.reminded));
     query.execute(conn).await.map_err(in_table(AWAITED)).map(drop)
 }
 
-pub(crate) async fn forget_awaited(conn: &mut SqliteConnection, sid: &[u8; 32]) -> Result<bool, StorageError> {
-    let done = sqlx::query(FORGET).bind(sid.as_slice()).execute(conn).await.map_err(in_table(AWAITED))?;
+pub(crate) async fn forget_awaited(conn: &mut Conn, sid: &[u8; 32]) -> Result<bool, StorageError> {
+    let done = query(FORGET).bind(sid.as_slice()).execute(conn).await.map_err(in_table(AWAITED))?;
     Ok(done.rows_affected() > 0)
 }
 
-pub(crate) async fn awaited_by(conn: &mut SqliteConnection, now_ms: u64) -> Result<Vec<AwaitedRow>, StorageError> {
-    let read = |row: &SqliteRow| {
+pub(crate) async fn awaited_by(conn: &mut Conn, now_ms: u64) -> Result<Vec<AwaitedRow>, StorageError> {
+    let read = |row: &Row| {
         let cells = Cells::new(row, AWAITED);
         let did = Did::from_bytes(cells.fixed(1)?);
         Ok(AwaitedRow { sid: cells.hash(0)?, did, due_ms: cells.number(2)?, reminded: cells.number(3)? != 0 })
     };
-    let rows = sqlx::query(DUE).bind(stored(now_ms)).fetch_all(conn).await.map_err(in_table(AWAITED))?;
+    let rows = query(DUE).bind(stored(now_ms)).fetch_all(conn).await.map_err(in_table(AWAITED))?;
     rows.iter().map(read).collect()
 }
 
 /// Returns when the next act that waits is looked at.
-pub(crate) async fn next_awaited_ms(conn: &mut SqliteConnection) -> Result<Option<u64>, StorageError> {
-    let row = sqlx::query(NEXT_DUE).fetch_one(conn).await.map_err(in_table(AWAITED))?;
+pub(crate) async fn next_awaited_ms(conn: &mut Conn) -> Result<Option<u64>, StorageError> {
+    let row = query(NEXT_DUE).fetch_one(conn).await.map_err(in_table(AWAITED))?;
     Cells::new(&row, AWAITED).optional_number(0)
 }

@@ -2,11 +2,9 @@
 
 use identity::did::Did;
 use identity::hash::Hash;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use super::stored;
-use crate::database::{Cells, in_table};
+use crate::database::{Cells, Conn, Row, in_table, query};
 use crate::fault::StorageError;
 use crate::people::GrantRow;
 
@@ -24,50 +22,46 @@ const TRIM: &str =
     "DELETE FROM grants WHERE sid IN (SELECT sid FROM grants WHERE until_s <= $1 ORDER BY until_s LIMIT 64)";
 
 /// Adds a grant; one that is there stays as it is.
-pub(crate) async fn insert(conn: &mut SqliteConnection, row: &GrantRow) -> Result<(), StorageError> {
-    let query = sqlx::query(INSERT).bind(row.sid.as_slice()).bind(row.issuer.as_bytes().as_slice());
+pub(crate) async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<(), StorageError> {
+    let query = query(INSERT).bind(row.sid.as_slice()).bind(row.issuer.as_bytes().as_slice());
     let query = query.bind(row.subject.as_bytes().as_slice()).bind(row.parent.as_ref().map(Hash::as_slice));
     let query = query.bind(stored(row.until_s)).bind(row.envelope.as_slice());
     query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
-pub(crate) async fn load(conn: &mut SqliteConnection, sid: &Hash) -> Result<Option<GrantRow>, StorageError> {
-    let row = sqlx::query(LOAD).bind(sid.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn load(conn: &mut Conn, sid: &Hash) -> Result<Option<GrantRow>, StorageError> {
+    let row = query(LOAD).bind(sid.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
     row.as_ref().map(read).transpose()
 }
 
 /// Returns the grants to and by a DID.
-pub(crate) async fn of(conn: &mut SqliteConnection, did: &Did) -> Result<Vec<GrantRow>, StorageError> {
-    let rows = sqlx::query(OF).bind(did.as_bytes().as_slice()).fetch_all(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn of(conn: &mut Conn, did: &Did) -> Result<Vec<GrantRow>, StorageError> {
+    let rows = query(OF).bind(did.as_bytes().as_slice()).fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter().map(read).collect()
 }
 
 /// Returns how many grants an issuer made and a subject has.
-pub(crate) async fn counts(
-    conn: &mut SqliteConnection,
-    issuer: &Did,
-    subject: &Did,
-) -> Result<(u64, u64), StorageError> {
+pub(crate) async fn counts(conn: &mut Conn, issuer: &Did, subject: &Did) -> Result<(u64, u64), StorageError> {
     let mut counts = [0; 2];
     for (count, (question, did)) in counts.iter_mut().zip([(COUNT_ISSUER, issuer), (COUNT_SUBJECT, subject)]) {
-        let query = sqlx::query(question).bind(did.as_bytes().as_slice());
+        let query = query(question).bind(did.as_bytes().as_slice());
         let row = query.fetch_one(&mut *conn).await.map_err(in_table(TABLE))?;
         *count = Cells::new(&row, TABLE).number(0)?;
     }
     Ok((counts[0], counts[1]))
 }
 
-pub(crate) async fn revoke(conn: &mut SqliteConnection, sid: &Hash) -> Result<(), StorageError> {
-    sqlx::query(REVOKE).bind(sid.as_slice()).execute(conn).await.map_err(in_table(TABLE)).map(drop)
+pub(crate) async fn revoke(conn: &mut Conn, sid: &Hash) -> Result<(), StorageError> {
+    query(REVOKE).bind(sid.as_slice()).execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
 /// Deletes some of the grants that have ended; returns how many.
-pub(crate) async fn trim(conn: &mut SqliteConnection, now_s: u64) -> Result<usize, StorageError> {
-    let done = sqlx::query(TRIM).bind(stored(now_s)).execute(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn trim(conn: &mut Conn, now_s: u64) -> Result<usize, StorageError> {
+    let done = query(TRIM).bind(stored(now_s)).execute(conn).await.map_err(in_table(TABLE))?;
     Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }
 
-fn read(row: &SqliteRow) -> Result<GrantRow, StorageError> {
+fn read(row: &Row) -> Result<GrantRow, StorageError> {
     let cells = Cells::new(row, TABLE);
     Ok(GrantRow {
         sid: cells.hash(0)?,

@@ -1,9 +1,7 @@
 //! `labels`: the map's leaves with their States.
 
-use sqlx::{Row, SqliteConnection};
-
 use super::stored;
-use crate::database::{Cells, ManyRows, in_table};
+use crate::database::{Cells, Conn, ManyRows, in_table, query};
 use crate::fault::StorageError;
 use crate::rows::{DueRow, LabelRow};
 
@@ -30,7 +28,7 @@ const LAST_ID: &str = "SELECT coalesce(max(id), 0) FROM labels";
 const LEAVES: &str = "SELECT group_concat(leaf, '') FROM (SELECT hex(label) || hex(commitment) AS leaf FROM labels \
                       WHERE id > $1 AND id <= $2 ORDER BY id) AS leaves";
 
-pub(crate) async fn upsert(conn: &mut SqliteConnection, rows: &[(i64, &LabelRow)]) -> Result<(), StorageError> {
+pub(crate) async fn upsert(conn: &mut Conn, rows: &[(i64, &LabelRow)]) -> Result<(), StorageError> {
     let touched = UPSERT
         .run(conn, rows, |query, (id, row)| {
             query
@@ -53,7 +51,7 @@ pub(crate) async fn upsert(conn: &mut SqliteConnection, rows: &[(i64, &LabelRow)
 }
 
 /// Returns the rows with these ids, in no order.
-pub(crate) async fn load(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Vec<LabelRow>, StorageError> {
+pub(crate) async fn load(conn: &mut Conn, ids: &[i64]) -> Result<Vec<LabelRow>, StorageError> {
     let mut found = Vec::with_capacity(ids.len());
     let mut rest = ids;
     while !rest.is_empty() {
@@ -64,7 +62,7 @@ pub(crate) async fn load(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Vec
         };
         let (now, later) = rest.split_at(width.min(rest.len()));
         // Marks without a value are null, which no id equals.
-        let query = now.iter().fold(sqlx::query(text), |query, id| query.bind(*id));
+        let query = now.iter().fold(query(text), |query, id| query.bind(*id));
         let rows = query.fetch_all(&mut *conn).await.map_err(in_table(TABLE))?;
         for row in &rows {
             found.push(label_row(&Cells::new(row, TABLE))?);
@@ -75,8 +73,8 @@ pub(crate) async fn load(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Vec
 }
 
 /// Returns at most `limit` labels that are due at or before `until_ms`, the earliest first.
-pub(crate) async fn dues(conn: &mut SqliteConnection, until_ms: u64, limit: u64) -> Result<Vec<DueRow>, StorageError> {
-    let query = sqlx::query(DUES).bind(stored(until_ms)).bind(stored(limit));
+pub(crate) async fn dues(conn: &mut Conn, until_ms: u64, limit: u64) -> Result<Vec<DueRow>, StorageError> {
+    let query = query(DUES).bind(stored(until_ms)).bind(stored(limit));
     let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter()
         .map(|row| {
@@ -87,17 +85,16 @@ pub(crate) async fn dues(conn: &mut SqliteConnection, until_ms: u64, limit: u64)
 }
 
 /// Returns the greatest row id; ids start at 1.
-pub(crate) async fn last_id(conn: &mut SqliteConnection) -> Result<i64, StorageError> {
-    let row = sqlx::query(LAST_ID).fetch_one(conn).await.map_err(in_table(TABLE))?;
-    row.try_get(0).map_err(in_table(TABLE))
+pub(crate) async fn last_id(conn: &mut Conn) -> Result<i64, StorageError> {
+    let row = query(LAST_ID).fetch_one(conn).await.map_err(in_table(TABLE))?;
+    Cells::new(&row, TABLE).small(0)
 }
 
 /// Returns label and commitment of the rows with `after < id <= until`, in the order of ids, as one text of 128 upper-case
 /// hexadecimal digits a row: as a row of its own each would cost several times as much.
-pub(crate) async fn leaves_hex(conn: &mut SqliteConnection, after: i64, until: i64) -> Result<String, StorageError> {
-    let row = sqlx::query(LEAVES).bind(after).bind(until).fetch_one(conn).await.map_err(in_table(TABLE))?;
-    let text: Option<String> = row.try_get(0).map_err(in_table(TABLE))?;
-    Ok(text.unwrap_or_default())
+pub(crate) async fn leaves_hex(conn: &mut Conn, after: i64, until: i64) -> Result<String, StorageError> {
+    let row = query(LEAVES).bind(after).bind(until).fetch_one(conn).await.map_err(in_table(TABLE))?;
+    Ok(Cells::new(&row, TABLE).optional_text(0)?.unwrap_or_default().to_owned())
 }
 
 fn label_row(cells: &Cells<'_>) -> Result<LabelRow, StorageError> {

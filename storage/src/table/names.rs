@@ -2,10 +2,9 @@
 
 use data_encoding::HEXUPPER;
 use identity::did::Did;
-use sqlx::{Row, SqliteConnection};
 
 use super::stored;
-use crate::database::{Cells, ManyRows, in_table};
+use crate::database::{Cells, Conn, ManyRows, in_table, query};
 use crate::fault::{Place, StorageError};
 use crate::rows::NameRow;
 
@@ -24,7 +23,7 @@ const PAGE: &str = "SELECT group_concat(line, '|') FROM (SELECT status || ',' ||
                     coalesce(hex(did), '') || ',' || hex(records) || ',' || name AS line FROM names \
                     WHERE id > $1 AND id <= $2) AS lines";
 
-pub(crate) async fn upsert(conn: &mut SqliteConnection, rows: &[(i64, &NameRow)]) -> Result<(), StorageError> {
+pub(crate) async fn upsert(conn: &mut Conn, rows: &[(i64, &NameRow)]) -> Result<(), StorageError> {
     UPSERT
         .run(conn, rows, |query, (id, row)| {
             query
@@ -39,22 +38,22 @@ pub(crate) async fn upsert(conn: &mut SqliteConnection, rows: &[(i64, &NameRow)]
     Ok(())
 }
 
-pub(crate) async fn load(conn: &mut SqliteConnection, id: i64) -> Result<Option<NameRow>, StorageError> {
-    let row = sqlx::query(ONE).bind(id).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn load(conn: &mut Conn, id: i64) -> Result<Option<NameRow>, StorageError> {
+    let row = query(ONE).bind(id).fetch_optional(conn).await.map_err(in_table(TABLE))?;
     row.map(|row| name_row(&Cells::new(&row, TABLE))).transpose()
 }
 
 /// Returns the greatest row id.
-pub(crate) async fn last_id(conn: &mut SqliteConnection) -> Result<i64, StorageError> {
-    let row = sqlx::query(LAST_ID).fetch_one(conn).await.map_err(in_table(TABLE))?;
-    row.try_get(0).map_err(in_table(TABLE))
+pub(crate) async fn last_id(conn: &mut Conn) -> Result<i64, StorageError> {
+    let row = query(LAST_ID).fetch_one(conn).await.map_err(in_table(TABLE))?;
+    Cells::new(&row, TABLE).small(0)
 }
 
 /// Returns the rows with `after < id <= until`, in no order. They travel as one text: as a row of its own each would cost
 /// several times as much.
-pub(crate) async fn page(conn: &mut SqliteConnection, after: i64, until: i64) -> Result<Vec<NameRow>, StorageError> {
-    let row = sqlx::query(PAGE).bind(after).bind(until).fetch_one(conn).await.map_err(in_table(TABLE))?;
-    let text: Option<&str> = row.try_get(0).map_err(in_table(TABLE))?;
+pub(crate) async fn page(conn: &mut Conn, after: i64, until: i64) -> Result<Vec<NameRow>, StorageError> {
+    let row = query(PAGE).bind(after).bind(until).fetch_one(conn).await.map_err(in_table(TABLE))?;
+    let text = Cells::new(&row, TABLE).optional_text(0)?;
     let lines = text.into_iter().flat_map(|text| text.split('|'));
     lines.map(|line| parse(line).ok_or_else(|| StorageError::corrupt(Place::Table(TABLE), line))).collect()
 }

@@ -2,13 +2,11 @@
 
 use identity::cert::KeyBytes;
 use identity::did::Did;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use super::stored;
-use crate::database::{Cells, in_table};
+use crate::database::{Cells, Conn, Row, in_table, query};
 use crate::fault::StorageError;
-use crate::people::{JoinRow, OutboxRow, SealedRow};
+use crate::people::{EventPush, JoinRow, OutboxRow, SealedRow};
 
 const VERSIONS: &str = "notify_versions";
 const JOINS: &str = "notify_joins";
@@ -41,6 +39,9 @@ const SUBSCRIPTION: &str = "SELECT did, enc, sealed FROM push_subscriptions WHER
 const COUNT: &str = "SELECT count(*) FROM push_subscriptions";
 const PUT: &str = "INSERT INTO push_outbox (device, name, log, size, due_ms, tries, from_ms) VALUES ($1, $2, $3, $4, $5, 0, $6) \
                    ON CONFLICT (device, name, log) DO UPDATE SET size = max(size, excluded.size)";
+const PUT_EVENT: &str = "INSERT INTO push_outbox (device, name, log, size, due_ms, tries, from_ms) \
+     SELECT device, '', $2, $3, $4, 0, $4 FROM push_subscriptions WHERE did = $1 \
+     ON CONFLICT (device, name, log) DO UPDATE SET size = max(size, excluded.size)";
 const DUE: &str = "SELECT device, name, log, size, due_ms, tries, from_ms FROM push_outbox \
                    WHERE due_ms <= $1 ORDER BY due_ms LIMIT $2";
 const LATER: &str = "UPDATE push_outbox SET due_ms = $4, tries = $5 WHERE device = $1 AND name = $2 AND log = $3";
@@ -49,125 +50,122 @@ const DROP_DEVICE: &str = "DELETE FROM push_outbox WHERE device = $1";
 const FORGET_DEVICE: &str = "DELETE FROM notify_joins WHERE device = $1";
 const WAITING: &str = "SELECT count(*) FROM push_outbox";
 
-pub(crate) async fn version(conn: &mut SqliteConnection, did: &Did) -> Result<u64, StorageError> {
-    let query = sqlx::query(VERSION).bind(did.as_bytes().as_slice());
+pub(crate) async fn version(conn: &mut Conn, did: &Did) -> Result<u64, StorageError> {
+    let query = query(VERSION).bind(did.as_bytes().as_slice());
     let row = query.fetch_optional(conn).await.map_err(in_table(VERSIONS))?;
     row.map_or(Ok(0), |row| Cells::new(&row, VERSIONS).number(0))
 }
 
-pub(crate) async fn set_version(conn: &mut SqliteConnection, did: &Did, version: u64) -> Result<(), StorageError> {
-    let query = sqlx::query(SET_VERSION).bind(did.as_bytes().as_slice()).bind(stored(version));
+pub(crate) async fn set_version(conn: &mut Conn, did: &Did, version: u64) -> Result<(), StorageError> {
+    let query = query(SET_VERSION).bind(did.as_bytes().as_slice()).bind(stored(version));
     query.execute(conn).await.map_err(in_table(VERSIONS)).map(drop)
 }
 
 /// Which log at which device.
 pub(crate) type Key<'k> = (&'k KeyBytes, &'k str, &'k [u8; 16]);
 
-pub(crate) async fn join(
-    conn: &mut SqliteConnection,
-    (device, name, log): Key<'_>,
-    did: &Did,
-) -> Result<(), StorageError> {
-    let query =
-        sqlx::query(JOIN).bind(device.as_slice()).bind(name).bind(log.as_slice()).bind(did.as_bytes().as_slice());
+pub(crate) async fn join(conn: &mut Conn, (device, name, log): Key<'_>, did: &Did) -> Result<(), StorageError> {
+    let query = query(JOIN).bind(device.as_slice()).bind(name).bind(log.as_slice()).bind(did.as_bytes().as_slice());
     query.execute(conn).await.map_err(in_table(JOINS)).map(drop)
 }
 
-pub(crate) async fn mute(conn: &mut SqliteConnection, key: Key<'_>, until_ms: u64) -> Result<(), StorageError> {
+pub(crate) async fn mute(conn: &mut Conn, key: Key<'_>, until_ms: u64) -> Result<(), StorageError> {
     with_number(conn, MUTE, JOINS, key, until_ms).await
 }
 
-pub(crate) async fn read(conn: &mut SqliteConnection, key: Key<'_>, size: u64) -> Result<(), StorageError> {
+pub(crate) async fn read(conn: &mut Conn, key: Key<'_>, size: u64) -> Result<(), StorageError> {
     with_number(conn, READ, JOINS, key, size).await
 }
 
-pub(crate) async fn sent(conn: &mut SqliteConnection, key: Key<'_>, size: u64) -> Result<(), StorageError> {
+pub(crate) async fn sent(conn: &mut Conn, key: Key<'_>, size: u64) -> Result<(), StorageError> {
     with_number(conn, SENT, JOINS, key, size).await
 }
 
-pub(crate) async fn leave(conn: &mut SqliteConnection, (device, name, log): Key<'_>) -> Result<(), StorageError> {
-    let query = sqlx::query(LEAVE).bind(device.as_slice()).bind(name).bind(log.as_slice());
+pub(crate) async fn leave(conn: &mut Conn, (device, name, log): Key<'_>) -> Result<(), StorageError> {
+    let query = query(LEAVE).bind(device.as_slice()).bind(name).bind(log.as_slice());
     query.execute(conn).await.map_err(in_table(JOINS)).map(drop)
 }
 
-pub(crate) async fn leave_all(conn: &mut SqliteConnection, did: &Did) -> Result<(), StorageError> {
-    let query = sqlx::query(LEAVE_ALL).bind(did.as_bytes().as_slice());
+pub(crate) async fn leave_all(conn: &mut Conn, did: &Did) -> Result<(), StorageError> {
+    let query = query(LEAVE_ALL).bind(did.as_bytes().as_slice());
     query.execute(conn).await.map_err(in_table(JOINS)).map(drop)
 }
 
-pub(crate) async fn of_did(conn: &mut SqliteConnection, did: &Did) -> Result<Vec<JoinRow>, StorageError> {
-    let query = sqlx::query(OF_DID).bind(did.as_bytes().as_slice());
+pub(crate) async fn of_did(conn: &mut Conn, did: &Did) -> Result<Vec<JoinRow>, StorageError> {
+    let query = query(OF_DID).bind(did.as_bytes().as_slice());
     query.fetch_all(conn).await.map_err(in_table(JOINS))?.iter().map(join_row).collect()
 }
 
-pub(crate) async fn of_device(conn: &mut SqliteConnection, device: &KeyBytes) -> Result<Vec<JoinRow>, StorageError> {
-    let query = sqlx::query(OF_DEVICE).bind(device.as_slice());
+pub(crate) async fn of_device(conn: &mut Conn, device: &KeyBytes) -> Result<Vec<JoinRow>, StorageError> {
+    let query = query(OF_DEVICE).bind(device.as_slice());
     query.fetch_all(conn).await.map_err(in_table(JOINS))?.iter().map(join_row).collect()
 }
 
 /// Returns who joined a log, is not muted, can be pushed to and was not sent this size yet.
 pub(crate) async fn awaiting(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     name: &str,
     log: &[u8; 16],
     size: u64,
     now_ms: u64,
 ) -> Result<Vec<JoinRow>, StorageError> {
-    let query = sqlx::query(AWAITING).bind(name).bind(log.as_slice()).bind(stored(now_ms)).bind(stored(size));
+    let query = query(AWAITING).bind(name).bind(log.as_slice()).bind(stored(now_ms)).bind(stored(size));
     query.fetch_all(conn).await.map_err(in_table(JOINS))?.iter().map(join_row).collect()
 }
 
-pub(crate) async fn subscribe(
-    conn: &mut SqliteConnection,
-    device: &KeyBytes,
-    row: &SealedRow,
-) -> Result<(), StorageError> {
-    let query = sqlx::query(SUBSCRIBE).bind(device.as_slice()).bind(row.did.as_bytes().as_slice());
+pub(crate) async fn subscribe(conn: &mut Conn, device: &KeyBytes, row: &SealedRow) -> Result<(), StorageError> {
+    let query = query(SUBSCRIBE).bind(device.as_slice()).bind(row.did.as_bytes().as_slice());
     let query = query.bind(row.enc.as_slice()).bind(row.sealed.as_slice());
     query.execute(conn).await.map_err(in_table(SUBSCRIPTIONS)).map(drop)
 }
 
 /// Takes a subscription away, with what waits for it.
-pub(crate) async fn unsubscribe(conn: &mut SqliteConnection, device: &KeyBytes) -> Result<(), StorageError> {
-    let gone = sqlx::query(UNSUBSCRIBE).bind(device.as_slice()).execute(&mut *conn).await;
+pub(crate) async fn unsubscribe(conn: &mut Conn, device: &KeyBytes) -> Result<(), StorageError> {
+    let gone = query(UNSUBSCRIBE).bind(device.as_slice()).execute(&mut *conn).await;
     gone.map_err(in_table(SUBSCRIPTIONS))?;
-    sqlx::query(DROP_DEVICE).bind(device.as_slice()).execute(conn).await.map_err(in_table(OUTBOX)).map(drop)
+    query(DROP_DEVICE).bind(device.as_slice()).execute(conn).await.map_err(in_table(OUTBOX)).map(drop)
 }
 
 /// Takes away what a device joined.
-pub(crate) async fn forget(conn: &mut SqliteConnection, device: &KeyBytes) -> Result<(), StorageError> {
-    sqlx::query(FORGET_DEVICE).bind(device.as_slice()).execute(conn).await.map_err(in_table(JOINS)).map(drop)
+pub(crate) async fn forget(conn: &mut Conn, device: &KeyBytes) -> Result<(), StorageError> {
+    query(FORGET_DEVICE).bind(device.as_slice()).execute(conn).await.map_err(in_table(JOINS)).map(drop)
 }
 
-pub(crate) async fn subscription(
-    conn: &mut SqliteConnection,
-    device: &KeyBytes,
-) -> Result<Option<SealedRow>, StorageError> {
-    let row = sqlx::query(SUBSCRIPTION).bind(device.as_slice()).fetch_optional(conn).await;
-    let read = |row: SqliteRow| {
+pub(crate) async fn subscription(conn: &mut Conn, device: &KeyBytes) -> Result<Option<SealedRow>, StorageError> {
+    let row = query(SUBSCRIPTION).bind(device.as_slice()).fetch_optional(conn).await;
+    let read = |row: Row| {
         let cells = Cells::new(&row, SUBSCRIPTIONS);
         Ok(SealedRow { did: Did::from_bytes(cells.fixed(0)?), enc: cells.fixed(1)?, sealed: cells.bytes(2)?.to_vec() })
     };
     row.map_err(in_table(SUBSCRIPTIONS))?.map(read).transpose()
 }
 
-pub(crate) async fn subscriptions(conn: &mut SqliteConnection) -> Result<u64, StorageError> {
-    let row = sqlx::query(COUNT).fetch_one(conn).await.map_err(in_table(SUBSCRIPTIONS))?;
+pub(crate) async fn subscriptions(conn: &mut Conn) -> Result<u64, StorageError> {
+    let row = query(COUNT).fetch_one(conn).await.map_err(in_table(SUBSCRIPTIONS))?;
     Cells::new(&row, SUBSCRIPTIONS).number(0)
 }
 
 pub(crate) async fn put(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     (device, name, log): Key<'_>,
     size: u64,
     (due_ms, now_ms): (u64, u64),
 ) -> Result<(), StorageError> {
-    let query = sqlx::query(PUT).bind(device.as_slice()).bind(name).bind(log.as_slice()).bind(stored(size));
+    let query = query(PUT).bind(device.as_slice()).bind(name).bind(log.as_slice()).bind(stored(size));
     query.bind(stored(due_ms)).bind(stored(now_ms)).execute(conn).await.map_err(in_table(OUTBOX)).map(drop)
 }
 
-pub(crate) async fn due(conn: &mut SqliteConnection, now_ms: u64, most: u64) -> Result<Vec<OutboxRow>, StorageError> {
-    let read = |row: &SqliteRow| {
+/// Has every device of a DID that has a subscription pushed to: due at once, the newest of each kind.
+pub(crate) async fn put_event(conn: &mut Conn, push: &EventPush, now_ms: u64) -> Result<(), StorageError> {
+    let mut log = [0; 16];
+    log[15] = push.kind;
+    let query = query(PUT_EVENT).bind(push.did.as_bytes().as_slice()).bind(log.to_vec());
+    let query = query.bind(stored(push.index.map_or(0, |index| index + 1))).bind(stored(now_ms));
+    query.execute(conn).await.map_err(in_table(OUTBOX)).map(drop)
+}
+
+pub(crate) async fn due(conn: &mut Conn, now_ms: u64, most: u64) -> Result<Vec<OutboxRow>, StorageError> {
+    let read = |row: &Row| {
         let cells = Cells::new(row, OUTBOX);
         Ok(OutboxRow {
             device: cells.fixed(0)?,
@@ -178,42 +176,42 @@ pub(crate) async fn due(conn: &mut SqliteConnection, now_ms: u64, most: u64) -> 
             from_ms: cells.number(6)?,
         })
     };
-    let query = sqlx::query(DUE).bind(stored(now_ms)).bind(stored(most));
+    let query = query(DUE).bind(stored(now_ms)).bind(stored(most));
     query.fetch_all(conn).await.map_err(in_table(OUTBOX))?.iter().map(read).collect()
 }
 
 pub(crate) async fn later(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     (device, name, log): Key<'_>,
     due_ms: u64,
     tries: u32,
 ) -> Result<(), StorageError> {
-    let query = sqlx::query(LATER).bind(device.as_slice()).bind(name).bind(log.as_slice()).bind(stored(due_ms));
+    let query = query(LATER).bind(device.as_slice()).bind(name).bind(log.as_slice()).bind(stored(due_ms));
     query.bind(i64::from(tries)).execute(conn).await.map_err(in_table(OUTBOX)).map(drop)
 }
 
 /// Deletes a row, unless a larger size came to it meanwhile.
-pub(crate) async fn done(conn: &mut SqliteConnection, key: Key<'_>, size: u64) -> Result<(), StorageError> {
+pub(crate) async fn done(conn: &mut Conn, key: Key<'_>, size: u64) -> Result<(), StorageError> {
     with_number(conn, DONE, OUTBOX, key, size).await
 }
 
-pub(crate) async fn waiting(conn: &mut SqliteConnection) -> Result<u64, StorageError> {
-    let row = sqlx::query(WAITING).fetch_one(conn).await.map_err(in_table(OUTBOX))?;
+pub(crate) async fn waiting(conn: &mut Conn) -> Result<u64, StorageError> {
+    let row = query(WAITING).fetch_one(conn).await.map_err(in_table(OUTBOX))?;
     Cells::new(&row, OUTBOX).number(0)
 }
 
 async fn with_number(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     statement: &'static str,
     table: &'static str,
     (device, name, log): Key<'_>,
     number: u64,
 ) -> Result<(), StorageError> {
-    let query = sqlx::query(statement).bind(device.as_slice()).bind(name).bind(log.as_slice()).bind(stored(number));
+    let query = query(statement).bind(device.as_slice()).bind(name).bind(log.as_slice()).bind(stored(number));
     query.execute(conn).await.map_err(in_table(table)).map(drop)
 }
 
-fn join_row(row: &SqliteRow) -> Result<JoinRow, StorageError> {
+fn join_row(row: &Row) -> Result<JoinRow, StorageError> {
     let cells = Cells::new(row, JOINS);
     Ok(JoinRow {
         device: cells.fixed(0)?,

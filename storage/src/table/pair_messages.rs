@@ -1,10 +1,7 @@
 //! `pair_messages`: what new and old devices leave for each other while they pair.
 
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
-
 use super::stored;
-use crate::database::{Cells, in_table};
+use crate::database::{self, Cells, Conn, in_table, query};
 use crate::fault::StorageError;
 
 const TABLE: &str = "pair_messages";
@@ -23,32 +20,32 @@ pub(crate) struct Row {
     pub(crate) until_s: u64,
 }
 
-pub(crate) async fn insert(conn: &mut SqliteConnection, session: &[u8; 16], row: &Row) -> Result<(), StorageError> {
-    let query = sqlx::query(INSERT).bind(session.as_slice()).bind(stored(row.place)).bind(row.body.as_slice());
+pub(crate) async fn insert(conn: &mut Conn, session: &[u8; 16], row: &Row) -> Result<(), StorageError> {
+    let query = query(INSERT).bind(session.as_slice()).bind(stored(row.place)).bind(row.body.as_slice());
     query.bind(stored(row.until_s)).execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
 pub(crate) async fn after(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     session: &[u8; 16],
     after: u64,
     now_s: u64,
 ) -> Result<Vec<Row>, StorageError> {
-    let read = |row: &SqliteRow| {
+    let read = |row: &database::Row| {
         let cells = Cells::new(row, TABLE);
         Ok(Row { place: cells.number(0)?, body: cells.bytes(1)?.to_vec(), until_s: cells.number(2)? })
     };
-    let query = sqlx::query(OF_SESSION).bind(session.as_slice()).bind(stored(after)).bind(stored(now_s));
+    let query = query(OF_SESSION).bind(session.as_slice()).bind(stored(after)).bind(stored(now_s));
     query.fetch_all(conn).await.map_err(in_table(TABLE))?.iter().map(read).collect()
 }
 
 /// Deletes sessions that are over; returns how many messages.
-pub(crate) async fn sweep(conn: &mut SqliteConnection, now_s: u64) -> Result<usize, StorageError> {
-    let done = sqlx::query(SWEEP).bind(stored(now_s)).execute(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn sweep(conn: &mut Conn, now_s: u64) -> Result<usize, StorageError> {
+    let done = query(SWEEP).bind(stored(now_s)).execute(conn).await.map_err(in_table(TABLE))?;
     Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }
 
-pub(crate) async fn count(conn: &mut SqliteConnection) -> Result<u64, StorageError> {
-    let row = sqlx::query(COUNT).fetch_one(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn count(conn: &mut Conn) -> Result<u64, StorageError> {
+    let row = query(COUNT).fetch_one(conn).await.map_err(in_table(TABLE))?;
     Cells::new(&row, TABLE).number(0)
 }

@@ -2,11 +2,9 @@
 
 use identity::did::Did;
 use identity::hash::Hash;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use super::stored;
-use crate::database::{Cells, in_table};
+use crate::database::{Cells, Conn, Row, in_table, query};
 use crate::fault::StorageError;
 use crate::people::PasskeyRow;
 
@@ -26,8 +24,8 @@ const REMOVE: &str = "DELETE FROM passkeys WHERE credential = $1";
 const SWEEP: &str = "DELETE FROM passkeys WHERE credential IN (SELECT credential FROM passkeys WHERE made_s < $1 AND \
                      NOT EXISTS (SELECT 1 FROM accounts a WHERE a.account = passkeys.account) ORDER BY made_s LIMIT 16)";
 
-pub(crate) async fn insert(conn: &mut SqliteConnection, row: &PasskeyRow) -> Result<(), StorageError> {
-    let query = sqlx::query(INSERT).bind(row.credential.as_slice()).bind(row.id.as_slice());
+pub(crate) async fn insert(conn: &mut Conn, row: &PasskeyRow) -> Result<(), StorageError> {
+    let query = query(INSERT).bind(row.credential.as_slice()).bind(row.id.as_slice());
     let query = query.bind(row.account.as_slice()).bind(row.handle.as_slice()).bind(row.public.as_slice());
     let query = query.bind(i64::from(row.counter)).bind(i64::from(row.backed_up));
     let query = query.bind(row.recipient.as_ref().map(<[u8; 32]>::as_slice));
@@ -35,51 +33,51 @@ pub(crate) async fn insert(conn: &mut SqliteConnection, row: &PasskeyRow) -> Res
     query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
-pub(crate) async fn load(conn: &mut SqliteConnection, credential: &Hash) -> Result<Option<PasskeyRow>, StorageError> {
-    let row = sqlx::query(LOAD).bind(credential.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn load(conn: &mut Conn, credential: &Hash) -> Result<Option<PasskeyRow>, StorageError> {
+    let row = query(LOAD).bind(credential.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
     row.map(|row| read(&row)).transpose()
 }
 
 /// The passkeys of the accounts that lead to a DID, oldest first.
-pub(crate) async fn of_did(conn: &mut SqliteConnection, did: &Did) -> Result<Vec<PasskeyRow>, StorageError> {
-    let query = sqlx::query(OF_DID).bind(did.as_bytes().as_slice());
+pub(crate) async fn of_did(conn: &mut Conn, did: &Did) -> Result<Vec<PasskeyRow>, StorageError> {
+    let query = query(OF_DID).bind(did.as_bytes().as_slice());
     let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter().map(read).collect()
 }
 
 /// Notes a use, if the counter went on, or is and was 0; returns whether a row was changed.
 pub(crate) async fn used(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     credential: &Hash,
     counter: u32,
     backed_up: bool,
     now_s: u64,
 ) -> Result<bool, StorageError> {
-    let query = sqlx::query(USE).bind(i64::from(counter)).bind(i64::from(backed_up));
+    let query = query(USE).bind(i64::from(counter)).bind(i64::from(backed_up));
     let query = query.bind(stored(now_s)).bind(credential.as_slice());
     Ok(query.execute(conn).await.map_err(in_table(TABLE))?.rows_affected() == 1)
 }
 
 pub(crate) async fn set_recipient(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     credential: &Hash,
     recipient: Option<&[u8; 32]>,
 ) -> Result<(), StorageError> {
-    let query = sqlx::query(SET_RECIPIENT).bind(recipient.map(<[u8; 32]>::as_slice)).bind(credential.as_slice());
+    let query = query(SET_RECIPIENT).bind(recipient.map(<[u8; 32]>::as_slice)).bind(credential.as_slice());
     query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
-pub(crate) async fn remove(conn: &mut SqliteConnection, credential: &Hash) -> Result<(), StorageError> {
-    sqlx::query(REMOVE).bind(credential.as_slice()).execute(conn).await.map_err(in_table(TABLE)).map(drop)
+pub(crate) async fn remove(conn: &mut Conn, credential: &Hash) -> Result<(), StorageError> {
+    query(REMOVE).bind(credential.as_slice()).execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
 /// Removes some of those that were made before `before_s` and whose account leads nowhere; returns how many.
-pub(crate) async fn sweep(conn: &mut SqliteConnection, before_s: u64) -> Result<usize, StorageError> {
-    let query = sqlx::query(SWEEP).bind(stored(before_s));
+pub(crate) async fn sweep(conn: &mut Conn, before_s: u64) -> Result<usize, StorageError> {
+    let query = query(SWEEP).bind(stored(before_s));
     Ok(query.execute(conn).await.map_err(in_table(TABLE))?.rows_affected() as usize)
 }
 
-fn read(row: &SqliteRow) -> Result<PasskeyRow, StorageError> {
+fn read(row: &Row) -> Result<PasskeyRow, StorageError> {
     let cells = Cells::new(row, TABLE);
     Ok(PasskeyRow {
         credential: cells.hash(0)?,

@@ -2,11 +2,9 @@
 
 use identity::did::Did;
 use identity::hash::Hash;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use super::stored;
-use crate::database::{Cells, in_table};
+use crate::database::{Cells, Conn, Row, in_table, query};
 use crate::fault::StorageError;
 use crate::recovery::EnrolmentRow;
 
@@ -29,21 +27,17 @@ const KEEP_HEAD: &str = "INSERT INTO logs (origin, size, memory) VALUES ($1, $2,
                          ON CONFLICT (origin) DO UPDATE SET size = $2, memory = $3 WHERE size <= $2";
 
 /// Has pages that rows were deleted from overwritten.
-pub(crate) async fn delete_securely(conn: &mut SqliteConnection) -> Result<(), StorageError> {
-    sqlx::raw_sql("PRAGMA secure_delete = ON").execute(conn).await.map_err(in_table(TABLE)).map(drop)
+pub(crate) async fn delete_securely(conn: &mut Conn) -> Result<(), StorageError> {
+    conn.run("PRAGMA secure_delete = ON").await.map_err(in_table(TABLE))
 }
 
-pub(crate) async fn of_did(conn: &mut SqliteConnection, did: &Did) -> Result<Vec<EnrolmentRow>, StorageError> {
-    let rows = sqlx::query(OF_DID).bind(did.as_bytes().as_slice()).fetch_all(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn of_did(conn: &mut Conn, did: &Did) -> Result<Vec<EnrolmentRow>, StorageError> {
+    let rows = query(OF_DID).bind(did.as_bytes().as_slice()).fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter().map(read).collect()
 }
 
-pub(crate) async fn put(
-    conn: &mut SqliteConnection,
-    row: &EnrolmentRow,
-    bundle_hash: &Hash,
-) -> Result<(), StorageError> {
-    let query = sqlx::query(PUT).bind(row.did.as_bytes().as_slice()).bind(i64::from(row.epoch));
+pub(crate) async fn put(conn: &mut Conn, row: &EnrolmentRow, bundle_hash: &Hash) -> Result<(), StorageError> {
+    let query = query(PUT).bind(row.did.as_bytes().as_slice()).bind(i64::from(row.epoch));
     let query = query.bind(row.public.as_slice()).bind(i64::from(row.point)).bind(row.salt.as_slice());
     let query = query.bind(row.secrets.as_slice()).bind(row.bundle.as_slice()).bind(bundle_hash.as_slice());
     query.bind(stored(row.made_s)).execute(conn).await.map_err(in_table(TABLE)).map(drop)
@@ -51,57 +45,52 @@ pub(crate) async fn put(
 
 /// Whether the row had a lower attempt before.
 pub(crate) async fn mark(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     (did, epoch, public): (&Did, u32, &[u8; 32]),
     attempt: u8,
     blinded: &[u8; 32],
 ) -> Result<bool, StorageError> {
-    let query = sqlx::query(MARK).bind(did.as_bytes().as_slice()).bind(i64::from(epoch)).bind(public.as_slice());
+    let query = query(MARK).bind(did.as_bytes().as_slice()).bind(i64::from(epoch)).bind(public.as_slice());
     let done = query.bind(i64::from(attempt)).bind(blinded.as_slice()).execute(conn).await.map_err(in_table(TABLE))?;
     Ok(done.rows_affected() == 1)
 }
 
 pub(crate) async fn erase(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     (did, epoch, public): (&Did, u32, &[u8; 32]),
 ) -> Result<usize, StorageError> {
-    let query = sqlx::query(ERASE).bind(did.as_bytes().as_slice()).bind(i64::from(epoch)).bind(public.as_slice());
+    let query = query(ERASE).bind(did.as_bytes().as_slice()).bind(i64::from(epoch)).bind(public.as_slice());
     let done = query.execute(conn).await.map_err(in_table(TABLE))?;
     Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }
 
-pub(crate) async fn bundle(conn: &mut SqliteConnection, hash: &Hash) -> Result<Option<Vec<u8>>, StorageError> {
-    let row = sqlx::query(BUNDLE).bind(hash.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn bundle(conn: &mut Conn, hash: &Hash) -> Result<Option<Vec<u8>>, StorageError> {
+    let row = query(BUNDLE).bind(hash.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
     row.map(|row| Ok(Cells::new(&row, TABLE).bytes(0)?.to_vec())).transpose()
 }
 
-pub(crate) async fn dids(conn: &mut SqliteConnection, after: &Did, most: u32) -> Result<Vec<Did>, StorageError> {
-    let query = sqlx::query(DIDS).bind(after.as_bytes().as_slice()).bind(i64::from(most));
+pub(crate) async fn dids(conn: &mut Conn, after: &Did, most: u32) -> Result<Vec<Did>, StorageError> {
+    let query = query(DIDS).bind(after.as_bytes().as_slice()).bind(i64::from(most));
     let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter().map(|row| Ok(Did::from_bytes(Cells::new(row, TABLE).fixed(0)?))).collect()
 }
 
-pub(crate) async fn count(conn: &mut SqliteConnection) -> Result<u64, StorageError> {
-    let row = sqlx::query(COUNT).fetch_one(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn count(conn: &mut Conn) -> Result<u64, StorageError> {
+    let row = query(COUNT).fetch_one(conn).await.map_err(in_table(TABLE))?;
     Cells::new(&row, TABLE).number(0)
 }
 
-pub(crate) async fn head(conn: &mut SqliteConnection, origin: &str) -> Result<Option<Vec<u8>>, StorageError> {
-    let row = sqlx::query(HEAD).bind(origin).fetch_optional(conn).await.map_err(in_table(LOGS))?;
+pub(crate) async fn head(conn: &mut Conn, origin: &str) -> Result<Option<Vec<u8>>, StorageError> {
+    let row = query(HEAD).bind(origin).fetch_optional(conn).await.map_err(in_table(LOGS))?;
     row.map(|row| Ok(Cells::new(&row, LOGS).bytes(0)?.to_vec())).transpose()
 }
 
-pub(crate) async fn keep_head(
-    conn: &mut SqliteConnection,
-    origin: &str,
-    size: u64,
-    memory: &[u8],
-) -> Result<(), StorageError> {
-    let query = sqlx::query(KEEP_HEAD).bind(origin).bind(stored(size)).bind(memory);
+pub(crate) async fn keep_head(conn: &mut Conn, origin: &str, size: u64, memory: &[u8]) -> Result<(), StorageError> {
+    let query = query(KEEP_HEAD).bind(origin).bind(stored(size)).bind(memory);
     query.execute(conn).await.map_err(in_table(LOGS)).map(drop)
 }
 
-fn read(row: &SqliteRow) -> Result<EnrolmentRow, StorageError> {
+fn read(row: &Row) -> Result<EnrolmentRow, StorageError> {
     let cells = Cells::new(row, TABLE);
     Ok(EnrolmentRow {
         did: Did::from_bytes(cells.fixed(0)?),

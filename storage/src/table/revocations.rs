@@ -2,10 +2,9 @@
 
 use identity::cert::Kid;
 use identity::token::{Revocation, Revoked};
-use sqlx::SqliteConnection;
 
 use super::stored;
-use crate::database::{Cells, in_table};
+use crate::database::{Cells, Conn, in_table, query};
 use crate::fault::StorageError;
 
 const TABLE: &str = "revocations";
@@ -21,27 +20,27 @@ const TRIM: &str =
     "DELETE FROM revocations WHERE seq IN (SELECT seq FROM revocations WHERE until_s <= $1 ORDER BY until_s LIMIT 256)";
 
 /// Adds an entry and returns its place.
-pub(crate) async fn add(conn: &mut SqliteConnection, what: &Revoked, until_s: u64) -> Result<u64, StorageError> {
-    let row = sqlx::query(NEXT).fetch_one(&mut *conn).await.map_err(in_table(FEED))?;
+pub(crate) async fn add(conn: &mut Conn, what: &Revoked, until_s: u64) -> Result<u64, StorageError> {
+    let row = query(NEXT).fetch_one(&mut *conn).await.map_err(in_table(FEED))?;
     let seq = Cells::new(&row, FEED).number(0)?;
     let (kind, id, not_before_s): (i64, &[u8], u64) = match what {
         Revoked::Family(rid) => (1, rid, 0),
         Revoked::Device { kid, not_before_s } => (2, &kid.0, *not_before_s),
         Revoked::Grant(sid) => (3, sid, 0),
     };
-    let query = sqlx::query(INSERT).bind(stored(seq)).bind(kind).bind(id).bind(stored(not_before_s));
+    let query = query(INSERT).bind(stored(seq)).bind(kind).bind(id).bind(stored(not_before_s));
     query.bind(stored(until_s)).execute(conn).await.map_err(in_table(TABLE))?;
     Ok(seq)
 }
 
 /// Returns at most `limit` entries behind `since` whose time is not over.
 pub(crate) async fn since(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     since: u64,
     now_s: u64,
     limit: u64,
 ) -> Result<Vec<Revocation>, StorageError> {
-    let query = sqlx::query(SINCE).bind(stored(since)).bind(stored(now_s)).bind(stored(limit));
+    let query = query(SINCE).bind(stored(since)).bind(stored(now_s)).bind(stored(limit));
     let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter()
         .map(|row| {
@@ -58,18 +57,18 @@ pub(crate) async fn since(
 }
 
 /// Returns the newest place, and up to which size the log was looked at.
-pub(crate) async fn head(conn: &mut SqliteConnection) -> Result<(u64, u64), StorageError> {
-    let row = sqlx::query(HEAD).fetch_one(conn).await.map_err(in_table(FEED))?;
+pub(crate) async fn head(conn: &mut Conn) -> Result<(u64, u64), StorageError> {
+    let row = query(HEAD).fetch_one(conn).await.map_err(in_table(FEED))?;
     let cells = Cells::new(&row, FEED);
     Ok((cells.number(0)?, cells.number(1)?))
 }
 
-pub(crate) async fn set_cursor(conn: &mut SqliteConnection, size: u64) -> Result<(), StorageError> {
-    sqlx::query(SET_CURSOR).bind(stored(size)).execute(conn).await.map_err(in_table(FEED)).map(drop)
+pub(crate) async fn set_cursor(conn: &mut Conn, size: u64) -> Result<(), StorageError> {
+    query(SET_CURSOR).bind(stored(size)).execute(conn).await.map_err(in_table(FEED)).map(drop)
 }
 
 /// Deletes some of the entries whose time is over; returns how many.
-pub(crate) async fn trim(conn: &mut SqliteConnection, now_s: u64) -> Result<usize, StorageError> {
-    let done = sqlx::query(TRIM).bind(stored(now_s)).execute(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn trim(conn: &mut Conn, now_s: u64) -> Result<usize, StorageError> {
+    let done = query(TRIM).bind(stored(now_s)).execute(conn).await.map_err(in_table(TABLE))?;
     Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }

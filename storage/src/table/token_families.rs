@@ -4,11 +4,9 @@ use identity::cert::Kid;
 use identity::did::Did;
 use identity::hash::Hash;
 use identity::token::Rid;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use super::stored;
-use crate::database::{Cells, in_table};
+use crate::database::{Cells, Conn, Row, in_table, query};
 use crate::fault::StorageError;
 use crate::people::FamilyRow;
 
@@ -32,33 +30,33 @@ const DELETE_GRANTS: &str = "DELETE FROM token_family_grants WHERE rid = $1";
 /// A few at a time, so that no lease waits for a flood of old ones.
 const IDLE: &str = "SELECT rid FROM token_families WHERE iat_s < $1 ORDER BY iat_s LIMIT 16";
 
-pub(crate) async fn insert(conn: &mut SqliteConnection, row: &FamilyRow, grants: &[Hash]) -> Result<(), StorageError> {
-    let query = sqlx::query(INSERT).bind(row.rid.as_slice()).bind(row.did.as_bytes().as_slice());
-    let query = query.bind(row.kid.0.as_slice()).bind(row.audience.as_bytes().as_slice());
-    let query = query.bind(row.scope.as_slice()).bind(row.chain.as_slice());
+pub(crate) async fn insert(conn: &mut Conn, row: &FamilyRow, grants: &[Hash]) -> Result<(), StorageError> {
+    let insert = query(INSERT).bind(row.rid.as_slice()).bind(row.did.as_bytes().as_slice());
+    let insert = insert.bind(row.kid.0.as_slice()).bind(row.audience.as_bytes().as_slice());
+    let insert = insert.bind(row.scope.as_slice()).bind(row.chain.as_slice());
     let numbers = [row.life_s, row.turn, row.spent_ms, row.uid, row.iat_s, row.exp_s, row.seq, row.over_s];
-    let query = numbers.into_iter().fold(query, |query, number| query.bind(stored(number)));
-    query.execute(&mut *conn).await.map_err(in_table(TABLE))?;
+    let insert = numbers.into_iter().fold(insert, |insert, number| insert.bind(stored(number)));
+    insert.execute(&mut *conn).await.map_err(in_table(TABLE))?;
     for sid in grants {
-        let query = sqlx::query(INSERT_GRANT).bind(sid.as_slice()).bind(row.rid.as_slice());
+        let query = query(INSERT_GRANT).bind(sid.as_slice()).bind(row.rid.as_slice());
         query.execute(&mut *conn).await.map_err(in_table(TABLE))?;
     }
     Ok(())
 }
 
-pub(crate) async fn load(conn: &mut SqliteConnection, rid: &Rid) -> Result<Option<FamilyRow>, StorageError> {
-    let row = sqlx::query(LOAD).bind(rid.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn load(conn: &mut Conn, rid: &Rid) -> Result<Option<FamilyRow>, StorageError> {
+    let row = query(LOAD).bind(rid.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
     row.as_ref().map(read).transpose()
 }
 
-pub(crate) async fn of_did(conn: &mut SqliteConnection, did: &Did) -> Result<Vec<FamilyRow>, StorageError> {
-    let rows = sqlx::query(OF_DID).bind(did.as_bytes().as_slice()).fetch_all(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn of_did(conn: &mut Conn, did: &Did) -> Result<Vec<FamilyRow>, StorageError> {
+    let rows = query(OF_DID).bind(did.as_bytes().as_slice()).fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter().map(read).collect()
 }
 
 /// Returns the families that came of a grant, each with when all its tokens are over.
-pub(crate) async fn of_grant(conn: &mut SqliteConnection, sid: &Hash) -> Result<Vec<(Rid, u64)>, StorageError> {
-    let rows = sqlx::query(OF_GRANT).bind(sid.as_slice()).fetch_all(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn of_grant(conn: &mut Conn, sid: &Hash) -> Result<Vec<(Rid, u64)>, StorageError> {
+    let rows = query(OF_GRANT).bind(sid.as_slice()).fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter()
         .map(|row| {
             let cells = Cells::new(row, TABLE);
@@ -67,14 +65,14 @@ pub(crate) async fn of_grant(conn: &mut SqliteConnection, sid: &Hash) -> Result<
         .collect()
 }
 
-pub(crate) async fn count(conn: &mut SqliteConnection, did: &Did) -> Result<u64, StorageError> {
-    let row = sqlx::query(COUNT).bind(did.as_bytes().as_slice()).fetch_one(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn count(conn: &mut Conn, did: &Did) -> Result<u64, StorageError> {
+    let row = query(COUNT).bind(did.as_bytes().as_slice()).fetch_one(conn).await.map_err(in_table(TABLE))?;
     Cells::new(&row, TABLE).number(0)
 }
 
 /// Returns every DID that has a family.
-pub(crate) async fn dids(conn: &mut SqliteConnection) -> Result<Vec<Did>, StorageError> {
-    let rows = sqlx::query(DIDS).fetch_all(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn dids(conn: &mut Conn) -> Result<Vec<Did>, StorageError> {
+    let rows = query(DIDS).fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter()
         .map(|row| {
             let cells = Cells::new(row, TABLE);
@@ -84,23 +82,23 @@ pub(crate) async fn dids(conn: &mut SqliteConnection) -> Result<Vec<Did>, Storag
 }
 
 /// Writes what a refresh changes; false if another one was faster.
-pub(crate) async fn advance(conn: &mut SqliteConnection, new: &FamilyRow, from: u64) -> Result<bool, StorageError> {
+pub(crate) async fn advance(conn: &mut Conn, new: &FamilyRow, from: u64) -> Result<bool, StorageError> {
     let numbers = [new.turn, new.spent_ms, new.iat_s, new.exp_s, new.seq, new.over_s];
-    let query = numbers.into_iter().fold(sqlx::query(ADVANCE), |query, number| query.bind(stored(number)));
+    let query = numbers.into_iter().fold(query(ADVANCE), |query, number| query.bind(stored(number)));
     let query = query.bind(new.rid.as_slice()).bind(stored(from));
     Ok(query.execute(conn).await.map_err(in_table(TABLE))?.rows_affected() == 1)
 }
 
 /// Deletes a family; false if there is none.
-pub(crate) async fn delete(conn: &mut SqliteConnection, rid: &Rid) -> Result<bool, StorageError> {
-    let done = sqlx::query(DELETE).bind(rid.as_slice()).execute(&mut *conn).await.map_err(in_table(TABLE))?;
-    sqlx::query(DELETE_GRANTS).bind(rid.as_slice()).execute(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn delete(conn: &mut Conn, rid: &Rid) -> Result<bool, StorageError> {
+    let done = query(DELETE).bind(rid.as_slice()).execute(&mut *conn).await.map_err(in_table(TABLE))?;
+    query(DELETE_GRANTS).bind(rid.as_slice()).execute(conn).await.map_err(in_table(TABLE))?;
     Ok(done.rows_affected() == 1)
 }
 
 /// Returns some of the families whose newest token was minted before `before_s`.
-pub(crate) async fn idle(conn: &mut SqliteConnection, before_s: u64) -> Result<Vec<Rid>, StorageError> {
-    let rows = sqlx::query(IDLE).bind(stored(before_s)).fetch_all(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn idle(conn: &mut Conn, before_s: u64) -> Result<Vec<Rid>, StorageError> {
+    let rows = query(IDLE).bind(stored(before_s)).fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter()
         .map(|row| {
             let cells = Cells::new(row, TABLE);
@@ -109,7 +107,7 @@ pub(crate) async fn idle(conn: &mut SqliteConnection, before_s: u64) -> Result<V
         .collect()
 }
 
-fn read(row: &SqliteRow) -> Result<FamilyRow, StorageError> {
+fn read(row: &Row) -> Result<FamilyRow, StorageError> {
     let cells = Cells::new(row, TABLE);
     Ok(FamilyRow {
         rid: cells.fixed(0)?,

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_with_config};
 
 use crate::process::Process;
-use crate::{matchbox, ours, peerjs};
+use crate::{bare, matchbox, ours, peerjs};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,6 +26,7 @@ pub const PAYLOAD: &str = "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host 
 /// A server that is measured.
 #[derive(Clone)]
 pub enum Service {
+    Bare,
     PeerJs,
     Matchbox,
     Ours(Arc<Vec<ours::Person>>),
@@ -34,6 +35,7 @@ pub enum Service {
 impl Service {
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Bare => "bare relay",
             Self::PeerJs => "PeerJS server",
             Self::Matchbox => "matchbox_server",
             Self::Ours(_) => "dgnsd",
@@ -43,6 +45,7 @@ impl Service {
     /// Starts a peer.
     pub fn start(&self) -> Result<Process, String> {
         match self {
+            Self::Bare => bare::start(),
             Self::PeerJs => peerjs::start(),
             Self::Matchbox => matchbox::start(),
             Self::Ours(_) => Err("is started with its people".to_owned()),
@@ -52,6 +55,7 @@ impl Service {
 
 /// One end of a connection.
 pub enum End {
+    Bare(bare::End),
     PeerJs(peerjs::End),
     Matchbox(matchbox::End),
     Ours(Box<ours::End>),
@@ -60,6 +64,7 @@ pub enum End {
 macro_rules! each {
     ($end:expr, $it:ident => $do:expr) => {
         match $end {
+            End::Bare($it) => $do,
             End::PeerJs($it) => $do,
             End::Matchbox($it) => $do,
             End::Ours($it) => $do,
@@ -71,6 +76,7 @@ impl End {
     /// Opens the connection of a number, known under a name.
     pub async fn open(service: &Service, at: SocketAddr, number: usize) -> Self {
         match service {
+            Service::Bare => Self::Bare(bare::End::open(at, number).await),
             Service::PeerJs => Self::PeerJs(peerjs::End::open(at, number).await),
             Service::Matchbox => Self::Matchbox(matchbox::End::open(at, number).await),
             Service::Ours(people) => Self::Ours(Box::new(ours::End::open(at, number, people.clone()).await)),
@@ -84,6 +90,7 @@ impl End {
     /// Learns what it must know of the other, and the other of it, before the clock runs.
     pub async fn meets(&mut self, other: &mut Self) {
         match (self, other) {
+            (Self::Bare(_), Self::Bare(_)) => {}
             (Self::PeerJs(one), Self::PeerJs(other)) => one.meets(other),
             (Self::Matchbox(one), Self::Matchbox(other)) => one.meets(other).await,
             (Self::Ours(one), Self::Ours(other)) => one.meets(other),
@@ -92,15 +99,27 @@ impl End {
     }
 
     pub async fn ask(&mut self) {
-        each!(self, end => end.ask().await);
+        match self {
+            Self::PeerJs(end) => end.ask().await,
+            _ => self.send().await,
+        }
     }
 
     pub async fn answer(&mut self) {
-        each!(self, end => end.answer().await);
+        match self {
+            Self::PeerJs(end) => end.answer().await,
+            _ => {
+                self.receive().await;
+                self.send().await;
+            }
+        }
     }
 
     pub async fn answered(&mut self) {
-        each!(self, end => end.answered().await);
+        match self {
+            Self::PeerJs(end) => end.answered().await,
+            _ => self.receive().await,
+        }
     }
 
     pub async fn send(&mut self) {

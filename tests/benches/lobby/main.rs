@@ -1,13 +1,16 @@
-//! The lobby beside two other signaling servers, PeerJS server (npm `peer`) and `matchbox_server`, by one generator in one run: memory of an
-//! idle connection, processor time of a relayed message, messages a second, from a knock to its answer. Then the lobby alone: how long
-//! until everybody is registered again after kill -9. Prints; judges nothing.
+//! The lobby beside two other signaling servers, PeerJS server (npm `peer`) and `matchbox_server`, and beside a relay that looks at nothing,
+//! by one generator in one run: memory of an idle connection, processor time of a relayed message, messages a second, from a knock to its
+//! answer. Then the lobby alone: how long until everybody is registered again after kill -9. Last, a file over a data channel between
+//! `dgns host` and `dgns connect`. Prints; judges nothing.
 //!
-//! `cargo bench -p dgns-tests --bench lobby -- [--connections 10000] [--pairs 1000] [--messages 50] [--knocks 1000]`, after `cargo build
-//! --release --workspace`. The peers are installed below `target/lobby-peers` by npm and cargo when they are not there yet; whichever cannot be
-//! is left out, and said to be.
+//! `cargo bench -p dgns-tests --bench lobby -- [--connections 10000] [--pairs 1000] [--messages 50] [--knocks 1000] [--megabytes 200]
+//! [--peers 3]`, after `cargo build --release --workspace`; without connections or megabytes that part is left out. The peers are installed
+//! below `target/lobby-peers` by npm and cargo when they are not there yet; whichever cannot be is left out, and said to be.
 
+mod bare;
 mod dialect;
 mod matchbox;
+mod native;
 mod ours;
 mod peerjs;
 mod process;
@@ -37,6 +40,9 @@ struct Plan {
 
 #[tokio::main]
 async fn main() {
+    if let Some(at) = std::env::args().skip_while(|argument| argument != bare::ARGUMENT).nth(1) {
+        return bare::relay(&at).await;
+    }
     process::allow_many_files();
     let plan = Plan {
         connections: argument("--connections", 10_000),
@@ -44,8 +50,20 @@ async fn main() {
         messages: argument("--messages", 50),
         knocks: argument("--knocks", 1_000),
     };
+    if plan.connections > 0 {
+        servers(plan).await;
+    }
+    let megabytes = argument("--megabytes", 200);
+    if megabytes > 0 {
+        native::measure(megabytes).await;
+    }
+}
+
+/// Measures the servers, ours last.
+async fn servers(plan: Plan) {
     println!("| server | idle connection | CPU a message | messages/s | knock -> answer |\n|---|---|---|---|---|");
-    for service in [Service::PeerJs, Service::Matchbox] {
+    let peers = [Service::Bare, Service::PeerJs, Service::Matchbox];
+    for service in peers.into_iter().take(argument("--peers", 3)) {
         match service.start() {
             Ok(process) => measure(&process, &service, plan).await,
             Err(why) => println!("| {} | left out: {why} | | | |", service.name()),

@@ -39,27 +39,17 @@ impl End {
         Self { number, socket, other: String::new() }
     }
 
-    /// Whoever was there first hears of the other; the other learns of it by the first signal.
+    /// Whoever the server let in first, which need not be who asked first, hears of the other; the other learns of it by the first
+    /// signal.
     pub async fn meets(&mut self, other: &mut Self) {
-        let first = if self.number < other.number { &mut *self } else { &mut *other };
-        let told = first.hear("NewPeer").await;
+        let (told, was_first) = tokio::select! {
+            told = self.hear("NewPeer") => (told, true),
+            told = other.hear("NewPeer") => (told, false),
+        };
+        let (first, second) = if was_first { (self, other) } else { (other, self) };
         first.other = told.as_str().expect("an id").to_owned();
         first.send().await;
-        let second = if self.number < other.number { other } else { self };
         second.receive().await;
-    }
-
-    pub async fn ask(&mut self) {
-        self.send().await;
-    }
-
-    pub async fn answer(&mut self) {
-        self.receive().await;
-        self.send().await;
-    }
-
-    pub async fn answered(&mut self) {
-        self.receive().await;
     }
 
     pub async fn send(&mut self) {

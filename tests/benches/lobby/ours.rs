@@ -92,7 +92,7 @@ impl End {
         };
         let envelope = SignedHello::sign(&hello, &origin(), key).expect("it fits").as_bytes().to_vec();
         let register = Frame::Register { id: 1, name: name.clone(), visible: Visible::Authorised, guard: None };
-        end.say(&Frame::Hello { envelope, head: None }).await;
+        end.say(&Frame::Hello { envelope, token: None, head: None }).await;
         end.say(&register).await;
         loop {
             match end.read().await {
@@ -126,19 +126,6 @@ impl End {
             answers.push_back(signal(them, me, sess, seq, more()));
         }
         (self.prepared, other.prepared) = (asks, answers);
-    }
-
-    pub async fn ask(&mut self) {
-        self.send().await;
-    }
-
-    pub async fn answer(&mut self) {
-        self.receive().await;
-        self.send().await;
-    }
-
-    pub async fn answered(&mut self) {
-        self.receive().await;
     }
 
     pub async fn send(&mut self) {

@@ -28,4 +28,9 @@ impl Seed {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % bound
     }
+
+    /// Returns bytes without a pattern.
+    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+        (0..length).map(|_| self.below(256).to_le_bytes()[0]).collect()
+    }
 }

@@ -2,8 +2,12 @@
 
 mod acts;
 mod aliases;
+mod anchored;
 mod caught;
 mod chains;
+mod databases;
+mod dns_proofs;
+mod dns_updates;
 mod exchange;
 mod exit_codes;
 mod faults;
@@ -14,6 +18,7 @@ mod mail;
 mod monitor;
 mod mutual;
 mod newcomer;
+mod nodes;
 mod notaries;
 mod notices;
 mod pairing;

@@ -17,6 +17,7 @@ mod files;
 mod forks;
 mod keys;
 pub mod operator;
+mod recovery;
 mod rollbacks;
 mod silence;
 mod stories;

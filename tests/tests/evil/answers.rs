@@ -34,7 +34,7 @@ impl Client {
         let path = match subject {
             Subject::Name(name) => format!("/v1/names/{name}"),
             Subject::Did(did) => format!("/v1/dids/{did}"),
-            Subject::Alias(_) | Subject::LogConf => panic!("nobody asks for it here"),
+            Subject::Alias(_) | Subject::LogConf | Subject::Anchors => panic!("nobody asks for it here"),
         };
         let from = self.memory.size().map_or(String::new(), |size| format!("&from={size}"));
         let answer = server.get(&format!("{path}?with=certs{from}"));

@@ -98,7 +98,15 @@ impl Client {
     }
 
     pub async fn hello(&mut self, who: &Device, resume: Option<Received>) {
-        let hello = Hello {
+        self.say_hello(&self.hello_of(who, resume), &who.key).await;
+        if let Some(received) = resume {
+            self.received = received;
+        }
+    }
+
+    /// Returns the hello of a device on this socket.
+    pub fn hello_of(&self, who: &Device, resume: Option<Received>) -> Hello {
+        Hello {
             challenge: self.challenge.challenge,
             url: self.challenge.url.clone(),
             device: who.key.public(),
@@ -106,16 +114,21 @@ impl Client {
             instance: who.instance,
             resume,
             unix_s: 0,
-        };
-        self.say_hello(&hello, &who.key).await;
-        if let Some(received) = resume {
-            self.received = received;
         }
     }
 
     pub async fn say_hello(&mut self, hello: &Hello, key: &SigningKey) {
+        self.say_hello_with(hello, key, None).await;
+    }
+
+    /// Says hello and shows a token.
+    pub async fn hello_with(&mut self, who: &Device, token: &str) {
+        self.say_hello_with(&self.hello_of(who, None), &who.key, Some(token.to_owned())).await;
+    }
+
+    async fn say_hello_with(&mut self, hello: &Hello, key: &SigningKey, token: Option<String>) {
         let envelope = SignedHello::sign(hello, &origin(), key).unwrap().as_bytes().to_vec();
-        self.say(&Frame::Hello { envelope, head: None }).await;
+        self.say(&Frame::Hello { envelope, token, head: None }).await;
     }
 
     pub async fn welcomed(&mut self) -> Welcome {
@@ -153,6 +166,11 @@ impl Client {
             Ok(frame) => frame,
             Err(closed) => panic!("the socket ended: {closed:?}"),
         }
+    }
+
+    /// Reads the next frame, or how the socket ended.
+    pub async fn try_read(&mut self) -> Result<Frame, Closed> {
+        self.next().await
     }
 
     /// Reads the next frame that `wanted` wants.

@@ -96,7 +96,7 @@ async fn whoever_watches_hears_of_coming_and_going() {
     let (alice, bob) = (scene.somebody("alice"), scene.somebody("bob"));
     let mut watcher = Client::enter(&scene.server, Form::Json, &Device::new(&bob.device.sign, bob.did)).await;
     watcher.say(&Frame::Watch { id: 9, names: vec![alice.name.clone()] }).await;
-    let row = vec![Value::Text(alice.name.clone()), Value::Uint(0), Value::Uint(0)];
+    let row = vec![Value::Text(alice.name.clone().into()), Value::Uint(0), Value::Uint(0)];
     assert_eq!(watcher.read().await, Frame::Ok { id: 9, value: Some(Value::List(vec![Value::List(row)])) });
     let mut host = Client::enter(&scene.server, Form::Cbor, &Device::new(&alice.device.sign, alice.did)).await;
     host.register(&alice.name, Visible::Public).await;

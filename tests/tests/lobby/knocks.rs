@@ -1,6 +1,6 @@
 //! Knocks of real clients while the real server is killed at random: each is answered once, or reported to whoever knocked.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use lobby::card::{Body, SignedCard, To};
 use lobby::guard::Guard;
 use lobby::message::{Frame, Signal, Visible};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::Scene;
 use crate::ends::{bytes, card, offer, transport};
@@ -26,6 +26,9 @@ const AT_ONCE: usize = 6;
 
 /// Each client knocks at each name so often; the lobby lets six a minute.
 const AT_EACH: usize = 5;
+
+/// Whoever is told that too many of its knocks wait knocks no more for so long.
+const UNCROWDED: Duration = Duration::from_secs(1);
 
 /// How long a knock may take, all told: ten seconds, and the way back to a lobby that was away.
 const OUTCOME: Duration = Duration::from_secs(60);
@@ -71,14 +74,18 @@ async fn knocks_under_kills_are_answered_once_or_reported_and_never_twice() {
         kills += 1;
         server = site.start();
     }
-    let (mut answered, mut reported) = (0, 0);
+    let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
     for client in &mut knocking {
-        let (yes, no) = client.await.expect("a client does not fail");
-        (answered, reported) = (answered + yes, reported + no);
+        for (outcome, times) in client.await.expect("a client does not fail") {
+            *outcomes.entry(outcome).or_default() += times;
+        }
     }
     let all = hosts.len() * knocking.len() * AT_EACH;
-    println!("{all} knocks, {kills} kills: {answered} answered, {reported} reported as not");
-    assert_eq!(answered + reported, all, "none is lost in silence");
+    println!("{all} knocks, {kills} kills: {outcomes:?}");
+    let answered = outcomes.get(ANSWERED).copied().unwrap_or(0);
+    assert_eq!(outcomes.values().sum::<usize>(), all, "none is lost in silence");
+    let honest = [ANSWERED, "unavailable", "expired"];
+    assert!(outcomes.keys().all(|outcome| honest.contains(&outcome.as_str())), "{outcomes:?}");
     assert!(seen.at_hosts.lock().unwrap().values().all(|times| *times == 1), "no host is asked twice");
     assert!(answered > all / 4 && kills > 2, "{answered} of {all} answered, {kills} kills");
 }
@@ -106,45 +113,75 @@ async fn serve(prover: Prover, host: Arc<Somebody>, seen: Arc<Seen>, registered:
     }
 }
 
-/// Knocks at every name, and waits for what becomes of each; returns how many were answered, and how many reported as not.
-async fn knock_at_all(prover: Prover, client: Somebody, hosts: Vec<Arc<Somebody>>, seed: u64) -> (usize, usize) {
+/// Knocks at every name, and waits for what becomes of each; returns how often each outcome came. Whoever knocks too often is told so, and knocks
+/// again when it may: that is no outcome.
+async fn knock_at_all(
+    prover: Prover,
+    client: Somebody,
+    hosts: Vec<Arc<Somebody>>,
+    seed: u64,
+) -> BTreeMap<String, usize> {
     let (attached, mut events) = attached(prover, &client);
     let mut seed = Seed::from(seed);
     let mut left: Vec<Arc<Somebody>> = hosts.iter().flat_map(|host| vec![host.clone(); AT_EACH]).collect();
     // When each was sent, and its outcome.
-    let mut knocks: HashMap<Sess, (Instant, Option<bool>)> = HashMap::new();
-    let waiting = |knocks: &HashMap<Sess, (Instant, Option<bool>)>| {
-        knocks.values().filter(|(_, outcome)| outcome.is_none()).count()
-    };
+    let mut knocks: HashMap<Sess, Knock> = HashMap::new();
+    let waiting = |knocks: &HashMap<Sess, Knock>| knocks.values().filter(|knock| knock.outcome.is_none()).count();
+    let mut again_at = Instant::now();
     while !left.is_empty() || waiting(&knocks) > 0 {
-        while waiting(&knocks) < AT_ONCE && !left.is_empty() {
+        if again_at > Instant::now() && waiting(&knocks) == 0 {
+            sleep_until(again_at).await;
+        }
+        while again_at <= Instant::now() && waiting(&knocks) < AT_ONCE && !left.is_empty() {
             let host = left.swap_remove(seed.below(left.len() as u64) as usize);
             let mut sess = [0; 16];
             sess[..8].copy_from_slice(&seed.below(u64::MAX).to_be_bytes());
             sess[8..].copy_from_slice(&client.did.as_bytes()[..8]);
             let card = bytes(&offer(&client, sess, &host));
-            knocks.insert(sess, (Instant::now(), None));
+            knocks.insert(sess, Knock { since: Instant::now(), host: host.clone(), outcome: None });
             attached.post(sess, 0, Frame::Knock { id: 1, name: host.name.clone(), card, proof: None }).await;
         }
         let (sess, outcome) = match timeout(OUTCOME, events.recv()).await {
             Ok(Some(Event::Signal(signal))) => {
                 attached.answered(signal.sess).await;
-                (signal.sess, true)
+                (signal.sess, ANSWERED.to_owned())
             }
-            Ok(Some(Event::Refused { sess: Some(sess), .. } | Event::Expired(sess))) => (sess, false),
+            // A lobby that was started again takes what is sent again, and what was given up meanwhile still waits there for 5 s.
+            Ok(Some(Event::Refused { sess: Some(sess), code, retry_ms, .. })) if code == "rate" || code == "quota" => {
+                let knock = knocks.remove(&sess).expect("a refusal is of a knock");
+                left.push(knock.host);
+                again_at = Instant::now() + retry_ms.map_or(UNCROWDED, Duration::from_millis);
+                continue;
+            }
+            Ok(Some(Event::Refused { sess: Some(sess), code, .. })) => (sess, code),
+            Ok(Some(Event::Expired(sess))) => (sess, "expired".to_owned()),
             Ok(Some(Event::Over { code, what })) => panic!("a client is sent away: {code}: {what}"),
             Ok(Some(_)) => continue,
             Ok(None) | Err(_) => panic!("{} knocks vanished", waiting(&knocks)),
         };
-        let (since, known) = knocks.get_mut(&sess).expect("an answer is to a knock");
+        let Knock { since, outcome: known, .. } = knocks.get_mut(&sess).expect("an answer is to a knock");
         assert!(since.elapsed() < OUTCOME, "an outcome after {:?}", since.elapsed());
-        assert!(!(outcome && *known == Some(true)), "answered twice");
+        assert!(!(outcome == ANSWERED && known.as_deref() == Some(ANSWERED)), "answered twice");
         // An answer that comes after a report is of no use to anybody, and harms nobody.
-        *known = known.or(Some(outcome));
+        known.get_or_insert(outcome);
     }
-    let answered = knocks.values().filter(|(_, outcome)| *outcome == Some(true)).count();
-    (answered, knocks.len() - answered)
+    let mut outcomes = BTreeMap::new();
+    for outcome in knocks.into_values().filter_map(|knock| knock.outcome) {
+        *outcomes.entry(outcome).or_default() += 1;
+    }
+    outcomes
 }
+
+/// A knock of a client.
+struct Knock {
+    since: Instant,
+    host: Arc<Somebody>,
+    /// What became of it: [`ANSWERED`], or a code.
+    outcome: Option<String>,
+}
+
+/// The outcome that is no code.
+const ANSWERED: &str = "answered";
 
 fn attached(prover: Prover, of: &Somebody) -> (Attached, mpsc::Receiver<Event>) {
     let server = prover.session().server().to_owned();

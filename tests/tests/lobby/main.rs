@@ -5,6 +5,7 @@ mod client;
 mod ends;
 mod ice;
 mod knocks;
+mod nodes;
 mod relay;
 mod revoked;
 mod sessions;

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use dgns_tests::harness::programs::run;
-use dgns_tests::harness::{Site, wait};
+use dgns_tests::harness::{Seed, Site, wait};
 use dgns_tests::skip::skip;
 use identity::cert::{Body, DeviceEnd, EndReason};
 use lobby::message::{Form, IceServer};
@@ -113,15 +113,7 @@ async fn a_flood_of_whatever_is_answered_by_what_it_is_or_not_at_all() {
 }
 
 fn junk(round: usize) -> Vec<u8> {
-    let mut state = (round as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes: Vec<u8> = (0..20 + round % 40 * 4)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 32) as u8
-        })
-        .collect();
+    let mut bytes = Seed::from(round as u64).bytes(20 + round % 40 * 4);
     if round.is_multiple_of(2) {
         bytes.truncate(20);
         bytes[..8].copy_from_slice(&[0, [3, 4, 8, 9][round / 2 % 4], 0, 0, 0x21, 0x12, 0xa4, 0x42]);

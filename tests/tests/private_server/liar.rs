@@ -45,11 +45,16 @@ impl Liar {
 
     /// As [`Liar::before`], before two servers: all is of the first, but the lobby of the second.
     pub(crate) fn between(server: &Server, lobby: &Server) -> Self {
+        Self::of(server.http, lobby.http)
+    }
+
+    /// As [`Liar::between`], before whatever answers there.
+    pub(crate) fn of(server: SocketAddr, lobby: SocketAddr) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let lie: Arc<Mutex<Lie>> = Arc::new(Mutex::new(Box::new(|_, frame| vec![frame])));
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let own = listener.local_addr().unwrap();
-        let (upstream, told) = ([server.http, lobby.http], lie.clone());
+        let (upstream, told) = ([server, lobby], lie.clone());
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let told = told.clone();

@@ -1,6 +1,8 @@
 //! Private servers as people use them: the real `dgns host` and `dgns connect`, a real `dgnsd` between them, real WebRTC.
 
+mod append;
 mod evil;
+mod guests;
 mod liar;
 mod nat;
 mod news;
@@ -8,13 +10,15 @@ mod nodes;
 mod rules;
 mod served;
 mod standing;
+mod untold;
+mod verbs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use dgns_tests::harness::programs::Ran;
 use dgns_tests::harness::running::Running;
-use dgns_tests::harness::{Person, Server, Site};
+use dgns_tests::harness::{Person, Seed, Server, Site};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -105,12 +109,5 @@ pub(crate) fn told(host: &Running, kind: &str) -> Value {
 
 /// Bytes without a pattern, the same for the same seed.
 pub(crate) fn bytes(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..length).map(|_| next()).collect()
+    Seed::from(seed).bytes(length)
 }

@@ -7,13 +7,16 @@ use std::sync::{Arc, Mutex};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use dgns_tests::harness::http::Answer;
+use dgns_tests::harness::nats::Nats;
 use dgns_tests::harness::serve::{Request, Told, serve};
-use dgns_tests::harness::{Site, wait};
+use dgns_tests::harness::{Person, Site, wait};
 use identity::wire::Reader;
 use lobby::news;
 use lobby::push::Opener;
 use serde_json::Value;
 
+use crate::nodes::follower;
+use crate::standing::{kid_of, second_device};
 use crate::{NAME, Scene};
 
 /// A push service with one subscription.
@@ -24,11 +27,14 @@ struct PushService {
     posted: Arc<Mutex<Vec<Push>>>,
 }
 
-/// A push as it arrived.
-#[derive(Clone, Debug, PartialEq)]
+/// A push as it arrived: of a log, or of an event.
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Push {
     log: [u8; 16],
     size: u64,
+    event: String,
+    index: u64,
+    urgency: String,
     topic: String,
 }
 
@@ -59,10 +65,15 @@ impl PushService {
 
     /// Subscribes bob's device.
     fn subscribe(&self, scene: &Scene) {
+        self.subscribe_as(scene, &scene.bob);
+    }
+
+    /// Subscribes somebody's device.
+    fn subscribe_as(&self, scene: &Scene, person: &Person) {
         let (key, auth) = (BASE64URL_NOPAD.encode(&self.opener.public()), BASE64URL_NOPAD.encode(&[7; 16]));
         let endpoint = format!("{}/send/bob", self.url);
         let arguments = ["notify", "push", "--endpoint", &endpoint, "--p256dh", &key, "--auth", &auth];
-        scene.bob.dgns(&scene.server, &arguments).exits(0);
+        person.dgns(&scene.server, &arguments).exits(0);
     }
 }
 
@@ -86,17 +97,28 @@ fn received(request: &Request, opener: &Opener) -> Push {
     let message = opener.open(&request.bytes[end + 4..]).expect("sealed to this subscription");
     let mut reader = Reader::new(&message);
     let mut fields = reader.fields().unwrap();
-    let (log, size) = (fields.required(1, Reader::fixed).unwrap(), fields.required(2, Reader::uint).unwrap());
-    Push { log, size, topic: header("topic") }
+    let (urgency, topic) = (header("urgency"), header("topic"));
+    let push = match fields.optional(1, Reader::fixed).unwrap() {
+        Some(log) => Push { log, size: fields.required(2, Reader::uint).unwrap(), urgency, topic, ..Push::default() },
+        None => {
+            let event = fields.required(3, |reader| reader.text().map(str::to_owned)).unwrap();
+            Push { event, index: fields.required(4, Reader::uint).unwrap(), urgency, topic, ..Push::default() }
+        }
+    };
+    fields.end().unwrap();
+    push
 }
 
 fn scene_with(service: &PushService) -> Scene {
-    let site = Site::new()
+    Scene::at(site_with(service))
+}
+
+fn site_with(service: &PushService) -> Site {
+    Site::new()
         .with("push", "allow", &format!("[\"{}\"]", service.authority()))
         .with("push", "subject", "\"mailto:op@dgns.test\"")
         .with("push", "grace_s", "0")
-        .with("push", "retry_s", "1");
-    Scene::at(site)
+        .with("push", "retry_s", "1")
 }
 
 fn append(scene: &Scene, bytes: &[u8]) {
@@ -125,7 +147,7 @@ fn who_is_here_is_told_by_the_socket_and_who_is_not_by_a_push() {
 
     append(&scene, b"0");
     let push = wait::until("a push", || service.posted().iter().find(|push| push.size == 10).cloned());
-    assert_eq!((push.log, push.topic.len()), (log, 32));
+    assert_eq!((push.log, push.topic.len(), push.urgency.as_str()), (log, 32, "normal"));
     let listed = scene.bob.dgns(&scene.server, &["notify", "list"]).exits(0).json();
     assert_eq!(listed["joined"][0]["sent"], 10);
 
@@ -140,6 +162,71 @@ fn who_is_here_is_told_by_the_socket_and_who_is_not_by_a_push() {
     scene.bob.dgns(&scene.server, &["notify", "leave", "db.alice", "logs/x"]).exits(0);
     let listed = scene.bob.dgns(&scene.server, &["notify", "list"]).exits(0).json();
     assert_eq!((listed["joined"].as_array().unwrap().len(), listed["version"].as_u64()), (0, Some(4)));
+}
+
+#[test]
+fn news_of_a_host_at_another_node_is_told_and_pushed() {
+    let (service, nats) = (PushService::new(), Nats::on_a_free_port());
+    let scene = Scene::at(site_with(&service).with("nats", "urls", &nats.url()));
+    scene.write("logs/x", b"12345");
+    let (_site, other) = follower(&scene, &nats);
+    let _host = scene.host_at(&other.url, &["--allow", "bob", "--publish"]);
+    scene.bob.dgns(&scene.server, &["notify", "join", "db.alice", "logs/x"]).exits(0);
+    service.subscribe(&scene);
+    let listening = scene.bob.dgns_running(&scene.server.url, &["notify", "listen"]);
+    assert_eq!(listening.event()["event"], "listening");
+    // What was published before anybody listened is asked for.
+    assert_eq!(listening.event()["size"], 5);
+    append(&scene, b"6");
+    assert_eq!(listening.event()["size"], 6);
+    listening.interrupt().exits(0);
+    append(&scene, b"7");
+    wait::until("a push", || service.posted().iter().find(|push| push.size == 7).cloned());
+}
+
+#[test]
+fn a_device_joins_and_listens_at_any_node_and_is_not_pushed_to_meanwhile() {
+    // Goal: what devices joined is kept by one node and asked for at any. Method: bob joins and listens at a follower, alice hosts at the
+    // writer; the follower dies, and then bob is pushed to.
+    let (service, nats) = (PushService::new(), Nats::on_a_free_port());
+    let scene = Scene::at(site_with(&service).with("nats", "urls", &nats.url()));
+    scene.write("logs/x", b"1");
+    let (_site, other) = follower(&scene, &nats);
+    let _host = scene.host(&["--allow", "bob", "--publish"]);
+    scene.bob.dgns(&other, &["notify", "join", "db.alice", "logs/x"]).exits(0);
+    service.subscribe(&scene);
+    let listening = scene.bob.dgns_running(&other.url, &["notify", "listen"]);
+    assert_eq!(listening.event()["event"], "listening");
+    assert_eq!(listening.event()["size"], 1);
+    append(&scene, b"2");
+    assert_eq!(listening.event()["size"], 2);
+    let before = service.posted().iter().filter(|push| push.size == 2).count();
+    assert_eq!(before, 0, "it is told by the socket");
+    other.kill();
+    drop(listening);
+    append(&scene, b"3");
+    wait::until("a push", || service.posted().iter().find(|push| push.size == 3).cloned());
+    assert!(service.posted().iter().all(|push| push.size != 2), "{:?}", service.posted());
+}
+
+#[test]
+fn what_happens_to_an_account_is_pushed_at_once_and_says_where_to_look() {
+    // Goal: a device that is added, and one that is removed, are told of to the account's device that is not here. Method: alice subscribes; a
+    // device of hers comes and goes.
+    let service = PushService::new();
+    let scene = scene_with(&service);
+    service.subscribe_as(&scene, &scene.alice);
+    let fresh = second_device(&scene.alice, &scene.server);
+    let pushed =
+        |event: &str| wait::until("a push", || service.posted().iter().find(|push| push.event == event).cloned());
+    let added = pushed("device_added");
+    assert_eq!((added.urgency.as_str(), added.topic.len()), ("high", 32));
+    let entry = scene.server.get(&format!("/v1/log/entries/{}", added.index));
+    assert_eq!(entry.status, 200);
+    let kid = kid_of(&fresh, &scene.server);
+    scene.alice.dgns(&scene.server, &["devices", "revoke", &kid]).exits(0);
+    assert!(pushed("revoked").index > added.index);
+    assert!(service.posted().iter().all(|push| push.log == [0; 16]), "nothing but events");
 }
 
 #[test]

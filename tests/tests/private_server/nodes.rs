@@ -1,63 +1,28 @@
 //! Several nodes of one lobby over a real nats-server: a server and its follower (PROTOCOL 23.16).
 
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpListener;
 
+use dgns_client::nodes::in_order;
+use dgns_tests::harness::nats::Nats;
 use dgns_tests::harness::{Server, Site, wait};
+use serde_json::Value;
 
 use crate::{NAME, Scene, told};
 
-/// A nats-server; dropping it kills it.
-struct Nats {
-    child: Child,
-    port: u16,
-}
-
-impl Nats {
-    fn start(port: u16) -> Self {
-        let program = ["/usr/sbin/nats-server", "/usr/bin/nats-server"]
-            .into_iter()
-            .find(|path| std::path::Path::new(path).exists());
-        let program = program.expect("nats-server is installed (tests/run installs it)");
-        let mut command = Command::new(program);
-        command.args(["--addr", "127.0.0.1", "--port", &port.to_string()]);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        wait::until("nats-server listens", || TcpStream::connect(("127.0.0.1", port)).ok());
-        Self { child, port }
-    }
-
-    fn on_a_free_port() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self::start(port)
-    }
-
-    fn url(&self) -> String {
-        format!("[\"nats://127.0.0.1:{}\"]", self.port)
-    }
-
-    fn kill(mut self) -> u16 {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.port
-    }
-}
-
-impl Drop for Nats {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// A node that follows the scene's server.
-fn follower(scene: &Scene, nats: &Nats) -> (Site, Server) {
-    let site =
-        Site::new().with("follow", "url", &format!("\"{}\"", scene.server.url)).with("nats", "urls", &nats.url());
+pub(crate) fn follower(scene: &Scene, nats: &Nats) -> (Site, Server) {
+    started(scene, Site::new().with("nats", "urls", &nats.url()))
+}
+
+fn started(scene: &Scene, site: Site) -> (Site, Server) {
+    let site = site.with("follow", "url", &format!("\"{}\"", scene.server.url));
     let server = site.start();
+    let size = metric(&scene.server, "dgns_log_size");
+    wait::until("the follower is there", || (metric(&server, "dgns_log_size") >= size).then_some(()));
     (site, server)
 }
 
-fn metric(server: &Server, name: &str) -> u64 {
+pub(crate) fn metric(server: &Server, name: &str) -> u64 {
     let text = server.get("/metrics").text();
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok()).unwrap_or(0)
 }
@@ -68,8 +33,6 @@ fn a_client_at_one_node_reaches_a_host_at_another_whatever_dies() {
     let scene = Scene::at(Site::new().with("nats", "urls", &nats.url()));
     scene.write("a", b"from another node\n");
     let (_site, other) = follower(&scene, &nats);
-    let size = metric(&scene.server, "dgns_log_size");
-    wait::until("the follower is there", || (metric(&other, "dgns_log_size") >= size).then_some(()));
 
     let host = scene.host_at(&other.url, &["--allow", "bob"]);
     // The name's subscription is on its way to the NATS server when the host is told that it is registered.
@@ -103,6 +66,23 @@ fn a_client_at_one_node_reaches_a_host_at_another_whatever_dies() {
 }
 
 #[test]
+fn a_host_at_a_follower_judges_grants_by_the_word_of_the_server_that_is_followed() {
+    let scene = Scene::new();
+    let (_site, other) = started(&scene, Site::new());
+    let _host = scene.host_at(&other.url, &["--proof"]);
+    let did = scene.alice.dgns(&scene.server, &["whoami"]).exits(0).text("/did");
+    let grant = ["grant", "bob", &format!("{did}/x"), "--rights", "rw", "--until", "1d"];
+    let granted = scene.alice.dgns(&scene.server, &grant);
+    let (grant, sid) = (granted.exits(0).text("/grant"), granted.text("/sid"));
+    let append =
+        |line: &str| scene.bob.dgns_at(&other.url, &["connect", NAME, "--append", "x", "--grant", &grant], line);
+    append("a\n").exits(0);
+    assert_eq!(std::fs::read(scene.served().join("x")).unwrap(), b"a\n");
+    scene.alice.dgns(&scene.server, &["token", "revoke", "--grant", &sid]).exits(0);
+    wait::until("the host hears of it", || (append("b\n").code == Some(4)).then_some(()));
+}
+
+#[test]
 fn a_node_starts_and_serves_while_there_is_no_nats() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let scene = Scene::at(Site::new().with("nats", "urls", &format!("[\"nats://127.0.0.1:{port}\"]")));
@@ -111,4 +91,59 @@ fn a_node_starts_and_serves_while_there_is_no_nats() {
     scene.connect(&[]).exits(0);
     let faulty = Site::new().with("nats", "urls", "[\"http://127.0.0.1\"]").start_in_vain();
     assert!(faulty.stderr.contains("nats.urls"), "{faulty}");
+}
+
+/// A node with a URL of its own.
+fn node(nats: &Nats, port: u16) -> Site {
+    Site::new().with("nats", "urls", &nats.url()).with("http", "listen", &format!("\"127.0.0.1:{port}\"")).with(
+        "lobby",
+        "url",
+        &format!("\"{}\"", url_of(port)),
+    )
+}
+
+fn url_of(port: u16) -> String {
+    format!("http://localhost:{port}")
+}
+
+#[test]
+fn a_host_stands_at_the_home_node_of_its_record_and_at_the_second_when_that_is_lost() {
+    // Goal: both ends meet at the node that the name's records call home, without a bus; when that node dies, at the second. Method: the
+    // follower is the home; NATS is killed first, so that nothing is handed on between nodes.
+    let nats = Nats::on_a_free_port();
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (own, home) = loop {
+        let (own, home) = (free(), free());
+        if own != home && in_order(NAME, &[url_of(own), url_of(home)])[0] == url_of(home) {
+            break (own, home);
+        }
+    };
+    let scene = Scene::at(node(&nats, own));
+    scene.write("a", b"a");
+    let (_site, other) = started(&scene, node(&nats, home));
+    let mut both = vec![url_of(own), url_of(home)];
+    both.sort();
+    for server in [&scene.server, &other] {
+        wait::until("each node knows both", || {
+            let info: Value = serde_json::from_slice(&server.get("/v1/info").body).unwrap();
+            (info["lobby"]["nodes"] == serde_json::json!(both)).then_some(())
+        });
+    }
+
+    let host = scene.host(&["--allow", "bob"]);
+    let listed = scene.alice.dgns(&scene.server, &["records", "list", "db.alice"]).exits(0).json();
+    let records: Vec<&str> =
+        listed["records"].as_array().unwrap().iter().map(|row| row["value"].as_str().unwrap()).collect();
+    assert_eq!(records, [format!("1 localhost. port={home}"), format!("2 localhost. port={own}")]);
+    assert_eq!((metric(&other, "dgns_lobby_registrations"), metric(&scene.server, "dgns_lobby_registrations")), (1, 0));
+    nats.kill();
+    scene.connect(&[]).exits(0);
+    scene.connect_at(&other.url, &[]).exits(0);
+    assert_eq!(metric(&scene.server, "dgns_lobby_bus_heard_total"), 0);
+
+    other.kill();
+    assert_eq!(told(&host, "away")["event"], "away");
+    told(&host, "online");
+    assert_eq!(metric(&scene.server, "dgns_lobby_registrations"), 1);
+    scene.connect(&[]).exits(0);
 }

@@ -40,7 +40,7 @@ fn rules_are_read_again_and_whoever_they_leave_out_is_cut_off() {
     let listed = scene.connect(&[]).exits(0).json();
     assert_eq!(listed["files"].as_array().unwrap().len(), 1, "what is not for bob is not there");
     scene.connect(&["--get", "logs/private", "--out", text(&scene.beside("x"))]).exits(1);
-    scene.connect(&["--tail", "logs/private"]).exits(1);
+    scene.connect(&["--tail", "logs/private"]).exits(4);
     let tail = scene.bob.dgns_running(&scene.server.url, &["connect", NAME, "--tail", "public"]);
     assert_eq!(tail.event()["line"], "p");
     fs::write(&rules, "allow = [\"bob\"").unwrap();

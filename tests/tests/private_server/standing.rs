@@ -12,7 +12,7 @@ use crate::liar::Liar;
 use crate::{NAME, Scene, text, told};
 
 /// Lets a new home become a device of somebody by twelve words.
-fn second_device(of: &Person, server: &Server) -> Person {
+pub(crate) fn second_device(of: &Person, server: &Server) -> Person {
     let new = Person::new();
     let pair = of.dgns_running(&server.url, &["pair", "--words"]);
     let words = pair.note(|line| Some(line.trim().strip_prefix("dgns join ")?.to_owned()));
@@ -22,7 +22,7 @@ fn second_device(of: &Person, server: &Server) -> Person {
     new
 }
 
-fn kid_of(person: &Person, server: &Server) -> String {
+pub(crate) fn kid_of(person: &Person, server: &Server) -> String {
     person.dgns(server, &["whoami"]).exits(0).text("/device/kid")
 }
 
@@ -86,7 +86,7 @@ fn two_histories_are_found_by_both_ends_and_nothing_is_served() {
     let liar = Liar::between(&other, &server);
     liar.tells(|_, frame| match frame {
         Frame::Welcome(welcome) => vec![Frame::Welcome(Welcome { head: None, ..welcome })],
-        Frame::Hello { envelope, .. } => vec![Frame::Hello { envelope, head: None }],
+        Frame::Hello { envelope, .. } => vec![Frame::Hello { envelope, token: None, head: None }],
         frame => vec![frame],
     });
     let scene = Scene { site, server, alice, bob, directory };

@@ -135,7 +135,7 @@ fn missing_tests(page: &str, text: &str, tests: &BTreeSet<String>) -> Vec<String
     missing.map(|name| format!("{page}: there is no test {name}")).collect()
 }
 
-/// The names of all functions that `#[test]` or a runtime's attribute of that name marks.
+/// The names of all functions that `#[test]` or a runtime's attribute of that name marks, or that run on both engines.
 fn test_names(tokens: &[Token<'_>]) -> Vec<String> {
     let marked =
         (1..tokens.len()).filter(|at| tokens[*at].text == "test" && matches!(tokens[*at - 1].text, "[" | "::"));
@@ -143,7 +143,10 @@ fn test_names(tokens: &[Token<'_>]) -> Vec<String> {
         let rest = &tokens[at..tokens.len().min(at + 40)];
         rest.windows(2).find(|pair| pair[0].text == "fn").map(|pair| pair[1].text.to_owned())
     });
-    names.collect()
+    let listed =
+        tokens.windows(3).position(|three| three.iter().map(|token| token.text).eq(["on_both_engines", "!", "{"]));
+    let listed = listed.map_or(&[][..], |at| &tokens[at + 3..]).iter().map(|token| token.text);
+    names.chain(listed.take_while(|text| *text != "}").map(str::to_owned)).collect()
 }
 
 /// A page without what the adversary suite writes: its words in backticks are codes.
@@ -168,6 +171,7 @@ fn every_test_that_the_threats_name_exists() {
         test_names(&super::source::tokens("#[tokio::test] async fn a_b() {} #[test] fn c() {} fn d() {}")),
         ["a_b", "c"]
     );
+    assert_eq!(test_names(&super::source::tokens("on_both_engines! { a_b c } fn d() {}")), ["a_b", "c"]);
 }
 
 /// The keys of a TOML text, in order: those of a table and the tables themselves.

@@ -14,7 +14,7 @@ use identity::state::{Leaf, Subject};
 use super::AuditFault;
 use crate::batch::{Step, configure_wants};
 use crate::due::DueQueue;
-use crate::entry::{Entry, EntryError};
+use crate::entry::{AnchorBroken, Entry, EntryError};
 use crate::hash::EMPTY_ROOT;
 use crate::logconf::{LogConf, LogConfError, Succession};
 use crate::notice;
@@ -117,6 +117,10 @@ impl Judge {
                         return Err(AuditFault::Entry { index, code });
                     }
                 }
+                Entry::Anchor(anchor) => {
+                    let fault = |error: AnchorBroken| AuditFault::Entry { index, code: error.code() };
+                    self.step.anchor(&anchor, index).map_err(fault)?;
+                }
                 Entry::Epoch(_) => return Err(AuditFault::Entry { index, code: "epoch" }),
             }
         }
@@ -159,7 +163,8 @@ impl Judge {
                 let wanted = world.server().into_iter().flat_map(configure_wants);
                 wanted.filter(|subject| world.get(subject).is_none()).collect()
             }
-            Entry::Notice(_) | Entry::Epoch(_) => Vec::new(),
+            Entry::Anchor(_) if world.get(&Subject::Anchors).is_none() => vec![Subject::Anchors],
+            Entry::Anchor(_) | Entry::Notice(_) | Entry::Epoch(_) => Vec::new(),
         }
     }
 

@@ -161,6 +161,7 @@ impl<'a> Bytes<'a> {
                 1 => LabelKind::Name,
                 2 => LabelKind::Did,
                 4 => LabelKind::LogConf,
+                5 => LabelKind::Anchors,
                 _ => return Err(SavedError),
             };
             let (head_index, head_hash) = (self.number()?, self.hash()?);

@@ -127,6 +127,12 @@ impl TestLog {
         integrate(&self.view(), self.world_for(&posts, now_ms.max(self.time_ms)), &posts, now_ms)
     }
 
+    /// Integrates one post of any sort.
+    pub(crate) fn integrate_post(&self, post: Post, now_ms: u64) -> Batch {
+        let posts = [post];
+        integrate(&self.view(), self.world_for(&posts, now_ms.max(self.time_ms)), &posts, now_ms)
+    }
+
     /// Makes a batch the newest.
     pub(crate) fn take(&mut self, batch: Batch) {
         self.entries.extend(batch.entries);

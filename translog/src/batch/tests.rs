@@ -186,3 +186,32 @@ fn a_logconf_that_does_not_hold_makes_no_batch() {
     assert_eq!(refused(&|conf| conf.server = Someone::new(1).0.did, &[0], true), Err("logconf_chain"));
     assert_eq!(refused(&|conf| conf.log_keys = vec![log_key(1)], &[1], true), Ok(Succession::Repin));
 }
+
+#[test]
+fn an_anchor_follows_the_one_before_or_is_no_part_of_the_log() {
+    // Goal: the operator can neither skip, repeat nor replace an anchor. Method: the first and second taken; then one that goes on
+    // from the first again, one of a tree with fewer logs, and a gap.
+    let mut log = TestLog::new();
+    let first = Anchor { k: 1, prev: None, root: [1; 32], logs: 3 };
+    let second = Anchor { k: 2, prev: Some(first.hash()), root: [2; 32], logs: 4 };
+    for anchor in [&first, &second] {
+        let batch = log.integrate_post(Post::anchor(anchor.clone()), log.time_ms + 1);
+        assert_eq!(batch.outcomes, [Outcome::Accepted { first_index: batch.first_index }]);
+        assert_eq!(batch.changes[&Subject::Anchors].leaf.version(), anchor.k);
+        log.take(batch);
+    }
+    let third = Anchor { k: 3, prev: Some(second.hash()), root: [3; 32], logs: 4 };
+    let broken = [
+        second.clone(),
+        Anchor { prev: Some(first.hash()), ..third.clone() },
+        Anchor { logs: 3, ..third.clone() },
+        Anchor { k: 4, ..third.clone() },
+    ];
+    for anchor in broken {
+        let batch = log.integrate_post(Post::anchor(anchor), log.time_ms + 1);
+        assert!(matches!(batch.outcomes[..], [Outcome::Refused { position: 0, .. }]));
+        assert!(!batch.changes.contains_key(&Subject::Anchors));
+    }
+    let batch = log.integrate_post(Post::anchor(third), log.time_ms + 1);
+    assert!(matches!(batch.outcomes[..], [Outcome::Accepted { .. }]));
+}

@@ -94,7 +94,7 @@ fn vectors_of_entries() {
             "Log entries (PROTOCOL 7.1). in.entry: hexadecimal. out.type and out.leaf (the leaf hash) always; certificate: sid;",
             "epoch: k, covers, time_ms (decimal text), map_root, history_root; logconf: sid, seq (decimal text), prev (hex or null),",
             "origin, server (hex), log_keys, policy, prefixes, predecessor ([origin, size text, root hex] or null), kids (hex) of the",
-            "signatures; notice: kind, origin, evidence_hash, evidence (hex or null).",
+            "signatures; notice: kind, origin, evidence_hash, evidence (hex or null); anchor: k, logs (decimal text), prev (hex or null), root.",
             "error: bad_entry, bad_cbor, not_canonical, bad_field, unknown_type. No signature is checked.",
         ],
         &cases,
@@ -131,6 +131,10 @@ fn view(entry: &Entry) -> Value {
                 "kids": logconf.signatures().iter().map(|(kid, _)| hex(&kid.0)).collect::<Vec<_>>(),
             })
         }
+        Entry::Anchor(anchor) => json!({
+            "type": "anchor", "leaf": leaf, "k": anchor.k.to_string(), "prev": anchor.prev.map(|prev| hex(&prev)),
+            "root": hex(&anchor.root), "logs": anchor.logs.to_string(),
+        }),
         Entry::Notice(n) => json!({
             "type": "notice", "leaf": leaf, "kind": n.kind as u8, "origin": n.origin,
             "evidence_hash": hex(&n.evidence_hash), "evidence": n.evidence.as_deref().map(hex),
@@ -161,7 +165,13 @@ fn good() -> Vec<(&'static str, Vec<u8>)> {
             "notice with evidence",
             Entry::Notice(notice(NoticeKind::LogFork, Some(b"dgns.fault@v1\n".to_vec()))).encode(),
         ),
+        ("anchor: the first", Entry::Anchor(anchor(1, None)).encode()),
+        ("anchor: the largest number", Entry::Anchor(anchor(u64::MAX, Some([9; 32]))).encode()),
     ]
+}
+
+fn anchor(k: u64, prev: Option<Hash>) -> Anchor {
+    Anchor { k, prev, root: [7; 32], logs: 3 }
 }
 
 fn bad() -> Vec<(&'static str, Vec<u8>)> {
@@ -207,7 +217,13 @@ fn bad() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("empty", vec![]),
         ("type 0", vec![0, 1]),
-        ("type 5", vec![5, 0xa0]),
+        ("type 6", vec![6, 0xa0]),
+        ("anchor without body", vec![5]),
+        ("anchor of nothing", vec![5, 0xa0]),
+        ("anchor 0", Entry::Anchor(anchor(0, Some([9; 32]))).encode()),
+        ("anchor 1 behind another", Entry::Anchor(anchor(1, Some([9; 32]))).encode()),
+        ("anchor 2 behind none", Entry::Anchor(anchor(2, None)).encode()),
+        ("anchor with a byte behind", [&Entry::Anchor(anchor(1, None)).encode()[..], &[0]].concat()),
         ("type 255", vec![255]),
         ("4,098 bytes", [&[4], &[0; 4_097][..]].concat()),
         ("certificate without body", vec![1]),
@@ -255,15 +271,15 @@ fn bad() -> Vec<(&'static str, Vec<u8>)> {
 fn each_kind_is_told_by_its_byte() {
     // Goal: an auditor of the tree alone reads no body. Method: the type of each good entry.
     let kinds: Vec<EntryKind> = good().iter().map(|(_, entry)| EntryKind::of(entry).unwrap()).collect();
-    use EntryKind::{Certificate as C, Epoch as E, LogConf as L, Notice as N};
-    assert_eq!(kinds, [C, E, E, L, L, N, N]);
+    use EntryKind::{Anchor as A, Certificate as C, Epoch as E, LogConf as L, Notice as N};
+    assert_eq!(kinds, [C, E, E, L, L, N, N, A, A]);
     assert_eq!(EntryKind::of(&[2; ENTRY_BYTES_MAX + 1]), Err(EntryError::Length));
     assert_eq!(Epoch::decode(&good()[0].1), Err(EntryError::Kind(1)));
 }
 
 proptest! {
     #[test]
-    fn decoding_never_panics(kind in 0_u8..6, body in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn decoding_never_panics(kind in 0_u8..7, body in proptest::collection::vec(any::<u8>(), 0..200)) {
         // Goal: any bytes are an answer, and what decodes encodes to the same. Method: random bodies.
         let entry = [&[kind], &body[..]].concat();
         if let Ok(decoded) = Entry::decode(&entry) {

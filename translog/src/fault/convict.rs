@@ -4,7 +4,9 @@ use core::fmt;
 
 use super::{FaultFile, FaultKind};
 use crate::audit::AuditFault;
+use crate::lookup_proof::LookupProofError;
 use crate::note::{Checkpoint, VerifierKey};
+use crate::proof_file::ProofFileError;
 
 /// A log, or a witness, convicted by a key's own signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,9 @@ pub enum NoConviction {
     /// The kind shows what a client met and proves nothing to others. Code `proves_nothing`.
     #[error("evidence of this kind shows what a client met; it proves nothing by itself")]
     Kind,
+    /// Who checks knows no databases, or replays no logs. Code `needs_replay`.
+    #[error("evidence of this kind is judged by who knows databases")]
+    Replay,
     /// A part that the kind needs is missing or malformed. Code `fault_part`.
     #[error("a part that the kind needs is missing or malformed")]
     Part,
@@ -54,10 +59,20 @@ pub enum NoConviction {
 }
 
 impl NoConviction {
+    /// Returns why a part that should prove a lookup does not.
+    pub const fn of_lookup(error: LookupProofError) -> Self {
+        match error {
+            LookupProofError::File(ProofFileError::Note(_)) => Self::Signature,
+            LookupProofError::File(_) => Self::Part,
+            LookupProofError::Lookup(_) => Self::Proof,
+        }
+    }
+
     /// Returns the stable code.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Kind => "proves_nothing",
+            Self::Replay => "needs_replay",
             Self::Part => "fault_part",
             Self::Signature => "fault_signature",
             Self::Proof => "fault_proof",
@@ -77,6 +92,7 @@ impl FaultFile {
             FaultKind::Entry => self.check_entry(),
             FaultKind::Map => self.check_map(),
             FaultKind::Rollback => self.check_rollback(),
+            FaultKind::Store => Err(NoConviction::Replay),
             FaultKind::Answer | FaultKind::Audit => Err(NoConviction::Kind),
         }
     }

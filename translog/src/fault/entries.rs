@@ -10,9 +10,9 @@ use identity::state::Subject;
 
 use super::{Conviction, FaultFile, FaultKind, NoConviction, Proved};
 use crate::audit::AuditFault;
-use crate::entry::{Entry, EntryError, Epoch};
+use crate::entry::{Anchor, Entry, EntryError, Epoch};
 use crate::limits::PATH_HASHES_MAX;
-use crate::lookup_proof::{self, LookupProofError};
+use crate::lookup_proof;
 use crate::note::{Checkpoint, VerifierKey};
 use crate::proof_file::{ProofFile, ProofFileError};
 use crate::resolve::Resolved;
@@ -100,11 +100,7 @@ impl FaultFile {
             let trust = Trust::new(origin.clone(), vec![key.clone()]).map_err(|_| NoConviction::Part)?;
             let lookup = |name| {
                 let bytes = self.part(name).ok_or(NoConviction::Part)?;
-                lookup_proof::verify(&trust, bytes).map_err(|error| match error {
-                    LookupProofError::File(ProofFileError::Note(_)) => NoConviction::Signature,
-                    LookupProofError::File(_) => NoConviction::Part,
-                    LookupProofError::Lookup(_) => NoConviction::Proof,
-                })
+                lookup_proof::verify(&trust, bytes).map_err(NoConviction::of_lookup)
             };
             let (first, second) = (lookup("first")?, lookup("second")?);
             if first.subject() != second.subject() || first.head().size > second.head().size {
@@ -119,6 +115,7 @@ impl FaultFile {
                 Subject::Did(did) => did.to_string(),
                 Subject::Alias(alias) => data_encoding::HEXLOWER.encode(alias),
                 Subject::LogConf => "the log's configuration".to_owned(),
+                Subject::Anchors => "the anchors of the databases".to_owned(),
             };
             Ok(Conviction { key: key.clone(), heads, proved: Proved::WentBack { subject } })
         })
@@ -266,7 +263,16 @@ fn went_back(first: &Resolved, second: &Resolved) -> bool {
         (Some(_), None) => true,
         (None, _) => false,
     };
-    name || did || alias
+    let number =
+        |resolved: &Resolved| resolved.anchors().and_then(|body| Anchor::decode(body).ok()).map(|anchor| anchor.k);
+    let anchors = match (first.anchors(), second.anchors()) {
+        (Some(before), Some(after)) => {
+            is_older((number(second).unwrap_or(0), &after), (number(first).unwrap_or(0), &before))
+        }
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    name || did || alias || anchors
 }
 
 /// Whether a state has a lower version, or is another at the same one.

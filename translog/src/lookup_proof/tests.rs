@@ -174,6 +174,7 @@ fn case(title: &str, trust: &Trust, asked: &Subject, text: &str, expected: Resul
         Subject::Did(did) => json!({"did": hex(did.as_bytes())}),
         Subject::Alias(alias) => json!({"alias": hex(alias)}),
         Subject::LogConf => Value::Null,
+        Subject::Anchors => json!({"anchors": true}),
     };
     let vkeys: Vec<String> = trust.log_keys().iter().map(ToString::to_string).collect();
     let policy = (!trust.policy().is_none()).then(|| trust.policy().to_string());

@@ -101,6 +101,26 @@ impl MapProof {
         if unused.next().is_some() { Err(MapProofError::Shape) } else { Ok(root) }
     }
 
+    /// Returns the proof of two labels, made of a proof of each by itself under one root.
+    ///
+    /// Errors: [`MapProofError::Labels`] if they are equal or a proof is of several, [`MapProofError::Shape`] if a proof has too few or
+    /// too many hashes. Proofs that contradict each other make one that does not verify.
+    pub fn join(proofs: [(&Hash, &Self); 2]) -> Result<Self, MapProofError> {
+        let mut branches = Vec::with_capacity(proofs.len());
+        for (label, proof) in proofs {
+            let [path] = proof.paths.as_slice() else { return Err(MapProofError::Labels) };
+            branches.push(Branch { label, path, siblings: path.spread(label, &proof.siblings)? });
+        }
+        if proofs[0].0 == proofs[1].0 {
+            return Err(MapProofError::Labels);
+        }
+        let paths = branches.iter().map(|branch| *branch.path).collect();
+        branches.sort_by_key(|branch| branch.label);
+        let mut siblings = Vec::new();
+        gather(&branches, 0, &mut siblings);
+        Ok(Self { paths, siblings })
+    }
+
     /// Returns the bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.paths.len() * 8 + self.siblings.len() * 32);
@@ -154,6 +174,20 @@ impl Path {
         (!alone && !spare_bits).then_some(path)
     }
 
+    /// Returns the siblings of the path alone, by depth, empty where there is none: from left to right those on its left come from the
+    /// root down, then those on its right from its end up.
+    fn spread(&self, label: &Hash, siblings: &[Hash]) -> Result<Vec<Hash>, MapProofError> {
+        let mut spread = vec![EMPTY; usize::from(self.depth)];
+        let mut rest = siblings.iter();
+        let depths = 0..usize::from(self.depth);
+        let left = depths.clone().filter(|at| bit(label, *at));
+        let right = depths.rev().filter(|at| !bit(label, *at));
+        for at in left.chain(right).filter(|at| self.has_sibling(*at)) {
+            spread[at] = *rest.next().ok_or(MapProofError::Shape)?;
+        }
+        if rest.next().is_none() { Ok(spread) } else { Err(MapProofError::Shape) }
+    }
+
     /// Returns whether the sibling at depth `at + 1` is not empty.
     fn has_sibling(&self, at: usize) -> bool {
         bit(&self.siblings, at)
@@ -166,6 +200,28 @@ impl End {
             Self::Present => 1,
             Self::Beside { .. } => 2,
             Self::Empty => 3,
+        }
+    }
+}
+
+/// A path while it is joined with another: its label, and its siblings by depth.
+struct Branch<'a> {
+    label: &'a Hash,
+    path: &'a Path,
+    siblings: Vec<Hash>,
+}
+
+/// Adds the siblings, from left to right, that hang off these branches below the node at `depth` that all of them pass.
+fn gather(branches: &[Branch<'_>], depth: usize, siblings: &mut Vec<Hash>) {
+    if branches.iter().any(|branch| usize::from(branch.path.depth) == depth) {
+        return;
+    }
+    let (left, right) = branches.split_at(branches.partition_point(|branch| !bit(branch.label, depth)));
+    for (side, others) in [(left, right), (right, left)] {
+        if !side.is_empty() {
+            gather(side, depth + 1, siblings);
+        } else if let Some(other) = others.first().filter(|other| other.path.has_sibling(depth)) {
+            siblings.push(other.siblings[depth]);
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum LabelKind {
     Alias = 3,
     /// The log's own configuration.
     LogConf = 4,
+    /// The anchors of the server's databases.
+    Anchors = 5,
 }
 
 /// The fields of a map value that travel beside the state: 52 bytes.
@@ -45,6 +47,7 @@ impl LabelKind {
             Subject::Did(_) => Self::Did,
             Subject::Alias(_) => Self::Alias,
             Subject::LogConf => Self::LogConf,
+            Subject::Anchors => Self::Anchors,
         }
     }
 
@@ -55,6 +58,7 @@ impl LabelKind {
             Self::Did => State::Did(DidState::decode(bytes)?),
             Self::Alias => State::Alias(AliasState::decode(bytes)?),
             Self::LogConf => State::decode(&Subject::LogConf, bytes)?,
+            Self::Anchors => State::decode(&Subject::Anchors, bytes)?,
         })
     }
 
@@ -66,6 +70,7 @@ impl LabelKind {
             Self::Did => State::Did(DidState::decode_kept(bytes)?),
             Self::Alias => State::Alias(AliasState::decode(bytes)?),
             Self::LogConf => State::decode(&Subject::LogConf, bytes)?,
+            Self::Anchors => State::decode(&Subject::Anchors, bytes)?,
         })
     }
 }
@@ -130,6 +135,7 @@ pub fn label(subject: &Subject) -> Hash {
         Subject::Did(did) => label_did(did),
         Subject::Alias(alias) => label_alias(alias),
         Subject::LogConf => label_logconf(),
+        Subject::Anchors => label_anchors(),
     }
 }
 
@@ -150,7 +156,17 @@ pub fn label_alias(alias: &AliasId) -> Hash {
 
 /// Returns the label of the log's configuration.
 pub fn label_logconf() -> Hash {
-    domain_hash("dgns/label-log/v1", &[b"logconf"])
+    label_log(b"logconf")
+}
+
+/// Returns the label of the anchors of the server's databases.
+pub fn label_anchors() -> Hash {
+    label_log(b"anchors")
+}
+
+/// Returns the label of something that the log says of itself.
+fn label_log(what: &[u8]) -> Hash {
+    domain_hash("dgns/label-log/v1", &[what])
 }
 
 /// Returns the 84-byte map value of a leaf.

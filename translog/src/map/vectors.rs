@@ -8,7 +8,7 @@ use super::*;
 use crate::vectors::{hex, hold};
 
 const ABOUT: [&str; 7] = [
-    "The map (PROTOCOL 10). Bytes are hexadecimal. op label: in.kind name|did|logconf -> out.label.",
+    "The map (PROTOCOL 10). Bytes are hexadecimal. op label: in.kind name|did|logconf|anchors -> out.label.",
     "op value: an opened leaf's fields and State bytes -> its 52 bytes, the 84-byte value, the State's hash, the commitment.",
     "op root: rows [label, commitment] in any order -> the root.",
     "op proof: proof bytes, claims [label, commitment or null for absent] in the order of the proof, and the root they must lead to;",
@@ -38,6 +38,8 @@ fn labels() -> Vec<Value> {
             "out": {"label": hex(&label_alias(&[0xa1; 32]))}}),
         json!({"name": "label of the log's configuration", "op": "label", "in": {"kind": "logconf"},
             "out": {"label": hex(&label_logconf())}}),
+        json!({"name": "label of the anchors", "op": "label", "in": {"kind": "anchors"},
+            "out": {"label": hex(&label_anchors())}}),
     ]
 }
 

@@ -33,6 +33,7 @@ impl Resolution {
             Subject::Did(did) => w.bytes(did.as_bytes()),
             Subject::Alias(alias) => w.bytes(alias),
             Subject::LogConf => w.null(),
+            Subject::Anchors => w.uint(LabelKind::Anchors as u64),
         };
         if let Some(head) = &self.head {
             w.uint(2).bytes(&head.encode());
@@ -110,6 +111,7 @@ impl Answer {
             2 => LabelKind::Did,
             3 => LabelKind::Alias,
             4 => LabelKind::LogConf,
+            5 => LabelKind::Anchors,
             _ => return Err(WireError::Unexpected),
         };
         let opened = reader.or_null(|r| r.fixed())?.map(|bytes| OpenedLeaf::decode(&bytes));
@@ -125,7 +127,7 @@ impl Written {
     }
 }
 
-/// A name is text, a DID 20 bytes, an alias 32, the log itself null.
+/// A name is text, a DID 20 bytes, an alias 32, the log itself null, the anchors 5.
 fn read_subject(reader: &mut Reader<'_>) -> Result<Subject, WireError> {
     match reader.peek()? {
         Kind::Text => Ok(Subject::Name(reader.text()?.to_owned())),
@@ -137,6 +139,10 @@ fn read_subject(reader: &mut Reader<'_>) -> Result<Subject, WireError> {
                 _ => Err(WireError::Unexpected),
             }
         }
+        Kind::Uint => match reader.uint()? {
+            number if number == LabelKind::Anchors as u64 => Ok(Subject::Anchors),
+            _ => Err(WireError::Unexpected),
+        },
         _ => reader.null().map(|()| Subject::LogConf),
     }
 }

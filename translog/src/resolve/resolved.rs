@@ -17,6 +17,7 @@ pub struct Resolved {
     did: Option<DidState>,
     alias: Option<AliasState>,
     logconf: Option<Vec<u8>>,
+    anchors: Option<Vec<u8>>,
     records: Option<Records>,
     written: Vec<WrittenCertificate>,
     chain: Vec<ChainStep>,
@@ -76,7 +77,7 @@ impl Resolved {
         quorum: Option<Timestamp>,
         continuity: Continuity,
     ) -> Self {
-        let ProvedStates { name, did, alias, logconf, records } = proved;
+        let ProvedStates { name, did, alias, logconf, anchors, records } = proved;
         let Entries { written, chain, footing } = entries;
         let SignedHead { met, log_key, .. } = head;
         let (head, epoch) = (met.head, met.epoch);
@@ -86,6 +87,7 @@ impl Resolved {
             did,
             alias,
             logconf,
+            anchors,
             records,
             written,
             chain,
@@ -119,8 +121,8 @@ impl Resolved {
                 Some(did) if did.flags & DidState::ENDED != 0 => Status::Ended,
                 Some(_) => Status::Present,
             },
-            Subject::LogConf => {
-                if self.logconf.is_some() {
+            Subject::LogConf | Subject::Anchors => {
+                if self.logconf.is_some() || self.anchors.is_some() {
                     Status::Present
                 } else {
                     Status::Absent
@@ -162,6 +164,11 @@ impl Resolved {
     /// Returns the LogConf payload, if the log's configuration was asked.
     pub fn logconf(&self) -> Option<&[u8]> {
         self.logconf.as_deref()
+    }
+
+    /// Returns the body of the newest anchor of the server's databases.
+    pub fn anchors(&self) -> Option<&[u8]> {
+        self.anchors.as_deref()
     }
 
     /// Returns the records of the name, if they were asked for. That a name has none is in its state.

@@ -1,5 +1,6 @@
 //! tests/vectors/resolutions.json
 
+use identity::hash::sha256;
 use identity::key::SigningKey;
 use identity::name::Zone;
 use identity::state::Leaf;
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use super::chain::dora::{Dora, device, key};
 use super::fixture::{TestLog, name};
 use super::*;
+use crate::entry::Anchor;
 use crate::note::LogSigner;
 use crate::resolution::{ChainRow, Written};
 use crate::vectors::{hex, hold};
@@ -93,6 +95,7 @@ impl Cases {
                 Subject::Did(did) => json!({"did": hex(did.as_bytes())}),
                 Subject::Alias(alias) => json!({"alias": hex(alias)}),
                 Subject::LogConf => Value::Null,
+                Subject::Anchors => json!({"anchors": true}),
             },
             "bytes": hex(bytes),
             "now_ms": now.as_ms(),
@@ -195,6 +198,16 @@ fn proved(cases: &mut Cases) {
         let subject = log.absent_name(kind);
         cases.first(title, &log, &subject, &log.answer(&subject), Ok(()));
     }
+    let anchors = Subject::Anchors;
+    cases.first("anchors that there are none of", &log, &anchors, &log.answer(&anchors), Ok(()));
+    let mut anchored = TestLog::new().0;
+    let payload = Anchor { k: 1, prev: None, root: [5; 32], logs: 3 }.encode();
+    let head_hash = sha256(&[&payload]);
+    anchored.batch(&[], vec![Leaf { head_index: 1, head_hash, state: State::Anchors { version: 1, payload } }]);
+    cases.first("the newest anchor", &anchored, &anchors, &anchored.answer(&anchors), Ok(()));
+    let mut older = anchored.answer(&anchors);
+    older.answers[0].opened.as_mut().unwrap().version = 2;
+    cases.first("an anchor under another number", &anchored, &anchors, &older, Err("map_proof"));
     cases.first("a DID", &log, &did, &log.answer(&did), Ok(()));
     cases.first("a DID that does not exist", &log, &unknown, &log.answer(&unknown), Ok(()));
 

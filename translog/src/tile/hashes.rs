@@ -1,7 +1,7 @@
 //! A tile with its hashes.
 
 use super::{TileError, TileId};
-use crate::hash::Hash;
+use crate::hash::{Hash, node_hash};
 use crate::subtree;
 use crate::tree::Node;
 
@@ -46,6 +46,26 @@ impl Tile {
     /// Returns the root over all hashes; of a full tile it is a hash of the level above.
     pub fn root(&self) -> Hash {
         subtree::root(&self.hashes).expect("a TileId is 1 to 256 wide")
+    }
+
+    /// Returns the hashes and every node above them but the root, row by row, each where [`Tile::place_of`] says; of a full tile all
+    /// there are.
+    pub fn nodes(&self) -> Vec<Hash> {
+        let mut nodes = self.hashes.clone();
+        let mut row = 0..nodes.len();
+        while row.len() > 2 {
+            let above: Vec<Hash> =
+                nodes[row.clone()].as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
+            row = nodes.len()..nodes.len() + above.len();
+            nodes.extend(above);
+        }
+        nodes
+    }
+
+    /// Returns where the node `height` rows above the hashes of a full tile, the `index`-th of its row there, stands in
+    /// [`Tile::nodes`].
+    pub const fn place_of(height: u8, index: u64) -> usize {
+        512 - (512 >> height) + index as usize
     }
 
     /// Returns the hash of a node whose leaves in this tile are all there. Errors: [`TileError::Node`].

@@ -232,3 +232,17 @@ proptest! {
         let _ = ResourceId::parse(&path);
     }
 }
+
+#[test]
+fn every_node_of_a_full_tile_stands_in_its_place() {
+    let hashes: Vec<_> = (0..256_u64).map(|at| identity::hash::sha256(&[&at.to_be_bytes()])).collect();
+    let tile = Tile::new(TileId::new(1, 3, 256).unwrap(), hashes).unwrap();
+    let nodes = tile.nodes();
+    assert_eq!(nodes.len(), 510);
+    for height in 0..8_u8 {
+        for index in 0..256_u64 >> height {
+            let node = Node { level: 8 + height, index: ((3 * 256) >> height) + index };
+            assert_eq!(tile.node(node), Ok(nodes[Tile::place_of(height, index)]), "{node:?}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! A tree that is only its right edge.
 
 use super::ProofError;
+use super::plan::Node;
 use super::verify::inclusion_root;
 use crate::hash::{EMPTY_ROOT, Hash, node_hash};
 use crate::limits::SIZE_MAX;
@@ -52,9 +53,14 @@ impl Edge {
     ///
     /// Panics at 2^63 - 1 leaves, which no machine reaches by appending.
     pub fn append(&mut self, leaf: Hash) {
+        self.append_noting(leaf, |_, _| {});
+    }
+
+    /// As [`Edge::append`]; `note` is told of each full subtree above the leaves that the leaf before completed, with its root.
+    pub fn append_noting(&mut self, leaf: Hash, note: impl FnMut(Node, &Hash)) {
         assert!(self.size < SIZE_MAX, "a tree of 2^63 - 1 leaves is full");
         if self.size > 0 {
-            self.settle_last();
+            self.settle_last(note);
         }
         self.last = leaf;
         self.size += 1;
@@ -84,7 +90,7 @@ impl Edge {
     pub fn peaks(&self) -> Vec<Hash> {
         let mut whole = self.clone();
         if self.size > 0 {
-            whole.settle_last();
+            whole.settle_last(|_, _| {});
         }
         whole.before
     }
@@ -95,11 +101,12 @@ impl Edge {
     }
 
     /// Moves the last leaf among the full subtrees before it: every full pair on the way becomes one.
-    fn settle_last(&mut self) {
+    fn settle_last(&mut self, mut note: impl FnMut(Node, &Hash)) {
         let mut node = self.last;
-        for _ in 0..(self.size - 1).trailing_ones() {
+        for level in 1..=(self.size - 1).trailing_ones() as u8 {
             let left = self.before.pop().expect("a subtree for each bit set in size - 1");
             node = node_hash(&left, &node);
+            note(Node { level, index: (self.size - 1) >> level }, &node);
         }
         self.before.push(node);
     }

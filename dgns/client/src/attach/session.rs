@@ -23,6 +23,10 @@ use crate::{clock, rng};
 /// How long a lobby may take to say the first word, and then to welcome.
 const GREETING: Duration = Duration::from_secs(10);
 
+/// Between two looks whether the first node is there again, and how long one may take.
+const FIRST_AGAIN: Duration = Duration::from_secs(60);
+const GLANCE: Duration = Duration::from_secs(1);
+
 /// A registration as it is said again.
 struct Registration {
     id: u64,
@@ -45,7 +49,9 @@ enum End {
 pub(super) struct Attaching {
     prover: Prover,
     who: Who,
-    url: String,
+    /// The nodes, best first, and which of them this is at.
+    urls: Vec<String>,
+    at: usize,
     instance: [u8; 8],
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<Event>,
@@ -57,6 +63,8 @@ pub(super) struct Attaching {
     registrations: Vec<Registration>,
     ids: u64,
     attempts: u32,
+    /// Whether this socket was welcomed.
+    greeted: bool,
     /// The code of the last refusal that was about the connection itself.
     last_word: Option<String>,
     /// Who waits for an answer over this socket.
@@ -67,7 +75,7 @@ impl Attaching {
     pub(super) fn new(
         prover: Prover,
         who: Who,
-        url: String,
+        urls: Vec<String>,
         commands: mpsc::Receiver<Command>,
         events: mpsc::Sender<Event>,
     ) -> Self {
@@ -78,7 +86,8 @@ impl Attaching {
         Self {
             prover,
             who,
-            url,
+            urls,
+            at: 0,
             instance,
             commands,
             events,
@@ -89,6 +98,7 @@ impl Attaching {
             registrations,
             ids,
             attempts,
+            greeted: false,
             last_word,
             asked: HashMap::new(),
         }
@@ -102,7 +112,16 @@ impl Attaching {
                 End::Over(code, what) => return self.tell(Event::Over { code, what }).await,
                 End::Lost(why, wait) => (why, wait),
             };
-            self.tell(Event::Away(why)).await;
+            // Whoever did not welcome may be gone for long; the next node is asked at once, the first again after a while.
+            if std::mem::replace(&mut self.greeted, false) {
+                self.tell(Event::Away(why)).await;
+            } else {
+                self.at = (self.at + 1) % self.urls.len();
+                if self.at > 0 {
+                    continue;
+                }
+                self.tell(Event::Away(why)).await;
+            }
             if self.events.is_closed() {
                 return;
             }
@@ -113,7 +132,7 @@ impl Attaching {
 
     /// Opens a socket, says hello and serves it to its end.
     async fn once(&mut self) -> End {
-        let mut socket = match Socket::open(&self.url).await {
+        let mut socket = match Socket::open(&self.urls[self.at]).await {
             Ok(socket) => socket,
             Err(why) => return End::Lost(why, None),
         };
@@ -133,11 +152,11 @@ impl Attaching {
             Frame::Challenge(challenge) => challenge,
             _ => return Err(End::Lost("the lobby does not begin with a challenge".to_owned(), None)),
         };
-        if challenge.url != self.url {
+        if challenge.url != self.urls[self.at] {
             let what = format!(
                 "the lobby says it is reached at {}, not {}: a hello for another place would be good there; use the \
                  server's own URL (--server)",
-                challenge.url, self.url
+                challenge.url, self.urls[self.at]
             );
             return Err(End::Over("wrong_url".to_owned(), what));
         }
@@ -153,7 +172,7 @@ impl Attaching {
         let signed = SignedHello::sign(&hello, self.prover.origin(), &self.who.key);
         let signed = signed.map_err(|_| End::Over("bad_hello".to_owned(), "the lobby's URL is too long".to_owned()))?;
         let head = self.prover.head().await;
-        self.say(socket, &Frame::Hello { envelope: signed.as_bytes().to_vec(), head }).await?;
+        self.say(socket, &Frame::Hello { envelope: signed.as_bytes().to_vec(), token: None, head }).await?;
         loop {
             match self.hear(socket).await? {
                 Frame::Welcome(welcome) => return Ok(welcome),
@@ -165,6 +184,7 @@ impl Attaching {
 
     async fn welcomed(&mut self, welcome: Welcome) {
         self.attempts = 0;
+        self.greeted = true;
         // Whatever was asked over the socket before may be lost: whoever asked hears that.
         self.asked.clear();
         if !welcome.resumed {
@@ -183,6 +203,7 @@ impl Attaching {
         }
         let renewing = Duration::from_millis(LEASE_MS / 2);
         let seeing = Duration::from_millis(SEEN_MS);
+        let mut first = Instant::now() + jitter(FIRST_AGAIN);
         let (mut renew, mut see, mut unseen) = (Instant::now() + renewing, Instant::now() + seeing, 0);
         loop {
             let post = self.outbox.next().map_or(seeing, |next| Duration::from_millis(next.ms_since(clock::now())));
@@ -197,6 +218,13 @@ impl Attaching {
                     Some(command) => self.command(socket, command).await?,
                 },
                 () = sleep(post) => {}
+                () = sleep_until(first), if self.at > 0 => {
+                    if timeout(GLANCE, Socket::open(&self.urls[0])).await.is_ok_and(|opened| opened.is_ok()) {
+                        self.at = 0;
+                        return Err(End::Lost("the first node is there again".to_owned(), Some(Duration::ZERO)));
+                    }
+                    first = Instant::now() + FIRST_AGAIN;
+                }
                 () = sleep_until(see), if unseen > 0 => unseen = SEEN_EVERY,
                 () = sleep_until(renew) => {
                     renew = Instant::now() + renewing;
@@ -308,7 +336,7 @@ impl Attaching {
                     self.tell(Event::Registered(name)).await;
                 }
             }
-            Frame::Err { id, code, sess, .. } => {
+            Frame::Err { id, code, sess, retry_ms } => {
                 let about = self.registrations.iter().find(|known| Some(known.id) == id);
                 let name = about.map(|known| known.name.clone());
                 match &sess {
@@ -320,10 +348,12 @@ impl Attaching {
                 if id.is_none() && sess.is_none() {
                     self.last_word = Some(code.clone());
                 }
-                self.tell(Event::Refused { code, sess, name }).await;
+                self.tell(Event::Refused { code, sess, name, retry_ms }).await;
             }
-            Frame::Revoke { name: None, code } => self.last_word = Some(code),
-            Frame::Revoke { name, code } => self.tell(Event::Refused { code, sess: None, name }).await,
+            Frame::Revoke { name: None, code, handle: None } => self.last_word = Some(code),
+            Frame::Revoke { name, code, .. } => {
+                self.tell(Event::Refused { code, sess: None, name, retry_ms: None }).await;
+            }
             Frame::Restarting { in_ms, try_ms } => {
                 let wait = Duration::from_millis(in_ms.saturating_add(try_ms)).min(BACK_MAX);
                 return Err(End::Lost("the server restarts".to_owned(), Some(wait)));
@@ -371,6 +401,9 @@ impl Attaching {
             (4_000 | 4_001, _) => {
                 let what = match code.as_str() {
                     "revoked" | "unknown_device" => "the log has no such live device of this DID".to_owned(),
+                    "no_guests" => {
+                        "this lobby lets no guests in: come with a name of your own (dgns up NAME)".to_owned()
+                    }
                     "replaced" => "this device attached again".to_owned(),
                     other => format!("the lobby closed the session ({other})"),
                 };

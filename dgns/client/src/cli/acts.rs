@@ -56,6 +56,15 @@ pub(crate) async fn vote(context: &Context, act: Option<&str>, vote: Vote, words
     let actor = Actor::new(context).await?;
     let (state, _) = actor.place().await?;
     let attempt = attempt_of(&state);
+    if act.is_none() && attempt.is_none() && vote == Vote::Veto && is_burnt(&state) {
+        // As it stands after a veto whose answer was lost.
+        let value = json!({ "ok": true, "did": state.did.to_string(), "phase": "burnt" });
+        context.out.result(
+            "the last attempt to recover this account is vetoed already; enrol anew: dgns recovery refresh",
+            &value,
+        );
+        return Ok(Ended::Ok);
+    }
     let found = match act {
         None => attempt.ok_or_else(|| ClientError::Unable("nobody recovers this account; name an act".into()))?,
         Some(act) => {
@@ -85,6 +94,10 @@ fn attempt_of(state: &DidState) -> Option<Sid> {
     let recovery = state.recovery.as_deref()?;
     let is_on = matches!(recovery.phase, RecoveryPhase::Open | RecoveryPhase::Proved | RecoveryPhase::Ready);
     recovery.attempt.filter(|_| is_on).map(|attempt| attempt.sid)
+}
+
+fn is_burnt(state: &DidState) -> bool {
+    state.recovery.as_deref().is_some_and(|recovery| recovery.phase == RecoveryPhase::Burnt)
 }
 
 /// Sets the window of destructive acts.

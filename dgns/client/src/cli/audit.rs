@@ -93,6 +93,12 @@ pub(crate) async fn audit(context: &Context, arguments: Audit) -> Done {
         let text = clean.notices.iter().fold(text, |text, notice| {
             text + &format!("\n  notice   {} of {} at entry {}", notice.kind.word(), notice.origin, notice.index)
         });
+        let text = clean.databases.iter().fold(text, |text, databases| {
+            text + &format!(
+                "\n  anchors  {} of {} logs of databases, each recomputed",
+                databases.anchors, databases.logs
+            )
+        });
         let notices = clean
             .notices
             .iter()
@@ -108,6 +114,7 @@ pub(crate) async fn audit(context: &Context, arguments: Audit) -> Done {
             "seconds": clean.elapsed.as_secs_f64(),
             "checkpoint": clean.checkpoint,
             "notices": notices.collect::<Vec<_>>(),
+            "databases": clean.databases.map(|found| json!({ "anchors": found.anchors, "logs": found.logs })),
         });
         context.out.result(&text, &value);
         if !arguments.follow {

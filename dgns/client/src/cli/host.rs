@@ -1,16 +1,21 @@
 //! `host`: a private server under a name of one's own.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use dgns_client::attach::Who;
-use dgns_client::host::rules::Rules;
+use dgns_client::error::ClientError;
+use dgns_client::host::rules::{Rights, Rules};
 use dgns_client::host::{self, Hosting, Told};
 use dgns_client::prover::Prover;
+use identity::did::Did;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::actor::Actor;
+use super::home_node::{HomeNode, LOOK};
 use super::{Context, Done, Ended};
 
 /// Arguments of `host`.
@@ -21,13 +26,19 @@ pub(crate) struct HostName {
     /// The name, one of yours: `db.alice`
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// Let somebody in besides yourself: a name, did:.., device:.., or `certified` for everybody in the log
+    /// Let somebody in besides yourself: a name, did:.., device:.., `certified` for everybody in the log, or `guest` for whoever is in none and only reads
     #[arg(long, value_name = "WHO")]
     allow: Vec<String>,
+    /// Let somebody in who may also add lines to logs (connect --append); `owner` for your own devices
+    #[arg(long, value_name = "WHO", conflicts_with = "rules")]
+    write: Vec<String>,
+    /// Let everybody in the log come in and show a grant (dgns grant) or a token, and have what that gives
+    #[arg(long, conflicts_with = "rules")]
+    proof: bool,
     /// Ask this URL about whoever is not let in otherwise: JSON by POST, answered by {"allow": true} or not
     #[arg(long, value_name = "URL", conflicts_with = "rules")]
     hook: Option<String>,
-    /// Let in whom this file says (TOML: allow, deny, groups, hook, visible, refuse); read again whenever it changes
+    /// Let in whom this file says (TOML: allow, deny, groups, hook, visible, refuse, redirect); read again whenever it changes
     #[arg(long, value_name = "FILE", conflicts_with = "allow")]
     rules: Option<PathBuf>,
     /// Tell whoever joined a file (dgns notify join) when it grows; the server learns a hash of its name, and its size
@@ -40,35 +51,57 @@ pub(crate) struct HostName {
 
 /// Hosts until interrupted.
 pub(crate) async fn host(context: &Context, arguments: HostName) -> Done {
+    let actor = Actor::new(context).await?;
+    let name = actor.session.name(&arguments.name)?.as_str().to_owned();
+    let mut home = HomeNode::default();
+    let nodes = match home.look(context, &actor, &name).await {
+        Err(ClientError::Absent(_)) => vec![actor.session.server().to_owned()],
+        nodes => nodes?,
+    };
     let Actor { session, device, did } = Actor::new(context).await?;
-    let name = session.name(&arguments.name)?.as_str().to_owned();
     let mut rules = match &arguments.rules {
         Some(file) => Rules::read(file, &session)?,
         None => Rules::default(),
     };
+    for who in &arguments.write {
+        rules.add(who, Rights::to_write(Vec::new(), Vec::new()), &session)?;
+    }
     for who in &arguments.allow {
-        rules.add(who, &session)?;
+        rules.add(who, Rights::to_read(Vec::new()), &session)?;
+    }
+    if arguments.proof {
+        rules.add("certified", Rights::to_prove(), &session)?;
     }
     if let Some(url) = &arguments.hook {
         rules.ask(url)?;
     }
+    if rules.lets_guests() && !session.info().await?.lobby.is_some_and(|lobby| lobby.guests) {
+        context.out.warn("the server's lobby lets no guests in ([lobby] guests): none will come by it");
+    }
+    let who = Who { key: device.sign.clone(), did };
     let hosting = Hosting {
+        device: Arc::new(device),
         loopback: arguments.loopback || is_local(session.server()),
         publish: arguments.publish,
         name: name.clone(),
         directory: arguments.directory.clone(),
+        nodes,
         rules,
         rules_file: arguments.rules,
     };
-    let who = Who { key: device.sign, did };
     let (tell, mut told) = mpsc::channel(64);
     let hosting = host::host(Prover::new(session), who, hosting, tell);
     tokio::pin!(hosting);
     let mut away = false;
+    let mut look = interval_at(Instant::now() + LOOK, LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             ended = &mut hosting => return ended.map(|()| Ended::Ok),
             Some(told) = told.recv() => say(context, &name, &arguments.directory, told, &mut away),
+            _ = look.tick() => if let Err(error) = home.look(context, &actor, &name).await {
+                context.out.note(&format!("the home node is not looked after: {error}"));
+            },
             _ = tokio::signal::ctrl_c() => return Ok(Ended::Ok),
         }
     }
@@ -96,25 +129,37 @@ fn say(context: &Context, name: &str, directory: &std::path::Path, told: Told, a
             (format!("the lobby is not reached, trying again: {why}"), json!({ "event": "away", "why": why }))
         }
         Told::Knock { did, name, device, verdict } => {
-            let who = name.clone().unwrap_or_else(|| did.to_string());
+            let who = name.clone().unwrap_or_else(|| called(did.as_ref()));
             let device = hex(&device.0);
             let text = match verdict.as_str() {
                 "let_in" => format!("{who} (device {device}) knocks and is let in"),
                 _ => format!("{who} (device {device}) knocks and is not let in ({verdict})"),
             };
-            let did = did.to_string();
-            (text, json!({ "event": "knock", "did": did, "name": name, "device": device, "verdict": verdict }))
+            let (guest, did) = (did.is_none(), did.map(|did| did.to_string()));
+            let value = json!({
+                "event": "knock", "did": did, "guest": guest, "name": name, "device": device, "verdict": verdict,
+            });
+            (text, value)
         }
         Told::Opened(sess, did) => {
-            let text = format!("connected to {did}, both ends proved");
-            (text, json!({ "event": "connected", "sess": hex(&sess), "did": did.to_string() }))
+            let text = match &did {
+                Some(did) => format!("connected to {did}, both ends proved"),
+                None => "connected to a guest, of whom nothing is proved".to_owned(),
+            };
+            let (guest, did) = (did.is_none(), did.map(|did| did.to_string()));
+            (text, json!({ "event": "connected", "sess": hex(&sess), "did": did, "guest": guest }))
         }
         Told::Closed(sess, did, why) => {
-            let text = format!("connection to {did} ended ({why})");
-            (text, json!({ "event": "ended", "sess": hex(&sess), "did": did.to_string(), "code": why }))
+            let text = format!("connection to {} ended ({why})", called(did.as_ref()));
+            let did = did.map(|did| did.to_string());
+            (text, json!({ "event": "ended", "sess": hex(&sess), "did": did, "code": why }))
         }
         Told::Gave(sess, path) => {
             (format!("opened {path}"), json!({ "event": "opened", "sess": hex(&sess), "path": path }))
+        }
+        Told::Leased(sess, log, rights) => {
+            let text = format!("leased {log} ({rights})");
+            (text, json!({ "event": "leased", "sess": hex(&sess), "log": log, "rights": rights.to_string() }))
         }
         Told::Rules(Ok(())) => ("the rules were read again".to_owned(), json!({ "event": "rules", "ok": true })),
         Told::Rules(Err(why)) => {
@@ -128,6 +173,11 @@ fn say(context: &Context, name: &str, directory: &std::path::Path, told: Told, a
         }
     };
     context.out.line(&text, &value);
+}
+
+/// How somebody is called who has no name.
+fn called(did: Option<&Did>) -> String {
+    did.map_or_else(|| "a guest".to_owned(), Did::to_string)
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
+use dgns_api::store;
+use dgns_client::dns::Resolver;
 use dgns_client::error::ClientError;
 use dgns_client::zonetext;
 use identity::key::kid_of;
 use serde_json::json;
-use translog::fault::{self, FaultFile};
+use translog::fault::{self, FaultFile, FaultKind, NoConviction};
 use translog::lookup_proof;
 use translog::note::Checkpoint;
 use translog::proof_file::{ProofFile, ProofFileError};
@@ -24,8 +26,14 @@ pub(crate) struct Resolve {
     #[arg(long = "type", value_name = "T")]
     rtype: Option<String>,
     /// Follow the owner's certificates from the first on, unless that was done before: no key shown can be false then
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dns")]
     genesis: bool,
+    /// Ask this DNS server or resolver, ADDR or ADDR:PORT, and nobody else: the whole proof comes as DNS records
+    #[arg(long, value_name = "ADDR")]
+    dns: Option<String>,
+    /// Ask it by TCP alone
+    #[arg(long, requires = "dns")]
+    tcp: bool,
 }
 
 /// Arguments of `prove`.
@@ -50,12 +58,16 @@ pub(crate) struct Verify {
 
 /// Looks up, verifies, prints what was proved and by what.
 pub(crate) async fn resolve(context: &Context, resolve: Resolve) -> Done {
-    let session = context.session().await?;
-    let subject = arguments::subject(&session, &resolve.name)?;
     let rtype = resolve.rtype.as_deref().map(zonetext::type_number).transpose()?;
-    let resolved = match resolve.genesis {
-        true => session.resolve_from_genesis(&subject).await?,
-        false => session.resolve(&subject).await?,
+    let session = match resolve.dns {
+        Some(_) => context.session_unasked(&resolve.name)?,
+        None => context.session().await?,
+    };
+    let subject = arguments::subject(&session, &resolve.name)?;
+    let resolved = match &resolve.dns {
+        Some(address) => session.resolve_over_dns(&Resolver::at(address, resolve.tcp).await?, &subject).await?,
+        None if resolve.genesis => session.resolve_from_genesis(&subject).await?,
+        None => session.resolve(&subject).await?,
     };
     let text = format!("{}\n\n{}", render::subject_text(&resolved, rtype), render::proved_text(&session, &resolved));
     let mut value = render::subject_value(&resolved, rtype);
@@ -125,18 +137,34 @@ fn met(context: &Context, proof: &ProofFile) -> Result<Option<Trust>, ClientErro
 /// Checks a fault file by its own keys; a file that convicts a log ends as that key's fault.
 fn verify_fault(context: &Context, path: &Path, bytes: &[u8]) -> Done {
     let file = FaultFile::decode(bytes).map_err(|error| ClientError::Unable(format!("{}: {error}", path.display())))?;
+    if file.kind() == FaultKind::Store {
+        return verify_store_fault(context, path, &file);
+    }
     match file.check() {
         Ok(conviction) => {
             let (code, what) = (file.kind().word(), conviction.to_string());
             Err(ClientError::Proof { code, what, evidence: Some(path.to_owned()) })
         }
-        Err(why) => {
-            let text = format!("{}: {} convicts nobody: {why}", path.display(), file.kind().word());
-            let value = json!({ "ok": true, "convicts": false, "kind": file.kind().word(), "code": why.code() });
-            context.out.result(&text, &value);
-            Ok(Ended::Ok)
-        }
+        Err(why) => convicts_nobody(context, path, &file, why),
     }
+}
+
+/// Checks a fault file about databases.
+fn verify_store_fault(context: &Context, path: &Path, file: &FaultFile) -> Done {
+    match store::fault::check(file) {
+        Ok(conviction) => {
+            let (code, what) = (file.kind().word(), conviction.to_string());
+            Err(ClientError::Proof { code, what, evidence: Some(path.to_owned()) })
+        }
+        Err(why) => convicts_nobody(context, path, file, why),
+    }
+}
+
+fn convicts_nobody(context: &Context, path: &Path, file: &FaultFile, why: NoConviction) -> Done {
+    let text = format!("{}: {} convicts nobody: {why}", path.display(), file.kind().word());
+    let value = json!({ "ok": true, "convicts": false, "kind": file.kind().word(), "code": why.code() });
+    context.out.result(&text, &value);
+    Ok(Ended::Ok)
 }
 
 /// Shows this device, its DID, and how the log has them.

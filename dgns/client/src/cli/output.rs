@@ -7,17 +7,25 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     json: bool,
+    /// Results are part of another command's.
+    silent: bool,
 }
 
 impl Output {
     /// Returns the output; `json` prints one value instead of text.
     pub(crate) fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, silent: false }
+    }
+
+    /// Returns the output of a command that is a step of another: its result is not printed, what must be seen is.
+    pub(crate) fn of_a_step(self) -> Self {
+        Self { silent: true, ..self }
     }
 
     /// Prints a result: `text` for people, `value` for programs.
     pub(crate) fn result(self, text: &str, value: &Value) {
         match self.json {
+            _ if self.silent => {}
             true => say(&value.to_string()),
             false => say(text.trim_end()),
         }

@@ -22,17 +22,29 @@ impl Progress {
 
     /// Shows how far the work is.
     pub(crate) fn show(&mut self, done: u64, all: u64) {
-        let now = Instant::now();
-        if !self.shown || now < self.next {
-            return;
-        }
-        self.next = now + Duration::from_millis(100);
+        let Some(rate) = self.rate(done) else { return };
         let share = done as f64 / all.max(1) as f64;
         let filled = (share * 30.0) as usize;
-        let rate = done as f64 / (now - self.started).as_secs_f64().max(0.001);
         let bar: String = (0..30).map(|place| if place < filled { '=' } else { ' ' }).collect();
         eprint!("\r{} [{bar}] {:3.0} % {done}/{all} {rate:.0}/s ", self.what, share * 100.0);
         let _ = std::io::stderr().flush();
+    }
+
+    /// Shows how much is done of what nobody knows how much it is.
+    pub(crate) fn count(&mut self, done: u64) {
+        let Some(rate) = self.rate(done) else { return };
+        eprint!("\r{} {done} {rate:.0}/s ", self.what);
+        let _ = std::io::stderr().flush();
+    }
+
+    /// Returns how much is done in a second; `None` if nothing is to be shown now.
+    fn rate(&mut self, done: u64) -> Option<f64> {
+        let now = Instant::now();
+        if !self.shown || now < self.next {
+            return None;
+        }
+        self.next = now + Duration::from_millis(100);
+        Some(done as f64 / (now - self.started).as_secs_f64().max(0.001))
     }
 }
 

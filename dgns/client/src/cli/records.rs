@@ -8,7 +8,7 @@ use identity::record;
 use identity::state::Subject;
 use serde_json::json;
 
-use super::actor::{Actor, TRIES, is_lost_race};
+use super::actor::{Acted, Actor, TRIES, is_lost_race};
 use super::{Context, Done, Ended};
 
 /// `records`.
@@ -90,6 +90,24 @@ pub(crate) async fn records(context: &Context, command: Records) -> Done {
 /// The certificate is placed after the head under which the set was read: a change that came between loses nobody's records.
 async fn change(context: &Context, name: &str, edit: impl Fn(&mut RecordSet) -> Result<(), ClientError>) -> Done {
     let actor = Actor::new(context).await?;
+    match certify(context, &actor, name, edit).await? {
+        Some(acted) => {
+            Ok(acted.report(context, &actor.session, &format!("records of {}", actor.session.name(name)?.as_str())))
+        }
+        None => {
+            context.out.result("nothing to change", &json!({ "ok": true, "changed": false }));
+            Ok(Ended::Ok)
+        }
+    }
+}
+
+/// As [`change`], and leaves it to the caller to say what was done; `None`: there is nothing to change.
+pub(super) async fn certify(
+    context: &Context,
+    actor: &Actor,
+    name: &str,
+    edit: impl Fn(&mut RecordSet) -> Result<(), ClientError>,
+) -> Result<Option<Acted>, ClientError> {
     let name = actor.session.name(name)?;
     let subject = Subject::Name(name.as_str().to_owned());
     for tries_left in (0..TRIES).rev() {
@@ -104,14 +122,11 @@ async fn change(context: &Context, name: &str, edit: impl Fn(&mut RecordSet) -> 
         };
         let empty = RecordSet { name: name.as_str().to_owned(), rows: Vec::new(), aliases: Vec::new(), flags: 0 };
         let old = before.records().cloned().unwrap_or(empty);
-        let Some(set) = edited(context, &old, &edit)? else {
-            context.out.result("nothing to change", &json!({ "ok": true, "changed": false }));
-            return Ok(Ended::Ok);
-        };
+        let Some(set) = edited(context, &old, &edit)? else { return Ok(None) };
         match actor.act_at(&place, &Body::Records(set), &[&actor.device.sign], &subject).await {
             Err(error) if is_lost_race(&error) && tries_left > 0 => {}
             Err(error) => return Err(error),
-            Ok(acted) => return Ok(acted.report(context, &actor.session, &format!("records of {}", name.as_str()))),
+            Ok(acted) => return Ok(Some(acted)),
         }
     }
     unreachable!("the last try returns")

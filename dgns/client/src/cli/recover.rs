@@ -235,6 +235,12 @@ impl Work<'_> {
         warn_of(self.context, &answers.refusals);
         let needed = usize::from(logged.enrolment.threshold);
         if answers.good.len() < needed {
+            if answers.good.is_empty() && answers.refusals.iter().all(|refusal| refusal.code == "unknown_signin") {
+                Kept::forget(self.session.log())?;
+                let what = "this sign-in leads to the account, but its recovery servers were never told of it; the guess is spent. \
+                            Begin again with the one you enrolled with: --signin";
+                return Err(refused(401, "other_signin", what));
+            }
             return Err(too_few(&answers, needed));
         }
         let secret = hardened.combine(&blinded, &answers.good[..needed]);

@@ -33,6 +33,7 @@ pub(crate) fn subject_text(resolved: &Resolved, rtype: Option<u16>) -> String {
         Subject::Did(did) => lines.push(format!("{did} {}", status_of(resolved))),
         Subject::Alias(_) => lines.push(format!("the address {}", status_of(resolved))),
         Subject::LogConf => lines.push("the log's configuration".to_owned()),
+        Subject::Anchors => lines.push("the anchors of the databases".to_owned()),
     }
     if let Some(did) = resolved.did() {
         lines.push(format!("  owner    {}", did.did));
@@ -81,6 +82,7 @@ pub(crate) fn subject_value(resolved: &Resolved, rtype: Option<u16>) -> Value {
             Subject::Did(did) => did.to_string(),
             Subject::Alias(alias) => HEXLOWER.encode(alias),
             Subject::LogConf => "logconf".to_owned(),
+            Subject::Anchors => "anchors".to_owned(),
         },
         "status": match resolved.status() {
             Status::Present => "present",

@@ -329,13 +329,8 @@ async fn did_of(session: &Session, text: &str) -> Result<Did, ClientError> {
 
 /// Returns the chain that a text holds, or that the server keeps under a sid.
 async fn chain_of(actor: &Actor, text: &str) -> Result<Vec<SignedGrant>, ClientError> {
-    if let Some(encoded) = text.strip_prefix("dgg1.") {
-        let wrong = || ClientError::Unable("this is not what `dgns grant` prints".into());
-        let decoded = encoded.split('.').map(|part| {
-            let bytes = BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| wrong())?;
-            SignedGrant::decode(&bytes).map_err(unable)
-        });
-        return decoded.collect();
+    if text.starts_with(GRANT_PREFIX) {
+        return grants_of(text);
     }
     let kept = actor.session.grants(signer(actor)).await?;
     let last_sid = |kept: &KeptChain| kept.chain.last().map(|last| HEXLOWER.encode(&last.sid())).unwrap_or_default();
@@ -348,13 +343,27 @@ async fn chain_of(actor: &Actor, text: &str) -> Result<Vec<SignedGrant>, ClientE
     }
 }
 
+/// How a chain begins as text.
+const GRANT_PREFIX: &str = "dgg1.";
+
+/// Returns the chain that a text holds.
+pub(crate) fn grants_of(text: &str) -> Result<Vec<SignedGrant>, ClientError> {
+    let wrong = || ClientError::Unable("this is not what `dgns grant` prints".into());
+    let decoded = text.strip_prefix(GRANT_PREFIX).ok_or_else(wrong)?.split('.').map(|part| {
+        let bytes = BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| wrong())?;
+        SignedGrant::decode(&bytes).map_err(unable)
+    });
+    decoded.collect()
+}
+
 /// Returns a chain as text that can be handed on by hand.
 fn as_text(envelopes: &[Vec<u8>]) -> String {
     let parts: Vec<String> = envelopes.iter().map(|envelope| BASE64URL_NOPAD.encode(envelope)).collect();
-    format!("dgg1.{}", parts.join("."))
+    format!("{GRANT_PREFIX}{}", parts.join("."))
 }
 
-fn named<'h>(held: &'h [Held], rid: &str) -> Result<&'h Held, ClientError> {
+/// Returns the held token whose rid begins so.
+pub(crate) fn named<'h>(held: &'h [Held], rid: &str) -> Result<&'h Held, ClientError> {
     let wanted = rid.to_lowercase();
     let mut matching = held.iter().filter(|held| HEXLOWER.encode(&held.rid).starts_with(&wanted));
     match (matching.next(), matching.next()) {

@@ -149,6 +149,14 @@ pub(crate) async fn claim(context: &Context, claim: ClaimName) -> Done {
     claim_or_make(context, &held, &claiming, &making).await
 }
 
+/// Claims a name for a database with keys of its own, as a step of making it.
+pub(crate) async fn claim_database(context: &Context, name: &str, no_words: bool) -> Done {
+    let out = context.out.of_a_step();
+    let context = Context { common: context.common.clone(), home: context.home.clone(), out };
+    let kind = Kind::Database;
+    claim(&context, ClaimName { name: name.to_owned(), invite: None, signin: None, kind, no_words }).await
+}
+
 /// Claims for the DID that the home of `session` has, or makes one.
 async fn claim_or_make(context: &Context, session: &Session, claiming: &Claiming<'_>, making: &Making<'_>) -> Done {
     session.repeat_post().await?;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use identity::hash::Hash;
 use lobby::limits::{CHUNK_BYTES, FILE_BYTES_MAX};
@@ -11,6 +11,7 @@ use lobby::share::{Contents, Said};
 
 use super::Connection;
 use crate::error::ClientError;
+use crate::home::part_of;
 
 /// Chunks asked for and not there yet: a megabyte.
 const WINDOW: usize = 16;
@@ -38,19 +39,17 @@ impl Connection {
     /// Opens a file: fetches the ids of its chunks, which must be those that its root names.
     pub async fn open(&mut self, path: &str) -> Result<Opened, ClientError> {
         let id = self.id();
-        let (root, size) = match self.ask(id, &Said::Open { id, path: path.to_owned() }).await {
-            Ok(Said::Opened { root, size, .. }) if size <= FILE_BYTES_MAX => (root, size),
-            Ok(_) => return Err(self.nonsense()),
-            Err(ClientError::Unable(what)) => {
-                return Err(ClientError::Unable(what.replacen("it:", &format!("{path}:"), 1)));
-            }
-            Err(error) => return Err(error),
+        let (root, size) = match self.ask(id, &Said::Open { id, path: path.to_owned() }).await? {
+            Said::Opened { root, size, .. } if size <= FILE_BYTES_MAX => (root, size),
+            Said::Err { code, .. } => return Err(self.not_served(path, &code)),
+            _ => return Err(self.nonsense()),
         };
         let mut ids: Vec<Hash> = Vec::new();
         while (ids.len() as u64) < Contents::chunks_of(size) {
             let id = self.id();
             match self.ask(id, &Said::Ids { id, root, from: ids.len() as u64 }).await? {
                 Said::IdsAre { ids: more, .. } if !more.is_empty() => ids.extend(more),
+                Said::Err { code, .. } => return Err(self.not_served(path, &code)),
                 _ => return Err(self.nonsense()),
             }
         }
@@ -157,13 +156,6 @@ fn wanted(file: &File, contents: &Contents) -> Vec<u64> {
         })
     };
     (0..contents.ids().len() as u64).filter(|index| !has(*index, &mut chunk)).collect()
-}
-
-/// What is there of a file that is not whole.
-fn part_of(out: &Path) -> PathBuf {
-    let mut name = out.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
 }
 
 #[cfg(test)]

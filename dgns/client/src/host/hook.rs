@@ -54,6 +54,9 @@ struct Answer {
     allow: bool,
     #[serde(default)]
     paths: Vec<String>,
+    rights: Option<String>,
+    #[serde(default)]
+    logs: Vec<String>,
     ttl_s: Option<u64>,
 }
 
@@ -104,8 +107,9 @@ fn verdict(answer: Option<&[u8]>) -> (Option<Rights>, Instant) {
         return (None, now + FAILED);
     };
     let until = now + Duration::from_secs(answer.ttl_s.unwrap_or(LIFE_S).min(LIFE_MAX_S));
-    let allows = answer.allow && answer.paths.len() <= PATHS_MAX;
-    (allows.then(|| Rights::to(answer.paths)), until)
+    let Answer { allow, paths, rights, logs, .. } = answer;
+    let allows = allow && paths.len() <= PATHS_MAX && logs.len() <= PATHS_MAX;
+    (Rights::of_words(rights.as_deref(), paths, logs).filter(|_| allows), until)
 }
 
 #[cfg(test)]
@@ -117,6 +121,9 @@ mod tests {
         for (answer, allowed) in [
             (Some(&br#"{"allow":true}"#[..]), true),
             (Some(br#"{"allow":true,"paths":["public/"],"ttl_s":5}"#), true),
+            (Some(br#"{"allow":true,"rights":"rw","logs":["logs/"]}"#), true),
+            (Some(br#"{"allow":true,"rights":"all"}"#), false),
+            (Some(br#"{"allow":true,"logs":["logs/"]}"#), false),
             (Some(br#"{"allow":false}"#), false),
             (Some(br#"{"allow":"yes"}"#), false),
             (Some(br#"{}"#), false),

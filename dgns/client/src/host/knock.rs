@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use identity::key::kid_of;
-use identity::state::Subject;
 use lobby::Sess;
 use lobby::card::{Body, Card, Proved, Side, SignedCard, Taken, To, Transport};
+use lobby::guest;
 use lobby::limits::CARD_LIFE_S;
 use lobby::message::{Frame, Signal};
 use peer::{Link, Settings};
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::rules::Rights;
-use super::{Host, LINKS_MAX, LINKS_OF_DID_MAX, Open, Told, lock};
+use super::{Fate, GUEST_LINKS_MAX, Host, LINKS_MAX, LINKS_OF_DID_MAX, Open, Told, lock};
 use crate::clock;
 use crate::error::ClientError;
 use crate::peering::Conversation;
@@ -64,6 +64,7 @@ impl Host {
         };
         let Card { from, from_did: did, .. } = *offer.card();
         let name = self.name_of(&offer).await;
+        let did = (!guest::is_guest(&from, &did)).then_some(did);
         self.say(Told::Knock { did, name, device: kid_of(&from), verdict: verdict.to_owned() }).await;
     }
 
@@ -75,7 +76,7 @@ impl Host {
         }
         // Before the log is asked: whoever has no key costs a signature check and no more.
         offer.verify(self.prover.origin()).map_err(|_| NotLetIn::Unproved("bad_signature"))?;
-        let proven = self.prover.look_up(&Subject::Did(card.from_did)).await.map_err(NotLetIn::Unknown)?;
+        let proven = self.prover.look_up_sender(card.from, &card.from_did).await.map_err(NotLetIn::Unknown)?;
         let proven = proven.ok_or(NotLetIn::Unproved("not_host"))?;
         let said = Proved { did: &proven.did, devices: &proven.devices };
         let taken = lock(&self.ledger).take(offer, said, self.prover.origin(), clock::now());
@@ -104,7 +105,10 @@ impl Host {
         let (sess, did) = (offer.card().sess, proven.did);
         let is_full = {
             let open = lock(&self.open);
-            open.len() >= LINKS_MAX || open.values().filter(|open| open.did == did).count() >= LINKS_OF_DID_MAX
+            let guests = || open.values().filter(|open| open.guest).count();
+            open.len() >= LINKS_MAX
+                || open.values().filter(|open| open.did == did).count() >= LINKS_OF_DID_MAX
+                || (proven.guest && guests() >= GUEST_LINKS_MAX)
         };
         if is_full {
             return Err("busy");
@@ -112,8 +116,8 @@ impl Host {
         let settings = Settings { ice: lock(&self.ice).clone(), loopback: self.loopback };
         let (link, transport) = Link::answering(&settings, theirs).await.map_err(|error| error.code())?;
         let link = Arc::new(link);
-        let (end, ended) = watch::channel(None);
-        let open = Open { did, rights: rights.clone(), link: link.clone(), offer: offer.clone(), end };
+        let (fate, told) = watch::channel(Fate { rights: rights.clone(), end: None });
+        let open = Open { did, guest: proven.guest, link: link.clone(), offer: offer.clone(), fate };
         lock(&self.open).insert(sess, open);
         let answer = self.send(offer, 0, Body::Answer { offer: offer.payload_hash(), transport }).await;
         let Some(answer) = answer else {
@@ -122,16 +126,16 @@ impl Host {
         };
         let host = self.clone();
         let talk = Conversation { sess, offer: offer.clone(), answer };
-        tokio::spawn(async move { host.converse(link, talk, (rights, until), ended).await });
+        tokio::spawn(async move { host.converse(link, talk, (rights, until), told).await });
         Ok(())
     }
 
     /// Takes what belongs to an open conversation: further candidates, a path to be renewed, its end.
     async fn more(&self, card: &SignedCard) {
-        let Card { sess, seq, from_did, .. } = *card.card();
+        let Card { sess, seq, from, from_did, .. } = *card.card();
         let open = lock(&self.open).get(&sess).map(|open| (open.link.clone(), open.offer.clone()));
         let Some((link, offer)) = open else { return };
-        let Ok(Some(proven)) = self.prover.look_up(&Subject::Did(from_did)).await else { return };
+        let Ok(Some(proven)) = self.prover.look_up_sender(from, &from_did).await else { return };
         let said = Proved { did: &proven.did, devices: &proven.devices };
         let taken = {
             let mut ledger = lock(&self.ledger);

@@ -6,13 +6,20 @@
 //! visible = "authorised"   # hidden | authorised | public: who is told that the host is online
 //! refuse = "silent"        # or "answer": a signed refusal
 //! hook = "http://127.0.0.1:9000/knock"   # asked about whoever no row is about
+//! lease_s = 3600           # how long a lease of a log lasts
+//! log_bytes_max = 1073741824   # how large a log may be made by whoever writes to it
+//!
+//! [redirect]
+//! "logs/old.log" = "archive.alice"       # the log is there: a name, or an https URL
 //!
 //! [groups]
 //! family = ["dave", "erin", "device:8899aabbccddeeff"]
 //! ```
 //!
-//! A name row means whoever has the name when they knock, as the log proves; the owner's own devices are always let in unless
-//! they are denied.
+//! A row gives the right to read (`rights = "r"`, or nothing said), to read and to write to logs (`"rw"`, with `logs = [..]` to those
+//! alone), or to come in and show a grant or a token (`"proof"`). A name row means whoever has the name when they knock, as the log
+//! proves; the owner's own devices are always let in unless they are denied. `guest` is whoever comes with a key that is in no log: nothing
+//! is proved of them, so they read what their row says and no more.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +28,9 @@ use std::sync::Arc;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use identity::cert::Kid;
 use identity::did::Did;
+use lobby::limits::LOG_LEASE_S;
 use lobby::message::Visible;
+use lobby::share::is_path;
 use serde::Deserialize;
 
 use crate::error::ClientError;
@@ -46,6 +55,12 @@ pub struct Rules {
     pub answer: bool,
     /// The URL of a program that is asked about whoever no row is about.
     pub hook: Option<String>,
+    /// Logs that are elsewhere, and where: a name or an https URL.
+    pub redirect: BTreeMap<String, String>,
+    /// How long a lease of a log lasts, seconds.
+    pub lease_s: u64,
+    /// How large a log may be made by whoever writes to it.
+    pub log_bytes_max: u64,
 }
 
 /// What rules say of somebody.
@@ -64,8 +79,8 @@ pub enum Judged {
 pub struct Row {
     /// Whom it lets in.
     pub whom: Whom,
-    /// To what: paths that begin with one of these; empty: everything.
-    pub paths: Vec<String>,
+    /// To what.
+    pub rights: Rights,
 }
 
 /// Whom a row is about.
@@ -83,12 +98,15 @@ pub enum Whom {
     Group(Arc<Vec<Whom>>),
     /// Everybody whose device is in the log.
     Certified,
+    /// Everybody whose key is in no log.
+    Guest,
 }
 
-/// What somebody who is let in may see.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What somebody who is let in may see and write to: paths that begin with one of a list, an empty list being everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rights {
-    paths: Vec<String>,
+    sees: Option<Vec<String>>,
+    writes: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +119,10 @@ struct File {
     visible: Option<String>,
     refuse: Option<String>,
     hook: Option<String>,
+    #[serde(default)]
+    redirect: BTreeMap<String, String>,
+    lease_s: Option<u64>,
+    log_bytes_max: Option<u64>,
     #[serde(default)]
     groups: BTreeMap<String, Vec<String>>,
 }
@@ -118,12 +140,29 @@ struct Detailed {
     who: String,
     #[serde(default)]
     paths: Vec<String>,
+    rights: Option<String>,
+    #[serde(default)]
+    logs: Vec<String>,
 }
+
+/// The longest lease of a log: a day.
+const LEASE_S_MAX: u64 = 86_400;
+
+/// How large a log may be made if nothing is said: a gibibyte.
+const LOG_BYTES: u64 = 1 << 30;
 
 impl Default for Rules {
     fn default() -> Self {
-        let owner = Row { whom: Whom::Owner, paths: Vec::new() };
-        Self { allow: vec![owner], deny: Vec::new(), visible: Visible::Authorised, answer: false, hook: None }
+        Self {
+            allow: vec![Row { whom: Whom::Owner, rights: Rights::to_read(Vec::new()) }],
+            deny: Vec::new(),
+            visible: Visible::Authorised,
+            answer: false,
+            hook: None,
+            redirect: BTreeMap::new(),
+            lease_s: LOG_LEASE_S,
+            log_bytes_max: LOG_BYTES,
+        }
     }
 }
 
@@ -154,16 +193,23 @@ impl Rules {
         let mut groups = BTreeMap::new();
         for (name, members) in &file.groups {
             // A group of groups would need an order; rows of a list can name several.
-            let members = members.iter().map(|who| whom(who, &complete, &BTreeMap::new())).collect::<Result<_, _>>()?;
+            let members: Vec<Whom> =
+                members.iter().map(|who| whom(who, &complete, &BTreeMap::new())).collect::<Result<_, _>>()?;
+            if members.contains(&Whom::Guest) {
+                return Err(wrong(format!("group {name:?}: guests have rows of their own")));
+            }
             groups.insert(name.clone(), Arc::new(members));
         }
         let mut rules = Self::default();
         for row in file.allow {
-            let (who, paths) = match row {
-                FileRow::Who(who) => (who, Vec::new()),
-                FileRow::Row(Detailed { who, paths }) => (who, paths),
+            let (who, rights) = match row {
+                FileRow::Who(who) => (who, Rights::to_read(Vec::new())),
+                FileRow::Row(Detailed { who, paths, rights, logs }) => {
+                    let rights = Rights::of_words(rights.as_deref(), paths, logs);
+                    (who.clone(), rights.ok_or_else(|| wrong(format!("{who:?}: {RIGHTS_WORDS}")))?)
+                }
             };
-            rules.allow.push(Row { whom: whom(&who, &complete, &groups)?, paths });
+            rules.push(Row { whom: whom(&who, &complete, &groups)?, rights })?;
         }
         rules.deny = file.deny.iter().map(|who| whom(who, &complete, &groups)).collect::<Result<_, _>>()?;
         rules.visible = match file.visible.as_deref() {
@@ -178,14 +224,42 @@ impl Rules {
             Some(other) => return Err(wrong(format!("refuse = {other:?}: silent or answer"))),
         };
         file.hook.map(|url| rules.ask(&url)).transpose()?;
+        for (log, to) in file.redirect {
+            let to = if to.starts_with("https://") { to } else { complete(&to)? };
+            if !is_path(&log) {
+                return Err(wrong(format!("redirect: {log:?} is no path of a log")));
+            }
+            rules.redirect.insert(log, to);
+        }
+        rules.lease_s = file.lease_s.unwrap_or(rules.lease_s);
+        if !(1..=LEASE_S_MAX).contains(&rules.lease_s) {
+            return Err(wrong(format!("lease_s = {}: 1 to {LEASE_S_MAX}", rules.lease_s)));
+        }
+        rules.log_bytes_max = file.log_bytes_max.unwrap_or(rules.log_bytes_max);
         Ok(rules)
     }
 
-    /// Lets somebody in besides.
-    pub fn add(&mut self, who: &str, session: &Session) -> Result<(), ClientError> {
+    /// Lets somebody in besides, to this.
+    pub fn add(&mut self, who: &str, rights: Rights, session: &Session) -> Result<(), ClientError> {
         let whom = whom(who, &|name: &str| Ok(session.name(name)?.as_str().to_owned()), &BTreeMap::new())?;
-        self.allow.push(Row { whom, paths: Vec::new() });
+        self.push(Row { whom, rights })
+    }
+
+    /// Adds a row behind the others; one about the owner takes the place of what the owner has without any.
+    fn push(&mut self, row: Row) -> Result<(), ClientError> {
+        if row.whom == Whom::Guest && !row.rights.only_reads() {
+            return Err(ClientError::Unable("guest: whoever is in no log may read and no more".to_owned()));
+        }
+        match (&row.whom, self.allow.first_mut()) {
+            (Whom::Owner, Some(first)) if first.whom == Whom::Owner => *first = row,
+            _ => self.allow.push(row),
+        }
         Ok(())
+    }
+
+    /// Returns whether guests may come in.
+    pub fn lets_guests(&self) -> bool {
+        self.allow.iter().any(|row| row.whom == Whom::Guest)
     }
 
     /// Has the hook at `url` asked about whoever no row is about.
@@ -204,7 +278,9 @@ impl Rules {
             return Judged::Denied;
         }
         match (self.allow.iter().find(|row| fits(&row.whom)), &self.hook) {
-            (Some(row), _) => Judged::LetIn(Rights::to(row.paths.clone())),
+            (Some(row), _) => Judged::LetIn(row.rights.clone()),
+            // There is nothing to ask about a guest.
+            (None, _) if who.guest => Judged::Denied,
             (None, Some(url)) => Judged::Ask(url.clone()),
             (None, None) => Judged::Denied,
         }
@@ -214,6 +290,9 @@ impl Rules {
 impl Whom {
     fn fits(&self, who: &Proven, device: &Kid, owner: &Did) -> bool {
         match self {
+            Self::Guest => who.guest,
+            // Whatever a row says of somebody the log has to prove.
+            _ if who.guest => false,
             Self::Owner => who.did == *owner,
             Self::Name(name) => who.names.contains(name),
             Self::Did(did) => who.did == *did,
@@ -225,15 +304,52 @@ impl Whom {
 }
 
 impl Rights {
-    /// Returns the right to paths that begin with one of these; none: to everything.
-    pub fn to(paths: Vec<String>) -> Self {
-        Self { paths }
+    /// Returns the right to read paths that begin with one of these; none: everything.
+    pub fn to_read(paths: Vec<String>) -> Self {
+        Self { sees: Some(paths), writes: None }
+    }
+
+    /// Returns the right to read these, and to write to logs that begin with one of those, as far as they are read.
+    pub fn to_write(paths: Vec<String>, logs: Vec<String>) -> Self {
+        Self { sees: Some(paths), writes: Some(logs) }
+    }
+
+    /// Returns the right to nothing but to show a grant or a token.
+    pub fn to_prove() -> Self {
+        Self { sees: None, writes: None }
+    }
+
+    /// Returns what the words of a row or of a hook say. `None`: nothing that makes sense.
+    pub(super) fn of_words(rights: Option<&str>, paths: Vec<String>, logs: Vec<String>) -> Option<Self> {
+        match rights {
+            None | Some("r") if logs.is_empty() => Some(Self::to_read(paths)),
+            Some("rw") => Some(Self::to_write(paths, logs)),
+            Some("proof") if paths.is_empty() && logs.is_empty() => Some(Self::to_prove()),
+            _ => None,
+        }
+    }
+
+    /// Returns whether they are to read something and nothing else.
+    fn only_reads(&self) -> bool {
+        self.sees.is_some() && self.writes.is_none()
     }
 
     /// Returns whether a path may be seen.
     pub fn cover(&self, path: &str) -> bool {
-        self.paths.is_empty() || self.paths.iter().any(|below| path.starts_with(below.as_str()))
+        self.sees.as_deref().is_some_and(|sees| begins(path, sees))
     }
+
+    /// Returns whether a log may be written to.
+    pub fn write(&self, log: &str) -> bool {
+        self.cover(log) && self.writes.as_deref().is_some_and(|writes| begins(log, writes))
+    }
+}
+
+/// What a row may say of rights.
+const RIGHTS_WORDS: &str = r#"rights = "r", "rw" (with logs = [..] to those alone), or "proof" without paths"#;
+
+fn begins(path: &str, with: &[String]) -> bool {
+    with.is_empty() || with.iter().any(|below| path.starts_with(below.as_str()))
 }
 
 fn whom(
@@ -245,6 +361,7 @@ fn whom(
     match text {
         "owner" => Ok(Whom::Owner),
         "certified" => Ok(Whom::Certified),
+        "guest" => Ok(Whom::Guest),
         _ if text.starts_with("group:") => {
             let group = groups.get(&text["group:".len()..]).cloned();
             group.map(Whom::Group).ok_or_else(|| wrong("no such group below [groups], or a group in a group"))
@@ -270,7 +387,7 @@ mod tests {
 
     fn proven(number: u8, names: &[&str]) -> Proven {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        Proven { did: Did::from_bytes([number; 20]), devices: Vec::new(), names }
+        Proven { did: Did::from_bytes([number; 20]), devices: Vec::new(), names, nodes: Vec::new(), guest: false }
     }
 
     #[test]
@@ -290,7 +407,7 @@ mod tests {
         assert!(rules.answer && rules.visible == Visible::Public);
         let of_bob = judge(&proven(2, &["bob.dgns.test"]), [0; 8]).expect("let in");
         assert!(of_bob.cover("public/x") && of_bob.cover("a.txt") && !of_bob.cover("private/x"));
-        assert_eq!(judge(&proven(3, &["carol.dgns.test"]), [0; 8]), Some(Rights::default()));
+        assert_eq!(judge(&proven(3, &["carol.dgns.test"]), [0; 8]), Some(Rights::to_read(Vec::new())));
         assert_eq!(judge(&proven(4, &["mallory.dgns.test"]), [0; 8]), None);
         let denied = [0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0xff];
         assert_eq!(judge(&proven(1, &[]), denied), None, "even the owner's device");
@@ -301,7 +418,7 @@ mod tests {
         let rules = parse("").expect("no rules");
         assert_eq!(rules, Rules::default());
         let owner = Did::from_bytes([1; 20]);
-        assert_eq!(rules.judge(&proven(1, &[]), &Kid([0; 8]), &owner), Judged::LetIn(Rights::default()));
+        assert_eq!(rules.judge(&proven(1, &[]), &Kid([0; 8]), &owner), Judged::LetIn(Rights::to_read(Vec::new())));
         assert_eq!(rules.judge(&proven(2, &["bob.dgns.test"]), &Kid([0; 8]), &owner), Judged::Denied);
     }
 
@@ -318,11 +435,66 @@ mod tests {
         let rules = parse(text).expect("rules");
         let owner = Did::from_bytes([1; 20]);
         let judge = |number: u8, name: &str, kid: [u8; 8]| rules.judge(&proven(number, &[name]), &Kid(kid), &owner);
-        let in_family = Judged::LetIn(Rights::default());
+        let in_family = Judged::LetIn(Rights::to_read(Vec::new()));
         assert_eq!(judge(2, "dave.dgns.test", [0; 8]), in_family);
         assert_eq!(judge(3, "x.dgns.test", [0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff]), in_family);
         assert_eq!(judge(4, "mallory.dgns.test", [0; 8]), Judged::Denied, "the hook is not asked");
         assert_eq!(judge(5, "eve.dgns.test", [0; 8]), Judged::Ask("http://127.0.0.1:9/knock".to_owned()));
+    }
+
+    #[test]
+    fn who_writes_is_said_and_only_logs_that_are_named() {
+        let text = r#"
+            allow = [
+                { who = "owner", rights = "rw" },
+                { who = "bob", paths = ["logs/"], rights = "rw", logs = ["logs/b", "other"] },
+                { who = "certified", rights = "proof" },
+            ]
+            lease_s = 60
+            log_bytes_max = 1000
+            [redirect]
+            "logs/old" = "archive"
+            "logs/far" = "https://far.example/x"
+        "#;
+        let rules = parse(text).expect("rules");
+        let owner = Did::from_bytes([1; 20]);
+        let judge = |number: u8, name: &str| match rules.judge(&proven(number, &[name]), &Kid([0; 8]), &owner) {
+            Judged::LetIn(rights) => rights,
+            other => panic!("{other:?}"),
+        };
+        let (own, bob, other) = (judge(1, ""), judge(2, "bob.dgns.test"), judge(3, "x"));
+        assert!(own.write("anything") && bob.write("logs/b1") && bob.cover("logs/a") && !bob.write("logs/a"));
+        assert!(!bob.write("other"), "what is not seen is not written to");
+        assert!(!other.cover("logs/a") && !other.write("logs/a"));
+        let to = |log: &str| rules.redirect.get(log).map(String::as_str);
+        assert_eq!((to("logs/old"), to("logs/far")), (Some("archive.dgns.test"), Some("https://far.example/x")));
+        assert_eq!((rules.lease_s, rules.log_bytes_max), (60, 1_000));
+        let Judged::LetIn(read) = Rules::default().judge(&proven(1, &[]), &Kid([0; 8]), &owner) else { panic!() };
+        assert!(read.cover("x") && !read.write("x"), "not even the owner writes without being told so");
+    }
+
+    #[test]
+    fn guests_are_let_in_by_their_own_row_alone() {
+        let guest = Proven::of_guest([7; 32]);
+        let (owner, kid) = (Did::from_bytes([1; 20]), identity::key::kid_of(&[7; 32]));
+        let digits = data_encoding::HEXLOWER.encode(&kid.0);
+        for others in [
+            "allow = [\"certified\", \"bob\"]\nhook = \"http://127.0.0.1:9/knock\"".to_owned(),
+            format!("allow = [\"device:{digits}\", \"{}\"]", guest.did),
+        ] {
+            assert_eq!(parse(&others).expect("rules").judge(&guest, &kid, &owner), Judged::Denied, "{others}");
+        }
+        let rules = parse("allow = [{ who = \"guest\", paths = [\"public/\"] }, \"certified\"]").expect("rules");
+        assert!(rules.lets_guests() && !Rules::default().lets_guests());
+        assert_eq!(rules.judge(&guest, &kid, &owner), Judged::LetIn(Rights::to_read(vec!["public/".to_owned()])));
+        let denied = parse("allow = [\"guest\"]\ndeny = [\"guest\"]").expect("rules");
+        assert_eq!(denied.judge(&guest, &kid, &owner), Judged::Denied);
+        let bob = proven(2, &["bob.dgns.test"]);
+        assert_eq!(
+            parse("allow = [\"guest\"]").expect("rules").judge(&bob, &kid, &owner),
+            Judged::Denied,
+            "who has a name is no guest"
+        );
     }
 
     #[test]
@@ -339,6 +511,15 @@ mod tests {
             "[groups]\na = [\"bob\"]\nb = [\"group:a\"]",
             "hook = \"http://example.com/knock\"",
             "hook = \"knock\"",
+            "allow = [{ who = \"bob\", rights = \"w\" }]",
+            "allow = [{ who = \"guest\", rights = \"rw\" }]",
+            "allow = [{ who = \"guest\", rights = \"proof\" }]",
+            "allow = [\"group:a\"]\n[groups]\na = [\"guest\"]",
+            "allow = [{ who = \"bob\", logs = [\"a\"] }]",
+            "allow = [{ who = \"bob\", rights = \"proof\", paths = [\"a\"] }]",
+            "lease_s = 0",
+            "lease_s = 86401",
+            "[redirect]\n\"../x\" = \"archive\"",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -8,12 +8,13 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use identity::hash::Hash;
 use lobby::limits::{CHUNK_BYTES, FILE_BYTES_MAX};
 use lobby::share::{Contents, Listed, is_path};
 
+use super::written::Written;
 use crate::error::ClientError;
 
 /// Files whose ids are kept, the last asked for first: their ids are two thousandths of them.
@@ -62,11 +63,16 @@ pub(crate) struct Opened {
 /// By what a file is known to be as it was: when it changed (seconds, nanoseconds), its bytes, its number.
 type Stamp = (i64, i64, u64, u64);
 
+/// A log that is written to, one writer at a time.
+pub(crate) type SharedLog = Arc<Mutex<Written>>;
+
 /// A directory.
 #[derive(Debug)]
 pub(crate) struct Served {
     top: PathBuf,
     kept: Mutex<VecDeque<Arc<Opened>>>,
+    /// The logs that somebody leased to write, by their places.
+    written: Mutex<HashMap<PathBuf, Weak<Mutex<Written>>>>,
 }
 
 impl Served {
@@ -75,7 +81,7 @@ impl Served {
         let wrong = |what: String| ClientError::Unable(format!("{}: {what}", directory.display()));
         let top = directory.canonicalize().map_err(|error| wrong(error.to_string()))?;
         match top.is_dir() {
-            true => Ok(Self { top, kept: Mutex::default() }),
+            true => Ok(Self { top, kept: Mutex::default(), written: Mutex::default() }),
             false => Err(wrong("not a directory".to_owned())),
         }
     }
@@ -163,6 +169,41 @@ impl Served {
         Ok(bytes)
     }
 
+    /// Returns the bytes of a file.
+    pub(crate) fn size(&self, path: &str) -> Result<u64, NotServed> {
+        self.look(path).map(|(_, size, _)| size)
+    }
+
+    /// Returns the log at a path, to be written to. The file need not be there, the directory must.
+    pub(crate) fn written(&self, path: &str) -> Result<SharedLog, NotServed> {
+        if !is_path(path) {
+            return Err(NotServed::NotFound);
+        }
+        let asked = self.top.join(path);
+        let place = match asked.canonicalize() {
+            Ok(place) if std::fs::metadata(&place).is_ok_and(|metadata| metadata.is_file()) => place,
+            // A link that leads nowhere is not made a file of.
+            Err(_) if std::fs::symlink_metadata(&asked).is_err() => {
+                let (Some(directory), Some(name)) = (asked.parent(), asked.file_name()) else {
+                    return Err(NotServed::NotFound);
+                };
+                directory.canonicalize().map_err(|_| NotServed::NotFound)?.join(name)
+            }
+            _ => return Err(NotServed::NotFound),
+        };
+        if !place.starts_with(&self.top) {
+            return Err(NotServed::NotFound);
+        }
+        let mut written = self.written.lock().expect("nothing panics while it holds the lock");
+        written.retain(|_, log| log.strong_count() > 0);
+        if let Some(log) = written.get(&place).and_then(Weak::upgrade) {
+            return Ok(log);
+        }
+        let log = Arc::new(Mutex::new(Written::at(place.clone())));
+        written.insert(place, Arc::downgrade(&log));
+        Ok(log)
+    }
+
     fn known(&self, is: impl Fn(&Opened) -> bool) -> Option<Arc<Opened>> {
         let kept = self.kept.lock().expect("nothing panics while it holds the lock");
         kept.iter().find(|known| is(known)).cloned()
@@ -247,6 +288,12 @@ mod tests {
         for path in ["out", "up/secret", "../secret", ".hidden", "sub", "nothing", "/etc/passwd"] {
             assert_eq!(served.contents(path).map(|_| ()), Err(NotServed::NotFound), "{path}");
         }
+        std::os::unix::fs::symlink("nowhere", top.join("dangling")).expect("a link");
+        for path in ["out", "up/new", "../new", ".hidden", "sub", "no/new", "/etc/new", "sub/.new", "dangling"] {
+            assert_eq!(served.written(path).map(|_| ()), Err(NotServed::NotFound), "{path}");
+        }
+        let (log, again) = (served.written("sub/new").expect("a log"), served.written("sub/new").expect("a log"));
+        assert!(Arc::ptr_eq(&log, &again) && served.written("in").is_ok());
     }
 
     #[test]

@@ -34,6 +34,11 @@ impl Session {
         self.send_signed(signer, Method::Post, target, body).await
     }
 
+    /// Puts what only this DID's devices may put.
+    pub async fn put_signed(&self, signer: Signer<'_>, target: &str, body: &[u8]) -> Result<(), ClientError> {
+        self.send_signed(signer, Method::Put, target, body).await.map(drop)
+    }
+
     /// Takes away what only this DID's devices may take away.
     pub async fn delete_signed(&self, signer: Signer<'_>, target: &str) -> Result<(), ClientError> {
         self.send_signed(signer, Method::Delete, target, &[]).await.map(drop)

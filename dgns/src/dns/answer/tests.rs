@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{Name, RData, RecordType};
@@ -6,6 +8,7 @@ use identity::did::Did;
 use proptest::prelude::*;
 
 use super::super::query::HEADER_BYTES;
+use super::super::reply;
 use super::super::zone::{Change, Content, Settings};
 use super::*;
 
@@ -14,6 +17,8 @@ const AAAA: u16 = 28;
 const SRV: u16 = 33;
 const AD: u16 = 0x20;
 const CD: u16 = 0x10;
+
+const NOW_S: u32 = 1_700_000_000;
 const RD: u16 = 0x100;
 
 // --- the table of malformed input -------------------------------------------------------------------------------------
@@ -64,6 +69,13 @@ fn malformed_input_gets_the_answer_of_the_table() {
         ("cookie of 7 bytes", edns(&plain, 1232, b"\0\x0a\0\x07abcdefg"), "FORMERR", bare),
         ("cookie of 9 bytes", edns(&plain, 1232, b"\0\x0a\0\x09abcdefghi"), "FORMERR", bare),
         ("cookie of 41 bytes", edns(&plain, 1232, &[b"\0\x0a\0\x29".as_slice(), &[1; 41]].concat()), "FORMERR", bare),
+        ("cookie, QDCOUNT 0", edns(&edited(&plain[..12], 5, 0), 1232, b"\0\x0a\0\x08abcdefgh"), "NOERROR", bare),
+        (
+            "cookie, QDCOUNT 0 and an answer",
+            edited(&edns(&edited(&plain[..12], 5, 0), 1232, b"\0\x0a\0\x08abcdefgh"), 7, 1),
+            "FORMERR",
+            bare,
+        ),
         ("EDNS version 1", edited(&opt, plain.len() + 6, 1), "BADVERS", true),
         ("EDNS version 255", edited(&opt, plain.len() + 6, 255), "BADVERS", true),
         ("name of 255 bytes", raw(&name_of_255, A, 1), "REFUSED", true),
@@ -76,7 +88,6 @@ fn malformed_input_gets_the_answer_of_the_table() {
         ("NOTIFY with a SOA it announces", edited(&with(2, 4 << 3), 7, 1), "NOTAUTH", bare),
         ("IQUERY", with(2, 1 << 3), "NOTIMP", true),
         ("STATUS", edited(&opt, 2, 2 << 3), "NOTIMP, EDE 21", true),
-        ("UPDATE", with(2, 5 << 3), "NOTIMP", true),
         ("opcode 15, header alone", edited(&[0; 12], 2, 15 << 3), "NOTIMP", bare),
         ("class CH", raw(b"\x02id\x06server\0", 16, 3), "REFUSED", true),
         ("class NONE", raw(b"\x05alice\x04dgns\x04test\0", A, 254), "REFUSED", true),
@@ -97,8 +108,8 @@ fn malformed_input_gets_the_answer_of_the_table() {
     for (title, message, wanted, question) in cases {
         for transport in [Transport::Udp, Transport::Tcp] {
             let mut out = b"left over".to_vec();
-            let outcome = answer(&zone, &message, transport, &mut out);
-            let Outcome::Reply(_) = outcome else {
+            let outcome = answer(&zone, &message, &by(transport), &mut out);
+            let Outcome::Reply { .. } = outcome else {
                 assert_eq!((outcome_text(outcome).as_str(), out.len()), (wanted, 0), "{title}");
                 continue;
             };
@@ -111,6 +122,91 @@ fn malformed_input_gets_the_answer_of_the_table() {
             assert!(!question || copied_question(&message, &out), "{title}");
         }
     }
+}
+
+#[test]
+fn proofs_and_updates_are_left_to_who_makes_them() {
+    // Goal: the pure function answers none of them, a datagram is no update, and nothing else is left. Method: names at the edges.
+    let zone = example_zone();
+    let outcome = |message: &[u8], transport| {
+        let mut out = Vec::new();
+        outcome_text(answer(&zone, message, &by(transport), &mut out))
+    };
+    for (name, rtype, wanted) in [
+        ("alice._proof.dgns.test", 16, "proof"),
+        ("alice._proof.dgns.test", A, "proof"),
+        ("_proof.dgns.test", 2, "proof"),
+        ("_proof.dgns.test", 43, "NOERROR"),
+        ("_proof.alice.dgns.test", 16, "NXDOMAIN"),
+        ("x_proof.dgns.test", 16, "NXDOMAIN"),
+        ("_checkpoint.dgns.test", 16, "NOERROR"),
+    ] {
+        for transport in [Transport::Udp, Transport::Tcp] {
+            assert_eq!(outcome(&query(name, rtype), transport), wanted, "{name} {rtype}");
+        }
+    }
+    let update = edited(&query("dgns.test", 6), 2, 5 << 3);
+    assert_eq!(outcome(&update, Transport::Udp), "REFUSED");
+    assert_eq!(outcome(&update, Transport::Tcp), "update");
+    assert_eq!(outcome(&edited(&update, 2, 0x80 | 5 << 3), Transport::Tcp), "drop response");
+}
+
+#[test]
+fn whoever_shows_a_cookie_gets_one_and_is_known_by_it() {
+    // Goal: RFC 7873 sections 5.2 and 5.4. Method: no cookie, a client's alone, the one that comes back, and false ones.
+    let zone = example_zone();
+    let plain = query("alice.dgns.test", A);
+    let ask = |message: &[u8], transport| {
+        let mut out = Vec::new();
+        let outcome = answer(&zone, message, &by(transport), &mut out);
+        let Outcome::Reply { is_known, .. } = outcome else { panic!("{outcome:?}") };
+        (option(&out, 10), is_known)
+    };
+    let with = |cookie: &[u8]| edns(&plain, 1232, &[&[0, 10, 0, cookie.len() as u8], cookie].concat());
+    for transport in [Transport::Udp, Transport::Tcp] {
+        assert_eq!(ask(&plain, transport), (None, false));
+        let (cookie, is_known) = ask(&with(b"abcdefgh"), transport);
+        let cookie = cookie.expect("a cookie of ours");
+        assert_eq!((cookie.len(), &cookie[..8], is_known), (24, b"abcdefgh".as_slice(), false));
+        assert_eq!(ask(&with(&cookie), transport), (Some(cookie.clone()), true), "kept while it is young");
+        let alone = edns(&edited(&plain[..12], 5, 0), 1232, &[b"\0\x0a\0\x18", &cookie[..]].concat());
+        assert_eq!(ask(&alone, transport), (Some(cookie.clone()), true), "without a question");
+        let bent = [&cookie[..23], &[cookie[23] ^ 1]].concat();
+        assert_eq!(ask(&with(&bent), transport), (Some(cookie.clone()), false), "as if it had none");
+        let (other, is_known) = ask(&with(&[&cookie[..], b"longer"].concat()), transport);
+        assert_eq!((other, is_known), (Some(cookie), false), "of a length that is none of ours");
+    }
+}
+
+#[test]
+fn the_name_of_the_server_is_said_to_who_asks_for_it() {
+    let zone = example_zone();
+    let plain = query("alice.dgns.test", A);
+    let mut out = Vec::new();
+    answer(&zone, &edns(&plain, 1232, b"\0\x03\0\0"), &by(Transport::Udp), &mut out);
+    assert_eq!(option(&out, 3), Some(b"ns7".to_vec()));
+    answer(&zone, &edns(&plain, 1232, &[]), &by(Transport::Udp), &mut out);
+    assert_eq!(option(&out, 3), None);
+    let nameless = Asker { nsid: &[], ..by(Transport::Udp) };
+    answer(&zone, &edns(&plain, 1232, b"\0\x03\0\0"), &nameless, &mut out);
+    assert_eq!(option(&out, 3), None);
+}
+
+#[test]
+fn an_answer_that_is_cut_is_its_question_with_tc() {
+    let zone = example_zone();
+    for message in [query("alice.dgns.test", A), edns(&query("alice.dgns.test", A), 1232, b"\0\x03\0\0")] {
+        let mut out = Vec::new();
+        answer(&zone, &message, &by(Transport::Udp), &mut out);
+        reply::slip(&mut out);
+        let cut = decode(&out);
+        assert!(cut.metadata.truncation && out.len() <= message.len() && copied_question(&message, &out));
+        assert_eq!((cut.answers.len(), cut.authorities.len(), cut.edns.is_none()), (0, 0, true));
+    }
+    let mut out = Vec::new();
+    answer(&zone, &[0; 12], &by(Transport::Udp), &mut out);
+    reply::slip(&mut out);
+    assert_eq!(out.len(), HEADER_BYTES, "a header stays one");
 }
 
 #[test]
@@ -249,7 +345,7 @@ fn question_is_copied_byte_for_byte() {
     for name in ["AlIcE.dGnS.tEsT", "NoBoDy.DGNS.test"] {
         let message = query(name, A);
         let mut out = Vec::new();
-        answer(&zone, &message, Transport::Udp, &mut out);
+        answer(&zone, &message, &by(Transport::Udp), &mut out);
         assert_eq!(out[HEADER_BYTES..message.len()], message[HEADER_BYTES..]);
         let reply = decode(&out);
         let owner = reply.answers.first().map_or("DGNS.test.".to_owned(), |record| record.name.to_ascii());
@@ -264,7 +360,7 @@ fn flags_are_copied_or_cleared() {
         let mut message = query("alice.dgns.test", A);
         message[2..4].copy_from_slice(&flags.to_be_bytes());
         let mut out = Vec::new();
-        answer(&zone, &message, Transport::Udp, &mut out);
+        answer(&zone, &message, &by(Transport::Udp), &mut out);
         assert_eq!(u16::from_be_bytes([out[2], out[3]]), wanted);
     }
     let dnssec_ok = edited(&edns(&query("alice.dgns.test", A), 1232, &[]), 12 + 21 + 7, 0x80);
@@ -287,7 +383,7 @@ fn answer_too_long_for_udp_is_truncated_and_empty() {
         (query("medium.dgns.test", TYPE_TXT), Transport::Udp, true),
     ] {
         let mut out = Vec::new();
-        answer(&zone, &message, transport, &mut out);
+        answer(&zone, &message, &by(transport), &mut out);
         let reply = decode(&out);
         assert_eq!(reply.metadata.truncation, truncated, "{transport:?}");
         assert_eq!(reply.answers.is_empty(), truncated);
@@ -317,9 +413,9 @@ proptest! {
         let zone = example_zone_shared();
         let mut out = Vec::new();
         for transport in [Transport::Udp, Transport::Tcp] {
-            let outcome = answer(zone, &message, transport, &mut out);
+            let outcome = answer(zone, &message, &by(transport), &mut out);
             prop_assert!(transport == Transport::Tcp || out.len() <= 512, "random bytes have no EDNS that allows more");
-            prop_assert_eq!(matches!(outcome, Outcome::Drop(_)), out.is_empty());
+            prop_assert_eq!(!matches!(outcome, Outcome::Reply { .. }), out.is_empty());
         }
     }
 
@@ -330,7 +426,7 @@ proptest! {
         let message = edns(&query(&name, qtype), u16::from(byte) * 8, &options);
         let damaged = edited(&message, at.index(message.len()), byte);
         let mut out = Vec::new();
-        if let Outcome::Reply(rcode) = answer(example_zone_shared(), &damaged, Transport::Udp, &mut out) {
+        if let Outcome::Reply { rcode, .. } = answer(example_zone_shared(), &damaged, &by(Transport::Udp), &mut out) {
             prop_assert!(out.len() <= udp_bytes_max(&damaged).max(512));
             prop_assert_eq!(&out[..2], &damaged[..2]);
             prop_assert_ne!(rcode, Rcode::ServFail);
@@ -344,8 +440,9 @@ proptest! {
         let plain = query(&name, qtype);
         let message = if with_edns { edns(&plain, 1232, &[]) } else { plain };
         let mut out = Vec::new();
-        let outcome = answer(example_zone_shared(), &message, Transport::Udp, &mut out);
-        prop_assert!(matches!(outcome, Outcome::Reply(_)));
+        let outcome = answer(example_zone_shared(), &message, &by(Transport::Udp), &mut out);
+        let is_answered = matches!(outcome, Outcome::Reply { .. });
+        prop_assert!(is_answered);
         let (asked, reply) = (Message::from_vec(&message).expect("a query"), Message::from_vec(&out).expect("an answer"));
         prop_assert_eq!(reply.metadata.id, asked.metadata.id);
         prop_assert!(copied_question(&message, &out));
@@ -475,8 +572,8 @@ fn copied_question(message: &[u8], out: &[u8]) -> bool {
 
 fn ask(zone: &Zone, message: &[u8]) -> Message {
     let mut out = Vec::new();
-    let outcome = answer(zone, message, Transport::Udp, &mut out);
-    assert!(matches!(outcome, Outcome::Reply(_)), "{outcome:?}");
+    let outcome = answer(zone, message, &by(Transport::Udp), &mut out);
+    assert!(matches!(outcome, Outcome::Reply { .. }), "{outcome:?}");
     decode(&out)
 }
 
@@ -484,10 +581,31 @@ fn decode(bytes: &[u8]) -> Message {
     Message::from_vec(bytes).unwrap_or_else(|error| panic!("hickory cannot read {bytes:02x?}: {error}"))
 }
 
+/// Somebody who asks from 192.0.2.1.
+fn by(transport: Transport) -> Asker<'static> {
+    static COOKIES: LazyLock<Cookies> = LazyLock::new(|| {
+        let mut cookies = Cookies::new([7; 32]);
+        cookies.at(NOW_S);
+        cookies
+    });
+    Asker { transport, address: [192, 0, 2, 1].into(), now_s: NOW_S, cookies: &COOKIES, nsid: b"ns7" }
+}
+
 fn outcome_text(outcome: Outcome) -> String {
     match outcome {
-        Outcome::Reply(rcode) => rcode.name().to_owned(),
+        Outcome::Reply { rcode, .. } => rcode.name().to_owned(),
+        Outcome::Proof { .. } => "proof".to_owned(),
+        Outcome::Update => "update".to_owned(),
         Outcome::Drop(reason) => format!("drop {}", reason.name()),
+    }
+}
+
+/// Returns the data of an option of an answer.
+fn option(answer: &[u8], code: u16) -> Option<Vec<u8>> {
+    match decode(answer).edns.as_ref()?.option(EdnsCode::from(code))? {
+        EdnsOption::Unknown(_, bytes) => Some(bytes.clone()),
+        EdnsOption::NSID(nsid) => Some(nsid.as_ref().to_vec()),
+        other => panic!("no option that an answer has: {other:?}"),
     }
 }
 

@@ -9,26 +9,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use identity::time::Timestamp;
 
+use super::allocation::{Allocation, Spent, life_s, seconds};
 use super::integrity::{DeviceTag, Key, Nonces, user};
 use super::message::{
     CHANNEL_NUMBER, Class, DATA, EVEN_PORT, LIFETIME, Message, Method, NONCE, REALM, REQUESTED_ADDRESS_FAMILY,
-    REQUESTED_TRANSPORT, RESERVATION_TOKEN, USERNAME, Writing, XOR_PEER_ADDRESS, XOR_RELAYED_ADDRESS,
+    REQUESTED_TRANSPORT, RESERVATION_TOKEN, USERNAME, Writing, XOR_PEER_ADDRESS,
 };
 use super::peers::Peers;
 use crate::lobby::ice::{Ice, LIFE_S};
-use crate::lobby::stun::{Gate, XOR_MAPPED_ADDRESS, xor_address, xored_address};
-
-/// How long an allocation lives that is not refreshed, and how long one may ask for at most, seconds.
-const ALLOCATION_S: u64 = 600;
-const ALLOCATION_MAX_S: u64 = 3_600;
-
-/// How long an address may send, and how long a channel is bound, seconds.
-const PERMISSION_S: u64 = 300;
-const CHANNEL_S: u64 = 600;
-
-/// Addresses that one allocation may send to, and its channels: the candidates of another end, twice over.
-const PERMISSIONS_MAX: usize = 64;
-const CHANNELS_MAX: usize = 64;
+use crate::lobby::stun::{Gate, xor_address, xored_address};
 
 /// Devices remembered as gone while credentials of theirs may be about.
 const BARRED_MAX: usize = 65_536;
@@ -75,20 +64,6 @@ pub(super) struct Counts {
     pub(super) full: u64,
 }
 
-struct Allocation {
-    device: DeviceTag,
-    relayed: SocketAddr,
-    /// Of the request that made it, which may come again.
-    transaction: [u8; 12],
-    until: Timestamp,
-    permissions: HashMap<IpAddr, Timestamp>,
-    channels: HashMap<u16, (SocketAddr, Timestamp)>,
-    /// What may pass now, and when that was so.
-    credit: u64,
-    counted: Timestamp,
-    passed: u64,
-}
-
 /// The allocations.
 pub(super) struct Table {
     realm: String,
@@ -105,8 +80,8 @@ pub(super) struct Table {
 }
 
 /// Why a request is refused.
-type Refusal = (u16, &'static str);
-const BAD_REQUEST: Refusal = (400, "Bad Request");
+pub(super) type Refusal = (u16, &'static str);
+pub(super) const BAD_REQUEST: Refusal = (400, "Bad Request");
 const UNAUTHORIZED: Refusal = (401, "Unauthorized");
 const FORBIDDEN: Refusal = (403, "Forbidden");
 const MISMATCH: Refusal = (437, "Allocation Mismatch");
@@ -115,7 +90,7 @@ const NO_FAMILY: Refusal = (440, "Address Family not Supported");
 const NO_TRANSPORT: Refusal = (442, "Unsupported Transport Protocol");
 const OTHER_FAMILY: Refusal = (443, "Peer Address Family Mismatch");
 const QUOTA: Refusal = (486, "Allocation Quota Reached");
-const FULL: Refusal = (508, "Insufficient Capacity");
+pub(super) const FULL: Refusal = (508, "Insufficient Capacity");
 
 impl Table {
     pub(super) fn new(realm: String, quotas: Quotas, peers: Peers, public: Vec<IpAddr>, nonces: Nonces) -> Self {
@@ -158,21 +133,12 @@ impl Table {
     /// Takes a datagram that arrived at a relayed address.
     pub(super) fn arrived(&mut self, relayed: SocketAddr, peer: SocketAddr, data: &[u8], now: Timestamp) -> Vec<Act> {
         let Some(client) = self.relayed.get(&relayed).copied() else { return Vec::new() };
-        let Some(allocation) = self.allocations.get_mut(&client) else { return Vec::new() };
-        if !allocation.permits(peer.ip(), now) {
-            return Vec::new();
-        }
-        match allocation.spend(data.len(), &self.quotas, now) {
-            Spent::Passes => self.counts.bytes += data.len() as u64,
-            Spent::TooFast => {
-                self.counts.dropped += 1;
-                return Vec::new();
-            }
-            Spent::AtEnd => return self.end(&client),
-        }
-        let channel = allocation.channels.iter().find(|(_, (bound, until))| *bound == peer && *until > now);
+        let channel = match self.charge(&client, peer.ip(), data.len(), now) {
+            Ok(allocation) => allocation.channel_to(peer, now),
+            Err(acts) => return acts,
+        };
         let bytes = match channel {
-            Some((number, _)) => {
+            Some(number) => {
                 let length = u16::try_from(data.len()).unwrap_or(u16::MAX);
                 [&number.to_be_bytes()[..], &length.to_be_bytes(), data].concat()
             }
@@ -192,10 +158,7 @@ impl Table {
         while self.barred.front().is_some_and(|(_, until)| *until <= now) {
             self.barred.pop_front();
         }
-        for allocation in self.allocations.values_mut() {
-            allocation.permissions.retain(|_, until| *until > now);
-            allocation.channels.retain(|_, (_, until)| *until > now);
-        }
+        self.allocations.values_mut().for_each(|allocation| allocation.expire(now));
         let over = self.allocations.iter().filter(|(_, it)| it.until <= now).map(|(client, _)| *client);
         over.collect::<Vec<_>>().iter().flat_map(|client| self.end(client)).collect()
     }
@@ -333,17 +296,7 @@ impl Table {
             return Err(FULL);
         }
         let relayed = open(*public, even.is_some()).ok_or(FULL)?;
-        let allocation = Allocation {
-            device,
-            relayed,
-            transaction: message.transaction,
-            until: after(now, lifetime(message).max(ALLOCATION_S)),
-            permissions: HashMap::new(),
-            channels: HashMap::new(),
-            credit: self.quotas.bytes_per_s,
-            counted: now,
-            passed: 0,
-        };
+        let allocation = Allocation::new(device, relayed, message, self.quotas.bytes_per_s, now);
         let answer = allocation.allocated(from, message, now);
         self.relayed.insert(relayed, from);
         self.allocations.insert(from, allocation);
@@ -358,20 +311,20 @@ impl Table {
         now: Timestamp,
         acts: &mut Vec<Act>,
     ) -> Result<Writing, Refusal> {
-        let life_s = match message.number(LIFETIME) {
+        let life = match message.number(LIFETIME) {
             Some(0) => 0,
-            _ => lifetime(message).max(ALLOCATION_S),
+            _ => life_s(message),
         };
         match self.own(from, device) {
-            Ok(allocation) => allocation.until = after(now, life_s),
+            Ok(allocation) => allocation.refresh(life, now),
             // It is over already, which is what was wanted.
-            Err(MISMATCH) if life_s == 0 => {}
+            Err(MISMATCH) if life == 0 => {}
             Err(refusal) => return Err(refusal),
         }
-        if life_s == 0 {
+        if life == 0 {
             acts.extend(self.end(&from));
         }
-        Ok(Writing::answer(message, Class::Success).with(LIFETIME, &seconds(life_s)))
+        Ok(Writing::answer(message, Class::Success).with(LIFETIME, &seconds(life)))
     }
 
     fn permit(
@@ -404,16 +357,7 @@ impl Table {
         let peer = message.get(XOR_PEER_ADDRESS).and_then(|value| xored_address(value, &message.transaction));
         let (Some(number), Some(peer)) = (number, peer) else { return Err(BAD_REQUEST) };
         self.may_send(relayed, peer.ip())?;
-        let allocation = self.own(from, device)?;
-        let is_other = |(known, (bound, _)): (&u16, &(SocketAddr, Timestamp))| (*known == number) != (*bound == peer);
-        if allocation.channels.iter().any(is_other) {
-            return Err(BAD_REQUEST);
-        }
-        if allocation.channels.len() >= CHANNELS_MAX && !allocation.channels.contains_key(&number) {
-            return Err(FULL);
-        }
-        allocation.permit(peer.ip(), now)?;
-        allocation.channels.insert(number, (peer, after(now, CHANNEL_S)));
+        self.own(from, device)?.bind(number, peer, now)?;
         Ok(Writing::answer(message, Class::Success))
     }
 
@@ -431,32 +375,37 @@ impl Table {
         let Some((head, rest)) = bytes.split_at_checked(4) else { return Vec::new() };
         let (number, length) = (u16::from_be_bytes([head[0], head[1]]), u16::from_be_bytes([head[2], head[3]]));
         let Some(data) = rest.get(..usize::from(length)) else { return Vec::new() };
-        let bound = self.allocations.get(&from).and_then(|it| it.channels.get(&number));
-        match bound {
-            Some((peer, until)) if *until > now => self.pass(from, *peer, data, now),
-            _ => Vec::new(),
+        match self.allocations.get(&from).and_then(|it| it.bound(number, now)) {
+            Some(peer) => self.pass(from, peer, data, now),
+            None => Vec::new(),
         }
     }
 
     fn pass(&mut self, from: Client, peer: SocketAddr, data: &[u8], now: Timestamp) -> Vec<Act> {
-        let Some(allocation) = self.allocations.get_mut(&from) else { return Vec::new() };
-        if !allocation.permits(peer.ip(), now) {
-            return Vec::new();
-        }
-        let relayed = allocation.relayed;
-        match allocation.spend(data.len(), &self.quotas, now) {
-            Spent::Passes => self.counts.bytes += data.len() as u64,
-            Spent::TooFast => {
-                self.counts.dropped += 1;
-                return Vec::new();
-            }
-            Spent::AtEnd => return self.end(&from),
-        }
+        let relayed = match self.charge(&from, peer.ip(), data.len(), now) {
+            Ok(allocation) => allocation.relayed,
+            Err(acts) => return acts,
+        };
         match self.public.contains(&peer.ip()) {
             // From one client of ours to another; nothing else of this machine is reached.
             true => self.arrived(peer, relayed, data, now),
             false => vec![Act::Send { from: relayed, to: peer, bytes: data.to_vec() }],
         }
+    }
+
+    /// Counts what passes between a client and a peer. Nothing passes to or from an address that is not permitted, or faster than it
+    /// may; what passed all that it may ends.
+    fn charge(&mut self, client: &Client, peer: IpAddr, bytes: usize, now: Timestamp) -> Result<&Allocation, Vec<Act>> {
+        let allocation = self.allocations.get_mut(client).filter(|it| it.permits(peer, now)).ok_or_else(Vec::new)?;
+        match allocation.spend(bytes, &self.quotas, now) {
+            Spent::Passes => self.counts.bytes += bytes as u64,
+            Spent::TooFast => {
+                self.counts.dropped += 1;
+                return Err(Vec::new());
+            }
+            Spent::AtEnd => return Err(self.end(client)),
+        }
+        self.allocations.get(client).ok_or_else(Vec::new)
     }
 
     fn may_send(&self, relayed: SocketAddr, peer: IpAddr) -> Result<(), Refusal> {
@@ -482,60 +431,6 @@ impl Table {
         self.relayed.remove(&allocation.relayed);
         vec![Act::Close { relayed: allocation.relayed }]
     }
-}
-
-enum Spent {
-    Passes,
-    TooFast,
-    AtEnd,
-}
-
-impl Allocation {
-    fn allocated(&self, from: Client, message: &Message<'_>, now: Timestamp) -> Writing {
-        let transaction = &message.transaction;
-        Writing::answer(message, Class::Success)
-            .with(XOR_RELAYED_ADDRESS, &xor_address(self.relayed, transaction))
-            .with(LIFETIME, &seconds(self.until.ms_since(now) / 1_000))
-            .with(XOR_MAPPED_ADDRESS, &xor_address(from.address, transaction))
-    }
-
-    fn permits(&self, peer: IpAddr, now: Timestamp) -> bool {
-        self.permissions.get(&peer).is_some_and(|until| *until > now)
-    }
-
-    fn permit(&mut self, peer: IpAddr, now: Timestamp) -> Result<(), Refusal> {
-        if self.permissions.len() >= PERMISSIONS_MAX && !self.permissions.contains_key(&peer) {
-            return Err(FULL);
-        }
-        self.permissions.insert(peer, after(now, PERMISSION_S));
-        Ok(())
-    }
-
-    fn spend(&mut self, bytes: usize, quotas: &Quotas, now: Timestamp) -> Spent {
-        let earned = now.ms_since(self.counted).saturating_mul(quotas.bytes_per_s) / 1_000;
-        if earned > 0 {
-            (self.credit, self.counted) = (self.credit.saturating_add(earned).min(quotas.bytes_per_s), now);
-        }
-        let bytes = bytes as u64;
-        if bytes > self.credit {
-            return Spent::TooFast;
-        }
-        self.credit -= bytes;
-        self.passed += bytes;
-        if quotas.bytes > 0 && self.passed > quotas.bytes { Spent::AtEnd } else { Spent::Passes }
-    }
-}
-
-fn lifetime(message: &Message<'_>) -> u64 {
-    message.number(LIFETIME).map_or(ALLOCATION_S, u64::from).min(ALLOCATION_MAX_S)
-}
-
-fn seconds(seconds: u64) -> [u8; 4] {
-    u32::try_from(seconds).unwrap_or(u32::MAX).to_be_bytes()
-}
-
-fn after(now: Timestamp, seconds: u64) -> Timestamp {
-    Timestamp::from_ms(now.as_ms() + seconds * 1_000)
 }
 
 #[cfg(test)]

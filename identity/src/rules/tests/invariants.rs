@@ -37,7 +37,7 @@ pub(super) fn check(states: &BTreeMap<Subject, Leaf>) {
             State::Did(state) => check_did(states, state),
             State::Name(state) => check_name(states, state),
             State::Alias(state) => check_alias(leaf, state),
-            State::LogConf { .. } => {}
+            State::LogConf { .. } | State::Anchors { .. } => {}
         }
     }
 }

@@ -303,5 +303,6 @@ fn subject_text(subject: &Subject) -> String {
         Subject::Did(did) => did.to_string(),
         Subject::Alias(alias) => hex(alias).as_str().expect("text").to_owned(),
         Subject::LogConf => "log".into(),
+        Subject::Anchors => "anchors".into(),
     }
 }

@@ -46,7 +46,8 @@ async fn another_certificate_than_the_cards_opens_nothing() {
     let (client, offer, host, _) = pair().await;
     let soon = Instant::now() + Duration::from_secs(20);
     let (one, other) = tokio::join!(client.open(&[9; 32], soon), host.open(&offer.fingerprint, soon));
-    assert_eq!((one, other), (Err(LinkError::WrongCertificate), Ok(())));
+    assert_eq!(one, Err(LinkError::WrongCertificate));
+    assert!(matches!(other, Ok(()) | Err(LinkError::Closed)), "the client may be gone already: {other:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use super::super::export::Export;
 use super::super::forge::Forge;
 use super::super::lies;
 use super::super::people::Someone;
+use super::recovery::RECOVERY;
 use super::stories::{Story, appended, base, grown, past};
 use super::table::{KEPT, NONE, PREFIX, Row, WHOLE, detected, mount, prevented};
 use super::victims::*;
@@ -26,6 +27,7 @@ pub const ROWS: &[Row] = &[
     detected(INSERTED, inserted, AUDITOR, "exit 3 `epoch`", KEPT),
     detected(INSERTED, inserted, MONITOR, "exit 3 `inconsistent`", PREFIX),
     detected(INSERTED, inserted, FOLLOWER, "fault `fork`", PREFIX),
+    detected(INSERTED, inserted, RECOVERY, "502 `log_fault`", PREFIX),
     detected(REMOVED, removed, CLIENT, "exit 3 `inconsistent`", PREFIX),
     detected(REMOVED, removed, WITNESS, "422 `consistency`", PREFIX),
     detected(REMOVED, removed, VERIFIER, "422 `consistency`", PREFIX),

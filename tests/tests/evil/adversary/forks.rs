@@ -1,5 +1,6 @@
 //! Another history for one of them.
 
+use super::recovery::RECOVERY;
 use super::stories::{fork, longer_fork};
 use super::table::{KEPT, PREFIX, Row, SAME_SIZE, detected, mount, prevented};
 use super::victims::*;
@@ -16,6 +17,7 @@ pub const ROWS: &[Row] = &[
     detected(FORK, fork, AUDITOR, "exit 3 `inconsistent`", KEPT),
     detected(FORK, fork, MONITOR, "exit 3 `fork`", SAME_SIZE),
     detected(FORK, fork, FOLLOWER, "fault `fork`", SAME_SIZE),
+    detected(FORK, fork, RECOVERY, "502 `log_fault`", SAME_SIZE),
     detected(FORK, fork, MIRROR, "exit 3 `inconsistent`", KEPT),
     detected(LONGER, longer_fork, MIRROR, "exit 3 `inconsistent`", KEPT),
     detected(LONGER, longer_fork, CLIENT, "exit 3 `inconsistent`", PREFIX),
@@ -26,6 +28,7 @@ pub const ROWS: &[Row] = &[
     detected(LONGER, longer_fork, AUDITOR, "exit 3 `epoch`", KEPT),
     detected(LONGER, longer_fork, MONITOR, "exit 3 `inconsistent`", PREFIX),
     detected(LONGER, longer_fork, FOLLOWER, "fault `fork`", PREFIX),
+    detected(LONGER, longer_fork, RECOVERY, "502 `log_fault`", PREFIX),
 ];
 
 #[test]

@@ -147,6 +147,7 @@ impl View {
             dns: Vec::new(),
             follows: None,
             web: None,
+            lobby: None,
             limits: Limits { certificates_per_post: 64, certificate_bytes: 4_096, post_bytes: 1 << 20 },
         }
     }

@@ -3,6 +3,7 @@
 use super::super::forge::Forge;
 use super::super::people::Someone;
 use super::operator::View;
+use super::recovery::RECOVERY;
 use super::stories::{Oscillation, Story, base, grown};
 use super::table::{KEPT, NONE, PREFIX, Row, WHOLE, detected, mount, prevented};
 use super::victims::*;
@@ -33,6 +34,7 @@ pub const ROWS: &[Row] = &[
     detected(STALE, stale, MIRROR, "exit 3 `rollback`", KEPT),
     detected(STALE, stale, MONITOR, "exit 3 `rollback`", KEPT),
     detected(STALE, stale, FOLLOWER, "refused `rollback`", KEPT),
+    detected(STALE, stale, RECOVERY, "502 `log_proof`", KEPT),
     detected(TRUNCATED, truncated, CLIENT, "exit 3 `rollback`", KEPT),
     detected(TRUNCATED, truncated, CLIENT_OF_A_WITNESS, "exit 3 `rollback`", KEPT),
     prevented(TRUNCATED, truncated, WITNESS, "400 `old_size`", NONE),
@@ -40,6 +42,7 @@ pub const ROWS: &[Row] = &[
     detected(TRUNCATED, truncated, AUDITOR, "exit 3 `rollback`", KEPT),
     detected(TRUNCATED, truncated, MIRROR, "exit 3 `rollback`", KEPT),
     detected(TRUNCATED, truncated, MONITOR, "exit 3 `rollback`", KEPT),
+    detected(TRUNCATED, truncated, RECOVERY, "502 `log_proof`", KEPT),
     detected(TRUNCATED, truncated, FOLLOWER, "fault `fork`", PREFIX),
 ];
 

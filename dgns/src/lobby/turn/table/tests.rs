@@ -1,6 +1,7 @@
 //! The table alone: datagrams in, acts out, a clock that is set.
 
 use super::*;
+use crate::lobby::turn::allocation::*;
 use crate::lobby::turn::integrity::TAG_BYTES;
 use crate::lobby::turn::peers::Range;
 

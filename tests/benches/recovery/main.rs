@@ -1,12 +1,15 @@
 //! Recovery as its servers pay for it, everything durable that they make durable.
 //!
-//! `cargo bench -p dgns-tests --bench recovery -- [--accounts 10000]`. The server of names, its issuer and a recovery server share
+//! `cargo bench -p dgns-tests --bench recovery -- [--accounts 10000] [--journeys 5]`. First people come back by the real programs
+//! ([`journey`]); 0 of either leaves it out. Then the server of names, its issuer and a recovery server share
 //! this process, and so does who asks: a figure is of all of them together. First so many accounts are set up, each a name by a
 //! sign-in, a share that the server has judged and kept, an enrolment in the log; then each account has an attempt in the log, and
 //! its point is evaluated: the request opened, the chain read from its genesis and verified, the id_token judged, the attempt noted
 //! durably, the point multiplied and proved. Then each answer is lost and asked for again. Beside it the library's own evaluation,
 //! the store alone, and a PIN hardened. What an issuer does is not measured: its tokens are signed here.
 
+mod journey;
+#[path = "../load/mod.rs"]
 mod load;
 
 use std::net::SocketAddr;
@@ -42,8 +45,14 @@ const AT_ONCE: usize = 64;
 
 #[tokio::main]
 async fn main() {
-    let accounts = load::argument("--accounts", 10_000);
+    let (accounts, journeys) = (load::argument("--accounts", 10_000), load::argument("--journeys", 5));
     bare();
+    if journeys > 0 {
+        tokio::task::spawn_blocking(move || journey::measure(journeys)).await.unwrap();
+    }
+    if accounts == 0 {
+        return;
+    }
     let directory = tempfile::tempdir().unwrap();
     let issuer = Arc::new(TokenIssuer::start());
     let mut config = load::config(&directory.path().join("names"));

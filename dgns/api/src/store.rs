@@ -1,0 +1,14 @@
+//! Databases as server and client agree on them: entries of logs, heads, control entries, chunks (PROTOCOL 25).
+
+pub mod acl;
+pub mod anchor;
+pub mod answer;
+pub mod content;
+pub mod control;
+pub mod entry;
+pub mod fault;
+pub mod head;
+pub mod limits;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! Control entries: what is said about a database itself (PROTOCOL 25.6). Their body is one of these, in plaintext.
+
+use identity::did::Did;
+use identity::name::Origin;
+use identity::sealed::Sealed;
+use identity::token::Rights;
+use identity::wire::{Reader, WireError, Writer};
+
+use super::entry::LogKind;
+use super::limits::{LABEL_BYTES_MAX, MEMBERS_MAX};
+
+/// The bytes of the sealed key of a group: the key and the tag.
+const BOX_BYTES: usize = 32 + identity::sealed::TAG_BYTES;
+
+/// What a database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DbKind {
+    /// Anything.
+    General = 1,
+}
+
+/// A statement about a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// `[1, did, kind, home, salt 16]`: the database begins. The first entry of the control log.
+    Genesis {
+        /// The DID of the database.
+        did: Did,
+        /// What it is.
+        kind: DbKind,
+        /// The origin that its signatures hold for, wherever it moves.
+        home: Origin,
+        /// Makes what is said of its logs in public unlike any guess.
+        salt: [u8; 16],
+    },
+    /// `[2, gid, did, rights, until s]`: a member from here on; again, with other rights.
+    Grant {
+        /// The group.
+        gid: u32,
+        /// Who.
+        did: Did,
+        /// What.
+        rights: Rights,
+        /// Until when, Unix seconds.
+        until_s: u64,
+    },
+    /// `[3, gid, did]`: no member from here on.
+    Revoke {
+        /// The group.
+        gid: u32,
+        /// Who.
+        did: Did,
+    },
+    /// `[4, gid, epoch, [[did, generation, enc 32, ct 48], ...], [enc 32, ct 48] or null]`: the next key of a group, sealed to the
+    /// user key of each member, and the key before it, sealed under it.
+    KeyEpoch {
+        /// The group.
+        gid: u32,
+        /// One more than before.
+        epoch: u64,
+        /// By DID, ascending.
+        boxes: Vec<KeyBox>,
+        /// The key before; absent in epoch 1 alone.
+        previous: Option<Sealed>,
+    },
+    /// `[8, gid, kind, label]`: a further log.
+    Log {
+        /// Whose members read and write it.
+        gid: u32,
+        /// What it is for.
+        kind: LogKind,
+        /// What it is called.
+        label: String,
+    },
+}
+
+/// The key of a group, sealed to one member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyBox {
+    /// Who.
+    pub did: Did,
+    /// Of the user key that it is sealed to.
+    pub generation: u64,
+    /// The box.
+    pub sealed: Sealed,
+}
+
+impl KeyBox {
+    /// Returns the info that such a box is sealed under: `"dgns/group-key/v1" 00, db 20, gid u32, epoch u64`.
+    pub fn info(db: &Did, gid: u32, epoch: u64) -> Vec<u8> {
+        let mut info = b"dgns/group-key/v1\0".to_vec();
+        info.extend_from_slice(db.as_bytes());
+        info.extend_from_slice(&gid.to_be_bytes());
+        info.extend_from_slice(&epoch.to_be_bytes());
+        info
+    }
+}
+
+impl Control {
+    /// Returns the canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        match self {
+            Self::Genesis { did, kind, home, salt } => {
+                w.array(5).uint(1).bytes(did.as_bytes()).uint(*kind as u64).text(home.as_str()).bytes(salt);
+            }
+            Self::Grant { gid, did, rights, until_s } => {
+                w.array(5).uint(2).uint((*gid).into()).bytes(did.as_bytes()).uint(rights.bits().into()).uint(*until_s);
+            }
+            Self::Revoke { gid, did } => {
+                w.array(3).uint(3).uint((*gid).into()).bytes(did.as_bytes());
+            }
+            Self::KeyEpoch { gid, epoch, boxes, previous } => {
+                w.array(5).uint(4).uint((*gid).into()).uint(*epoch).array(boxes.len());
+                for KeyBox { did, generation, sealed } in boxes {
+                    w.array(4).bytes(did.as_bytes()).uint(*generation).bytes(&sealed.enc).bytes(&sealed.ct);
+                }
+                match previous {
+                    Some(sealed) => w.array(2).bytes(&sealed.enc).bytes(&sealed.ct),
+                    None => w.null(),
+                };
+            }
+            Self::Log { gid, kind, label } => {
+                w.array(4).uint(8).uint((*gid).into()).uint(*kind as u64).text(label);
+            }
+        }
+        w.finish()
+    }
+
+    /// Reads a statement in its one spelling.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut reader = Reader::new(bytes);
+        let items = reader.array()?;
+        let control = match (reader.uint()?, items) {
+            (1, 5) => Self::Genesis {
+                did: Did::from_bytes(reader.fixed()?),
+                kind: match reader.uint()? {
+                    1 => DbKind::General,
+                    _ => return Err(WireError::Unexpected),
+                },
+                home: Origin::parse(reader.text()?).map_err(|_| WireError::Unexpected)?,
+                salt: reader.fixed()?,
+            },
+            (2, 5) => Self::Grant {
+                gid: gid(&mut reader)?,
+                did: Did::from_bytes(reader.fixed()?),
+                rights: Rights::from_bits(reader.uint()?).ok_or(WireError::Unexpected)?,
+                until_s: reader.uint()?,
+            },
+            (3, 3) => Self::Revoke { gid: gid(&mut reader)?, did: Did::from_bytes(reader.fixed()?) },
+            (4, 5) => {
+                let (gid, epoch) = (gid(&mut reader)?, reader.uint()?);
+                let boxes = reader.list(MEMBERS_MAX, read_box)?;
+                if !boxes.is_sorted_by(|a, b| a.did < b.did) {
+                    return Err(WireError::NotCanonical);
+                }
+                let previous = reader.or_null(|r| {
+                    r.array_of(2)?;
+                    read_sealed(r)
+                })?;
+                if (epoch == 1) != previous.is_none() {
+                    return Err(WireError::Unexpected);
+                }
+                Self::KeyEpoch { gid, epoch, boxes, previous }
+            }
+            (8, 4) => {
+                let (gid, kind) = (gid(&mut reader)?, LogKind::from_number(reader.uint()?));
+                let kind = kind.filter(|kind| *kind != LogKind::Control).ok_or(WireError::Unexpected)?;
+                Self::Log { gid, kind, label: label(reader.text()?)? }
+            }
+            _ => return Err(WireError::Unexpected),
+        };
+        reader.end()?;
+        Ok(control)
+    }
+}
+
+/// Reads a group that has a key: 0 is public plaintext and has no members.
+fn gid(reader: &mut Reader<'_>) -> Result<u32, WireError> {
+    u32::try_from(reader.uint()?).ok().filter(|gid| *gid > 0).ok_or(WireError::Unexpected)
+}
+
+fn label(text: &str) -> Result<String, WireError> {
+    if is_label(text) { Ok(text.to_owned()) } else { Err(WireError::Unexpected) }
+}
+
+/// Returns whether a log may be called so: 1 to 64 bytes of lower-case letters, digits and `._-`.
+pub fn is_label(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+    (1..=LABEL_BYTES_MAX).contains(&text.len()) && text.bytes().all(good)
+}
+
+fn read_box(reader: &mut Reader<'_>) -> Result<KeyBox, WireError> {
+    reader.array_of(4)?;
+    Ok(KeyBox { did: Did::from_bytes(reader.fixed()?), generation: reader.uint()?, sealed: read_sealed(reader)? })
+}
+
+fn read_sealed(reader: &mut Reader<'_>) -> Result<Sealed, WireError> {
+    Ok(Sealed { enc: reader.fixed()?, ct: reader.fixed::<BOX_BYTES>()?.to_vec() })
+}

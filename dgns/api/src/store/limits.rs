@@ -1,0 +1,52 @@
+//! Every bound of databases, logs and chunks, with its reason (PROTOCOL 25.11).
+
+/// The bytes of a header: one page of memory, as a certificate.
+pub const HEADER_BYTES_MAX: usize = 4_096;
+
+/// The bytes of a body. Larger things are chunks.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// The records of an entry. Bounds what one signature carries and a reader decodes at once.
+pub const RECORDS_MAX: usize = 1_024;
+
+/// The bytes of a record.
+pub const RECORD_BYTES_MAX: usize = 65_536;
+
+/// The entries of one request, which are appended all or none.
+pub const ENTRIES_PER_REQUEST_MAX: usize = 64;
+
+/// The bytes of one request: four full bodies with what stands around them.
+pub const REQUEST_BYTES_MAX: usize = (4 << 20) + 65_536;
+
+/// The entries of one answer.
+pub const ENTRIES_PER_ANSWER_MAX: usize = 1_024;
+
+/// The bytes of the entries of one answer, unless the first alone has more.
+pub const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// How long a reader may wait for the next entry, in seconds: below the time that a request may take.
+pub const WAIT_S_MAX: u64 = 10;
+
+/// The bytes of a label of a log.
+pub const LABEL_BYTES_MAX: usize = 64;
+
+/// The members of a group. The boxes of a key epoch fit one body.
+pub const MEMBERS_MAX: usize = 1_000;
+
+/// The groups of a database.
+pub const GROUPS_MAX: usize = 256;
+
+/// The logs of a database that were made, besides its control log.
+pub const LOGS_MAX: usize = 256;
+
+/// The ids of one question which chunks are there.
+pub const IDS_MAX: usize = 1_000;
+
+/// The bytes of a chunk. One is read, hashed and sent as a whole.
+pub const CHUNK_BYTES_MAX: usize = 4 << 20;
+
+/// The heads that one anchor changes; more wait for the next. What is sent of one stays below 4 MiB.
+pub const ANCHOR_CHANGES_MAX: usize = 16_384;
+
+/// How long after an entry was acknowledged an anchor must have it, in milliseconds.
+pub const ANCHOR_BY_MS: u64 = 60_000;

@@ -1,0 +1,390 @@
+//! `db`: databases that are sealed before they leave, and checked before they are shown.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use data_encoding::{BASE64, HEXLOWER};
+use dgns_api::store::control::Control;
+use dgns_api::store::entry::{Entry, LogId};
+use dgns_api::store::limits::{RECORD_BYTES_MAX, RECORDS_MAX, WAIT_S_MAX};
+use dgns_client::error::ClientError;
+use dgns_client::home::Home;
+use dgns_client::session::Signer;
+use dgns_client::store::anchored::{self, Anchored};
+use dgns_client::store::append::{Acknowledged, Appender};
+use dgns_client::store::database::{self, MAIN, OpenDb};
+use dgns_client::store::follow::Follower;
+use dgns_client::store::seal::{self, BodyPlace};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{Duration, Instant};
+
+use super::actor::{Actor, known_device};
+use super::output::time;
+use super::progress::Progress;
+use super::{Context, Done, Ended, up};
+
+/// The bytes of the records of one entry: what seals and frames them leaves a body below 1 MiB.
+const RECORDS_BYTES_MAX: usize = 768 << 10;
+
+/// How often whoever follows a log checks that it is the anchored one.
+const ANCHORED_EVERY: Duration = Duration::from_secs(10);
+
+/// Between two attempts to reach a server that went away.
+const BREATH: Duration = Duration::from_secs(1);
+
+/// `db`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Db {
+    /// Make a database under a name: `photos`, or `photos.alice` below a name of yours
+    Create {
+        /// The name
+        name: String,
+        /// Do not show the words of the database: power over it then ends at its keys on this device
+        #[arg(long)]
+        no_words: bool,
+    },
+    /// Append records, a line each, exactly once: returns when they are on the server's disk, and that is proved
+    Append {
+        /// The database
+        name: String,
+        /// Where the records are; standard input if left out
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        log: Log,
+        /// Append only if the log has exactly so many entries; one entry is appended then
+        #[arg(long, value_name = "SIZE")]
+        expect: Option<u64>,
+    },
+    /// Print records in order, checked
+    Read {
+        /// The database
+        name: String,
+        #[command(flatten)]
+        log: Log,
+        /// The place of the first entry
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        from: u64,
+    },
+    /// Print records as they come, checked
+    Tail {
+        /// The database
+        name: String,
+        #[command(flatten)]
+        log: Log,
+        /// The place of the first entry; the end of the log if left out
+        #[arg(long, value_name = "N")]
+        from: Option<u64>,
+    },
+    /// Check every log of the database: each entry, and that all are what the server's log of names says it has
+    Verify {
+        /// The database
+        name: String,
+    },
+    /// List what was said about the database: who made it, who may do what in it, its keys and logs
+    History {
+        /// The database
+        name: String,
+    },
+}
+
+/// Which log.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Log {
+    /// The log of the database
+    #[arg(long = "log", default_value = MAIN, value_name = "LABEL")]
+    label: String,
+}
+
+/// Runs `db`.
+pub(crate) async fn db(context: &Context, command: Db) -> Done {
+    match command {
+        Db::Create { name, no_words } => create(context, &name, no_words).await,
+        Db::Append { name, file, log, expect } => append(context, &name, file.as_deref(), &log, expect).await,
+        Db::Read { name, log, from } => read(context, &name, &log, Some(from), false).await,
+        Db::Tail { name, log, from } => read(context, &name, &log, from, true).await,
+        Db::Verify { name } => verify(context, &name).await,
+        Db::History { name } => history(context, &name).await,
+    }
+}
+
+async fn create(context: &Context, name: &str, no_words: bool) -> Done {
+    let actor = Actor::new(context).await?;
+    up::claim_database(context, name, no_words).await?;
+    let name = actor.session.name(name)?;
+    let directory = context.home.directory().join("held").join(name.as_str());
+    let held_session = context.session_in(&Home::open(&directory)?, actor.session.server()).await?;
+    let (keys, did) = known_device(&held_session)?;
+    let held = Signer { did, keys: &keys };
+    database::create(&actor.session, held, actor.signer()).await?;
+    let relative = name.relative(actor.session.zone());
+    let text = format!(
+        "{} is a database of yours: {did}\nIts own keys are in {}.\n\nNext: dgns db append {relative}, and in another shell dgns db tail {relative}",
+        name.as_str(),
+        directory.display()
+    );
+    let value = json!({ "ok": true, "name": name.as_str(), "did": did.to_string(), "home": directory });
+    context.out.result(&text, &value);
+    Ok(Ended::Ok)
+}
+
+async fn append(context: &Context, name: &str, file: Option<&Path>, log: &Log, expect: Option<u64>) -> Done {
+    let actor = Actor::new(context).await?;
+    let db = OpenDb::open(&actor.session, actor.signer(), name).await?;
+    let place = db.log(&log.label)?;
+    let _turn = actor.session.log().turn("append.lock")?;
+    let (mut appender, resent) = Appender::open(&actor.session, actor.signer(), place).await?;
+    if resent.is_some() {
+        context.out.note("an entry of the last command was still on its way; it is in the log now");
+    }
+    let expect = match expect {
+        None => None,
+        Some(size) => Some((size, root_at(&actor, place.0, size).await?)),
+    };
+    let mut source = lines(file)?;
+    let (mut progress, mut done, mut last) = (Progress::new("append"), 0_u64, resent);
+    while let Some(records) = next_batch(&mut source).await? {
+        if expect.is_some() && last.is_some() {
+            return Err(ClientError::Unable("with --expect there is one entry: at most 1,024 lines".into()));
+        }
+        last = Some(appender.append(&actor.session, actor.signer(), &db, &records, expect).await?);
+        done += records.len() as u64;
+        progress.show(done, done);
+    }
+    drop(progress);
+    let Some(Acknowledged { pos, lsn, size, root }) = last else {
+        context.out.result("nothing to append", &json!({ "ok": true, "records": 0 }));
+        return Ok(Ended::Ok);
+    };
+    let root = HEXLOWER.encode(&root);
+    let text = format!("{done} records appended; the newest entry is {pos} of {size}, on disk and proved ({root})");
+    let value = json!({ "ok": true, "records": done, "pos": pos, "lsn": lsn, "size": size, "root": root });
+    context.out.result(&text, &value);
+    Ok(Ended::Ok)
+}
+
+/// Returns the root of a log of `size` entries, which it must have.
+async fn root_at(actor: &Actor, log: LogId, size: u64) -> Result<identity::hash::Hash, ClientError> {
+    let mut follower = Follower::from(log, 0);
+    while follower.next() < size {
+        let limit = (size - follower.next()).min(1_024);
+        let (entries, _) = follower.read(&actor.session, actor.signer(), limit, 0).await?;
+        if entries.is_empty() {
+            return Err(ClientError::Unable(format!("the log has {} entries, not {size}", follower.next())));
+        }
+    }
+    Ok(follower.root().expect("a follower from the first entry on knows the tree"))
+}
+
+async fn read(context: &Context, name: &str, log: &Log, from: Option<u64>, follow: bool) -> Done {
+    let actor = Actor::new(context).await?;
+    let mut db = OpenDb::open(&actor.session, actor.signer(), name).await?;
+    let (log, gid) = db.log(&log.label)?;
+    let from = match from {
+        Some(from) => from,
+        None => end_of(&actor, log).await?,
+    };
+    let mut follower = Follower::from(log, from);
+    let mut wait = 0;
+    let mut anchored = Instant::now();
+    anchored::verify(&actor.session, actor.signer(), &log, db.acl().salt()).await?;
+    loop {
+        if anchored.elapsed() >= ANCHORED_EVERY {
+            match anchored::verify(&actor.session, actor.signer(), &log, db.acl().salt()).await {
+                Err(ClientError::Network(_)) if follow => {}
+                checked => drop(checked?),
+            }
+            anchored = Instant::now();
+        }
+        let answer = follower.read(&actor.session, actor.signer(), 1_024, wait).await;
+        let (entries, size) = match answer {
+            Err(ClientError::Network(why)) if follow => {
+                context.out.note(&format!("{why}; trying again"));
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+            answer => answer?,
+        };
+        let first = follower.next() - entries.len() as u64;
+        for (pos, entry) in (first..).zip(&entries) {
+            if db.key(gid, entry.header().epoch).is_none() {
+                // The key was turned since the command began.
+                db = OpenDb::open(&actor.session, actor.signer(), name).await?;
+            }
+            print(context, &db, gid, pos, entry)?;
+        }
+        if follower.next() >= size {
+            if !follow {
+                return Ok(Ended::Ok);
+            }
+            wait = WAIT_S_MAX;
+        }
+    }
+}
+
+/// Reads and checks every log.
+async fn verify(context: &Context, name: &str) -> Done {
+    let actor = Actor::new(context).await?;
+    let db = OpenDb::open(&actor.session, actor.signer(), name).await?;
+    let (mut lines, mut values) = (Vec::new(), Vec::new());
+    let control = ("control".to_owned(), LogId::control(db.acl().did()));
+    let logs = db.acl().logs().iter().map(|(log, (_, _, label))| (label.clone(), *log));
+    for (label, log) in std::iter::once(control).chain(logs) {
+        let mut follower = Follower::from(log, 0);
+        match follower.read_all(&actor.session, actor.signer()).await {
+            Err(ClientError::Refused(problem)) if problem.code == "not_reader" => {
+                lines.push(format!("{label}: not yours to read"));
+                values.push(json!({ "log": label, "code": problem.code }));
+                continue;
+            }
+            read => read?,
+        }
+        let found = anchored::verify(&actor.session, actor.signer(), &log, db.acl().salt()).await?;
+        let Anchored { k, size, head, time_ms } = found;
+        lines.push(format!(
+            "{label}: {head} entries, each checked; {size} of them in anchor {k}, proved as of {}",
+            time(time_ms)
+        ));
+        let checked = follower.next();
+        values.push(json!({ "log": label, "entries": checked, "size": head, "anchored": size, "anchor": k, "time_ms": time_ms }));
+    }
+    context.out.result(&lines.join("\n"), &json!({ "ok": true, "did": db.acl().did().to_string(), "logs": values }));
+    Ok(Ended::Ok)
+}
+
+/// Returns how many entries a log has.
+async fn end_of(actor: &Actor, log: LogId) -> Result<u64, ClientError> {
+    let (_, size) = Follower::from(log, 0).read(&actor.session, actor.signer(), 1, 0).await?;
+    Ok(size)
+}
+
+/// Prints the records of an entry, each on a line.
+fn print(context: &Context, db: &OpenDb, gid: u32, pos: u64, entry: &Entry) -> Result<(), ClientError> {
+    let header = entry.header();
+    let sealed = || ClientError::Unable(format!("entry {pos} is sealed under a key that you do not have"));
+    let key = db.key(gid, header.epoch).ok_or_else(sealed)?;
+    let place = BodyPlace { log: header.log, device: header.device, lsn: header.lsn, epoch: header.epoch };
+    let Ok(records) = seal::open_records(key, &place, entry.body()) else {
+        // Its author signed it: nobody else can be blamed, and the log goes on behind it.
+        context.out.warn(&format!("entry {pos} of {} does not open; it is left out", header.author));
+        return Ok(());
+    };
+    for record in records {
+        let value = match String::from_utf8(record.clone()) {
+            Ok(text) => {
+                json!({ "pos": pos, "author": header.author.to_string(), "time_ms": header.unix_ms, "text": text })
+            }
+            Err(_) => json!({
+                "pos": pos,
+                "author": header.author.to_string(),
+                "time_ms": header.unix_ms,
+                "base64": BASE64.encode(&record),
+            }),
+        };
+        context.out.line(&String::from_utf8_lossy(&record), &value);
+    }
+    Ok(())
+}
+
+async fn history(context: &Context, name: &str) -> Done {
+    let actor = Actor::new(context).await?;
+    let db = OpenDb::open(&actor.session, actor.signer(), name).await?;
+    let rows: Vec<(String, Value)> =
+        db.said().iter().enumerate().map(|(pos, (header, control))| row(pos, header.unix_ms, control)).collect();
+    let text: Vec<&str> = rows.iter().map(|(text, _)| text.as_str()).collect();
+    let values: Vec<&Value> = rows.iter().map(|(_, value)| value).collect();
+    context.out.result(&text.join("\n"), &json!({ "ok": true, "did": db.acl().did().to_string(), "history": values }));
+    Ok(Ended::Ok)
+}
+
+fn row(pos: usize, unix_ms: u64, control: &Control) -> (String, Value) {
+    let (what, more) = match control {
+        Control::Genesis { did, home, .. } => ("genesis", json!({ "did": did.to_string(), "home": home.as_str() })),
+        Control::Grant { gid, did, rights, until_s } => {
+            let rights = rights.to_string();
+            ("grant", json!({ "group": gid, "did": did.to_string(), "rights": rights, "until_s": until_s }))
+        }
+        Control::Revoke { gid, did } => ("revoke", json!({ "group": gid, "did": did.to_string() })),
+        Control::KeyEpoch { gid, epoch, boxes, .. } => {
+            ("key", json!({ "group": gid, "epoch": epoch, "members": boxes.len() }))
+        }
+        Control::Log { gid, label, .. } => ("log", json!({ "group": gid, "label": label })),
+    };
+    let fields = more.as_object().into_iter().flatten();
+    let text: Vec<String> = fields
+        .map(|(name, value)| format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect();
+    let mut value = json!({ "pos": pos, "time_ms": unix_ms, "what": what });
+    if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {
+        value.extend(more);
+    }
+    (format!("{pos:4}  {}  {what:8} {}", time(unix_ms), text.join(", ")), value)
+}
+
+/// The lines of a file or of standard input, read on a thread of its own.
+type Lines = mpsc::Receiver<Result<Line, String>>;
+
+/// A line, and whether another one was read with it.
+struct Line {
+    bytes: Vec<u8>,
+    more: bool,
+}
+
+fn lines(file: Option<&Path>) -> Result<Lines, ClientError> {
+    let unreadable = |error: std::io::Error| ClientError::Unable(format!("the records: {error}"));
+    let source: Box<dyn Read + Send> = match file {
+        Some(path) => Box::new(std::fs::File::open(path).map_err(unreadable)?),
+        None => Box::new(std::io::stdin()),
+    };
+    let (send, receive) = mpsc::channel(RECORDS_MAX);
+    std::thread::spawn(move || {
+        let mut source = BufReader::new(source);
+        loop {
+            let mut line = Vec::new();
+            let limit = RECORD_BYTES_MAX as u64 + 2;
+            let read = source.by_ref().take(limit).read_until(b'\n', &mut line).map_err(|error| error.to_string());
+            let read = read.and_then(|bytes| {
+                if line.last() == Some(&b'\n') {
+                    line.pop();
+                }
+                if line.len() > RECORD_BYTES_MAX {
+                    return Err(format!(
+                        "a line has more than {RECORD_BYTES_MAX} bytes; store a file with dgns chunk put"
+                    ));
+                }
+                Ok(bytes)
+            });
+            let line = match read {
+                Ok(0) => return,
+                Ok(_) => Ok(Line { bytes: line, more: source.buffer().contains(&b'\n') }),
+                Err(why) => Err(why),
+            };
+            let over = line.is_err();
+            if send.blocking_send(line).is_err() || over {
+                return;
+            }
+        }
+    });
+    Ok(receive)
+}
+
+/// Waits for a line, and takes what is there behind it: one entry. `None` at the end.
+async fn next_batch(source: &mut Lines) -> Result<Option<Vec<Vec<u8>>>, ClientError> {
+    let Some(mut next) = source.recv().await else { return Ok(None) };
+    let (mut records, mut bytes) = (Vec::new(), 0);
+    loop {
+        let Line { bytes: line, more } = next.map_err(|why| ClientError::Unable(format!("the records: {why}")))?;
+        bytes += line.len();
+        records.push(line);
+        if records.len() == RECORDS_MAX || bytes + RECORD_BYTES_MAX > RECORDS_BYTES_MAX {
+            break;
+        }
+        // What came in one piece goes in one entry, however the thread that reads it is scheduled.
+        let following = if more { source.recv().await } else { source.try_recv().ok() };
+        match following {
+            Some(line) => next = line,
+            None => break,
+        }
+    }
+    Ok(Some(records))
+}

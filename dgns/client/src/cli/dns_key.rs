@@ -1,0 +1,68 @@
+//! `dns-key`: this device's key, as stock programs of DNS take one (PROTOCOL 13.3).
+
+use std::path::PathBuf;
+
+use data_encoding::BASE64;
+use dgns_client::error::ClientError;
+use dgns_client::home;
+use identity::cert::{KeyBytes, Level};
+use identity::state::{DeviceStatus, Subject};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{Context, Done, Ended, actor};
+
+/// Arguments of `dns-key`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DnsKey {
+    /// A name of this device's DID
+    name: String,
+    /// Where the files go
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+}
+
+/// The data of a KEY record before the key: for a host, of DNS, Ed25519 (RFC 2535, RFC 8080).
+const KEY_HEAD: [u8; 4] = [2, 0, 3, 15];
+
+/// Writes the two files that `nsupdate -k` reads, if the log lets this device write.
+pub(crate) async fn dns_key(context: &Context, arguments: DnsKey) -> Done {
+    let session = context.session().await?;
+    let (device, did) = actor::known_device(&session)?;
+    let name = session.name(&arguments.name)?.as_str().to_owned();
+    let resolved = session.resolve(&Subject::Name(name.clone())).await?;
+    let unable = |why: &str| ClientError::Unable(format!("{name}: {why}"));
+    let state = resolved.did().filter(|state| state.did == did).ok_or_else(|| unable("is no name of yours"))?;
+    let key = device.sign.public();
+    let known =
+        state.devices.iter().find(|known| known.sign == key).ok_or_else(|| unable("this device was revoked"))?;
+    if known.level == Level::Member {
+        return Err(unable("this device is a member: an admin or service device writes into DNS"));
+    }
+    if known.status != DeviceStatus::Live {
+        return Err(unable("this device does not count yet, or is suspended: see dgns devices list"));
+    }
+    let stem = format!("K{name}.+015+{:05}", key_tag(&key));
+    let (public, private) = (format!("{stem}.key"), format!("{stem}.private"));
+    let failed = |error| ClientError::Unable(format!("{}: {error}", arguments.out.display()));
+    std::fs::create_dir_all(&arguments.out).map_err(failed)?;
+    home::replace(&arguments.out.join(&public), public_text(&name, &key).as_bytes(), 0o644)?;
+    let seed = Zeroizing::new(BASE64.encode(&*device.sign.seed()));
+    let text = Zeroizing::new(format!("Private-key-format: v1.3\nAlgorithm: 15 (ED25519)\nPrivateKey: {}\n", *seed));
+    let file = arguments.out.join(&private);
+    home::replace(&file, text.as_bytes(), 0o600)?;
+    let text = format!("{0}: this device's own key; keep it as the home\nnsupdate -v -k {0}", file.display());
+    context.out.result(&text, &json!({ "ok": true, "name": name, "file": file, "key_tag": key_tag(&key) }));
+    Ok(Ended::Ok)
+}
+
+fn public_text(name: &str, key: &KeyBytes) -> String {
+    format!("{name}. IN KEY 512 3 15 {}\n", BASE64.encode(key))
+}
+
+/// Returns the tag of a KEY record (RFC 4034 appendix B).
+fn key_tag(key: &KeyBytes) -> u16 {
+    let data = KEY_HEAD.iter().chain(key);
+    let sum: u32 = data.enumerate().map(|(at, byte)| u32::from(*byte) << if at % 2 == 0 { 8 } else { 0 }).sum();
+    (sum + (sum >> 16)) as u16
+}

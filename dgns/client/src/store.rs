@@ -1,0 +1,14 @@
+//! Databases from the outside: what is sealed before it leaves, and checked before it is used (PROTOCOL 25).
+//!
+//! [`database`] opens a database by its proved name and replays its control log; [`follow`] reads a log so that its tree grows from
+//! what is remembered; [`append`] adds to it exactly once, whatever breaks in between; [`chunks`] keeps files.
+
+pub mod anchored;
+pub mod append;
+pub mod chunks;
+pub mod database;
+pub(crate) mod evidence;
+pub mod follow;
+mod kept;
+mod people;
+pub mod seal;

@@ -1,0 +1,155 @@
+//! Appending exactly once: signed and kept on disk, then sent, and sent again until it is acknowledged (PROTOCOL 25.3).
+
+use data_encoding::HEXLOWER;
+use dgns_api::path;
+use dgns_api::store::answer::{Cursor, Receipts};
+use dgns_api::store::entry::{Class, Entry, Header, LogId, encode_request};
+use identity::hash::Hash;
+use translog::tree::verify_inclusion;
+
+use super::database::OpenDb;
+use super::follow::{Follower, check_continues, malformed};
+use super::kept::{Kept, keep_head};
+use super::people::People;
+use super::seal::{self, BodyPlace};
+use crate::error::ClientError;
+use crate::session::{Session, Signer};
+use crate::{clock, rng};
+
+/// One device that appends to one log.
+#[derive(Debug)]
+pub struct Appender {
+    log: LogId,
+    gid: u32,
+    kept: Kept,
+    people: People,
+}
+
+/// An entry that is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Its place in the log.
+    pub pos: u64,
+    /// This device's number of it.
+    pub lsn: u64,
+    /// The size of the log that the server signed.
+    pub size: u64,
+    /// The root.
+    pub root: Hash,
+}
+
+impl Appender {
+    /// Opens a log for this device; what was on its way when the last command ended is sent first, and returned.
+    pub async fn open(
+        session: &Session,
+        signer: Signer<'_>,
+        (log, gid): (LogId, u32),
+    ) -> Result<(Self, Option<Acknowledged>), ClientError> {
+        let mut kept = Kept::read(session.log(), &log)?;
+        if kept.next == 0 && kept.outbox.is_none() {
+            // This device may have appended from another home, or lost this one's memory.
+            let device = HEXLOWER.encode(&signer.keys.sign.public());
+            let answer = session.get_signed(signer, &format!("{}{log}/cursor?device={device}", path::LOGS)).await?;
+            let cursor = Cursor::decode(&answer).map_err(|error| malformed(&error.to_string()))?;
+            (kept.next, kept.last) = (cursor.next, cursor.last);
+        }
+        let mut appender = Self { log, gid, kept, people: People::default() };
+        let resent = match appender.kept.outbox.clone() {
+            Some(entry) => Some(appender.send(session, signer, entry, true).await?),
+            None => None,
+        };
+        Ok((appender, resent))
+    }
+
+    /// Appends records as one entry, under one signature, and returns once it is durable and that is proved.
+    pub async fn append(
+        &mut self,
+        session: &Session,
+        signer: Signer<'_>,
+        db: &OpenDb,
+        records: &[Vec<u8>],
+        expect: Option<(u64, Hash)>,
+    ) -> Result<Acknowledged, ClientError> {
+        let (epoch, key) = db.newest_key(self.gid)?;
+        let device = signer.keys.sign.public();
+        let place = BodyPlace { log: self.log, device, lsn: self.kept.next, epoch };
+        let body = seal::seal_records(key, &place, records, &mut rng::system());
+        let header = Header {
+            class: Class::Data,
+            log: self.log,
+            author: signer.did,
+            device,
+            lsn: self.kept.next,
+            prev: self.kept.last,
+            epoch,
+            body_bytes: 0,
+            body: [0; 32],
+            expect,
+            unix_ms: clock::now().as_ms(),
+        };
+        let entry = Entry::sign(header, body, db.acl().home(), &signer.keys.sign);
+        let entry = entry.map_err(|error| ClientError::Unable(error.to_string()))?;
+        self.kept.outbox = Some(entry.clone());
+        self.kept.write(session.log(), &self.log)?;
+        self.send(session, signer, entry, false).await
+    }
+
+    /// Sends the entry in the outbox. Refused, it leaves the outbox: it is in no log, and its lsn is free.
+    async fn send(
+        &mut self,
+        session: &Session,
+        signer: Signer<'_>,
+        entry: Entry,
+        again: bool,
+    ) -> Result<Acknowledged, ClientError> {
+        let old = self.kept.head.as_ref().map(|head| format!("?old={}", head.head().size)).unwrap_or_default();
+        let target = format!("{}{}/entries{old}", path::LOGS, self.log);
+        let answer = match session.post_entries(&target, encode_request(std::slice::from_ref(&entry))).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                if let ClientError::Refused(problem) = &error {
+                    if let ("lsn_gap", Some(head)) = (problem.code.as_str(), &self.kept.head) {
+                        // This device knows its place: if the log went back, that is the reason, and is said.
+                        Follower::from(self.log, head.head().size).read(session, signer, 1, 0).await?;
+                    }
+                    self.kept.outbox = None;
+                    self.kept.write(session.log(), &self.log)?;
+                }
+                return Err(error);
+            }
+        };
+        let receipts = Receipts::decode(&answer).map_err(|error| malformed(&error.to_string()))?;
+        let acknowledged = self.check(session, &entry, &receipts, again).await?;
+        self.kept.head = Some(keep_head(session.log(), &self.log, receipts.head)?);
+        self.kept.next = entry.header().lsn + 1;
+        self.kept.last = Some(entry.leaf());
+        self.kept.outbox = None;
+        self.kept.write(session.log(), &self.log)?;
+        Ok(acknowledged)
+    }
+
+    async fn check(
+        &mut self,
+        session: &Session,
+        entry: &Entry,
+        receipts: &Receipts,
+        again: bool,
+    ) -> Result<Acknowledged, ClientError> {
+        let head = *receipts.head.head();
+        let [(pos, path)] = receipts.places.as_slice() else { return Err(malformed("another number of places")) };
+        if head.log != self.log {
+            return Err(malformed("a head of another log"));
+        }
+        self.people.check_head(session, &receipts.head).await?;
+        verify_inclusion(&entry.leaf(), *pos, head.size, path, &head.root).map_err(|error| {
+            let what = format!("the entry is not in the head that acknowledges it ({})", error.code());
+            ClientError::proof("store_receipt", what)
+        })?;
+        // The receipt of an entry that was sent again may be older than what is remembered.
+        let remembered = self.kept.head.as_ref().map_or(0, |head| head.head().size);
+        if !again || head.size >= remembered {
+            check_continues(session, &self.kept, &receipts.head, &receipts.consistency).await?;
+        }
+        Ok(Acknowledged { pos: *pos, lsn: entry.header().lsn, size: head.size, root: head.root })
+    }
+}

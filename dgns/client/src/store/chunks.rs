@@ -1,0 +1,169 @@
+//! Files as chunks: cut, sealed, stored by their hashes, and checked against them when they come back (PROTOCOL 25.7).
+
+use std::io::{Read, Write};
+
+use data_encoding::HEXLOWER;
+use dgns_api::path;
+use dgns_api::store::content::{self, ContentId};
+use identity::cert::KeyBytes;
+use identity::wire::{Reader, WireError, Writer};
+use zeroize::Zeroizing;
+
+use super::seal::{self, FileKeys, SEALED_BYTES};
+use crate::error::ClientError;
+use crate::session::{Session, Signer};
+use crate::user_keys;
+
+/// The bytes of a stored chunk of a file, but for the last.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// The pieces of a file: their list fits a chunk that an answer carries.
+const PIECES_MAX: usize = 16_384;
+
+/// How many pieces are sealed and asked for at once.
+const PIECES_AT_ONCE: usize = 8;
+
+/// A piece of a file: its chunk, and the key that opens it.
+type Piece = (ContentId, KeyBytes);
+
+/// How far an upload or download got: bytes of the file done.
+pub type Progress<'p> = &'p mut dyn FnMut(u64);
+
+/// A file that is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// What it is asked for by.
+    pub id: ContentId,
+    /// Its bytes.
+    pub bytes: u64,
+    /// How many chunks had to be sent; the others were there.
+    pub sent: u64,
+}
+
+/// Stores what `file` holds, sealed under keys of this person's own. What an earlier upload of it brought there is not sent again.
+pub async fn put(
+    session: &Session,
+    signer: Signer<'_>,
+    file: &mut impl Read,
+    progress: Progress<'_>,
+) -> Result<Stored, ClientError> {
+    let (generation, keys) = newest_keys(session, signer).await?;
+    let (mut rows, mut bytes, mut sent) = (Vec::new(), 0, 0);
+    loop {
+        let mut pieces = Vec::new();
+        while pieces.len() < PIECES_AT_ONCE {
+            let piece = next_piece(file)?;
+            if piece.is_empty() {
+                break;
+            }
+            bytes += piece.len() as u64;
+            let (key, sealed) = keys.seal_piece(&piece);
+            rows.push((content::id_of(&sealed), key));
+            pieces.push(sealed);
+        }
+        if pieces.is_empty() {
+            break;
+        }
+        if rows.len() > PIECES_MAX {
+            return Err(ClientError::Unable(format!("a file has at most {PIECES_MAX} pieces of 1 MiB")));
+        }
+        sent += put_missing(session, signer, &pieces).await?;
+        progress(bytes);
+    }
+    let mut writer = Writer::with_capacity(rows.len() * 70 + 16);
+    writer.array(2).uint(bytes).array(rows.len());
+    for (id, key) in &rows {
+        writer.array(2).bytes(id).bytes(key);
+    }
+    let sealed = keys.seal_manifest(&writer.finish());
+    let manifest = [&generation.to_be_bytes()[..], &sealed].concat();
+    let id = content::id_of(&manifest);
+    sent += put_missing(session, signer, &[manifest]).await?;
+    Ok(Stored { id, bytes, sent })
+}
+
+/// Writes the file of `id` into `out`, from the byte `from` on, each piece only after it was checked; returns its bytes.
+pub async fn get(
+    session: &Session,
+    signer: Signer<'_>,
+    id: &ContentId,
+    from: u64,
+    out: &mut impl Write,
+    progress: Progress<'_>,
+) -> Result<u64, ClientError> {
+    let manifest = get_chunk(session, signer, id).await?;
+    let (generation, sealed) = manifest.split_first_chunk::<8>().ok_or_else(|| no_file(id))?;
+    let resolved = session.resolve_did(&signer.did).await?;
+    let state = resolved.did().ok_or_else(|| ClientError::Absent(signer.did.to_string()))?;
+    let seed = user_keys::of_generation(session, signer, state, u64::from_be_bytes(*generation)).await?;
+    let manifest = FileKeys::new(seed).open_manifest(sealed).map_err(|_| no_file(id))?;
+    let (bytes, rows) = read_manifest(&manifest).map_err(|_| no_file(id))?;
+    let mut done = 0;
+    for (id, key) in rows {
+        let size = (CHUNK_BYTES - SEALED_BYTES) as u64;
+        if done + size.min(bytes - done) > from {
+            let sealed = get_chunk(session, signer, &id).await?;
+            let piece = seal::open_piece(&key, &sealed).map_err(|_| no_file(&id))?;
+            let skip = usize::try_from(from.saturating_sub(done)).unwrap_or(usize::MAX).min(piece.len());
+            out.write_all(&piece[skip..]).map_err(|error| ClientError::Unable(format!("the file: {error}")))?;
+            done += piece.len() as u64;
+        } else {
+            done += size.min(bytes - done);
+        }
+        progress(done);
+    }
+    if done == bytes { Ok(bytes) } else { Err(no_file(id)) }
+}
+
+/// Stores the chunks that are not there yet; returns how many that were.
+async fn put_missing(session: &Session, signer: Signer<'_>, chunks: &[Vec<u8>]) -> Result<u64, ClientError> {
+    let ids: Vec<ContentId> = chunks.iter().map(|chunk| content::id_of(chunk)).collect();
+    let answer = session.post_signed(signer, path::CHUNKS_HAVE, &content::encode_ids(&ids)).await?;
+    let there = content::decode_ids(&answer).map_err(|_| ClientError::Network("an answer that is no list".into()))?;
+    let mut sent = 0;
+    for (id, chunk) in ids.iter().zip(chunks).filter(|(id, _)| !there.contains(id)) {
+        session.put_signed(signer, &format!("{}{}", path::CHUNKS, HEXLOWER.encode(id)), chunk).await?;
+        sent += 1;
+    }
+    Ok(sent)
+}
+
+async fn get_chunk(session: &Session, signer: Signer<'_>, id: &ContentId) -> Result<Vec<u8>, ClientError> {
+    let hex = HEXLOWER.encode(id);
+    let bytes = session.get_signed(signer, &format!("{}{hex}", path::CHUNKS)).await?;
+    if content::id_of(&bytes) != *id {
+        return Err(ClientError::proof("chunk_hash", format!("the server gave other bytes than those of {hex}")));
+    }
+    Ok(bytes)
+}
+
+async fn newest_keys(session: &Session, signer: Signer<'_>) -> Result<(u64, FileKeys), ClientError> {
+    let resolved = session.resolve_did(&signer.did).await?;
+    let state = resolved.did().ok_or_else(|| ClientError::Absent(signer.did.to_string()))?;
+    let none = || ClientError::Unable("you have no user key to seal with: run dgns up first".into());
+    let generation = state.user_key.as_ref().ok_or_else(none)?.generation;
+    let seed = user_keys::newest(session, signer, state).await?.ok_or_else(none)?;
+    Ok((generation, FileKeys::new(seed)))
+}
+
+fn next_piece(file: &mut impl Read) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+    let mut piece = Zeroizing::new(Vec::with_capacity(CHUNK_BYTES));
+    let limit = (CHUNK_BYTES - SEALED_BYTES) as u64;
+    file.take(limit).read_to_end(&mut piece).map_err(|error| ClientError::Unable(format!("the file: {error}")))?;
+    Ok(piece)
+}
+
+fn read_manifest(bytes: &[u8]) -> Result<(u64, Vec<Piece>), WireError> {
+    let mut reader = Reader::new(bytes);
+    reader.array_of(2)?;
+    let size = reader.uint()?;
+    let rows = reader.list(PIECES_MAX, |r| {
+        r.array_of(2)?;
+        Ok::<_, WireError>((r.fixed()?, r.fixed()?))
+    })?;
+    Ok((size, rows))
+}
+
+fn no_file(id: &ContentId) -> ClientError {
+    ClientError::Unable(format!("{} is no file of yours: its list of pieces does not open", HEXLOWER.encode(id)))
+}

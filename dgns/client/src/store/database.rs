@@ -1,0 +1,226 @@
+//! Databases: made, and opened by their proved names.
+
+use std::collections::BTreeMap;
+
+use dgns_api::path;
+use dgns_api::store::acl::Acl;
+use dgns_api::store::answer::Receipts;
+use dgns_api::store::control::{Control, DbKind, KeyBox};
+use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind, encode_request};
+use dgns_api::store::limits::ENTRIES_PER_ANSWER_MAX;
+use identity::cert::DidKind;
+use identity::did::Did;
+use identity::kdf;
+use identity::key::KexSecret;
+use identity::sealed;
+use identity::state::{DidState, Subject};
+use identity::token::Rights;
+use rand_core::Rng as _;
+use zeroize::Zeroizing;
+
+use super::anchored;
+use super::follow::{Follower, malformed};
+use super::people::People;
+use super::seal::GroupKey;
+use crate::error::ClientError;
+use crate::session::{Session, Signer};
+use crate::{clock, rng, user_keys};
+
+/// The first group of a database.
+pub const FIRST_GROUP: u32 = 1;
+
+/// The log that a database begins with.
+pub const MAIN: &str = "main";
+
+/// How long who makes a database is a member of it: a hundred years, in seconds. Its own keys rule it for ever.
+const MEMBER_S: u64 = 100 * 365 * 86_400;
+
+/// A database, its control log replayed, its keys opened as far as they are sealed to this person.
+#[derive(Debug)]
+pub struct OpenDb {
+    acl: Acl,
+    /// The keys by group and epoch.
+    keys: BTreeMap<(u32, u64), GroupKey>,
+    /// What was said about the database, with the place of each.
+    said: Vec<(Header, Control)>,
+}
+
+impl OpenDb {
+    /// Opens the database of a name: resolves it, reads its control log, judges every entry, and checks that it is the anchored one.
+    pub async fn open(session: &Session, signer: Signer<'_>, name: &str) -> Result<Self, ClientError> {
+        let did = did_of(session, name).await?;
+        let log = LogId::control(&did);
+        let (mut follower, mut acl, mut said) = (Follower::from(log, 0), None::<Acl>, Vec::new());
+        loop {
+            let (entries, size) = follower.read(session, signer, ENTRIES_PER_ANSWER_MAX as u64, 0).await?;
+            for entry in entries {
+                let refused =
+                    |code: &'static str| ClientError::proof(code, "the control log says what its author may not");
+                let control = Control::decode(entry.body()).map_err(|error| refused(error.code()))?;
+                let author = entry.header().author;
+                match &mut acl {
+                    None => acl = Some(Acl::begin(&log, &author, &control).map_err(|refusal| refused(refusal.code()))?),
+                    Some(acl) => acl.apply(&author, &control).map_err(|refusal| refused(refusal.code()))?,
+                }
+                said.push((entry.header().clone(), control));
+            }
+            if follower.next() >= size {
+                break;
+            }
+        }
+        let acl = acl.ok_or_else(|| malformed("an empty control log"))?;
+        anchored::verify(session, signer, &log, acl.salt()).await?;
+        let keys = open_keys(session, signer, &acl).await?;
+        Ok(Self { acl, keys, said })
+    }
+
+    /// Returns who may do what.
+    pub fn acl(&self) -> &Acl {
+        &self.acl
+    }
+
+    /// Returns everything that was said about the database, in order.
+    pub fn said(&self) -> &[(Header, Control)] {
+        &self.said
+    }
+
+    /// Returns the log of a label with its group.
+    pub fn log(&self, label: &str) -> Result<(LogId, u32), ClientError> {
+        let none = || ClientError::Unable(format!("the database has no log {label:?}"));
+        self.acl.log_of(label).ok_or_else(none)
+    }
+
+    /// Returns the key of a group in an epoch.
+    pub fn key(&self, gid: u32, epoch: u64) -> Option<&GroupKey> {
+        self.keys.get(&(gid, epoch))
+    }
+
+    /// Returns the newest key of a group with its epoch.
+    pub fn newest_key(&self, gid: u32) -> Result<(u64, &GroupKey), ClientError> {
+        let epoch = self.acl.groups().get(&gid).map_or(0, |group| group.epochs.len() as u64);
+        let none = || ClientError::Unable("the key of this group is not sealed to you".into());
+        self.key(gid, epoch).map(|key| (epoch, key)).ok_or_else(none)
+    }
+}
+
+/// Returns the DID of the database that a name leads to, proved.
+async fn did_of(session: &Session, name: &str) -> Result<Did, ClientError> {
+    let name = session.name(name)?;
+    let resolved = session.resolve(&Subject::Name(name.as_str().to_owned())).await?;
+    let state = resolved.did().ok_or_else(|| ClientError::Absent(name.as_str().to_owned()))?;
+    match state.kind {
+        DidKind::Database => Ok(state.did),
+        _ => Err(ClientError::Unable(format!("{} is no database", name.as_str()))),
+    }
+}
+
+/// Opens the keys of every group: the newest by the person's user key, each before it by the one after.
+async fn open_keys(
+    session: &Session,
+    signer: Signer<'_>,
+    acl: &Acl,
+) -> Result<BTreeMap<(u32, u64), GroupKey>, ClientError> {
+    let mut keys = BTreeMap::new();
+    let own = session.resolve_did(&signer.did).await?;
+    let Some(state) = own.did() else { return Ok(keys) };
+    for (gid, group) in acl.groups() {
+        for (number, (boxes, previous)) in group.epochs.iter().enumerate().rev() {
+            let epoch = number as u64 + 1;
+            let info = KeyBox::info(acl.did(), *gid, epoch);
+            if !keys.contains_key(&(*gid, epoch))
+                && let Some(row) = boxes.iter().find(|row| row.did == signer.did)
+            {
+                let seed = user_keys::of_generation(session, signer, state, row.generation).await?;
+                if let Ok(key) = sealed::open(&seed.secret(), &info, &[], &row.sealed) {
+                    keep(&mut keys, (*gid, epoch), &key);
+                }
+            }
+            let opened = match (keys.get(&(*gid, epoch)), previous) {
+                (Some(key), Some(previous)) => sealed::open(&secret_of(key), &info, b"previous", previous).ok(),
+                _ => None,
+            };
+            if let Some(before) = opened {
+                keep(&mut keys, (*gid, epoch - 1), &before);
+            }
+        }
+    }
+    Ok(keys)
+}
+
+fn keep(keys: &mut BTreeMap<(u32, u64), GroupKey>, at: (u32, u64), bytes: &[u8]) {
+    if let Ok(key) = <[u8; 32]>::try_from(bytes) {
+        keys.insert(at, Zeroizing::new(key));
+    }
+}
+
+/// Returns the X25519 secret that the key before this one is sealed to.
+fn secret_of(key: &GroupKey) -> KexSecret {
+    KexSecret::from_bytes(*kdf::derive("dgns/group-box/v1", key.as_ref(), &[]))
+}
+
+/// Makes the database of `held`, whose DID is a database's, for the person of `signer`, who becomes its first member and pays; returns
+/// the size of its control log. One that was made before is left as it is.
+pub async fn create(session: &Session, held: Signer<'_>, signer: Signer<'_>) -> Result<u64, ClientError> {
+    let log = LogId::control(&held.did);
+    let mut follower = Follower::from(log, 0);
+    match follower.read(session, held, 1, 0).await {
+        Ok((_, size)) if size > 0 => return Ok(size),
+        Ok(_) => {}
+        Err(ClientError::Refused(problem)) if problem.code == "not_found" => {}
+        Err(error) => return Err(error),
+    }
+    let own = session.resolve_did(&signer.did).await?;
+    let state = own.did().ok_or_else(|| ClientError::Absent(signer.did.to_string()))?;
+    let entries = beginning(session, held, &signer.did, state)?;
+    let answer = session.post_signed(signer, path::DATABASES, &encode_request(&entries)).await?;
+    let receipts = Receipts::decode(&answer).map_err(|error| malformed(&error.to_string()))?;
+    People::default().check_head(session, &receipts.head).await?;
+    // Read back, so that what is remembered is what was checked.
+    let (_, size) = follower.read(session, signer, ENTRIES_PER_ANSWER_MAX as u64, 0).await?;
+    Ok(size)
+}
+
+/// Returns the first entries of a control log: genesis, its first member, the first key, the first log.
+fn beginning(session: &Session, held: Signer<'_>, person: &Did, state: &DidState) -> Result<Vec<Entry>, ClientError> {
+    let user_key = state.user_key.as_ref();
+    let user_key = user_key.ok_or_else(|| ClientError::Unable("you have no user key: run dgns up first".into()))?;
+    let rng = &mut rng::system();
+    let (mut salt, mut key) = ([0; 16], Zeroizing::new([0; 32]));
+    rng.fill_bytes(&mut salt);
+    rng.fill_bytes(key.as_mut());
+    let info = KeyBox::info(&held.did, FIRST_GROUP, 1);
+    let sealed = sealed::seal(&user_key.key, &info, &[], key.as_ref(), rng);
+    let sealed = sealed.map_err(|error| ClientError::Unable(error.to_string()))?;
+    let (gid, now) = (FIRST_GROUP, clock::now());
+    let home = session.trust().origin().clone();
+    let statements = [
+        Control::Genesis { did: held.did, kind: DbKind::General, home: home.clone(), salt },
+        Control::Grant { gid, did: *person, rights: Rights::ALL, until_s: now.as_ms() / 1_000 + MEMBER_S },
+        Control::KeyEpoch {
+            gid,
+            epoch: 1,
+            boxes: vec![KeyBox { did: *person, generation: user_key.generation, sealed }],
+            previous: None,
+        },
+        Control::Log { gid, kind: LogKind::Shared, label: MAIN.to_owned() },
+    ];
+    let mut entries: Vec<Entry> = Vec::new();
+    for statement in statements {
+        let header = Header {
+            class: Class::Control,
+            log: LogId::control(&held.did),
+            author: held.did,
+            device: held.keys.sign.public(),
+            lsn: entries.len() as u64,
+            prev: entries.last().map(Entry::leaf),
+            epoch: 0,
+            body_bytes: 0,
+            body: [0; 32],
+            expect: None,
+            unix_ms: now.as_ms(),
+        };
+        let entry = Entry::sign(header, statement.encode(), &home, &held.keys.sign);
+        entries.push(entry.map_err(|error| ClientError::Unable(error.to_string()))?);
+    }
+    Ok(entries)
+}

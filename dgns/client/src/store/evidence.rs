@@ -1,0 +1,87 @@
+//! What a server of databases signed and should not have: kept in one file that convicts it where that is possible (PROTOCOL 25.10).
+
+use std::path::PathBuf;
+
+use data_encoding::HEXLOWER;
+use dgns_api::path;
+use dgns_api::store::anchor::AnchoredLog;
+use dgns_api::store::entry::LogId;
+use dgns_api::store::fault::check;
+use dgns_api::store::head::SignedHead;
+use identity::did::Did;
+use identity::hash::Hash;
+use identity::state::Subject;
+use translog::fault::{FaultFile, FaultKind};
+use translog::lookup_proof;
+
+use super::people::People;
+use crate::session::Session;
+
+/// What was met of a log.
+#[derive(Default)]
+pub(crate) struct Met<'a> {
+    /// Heads of it, the newest first; at most two.
+    pub(crate) heads: &'a [&'a SignedHead],
+    /// How an anchor has it, with the salt of its database.
+    pub(crate) anchored: Option<(&'a AnchoredLog, &'a [u8; 16])>,
+    /// A path that came with the larger head.
+    pub(crate) path: &'a [Hash],
+}
+
+/// Keeps what was met as evidence, the strongest first that convicts; the file tells how far all databases are, besides, if that does.
+pub(crate) async fn keep(session: &Session, log: &LogId, code: &str, met: Met<'_>) -> Option<PathBuf> {
+    let stand = stand(session).await;
+    let store = [met.heads.first().copied(), met.anchored.map(|(answer, _)| &answer.head), stand.as_ref()];
+    let store = store.into_iter().flatten().next()?.head().store;
+    let mut file = FaultFile::new(FaultKind::Store, &FaultFile::accused(session.trust(), None));
+    if let Some(server) = proof(session, &Subject::Did(store)).await {
+        file = file.with_part("server", server.as_bytes());
+    }
+    let with_path = |file: FaultFile, path: &[Hash]| match path {
+        [] => file,
+        path => file.with_part("path", path.as_flattened()),
+    };
+    let mut files = Vec::new();
+    if let [newest, before] = met.heads {
+        let file = file.clone().with_part("head", newest.as_bytes()).with_part("second", before.as_bytes());
+        files.push(with_path(file, met.path));
+    }
+    if let Some(anchors) = proof(session, &Subject::Anchors).await {
+        let file = file.clone().with_part("anchors", anchors.as_bytes());
+        if let Some((answer, salt)) = met.anchored
+            && let Some(anchored) = &answer.anchored
+        {
+            let file = file.clone().with_part("head", answer.head.as_bytes()).with_part("salt", salt);
+            let file = file.with_part("anchored", &anchored.encode()).with_part("proof", &answer.proof.encode());
+            files.push(with_path(file, &answer.grown));
+        }
+        files.extend(stand.map(|stand| file.with_part("head", stand.as_bytes())));
+    }
+    if let [head] = met.heads {
+        files.push(file.with_part("head", head.as_bytes()));
+    }
+    let strongest = files.iter().position(|file| check(file).is_ok()).unwrap_or(0);
+    let file = files.get(strongest)?.clone().with_part("code", code.as_bytes());
+    let name = format!("store-{}-{code}.fault", HEXLOWER.encode(&log.0[..8]));
+    session.log().keep_evidence(&name, &file.encode()).ok()
+}
+
+/// Returns how far the server says that its databases are, signed by it.
+pub(crate) async fn stand(session: &Session) -> Option<SignedHead> {
+    let bytes = session.get(&format!("{}stand", path::ANCHOR_CHANGES)).await.ok()?;
+    let stand = SignedHead::decode(&bytes).ok().filter(|stand| stand.head().log == LogId::STAND)?;
+    People::default().check_head(session, &stand).await.ok().map(|()| stand)
+}
+
+/// Returns the file that proves a lookup.
+async fn proof(session: &Session, subject: &Subject) -> Option<String> {
+    let (resolved, bytes) = session.resolve_with_bytes(subject).await.ok()?;
+    lookup_proof::write(session.trust(), &resolved, &bytes).ok().map(|file| file.to_string())
+}
+
+/// Names a server that stands behind what its log of names says.
+pub(crate) fn behind_text(server: &Did, here: u64, there: u64) -> String {
+    format!(
+        "{server} shows databases as they were at anchor {here}, and its log of names has anchor {there}: they were put back from an older copy"
+    )
+}

@@ -1,0 +1,191 @@
+//! Reading a log so that nobody can show another one later: the tree grows from the entries themselves, must end in the signed head,
+//! and must continue the head that is remembered.
+
+use dgns_api::path;
+use dgns_api::store::answer::Range;
+use dgns_api::store::entry::{Entry, LogId};
+use dgns_api::store::head::SignedHead;
+use dgns_api::store::limits::ENTRIES_PER_ANSWER_MAX;
+use identity::hash::Hash;
+use translog::hash::EMPTY_ROOT;
+use translog::tree::{Edge, verify_consistency};
+
+use super::evidence::{self, Met};
+use super::kept::{Kept, keep_head};
+use super::people::People;
+use crate::error::ClientError;
+use crate::session::{Session, Signer};
+
+/// What a server answers that does not have what is asked for.
+const GONE: [&str; 2] = ["range", "not_found"];
+
+/// A reader of one log.
+#[derive(Debug)]
+pub struct Follower {
+    log: LogId,
+    /// The place of the next entry.
+    next: u64,
+    /// The tree up to there, once it is known.
+    edge: Option<Edge>,
+    people: People,
+}
+
+impl Follower {
+    /// Returns a reader that begins at the place `from`.
+    pub fn from(log: LogId, from: u64) -> Self {
+        Self { log, next: from, edge: (from == 0).then(Edge::new), people: People::default() }
+    }
+
+    /// Returns the place of the next entry.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Returns the root of the tree up to there; `None` until something was read, if it began behind the first entry.
+    pub fn root(&self) -> Option<Hash> {
+        self.edge.as_ref().map(Edge::root)
+    }
+
+    /// Returns the next entries with the size of the log, all of them checked; waits for up to `wait_s` seconds if there are none.
+    ///
+    /// Errors: [`ClientError::Proof`] with the evidence kept if the log went back, was changed, or is not what its server signed.
+    pub async fn read(
+        &mut self,
+        session: &Session,
+        signer: Signer<'_>,
+        limit: u64,
+        wait_s: u64,
+    ) -> Result<(Vec<Entry>, u64), ClientError> {
+        let kept = Kept::read(session.log(), &self.log)?;
+        let old = kept.head.as_ref().map(|head| head.head().size);
+        let mut target = format!("{}{}/entries?from={}&limit={limit}", path::LOGS, self.log, self.next);
+        old.iter().for_each(|old| target.push_str(&format!("&old={old}")));
+        if wait_s > 0 {
+            target.push_str(&format!("&wait={wait_s}"));
+        }
+        let bytes = match session.get_signed(signer, &target).await {
+            // What was proved to be there once is gone.
+            Err(ClientError::Refused(problem)) if old.is_some() && GONE.contains(&problem.code.as_str()) => {
+                return Err(self.shrunk(session, signer, &kept, &problem.detail).await);
+            }
+            answer => answer?,
+        };
+        let range = Range::decode(&bytes).map_err(|error| malformed(&error.to_string()))?;
+        self.check(session, &kept, &range).await?;
+        let size = range.head.head().size;
+        keep_head(session.log(), &self.log, range.head)?;
+        Ok((range.entries, size))
+    }
+
+    /// Reads and checks the log to its end.
+    pub async fn read_all(&mut self, session: &Session, signer: Signer<'_>) -> Result<(), ClientError> {
+        while self.read(session, signer, ENTRIES_PER_ANSWER_MAX as u64, 0).await?.1 > self.next {}
+        Ok(())
+    }
+
+    /// Checks a range and moves on behind it.
+    async fn check(&mut self, session: &Session, kept: &Kept, range: &Range) -> Result<(), ClientError> {
+        let head = range.head.head();
+        if range.from != self.next || head.log != self.log {
+            return Err(malformed("another range than the one asked for"));
+        }
+        self.people.check_head(session, &range.head).await?;
+        check_continues(session, kept, &range.head, &range.consistency).await?;
+        let mut edge = match &self.edge {
+            Some(edge) => edge.clone(),
+            None => {
+                let (last, path) = range.edge.split_first().ok_or_else(|| malformed("no edge"))?;
+                Edge::from_parts(range.from, *last, path).map_err(|error| malformed(error.code()))?
+            }
+        };
+        for entry in &range.entries {
+            if entry.header().log != self.log {
+                return Err(malformed("an entry of another log"));
+            }
+            entry
+                .verify(session.trust().origin())
+                .map_err(|error| ClientError::proof("bad_signature", error.to_string()))?;
+            self.people.check(session, entry.header()).await?;
+            edge.append(entry.leaf());
+        }
+        let (size, root) = (edge.size(), edge.root());
+        if let Err(error) = verify_consistency(size, &root, head.size, &head.root, &range.rest) {
+            let what = format!("the entries are not those of the head that the server signed ({})", error.code());
+            return Err(fault(session, "store_root", what, &[&range.head], &range.rest).await);
+        }
+        if range.entries.is_empty() && size < head.size {
+            return Err(malformed("no entries although there are some"));
+        }
+        (self.next, self.edge) = (edge.size(), Some(edge));
+        Ok(())
+    }
+
+    /// Returns the proof fault of a log that has fewer entries than its server signed before; keeps both heads.
+    async fn shrunk(&mut self, session: &Session, signer: Signer<'_>, kept: &Kept, detail: &str) -> ClientError {
+        let target = format!("{}{}/entries?from=0&limit=1", path::LOGS, self.log);
+        let now = session.get_signed(signer, &target).await.ok().and_then(|bytes| Range::decode(&bytes).ok());
+        let now = match now {
+            Some(range) if self.people.check_head(session, &range.head).await.is_ok() => Some(range.head),
+            _ => None,
+        };
+        match (&kept.head, now) {
+            (Some(before), Some(now)) if now.head().size < before.head().size => {
+                rolled_back(session, before, &now).await
+            }
+            // The log still has what was met of it: a place was asked for that it never had.
+            (Some(_), Some(_)) => ClientError::Unable(detail.to_owned()),
+            (before, _) => {
+                let what = "the log is gone, and its server signed entries of it before".to_owned();
+                let heads: Vec<&SignedHead> = before.iter().collect();
+                fault(session, "store_rollback", what, &heads, &[]).await
+            }
+        }
+    }
+}
+
+/// Checks that a head continues the one that is remembered, by its consistency path.
+pub(super) async fn check_continues(
+    session: &Session,
+    kept: &Kept,
+    now: &SignedHead,
+    path: &[Hash],
+) -> Result<(), ClientError> {
+    let Some(before) = &kept.head else { return Ok(()) };
+    let (old, new) = (before.head(), now.head());
+    if new.size < old.size {
+        return Err(rolled_back(session, before, now).await);
+    }
+    let root = if old.size == 0 { EMPTY_ROOT } else { old.root };
+    match verify_consistency(old.size, &root, new.size, &new.root, path) {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let what = format!("the log is not the one that its server signed before ({})", error.code());
+            Err(fault(session, "store_fork", what, &[now, before], path).await)
+        }
+    }
+}
+
+async fn rolled_back(session: &Session, before: &SignedHead, now: &SignedHead) -> ClientError {
+    let (old, new) = (before.head().size, now.head().size);
+    let what = format!("the log has {new} entries, and its server signed {old} before: it was rolled back");
+    fault(session, "store_rollback", what, &[now, before], &[]).await
+}
+
+/// Returns a fault with these heads of one log kept as evidence, the newest first.
+async fn fault(
+    session: &Session,
+    code: &'static str,
+    what: String,
+    heads: &[&SignedHead],
+    path: &[Hash],
+) -> ClientError {
+    let evidence = match heads.first() {
+        Some(head) => evidence::keep(session, &head.head().log, code, Met { heads, path, ..Met::default() }).await,
+        None => None,
+    };
+    ClientError::Proof { code, what, evidence }
+}
+
+pub(super) fn malformed(what: &str) -> ClientError {
+    ClientError::proof("malformed", format!("the server's answer of a log is none: {what}"))
+}

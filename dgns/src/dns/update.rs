@@ -1,0 +1,470 @@
+//! UPDATE: what devices put into DNS themselves, without a certificate (RFC 2136, RFC 2931, PROTOCOL 13.3).
+//!
+//! The log says who may: a device of the owner of a name, by its signing key, for that name alone. What it writes is a row, durable before
+//! the answer, and goes when it lapses, when a certified record set takes its place, or when the log has the device no more.
+
+mod message;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex as Locked, PoisonError};
+use std::time::Duration;
+
+use identity::cert::{Kid, Level, Records, Row};
+use identity::did::Did;
+use identity::hash::{Hash, sha256};
+use identity::key::{kid_of, verify_strict};
+use identity::name::Name;
+use identity::record;
+use identity::state::{DeviceStatus, DidState, State, Subject};
+use storage::StorageError;
+use storage::people::VolatileRow;
+use tokio::sync::{Mutex, watch};
+use translog::map;
+
+use self::message::{Record, Sig0};
+use super::name;
+use super::reply::{ExtendedError, Rcode};
+use super::zone::Zone;
+use crate::core::Core;
+use crate::log::shown::Asked;
+use crate::log::touched::Touched;
+use crate::people::People;
+use crate::shutdown;
+
+const CLASS_IN: u16 = 1;
+const CLASS_NONE: u16 = 254;
+const CLASS_ANY: u16 = 255;
+const TYPE_A: u16 = 1;
+const TYPE_CNAME: u16 = 5;
+const TYPE_SOA: u16 = 6;
+const TYPE_TXT: u16 = 16;
+const TYPE_AAAA: u16 = 28;
+const TYPE_ANY: u16 = 255;
+
+/// Ed25519 (RFC 8080), and the flags and protocol of the KEY records that devices are as.
+const ED25519: u8 = 15;
+const KEY_HEAD: [u8; 4] = [2, 0, 3, ED25519];
+
+/// The longest time a signature may be good for, seconds.
+const SIGNED_FOR_S_MAX: u32 = 600;
+
+/// Records of one name, and the seconds they live without being written again.
+const VOLATILE_MAX: usize = 16;
+const ADDRESS_LIFE_S: u64 = 30 * 86_400;
+const TEXT_LIFE_S: u64 = 86_400;
+const TTL_S_MAX: u32 = 60;
+
+/// Updates of one key a second, and the signatures remembered at most; above them nobody's are taken.
+const PER_KEY_AND_SECOND: u32 = 10;
+const SEEN_MAX: usize = 65_536;
+
+/// How often what has lapsed is taken away.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// The label below which challenges stand.
+const CHALLENGE: &str = "_acme-challenge";
+
+/// Takes updates.
+pub struct Updates {
+    core: Arc<Core>,
+    people: Arc<People>,
+    zone: Arc<Zone>,
+    /// Tells which of the DIDs that have records here the log changed.
+    touched: Arc<Touched>,
+    /// Every record, by name: as SQL has them.
+    rows: Mutex<HashMap<String, Vec<VolatileRow>>>,
+    seen: Locked<Seen>,
+}
+
+/// What was signed and may be sent again by others, and how often each key asked this second.
+#[derive(Default)]
+struct Seen {
+    /// What was signed, by hash, with when the signatures end.
+    messages: HashMap<Hash, u32>,
+    second: u32,
+    asked: HashMap<[u8; 32], u32>,
+}
+
+/// Why an update changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused(pub(crate) Rcode, pub(crate) Option<ExtendedError>);
+
+/// It may not: no signature, or not of what it asks for.
+const PROHIBITED: Refused = Refused(Rcode::Refused, Some(ExtendedError::Prohibited));
+/// No key of the log made the signature, or not now.
+const UNSIGNED: Refused = Refused(Rcode::NotAuth, Some(ExtendedError::Prohibited));
+const FORM: Refused = Refused(Rcode::FormErr, None);
+const FAILED: Refused = Refused(Rcode::ServFail, Some(ExtendedError::Other));
+
+/// A device that may write records of a name.
+struct Writer {
+    name: String,
+    did: Did,
+    key: [u8; 32],
+}
+
+impl Updates {
+    /// Reads what devices wrote before, and shows what the log still allows.
+    pub async fn open(
+        core: Arc<Core>,
+        people: Arc<People>,
+        zone: Arc<Zone>,
+        touched: Arc<Touched>,
+    ) -> Result<Self, StorageError> {
+        let mut rows: HashMap<String, Vec<VolatileRow>> = HashMap::new();
+        for row in people.store.volatile().await? {
+            touched.watch(Did::from_bytes(row.did));
+            rows.entry(row.name.clone()).or_default().push(row);
+        }
+        let names: Vec<String> = rows.keys().cloned().collect();
+        let updates = Self { core, people, zone, touched, rows: Mutex::new(rows), seen: Locked::default() };
+        for name in names {
+            updates.prune(&name, true).await?;
+        }
+        Ok(updates)
+    }
+
+    /// Takes away what lapsed, or whose device or name the log took, until `stop`.
+    pub async fn follow(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut sweeps = tokio::time::interval(SWEEP_EVERY);
+        // Names of which nobody knows yet whether they may keep what they have.
+        let mut again: HashSet<String> = HashSet::new();
+        loop {
+            let dids: Option<HashSet<Did>> = tokio::select! {
+                () = shutdown::requested(&mut stop) => return,
+                dids = self.touched.next() => Some(dids),
+                _ = sweeps.tick() => None,
+            };
+            let names: HashSet<String> = {
+                let rows = self.rows.lock().await;
+                let wanted = |row: &VolatileRow| match &dids {
+                    Some(dids) => dids.contains(&Did::from_bytes(row.did)),
+                    None => row.until_s <= self.now_s(),
+                };
+                rows.iter()
+                    .filter(|(_, rows)| rows.iter().any(wanted))
+                    .map(|(name, _)| name.clone())
+                    .chain(again.drain())
+                    .collect()
+            };
+            for name in names {
+                if let Err(error) = self.prune(&name, false).await {
+                    tracing::error!(%error, "records that devices wrote cannot be taken away: it is tried again");
+                    again.insert(name);
+                }
+            }
+        }
+    }
+
+    /// Judges an update and makes it, all or nothing.
+    pub(crate) async fn take(&self, bytes: &[u8]) -> Result<(), Refused> {
+        let update = message::read(bytes).map_err(|_| FORM)?;
+        if update.zone_type != TYPE_SOA || update.zone_class != CLASS_IN {
+            return Err(FORM);
+        }
+        if update.zone.as_bytes() != self.zone.apex().wire() {
+            return Err(Refused(Rcode::NotAuth, None));
+        }
+        let writer = self.signed_by(update.sig0.as_ref().ok_or(PROHIBITED)?).await?;
+        // From here to the answer nobody else writes, and what the log takes away meanwhile is taken away afterwards.
+        let mut rows = self.rows.lock().await;
+        self.touched.watch(writer.did);
+        self.still_allows(&writer).await?;
+        let known = rows.get(&writer.name).cloned().unwrap_or_default();
+        self.meets(&update.prerequisites)?;
+        let changed = self.changed(&writer, &known, &update.updates)?;
+        self.keep(&mut rows, &writer.name, changed).await
+    }
+
+    /// Returns who signed: a device of the owner of the name that signs.
+    async fn signed_by(&self, sig0: &Sig0<'_>) -> Result<Writer, Refused> {
+        let now_s = self.now_s() as u32;
+        let lasts = sig0.expires_s.wrapping_sub(sig0.begins_s);
+        let is_now = (now_s.wrapping_sub(sig0.begins_s).cast_signed() >= 0)
+            && (sig0.expires_s.wrapping_sub(now_s).cast_signed() >= 0);
+        if sig0.algorithm != ED25519 || lasts > SIGNED_FOR_S_MAX || !is_now {
+            return Err(UNSIGNED);
+        }
+        let place = name::place(sig0.signer.as_bytes(), self.zone.apex().wire()).ok_or(PROHIBITED)?;
+        let name = format!("{}.{}", name::text_of(place.name), self.zone.name());
+        let is_name = Name::parse(&name, &self.core.zone).is_ok() && place.owner.is_empty();
+        let owner = if is_name { self.owner(&name).await? } else { None };
+        let state = owner.ok_or(UNSIGNED)?;
+        let signature = sig0.signature.try_into().map_err(|_| UNSIGNED)?;
+        // By its tag before any cryptography: nobody makes the server compute with keys that are none.
+        let candidates = state.devices.iter().filter(|device| key_tag(&device.sign) == sig0.key_tag);
+        let device =
+            candidates.map(|device| device.sign).find(|key| verify_strict(key, &sig0.signed, signature).is_ok());
+        let key = device.ok_or(UNSIGNED)?;
+        // What is signed is remembered, not the message: whoever passes it on may write what surrounds it otherwise.
+        let signed = sha256(&[&sig0.signed]);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !seen.admits(key, signed, sig0.expires_s, self.now_s() as u32) {
+            return Err(PROHIBITED);
+        }
+        Ok(Writer { name, did: state.did, key })
+    }
+
+    /// Judges the prerequisites against what DNS shows (RFC 2136 section 3.2).
+    fn meets(&self, prerequisites: &[Record<'_>]) -> Result<(), Refused> {
+        let mut wanted: HashMap<(String, u16), Vec<Vec<u8>>> = HashMap::new();
+        for record in prerequisites {
+            let place = name::place(record.owner.as_bytes(), self.zone.apex().wire());
+            let place = place.ok_or(Refused(Rcode::NotZone, None))?;
+            if record.ttl_s != 0 || (record.class != CLASS_IN && !record.rdata.is_empty()) {
+                return Err(FORM);
+            }
+            let sets = self.shown(place);
+            let has = |rtype: u16| sets.iter().any(|(known, _)| *known == rtype);
+            let (ok, rcode) = match (record.class, record.rtype) {
+                (CLASS_ANY, TYPE_ANY) => (!sets.is_empty(), Rcode::NxDomain),
+                (CLASS_ANY, rtype) => (has(rtype), Rcode::NxRrSet),
+                (CLASS_NONE, TYPE_ANY) => (sets.is_empty(), Rcode::YxDomain),
+                (CLASS_NONE, rtype) => (!has(rtype), Rcode::YxRrSet),
+                (CLASS_IN, rtype) => {
+                    let key = (name::text_of(record.owner.as_bytes()), rtype);
+                    wanted.entry(key).or_default().push(record.rdata.to_vec());
+                    (true, Rcode::NoError)
+                }
+                _ => return Err(FORM),
+            };
+            if !ok {
+                return Err(Refused(rcode, None));
+            }
+        }
+        for ((owner, rtype), mut data) in wanted {
+            let wire = name::labels_of(&owner).map(|labels| [labels, vec![0]].concat()).ok_or(FORM)?;
+            let place = name::place(&wire, self.zone.apex().wire()).ok_or(FORM)?;
+            let mut shown: Vec<_> =
+                self.shown(place).into_iter().filter(|(known, _)| *known == rtype).map(|(_, data)| data).collect();
+            data.sort();
+            data.dedup();
+            shown.sort();
+            if data != shown {
+                return Err(Refused(Rcode::NxRrSet, None));
+            }
+        }
+        Ok(())
+    }
+
+    /// The types and data that DNS shows at a place.
+    fn shown(&self, place: name::Place<'_>) -> Vec<(u16, Vec<u8>)> {
+        self.zone.read(place.name, |card| {
+            let card = card.filter(|card| card.is_shown());
+            let rows = card.into_iter().flat_map(|card| card.rows());
+            rows.filter(|row| row.owner == place.owner).map(|row| (row.rtype, row.rdata.to_vec())).collect()
+        })
+    }
+
+    /// Returns the records of a name after the updates, or why one of them may not be (RFC 2136 section 3.4).
+    fn changed(
+        &self,
+        writer: &Writer,
+        known: &[VolatileRow],
+        updates: &[Record<'_>],
+    ) -> Result<Vec<VolatileRow>, Refused> {
+        let mut rows = known.to_vec();
+        for record in updates {
+            let place = name::place(record.owner.as_bytes(), self.zone.apex().wire());
+            let place = place.ok_or(Refused(Rcode::NotZone, None))?;
+            let is_meta = matches!(record.rtype, 0 | 41 | 128..=254);
+            let is_well_formed = match record.class {
+                CLASS_IN => !is_meta && record.rtype != TYPE_ANY,
+                CLASS_ANY => !is_meta && record.ttl_s == 0 && record.rdata.is_empty(),
+                CLASS_NONE => !is_meta && record.rtype != TYPE_ANY && record.ttl_s == 0,
+                _ => false,
+            };
+            if !is_well_formed {
+                return Err(FORM);
+            }
+            let owner = name::text_of(place.owner);
+            let is_own = format!("{}.{}", name::text_of(place.name), self.zone.name()) == writer.name;
+            if !is_own || !is_in_scope(&owner, record.rtype) {
+                return Err(PROHIBITED);
+            }
+            let here = |row: &VolatileRow| row.owner == owner && [row.rtype, TYPE_ANY].contains(&record.rtype);
+            match record.class {
+                CLASS_ANY => rows.retain(|row| !here(row)),
+                CLASS_NONE => rows.retain(|row| !(here(row) && row.rdata == record.rdata)),
+                _ => {
+                    let row = self.row(writer, &owner, record.rtype, record.ttl_s, record.rdata.to_vec());
+                    rows.retain(|old| !(here(old) && old.rdata == row.rdata));
+                    // One TTL for a set.
+                    rows.iter_mut().filter(|old| here(old)).for_each(|old| old.ttl_s = row.ttl_s);
+                    rows.push(row);
+                }
+            }
+        }
+        self.admits(writer, &rows)?;
+        Ok(rows)
+    }
+
+    fn row(&self, writer: &Writer, owner: &str, rtype: u16, ttl_s: u32, rdata: Vec<u8>) -> VolatileRow {
+        VolatileRow {
+            name: writer.name.clone(),
+            owner: owner.to_owned(),
+            rtype,
+            rdata,
+            ttl_s: ttl_s.clamp(1, TTL_S_MAX),
+            did: *writer.did.as_bytes(),
+            key: writer.key,
+            until_s: self.now_s() + if rtype == TYPE_TXT { TEXT_LIFE_S } else { ADDRESS_LIFE_S },
+        }
+    }
+
+    /// Whether records may stand: well-formed, not too many, none where a certified one is, none of a name that shows nothing.
+    fn admits(&self, writer: &Writer, rows: &[VolatileRow]) -> Result<(), Refused> {
+        let content = self.zone.content(&writer.name).ok_or(PROHIBITED)?;
+        let is_hidden = content.flags & Records::HIDDEN != 0;
+        let certified = |row: &VolatileRow| is_superseded(row, &content.rows);
+        if rows.len() > VOLATILE_MAX || is_hidden || rows.iter().any(certified) {
+            return Err(PROHIBITED);
+        }
+        let mut as_rows: Vec<Row> = rows.iter().map(row_of).map(|row| Row { ttl: TTL_S_MAX, ..row }).collect();
+        as_rows.sort();
+        let set = Records { name: writer.name.clone(), rows: as_rows, aliases: Vec::new(), flags: 0 };
+        let public = self.core.private_addresses || record::check_public(&set).is_ok();
+        if record::check(&set).is_ok() && public { Ok(()) } else { Err(PROHIBITED) }
+    }
+
+    /// Makes the records of a name durable, then shows them.
+    async fn keep(
+        &self,
+        all: &mut HashMap<String, Vec<VolatileRow>>,
+        name: &str,
+        rows: Vec<VolatileRow>,
+    ) -> Result<(), Refused> {
+        self.store(all, name, rows).await.map_err(|error| {
+            tracing::error!(%error, "an update of DNS cannot be kept");
+            FAILED
+        })
+    }
+
+    async fn store(
+        &self,
+        all: &mut HashMap<String, Vec<VolatileRow>>,
+        name: &str,
+        rows: Vec<VolatileRow>,
+    ) -> Result<(), StorageError> {
+        self.people.store.set_volatile(name, &rows).await?;
+        self.show(name, &rows);
+        match rows.is_empty() {
+            true => all.remove(name),
+            false => all.insert(name.to_owned(), rows),
+        };
+        Ok(())
+    }
+
+    fn show(&self, name: &str, rows: &[VolatileRow]) {
+        if let Err(error) = self.zone.set_volatile(name, rows.iter().map(row_of).collect()) {
+            tracing::error!(%error, "an update of DNS cannot be shown");
+        }
+    }
+
+    /// Takes away the records of a name that lapsed, that a certificate superseded, or whose device may not write them any more.
+    async fn prune(&self, name: &str, show: bool) -> Result<(), StorageError> {
+        let mut all = self.rows.lock().await;
+        let rows = all.get(name).cloned().unwrap_or_default();
+        let now_s = self.now_s();
+        let certified = self.zone.content(name).map(|content| content.rows).unwrap_or_default();
+        let mut kept = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let writer = Writer { name: name.to_owned(), did: Did::from_bytes(row.did), key: row.key };
+            let allowed = match self.still_allows(&writer).await {
+                Ok(()) => true,
+                Err(FAILED) => return Err(crate::log::damaged("labels", "a state cannot be read")),
+                Err(_) => false,
+            };
+            if allowed && row.until_s > now_s && !is_superseded(row, &certified) {
+                kept.push(row.clone());
+            }
+        }
+        if kept.len() < rows.len() {
+            // Nobody is shown them any more, even while the database cannot be written.
+            self.show(name, &kept);
+            return self.store(&mut all, name, kept).await;
+        }
+        if show {
+            self.show(name, &kept);
+        }
+        Ok(())
+    }
+
+    /// Whether the newest state of the log has this device, live, and its DID this name.
+    async fn still_allows(&self, writer: &Writer) -> Result<(), Refused> {
+        let state = self.owner(&writer.name).await?.filter(|state| state.did == writer.did).ok_or(PROHIBITED)?;
+        let device = state.device(&Kid(kid_of(&writer.key).0)).filter(|device| device.sign == writer.key);
+        let may = device.is_some_and(|device| device.status == DeviceStatus::Live && device.level != Level::Member);
+        if may && state.flags & (DidState::ENDED | DidState::FROZEN) == 0 { Ok(()) } else { Err(UNSIGNED) }
+    }
+
+    /// Returns the newest state of the owner of a live name.
+    async fn owner(&self, name: &str) -> Result<Option<DidState>, Refused> {
+        let Some(State::Name(state)) = self.newest(Subject::Name(name.to_owned())).await? else { return Ok(None) };
+        let live = state.status == identity::state::NameStatus::Live;
+        let Some(did) = state.did.filter(|_| live) else { return Ok(None) };
+        match self.newest(Subject::Did(did)).await? {
+            Some(State::Did(state)) => Ok(Some(state)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn newest(&self, subject: Subject) -> Result<Option<State>, Refused> {
+        let labels = [map::label(&subject)];
+        let held = self.core.states.load(&self.core.live, &self.core.storage, &labels, Asked::Newest).await;
+        let mut held = held.map_err(|error| {
+            tracing::error!(%error, "a state cannot be read for an update of DNS");
+            FAILED
+        })?;
+        Ok(held.pop().flatten().map(|held| held.leaf.state.clone()))
+    }
+
+    fn now_s(&self) -> u64 {
+        self.core.clock.now().as_s()
+    }
+}
+
+impl Seen {
+    /// Remembers a signed message. False of one that was taken before, and of more of a key than a second takes.
+    fn admits(&mut self, key: [u8; 32], message: Hash, expires_s: u32, now_s: u32) -> bool {
+        if now_s > self.second {
+            self.second = now_s;
+            self.asked.clear();
+            self.messages.retain(|_, expires| expires.wrapping_sub(now_s).cast_signed() >= 0);
+        }
+        let asked = self.asked.entry(key).or_default();
+        *asked += 1;
+        let has_room = *asked <= PER_KEY_AND_SECOND && self.messages.len() < SEEN_MAX;
+        let is_good = expires_s.wrapping_sub(self.second).cast_signed() >= 0;
+        is_good && has_room && self.messages.insert(message, expires_s).is_none()
+    }
+}
+
+/// Whether a device may write this type there: addresses at the name, texts at and below its challenges.
+fn is_in_scope(owner: &str, rtype: u16) -> bool {
+    let is_challenge = owner == CHALLENGE || owner.ends_with(&format!(".{CHALLENGE}"));
+    match rtype {
+        TYPE_A | TYPE_AAAA => owner.is_empty(),
+        TYPE_TXT => is_challenge,
+        TYPE_ANY => owner.is_empty() || is_challenge,
+        _ => false,
+    }
+}
+
+/// Whether a certified record set stands where a record is: a CNAME stands alone.
+fn is_superseded(row: &VolatileRow, certified: &[Row]) -> bool {
+    certified.iter().any(|known| known.owner == row.owner && [row.rtype, TYPE_CNAME].contains(&known.rtype))
+}
+
+fn row_of(row: &VolatileRow) -> Row {
+    Row { owner: row.owner.clone(), rtype: row.rtype, rdata: row.rdata.clone(), ttl: row.ttl_s }
+}
+
+/// Returns the tag of a device's KEY record (RFC 4034 appendix B).
+fn key_tag(key: &[u8; 32]) -> u16 {
+    let data = KEY_HEAD.iter().chain(key);
+    let sum: u32 = data.enumerate().map(|(at, byte)| u32::from(*byte) << if at % 2 == 0 { 8 } else { 0 }).sum();
+    (sum + (sum >> 16)) as u16
+}

@@ -1,0 +1,314 @@
+//! Databases as this server keeps them: who appends is checked against the log of names, what is acknowledged is signed
+//! (PROTOCOL 25).
+
+mod anchors;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dgns_api::store::acl::AclRefusal;
+use dgns_api::store::answer::{Cursor, Receipts, encode_range};
+use dgns_api::store::content::ContentId;
+use dgns_api::store::control::Control;
+use dgns_api::store::entry::{Class, Entry, EntryError, LogId, write_parts};
+use dgns_api::store::head::{SignedHead, StoreHead};
+use identity::cert::{DidKind, KeyBytes};
+use identity::did::Did;
+use identity::hash::Hash;
+use identity::key::{SigningKey, kid_of};
+use identity::state::{DeviceStatus, DidState};
+use identity::wire::Writer;
+use storage::store::rows::{EntryRow, LogRow};
+use storage::store::{Append, AppendRefusal, Charge, ChunkRefusal, FreeQuota, Store};
+use storage::{Options, StorageError};
+
+use anchors::Anchors;
+pub use anchors::{AnchorError, keep as keep_anchors};
+
+use crate::auth::request::newest;
+use crate::config::StorageConfig;
+use crate::core::Core;
+
+/// The databases of this server with the key that signs for them.
+pub struct Databases {
+    store: Store,
+    key: SigningKey,
+    entries: AtomicU64,
+    refused: AtomicU64,
+    chunks: AtomicU64,
+    anchors: Anchors,
+}
+
+/// Why something about a database is refused. Nothing changed, but that two entries of one device at one place are kept as proof.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreRefusal {
+    /// The entry itself. Codes of the decoder, `too_large`, `hash_mismatch`, `bad_signature`.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    /// The key that signed is no live device of the author. Code `unknown_device`.
+    #[error("the key that signed is no live device of the author")]
+    UnknownDevice,
+    /// The author has ended. Code `ended`.
+    #[error("the DID of the author has ended")]
+    Ended,
+    /// The writer refuses it. Codes of its own.
+    #[error(transparent)]
+    Append(#[from] AppendRefusal),
+    /// There is no such log, database or chunk. Code `not_found`.
+    #[error("there is no such thing here")]
+    NotFound,
+    /// Who asks may not read this. Code `not_reader`.
+    #[error("who asks may not read this")]
+    NotReader,
+    /// The log has not so many entries. Code `range`.
+    #[error("the log does not reach so far: if it did once, it was rolled back")]
+    Range,
+    /// The databases are older than what the log of names says of them. Code `store_behind`.
+    #[error("the databases here were put back from an older copy: nothing is appended to them")]
+    RolledBack,
+    /// The chunk is refused. Codes of its own.
+    #[error(transparent)]
+    Chunk(#[from] ChunkRefusal),
+    /// The database failed. Code `internal`; `recovering` if it is only out of reach.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl StoreRefusal {
+    /// Returns the stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Entry(error) => error.code(),
+            Self::UnknownDevice => "unknown_device",
+            Self::Ended => "ended",
+            Self::Append(refusal) => refusal.code(),
+            Self::NotFound => "not_found",
+            Self::NotReader => "not_reader",
+            Self::Range => "range",
+            Self::RolledBack => "store_behind",
+            Self::Chunk(refusal) => refusal.code(),
+            Self::Storage(error) if error.is_passing() => "recovering",
+            Self::Storage(_) => "internal",
+        }
+    }
+}
+
+/// What a reader asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct RangeAsked {
+    /// The first place.
+    pub from: u64,
+    /// The most entries.
+    pub limit: u64,
+    /// The size that the reader remembers: a consistency proof from it is added.
+    pub old: Option<u64>,
+    /// How long to wait if there is nothing yet.
+    pub wait: Duration,
+}
+
+impl Databases {
+    /// Opens what lies in the data directory. `key` is the server's own device.
+    pub async fn open(data: &Path, config: &StorageConfig, key: SigningKey) -> Result<Self, StorageError> {
+        let free = FreeQuota { bytes: config.free_mib << 20, entries: config.free_entries };
+        let store = Store::open_at(data, &config.home, Options::default(), free).await?;
+        let anchors = Anchors::open(&store).await?;
+        let [entries, refused, chunks] = std::array::from_fn(|_| AtomicU64::new(0));
+        Ok(Self { store, key, entries, refused, chunks, anchors })
+    }
+
+    /// Appends entries of one log, all or none, and returns the receipts. With a `payer` the first may be the genesis of a database.
+    pub async fn append(
+        &self,
+        core: &Core,
+        entries: Vec<Entry>,
+        payer: Option<Did>,
+        old: Option<u64>,
+    ) -> Result<Vec<u8>, StoreRefusal> {
+        let count = entries.len() as u64;
+        let appended = self.append_checked(core, entries, payer, old).await;
+        match &appended {
+            Ok(_) => self.entries.fetch_add(count, Ordering::Relaxed),
+            Err(_) => self.refused.fetch_add(1, Ordering::Relaxed),
+        };
+        appended
+    }
+
+    async fn append_checked(
+        &self,
+        core: &Core,
+        entries: Vec<Entry>,
+        payer: Option<Did>,
+        old: Option<u64>,
+    ) -> Result<Vec<u8>, StoreRefusal> {
+        let Some(first) = entries.first() else { return Err(StoreRefusal::NotFound) };
+        if self.anchors.are_rolled_back() {
+            return Err(StoreRefusal::RolledBack);
+        }
+        let (log, control) = (first.header().log, first.header().class == Class::Control);
+        if payer.is_some() {
+            begins_here(core, first).await?;
+        }
+        let mut checked: Option<(Did, KeyBytes)> = None;
+        for entry in &entries {
+            let header = entry.header();
+            if checked != Some((header.author, header.device)) {
+                is_device(core, &header.author, &header.device).await?;
+                checked = Some((header.author, header.device));
+            }
+            entry.verify(&core.origin)?;
+        }
+        let append = Append { entries, now_ms: core.clock.now().as_ms(), payer: payer.filter(|_| control) };
+        let appended = self.store.append(append).await?;
+        let newest = appended.placed.iter().max_by_key(|placed| placed.head_size).copied();
+        let (size, time_ms) = newest.map_or((0, 0), |placed| (placed.head_size, placed.time_ms));
+        let places: Vec<u64> = appended.placed.iter().map(|placed| placed.pos).collect();
+        // Who remembers more than this head covers asks for it apart.
+        let old = old.filter(|old| *old <= size);
+        let rows = self.store.receipt(&log, &places, size, old).await?.ok_or(StoreRefusal::Range)?;
+        let head =
+            self.signed(core, StoreHead { log, size, root: rows.root, time_ms, store: core.server, since: None });
+        let places = places.into_iter().zip(rows.paths).collect();
+        Ok(Receipts { places, head, consistency: rows.consistency }.encode())
+    }
+
+    /// Returns a range of a log to a reader, waiting for the first entry if there is none yet.
+    pub async fn range(
+        &self,
+        core: &Core,
+        log: &LogId,
+        reader: &Did,
+        asked: RangeAsked,
+    ) -> Result<Vec<u8>, StoreRefusal> {
+        // What the head is not older than is read before the head.
+        let since = Some(self.anchors.since());
+        let row = self.readable(core, log, reader).await?;
+        if row.edge.size() == asked.from && !asked.wait.is_zero() {
+            let mut grows = self.store.watch(*log, row.edge.size());
+            // What came between the first look and the watch is there for a second one.
+            let there = self.store.log(log).await?.is_some_and(|row| row.edge.size() > asked.from);
+            if !there {
+                let grown = tokio::time::timeout(asked.wait, grows.wait_for(|size| *size > asked.from));
+                // A wait in vain is no fault: the answer says how the log stands.
+                let _ = grown.await;
+            }
+        }
+        let range = self.store.range(log, asked.from, asked.limit, asked.old).await?.ok_or(StoreRefusal::Range)?;
+        let entries: Vec<Vec<u8>> = range.entries.iter().map(encoded).collect();
+        let head = self.signed(core, StoreHead { since, ..head_of(core, &range.log) });
+        Ok(encode_range(asked.from, &entries, &head, [&range.edge, &range.consistency, &range.rest]))
+    }
+
+    /// Returns how far a device got in a log: to whoever may read it.
+    pub async fn cursor(
+        &self,
+        core: &Core,
+        log: &LogId,
+        reader: &Did,
+        device: &KeyBytes,
+    ) -> Result<Vec<u8>, StoreRefusal> {
+        self.readable(core, log, reader).await?;
+        let last = self.store.cursor(log, device).await?;
+        let next = last.map_or(0, |(lsn, _)| lsn + 1);
+        Ok(Cursor { next, last: last.map(|(_, leaf)| leaf) }.encode())
+    }
+
+    /// Returns the devices that signed two entries at one place: `[[header, signature, header, signature], ...]`.
+    pub async fn equivocations(&self, core: &Core, log: &LogId, reader: &Did) -> Result<Vec<u8>, StoreRefusal> {
+        self.readable(core, log, reader).await?;
+        let rows = self.store.equivocations(log).await?;
+        let mut writer = Writer::new();
+        writer.array(rows.len());
+        for row in rows {
+            writer.array(4).bytes(&row.a.0).bytes(&row.a.1).bytes(&row.b.0).bytes(&row.b.1);
+        }
+        Ok(writer.finish())
+    }
+
+    /// Stores a chunk for an account.
+    pub async fn put_chunk(&self, core: &Core, id: &ContentId, bytes: Bytes, account: Did) -> Result<(), StoreRefusal> {
+        self.store.put_chunk(id, bytes, Charge { account, now_ms: core.clock.now().as_ms() }).await?;
+        self.chunks.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Returns whether an account has stored a chunk.
+    pub async fn has_chunk(&self, id: &ContentId, account: &Did) -> Result<bool, StoreRefusal> {
+        Ok(self.store.has_chunk(id, account).await?)
+    }
+
+    /// Returns a chunk that an account has stored.
+    pub async fn chunk(&self, id: &ContentId, account: &Did) -> Result<Bytes, StoreRefusal> {
+        if !self.store.has_chunk(id, account).await? {
+            return Err(StoreRefusal::NotFound);
+        }
+        self.store.chunk(id).await?.ok_or(StoreRefusal::NotFound)
+    }
+
+    /// Returns the counters in the Prometheus text format.
+    pub fn metrics(&self) -> String {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        format!(
+            "# TYPE dgns_store_entries_total counter\ndgns_store_entries_total {}\n\
+             # TYPE dgns_store_appends_refused_total counter\ndgns_store_appends_refused_total {}\n\
+             # TYPE dgns_store_chunks_total counter\ndgns_store_chunks_total {}\n\
+             # TYPE dgns_store_anchor gauge\ndgns_store_anchor {}\n\
+             # TYPE dgns_store_rolled_back gauge\ndgns_store_rolled_back {}\n",
+            count(&self.entries),
+            count(&self.refused),
+            count(&self.chunks),
+            self.anchors.since(),
+            u8::from(self.anchors.are_rolled_back())
+        )
+    }
+
+    /// Answers what waits, and closes the database.
+    pub async fn close(self) -> Result<(), StorageError> {
+        self.store.close().await
+    }
+
+    async fn readable(&self, core: &Core, log: &LogId, reader: &Did) -> Result<LogRow, StoreRefusal> {
+        let row = self.store.log(log).await?.ok_or(StoreRefusal::NotFound)?;
+        let now_s = core.clock.now().as_ms() / 1_000;
+        if self.store.may_read(&row, reader, now_s).await? { Ok(row) } else { Err(StoreRefusal::NotReader) }
+    }
+
+    fn signed(&self, core: &Core, head: StoreHead) -> SignedHead {
+        SignedHead::sign(&head, &core.origin, &self.key)
+    }
+}
+
+fn head_of(core: &Core, log: &LogRow) -> StoreHead {
+    let root: Hash = log.edge.root();
+    StoreHead { log: log.key, size: log.edge.size(), root, time_ms: log.time_ms, store: core.server, since: None }
+}
+
+fn encoded(row: &EntryRow) -> Vec<u8> {
+    let mut writer = Writer::with_capacity(row.header.len() + row.body.len() + 80);
+    write_parts(&mut writer, &row.header, &row.sig, &row.body);
+    writer.finish()
+}
+
+/// Refuses a first entry that is not the genesis of a database of this server's zone.
+async fn begins_here(core: &Core, first: &Entry) -> Result<(), StoreRefusal> {
+    let control = Control::decode(first.body()).map_err(AppendRefusal::Control)?;
+    let kind = newest(core, &first.header().author).await?.map(|state| state.kind);
+    match control {
+        Control::Genesis { home, .. } if home == core.origin && kind == Some(DidKind::Database) => Ok(()),
+        _ => Err(AppendRefusal::Acl(AclRefusal::Genesis).into()),
+    }
+}
+
+/// Refuses a key that is no live or fresh device of `did` now.
+async fn is_device(core: &Core, did: &Did, key: &KeyBytes) -> Result<(), StoreRefusal> {
+    let state = newest(core, did).await?.ok_or(StoreRefusal::UnknownDevice)?;
+    if state.flags & DidState::ENDED != 0 {
+        return Err(StoreRefusal::Ended);
+    }
+    let device = state.device(&kid_of(key)).filter(|device| device.sign == *key);
+    match device.map(|device| device.status) {
+        Some(DeviceStatus::Live | DeviceStatus::Fresh) => Ok(()),
+        _ => Err(StoreRefusal::UnknownDevice),
+    }
+}

@@ -1,0 +1,166 @@
+//! `store.db` and `chunks/`, or PostgreSQL: databases with their logs, and chunks (PROTOCOL 25).
+//!
+//! Beside the name server's log and in no way part of it: a file, a writer and a queue of its own, so that no certificate waits for
+//! somebody's data. What is stored is ciphertext; this orders, keeps and counts it. An append is exactly once by (log, device,
+//! lsn), for ever: the rows stay. Files: `append` what is asked and answered, `view` what a batch is decided upon, `decide` the pure
+//! decision, `writer` the one task that commits, `others` what other nodes commit, `read` and `proof` what readers get, `anchors` what
+//! is said of it in the log of names, `chunks`.
+
+mod anchors;
+mod append;
+mod chunks;
+mod decide;
+mod others;
+mod proof;
+mod read;
+pub mod rows;
+mod view;
+mod writer;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use dgns_api::store::entry::LogId;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::bucket::{Blobs, Bucket};
+use crate::database::{Database, Schema};
+use crate::durable;
+use crate::fault::StorageError;
+use crate::limits::APPENDS_WAITING_MAX;
+use crate::objects::Objects;
+use crate::storage::Options;
+
+pub use crate::bucket::BucketAt;
+pub use anchors::AnchorRows;
+pub use append::{Append, AppendRefusal, Appended, Placed};
+pub use chunks::{Charge, ChunkRefusal};
+use writer::{Job, Writer};
+
+/// What an account may use that nobody gave more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FreeQuota {
+    /// Bytes in all.
+    pub bytes: u64,
+    /// Entries in all.
+    pub entries: u64,
+}
+
+/// Where databases are kept, if not in the data directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Home {
+    /// The rows.
+    pub database: Option<DatabaseUrl>,
+    /// The large chunks.
+    pub bucket: Option<BucketAt>,
+}
+
+/// Where a PostgreSQL database is, `postgresql://..`. It may hold a password: nothing shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(pub String);
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("postgresql://..")
+    }
+}
+
+/// The open databases of a server. One process at a time holds those in a directory; those in PostgreSQL any number of nodes.
+pub struct Store {
+    inner: Arc<Inner>,
+    queue: mpsc::Sender<Job>,
+    writer: JoinHandle<()>,
+    others: Option<JoinHandle<()>>,
+}
+
+/// What the writer shares with readers.
+struct Inner {
+    database: Database,
+    objects: Blobs,
+    failures: crate::inject::Plan,
+    free: FreeQuota,
+    /// Who waits for a log to grow.
+    watched: Mutex<HashMap<LogId, watch::Sender<u64>>>,
+}
+
+impl Store {
+    /// The name of the database's file, without its suffix.
+    pub const NAME: &'static str = "store";
+
+    /// Opens `<dir>/store.db` and `<dir>/chunks`, made if need be, and starts the writer. Errors: as [`crate::Storage::open`].
+    pub async fn open(dir: &Path, options: Options, free: FreeQuota) -> Result<Self, StorageError> {
+        Self::open_at(dir, &Home::default(), options, free).await
+    }
+
+    /// Opens what lies at `home`, and in `dir` what has no other.
+    pub async fn open_at(dir: &Path, home: &Home, options: Options, free: FreeQuota) -> Result<Self, StorageError> {
+        if options.create {
+            durable::create_dir(dir)?;
+        }
+        let database = match &home.database {
+            Some(url) => Database::connect(&url.0, &Schema::STORE, options.create).await?,
+            None => Database::open(dir, Self::NAME, &Schema::STORE, options.create).await?,
+        };
+        let objects = match &home.bucket {
+            Some(at) => Blobs::Bucket(Bucket::open(at)?),
+            None => {
+                let failures = options.failures.clone();
+                Blobs::Directory(Objects::open(&dir.join("chunks"), options.create, failures)?)
+            }
+        };
+        let (failures, watched) = (options.failures, Mutex::default());
+        let inner = Arc::new(Inner { database, objects, failures, free, watched });
+        let (queue, jobs) = mpsc::channel(APPENDS_WAITING_MAX);
+        let writer = tokio::spawn(Writer::new(inner.clone()).run(jobs));
+        let others = inner.database.is_shared().then(|| tokio::spawn(others::follow(Arc::downgrade(&inner))));
+        Ok(Self { inner, queue, writer, others })
+    }
+
+    /// Returns whether `dir` has such a database.
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join(format!("{}.db", Self::NAME)).exists()
+    }
+
+    /// Appends all of a request's entries or none, and returns when they are durable. Entries that are there already are answered
+    /// as they were the first time.
+    pub async fn append(&self, append: Append) -> Result<Appended, AppendRefusal> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Job { append, answer }).map_err(|_| AppendRefusal::Busy)?;
+        answered.await.map_err(|_| AppendRefusal::Busy)?
+    }
+
+    /// Returns the size of a log as it grows: first what was seen when this was called, or something newer.
+    pub fn watch(&self, log: LogId, size: u64) -> watch::Receiver<u64> {
+        let mut watched = self.inner.watched.lock().expect("no holder panics");
+        watched.entry(log).or_insert_with(|| watch::Sender::new(size)).subscribe()
+    }
+
+    /// Ends the writer once it has answered what waits, and closes the database.
+    pub async fn close(self) -> Result<(), StorageError> {
+        drop(self.queue);
+        let _ = self.writer.await;
+        if let Some(others) = self.others {
+            others.abort();
+            let _ = others.await;
+        }
+        match Arc::into_inner(self.inner) {
+            Some(inner) => inner.database.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Inner {
+    /// Says that a log grew; forgets it if nobody listens any more.
+    fn mark(&self, log: &LogId, size: u64) {
+        let mut watched = self.watched.lock().expect("no holder panics");
+        if let Some(sender) = watched.get(log) {
+            match sender.receiver_count() {
+                0 => drop(watched.remove(log)),
+                _ => drop(sender.send_if_modified(|seen| size > std::mem::replace(seen, size.max(*seen)))),
+            }
+        }
+    }
+}

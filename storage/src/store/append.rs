@@ -1,0 +1,122 @@
+//! What is asked of the writer, and what it answers.
+
+use dgns_api::store::acl::AclRefusal;
+use dgns_api::store::entry::{Entry, LogId};
+use identity::did::Did;
+use identity::hash::Hash;
+use identity::wire::WireError;
+
+use crate::fault::StorageError;
+
+/// Entries of one log, to be appended all or none. Signatures and devices were checked before.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// At least one; all of one log.
+    pub entries: Vec<Entry>,
+    /// The time, Unix milliseconds.
+    pub now_ms: u64,
+    /// Who pays for the database, if this may make one.
+    pub payer: Option<Did>,
+}
+
+/// Where an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Its place in the log.
+    pub pos: u64,
+    /// The size of the log after the commit that added it.
+    pub head_size: u64,
+    /// When that was, Unix milliseconds.
+    pub time_ms: u64,
+}
+
+/// The entries are durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The log.
+    pub log: LogId,
+    /// Where each is.
+    pub placed: Vec<Placed>,
+}
+
+/// Why nothing was appended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendRefusal {
+    /// There is no such log. Code `not_found`.
+    #[error("there is no such log here")]
+    NotFound,
+    /// The author may not write here. Code `not_writer`.
+    #[error("the author may not write to this log")]
+    NotWriter,
+    /// The class of the entry is not that of the log. Code `bad_field`.
+    #[error("control entries go into the control log, and nothing else does")]
+    Class,
+    /// The body of a control entry is none. Codes of the decoder.
+    #[error("not a control entry: {0}")]
+    Control(#[from] WireError),
+    /// The control log does not allow it. Codes of its own.
+    #[error(transparent)]
+    Acl(#[from] AclRefusal),
+    /// Sealed under a key of the group that is not the newest. Code `epoch_conflict`.
+    #[error("the key of the group is of epoch {newest} by now")]
+    Epoch {
+        /// The newest.
+        newest: u64,
+    },
+    /// The lsn is not the next one, or the entry does not name the one before it. Code `lsn_gap`.
+    #[error("the next entry of this device has lsn {expected}, and names the leaf of the one before")]
+    Gap {
+        /// The lsn of the next one.
+        expected: u64,
+        /// The leaf of the one before, if there is one.
+        prev: Option<Hash>,
+    },
+    /// Another entry of this device has this lsn; both are kept as proof. Code `lsn_conflict`.
+    #[error("this device signed another entry with lsn {lsn}, which is in the log: both are kept as proof")]
+    Conflict {
+        /// The lsn.
+        lsn: u64,
+    },
+    /// The head is not the one that the entry must follow. Code `head_mismatch`.
+    #[error("the log has {size} entries by now, or others than the entry must follow")]
+    Head {
+        /// The size.
+        size: u64,
+        /// The root.
+        root: Hash,
+    },
+    /// The account is full. Code `quota`.
+    #[error("the account of this database is full")]
+    Quota,
+    /// Too many appends wait. Code `busy`.
+    #[error("too many appends wait; send the same bytes again")]
+    Busy,
+    /// It is unknown whether the commit was made: the same bytes, sent again, tell. Code `recovering`.
+    #[error("it is unknown whether this was committed; send the same bytes again")]
+    Unknown(#[source] StorageError),
+    /// The database failed; nothing changed. Code `internal`; `recovering` if it is only out of reach.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl AppendRefusal {
+    /// Returns the stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::NotWriter => "not_writer",
+            Self::Class => "bad_field",
+            Self::Control(error) => error.code(),
+            Self::Acl(refusal) => refusal.code(),
+            Self::Epoch { .. } => "epoch_conflict",
+            Self::Gap { .. } => "lsn_gap",
+            Self::Conflict { .. } => "lsn_conflict",
+            Self::Head { .. } => "head_mismatch",
+            Self::Quota => "quota",
+            Self::Busy => "busy",
+            Self::Unknown(_) => "recovering",
+            Self::Storage(error) if error.is_passing() => "recovering",
+            Self::Storage(_) => "internal",
+        }
+    }
+}

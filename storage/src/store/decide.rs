@@ -1,0 +1,357 @@
+//! The decision: what becomes of each append of a batch. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use dgns_api::store::acl::Acl;
+use dgns_api::store::control::Control;
+use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind};
+use identity::cert::KeyBytes;
+use identity::did::Did;
+use identity::hash::Hash;
+use identity::token::Rights;
+use translog::tree::{Edge, Node};
+
+use super::FreeQuota;
+use super::append::{Append, AppendRefusal, Placed};
+use super::rows::{AccountRow, DbRow, EquivocationRow, LogRow};
+use super::view::{Added, Found, LastIds, LogView, Outcome, View};
+use crate::limits::{ENTRY_OVERHEAD_BYTES, HEAD_ROOM_BYTES};
+use crate::table::store::RowId;
+use crate::table::store::entry::NewEntry;
+use crate::table::store::node::NodeRow;
+
+/// A batch as it will be written; the view holds the rest.
+#[derive(Default)]
+pub(super) struct Plan {
+    pub(super) entries: Vec<NewEntry>,
+    pub(super) nodes: Vec<NodeRow>,
+    /// What each append comes to, in their order; heads are filled in at the end.
+    pub(super) outcomes: Vec<Outcome>,
+}
+
+/// Decides one append upon what those before it leave. A refused one changes nothing.
+pub(super) fn decide(view: &mut View, plan: &mut Plan, append: &Append, free: FreeQuota) {
+    let (before, mut adds) = (Before::of(view, append), Adds::default());
+    let result = place_all(view, &mut adds, append, free);
+    match result.is_ok() {
+        true => {
+            plan.entries.append(&mut adds.entries);
+            plan.nodes.append(&mut adds.nodes);
+        }
+        false => before.restore(view, &adds),
+    }
+    plan.outcomes.push(Outcome { result, proof: adds.proof });
+}
+
+/// What an append may change, as it was before.
+enum Before {
+    /// Something is said about the database: anything may change.
+    Whole(Box<View>),
+    /// Data is appended.
+    Data(Box<BeforeData>),
+}
+
+/// What an append of data may change.
+struct BeforeData {
+    last: LastIds,
+    log: Option<LogRow>,
+    accounts: BTreeMap<RowId, AccountRow>,
+    devices: Vec<KeyBytes>,
+    cursors: BTreeMap<(RowId, RowId), Option<(u64, Hash)>>,
+}
+
+impl Before {
+    fn of(view: &View, append: &Append) -> Self {
+        let headers = || append.entries.iter().map(Entry::header);
+        if headers().any(|header| header.class == Class::Control) {
+            return Self::Whole(Box::new(view.clone()));
+        }
+        let log = headers().next().and_then(|header| view.logs.get(&header.log)).map(|log| log.row.clone());
+        let db = log.as_ref().and_then(|log| view.dbs.get(&log.db));
+        let account = db.and_then(|db| view.accounts.get(&db.account)).cloned();
+        let known = headers().filter_map(|header| Some((log.as_ref()?.id, *view.devices.get(&header.device)?)));
+        let cursors = known.map(|place| (place, view.cursors.get(&place).copied().flatten())).collect();
+        let devices = headers().map(|header| header.device).filter(|key| !view.devices.contains_key(key)).collect();
+        let accounts = account.into_iter().map(|account| (account.id, account)).collect();
+        Self::Data(Box::new(BeforeData { last: view.last, log, accounts, devices, cursors }))
+    }
+
+    fn restore(self, view: &mut View, adds: &Adds) {
+        match self {
+            Self::Whole(before) => *view = *before,
+            Self::Data(before) => {
+                view.last = before.last;
+                view.accounts.extend(before.accounts);
+                // The id of a device that is new here may be another's next.
+                view.cursors.retain(|(_, device), _| *device <= before.last.device);
+                view.cursors.extend(before.cursors);
+                view.devices.retain(|key, _| !before.devices.contains(key));
+                if let Some(row) = before.log
+                    && let Some(log) = view.logs.get_mut(&row.key)
+                {
+                    log.row = row;
+                    for entry in &adds.entries {
+                        log.added.remove(&(entry.device, entry.lsn));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What one append adds, if it is taken.
+#[derive(Default)]
+struct Adds {
+    entries: Vec<NewEntry>,
+    nodes: Vec<NodeRow>,
+    proof: Option<((RowId, RowId, u64), EquivocationRow)>,
+}
+
+/// The head size of an entry of this batch, until the batch is whole.
+const THIS_COMMIT: u64 = u64::MAX;
+
+fn place_all(view: &mut View, adds: &mut Adds, append: &Append, free: FreeQuota) -> Result<Vec<Placed>, AppendRefusal> {
+    let Some(key) = append.entries.first().map(|entry| entry.header().log) else { return Ok(Vec::new()) };
+    if !view.logs.contains_key(&key) {
+        make(view, append, key, free)?;
+    }
+    append.entries.iter().map(|entry| place(view, adds, append, key, entry)).collect()
+}
+
+/// Makes the database whose genesis the first entry is.
+fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result<(), AppendRefusal> {
+    let (Some(payer), Some(first)) = (append.payer, append.entries.first()) else {
+        return Err(AppendRefusal::NotFound);
+    };
+    let header = first.header();
+    if header.class != Class::Control {
+        return Err(AppendRefusal::Class);
+    }
+    let acl = Acl::begin(&key, &header.author, &Control::decode(first.body())?)?;
+    let account = match view.accounts.values().find(|account| account.did == payer) {
+        Some(account) => account.id,
+        None => {
+            view.last.account += 1;
+            let (id, quota_bytes, quota_entries) = (view.last.account, free.bytes, free.entries);
+            let (used_bytes, used_entries) = (0, 0);
+            let row = AccountRow { id, did: payer, quota_bytes, used_bytes, quota_entries, used_entries };
+            view.accounts.insert(id, row);
+            id
+        }
+    };
+    view.last.db += 1;
+    let id = view.last.db;
+    let db = DbRow { id, did: *acl.did(), account, kind: acl.kind() as u8, created_ms: append.now_ms };
+    view.dbs.insert(id, db);
+    add_log(view, key, id, (0, LogKind::Control, String::new()), append.now_ms);
+    Ok(())
+}
+
+fn add_log(view: &mut View, key: LogId, db: RowId, (gid, kind, label): (u32, LogKind, String), time_ms: u64) {
+    view.last.log += 1;
+    let row = LogRow { id: view.last.log, key, db, gid, kind, label, edge: Edge::new(), time_ms };
+    view.logs.insert(key, LogView { row, added: HashMap::new() });
+}
+
+/// Places one entry: it is there already, or the next of its device, or refused.
+fn place(
+    view: &mut View,
+    adds: &mut Adds,
+    append: &Append,
+    key: LogId,
+    entry: &Entry,
+) -> Result<Placed, AppendRefusal> {
+    let header = entry.header();
+    let log = view.logs.get(&key).ok_or(AppendRefusal::NotFound)?;
+    let (log_id, db) = (log.row.id, log.row.db);
+    let device = match view.devices.get(&header.device) {
+        Some(device) => *device,
+        None => {
+            view.last.device += 1;
+            view.devices.insert(header.device, view.last.device);
+            view.last.device
+        }
+    };
+    let last = view.cursors.get(&(log_id, device)).copied().flatten();
+    if last.is_some_and(|(lsn, _)| header.lsn <= lsn) {
+        return again(view, adds, key, device, entry);
+    }
+    let (expected, prev) = (last.map_or(0, |(lsn, _)| lsn + 1), last.map(|(_, leaf)| leaf));
+    if header.lsn != expected || header.prev != prev {
+        return Err(AppendRefusal::Gap { expected, prev });
+    }
+    allow(view, db, key, entry, append.now_ms)?;
+    let bytes = (entry.header_bytes().len() + entry.body().len()) as u64 + ENTRY_OVERHEAD_BYTES;
+    charge(view, db, header.class, bytes)?;
+    let placed = add(view, adds, append.now_ms, (key, device), entry)?;
+    view.cursors.insert((log_id, device), Some((header.lsn, entry.leaf())));
+    Ok(placed)
+}
+
+/// Answers for an entry whose lsn was used: as the first time, or with the proof that its device signed two.
+fn again(view: &View, adds: &mut Adds, key: LogId, device: RowId, entry: &Entry) -> Result<Placed, AppendRefusal> {
+    let log = view.logs.get(&key).ok_or(AppendRefusal::NotFound)?;
+    let lsn = entry.header().lsn;
+    let (leaf, placed, first) = match view.found(log, device, lsn) {
+        Some(Found::Kept(row)) => {
+            let placed = Placed { pos: row.pos, head_size: row.head_size, time_ms: row.time_ms };
+            (row.leaf, placed, (row.header.clone(), row.sig))
+        }
+        Some(Found::Added(added)) => {
+            let placed = Placed { pos: added.pos, head_size: THIS_COMMIT, time_ms: log.row.time_ms };
+            (added.leaf, placed, (added.header.clone(), added.sig))
+        }
+        None => {
+            let (expected, prev) = view.cursors.get(&(log.row.id, device)).copied().flatten().unzip();
+            return Err(AppendRefusal::Gap { expected: expected.map_or(0, |lsn: u64| lsn + 1), prev });
+        }
+    };
+    if leaf == entry.leaf() {
+        return Ok(placed);
+    }
+    let other = (entry.header_bytes().to_vec(), *entry.signature());
+    adds.proof = Some(((log.row.id, device, lsn), EquivocationRow { a: first, b: other }));
+    Err(AppendRefusal::Conflict { lsn })
+}
+
+/// Refuses who may not write; a control entry is applied.
+fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, now_ms: u64) -> Result<(), AppendRefusal> {
+    let header = entry.header();
+    let log = view.logs.get(&key).ok_or(AppendRefusal::NotFound)?;
+    if let Some((size, root)) = header.expect
+        && (log.row.edge.size(), log.row.edge.root()) != (size, root)
+    {
+        return Err(AppendRefusal::Head { size: log.row.edge.size(), root: log.row.edge.root() });
+    }
+    let (gid, kind, size) = (log.row.gid, log.row.kind, log.row.edge.size());
+    match (kind, header.class) {
+        (LogKind::Control, Class::Control) => apply(view, db, (key, size), header, entry.body(), now_ms),
+        (LogKind::Shared, Class::Data) => {
+            let owner = view.dbs.get(&db).is_some_and(|db| db.did == header.author);
+            let (rights, until_s) = view.members.get(&(db, gid, header.author)).copied().unwrap_or_default();
+            let writes = Rights::from_bits(rights.into()).is_some_and(|rights| rights.include(Rights::WRITE));
+            let member = writes && now_ms / 1_000 < until_s;
+            if !owner && !member {
+                return Err(AppendRefusal::NotWriter);
+            }
+            let newest = view.epochs.get(&(db, gid)).copied().unwrap_or(0);
+            if header.epoch == newest { Ok(()) } else { Err(AppendRefusal::Epoch { newest }) }
+        }
+        _ => Err(AppendRefusal::Class),
+    }
+}
+
+/// Applies a control entry to the database, and to what is kept of it.
+fn apply(
+    view: &mut View,
+    db: RowId,
+    (key, size): (LogId, u64),
+    header: &Header,
+    body: &[u8],
+    now_ms: u64,
+) -> Result<(), AppendRefusal> {
+    let control = Control::decode(body)?;
+    if size == 0 {
+        view.acls.insert(db, Acl::begin(&key, &header.author, &control)?);
+        return Ok(());
+    }
+    let acl = view.acls.get_mut(&db).ok_or(AppendRefusal::NotFound)?;
+    let did = *acl.did();
+    let expired = |until_s: u64| now_ms / 1_000 >= until_s;
+    if header.author != did && !may_still(acl, &header.author, &expired) {
+        return Err(AppendRefusal::NotWriter);
+    }
+    acl.apply(&header.author, &control)?;
+    match control {
+        Control::Grant { gid, did, rights, until_s } => {
+            view.members.insert((db, gid, did), (rights.bits(), until_s));
+            view.epochs.entry((db, gid)).or_insert(0);
+        }
+        Control::Revoke { gid, did } => {
+            view.members.insert((db, gid, did), (0, 0));
+        }
+        Control::KeyEpoch { gid, epoch, .. } => {
+            view.epochs.insert((db, gid), epoch);
+        }
+        Control::Log { gid, kind, label } => {
+            add_log(view, LogId::of(&did, gid, kind, &label), db, (gid, kind, label), now_ms);
+        }
+        Control::Genesis { .. } => {}
+    }
+    Ok(())
+}
+
+/// Returns whether somebody is a member of any group whose time is not over.
+fn may_still(acl: &Acl, author: &Did, expired: &impl Fn(u64) -> bool) -> bool {
+    acl.groups().values().any(|group| group.members.get(author).is_some_and(|(_, until_s)| !expired(*until_s)))
+}
+
+/// Charges the account of a database. What is said about the database itself has head-room: owners are never locked out.
+fn charge(view: &mut View, db: RowId, class: Class, bytes: u64) -> Result<(), AppendRefusal> {
+    let account = view.dbs.get(&db).map(|db| db.account).ok_or(AppendRefusal::NotFound)?;
+    let account = view.accounts.get_mut(&account).ok_or(AppendRefusal::NotFound)?;
+    let room = match class {
+        Class::Data => 0,
+        Class::Control => HEAD_ROOM_BYTES.max(account.quota_bytes / 100),
+    };
+    let (used, entries) = (account.used_bytes.saturating_add(bytes), account.used_entries.saturating_add(1));
+    let entries_room = if class == Class::Control { room / 1_024 } else { 0 };
+    if used > account.quota_bytes.saturating_add(room) || entries > account.quota_entries.saturating_add(entries_room) {
+        return Err(AppendRefusal::Quota);
+    }
+    (account.used_bytes, account.used_entries) = (used, entries);
+    Ok(())
+}
+
+fn add(
+    view: &mut View,
+    adds: &mut Adds,
+    now_ms: u64,
+    (key, device): (LogId, RowId),
+    entry: &Entry,
+) -> Result<Placed, AppendRefusal> {
+    let log = view.logs.get_mut(&key).ok_or(AppendRefusal::NotFound)?;
+    let (header, leaf, pos, id) = (entry.header(), entry.leaf(), log.row.edge.size(), log.row.id);
+    let nodes = &mut adds.nodes;
+    log.row.edge.append_noting(leaf, |Node { level, index }, hash| {
+        if level % 8 == 0 {
+            nodes.push(NodeRow { log: id, level, index, hash: *hash });
+        }
+    });
+    // A commit is never before the one before it, whatever the clock does.
+    log.row.time_ms = log.row.time_ms.max(now_ms);
+    let (header_bytes, sig) = (entry.header_bytes().to_vec(), *entry.signature());
+    log.added.insert((device, header.lsn), Added { pos, leaf, header: header_bytes.clone(), sig });
+    adds.entries.push(NewEntry {
+        log: id,
+        pos,
+        device,
+        lsn: header.lsn,
+        leaf,
+        head_size: THIS_COMMIT,
+        time_ms: 0,
+        header: header_bytes,
+        sig,
+        body: entry.body().to_vec(),
+    });
+    Ok(Placed { pos, head_size: THIS_COMMIT, time_ms: log.row.time_ms })
+}
+
+/// Fills in the heads that this commit makes.
+pub(super) fn settle(view: &View, plan: &mut Plan, appends: &[&Append]) {
+    let heads: HashMap<RowId, (u64, u64)> =
+        view.logs.values().map(|log| (log.row.id, (log.row.edge.size(), log.row.time_ms))).collect();
+    for entry in &mut plan.entries {
+        if let Some((size, time_ms)) = heads.get(&entry.log) {
+            (entry.head_size, entry.time_ms) = (*size, *time_ms);
+        }
+    }
+    for (outcome, append) in plan.outcomes.iter_mut().zip(appends) {
+        let key = append.entries.first().map(|entry| entry.header().log);
+        let Some(log) = key.and_then(|key| view.logs.get(&key)) else { continue };
+        let placed = outcome.result.iter_mut().flatten().filter(|placed| placed.head_size == THIS_COMMIT);
+        for placed in placed {
+            (placed.head_size, placed.time_ms) = (log.row.edge.size(), log.row.time_ms);
+        }
+    }
+}

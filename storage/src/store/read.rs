@@ -1,0 +1,170 @@
+//! What readers get: logs, ranges of entries, proofs, cursors. Each call sees one commit.
+
+use dgns_api::store::entry::LogId;
+use dgns_api::store::limits::{ANSWER_BYTES_MAX, ENTRIES_PER_ANSWER_MAX};
+use identity::cert::KeyBytes;
+use identity::did::Did;
+use identity::hash::Hash;
+use identity::token::Rights;
+
+use super::rows::{AccountRow, DbRow, EntryRow, EquivocationRow, LogRow};
+use super::{Store, proof};
+use crate::database::begin_reading;
+use crate::fault::StorageError;
+use crate::table::store as tables;
+
+/// A range of a log with what proves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RangeRows {
+    /// The log as it was read.
+    pub log: LogRow,
+    /// The entries from the place asked for on.
+    pub entries: Vec<EntryRow>,
+    /// The last leaf of the tree of `from` leaves, then its path; empty if `from` is 0.
+    pub edge: Vec<Hash>,
+    /// The consistency path from the size asked for to the log's.
+    pub consistency: Vec<Hash>,
+    /// The consistency path from the end of the entries to the log's size.
+    pub rest: Vec<Hash>,
+}
+
+/// What proves an acknowledgement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptRows {
+    /// The root of the head.
+    pub root: Hash,
+    /// The inclusion path of each place.
+    pub paths: Vec<Vec<Hash>>,
+    /// The consistency path from the size asked for to the head's.
+    pub consistency: Vec<Hash>,
+}
+
+impl Store {
+    /// Returns a database.
+    pub async fn database(&self, did: &Did) -> Result<Option<DbRow>, StorageError> {
+        tables::db::by_did(&mut *self.inner.database.reader().await, did).await
+    }
+
+    /// Returns the logs of a database, its control log first.
+    pub async fn logs(&self, db: &DbRow) -> Result<Vec<LogRow>, StorageError> {
+        tables::dblog::of_db(&mut *self.inner.database.reader().await, db.id).await
+    }
+
+    /// Returns a log.
+    pub async fn log(&self, id: &LogId) -> Result<Option<LogRow>, StorageError> {
+        tables::dblog::by_key(&mut *self.inner.database.reader().await, id).await
+    }
+
+    /// Returns an account.
+    pub async fn account(&self, did: &Did) -> Result<Option<AccountRow>, StorageError> {
+        tables::account::by_did(&mut *self.inner.database.reader().await, did).await
+    }
+
+    /// Returns whether `did` may read a log: a member of its group with that right, or for the control log of any; or the database
+    /// itself.
+    pub async fn may_read(&self, log: &LogRow, did: &Did, now_s: u64) -> Result<bool, StorageError> {
+        let mut reader = self.inner.database.reader().await;
+        let db = tables::db::by_id(&mut reader, log.db).await?;
+        if db.is_some_and(|db| db.did == *did) {
+            return Ok(true);
+        }
+        let rights = match log.gid {
+            0 => tables::member::of_any_group(&mut reader, log.db, did).await?,
+            gid => tables::member::load(&mut reader, log.db, gid, did).await?.into_iter().collect(),
+        };
+        let reads = |bits: u8| Rights::from_bits(bits.into()).is_some_and(|rights| rights.include(Rights::READ));
+        Ok(rights.into_iter().any(|(bits, until_s)| reads(bits) && now_s < until_s))
+    }
+
+    /// Returns the entries of a log from `from` on, as many as one answer takes; `None` if it has not so many, or fewer than `old`.
+    pub async fn range(
+        &self,
+        id: &LogId,
+        from: u64,
+        limit: u64,
+        old: Option<u64>,
+    ) -> Result<Option<RangeRows>, StorageError> {
+        let mut reader = self.inner.database.reader().await;
+        let mut tx = begin_reading(&mut reader).await?;
+        let Some(log) = tables::dblog::by_key(&mut tx, id).await? else { return Ok(None) };
+        let size = log.edge.size();
+        if from > size || old.is_some_and(|old| old > size) {
+            return Ok(None);
+        }
+        let to = size.min(from.saturating_add(limit.min(ENTRIES_PER_ANSWER_MAX as u64)));
+        let mut end = from;
+        let mut bytes = 0;
+        for entry in tables::entry::sizes(&mut tx, log.id, from, to).await? {
+            bytes += entry;
+            if bytes > ANSWER_BYTES_MAX as u64 && end > from {
+                break;
+            }
+            end += 1;
+        }
+        let entries = tables::entry::range(&mut tx, log.id, from, end).await?;
+        let edge = match from.checked_sub(1) {
+            None => Vec::new(),
+            Some(last) => {
+                let mut edge = tables::entry::leaves(&mut tx, log.id, last, from).await?;
+                edge.extend(proof::inclusion(&mut tx, log.id, last, from).await?);
+                edge
+            }
+        };
+        let consistency = match old {
+            Some(old) => proof::consistency(&mut tx, log.id, old, size).await?,
+            None => Vec::new(),
+        };
+        let rest = proof::consistency(&mut tx, log.id, end, size).await?;
+        Ok(Some(RangeRows { log, entries, edge, consistency, rest }))
+    }
+
+    /// Returns what proves that the entries at `places` stand in the head of `size`; `None` if the log is smaller, or `old` is larger.
+    pub async fn receipt(
+        &self,
+        id: &LogId,
+        places: &[u64],
+        size: u64,
+        old: Option<u64>,
+    ) -> Result<Option<ReceiptRows>, StorageError> {
+        let mut reader = self.inner.database.reader().await;
+        let mut tx = begin_reading(&mut reader).await?;
+        let Some(log) = tables::dblog::by_key(&mut tx, id).await?.filter(|log| size <= log.edge.size()) else {
+            return Ok(None);
+        };
+        if old.is_some_and(|old| old > size) || places.iter().any(|pos| *pos >= size) {
+            return Ok(None);
+        }
+        let root = match size == log.edge.size() {
+            true => log.edge.root(),
+            false => proof::root(&mut tx, log.id, size).await?,
+        };
+        let mut paths = Vec::with_capacity(places.len());
+        for pos in places {
+            paths.push(proof::inclusion(&mut tx, log.id, *pos, size).await?);
+        }
+        let consistency = match old {
+            Some(old) => proof::consistency(&mut tx, log.id, old, size).await?,
+            None => Vec::new(),
+        };
+        Ok(Some(ReceiptRows { root, paths, consistency }))
+    }
+
+    /// Returns the newest lsn and leaf of a device in a log.
+    pub async fn cursor(&self, id: &LogId, device: &KeyBytes) -> Result<Option<(u64, Hash)>, StorageError> {
+        let mut reader = self.inner.database.reader().await;
+        let mut tx = begin_reading(&mut reader).await?;
+        let log = tables::dblog::by_key(&mut tx, id).await?;
+        let device = tables::device::id(&mut tx, device).await?;
+        match (log, device) {
+            (Some(log), Some(device)) => tables::cursor::load(&mut tx, log.id, device).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns the devices that signed two entries at one place of a log, with both: at most 64.
+    pub async fn equivocations(&self, id: &LogId) -> Result<Vec<EquivocationRow>, StorageError> {
+        let mut reader = self.inner.database.reader().await;
+        let Some(log) = tables::dblog::by_key(&mut reader, id).await? else { return Ok(Vec::new()) };
+        tables::equivocation::of(&mut reader, log.id).await
+    }
+}

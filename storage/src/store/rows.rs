@@ -1,0 +1,105 @@
+//! The rows that cross the border of the tables of databases.
+
+use dgns_api::store::entry::{LogId, LogKind};
+use identity::did::Did;
+use identity::hash::Hash;
+use translog::tree::Edge;
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRow {
+    pub(crate) id: i64,
+    /// Who pays.
+    pub did: Did,
+    /// What it may use, bytes.
+    pub quota_bytes: u64,
+    /// What it uses.
+    pub used_bytes: u64,
+    /// What it may use, entries.
+    pub quota_entries: u64,
+    /// What it uses.
+    pub used_entries: u64,
+}
+
+/// A database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DbRow {
+    pub(crate) id: i64,
+    /// Its DID.
+    pub did: Did,
+    pub(crate) account: i64,
+    /// What it is, by number.
+    pub kind: u8,
+    /// When it was made, Unix milliseconds.
+    pub created_ms: u64,
+}
+
+/// A log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRow {
+    pub(crate) id: i64,
+    /// Its name.
+    pub key: LogId,
+    pub(crate) db: i64,
+    /// The group whose members read and write it; 0 for the control log.
+    pub gid: u32,
+    /// What it is for.
+    pub kind: LogKind,
+    /// What it is called.
+    pub label: String,
+    /// The right edge of its tree.
+    pub edge: Edge,
+    /// When its newest commit was, Unix milliseconds.
+    pub time_ms: u64,
+}
+
+/// A log that grew since it was anchored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrownLog {
+    pub(crate) id: i64,
+    /// Its label in the tree of the anchors.
+    pub label: Hash,
+    /// How many entries it has.
+    pub size: u64,
+    /// Their root.
+    pub root: Hash,
+}
+
+/// An entry as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryRow {
+    /// What was signed.
+    pub header: Vec<u8>,
+    /// The signature.
+    pub sig: [u8; 64],
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Where an entry lies, and what acknowledged it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PlacedRow {
+    pub(crate) pos: u64,
+    pub(crate) leaf: Hash,
+    pub(crate) head_size: u64,
+    pub(crate) time_ms: u64,
+    pub(crate) header: Vec<u8>,
+    pub(crate) sig: [u8; 64],
+}
+
+/// Two entries of one device at one place: header and signature of each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EquivocationRow {
+    /// The one in the log.
+    pub a: (Vec<u8>, [u8; 64]),
+    /// The other.
+    pub b: (Vec<u8>, [u8; 64]),
+}
+
+/// A chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ChunkRow {
+    pub(crate) size: u64,
+    /// The bytes of a small one.
+    pub(crate) body: Option<Vec<u8>>,
+}

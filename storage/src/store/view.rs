@@ -1,0 +1,208 @@
+//! What a batch of appends is decided upon: rows as they are, then as the batch leaves them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::database::Conn;
+use dgns_api::store::acl::Acl;
+use dgns_api::store::control::Control;
+use dgns_api::store::entry::{Header, LogId, LogKind};
+use identity::cert::KeyBytes;
+use identity::did::Did;
+use identity::hash::Hash;
+
+use super::append::{Append, AppendRefusal, Placed};
+use super::rows::{AccountRow, DbRow, EquivocationRow, LogRow, PlacedRow};
+use crate::fault::StorageError;
+use crate::table::store::{self as tables, RowId};
+
+/// Rows of `store.db` that a batch touches. Clones are cheap enough to try one append on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct View {
+    pub(super) last: LastIds,
+    pub(super) accounts: BTreeMap<RowId, AccountRow>,
+    pub(super) dbs: BTreeMap<RowId, DbRow>,
+    pub(super) logs: BTreeMap<LogId, LogView>,
+    pub(super) devices: HashMap<KeyBytes, RowId>,
+    /// By log and device: the newest lsn and leaf, if there is one.
+    pub(super) cursors: BTreeMap<(RowId, RowId), Option<(u64, Hash)>>,
+    /// Entries that are asked for again, by log, device and lsn.
+    pub(super) kept: HashMap<(RowId, RowId, u64), PlacedRow>,
+    /// By database, group and DID: rights, and until when; 0 is none.
+    pub(super) members: BTreeMap<(RowId, u32, Did), (u8, u64)>,
+    /// By database and group: the newest epoch.
+    pub(super) epochs: BTreeMap<(RowId, u32), u64>,
+    /// By database: who may do what; where something is said about it.
+    pub(super) acls: BTreeMap<RowId, Acl>,
+}
+
+/// The largest ids that were given.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LastIds {
+    pub(super) account: RowId,
+    pub(super) db: RowId,
+    pub(super) log: RowId,
+    pub(super) device: RowId,
+}
+
+/// A log, with what the batch adds to it.
+#[derive(Clone, Debug)]
+pub(super) struct LogView {
+    pub(super) row: LogRow,
+    /// Where each entry of this batch lies, by device and lsn, with its header and signature.
+    pub(super) added: HashMap<(RowId, u64), Added>,
+}
+
+/// An entry that the batch adds.
+#[derive(Clone, Debug)]
+pub(super) struct Added {
+    pub(super) pos: u64,
+    pub(super) leaf: Hash,
+    pub(super) header: Vec<u8>,
+    pub(super) sig: [u8; 64],
+}
+
+/// An entry that was there, or that the batch adds.
+pub(super) enum Found<'v> {
+    Kept(&'v PlacedRow),
+    Added(&'v Added),
+}
+
+impl View {
+    /// Returns the entry of a device with this lsn.
+    pub(super) fn found(&self, log: &LogView, device: RowId, lsn: u64) -> Option<Found<'_>> {
+        if let Some(kept) = self.kept.get(&(log.row.id, device, lsn)) {
+            return Some(Found::Kept(kept));
+        }
+        self.logs.get(&log.row.key)?.added.get(&(device, lsn)).map(Found::Added)
+    }
+
+    /// Reads what one more append needs.
+    pub(super) async fn load(&mut self, conn: &mut Conn, append: &Append) -> Result<(), StorageError> {
+        let Some(key) = append.entries.first().map(|entry| entry.header().log) else { return Ok(()) };
+        let log = match self.logs.get(&key) {
+            Some(log) => Some(log.row.clone()),
+            None => tables::dblog::by_key(conn, &key).await?,
+        };
+        let Some(log) = log else { return self.load_making(conn, append).await };
+        self.logs.entry(key).or_insert_with(|| LogView { row: log.clone(), added: HashMap::new() });
+        self.load_database(conn, &log).await?;
+        for entry in &append.entries {
+            let header = entry.header();
+            self.load_device(conn, log.id, header).await?;
+            if log.kind != LogKind::Control {
+                self.load_member(conn, &log, &header.author).await?;
+            }
+        }
+        if log.kind == LogKind::Control && !self.acls.contains_key(&log.db) {
+            let acl = replay(conn, &log).await?;
+            self.acls.insert(log.db, acl);
+        }
+        Ok(())
+    }
+
+    /// Reads what an append needs that makes a database: the account, and the last ids.
+    async fn load_making(&mut self, conn: &mut Conn, append: &Append) -> Result<(), StorageError> {
+        let Some(payer) = &append.payer else { return Ok(()) };
+        if !self.accounts.values().any(|account| account.did == *payer)
+            && let Some(account) = tables::account::by_did(conn, payer).await?
+        {
+            self.accounts.insert(account.id, account);
+        }
+        for entry in &append.entries {
+            let key = entry.header().device;
+            if !self.devices.contains_key(&key)
+                && let Some(id) = tables::device::id(conn, &key).await?
+            {
+                self.devices.insert(key, id);
+            }
+        }
+        Ok(())
+    }
+
+    async fn load_database(&mut self, conn: &mut Conn, log: &LogRow) -> Result<(), StorageError> {
+        let lost = |what: &'static str| StorageError::inconsistent("dblog", what);
+        if self.dbs.contains_key(&log.db) {
+            return Ok(());
+        }
+        let db = tables::db::by_id(conn, log.db).await?.ok_or_else(|| lost("a log of no database"))?;
+        if !self.accounts.contains_key(&db.account) {
+            let account = tables::account::by_id(conn, db.account).await?;
+            let account = account.ok_or_else(|| lost("a database of no account"))?;
+            self.accounts.insert(account.id, account);
+        }
+        self.dbs.insert(db.id, db);
+        Ok(())
+    }
+
+    async fn load_device(&mut self, conn: &mut Conn, log: RowId, header: &Header) -> Result<(), StorageError> {
+        let device = match self.devices.get(&header.device) {
+            Some(device) => *device,
+            None => {
+                let Some(device) = tables::device::id(conn, &header.device).await? else { return Ok(()) };
+                self.devices.insert(header.device, device);
+                device
+            }
+        };
+        let last = match self.cursors.get(&(log, device)) {
+            Some(last) => *last,
+            None => {
+                let last = tables::cursor::load(conn, log, device).await?;
+                self.cursors.insert((log, device), last);
+                last
+            }
+        };
+        if last.is_some_and(|(lsn, _)| header.lsn <= lsn)
+            && let Some(kept) = tables::entry::by_lsn(conn, log, device, header.lsn).await?
+        {
+            self.kept.insert((log, device, header.lsn), kept);
+        }
+        Ok(())
+    }
+
+    async fn load_member(&mut self, conn: &mut Conn, log: &LogRow, author: &Did) -> Result<(), StorageError> {
+        let (of_author, of_group) = ((log.db, log.gid, *author), (log.db, log.gid));
+        let known = (self.members.contains_key(&of_author), self.epochs.contains_key(&of_group));
+        if !known.0 {
+            let row = tables::member::load(conn, log.db, log.gid, author).await?;
+            self.members.insert(of_author, row.unwrap_or_default());
+        }
+        if !known.1 {
+            let epoch = tables::grp::epoch(conn, log.db, log.gid).await?;
+            self.epochs.insert(of_group, epoch.unwrap_or(0));
+        }
+        Ok(())
+    }
+}
+
+impl LastIds {
+    /// Reads the largest ids.
+    pub(super) async fn load(conn: &mut Conn) -> Result<Self, StorageError> {
+        Ok(Self {
+            account: tables::account::last(conn).await?,
+            db: tables::db::last(conn).await?,
+            log: tables::dblog::last(conn).await?,
+            device: tables::device::last(conn).await?,
+        })
+    }
+}
+
+/// Replays a control log: the entries were judged as they came, so every one follows.
+async fn replay(conn: &mut Conn, log: &LogRow) -> Result<Acl, StorageError> {
+    let broken = || StorageError::inconsistent("entry", "a control log does not replay");
+    let mut acl: Option<Acl> = None;
+    for row in tables::entry::range(conn, log.id, 0, log.edge.size()).await? {
+        let header = Header::decode(&row.header).map_err(|_| broken())?;
+        let control = Control::decode(&row.body).map_err(|_| broken())?;
+        match &mut acl {
+            None => acl = Some(Acl::begin(&log.key, &header.author, &control).map_err(|_| broken())?),
+            Some(acl) => acl.apply(&header.author, &control).map_err(|_| broken())?,
+        }
+    }
+    acl.ok_or_else(broken)
+}
+
+/// What became of one append: where its entries are, or why it was refused and what is kept as proof.
+pub(super) struct Outcome {
+    pub(super) result: Result<Vec<Placed>, AppendRefusal>,
+    pub(super) proof: Option<((RowId, RowId, u64), EquivocationRow)>,
+}

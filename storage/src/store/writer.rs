@@ -1,0 +1,184 @@
+//! The one task that commits: it takes what waits, decides, and makes all of it durable at once. While one commit syncs, the next
+//! batch gathers, so no timer is needed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::database::Conn;
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
+
+use super::append::{Append, AppendRefusal, Appended};
+use super::decide::{self, Plan};
+use super::view::{LastIds, Outcome, View};
+use super::{FreeQuota, Inner};
+use crate::database::{self, of_sql};
+use crate::fault::{CommitError, Place, StorageError};
+use crate::inject::{self, Failure, Step};
+use crate::limits::{BYTES_PER_COMMIT, ENTRIES_PER_COMMIT};
+use crate::table::store::cursor::CursorRow;
+use crate::table::store::{self as tables, RowId};
+
+/// An append that waits for its answer.
+pub(super) struct Job {
+    pub(super) append: Append,
+    pub(super) answer: oneshot::Sender<Result<Appended, AppendRefusal>>,
+}
+
+pub(super) struct Writer {
+    inner: Arc<Inner>,
+}
+
+impl Writer {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    /// Commits what comes until nobody can send any more.
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(first) = queue.recv().await {
+            let mut jobs = vec![first];
+            let (mut entries, mut bytes) = size_of(&jobs[0].append);
+            while entries < ENTRIES_PER_COMMIT && bytes < BYTES_PER_COMMIT {
+                let Ok(job) = queue.try_recv() else { break };
+                let (more_entries, more_bytes) = size_of(&job.append);
+                (entries, bytes) = (entries + more_entries, bytes + more_bytes);
+                jobs.push(job);
+            }
+            self.serve(jobs).await;
+        }
+    }
+
+    /// Answers a batch. If it cannot be written as one, each is tried alone, so that one that fails spoils no other.
+    async fn serve(&self, jobs: Vec<Job>) {
+        let appends: Vec<&Append> = jobs.iter().map(|job| &job.append).collect();
+        match self.commit(&appends).await {
+            Ok(outcomes) => settle(jobs, outcomes),
+            Err(CommitError::Definite(fault)) if jobs.len() > 1 => {
+                error!(error = %fault, appends = jobs.len(), "a batch of appends was refused; each is tried alone");
+                for job in jobs {
+                    match self.commit(&[&job.append]).await {
+                        Ok(outcomes) => settle(vec![job], outcomes),
+                        Err(error) => fail(vec![job], &error),
+                    }
+                }
+            }
+            Err(error) => fail(jobs, &error),
+        }
+    }
+
+    /// Decides and commits a batch in ONE durable transaction.
+    ///
+    /// THE commit point of databases: a crash before it leaves nothing of the batch, after it everything, and whoever sends the
+    /// same bytes again learns which.
+    async fn commit(&self, appends: &[&Append]) -> Result<Vec<Outcome>, CommitError> {
+        let planned = self.inner.failures.take(Step::Append);
+        if planned == Some(Failure::Refused) {
+            return Err(inject::planned().into());
+        }
+        let database = &self.inner.database;
+        let mut writer = database.writer().await;
+        let mut tx = database::begin(&mut writer).await?;
+        let mut view = View { last: LastIds::load(&mut tx).await?, ..View::default() };
+        let before = view.last;
+        for append in appends {
+            view.load(&mut tx, append).await?;
+        }
+        let loaded = Loaded::of(&view);
+        let plan = decided(&mut view, appends, self.inner.free);
+        apply(&mut tx, &view, &plan, before, &loaded).await?;
+        if planned == Some(Failure::DroppedOutcomeUnknown) {
+            return Err(CommitError::Unknown(inject::planned()));
+        }
+        tx.commit().await.map_err(|error| CommitError::Unknown(of_sql(Place::Database, error)))?;
+        database.wrote(plan.entries.len() + plan.entries.iter().map(|entry| entry.body.len() / 4_096).sum::<usize>());
+        if planned.is_some() {
+            return Err(CommitError::Unknown(inject::planned()));
+        }
+        for log in view.logs.values().filter(|log| !log.added.is_empty()) {
+            self.inner.mark(&log.row.key, log.row.edge.size());
+        }
+        Ok(plan.outcomes)
+    }
+}
+
+fn decided(view: &mut View, appends: &[&Append], free: FreeQuota) -> Plan {
+    let mut plan = Plan::default();
+    for append in appends {
+        decide::decide(view, &mut plan, append, free);
+    }
+    decide::settle(view, &mut plan, appends);
+    plan
+}
+
+/// What stood in the tables already, so that only what changed is written.
+struct Loaded {
+    members: std::collections::BTreeMap<(RowId, u32, identity::did::Did), (u8, u64)>,
+    epochs: std::collections::BTreeMap<(RowId, u32), u64>,
+}
+
+impl Loaded {
+    fn of(view: &View) -> Self {
+        Self { members: view.members.clone(), epochs: view.epochs.clone() }
+    }
+}
+
+/// Writes a plan: new rows, and those that changed.
+async fn apply(tx: &mut Conn, view: &View, plan: &Plan, before: LastIds, loaded: &Loaded) -> Result<(), StorageError> {
+    for outcome in &plan.outcomes {
+        if let Some((at, row)) = &outcome.proof {
+            tables::equivocation::insert(tx, *at, row).await?;
+        }
+    }
+    if plan.entries.is_empty() {
+        return Ok(());
+    }
+    let accounts: Vec<_> = view.accounts.values().cloned().collect();
+    tables::account::upsert(tx, &accounts).await?;
+    for db in view.dbs.values().filter(|db| db.id > before.db) {
+        tables::db::insert(tx, db).await?;
+    }
+    let new = view.devices.iter().filter(|(_, id)| **id > before.device);
+    tables::device::insert(tx, &new.map(|(key, id)| (*id, *key)).collect::<Vec<_>>()).await?;
+    let changed = view.logs.values().filter(|log| !log.added.is_empty() || log.row.id > before.log);
+    tables::dblog::upsert(tx, &changed.map(|log| log.row.clone()).collect::<Vec<_>>()).await?;
+    for ((db, gid, did), rights) in view.members.iter().filter(|(key, rights)| loaded.members.get(key) != Some(rights))
+    {
+        tables::member::upsert(tx, *db, *gid, did, *rights).await?;
+    }
+    for ((db, gid), epoch) in view.epochs.iter().filter(|(key, epoch)| loaded.epochs.get(key) != Some(epoch)) {
+        tables::grp::upsert(tx, *db, *gid, *epoch).await?;
+    }
+    tables::entry::insert(tx, &plan.entries).await?;
+    let moved: BTreeSet<_> = plan.entries.iter().map(|entry| (entry.log, entry.device)).collect();
+    let cursors = moved.into_iter().filter_map(|(log, device)| {
+        view.cursors.get(&(log, device)).copied().flatten().map(|last| CursorRow { log, device, last })
+    });
+    tables::cursor::upsert(tx, &cursors.collect::<Vec<_>>()).await?;
+    tables::node::insert(tx, &plan.nodes).await
+}
+
+fn size_of(append: &Append) -> (usize, usize) {
+    (append.entries.len(), append.entries.iter().map(|entry| entry.body().len()).sum())
+}
+
+fn settle(jobs: Vec<Job>, outcomes: Vec<Outcome>) {
+    for (job, outcome) in jobs.into_iter().zip(outcomes) {
+        let log = job.append.entries.first().map(|entry| entry.header().log);
+        let result =
+            outcome.result.and_then(|placed| log.map(|log| Appended { log, placed }).ok_or(AppendRefusal::NotFound));
+        // Who went away asks again.
+        let _ = job.answer.send(result);
+    }
+}
+
+fn fail(jobs: Vec<Job>, fault: &CommitError) {
+    error!(error = %fault, appends = jobs.len(), "appends were not committed");
+    for job in jobs {
+        let _ = job.answer.send(Err(match fault {
+            CommitError::Unknown(error) => AppendRefusal::Unknown(error.clone()),
+            CommitError::Definite(error) => AppendRefusal::Storage(error.clone()),
+            CommitError::Lost => AppendRefusal::Busy,
+        }));
+    }
+}

@@ -1,0 +1,78 @@
+//! `dblog`: the logs with the edges of their trees.
+
+use dgns_api::store::entry::{LogId, LogKind};
+use translog::tree::Edge;
+
+use super::{RowId, last_id};
+use crate::database::{Cells, Conn, ManyRows, Row, in_table, query};
+use crate::fault::StorageError;
+use crate::store::rows::LogRow;
+use crate::table::stored;
+
+const TABLE: &str = "dblog";
+
+const LAST: &str = "SELECT coalesce(max(id), 0) FROM dblog";
+const BY_KEY: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms FROM dblog WHERE key = $1";
+const BY_ID: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms FROM dblog WHERE id = $1";
+const OF_DB: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms FROM dblog WHERE db = $1 ORDER BY id";
+static UPSERT: ManyRows = ManyRows::new(
+    TABLE,
+    "INSERT INTO dblog (id, key, db, gid, kind, label, size, edge, time_ms) VALUES",
+    9,
+    "ON CONFLICT (id) DO UPDATE SET size = excluded.size, edge = excluded.edge, time_ms = excluded.time_ms",
+);
+
+pub(crate) async fn last(conn: &mut Conn) -> Result<RowId, StorageError> {
+    last_id(conn, TABLE, LAST).await
+}
+
+pub(crate) async fn by_key(conn: &mut Conn, key: &LogId) -> Result<Option<LogRow>, StorageError> {
+    let query = query(BY_KEY).bind(key.0.as_slice());
+    query.fetch_optional(conn).await.map_err(in_table(TABLE))?.as_ref().map(read).transpose()
+}
+
+pub(crate) async fn by_id(conn: &mut Conn, id: RowId) -> Result<Option<LogRow>, StorageError> {
+    let query = query(BY_ID).bind(id);
+    query.fetch_optional(conn).await.map_err(in_table(TABLE))?.as_ref().map(read).transpose()
+}
+
+/// Returns the logs of a database, the oldest first.
+pub(crate) async fn of_db(conn: &mut Conn, db: RowId) -> Result<Vec<LogRow>, StorageError> {
+    let rows = query(OF_DB).bind(db).fetch_all(conn).await.map_err(in_table(TABLE))?;
+    rows.iter().map(read).collect()
+}
+
+/// Adds logs, or writes how far they got.
+pub(crate) async fn upsert(conn: &mut Conn, rows: &[LogRow]) -> Result<(), StorageError> {
+    let bind = UPSERT.run(conn, rows, |query, row| {
+        let last = row.edge.last_leaf().into_iter().copied();
+        let edge: Vec<u8> = last.chain(row.edge.last_leaf_path()).flatten().collect();
+        let query = query.bind(row.id).bind(row.key.0.as_slice()).bind(row.db).bind(i64::from(row.gid));
+        let query = query.bind(row.kind as i64).bind(row.label.as_str()).bind(stored(row.edge.size()));
+        query.bind(edge).bind(stored(row.time_ms))
+    });
+    bind.await.map(drop)
+}
+
+fn read(row: &Row) -> Result<LogRow, StorageError> {
+    let cells = Cells::new(row, TABLE);
+    let wrong = |what: &str| StorageError::inconsistent(TABLE, what);
+    let (hashes, rest) = cells.bytes(7)?.as_chunks::<32>();
+    let edge = match (cells.number(6)?, hashes) {
+        (0, []) => Edge::new(),
+        (size, [last, path @ ..]) if rest.is_empty() => {
+            Edge::from_parts(size, *last, path).map_err(|_| wrong("an edge does not fit its size"))?
+        }
+        _ => return Err(wrong("an edge does not fit its size")),
+    };
+    Ok(LogRow {
+        id: cells.small(0)?,
+        key: LogId(cells.fixed(1)?),
+        db: cells.small(2)?,
+        gid: cells.small(3)?,
+        kind: LogKind::from_number(cells.number(4)?).ok_or_else(|| wrong("a kind of log that is none"))?,
+        label: cells.text(5)?.to_owned(),
+        edge,
+        time_ms: cells.number(8)?,
+    })
+}

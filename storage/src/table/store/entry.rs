@@ -1,0 +1,95 @@
+//! `entry`: every entry ever appended, by place.
+
+use identity::hash::Hash;
+
+use super::RowId;
+use crate::database::{Cells, Conn, ManyRows, Row, in_table, query};
+use crate::fault::StorageError;
+use crate::store::rows::{EntryRow, PlacedRow};
+use crate::table::stored;
+
+const TABLE: &str = "entry";
+
+static INSERT: ManyRows = ManyRows::new(
+    TABLE,
+    "INSERT INTO entry (log, pos, device, lsn, leaf, head_size, time_ms, header, sig, body) VALUES",
+    10,
+    "",
+);
+const BY_LSN: &str = "SELECT pos, leaf, head_size, time_ms, header, sig FROM entry \
+                      WHERE log = $1 AND device = $2 AND lsn = $3";
+const RANGE: &str = "SELECT header, sig, body FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
+const SIZES: &str = "SELECT length(header) + length(body) FROM entry \
+                     WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
+const LEAVES: &str = "SELECT leaf FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
+
+/// A new row.
+pub(crate) struct NewEntry {
+    pub(crate) log: RowId,
+    pub(crate) pos: u64,
+    pub(crate) device: RowId,
+    pub(crate) lsn: u64,
+    pub(crate) leaf: Hash,
+    pub(crate) head_size: u64,
+    pub(crate) time_ms: u64,
+    pub(crate) header: Vec<u8>,
+    pub(crate) sig: [u8; 64],
+    pub(crate) body: Vec<u8>,
+}
+
+pub(crate) async fn insert(conn: &mut Conn, rows: &[NewEntry]) -> Result<(), StorageError> {
+    let bind = INSERT.run(conn, rows, |query, row| {
+        let query = query.bind(row.log).bind(stored(row.pos)).bind(row.device).bind(stored(row.lsn));
+        let query = query.bind(row.leaf.as_slice()).bind(stored(row.head_size)).bind(stored(row.time_ms));
+        query.bind(row.header.as_slice()).bind(row.sig.as_slice()).bind(row.body.as_slice())
+    });
+    bind.await.map(drop)
+}
+
+/// Returns what a device appended as its entry `lsn`.
+pub(crate) async fn by_lsn(
+    conn: &mut Conn,
+    log: RowId,
+    device: RowId,
+    lsn: u64,
+) -> Result<Option<PlacedRow>, StorageError> {
+    let query = query(BY_LSN).bind(log).bind(device).bind(stored(lsn));
+    let row = query.fetch_optional(conn).await.map_err(in_table(TABLE))?;
+    row.map(|row| {
+        let cells = Cells::new(&row, TABLE);
+        Ok(PlacedRow {
+            pos: cells.number(0)?,
+            leaf: cells.hash(1)?,
+            head_size: cells.number(2)?,
+            time_ms: cells.number(3)?,
+            header: cells.bytes(4)?.to_vec(),
+            sig: cells.fixed(5)?,
+        })
+    })
+    .transpose()
+}
+
+/// Returns the entries `from..to`.
+pub(crate) async fn range(conn: &mut Conn, log: RowId, from: u64, to: u64) -> Result<Vec<EntryRow>, StorageError> {
+    let query = query(RANGE).bind(log).bind(stored(from)).bind(stored(to));
+    let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
+    let read = |row: &Row| {
+        let cells = Cells::new(row, TABLE);
+        Ok(EntryRow { header: cells.bytes(0)?.to_vec(), sig: cells.fixed(1)?, body: cells.bytes(2)?.to_vec() })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Returns the bytes of header and body of the entries `from..to`.
+pub(crate) async fn sizes(conn: &mut Conn, log: RowId, from: u64, to: u64) -> Result<Vec<u64>, StorageError> {
+    let query = query(SIZES).bind(log).bind(stored(from)).bind(stored(to));
+    let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
+    rows.iter().map(|row| Cells::new(row, TABLE).number(0)).collect()
+}
+
+/// Returns the leaves `from..to`.
+pub(crate) async fn leaves(conn: &mut Conn, log: RowId, from: u64, to: u64) -> Result<Vec<Hash>, StorageError> {
+    let query = query(LEAVES).bind(log).bind(stored(from)).bind(stored(to));
+    let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
+    rows.iter().map(|row| Cells::new(row, TABLE).hash(0)).collect()
+}

@@ -1,0 +1,634 @@
+//! Databases: appended exactly once, in one order, proved at every size; refused without a trace; nothing half after a failure.
+//! Every claim holds in files, and in PostgreSQL with
+//! an S3 server.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where and stop")]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dgns_api::store::content;
+use dgns_api::store::control::{Control, DbKind, KeyBox};
+use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind};
+use identity::did::Did;
+use identity::hash::Hash;
+use identity::key::SigningKey;
+use identity::name::Origin;
+use identity::sealed::Sealed;
+use identity::token::Rights;
+use storage::inject::{Failure, Plan, Step};
+use storage::store::{Append, AppendRefusal, Charge, DatabaseUrl, FreeQuota, Home, Store};
+use storage::{Options, StorageError};
+use translog::tree::{Edge, verify_consistency, verify_inclusion};
+
+mod history;
+
+#[path = "../../tests/src/postgres.rs"]
+mod postgres;
+
+#[path = "../../tests/src/s3.rs"]
+mod s3;
+
+use postgres::Postgres;
+use s3::S3;
+
+/// Where the databases of one test lie.
+struct Ground {
+    dir: tempfile::TempDir,
+    home: Home,
+    s3: Option<S3>,
+}
+
+impl Ground {
+    fn files() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), home: Home::default(), s3: None }
+    }
+
+    async fn servers() -> Self {
+        let database = Some(DatabaseUrl(Postgres::shared().new_database()));
+        let s3 = S3::start().await;
+        Self { home: Home { database, bucket: Some(s3.bucket()) }, s3: Some(s3), ..Self::files() }
+    }
+
+    /// Where large chunks lie.
+    fn chunks(&self) -> std::path::PathBuf {
+        self.s3.as_ref().map_or_else(|| self.dir().join("chunks"), S3::objects)
+    }
+
+    fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    fn home(&self) -> &Home {
+        &self.home
+    }
+}
+
+/// Runs every claim on each engine.
+macro_rules! on_both_engines {
+    ($($claim:ident)*) => {
+        mod on_files {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                super::$claim(&super::Ground::files()).await;
+            })*
+        }
+
+        mod on_postgres_and_s3 {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                super::$claim(&super::Ground::servers().await).await;
+            })*
+        }
+    };
+}
+
+on_both_engines! {
+    an_entry_is_appended_once_however_often_it_comes
+    what_is_refused_changes_nothing_and_says_why
+    many_devices_append_at_once_and_every_size_is_proved
+    a_failed_commit_leaves_all_of_an_append_or_nothing_and_the_same_bytes_tell_which
+    an_account_that_is_full_takes_no_data_and_lets_its_owner_speak
+    chunks_are_their_hash_are_charged_once_and_known_to_who_stored_them
+}
+
+const NOW_MS: u64 = 1_000_000;
+const GID: u32 = 1;
+
+fn home() -> Origin {
+    Origin::parse("dgns.test/log").unwrap()
+}
+
+fn db() -> Did {
+    Did::from_bytes([7; 20])
+}
+
+fn person(number: u8) -> Did {
+    Did::from_bytes([number; 20])
+}
+
+fn main_log() -> LogId {
+    LogId::of(&db(), GID, LogKind::Shared, "main")
+}
+
+/// One device that appends to one log.
+#[derive(Clone)]
+struct Device {
+    key: SigningKey,
+    author: Did,
+    log: LogId,
+    next: u64,
+    last: Option<Hash>,
+}
+
+impl Device {
+    fn new(seed: u8, author: Did, log: LogId) -> Self {
+        Self { key: SigningKey::from_seed(&[seed; 32]), author, log, next: 0, last: None }
+    }
+
+    /// Signs the next entry without going on to it.
+    fn entry(&self, class: Class, body: &[u8], expect: Option<(u64, Hash)>) -> Entry {
+        let header = Header {
+            class,
+            log: self.log,
+            author: self.author,
+            device: self.key.public(),
+            lsn: self.next,
+            prev: self.last,
+            epoch: u64::from(class == Class::Data),
+            body_bytes: 0,
+            body: [0; 32],
+            expect,
+            unix_ms: 5,
+        };
+        Entry::sign(header, body.to_vec(), &home(), &self.key).unwrap()
+    }
+
+    fn next(&mut self, body: &[u8]) -> Entry {
+        let entry = self.entry(Class::Data, body, None);
+        (self.next, self.last) = (self.next + 1, Some(entry.leaf()));
+        entry
+    }
+}
+
+async fn open(ground: &Ground, failures: &Plan, bytes: u64) -> Store {
+    let options = Options { failures: failures.clone(), ..Options::default() };
+    Store::open_at(ground.dir(), ground.home(), options, FreeQuota { bytes, entries: 1_000_000 }).await.unwrap()
+}
+
+fn append(entries: &[Entry]) -> Append {
+    Append { entries: entries.to_vec(), now_ms: NOW_MS, payer: None }
+}
+
+/// Makes the database with one group of these people and the log `main`.
+async fn make(store: &Store, people: &[Did]) -> Device {
+    let mut owner = Device::new(9, db(), LogId::control(&db()));
+    let sealed = Sealed { enc: [1; 32], ct: vec![2; 48] };
+    let mut said = vec![Control::Genesis { did: db(), kind: DbKind::General, home: home(), salt: [0; 16] }];
+    let rights = Rights::READ.and(Rights::WRITE);
+    said.extend(people.iter().map(|did| Control::Grant { gid: GID, did: *did, rights, until_s: 5_000 }));
+    let boxes = people.iter().map(|did| KeyBox { did: *did, generation: 1, sealed: sealed.clone() });
+    said.push(Control::KeyEpoch { gid: GID, epoch: 1, boxes: boxes.collect(), previous: None });
+    said.push(Control::Log { gid: GID, kind: LogKind::Shared, label: "main".into() });
+    let mut entries = Vec::new();
+    for statement in said {
+        let entry = owner.entry(Class::Control, &statement.encode(), None);
+        (owner.next, owner.last) = (owner.next + 1, Some(entry.leaf()));
+        entries.push(entry);
+    }
+    store.append(Append { payer: Some(person(1)), ..append(&entries) }).await.unwrap();
+    owner
+}
+
+async fn an_entry_is_appended_once_however_often_it_comes(ground: &Ground) {
+    // Goal: one row and one receipt for each lsn. Method: each entry again at once, after others, after a restart.
+    let store = open(ground, &Plan::default(), 1 << 30).await;
+    make(&store, &[person(1)]).await;
+    let mut device = Device::new(1, person(1), main_log());
+    let entries: Vec<Entry> = (0..5).map(|number| device.next(&[number])).collect();
+    let mut receipts = Vec::new();
+    for entry in &entries {
+        receipts.push(store.append(append(std::slice::from_ref(entry))).await.unwrap());
+    }
+    store.close().await.unwrap();
+    let store = open(ground, &Plan::default(), 1 << 30).await;
+    for (entry, receipt) in entries.iter().zip(&receipts) {
+        assert_eq!(store.append(append(std::slice::from_ref(entry))).await.as_ref(), Ok(receipt));
+    }
+    let both = store.append(append(&[entries[4].clone(), device.next(b"six")])).await.unwrap();
+    assert_eq!(both.placed.iter().map(|placed| placed.pos).collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(store.log(&main_log()).await.unwrap().unwrap().edge.size(), 6);
+    assert_eq!(store.cursor(&main_log(), &device.key.public()).await.unwrap(), Some((5, device.last.unwrap())));
+}
+
+async fn what_is_refused_changes_nothing_and_says_why(ground: &Ground) {
+    let store = open(ground, &Plan::default(), 1 << 30).await;
+    let mut owner = make(&store, &[person(1)]).await;
+    let mut device = Device::new(1, person(1), main_log());
+    let first = device.next(b"first");
+    store.append(append(std::slice::from_ref(&first))).await.unwrap();
+    let before = store.log(&main_log()).await.unwrap().unwrap();
+
+    let stranger = Device::new(2, person(2), main_log());
+    let elsewhere = Device::new(1, person(1), LogId([1; 32]));
+    let ahead = Device { next: 7, ..device.clone() };
+    let unlinked = Device { last: Some([1; 32]), ..device.clone() };
+    let other = Device { next: 0, last: None, ..device.clone() };
+    let late = Append { now_ms: 5_000_000, ..append(&[device.entry(Class::Data, b"x", None)]) };
+    let wrong_head = device.entry(Class::Data, b"x", Some((0, [0; 32])));
+    let in_main = Device { log: main_log(), next: 0, last: None, ..owner.clone() };
+    let cases = [
+        (append(&[stranger.entry(Class::Data, b"x", None)]), "not_writer"),
+        (append(&[elsewhere.entry(Class::Data, b"x", None)]), "not_found"),
+        (append(&[ahead.entry(Class::Data, b"x", None)]), "lsn_gap"),
+        (append(&[unlinked.entry(Class::Data, b"x", None)]), "lsn_gap"),
+        (append(&[other.entry(Class::Data, b"another first", None)]), "lsn_conflict"),
+        (append(&[wrong_head]), "head_mismatch"),
+        (append(&[in_main.entry(Class::Control, &[0x80], None)]), "bad_field"),
+        (append(&[owner.entry(Class::Control, b"no", None)]), "bad_field"),
+        (late, "not_writer"),
+        // The first of two is good; all or nothing.
+        (append(&[device.entry(Class::Data, b"x", None), stranger.entry(Class::Data, b"x", None)]), "not_writer"),
+    ];
+    for (number, (case, code)) in cases.into_iter().enumerate() {
+        let refused = store.append(case).await.map_err(|refusal| refusal.code());
+        assert_eq!(refused, Err(code), "case {number}");
+        assert_eq!(store.log(&main_log()).await.unwrap().unwrap(), before, "case {number}");
+    }
+    let [proof] = store.equivocations(&main_log()).await.unwrap().try_into().unwrap();
+    assert_eq!(proof.a, (first.header_bytes().to_vec(), *first.signature()));
+    assert_ne!(proof.b.0, proof.a.0);
+
+    let revoke = owner.entry(Class::Control, &Control::Revoke { gid: GID, did: person(1) }.encode(), None);
+    (owner.next, owner.last) = (owner.next + 1, Some(revoke.leaf()));
+    store.append(append(&[revoke])).await.unwrap();
+    let refused = store.append(append(&[device.next(b"second")])).await;
+    assert_eq!(refused, Err(AppendRefusal::NotWriter), "revoked");
+    assert!(!store.may_read(&before, &person(1), 1).await.unwrap() && store.may_read(&before, &db(), 1).await.unwrap());
+}
+
+async fn many_devices_append_at_once_and_every_size_is_proved(ground: &Ground) {
+    // Goal: one order, and proofs of any entry under any head. Method: 8 devices, entries of several commits across two kept levels
+    // of the tree; then leaves read back, every inclusion under some sizes, every consistency to the end, against the edge.
+    const DEVICES: u8 = 8;
+    const EACH: u64 = 90;
+    let store = Arc::new(open(ground, &Plan::default(), 1 << 30).await);
+    let people: Vec<Did> = (1..=DEVICES).map(person).collect();
+    make(&store, &people).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 1..=DEVICES {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let mut device = Device::new(number, person(number), main_log());
+            for _ in 0..EACH / 3 {
+                let entries = [device.next(b"a"), device.next(b"b"), device.next(b"c")];
+                let appended = store.append(append(&entries)).await.unwrap();
+                let places: Vec<u64> = appended.placed.iter().map(|placed| placed.pos).collect();
+                let rows =
+                    store.receipt(&main_log(), &places, appended.placed[0].head_size, None).await.unwrap().unwrap();
+                for ((entry, place), path) in entries.iter().zip(&appended.placed).zip(&rows.paths) {
+                    let proved = verify_inclusion(&entry.leaf(), place.pos, place.head_size, path, &rows.root);
+                    assert_eq!(proved, Ok(()));
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+    let size = u64::from(DEVICES) * EACH;
+    let (mut edge, mut roots, mut leaves) = (Edge::new(), vec![Edge::new().root()], Vec::new());
+    while edge.size() < size {
+        let rows = store.range(&main_log(), edge.size(), 100, None).await.unwrap().unwrap();
+        if let Some((last, path)) = rows.edge.split_first() {
+            assert_eq!(Edge::from_parts(edge.size(), *last, path).unwrap(), edge);
+        }
+        for row in rows.entries {
+            let entry = Entry::from_parts(row.header, row.sig, row.body).unwrap();
+            entry.verify(&home()).unwrap();
+            leaves.push(entry.leaf());
+            edge.append(entry.leaf());
+            roots.push(edge.root());
+        }
+    }
+    for to in [1, 255, 256, 257, 511, 512, 513, size] {
+        for pos in [0, to / 2, to - 1] {
+            let rows = store.receipt(&main_log(), &[pos], to, None).await.unwrap().unwrap();
+            assert_eq!(rows.root, roots[to as usize], "the root of {to}");
+            let leaf = &leaves[pos as usize];
+            assert_eq!(verify_inclusion(leaf, pos, to, &rows.paths[0], &rows.root), Ok(()), "{pos} of {to}");
+        }
+    }
+    for from in 0..=size {
+        let path = store.range(&main_log(), size, 1, Some(from)).await.unwrap().unwrap().consistency;
+        let (old, new) = (&roots[from as usize], &roots[size as usize]);
+        assert_eq!(verify_consistency(from, old, size, new, &path), Ok(()), "from {from}");
+    }
+    assert!(store.range(&main_log(), size + 1, 1, None).await.unwrap().is_none());
+    assert!(store.range(&main_log(), 0, 1, Some(size + 1)).await.unwrap().is_none());
+}
+
+async fn a_failed_commit_leaves_all_of_an_append_or_nothing_and_the_same_bytes_tell_which(ground: &Ground) {
+    let failures = Plan::default();
+    let store = open(ground, &failures, 1 << 30).await;
+    make(&store, &[person(1)]).await;
+    let mut device = Device::new(1, person(1), main_log());
+    for (failure, code, kept) in [
+        (Failure::Refused, "internal", false),
+        (Failure::DroppedOutcomeUnknown, "recovering", false),
+        (Failure::KeptButReportedFailed, "recovering", true),
+    ] {
+        let before = store.log(&main_log()).await.unwrap().unwrap().edge.size();
+        let entries = [device.next(b"one"), device.next(b"two")];
+        failures.fail_next(Step::Append, failure);
+        let failed = store.append(append(&entries)).await.map_err(|refusal| refusal.code());
+        assert_eq!(failed, Err(code));
+        let after = store.log(&main_log()).await.unwrap().unwrap().edge.size();
+        assert_eq!(after, before + if kept { 2 } else { 0 }, "{failure:?}");
+        let appended = store.append(append(&entries)).await.unwrap();
+        assert_eq!(appended.placed.iter().map(|placed| placed.pos).collect::<Vec<_>>(), [before, before + 1]);
+    }
+    assert_eq!(store.log(&main_log()).await.unwrap().unwrap().edge.size(), 6);
+}
+
+async fn an_account_that_is_full_takes_no_data_and_lets_its_owner_speak(ground: &Ground) {
+    let store = open(ground, &Plan::default(), 20_000).await;
+    let owner = make(&store, &[person(1)]).await;
+    let mut device = Device::new(1, person(1), main_log());
+    let mut refused = None;
+    for _ in 0..100 {
+        if let Err(refusal) = store.append(append(&[device.next(&[1; 1_000])])).await {
+            refused = Some(refusal);
+            break;
+        }
+    }
+    assert_eq!(refused, Some(AppendRefusal::Quota));
+    let account = store.account(&person(1)).await.unwrap().unwrap();
+    assert!(account.used_bytes <= account.quota_bytes && account.used_bytes > 18_000);
+    let bytes = Bytes::from(vec![1; 5_000]);
+    let charge = Charge { account: person(1), now_ms: NOW_MS };
+    let put = store.put_chunk(&content::id_of(&bytes), bytes, charge).await;
+    assert_eq!(put.map_err(|refusal| refusal.code()), Err("quota"));
+    let revoke = owner.entry(Class::Control, &Control::Revoke { gid: GID, did: person(1) }.encode(), None);
+    store.append(append(&[revoke])).await.unwrap();
+}
+
+async fn chunks_are_their_hash_are_charged_once_and_known_to_who_stored_them(ground: &Ground) {
+    let store = open(ground, &Plan::default(), 1 << 30).await;
+    let charge = |number| Charge { account: person(number), now_ms: NOW_MS };
+    for size in [0, 1, 16_384, 16_385, 300_000] {
+        let bytes = Bytes::from(vec![3; size]);
+        let id = content::id_of(&bytes);
+        let used = async |number| store.account(&person(number)).await.unwrap().map_or(0, |row| row.used_bytes);
+        let (mine, theirs) = (used(1).await, used(2).await);
+        let wrong = store.put_chunk(&[9; 32], bytes.clone(), charge(1)).await;
+        assert_eq!(wrong.map_err(|refusal| refusal.code()), Err("hash_mismatch"));
+        for _ in 0..2 {
+            store.put_chunk(&id, bytes.clone(), charge(1)).await.unwrap();
+        }
+        assert_eq!((used(1).await, store.has_chunk(&id, &person(2)).await), (mine + size as u64, Ok(false)));
+        store.put_chunk(&id, bytes.clone(), charge(2)).await.unwrap();
+        assert_eq!((used(2).await, store.has_chunk(&id, &person(2)).await), (theirs + size as u64, Ok(true)));
+        assert_eq!(store.chunk(&id).await, Ok(Some(bytes)));
+    }
+    let large = Bytes::from(vec![0; (4 << 20) + 1]);
+    let put = store.put_chunk(&content::id_of(&large), large.clone(), charge(1)).await;
+    assert_eq!(put.map_err(|refusal| refusal.code()), Err("too_large"));
+    let bytes = Bytes::from(vec![3; 300_000]);
+    let id = content::id_of(&bytes);
+    let hex = data_encoding::HEXLOWER.encode(&id);
+    let path = ground.chunks().join("c").join(&hex[..2]).join(&hex[2..]);
+    std::fs::write(&path, vec![4; 300_000]).unwrap();
+    assert!(matches!(store.chunk(&id).await, Err(StorageError::Corrupt { .. })), "damage is not handed out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_store_that_fails_every_other_request_loses_no_chunk_that_was_acknowledged() {
+    // Goal: what put_chunk acknowledged reads back, whether the request that failed had done its work or not. Method: every second
+    // request fails, by turns before and after; then none does.
+    let ground = Ground::servers().await;
+    let store = open(&ground, &Plan::default(), 1 << 30).await;
+    let s3 = ground.s3.as_ref().unwrap();
+    s3.fail_every(2);
+    let charge = Charge { account: person(1), now_ms: NOW_MS };
+    let chunks: Vec<Bytes> = (0..8).map(|number| Bytes::from(vec![number; 20_000])).collect();
+    for chunk in &chunks {
+        store.put_chunk(&content::id_of(chunk), chunk.clone(), charge).await.unwrap();
+        assert_eq!(store.chunk(&content::id_of(chunk)).await.as_ref(), Ok(&Some(chunk.clone())));
+    }
+    assert!(s3.failed() >= 8, "requests failed");
+    // With every request failing nothing is acknowledged, nothing is charged, and the same upload succeeds later.
+    s3.fail_every(1);
+    let used = store.account(&person(1)).await.unwrap().unwrap().used_bytes;
+    let late = Bytes::from(vec![9; 20_000]);
+    let put = store.put_chunk(&content::id_of(&late), late.clone(), charge).await;
+    assert_eq!(put.map_err(|refusal| refusal.code()), Err("recovering"));
+    assert_eq!(store.account(&person(1)).await.unwrap().unwrap().used_bytes, used);
+    assert_eq!(store.chunk(&content::id_of(&late)).await, Ok(None));
+    s3.fail_every(0);
+    store.put_chunk(&content::id_of(&late), late.clone(), charge).await.unwrap();
+    assert_eq!(store.chunk(&content::id_of(&late)).await, Ok(Some(late)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_on_one_database_append_as_one_and_each_sees_the_other() {
+    // Goal: one order, no place given twice, whoever appends where. Method: two stores on one PostgreSQL, four devices, each entry at
+    // one of the nodes by turns and then again at the other; a reader who waits at the second is woken by the first.
+    let ground = Ground::servers().await;
+    let nodes = [
+        Arc::new(open(&ground, &Plan::default(), 1 << 30).await),
+        Arc::new(
+            open(
+                &Ground { dir: tempfile::tempdir().unwrap(), home: ground.home.clone(), s3: None },
+                &Plan::default(),
+                1 << 30,
+            )
+            .await,
+        ),
+    ];
+    let people: Vec<Did> = (1..=4).map(person).collect();
+    make(&nodes[0], &people).await;
+    let mut grows = nodes[1].watch(main_log(), 0);
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 1..=4u8 {
+        let nodes = nodes.clone();
+        tasks.spawn(async move {
+            let mut device = Device::new(number, person(number), main_log());
+            let mut places = Vec::new();
+            for round in 0..30 {
+                let entry = device.next(&[number, round]);
+                let (here, there) = (usize::from(round % 2), usize::from(1 - round % 2));
+                let first = nodes[here].append(append(std::slice::from_ref(&entry))).await.unwrap();
+                let again = nodes[there].append(append(std::slice::from_ref(&entry))).await.unwrap();
+                assert_eq!(first, again);
+                places.push(first.placed[0].pos);
+            }
+            places
+        });
+    }
+    let mut places: Vec<u64> = tasks.join_all().await.into_iter().flatten().collect();
+    places.sort_unstable();
+    assert_eq!(places, (0..120).collect::<Vec<_>>());
+    let woken = tokio::time::timeout(std::time::Duration::from_secs(30), grows.wait_for(|size| *size == 120)).await;
+    assert_eq!(*woken.unwrap().unwrap(), 120);
+    let [here, there] = [nodes[0].log(&main_log()).await, nodes[1].log(&main_log()).await];
+    assert_eq!(here, there);
+}
+
+/// The process that is killed: devices append to the log and readers read it, and each says when it began and what it was told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn child_that_appends_until_killed() {
+    let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
+    let database = std::env::var(CHILD_DATABASE).ok().map(DatabaseUrl);
+    let (home, run) = (Home { database, bucket: None }, std::env::var(CHILD_RUN).unwrap().parse::<u8>().unwrap());
+    let free = FreeQuota { bytes: 1 << 30, entries: 1_000_000 };
+    let store = Arc::new(Store::open_at(dir.as_ref(), &home, Options::default(), free).await.unwrap());
+    if store.log(&main_log()).await.unwrap().is_none() {
+        make(&store, &(1..=DEVICES).map(person).collect::<Vec<_>>()).await;
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 1..=DEVICES {
+        let store = store.clone();
+        tasks.spawn(async move {
+            // Where this device is, as a client learns it that lost its place.
+            let mut device = Device::new(number, person(number), main_log());
+            let cursor = loop {
+                match store.cursor(&main_log(), &device.key.public()).await {
+                    Ok(cursor) => break cursor,
+                    Err(error) => assert!(error.is_passing(), "{error}"),
+                }
+            };
+            (device.next, device.last) = cursor.map_or((0, None), |(lsn, leaf)| (lsn + 1, Some(leaf)));
+            loop {
+                let lsn = device.next;
+                let entry = device.next(&[run]);
+                say(&format!("append {number} {lsn}"));
+                let appended = loop {
+                    match store.append(append(std::slice::from_ref(&entry))).await {
+                        Ok(appended) => break appended,
+                        // Sent again, as clients do; anything else ends the test.
+                        Err(refusal) => assert!(["recovering", "busy"].contains(&refusal.code()), "{refusal:?}"),
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                };
+                say(&format!("appended {number} {lsn} {}", appended.placed[0].pos));
+            }
+        });
+    }
+    for reader in 101..=102_u8 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            loop {
+                say(&format!("read {reader}"));
+                if let Ok(entries) = ids(&store).await {
+                    let entries: Vec<String> = entries.iter().map(|(device, lsn)| format!("{device}.{lsn}")).collect();
+                    say(&format!("seen {reader} {}", entries.join(" ")));
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+const DEVICES: u8 = 4;
+const CHILD_DIR: &str = "STORE_TEST_DIR";
+const CHILD_DATABASE: &str = "STORE_TEST_DATABASE";
+const CHILD_RUN: &str = "STORE_TEST_RUN";
+
+fn say(line: &str) {
+    use std::io::Write as _;
+    writeln!(std::io::stdout().lock(), "\n@{line}").unwrap();
+}
+
+/// Reads the whole log in one answer after another, each of them a commit's; who made which entry is in its header.
+async fn ids(store: &Store) -> Result<Vec<history::Id>, StorageError> {
+    let mut found = Vec::new();
+    loop {
+        let rows = store.range(&main_log(), found.len() as u64, u64::MAX, None).await?.unwrap();
+        let size = rows.log.edge.size();
+        for row in rows.entries {
+            let header = Header::decode(&row.header).unwrap();
+            found.push((header.author.as_bytes()[0], header.lsn));
+        }
+        if found.len() as u64 >= size {
+            return Ok(found);
+        }
+    }
+}
+
+/// Runs the child until `lines` lines came, and kills it; the operations are numbered by the order of their lines.
+fn run_and_kill(
+    ground: &Ground,
+    run: u8,
+    lines: usize,
+    midway: &mut dyn FnMut(),
+    clock: &mut u64,
+) -> Vec<history::Operation> {
+    use history::{Operation, What};
+    use std::io::BufRead as _;
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "child_that_appends_until_killed", "--nocapture"]);
+    command.env(CHILD_DIR, ground.dir()).env(CHILD_RUN, run.to_string()).stdout(std::process::Stdio::piped());
+    if let Some(url) = &ground.home.database {
+        command.env(CHILD_DATABASE, &url.0);
+    }
+    let mut child = command.spawn().unwrap();
+    let said = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    let (mut history, mut pending) = (Vec::new(), std::collections::BTreeMap::new());
+    let mut count = 0;
+    for line in said {
+        let Ok(line) = line else { break };
+        let Some(line) = line.strip_prefix('@') else { continue };
+        *clock += 1;
+        let words: Vec<&str> = line.split(' ').collect();
+        let who: u8 = words[1].parse().unwrap();
+        match words[0] {
+            "append" => drop(pending.insert(who, (*clock, Some((who, words[2].parse().unwrap()))))),
+            "read" => drop(pending.insert(who, (*clock, None))),
+            "appended" => {
+                let (began, id) = pending.remove(&who).unwrap();
+                let what = What::Appended { id: id.unwrap(), pos: words[3].parse().unwrap() };
+                history.push(Operation { began, ended: *clock, what });
+            }
+            _ => {
+                // A line that the kill cut off says less than the reader saw: it counts for nothing.
+                let (began, _) = pending.remove(&who).unwrap();
+                let id = |word: &&str| word.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+                let words: Vec<_> = words[2..].iter().filter(|word| !word.is_empty()).collect();
+                let entries: Option<Vec<history::Id>> = words.iter().map(|word| id(word)).collect();
+                if let (Some(entries), true) = (entries, count <= lines) {
+                    history.push(Operation { began, ended: *clock, what: What::Read { entries } });
+                }
+            }
+        }
+        count += 1;
+        if count == lines / 2 {
+            midway();
+        }
+        if count == lines {
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+    assert!(count >= lines, "the child ended by itself after {count} lines");
+    for (began, id) in pending.into_values() {
+        if let Some(id) = id {
+            history.push(Operation { began, ended: u64::MAX, what: What::Unknown { id } });
+        }
+    }
+    history
+}
+
+/// Kills the process amid appends and reads, again and again, and holds what it said against the log in the end.
+async fn histories_fit_one_order(ground: &Ground, midway: &mut dyn FnMut()) {
+    const KILLS: u8 = 3;
+    let (mut history, mut clock) = (Vec::new(), 0);
+    for run in 0..KILLS {
+        history.extend(run_and_kill(ground, run, 200 + 37 * usize::from(run), midway, &mut clock));
+    }
+    let store = open(ground, &Plan::default(), 1 << 30).await;
+    let log = ids(&store).await.unwrap();
+    assert_eq!(history::check(&history, &log), Ok(()));
+    let acknowledged =
+        history.iter().filter(|operation| matches!(operation.what, history::What::Appended { .. })).count();
+    assert!(acknowledged > 10 && log.len() >= acknowledged, "{acknowledged} of {}", log.len());
+    // The same history with one acknowledged entry gone from the log fits no order.
+    let mut lossy = log.clone();
+    lossy.remove(log.len() / 2);
+    assert_ne!(history::check(&history, &lossy), Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appends_reads_and_kills_fit_one_order_on_files() {
+    histories_fit_one_order(&Ground::files(), &mut || {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appends_reads_and_kills_fit_one_order_on_postgres_that_crashes_under_them() {
+    // Goal: the same while PostgreSQL itself is ended at once and started again in the middle of each run.
+    let mut postgres = Postgres::start();
+    let database = Some(DatabaseUrl(postgres.new_database()));
+    let ground = Ground { home: Home { database, bucket: None }, ..Ground::files() };
+    let mut crash = || {
+        postgres.crash();
+        postgres.run();
+    };
+    histories_fit_one_order(&ground, &mut crash).await;
+}

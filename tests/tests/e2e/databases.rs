@@ -1,0 +1,168 @@
+//! Databases: made with two commands, appended to and followed from anywhere, past a server that reads nothing and cannot go back.
+
+use std::path::Path;
+
+use dgns_tests::harness::{Person, Server, Site};
+use serde_json::Value;
+
+fn lines(said: &str) -> Vec<Value> {
+    said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn texts(person: &Person, server: &Server, arguments: &[&str]) -> Vec<String> {
+    let ran = person.dgns(server, arguments);
+    ran.exits(0);
+    lines(&ran.stdout).iter().map(|line| line["text"].as_str().unwrap().to_owned()).collect()
+}
+
+fn append(person: &Person, server: &Server, records: &str) -> Value {
+    person.dgns_with_input(server, &["db", "append", "photos.alice"], records).exits(0).json()
+}
+
+#[test]
+fn a_database_is_made_appended_to_and_followed_and_its_server_reads_nothing() {
+    let site = Site::new();
+    let server = site.start();
+    let (alice, bob) = (Person::new(), Person::new());
+    alice.up(&server, "alice");
+    bob.up(&server, "bob");
+    let made = alice.dgns(&server, &["db", "create", "photos.alice"]).exits(0).json();
+    assert_eq!(made["name"], "photos.alice.dgns.test");
+    alice.dgns(&server, &["db", "create", "photos.alice"]).exits(0);
+    assert!(texts(&alice, &server, &["db", "read", "photos.alice"]).is_empty());
+
+    let tail = alice.dgns_running(&server.url, &["db", "tail", "photos.alice", "--from", "0"]);
+    let appended = append(&alice, &server, "a bridge in the fog\nthe same bridge\n");
+    assert_eq!((&appended["records"], &appended["size"]), (&2.into(), &1.into()), "two records, one signature");
+    append(&alice, &server, "a lighthouse");
+    let seen = [tail.event(), tail.event(), tail.event()].map(|line| line["text"].as_str().unwrap().to_owned());
+    assert_eq!(seen, ["a bridge in the fog", "the same bridge", "a lighthouse"]);
+    tail.kill();
+    assert_eq!(texts(&alice, &server, &["db", "read", "photos.alice"]), seen);
+    assert_eq!(texts(&alice, &server, &["db", "read", "photos.alice", "--from", "1"]), ["a lighthouse"]);
+    let plain = alice.dgns_in_text(&server, &["db", "read", "photos.alice"]);
+    assert_eq!(plain.exits(0).stdout, "a bridge in the fog\nthe same bridge\na lighthouse\n");
+    let history = alice.dgns(&server, &["db", "history", "photos.alice"]).exits(0).json();
+    let said: Vec<_> = history["history"].as_array().unwrap().iter().map(|row| row["what"].clone()).collect();
+    assert_eq!(said, ["genesis", "grant", "key", "log"]);
+
+    let mismatch = ["db", "append", "photos.alice", "--expect", "1"];
+    assert_eq!(alice.dgns_with_input(&server, &mismatch, "x").exits(4).text("/code"), "head_mismatch");
+    let expected = ["db", "append", "photos.alice", "--expect", "2"];
+    assert_eq!(alice.dgns_with_input(&server, &expected, "third").exits(0).number("/size"), 3);
+
+    assert_eq!(bob.dgns(&server, &["db", "read", "photos.alice"]).exits(4).text("/code"), "not_reader");
+    bob.dgns(&server, &["db", "read", "bob"]).exits(1);
+    bob.dgns(&server, &["db", "read", "nobody-here"]).exits(6);
+    alice.dgns(&server, &["db", "read", "photos.alice", "--log", "other"]).exits(1);
+    let too_far = alice.dgns(&server, &["db", "read", "photos.alice", "--from", "99"]);
+    assert_ne!(too_far.code, Some(0), "a place from the future");
+    server.stop().exits(0);
+    for name in ["store.db", "store.db-wal"] {
+        let held = std::fs::read(site.data().join(name)).unwrap_or_default();
+        assert!(!held.windows(10).any(|window| window == b"lighthouse"), "{name}");
+    }
+}
+
+#[test]
+fn a_server_whose_databases_were_restored_from_yesterday_is_caught() {
+    // Goal: a rollback, and a second history on top of it, end commands with code 3 and signed evidence. Method: a copy of the store
+    // put back; then another device of the same person appends to it.
+    let site = Site::new();
+    let server = site.start();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    alice.dgns(&server, &["db", "create", "photos.alice"]).exits(0);
+    append(&alice, &server, "monday");
+    server.stop().exits(0);
+    let yesterday = std::fs::read(site.data().join("store.db")).unwrap();
+
+    let server = site.start();
+    append(&alice, &server, "tuesday");
+    texts(&alice, &server, &["db", "read", "photos.alice"]);
+    server.stop().exits(0);
+    put_back(&site, &yesterday);
+    let server = site.start();
+    for command in ["read", "tail"] {
+        let caught = alice.dgns(&server, &["db", command, "photos.alice"]);
+        assert_eq!(caught.exits(3).text("/code"), "store_rollback", "{command}");
+        assert!(Path::new(&caught.text("/evidence")).is_file());
+    }
+    let caught = alice.dgns_with_input(&server, &["db", "append", "photos.alice"], "wednesday");
+    assert_ne!(caught.code, Some(0), "{caught}");
+}
+
+fn put_back(site: &Site, store: &[u8]) {
+    for name in ["store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(site.data().join(name));
+    }
+    std::fs::write(site.data().join("store.db"), store).unwrap();
+}
+
+#[test]
+fn a_file_is_stored_in_pieces_goes_on_where_it_was_and_comes_back_whole() {
+    let site = Site::new();
+    let server = site.start();
+    let (alice, bob) = (Person::new(), Person::new());
+    alice.up(&server, "alice");
+    bob.up(&server, "bob");
+    let directory = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..3_500_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let (file, half) = (directory.path().join("file"), directory.path().join("half"));
+    std::fs::write(&file, &bytes).unwrap();
+    std::fs::write(&half, &bytes[..2_097_072]).unwrap();
+    let put = |path: &Path| alice.dgns(&server, &["chunk", "put", path.to_str().unwrap()]).exits(0).json();
+    assert_eq!(put(&half)["sent"], 3, "two pieces and their list");
+    let stored = put(&file);
+    assert_eq!((&stored["sent"], &stored["bytes"]), (&3.into(), &3_500_000.into()), "the first two were there");
+    let again = put(&file);
+    assert_eq!((&again["sent"], &again["id"]), (&0.into(), &stored["id"]), "the same file has the same id");
+    let id = stored["id"].as_str().unwrap();
+    let text = alice.dgns_in_text(&server, &["chunk", "put", file.to_str().unwrap()]);
+    assert_eq!(text.exits(0).stdout.lines().last(), Some(id));
+
+    let out = directory.path().join("out");
+    let get = ["chunk", "get", id, "--out", out.to_str().unwrap()];
+    // An interrupted download left its first pieces.
+    std::fs::write(directory.path().join("out.part"), &bytes[..1_500_000]).unwrap();
+    alice.dgns(&server, &get).exits(0);
+    assert!(std::fs::read(&out).unwrap() == bytes);
+    assert_eq!(bob.dgns(&server, &get).exits(4).text("/code"), "not_found", "no oracle for others");
+    alice.dgns(&server, &["chunk", "get", "../../etc/passwd", "--out", out.to_str().unwrap()]).exits(1);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_the_server_is_killed_amid_appends() {
+    // Goal: every record is there once, in order, whatever moment the server dies. Method: a file of records appended by a command while
+    // the server is killed; the command fails or not; the rest is appended after the restart, which sends again what was on its way.
+    let site = Site::new();
+    let mut server = site.start();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    alice.dgns(&server, &["db", "create", "photos.alice"]).exits(0);
+    let mut acknowledged = Vec::new();
+    for round in 0..4 {
+        let url = server.url.clone();
+        let mut typing = alice.dgns_running(&url, &["db", "append", "photos.alice"]);
+        for number in 0..20 {
+            typing.types(&format!("{round}-{number}"));
+        }
+        // Each round dies a little later: before, amid and after the commits.
+        dgns_tests::harness::wait::let_pass(std::time::Duration::from_millis(150 + 120 * round));
+        server.kill();
+        drop(typing);
+        server = site.start();
+        let line = format!("after-{round}");
+        append(&alice, &server, &line);
+        acknowledged.push(line);
+        let read = texts(&alice, &server, &["db", "read", "photos.alice"]);
+        let after: Vec<_> = read.iter().filter(|text| text.starts_with("after")).cloned().collect();
+        assert_eq!(after, acknowledged);
+        for round in 0..=round {
+            let of_round: Vec<_> = read.iter().filter(|text| text.starts_with(&format!("{round}-"))).cloned().collect();
+            let typed: Vec<_> = (0..of_round.len()).map(|number| format!("{round}-{number}")).collect();
+            assert_eq!(of_round, typed, "a prefix, each once");
+        }
+    }
+    site.dgnsd(&["fsck", "--json"]);
+}

@@ -1,0 +1,219 @@
+//! What devices write into DNS themselves, with stock `nsupdate` and their own keys; and everybody else who tries.
+
+use std::process::Command;
+
+use dgns_tests::harness::journey::joins;
+use dgns_tests::harness::programs::run;
+use dgns_tests::harness::{Person, Server, Site, wait};
+
+/// Writes the key of a person's device as files; returns the private one.
+fn key_file(person: &Person, server: &Server, name: &str) -> String {
+    let out = person.home().join("dns");
+    let said = person.dgns(server, &["dns-key", name, "--out", out.to_str().unwrap()]);
+    said.exits(0).text("/file")
+}
+
+/// Runs stock nsupdate, by TCP unless told otherwise; returns the code of the answer.
+fn nsupdate(server: &Server, options: &[&str], lines: &[&str]) -> String {
+    let mut command = Command::new("nsupdate");
+    command.args(options);
+    let head = format!("server 127.0.0.1 {}\nzone dgns.test\n", server.dns.port());
+    let ran = run(command, &format!("{head}{}\nsend\nanswer\n", lines.join("\n")));
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    let code = said.split("status: ").nth(1).and_then(|rest| rest.split(',').next());
+    code.map_or_else(|| said.clone(), str::to_owned)
+}
+
+fn dig(server: &Server, name: &str, rtype: &str) -> String {
+    let mut command = Command::new("dig");
+    let port = server.dns.port().to_string();
+    command.args(["@127.0.0.1", "-p", &port, "+short", "+tries=1", name, rtype]);
+    run(command, "").exits(0).stdout.trim().to_owned()
+}
+
+#[test]
+fn a_device_writes_what_its_key_may_until_it_is_revoked() {
+    // Goal: PROTOCOL 13.3 with stock nsupdate: own name, addresses and challenges alone, durable, gone with the key. Method: a table of
+    // updates, the server killed between two of them, the device revoked by the other one.
+    let (site, alice, bobby) = (Site::new(), Person::new(), Person::new());
+    let server = site.start();
+    let words = alice.up(&server, "alice");
+    bobby.up(&server, "bobby");
+    alice.dgns(&server, &["records", "set", "alice", "AAAA", "2001:db8::1"]).exits(0);
+    let (hers, his) = (key_file(&alice, &server, "alice"), key_file(&bobby, &server, "bobby"));
+    let mine: &[&str] = &["-v", "-k", &hers];
+    bobby.dgns(&server, &["dns-key", "alice", "--out", "/nowhere"]).exits(1);
+    for (what, options, lines, code) in [
+        ("an address", mine, &["add alice.dgns.test 300 A 192.0.2.7"][..], "NOERROR"),
+        ("the same again", mine, &["add alice.dgns.test 300 A 192.0.2.7"], "NOERROR"),
+        ("a challenge", mine, &["add _acme-challenge.alice.dgns.test 60 TXT \"one\""], "NOERROR"),
+        ("a second", mine, &["add _acme-challenge.alice.dgns.test 60 TXT \"two\""], "NOERROR"),
+        ("below it", mine, &["add _x._acme-challenge.alice.dgns.test 60 TXT \"three\""], "NOERROR"),
+        ("one less", mine, &["del _acme-challenge.alice.dgns.test TXT \"one\""], "NOERROR"),
+        ("unsigned", &["-v"], &["add alice.dgns.test 60 A 192.0.2.8"], "REFUSED"),
+        ("by datagram", &["-k", &hers], &["add alice.dgns.test 60 A 192.0.2.8"], "REFUSED"),
+        ("by another's key", &["-v", "-k", &his], &["add alice.dgns.test 60 A 192.0.2.8"], "REFUSED"),
+        ("another's name", mine, &["add bobby.dgns.test 60 A 192.0.2.8"], "REFUSED"),
+        ("a name of nobody", mine, &["add carol.dgns.test 60 A 192.0.2.8"], "REFUSED"),
+        ("the zone", mine, &["add dgns.test 60 A 192.0.2.8"], "REFUSED"),
+        ("another type", mine, &["add alice.dgns.test 60 MX 10 mx.example."], "REFUSED"),
+        ("text at the name", mine, &["add alice.dgns.test 60 TXT \"hi\""], "REFUSED"),
+        ("its DID", mine, &["add _did.alice.dgns.test 60 TXT \"did=did:dgns:me\""], "REFUSED"),
+        ("a certified set", mine, &["add alice.dgns.test 60 AAAA 2001:db8::2"], "REFUSED"),
+        ("a multicast address", mine, &["add alice.dgns.test 60 A 224.0.0.1"], "REFUSED"),
+        (
+            "one of two is not",
+            mine,
+            &["add alice.dgns.test 60 A 192.0.2.9", "add bobby.dgns.test 60 A 192.0.2.9"],
+            "REFUSED",
+        ),
+        ("another zone", mine, &["zone example.org", "add x.example.org 60 A 192.0.2.8"], "NOTAUTH"),
+        (
+            "it exists, and should not",
+            mine,
+            &["prereq nxdomain alice.dgns.test", "add alice.dgns.test 60 A 192.0.2.8"],
+            "YXDOMAIN",
+        ),
+        (
+            "it should exist",
+            mine,
+            &["prereq yxdomain carol.dgns.test", "add alice.dgns.test 60 A 192.0.2.8"],
+            "NXDOMAIN",
+        ),
+        (
+            "the set should",
+            mine,
+            &["prereq yxrrset alice.dgns.test TXT", "add alice.dgns.test 60 A 192.0.2.8"],
+            "NXRRSET",
+        ),
+        (
+            "the set should not",
+            mine,
+            &["prereq nxrrset alice.dgns.test A", "add alice.dgns.test 60 A 192.0.2.8"],
+            "YXRRSET",
+        ),
+        (
+            "the set is another",
+            mine,
+            &["prereq yxrrset alice.dgns.test A 192.0.2.1", "add alice.dgns.test 60 A 192.0.2.8"],
+            "NXRRSET",
+        ),
+        (
+            "the set is this",
+            mine,
+            &["prereq yxrrset alice.dgns.test A 192.0.2.7", "add alice.dgns.test 60 A 192.0.2.10"],
+            "NOERROR",
+        ),
+    ] {
+        let said = nsupdate(&server, options, lines);
+        assert_eq!(said, code, "{what}: {lines:?}");
+        wait::let_pass(std::time::Duration::from_millis(100)); // ten of a key a second
+    }
+    let shown =
+        |server: &Server| (dig(server, "alice.dgns.test", "A"), dig(server, "_acme-challenge.alice.dgns.test", "TXT"));
+    let both = ("192.0.2.7\n192.0.2.10".to_owned(), "\"two\"".to_owned());
+    let sorted = |(a, txt): (String, String)| (if a.starts_with("192.0.2.10") { both.0.clone() } else { a }, txt);
+    assert_eq!(sorted(shown(&server)), both);
+    let many: Vec<String> =
+        (0..20).map(|n| format!("add _x{n}._acme-challenge.alice.dgns.test 60 TXT \"x\"")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(nsupdate(&server, mine, &many), "REFUSED", "more than a name has room for");
+
+    server.kill();
+    let server = site.start();
+    assert_eq!(sorted(shown(&server)), both, "durable before the answer");
+    // A certified set takes the place of what devices wrote, for good.
+    alice.dgns(&server, &["records", "set", "alice", "A", "192.0.2.1"]).exits(0);
+    assert_eq!(dig(&server, "alice.dgns.test", "A"), "192.0.2.1");
+
+    // Another device of hers revokes this one.
+    let other = Person::new();
+    joins(&alice, &other, &server, "alice");
+    let kid = alice.dgns(&server, &["whoami"]).exits(0).text("/device/kid");
+    let revoked = alice.dgns_with_input(&server, &["devices", "revoke", &kid, "--words"], &format!("{words}\n"));
+    revoked.exits(0);
+    wait::until("what it wrote is gone", || (shown(&server).1.is_empty()).then_some(()));
+    assert_eq!(nsupdate(&server, mine, &["add _acme-challenge.alice.dgns.test 60 TXT \"late\""]), "NOTAUTH");
+    server.kill();
+    let server = site.start();
+    assert_eq!(shown(&server).1, "", "and does not come back");
+}
+
+#[test]
+fn certbot_gets_a_certificate_for_a_database_name() {
+    // Goal: README's commands end in a real certificate. Method: pebble as the authority, which asks our DNS; stock certbot; the hook that
+    // the README shows.
+    let (site, alice) = (Site::new(), Person::new());
+    let server = site.start();
+    alice.up(&server, "alice");
+    alice.dgns(&server, &["claim", "photos.alice"]).exits(0);
+    let key = key_file(&alice, &server, "photos.alice");
+    let pebble = Pebble::asking(&server);
+    let folder = pebble.directory.path();
+    let hook = folder.join("hook");
+    let script = format!(
+        "#!/bin/sh\nprintf 'server 127.0.0.1 {}\\nzone dgns.test\\nadd _acme-challenge.%s 60 TXT \"%s\"\\nsend\\n' \
+         \"$CERTBOT_DOMAIN\" \"$CERTBOT_VALIDATION\" | nsupdate -v -k {key}\n",
+        server.dns.port()
+    );
+    std::fs::write(&hook, script).unwrap();
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let state = folder.join("certbot");
+    let mut command = Command::new("certbot");
+    command.args(["certonly", "-n", "--agree-tos", "--register-unsafely-without-email", "--no-verify-ssl", "--manual"]);
+    command.args(["--preferred-challenges", "dns", "-d", "photos.alice.dgns.test", "--server", &pebble.url]);
+    command.arg("--manual-auth-hook").arg(&hook);
+    for option in ["--config-dir", "--work-dir", "--logs-dir"] {
+        command.arg(option).arg(&state);
+    }
+    run(command, "").exits(0);
+    let mut command = Command::new("openssl");
+    let chain = state.join("live/photos.alice.dgns.test/fullchain.pem");
+    command.args(["x509", "-noout", "-ext", "subjectAltName", "-in"]).arg(chain);
+    assert!(run(command, "").exits(0).stdout.contains("DNS:photos.alice.dgns.test"));
+}
+
+/// A real pebble: an ACME authority that asks one DNS server; dropping it kills it.
+struct Pebble {
+    child: std::process::Child,
+    url: String,
+    directory: tempfile::TempDir,
+}
+
+impl Pebble {
+    fn asking(server: &Server) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        let mut command = Command::new("openssl");
+        command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+        command.args(["-keyout", &at("key.pem"), "-out", &at("cert.pem")]);
+        run(command, "").exits(0);
+        let ports: Vec<u16> = {
+            let free: Vec<_> = (0..2).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+            free.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+        };
+        let settings = serde_json::json!({"pebble": {
+            "listenAddress": format!("127.0.0.1:{}", ports[0]),
+            "managementListenAddress": format!("127.0.0.1:{}", ports[1]),
+            "certificate": at("cert.pem"), "privateKey": at("key.pem"),
+            "httpPort": 1, "tlsPort": 1, "ocspResponderURL": "", "externalAccountBindingRequired": false,
+        }});
+        std::fs::write(at("pebble.json"), settings.to_string()).unwrap();
+        let mut command = Command::new("pebble");
+        command.args(["-config", &at("pebble.json"), "-dnsserver", &server.dns.to_string()]);
+        command.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "0");
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let child = command.spawn().expect("pebble is installed (tests/run installs it)");
+        let url = format!("https://127.0.0.1:{}/dir", ports[0]);
+        let made = Self { child, url, directory };
+        wait::until("pebble listens", || std::net::TcpStream::connect(("127.0.0.1", ports[0])).ok());
+        made
+    }
+}
+
+impl Drop for Pebble {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
