@@ -12,6 +12,9 @@ const FLAGS = [
 
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
+/** Longer than anything here takes, on a machine that does other things too; whoever waits so long has failed. */
+const PATIENCE_MS = 120_000;
+
 /** What a profile is opened with. */
 const optionsOf = (url, { scheme = "light", width = 1280, height = 860 }) => ({ baseURL: url, colorScheme: scheme, viewport: { width, height }, acceptDownloads: true });
 
@@ -20,6 +23,7 @@ const optionsOf = (url, { scheme = "light", width = 1280, height = 860 }) => ({ 
  * policy, and requests that went anywhere but to `url` and `hosts`.
  */
 async function watched(context, url, { hosts = [] }) {
+  context.setDefaultTimeout(PATIENCE_MS);
   const complaints = [];
   const own = [new URL(url).host, ...hosts];
   context.on("request", (request) => {
@@ -38,7 +42,7 @@ async function watched(context, url, { hosts = [] }) {
 
 /** Starts the browser, with more flags if need be; each profile that is opened in it is empty, and gone when it is closed. */
 export async function startBrowser(more = []) {
-  const browser = await chromium.launch({ executablePath, args: [...FLAGS, ...more] });
+  const browser = await chromium.launch({ executablePath, timeout: PATIENCE_MS, args: [...FLAGS, ...more] });
   return {
     profile: async (url, how = {}) => watched(await browser.newContext(optionsOf(url, how)), url, how),
     stop: () => browser.close(),
@@ -47,14 +51,14 @@ export async function startBrowser(more = []) {
 
 /** Starts a browser whose one profile lies in `folder`, and is there again when it is started again. */
 export async function startBrowserIn(folder, url, how = {}) {
-  return watched(await chromium.launchPersistentContext(folder, { executablePath, args: FLAGS, ...optionsOf(url, how) }), url, how);
+  return watched(await chromium.launchPersistentContext(folder, { executablePath, timeout: PATIENCE_MS, args: FLAGS, ...optionsOf(url, how) }), url, how);
 }
 
 /** Waits for a text in the page's main part; the error says what stood there instead. */
-export async function sees(page, text, timeout = 20_000) {
+export async function sees(page, text) {
   const place = page.locator("main").getByText(text).first();
   try {
-    await place.waitFor({ timeout });
+    await place.waitFor();
   } catch {
     throw new Error(`${page.url()} does not say ${text}, but:\n${await page.locator("main").innerText()}`);
   }

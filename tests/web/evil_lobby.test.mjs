@@ -12,7 +12,7 @@ import { encodeEnvelope } from "../../dgns/web/certificate.js";
 import { KIND, encodeCard, openCard, signCard } from "../../dgns/web/lobby/card.js";
 import { opened } from "../../dgns/web/lobby/envelope.js";
 
-const test = (claim, body) => run(claim, { timeout: 120_000 }, body);
+const test = (claim, body) => run(claim, { timeout: 600_000 }, body);
 /** A device may knock at a name six times a minute. */
 const KNOCKS = 5;
 
@@ -61,7 +61,7 @@ const isCaught = async (page, what, ...codes) => {
   await page.getByRole("button", { name: "Save the evidence" }).click();
   assert.match((await saved).suggestedFilename(), new RegExp(`^lobby-[0-9a-f]{32}-${code}\\.json$`));
 };
-const isSilent = async (page, what) => void (await sees(page, /No answer|The lobby is not reached/, 25_000).catch((error) => assert.fail(`${what}: ${error.message}`)));
+const isSilent = async (page, what) => void (await sees(page, /No answer|The lobby is not reached/).catch((error) => assert.fail(`${what}: ${error.message}`)));
 
 /** A lie about cards on their way to the page, or from it. */
 const about = (where, change) => (to, frame) => (to === where && frame.card !== undefined ? [change(frame)].flat() : [frame]);

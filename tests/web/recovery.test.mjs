@@ -36,7 +36,7 @@ const blankProfile = (urls, how = {}) => all.browser.profile(all.server.url, { h
 
 /** Writes new words down, and returns them. */
 async function newWords(page) {
-  await sees(page, "Write down these twelve words", 60_000);
+  await sees(page, "Write down these twelve words");
   const words = await page.locator(".words li").allTextContents();
   await page.getByRole("button", { name: "I have written them down" }).click();
   return words.join(" ");
@@ -86,13 +86,13 @@ for (const [scheme, width, lostWords] of [["light", 1280, false], ["dark", 390, 
     await looks.goto(`/lookup?name=${ada.name}`);
     await sees(looks, "Recovery pending");
     await seen(looks, "lookup");
-    await sees(page, "Nobody objected", 60_000);
+    await sees(page, "Nobody objected");
     await seen(page, "ready");
     await page.getByLabel("What you call this device").fill("the new one");
     if (lostWords) await page.getByLabel("The twelve words are lost too: make new ones").check();
     await page.getByRole("button", { name: "Take my account back" }).click();
     const words = lostWords ? await newWords(page) : ada.words;
-    await sees(page, `${ada.full} is yours again, and that is proved`, 60_000);
+    await sees(page, `${ada.full} is yours again, and that is proved`);
     await seen(page, "back");
     await opens(page, file, "the key lies under the third stone");
     await sees(page, "the new one (this browser)");
@@ -116,9 +116,9 @@ test("one server is dead and one lies: both are named and skipped", async () => 
   const blank = await blankProfile(urls);
   const page = await blank.page();
   await tries(page, ada, all);
-  await sees(page, "Nobody objected", 60_000);
+  await sees(page, "Nobody objected");
   await page.getByRole("button", { name: "Take my account back" }).click();
-  await sees(page, `${ada.full} is yours again, and that is proved`, 60_000);
+  await sees(page, `${ada.full} is yours again, and that is proved`);
   const skipped = await page.locator(".faults").innerText();
   assert.match(skipped, new RegExp(`${liar.url} lies, and is skipped`));
   assert.match(skipped, new RegExp(`${servers[4].url} is skipped`));
@@ -255,14 +255,14 @@ test("a browser that is closed at each step goes on where it was", async () => {
   await visit(async (page, { context }) => {
     await context.route("**/v1/certificates**", (route) => route.abort());
     await page.goto("/recover");
-    await sees(page, "Nobody objected", 60_000);
+    await sees(page, "Nobody objected");
     await page.getByRole("button", { name: "Take my account back" }).click();
     await sees(page, "no answer from the server");
   });
   await visit(async (page) => {
     await page.goto("/recover");
     await page.getByRole("button", { name: "Take my account back" }).click();
-    await sees(page, `${ada.full} is yours again, and that is proved`, 60_000);
+    await sees(page, `${ada.full} is yours again, and that is proved`);
   });
   const resolved = JSON.parse((await all.server.dgns("reader", "--json", "resolve", ada.name)).trim().split("\n").at(-1));
   assert.equal(resolved.did?.devices?.length ?? resolved.devices?.length, 1, JSON.stringify(resolved).slice(0, 400));
@@ -307,7 +307,7 @@ test("servers of one operator are warned about, and taken only by somebody who s
   await sees(page, `${urls[2]} is skipped`);
   await ada.profile.context.unroute(`${urls[2]}/**`);
   await page.getByRole("button", { name: "Set up recovery" }).click();
-  await sees(page, "Recovery is set up, and that is proved", 60_000);
+  await sees(page, "Recovery is set up, and that is proved");
   await sees(page, "1st of this account");
   await sees(page, "3 of these servers are of the operator Anna");
   await page.getByText("Give recovery up").first().click();

@@ -63,13 +63,13 @@ test("a passkey that came along and the PIN bring a blank profile back, without 
   assert.equal(await guesses(own.name), 0);
   await carried.add(passkey);
   await page.getByRole("button", { name: "Go on with your passkey" }).click();
-  await sees(page, `The PIN is right; ${own.full} is yours in`, 60_000);
+  await sees(page, `The PIN is right; ${own.full} is yours in`);
   await seen(page, "window");
   await own.page.goto("/devices");
   await sees(own.page, "signed in with a passkey");
-  await sees(page, "Nobody objected", 60_000);
+  await sees(page, "Nobody objected");
   await page.getByRole("button", { name: "Take my account back" }).click();
-  await sees(page, `${own.full} is yours again, and that is proved`, 60_000);
+  await sees(page, `${own.full} is yours again, and that is proved`);
   await opens(page, file, "the key lies under the third stone");
   assert.deepEqual([complaintsIn(own.profile), complaintsIn(profile)], [[], []]);
   await Promise.all([own.profile.close(), profile.close()]);
@@ -91,7 +91,7 @@ test("an enrolment with one issuer: who signs in at the other has the account, b
   await sees(own.page, "Your account at Other leads here now");
   await profile.context.clearCookies();
   await tries(page, own, all, { way: "Other" });
-  await sees(page, "You enrolled with another sign-in", 60_000);
+  await sees(page, "You enrolled with another sign-in");
   assert.equal(await guesses(own.name), 1, "it is in the log, so it counts");
   const counts = await Promise.all(urls.map(async (url) => (await (await fetch(`${url}/r/v1/stats`)).json())));
   assert.ok(counts.every(({ refused }) => refused.unknown_signin > 0), JSON.stringify(counts));
@@ -113,7 +113,7 @@ test("an enrolment with two issuers: either does, or both are needed, as it says
       assert.equal(await guesses(own.name), 0);
       await page.getByRole("button", { name: "Go on with Local" }).click();
     }
-    await sees(page, `The PIN is right; ${own.full} is yours in`, 60_000);
+    await sees(page, `The PIN is right; ${own.full} is yours in`);
     assert.equal(await guesses(own.name), 1);
     assert.deepEqual([own.profile.complaints, profile.complaints], [[], []]);
     await Promise.all([own.profile.close(), profile.close()]);
