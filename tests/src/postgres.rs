@@ -4,12 +4,12 @@
 //! own. Whoever stops or kills the server has one to itself ([`Postgres::start`]).
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part, and not each as a library")]
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Write as _;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The user the server runs as where the tests run as root, which it refuses: Debian's `nobody`.
 const NOBODY: u32 = 65_534;
@@ -87,8 +87,8 @@ impl Postgres {
 
     /// Makes an empty database, and returns its URL.
     pub fn new_database(&self) -> String {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("t{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        // Many processes share a cluster, and their ids come again.
+        let name = format!("t{:016x}", RandomState::new().build_hasher().finish());
         let made = as_user("createdb").args(["-U", "dgns", "-h"]).arg(&self.dir).arg(&name).output().expect("createdb");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         format!("postgresql://dgns@localhost/{name}?host={}", self.dir.display())

@@ -1,6 +1,7 @@
 // The real programs, as a stranger runs them: `dgnsd` on free ports with a data directory of its own, `dgns` with a home of its own.
 
 import { execFile, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -51,13 +52,15 @@ export async function startRecoveryServer(server, issuers, operator) {
   return { url: ready.http, operator, ...rest };
 }
 
-/** Returns a port that was free a moment ago, for who must be named before it is started. */
+/** Returns a port that nobody has, for who must be named before it is started: below those that a system gives to whoever asks for any. */
 export async function freePort() {
-  const probe = createServer();
-  await new Promise((done) => probe.listen(0, "127.0.0.1", done));
-  const { port } = probe.address();
-  await new Promise((done) => probe.close(done));
-  return port;
+  for (;;) {
+    const [probe, port] = [createServer(), 20_000 + randomInt(12_000)];
+    const isFree = await new Promise((done) => probe.once("error", () => done(false)).listen(port, "127.0.0.1", () => done(true)));
+    if (!isFree) continue;
+    await new Promise((done) => probe.close(done));
+    return port;
+  }
 }
 
 /**

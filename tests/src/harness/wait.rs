@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes, on a machine that does other things too; a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Between two looks: short beside what is looked for, long beside a look.
 const PAUSE: Duration = Duration::from_millis(5);
