@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 ok, 1 could not run, 3 the stored history is at fault (another program of this project found a proof wrong).
 
+mod dnssec;
 mod greet;
 mod guard;
 mod invite;
@@ -151,6 +152,11 @@ enum Command {
         #[arg(long, value_name = "DIR", default_value = "./dgns-data")]
         data: PathBuf,
     },
+    /// Look at or export the keys that sign the zone in DNS
+    Dnssec {
+        #[command(subcommand)]
+        command: dnssec::DnssecCommand,
+    },
     /// Make invitation codes
     Invite {
         /// The data directory
@@ -205,6 +211,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Guard { action, data }) => guard::run(action, &data),
         Some(Command::Logconf { command }) => logconf::run(command),
         Some(Command::Notary { command }) => notary::run(command),
+        Some(Command::Dnssec { command }) => dnssec::run(command),
         Some(Command::Invite { data, count }) => invite::make(&data, count),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Arguments::command(), "dgnsd", &mut std::io::stdout());

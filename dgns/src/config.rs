@@ -13,6 +13,7 @@ use identity::name::Zone;
 use storage::store::Home;
 use translog::policy::Policy;
 
+use crate::dns::dnssec::{Algorithm, Keyring, Times};
 use crate::lobby::turn as relay;
 use crate::recovery::RecoveryConfig;
 pub use crate::witness::standalone::WitnessServerConfig;
@@ -228,6 +229,12 @@ pub struct DnsConfig {
     pub nsid: String,
     /// `cookie_key`: the file of the secret of DNS Cookies; empty: `keys/dns-cookie.key` in the data directory, made at the first start.
     pub cookie_key: PathBuf,
+    /// `dnssec`: whether the zone is signed.
+    pub dnssec: bool,
+    /// `dnssec_algorithm`: of the keys that the first start makes: 13 or 15.
+    pub dnssec_algorithm: Algorithm,
+    /// `dnssec_validity_s`, `dnssec_step_s`, `dnssec_parent_s` and `dnssec_zsk_days`.
+    pub dnssec_times: Times,
 }
 
 /// `[claims]`: logged at first start as the zone's terms.
@@ -381,6 +388,11 @@ impl Config {
             true => self.data.join("keys").join("dns-cookie.key"),
             false => self.dns.cookie_key.clone(),
         }
+    }
+
+    /// Returns the file of the DNSSEC keys.
+    pub fn dnssec_keys(&self) -> PathBuf {
+        self.data.join("keys").join(Keyring::FILE)
     }
 
     /// Returns the names of the zone's name servers.

@@ -21,7 +21,8 @@ use translog::batch::Batch;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, WitnessesConfig};
-use crate::keys::{Keys, LogKey};
+use crate::dns::dnssec::Keyring;
+use crate::keys::{KeyFileError, Keys, LogKey};
 use crate::log::announcer::{self, AnnounceError, Announcer};
 use crate::log::commit::NotCommitted;
 use crate::log::damaged;
@@ -84,7 +85,7 @@ impl Server {
             None => make_log(&config, &storage, &keys, &keys_at, clock.now()).await?,
         };
         let guard = restart::guard(&guard_at, &storage, &stored).await?;
-        let dns_zone = Arc::new(dns::feed::zone(&config)?);
+        let dns_zone = Arc::new(signed_zone(&config, &clock)?);
         let names = load_names(&dns_zone, &storage, stored.size);
         let enrolled = load_enrolled(&storage, stored.size);
         let found = restart::load(&storage, &stored, restart::signed).await?;
@@ -219,6 +220,23 @@ async fn ended<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, tokio::task::Jo
         Some(task) => task.await,
         None => std::future::pending().await,
     }
+}
+
+/// Returns the DNS zone, empty; signed, unless nobody wants it so, with keys that the first start makes.
+fn signed_zone(config: &Config, clock: &Clock) -> Result<dns::Zone, ServerError> {
+    let zone = dns::feed::zone(config)?;
+    if !config.dns.dnssec || config.dns.listen.is_empty() {
+        return Ok(zone);
+    }
+    let path = config.dnssec_keys();
+    if !path.exists() {
+        Keyring::generate(zone.name(), config.dns.dnssec_algorithm, clock.now().as_s()).write(&path)?;
+    }
+    let keys = Keyring::read(&path)?;
+    if keys.zone() != zone.name() {
+        return Err(KeyFileError::Wrong { path, what: "zone's keys" }.into());
+    }
+    Ok(zone.signed(keys, config.dns.dnssec_times, clock.clone()))
 }
 
 /// Reads all names into the DNS zone, beside the map: half of a start's work. A start that fails drops it.

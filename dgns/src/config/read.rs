@@ -16,6 +16,7 @@ use super::{
     NatsConfig, OutboundConfig, PushConfig, StorageConfig, TurnConfig,
 };
 use super::{TokensConfig, WitnessConfig, WitnessServerConfig, WitnessesConfig};
+use crate::dns::dnssec::{Algorithm, Times};
 use crate::dns::limits::NSID_BYTES_MAX;
 use crate::lobby::turn as relay;
 use crate::outbound::Outbound;
@@ -150,6 +151,7 @@ pub(super) fn read_http(mut section: Section<'_>, default: &str, has_pages: bool
 
 fn read_dns(mut section: Section<'_>) -> DnsConfig {
     let listen = section.texts("listen", &["127.0.0.1:5300"]);
+    let algorithm = section.number("dnssec_algorithm", 13, 0, 255);
     let dns = DnsConfig {
         listen: listen.iter().map(|text| section.address("listen", text)).collect(),
         ns: section.texts("ns", &[]),
@@ -160,7 +162,18 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
         answers_per_s: section.number("answers_per_s", 200, 0, 1_000_000) as u32,
         nsid: section.text("nsid", ""),
         cookie_key: section.text("cookie_key", "").into(),
+        dnssec: section.truth("dnssec", true),
+        dnssec_algorithm: Algorithm::of_number(algorithm).unwrap_or(Algorithm::EcdsaP256),
+        dnssec_times: Times {
+            validity_s: section.number("dnssec_validity_s", 1_209_600, 60, 7_776_000) as u32,
+            step_s: section.number("dnssec_step_s", 7_200, 2, 2_592_000) as u32,
+            parent_s: section.number("dnssec_parent_s", 172_800, 1, 2_592_000) as u32,
+            zsk_s: section.number("dnssec_zsk_days", 90, 0, 3_650) as u32 * 86_400,
+        },
     };
+    if dns.dnssec_algorithm as u64 != algorithm {
+        section.fault("dnssec_algorithm", "is 13 (ECDSA P-256) or 15 (Ed25519)");
+    }
     if dns.nsid.len() > NSID_BYTES_MAX {
         section.fault("nsid", "is at most 64 bytes");
     }

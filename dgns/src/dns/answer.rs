@@ -5,8 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use translog::pieces::Question;
 
-use super::card::Card;
+use super::card::{Card, DID_OWNER, DID_TTL_S, did_text};
 use super::cookie::{CLIENT_BYTES, Cookies};
+use super::dnssec::{Nsec, Signature, Signing, TYPE_NSEC, TYPE_RRSIG, labels, labels_of, sort_key};
 use super::limits::{CNAME_HOPS_MAX, STREAM_BYTES_MAX, UDP_BYTES_MAX, UDP_PLAIN_BYTES_MAX};
 use super::name::{self, Place, WireName};
 use super::proofs::Proofs;
@@ -14,9 +15,9 @@ use super::query::{
     self, Edns, Header, OPCODE_NOTIFY, OPCODE_QUERY, OPCODE_UPDATE, Query, TYPE_ANY, TYPE_OPT, Unreadable,
 };
 pub use super::reply::Rcode;
-use super::reply::{self, COOKIE_BYTES, ExtendedError, Pointer, Reply, Told};
+use super::reply::{self, COOKIE_BYTES, ExtendedError, Pointer, Reply, Section, Signed, Signs, Told};
 use super::update::{Refused, Updates};
-use super::zone::{Apex, Zone};
+use super::zone::{Apex, CHECKPOINT_OWNER, CHECKPOINT_TTL_S, PROOF_OWNER, Zone};
 use crate::log::lookup::LookupError;
 
 const CLASS_IN: u16 = 1;
@@ -29,15 +30,7 @@ const TYPE_AXFR: u16 = 252;
 
 const TYPE_DS: u16 = 43;
 
-const PROOF_OWNER: &[u8] = b"\x06_proof";
-const CHECKPOINT_OWNER: &[u8] = b"\x0b_checkpoint";
-const CHECKPOINT_TTL_S: u32 = 1;
-const DID_OWNER: &[u8] = b"\x04_did";
-const DID_TTL_S: u32 = 300;
 const NS_TTL_S: u32 = 3_600;
-
-/// What secondaries read in the SOA: refresh, retry and expire, in seconds.
-const SOA_TIMES_S: [u32; 3] = [3_600, 600, 1_209_600];
 
 /// How a query came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -241,8 +234,16 @@ fn respond_to<'o>(
         return None;
     }
     reply.set_authoritative();
+    if let Some(signing) = zone.signing().filter(|_| wants_signatures(query)) {
+        reply.set_signed(Signs { algorithm: signing.algorithm(), apex: zone.apex().wire() });
+    }
     let rcode = follow(zone, query, place, &mut reply);
     Some(reply.finish(rcode, None))
+}
+
+/// Whether signatures are shown: RFC 3225, or they are what is asked for.
+fn wants_signatures(query: &Query<'_>) -> bool {
+    query.qtype == TYPE_RRSIG || query.edns.is_some_and(|edns| edns.dnssec_ok)
 }
 
 fn bytes_max(query: &Query<'_>, transport: Transport) -> usize {
@@ -268,41 +269,121 @@ enum Found {
 
 /// Answers for a name of the zone, following its CNAMEs while they stay in the zone.
 fn follow(zone: &Zone, query: &Query<'_>, place: Place<'_>, reply: &mut Reply<'_>) -> Rcode {
+    if let (Some(signing), TYPE_NSEC | TYPE_RRSIG) = (zone.signing(), query.qtype) {
+        return look_chain(zone, signing, query, place, reply);
+    }
+    let mut last = query.qname;
     let mut found = look(zone, query, place, Pointer::QNAME, reply);
     for _ in 0..CNAME_HOPS_MAX {
         let Found::Alias(target, at) = found else { break };
-        let Some(place) = name::place(target.as_bytes(), zone.apex().wire()) else {
-            return Rcode::NoError; // a target outside the zone is the resolver's to follow
+        let place = name::place(target.as_bytes(), zone.apex().wire()).filter(|place| !is_proof(*place));
+        let Some(place) = place else {
+            return Rcode::NoError; // a target outside the zone, or in its child, is the resolver's to follow
         };
         found = look(zone, query, place, at, reply);
+        last = target;
     }
-    match found {
+    let rcode = match found {
         // A chain that has not ended is the resolver's to follow too.
-        Found::Records | Found::Alias(..) => Rcode::NoError,
-        Found::NoData => deny(zone, query, reply, Rcode::NoError),
-        Found::Nothing => deny(zone, query, reply, Rcode::NxDomain),
+        Found::Records | Found::Alias(..) => return Rcode::NoError,
+        Found::NoData => Rcode::NoError,
+        Found::Nothing => Rcode::NxDomain,
+    };
+    match zone.signing().filter(|_| reply.is_signed()) {
+        Some(signing) => deny_signed(zone, signing, query, &last, reply),
+        None => deny(zone, query, reply, rcode),
     }
 }
 
 fn deny(zone: &Zone, query: &Query<'_>, reply: &mut Reply<'_>, rcode: Rcode) -> Rcode {
     let apex = zone.apex();
     let owner = Pointer::into_qname(query, apex.wire().len());
-    let numbers = soa_numbers(zone);
+    let numbers = apex.soa_numbers(zone.serial());
     reply.authority(owner, TYPE_SOA, apex.negative_ttl_s, &[&apex.soa_names, &numbers]);
     rcode
+}
+
+/// Denies a name, or the type asked at it, with the signed records that say so. The chain alone says which: it may be a change ahead or behind.
+fn deny_signed(zone: &Zone, signing: &Signing, query: &Query<'_>, name: &WireName, reply: &mut Reply<'_>) -> Rcode {
+    let apex = Pointer::into_qname(query, zone.apex().wire().len());
+    for set in signing.apex_sets().iter().filter(|set| set.rtype == TYPE_SOA) {
+        reply.authority(apex, set.rtype, set.ttl_s, &[&set.rdata.concat()]);
+        sign(
+            reply,
+            Section::Authority,
+            apex,
+            (set.rtype, set.ttl_s),
+            labels(zone.apex().wire()),
+            set.signatures.first(),
+        );
+    }
+    let below = &name.as_bytes()[..name.wire_len() - zone.apex().wire().len()];
+    let key = sort_key(&[below]);
+    let Some(denial) = signing.deny(&key) else {
+        reply.lack_signature();
+        return Rcode::ServFail;
+    };
+    if denial.first.key == key && denial.first.node.has(query.qtype) {
+        reply.lack_signature(); // the records have just gone, or come
+    }
+    for nsec in [Some(&denial.first), denial.second.as_ref()].into_iter().flatten() {
+        add_nsec(zone, apex, Section::Authority, nsec, reply);
+    }
+    if denial.name_exists { Rcode::NoError } else { Rcode::NxDomain }
+}
+
+/// Adds an NSEC record, and its signature.
+fn add_nsec(zone: &Zone, apex: Pointer, section: Section, nsec: &Nsec, reply: &mut Reply<'_>) {
+    let (owner, next) = (labels_of(&nsec.key), labels_of(&nsec.next));
+    let (ttl_s, wire) = (zone.apex().negative_ttl_s, zone.apex().wire());
+    let added = reply.add(section, apex.below(&owner), TYPE_NSEC, ttl_s, &[&next, wire, nsec.node.bitmap()]);
+    if let Some((at, _)) = added {
+        let count = labels(&owner) + labels(wire);
+        sign(reply, section, at, (TYPE_NSEC, ttl_s), count, nsec.node.signature().as_ref());
+    }
+}
+
+fn sign(
+    reply: &mut Reply<'_>,
+    section: Section,
+    owner: Pointer,
+    (rtype, ttl_s): (u16, u32),
+    labels: u8,
+    signature: Option<&Signature>,
+) {
+    reply.sign(section, owner, Signed { rtype, ttl_s, labels, signature });
+}
+
+/// Answers who asks for what the chain itself is made of. Whoever asks for signatures gets that of the NSEC record: every owner has it.
+fn look_chain(zone: &Zone, signing: &Signing, query: &Query<'_>, place: Place<'_>, reply: &mut Reply<'_>) -> Rcode {
+    let apex = Pointer::into_qname(query, zone.apex().wire().len());
+    match signing.nsec(&sort_key(&[place.owner, place.name])) {
+        Some(nsec) => {
+            add_nsec(zone, apex, Section::Answer, &nsec, reply);
+            Rcode::NoError
+        }
+        None if reply.is_signed() => deny_signed(zone, signing, query, &query.qname, reply),
+        None => {
+            let exists = signing.deny(&sort_key(&[place.owner, place.name])).is_some_and(|denial| denial.name_exists);
+            deny(zone, query, reply, if exists { Rcode::NoError } else { Rcode::NxDomain })
+        }
+    }
 }
 
 fn look(zone: &Zone, query: &Query<'_>, place: Place<'_>, at: Pointer, reply: &mut Reply<'_>) -> Found {
     if place.name.is_empty() {
         return match place.owner {
-            [] => look_apex(zone, query.qtype, at, reply),
+            [] => match zone.signing() {
+                Some(signing) => look_signed_apex(zone, signing, query.qtype, at, reply),
+                None => look_apex(zone, query.qtype, at, reply),
+            },
             CHECKPOINT_OWNER => look_checkpoint(zone, query.qtype, at, reply),
             PROOF_OWNER => Found::NoData, // the parent's side of the cut: no DS
             _ => Found::Nothing,
         };
     }
     zone.read(place.name, |card| match card {
-        Some(card) if card.is_shown() => look_card(zone, card, place.owner, query.qtype, at, reply),
+        Some(card) if card.is_shown() => look_card(zone, card, place, query.qtype, at, reply),
         Some(card) if card.exists() && place.owner.is_empty() => Found::NoData,
         _ => Found::Nothing,
     })
@@ -312,7 +393,7 @@ fn look_apex(zone: &Zone, qtype: u16, at: Pointer, reply: &mut Reply<'_>) -> Fou
     let apex: &Apex = zone.apex();
     match qtype {
         TYPE_SOA => {
-            let numbers = soa_numbers(zone);
+            let numbers = apex.soa_numbers(zone.serial());
             reply.answer(at, TYPE_SOA, apex.negative_ttl_s, &[&apex.soa_names, &numbers]);
             Found::Records
         }
@@ -326,22 +407,37 @@ fn look_apex(zone: &Zone, qtype: u16, at: Pointer, reply: &mut Reply<'_>) -> Fou
     }
 }
 
-/// Writes the record set of `qtype` at `owner` of a shown card; for ANY the set of the smallest type (RFC 8482).
-fn look_card(zone: &Zone, card: &Card, owner: &[u8], qtype: u16, at: Pointer, reply: &mut Reply<'_>) -> Found {
-    if owner == DID_OWNER
-        && zone.publishes_did()
-        && let Some(did) = card.shown_did()
-    {
-        if qtype != TYPE_TXT && qtype != TYPE_ANY {
-            return Found::NoData;
-        }
-        reply.answer(at, TYPE_TXT, DID_TTL_S, &[&[DID_TEXT_BYTES], DID_TEXT_PREFIX, did.base32().as_bytes()]);
-        return Found::Records;
+fn look_signed_apex(zone: &Zone, signing: &Signing, qtype: u16, at: Pointer, reply: &mut Reply<'_>) -> Found {
+    let qtype = if qtype == TYPE_ANY { TYPE_NS } else { qtype };
+    let sets = signing.apex_sets();
+    let Some(set) = sets.iter().find(|set| set.rtype == qtype) else { return Found::NoData };
+    for rdata in &set.rdata {
+        reply.answer(at, set.rtype, set.ttl_s, &[rdata]);
     }
+    for signature in &set.signatures {
+        sign(reply, Section::Answer, at, (set.rtype, set.ttl_s), labels(zone.apex().wire()), Some(signature));
+    }
+    Found::Records
+}
+
+/// Writes the record set of `qtype` at an owner of a shown card; for ANY the set of the smallest type (RFC 8482).
+fn look_card(zone: &Zone, card: &Card, place: Place<'_>, qtype: u16, at: Pointer, reply: &mut Reply<'_>) -> Found {
+    let owner = place.owner;
+    let count = labels(owner) + labels(place.name) + labels(zone.apex().wire());
+    let sign_set = |reply: &mut Reply<'_>, rtype, ttl_s, index| {
+        if reply.is_signed() {
+            sign(reply, Section::Answer, at, (rtype, ttl_s), count, card.signature(index).as_ref());
+        }
+    };
+    // Sets are counted as they come: signatures lie in the same order, that of `_did` last.
+    let (mut index, mut last) = (0, None);
     let mut exists = owner.is_empty();
     let mut wanted = (qtype != TYPE_ANY).then_some(qtype);
-    let mut any = false;
+    let mut found = None;
     for row in card.rows() {
+        let set = (row.owner, row.rtype);
+        index += usize::from(last.is_some_and(|last| last != set));
+        last = Some(set);
         if row.owner != owner {
             exists |= name::is_below(row.owner, owner);
             continue;
@@ -349,6 +445,7 @@ fn look_card(zone: &Zone, card: &Card, owner: &[u8], qtype: u16, at: Pointer, re
         exists = true;
         if row.rtype == TYPE_CNAME && wanted.is_some_and(|wanted| wanted != TYPE_CNAME) {
             let pointer = reply.answer(at, TYPE_CNAME, row.ttl_s, &[row.rdata]);
+            sign_set(reply, TYPE_CNAME, row.ttl_s, index);
             return match (WireName::read(row.rdata), pointer) {
                 (Some(target), Some(pointer)) => Found::Alias(target, pointer),
                 _ => Found::Records, // a reply that is full already, and leaves truncated
@@ -356,44 +453,46 @@ fn look_card(zone: &Zone, card: &Card, owner: &[u8], qtype: u16, at: Pointer, re
         }
         if *wanted.get_or_insert(row.rtype) == row.rtype {
             reply.answer(at, row.rtype, row.ttl_s, &[row.rdata]);
-            any = true;
+            found = Some((row.rtype, row.ttl_s, index));
         }
     }
-    match (any, exists) {
-        (true, _) => Found::Records,
-        (false, true) => Found::NoData,
-        (false, false) => Found::Nothing,
+    if let Some((rtype, ttl_s, index)) = found {
+        sign_set(reply, rtype, ttl_s, index);
+        return Found::Records;
     }
-}
-
-const DID_TEXT_PREFIX: &[u8] = b"did=did:dgns:";
-const DID_TEXT_BYTES: u8 = DID_TEXT_PREFIX.len() as u8 + 32;
-
-fn soa_numbers(zone: &Zone) -> [u8; 20] {
-    let [refresh, retry, expire] = SOA_TIMES_S;
-    let numbers = [zone.serial(), refresh, retry, expire, zone.apex().negative_ttl_s];
-    let mut bytes = [0; 20];
-    for (place, number) in bytes.chunks_exact_mut(4).zip(numbers) {
-        place.copy_from_slice(&number.to_be_bytes());
+    if let Some(did) = card.shown_did().filter(|_| owner == DID_OWNER && zone.publishes_did()) {
+        if qtype != TYPE_TXT && qtype != TYPE_ANY {
+            return Found::NoData;
+        }
+        reply.answer(at, TYPE_TXT, DID_TTL_S, &[&did_text(&did)]);
+        sign_set(reply, TYPE_TXT, DID_TTL_S, index + usize::from(last.is_some()));
+        return Found::Records;
     }
-    bytes
+    if exists { Found::NoData } else { Found::Nothing }
 }
 
 /// The newest head that everyone is shown, as a signed note.
 fn look_checkpoint(zone: &Zone, qtype: u16, at: Pointer, reply: &mut Reply<'_>) -> Found {
     let checkpoint = zone.checkpoint();
-    if checkpoint.is_empty() || (qtype != TYPE_TXT && qtype != TYPE_ANY) {
+    if checkpoint.rdata.is_empty() || (qtype != TYPE_TXT && qtype != TYPE_ANY) {
         return Found::NoData;
     }
     reply.keep_short_for_strangers();
-    reply.answer(at, TYPE_TXT, CHECKPOINT_TTL_S, &[&checkpoint]);
+    reply.answer(at, TYPE_TXT, CHECKPOINT_TTL_S, &[&checkpoint.rdata]);
+    let count = labels(CHECKPOINT_OWNER) + labels(zone.apex().wire());
+    sign(reply, Section::Answer, at, (TYPE_TXT, CHECKPOINT_TTL_S), count, checkpoint.signature.as_ref());
     Found::Records
 }
 
 /// Whether a query is one for the zone of proofs, `_proof` below the zone, which is a child zone of its own.
 fn asks_for_proof(query: &Query<'_>, place: Place<'_>) -> bool {
-    let is_below = place.name.is_empty() && name::is_below(place.owner, PROOF_OWNER);
-    is_below || (place.name.is_empty() && place.owner == PROOF_OWNER && query.qtype != TYPE_DS)
+    let is_cut = place.owner == PROOF_OWNER && [TYPE_DS, TYPE_NSEC, TYPE_RRSIG].contains(&query.qtype);
+    is_proof(place) && !is_cut
+}
+
+/// Whether a place is in the zone of proofs.
+fn is_proof(place: Place<'_>) -> bool {
+    place.name.is_empty() && (place.owner == PROOF_OWNER || name::is_below(place.owner, PROOF_OWNER))
 }
 
 /// Answers a query that [`answer`] left as one for a proof.
@@ -464,7 +563,7 @@ async fn look_proof(
 fn deny_proof(zone: &Zone, query: &Query<'_>, reply: &mut Reply<'_>, rcode: Rcode) -> Rcode {
     let apex = zone.apex();
     let owner = Pointer::into_qname(query, PROOF_OWNER.len() + apex.wire().len());
-    reply.authority(owner, TYPE_SOA, apex.negative_ttl_s, &[&apex.soa_names, &soa_numbers(zone)]);
+    reply.authority(owner, TYPE_SOA, apex.negative_ttl_s, &[&apex.soa(zone.serial())]);
     rcode
 }
 

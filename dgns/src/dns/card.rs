@@ -3,15 +3,17 @@
 //! ```text
 //! u8 flags | u32 children | u8 length, name as wire labels relative to the zone
 //! DID 20 | u40 log index | rows: u8 length, owner as wire labels | u16 type | u32 ttl | u16 length, rdata     if bound
+//! one signature of 74 bytes for each record set, that of `_did` last | u8 how many                            if signed
 //! ```
 //! Rows are in the order of owner and type, so that a record set is contiguous and the smallest type comes first.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::hash::{Hash, Hasher};
 
 use identity::cert::Row;
 use identity::did::Did;
 
+use super::dnssec::{NameSet, STORED_BYTES, Signature, TYPE_NSEC, TYPE_RRSIG};
 use super::name;
 
 /// The name is not shown (PROTOCOL 4.5, flag 1).
@@ -22,6 +24,14 @@ const NO_DID: u8 = 2;
 const BOUND: u8 = 4;
 /// The operator's: no certificate changes it.
 const FIXED: u8 = 8;
+/// Signatures follow the rows.
+const SIGNED: u8 = 16;
+
+/// Below every name: its DID, as text of the form `did=did:dgns:<base32>`.
+pub(crate) const DID_OWNER: &[u8] = b"\x04_did";
+pub(crate) const DID_TTL_S: u32 = 300;
+const DID_TEXT_PREFIX: &[u8] = b"did=did:dgns:";
+const TYPE_TXT: u16 = 16;
 
 const NAME_AT: usize = 6;
 const DID_BYTES: usize = Did::BYTES;
@@ -145,12 +155,80 @@ impl Card {
 
     /// Returns the records, those of one owner and type together.
     pub(crate) fn rows(&self) -> Rows<'_> {
-        Rows(self.0.get(self.body_at() + DID_BYTES + INDEX_BYTES..).unwrap_or_default())
+        Rows(self.0.get(self.body_at() + DID_BYTES + INDEX_BYTES..self.signatures_at()).unwrap_or_default())
+    }
+
+    /// Returns the record sets that are shown, in the order of the signatures; that of `_did`, if `did` says that there is one, last.
+    pub(crate) fn sets(&self, did: bool) -> Vec<NameSet<'_>> {
+        let mut sets: Vec<NameSet<'_>> = Vec::new();
+        for row in self.rows().filter(|_| self.is_shown()) {
+            let rdata = Cow::Borrowed(row.rdata);
+            match sets.last_mut().filter(|set| (set.owner, set.rtype) == (row.owner, row.rtype)) {
+                Some(set) => set.rdata.push(rdata),
+                None => sets.push(NameSet { owner: row.owner, rtype: row.rtype, ttl_s: row.ttl_s, rdata: vec![rdata] }),
+            }
+        }
+        if let Some(did) = self.shown_did().filter(|_| did) {
+            let rdata = vec![Cow::Owned(did_text(&did))];
+            sets.push(NameSet { owner: DID_OWNER, rtype: TYPE_TXT, ttl_s: DID_TTL_S, rdata });
+        }
+        sets
+    }
+
+    /// Returns the owners at and below the name that have records, with the types each has in a signed zone. A name that is shown and has
+    /// nothing is an owner all the same.
+    pub(crate) fn owners(&self, did: bool) -> Vec<(&[u8], Vec<u16>)> {
+        let mut owners: Vec<(&[u8], Vec<u16>)> = Vec::new();
+        let sets = self.sets(did);
+        for set in &sets {
+            match owners.last_mut().filter(|(owner, _)| *owner == set.owner) {
+                Some((_, types)) => types.push(set.rtype),
+                None => owners.push((set.owner, vec![TYPE_RRSIG, TYPE_NSEC, set.rtype])),
+            }
+        }
+        if owners.is_empty() && self.is_shown() {
+            owners.push((b"", vec![TYPE_RRSIG, TYPE_NSEC]));
+        }
+        owners
+    }
+
+    /// Returns the same card with these signatures, one for each of its sets, in their order.
+    pub(crate) fn with_signatures(self, signatures: &[Signature]) -> Self {
+        let mut bytes = self.0[..self.signatures_at()].to_vec();
+        bytes[0] |= SIGNED;
+        signatures.iter().for_each(|signature| bytes.extend_from_slice(&signature.stored()));
+        bytes.push(u8::try_from(signatures.len()).expect("a name has at most 48 rows and a DID"));
+        Self(bytes.into_boxed_slice())
+    }
+
+    /// Returns the signature of the set at `index` of [`Card::sets`]; `None` if the card is not signed.
+    pub(crate) fn signature(&self, index: usize) -> Option<Signature> {
+        let from = self.signatures_at() + index * STORED_BYTES;
+        let stored = self.0.get(from..).and_then(|rest| rest.first_chunk());
+        stored.filter(|_| self.is_signed()).map(Signature::read)
+    }
+
+    /// Returns whether each set has its signature.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.0[0] & SIGNED != 0
+    }
+
+    fn signatures_at(&self) -> usize {
+        match (self.is_signed(), self.0.last()) {
+            (true, Some(&count)) => self.0.len() - 1 - usize::from(count) * STORED_BYTES,
+            _ => self.0.len(),
+        }
     }
 
     fn body_at(&self) -> usize {
         NAME_AT + self.0[NAME_AT - 1] as usize
     }
+}
+
+/// Returns the data of the TXT record of a DID.
+pub(crate) fn did_text(did: &Did) -> Vec<u8> {
+    let text = [DID_TEXT_PREFIX, did.base32().as_bytes()].concat();
+    [&[text.len() as u8], text.as_slice()].concat()
 }
 
 fn head(flags: u8, labels: &[u8]) -> Vec<u8> {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::answer::{DropReason, Outcome, Rcode, Transport};
+use super::zone::Zone;
 
 /// Counters since the start; each is raised without a lock.
 #[derive(Debug, Default)]
@@ -36,8 +37,8 @@ impl Metrics {
         self.dropped[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the counters in the text form of Prometheus; `names` is the zone's.
-    pub fn render(&self, names: u64) -> String {
+    /// Returns the counters in the text form of Prometheus, with what the zone knows.
+    pub fn render(&self, zone: &Zone) -> String {
         let queries = [("udp", &self.udp_queries), ("tcp", &self.tcp_queries)];
         let responses = Rcode::ALL.iter().map(|rcode| rcode.name()).zip(&self.responses);
         let dropped = DropReason::ALL.iter().map(|reason| reason.name()).zip(&self.dropped);
@@ -45,7 +46,21 @@ impl Metrics {
         family(&mut text, "dns_queries_total", "transport", queries.into_iter());
         family(&mut text, "dns_responses_total", "rcode", responses);
         family(&mut text, "dns_dropped_total", "reason", dropped);
-        text + &format!("# TYPE dns_names gauge\ndns_names {names}\n")
+        text.push_str(&format!("# TYPE dns_names gauge\ndns_names {}\n", zone.names()));
+        if let Some(signing) = zone.signing() {
+            let (made, owners, end_s) = (signing.signatures(), signing.owners(), signing.first_end_s());
+            text.push_str(&format!("# TYPE dns_signatures_total counter\ndns_signatures_total {made}\n"));
+            text.push_str(&format!("# TYPE dns_signed_owners gauge\ndns_signed_owners {owners}\n"));
+            text.push_str("# TYPE dns_keys gauge\n");
+            for held in signing.keys().keys() {
+                let (role, stage, since_s) = (held.key.role(), held.stage.name(), held.since_s);
+                text.push_str(&format!("dns_keys{{role=\"{role}\",stage=\"{stage}\"}} {since_s}\n"));
+            }
+            text.push_str(&format!(
+                "# TYPE dns_signature_first_end_seconds gauge\ndns_signature_first_end_seconds {end_s}\n"
+            ));
+        }
+        text
     }
 }
 
@@ -65,14 +80,15 @@ mod tests {
         let metrics = Metrics::default();
         metrics.count(Transport::Udp, Outcome::Reply { rcode: Rcode::NxDomain, is_known: false });
         metrics.count(Transport::Tcp, Outcome::Drop(DropReason::Short));
-        let text = metrics.render(3);
+        let zone = Zone::new("dgns.test", &super::super::zone::Settings::for_zone("dgns.test")).unwrap();
+        let text = metrics.render(&zone);
         for line in [
             "dns_queries_total{transport=\"udp\"} 1",
             "dns_queries_total{transport=\"tcp\"} 1",
             "dns_responses_total{rcode=\"NXDOMAIN\"} 1",
             "dns_responses_total{rcode=\"NOERROR\"} 0",
             "dns_dropped_total{reason=\"short\"} 1",
-            "dns_names 3",
+            "dns_names 0",
         ] {
             assert_eq!(text.lines().filter(|&l| l == line).count(), 1, "{line} in {text}");
         }

@@ -10,6 +10,7 @@
 //! | `zone`, `card` | what exists: one card per name, swapped whole |
 //! | `query`, `hickory` | what was asked: the plain shape by hand, all others by hickory-proto |
 //! | `answer`, `reply` | what is said, and its bytes within the transport's limit |
+//! | `dnssec` | what of it is signed, by which keys |
 //! | `proofs` | what the log proves, in pieces that fit an answer |
 //! | `update` | what devices put into DNS themselves |
 //! | `cookie`, `rate` | who is known to be where it says, and how often all others are answered |
@@ -20,6 +21,7 @@
 pub mod answer;
 mod card;
 pub mod cookie;
+pub mod dnssec;
 pub mod feed;
 mod hickory;
 pub mod limits;

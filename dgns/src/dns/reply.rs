@@ -1,6 +1,7 @@
 //! The bytes of an answer: header, question, records and OPT, within what the transport carries.
 
 use super::cookie::{CLIENT_BYTES, SERVER_BYTES};
+use super::dnssec::{self, Signature, TYPE_RRSIG};
 use super::limits::{UDP_BYTES_MAX, UDP_PLAIN_BYTES_MAX};
 use super::name::WireName;
 use super::query::{Edns, HEADER_BYTES, Header, OPTION_COOKIE, OPTION_NSID, Query};
@@ -94,6 +95,44 @@ impl Pointer {
     pub(crate) fn into_qname(query: &Query<'_>, wire_len: usize) -> Self {
         Self((HEADER_BYTES + query.qname.wire_len() - wire_len) as u16)
     }
+
+    /// The name of these labels in front of that one.
+    pub(crate) fn below(self, labels: &[u8]) -> Owner<'_> {
+        Owner { labels, rest: self }
+    }
+}
+
+/// A name as a record begins with it: labels, and the name that stands earlier.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner<'n> {
+    labels: &'n [u8],
+    rest: Pointer,
+}
+
+/// Where a record stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    Answer,
+    Authority,
+}
+
+/// A signature over a record set, as its RRSIG shows it.
+#[derive(Clone, Copy)]
+pub(crate) struct Signed<'s> {
+    pub(crate) rtype: u16,
+    pub(crate) ttl_s: u32,
+    /// The labels of the owner, the zone's included.
+    pub(crate) labels: u8,
+    /// `None`: it is not made yet.
+    pub(crate) signature: Option<&'s Signature>,
+}
+
+/// What all signatures of a zone have alike.
+#[derive(Clone, Copy)]
+pub(crate) struct Signs<'z> {
+    pub(crate) algorithm: u8,
+    /// The zone in wire form.
+    pub(crate) apex: &'z [u8],
 }
 
 const OPT_BYTES: usize = 11;
@@ -136,6 +175,9 @@ pub(crate) struct Reply<'o> {
     authorities: u16,
     authoritative: bool,
     truncated: bool,
+    /// Whoever asks wants signatures, and the zone has some.
+    signs: Option<Signs<'o>>,
+    lacks_signature: bool,
 }
 
 impl<'o> Reply<'o> {
@@ -156,6 +198,8 @@ impl<'o> Reply<'o> {
             authorities: 0,
             authoritative: false,
             truncated: false,
+            signs: None,
+            lacks_signature: false,
         }
     }
 
@@ -188,24 +232,75 @@ impl<'o> Reply<'o> {
         self.authoritative = true;
     }
 
+    /// Shows signatures.
+    pub(crate) fn set_signed(&mut self, signs: Signs<'o>) {
+        self.signs = Some(signs);
+    }
+
+    /// Returns whether signatures are shown.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.signs.is_some()
+    }
+
     /// Adds a record to the answer section; returns where a name that its rdata begins with would be found.
     pub(crate) fn answer(&mut self, owner: Pointer, rtype: u16, ttl_s: u32, rdata: &[&[u8]]) -> Option<Pointer> {
-        debug_assert_eq!(self.authorities, 0, "answers come before authorities");
-        let at = self.record(owner, rtype, ttl_s, rdata)?;
-        self.answers += 1;
-        (at <= POINTER_MAX).then_some(Pointer(at as u16))
+        self.add(Section::Answer, owner.below(&[]), rtype, ttl_s, rdata).map(|(_, rdata)| rdata)
     }
 
     /// Adds a record to the authority section.
     pub(crate) fn authority(&mut self, owner: Pointer, rtype: u16, ttl_s: u32, rdata: &[&[u8]]) {
-        if self.record(owner, rtype, ttl_s, rdata).is_some() {
-            self.authorities += 1;
-        }
+        self.add(Section::Authority, owner.below(&[]), rtype, ttl_s, rdata);
     }
 
-    /// Ends the answer. What did not fit leaves TC = 1 and no record at all: a client must never take a part for the whole.
+    /// Adds a record; returns where its owner and its rdata are found.
+    pub(crate) fn add(
+        &mut self,
+        section: Section,
+        owner: Owner<'_>,
+        rtype: u16,
+        ttl_s: u32,
+        rdata: &[&[u8]],
+    ) -> Option<(Pointer, Pointer)> {
+        let from = self.out.len();
+        let at = self.record(owner, rtype, ttl_s, rdata)?;
+        match section {
+            Section::Answer => {
+                debug_assert_eq!(self.authorities, 0, "answers come before authorities");
+                self.answers += 1;
+            }
+            Section::Authority => self.authorities += 1,
+        }
+        let owner = if owner.labels.is_empty() { owner.rest } else { Pointer(from as u16) };
+        (at <= POINTER_MAX).then_some((owner, Pointer(at as u16)))
+    }
+
+    /// Adds the RRSIG of the set that was just added, if signatures are shown. One that is not made yet makes the answer a failure.
+    pub(crate) fn sign(&mut self, section: Section, owner: Pointer, signed: Signed<'_>) {
+        let Some(Signs { algorithm, apex }) = self.signs else { return };
+        let Some(signature) = signed.signature else {
+            self.lacks_signature = true;
+            return;
+        };
+        let Signed { rtype, ttl_s, labels, .. } = signed;
+        let Signature { expiration_s, inception_s, key_tag, bytes } = signature;
+        let head = dnssec::head(rtype, algorithm, labels, ttl_s, *expiration_s, *inception_s, *key_tag);
+        self.add(section, owner.below(&[]), TYPE_RRSIG, ttl_s, &[&head, apex, bytes]);
+    }
+
+    /// Makes the answer a failure: what it would say is not signed.
+    pub(crate) fn lack_signature(&mut self) {
+        self.lacks_signature = true;
+    }
+
+    /// Ends the answer. What did not fit leaves TC = 1 and no record at all: a client must never take a part for the whole. What lacks a
+    /// signature that was asked for leaves as SERVFAIL.
     pub(crate) fn finish(mut self, rcode: Rcode, error: Option<ExtendedError>) -> Rcode {
-        if self.truncated {
+        let (rcode, error) = match self.lacks_signature {
+            true => (Rcode::ServFail, Some(ExtendedError::NotReady)),
+            false => (rcode, error),
+        };
+        self.truncated &= !self.lacks_signature;
+        if self.truncated || self.lacks_signature {
             self.out.truncate(self.question_end);
             (self.answers, self.authorities) = (0, 0);
         }
@@ -220,14 +315,15 @@ impl<'o> Reply<'o> {
     }
 
     /// Writes one record and returns where its rdata begins; `None` once something did not fit.
-    fn record(&mut self, owner: Pointer, rtype: u16, ttl_s: u32, rdata: &[&[u8]]) -> Option<usize> {
+    fn record(&mut self, owner: Owner<'_>, rtype: u16, ttl_s: u32, rdata: &[&[u8]]) -> Option<usize> {
         let length: usize = rdata.iter().map(|part| part.len()).sum();
         let length_u16 = u16::try_from(length).ok();
-        self.truncated |= self.out.len() + 12 + length > self.records_end || length_u16.is_none();
+        self.truncated |= self.out.len() + owner.labels.len() + 12 + length > self.records_end || length_u16.is_none();
         if self.truncated {
             return None;
         }
-        self.out.extend_from_slice(&(0xC000 | owner.0).to_be_bytes());
+        self.out.extend_from_slice(owner.labels);
+        self.out.extend_from_slice(&(0xC000 | owner.rest.0).to_be_bytes());
         self.out.extend_from_slice(&rtype.to_be_bytes());
         self.out.extend_from_slice(&[0, 1]);
         self.out.extend_from_slice(&ttl_s.to_be_bytes());

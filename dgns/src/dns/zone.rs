@@ -14,14 +14,31 @@ use identity::cert::Row;
 use identity::did::Did;
 
 use super::card::Card;
+use super::dnssec::{
+    Changes, Keyring, NameSet, Signature, Signing, TYPE_NS, TYPE_NSEC, TYPE_RRSIG, Times, apex_types, bitmap,
+    labels_of, sort_key,
+};
 use super::limits::{NEGATIVE_TTL_S_MAX, ZONE_BYTES_MAX, ZONE_SHARDS};
 use super::name::{self, NAME_BYTES_MAX};
 use super::proofs::strings;
+use crate::clock::Clock;
 
 const TYPE_A: u16 = 1;
 const TYPE_CNAME: u16 = 5;
+const TYPE_TXT: u16 = 16;
 const TYPE_AAAA: u16 = 28;
 const NAMESERVER_ADDRESS_TTL_S: u32 = 3_600;
+
+/// What secondaries read in the SOA: refresh, retry and expire, in seconds.
+const SOA_TIMES_S: [u32; 3] = [3_600, 600, 1_209_600];
+
+/// The owner of the newest head, and the cut below which proofs stand.
+pub(crate) const CHECKPOINT_OWNER: &[u8] = b"\x0b_checkpoint";
+pub(crate) const CHECKPOINT_TTL_S: u32 = 1;
+pub(crate) const PROOF_OWNER: &[u8] = b"\x06_proof";
+
+/// The owners that are signed before a zone answers for the first time.
+const SIGNED_AT_ONCE: usize = 4_096;
 
 /// The settings of a zone that are the operator's alone.
 #[derive(Clone, Debug)]
@@ -120,10 +137,30 @@ pub struct Zone {
     names: AtomicU64,
     log_size: AtomicU64,
     ready: AtomicBool,
-    /// The data of the TXT record at `_checkpoint`; empty: there is none.
-    checkpoint: RwLock<Arc<[u8]>>,
+    checkpoint: RwLock<Arc<Checkpoint>>,
     /// Records without a certificate, by name: those that no certified set stands in the place of.
     volatile: Mutex<HashMap<String, Vec<Row>>>,
+    /// What signs it; `None`: nobody does.
+    signing: Option<Signing>,
+}
+
+/// The TXT record at `_checkpoint`.
+#[derive(Clone, Default)]
+pub(crate) struct Checkpoint {
+    /// Its data; empty: there is none.
+    pub(crate) rdata: Vec<u8>,
+    pub(crate) signature: Option<Signature>,
+}
+
+/// What one round over owners found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Round {
+    /// The last owner it came to; `None`: it came to the end.
+    pub(crate) at: Option<Vec<u8>>,
+    /// Owners that had something to sign.
+    pub(crate) signed: usize,
+    /// The end of the signature that ends first, seconds from now.
+    pub(crate) lasts_s: Option<u32>,
 }
 
 /// The zone's own name and the records there.
@@ -141,6 +178,22 @@ impl Apex {
     /// Returns the zone's name in wire form, lower case, the final zero included.
     pub(crate) fn wire(&self) -> &[u8] {
         &self.wire
+    }
+
+    /// Returns the numbers the SOA's data end with.
+    pub(crate) fn soa_numbers(&self, serial: u32) -> [u8; 20] {
+        let [refresh, retry, expire] = SOA_TIMES_S;
+        let numbers = [serial, refresh, retry, expire, self.negative_ttl_s];
+        let mut bytes = [0; 20];
+        for (place, number) in bytes.chunks_exact_mut(4).zip(numbers) {
+            place.copy_from_slice(&number.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// Returns the SOA's data.
+    pub(crate) fn soa(&self, serial: u32) -> Vec<u8> {
+        [self.soa_names.as_slice(), &self.soa_numbers(serial)].concat()
     }
 }
 
@@ -178,8 +231,9 @@ impl Zone {
             names: AtomicU64::new(0),
             log_size: AtomicU64::new(0),
             ready: AtomicBool::new(false),
-            checkpoint: RwLock::new(Arc::from([])),
+            checkpoint: RwLock::default(),
             volatile: Mutex::default(),
+            signing: None,
         };
         zone.fix_nameservers(&settings.nameservers)?;
         Ok(zone)
@@ -193,27 +247,178 @@ impl Zone {
     pub fn apply(&self, changes: Vec<Change>, log_size: u64) -> Result<(), ZoneError> {
         let writer = self.lock_writer();
         let cards = changes.iter().map(|change| self.card_of(change)).collect::<Result<Vec<_>, _>>()?;
-        for card in cards {
-            self.put(&writer, card);
-        }
+        self.show(&writer, cards);
         // A serial that went back would make secondaries keep the older zone.
         self.log_size.fetch_max(log_size, Ordering::Relaxed);
+        if let Some(signing) = self.signing.as_ref().filter(|_| self.is_ready()) {
+            signing.show_serial(&self.apex, self.serial());
+        }
         Ok(())
     }
 
-    /// Lets the zone answer: everything the log had at the start is applied.
+    /// Lets the zone answer: everything the log had at the start is applied. The first 4,096 owners of a signed zone are signed now, the others
+    /// by its keeper.
     pub fn set_ready(&self) {
+        if let Some(signing) = &self.signing {
+            signing.show_apex(&self.apex, self.serial());
+            self.sign_from(None, SIGNED_AT_ONCE, SIGNED_AT_ONCE);
+        }
         self.ready.store(true, Ordering::Release);
+    }
+
+    /// Returns the zone, signed with these keys.
+    #[must_use]
+    pub fn signed(mut self, keys: Keyring, times: Times, clock: Clock) -> Self {
+        let signing = Signing::new(&self.apex, keys, times, clock);
+        let mut changes = Changes::from([
+            (Vec::new(), Some(bitmap(&apex_types()))),
+            (sort_key(&[CHECKPOINT_OWNER]), Some(bitmap(&[TYPE_RRSIG, TYPE_NSEC]))),
+            (sort_key(&[PROOF_OWNER]), Some(bitmap(&[TYPE_NS, TYPE_RRSIG, TYPE_NSEC]))),
+        ]);
+        for shard in &mut self.shards {
+            let cards = shard.get_mut().unwrap_or_else(PoisonError::into_inner);
+            cards.iter().for_each(|card| note_owners(&mut changes, card, self.publish_did));
+        }
+        let altered = signing.altered(&changes, false);
+        signing.change(&changes, altered);
+        self.signing = Some(signing);
+        self
+    }
+
+    /// Returns what signs the zone, if anybody does.
+    pub fn signing(&self) -> Option<&Signing> {
+        self.signing.as_ref()
+    }
+
+    /// Signs anew, of the `count_max` owners behind `after`, what has no signature or none for long, `signed_max` of them at most.
+    pub(crate) fn sign_from(&self, after: Option<&[u8]>, count_max: usize, signed_max: usize) -> Round {
+        let mut round = Round::default();
+        let Some(signing) = &self.signing else { return round };
+        let keys = signing.chain().keys_after(after, count_max);
+        let is_last = keys.len() < count_max;
+        for key in keys {
+            if round.signed == signed_max {
+                return round;
+            }
+            let (signed, lasts_s) = self.sign_owner(signing, &key);
+            round.signed += usize::from(signed);
+            round.lasts_s = round.lasts_s.into_iter().chain(lasts_s).min();
+            round.at = Some(key);
+        }
+        round.at = round.at.filter(|_| !is_last);
+        round
+    }
+
+    /// Signs anew what an owner, and the name it belongs to, has not signed for long; returns whether it did, and for how long all is signed.
+    fn sign_owner(&self, signing: &Signing, key: &[u8]) -> (bool, Option<u32>) {
+        let writer = self.lock_writer();
+        let Some(mut nsec) = signing.nsec(key) else { return (false, None) };
+        let is_fresh = |signature: Option<Signature>| signature.is_some_and(|signature| !signing.is_stale(&signature));
+        let mut signed = false;
+        if !is_fresh(nsec.node.signature()) {
+            signed = true;
+            nsec = signing.sign_nsec(nsec);
+            signing.change(&Changes::new(), vec![nsec.clone()]);
+        }
+        let mut ends: Vec<Signature> = nsec.node.signature().into_iter().collect();
+        let wire = [&labels_of(key), self.apex.wire()].concat();
+        let place = name::place(&wire, self.apex.wire()).expect("every key is of a name of the zone");
+        if place.name.is_empty() {
+            if place.owner == CHECKPOINT_OWNER && !self.checkpoint().rdata.is_empty() {
+                if !is_fresh(self.checkpoint().signature) {
+                    signed = true;
+                    self.show_checkpoint(&writer, self.checkpoint().rdata.clone());
+                }
+                ends.extend(self.checkpoint().signature);
+            }
+        } else if let Some(card) = self.read(place.name, |card| card.cloned()) {
+            let count = card.sets(self.publish_did).len();
+            let has_all = card.is_signed() && (0..count).all(|index| is_fresh(card.signature(index)));
+            let card = match has_all {
+                true => card,
+                false => {
+                    signed = true;
+                    let (existed, card) = (card.exists(), self.sign_card(signing, card.clone(), Some(&card)));
+                    self.replace(&writer, card.clone(), existed);
+                    card
+                }
+            };
+            ends.extend((0..count).filter_map(|index| card.signature(index)));
+        }
+        let now_s = signing.now_s();
+        (signed, ends.iter().map(|signature| signature.lasts_s(now_s)).min())
+    }
+
+    /// Signs the zone's own sets anew: with other keys, or because they end soon.
+    pub(crate) fn sign_apex(&self) {
+        let _writer = self.lock_writer();
+        if let Some(signing) = &self.signing {
+            signing.show_apex(&self.apex, self.serial());
+        }
+    }
+
+    /// Returns a card with all its signatures; those of sets that `before` has too are kept.
+    fn sign_card(&self, signing: &Signing, card: Card, before: Option<&Card>) -> Card {
+        let known: Vec<(NameSet<'_>, Signature)> = match before {
+            Some(before) => before
+                .sets(self.publish_did)
+                .into_iter()
+                .enumerate()
+                .filter_map(|(index, set)| Some((set, before.signature(index)?)))
+                .collect(),
+            None => Vec::new(),
+        };
+        let signatures = signing.sign_sets(card.labels(), &card.sets(self.publish_did), &known);
+        card.with_signatures(&signatures)
+    }
+
+    /// Puts cards into the zone; into a signed one with their signatures, and with the chain that they make.
+    fn show(&self, writer: &MutexGuard<'_, ()>, cards: Vec<Card>) {
+        let Some(signing) = &self.signing else {
+            return cards.into_iter().for_each(|card| self.put(writer, card));
+        };
+        let mut changes = Changes::new();
+        let mut shown: HashMap<Vec<u8>, Card> = HashMap::with_capacity(cards.len());
+        for card in cards {
+            let before = shown.remove(card.labels()).or_else(|| self.read(card.labels(), |card| card.cloned()));
+            if before.as_ref().is_some_and(Card::is_fixed) {
+                continue;
+            }
+            for (owner, _) in before.iter().flat_map(|before| before.owners(self.publish_did)) {
+                changes.insert(sort_key(&[owner, card.labels()]), None);
+            }
+            note_owners(&mut changes, &card, self.publish_did);
+            let card = match self.is_ready() {
+                true => self.sign_card(signing, card, before.as_ref()),
+                false => card,
+            };
+            shown.insert(card.labels().to_vec(), card);
+        }
+        let altered = signing.altered(&changes, self.is_ready());
+        for card in shown.into_values() {
+            self.put(writer, card);
+        }
+        signing.change(&changes, altered);
     }
 
     /// Shows a signed note at `_checkpoint`.
     pub(crate) fn set_checkpoint(&self, note: &str) {
-        let rdata = Arc::from(strings(note.as_bytes()));
-        *self.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = rdata;
+        self.show_checkpoint(&self.lock_writer(), strings(note.as_bytes()));
     }
 
-    /// Returns the data of the TXT record at `_checkpoint`; empty if there is none.
-    pub(crate) fn checkpoint(&self) -> Arc<[u8]> {
+    fn show_checkpoint(&self, _writer: &MutexGuard<'_, ()>, rdata: Vec<u8>) {
+        let signing = self.signing.as_ref();
+        let signature = signing.map(|signing| signing.sign(&[CHECKPOINT_OWNER], TYPE_TXT, CHECKPOINT_TTL_S, &[&rdata]));
+        *self.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Checkpoint { rdata, signature });
+        if let Some(signing) = signing {
+            let types = bitmap(&[TYPE_TXT, TYPE_RRSIG, TYPE_NSEC]);
+            let changes = Changes::from([(sort_key(&[CHECKPOINT_OWNER]), Some(types))]);
+            signing.change(&changes, signing.altered(&changes, true));
+        }
+    }
+
+    /// Returns the TXT record at `_checkpoint`.
+    pub(crate) fn checkpoint(&self) -> Arc<Checkpoint> {
         self.checkpoint.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -275,7 +480,7 @@ impl Zone {
         let rows = self.remember_volatile(name, &content.rows, rows);
         let rows = [content.rows, rows].concat();
         let card = Card::bound(&labels, &content.did, content.log_index, content.flags, &rows);
-        self.put(&writer, card.map_err(|_| ZoneError::Row(name.to_owned()))?);
+        self.show(&writer, vec![card.map_err(|_| ZoneError::Row(name.to_owned()))?]);
         Ok(())
     }
 
@@ -400,6 +605,13 @@ impl Zone {
             self.put(&writer, card);
         }
         Ok(())
+    }
+}
+
+/// Notes the owners of a card in the chain's changes.
+fn note_owners(changes: &mut Changes, card: &Card, publish_did: bool) {
+    for (owner, types) in card.owners(publish_did) {
+        changes.insert(sort_key(&[owner, card.labels()]), Some(bitmap(&types)));
     }
 }
 

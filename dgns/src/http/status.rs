@@ -148,7 +148,7 @@ pub(super) async fn metrics(State(app): Shared) -> Response {
     };
     let mut text = app.metrics.render(&gauges);
     text.push_str(&render_public(&public(&app), &app.witnesses));
-    text.push_str(&app.dns_metrics.render(app.dns.names()));
+    text.push_str(&app.dns_metrics.render(&app.dns));
     text.push_str(&app.cosigners.as_ref().map(|roles| roles.metrics()).unwrap_or_default());
     text.push_str(&app.lobby.as_ref().map(|node| node.metrics()).unwrap_or_default());
     text.push_str(&app.bus.as_ref().map(|bus| bus.metrics()).unwrap_or_default());

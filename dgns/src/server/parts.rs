@@ -225,6 +225,9 @@ impl Parts {
         let listener = bind(config.http.listen)?;
         let http = listener.local_addr().map_err(|error| ServerError::Bind { address: config.http.listen, error })?;
         let dns_metrics = Arc::new(dns::Metrics::default());
+        if dns_zone.signing().is_some() {
+            followers.push(tokio::spawn(dns::dnssec::keep(dns_zone.clone(), config.dnssec_keys(), stopping.clone())));
+        }
         let dns_server = bind_dns(&config, &core.clock, &dns_zone, &dns_metrics).await?;
         let updates = match &own {
             Some(own) => {

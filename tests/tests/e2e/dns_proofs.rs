@@ -205,14 +205,14 @@ type Kept = Vec<(String, Vec<u8>)>;
 type Tale = Box<dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>> + Send>;
 
 /// A server of DNS that passes questions on and changes answers.
-struct Liar {
-    address: SocketAddr,
+pub(crate) struct Liar {
+    pub(crate) address: SocketAddr,
     tale: Arc<Mutex<Tale>>,
     over: Arc<AtomicBool>,
 }
 
 impl Liar {
-    fn before(server: SocketAddr) -> Self {
+    pub(crate) fn before(server: SocketAddr) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         let address = socket.local_addr().unwrap();
@@ -233,7 +233,7 @@ impl Liar {
         Self { address, tale, over }
     }
 
-    fn tells(&self, tale: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>> + Send + 'static) {
+    pub(crate) fn tells(&self, tale: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>> + Send + 'static) {
         *self.tale.lock().unwrap() = Box::new(tale);
     }
 }

@@ -8,6 +8,7 @@ mod chains;
 mod databases;
 mod dns_proofs;
 mod dns_updates;
+mod dnssec;
 mod exchange;
 mod exit_codes;
 mod faults;
