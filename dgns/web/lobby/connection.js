@@ -1,7 +1,7 @@
 // A connection to the host of a name, both ends proved: what is served, files chunk by chunk, logs as they grow; renewed when its path breaks, and ended
 // when the log takes the host's device away (PROTOCOL 23.11, 23.12).
 
-import { Refused } from "../cbor.js";
+import { Refused, encode } from "../cbor.js";
 import { ascii, equal } from "../hash.js";
 import { KIND } from "./card.js";
 import { shownOf, signCredential } from "./credential.js";
@@ -124,7 +124,9 @@ export class Connection {
 
   /** Takes a token or grants, as text, to be shown wherever the host's rules alone do not do. Refuses with `bad_proof` what is neither. */
   shows(text) {
-    this.shown = [shownOf(text), ...this.shown].slice(0, SHOWN_MAX);
+    const shown = shownOf(text);
+    const isOther = (other) => !equal(encode(other), encode(shown));
+    this.shown = [shown, ...this.shown.filter(isOther)].slice(0, SHOWN_MAX);
   }
 
   /**
@@ -132,17 +134,17 @@ export class Connection {
    * neither rules nor what is shown do; `moved` where it is elsewhere.
    */
   async lease(log, rights = READ) {
-    let [said, refused] = [await this.askLease(log, rights), new Refused("needproof", "the host wants a grant or a token")];
-    for (const shown of this.shown) {
+    let said = await this.askLease(log, rights);
+    for (const [number, shown] of this.shown.entries()) {
       if (said.t !== "needproof") break;
       const credential = await signCredential(shown, said.nonce, this.client.origin, this.who.sign);
       said = await this.askLease(log, rights, credential).catch((error) => {
+        if (number + 1 === this.shown.length) throw error;
         // What counts for nothing is no reason not to show the next, under a nonce of its own.
-        refused = error;
         return this.askLease(log, rights);
       });
     }
-    if (said.t === "needproof") throw refused;
+    if (said.t === "needproof") throw new Refused("needproof", "the host wants a grant or a token");
     if (said.t === "redirect") throw new Refused("moved", said.to);
     if (said.rights !== rights || (rights === READ_AND_WRITE && said.lsn === undefined)) throw this.nonsense();
     return said;
@@ -153,8 +155,9 @@ export class Connection {
     return this.asks({ t: "lease", site: this.name, log, rights, credential }, (answer, done) => (kinds.includes(answer.t) ? done(answer) : undefined));
   }
 
-  /** Returns whether this device may add lines to a log; the lease for it is kept. */
+  /** Returns whether this device may add lines to a log; the lease for it is kept, and holds until the host ends it. */
   async mayWrite(log) {
+    if (this.writes.has(log)) return true;
     try {
       this.writes.set(log, await this.lease(log, READ_AND_WRITE));
       return true;

@@ -52,26 +52,24 @@ impl Connection {
             Ok(leased) => return Ok(leased),
             Err(nonce) => nonce,
         };
-        let mut refused = None;
-        for shown in self.held(log, rights).await? {
+        let mut left = self.held(log, rights).await?.into_iter().peekable();
+        while let Some(shown) = left.next() {
             let origin = self.prover.origin().clone();
             let credential = Credential::sign(shown, nonce, &origin, &self.who.key).encode();
             match self.ask_lease(log, rights, Some(credential)).await {
                 Ok(Ok(leased)) => return Ok(leased),
                 Ok(Err(next)) => nonce = next,
                 // What counts for nothing is no reason not to show the next, under a nonce of its own.
-                Err(ClientError::Refused(problem)) => {
-                    refused = Some(ClientError::Refused(problem));
-                    match self.ask_lease(log, rights, None).await? {
-                        Ok(leased) => return Ok(leased),
-                        Err(next) => nonce = next,
-                    }
-                }
+                Err(ClientError::Refused(_)) if left.peek().is_some() => match self.ask_lease(log, rights, None).await?
+                {
+                    Ok(leased) => return Ok(leased),
+                    Err(next) => nonce = next,
+                },
                 Err(error) => return Err(error),
             }
         }
         let what = format!("{log}: not for this device without a grant (dgns grant) or a token of the host's owner");
-        Err(refused.unwrap_or_else(|| ClientError::Refused(Box::new(Problem::new(403, "needproof", what)))))
+        Err(ClientError::Refused(Box::new(Problem::new(403, "needproof", what))))
     }
 
     /// Hands on what a log holds from a place on, and whatever is added to it, until the connection ends. Returns where else the log
