@@ -274,7 +274,7 @@ impl Rules {
     /// Judges a device of which the log proves `who`: what is denied first, then the first row that is about it, then the hook.
     pub fn judge(&self, who: &Proven, device: &Kid, owner: &Did) -> Judged {
         let fits = |whom: &Whom| whom.fits(who, device, owner);
-        if self.deny.iter().any(fits) {
+        if self.deny.iter().any(|whom| whom.denies(who, device, owner)) {
             return Judged::Denied;
         }
         match (self.allow.iter().find(|row| fits(&row.whom)), &self.hook) {
@@ -288,6 +288,15 @@ impl Rules {
 }
 
 impl Whom {
+    /// Whether somebody is denied by it: as [`Whom::fits`], and a device is denied by its key, as a guest too.
+    fn denies(&self, who: &Proven, device: &Kid, owner: &Did) -> bool {
+        match self {
+            Self::Device(kid) => kid == device,
+            Self::Group(members) => members.iter().any(|member| member.denies(who, device, owner)),
+            _ => self.fits(who, device, owner),
+        }
+    }
+
     fn fits(&self, who: &Proven, device: &Kid, owner: &Did) -> bool {
         match self {
             Self::Guest => who.guest,
@@ -489,6 +498,16 @@ mod tests {
         assert_eq!(rules.judge(&guest, &kid, &owner), Judged::LetIn(Rights::to_read(vec!["public/".to_owned()])));
         let denied = parse("allow = [\"guest\"]\ndeny = [\"guest\"]").expect("rules");
         assert_eq!(denied.judge(&guest, &kid, &owner), Judged::Denied);
+        for deny in [
+            format!("deny = [\"device:{digits}\"]"),
+            format!("deny = [\"group:a\"]\n[groups]\na = [\"device:{digits}\"]"),
+        ] {
+            let denied = parse(&format!("allow = [\"guest\"]\n{deny}")).expect("rules");
+            assert_eq!(denied.judge(&guest, &kid, &owner), Judged::Denied, "whoever comes as a guest has the same key");
+            let other = Proven::of_guest([8; 32]);
+            let kid = identity::key::kid_of(&[8; 32]);
+            assert!(matches!(denied.judge(&other, &kid, &owner), Judged::LetIn(_)));
+        }
         let bob = proven(2, &["bob.dgns.test"]);
         assert_eq!(
             parse("allow = [\"guest\"]").expect("rules").judge(&bob, &kid, &owner),
