@@ -197,6 +197,12 @@ pub const ENTRIES_MAX: usize = 256;
 /// See [`ENTRIES_MAX`].
 pub const WRITTEN_BYTES_MAX: usize = 14_336;
 
+/// The bytes of a request to a store through a host: the longest has the id of a log and four numbers.
+pub const TARGET_BYTES_MAX: usize = 512;
+
+/// The bytes that such a request posts, or its answer has: a chunk, or what the store takes at once, and what frames it.
+pub const ASKED_BYTES_MAX: usize = (4 << 20) + 131_072;
+
 /// The bytes of a credential: a token, or four grants.
 pub const CREDENTIAL_BYTES_MAX: usize = 4_608;
 

@@ -211,6 +211,15 @@ pub enum Said {
         /// Why.
         code: String,
     },
+    /// C 47: a request for the databases' store (PROTOCOL 25.8), which the host passes on; the answer's bytes come in bulk.
+    Ask {
+        /// Comes back.
+        id: u64,
+        /// Path and query.
+        target: String,
+        /// To post: how many bytes were sent before, in pieces with this id.
+        body: Option<u64>,
+    },
     /// H 50: to 40.
     Listing {
         /// Of the request.
@@ -238,7 +247,7 @@ pub enum Said {
         /// They, one after another.
         ids: Vec<Hash>,
     },
-    /// H 3e, in bulk: a part of what was asked for.
+    /// 3e: a part of what was asked for, in bulk by a host; by a client a part of what it posts, before 47.
     Piece {
         /// Of the request.
         id: u64,

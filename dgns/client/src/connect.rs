@@ -5,6 +5,7 @@ mod append;
 mod get;
 mod lanes;
 mod logs;
+mod store;
 mod tend;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use tend::Tending;
 pub use append::{Appending, Line, Receipt, Remembered, too_long};
 pub use get::{Got, Opened};
 pub use logs::{Lease, Leased};
+pub use store::AtHost;
 
 /// How long the lobby may take to welcome.
 const WELCOME: Duration = Duration::from_secs(15);

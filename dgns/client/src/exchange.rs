@@ -80,7 +80,7 @@ pub async fn hold(session: &Session, shown: &ShownHead) -> Result<OneHistory, Cl
     let trust = session.trust();
     let refused = |error: gossip::GossipError| ClientError::Unable(format!("{error} ({})", error.code()));
     let theirs = shown.verify(trust).map_err(refused)?;
-    let mine = match session.log().memory()?.memory.head() {
+    let mine = match session.log().memory_in_turn().await?.memory.head() {
         Some(head) => Some(ShownHead::of(trust.origin(), head).verify(trust).map_err(refused)?),
         None => None,
     };

@@ -14,10 +14,11 @@
 mod pinned;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use identity::did::Did;
@@ -156,6 +157,9 @@ impl Home {
 /// Subjects whose last proof is kept: 3 MB.
 const LAST_MAX: usize = 1_024;
 
+/// Between two looks whether somebody else still has the memory.
+const TURN: Duration = Duration::from_millis(2);
+
 impl LogHome {
     /// Returns the log's origin.
     pub fn origin(&self) -> &Origin {
@@ -169,7 +173,21 @@ impl LogHome {
 
     /// Opens the memory; another process that uses it is waited for.
     pub fn memory(&self) -> Result<OpenMemory, ClientError> {
-        let lock = self.lock("memory.lock")?;
+        self.open_memory(self.lock("memory.lock")?)
+    }
+
+    /// As [`LogHome::memory`], for whoever keeps it while waiting for something else: others of the same process go on meanwhile, even if
+    /// they are of the same task.
+    pub async fn memory_in_turn(&self) -> Result<OpenMemory, ClientError> {
+        loop {
+            if let Some(lock) = self.try_lock("memory.lock")? {
+                return self.open_memory(lock);
+            }
+            tokio::time::sleep(TURN).await;
+        }
+    }
+
+    fn open_memory(&self, lock: File) -> Result<OpenMemory, ClientError> {
         let path = self.directory.join("memory");
         let memory = match fs::read(&path) {
             Ok(bytes) => Memory::decode(&bytes).map_err(|_| damaged(&path))?,
@@ -311,6 +329,18 @@ impl LogHome {
         let path = self.directory.join(name);
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         lock.and_then(|lock| lock.lock().map(|()| lock)).map_err(|error| io_error(&path, &error))
+    }
+
+    /// Returns the lock; `None` if somebody else has it.
+    fn try_lock(&self, name: &str) -> Result<Option<File>, ClientError> {
+        let path = self.directory.join(name);
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(|error| io_error(&path, &error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(io_error(&path, &error)),
+        }
     }
 
     fn device_path(&self) -> PathBuf {

@@ -1,8 +1,9 @@
-//! A private server: hosts a name in the lobby and serves a directory to whom its rules let in (PROTOCOL 23.4 to 23.12).
+//! A private server: hosts a name in the lobby and serves a directory, or a database, to whom its rules let in (PROTOCOL 23.4 to 23.12, 23.18).
 //!
 //! Nobody who is not let in learns that it is here: a knock is judged by what the log proves of the knocker before anything of it
 //! reaches WebRTC, and a refused one is not answered, unless the rules say so.
 
+pub mod database;
 mod hook;
 mod knock;
 mod proof;
@@ -39,6 +40,7 @@ use crate::home::DeviceKeys;
 use crate::peering::{Gone, until_gone};
 use crate::prover::{Proven, Prover};
 use crate::rng;
+use database::Database;
 use hook::Hooks;
 use proof::Proofs;
 use rules::{Judged, Rights, Rules, Whom};
@@ -58,14 +60,16 @@ const GUEST_LINKS_MAX: usize = 32;
 const RELOAD: Duration = Duration::from_secs(1);
 
 /// What a host is given.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Hosting {
     /// The name, complete.
     pub name: String,
     /// The device's keys: what the host is told of tokens is sealed to it.
     pub device: Arc<DeviceKeys>,
-    /// What is served.
-    pub directory: PathBuf,
+    /// What is served; nothing but the database if there is none.
+    pub directory: Option<PathBuf>,
+    /// A database that is handed on.
+    pub database: Option<Database>,
     /// The rules to begin with.
     pub rules: Rules,
     /// The file they come from, looked at again whenever it changes.
@@ -136,6 +140,7 @@ pub(crate) struct Host {
     who: Who,
     name: String,
     served: Served,
+    database: Option<Database>,
     loopback: bool,
     rules: Mutex<Arc<Rules>>,
     hooks: Hooks,
@@ -159,7 +164,7 @@ pub(crate) struct Host {
 /// Hosts until something ends it that coming back would not help.
 pub async fn host(prover: Prover, who: Who, hosting: Hosting, tell: mpsc::Sender<Told>) -> Result<(), ClientError> {
     owns(&prover, &who, &hosting.name).await?;
-    let served = Served::open(&hosting.directory)?;
+    let served = Served::open(hosting.directory.as_deref())?;
     let (attached, mut events) = attach_to_one(prover.clone(), who.clone(), &hosting.nodes);
     let host = Arc::new(Host {
         ledger: Mutex::new(Ledger::new(who.key.public(), who.did)),
@@ -167,6 +172,7 @@ pub async fn host(prover: Prover, who: Who, hosting: Hosting, tell: mpsc::Sender
         who,
         name: hosting.name,
         served,
+        database: hosting.database,
         loopback: hosting.loopback,
         rules: Mutex::new(Arc::new(hosting.rules)),
         hooks: Hooks::new()?,
@@ -275,7 +281,7 @@ impl Host {
     /// Whom the lobby shall let wake this host: a courtesy, made of the rules.
     async fn guard(&self, rules: &Rules) -> Result<Guard, ClientError> {
         let mut dids = vec![self.who.did];
-        // Whom a hook lets in nobody knows beforehand.
+        // Which guests come, and whom a hook lets in, nobody knows beforehand.
         if rules.lets_guests() {
             return Ok(Guard::Guests);
         }

@@ -104,14 +104,14 @@ impl Prover {
     /// Returns what was proved of a DID last, without asking.
     pub async fn remembered(&self, did: &Did) -> Option<Proven> {
         let _turn = self.turn.lock().await;
-        let memory = self.session.log().memory().ok()?;
+        let memory = self.session.log().memory_in_turn().await.ok()?;
         memory.memory.known(did).map(|known| proven(known.state()))
     }
 
     /// Returns the newest verified head as it is shown to others.
     pub async fn head(&self) -> Option<Vec<u8>> {
         let _turn = self.turn.lock().await;
-        let memory = self.session.log().memory().ok()?;
+        let memory = self.session.log().memory_in_turn().await.ok()?;
         memory.memory.head().map(|head| ShownHead::of(self.origin(), head).encode())
     }
 

@@ -27,6 +27,7 @@ use translog::trust::{Memory, Trust};
 
 use crate::chain;
 use crate::clock;
+use crate::connect::AtHost;
 use crate::error::ClientError;
 use crate::evidence;
 use crate::home::{Home, LogHome, OpenMemory, Pinned};
@@ -44,6 +45,8 @@ pub struct Session {
     /// The trust after the log's keys changed: set once a head needs it.
     followed: OnceLock<Trust>,
     first_use: bool,
+    /// The host through which the store is read and appended to, if not over HTTP.
+    host: Option<AtHost>,
 }
 
 /// A post that is in the log, proved.
@@ -75,7 +78,7 @@ impl Session {
                 let (origin, offered) = first::offered(&net, policy).await?;
                 if let Some(log) = home.known_by_other_keys(&origin, &offered)? {
                     let (trust, followed) = (log.trust()?, OnceLock::new());
-                    let behind = Self { net: net.clone(), log, trust, followed, first_use: false };
+                    let behind = Self { net: net.clone(), log, trust, followed, first_use: false, host: None };
                     behind.catch_up_or_repin().await?;
                 }
                 (home.pin(net.base(), &origin, &offered)?, true)
@@ -87,7 +90,7 @@ impl Session {
             let own = own.map_err(|_| first::no_key_of(log.origin()))?;
             trust = own.with_head_age_s_max(trust.head_age_ms_max() / 1_000);
         }
-        Ok(Self { net, log, trust, followed: OnceLock::new(), first_use })
+        Ok(Self { net, log, trust, followed: OnceLock::new(), first_use, host: None })
     }
 
     /// Returns the session with `url`, whose log is the one of `vkey`: nothing is asked of a server that may only keep files.
@@ -101,7 +104,21 @@ impl Session {
         let net = Net::new(url)?;
         let log = home.pin(net.base(), &origin, &offered)?;
         let trust = log.trust()?;
-        Ok(Self { net, log, trust, followed: OnceLock::new(), first_use: false })
+        Ok(Self { net, log, trust, followed: OnceLock::new(), first_use: false, host: None })
+    }
+
+    /// Returns the session with databases read, and appended to, through the host of a name.
+    pub fn at_host(self, host: AtHost) -> Self {
+        Self { host: Some(host), ..self }
+    }
+
+    /// Returns whether databases are asked for through somebody who is not their store.
+    pub(crate) fn is_at_host(&self) -> bool {
+        self.host.is_some()
+    }
+
+    fn host_for(&self, target: &str) -> Option<&AtHost> {
+        self.host.as_ref().filter(|_| AtHost::takes(target))
     }
 
     /// Returns what the server recommends to believe of it now: its own word, not kept.
@@ -155,7 +172,14 @@ impl Session {
             Some(follows) => Net::new(&follows.url)?,
             None => self.net.clone(),
         };
-        Ok(Self { net, log: self.log.clone(), trust: self.trust.clone(), followed: OnceLock::new(), first_use: false })
+        Ok(Self {
+            net,
+            log: self.log.clone(),
+            trust: self.trust.clone(),
+            followed: OnceLock::new(),
+            first_use: false,
+            host: None,
+        })
     }
 
     /// Looks a subject up and verifies the answer against the pinned key and the remembered head.
@@ -165,14 +189,14 @@ impl Session {
 
     /// As [`Session::resolve`], with the verified bytes: a Resolution with its head.
     pub async fn resolve_with_bytes(&self, subject: &Subject) -> Result<(Resolved, Vec<u8>), ClientError> {
-        let mut memory = self.log.memory()?;
+        let mut memory = self.log.memory_in_turn().await?;
         let known = chain::remembered(subject, &memory.memory);
         self.follow(&mut memory, subject, known).await
     }
 
     /// As [`Session::resolve`], and follows the DID from its genesis if it was not yet: a false key cannot exist then.
     pub async fn resolve_from_genesis(&self, subject: &Subject) -> Result<Resolved, ClientError> {
-        let mut memory = self.log.memory()?;
+        let mut memory = self.log.memory_in_turn().await?;
         let known = chain::remembered(subject, &memory.memory);
         let (resolved, bytes) = self.follow(&mut memory, subject, known).await?;
         let Some(did) = chain::not_from_genesis(&resolved) else { return Ok(resolved) };
@@ -308,7 +332,10 @@ impl Session {
 
     /// Posts entries of a database: they are signed themselves.
     pub(crate) async fn post_entries(&self, target: &str, request: Vec<u8>) -> Result<Vec<u8>, ClientError> {
-        self.net.post(target, request).await
+        match self.host_for(target) {
+            Some(host) => host.ask(target, Some(&request)).await,
+            None => self.net.post(target, request).await,
+        }
     }
 
     /// Puts sealed mail before a device.
@@ -345,7 +372,7 @@ impl Session {
     }
 
     async fn post_body(&self, body: Vec<u8>, sids: &[Sid], subject: &Subject) -> Result<Posted, ClientError> {
-        let mut memory = self.log.memory()?;
+        let mut memory = self.log.memory_in_turn().await?;
         let (resolved, bytes) = loop {
             let known = chain::remembered(subject, &memory.memory);
             let mut asked = match memory.memory.size() {

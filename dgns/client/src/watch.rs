@@ -84,7 +84,7 @@ impl<'s> Watch<'s> {
         let (resolved, bytes) = self.session.resolve_with_bytes(&self.subject).await?;
         let Some(last) = &self.last else {
             self.own = self.keys_of(&resolved)?;
-            self.memory = self.session.log().memory()?.memory.clone();
+            self.memory = self.session.log().memory_in_turn().await?.memory.clone();
             self.keep(resolved.clone(), &bytes)?;
             return Ok(Seen::Begun(resolved));
         };

@@ -11,6 +11,7 @@ export const CHUNK_BYTES = 65_536;
 export const FILE_BYTES_MAX = 2n ** 36n;
 const [PIECE_BYTES_MAX, IDS_MAX, LISTED_MAX, PATH_BYTES_MAX, HEAD_BYTES_MAX] = [15_360, 400, 1000, 1024, 600];
 const [TOKEN_BYTES_MAX, CREDENTIAL_BYTES_MAX, ENVELOPE_BYTES_MAX, SITE_BYTES_MAX, ENTRIES_MAX, WRITTEN_BYTES_MAX] = [2420, 4608, 4096, 255, 256, 14_336];
+const [TARGET_BYTES_MAX, ASKED_BYTES_MAX] = [512, 4n * 1_048_576n + 131_072n];
 /** What a lease is for. */
 export const [READ, READ_AND_WRITE] = [1n, 3n];
 
@@ -51,6 +52,10 @@ const rights = (reader) => {
   const bits = u64(reader);
   return bits === READ || bits === READ_AND_WRITE ? bits : badField(`rights ${bits}`);
 };
+const askedBytes = (reader) => {
+  const length = u64(reader);
+  return length <= ASKED_BYTES_MAX ? length : badField(`${length} bytes`);
+};
 const entries = (reader) => {
   const all = listOf((one) => one.bstr(), 1, ENTRIES_MAX)(reader);
   const bytes = all.reduce((sum, { length }) => sum + length + 1, 0);
@@ -76,6 +81,7 @@ const MESSAGES = {
   needproof: [0x37, { 1: ["id", u64], 2: ["nonce", root] }],
   stop: [0x45, { 1: ["id", u64] }],
   write: [0x46, { 1: ["id", u64], 2: ["handle", u64], 3: ["lsn", u64], 4: ["entries", entries], 5: ["expect", root, true] }],
+  ask: [0x47, { 1: ["id", u64], 2: ["target", short(TARGET_BYTES_MAX)], 3: ["body", askedBytes, true] }],
   receipt: [0x56, { 1: ["id", u64], 2: ["position", u64], 3: ["size", u64], 4: ["head", root] }],
   listing: [0x50, { 1: ["id", u64], 2: ["files", listOf(listed, 0, LISTED_MAX)], 3: ["more", bool] }],
   opened: [0x51, { 1: ["id", u64], 2: ["root", root], 3: ["size", u64], 4: ["modifiedS", u64] }],

@@ -7,8 +7,8 @@ use identity::wire::{Reader, WireError, Writer};
 
 use super::{Listed, Said, SaidError, is_path};
 use crate::limits::{
-    CREDENTIAL_BYTES_MAX, ENTRIES_MAX, ENVELOPE_BYTES_MAX, IDS_MAX, LISTED_MAX, PATH_BYTES_MAX, PIECE_BYTES_MAX,
-    SHOWN_HEAD_BYTES_MAX, SITE_BYTES_MAX, WRITTEN_BYTES_MAX,
+    ASKED_BYTES_MAX, CREDENTIAL_BYTES_MAX, ENTRIES_MAX, ENVELOPE_BYTES_MAX, IDS_MAX, LISTED_MAX, PATH_BYTES_MAX,
+    PIECE_BYTES_MAX, SHOWN_HEAD_BYTES_MAX, SITE_BYTES_MAX, TARGET_BYTES_MAX, WRITTEN_BYTES_MAX,
 };
 
 impl Said {
@@ -100,6 +100,12 @@ impl Said {
             }
             Self::Stop { id } => {
                 begin(&mut writer, 0x45, *id, 0);
+            }
+            Self::Ask { id, target, body } => {
+                begin(&mut writer, 0x47, *id, 1 + usize::from(body.is_some())).uint(2).text(target);
+                body.iter().for_each(|body| {
+                    writer.uint(3).uint(*body);
+                });
             }
             Self::Listing { id, files, more } => {
                 begin(&mut writer, 0x50, *id, 2).uint(2).array(files.len());
@@ -196,6 +202,11 @@ impl Said {
             0x08 => Self::Ok { id: fields.required(1, Reader::uint)?, index: fields.optional(2, Reader::uint)? },
             0x31 => Self::Revoke { handle: fields.required(1, Reader::uint)?, code: fields.required(2, code)? },
             0x45 => Self::Stop { id: fields.required(1, Reader::uint)? },
+            0x47 => Self::Ask {
+                id: fields.required(1, Reader::uint)?,
+                target: fields.required(2, |r| short(r, TARGET_BYTES_MAX))?,
+                body: fields.optional(3, |r| r.uint_to(ASKED_BYTES_MAX as u64))?,
+            },
             0x50 => Self::Listing {
                 id: fields.required(1, Reader::uint)?,
                 files: fields.required(2, |r| r.list(LISTED_MAX, listed))?,

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::*;
 use crate::limits::{
-    CHUNK_BYTES, CREDENTIAL_BYTES_MAX, ENTRIES_MAX, ENVELOPE_BYTES_MAX, IDS_MAX, PIECE_BYTES_MAX, SHOWN_HEAD_BYTES_MAX,
-    WRITTEN_BYTES_MAX,
+    ASKED_BYTES_MAX, CHUNK_BYTES, CREDENTIAL_BYTES_MAX, ENTRIES_MAX, ENVELOPE_BYTES_MAX, IDS_MAX, PIECE_BYTES_MAX,
+    SHOWN_HEAD_BYTES_MAX, TARGET_BYTES_MAX, WRITTEN_BYTES_MAX,
 };
 use crate::vectors::{hex, hold};
 
@@ -47,6 +47,8 @@ fn samples() -> Vec<Said> {
         Said::Ok { id, index: Some(77) },
         Said::Ok { id, index: None },
         Said::Revoke { handle: 9, code: "lease_over".to_owned() },
+        Said::Ask { id, target: format!("/v1/logs/{}/entries?from=0&limit=1", "a".repeat(64)), body: None },
+        Said::Ask { id, target: "/v1/logs/a/entries".to_owned(), body: Some(4_259_840) },
         Said::Listing { id, files: vec![file("a"), file("b/ü.txt")], more: true },
         Said::Listing { id, files: vec![], more: false },
         Said::Opened { id, root, size: 9, modified_s: 1 },
@@ -85,6 +87,16 @@ fn wrong() -> Vec<(&'static str, Vec<u8>, SaidError)> {
         (
             "a certificate too long",
             Said::Attest { id: 1, envelope: vec![0; ENVELOPE_BYTES_MAX + 1] }.encode(),
+            BadFrame,
+        ),
+        (
+            "a target too long",
+            Said::Ask { id: 1, target: "a".repeat(TARGET_BYTES_MAX + 1), body: None }.encode(),
+            BadFrame,
+        ),
+        (
+            "more to post than is taken",
+            Said::Ask { id: 1, target: "a".to_owned(), body: Some(ASKED_BYTES_MAX as u64 + 1) }.encode(),
             BadFrame,
         ),
         ("nothing", vec![], BadFrame),

@@ -3,9 +3,13 @@
 use std::fs;
 
 use dgns_tests::harness::{Person, Site};
+use identity::key::SigningKey;
+use identity::token::Rights;
+use lobby::share::{Said, Shown};
 use serde_json::Value;
 
 use crate::nodes::metric;
+use crate::verbs::{Speaker, WRITES, code, did_of};
 use crate::{NAME, Scene, text, told};
 
 fn as_guest(scene: &Scene, person: &Person, arguments: &[&str]) -> dgns_tests::harness::programs::Ran {
@@ -73,4 +77,47 @@ fn a_lobby_lets_no_guests_in_unless_it_is_told_to_and_a_host_says_that() {
     assert!(faulty.exits(1).to_string().contains("read and no more"), "{faulty}");
     let hosted = host.interrupt();
     assert!(hosted.exits(0).to_string().contains("lets no guests in"), "{hosted}");
+}
+
+#[test]
+fn what_a_guest_shows_does_not_count_whosever_it_is() {
+    // Goal: a token and a grant that open a log to bob's device open nothing to a guest, not even where the guest has that device's key.
+    // Method: the same token in the hello and for a nonce, and the same grant attested, by bob and by guests.
+    let scene = Scene::at(Site::new().with("lobby", "guests", "10"));
+    fs::create_dir_all(scene.served().join("public")).unwrap();
+    scene.write("public/a", b"for everybody\n");
+    scene.write("logs/x", b"for who proves\n");
+    let rules = scene.beside("rules.toml");
+    let text_of_rules = r#"allow = [{ who = "guest", paths = ["public/"] }, { who = "certified", rights = "proof" }]"#;
+    fs::write(&rules, text_of_rules).unwrap();
+    let _host = scene.host(&["--rules", text(&rules)]);
+    let did = did_of(&scene, &scene.alice);
+    let granted =
+        scene.alice.dgns(&scene.server, &["grant", "bob", &format!("{did}/logs"), "--rights", "rw", "--until", "1d"]);
+    let grant = granted.exits(0).text("/grant");
+    let envelope = data_encoding::BASE64URL_NOPAD.decode(grant.strip_prefix("dgg1.").unwrap().as_bytes()).unwrap();
+    let held = scene.bob.dgns(&scene.server, &["token", "exchange", &grant, "--audience", &did, "--scope", "logs/x:r"]);
+    let token = held.exits(0).text("/token");
+
+    let mut bob = Speaker::with(&scene, &scene.bob, Some(&token)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(bob.listed(), ["logs/x"], "what the token gives; the rows of guests are not his");
+    let device_key: fn(dgns_client::home::DeviceKeys) -> SigningKey = |keys| keys.sign;
+    for key in [device_key, |_| SigningKey::from_seed(&[3; 32])] {
+        let guest = Speaker::as_guest(&scene, &scene.bob, Some(&token), key);
+        let mut guest = guest.unwrap_or_else(|error| panic!("a guest is let in: {error}"));
+        assert_eq!(guest.listed(), ["public/a"]);
+        assert!(matches!(guest.lease("public/a", Rights::READ, None), Said::Handle { .. }));
+        assert!(matches!(guest.lease("public/a", WRITES, None), Said::NeedProof { .. }));
+        for (rights, shown) in [
+            (Rights::READ, Shown::Token(token.clone())),
+            (Rights::READ, Shown::Grants(vec![envelope.clone()])),
+            (WRITES, Shown::Grants(vec![envelope.clone()])),
+        ] {
+            assert_eq!(code(&guest.shows("logs/x", rights, shown)), "no_right");
+        }
+        let attest = envelope.clone();
+        assert_eq!(code(&guest.ask(|id| Said::Attest { id, envelope: attest })), "no_right");
+        assert!(matches!(guest.lease("logs/x", Rights::READ, None), Said::NeedProof { .. }));
+    }
+    assert_eq!(fs::read(scene.served().join("logs/x")).unwrap(), b"for who proves\n");
 }

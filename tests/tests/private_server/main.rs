@@ -1,6 +1,7 @@
 //! Private servers as people use them: the real `dgns host` and `dgns connect`, a real `dgnsd` between them, real WebRTC.
 
 mod append;
+mod database;
 mod evil;
 mod guests;
 mod liar;

@@ -6,7 +6,7 @@ use std::fs;
 use dgns_client::attach::Who;
 use dgns_client::connect::{Connection, connect};
 use dgns_client::error::ClientError;
-use dgns_client::home::Home;
+use dgns_client::home::{DeviceKeys, Home};
 use dgns_client::prover::Prover;
 use dgns_client::session::Session;
 use dgns_tests::harness::Person;
@@ -16,6 +16,7 @@ use identity::cert::{Body, Device, Level};
 use identity::did::Did;
 use identity::key::{KexSecret, SigningKey};
 use identity::token::Rights;
+use lobby::guest::stand_in;
 use lobby::limits::{HANDLES_MAX, WRITTEN_BYTES_MAX};
 use lobby::share::{Credential, Said, Shown};
 
@@ -36,20 +37,46 @@ impl Speaker {
         Self::with(scene, person, None).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn with(scene: &Scene, person: &Person, token: Option<&str>) -> Result<Self, ClientError> {
+    pub(crate) fn with(scene: &Scene, person: &Person, token: Option<&str>) -> Result<Self, ClientError> {
+        Self::being(scene, person, token, |keys| Who { key: keys.sign, did: keys.did.expect("a DID") })
+    }
+
+    /// Connects as a guest by a key that `person` has: the device's own, or one that nobody knows.
+    pub(crate) fn as_guest(
+        scene: &Scene,
+        person: &Person,
+        token: Option<&str>,
+        key: impl FnOnce(DeviceKeys) -> SigningKey,
+    ) -> Result<Self, ClientError> {
+        Self::being(scene, person, token, |keys| {
+            let key = key(keys);
+            Who { did: stand_in(&key.public()), key }
+        })
+    }
+
+    fn being(
+        scene: &Scene,
+        person: &Person,
+        token: Option<&str>,
+        who: impl FnOnce(DeviceKeys) -> Who,
+    ) -> Result<Self, ClientError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (connection, key) = runtime.block_on(async {
             let session = Session::open(&Home::open(person.home())?, &scene.server.url).await?;
-            let keys = session.log().device()?.expect("a device");
-            let (key, did) = (keys.sign, keys.did.expect("a DID"));
-            let who = Who { key: key.clone(), did };
-            Ok::<_, ClientError>((connect(&Prover::new(session), &who, NAME, token, true).await?, key))
+            let who = who(session.log().device()?.expect("a device"));
+            Ok::<_, ClientError>((connect(&Prover::new(session), &who, NAME, token, true).await?, who.key))
         })?;
         Ok(Self { runtime, connection, key, ids: 1_000 })
     }
 
+    /// Returns the paths that are listed.
+    pub(crate) fn listed(&mut self) -> Vec<String> {
+        let files = self.runtime.block_on(self.connection.list()).expect("a list");
+        files.into_iter().map(|file| file.path).collect()
+    }
+
     /// Says something and returns what it is answered with; a handle that ends meanwhile is passed over.
-    fn ask(&mut self, said: impl FnOnce(u64) -> Said) -> Said {
+    pub(crate) fn ask(&mut self, said: impl FnOnce(u64) -> Said) -> Said {
         self.ids += 1;
         let (id, said) = (self.ids, said(self.ids));
         self.runtime.block_on(async {

@@ -12,6 +12,7 @@ use dgns_client::store::chunks;
 use serde_json::json;
 
 use super::actor::Actor;
+use super::db::At;
 use super::progress::Progress;
 use super::{Context, Done, Ended};
 
@@ -30,6 +31,8 @@ pub(crate) enum Chunk {
         /// Where it goes
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        #[command(flatten)]
+        at: At,
     },
 }
 
@@ -37,7 +40,7 @@ pub(crate) enum Chunk {
 pub(crate) async fn chunk(context: &Context, command: Chunk) -> Done {
     match command {
         Chunk::Put { file } => put(context, &file).await,
-        Chunk::Get { id, out } => get(context, &id, &out).await,
+        Chunk::Get { id, out, at } => get(context, &id, &out, &at).await,
     }
 }
 
@@ -57,9 +60,9 @@ async fn put(context: &Context, path: &Path) -> Done {
     Ok(Ended::Ok)
 }
 
-async fn get(context: &Context, id: &str, out: &Path) -> Done {
+async fn get(context: &Context, id: &str, out: &Path, at: &At) -> Done {
     let id = parse_id(id).map_err(|error| ClientError::Unable(error.to_string()))?;
-    let actor = Actor::new(context).await?;
+    let actor = at.actor(context).await?;
     let part = part_of(out);
     let unwritable = |error: std::io::Error| ClientError::Unable(format!("{}: {error}", part.display()));
     let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&part).map_err(unwritable)?;

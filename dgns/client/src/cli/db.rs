@@ -7,8 +7,11 @@ use data_encoding::{BASE64, HEXLOWER};
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Entry, LogId};
 use dgns_api::store::limits::{RECORD_BYTES_MAX, RECORDS_MAX, WAIT_S_MAX};
+use dgns_client::attach::Who;
+use dgns_client::connect::AtHost;
 use dgns_client::error::ClientError;
 use dgns_client::home::Home;
+use dgns_client::prover::Prover;
 use dgns_client::session::Signer;
 use dgns_client::store::anchored::{self, Anchored};
 use dgns_client::store::append::{Acknowledged, Appender};
@@ -20,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
 use super::actor::{Actor, known_device};
+use super::host::is_local;
 use super::output::time;
 use super::progress::Progress;
 use super::{Context, Done, Ended, up};
@@ -80,11 +84,15 @@ pub(crate) enum Db {
     Verify {
         /// The database
         name: String,
+        #[command(flatten)]
+        at: At,
     },
     /// List what was said about the database: who made it, who may do what in it, its keys and logs
     History {
         /// The database
         name: String,
+        #[command(flatten)]
+        at: At,
     },
 }
 
@@ -94,6 +102,30 @@ pub(crate) struct Log {
     /// The log of the database
     #[arg(long = "log", default_value = MAIN, value_name = "LABEL")]
     label: String,
+    #[command(flatten)]
+    at: At,
+}
+
+/// Where databases are read and appended to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct At {
+    /// Through the private server of this name (dgns host --db), which is believed nothing
+    #[arg(long, value_name = "NAME")]
+    at: Option<String>,
+}
+
+impl At {
+    /// Returns this person at work, with databases asked for there.
+    pub(crate) async fn actor(&self, context: &Context) -> Result<Actor, ClientError> {
+        let actor = Actor::new(context).await?;
+        let Some(name) = &self.at else { return Ok(actor) };
+        let name = actor.session.name(name)?.as_str().to_owned();
+        let Actor { session, device, did } = Actor::new(context).await?;
+        let loopback = is_local(session.server());
+        let who = Who { key: device.sign, did };
+        let host = AtHost::new(Prover::new(session), who, name, loopback);
+        Ok(Actor { session: actor.session.at_host(host), ..actor })
+    }
 }
 
 /// Runs `db`.
@@ -103,8 +135,8 @@ pub(crate) async fn db(context: &Context, command: Db) -> Done {
         Db::Append { name, file, log, expect } => append(context, &name, file.as_deref(), &log, expect).await,
         Db::Read { name, log, from } => read(context, &name, &log, Some(from), false).await,
         Db::Tail { name, log, from } => read(context, &name, &log, from, true).await,
-        Db::Verify { name } => verify(context, &name).await,
-        Db::History { name } => history(context, &name).await,
+        Db::Verify { name, at } => verify(context, &name, &at).await,
+        Db::History { name, at } => history(context, &name, &at).await,
     }
 }
 
@@ -129,7 +161,7 @@ async fn create(context: &Context, name: &str, no_words: bool) -> Done {
 }
 
 async fn append(context: &Context, name: &str, file: Option<&Path>, log: &Log, expect: Option<u64>) -> Done {
-    let actor = Actor::new(context).await?;
+    let actor = log.at.actor(context).await?;
     let db = OpenDb::open(&actor.session, actor.signer(), name).await?;
     let place = db.log(&log.label)?;
     let _turn = actor.session.log().turn("append.lock")?;
@@ -177,7 +209,7 @@ async fn root_at(actor: &Actor, log: LogId, size: u64) -> Result<identity::hash:
 }
 
 async fn read(context: &Context, name: &str, log: &Log, from: Option<u64>, follow: bool) -> Done {
-    let actor = Actor::new(context).await?;
+    let actor = log.at.actor(context).await?;
     let mut db = OpenDb::open(&actor.session, actor.signer(), name).await?;
     let (log, gid) = db.log(&log.label)?;
     let from = match from {
@@ -223,8 +255,8 @@ async fn read(context: &Context, name: &str, log: &Log, from: Option<u64>, follo
 }
 
 /// Reads and checks every log.
-async fn verify(context: &Context, name: &str) -> Done {
-    let actor = Actor::new(context).await?;
+async fn verify(context: &Context, name: &str, at: &At) -> Done {
+    let actor = at.actor(context).await?;
     let db = OpenDb::open(&actor.session, actor.signer(), name).await?;
     let (mut lines, mut values) = (Vec::new(), Vec::new());
     let control = ("control".to_owned(), LogId::control(db.acl().did()));
@@ -286,8 +318,8 @@ fn print(context: &Context, db: &OpenDb, gid: u32, pos: u64, entry: &Entry) -> R
     Ok(())
 }
 
-async fn history(context: &Context, name: &str) -> Done {
-    let actor = Actor::new(context).await?;
+async fn history(context: &Context, name: &str, at: &At) -> Done {
+    let actor = at.actor(context).await?;
     let db = OpenDb::open(&actor.session, actor.signer(), name).await?;
     let rows: Vec<(String, Value)> =
         db.said().iter().enumerate().map(|(pos, (header, control))| row(pos, header.unix_ms, control)).collect();

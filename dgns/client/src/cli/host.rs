@@ -6,6 +6,7 @@ use std::sync::Arc;
 use data_encoding::HEXLOWER;
 use dgns_client::attach::Who;
 use dgns_client::error::ClientError;
+use dgns_client::host::database::Database;
 use dgns_client::host::rules::{Rights, Rules};
 use dgns_client::host::{self, Hosting, Told};
 use dgns_client::prover::Prover;
@@ -21,8 +22,12 @@ use super::{Context, Done, Ended};
 /// Arguments of `host`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HostName {
-    /// What is served: every file below this directory that is not hidden
-    directory: PathBuf,
+    /// What is served: every file below this directory that is not hidden; may be left out with --db
+    #[arg(required_unless_present = "db")]
+    directory: Option<PathBuf>,
+    /// Also hand on a database of yours: what its store signed, to be read and appended to there with `dgns db --at`; sealed as it is
+    #[arg(long, value_name = "NAME")]
+    db: Option<String>,
     /// The name, one of yours: `db.alice`
     #[arg(long, value_name = "NAME")]
     name: String,
@@ -79,8 +84,18 @@ pub(crate) async fn host(context: &Context, arguments: HostName) -> Done {
         context.out.warn("the server's lobby lets no guests in ([lobby] guests): none will come by it");
     }
     let who = Who { key: device.sign.clone(), did };
+    let device = Arc::new(device);
+    let database = match &arguments.db {
+        Some(name) => Some(Database::open(Actor::new(context).await?.session, device.clone(), did, name).await?),
+        None => None,
+    };
+    let directory = arguments.directory.as_ref().map(|directory| directory.display().to_string());
+    let of_database = database.as_ref().map(|database| format!("the database {}", database.name()));
+    let served: Vec<String> = directory.into_iter().chain(of_database).collect();
+    let served = served.join(" and ");
     let hosting = Hosting {
-        device: Arc::new(device),
+        device,
+        database,
         loopback: arguments.loopback || is_local(session.server()),
         publish: arguments.publish,
         name: name.clone(),
@@ -98,7 +113,7 @@ pub(crate) async fn host(context: &Context, arguments: HostName) -> Done {
     loop {
         tokio::select! {
             ended = &mut hosting => return ended.map(|()| Ended::Ok),
-            Some(told) = told.recv() => say(context, &name, &arguments.directory, told, &mut away),
+            Some(told) = told.recv() => say(context, &name, &served, told, &mut away),
             _ = look.tick() => if let Err(error) = home.look(context, &actor, &name).await {
                 context.out.note(&format!("the home node is not looked after: {error}"));
             },
@@ -114,12 +129,12 @@ pub(crate) fn is_local(server: &str) -> bool {
 }
 
 /// Tells one thing: a line, or one JSON value on a line.
-fn say(context: &Context, name: &str, directory: &std::path::Path, told: Told, away: &mut bool) {
+fn say(context: &Context, name: &str, served: &str, told: Told, away: &mut bool) {
     let hex = |bytes: &[u8]| HEXLOWER.encode(bytes);
     let (text, value): (String, Value) = match told {
         Told::Registered => {
             *away = false;
-            let text = format!("{name} is online; it serves {}", directory.display());
+            let text = format!("{name} is online; it serves {served}");
             (text, json!({ "event": "online", "name": name }))
         }
         Told::Away(why) => {

@@ -1,10 +1,12 @@
 //! A connection from its first packet to its end: hellos, requests in order, and the end that the log or the rules decide.
 
+mod ask;
 mod attest;
 mod files;
 mod leases;
 mod tails;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ use super::rules::{Judged, Rights};
 use super::served::{NotServed, OpenFiles};
 use super::{Fate, Host, Told};
 use crate::peering::{Conversation, meet, until_gone};
+use ask::Posting;
 use leases::Leases;
 use tails::Tails;
 
@@ -59,6 +62,8 @@ struct Serving {
     /// What was listed when a list began.
     listed: Vec<Listed>,
     files: OpenFiles,
+    /// What of the database was handed on, as the host's owner was told.
+    handed_on: BTreeSet<String>,
 }
 
 /// What becomes of a request: done, refused with a code, or the connection broke.
@@ -107,6 +112,7 @@ impl Host {
                     tails: Tails::default(),
                     listed: Vec::new(),
                     files: OpenFiles::default(),
+                    handed_on: BTreeSet::new(),
                 };
                 let stays = |proven: Option<&crate::prover::Proven>| {
                     proven.is_some_and(|proven| match self.rules().judge(proven, &kid, &self.who.did) {
@@ -168,8 +174,8 @@ async fn ended(fate: &mut watch::Receiver<Fate>) -> &'static str {
 
 /// What a connection does next.
 enum Next {
-    /// Answers.
-    Said(Said),
+    /// Answers; with what was posted for it, if anything was.
+    Said(Said, Vec<u8>),
     /// Looks whether what it gave still holds.
     Judge,
 }
@@ -199,12 +205,12 @@ impl Serving {
                     Ok(()) = again.changed() => Next::Judge,
                     () = sleep_until(self.leases.first_end()) => Next::Judge,
                     said = asking.recv() => match said {
-                        Some(said) => Next::Said(said),
+                        Some((said, posted)) => Next::Said(said, posted),
                         None => return "closed",
                     },
                 };
                 let done = match next {
-                    Next::Said(said) => self.answer(said).await,
+                    Next::Said(said, posted) => self.answer(said, posted).await,
                     Next::Judge => {
                         self.rights = fate.borrow_and_update().rights.clone();
                         self.judge_again().await
@@ -216,14 +222,21 @@ impl Serving {
             }
         };
         let reading = async {
+            let mut posting = Posting::default();
             loop {
                 let Some((_, message)) = link.receive().await else { return "closed" };
                 match Said::decode(&message) {
                     // A hello said again, on its way when ours arrived.
                     Ok(Said::Hello { .. }) => {}
                     Ok(Said::Bye { .. }) => return "closed",
+                    Ok(Said::Piece { id, offset, bytes, .. }) => {
+                        if !posting.takes(id, offset, &bytes) {
+                            return "bad_frame";
+                        }
+                    }
                     Ok(said) => {
-                        if asked.try_send(said).is_err() {
+                        let Some(posted) = posting.of(&said) else { return "bad_frame" };
+                        if asked.try_send((said, posted)).is_err() {
                             return "busy";
                         }
                     }
@@ -238,7 +251,7 @@ impl Serving {
         }
     }
 
-    async fn answer(&mut self, said: Said) -> Result<(), LinkError> {
+    async fn answer(&mut self, said: Said, posted: Vec<u8>) -> Result<(), LinkError> {
         let (id, done) = match said {
             Said::List { id, after } => (id, self.list(id, &after).await),
             Said::Open { id, path } => (id, self.open(id, &path).await),
@@ -251,6 +264,7 @@ impl Serving {
             Said::Write { id, handle, lsn, entries, expect } => {
                 (id, self.write(id, handle, lsn, entries, expect).await)
             }
+            Said::Ask { id, target, body } => return self.ask(id, &target, body.map(|_| posted)).await,
             Said::Attest { id, envelope } => (id, self.attest(id, &envelope).await),
             Said::Stop { id } => {
                 self.tails.stop(id);

@@ -69,26 +69,31 @@ pub(crate) type SharedLog = Arc<Mutex<Written>>;
 /// A directory.
 #[derive(Debug)]
 pub(crate) struct Served {
-    top: PathBuf,
+    /// Without one nothing is there.
+    top: Option<PathBuf>,
     kept: Mutex<VecDeque<Arc<Opened>>>,
     /// The logs that somebody leased to write, by their places.
     written: Mutex<HashMap<PathBuf, Weak<Mutex<Written>>>>,
 }
 
 impl Served {
-    /// Returns what is below a directory.
-    pub(crate) fn open(directory: &Path) -> Result<Self, ClientError> {
+    /// Returns what is below a directory; nothing, if there is none.
+    pub(crate) fn open(directory: Option<&Path>) -> Result<Self, ClientError> {
+        let Some(directory) = directory else {
+            return Ok(Self { top: None, kept: Mutex::default(), written: Mutex::default() });
+        };
         let wrong = |what: String| ClientError::Unable(format!("{}: {what}", directory.display()));
         let top = directory.canonicalize().map_err(|error| wrong(error.to_string()))?;
         match top.is_dir() {
-            true => Ok(Self { top, kept: Mutex::default(), written: Mutex::default() }),
+            true => Ok(Self { top: Some(top), kept: Mutex::default(), written: Mutex::default() }),
             false => Err(wrong("not a directory".to_owned())),
         }
     }
 
     /// Returns every file, by path.
     pub(crate) fn list(&self) -> Vec<Listed> {
-        let (mut files, mut left) = (Vec::new(), vec![(self.top.clone(), String::new())]);
+        let mut files = Vec::new();
+        let mut left: Vec<_> = self.top.iter().map(|top| (top.clone(), String::new())).collect();
         while let Some((directory, prefix)) = left.pop() {
             let Ok(entries) = std::fs::read_dir(&directory) else { continue };
             for entry in entries.flatten() {
@@ -179,7 +184,8 @@ impl Served {
         if !is_path(path) {
             return Err(NotServed::NotFound);
         }
-        let asked = self.top.join(path);
+        let top = self.top.as_ref().ok_or(NotServed::NotFound)?;
+        let asked = top.join(path);
         let place = match asked.canonicalize() {
             Ok(place) if std::fs::metadata(&place).is_ok_and(|metadata| metadata.is_file()) => place,
             // A link that leads nowhere is not made a file of.
@@ -191,7 +197,7 @@ impl Served {
             }
             _ => return Err(NotServed::NotFound),
         };
-        if !place.starts_with(&self.top) {
+        if !place.starts_with(top) {
             return Err(NotServed::NotFound);
         }
         let mut written = self.written.lock().expect("nothing panics while it holds the lock");
@@ -214,10 +220,11 @@ impl Served {
         if !is_path(path) {
             return Err(NotServed::NotFound);
         }
-        let place = self.top.join(path).canonicalize().map_err(|_| NotServed::NotFound)?;
+        let top = self.top.as_ref().ok_or(NotServed::NotFound)?;
+        let place = top.join(path).canonicalize().map_err(|_| NotServed::NotFound)?;
         // Opening what is no file, such as a pipe, may wait for ever.
         let is_file = std::fs::metadata(&place).is_ok_and(|metadata| metadata.is_file());
-        if !place.starts_with(&self.top) || !is_file {
+        if !place.starts_with(top) || !is_file {
             return Err(NotServed::NotFound);
         }
         let file = File::open(&place).map_err(|_| NotServed::NotFound)?;
@@ -282,7 +289,7 @@ mod tests {
         std::os::unix::fs::symlink(home.path().join("secret"), top.join("out")).expect("a link");
         std::os::unix::fs::symlink("a.txt", top.join("in")).expect("a link");
         std::os::unix::fs::symlink(home.path(), top.join("up")).expect("a link");
-        let served = Served::open(&top).expect("a directory");
+        let served = Served::open(Some(&top)).expect("a directory");
         let listed: Vec<String> = served.list().into_iter().map(|file| file.path).collect();
         assert_eq!(listed, ["a.txt", "in", "sub/b"]);
         for path in ["out", "up/secret", "../secret", ".hidden", "sub", "nothing", "/etc/passwd"] {
@@ -301,7 +308,7 @@ mod tests {
         let top = tempfile::tempdir().expect("a directory");
         let path = top.path().join("f");
         fs::write(&path, vec![1; CHUNK_BYTES + 3]).expect("a file");
-        let served = Served::open(top.path()).expect("a directory");
+        let served = Served::open(Some(top.path())).expect("a directory");
         let opened = served.contents("f").expect("a file");
         assert_eq!(served.chunk(&opened, 1), Ok(vec![1; 3]));
         assert_eq!(served.chunk(&opened, 2), Err(NotServed::OutOfRange));

@@ -12,7 +12,7 @@ impl Session {
     /// Returns the signing keys of all devices that `did` has or had, from its proved chain.
     pub async fn devices_ever(&self, did: &Did) -> Result<Vec<KeyBytes>, ClientError> {
         let subject = Subject::Did(*did);
-        let mut memory = self.log.memory()?;
+        let mut memory = self.log.memory_in_turn().await?;
         memory.memory = memory.memory.without(did);
         let (mut known, mut keys) = (Some(chain::nothing_of(*did)), Vec::new());
         loop {

@@ -30,7 +30,7 @@ impl Session {
 
     /// Follows a DID from its genesis, whatever is remembered of it: every certificate there is, judged by the rules.
     pub async fn history(&self, did: &Did) -> Result<Look, ClientError> {
-        let mut kept = self.log().memory()?;
+        let mut kept = self.log().memory_in_turn().await?;
         let mut memory = kept.memory.without(did);
         let look = self.look_from(&mut memory, &Subject::Did(*did), Some(chain::nothing_of(*did))).await?;
         kept.memory = memory;

@@ -63,14 +63,14 @@ impl Session {
             let own = own.map_err(|_| first::no_key_of(log.origin()))?;
             trust = own.with_head_age_s_max(trust.head_age_ms_max() / 1_000);
         }
-        Ok(Self { net, log, trust, followed: OnceLock::new(), first_use })
+        Ok(Self { net, log, trust, followed: OnceLock::new(), first_use, host: None })
     }
 
     /// Looks a subject up by DNS and verifies the answer as any other. Nobody is asked but `resolver`.
     pub async fn resolve_over_dns(&self, resolver: &Resolver, subject: &Subject) -> Result<Resolved, ClientError> {
         for left in (0..TRIES_MAX).rev() {
             // Others that use this home may move on what is remembered while pieces are on their way.
-            let mut memory = self.log().memory()?;
+            let mut memory = self.log().memory_in_turn().await?;
             match self.joined(resolver, subject, &memory, left == 0).await? {
                 None => drop(memory),
                 Some(bytes) => {

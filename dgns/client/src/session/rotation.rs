@@ -14,7 +14,7 @@ impl Session {
     ///
     /// Errors: [`ClientError::Proof`] if the log's LogConfs do not lead there.
     async fn catch_up(&self) -> Result<(), ClientError> {
-        let mut memory = self.log.memory()?;
+        let mut memory = self.log.memory_in_turn().await?;
         self.follow_keys(&mut memory).await.map(|_| ())
     }
 

@@ -94,7 +94,8 @@ impl Appender {
         self.send(session, signer, entry, false).await
     }
 
-    /// Sends the entry in the outbox. Refused, it leaves the outbox: it is in no log, and its lsn is free.
+    /// Sends the entry in the outbox. Refused by the store, it leaves the outbox: it is in no log, and its lsn is free. The word of a host
+    /// that hands it on is none of the store's: the entry may be there, and its lsn is never used for another.
     async fn send(
         &mut self,
         session: &Session,
@@ -112,8 +113,10 @@ impl Appender {
                         // This device knows its place: if the log went back, that is the reason, and is said.
                         Follower::from(self.log, head.head().size).read(session, signer, 1, 0).await?;
                     }
-                    self.kept.outbox = None;
-                    self.kept.write(session.log(), &self.log)?;
+                    if !session.is_at_host() {
+                        self.kept.outbox = None;
+                        self.kept.write(session.log(), &self.log)?;
+                    }
                 }
                 return Err(error);
             }

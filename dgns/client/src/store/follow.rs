@@ -143,6 +143,13 @@ impl Follower {
     }
 }
 
+/// Returns how many entries a log has by its newest head, which is checked, and the time of that head, Unix milliseconds.
+pub async fn newest(session: &Session, signer: Signer<'_>, log: LogId) -> Result<(u64, u64), ClientError> {
+    let (_, size) = Follower::from(log, 0).read(session, signer, 1, 0).await?;
+    let kept = Kept::read(session.log(), &log)?;
+    Ok((size, kept.head.map_or(0, |head| head.head().time_ms)))
+}
+
 /// Checks that a head continues the one that is remembered, by its consistency path.
 pub(super) async fn check_continues(
     session: &Session,

@@ -14,7 +14,15 @@ impl Serving {
     pub(super) async fn list(&mut self, id: u64, after: &str) -> Done {
         if after.is_empty() {
             let host = self.host.clone();
-            self.listed = tokio::task::spawn_blocking(move || host.served.list()).await.unwrap_or_default();
+            let files = tokio::task::spawn_blocking(move || host.served.list()).await.unwrap_or_default();
+            self.listed = match &self.host.database {
+                Some(database) => database.list().await,
+                None => Vec::new(),
+            };
+            self.listed.extend(files);
+            // A file that lies where the database is is not there.
+            self.listed.sort_by(|one, other| one.path.cmp(&other.path));
+            self.listed.dedup_by(|one, other| one.path == other.path);
         }
         let begin = self.listed.partition_point(|file| file.path.as_str() <= after);
         let rest: Vec<&Listed> = self.listed[begin..].iter().filter(|file| self.sees(&file.path)).collect();

@@ -40,7 +40,7 @@ struct Leased {
 }
 
 /// What a lease rests on.
-enum Why {
+pub(super) enum Why {
     /// The host's rules.
     Rules,
     /// A token.
@@ -191,7 +191,7 @@ impl Serving {
     }
 
     /// Why a log may be leased of which nothing is shown.
-    async fn why(&self, log: &str, rights: Rights) -> Option<Why> {
+    pub(super) async fn why(&self, log: &str, rights: Rights) -> Option<Why> {
         if self.ruled(log, rights) {
             return Some(Why::Rules);
         }
