@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Longer than anything here takes; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dig_reads_what_certificates_say() {
@@ -280,7 +280,7 @@ async fn stop_ends_the_server_with_connections_open() {
     stream.write_all(&framed(&question(1, "alice.dgns.test", 1))).await.unwrap();
     read_frame(&mut stream).await.unwrap();
     let address = server.address;
-    timeout(Duration::from_secs(5), server.stop()).await.expect("an idle connection does not hold the server");
+    timeout(PATIENCE, server.stop()).await.expect("an idle connection does not hold the server");
     assert!(TcpStream::connect(address).await.is_err());
 }
 

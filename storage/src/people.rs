@@ -25,7 +25,7 @@ use crate::storage::Options;
 pub use accounts::{AccountRow, AttestedRow, LinkRow, Reserved, Unlinked};
 pub use aliases::{ALIASES_OF_DID_MAX, AliasRow, Erased};
 pub use devices::{AttachmentRow, ENVELOPES_MAX, PAIR_MESSAGES_MAX};
-pub use dns::VolatileRow;
+pub use dns::{SignedUpdate, VolatileRow};
 pub use events::{AwaitedRow, EventPush, EventRow, Told};
 pub use notaries::{NotaryCount, Word};
 pub use notify::{JOINS_OF_DID_MAX, JoinChange, JoinRow, JoinWhat, OutboxRow, SealedRow, Updated};

@@ -446,7 +446,7 @@ async fn two_nodes_on_one_database_append_as_one_and_each_sees_the_other() {
     let mut places: Vec<u64> = tasks.join_all().await.into_iter().flatten().collect();
     places.sort_unstable();
     assert_eq!(places, (0..120).collect::<Vec<_>>());
-    let woken = tokio::time::timeout(std::time::Duration::from_secs(30), grows.wait_for(|size| *size == 120)).await;
+    let woken = tokio::time::timeout(std::time::Duration::from_secs(120), grows.wait_for(|size| *size == 120)).await;
     assert_eq!(*woken.unwrap().unwrap(), 120);
     let [here, there] = [nodes[0].log(&main_log()).await, nodes[1].log(&main_log()).await];
     assert_eq!(here, there);

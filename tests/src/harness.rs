@@ -14,6 +14,7 @@ pub mod opaque;
 pub mod operator;
 pub mod party;
 pub mod person;
+pub mod ports;
 pub mod programs;
 pub mod recovery;
 pub mod running;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -14,7 +13,7 @@ use dgns_tests::harness::http::{self, Answer};
 use dgns_tests::harness::opaque::OpaqueLog;
 use dgns_tests::harness::programs::{program, run};
 use dgns_tests::harness::witness::{WitnessSite, cosigned, submit};
-use dgns_tests::harness::{Person, Seed, Server, Site, wait};
+use dgns_tests::harness::{Person, Seed, Server, Site, ports, wait};
 use identity::hash::sha256;
 use identity::key::SigningKey;
 use translog::fault::FaultFile;
@@ -399,9 +398,7 @@ fn readme_lets_two_servers_witness_each_other() {
 fn free_ports(text: &str) -> String {
     static PORTS: OnceLock<Vec<(String, String)>> = OnceLock::new();
     let ports = PORTS.get_or_init(|| {
-        let held: Vec<TcpListener> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let free = held.iter().map(|listener| listener.local_addr().unwrap().port().to_string());
-        ["5381", "5382", "5301", "5302"].map(str::to_owned).into_iter().zip(free).collect()
+        ["5381", "5382", "5301", "5302"].map(|port| (port.to_owned(), ports::free().to_string())).into()
     });
     ports.iter().fold(text.to_owned(), |text, (port, free)| text.replace(port, free))
 }

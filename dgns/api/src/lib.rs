@@ -4,6 +4,7 @@
 
 pub mod alias;
 pub mod code;
+pub mod dns_key;
 pub mod envelope;
 pub mod evaluate;
 pub mod info;

@@ -584,7 +584,7 @@ pub(crate) async fn update(
     let Some(header) = header else { return Outcome::Drop(DropReason::Short) };
     let done = match updates {
         Some(_) if !zone.is_ready() => Err(Refused(Rcode::ServFail, Some(ExtendedError::NotReady))),
-        Some(updates) => updates.take(message).await,
+        Some(updates) => updates.take(message, asker).await,
         None => Err(Refused(Rcode::Refused, Some(ExtendedError::Prohibited))),
     };
     let (rcode, error) = done.map_or_else(|Refused(rcode, error)| (rcode, error), |()| (Rcode::NoError, None));

@@ -4,26 +4,31 @@
 //! the answer, and goes when it lapses, when a certified record set takes its place, or when the log has the device no more.
 
 mod message;
+mod prerequisites;
+mod seen;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex as Locked, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use dgns_api::dns_key;
 use identity::cert::{Kid, Level, Records, Row};
 use identity::did::Did;
-use identity::hash::{Hash, sha256};
+use identity::hash::sha256;
 use identity::key::{kid_of, verify_strict};
 use identity::name::Name;
 use identity::record;
 use identity::state::{DeviceStatus, DidState, State, Subject};
 use storage::StorageError;
-use storage::people::VolatileRow;
+use storage::people::{SignedUpdate, VolatileRow};
 use tokio::sync::{Mutex, watch};
 use translog::map;
 
 use self::message::{Record, Sig0};
+use self::seen::Seen;
+use super::answer::Asker;
 use super::name;
 use super::reply::{ExtendedError, Rcode};
 use super::zone::Zone;
@@ -38,14 +43,9 @@ const CLASS_NONE: u16 = 254;
 const CLASS_ANY: u16 = 255;
 const TYPE_A: u16 = 1;
 const TYPE_CNAME: u16 = 5;
-const TYPE_SOA: u16 = 6;
 const TYPE_TXT: u16 = 16;
 const TYPE_AAAA: u16 = 28;
 const TYPE_ANY: u16 = 255;
-
-/// Ed25519 (RFC 8080), and the flags and protocol of the KEY records that devices are as.
-const ED25519: u8 = 15;
-const KEY_HEAD: [u8; 4] = [2, 0, 3, ED25519];
 
 /// The longest time a signature may be good for, seconds.
 const SIGNED_FOR_S_MAX: u32 = 600;
@@ -55,10 +55,6 @@ const VOLATILE_MAX: usize = 16;
 const ADDRESS_LIFE_S: u64 = 30 * 86_400;
 const TEXT_LIFE_S: u64 = 86_400;
 const TTL_S_MAX: u32 = 60;
-
-/// Updates of one key a second, and the signatures remembered at most; above them nobody's are taken.
-const PER_KEY_AND_SECOND: u32 = 10;
-const SEEN_MAX: usize = 65_536;
 
 /// How often what has lapsed is taken away.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
@@ -73,18 +69,14 @@ pub struct Updates {
     zone: Arc<Zone>,
     /// Tells which of the DIDs that have records here the log changed.
     touched: Arc<Touched>,
-    /// Every record, by name: as SQL has them.
-    rows: Mutex<HashMap<String, Vec<VolatileRow>>>,
-    seen: Locked<Seen>,
+    held: Mutex<Held>,
 }
 
-/// What was signed and may be sent again by others, and how often each key asked this second.
-#[derive(Default)]
-struct Seen {
-    /// What was signed, by hash, with when the signatures end.
-    messages: HashMap<Hash, u32>,
-    second: u32,
-    asked: HashMap<[u8; 32], u32>,
+/// What SQL has, too.
+struct Held {
+    /// Every record, by name.
+    rows: HashMap<String, Vec<VolatileRow>>,
+    seen: Seen,
 }
 
 /// Why an update changes nothing.
@@ -119,7 +111,8 @@ impl Updates {
             rows.entry(row.name.clone()).or_default().push(row);
         }
         let names: Vec<String> = rows.keys().cloned().collect();
-        let updates = Self { core, people, zone, touched, rows: Mutex::new(rows), seen: Locked::default() };
+        let seen = Seen::of(people.store.signed_updates().await?);
+        let updates = Self { core, people, zone, touched, held: Mutex::new(Held { rows, seen }) };
         for name in names {
             updates.prune(&name, true).await?;
         }
@@ -138,12 +131,13 @@ impl Updates {
                 _ = sweeps.tick() => None,
             };
             let names: HashSet<String> = {
-                let rows = self.rows.lock().await;
+                let held = self.held.lock().await;
                 let wanted = |row: &VolatileRow| match &dids {
                     Some(dids) => dids.contains(&Did::from_bytes(row.did)),
                     None => row.until_s <= self.now_s(),
                 };
-                rows.iter()
+                held.rows
+                    .iter()
                     .filter(|(_, rows)| rows.iter().any(wanted))
                     .map(|(name, _)| name.clone())
                     .chain(again.drain())
@@ -158,33 +152,43 @@ impl Updates {
         }
     }
 
-    /// Judges an update and makes it, all or nothing.
-    pub(crate) async fn take(&self, bytes: &[u8]) -> Result<(), Refused> {
+    /// Judges an update and makes it, all or nothing. `asker` = who sent it, and how.
+    pub(crate) async fn take(&self, bytes: &[u8], asker: &Asker<'_>) -> Result<(), Refused> {
         let update = message::read(bytes).map_err(|_| FORM)?;
-        if update.zone_type != TYPE_SOA || update.zone_class != CLASS_IN {
-            return Err(FORM);
-        }
         if update.zone.as_bytes() != self.zone.apex().wire() {
             return Err(Refused(Rcode::NotAuth, None));
         }
-        let writer = self.signed_by(update.sig0.as_ref().ok_or(PROHIBITED)?).await?;
+        let sig0 = update.sig0.as_ref().ok_or(PROHIBITED)?;
+        let writer = self.signed_by(sig0).await?;
         // From here to the answer nobody else writes, and what the log takes away meanwhile is taken away afterwards.
-        let mut rows = self.rows.lock().await;
+        let mut held = self.held.lock().await;
         self.touched.watch(writer.did);
         self.still_allows(&writer).await?;
-        let known = rows.get(&writer.name).cloned().unwrap_or_default();
-        self.meets(&update.prerequisites)?;
-        let changed = self.changed(&writer, &known, &update.updates)?;
-        self.keep(&mut rows, &writer.name, changed).await
+        // What is signed is remembered, not the message: whoever passes it on may write what surrounds it otherwise.
+        let signed = held.seen.admit(&writer.did, sha256(&[&sig0.signed]), sig0.expires_s, self.now_s());
+        let signed = signed.ok_or(PROHIBITED)?;
+        let known = held.rows.get(&writer.name).cloned().unwrap_or_default();
+        let changed = prerequisites::meets(&self.zone, &update.prerequisites, asker)
+            .and_then(|()| self.changed(&writer, &known, &update.updates));
+        let kept = match &changed {
+            Ok(rows) => self.store(&mut held.rows, &writer.name, rows.clone(), Some(&signed)).await,
+            // Refused now, it shall not be made later, when somebody else sends it again.
+            Err(_) => self.people.store.remember_update(&signed, self.now_s()).await,
+        };
+        if let Err(error) = kept {
+            tracing::error!(%error, "an update of DNS cannot be kept");
+            return Err(FAILED);
+        }
+        changed.map(drop)
     }
 
     /// Returns who signed: a device of the owner of the name that signs.
-    async fn signed_by(&self, sig0: &Sig0<'_>) -> Result<Writer, Refused> {
+    async fn signed_by(&self, sig0: &Sig0) -> Result<Writer, Refused> {
         let now_s = self.now_s() as u32;
         let lasts = sig0.expires_s.wrapping_sub(sig0.begins_s);
         let is_now = (now_s.wrapping_sub(sig0.begins_s).cast_signed() >= 0)
             && (sig0.expires_s.wrapping_sub(now_s).cast_signed() >= 0);
-        if sig0.algorithm != ED25519 || lasts > SIGNED_FOR_S_MAX || !is_now {
+        if sig0.algorithm != dns_key::ALGORITHM || lasts > SIGNED_FOR_S_MAX || !is_now {
             return Err(UNSIGNED);
         }
         let place = name::place(sig0.signer.as_bytes(), self.zone.apex().wire()).ok_or(PROHIBITED)?;
@@ -192,70 +196,13 @@ impl Updates {
         let is_name = Name::parse(&name, &self.core.zone).is_ok() && place.owner.is_empty();
         let owner = if is_name { self.owner(&name).await? } else { None };
         let state = owner.ok_or(UNSIGNED)?;
-        let signature = sig0.signature.try_into().map_err(|_| UNSIGNED)?;
+        let signature = sig0.signature.as_slice().try_into().map_err(|_| UNSIGNED)?;
         // By its tag before any cryptography: nobody makes the server compute with keys that are none.
-        let candidates = state.devices.iter().filter(|device| key_tag(&device.sign) == sig0.key_tag);
+        let candidates = state.devices.iter().filter(|device| dns_key::tag(&device.sign) == sig0.key_tag);
         let device =
             candidates.map(|device| device.sign).find(|key| verify_strict(key, &sig0.signed, signature).is_ok());
         let key = device.ok_or(UNSIGNED)?;
-        // What is signed is remembered, not the message: whoever passes it on may write what surrounds it otherwise.
-        let signed = sha256(&[&sig0.signed]);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if !seen.admits(key, signed, sig0.expires_s, self.now_s() as u32) {
-            return Err(PROHIBITED);
-        }
         Ok(Writer { name, did: state.did, key })
-    }
-
-    /// Judges the prerequisites against what DNS shows (RFC 2136 section 3.2).
-    fn meets(&self, prerequisites: &[Record<'_>]) -> Result<(), Refused> {
-        let mut wanted: HashMap<(String, u16), Vec<Vec<u8>>> = HashMap::new();
-        for record in prerequisites {
-            let place = name::place(record.owner.as_bytes(), self.zone.apex().wire());
-            let place = place.ok_or(Refused(Rcode::NotZone, None))?;
-            if record.ttl_s != 0 || (record.class != CLASS_IN && !record.rdata.is_empty()) {
-                return Err(FORM);
-            }
-            let sets = self.shown(place);
-            let has = |rtype: u16| sets.iter().any(|(known, _)| *known == rtype);
-            let (ok, rcode) = match (record.class, record.rtype) {
-                (CLASS_ANY, TYPE_ANY) => (!sets.is_empty(), Rcode::NxDomain),
-                (CLASS_ANY, rtype) => (has(rtype), Rcode::NxRrSet),
-                (CLASS_NONE, TYPE_ANY) => (sets.is_empty(), Rcode::YxDomain),
-                (CLASS_NONE, rtype) => (!has(rtype), Rcode::YxRrSet),
-                (CLASS_IN, rtype) => {
-                    let key = (name::text_of(record.owner.as_bytes()), rtype);
-                    wanted.entry(key).or_default().push(record.rdata.to_vec());
-                    (true, Rcode::NoError)
-                }
-                _ => return Err(FORM),
-            };
-            if !ok {
-                return Err(Refused(rcode, None));
-            }
-        }
-        for ((owner, rtype), mut data) in wanted {
-            let wire = name::labels_of(&owner).map(|labels| [labels, vec![0]].concat()).ok_or(FORM)?;
-            let place = name::place(&wire, self.zone.apex().wire()).ok_or(FORM)?;
-            let mut shown: Vec<_> =
-                self.shown(place).into_iter().filter(|(known, _)| *known == rtype).map(|(_, data)| data).collect();
-            data.sort();
-            data.dedup();
-            shown.sort();
-            if data != shown {
-                return Err(Refused(Rcode::NxRrSet, None));
-            }
-        }
-        Ok(())
-    }
-
-    /// The types and data that DNS shows at a place.
-    fn shown(&self, place: name::Place<'_>) -> Vec<(u16, Vec<u8>)> {
-        self.zone.read(place.name, |card| {
-            let card = card.filter(|card| card.is_shown());
-            let rows = card.into_iter().flat_map(|card| card.rows());
-            rows.filter(|row| row.owner == place.owner).map(|row| (row.rtype, row.rdata.to_vec())).collect()
-        })
     }
 
     /// Returns the records of a name after the updates, or why one of them may not be (RFC 2136 section 3.4).
@@ -269,16 +216,6 @@ impl Updates {
         for record in updates {
             let place = name::place(record.owner.as_bytes(), self.zone.apex().wire());
             let place = place.ok_or(Refused(Rcode::NotZone, None))?;
-            let is_meta = matches!(record.rtype, 0 | 41 | 128..=254);
-            let is_well_formed = match record.class {
-                CLASS_IN => !is_meta && record.rtype != TYPE_ANY,
-                CLASS_ANY => !is_meta && record.ttl_s == 0 && record.rdata.is_empty(),
-                CLASS_NONE => !is_meta && record.rtype != TYPE_ANY && record.ttl_s == 0,
-                _ => false,
-            };
-            if !is_well_formed {
-                return Err(FORM);
-            }
             let owner = name::text_of(place.owner);
             let is_own = format!("{}.{}", name::text_of(place.name), self.zone.name()) == writer.name;
             if !is_own || !is_in_scope(&owner, record.rtype) {
@@ -287,7 +224,7 @@ impl Updates {
             let here = |row: &VolatileRow| row.owner == owner && [row.rtype, TYPE_ANY].contains(&record.rtype);
             match record.class {
                 CLASS_ANY => rows.retain(|row| !here(row)),
-                CLASS_NONE => rows.retain(|row| !(here(row) && row.rdata == record.rdata)),
+                CLASS_NONE => rows.retain(|row| !(here(row) && row.rdata == *record.rdata)),
                 _ => {
                     let row = self.row(writer, &owner, record.rtype, record.ttl_s, record.rdata.to_vec());
                     rows.retain(|old| !(here(old) && old.rdata == row.rdata));
@@ -329,26 +266,15 @@ impl Updates {
         if record::check(&set).is_ok() && public { Ok(()) } else { Err(PROHIBITED) }
     }
 
-    /// Makes the records of a name durable, then shows them.
-    async fn keep(
-        &self,
-        all: &mut HashMap<String, Vec<VolatileRow>>,
-        name: &str,
-        rows: Vec<VolatileRow>,
-    ) -> Result<(), Refused> {
-        self.store(all, name, rows).await.map_err(|error| {
-            tracing::error!(%error, "an update of DNS cannot be kept");
-            FAILED
-        })
-    }
-
+    /// Makes the records of a name durable, with the update that wrote them, then shows them.
     async fn store(
         &self,
         all: &mut HashMap<String, Vec<VolatileRow>>,
         name: &str,
         rows: Vec<VolatileRow>,
+        update: Option<&SignedUpdate>,
     ) -> Result<(), StorageError> {
-        self.people.store.set_volatile(name, &rows).await?;
+        self.people.store.set_volatile(name, &rows, update, self.now_s()).await?;
         self.show(name, &rows);
         match rows.is_empty() {
             true => all.remove(name),
@@ -365,8 +291,8 @@ impl Updates {
 
     /// Takes away the records of a name that lapsed, that a certificate superseded, or whose device may not write them any more.
     async fn prune(&self, name: &str, show: bool) -> Result<(), StorageError> {
-        let mut all = self.rows.lock().await;
-        let rows = all.get(name).cloned().unwrap_or_default();
+        let mut held = self.held.lock().await;
+        let rows = held.rows.get(name).cloned().unwrap_or_default();
         let now_s = self.now_s();
         let certified = self.zone.content(name).map(|content| content.rows).unwrap_or_default();
         let mut kept = Vec::with_capacity(rows.len());
@@ -384,7 +310,7 @@ impl Updates {
         if kept.len() < rows.len() {
             // Nobody is shown them any more, even while the database cannot be written.
             self.show(name, &kept);
-            return self.store(&mut all, name, kept).await;
+            return self.store(&mut held.rows, name, kept, None).await;
         }
         if show {
             self.show(name, &kept);
@@ -426,22 +352,6 @@ impl Updates {
     }
 }
 
-impl Seen {
-    /// Remembers a signed message. False of one that was taken before, and of more of a key than a second takes.
-    fn admits(&mut self, key: [u8; 32], message: Hash, expires_s: u32, now_s: u32) -> bool {
-        if now_s > self.second {
-            self.second = now_s;
-            self.asked.clear();
-            self.messages.retain(|_, expires| expires.wrapping_sub(now_s).cast_signed() >= 0);
-        }
-        let asked = self.asked.entry(key).or_default();
-        *asked += 1;
-        let has_room = *asked <= PER_KEY_AND_SECOND && self.messages.len() < SEEN_MAX;
-        let is_good = expires_s.wrapping_sub(self.second).cast_signed() >= 0;
-        is_good && has_room && self.messages.insert(message, expires_s).is_none()
-    }
-}
-
 /// Whether a device may write this type there: addresses at the name, texts at and below its challenges.
 fn is_in_scope(owner: &str, rtype: u16) -> bool {
     let is_challenge = owner == CHALLENGE || owner.ends_with(&format!(".{CHALLENGE}"));
@@ -460,11 +370,4 @@ fn is_superseded(row: &VolatileRow, certified: &[Row]) -> bool {
 
 fn row_of(row: &VolatileRow) -> Row {
     Row { owner: row.owner.clone(), rtype: row.rtype, rdata: row.rdata.clone(), ttl: row.ttl_s }
-}
-
-/// Returns the tag of a device's KEY record (RFC 4034 appendix B).
-fn key_tag(key: &[u8; 32]) -> u16 {
-    let data = KEY_HEAD.iter().chain(key);
-    let sum: u32 = data.enumerate().map(|(at, byte)| u32::from(*byte) << if at % 2 == 0 { 8 } else { 0 }).sum();
-    (sum + (sum >> 16)) as u16
 }

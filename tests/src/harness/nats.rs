@@ -1,9 +1,9 @@
 //! A real nats-server.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use super::wait;
+use super::{ports, wait};
 
 /// A nats-server; dropping it kills it.
 #[derive(Debug)]
@@ -28,8 +28,7 @@ impl Nats {
 
     /// Starts one.
     pub fn on_a_free_port() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self::start(port)
+        Self::start(ports::free())
     }
 
     /// Returns what `nats.urls` is to be.

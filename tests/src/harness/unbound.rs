@@ -1,11 +1,11 @@
 //! A real unbound: a resolver between a server and whoever asks, with a cache of its own.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::wait;
+use super::{ports, wait};
 
 /// An unbound; dropping it kills it.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Unbound {
             ["/usr/sbin/unbound", "/usr/bin/unbound"].into_iter().find(|path| std::path::Path::new(path).exists());
         let program = program.expect("unbound is installed (tests/run installs it)");
         let directory = tempfile::tempdir().unwrap();
-        let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], ports::free()));
         let modules = if anchor.is_some() { "validator iterator" } else { "iterator" };
         let anchor = anchor.map_or(String::new(), |anchor| format!("  trust-anchor: \"{anchor}\"\n"));
         let top = zone.rsplit('.').next().unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use dgns_tests::harness::programs::run;
 use dgns_tests::harness::unbound::Unbound;
-use dgns_tests::harness::{Person, Server, Site};
+use dgns_tests::harness::{Person, Server, Site, ports};
 use translog::pieces::{Piece, Question};
 
 /// A URL at which nobody listens: whoever asks it over HTTP fails.
@@ -53,7 +53,7 @@ fn a_name_is_proved_by_dns_alone() {
     stranger.dgns_at(NOBODY, &["resolve", "alice.dgns.test", "--dns", &address], "").exits(1);
     // Whoever met the server over HTTP needs no policy.
     alice.dgns(&server, &["resolve", "alice", "--dns", &address]).exits(0);
-    let none = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let none = format!("127.0.0.1:{}", ports::free());
     alice.dgns(&server, &["resolve", "alice", "--dns", &none]).exits(2);
 }
 
@@ -66,7 +66,7 @@ fn proofs_fit_one_datagram_and_strangers_get_none() {
     let dig = |name: &str, options: &[&str]| {
         let mut command = Command::new("dig");
         let port = server.dns.port().to_string();
-        command.args(["@127.0.0.1", "-p", &port, "+tries=1", name, "TXT"]).args(options);
+        command.args(["@127.0.0.1", "-p", &port, "+tries=1", "+time=60", name, "TXT"]).args(options);
         run(command, "").exits(0).stdout.clone()
     };
     let checkpoint = server.get("/log/checkpoint");

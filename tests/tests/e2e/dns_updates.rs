@@ -1,10 +1,15 @@
 //! What devices write into DNS themselves, with stock `nsupdate` and their own keys; and everybody else who tries.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
 
+use data_encoding::BASE64;
+use dgns_api::dns_key;
 use dgns_tests::harness::journey::joins;
 use dgns_tests::harness::programs::run;
-use dgns_tests::harness::{Person, Server, Site, wait};
+use dgns_tests::harness::{Person, Server, Site, ports, wait};
+use identity::key::SigningKey;
 
 /// Writes the key of a person's device as files; returns the private one.
 fn key_file(person: &Person, server: &Server, name: &str) -> String {
@@ -27,7 +32,7 @@ fn nsupdate(server: &Server, options: &[&str], lines: &[&str]) -> String {
 fn dig(server: &Server, name: &str, rtype: &str) -> String {
     let mut command = Command::new("dig");
     let port = server.dns.port().to_string();
-    command.args(["@127.0.0.1", "-p", &port, "+short", "+tries=1", name, rtype]);
+    command.args(["@127.0.0.1", "-p", &port, "+short", "+tries=1", "+time=60", name, rtype]);
     run(command, "").exits(0).stdout.trim().to_owned()
 }
 
@@ -67,6 +72,37 @@ fn a_device_writes_what_its_key_may_until_it_is_revoked() {
             &["add alice.dgns.test 60 A 192.0.2.9", "add bobby.dgns.test 60 A 192.0.2.9"],
             "REFUSED",
         ),
+        (
+            "what the server makes",
+            mine,
+            &["prereq yxrrset _did.alice.dgns.test TXT", "add alice.dgns.test 300 A 192.0.2.7"],
+            "NOERROR",
+        ),
+        (
+            "its set",
+            mine,
+            &["prereq yxrrset dgns.test NS ns.dgns.test.", "add alice.dgns.test 300 A 192.0.2.7"],
+            "NOERROR",
+        ),
+        (
+            "its newest head",
+            mine,
+            &["prereq nxdomain _checkpoint.dgns.test", "add alice.dgns.test 60 A 192.0.2.8"],
+            "YXDOMAIN",
+        ),
+        (
+            "its DID is there",
+            mine,
+            &["prereq nxrrset _did.alice.dgns.test TXT", "add alice.dgns.test 60 A 192.0.2.8"],
+            "YXRRSET",
+        ),
+        (
+            "the zone of proofs",
+            mine,
+            &["prereq yxdomain _proof.dgns.test", "add alice.dgns.test 60 A 192.0.2.8"],
+            "NOTZONE",
+        ),
+        ("no zone of ours", mine, &["prereq nxdomain example.org", "add alice.dgns.test 60 A 192.0.2.8"], "NOTZONE"),
         ("another zone", mine, &["zone example.org", "add x.example.org 60 A 192.0.2.8"], "NOTAUTH"),
         (
             "it exists, and should not",
@@ -107,7 +143,6 @@ fn a_device_writes_what_its_key_may_until_it_is_revoked() {
     ] {
         let said = nsupdate(&server, options, lines);
         assert_eq!(said, code, "{what}: {lines:?}");
-        wait::let_pass(std::time::Duration::from_millis(100)); // ten of a key a second
     }
     let shown =
         |server: &Server| (dig(server, "alice.dgns.test", "A"), dig(server, "_acme-challenge.alice.dgns.test", "TXT"));
@@ -138,6 +173,73 @@ fn a_device_writes_what_its_key_may_until_it_is_revoked() {
     let server = site.start();
     assert_eq!(shown(&server).1, "", "and does not come back");
 }
+
+#[test]
+fn an_update_is_judged_once_whoever_sends_it_again() {
+    // Goal: what somebody on the way kept changes nothing while its signature lasts: not by another TTL of its SIG, which nobody signs, not
+    // after a restart, and not if it was refused. Method: messages of our own, by the key that stock programs get.
+    let (site, alice) = (Site::new(), Person::new());
+    let server = site.start();
+    alice.up(&server, "alice");
+    let text = std::fs::read_to_string(key_file(&alice, &server, "alice")).unwrap();
+    let seed = BASE64.decode(text.rsplit("PrivateKey: ").next().unwrap().trim().as_bytes()).unwrap();
+    let key = SigningKey::from_seed(&seed.try_into().unwrap());
+    let (v4, v6) = (1, 28);
+    let add = record(v4, 1, 60, &[192, 0, 2, 7]);
+    let kept = signed(&key, 1, &[], &[add.clone()]);
+    let refused = signed(&key, 2, &[record(v6, 255, 0, &[])], &[add]);
+    assert_eq!((sent(&server, &kept), sent(&server, &kept), sent(&server, &other_ttl(&kept))), (0, 5, 5));
+    assert_eq!((sent(&server, &refused), sent(&server, &refused)), (8, 5), "a prerequisite is not met");
+    let changed = signed(&key, 3, &[], &[record(v4, 255, 0, &[]), record(v6, 1, 60, &[0x20; 16])]);
+    assert_eq!(sent(&server, &changed), 0);
+
+    server.kill();
+    let server = site.start();
+    for message in [&kept, &other_ttl(&kept), &refused, &other_ttl(&refused)] {
+        assert_eq!(sent(&server, message), 5, "after a restart");
+    }
+    assert_eq!(dig(&server, "alice.dgns.test", "A"), "");
+    assert_eq!(sent(&server, &signed(&key, 4, &[], &[record(v4, 1, 60, &[192, 0, 2, 8])])), 0, "what is new is taken");
+    assert_eq!(dig(&server, "alice.dgns.test", "A"), "192.0.2.8");
+}
+
+/// Returns a record of `alice.dgns.test`.
+fn record(rtype: u16, class: u16, ttl_s: u32, data: &[u8]) -> Vec<u8> {
+    let length = (data.len() as u16).to_be_bytes();
+    [ALICE, &rtype.to_be_bytes(), &class.to_be_bytes(), &ttl_s.to_be_bytes(), &length, data].concat()
+}
+
+/// Returns an update of `dgns.test`, signed for ten minutes.
+fn signed(key: &SigningKey, id: u16, prerequisites: &[Vec<u8>], updates: &[Vec<u8>]) -> Vec<u8> {
+    let counts = [1, prerequisites.len() as u16, updates.len() as u16].map(u16::to_be_bytes).concat();
+    let head = [&id.to_be_bytes()[..], &[0x28, 0], &counts].concat();
+    let body = [&b"\x04dgns\x04test\0\0\x06\0\x01"[..], &prerequisites.concat(), &updates.concat()].concat();
+    let begins = dgns_client::clock::now().as_s() as u32 - 300;
+    let times = [begins + 600, begins].map(u32::to_be_bytes).concat();
+    let front = [&[0, 0, 15, 0, 0, 0, 0, 0][..], &times, &dns_key::tag(&key.public()).to_be_bytes(), ALICE].concat();
+    let signature = key.sign(&[&front[..], &head, &[0, 0], &body].concat());
+    let length = (front.len() as u16 + 64).to_be_bytes();
+    [&head[..], &[0, 1], &body, &[0, 0, 24, 0, 255, 0, 0, 0, 0], &length, &front, &signature].concat()
+}
+
+/// Returns the message with another TTL in its SIG record.
+fn other_ttl(message: &[u8]) -> Vec<u8> {
+    let mut other = message.to_vec();
+    let at = message.len() - 64 - ALICE.len() - 18 - 3;
+    other[at] ^= 1;
+    other
+}
+
+/// Sends a message by TCP, and returns the code of the answer.
+fn sent(server: &Server, message: &[u8]) -> u8 {
+    let mut stream = TcpStream::connect(server.dns).unwrap();
+    stream.write_all(&[&(message.len() as u16).to_be_bytes()[..], message].concat()).unwrap();
+    let mut reply = [0; 6];
+    stream.read_exact(&mut reply).unwrap();
+    reply[5] & 15
+}
+
+const ALICE: &[u8] = b"\x05alice\x04dgns\x04test\0";
 
 #[test]
 fn certbot_gets_a_certificate_for_a_database_name() {
@@ -188,10 +290,7 @@ impl Pebble {
         command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
         command.args(["-keyout", &at("key.pem"), "-out", &at("cert.pem")]);
         run(command, "").exits(0);
-        let ports: Vec<u16> = {
-            let free: Vec<_> = (0..2).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-            free.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
-        };
+        let ports = [ports::free(), ports::free()];
         let settings = serde_json::json!({"pebble": {
             "listenAddress": format!("127.0.0.1:{}", ports[0]),
             "managementListenAddress": format!("127.0.0.1:{}", ports[1]),

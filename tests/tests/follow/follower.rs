@@ -34,7 +34,7 @@ fn resolved(server: &Server) -> String {
 fn dig(server: &Server, name: &str) -> String {
     let port = server.dns.port().to_string();
     let mut command = std::process::Command::new("dig");
-    command.args(["@127.0.0.1", "-p", &port, name, "A", "+short", "+tries=1"]);
+    command.args(["@127.0.0.1", "-p", &port, name, "A", "+short", "+tries=1", "+time=60"]);
     String::from_utf8(command.output().expect("dig is installed").stdout).unwrap()
 }
 

@@ -1,9 +1,8 @@
 //! What clients are told of STUN servers and relays, and the answer of this server's own STUN.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
 
-use dgns_tests::harness::Site;
+use dgns_tests::harness::{Site, ports, wait};
 use lobby::message::{Form, Frame, IceServer, Value};
 
 use crate::Scene;
@@ -11,7 +10,7 @@ use crate::client::{Client, Device};
 
 /// An address over UDP that is free now.
 pub(crate) fn free() -> SocketAddr {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    SocketAddr::from(([127, 0, 0, 1], ports::free()))
 }
 
 #[tokio::test]
@@ -28,7 +27,7 @@ async fn stun_answers_with_the_address_it_sees_and_clients_are_told_of_relays() 
     let mut scene = Scene::at(site);
 
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.set_read_timeout(Some(wait::PATIENCE)).unwrap();
     let request = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
     socket.send_to(&request, at).unwrap();
     let mut answer = [0; 100];

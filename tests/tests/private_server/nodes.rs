@@ -1,10 +1,8 @@
 //! Several nodes of one lobby over a real nats-server: a server and its follower (PROTOCOL 23.16).
 
-use std::net::TcpListener;
-
 use dgns_client::nodes::in_order;
 use dgns_tests::harness::nats::Nats;
-use dgns_tests::harness::{Server, Site, wait};
+use dgns_tests::harness::{Server, Site, ports, wait};
 use serde_json::Value;
 
 use crate::{NAME, Scene, told};
@@ -84,7 +82,7 @@ fn a_host_at_a_follower_judges_grants_by_the_word_of_the_server_that_is_followed
 
 #[test]
 fn a_node_starts_and_serves_while_there_is_no_nats() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = ports::free();
     let scene = Scene::at(Site::new().with("nats", "urls", &format!("[\"nats://127.0.0.1:{port}\"]")));
     scene.write("a", b"a");
     let _host = scene.host(&["--allow", "bob"]);
@@ -111,9 +109,8 @@ fn a_host_stands_at_the_home_node_of_its_record_and_at_the_second_when_that_is_l
     // Goal: both ends meet at the node that the name's records call home, without a bus; when that node dies, at the second. Method: the
     // follower is the home; NATS is killed first, so that nothing is handed on between nodes.
     let nats = Nats::on_a_free_port();
-    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (own, home) = loop {
-        let (own, home) = (free(), free());
+        let (own, home) = (ports::free(), ports::free());
         if own != home && in_order(NAME, &[url_of(own), url_of(home)])[0] == url_of(home) {
             break (own, home);
         }

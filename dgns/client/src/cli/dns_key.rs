@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use data_encoding::BASE64;
+use dgns_api::dns_key;
 use dgns_client::error::ClientError;
 use dgns_client::home;
 use identity::cert::{KeyBytes, Level};
@@ -22,9 +23,6 @@ pub(crate) struct DnsKey {
     out: PathBuf,
 }
 
-/// The data of a KEY record before the key: for a host, of DNS, Ed25519 (RFC 2535, RFC 8080).
-const KEY_HEAD: [u8; 4] = [2, 0, 3, 15];
-
 /// Writes the two files that `nsupdate -k` reads, if the log lets this device write.
 pub(crate) async fn dns_key(context: &Context, arguments: DnsKey) -> Done {
     let session = context.session().await?;
@@ -42,7 +40,7 @@ pub(crate) async fn dns_key(context: &Context, arguments: DnsKey) -> Done {
     if known.status != DeviceStatus::Live {
         return Err(unable("this device does not count yet, or is suspended: see dgns devices list"));
     }
-    let stem = format!("K{name}.+015+{:05}", key_tag(&key));
+    let stem = format!("K{name}.+015+{:05}", dns_key::tag(&key));
     let (public, private) = (format!("{stem}.key"), format!("{stem}.private"));
     let failed = |error| ClientError::Unable(format!("{}: {error}", arguments.out.display()));
     std::fs::create_dir_all(&arguments.out).map_err(failed)?;
@@ -52,17 +50,10 @@ pub(crate) async fn dns_key(context: &Context, arguments: DnsKey) -> Done {
     let file = arguments.out.join(&private);
     home::replace(&file, text.as_bytes(), 0o600)?;
     let text = format!("{0}: this device's own key; keep it as the home\nnsupdate -v -k {0}", file.display());
-    context.out.result(&text, &json!({ "ok": true, "name": name, "file": file, "key_tag": key_tag(&key) }));
+    context.out.result(&text, &json!({ "ok": true, "name": name, "file": file, "key_tag": dns_key::tag(&key) }));
     Ok(Ended::Ok)
 }
 
 fn public_text(name: &str, key: &KeyBytes) -> String {
     format!("{name}. IN KEY 512 3 15 {}\n", BASE64.encode(key))
-}
-
-/// Returns the tag of a KEY record (RFC 4034 appendix B).
-fn key_tag(key: &KeyBytes) -> u16 {
-    let data = KEY_HEAD.iter().chain(key);
-    let sum: u32 = data.enumerate().map(|(at, byte)| u32::from(*byte) << if at % 2 == 0 { 8 } else { 0 }).sum();
-    (sum + (sum >> 16)) as u16
 }

@@ -1,8 +1,15 @@
 //! The bytes of an UPDATE: sections of records, and the SIG(0) that ends it (RFC 2136, RFC 2931).
 
+use std::borrow::Cow;
+
 use super::super::name::WireName;
+use super::{CLASS_ANY, CLASS_IN, CLASS_NONE, TYPE_ANY, TYPE_CNAME};
 
 const HEADER_BYTES: usize = 12;
+const TYPE_NS: u16 = 2;
+const TYPE_SOA: u16 = 6;
+const TYPE_PTR: u16 = 12;
+const TYPE_MX: u16 = 15;
 const TYPE_SIG: u16 = 24;
 
 /// The most records of an update, prerequisites included.
@@ -16,11 +23,9 @@ pub(crate) struct Malformed;
 #[derive(Debug)]
 pub(crate) struct Update<'m> {
     pub(crate) zone: WireName,
-    pub(crate) zone_type: u16,
-    pub(crate) zone_class: u16,
     pub(crate) prerequisites: Vec<Record<'m>>,
     pub(crate) updates: Vec<Record<'m>>,
-    pub(crate) sig0: Option<Sig0<'m>>,
+    pub(crate) sig0: Option<Sig0>,
 }
 
 /// A record of an update.
@@ -30,23 +35,24 @@ pub(crate) struct Record<'m> {
     pub(crate) rtype: u16,
     pub(crate) class: u16,
     pub(crate) ttl_s: u32,
-    pub(crate) rdata: &'m [u8],
+    /// Without compression.
+    pub(crate) rdata: Cow<'m, [u8]>,
 }
 
 /// The SIG record that ends a message.
 #[derive(Debug)]
-pub(crate) struct Sig0<'m> {
+pub(crate) struct Sig0 {
     pub(crate) algorithm: u8,
     pub(crate) expires_s: u32,
     pub(crate) begins_s: u32,
     pub(crate) key_tag: u16,
     pub(crate) signer: WireName,
-    pub(crate) signature: &'m [u8],
+    pub(crate) signature: Vec<u8>,
     /// What is signed: the data of the record but the signature, and the message without the record.
     pub(crate) signed: Vec<u8>,
 }
 
-/// Reads an update. Names may be compressed, but for those inside the data of records.
+/// Reads an update: sections, names, types and classes are such as one may have (RFC 2136 sections 3.1.1, 3.2.5 and 3.4.1).
 pub(crate) fn read(message: &[u8]) -> Result<Update<'_>, Malformed> {
     let head = message.get(..HEADER_BYTES).ok_or(Malformed)?;
     let count = |at: usize| usize::from(u16::from_be_bytes([head[at], head[at + 1]]));
@@ -56,10 +62,15 @@ pub(crate) fn read(message: &[u8]) -> Result<Update<'_>, Malformed> {
     }
     let mut at = HEADER_BYTES;
     let zone = name(message, &mut at)?;
-    let (zone_type, zone_class) = (u16_at(message, &mut at)?, u16_at(message, &mut at)?);
+    if (u16_at(message, &mut at)?, u16_at(message, &mut at)?) != (TYPE_SOA, CLASS_IN) {
+        return Err(Malformed);
+    }
     let records = |count: usize, at: &mut usize| (0..count).map(|_| record(message, at)).collect::<Result<Vec<_>, _>>();
     let prerequisites = records(prerequisites, &mut at)?;
     let updates = records(updates, &mut at)?;
+    if !prerequisites.iter().all(may_be_prerequisite) || !updates.iter().all(may_be_update) {
+        return Err(Malformed);
+    }
     let mut sig0 = None;
     for _ in 0..additional {
         if sig0.is_some() {
@@ -74,11 +85,46 @@ pub(crate) fn read(message: &[u8]) -> Result<Update<'_>, Malformed> {
     if at != message.len() {
         return Err(Malformed);
     }
-    Ok(Update { zone, zone_type, zone_class, prerequisites, updates, sig0 })
+    Ok(Update { zone, prerequisites, updates, sig0 })
 }
 
-fn signature<'m>(message: &[u8], begins: usize, record: &Record<'m>) -> Result<Sig0<'m>, Malformed> {
-    let data = record.rdata;
+/// Reads the records that answer a query.
+pub(crate) fn answers(message: &[u8]) -> Result<Vec<Record<'_>>, Malformed> {
+    let head = message.get(..HEADER_BYTES).ok_or(Malformed)?;
+    let mut at = HEADER_BYTES;
+    for _ in 0..u16::from_be_bytes([head[4], head[5]]) {
+        name(message, &mut at)?;
+        at += 4;
+    }
+    (0..u16::from_be_bytes([head[6], head[7]])).map(|_| record(message, &mut at)).collect()
+}
+
+fn may_be_prerequisite(record: &Record<'_>) -> bool {
+    let of_class = match record.class {
+        CLASS_IN => record.rtype != TYPE_ANY,
+        CLASS_ANY | CLASS_NONE => record.rdata.is_empty(),
+        _ => false,
+    };
+    of_class && record.ttl_s == 0 && !is_meta(record.rtype)
+}
+
+fn may_be_update(record: &Record<'_>) -> bool {
+    let of_class = match record.class {
+        CLASS_IN => record.rtype != TYPE_ANY,
+        CLASS_ANY => record.ttl_s == 0 && record.rdata.is_empty(),
+        CLASS_NONE => record.ttl_s == 0 && record.rtype != TYPE_ANY,
+        _ => false,
+    };
+    of_class && !is_meta(record.rtype)
+}
+
+/// Whether no zone has records of this type; [`TYPE_ANY`] stands for all that it has.
+fn is_meta(rtype: u16) -> bool {
+    matches!(rtype, 0 | 41 | 128..=254)
+}
+
+fn signature(message: &[u8], begins: usize, record: &Record<'_>) -> Result<Sig0, Malformed> {
+    let data: &[u8] = &record.rdata;
     let fixed = data.first_chunk::<18>().ok_or(Malformed)?;
     let signer = WireName::read(&data[18..]).ok_or(Malformed)?;
     let (front, signature) = data.split_at_checked(18 + signer.wire_len()).ok_or(Malformed)?;
@@ -95,7 +141,7 @@ fn signature<'m>(message: &[u8], begins: usize, record: &Record<'m>) -> Result<S
         begins_s: four(12),
         key_tag: u16::from_be_bytes([fixed[16], fixed[17]]),
         signer,
-        signature,
+        signature: signature.to_vec(),
         signed,
     })
 }
@@ -105,9 +151,28 @@ fn record<'m>(message: &'m [u8], at: &mut usize) -> Result<Record<'m>, Malformed
     let (rtype, class) = (u16_at(message, at)?, u16_at(message, at)?);
     let ttl_s = u32::from(u16_at(message, at)?) << 16 | u32::from(u16_at(message, at)?);
     let length = usize::from(u16_at(message, at)?);
-    let rdata = message.get(*at..*at + length).ok_or(Malformed)?;
-    *at += length;
+    let end = *at + length;
+    let rdata = message.get(*at..end).ok_or(Malformed)?;
+    let rdata = match rtype {
+        TYPE_NS | TYPE_CNAME | TYPE_PTR if length > 0 => Cow::Owned(expanded(message, *at, (0, 1, 0), end)?),
+        TYPE_MX if length > 0 => Cow::Owned(expanded(message, *at, (2, 1, 0), end)?),
+        TYPE_SOA if length > 0 => Cow::Owned(expanded(message, *at, (0, 2, 20), end)?),
+        _ => Cow::Borrowed(rdata),
+    };
+    *at = end;
     Ok(Record { owner, rtype, class, ttl_s, rdata })
+}
+
+/// Returns data that lies from `at` to `end`: so many bytes, names that may be compressed (RFC 3597 section 4), and bytes again.
+fn expanded(message: &[u8], at: usize, parts: (usize, usize, usize), end: usize) -> Result<Vec<u8>, Malformed> {
+    let (before, names, after) = parts;
+    let mut next = at + before;
+    let mut data = message.get(at..next).ok_or(Malformed)?.to_vec();
+    for _ in 0..names {
+        data.extend_from_slice(name(message, &mut next)?.as_bytes());
+    }
+    data.extend_from_slice(message.get(next..end).filter(|rest| rest.len() == after).ok_or(Malformed)?);
+    Ok(data)
 }
 
 /// Reads a name that may be compressed: each pointer leads further to the front.
