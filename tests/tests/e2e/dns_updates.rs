@@ -12,14 +12,14 @@ use dgns_tests::harness::{Person, Server, Site, ports, wait};
 use identity::key::SigningKey;
 
 /// Writes the key of a person's device as files; returns the private one.
-fn key_file(person: &Person, server: &Server, name: &str) -> String {
+pub(crate) fn key_file(person: &Person, server: &Server, name: &str) -> String {
     let out = person.home().join("dns");
     let said = person.dgns(server, &["dns-key", name, "--out", out.to_str().unwrap()]);
     said.exits(0).text("/file")
 }
 
 /// Runs stock nsupdate, by TCP unless told otherwise; returns the code of the answer.
-fn nsupdate(server: &Server, options: &[&str], lines: &[&str]) -> String {
+pub(crate) fn nsupdate(server: &Server, options: &[&str], lines: &[&str]) -> String {
     let mut command = Command::new("nsupdate");
     command.args(options);
     let head = format!("server 127.0.0.1 {}\nzone dgns.test\n", server.dns.port());

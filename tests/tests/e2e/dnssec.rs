@@ -8,6 +8,7 @@ use dgns_tests::harness::unbound::Unbound;
 use dgns_tests::harness::{Person, Server, Site, wait};
 
 use crate::dns_proofs::Liar;
+use crate::dns_updates::{key_file, nsupdate};
 
 /// A delv with the DS of a zone as its anchor.
 struct Delv {
@@ -89,7 +90,7 @@ const SECURE: [(&str, &str, &str); 20] = [
 #[test]
 fn delv_validates_every_answer() {
     // Goal: what is there, what is not, aliases and the zone's own sets are fully validated from the DS alone, and all again after a
-    // restart; proofs are insecure, not bogus; a signature that was changed on its way is not believed. Method: delv.
+    // restart, and what a device writes; proofs are insecure, not bogus; a signature that was changed on its way is not believed. Method: delv.
     let site = Site::new();
     let (server, alice) = populated(&site);
     let delv = Delv::of(&site);
@@ -121,6 +122,15 @@ fn delv_validates_every_answer() {
     let said = delv.asks(server.dns, "alice.dgns.test", "AAAA");
     assert!(said.contains("; negative response, fully validated"), "{said}");
     alice.dgns(&server, &["records", "set", "alice", "AAAA", "2001:db8::1"]).exits(0);
+    let key = key_file(&alice, &server, "alice");
+    for (line, wanted) in [
+        ("add _acme-challenge.alice.dgns.test 60 TXT \"one\"", "\"one\""),
+        ("del _acme-challenge.alice.dgns.test TXT", "; negative response"),
+    ] {
+        assert_eq!(nsupdate(&server, &["-v", "-k", &key], &[line]), "NOERROR");
+        let said = delv.asks(server.dns, "_acme-challenge.alice.dgns.test", "TXT");
+        assert!(said.contains("fully validated") && said.contains(wanted), "{line}: {said}");
+    }
     drop(server);
     judge(&site.start());
 }
