@@ -19,6 +19,35 @@ pub struct Signed {
     signature: [u8; 64],
 }
 
+/// The parts of an envelope where they lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedRef<'a> {
+    /// What is signed.
+    pub payload: &'a [u8],
+    /// Where it begins in the envelope.
+    at: usize,
+    kid: Kid,
+    signature: [u8; 64],
+}
+
+impl<'a> SignedRef<'a> {
+    /// Decodes an envelope; the payload is not looked at.
+    pub fn decode(envelope: &'a [u8]) -> Result<Self, WireError> {
+        let mut reader = Reader::new(envelope);
+        reader.array_of(3)?;
+        if reader.uint()? != 1 {
+            return Err(WireError::Unexpected);
+        }
+        let payload = reader.bytes()?;
+        let at = reader.position() - payload.len();
+        reader.array_of(1)?;
+        reader.array_of(2)?;
+        let (kid, signature) = (Kid(reader.fixed()?), reader.fixed()?);
+        reader.end()?;
+        Ok(Self { payload, at, kid, signature })
+    }
+}
+
 impl Signed {
     /// Signs a payload for one purpose and the log of `origin`.
     pub fn sign(domain: &'static str, origin: &Origin, payload: &[u8], key: &SigningKey) -> Self {
@@ -30,18 +59,8 @@ impl Signed {
 
     /// Decodes an envelope; the payload is not looked at.
     pub fn decode(envelope: &[u8]) -> Result<Self, WireError> {
-        let mut reader = Reader::new(envelope);
-        reader.array_of(3)?;
-        if reader.uint()? != 1 {
-            return Err(WireError::Unexpected);
-        }
-        let length = reader.bytes()?.len();
-        let payload = reader.position() - length..reader.position();
-        reader.array_of(1)?;
-        reader.array_of(2)?;
-        let (kid, signature) = (Kid(reader.fixed()?), reader.fixed()?);
-        reader.end()?;
-        Ok(Self { envelope: envelope.to_vec(), payload, kid, signature })
+        let SignedRef { payload, at, kid, signature } = SignedRef::decode(envelope)?;
+        Ok(Self { envelope: envelope.to_vec(), payload: at..at + payload.len(), kid, signature })
     }
 
     /// Returns the envelope.

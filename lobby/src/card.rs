@@ -6,12 +6,14 @@
 mod candidate;
 mod ledger;
 
+use core::ops::RangeInclusive;
+
 use identity::cert::KeyBytes;
 use identity::did::Did;
 use identity::hash::{Hash, sha256};
 use identity::key::{BadSignature, SigningKey, kid_of};
 use identity::name::{self, Origin};
-use identity::signed::Signed;
+use identity::signed::{Signed, SignedRef};
 use identity::wire::{Fields, Reader, WireError, Writer};
 
 use crate::Sess;
@@ -24,9 +26,9 @@ pub use ledger::{CardRefusal, Ledger, Proved, Side, Taken};
 /// What a card's signature is good for.
 const DOMAIN: &str = "dgns/card/v1";
 
-/// What a card says.
+/// What a card says. `S` and `L` are what is kept of its texts and candidates: all, or as in a [`Glance`] nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Card {
+pub struct Card<S = String, L = Vec<Candidate>> {
     /// Which conversation it belongs to.
     pub sess: Sess,
     /// Its number among the cards of this sender in the sess, from 0.
@@ -40,7 +42,7 @@ pub struct Card {
     /// Until when it is fresh, Unix seconds.
     pub expires_s: u64,
     /// What it says.
-    pub body: Body,
+    pub body: Body<S, L>,
     /// The newest head the sender verified, as readers show it to each other.
     pub head: Option<Vec<u8>>,
 }
@@ -56,29 +58,29 @@ pub enum To {
 
 /// The kinds of cards.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body {
+pub enum Body<S = String, L = Vec<Candidate>> {
     /// 1: wants to talk to whoever hosts a name.
     Offer {
         /// The name.
-        name: String,
+        name: S,
         /// How to be reached.
-        transport: Transport,
+        transport: Transport<S, L>,
     },
     /// 2: says yes.
     Answer {
         /// SHA-256 of the offer's payload.
         offer: Hash,
         /// How to be reached.
-        transport: Transport,
+        transport: Transport<S, L>,
     },
     /// 3: more candidates.
     Candidates {
         /// SHA-256 of the offer's payload.
         offer: Hash,
         /// The generation they belong to.
-        ufrag: String,
+        ufrag: S,
         /// They.
-        candidates: Vec<Candidate>,
+        candidates: L,
         /// Whether no more come.
         last: bool,
     },
@@ -87,42 +89,42 @@ pub enum Body {
         /// SHA-256 of the offer's payload.
         offer: Hash,
         /// Why.
-        code: String,
+        code: S,
     },
     /// 5: ends the sess.
     Bye {
         /// SHA-256 of the offer's payload.
         offer: Hash,
         /// Why.
-        code: String,
+        code: S,
     },
     /// 6: the paths broke; new ones for the same connection.
     RestartOffer {
         /// SHA-256 of the offer's payload.
         offer: Hash,
         /// How to be reached now.
-        transport: Transport,
+        transport: Transport<S, L>,
     },
     /// 7: says yes to that.
     RestartAnswer {
         /// SHA-256 of the offer's payload.
         offer: Hash,
         /// How to be reached now.
-        transport: Transport,
+        transport: Transport<S, L>,
     },
 }
 
 /// How a side is reached, and what its DTLS certificate is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transport {
+pub struct Transport<S = String, L = Vec<Candidate>> {
     /// 4..=32 ICE characters.
-    pub ufrag: String,
+    pub ufrag: S,
     /// 22..=64 ICE characters.
-    pub pwd: String,
+    pub pwd: S,
     /// SHA-256 of the DTLS certificate.
     pub fingerprint: Hash,
     /// Those known so far; at most 12.
-    pub candidates: Vec<Candidate>,
+    pub candidates: L,
     /// Whether no more come.
     pub last: bool,
     /// The bytes of a message that the side takes.
@@ -234,8 +236,32 @@ impl Card {
         writer.finish()
     }
 
+}
+
+/// A card whose whole form was held to the rules, and of which nothing is kept: what whoever passes it on needs.
+pub type Glance<'a> = Card<&'a str, Unkept>;
+
+/// Candidates that were read, and are not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unkept;
+
+impl FromIterator<Candidate> for Unkept {
+    fn from_iter<I: IntoIterator<Item = Candidate>>(candidates: I) -> Self {
+        candidates.into_iter().for_each(drop);
+        Self
+    }
+}
+
+impl<'a> Glance<'a> {
+    /// Reads the card in an envelope of at most 3,072 bytes, where it lies; nobody has checked its signature.
+    pub fn of(envelope: &'a [u8]) -> Result<Self, WireError> {
+        Self::decode(SignedRef::decode(bounded(envelope)?)?.payload)
+    }
+}
+
+impl<'a, S: From<&'a str>, L: FromIterator<Candidate>> Card<S, L> {
     /// Reads the fields that the kind has, each in its one spelling: so what is read is what [`Card::encode`] writes.
-    fn decode(payload: &[u8]) -> Result<Self, WireError> {
+    fn decode(payload: &'a [u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(payload);
         let mut fields = reader.fields()?;
         fields.required(0, |r| if r.uint()? == 1 { Ok(()) } else { Err(WireError::Unexpected) })?;
@@ -284,7 +310,10 @@ impl Card {
 }
 
 /// Reads what [`write_transport`] writes, and key 16.
-fn read_transport(fields: &mut Fields<'_, '_>, setup: u64) -> Result<Transport, WireError> {
+fn read_transport<'a, S: From<&'a str>, L: FromIterator<Candidate>>(
+    fields: &mut Fields<'_, 'a>,
+    setup: u64,
+) -> Result<Transport<S, L>, WireError> {
     let ufrag = fields.required(10, |r| ice_text(r, 4..=32))?;
     let pwd = fields.required(11, |r| ice_text(r, 22..=64))?;
     let fingerprint = fields.required(12, Reader::fixed)?;
@@ -295,13 +324,16 @@ fn read_transport(fields: &mut Fields<'_, '_>, setup: u64) -> Result<Transport, 
 }
 
 /// Reads what [`write_candidates`] writes: no list rather than an empty one, nothing rather than `false`.
-fn read_candidates(fields: &mut Fields<'_, '_>) -> Result<(Vec<Candidate>, bool), WireError> {
+fn read_candidates<L: FromIterator<Candidate>>(fields: &mut Fields<'_, '_>) -> Result<(L, bool), WireError> {
     let candidates = fields.optional(14, |r| {
-        let list = r.list(CANDIDATES_MAX, read_candidate)?;
-        if list.is_empty() { Err(WireError::Unexpected) } else { Ok(list) }
+        let count = r.array()?;
+        if !(1..=CANDIDATES_MAX as u64).contains(&count) {
+            return Err(WireError::Unexpected);
+        }
+        (0..count).map(|_| read_candidate(r)).collect()
     })?;
     let last = fields.optional(15, |r| if r.bool()? { Ok(()) } else { Err(WireError::Unexpected) })?;
-    Ok((candidates.unwrap_or_default(), last.is_some()))
+    Ok((candidates.unwrap_or_else(|| L::from_iter([])), last.is_some()))
 }
 
 /// Writes keys 10 to 13, then the candidates, and returns how many keys these are.
@@ -334,21 +366,26 @@ fn read_candidate(reader: &mut Reader<'_>) -> Result<Candidate, WireError> {
     Candidate::decode(bytes)
 }
 
-fn read_name(reader: &mut Reader<'_>) -> Result<String, WireError> {
+fn read_name<'a, S: From<&'a str>>(reader: &mut Reader<'a>) -> Result<S, WireError> {
     let name = reader.text()?;
-    if name::is_well_formed(name) { Ok(name.to_owned()) } else { Err(WireError::Unexpected) }
+    if name::is_well_formed(name) { Ok(name.into()) } else { Err(WireError::Unexpected) }
 }
 
-fn ice_text(reader: &mut Reader<'_>, length: core::ops::RangeInclusive<usize>) -> Result<String, WireError> {
+fn ice_text<'a, S: From<&'a str>>(reader: &mut Reader<'a>, length: RangeInclusive<usize>) -> Result<S, WireError> {
     let text = reader.text()?;
     let is_ice = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/');
-    if is_ice && length.contains(&text.len()) { Ok(text.to_owned()) } else { Err(WireError::Unexpected) }
+    if is_ice && length.contains(&text.len()) { Ok(text.into()) } else { Err(WireError::Unexpected) }
 }
 
-fn read_code(reader: &mut Reader<'_>) -> Result<String, WireError> {
+fn read_code<'a, S: From<&'a str>>(reader: &mut Reader<'a>) -> Result<S, WireError> {
     let text = reader.text()?;
     let is_code = text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    if is_code && (1..=32).contains(&text.len()) { Ok(text.to_owned()) } else { Err(WireError::Unexpected) }
+    if is_code && (1..=32).contains(&text.len()) { Ok(text.into()) } else { Err(WireError::Unexpected) }
+}
+
+/// Returns an envelope that may be one of a card.
+fn bounded(envelope: &[u8]) -> Result<&[u8], WireError> {
+    if envelope.len() <= CARD_BYTES_MAX { Ok(envelope) } else { Err(WireError::Unexpected) }
 }
 
 /// A card with its signature, which nobody has checked yet.
@@ -366,10 +403,7 @@ impl SignedCard {
 
     /// Decodes an envelope of at most 3,072 bytes and the card in it.
     pub fn decode(envelope: &[u8]) -> Result<Self, WireError> {
-        if envelope.len() > CARD_BYTES_MAX {
-            return Err(WireError::Unexpected);
-        }
-        let signed = Signed::decode(envelope)?;
+        let signed = Signed::decode(bounded(envelope)?)?;
         let card = Card::decode(signed.payload())?;
         Ok(Self { signed, card })
     }

@@ -14,7 +14,7 @@ use super::counters::Counter;
 use super::timers::Timer;
 use super::{Lobby, Metric, Output, Session, Sid};
 use crate::bus::{BusMessage, NodeId, Reach};
-use crate::card::{Body, SignedCard, To};
+use crate::card::{Body, Glance, To};
 use crate::guest;
 use crate::limits::{
     ASKED_MAX, EXPIRED_MS, GUEST_KNOCKS_AT_NAME, HOSTING_MAX, KNOCKS_AT_NAME, KNOCKS_OF_GUESTS, KNOCKS_PER_DEVICE,
@@ -84,8 +84,7 @@ impl Lobby {
         now: Timestamp,
     ) -> Result<(), (Refusal, Option<u64>, Option<Sess>)> {
         let bad_card = (Refusal::BadCard, None, None);
-        let signed = SignedCard::decode(&card).map_err(|_| bad_card)?;
-        let said = signed.card();
+        let said = Glance::of(&card).map_err(|_| bad_card)?;
         let Some(session) = self.sessions.get(sid) else { return Ok(()) };
         let client = Party { sid: *sid, device: session.device, did: session.did, node: None };
         let asks = match &said.body {
@@ -240,11 +239,10 @@ impl Lobby {
     pub(super) fn signal(&mut self, sid: &Sid, signal: Signal, now: Timestamp) {
         let Signal { peer, sess, seq, card, proof } = signal;
         let Some(session) = self.sessions.get(sid) else { return };
-        let said = SignedCard::decode(&card).ok().filter(|signed| {
-            let said = signed.card();
+        let said = Glance::of(&card).ok().filter(|said| {
             said.sess == sess && said.seq == seq && said.from == session.device && said.from_did == session.did
         });
-        let ends = match said.as_ref().map(|said| &said.card().body) {
+        let ends = match said.map(|said| said.body) {
             None | Some(Body::Offer { .. }) => return self.deny(sid, None, Refusal::BadCard, None, Some(sess)),
             Some(body) => matches!(body, Body::Deny { .. } | Body::Bye { .. }),
         };
@@ -315,10 +313,9 @@ impl Lobby {
 
     /// Takes an offer from a client at another node. Nothing is kept of a knock at somebody who is not here.
     fn bus_knock(&mut self, client: Party, name: &str, card: Bytes, proof: Option<Bytes>, now: Timestamp) {
-        let Ok(signed) = SignedCard::decode(&card) else { return };
-        let said = signed.card();
+        let Ok(said) = Glance::of(&card) else { return };
         let asks = match &said.body {
-            Body::Offer { name: offered, .. } => offered == name,
+            Body::Offer { name: offered, .. } => *offered == name,
             Body::RestartOffer { .. } => true,
             _ => false,
         };
@@ -350,8 +347,7 @@ impl Lobby {
     /// Takes a card from an end at another node to one that is here.
     fn bus_signal(&mut self, me: Party, signal: Signal, now: Timestamp) {
         let Signal { peer, sess, seq, card, proof } = signal;
-        let said = SignedCard::decode(&card).ok().filter(|signed| {
-            let said = signed.card();
+        let said = Glance::of(&card).ok().filter(|said| {
             said.sess == sess && said.seq == seq && said.from == me.device && said.from_did == me.did
         });
         let Some(talk) = self.talks.get_mut(&sess).filter(|_| said.is_some()) else { return };
