@@ -64,7 +64,9 @@ pub fn status(code: &str) -> u16 {
         code::LOG_PROOF | code::LOG_FAULT => 502,
         "unknown_device" => 401,
         "not_writer" | "not_reader" => 403,
-        "lsn_gap" | "lsn_conflict" | "epoch_conflict" | "log_exists" | "full" | "store_behind" => 409,
+        "lsn_gap" | "lsn_conflict" | "epoch_conflict" | "log_exists" | "full" | "store_behind" | "grant_narrower" => {
+            409
+        }
         "head_mismatch" => 412,
         "range" => 416,
         "recovering" => 503,

@@ -85,6 +85,8 @@ macro_rules! on_both_engines {
 on_both_engines! {
     an_entry_is_appended_once_however_often_it_comes
     what_is_refused_changes_nothing_and_says_why
+    who_may_write_is_said_in_the_control_log_and_nothing_else_counts
+    a_writer_who_is_revoked_amid_a_batch_has_all_of_it_or_nothing
     many_devices_append_at_once_and_every_size_is_proved
     a_failed_commit_leaves_all_of_an_append_or_nothing_and_the_same_bytes_tell_which
     an_account_that_is_full_takes_no_data_and_lets_its_owner_speak
@@ -118,11 +120,12 @@ struct Device {
     log: LogId,
     next: u64,
     last: Option<Hash>,
+    epoch: u64,
 }
 
 impl Device {
     fn new(seed: u8, author: Did, log: LogId) -> Self {
-        Self { key: SigningKey::from_seed(&[seed; 32]), author, log, next: 0, last: None }
+        Self { key: SigningKey::from_seed(&[seed; 32]), author, log, next: 0, last: None, epoch: 1 }
     }
 
     /// Signs the next entry without going on to it.
@@ -134,7 +137,7 @@ impl Device {
             device: self.key.public(),
             lsn: self.next,
             prev: self.last,
-            epoch: u64::from(class == Class::Data),
+            epoch: if class == Class::Data { self.epoch } else { 0 },
             body_bytes: 0,
             body: [0; 32],
             expect,
@@ -148,6 +151,28 @@ impl Device {
         (self.next, self.last) = (self.next + 1, Some(entry.leaf()));
         entry
     }
+
+    /// Signs a statement about the database.
+    fn says(&mut self, statement: &Control) -> Entry {
+        let entry = self.entry(Class::Control, &statement.encode(), None);
+        (self.next, self.last) = (self.next + 1, Some(entry.leaf()));
+        entry
+    }
+}
+
+/// Revokes somebody behind so many entries of the log `main`.
+fn revoke(did: Did, size: u64) -> Control {
+    Control::Revoke { gid: GID, did, cuts: vec![(main_log(), size)] }
+}
+
+fn grant(did: Did, rights: Rights) -> Control {
+    Control::Grant { gid: GID, did, rights, until_s: 5_000 }
+}
+
+fn turn(epoch: u64, people: &[Did]) -> Control {
+    let sealed = Sealed { enc: [1; 32], ct: vec![2; 48] };
+    let boxes = people.iter().map(|did| KeyBox { did: *did, generation: 1, sealed: sealed.clone() });
+    Control::KeyEpoch { gid: GID, epoch, boxes: boxes.collect(), previous: (epoch > 1).then(|| sealed.clone()) }
 }
 
 async fn open(ground: &Ground, failures: &Plan, bytes: u64) -> Store {
@@ -162,19 +187,11 @@ fn append(entries: &[Entry]) -> Append {
 /// Makes the database with one group of these people and the log `main`.
 async fn make(store: &Store, people: &[Did]) -> Device {
     let mut owner = Device::new(9, db(), LogId::control(&db()));
-    let sealed = Sealed { enc: [1; 32], ct: vec![2; 48] };
     let mut said = vec![Control::Genesis { did: db(), kind: DbKind::General, home: home(), salt: [0; 16] }];
-    let rights = Rights::READ.and(Rights::WRITE);
-    said.extend(people.iter().map(|did| Control::Grant { gid: GID, did: *did, rights, until_s: 5_000 }));
-    let boxes = people.iter().map(|did| KeyBox { did: *did, generation: 1, sealed: sealed.clone() });
-    said.push(Control::KeyEpoch { gid: GID, epoch: 1, boxes: boxes.collect(), previous: None });
+    said.extend(people.iter().map(|did| grant(*did, Rights::READ.and(Rights::WRITE))));
+    said.push(turn(1, people));
     said.push(Control::Log { gid: GID, kind: LogKind::Shared, label: "main".into() });
-    let mut entries = Vec::new();
-    for statement in said {
-        let entry = owner.entry(Class::Control, &statement.encode(), None);
-        (owner.next, owner.last) = (owner.next + 1, Some(entry.leaf()));
-        entries.push(entry);
-    }
+    let entries: Vec<Entry> = said.iter().map(|statement| owner.says(statement)).collect();
     store.append(Append { payer: Some(person(1)), ..append(&entries) }).await.unwrap();
     owner
 }
@@ -238,12 +255,116 @@ async fn what_is_refused_changes_nothing_and_says_why(ground: &Ground) {
     assert_eq!(proof.a, (first.header_bytes().to_vec(), *first.signature()));
     assert_ne!(proof.b.0, proof.a.0);
 
-    let revoke = owner.entry(Class::Control, &Control::Revoke { gid: GID, did: person(1) }.encode(), None);
-    (owner.next, owner.last) = (owner.next + 1, Some(revoke.leaf()));
-    store.append(append(&[revoke])).await.unwrap();
+    store.append(append(&[owner.says(&revoke(person(1), 1))])).await.unwrap();
     let refused = store.append(append(&[device.next(b"second")])).await;
     assert_eq!(refused, Err(AppendRefusal::NotWriter), "revoked");
     assert!(!store.may_read(&before, &person(1), 1).await.unwrap() && store.may_read(&before, &db(), 1).await.unwrap());
+}
+
+async fn who_may_write_is_said_in_the_control_log_and_nothing_else_counts(ground: &Ground) {
+    // Goal: rights as the control log has them, at once and after a restart; what is forged, replayed or half said is refused.
+    let store = open(ground, &Plan::default(), 1 << 30).await;
+    let mut owner = make(&store, &[person(1)]).await;
+    let writes = Rights::READ.and(Rights::WRITE);
+    let granted = owner.says(&grant(person(2), writes));
+    let turned = owner.says(&turn(2, &[person(1), person(2)]));
+    store.append(append(&[granted.clone(), turned])).await.unwrap();
+    let mut device = Device::new(2, person(2), main_log());
+    let old = device.entry(Class::Data, b"under the key of before", None);
+    assert_eq!(store.append(append(&[old])).await, Err(AppendRefusal::Epoch { newest: 2 }));
+    device.epoch = 2;
+    store.append(append(&[device.next(b"mine")])).await.unwrap();
+    // More rights or more time turn no key.
+    let longer = Control::Grant { gid: GID, did: person(2), rights: writes, until_s: 6_000 };
+    store.append(append(&[owner.says(&longer)])).await.unwrap();
+    store.append(append(&[device.next(b"mine as well")])).await.unwrap();
+
+    let control = LogId::control(&db());
+    let size = async |log| store.log(&log).await.unwrap().unwrap().edge.size();
+    let before = size(control).await;
+    let other_db = Device { log: LogId::control(&person(6)), next: 0, last: None, ..owner.clone() };
+    let member = Device::new(2, person(2), control);
+    let stranger = Device::new(3, person(3), control);
+    let beyond = owner.entry(Class::Control, &revoke(person(2), 3).encode(), None);
+    let none = Control::Revoke { gid: GID, did: person(2), cuts: Vec::new() };
+    let narrower = owner.entry(Class::Control, &grant(person(2), Rights::READ).encode(), None);
+    let half = [owner.entry(Class::Control, &grant(person(3), writes).encode(), None), beyond.clone()];
+    let half = [
+        half[0].clone(),
+        Entry::sign(
+            Header { lsn: owner.next + 1, prev: Some(half[0].leaf()), ..beyond.header().clone() },
+            turn(4, &[person(1), person(2), person(3)]).encode(),
+            &home(),
+            &owner.key,
+        )
+        .unwrap(),
+    ];
+    let cases = [
+        (vec![member.entry(Class::Control, &grant(person(3), Rights::READ).encode(), None)], "not_allowed"),
+        (vec![stranger.entry(Class::Control, &grant(person(3), writes).encode(), None)], "not_writer"),
+        (vec![other_db.entry(Class::Control, &grant(person(3), writes).encode(), None)], "not_found"),
+        (vec![beyond], "bad_cuts"),
+        (vec![owner.entry(Class::Control, &none.encode(), None)], "bad_cuts"),
+        (vec![narrower], "grant_narrower"),
+        (vec![owner.entry(Class::Control, &turn(2, &[person(1), person(2)]).encode(), None)], "epoch_conflict"),
+        (vec![owner.entry(Class::Control, &turn(3, &[person(1)]).encode(), None)], "bad_boxes"),
+        (half.to_vec(), "epoch_conflict"),
+    ];
+    for (number, (entries, code)) in cases.into_iter().enumerate() {
+        assert_eq!(store.append(append(&entries)).await.map_err(|refusal| refusal.code()), Err(code), "case {number}");
+        assert_eq!(size(control).await, before, "case {number}");
+    }
+
+    let gone = [owner.says(&revoke(person(2), 1)), owner.says(&turn(3, &[person(1)]))];
+    store.append(append(&gone)).await.unwrap();
+    // The grant of before, again: it is in the log already, and gives nothing any more.
+    let after = size(control).await;
+    store.append(append(&[granted])).await.unwrap();
+    assert_eq!(size(control).await, after);
+    store.close().await.unwrap();
+    let store = open(ground, &Plan::default(), 1 << 30).await;
+    device.epoch = 3;
+    assert_eq!(store.append(append(&[device.next(b"late")])).await, Err(AppendRefusal::NotWriter));
+    let main = store.log(&main_log()).await.unwrap().unwrap();
+    assert!(
+        !store.may_read(&main, &person(2), 1).await.unwrap() && store.may_read(&main, &person(1), 1).await.unwrap()
+    );
+}
+
+async fn a_writer_who_is_revoked_amid_a_batch_has_all_of_it_or_nothing(ground: &Ground) {
+    // Goal: 64 entries of one request stand before the revoke or not at all, in whatever order they come. Method: both at once, many times.
+    let store = Arc::new(open(ground, &Plan::default(), 1 << 30).await);
+    let mut owner = make(&store, &[person(1), person(2)]).await;
+    let mut writer = Device::new(2, person(2), main_log());
+    for epoch in 1..9 {
+        writer.epoch = epoch;
+        let before = store.log(&main_log()).await.unwrap().unwrap().edge.size();
+        let mut trying = writer.clone();
+        let batch: Vec<Entry> = (0..64).map(|number| trying.next(&[number])).collect();
+        let said = [owner.says(&revoke(person(2), before)), owner.says(&turn(epoch + 1, &[person(1)]))];
+        let (writes, revokes) = (store.clone(), store.clone());
+        let batch = tokio::spawn(async move { writes.append(append(&batch)).await });
+        let revoked = tokio::spawn(async move { revokes.append(append(&said)).await });
+        let (batch, revoked) = (batch.await.unwrap(), revoked.await.unwrap());
+        revoked.unwrap();
+        let size = store.log(&main_log()).await.unwrap().unwrap().edge.size();
+        match batch {
+            Ok(appended) => {
+                assert_eq!((appended.placed.len(), size), (64, before + 64));
+                writer = trying.clone();
+            }
+            Err(refusal) => {
+                assert_eq!(refusal, AppendRefusal::NotWriter);
+                assert_eq!(size, before);
+            }
+        }
+        let mut late = trying;
+        late.epoch = epoch + 1;
+        let late = store.append(append(&[Device { next: writer.next, last: writer.last, ..late }.next(b"late")])).await;
+        assert_eq!(late, Err(AppendRefusal::NotWriter));
+        let back = [owner.says(&grant(person(2), Rights::READ.and(Rights::WRITE)))];
+        store.append(append(&back)).await.unwrap();
+    }
 }
 
 async fn many_devices_append_at_once_and_every_size_is_proved(ground: &Ground) {
@@ -330,7 +451,7 @@ async fn a_failed_commit_leaves_all_of_an_append_or_nothing_and_the_same_bytes_t
 
 async fn an_account_that_is_full_takes_no_data_and_lets_its_owner_speak(ground: &Ground) {
     let store = open(ground, &Plan::default(), 20_000).await;
-    let owner = make(&store, &[person(1)]).await;
+    let mut owner = make(&store, &[person(1)]).await;
     let mut device = Device::new(1, person(1), main_log());
     let mut refused = None;
     for _ in 0..100 {
@@ -346,8 +467,7 @@ async fn an_account_that_is_full_takes_no_data_and_lets_its_owner_speak(ground: 
     let charge = Charge { account: person(1), now_ms: NOW_MS };
     let put = store.put_chunk(&content::id_of(&bytes), bytes, charge).await;
     assert_eq!(put.map_err(|refusal| refusal.code()), Err("quota"));
-    let revoke = owner.entry(Class::Control, &Control::Revoke { gid: GID, did: person(1) }.encode(), None);
-    store.append(append(&[revoke])).await.unwrap();
+    store.append(append(&[owner.says(&revoke(person(1), 0))])).await.unwrap();
 }
 
 async fn chunks_are_their_hash_are_charged_once_and_known_to_who_stored_them(ground: &Ground) {

@@ -1,7 +1,8 @@
 //! Databases from the outside: what is sealed before it leaves, and checked before it is used (PROTOCOL 25).
 //!
 //! [`database`] opens a database by its proved name and replays its control log; [`follow`] reads a log so that its tree grows from
-//! what is remembered; [`append`] adds to it exactly once, whatever breaks in between; [`chunks`] keeps files.
+//! what is remembered; [`append`] adds to it exactly once, whatever breaks in between; [`members`] says who may;
+//! [`chunks`] keeps files.
 
 pub mod anchored;
 pub mod append;
@@ -10,5 +11,6 @@ pub mod database;
 pub(crate) mod evidence;
 pub mod follow;
 mod kept;
+pub mod members;
 mod people;
 pub mod seal;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use dgns_api::store::acl::Acl;
+use dgns_api::store::acl::{Acl, AclRefusal};
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind};
 use identity::cert::KeyBytes;
@@ -255,19 +255,25 @@ fn apply(
         view.acls.insert(db, Acl::begin(&key, &header.author, &control)?);
         return Ok(());
     }
+    if let Control::Revoke { cuts, .. } = &control {
+        let beyond = |(log, size): &(LogId, u64)| view.logs.get(log).is_none_or(|log| *size > log.row.edge.size());
+        if cuts.iter().any(beyond) {
+            return Err(AclRefusal::Cuts.into());
+        }
+    }
     let acl = view.acls.get_mut(&db).ok_or(AppendRefusal::NotFound)?;
     let did = *acl.did();
-    let expired = |until_s: u64| now_ms / 1_000 >= until_s;
-    if header.author != did && !may_still(acl, &header.author, &expired) {
+    if header.author != did && !may_still(acl, &header.author, control.gid(), now_ms / 1_000) {
         return Err(AppendRefusal::NotWriter);
     }
     acl.apply(&header.author, &control)?;
     match control {
         Control::Grant { gid, did, rights, until_s } => {
+            let epoch = acl.groups().get(&gid).map_or(0, |group| group.epochs.len() as u64);
             view.members.insert((db, gid, did), (rights.bits(), until_s));
-            view.epochs.entry((db, gid)).or_insert(0);
+            view.epochs.insert((db, gid), epoch);
         }
-        Control::Revoke { gid, did } => {
+        Control::Revoke { gid, did, .. } => {
             view.members.insert((db, gid, did), (0, 0));
         }
         Control::KeyEpoch { gid, epoch, .. } => {
@@ -281,9 +287,10 @@ fn apply(
     Ok(())
 }
 
-/// Returns whether somebody is a member of any group whose time is not over.
-fn may_still(acl: &Acl, author: &Did, expired: &impl Fn(u64) -> bool) -> bool {
-    acl.groups().values().any(|group| group.members.get(author).is_some_and(|(_, until_s)| !expired(*until_s)))
+/// Returns whether somebody is a member of a group whose time is not over.
+fn may_still(acl: &Acl, author: &Did, gid: Option<u32>, now_s: u64) -> bool {
+    let group = gid.and_then(|gid| acl.groups().get(&gid));
+    group.and_then(|group| group.members.get(author)).is_some_and(|(_, until_s)| now_s < *until_s)
 }
 
 /// Charges the account of a database. What is said about the database itself has head-room: owners are never locked out.

@@ -96,6 +96,10 @@ impl View {
         if log.kind == LogKind::Control && !self.acls.contains_key(&log.db) {
             let acl = replay(conn, &log).await?;
             self.acls.insert(log.db, acl);
+            // Whoever is revoked, it is said how far each log counts.
+            for row in tables::dblog::of_db(conn, log.db).await? {
+                self.logs.entry(row.key).or_insert_with(|| LogView { row, added: HashMap::new() });
+            }
         }
         Ok(())
     }

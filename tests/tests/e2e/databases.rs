@@ -65,6 +65,67 @@ fn a_database_is_made_appended_to_and_followed_and_its_server_reads_nothing() {
 }
 
 #[test]
+fn a_database_is_shared_with_others_and_who_is_revoked_reads_and_writes_no_more() {
+    // Goal: rights and keys follow the control log. Method: three people; bob reads, then writes, then is revoked and comes back.
+    let site = Site::new();
+    let server = site.start();
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| {
+        let person = Person::new();
+        person.up(&server, name);
+        person
+    });
+    alice.dgns(&server, &["db", "create", "photos.alice"]).exits(0);
+    append(&alice, &server, "before bob");
+    let read = ["db", "read", "photos.alice"];
+    let says = |person: &Person, line: &str| person.dgns_with_input(&server, &["db", "append", "photos.alice"], line);
+    let said = |person: &Person, arguments: &[&str]| {
+        person.dgns(&server, &[&["db", arguments[0], "photos.alice"][..], &arguments[1..]].concat())
+    };
+    assert_eq!(bob.dgns(&server, &read).exits(4).text("/code"), "not_reader");
+
+    let granted = said(&alice, &["grant", "bob", "--read"]).exits(0).json();
+    assert_eq!((&granted["rights"], &granted["epoch"], &granted["statements"]), (&"r".into(), &2.into(), &2.into()));
+    assert_eq!(said(&alice, &["grant", "bob", "--read"]).exits(0).number("/statements"), 0, "it is so already");
+    append(&alice, &server, "hello bob");
+    assert_eq!(texts(&bob, &server, &read), ["before bob", "hello bob"]);
+    assert_eq!(says(&bob, "no").exits(4).text("/code"), "not_writer");
+    assert_eq!(said(&bob, &["grant", "carol", "--read"]).exits(4).text("/code"), "not_allowed");
+
+    said(&alice, &["grant", "bob", "--write"]).exits(0);
+    says(&bob, "from bob").exits(0);
+    let members = said(&bob, &["members"]).exits(0).json();
+    let rights: Vec<_> = members["members"].as_array().unwrap().iter().map(|row| row["rights"].clone()).collect();
+    assert!(rights.len() == 2 && rights.contains(&"rw".into()) && rights.contains(&"rwg".into()), "{members}");
+    let tail = alice.dgns_running(&server.url, &["db", "tail", "photos.alice", "--from", "3"]);
+
+    let gone = said(&alice, &["revoke", "bob"]).exits(0).json();
+    assert_eq!((&gone["epoch"], &gone["rekey_due"]), (&3.into(), &false.into()));
+    assert_eq!(said(&alice, &["revoke", "bob"]).exits(0).number("/statements"), 0);
+    assert_eq!(bob.dgns(&server, &read).exits(4).text("/code"), "not_reader");
+    assert_ne!(says(&bob, "still me").code, Some(0));
+    append(&alice, &server, "without bob");
+    assert_eq!(tail.event()["text"], "without bob", "whoever follows goes on under the new key");
+    tail.kill();
+    assert_eq!(texts(&alice, &server, &read), ["before bob", "hello bob", "from bob", "without bob"]);
+    said(&alice, &["verify"]).exits(0);
+
+    said(&alice, &["grant", "carol", "--grant"]).exits(0);
+    assert_eq!(said(&carol, &["grant", "bob", "--write"]).exits(4).text("/code"), "grant_wider");
+    said(&carol, &["grant", "bob", "--read"]).exits(0);
+    assert_eq!(texts(&bob, &server, &read).len(), 4);
+    let left = said(&bob, &["revoke", "bob"]).exits(0).json();
+    assert_eq!(left["rekey_due"], true, "who leaves has no right to turn the key");
+    append(&alice, &server, "whoever may turns it before they append");
+    let now = said(&alice, &["members"]).exits(0).json();
+    assert_eq!((&now["rekey_due"], now["members"].as_array().unwrap().len()), (&false.into(), 2));
+    let epoch = now["epoch"].as_u64().unwrap();
+    assert_eq!(said(&alice, &["rekey"]).exits(0).number("/epoch"), epoch + 1);
+    said(&alice, &["grant", "nobody-here", "--read"]).exits(6);
+    assert_eq!(texts(&carol, &server, &read).len(), 5);
+    server.stop().exits(0);
+}
+
+#[test]
 fn a_server_whose_databases_were_restored_from_yesterday_is_caught() {
     // Goal: a rollback, and a second history on top of it, end commands with code 3 and signed evidence. Method: a copy of the store
     // put back; then another device of the same person appends to it.

@@ -25,6 +25,12 @@ pub enum AclRefusal {
     /// More rights than the author has, for longer, or taken from an equal. Code `grant_wider`.
     #[error("nobody gives more than they have")]
     Wider,
+    /// Fewer rights than the member has, or for a shorter time: a revoke takes them, and says what stands. Code `grant_narrower`.
+    #[error("a grant takes nothing away: revoke the member, then grant what is left")]
+    Narrower,
+    /// The sizes are not one for each log of the group, or beyond what the log has. Code `bad_cuts`.
+    #[error("a revoke says for each log of the group how many of its entries stand, and of no other log")]
+    Cuts,
     /// The epoch is not the next one. Code `epoch_conflict`.
     #[error("another key of this group came first: the epoch has to be one more than the newest")]
     Epoch,
@@ -46,6 +52,8 @@ impl AclRefusal {
             Self::Genesis => "bad_genesis",
             Self::NotAllowed => "not_allowed",
             Self::Wider => "grant_wider",
+            Self::Narrower => "grant_narrower",
+            Self::Cuts => "bad_cuts",
             Self::Epoch => "epoch_conflict",
             Self::Boxes => "bad_boxes",
             Self::LogExists => "log_exists",
@@ -63,6 +71,28 @@ pub struct Group {
     pub epochs: Vec<(Vec<KeyBox>, Option<Sealed>)>,
     /// Whether somebody left since the newest epoch: whoever writes under it writes for them too.
     pub rekey_due: bool,
+    /// By DID: when each could write, the first time first.
+    terms: BTreeMap<Did, Vec<Term>>,
+}
+
+/// A time in which somebody could write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Term {
+    /// The epoch of the key when it began.
+    since: u64,
+    /// The epoch of the key when it ended, and what stands of each log.
+    ended: Option<(u64, BTreeMap<LogId, u64>)>,
+}
+
+/// What an entry of a log of data is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its author could write there under this key.
+    Counts,
+    /// Its author could, and was revoked: the revoke says that the entries from here on do not stand.
+    Void,
+    /// Its author never could under this key: no server takes such an entry that keeps to what was said.
+    Forged,
 }
 
 /// A database as its control log has it.
@@ -92,7 +122,7 @@ impl Acl {
         match control {
             Control::Genesis { .. } => Err(AclRefusal::Genesis),
             Control::Grant { gid, did, rights, until_s } => self.grant(author, *gid, *did, (*rights, *until_s)),
-            Control::Revoke { gid, did } => self.revoke(author, *gid, did),
+            Control::Revoke { gid, did, cuts } => self.revoke(author, *gid, did, cuts),
             Control::KeyEpoch { gid, epoch, boxes, previous } => {
                 self.turn(author, *gid, *epoch, (boxes.clone(), previous.clone()))
             }
@@ -142,6 +172,36 @@ impl Acl {
         *did == self.did || member.is_some_and(|(rights, until_s)| rights.include(right) && now_s < *until_s)
     }
 
+    /// Returns the logs of a group.
+    pub fn logs_of(&self, gid: u32) -> impl Iterator<Item = &LogId> {
+        self.logs.iter().filter(move |(_, (of, _, _))| *of == gid).map(|(log, _)| log)
+    }
+
+    /// Judges the entry at place `pos` of a log of data, which `author` wrote under the key of `epoch`. Until when a member is one is
+    /// the server's to know: the time of an entry is nowhere proved.
+    pub fn standing(&self, log: &LogId, pos: u64, author: &Did, epoch: u64) -> Standing {
+        let Some((gid, _, _)) = self.logs.get(log) else { return Standing::Forged };
+        let Some(group) = self.groups.get(gid).filter(|group| epoch >= 1 && epoch <= group.epochs.len() as u64) else {
+            return Standing::Forged;
+        };
+        if *author == self.did {
+            return Standing::Counts;
+        }
+        let standing = |term: &Term| match &term.ended {
+            _ if epoch < term.since => Standing::Forged,
+            None => Standing::Counts,
+            Some((until, _)) if epoch > *until => Standing::Forged,
+            Some((_, cuts)) if cuts.get(log).is_some_and(|size| pos < *size) => Standing::Counts,
+            Some(_) => Standing::Void,
+        };
+        let each = group.terms.get(author).into_iter().flatten().map(standing);
+        each.fold(Standing::Forged, |best, next| match (best, next) {
+            (Standing::Counts, _) | (_, Standing::Counts) => Standing::Counts,
+            (Standing::Void, _) | (_, Standing::Void) => Standing::Void,
+            _ => Standing::Forged,
+        })
+    }
+
     /// Returns what the author may hand on in a group; an owner everything, for ever.
     fn of_author(&self, author: &Did, gid: u32) -> Result<(Rights, u64), AclRefusal> {
         if *author == self.did {
@@ -161,20 +221,39 @@ impl Acl {
         if group.is_none() && groups >= GROUPS_MAX || group.is_some_and(|group| group.is_full_for(&did)) {
             return Err(AclRefusal::Full);
         }
-        self.groups.entry(gid).or_default().members.insert(did, given);
+        let had = group.and_then(|group| group.members.get(&did));
+        if had.is_some_and(|(rights, until_s)| !given.0.include(*rights) || given.1 < *until_s) {
+            return Err(AclRefusal::Narrower);
+        }
+        let group = self.groups.entry(gid).or_default();
+        group.members.insert(did, given);
+        let terms = group.terms.entry(did).or_default();
+        if given.0.include(Rights::WRITE) && terms.last().is_none_or(|term| term.ended.is_some()) {
+            terms.push(Term { since: group.epochs.len() as u64, ended: None });
+        }
         Ok(())
     }
 
-    fn revoke(&mut self, author: &Did, gid: u32, did: &Did) -> Result<(), AclRefusal> {
+    fn revoke(&mut self, author: &Did, gid: u32, did: &Did, cuts: &[(LogId, u64)]) -> Result<(), AclRefusal> {
         // Everybody may go.
         let (rights, until_s) = if author == did { (Rights::ALL, u64::MAX) } else { self.of_author(author, gid)? };
+        let named = self.logs_of(gid).eq(cuts.iter().map(|(log, _)| log));
         let group = self.groups.get_mut(&gid).ok_or(AclRefusal::NotAllowed)?;
         let (theirs, theirs_until_s) = group.members.get(did).ok_or(AclRefusal::NotAllowed)?;
         if !rights.include(*theirs) || *theirs_until_s > until_s {
             return Err(AclRefusal::Wider);
         }
+        if !named {
+            return Err(AclRefusal::Cuts);
+        }
         group.members.remove(did);
         group.rekey_due = true;
+        let epoch = group.epochs.len() as u64;
+        if let Some(open) =
+            group.terms.get_mut(did).and_then(|terms| terms.last_mut()).filter(|last| last.ended.is_none())
+        {
+            open.ended = Some((epoch, cuts.iter().copied().collect()));
+        }
         Ok(())
     }
 

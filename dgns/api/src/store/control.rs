@@ -6,8 +6,8 @@ use identity::sealed::Sealed;
 use identity::token::Rights;
 use identity::wire::{Reader, WireError, Writer};
 
-use super::entry::LogKind;
-use super::limits::{LABEL_BYTES_MAX, MEMBERS_MAX};
+use super::entry::{LogId, LogKind};
+use super::limits::{LABEL_BYTES_MAX, LOGS_MAX, MEMBERS_MAX};
 
 /// The bytes of the sealed key of a group: the key and the tag.
 const BOX_BYTES: usize = 32 + identity::sealed::TAG_BYTES;
@@ -34,7 +34,7 @@ pub enum Control {
         /// Makes what is said of its logs in public unlike any guess.
         salt: [u8; 16],
     },
-    /// `[2, gid, did, rights, until s]`: a member from here on; again, with other rights.
+    /// `[2, gid, did, rights, until s]`: a member from here on; again, with more rights.
     Grant {
         /// The group.
         gid: u32,
@@ -45,12 +45,15 @@ pub enum Control {
         /// Until when, Unix seconds.
         until_s: u64,
     },
-    /// `[3, gid, did]`: no member from here on.
+    /// `[3, gid, did, [[log 32, size], ...]]`: no member from here on. What they wrote counts below the sizes, whatever a server
+    /// shows later.
     Revoke {
         /// The group.
         gid: u32,
         /// Who.
         did: Did,
+        /// The logs of the group, ascending, with the entries of each that stand.
+        cuts: Vec<(LogId, u64)>,
     },
     /// `[4, gid, epoch, [[did, generation, enc 32, ct 48], ...], [enc 32, ct 48] or null]`: the next key of a group, sealed to the
     /// user key of each member, and the key before it, sealed under it.
@@ -98,6 +101,16 @@ impl KeyBox {
 }
 
 impl Control {
+    /// Returns the group that it is about; the genesis is about none.
+    pub const fn gid(&self) -> Option<u32> {
+        match self {
+            Self::Genesis { .. } => None,
+            Self::Grant { gid, .. } | Self::Revoke { gid, .. } | Self::KeyEpoch { gid, .. } | Self::Log { gid, .. } => {
+                Some(*gid)
+            }
+        }
+    }
+
     /// Returns the canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
@@ -108,8 +121,11 @@ impl Control {
             Self::Grant { gid, did, rights, until_s } => {
                 w.array(5).uint(2).uint((*gid).into()).bytes(did.as_bytes()).uint(rights.bits().into()).uint(*until_s);
             }
-            Self::Revoke { gid, did } => {
-                w.array(3).uint(3).uint((*gid).into()).bytes(did.as_bytes());
+            Self::Revoke { gid, did, cuts } => {
+                w.array(4).uint(3).uint((*gid).into()).bytes(did.as_bytes()).array(cuts.len());
+                for (log, size) in cuts {
+                    w.array(2).bytes(&log.0).uint(*size);
+                }
             }
             Self::KeyEpoch { gid, epoch, boxes, previous } => {
                 w.array(5).uint(4).uint((*gid).into()).uint(*epoch).array(boxes.len());
@@ -148,7 +164,17 @@ impl Control {
                 rights: Rights::from_bits(reader.uint()?).ok_or(WireError::Unexpected)?,
                 until_s: reader.uint()?,
             },
-            (3, 3) => Self::Revoke { gid: gid(&mut reader)?, did: Did::from_bytes(reader.fixed()?) },
+            (3, 4) => {
+                let (gid, did) = (gid(&mut reader)?, Did::from_bytes(reader.fixed()?));
+                let cuts = reader.list(LOGS_MAX, |r| {
+                    r.array_of(2)?;
+                    Ok::<_, WireError>((LogId(r.fixed()?), r.uint()?))
+                })?;
+                if !cuts.is_sorted_by(|a, b| a.0 < b.0) {
+                    return Err(WireError::NotCanonical);
+                }
+                Self::Revoke { gid, did, cuts }
+            }
             (4, 5) => {
                 let (gid, epoch) = (gid(&mut reader)?, reader.uint()?);
                 let boxes = reader.list(MEMBERS_MAX, read_box)?;

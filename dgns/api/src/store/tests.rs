@@ -7,7 +7,7 @@ use identity::sealed::Sealed;
 use identity::token::Rights;
 use serde_json::{Value, json};
 
-use super::acl::{Acl, AclRefusal};
+use super::acl::{Acl, AclRefusal, Standing};
 use super::anchor::{AnchorTree, AnchoredHead, Changes, label};
 use super::answer::{Cursor, Range, Receipts, encode_range};
 use super::content;
@@ -61,8 +61,14 @@ fn statements() -> Vec<(&'static str, Control)> {
         ("first key", Control::KeyEpoch { gid: 1, epoch: 1, boxes: boxes.clone(), previous: None }),
         ("next key", Control::KeyEpoch { gid: 1, epoch: 2, boxes, previous: Some(sealed()) }),
         ("log", Control::Log { gid: 1, kind: LogKind::Shared, label: "main".into() }),
-        ("revoke", Control::Revoke { gid: 1, did: person() }),
+        ("revoke", revoke(person(), 4)),
+        ("revoke of a group that has no log", Control::Revoke { gid: 1, did: person(), cuts: Vec::new() }),
     ]
+}
+
+/// Revokes somebody behind so many entries of the log `main`.
+fn revoke(did: Did, size: u64) -> Control {
+    Control::Revoke { gid: 1, did, cuts: vec![(LogId::of(&db(), 1, LogKind::Shared, "main"), size)] }
 }
 
 #[test]
@@ -91,7 +97,10 @@ fn vectors_of_databases() {
         cases.push(control_case(name, &statement.encode()));
     }
     for (name, bytes) in [
-        ("a group that has no members", Control::Revoke { gid: 0, did: person() }.encode()),
+        ("a group that has no members", Control::Revoke { gid: 0, did: person(), cuts: Vec::new() }.encode()),
+        ("a revoke that says nothing of the logs", revoke_without_cuts()),
+        ("a revoke that names a log twice", revoke_of([[1; 32], [1; 32]]).encode()),
+        ("a revoke that names logs in another order", revoke_of([[2; 32], [1; 32]]).encode()),
         ("a first key with one before", vec![0x85, 4, 1, 1, 0x80, 0x82]),
         ("a label in capitals", Control::Log { gid: 1, kind: LogKind::Shared, label: "Main".into() }.encode()),
         ("a second control log", Control::Log { gid: 1, kind: LogKind::Control, label: "x".into() }.encode()),
@@ -123,6 +132,16 @@ fn vectors_of_databases() {
         ],
         &cases,
     );
+}
+
+fn revoke_of(logs: [[u8; 32]; 2]) -> Control {
+    Control::Revoke { gid: 1, did: person(), cuts: logs.map(|log| (LogId(log), 4)).to_vec() }
+}
+
+fn revoke_without_cuts() -> Vec<u8> {
+    let mut writer = identity::wire::Writer::new();
+    writer.array(3).uint(3).uint(1).bytes(person().as_bytes());
+    writer.finish()
 }
 
 /// Heads as anchors have them, and what an anchor changes.
@@ -293,9 +312,14 @@ fn only_who_may_says_who_may() {
         (db(), turn(1, &[reader, person()]), Ok(())),
         (person(), all[4].1.clone(), Ok(())),
         (person(), all[4].1.clone(), Err(AclRefusal::LogExists)),
-        (stranger, Control::Revoke { gid: 1, did: reader }, Err(AclRefusal::NotAllowed)),
-        (reader, Control::Revoke { gid: 1, did: reader }, Ok(())),
-        (db(), Control::Revoke { gid: 1, did: reader }, Err(AclRefusal::NotAllowed)),
+        (person(), grant(reader, Rights::READ, 99), Err(AclRefusal::Narrower)),
+        (db(), grant(person(), Rights::READ, 100), Err(AclRefusal::Narrower)),
+        (stranger, revoke(reader, 0), Err(AclRefusal::NotAllowed)),
+        (reader, revoke(person(), 0), Err(AclRefusal::NotAllowed)),
+        (reader, Control::Revoke { gid: 1, did: reader, cuts: Vec::new() }, Err(AclRefusal::Cuts)),
+        (reader, revoke_of_both(reader), Err(AclRefusal::Cuts)),
+        (reader, revoke(reader, 0), Ok(())),
+        (db(), revoke(reader, 0), Err(AclRefusal::NotAllowed)),
         (db(), turn(2, &[person()]), Ok(())),
     ];
     for (number, (author, statement, expected)) in steps.into_iter().enumerate() {
@@ -306,6 +330,59 @@ fn only_who_may_says_who_may() {
     assert!(acl.may(&person(), 1, Rights::READ, 99) && !acl.may(&person(), 1, Rights::READ, 100));
     assert!(acl.may(&db(), 1, Rights::WRITE, 1_000) && !acl.may(&reader, 1, Rights::READ, 1));
     assert_eq!(acl.log_of("main").map(|(_, gid)| gid), Some(1));
+}
+
+fn revoke_of_both(did: Did) -> Control {
+    let logs = ["main", "other"].map(|label| (LogId::of(&db(), 1, LogKind::Shared, label), 0));
+    let mut cuts = logs.to_vec();
+    cuts.sort_unstable();
+    Control::Revoke { gid: 1, did, cuts }
+}
+
+#[test]
+fn what_a_writer_wrote_counts_while_it_could_and_no_further() {
+    // Goal: a reader alone tells what a server must not have taken. Method: a writer in epoch 2, revoked behind entry 5, back in epoch 4.
+    let main = LogId::of(&db(), 1, LogKind::Shared, "main");
+    let (owner, writer, reader) = (person(), Did::from_bytes([1; 20]), Did::from_bytes([2; 20]));
+    let mut acl = Acl::begin(&LogId::control(&db()), &db(), &statements()[0].1).unwrap();
+    let sealed = || Sealed { enc: [1; 32], ct: vec![2; 48] };
+    let turn = |epoch, dids: &[Did]| {
+        let boxes = dids.iter().map(|did| KeyBox { did: *did, generation: 1, sealed: sealed() }).collect();
+        Control::KeyEpoch { gid: 1, epoch, boxes, previous: (epoch > 1).then(sealed) }
+    };
+    let grant = |did, rights| Control::Grant { gid: 1, did, rights, until_s: 100 };
+    let writes = Rights::READ.and(Rights::WRITE);
+    for said in [
+        grant(owner, Rights::ALL),
+        grant(reader, Rights::READ),
+        turn(1, &[reader, owner]),
+        Control::Log { gid: 1, kind: LogKind::Shared, label: "main".into() },
+        turn(2, &[reader, owner]),
+        grant(writer, writes),
+        revoke(writer, 5),
+        turn(3, &[reader, owner]),
+        turn(4, &[reader, owner]),
+        grant(writer, writes),
+    ] {
+        acl.apply(&db(), &said).unwrap();
+    }
+    let cases = [
+        (0, owner, 1, Standing::Counts),
+        (9, db(), 4, Standing::Counts),
+        (0, writer, 1, Standing::Forged),
+        (4, writer, 2, Standing::Counts),
+        (5, writer, 2, Standing::Void),
+        (5, writer, 3, Standing::Forged),
+        (9, writer, 4, Standing::Counts),
+        (9, writer, 5, Standing::Forged),
+        (9, owner, 0, Standing::Forged),
+        (1, reader, 1, Standing::Forged),
+        (1, Did::from_bytes([3; 20]), 1, Standing::Forged),
+    ];
+    for (number, (pos, author, epoch, expected)) in cases.into_iter().enumerate() {
+        assert_eq!(acl.standing(&main, pos, &author, epoch), expected, "case {number}");
+    }
+    assert_eq!(acl.standing(&LogId([0; 32]), 0, &owner, 1), Standing::Forged, "a log that nobody made");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! `db`: databases that are sealed before they leave, and checked before they are shown.
 
+mod groups;
+
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use data_encoding::{BASE64, HEXLOWER};
 use dgns_api::store::control::Control;
-use dgns_api::store::entry::{Entry, LogId};
+use dgns_api::store::entry::{Class, Entry, LogId};
 use dgns_api::store::limits::{RECORD_BYTES_MAX, RECORDS_MAX, WAIT_S_MAX};
 use dgns_client::attach::Who;
 use dgns_client::connect::AtHost;
@@ -17,6 +19,7 @@ use dgns_client::store::anchored::{self, Anchored};
 use dgns_client::store::append::{Acknowledged, Appender};
 use dgns_client::store::database::{self, MAIN, OpenDb};
 use dgns_client::store::follow::Follower;
+use dgns_client::store::members;
 use dgns_client::store::seal::{self, BodyPlace};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -87,6 +90,25 @@ pub(crate) enum Db {
         #[command(flatten)]
         at: At,
     },
+    /// Let somebody read the database, or write to it too; said again, with other rights
+    Grant(groups::Grant),
+    /// Take somebody out of the database: what is written from now on they cannot read, and what they write does not count
+    Revoke {
+        /// The database
+        name: String,
+        /// Who: a name or a DID
+        who: String,
+    },
+    /// List who may read and write the database
+    Members {
+        /// The database
+        name: String,
+    },
+    /// Turn the key of the database, so that it is sealed to the keys that its members have by now
+    Rekey {
+        /// The database
+        name: String,
+    },
     /// List what was said about the database: who made it, who may do what in it, its keys and logs
     History {
         /// The database
@@ -136,6 +158,10 @@ pub(crate) async fn db(context: &Context, command: Db) -> Done {
         Db::Read { name, log, from } => read(context, &name, &log, Some(from), false).await,
         Db::Tail { name, log, from } => read(context, &name, &log, from, true).await,
         Db::Verify { name, at } => verify(context, &name, &at).await,
+        Db::Grant(command) => groups::grant(context, &command).await,
+        Db::Revoke { name, who } => groups::revoke(context, &name, &who).await,
+        Db::Members { name } => groups::members(context, &name).await,
+        Db::Rekey { name } => groups::rekey(context, &name).await,
         Db::History { name, at } => history(context, &name, &at).await,
     }
 }
@@ -162,9 +188,14 @@ async fn create(context: &Context, name: &str, no_words: bool) -> Done {
 
 async fn append(context: &Context, name: &str, file: Option<&Path>, log: &Log, expect: Option<u64>) -> Done {
     let actor = log.at.actor(context).await?;
-    let db = OpenDb::open(&actor.session, actor.signer(), name).await?;
+    let mut db = OpenDb::open(&actor.session, actor.signer(), name).await?;
     let place = db.log(&log.label)?;
     let _turn = actor.session.log().turn("append.lock")?;
+    let due = db.acl().groups().get(&place.1).is_some_and(|group| group.rekey_due);
+    if due && members::rekey(&actor.session, actor.signer(), (name, place.1), true).await?.statements > 0 {
+        context.out.note("somebody left since the key of the group was turned: it is turned now");
+        db.refresh(&actor.session, actor.signer()).await?;
+    }
     let (mut appender, resent) = Appender::open(&actor.session, actor.signer(), place).await?;
     if resent.is_some() {
         context.out.note("an entry of the last command was still on its way; it is in the log now");
@@ -179,7 +210,14 @@ async fn append(context: &Context, name: &str, file: Option<&Path>, log: &Log, e
         if expect.is_some() && last.is_some() {
             return Err(ClientError::Unable("with --expect there is one entry: at most 1,024 lines".into()));
         }
-        last = Some(appender.append(&actor.session, actor.signer(), &db, &records, expect).await?);
+        last = Some(match appender.append(&actor.session, actor.signer(), &db, &records, expect).await {
+            Err(ClientError::Refused(problem)) if problem.code == "epoch_conflict" => {
+                // The key was turned since the command began.
+                db.refresh(&actor.session, actor.signer()).await?;
+                appender.append(&actor.session, actor.signer(), &db, &records, expect).await?
+            }
+            appended => appended?,
+        });
         done += records.len() as u64;
         progress.show(done, done);
     }
@@ -222,9 +260,11 @@ async fn read(context: &Context, name: &str, log: &Log, from: Option<u64>, follo
     anchored::verify(&actor.session, actor.signer(), &log, db.acl().salt()).await?;
     loop {
         if anchored.elapsed() >= ANCHORED_EVERY {
-            match anchored::verify(&actor.session, actor.signer(), &log, db.acl().salt()).await {
+            let checked = anchored::verify(&actor.session, actor.signer(), &log, db.acl().salt()).await.map(drop);
+            // Who may write is known as of now, too.
+            match checked.and(db.refresh(&actor.session, actor.signer()).await) {
                 Err(ClientError::Network(_)) if follow => {}
-                checked => drop(checked?),
+                checked => checked?,
             }
             anchored = Instant::now();
         }
@@ -239,11 +279,10 @@ async fn read(context: &Context, name: &str, log: &Log, from: Option<u64>, follo
         };
         let first = follower.next() - entries.len() as u64;
         for (pos, entry) in (first..).zip(&entries) {
-            if db.key(gid, entry.header().epoch).is_none() {
-                // The key was turned since the command began.
-                db = OpenDb::open(&actor.session, actor.signer(), name).await?;
+            match db.counts(&actor.session, actor.signer(), pos, entry.header()).await? {
+                true => print(context, &db, gid, pos, entry)?,
+                false => context.out.warn(&void(pos, entry)),
             }
-            print(context, &db, gid, pos, entry)?;
         }
         if follower.next() >= size {
             if !follow {
@@ -257,13 +296,13 @@ async fn read(context: &Context, name: &str, log: &Log, from: Option<u64>, follo
 /// Reads and checks every log.
 async fn verify(context: &Context, name: &str, at: &At) -> Done {
     let actor = at.actor(context).await?;
-    let db = OpenDb::open(&actor.session, actor.signer(), name).await?;
+    let mut db = OpenDb::open(&actor.session, actor.signer(), name).await?;
     let (mut lines, mut values) = (Vec::new(), Vec::new());
     let control = ("control".to_owned(), LogId::control(db.acl().did()));
-    let logs = db.acl().logs().iter().map(|(log, (_, _, label))| (label.clone(), *log));
+    let logs: Vec<_> = db.acl().logs().iter().map(|(log, (_, _, label))| (label.clone(), *log)).collect();
     for (label, log) in std::iter::once(control).chain(logs) {
         let mut follower = Follower::from(log, 0);
-        match follower.read_all(&actor.session, actor.signer()).await {
+        match read_all(context, &actor, &mut db, &mut follower).await {
             Err(ClientError::Refused(problem)) if problem.code == "not_reader" => {
                 lines.push(format!("{label}: not yours to read"));
                 values.push(json!({ "log": label, "code": problem.code }));
@@ -282,6 +321,31 @@ async fn verify(context: &Context, name: &str, at: &At) -> Done {
     }
     context.out.result(&lines.join("\n"), &json!({ "ok": true, "did": db.acl().did().to_string(), "logs": values }));
     Ok(Ended::Ok)
+}
+
+/// Reads and checks a log to its end; the control log was judged when the database was opened.
+async fn read_all(
+    context: &Context,
+    actor: &Actor,
+    db: &mut OpenDb,
+    follower: &mut Follower,
+) -> Result<(), ClientError> {
+    loop {
+        let (entries, size) = follower.read(&actor.session, actor.signer(), 1_024, 0).await?;
+        let first = follower.next() - entries.len() as u64;
+        for (pos, entry) in (first..).zip(&entries).filter(|(_, entry)| entry.header().class == Class::Data) {
+            if !db.counts(&actor.session, actor.signer(), pos, entry.header()).await? {
+                context.out.warn(&void(pos, entry));
+            }
+        }
+        if follower.next() >= size {
+            return Ok(());
+        }
+    }
+}
+
+fn void(pos: u64, entry: &Entry) -> String {
+    format!("entry {pos} of {} came when they had been revoked; it is left out", entry.header().author)
 }
 
 /// Returns how many entries a log has.
@@ -336,7 +400,7 @@ fn row(pos: usize, unix_ms: u64, control: &Control) -> (String, Value) {
             let rights = rights.to_string();
             ("grant", json!({ "group": gid, "did": did.to_string(), "rights": rights, "until_s": until_s }))
         }
-        Control::Revoke { gid, did } => ("revoke", json!({ "group": gid, "did": did.to_string() })),
+        Control::Revoke { gid, did, .. } => ("revoke", json!({ "group": gid, "did": did.to_string() })),
         Control::KeyEpoch { gid, epoch, boxes, .. } => {
             ("key", json!({ "group": gid, "epoch": epoch, "members": boxes.len() }))
         }

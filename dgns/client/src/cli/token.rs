@@ -318,7 +318,7 @@ fn signer(actor: &Actor) -> Signer<'_> {
 }
 
 /// Returns the DID that a text names, or that the name in it is bound to, proved.
-async fn did_of(session: &Session, text: &str) -> Result<Did, ClientError> {
+pub(crate) async fn did_of(session: &Session, text: &str) -> Result<Did, ClientError> {
     if let Ok(did) = text.parse() {
         return Ok(did);
     }

@@ -4,6 +4,7 @@ use data_encoding::HEXLOWER;
 use dgns_api::path;
 use dgns_api::store::answer::{Cursor, Receipts};
 use dgns_api::store::entry::{Class, Entry, Header, LogId, encode_request};
+use dgns_api::store::head::StoreHead;
 use identity::hash::Hash;
 use translog::tree::verify_inclusion;
 
@@ -122,37 +123,45 @@ impl Appender {
             }
         };
         let receipts = Receipts::decode(&answer).map_err(|error| malformed(&error.to_string()))?;
-        let acknowledged = self.check(session, &entry, &receipts, again).await?;
+        let sent = (self.log, std::slice::from_ref(&entry));
+        let head = check_receipts(session, &mut self.people, &self.kept, sent, &receipts, again).await?;
+        let pos = receipts.places[0].0;
         self.kept.head = Some(keep_head(session.log(), &self.log, receipts.head)?);
         self.kept.next = entry.header().lsn + 1;
         self.kept.last = Some(entry.leaf());
         self.kept.outbox = None;
         self.kept.write(session.log(), &self.log)?;
-        Ok(acknowledged)
+        Ok(Acknowledged { pos, lsn: entry.header().lsn, size: head.size, root: head.root })
     }
+}
 
-    async fn check(
-        &mut self,
-        session: &Session,
-        entry: &Entry,
-        receipts: &Receipts,
-        again: bool,
-    ) -> Result<Acknowledged, ClientError> {
-        let head = *receipts.head.head();
-        let [(pos, path)] = receipts.places.as_slice() else { return Err(malformed("another number of places")) };
-        if head.log != self.log {
-            return Err(malformed("a head of another log"));
-        }
-        self.people.check_head(session, &receipts.head).await?;
+/// Checks the receipts of the entries of one request: the server signed a head of their log, they stand in it, and it continues what is
+/// remembered. The receipt of entries that were sent `again` may be older than that. Returns the head.
+pub(super) async fn check_receipts(
+    session: &Session,
+    people: &mut People,
+    kept: &Kept,
+    (log, entries): (LogId, &[Entry]),
+    receipts: &Receipts,
+    again: bool,
+) -> Result<StoreHead, ClientError> {
+    let head = *receipts.head.head();
+    if receipts.places.len() != entries.len() {
+        return Err(malformed("another number of places"));
+    }
+    if head.log != log {
+        return Err(malformed("a head of another log"));
+    }
+    people.check_head(session, &receipts.head).await?;
+    for (entry, (pos, path)) in entries.iter().zip(&receipts.places) {
         verify_inclusion(&entry.leaf(), *pos, head.size, path, &head.root).map_err(|error| {
             let what = format!("the entry is not in the head that acknowledges it ({})", error.code());
             ClientError::proof("store_receipt", what)
         })?;
-        // The receipt of an entry that was sent again may be older than what is remembered.
-        let remembered = self.kept.head.as_ref().map_or(0, |head| head.head().size);
-        if !again || head.size >= remembered {
-            check_continues(session, &self.kept, &receipts.head, &receipts.consistency).await?;
-        }
-        Ok(Acknowledged { pos: *pos, lsn: entry.header().lsn, size: head.size, root: head.root })
     }
+    let remembered = kept.head.as_ref().map_or(0, |head| head.head().size);
+    if !again || head.size >= remembered {
+        check_continues(session, kept, &receipts.head, &receipts.consistency).await?;
+    }
+    Ok(head)
 }

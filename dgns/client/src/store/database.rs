@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 
 use dgns_api::path;
-use dgns_api::store::acl::Acl;
+use dgns_api::store::acl::{Acl, Standing};
 use dgns_api::store::answer::Receipts;
 use dgns_api::store::control::{Control, DbKind, KeyBox};
 use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind, encode_request};
 use dgns_api::store::limits::ENTRIES_PER_ANSWER_MAX;
-use identity::cert::DidKind;
+use identity::cert::{DidKind, KeyBytes};
 use identity::did::Did;
+use identity::hash::Hash;
 use identity::kdf;
 use identity::key::KexSecret;
 use identity::sealed;
 use identity::state::{DidState, Subject};
 use identity::token::Rights;
 use rand_core::Rng as _;
+use translog::hash::{EMPTY_ROOT, leaf_hash};
 use zeroize::Zeroizing;
 
 use super::anchored;
@@ -33,12 +35,15 @@ pub const FIRST_GROUP: u32 = 1;
 pub const MAIN: &str = "main";
 
 /// How long who makes a database is a member of it: a hundred years, in seconds. Its own keys rule it for ever.
-const MEMBER_S: u64 = 100 * 365 * 86_400;
+pub(super) const MEMBER_S: u64 = 100 * 365 * 86_400;
 
 /// A database, its control log replayed, its keys opened as far as they are sealed to this person.
 #[derive(Debug)]
 pub struct OpenDb {
+    name: String,
     acl: Acl,
+    /// The size and root of its control log.
+    head: (u64, Hash),
     /// The keys by group and epoch.
     keys: BTreeMap<(u32, u64), GroupKey>,
     /// What was said about the database, with the place of each.
@@ -71,7 +76,52 @@ impl OpenDb {
         let acl = acl.ok_or_else(|| malformed("an empty control log"))?;
         anchored::verify(session, signer, &log, acl.salt()).await?;
         let keys = open_keys(session, signer, &acl).await?;
-        Ok(Self { acl, keys, said })
+        let head = (follower.next(), follower.root().unwrap_or(EMPTY_ROOT));
+        Ok(Self { name: name.to_owned(), acl, head, keys, said })
+    }
+
+    /// Opens the database again: what was said since counts.
+    pub async fn refresh(&mut self, session: &Session, signer: Signer<'_>) -> Result<(), ClientError> {
+        let name = std::mem::take(&mut self.name);
+        let opened = Self::open(session, signer, &name).await;
+        self.name = name;
+        *self = opened?;
+        Ok(())
+    }
+
+    /// Returns whether the entry at place `pos` of a log counts; what is not known yet is asked for.
+    ///
+    /// Errors: [`ClientError::Proof`] if its author could never write there under its key.
+    pub async fn counts(
+        &mut self,
+        session: &Session,
+        signer: Signer<'_>,
+        pos: u64,
+        header: &Header,
+    ) -> Result<bool, ClientError> {
+        let standing = |db: &Self| db.acl.standing(&header.log, pos, &header.author, header.epoch);
+        if standing(self) == Standing::Forged {
+            self.refresh(session, signer).await?;
+        }
+        match standing(self) {
+            Standing::Counts => Ok(true),
+            Standing::Void => Ok(false),
+            Standing::Forged => {
+                let what = format!("entry {pos} is by {}, who could not write there", header.author);
+                Err(ClientError::proof("not_writer", what))
+            }
+        }
+    }
+
+    /// Returns the size and root of its control log.
+    pub fn head(&self) -> (u64, Hash) {
+        self.head
+    }
+
+    /// Returns the lsn of the next entry of a device in the control log, and the leaf of the one before.
+    pub fn place_of(&self, device: &KeyBytes) -> (u64, Option<Hash>) {
+        let last = self.said.iter().rev().find(|(header, _)| header.device == *device);
+        last.map_or((0, None), |(header, _)| (header.lsn + 1, Some(leaf_hash(&header.encode()))))
     }
 
     /// Returns who may do what.
@@ -154,7 +204,7 @@ fn keep(keys: &mut BTreeMap<(u32, u64), GroupKey>, at: (u32, u64), bytes: &[u8])
 }
 
 /// Returns the X25519 secret that the key before this one is sealed to.
-fn secret_of(key: &GroupKey) -> KexSecret {
+pub(super) fn secret_of(key: &GroupKey) -> KexSecret {
     KexSecret::from_bytes(*kdf::derive("dgns/group-box/v1", key.as_ref(), &[]))
 }
 

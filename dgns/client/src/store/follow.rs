@@ -1,11 +1,13 @@
 //! Reading a log so that nobody can show another one later: the tree grows from the entries themselves, must end in the signed head,
 //! and must continue the head that is remembered.
 
+use std::collections::HashMap;
+
 use dgns_api::path;
 use dgns_api::store::answer::Range;
 use dgns_api::store::entry::{Entry, LogId};
 use dgns_api::store::head::SignedHead;
-use dgns_api::store::limits::ENTRIES_PER_ANSWER_MAX;
+use identity::cert::KeyBytes;
 use identity::hash::Hash;
 use translog::hash::EMPTY_ROOT;
 use translog::tree::{Edge, verify_consistency};
@@ -28,12 +30,19 @@ pub struct Follower {
     /// The tree up to there, once it is known.
     edge: Option<Edge>,
     people: People,
+    /// Whether it began with the first entry.
+    whole: bool,
+    /// The newest lsn and leaf of each device that was met.
+    lasts: HashMap<KeyBytes, (u64, Hash)>,
+    /// The epoch of the newest entry.
+    epoch: u64,
 }
 
 impl Follower {
     /// Returns a reader that begins at the place `from`.
     pub fn from(log: LogId, from: u64) -> Self {
-        Self { log, next: from, edge: (from == 0).then(Edge::new), people: People::default() }
+        let (edge, people, lasts) = ((from == 0).then(Edge::new), People::default(), HashMap::new());
+        Self { log, next: from, edge, people, whole: from == 0, lasts, epoch: 0 }
     }
 
     /// Returns the place of the next entry.
@@ -77,12 +86,6 @@ impl Follower {
         Ok((range.entries, size))
     }
 
-    /// Reads and checks the log to its end.
-    pub async fn read_all(&mut self, session: &Session, signer: Signer<'_>) -> Result<(), ClientError> {
-        while self.read(session, signer, ENTRIES_PER_ANSWER_MAX as u64, 0).await?.1 > self.next {}
-        Ok(())
-    }
-
     /// Checks a range and moves on behind it.
     async fn check(&mut self, session: &Session, kept: &Kept, range: &Range) -> Result<(), ClientError> {
         let head = range.head.head();
@@ -106,6 +109,7 @@ impl Follower {
                 .verify(session.trust().origin())
                 .map_err(|error| ClientError::proof("bad_signature", error.to_string()))?;
             self.people.check(session, entry.header()).await?;
+            self.check_order(entry)?;
             edge.append(entry.leaf());
         }
         let (size, root) = (edge.size(), edge.root());
@@ -117,6 +121,27 @@ impl Follower {
             return Err(malformed("no entries although there are some"));
         }
         (self.next, self.edge) = (edge.size(), Some(edge));
+        Ok(())
+    }
+
+    /// Refuses an entry that does not follow the one before it of its device, or the key of those before it: shown again, left out, or
+    /// put where it was not appended.
+    fn check_order(&mut self, entry: &Entry) -> Result<(), ClientError> {
+        let header = entry.header();
+        let follows = match self.lasts.insert(header.device, (header.lsn, entry.leaf())) {
+            Some((lsn, leaf)) => (header.lsn, header.prev) == (lsn + 1, Some(leaf)),
+            None => !self.whole || header.lsn == 0,
+        };
+        if !follows {
+            let what =
+                format!("entry {} of a device of {} does not follow the one before it", header.lsn, header.author);
+            return Err(ClientError::proof("lsn_gap", what));
+        }
+        if header.epoch < self.epoch {
+            let what = format!("an entry under key {} stands behind one under key {}", header.epoch, self.epoch);
+            return Err(ClientError::proof("epoch_conflict", what));
+        }
+        self.epoch = header.epoch;
         Ok(())
     }
 
@@ -195,4 +220,42 @@ async fn fault(
 
 pub(super) fn malformed(what: &str) -> ClientError {
     ClientError::proof("malformed", format!("the server's answer of a log is none: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dgns_api::store::entry::{Class, Header};
+    use identity::did::Did;
+    use identity::key::SigningKey;
+    use identity::name::Origin;
+
+    #[test]
+    fn an_entry_that_is_shown_again_or_left_out_or_under_a_key_of_before_is_told() {
+        // Goal: a grant that was signed once is no grant twice. Method: entries of two devices, in order and not.
+        let (log, home) = (LogId([1; 32]), Origin::parse("dgns.test/log").unwrap());
+        let entry = |seed: u8, lsn: u64, before: Option<&Entry>, epoch: u64| {
+            let key = SigningKey::from_seed(&[seed; 32]);
+            let class = if epoch == 0 { Class::Control } else { Class::Data };
+            let (author, device, prev) = (Did::from_bytes([seed; 20]), key.public(), before.map(Entry::leaf));
+            let (body_bytes, body, expect, unix_ms) = (0, [0; 32], None, 5);
+            let header = Header { class, log, author, device, lsn, prev, epoch, body_bytes, body, expect, unix_ms };
+            Entry::sign(header, vec![seed], &home, &key).unwrap()
+        };
+        let first = entry(1, 0, None, 1);
+        let second = entry(1, 1, Some(&first), 1);
+        let (other, turned) = (entry(2, 0, None, 1), entry(1, 2, Some(&second), 2));
+        let late = entry(2, 1, Some(&other), 1);
+        let check = |from: u64, entries: &[&Entry]| {
+            let mut follower = Follower::from(log, from);
+            entries.iter().try_for_each(|entry| follower.check_order(entry)).map_err(|error| error.code().to_owned())
+        };
+        assert_eq!(check(0, &[&first, &other, &second, &late, &turned]), Ok(()));
+        assert_eq!(check(7, &[&second, &late, &turned]), Ok(()), "from the middle of the log");
+        for wrong in [vec![&first, &first], vec![&first, &second, &first], vec![&second], vec![&first, &turned]] {
+            assert_eq!(check(0, &wrong), Err("lsn_gap".to_owned()));
+        }
+        assert_eq!(check(7, &[&second, &second]), Err("lsn_gap".to_owned()));
+        assert_eq!(check(0, &[&first, &other, &second, &turned, &late]), Err("epoch_conflict".to_owned()));
+    }
 }

@@ -1,0 +1,221 @@
+//! Who may read and write a database: said in its control log, under a key that only its members have (PROTOCOL 25.6).
+//!
+//! Whoever comes gets the newest key and by it those before; when somebody goes, the key is turned in the same request, so that
+//! nothing is ever written under a key that they have.
+
+use std::collections::BTreeSet;
+
+use dgns_api::path;
+use dgns_api::problem::Problem;
+use dgns_api::store::acl::{Acl, AclRefusal, Group};
+use dgns_api::store::answer::Receipts;
+use dgns_api::store::control::{Control, KeyBox};
+use dgns_api::store::entry::{Class, Entry, Header, LogId, encode_request};
+use identity::did::Did;
+use identity::sealed;
+use identity::token::Rights;
+use rand_core::Rng as _;
+use zeroize::Zeroizing;
+
+use super::append::check_receipts;
+use super::database::{MEMBER_S, OpenDb, secret_of};
+use super::follow::{Follower, malformed};
+use super::kept::{Kept, keep_head};
+use super::people::People;
+use super::seal::GroupKey;
+use crate::error::ClientError;
+use crate::session::{Session, Signer};
+use crate::{clock, rng};
+
+/// How often what was said by somebody else first is judged anew.
+const TRIES: u32 = 8;
+
+/// What a server answers to whom somebody else was faster, or that does not know whether it committed.
+const AGAIN: [&str; 4] = ["head_mismatch", "lsn_gap", "recovering", "busy"];
+
+/// What was said, and what it comes to.
+#[derive(Debug)]
+pub struct Said {
+    /// Who may do what by now.
+    pub acl: Acl,
+    /// How many statements were added; 0 if all of it was so before.
+    pub statements: usize,
+}
+
+/// Lets somebody do something in a group: more than before, or less.
+pub async fn grant(
+    session: &Session,
+    signer: Signer<'_>,
+    (name, gid): (&str, u32),
+    who: &Did,
+    rights: Rights,
+) -> Result<Said, ClientError> {
+    let plan = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
+        let group = group_of(db, gid)?;
+        let (had, until_s) = group.members.get(who).map_or((None, 0), |(rights, until_s)| (Some(*rights), *until_s));
+        let grant = Control::Grant { gid, did: *who, rights, until_s: until(db.acl(), signer, gid).max(until_s) };
+        let mut members: BTreeSet<Did> = group.members.keys().copied().collect();
+        members.insert(*who);
+        Ok(match had {
+            Some(had) if had == rights => Vec::new(),
+            Some(had) if rights.include(had) => vec![grant],
+            Some(_) => vec![
+                Control::Revoke { gid, did: *who, cuts: cuts(session, signer, db.acl(), gid).await? },
+                grant,
+                turn(session, db, gid, &members).await?,
+            ],
+            None => vec![grant, turn(session, db, gid, &members).await?],
+        })
+    };
+    say(session, signer, name, plan).await
+}
+
+/// Takes somebody out of a group, and turns its key if this person may: who leaves may not.
+pub async fn revoke(
+    session: &Session,
+    signer: Signer<'_>,
+    (name, gid): (&str, u32),
+    who: &Did,
+) -> Result<Said, ClientError> {
+    let plan = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
+        let group = group_of(db, gid)?;
+        if !group.members.contains_key(who) {
+            return Ok(Vec::new());
+        }
+        let mut statements =
+            vec![Control::Revoke { gid, did: *who, cuts: cuts(session, signer, db.acl(), gid).await? }];
+        let left: BTreeSet<Did> = group.members.keys().filter(|did| *did != who).copied().collect();
+        if may_turn(db.acl(), signer, gid) && *who != signer.did {
+            statements.push(turn(session, db, gid, &left).await?);
+        }
+        Ok(statements)
+    };
+    say(session, signer, name, plan).await
+}
+
+/// Turns the key of a group: at any time, or only if somebody left since it was turned last.
+pub async fn rekey(
+    session: &Session,
+    signer: Signer<'_>,
+    (name, gid): (&str, u32),
+    only_due: bool,
+) -> Result<Said, ClientError> {
+    let plan = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
+        let group = group_of(db, gid)?;
+        if only_due && !(group.rekey_due && may_turn(db.acl(), signer, gid)) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![turn(session, db, gid, &group.members.keys().copied().collect()).await?])
+    };
+    say(session, signer, name, plan).await
+}
+
+/// Says what follows from the database as it is, all or none; again if somebody else was faster.
+async fn say(
+    session: &Session,
+    signer: Signer<'_>,
+    name: &str,
+    plan: impl AsyncFn(&OpenDb) -> Result<Vec<Control>, ClientError>,
+) -> Result<Said, ClientError> {
+    let mut tries_left = TRIES;
+    loop {
+        let db = OpenDb::open(session, signer, name).await?;
+        let statements = plan(&db).await?;
+        let mut acl = db.acl().clone();
+        statements.iter().try_for_each(|statement| acl.apply(&signer.did, statement)).map_err(refused)?;
+        if statements.is_empty() {
+            return Ok(Said { acl, statements: 0 });
+        }
+        tries_left -= 1;
+        match post(session, signer, &db, &statements).await {
+            Err(ClientError::Refused(problem)) if AGAIN.contains(&problem.code.as_str()) && tries_left > 0 => {}
+            Err(error) => return Err(error),
+            Ok(()) => return Ok(Said { acl, statements: statements.len() }),
+        }
+    }
+}
+
+/// Appends statements that must follow the control log as it was judged, and checks that they are in it.
+async fn post(session: &Session, signer: Signer<'_>, db: &OpenDb, statements: &[Control]) -> Result<(), ClientError> {
+    let log = LogId::control(db.acl().did());
+    let kept = Kept::read(session.log(), &log)?;
+    let device = signer.keys.sign.public();
+    let (mut lsn, mut prev) = db.place_of(&device);
+    let mut entries = Vec::new();
+    for statement in statements {
+        let header = Header {
+            class: Class::Control,
+            log,
+            author: signer.did,
+            device,
+            lsn,
+            prev,
+            epoch: 0,
+            body_bytes: 0,
+            body: [0; 32],
+            expect: entries.is_empty().then(|| db.head()),
+            unix_ms: clock::now().as_ms(),
+        };
+        let entry = Entry::sign(header, statement.encode(), db.acl().home(), &signer.keys.sign);
+        let entry = entry.map_err(|error| ClientError::Unable(error.to_string()))?;
+        (lsn, prev) = (lsn + 1, Some(entry.leaf()));
+        entries.push(entry);
+    }
+    let old = kept.head.as_ref().map(|head| format!("?old={}", head.head().size)).unwrap_or_default();
+    let answer = session.post_entries(&format!("{}{log}/entries{old}", path::LOGS), encode_request(&entries)).await?;
+    let receipts = Receipts::decode(&answer).map_err(|error| malformed(&error.to_string()))?;
+    check_receipts(session, &mut People::default(), &kept, (log, &entries), &receipts, false).await?;
+    keep_head(session.log(), &log, receipts.head).map(drop)
+}
+
+fn group_of(db: &OpenDb, gid: u32) -> Result<&Group, ClientError> {
+    let none = || ClientError::Unable(format!("the database has no group {gid}"));
+    db.acl().groups().get(&gid).ok_or_else(none)
+}
+
+fn may_turn(acl: &Acl, signer: Signer<'_>, gid: u32) -> bool {
+    acl.may(&signer.did, gid, Rights::GRANT, clock::now().as_ms() / 1_000)
+}
+
+/// Until when this person makes somebody a member: for long, and no longer than it is one itself.
+fn until(acl: &Acl, signer: Signer<'_>, gid: u32) -> u64 {
+    let own = acl.groups().get(&gid).and_then(|group| group.members.get(&signer.did));
+    let own = own.filter(|_| signer.did != *acl.did()).map_or(u64::MAX, |(_, until_s)| *until_s);
+    own.min(clock::now().as_ms() / 1_000 + MEMBER_S)
+}
+
+/// Returns how far each log of a group is, proved: what a member wrote up to here stands.
+async fn cuts(session: &Session, signer: Signer<'_>, acl: &Acl, gid: u32) -> Result<Vec<(LogId, u64)>, ClientError> {
+    let mut cuts = Vec::new();
+    for log in acl.logs_of(gid) {
+        let (_, size) = Follower::from(*log, 0).read(session, signer, 1, 0).await?;
+        cuts.push((*log, size));
+    }
+    Ok(cuts)
+}
+
+/// Draws the next key of a group, and seals it to the user key of each member as it is proved now, and the key before under it.
+async fn turn(session: &Session, db: &OpenDb, gid: u32, members: &BTreeSet<Did>) -> Result<Control, ClientError> {
+    let (before, key_before) = db.newest_key(gid)?;
+    let (epoch, rng) = (before + 1, &mut rng::system());
+    let mut key: GroupKey = Zeroizing::new([0; 32]);
+    rng.fill_bytes(key.as_mut());
+    let info = KeyBox::info(db.acl().did(), gid, epoch);
+    let mut boxes = Vec::new();
+    for did in members {
+        let resolved = session.resolve_did(did).await?;
+        let none = || ClientError::Unable(format!("{did} has no user key that something could be sealed to"));
+        let user_key = resolved.did().and_then(|state| state.user_key.as_ref()).ok_or_else(none)?;
+        let sealed = sealed::seal(&user_key.key, &info, &[], key.as_ref(), rng);
+        let sealed = sealed.map_err(|error| ClientError::Unable(error.to_string()))?;
+        boxes.push(KeyBox { did: *did, generation: user_key.generation, sealed });
+    }
+    let previous = sealed::seal(&secret_of(&key).public(), &info, b"previous", key_before.as_ref(), rng);
+    let previous = previous.map_err(|error| ClientError::Unable(error.to_string()))?;
+    Ok(Control::KeyEpoch { gid, epoch, boxes, previous: Some(previous) })
+}
+
+/// What the server would answer as well.
+fn refused(refusal: AclRefusal) -> ClientError {
+    ClientError::Refused(Box::new(Problem::new(422, refusal.code(), refusal.to_string())))
+}
