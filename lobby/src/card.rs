@@ -131,7 +131,7 @@ pub struct Transport<S = String, L = Vec<Candidate>> {
     pub message_max: u32,
 }
 
-impl Body {
+impl<S, L> Body<S, L> {
     /// Returns the number of the kind.
     pub const fn kind(&self) -> u64 {
         match self {
@@ -144,7 +144,9 @@ impl Body {
             Self::RestartAnswer { .. } => 7,
         }
     }
+}
 
+impl Body {
     /// Returns the hash of the offer it belongs to; an offer names none.
     pub const fn offer(&self) -> Option<&Hash> {
         match self {
@@ -235,7 +237,6 @@ impl Card {
         writer.raw(&body.finish());
         writer.finish()
     }
-
 }
 
 /// A card whose whole form was held to the rules, and of which nothing is kept: what whoever passes it on needs.

@@ -131,6 +131,7 @@ fn vectors_of_cards() {
         let key = (1..4_u8).find(|key| Who::new(*key).device() == signed.card().from).expect("one of three");
         assert_eq!(signed.verify(&origin()), Ok(()));
         assert_eq!(SignedCard::decode(signed.as_bytes()).as_ref(), Ok(&signed));
+        assert!(Glance::of(signed.as_bytes()).is_ok_and(|glance| glance.body.kind() == signed.card().body.kind()));
         cases.push(json!({
             "kind": signed.card().body.kind(),
             "seed": hex(&[key; 32]),
@@ -143,6 +144,7 @@ fn vectors_of_cards() {
     for (what, payload) in wrong() {
         let envelope = Signed::sign(DOMAIN, &origin(), &payload, &Who::new(1).key);
         let error = SignedCard::decode(envelope.as_bytes()).expect_err(what);
+        assert_eq!(Glance::of(envelope.as_bytes()), Err(error), "{what}");
         cases.push(json!({"what": what, "envelope": hex(envelope.as_bytes()), "refused": error.code()}));
     }
     let about = [

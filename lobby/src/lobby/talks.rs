@@ -347,9 +347,9 @@ impl Lobby {
     /// Takes a card from an end at another node to one that is here.
     fn bus_signal(&mut self, me: Party, signal: Signal, now: Timestamp) {
         let Signal { peer, sess, seq, card, proof } = signal;
-        let said = Glance::of(&card).ok().filter(|said| {
-            said.sess == sess && said.seq == seq && said.from == me.device && said.from_did == me.did
-        });
+        let said = Glance::of(&card)
+            .ok()
+            .filter(|said| said.sess == sess && said.seq == seq && said.from == me.device && said.from_did == me.did);
         let Some(talk) = self.talks.get_mut(&sess).filter(|_| said.is_some()) else { return };
         // The first who answers a client of this node from elsewhere is its host until the sess is over.
         if talk.host.is_none() && talk.client.node.is_none() && talk.client.device == peer {
