@@ -163,12 +163,14 @@ impl Updates {
         // From here to the answer nobody else writes, and what the log takes away meanwhile is taken away afterwards.
         let mut held = self.held.lock().await;
         self.touched.watch(writer.did);
-        self.still_allows(&writer).await?;
         // What is signed is remembered, not the message: whoever passes it on may write what surrounds it otherwise.
         let signed = held.seen.admit(&writer.did, sha256(&[&sig0.signed]), sig0.expires_s, self.now_s());
         let signed = signed.ok_or(PROHIBITED)?;
         let known = held.rows.get(&writer.name).cloned().unwrap_or_default();
-        let changed = prerequisites::meets(&self.zone, &update.prerequisites, asker)
+        let changed = self
+            .still_allows(&writer)
+            .await
+            .and_then(|()| prerequisites::meets(&self.zone, &update.prerequisites, asker))
             .and_then(|()| self.changed(&writer, &known, &update.updates));
         let kept = match &changed {
             Ok(rows) => self.store(&mut held.rows, &writer.name, rows.clone(), Some(&signed)).await,

@@ -178,12 +178,15 @@ fn a_device_writes_what_its_key_may_until_it_is_revoked() {
 fn an_update_is_judged_once_whoever_sends_it_again() {
     // Goal: what somebody on the way kept changes nothing while its signature lasts: not by another TTL of its SIG, which nobody signs, not
     // after a restart, and not if it was refused. Method: messages of our own, by the key that stock programs get.
-    let (site, alice) = (Site::new(), Person::new());
+    let (site, alice, laptop) = (Site::new(), Person::new(), Person::new());
     let server = site.start();
-    alice.up(&server, "alice");
-    let text = std::fs::read_to_string(key_file(&alice, &server, "alice")).unwrap();
-    let seed = BASE64.decode(text.rsplit("PrivateKey: ").next().unwrap().trim().as_bytes()).unwrap();
-    let key = SigningKey::from_seed(&seed.try_into().unwrap());
+    let words = alice.up(&server, "alice");
+    let key_of = |person: &Person| {
+        let text = std::fs::read_to_string(key_file(person, &server, "alice")).unwrap();
+        let seed = BASE64.decode(text.rsplit("PrivateKey: ").next().unwrap().trim().as_bytes()).unwrap();
+        SigningKey::from_seed(&seed.try_into().unwrap())
+    };
+    let key = key_of(&alice);
     let (v4, v6) = (1, 28);
     let add = record(v4, 1, 60, &[192, 0, 2, 7]);
     let kept = signed(&key, 1, &[], &[add.clone()]);
@@ -192,10 +195,16 @@ fn an_update_is_judged_once_whoever_sends_it_again() {
     assert_eq!((sent(&server, &refused), sent(&server, &refused)), (8, 5), "a prerequisite is not met");
     let changed = signed(&key, 3, &[], &[record(v4, 255, 0, &[]), record(v6, 1, 60, &[0x20; 16])]);
     assert_eq!(sent(&server, &changed), 0);
+    // Nor is one made, once it is live again, that a device sent while it was suspended.
+    laptop.dgns_with_input(&server, &["devices", "add", "alice", "--words"], &words).exits(0);
+    let suspended = signed(&key_of(&laptop), 5, &[], &[record(v4, 1, 60, &[192, 0, 2, 9])]);
+    let kid = laptop.dgns(&server, &["whoami"]).exits(0).text("/device/kid");
+    alice.dgns(&server, &["devices", "suspend", &kid, "--reason", "lost"]).exits(0);
+    assert_eq!((sent(&server, &suspended), sent(&server, &suspended)), (9, 5));
 
     server.kill();
     let server = site.start();
-    for message in [&kept, &other_ttl(&kept), &refused, &other_ttl(&refused)] {
+    for message in [&kept, &other_ttl(&kept), &refused, &other_ttl(&refused), &suspended] {
         assert_eq!(sent(&server, message), 5, "after a restart");
     }
     assert_eq!(dig(&server, "alice.dgns.test", "A"), "");

@@ -8,8 +8,10 @@ use storage::people::SignedUpdate;
 
 use super::SIGNED_FOR_S_MAX;
 
-/// The updates remembered of one DID and of all; above them no more are taken.
+/// The updates remembered of one DID, and of all; above them no more are taken. However many others are remembered, a DID has a few places: memory
+/// is bounded by the DIDs that have a name.
 pub(super) const OF_A_DID_MAX: u32 = 256;
+pub(super) const OF_A_DID_SURE: u32 = 8;
 pub(super) const SEEN_MAX: usize = 65_536;
 
 /// Updates that came within the longest time a signature may be good for.
@@ -43,7 +45,7 @@ impl Seen {
         }
         let is_good = expires_s.wrapping_sub(self.latest_s as u32).cast_signed() >= 0;
         let of_did = self.of_did.get(did.as_bytes()).copied().unwrap_or_default();
-        let has_room = of_did < OF_A_DID_MAX && self.hashes.len() < SEEN_MAX;
+        let has_room = of_did < OF_A_DID_SURE || (of_did < OF_A_DID_MAX && self.hashes.len() < SEEN_MAX);
         if !is_good || !has_room || self.hashes.contains(&signed) {
             return None;
         }

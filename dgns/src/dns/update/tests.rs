@@ -1,5 +1,5 @@
 use super::message::{Malformed, answers, read};
-use super::seen::{OF_A_DID_MAX, SEEN_MAX};
+use super::seen::{OF_A_DID_MAX, OF_A_DID_SURE, SEEN_MAX};
 use super::*;
 
 /// The section that names the zone.
@@ -144,6 +144,10 @@ fn a_did_fills_its_own_places_alone() {
     for number in OF_A_DID_MAX as usize..SEEN_MAX {
         assert!(seen.admit(&did(number / OF_A_DID_MAX as usize), hash(number), 700, 100).is_some(), "{number}");
     }
-    assert_eq!(seen.admit(&did(SEEN_MAX), hash(SEEN_MAX), 700, 100), None, "no room, whoever asks");
+    // Whoever fills it keeps nobody else out.
+    for number in SEEN_MAX..SEEN_MAX + OF_A_DID_SURE as usize {
+        assert!(seen.admit(&did(SEEN_MAX), hash(number), 700, 100).is_some(), "{number}");
+    }
+    assert_eq!(seen.admit(&did(SEEN_MAX), hash(2 * SEEN_MAX), 700, 100), None, "no room for more");
     assert!(seen.admit(&did(0), hash(SEEN_MAX), 1_000, 701).is_some(), "until they are over");
 }
