@@ -82,7 +82,8 @@ fn read(data: &Path) -> Result<Keyring, String> {
 fn wish(data: &Path, wish: Wish) -> Result<(), String> {
     read(data)?.grant(wish, dgns::clock::Clock::system().now().as_s()).map_err(|why| why.to_string())?;
     let path = data.join("keys").join(Keyring::FILE);
-    leave_wish(&path, wish).map_err(|error| format!("{}: {error}", path.display()))
+    leave_wish(&path, wish)
+        .map_err(|error| format!("the wish cannot be left, or another one waits for the server: {error}"))
 }
 
 fn status(keys: &Keyring) -> String {

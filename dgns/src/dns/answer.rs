@@ -323,8 +323,8 @@ fn deny_signed(zone: &Zone, signing: &Signing, query: &Query<'_>, name: &WireNam
         reply.lack_signature();
         return Rcode::ServFail;
     };
-    if denial.first.key == key && denial.first.node.has(query.qtype) {
-        reply.lack_signature(); // the records have just gone, or come
+    if denial.first.key == key && [query.qtype, TYPE_CNAME].iter().any(|&rtype| denial.first.node.has(rtype)) {
+        reply.lack_signature(); // the records, or an alias, have just gone, or come
     }
     for nsec in [Some(&denial.first), denial.second.as_ref()].into_iter().flatten() {
         add_nsec(zone, apex, Section::Authority, nsec, reply);

@@ -44,6 +44,9 @@ pub(crate) const TYPE_CDNSKEY: u16 = 60;
 const DNSKEY_TTL_S_MAX: u32 = 3_600;
 const NS_TTL_S: u32 = 3_600;
 
+/// A step of a roll, seconds, that no cache outlasts, nor a secondary that is a refresh behind.
+pub const STEP_S_SAFE: u32 = 7_200;
+
 /// How long what lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
@@ -142,9 +145,14 @@ impl Signing {
         self.first_end_s.load(Ordering::Relaxed)
     }
 
-    /// Notes that the first signature to end does so in `lasts_s`.
-    pub(crate) fn note_first_end(&self, lasts_s: u32) {
-        self.first_end_s.store(self.now() + u64::from(lasts_s), Ordering::Relaxed);
+    /// Notes that the first signature of an owner to end does so in `lasts_s`; those of the zone's own name may end before. Returns when
+    /// half the time of the first one will be over, unix seconds.
+    pub(crate) fn note_first_end(&self, lasts_s: u32) -> u64 {
+        let (now_s, sets) = (self.now(), self.apex_sets());
+        let own = sets.iter().flat_map(|set| &set.signatures).map(|signature| signature.lasts_s(now_s as u32));
+        let first_end_s = now_s + u64::from(own.fold(lasts_s, u32::min));
+        self.first_end_s.store(first_end_s, Ordering::Relaxed);
+        first_end_s.saturating_sub(u64::from(self.times.validity_s / 2))
     }
 
     /// Returns the keys after the wish and the steps whose time has come, if that changes them; and what became of the wish.
@@ -184,13 +192,14 @@ impl Signing {
         self.chain().nsec(key)
     }
 
-    /// Returns whether a signature must be made anew: it is not of the key that signs now, or half its time is over.
+    /// Returns whether a signature must be made anew: it is not of the key that signs now, half its time is over, or it is not good yet.
     pub(crate) fn is_stale(&self, signature: &Signature) -> bool {
-        signature.key_tag != self.keys().zsk().tag() || self.ends_soon(signature)
+        signature.key_tag != self.keys().zsk().tag() || self.is_due(signature)
     }
 
-    fn ends_soon(&self, signature: &Signature) -> bool {
-        signature.lasts_s(self.now_s()) < self.times.validity_s / 2
+    fn is_due(&self, signature: &Signature) -> bool {
+        let now_s = self.now_s();
+        signature.lasts_s(now_s) < self.times.validity_s / 2 || signature.is_early(now_s)
     }
 
     /// Returns the owner's labels with the zone's behind.
@@ -273,9 +282,9 @@ impl Signing {
         *self.sets.write().unwrap_or_else(PoisonError::into_inner) = Arc::from(sets);
     }
 
-    /// Returns whether a signature of the zone's own sets is good for less than half its time.
-    pub(crate) fn apex_ends_soon(&self) -> bool {
-        self.apex_sets().iter().flat_map(|set| &set.signatures).any(|signature| self.ends_soon(signature))
+    /// Returns whether a signature of the zone's own sets must be made anew.
+    pub(crate) fn apex_is_due(&self) -> bool {
+        self.apex_sets().iter().flat_map(|set| &set.signatures).any(|signature| self.is_due(signature))
     }
 
     fn apex_set(&self, rtype: u16, ttl_s: u32, rdata: Vec<Vec<u8>>, by: &[&Arc<Key>]) -> ApexSet {

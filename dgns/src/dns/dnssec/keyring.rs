@@ -159,7 +159,8 @@ impl Keyring {
         match wish {
             Wish::Roll(role) if self.of(role).any(|held| held.stage != Stage::Active) => Err(NotNow::Rolling),
             Wish::Roll(role) => {
-                let key = Arc::new(Key::generate(self.algorithm(), role));
+                let made = std::iter::repeat_with(|| Key::generate(self.algorithm(), role));
+                let key = Arc::new(self.first_of_another_tag(made));
                 self.keys.push(Held { key, stage: Stage::Published, since_s: now_s });
                 Ok(())
             }
@@ -169,6 +170,11 @@ impl Keyring {
                 Ok(())
             }
         }
+    }
+
+    /// Returns the first key whose tag none here has: by its tag alone a signature says which key made it.
+    fn first_of_another_tag(&self, mut made: impl Iterator<Item = Key>) -> Key {
+        made.find(|key| self.keys.iter().all(|held| held.key.tag() != key.tag())).expect("keys are made until one fits")
     }
 
     /// Takes the steps whose time has come; returns whether there was one. `clean_since_s`: when every signature was one of the active ZSK
@@ -323,6 +329,17 @@ mod tests {
         assert_eq!(stages(&ring), "ksk active, zsk active");
         assert!(!ring.step(5_059, TIMES, Some(0)) && ring.step(5_060, TIMES, Some(0)), "by itself, in time");
         assert_eq!(stages(&ring), "ksk active, zsk active, zsk published");
+    }
+
+    #[test]
+    fn no_two_keys_have_one_tag() {
+        let ring = Keyring::generate("dgns.test", Algorithm::EcdsaP256, 0);
+        let again = |key: &Key| Key::read(key.algorithm, key.role, key.secret(), key.public()).unwrap();
+        let other = std::iter::repeat_with(|| Key::generate(Algorithm::EcdsaP256, Role::Zsk))
+            .find(|key| ring.keys().iter().all(|held| held.key.tag() != key.tag()))
+            .unwrap();
+        let (made, tag) = (vec![again(ring.zsk()), again(ring.wanted())], other.tag());
+        assert_eq!(ring.first_of_another_tag(made.into_iter().chain([other])).tag(), tag);
     }
 
     #[test]

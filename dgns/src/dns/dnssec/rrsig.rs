@@ -66,6 +66,11 @@ impl Signature {
         }
     }
 
+    /// Returns whether it is not good yet: the clock was set back since it was made.
+    pub(crate) fn is_early(&self, now_s: u32) -> bool {
+        self.inception_s.wrapping_sub(now_s).cast_signed() > 0
+    }
+
     /// Returns the seconds it is still good for; 0 if it is not.
     pub(crate) fn lasts_s(&self, now_s: u32) -> u32 {
         self.expiration_s.wrapping_sub(now_s).cast_signed().max(0).cast_unsigned()

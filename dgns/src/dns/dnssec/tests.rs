@@ -86,9 +86,9 @@ fn signatures_are_made_anew_once_half_their_time_is_over() {
     assert_eq!((round.signed, round.at), (0, None));
     assert!((875..=1_000).contains(&round.lasts_s.unwrap()), "{:?}", round.lasts_s);
     clock.set_for_tests(Timestamp::from_ms((NOW_S + 501) * 1_000));
-    assert!(zone.signing().unwrap().apex_ends_soon());
+    assert!(zone.signing().unwrap().apex_is_due());
     zone.sign_apex();
-    assert!(!zone.signing().unwrap().apex_ends_soon());
+    assert!(!zone.signing().unwrap().apex_is_due());
     let round = zone.sign_from(None, 1_000, 7);
     assert_eq!((round.signed, round.at.is_some()), (7, true));
     let mut signed = round.signed;
@@ -101,6 +101,40 @@ fn signatures_are_made_anew_once_half_their_time_is_over() {
     let round = zone.sign_from(None, 1_000, 1_000);
     assert_eq!((round.signed, round.at), (0, None));
     assert!(round.lasts_s.unwrap() >= 875);
+}
+
+#[test]
+fn a_clock_that_ran_ahead_leaves_no_signature_that_is_not_good_yet() {
+    // Goal: once the clock is right again, everything signed meanwhile is signed anew. Method: a day ahead, then back, by the round of a keeper.
+    let clock = clock();
+    let zone = zone(&clock);
+    zone.apply((1..=20).map(|n| bound(&format!("n{n}"), Some(n))).collect(), 1).unwrap();
+    clock.set_for_tests(Timestamp::from_ms((NOW_S + 86_400) * 1_000));
+    zone.set_ready();
+    assert!(!zone.signing().unwrap().apex_is_due());
+    clock.set_for_tests(Timestamp::from_ms(NOW_S * 1_000));
+    assert!(zone.signing().unwrap().apex_is_due());
+    assert_eq!(zone.sign_from(None, 1_000, 1_000).signed, zone.signing().unwrap().owners());
+    assert_eq!(zone.sign_from(None, 1_000, 1_000).signed, 0);
+}
+
+#[test]
+fn a_denial_says_no_more_than_the_answer() {
+    // Goal: while the chain is a change ahead or behind, no validator is told of a type or an alias that the answer lacks. Method: a change of
+    // the chain alone.
+    let zone = zone(&clock());
+    zone.apply(vec![bound("alice", None)], 1).unwrap();
+    zone.set_ready();
+    let signing = zone.signing().unwrap();
+    for (types, wanted) in [
+        (vec![16, TYPE_RRSIG, TYPE_NSEC], Rcode::NoError),
+        (vec![1, TYPE_RRSIG, TYPE_NSEC], Rcode::ServFail),
+        (vec![5, TYPE_RRSIG, TYPE_NSEC], Rcode::ServFail),
+    ] {
+        let changes = Changes::from([(sort_key(&[b"\x05alice"]), Some(bitmap(&types)))]);
+        signing.change(&changes, signing.altered(&changes, true));
+        assert_eq!(ask(&zone, "alice.dgns.test", true).0, wanted, "{types:?}");
+    }
 }
 
 #[test]
