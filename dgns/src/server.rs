@@ -236,6 +236,13 @@ fn signed_zone(config: &Config, clock: &Clock) -> Result<dns::Zone, ServerError>
     if keys.zone() != zone.name() {
         return Err(KeyFileError::Wrong { path, what: "zone's keys" }.into());
     }
+    let (ours, wanted) = (keys.algorithm(), config.dns.dnssec_algorithm);
+    if ours != wanted {
+        tracing::warn!(?ours, ?wanted, "dnssec_algorithm is of the first keys alone: the keys there are keep theirs");
+    }
+    if config.dns.dnssec_times.step_s < dns::dnssec::STEP_S_SAFE {
+        tracing::warn!("dnssec_step_s is short: caches may hold signatures of a key that is rolled away");
+    }
     Ok(zone.signed(keys, config.dns.dnssec_times, clock.clone()))
 }
 
