@@ -60,3 +60,13 @@ test("a lease to write is kept until the host ends it", async () => {
   assert.equal(await connection.mayWrite("logs/x"), true);
   assert.deepEqual(said, ["asks", "asks"]);
 });
+
+test("with the connection every lease to write is over", async () => {
+  const { connection } = connected(0);
+  const nothing = () => undefined;
+  Object.assign(connection, { over: null, asked: new Map(), stop: new AbortController(), link: { close: nothing }, lobby: { leave: nothing }, changed: nothing });
+  assert.equal(await connection.mayWrite("logs/x"), true);
+  connection.askLease = async () => { throw connection.over; };
+  connection.end(new Refused("left", "closed by you"));
+  assert.equal(await connection.mayWrite("logs/x"), false);
+});

@@ -292,6 +292,7 @@ export class Connection {
   end(why) {
     if (this.over !== null) return this.over;
     this.over = why;
+    this.writes.clear();
     this.stop.abort();
     clearTimeout(this.doubt);
     this.link.close();
