@@ -26,9 +26,9 @@ pub use ledger::{CardRefusal, Ledger, Proved, Side, Taken};
 /// What a card's signature is good for.
 const DOMAIN: &str = "dgns/card/v1";
 
-/// What a card says. `S` and `L` are what is kept of its texts and candidates: all, or as in a [`Glance`] nothing.
+/// What a card says. `S`, `L` and `H` are what is kept of its texts, candidates and head: all, or as in a [`Glance`] nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Card<S = String, L = Vec<Candidate>> {
+pub struct Card<S = String, L = Vec<Candidate>, H = Vec<u8>> {
     /// Which conversation it belongs to.
     pub sess: Sess,
     /// Its number among the cards of this sender in the sess, from 0.
@@ -44,7 +44,7 @@ pub struct Card<S = String, L = Vec<Candidate>> {
     /// What it says.
     pub body: Body<S, L>,
     /// The newest head the sender verified, as readers show it to each other.
-    pub head: Option<Vec<u8>>,
+    pub head: Option<H>,
 }
 
 /// To whom a card is.
@@ -240,7 +240,7 @@ impl Card {
 }
 
 /// A card whose whole form was held to the rules, and of which nothing is kept: what whoever passes it on needs.
-pub type Glance<'a> = Card<&'a str, Unkept>;
+pub type Glance<'a> = Card<&'a str, Unkept, &'a [u8]>;
 
 /// Candidates that were read, and are not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,7 +260,7 @@ impl<'a> Glance<'a> {
     }
 }
 
-impl<'a, S: From<&'a str>, L: FromIterator<Candidate>> Card<S, L> {
+impl<'a, S: From<&'a str>, L: FromIterator<Candidate>, H: From<&'a [u8]>> Card<S, L, H> {
     /// Reads the fields that the kind has, each in its one spelling: so what is read is what [`Card::encode`] writes.
     fn decode(payload: &'a [u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(payload);
@@ -302,7 +302,7 @@ impl<'a, S: From<&'a str>, L: FromIterator<Candidate>> Card<S, L> {
         };
         let head = fields.optional(18, |r| {
             let head = r.bytes()?;
-            if head.len() <= SHOWN_HEAD_BYTES_MAX { Ok(head.to_vec()) } else { Err(WireError::Unexpected) }
+            if head.len() <= SHOWN_HEAD_BYTES_MAX { Ok(head.into()) } else { Err(WireError::Unexpected) }
         })?;
         fields.end()?;
         reader.end()?;
