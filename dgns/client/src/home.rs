@@ -176,8 +176,8 @@ impl LogHome {
         self.open_memory(self.lock("memory.lock")?)
     }
 
-    /// As [`LogHome::memory`], for whoever keeps it while waiting for something else: others of the same process go on meanwhile, even if
-    /// they are of the same task.
+    /// As [`LogHome::memory`], for whoever keeps it while waiting for something else: other tasks of the same process go on meanwhile. Whoever
+    /// keeps it must be polled, so no branch of a `select!` may wait for its turn while another branch keeps it.
     pub async fn memory_in_turn(&self) -> Result<OpenMemory, ClientError> {
         loop {
             if let Some(lock) = self.try_lock("memory.lock")? {

@@ -105,14 +105,17 @@ pub(crate) async fn host(context: &Context, arguments: HostName) -> Done {
         rules_file: arguments.rules,
     };
     let (tell, mut told) = mpsc::channel(64);
-    let hosting = host::host(Prover::new(session), who, hosting, tell);
-    tokio::pin!(hosting);
+    // A task of its own: it may keep the log's memory over a request, and is polled also while the home node is looked after.
+    let mut hosting = tokio::spawn(host::host(Prover::new(session), who, hosting, tell));
     let mut away = false;
     let mut look = interval_at(Instant::now() + LOOK, LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            ended = &mut hosting => return ended.map(|()| Ended::Ok),
+            ended = &mut hosting => match ended {
+                Ok(ended) => return ended.map(|()| Ended::Ok),
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            },
             Some(told) = told.recv() => say(context, &name, &served, told, &mut away),
             _ = look.tick() => if let Err(error) = home.look(context, &actor, &name).await {
                 context.out.note(&format!("the home node is not looked after: {error}"));

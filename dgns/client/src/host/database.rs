@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use dgns_api::path;
 use dgns_api::store::entry::{LogId, parse_id};
@@ -15,6 +16,7 @@ use identity::did::Did;
 use identity::token::Rights;
 use lobby::limits::ASKED_BYTES_MAX;
 use lobby::share::{Listed, is_path};
+use tokio::time::{Instant, sleep_until};
 
 use super::lock;
 use crate::error::ClientError;
@@ -26,8 +28,14 @@ use crate::store::follow;
 /// Where a database is among what is served: `db/<name>/control`, `db/<name>/logs/<label>` and `db/<name>/chunks/<id>`.
 const FOLDER: &str = "db";
 
+/// Where its chunks are below that.
+const CHUNKS: &str = "chunks";
+
 /// How long the store may wait for an entry while nothing else of the connection is answered, seconds.
 const WAIT_S: u64 = 1;
+
+/// Between two reads of the control log, whoever asks.
+const READ_PAUSE: Duration = Duration::from_secs(2);
 
 /// The numbers and names that a request may carry.
 const KEYS: [&str; 6] = ["from", "limit", "old", "wait", "device", "k"];
@@ -41,6 +49,8 @@ pub struct Database {
     name: String,
     /// Where its logs are below it, as they were when the control log was read last.
     logs: Mutex<BTreeMap<LogId, String>>,
+    /// When that began; kept while it is read, by one for all.
+    read: tokio::sync::Mutex<Instant>,
 }
 
 /// A request that may be passed on.
@@ -104,7 +114,8 @@ impl Database {
     /// Opens the database of a name as `did` by its device; its control log is read and checked.
     pub async fn open(session: Session, device: Arc<DeviceKeys>, did: Did, name: &str) -> Result<Self, ClientError> {
         let name = session.name(name)?.as_str().to_owned();
-        let database = Self { session, device, did, name, logs: Mutex::default() };
+        let read = tokio::sync::Mutex::new(Instant::now());
+        let database = Self { session, device, did, name, logs: Mutex::default(), read };
         database.read_logs().await?;
         Ok(database)
     }
@@ -118,6 +129,18 @@ impl Database {
         Signer { did: self.did, keys: &self.device }
     }
 
+    /// Reads the control log as it is now or later, but no oftener than every [`READ_PAUSE`]: one read is the answer for all who wait for it.
+    async fn refresh(&self) -> Result<(), ClientError> {
+        let asked = Instant::now();
+        let mut read = self.read.lock().await;
+        if *read >= asked {
+            return Ok(());
+        }
+        sleep_until(*read + READ_PAUSE).await;
+        *read = Instant::now();
+        self.read_logs().await
+    }
+
     async fn read_logs(&self) -> Result<(), ClientError> {
         let db = OpenDb::open(&self.session, self.signer(), &self.name).await?;
         let logs = db.acl().logs().iter().map(|(log, (_, _, label))| (*log, format!("logs/{label}")));
@@ -126,42 +149,60 @@ impl Database {
         Ok(())
     }
 
-    /// Returns its logs as they are listed: their entries for sizes. In a box, as a request for the store is.
-    pub(super) fn list(&self) -> Pin<Box<dyn Future<Output = Vec<Listed>> + Send + '_>> {
-        Box::pin(self.listed())
+    /// Returns those of its logs that somebody sees as they are listed: their entries for sizes. In a box, as a request for the store is.
+    pub(super) fn list<'a>(
+        &'a self,
+        sees: impl Fn(&str) -> bool + Send + 'a,
+    ) -> Pin<Box<dyn Future<Output = Vec<Listed>> + Send + 'a>> {
+        Box::pin(self.listed(sees))
     }
 
-    async fn listed(&self) -> Vec<Listed> {
+    async fn listed(&self, sees: impl Fn(&str) -> bool) -> Vec<Listed> {
+        // Nothing is asked for those who see nothing of it.
+        if self.seen(&sees).is_empty() {
+            return Vec::new();
+        }
         // What cannot be read now is listed as it was.
-        let _ = self.read_logs().await;
-        let logs = lock(&self.logs).clone();
-        let mut listed = Vec::with_capacity(logs.len());
-        for (log, below) in logs {
-            let path = self.path(&below);
-            if let Ok((size, time_ms)) = follow::newest(&self.session, self.signer(), log).await
-                && is_path(&path)
-            {
+        let _ = self.refresh().await;
+        let mut listed = Vec::new();
+        for (log, path) in self.seen(&sees) {
+            if let Ok((size, time_ms)) = follow::newest(&self.session, self.signer(), log).await {
                 listed.push(Listed { path, size, modified_s: time_ms / 1_000 });
             }
         }
         listed
     }
 
+    /// The logs that somebody sees, and where they are.
+    fn seen(&self, sees: &impl Fn(&str) -> bool) -> Vec<(LogId, String)> {
+        let logs = lock(&self.logs);
+        let paths = logs.iter().map(|(log, below)| (*log, self.path(below)));
+        paths.filter(|(_, path)| is_path(path) && sees(path)).collect()
+    }
+
     /// Returns where what a request is about lies among what is served, and what is to be allowed there. `None`: not of this database.
     pub(super) async fn place(&self, passed: &Passed, posts: bool) -> Option<(String, Rights)> {
         let rights = if posts { Rights::READ.and(Rights::WRITE) } else { Rights::READ };
         let below = match &passed.about {
-            About::Chunk(id) => format!("chunks/{id}"),
+            About::Chunk(id) => format!("{CHUNKS}/{id}"),
             About::Log(log) => match self.below(log) {
                 Some(below) => below,
                 None => {
                     // A log that was made meanwhile.
-                    self.read_logs().await.ok()?;
+                    self.refresh().await.ok()?;
                     self.below(log)?
                 }
             },
         };
         Some((self.path(&below), rights))
+    }
+
+    /// Returns what of it the host's owner is told that somebody got: a log, or the chunks, of which there may be any number.
+    pub(super) fn got(&self, passed: &Passed, place: String) -> String {
+        match passed.about {
+            About::Log(_) => place,
+            About::Chunk(_) => self.path(CHUNKS),
+        }
     }
 
     fn below(&self, log: &LogId) -> Option<String> {

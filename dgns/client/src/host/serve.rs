@@ -29,7 +29,7 @@ use super::rules::{Judged, Rights};
 use super::served::{NotServed, OpenFiles};
 use super::{Fate, Host, Told};
 use crate::peering::{Conversation, meet, until_gone};
-use ask::Posting;
+use ask::{Posted, Posting};
 use leases::Leases;
 use tails::Tails;
 
@@ -175,7 +175,7 @@ async fn ended(fate: &mut watch::Receiver<Fate>) -> &'static str {
 /// What a connection does next.
 enum Next {
     /// Answers; with what was posted for it, if anything was.
-    Said(Said, Vec<u8>),
+    Said(Said, Option<Posted>),
     /// Looks whether what it gave still holds.
     Judge,
 }
@@ -195,6 +195,8 @@ impl Serving {
         let did = (!self.guest).then_some(self.did);
         self.host.say(Told::Opened(self.sess, did)).await;
         let link = self.link.clone();
+        // Nobody else posts: a guest only reads (PROTOCOL 23.17).
+        let may_post = self.host.database.is_some() && !self.guest;
         let (asked, mut asking) = mpsc::channel(REQUESTS_MAX);
         let answering = async {
             let mut again = self.host.again.subscribe();
@@ -222,20 +224,24 @@ impl Serving {
             }
         };
         let reading = async {
-            let mut posting = Posting::default();
+            let mut posting = Posting::new();
             loop {
                 let Some((_, message)) = link.receive().await else { return "closed" };
                 match Said::decode(&message) {
                     // A hello said again, on its way when ours arrived.
                     Ok(Said::Hello { .. }) => {}
                     Ok(Said::Bye { .. }) => return "closed",
+                    Ok(Said::Piece { .. }) if !may_post => return "bad_frame",
                     Ok(Said::Piece { id, offset, bytes, .. }) => {
-                        if !posting.takes(id, offset, &bytes) {
-                            return "bad_frame";
+                        if let Err(code) = posting.takes(id, offset, &bytes) {
+                            return code;
                         }
                     }
                     Ok(said) => {
-                        let Some(posted) = posting.of(&said) else { return "bad_frame" };
+                        let posted = match posting.of(&said) {
+                            Ok(posted) => posted,
+                            Err(code) => return code,
+                        };
                         if asked.try_send((said, posted)).is_err() {
                             return "busy";
                         }
@@ -251,7 +257,7 @@ impl Serving {
         }
     }
 
-    async fn answer(&mut self, said: Said, posted: Vec<u8>) -> Result<(), LinkError> {
+    async fn answer(&mut self, said: Said, posted: Option<Posted>) -> Result<(), LinkError> {
         let (id, done) = match said {
             Said::List { id, after } => (id, self.list(id, &after).await),
             Said::Open { id, path } => (id, self.open(id, &path).await),
@@ -264,7 +270,7 @@ impl Serving {
             Said::Write { id, handle, lsn, entries, expect } => {
                 (id, self.write(id, handle, lsn, entries, expect).await)
             }
-            Said::Ask { id, target, body } => return self.ask(id, &target, body.map(|_| posted)).await,
+            Said::Ask { id, target, .. } => return self.ask(id, &target, posted).await,
             Said::Attest { id, envelope } => (id, self.attest(id, &envelope).await),
             Said::Stop { id } => {
                 self.tails.stop(id);

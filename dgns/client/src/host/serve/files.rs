@@ -16,7 +16,7 @@ impl Serving {
             let host = self.host.clone();
             let files = tokio::task::spawn_blocking(move || host.served.list()).await.unwrap_or_default();
             self.listed = match &self.host.database {
-                Some(database) => database.list().await,
+                Some(database) => database.list(|path| self.sees(path)).await,
                 None => Vec::new(),
             };
             self.listed.extend(files);

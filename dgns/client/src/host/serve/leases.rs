@@ -225,7 +225,7 @@ impl Serving {
     }
 
     /// Returns until when, Unix seconds, a reason holds for this; or why it does not.
-    async fn holds(&self, why: &Why, log: &str, rights: Rights) -> Result<u64, &'static str> {
+    pub(super) async fn holds(&self, why: &Why, log: &str, rights: Rights) -> Result<u64, &'static str> {
         let access = if rights.include(Rights::WRITE) { Access::Write } else { Access::Read };
         match why {
             Why::Rules if self.ruled(log, rights) => Ok(u64::MAX),
