@@ -64,6 +64,8 @@ pub(crate) enum Ended {
     Waits,
     /// Exit 6: what was asked for is proved absent, and that was printed.
     Absent,
+    /// Exit 7: nobody proved a part of what was asked for, and that was printed.
+    Unproved,
 }
 
 /// Names that you can prove: claim, enrol devices, set records, resolve, audit.
@@ -333,6 +335,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(Ended::Ok) => ExitCode::SUCCESS,
         Ok(Ended::Waits) => ExitCode::from(5),
         Ok(Ended::Absent) => ExitCode::from(6),
+        Ok(Ended::Unproved) => ExitCode::from(7),
         Err(error) => {
             out.error(&error);
             ExitCode::from(error.exit_code())

@@ -100,8 +100,8 @@ fn rules_say_who_reads_a_database_and_a_refused_entry_is_never_another_one() {
 
     rule("allow = [{ who = \"bob\", paths = [\"db/photos.alice.dgns.test/control\"] }]");
     assert_eq!(told(&host, "rules")["ok"], true);
-    let verified = db(&scene.bob, &scene.server, "verify", "").exits(0).json();
-    assert_eq!(verified["logs"][1]["code"], "not_reader");
+    let verified = db(&scene.bob, &scene.server, "verify", "").exits(7).json();
+    assert_eq!((&verified["ok"], &verified["logs"][1]["code"]), (&false.into(), &"not_reader".into()));
     db(&scene.bob, &scene.server, "history", "").exits(0);
     rule("allow = [{ who = \"bob\", paths = [\"elsewhere/\"] }]");
     assert_eq!(told(&host, "rules")["ok"], true);

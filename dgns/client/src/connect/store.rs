@@ -85,17 +85,21 @@ impl Connection {
         let body = body.map(|body| body.len() as u64);
         self.say(&Said::Ask { id, target: target.to_owned(), body }).await?;
         let mut answer = Vec::new();
+        let mut deadline = Instant::now() + ANSWER;
         loop {
-            let said = timeout_at(Instant::now() + ANSWER, self.hear()).await;
+            let said = timeout_at(deadline, self.hear()).await;
             match said.map_err(|_| ClientError::Network("the host does not answer".to_owned()))?? {
                 Said::Piece { id: of, offset, last, bytes } if of == id => {
-                    if offset != answer.len() as u64 || answer.len() + bytes.len() > ASKED_BYTES_MAX {
+                    let goes_on = offset == answer.len() as u64 && (last || !bytes.is_empty());
+                    if !goes_on || answer.len() + bytes.len() > ASKED_BYTES_MAX {
                         return Err(self.nonsense());
                     }
                     answer.extend_from_slice(&bytes);
                     if last {
                         return Ok(answer);
                     }
+                    // Nothing but what the answer grows by gives the host more time.
+                    deadline = Instant::now() + ANSWER;
                 }
                 Said::Err { id: of, code } if of == id => return Err(self.not_passed_on(&code)),
                 _ => {}

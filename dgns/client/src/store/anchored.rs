@@ -90,13 +90,12 @@ async fn once(
     let head = *answer.head.head();
     if answer.anchor != anchor || head.log != *log || !answer.is_anchored(&label(log, salt)) {
         let what = "what is shown of the log is not what the newest anchor has of it";
-        return Err(ClientError::proof("anchor_proof", what));
+        return Err(ClientError::proof(if session.is_at_host() { "bad_host" } else { "anchor_proof" }, what));
     }
     People::default().check_head(session, &answer.head).await?;
     if let Some((code, what)) = contradiction(&answer) {
         let met = Met { anchored: Some((&answer, salt)), ..Met::default() };
-        let evidence = evidence::keep(session, log, code, met).await;
-        return Err(ClientError::Proof { code, what, evidence });
+        return Err(evidence::fault(session, log, code, what, met).await);
     }
     check_continues(session, &kept, &answer.head, &answer.consistency).await?;
     let size = answer.anchored.map_or(0, |anchored| anchored.size);
@@ -136,6 +135,5 @@ async fn behind(
         _ => format!("the server cannot show the log as anchor {} has it: {detail}", anchor.k),
     };
     let known: Vec<&SignedHead> = known.into_iter().collect();
-    let evidence = evidence::keep(session, log, "store_rollback", Met { heads: &known, ..Met::default() }).await;
-    ClientError::Proof { code: "store_rollback", what, evidence }
+    evidence::fault(session, log, "store_rollback", what, Met { heads: &known, ..Met::default() }).await
 }

@@ -15,6 +15,7 @@ use translog::fault::{FaultFile, FaultKind};
 use translog::lookup_proof;
 
 use super::people::People;
+use crate::error::ClientError;
 use crate::session::Session;
 
 /// What was met of a log.
@@ -28,8 +29,39 @@ pub(crate) struct Met<'a> {
     pub(crate) path: &'a [Hash],
 }
 
+/// Returns the fault of a store that did what it must not, with what was met kept. At a host, which may show what the store said long ago,
+/// the fault is the store's only if a file convicts it, and the host's (`bad_host`) else.
+pub(crate) async fn fault(
+    session: &Session,
+    log: &LogId,
+    code: &'static str,
+    what: String,
+    met: Met<'_>,
+) -> ClientError {
+    match strongest(session, &met).await {
+        None | Some((_, false)) if session.is_at_host() => {
+            ClientError::proof("bad_host", format!("the host shows what the store does not say now: {what}"))
+        }
+        file => {
+            let evidence = file.and_then(|(file, _)| save(session, log, code, file));
+            ClientError::Proof { code, what, evidence }
+        }
+    }
+}
+
 /// Keeps what was met as evidence, the strongest first that convicts; the file tells how far all databases are, besides, if that does.
 pub(crate) async fn keep(session: &Session, log: &LogId, code: &str, met: Met<'_>) -> Option<PathBuf> {
+    let (file, _) = strongest(session, &met).await?;
+    save(session, log, code, file)
+}
+
+fn save(session: &Session, log: &LogId, code: &str, file: FaultFile) -> Option<PathBuf> {
+    let name = format!("store-{}-{code}.fault", HEXLOWER.encode(&log.0[..8]));
+    session.log().keep_evidence(&name, &file.with_part("code", code.as_bytes()).encode()).ok()
+}
+
+/// Returns the first file that convicts the store, or the first if none does; and whether it does.
+async fn strongest(session: &Session, met: &Met<'_>) -> Option<(FaultFile, bool)> {
     let stand = stand(session).await;
     let store = [met.heads.first().copied(), met.anchored.map(|(answer, _)| &answer.head), stand.as_ref()];
     let store = store.into_iter().flatten().next()?.head().store;
@@ -60,10 +92,9 @@ pub(crate) async fn keep(session: &Session, log: &LogId, code: &str, met: Met<'_
     if let [head] = met.heads {
         files.push(file.with_part("head", head.as_bytes()));
     }
-    let strongest = files.iter().position(|file| check(file).is_ok()).unwrap_or(0);
-    let file = files.get(strongest)?.clone().with_part("code", code.as_bytes());
-    let name = format!("store-{}-{code}.fault", HEXLOWER.encode(&log.0[..8]));
-    session.log().keep_evidence(&name, &file.encode()).ok()
+    let convicting = files.iter().position(|file| check(file).is_ok());
+    let file = files.get(convicting.unwrap_or(0))?.clone();
+    Some((file, convicting.is_some()))
 }
 
 /// Returns how far the server says that its databases are, signed by it.

@@ -211,11 +211,12 @@ async fn fault(
     heads: &[&SignedHead],
     path: &[Hash],
 ) -> ClientError {
-    let evidence = match heads.first() {
-        Some(head) => evidence::keep(session, &head.head().log, code, Met { heads, path, ..Met::default() }).await,
-        None => None,
-    };
-    ClientError::Proof { code, what, evidence }
+    match heads.first() {
+        Some(head) => {
+            evidence::fault(session, &head.head().log, code, what, Met { heads, path, ..Met::default() }).await
+        }
+        None => ClientError::proof(code, what),
+    }
 }
 
 pub(super) fn malformed(what: &str) -> ClientError {
