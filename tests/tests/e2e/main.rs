@@ -32,4 +32,5 @@ mod starts;
 mod swapped;
 mod things;
 mod trust;
+mod withheld;
 mod witnessed;

@@ -51,13 +51,15 @@ pub struct OpenDb {
 }
 
 impl OpenDb {
-    /// Opens the database of a name: resolves it, reads its control log, judges every entry, and checks that it is the anchored one.
+    /// Opens the database of a name: resolves it, checks that its control log is the anchored one, reads all that was proved to be in it,
+    /// and judges every entry.
     pub async fn open(session: &Session, signer: Signer<'_>, name: &str) -> Result<Self, ClientError> {
         let did = did_of(session, name).await?;
         let log = LogId::control(&did);
         let (mut follower, mut acl, mut said) = (Follower::from(log, 0), None::<Acl>, Vec::new());
-        loop {
-            let (entries, size) = follower.read(session, signer, ENTRIES_PER_ANSWER_MAX as u64, 0).await?;
+        let mut anchored = None;
+        let acl = loop {
+            let (entries, _) = follower.read(session, signer, ENTRIES_PER_ANSWER_MAX as u64, 0).await?;
             for entry in entries {
                 let refused =
                     |code: &'static str| ClientError::proof(code, "the control log says what its author may not");
@@ -69,12 +71,17 @@ impl OpenDb {
                 }
                 said.push((entry.header().clone(), control));
             }
-            if follower.next() >= size {
-                break;
+            let Some(known) = &acl else { return Err(malformed("an empty control log")) };
+            // The salt stands in the first entry. From here on no shorter log is taken: nothing that was said can be left out.
+            let head = match anchored {
+                Some(head) => head,
+                None => anchored::verify(session, signer, &log, known.salt()).await?.head,
+            };
+            if let Some(acl) = acl.take_if(|_| follower.next() >= head) {
+                break acl;
             }
-        }
-        let acl = acl.ok_or_else(|| malformed("an empty control log"))?;
-        anchored::verify(session, signer, &log, acl.salt()).await?;
+            anchored = Some(head);
+        };
         let keys = open_keys(session, signer, &acl).await?;
         let head = (follower.next(), follower.root().unwrap_or(EMPTY_ROOT));
         Ok(Self { name: name.to_owned(), acl, head, keys, said })
@@ -180,8 +187,12 @@ async fn open_keys(
             if !keys.contains_key(&(*gid, epoch))
                 && let Some(row) = boxes.iter().find(|row| row.did == signer.did)
             {
-                let seed = user_keys::of_generation(session, signer, state, row.generation).await?;
-                if let Ok(key) = sealed::open(&seed.secret(), &info, &[], &row.sealed) {
+                // Who sealed the box may have put anything into it, under any generation: one that does not open is none.
+                let seed = match user_keys::of_generation(session, signer, state, row.generation).await {
+                    Err(ClientError::Refused(_)) => None,
+                    seed => Some(seed?),
+                };
+                if let Some(key) = seed.and_then(|seed| sealed::open(&seed.secret(), &info, &[], &row.sealed).ok()) {
                     keep(&mut keys, (*gid, epoch), &key);
                 }
             }

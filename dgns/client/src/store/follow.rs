@@ -109,7 +109,11 @@ impl Follower {
                 .verify(session.trust().origin())
                 .map_err(|error| ClientError::proof("bad_signature", error.to_string()))?;
             self.people.check(session, entry.header()).await?;
+        }
+        // Nothing is waited for from here on: what did not arrive whole is asked for again, and is no entry that was shown twice.
+        for entry in &range.entries {
             self.check_order(entry)?;
+            check_expected(entry, &edge)?;
             edge.append(entry.leaf());
         }
         let (size, root) = (edge.size(), edge.root());
@@ -165,6 +169,17 @@ impl Follower {
                 fault(session, "store_rollback", what, &heads, &[]).await
             }
         }
+    }
+}
+
+/// Refuses an entry that stands behind another tree than the one that its device signed it to follow.
+fn check_expected(entry: &Entry, before: &Edge) -> Result<(), ClientError> {
+    match entry.header().expect {
+        Some(expected) if expected != (before.size(), before.root()) => {
+            let what = format!("entry {} was to stand at {} alone", before.size(), expected.0);
+            Err(ClientError::proof("head_mismatch", what))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -258,5 +273,25 @@ mod tests {
         }
         assert_eq!(check(7, &[&second, &second]), Err("lsn_gap".to_owned()));
         assert_eq!(check(0, &[&first, &other, &second, &turned, &late]), Err("epoch_conflict".to_owned()));
+    }
+
+    #[test]
+    fn an_entry_that_was_to_follow_one_head_alone_stands_behind_no_other() {
+        let (log, home) = (LogId([1; 32]), Origin::parse("dgns.test/log").unwrap());
+        let key = SigningKey::from_seed(&[1; 32]);
+        let mut edge = Edge::new();
+        edge.append([7; 32]);
+        let check = |expect: Option<(u64, Hash)>| {
+            let (class, author, device, unix_ms) = (Class::Data, Did::from_bytes([1; 20]), key.public(), 5);
+            let (lsn, prev, epoch, body_bytes, body) = (0, None, 1, 0, [0; 32]);
+            let header = Header { class, log, author, device, lsn, prev, epoch, body_bytes, body, expect, unix_ms };
+            let entry = Entry::sign(header, vec![1], &home, &key).unwrap();
+            check_expected(&entry, &edge).map_err(|error| error.code().to_owned())
+        };
+        assert_eq!(check(None), Ok(()));
+        assert_eq!(check(Some((1, edge.root()))), Ok(()));
+        for other in [(1, [0; 32]), (2, edge.root()), (0, EMPTY_ROOT)] {
+            assert_eq!(check(Some(other)), Err("head_mismatch".to_owned()));
+        }
     }
 }

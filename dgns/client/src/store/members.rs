@@ -1,7 +1,8 @@
 //! Who may read and write a database: said in its control log, under a key that only its members have (PROTOCOL 25.6).
 //!
-//! Whoever comes gets the newest key and by it those before; when somebody goes, the key is turned in the same request, so that
-//! nothing is ever written under a key that they have.
+//! Whoever comes gets the newest key and by it those before; when somebody is taken out, the key is turned in the same request, so
+//! that nothing is written under a key that they have. Whoever leaves cannot turn it: the next who may does, before appending, and what
+//! others append until then is under a key that they have.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +16,10 @@ use identity::did::Did;
 use identity::sealed;
 use identity::token::Rights;
 use rand_core::Rng as _;
+use tokio::time::Duration;
 use zeroize::Zeroizing;
 
+use super::anchored;
 use super::append::check_receipts;
 use super::database::{MEMBER_S, OpenDb, secret_of};
 use super::follow::{Follower, malformed};
@@ -32,6 +35,9 @@ const TRIES: u32 = 8;
 
 /// What a server answers to whom somebody else was faster, or that does not know whether it committed.
 const AGAIN: [&str; 4] = ["head_mismatch", "lsn_gap", "recovering", "busy"];
+
+/// Between two tries at a server that has to come to itself first.
+const BREATH: Duration = Duration::from_millis(500);
 
 /// What was said, and what it comes to.
 #[derive(Debug)]
@@ -57,7 +63,7 @@ pub async fn grant(
         let mut members: BTreeSet<Did> = group.members.keys().copied().collect();
         members.insert(*who);
         Ok(match had {
-            Some(had) if had == rights => Vec::new(),
+            Some(had) if had == rights && until_s > clock::now().as_ms() / 1_000 => Vec::new(),
             Some(had) if rights.include(had) => vec![grant],
             Some(_) => vec![
                 Control::Revoke { gid, did: *who, cuts: cuts(session, signer, db.acl(), gid).await? },
@@ -84,8 +90,10 @@ pub async fn revoke(
         }
         let mut statements =
             vec![Control::Revoke { gid, did: *who, cuts: cuts(session, signer, db.acl(), gid).await? }];
+        // Without the newest key, which a box that does not open withholds, the next cannot be handed on: somebody else turns it.
+        let may_turn = may_turn(db.acl(), signer, gid) && db.newest_key(gid).is_ok();
         let left: BTreeSet<Did> = group.members.keys().filter(|did| *did != who).copied().collect();
-        if may_turn(db.acl(), signer, gid) && *who != signer.did {
+        if may_turn && *who != signer.did {
             statements.push(turn(session, db, gid, &left).await?);
         }
         Ok(statements)
@@ -110,25 +118,37 @@ pub async fn rekey(
     say(session, signer, name, plan).await
 }
 
-/// Says what follows from the database as it is, all or none; again if somebody else was faster.
+/// Says what follows from the database as it is, all or none; again if somebody else was faster. At a host nothing is said: its word that
+/// a statement was refused is none of the store's, and another one would have the same number.
 async fn say(
     session: &Session,
     signer: Signer<'_>,
     name: &str,
     plan: impl AsyncFn(&OpenDb) -> Result<Vec<Control>, ClientError>,
 ) -> Result<Said, ClientError> {
-    let mut tries_left = TRIES;
+    // What may have been said by a try whose end is not known.
+    let (mut tries_left, mut unknown) = (TRIES, 0);
     loop {
         let db = OpenDb::open(session, signer, name).await?;
         let statements = plan(&db).await?;
         let mut acl = db.acl().clone();
         statements.iter().try_for_each(|statement| acl.apply(&signer.did, statement)).map_err(refused)?;
         if statements.is_empty() {
-            return Ok(Said { acl, statements: 0 });
+            return Ok(Said { acl, statements: unknown });
+        }
+        if session.is_at_host() {
+            return Err(ClientError::Unable(
+                "who may do what is said without --at, to the server itself: dgns db rekey".into(),
+            ));
         }
         tries_left -= 1;
         match post(session, signer, &db, &statements).await {
-            Err(ClientError::Refused(problem)) if AGAIN.contains(&problem.code.as_str()) && tries_left > 0 => {}
+            Err(ClientError::Refused(problem)) if AGAIN.contains(&problem.code.as_str()) && tries_left > 0 => {
+                unknown = if problem.code == "recovering" { statements.len() } else { 0 };
+                if matches!(problem.code.as_str(), "recovering" | "busy") {
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
             Err(error) => return Err(error),
             Ok(()) => return Ok(Said { acl, statements: statements.len() }),
         }
@@ -184,12 +204,13 @@ fn until(acl: &Acl, signer: Signer<'_>, gid: u32) -> u64 {
     own.min(clock::now().as_ms() / 1_000 + MEMBER_S)
 }
 
-/// Returns how far each log of a group is, proved: what a member wrote up to here stands.
+/// Returns how far each log of a group is, proved: what a member wrote up to here stands. No server names a place before what is anchored.
 async fn cuts(session: &Session, signer: Signer<'_>, acl: &Acl, gid: u32) -> Result<Vec<(LogId, u64)>, ClientError> {
     let mut cuts = Vec::new();
     for log in acl.logs_of(gid) {
-        let (_, size) = Follower::from(*log, 0).read(session, signer, 1, 0).await?;
-        cuts.push((*log, size));
+        // What is read is remembered, and counts where nothing is anchored yet.
+        Follower::from(*log, 0).read(session, signer, 1, 0).await?;
+        cuts.push((*log, anchored::verify(session, signer, log, acl.salt()).await?.head));
     }
     Ok(cuts)
 }
