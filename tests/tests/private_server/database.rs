@@ -149,3 +149,32 @@ fn a_host_that_changes_what_the_store_says_is_caught_and_its_no_is_not_the_store
     db(&scene.bob, &scene.server, "verify", "").exits(0);
     scene.connect(&["--get", "db/photos.alice.dgns.test/logs/main", "--out", text(&scene.beside("x"))]).exits(1);
 }
+
+#[test]
+fn what_a_host_says_was_refused_is_never_signed_again_as_another_entry() {
+    // Goal: no host makes an honest device sign two entries with one number. Method: the entry reaches the store, and the host says that its
+    // key is not the newest; the next command finds the entry in the log, and the store has no second one.
+    let scene = Scene::new();
+    create(&scene, "one\n");
+    let lies = Arc::new(Mutex::new(true));
+    let (lying, logs) = (lies.clone(), Arc::new(Mutex::new(Vec::new())));
+    let posted = logs.clone();
+    let between = Between::before(scene.server.http, move |line, answer| {
+        if *lying.lock().unwrap() && line.starts_with("POST /v1/logs/") {
+            posted.lock().unwrap().push(answer.status);
+            let conflict = Problem::new(409, "epoch_conflict", "another key came first");
+            return Some(Answer { status: 409, headers: vec![], body: serde_json::to_vec(&conflict).unwrap() });
+        }
+        Some(answer)
+    });
+    let way = Liar::of(between.url.strip_prefix("http://").unwrap().parse().unwrap(), scene.server.http);
+    let _host = host(&scene, &way.url, &["--write", "owner"]);
+    let refused = db(&scene.alice, &scene.server, "append", "two\n");
+    assert_eq!(refused.exits(4).text("/code"), "epoch_conflict");
+    assert_eq!(*logs.lock().unwrap(), [200], "one entry was signed, and the store took it");
+    *lies.lock().unwrap() = false;
+    let appended = db(&scene.alice, &scene.server, "append", "three\n").exits(0).json();
+    assert_eq!(appended["size"], 3);
+    let direct = scene.alice.dgns(&scene.server, &["db", "read", DB]);
+    assert_eq!(records(&direct), ["one", "two", "three"]);
+}

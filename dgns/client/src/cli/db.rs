@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::{BASE64, HEXLOWER};
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Class, Entry, LogId};
-use dgns_api::store::limits::{RECORD_BYTES_MAX, RECORDS_MAX, WAIT_S_MAX};
+use dgns_api::store::limits::{ANCHOR_BY_MS, RECORD_BYTES_MAX, RECORDS_MAX, WAIT_S_MAX};
 use dgns_client::attach::Who;
 use dgns_client::connect::AtHost;
 use dgns_client::error::ClientError;
@@ -36,6 +36,9 @@ const RECORDS_BYTES_MAX: usize = 768 << 10;
 
 /// How often whoever follows a log checks that it is the anchored one.
 const ANCHORED_EVERY: Duration = Duration::from_secs(10);
+
+/// How long whoever follows a log is shown more of it without that check, if the server does not answer it.
+const UNCHECKED_AT_MOST: Duration = Duration::from_millis(ANCHOR_BY_MS);
 
 /// Between two attempts to reach a server that went away.
 const BREATH: Duration = Duration::from_secs(1);
@@ -191,11 +194,7 @@ async fn append(context: &Context, name: &str, file: Option<&Path>, log: &Log, e
     let mut db = OpenDb::open(&actor.session, actor.signer(), name).await?;
     let place = db.log(&log.label)?;
     let _turn = actor.session.log().turn("append.lock")?;
-    let due = db.acl().groups().get(&place.1).is_some_and(|group| group.rekey_due);
-    if due && members::rekey(&actor.session, actor.signer(), (name, place.1), true).await?.statements > 0 {
-        context.out.note("somebody left since the key of the group was turned: it is turned now");
-        db.refresh(&actor.session, actor.signer()).await?;
-    }
+    turn_if_due(context, &actor, &mut db, (name, place.1)).await?;
     let (mut appender, resent) = Appender::open(&actor.session, actor.signer(), place).await?;
     if resent.is_some() {
         context.out.note("an entry of the last command was still on its way; it is in the log now");
@@ -206,12 +205,19 @@ async fn append(context: &Context, name: &str, file: Option<&Path>, log: &Log, e
     };
     let mut source = lines(file)?;
     let (mut progress, mut done, mut last) = (Progress::new("append"), 0_u64, resent);
+    let mut checked = Instant::now();
     while let Some(records) = next_batch(&mut source).await? {
         if expect.is_some() && last.is_some() {
             return Err(ClientError::Unable("with --expect there is one entry: at most 1,024 lines".into()));
         }
+        if checked.elapsed() >= ANCHORED_EVERY {
+            // Who reads what is sealed now is known as of now.
+            db.refresh(&actor.session, actor.signer()).await?;
+            turn_if_due(context, &actor, &mut db, (name, place.1)).await?;
+            checked = Instant::now();
+        }
         last = Some(match appender.append(&actor.session, actor.signer(), &db, &records, expect).await {
-            Err(ClientError::Refused(problem)) if problem.code == "epoch_conflict" => {
+            Err(ClientError::Refused(problem)) if problem.code == "epoch_conflict" && log.at.at.is_none() => {
                 // The key was turned since the command began.
                 db.refresh(&actor.session, actor.signer()).await?;
                 appender.append(&actor.session, actor.signer(), &db, &records, expect).await?
@@ -231,6 +237,21 @@ async fn append(context: &Context, name: &str, file: Option<&Path>, log: &Log, e
     let value = json!({ "ok": true, "records": done, "pos": pos, "lsn": lsn, "size": size, "root": root });
     context.out.result(&text, &value);
     Ok(Ended::Ok)
+}
+
+/// Turns the key of a group if somebody left since it was turned, before anything is sealed under it; says so if this person may not.
+async fn turn_if_due(context: &Context, actor: &Actor, db: &mut OpenDb, place: (&str, u32)) -> Result<(), ClientError> {
+    if !db.acl().groups().get(&place.1).is_some_and(|group| group.rekey_due) {
+        return Ok(());
+    }
+    if members::rekey(&actor.session, actor.signer(), place, true).await?.statements == 0 {
+        context.out.note(
+            "somebody left and has the key still: what is appended they could read until whoever may grant turns it",
+        );
+        return Ok(());
+    }
+    context.out.note("somebody left since the key of the group was turned: it is turned now");
+    db.refresh(&actor.session, actor.signer()).await
 }
 
 /// Returns the root of a log of `size` entries, which it must have.
@@ -256,17 +277,16 @@ async fn read(context: &Context, name: &str, log: &Log, from: Option<u64>, follo
     };
     let mut follower = Follower::from(log, from);
     let mut wait = 0;
-    let mut anchored = Instant::now();
     anchored::verify(&actor.session, actor.signer(), &log, db.acl().salt()).await?;
+    let (mut tried, mut checked) = (Instant::now(), Instant::now());
     loop {
-        if anchored.elapsed() >= ANCHORED_EVERY {
-            let checked = anchored::verify(&actor.session, actor.signer(), &log, db.acl().salt()).await.map(drop);
-            // Who may write is known as of now, too.
-            match checked.and(db.refresh(&actor.session, actor.signer()).await) {
+        if tried.elapsed() >= ANCHORED_EVERY {
+            match check_now(&actor, &mut db, &log).await {
                 Err(ClientError::Network(_)) if follow => {}
-                checked => checked?,
+                Err(error) => return Err(error),
+                Ok(()) => checked = Instant::now(),
             }
-            anchored = Instant::now();
+            tried = Instant::now();
         }
         let answer = follower.read(&actor.session, actor.signer(), 1_024, wait).await;
         let (entries, size) = match answer {
@@ -277,6 +297,11 @@ async fn read(context: &Context, name: &str, log: &Log, from: Option<u64>, follo
             }
             answer => answer?,
         };
+        if checked.elapsed() >= UNCHECKED_AT_MOST {
+            // It serves the log, and not the proof that this is all of it, or who may write: nothing of it is shown.
+            check_now(&actor, &mut db, &log).await?;
+            checked = Instant::now();
+        }
         let first = follower.next() - entries.len() as u64;
         for (pos, entry) in (first..).zip(&entries) {
             match db.counts(&actor.session, actor.signer(), pos, entry.header()).await? {
@@ -293,6 +318,12 @@ async fn read(context: &Context, name: &str, log: &Log, from: Option<u64>, follo
     }
 }
 
+/// Checks that a log is the anchored one, and reads who may write, as of now.
+async fn check_now(actor: &Actor, db: &mut OpenDb, log: &LogId) -> Result<(), ClientError> {
+    anchored::verify(&actor.session, actor.signer(), log, db.acl().salt()).await?;
+    db.refresh(&actor.session, actor.signer()).await
+}
+
 /// Reads and checks every log.
 async fn verify(context: &Context, name: &str, at: &At) -> Done {
     let actor = at.actor(context).await?;
@@ -302,7 +333,7 @@ async fn verify(context: &Context, name: &str, at: &At) -> Done {
     let logs: Vec<_> = db.acl().logs().iter().map(|(log, (_, _, label))| (label.clone(), *log)).collect();
     for (label, log) in std::iter::once(control).chain(logs) {
         let mut follower = Follower::from(log, 0);
-        match read_all(context, &actor, &mut db, &mut follower).await {
+        let found = match verify_log(context, &actor, &mut db, &mut follower, &log).await {
             Err(ClientError::Refused(problem)) if problem.code == "not_reader" => {
                 lines.push(match &at.at {
                     Some(host) => format!("{label}: NOT CHECKED, {host} does not let you read it"),
@@ -311,16 +342,14 @@ async fn verify(context: &Context, name: &str, at: &At) -> Done {
                 values.push(json!({ "log": label, "code": problem.code }));
                 continue;
             }
-            read => read?,
-        }
-        let found = anchored::verify(&actor.session, actor.signer(), &log, db.acl().salt()).await?;
-        let Anchored { k, size, head, time_ms } = found;
+            found => found?,
+        };
+        let (Anchored { k, size, time_ms, .. }, checked) = (found, follower.next());
         lines.push(format!(
-            "{label}: {head} entries, each checked; {size} of them in anchor {k}, proved as of {}",
+            "{label}: {checked} entries, each checked; {size} of them in anchor {k}, proved as of {}",
             time(time_ms)
         ));
-        let checked = follower.next();
-        values.push(json!({ "log": label, "entries": checked, "size": head, "anchored": size, "anchor": k, "time_ms": time_ms }));
+        values.push(json!({ "log": label, "entries": checked, "size": checked, "anchored": size, "anchor": k, "time_ms": time_ms }));
     }
     // That it is not this person's to read the store may say; a host may have left it out.
     let is_whole = at.at.is_none() || values.iter().all(|value| value["code"].is_null());
@@ -329,14 +358,17 @@ async fn verify(context: &Context, name: &str, at: &At) -> Done {
     Ok(if is_whole { Ended::Ok } else { Ended::Unproved })
 }
 
-/// Reads and checks a log to its end; the control log was judged when the database was opened.
-async fn read_all(
+/// Checks that a log is the anchored one, then reads and checks it to its end; the control log was judged when the database was opened.
+async fn verify_log(
     context: &Context,
     actor: &Actor,
     db: &mut OpenDb,
     follower: &mut Follower,
-) -> Result<(), ClientError> {
+    log: &LogId,
+) -> Result<Anchored, ClientError> {
+    let found = anchored::verify(&actor.session, actor.signer(), log, db.acl().salt()).await?;
     loop {
+        // From here on the log has at least the entries that were proved.
         let (entries, size) = follower.read(&actor.session, actor.signer(), 1_024, 0).await?;
         let first = follower.next() - entries.len() as u64;
         for (pos, entry) in (first..).zip(&entries).filter(|(_, entry)| entry.header().class == Class::Data) {
@@ -345,7 +377,7 @@ async fn read_all(
             }
         }
         if follower.next() >= size {
-            return Ok(());
+            return Ok(found);
         }
     }
 }

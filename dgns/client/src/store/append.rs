@@ -62,7 +62,8 @@ impl Appender {
         Ok((appender, resent))
     }
 
-    /// Appends records as one entry, under one signature, and returns once it is durable and that is proved.
+    /// Appends records as one entry, under one signature, and returns once it is durable and that is proved. Nothing is signed while an
+    /// entry is on its way: two with one number are proof against the device.
     pub async fn append(
         &mut self,
         session: &Session,
@@ -71,6 +72,11 @@ impl Appender {
         records: &[Vec<u8>],
         expect: Option<(u64, Hash)>,
     ) -> Result<Acknowledged, ClientError> {
+        if self.kept.outbox.is_some() {
+            return Err(ClientError::Unable(
+                "an entry is on its way still, and nothing is signed before it arrived".into(),
+            ));
+        }
         let (epoch, key) = db.newest_key(self.gid)?;
         let device = signer.keys.sign.public();
         let place = BodyPlace { log: self.log, device, lsn: self.kept.next, epoch };
@@ -108,13 +114,17 @@ impl Appender {
         let target = format!("{}{}/entries{old}", path::LOGS, self.log);
         let answer = match session.post_entries(&target, encode_request(std::slice::from_ref(&entry))).await {
             Ok(answer) => answer,
-            Err(error) => {
-                if let ClientError::Refused(problem) = &error {
+            Err(mut error) => {
+                if let ClientError::Refused(problem) = &mut error {
                     if let ("lsn_gap", Some(head)) = (problem.code.as_str(), &self.kept.head) {
                         // This device knows its place: if the log went back, that is the reason, and is said.
                         Follower::from(self.log, head.head().size).read(session, signer, 1, 0).await?;
                     }
-                    if !session.is_at_host() {
+                    if session.is_at_host() {
+                        problem.detail.push_str(
+                            "; the entry is kept and sent again first: if it is refused for good, append without --at",
+                        );
+                    } else {
                         self.kept.outbox = None;
                         self.kept.write(session.log(), &self.log)?;
                     }
@@ -158,6 +168,12 @@ pub(super) async fn check_receipts(
             let what = format!("the entry is not in the head that acknowledges it ({})", error.code());
             ClientError::proof("store_receipt", what)
         })?;
+        if let Some((size, _)) = entry.header().expect.filter(|(size, _)| size != pos) {
+            return Err(ClientError::proof(
+                "head_mismatch",
+                format!("the entry was to stand at {size} alone, and is at {pos}"),
+            ));
+        }
     }
     let remembered = kept.head.as_ref().map_or(0, |head| head.head().size);
     if !again || head.size >= remembered {
