@@ -22,7 +22,7 @@ pub enum AclRefusal {
     /// The author may not say this. Code `not_allowed`.
     #[error("only an owner of the database, or who may grant in the group, may say this")]
     NotAllowed,
-    /// More rights than the author has, for longer, or taken from an equal. Code `grant_wider`.
+    /// More rights than the author has, for longer, or taken from who has more or has it for longer. Code `grant_wider`.
     #[error("nobody gives more than they have")]
     Wider,
     /// Fewer rights than the member has, or for a shorter time: a revoke takes them, and says what stands. Code `grant_narrower`.
