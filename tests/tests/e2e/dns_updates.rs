@@ -189,7 +189,7 @@ fn an_update_is_judged_once_whoever_sends_it_again() {
     let key = key_of(&alice);
     let (v4, v6) = (1, 28);
     let add = record(v4, 1, 60, &[192, 0, 2, 7]);
-    let kept = signed(&key, 1, &[], &[add.clone()]);
+    let kept = signed(&key, 1, &[], std::slice::from_ref(&add));
     let refused = signed(&key, 2, &[record(v6, 255, 0, &[])], &[add]);
     assert_eq!((sent(&server, &kept), sent(&server, &kept), sent(&server, &other_ttl(&kept))), (0, 5, 5));
     assert_eq!((sent(&server, &refused), sent(&server, &refused)), (8, 5), "a prerequisite is not met");

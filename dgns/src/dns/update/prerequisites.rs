@@ -11,14 +11,21 @@ use super::{CLASS_ANY, CLASS_IN, FAILED, Refused, TYPE_ANY};
 
 const NOT_ZONE: Refused = Refused(Rcode::NotZone, None);
 
+/// A set that is to be exactly so.
+struct Wanted<'a> {
+    owner: &'a WireName,
+    data: Vec<&'a [u8]>,
+}
+
 /// Judges prerequisites in their order, and last the sets that are to be exactly so.
 pub(super) fn meets(zone: &Zone, prerequisites: &[Record<'_>], asker: &Asker<'_>) -> Result<(), Refused> {
-    let mut wanted: HashMap<(&[u8], u16), (&WireName, Vec<&[u8]>)> = HashMap::new();
+    let mut wanted: HashMap<(&[u8], u16), Wanted<'_>> = HashMap::new();
     for record in prerequisites {
         if record.class == CLASS_IN {
             name::place(record.owner.as_bytes(), zone.apex().wire()).ok_or(NOT_ZONE)?;
-            let set = wanted.entry((record.owner.as_bytes(), record.rtype)).or_insert((&record.owner, Vec::new()));
-            set.1.push(&record.rdata);
+            let place = (record.owner.as_bytes(), record.rtype);
+            let set = wanted.entry(place).or_insert(Wanted { owner: &record.owner, data: Vec::new() });
+            set.data.push(&record.rdata);
             continue;
         }
         let is_there = !shown(zone, &record.owner, record.rtype, asker)?.is_empty();
@@ -33,7 +40,7 @@ pub(super) fn meets(zone: &Zone, prerequisites: &[Record<'_>], asker: &Asker<'_>
             return Err(Refused(rcode, None));
         }
     }
-    for ((_, rtype), (owner, mut data)) in wanted {
+    for ((_, rtype), Wanted { owner, mut data }) in wanted {
         let mut there = shown(zone, owner, rtype, asker)?;
         data.sort_unstable();
         data.dedup();
