@@ -84,6 +84,13 @@ impl Session {
                 (home.pin(net.base(), &origin, &offered)?, true)
             }
         };
+        Self::with(net, log, policy, first_use)
+    }
+
+    /// Returns the session with a log that is pinned, under a policy of one's own if there is one.
+    ///
+    /// Errors: as [`Session::open_under`].
+    fn with(net: Net, log: LogHome, policy: Option<&Policy>, first_use: bool) -> Result<Self, ClientError> {
         let mut trust = log.trust()?;
         if let Some(policy) = policy {
             let own = Trust::from_policy(log.origin().clone(), policy.clone());

@@ -39,7 +39,7 @@ pub(super) enum DnssecCommand {
         #[arg(long, value_name = "DIR", default_value = "./dgns-data")]
         data: PathBuf,
     },
-    /// Write every key, secret and all, as BIND's tools keep them: K<zone>.+<algorithm>+<tag>.key and .private
+    /// Write every key, secret and all, as BIND's tools keep them: K*.key and K*.private
     Export {
         /// Where the files go
         directory: PathBuf,

@@ -1,7 +1,6 @@
 //! Lookups by DNS alone, through any resolver: the pieces of the proof are asked for, joined, and judged as an answer by HTTP is
 //! (PROTOCOL 13.2).
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use identity::name::Origin;
@@ -9,9 +8,8 @@ use identity::state::Subject;
 use translog::pieces::{Needed, Piece, PieceError, Pieces, Question};
 use translog::policy::Policy;
 use translog::resolve::{self, Resolved, VerifyError};
-use translog::trust::Trust;
 
-use super::{Session, first};
+use super::Session;
 use crate::clock;
 use crate::dns::Resolver;
 use crate::error::ClientError;
@@ -57,13 +55,7 @@ impl Session {
                 return Err(ClientError::Unable(format!("{why} once: dgns trust add URL")));
             }
         };
-        let mut trust = log.trust()?;
-        if let Some(policy) = policy {
-            let own = Trust::from_policy(log.origin().clone(), policy.clone());
-            let own = own.map_err(|_| first::no_key_of(log.origin()))?;
-            trust = own.with_head_age_s_max(trust.head_age_ms_max() / 1_000);
-        }
-        Ok(Self { net, log, trust, followed: OnceLock::new(), first_use, host: None })
+        Self::with(net, log, policy, first_use)
     }
 
     /// Looks a subject up by DNS and verifies the answer as any other. Nobody is asked but `resolver`.

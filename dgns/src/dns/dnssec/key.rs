@@ -102,7 +102,7 @@ impl Key {
         Self::read(algorithm, role, secret, &made.as_ref()[public_at..]).expect("what was just made is a pair")
     }
 
-    /// Returns the key with this secret and public half. Errors: [`BadKey`] if they are no pair.
+    /// Returns the key with this secret and public half. Errors: `BadKey` if they are no pair.
     pub fn read(algorithm: Algorithm, role: Role, secret: &[u8], public: &[u8]) -> Result<Self, BadKey> {
         let pair = match algorithm {
             Algorithm::EcdsaP256 => {
