@@ -25,7 +25,8 @@ function shortText(reader) {
   return ascii(value).length <= 255 ? value : badField("text too long");
 }
 
-function originText(reader) {
+/** Reads the origin of a log. */
+export function originText(reader) {
   const value = reader.tstr();
   return value.endsWith("/log") && isZone(value.slice(0, -4)) ? value : badField("origin");
 }
@@ -83,7 +84,7 @@ function decodeNotice(bytes) {
 const ANCHOR = { 0: ["k", u64], 1: ["prev", bytesOf(32), true], 2: ["root", bytesOf(32)], 3: ["logs", u64] };
 
 /** Returns `{k, prev, root, logs}` of an anchor (PROTOCOL 7.7). */
-function decodeAnchor(bytes) {
+export function decodeAnchor(bytes) {
   const reader = new Reader(bytes);
   const anchor = readMap(reader, ANCHOR);
   reader.end();

@@ -20,6 +20,7 @@ import { codeHash, leadingZeroBits, solve, workOf } from "../../dgns/web/work.js
 import { verifyLine } from "../../dgns/web/note.js";
 import { verifyRequest } from "../../dgns/web/request.js";
 import { PAIRING, SEALED, USER_KEYS } from "./boxes.mjs";
+import { DATABASES, bodyOf, controlLog } from "./databases.mjs";
 import { LOBBY } from "./lobby.mjs";
 import { ALIASES, MAIL, OPRF } from "./oprf.mjs";
 import { outcome } from "./outcome.mjs";
@@ -373,6 +374,9 @@ export const RUNNERS = {
   "oprf.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => OPRF[op](given)), out ?? error),
   "oprf_threshold.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => threshold(given)), out ?? error),
   "recovery.json": byOp(RECOVERY),
+  "databases.json": byOp(DATABASES),
+  "database_acls.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => controlLog(given)), out ?? error),
+  "bodies.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => bodyOf(given)), out ?? error),
   "aliases.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => ALIASES[op](given)), out ?? error),
   "mail.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => MAIL[op](given)), out ?? error),
   "sealed.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => SEALED[op](given)), out ?? error),

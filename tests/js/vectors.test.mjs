@@ -12,7 +12,6 @@ import { RUNNERS } from "./runners.mjs";
 const FOLDER = fileURLToPath(new URL("../vectors", import.meta.url));
 const RUST_ONLY = {
   "assertions.json": "pages ask authenticators; what they answer is judged by servers",
-  "databases.json": "databases are read by programs; pages meet none",
   "lobby_bus.json": "nodes of a lobby are servers",
   "pieces.json": "pages cannot ask DNS",
   "witness.json": "witnesses, and the logs that ask them, are servers; pages check what they signed (resolutions.json)",

@@ -37,3 +37,7 @@ pub mod store;
 pub mod user_keys;
 pub mod watch;
 pub mod zonetext;
+
+#[cfg(test)]
+#[path = "../../../tests/vectors/hold.rs"]
+mod vectors;

@@ -34,6 +34,7 @@ const FILES: &[File] = files! {
     "alias.js"
     "argon2.js"
     "attest.js"
+    "blake3.js"
     "body.js"
     "bundle.js"
     "canonical.js"
@@ -42,6 +43,7 @@ const FILES: &[File] = files! {
     "chain.js"
     "client.js"
     "ed25519.js"
+    "edge.js"
     "edwards.js"
     "entry.js"
     "evidence.js"
@@ -176,6 +178,14 @@ const FILES: &[File] = files! {
     "shamir.js"
     "state.js"
     "storage.js"
+    "store/acl.js"
+    "store/anchor.js"
+    "store/answer.js"
+    "store/body.js"
+    "store/control.js"
+    "store/entry.js"
+    "store/head.js"
+    "store/limits.js"
     "tree.js"
     "user_key.js"
     "verify.js"
@@ -183,6 +193,7 @@ const FILES: &[File] = files! {
     "words.js"
     "work.js"
     "write.js"
+    "xchacha.js"
 };
 
 /// What everything carries besides its bytes.

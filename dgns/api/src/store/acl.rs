@@ -300,3 +300,6 @@ impl Group {
         self.members.len() >= MEMBERS_MAX && !self.members.contains_key(did)
     }
 }
+
+#[cfg(test)]
+mod vectors;

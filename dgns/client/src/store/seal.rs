@@ -41,6 +41,12 @@ pub struct NotOpened;
 
 /// Returns the body of an entry: its records, padded and sealed.
 pub fn seal_records(key: &GroupKey, place: &BodyPlace, records: &[Vec<u8>], rng: &mut impl CryptoRng) -> Vec<u8> {
+    let mut nonce = [0; 24];
+    rng.fill_bytes(&mut nonce);
+    seal_records_with(key, place, records, &nonce)
+}
+
+fn seal_records_with(key: &GroupKey, place: &BodyPlace, records: &[Vec<u8>], nonce: &[u8; 24]) -> Vec<u8> {
     let mut writer = Writer::with_capacity(records.iter().map(|record| record.len() + 8).sum());
     writer.array(records.len());
     for record in records {
@@ -48,9 +54,7 @@ pub fn seal_records(key: &GroupKey, place: &BodyPlace, records: &[Vec<u8>], rng:
     }
     let mut plaintext = writer.finish();
     plaintext.resize(content::padded(plaintext.len() + SEALED_BYTES) - SEALED_BYTES, 0);
-    let mut nonce = [0; 24];
-    rng.fill_bytes(&mut nonce);
-    sealed(&body_key(key, place), &nonce, &plaintext, &aad(place))
+    sealed(&body_key(key, place), nonce, &plaintext, &aad(place))
 }
 
 /// Returns the records of a body.
@@ -137,8 +141,64 @@ fn opened(key: &[u8; 32], bytes: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::rng;
+    use crate::vectors::{hex, hold};
+
+    /// A body that is what it is, whether it opens or not.
+    fn case(name: &str, key: &GroupKey, place: &BodyPlace, body: &[u8]) -> Value {
+        let BodyPlace { log, device, lsn, epoch } = place;
+        let given = json!({
+            "key": hex(key.as_ref()), "log": hex(&log.0), "device": hex(device), "lsn": lsn, "epoch": epoch, "body": hex(body),
+        });
+        match open_records(key, place, body) {
+            Ok(records) => {
+                let records: Vec<Value> = records.iter().map(|record| hex(record)).collect();
+                json!({"name": name, "in": given, "out": {"id": hex(&content::id_of(body)), "records": records}})
+            }
+            Err(NotOpened) => json!({"name": name, "in": given, "error": "not_opened"}),
+        }
+    }
+
+    #[test]
+    fn vectors_of_bodies() {
+        let key = Zeroizing::new([1; 32]);
+        let place = BodyPlace { log: LogId([3; 32]), device: [4; 32], lsn: 5, epoch: 1 };
+        let seal = |records: &[Vec<u8>]| seal_records_with(&key, &place, records, &[7; 24]);
+        let raw = |plaintext: &[u8]| sealed(&body_key(&key, &place), &[8; 24], plaintext, &aad(&place));
+        let body = seal(&[b"one".to_vec(), Vec::new(), vec![7; 300]]);
+        let changed = |at: usize| {
+            let mut changed = body.clone();
+            changed[at] ^= 1;
+            changed
+        };
+        let cases = [
+            case("one record", &key, &place, &seal(&[b"one".to_vec()])),
+            case("three records", &key, &place, &body),
+            case("a record of several chunks of the hash", &key, &place, &seal(&[vec![9; 5_000]])),
+            case("another key", &Zeroizing::new([2; 32]), &place, &body),
+            case("another log", &key, &BodyPlace { log: LogId([9; 32]), ..place }, &body),
+            case("another device", &key, &BodyPlace { device: [9; 32], ..place }, &body),
+            case("another place of the device", &key, &BodyPlace { lsn: 6, ..place }, &body),
+            case("another epoch", &key, &BodyPlace { epoch: 2, ..place }, &body),
+            case("another nonce", &key, &place, &changed(0)),
+            case("other bytes", &key, &place, &changed(30)),
+            case("another tag", &key, &place, &changed(body.len() - 1)),
+            case("too short for a tag", &key, &place, &body[..39]),
+            case("nothing in it", &key, &place, &raw(&[])),
+            case("no records", &key, &place, &raw(&[0x80])),
+            case("padding that is none", &key, &place, &raw(&[0x81, 0x82, 0, 0x41, 5, 0, 1])),
+            case("another coding", &key, &place, &raw(&[0x81, 0x82, 1, 0x41, 5])),
+            case("half a record", &key, &place, &raw(&[0x81, 0x82, 0, 0x42, 5])),
+        ];
+        let about = [
+            "Bodies of entries of data (PROTOCOL 25.7), under the key of a group. Bytes are hexadecimal.",
+            "in: key, log, device, lsn, epoch, body. out: id, the BLAKE3 hash of the body; records. error: not_opened.",
+        ];
+        hold("bodies", &about, &cases);
+    }
 
     #[test]
     fn a_body_opens_at_its_place_alone_and_tells_one_of_few_sizes() {

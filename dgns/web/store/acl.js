@@ -1,0 +1,136 @@
+// Who may do what in a database: the replay of its control log, the same judgement that the server makes (PROTOCOL 25.6).
+
+import { Refused } from "../cbor.js";
+import { compare, equal, hex } from "../hash.js";
+import { controlLogOf, logIdOf } from "./entry.js";
+import { GROUPS_MAX, LOGS_MAX, MEMBERS_MAX } from "./limits.js";
+
+/** Rights of a member. */
+export const [READ, WRITE, GRANT, ALL] = [1, 2, 4, 7];
+/** What an entry of a log of data is worth: it counts; its author was revoked, and it stands behind what the revoke left; its author never could write it. */
+export const [COUNTS, VOID, FORGED] = ["counts", "void", "forged"];
+
+const FOR_EVER = (1n << 64n) - 1n;
+const WHY = {
+  bad_genesis: "a control log begins with the one genesis of its database, signed by a device of it",
+  not_allowed: "only an owner of the database, or who may grant in the group, may say this",
+  grant_wider: "nobody gives more than they have",
+  grant_narrower: "a grant takes nothing away",
+  bad_cuts: "a revoke says for each log of the group how many of its entries stand, and of no other log",
+  epoch_conflict: "the epoch has to be one more than the newest",
+  bad_boxes: "the key of a group is sealed to each of its members and to nobody else",
+  log_exists: "there is a log of that name in this group",
+  full: "a database has at most 256 groups of 1,000 members, and 256 logs",
+};
+const refuse = (code) => {
+  throw new Refused(code, WHY[code]);
+};
+const includes = (rights, other) => (rights & other) === other;
+
+/** A database as its control log has it: `groups` by number, `logs` by their name in hexadecimal, `{id, gid, kind, label}`. */
+export class Acl {
+  groups = new Map();
+  logs = new Map();
+
+  /** Begins with the genesis of the database whose control log is `log`. Refuses with `bad_genesis`. */
+  constructor(log, author, said) {
+    const isGenesis = said.type === "genesis" && equal(said.did, author) && equal(log, controlLogOf(said.did));
+    if (!isGenesis) refuse("bad_genesis");
+    Object.assign(this, { did: said.did, home: said.home, salt: said.salt });
+  }
+
+  /** Applies what `author` said next, or refuses it with its code and changes nothing. */
+  apply(author, said) {
+    const judge = { grant: this.grant, revoke: this.revoke, key: this.turn, log: this.log }[said.type];
+    if (judge === undefined) refuse("bad_genesis");
+    judge.call(this, author, said);
+  }
+
+  isOwner(did) {
+    return equal(did, this.did);
+  }
+
+  /** Returns whether somebody is a member of a group with a right now (Unix seconds, BigInt), or the database itself. */
+  may(did, gid, right, nowS) {
+    const member = this.groups.get(gid)?.members.get(hex(did));
+    return this.isOwner(did) || (member !== undefined && includes(member.rights, right) && nowS < member.untilS);
+  }
+
+  /** Returns the logs of a group, ascending by what names them. */
+  logsOf(gid) {
+    return [...this.logs.values()].filter((log) => log.gid === gid).sort((a, b) => compare(a.id, b.id));
+  }
+
+  /**
+   * Judges the entry at place `pos` of a log of data, which `author` wrote under the key of `epoch`: COUNTS, VOID or FORGED. Until when a member is one is the
+   * server's to know: the time of an entry is nowhere proved.
+   */
+  standing(log, pos, author, epoch) {
+    const group = this.groups.get(this.logs.get(hex(log))?.gid);
+    if (group === undefined || epoch < 1n || epoch > BigInt(group.epochs.length)) return FORGED;
+    if (this.isOwner(author)) return COUNTS;
+    const each = (group.terms.get(hex(author)) ?? []).map(({ since, ended }) => {
+      if (epoch < since) return FORGED;
+      if (ended === null) return COUNTS;
+      if (epoch > ended.epoch) return FORGED;
+      return pos < (ended.cuts.get(hex(log)) ?? 0n) ? COUNTS : VOID;
+    });
+    return [COUNTS, VOID].find((one) => each.includes(one)) ?? FORGED;
+  }
+
+  /** What the author may hand on in a group. */
+  of(author, gid) {
+    if (this.isOwner(author)) return { rights: ALL, untilS: FOR_EVER };
+    const member = this.groups.get(gid)?.members.get(hex(author));
+    return member !== undefined && includes(member.rights, GRANT) ? member : refuse("not_allowed");
+  }
+
+  grant(author, { gid, did, rights, untilS }) {
+    const own = this.of(author, gid);
+    if (!includes(own.rights, rights) || untilS > own.untilS) refuse("grant_wider");
+    const [known, key] = [this.groups.get(gid), hex(did)];
+    const isFull = known === undefined ? this.groups.size >= GROUPS_MAX : known.members.size >= MEMBERS_MAX && !known.members.has(key);
+    if (isFull) refuse("full");
+    const had = known?.members.get(key);
+    if (had !== undefined && (!includes(rights, had.rights) || untilS < had.untilS)) refuse("grant_narrower");
+    const group = known ?? { members: new Map(), epochs: [], rekeyDue: false, terms: new Map() };
+    this.groups.set(gid, group);
+    group.members.set(key, { did, rights, untilS });
+    const terms = group.terms.get(key) ?? [];
+    group.terms.set(key, terms);
+    const writes = terms.length > 0 && terms.at(-1).ended === null;
+    if (includes(rights, WRITE) && !writes) terms.push({ since: BigInt(group.epochs.length), ended: null });
+  }
+
+  revoke(author, { gid, did, cuts }) {
+    // Everybody may go.
+    const own = equal(author, did) ? { rights: ALL, untilS: FOR_EVER } : this.of(author, gid);
+    const group = this.groups.get(gid) ?? refuse("not_allowed");
+    const member = group.members.get(hex(did)) ?? refuse("not_allowed");
+    if (!includes(own.rights, member.rights) || member.untilS > own.untilS) refuse("grant_wider");
+    const logs = this.logsOf(gid);
+    if (logs.length !== cuts.length || !logs.every(({ id }, i) => equal(id, cuts[i].log))) refuse("bad_cuts");
+    group.members.delete(hex(did));
+    group.rekeyDue = true;
+    const last = group.terms.get(hex(did))?.at(-1);
+    if (last?.ended === null) last.ended = { epoch: BigInt(group.epochs.length), cuts: new Map(cuts.map(({ log, size }) => [hex(log), size])) };
+  }
+
+  turn(author, { gid, epoch, boxes, previous }) {
+    this.of(author, gid);
+    const group = this.groups.get(gid) ?? refuse("not_allowed");
+    if (epoch !== BigInt(group.epochs.length) + 1n) refuse("epoch_conflict");
+    if (boxes.length !== group.members.size || !boxes.every(({ did }) => group.members.has(hex(did)))) refuse("bad_boxes");
+    group.epochs.push({ boxes, previous });
+    group.rekeyDue = false;
+  }
+
+  log(author, { gid, kind, label }) {
+    this.of(author, gid);
+    if (!this.groups.has(gid)) refuse("not_allowed");
+    const id = logIdOf(this.did, gid, kind, label);
+    if (this.logs.has(hex(id))) refuse("log_exists");
+    if (this.logs.size >= LOGS_MAX) refuse("full");
+    this.logs.set(hex(id), { id, gid, kind, label });
+  }
+}

@@ -1,0 +1,59 @@
+// Runners of the vectors of databases: `(op, in)` -> what the case says comes out.
+
+import { blake3 } from "../../dgns/web/blake3.js";
+import { hex, unhex } from "../../dgns/web/hash.js";
+import { mapRoot } from "../../dgns/web/map.js";
+import { Acl } from "../../dgns/web/store/acl.js";
+import { anchorLabel, anchoredHash, decodeAnchoredHead, decodeChanges } from "../../dgns/web/store/anchor.js";
+import { openRecords } from "../../dgns/web/store/body.js";
+import { decodeControl } from "../../dgns/web/store/control.js";
+import { decodeEntry, logIdOf, verifyEntry } from "../../dgns/web/store/entry.js";
+import { decodeStoreHead, verifyStoreHead } from "../../dgns/web/store/head.js";
+
+const HOME = "dgns.test/log";
+/** The key of the seed 01 x 32. */
+const KEY = unhex("8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c");
+
+export const DATABASES = {
+  log: ({ db, gid, kind, label }) => ({ id: hex(logIdOf(unhex(db), gid, kind, label)) }),
+  async entry({ entry: bytes }) {
+    const entry = decodeEntry(unhex(bytes));
+    await verifyEntry(entry, HOME);
+    return { leaf: hex(entry.leaf) };
+  },
+  control: ({ body }) => (decodeControl(unhex(body)), {}),
+  async head({ head: bytes }) {
+    const head = decodeStoreHead(unhex(bytes));
+    await verifyStoreHead(head, HOME, [KEY]);
+    return { size: Number(head.size), root: hex(head.root) };
+  },
+  anchored({ log, salt, head: bytes }) {
+    const head = decodeAnchoredHead(unhex(bytes));
+    return { label: hex(anchorLabel(unhex(log), unhex(salt))), hash: hex(anchoredHash(head)) };
+  },
+  changes({ changes }) {
+    const { heads } = decodeChanges(unhex(changes));
+    return { root: hex(mapRoot(heads.map(([label, head]) => [label, anchoredHash(head)]))) };
+  },
+};
+
+/** Replays a control log, and asks what entries of its logs are worth. */
+export function controlLog({ log, said, asked }) {
+  const statements = said.map(([author, body]) => [unhex(author), decodeControl(unhex(body))]);
+  const acl = new Acl(unhex(log), ...statements[0]);
+  for (const [author, statement] of statements.slice(1)) acl.apply(author, statement);
+  const sorted = (rows) => rows.sort(([a, b], [c, d]) => (a === c ? (b < d ? -1 : 1) : a < c ? -1 : 1));
+  const groups = [...acl.groups].sort(([a], [b]) => a - b);
+  return {
+    members: groups.flatMap(([gid, { members }]) => sorted([...members].map(([did, { rights, untilS }]) => [gid, did, rights, Number(untilS)]))),
+    epochs: groups.map(([gid, { epochs, rekeyDue }]) => [gid, epochs.length, rekeyDue]),
+    logs: sorted([...acl.logs].map(([id, { gid, label }]) => [id, gid, label])),
+    standings: asked.map(([of, pos, author, epoch]) => acl.standing(unhex(of), BigInt(pos), unhex(author), BigInt(epoch))),
+  };
+}
+
+/** Opens a body, and names it. */
+export async function bodyOf({ key, log, device, lsn, epoch, body }) {
+  const records = await openRecords(unhex(key), { log: unhex(log), device: unhex(device), lsn, epoch }, unhex(body));
+  return { id: hex(blake3(unhex(body))), records: records.map(hex) };
+}
