@@ -79,7 +79,7 @@ export class Client {
   }
 
   /**
-   * Looks a name, DID or alias up (text, or `{name}`, `{did}`, `{alias}`), verifies the answer, follows the DID's chain and keeps the memory.
+   * Looks a name, DID or alias up (text, or `{name}`, `{did}`, `{alias}`, `{anchors: true}`), verifies the answer, follows the DID's chain and keeps the memory.
    *
    * `genesis: true` follows the DID from its genesis, unless that was done before; `whole: true` does it all the same, so that `chain` has every
    * certificate. Returns the result of `verifyResolution` with `summary`, `steps`, `subject` (text), `bytes`.
@@ -279,7 +279,8 @@ function subjectOfPost(certificates) {
 }
 
 const asFault = (error) => (error instanceof Refused ? new ProofFault("malformed", error.message) : error);
-function pathOf({ name, did, alias }) {
+function pathOf({ name, did, alias, anchors }) {
+  if (anchors) return "/v1/log/anchors";
   if (alias !== undefined) return `/v1/aliases/${hex(alias)}`;
   return name === undefined ? `/v1/dids/${didText(did)}` : `/v1/names/${name}`;
 }

@@ -63,7 +63,7 @@ function isLogKey(vkey) {
  * Checks a decoded fault file by its own keys: whether somebody signed what nobody honest can. Returns `{key, heads, what}`: whoever acts
  * on it compares the vkey `key` with the one they pinned.
  *
- * A file of kind `map` or `store` is `needs_replay`: nothing here replays a whole log or knows databases; `dgns verify` does.
+ * A file of kind `map` or `store` is `needs_replay`: nothing here replays a whole log, `dgns verify` does; store/fault.js judges servers of databases.
  * Refuses with `proves_nothing`, `fault_part`, `fault_signature`, `fault_proof`, `no_contradiction`.
  */
 export async function checkFault({ vkeys, kind, parts }) {
@@ -90,12 +90,13 @@ export function convictionText({ key, heads, what }) {
   return `${key} signed${shown.join("")}: ${what}`;
 }
 
-const part = (parts, name) => parts[name] ?? refuse("fault_part", name);
-const refuse = (code, why) => {
+/** Returns a part of a file; refuses with `fault_part` where there is none. */
+export const part = (parts, name) => parts[name] ?? refuse("fault_part", name);
+export const refuse = (code, why) => {
   throw new Refused(code, why);
 };
 /** Runs a decoder of a part; what it refuses makes the part malformed. */
-const orPart = (read) => {
+export const orPart = (read) => {
   try {
     return read();
   } catch (error) {
@@ -152,7 +153,8 @@ function begins(parts, smaller, larger) {
   return !(equal(roots[1], larger.root) && !equal(roots[0], smaller.root));
 }
 
-function hashesOf(bytes) {
+/** Returns the hashes of a path that a part holds. */
+export function hashesOf(bytes) {
   const hashes = splitHashes(bytes);
   return hashes !== null && hashes.length > 0 && hashes.length <= PATH_HASHES_MAX + 1 ? hashes : refuse("fault_part", "hashes");
 }
@@ -174,7 +176,7 @@ function bundleFault(code) {
 }
 
 /** As `bundleFault`, of the proof of a lookup. */
-function lookupFault(code) {
+export function lookupFault(code) {
   if (["bad_note", "bad_note_signature", "unknown_note_key"].includes(code)) return "fault_signature";
   return ["bad_proof_file", "bad_checkpoint", "origin"].includes(code) ? "fault_part" : "fault_proof";
 }

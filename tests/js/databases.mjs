@@ -1,6 +1,7 @@
 // Runners of the vectors of databases: `(op, in)` -> what the case says comes out.
 
 import { blake3 } from "../../dgns/web/blake3.js";
+import { decodeFault } from "../../dgns/web/fault.js";
 import { hex, unhex } from "../../dgns/web/hash.js";
 import { mapRoot } from "../../dgns/web/map.js";
 import { Acl } from "../../dgns/web/store/acl.js";
@@ -8,6 +9,7 @@ import { anchorLabel, anchoredHash, decodeAnchoredHead, decodeChanges } from "..
 import { openRecords } from "../../dgns/web/store/body.js";
 import { decodeControl } from "../../dgns/web/store/control.js";
 import { decodeEntry, logIdOf, verifyEntry } from "../../dgns/web/store/entry.js";
+import { checkStoreFault } from "../../dgns/web/store/fault.js";
 import { decodeStoreHead, verifyStoreHead } from "../../dgns/web/store/head.js";
 
 const HOME = "dgns.test/log";
@@ -56,4 +58,10 @@ export function controlLog({ log, said, asked }) {
 export async function bodyOf({ key, log, device, lsn, epoch, body }) {
   const records = await openRecords(unhex(key), { log: unhex(log), device: unhex(device), lsn, epoch }, unhex(body));
   return { id: hex(blake3(unhex(body))), records: records.map(hex) };
+}
+
+/** Judges evidence against a server. */
+export async function storeFault({ file }) {
+  const { key, what } = await checkStoreFault(decodeFault(unhex(file)));
+  return { says: `${what} (proofs signed by ${key})` };
 }

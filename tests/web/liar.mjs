@@ -9,7 +9,7 @@ const BINARY = 2;
 
 /**
  * Starts one before `url`, and before `lobbyUrl` where the lobby is asked for. `lie(to, frame)` returns the frames that go on in the place of one on its way `to` the `server` or the `client`; it may be set
- * anew at any time. `liar.away = true` takes the lobby away: its sockets break, and none opens.
+ * anew at any time, as may `answer(target, bytes)`, which returns what is answered of a log of a database. `liar.away = true` takes the lobby away: its sockets break, and none opens.
  */
 export async function startLiar(url, lobbyUrl = url) {
   const [upstream, lobby] = [new URL(url), new URL(lobbyUrl)];
@@ -17,6 +17,7 @@ export async function startLiar(url, lobbyUrl = url) {
   let away = false;
   const liar = {
     lie: (_to, frame) => [frame],
+    answer: (_target, bytes) => bytes,
     get away() {
       return away;
     },
@@ -27,6 +28,7 @@ export async function startLiar(url, lobbyUrl = url) {
   };
   const server = http.createServer((request, response) => {
     const onwards = http.request({ host: upstream.hostname, port: upstream.port, path: request.url, method: request.method, headers: request.headers }, (answer) => {
+      if (answer.statusCode === 200 && request.url.startsWith("/v1/logs/")) return bent(liar, request.url, answer, response);
       response.writeHead(answer.statusCode, answer.headers);
       answer.pipe(response);
     });
@@ -55,6 +57,15 @@ export async function startLiar(url, lobbyUrl = url) {
     for (const socket of sockets) socket.destroy();
   });
   return liar;
+}
+
+/** Passes on what is answered of a log of a database, as the liar wants it. */
+async function bent(liar, target, answer, response) {
+  const parts = [];
+  for await (const part of answer) parts.push(part);
+  const bytes = Buffer.from(liar.answer(target, Uint8Array.from(Buffer.concat(parts))));
+  response.writeHead(200, { ...answer.headers, "content-length": bytes.length });
+  response.end(bytes);
 }
 
 /** Passes on what one side of a WebSocket says, frame by frame; what stands before the first empty line only where `answers`. */

@@ -11,7 +11,9 @@ export const CHUNK_BYTES = 65_536;
 export const FILE_BYTES_MAX = 2n ** 36n;
 const [PIECE_BYTES_MAX, IDS_MAX, LISTED_MAX, PATH_BYTES_MAX, HEAD_BYTES_MAX] = [15_360, 400, 1000, 1024, 600];
 const [TOKEN_BYTES_MAX, CREDENTIAL_BYTES_MAX, ENVELOPE_BYTES_MAX, SITE_BYTES_MAX, ENTRIES_MAX, WRITTEN_BYTES_MAX] = [2420, 4608, 4096, 255, 256, 14_336];
-const [TARGET_BYTES_MAX, ASKED_BYTES_MAX] = [512, 4n * 1_048_576n + 131_072n];
+const TARGET_BYTES_MAX = 512;
+/** The bytes of an answer, or a body, that a host hands on. */
+export const ASKED_BYTES_MAX = 4n * 1_048_576n + 131_072n;
 /** What a lease is for. */
 export const [READ, READ_AND_WRITE] = [1n, 3n];
 

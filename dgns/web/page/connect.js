@@ -167,5 +167,5 @@ async function draw(made, record) {
     if (how === "ended") failed(made.over, () => reach(name), name);
   };
   if (made.over !== null) return made.changed("ended");
-  await filesPart(made, served).catch((error) => made.over === null && fill(served, peerTrouble(error, name, () => filesPart(made, served))));
+  await filesPart(made, served, record).catch((error) => made.over === null && fill(served, peerTrouble(error, name, () => filesPart(made, served, record))));
 }

@@ -46,6 +46,12 @@ const MEANING = {
   out_of_range: ["The file has changed meanwhile", "Connect again to see what it is now."],
   too_large: ["The file is too large", "A file may have 64 GiB."],
   failed: ["The server cannot read the file", "Tell its owner."],
+  not_reader: ["This log is not for you", "Ask the owner of the server."],
+  not_here: ["It is not served here any more", "Connect again to see what is."],
+  unreachable: ["The server does not reach the store of its database", "Try again later."],
+  withheld: ["The server does not show it", "It says that the store of its database lacks what was asked for. Nobody but the store can say that: read there, by \u201cdgns db read\u201d."],
+  no_database: ["This name leads to no database", "Tell the owner of the server."],
+  no_log: ["The database has no such log", "Connect again to see which there are."],
   no_room: ["This browser has no room for it", "Free some space, or take the program: dgns connect --get."],
   bad_frame: ["The other end says what makes no sense here", "It may be newer or older than this page."],
   unknown_type: ["The other end did not understand this page", "It may be older than this page."],
@@ -71,6 +77,10 @@ const LIES = {
   too_many_candidates: "The other end names more addresses than anybody has.",
   wrong_certificate: "The other end shows another certificate than its signed answer names.",
   bad_peer_hello: "The other end does not prove that it made this very connection.",
+  malformed: "What was sent is no answer to what was asked.",
+  bad_host: "What was sent may be what the store of the database said long ago. It is not what it says now.",
+  store_head: "What was sent is not signed by the server that keeps the database.",
+  store_root: "Entries were changed, left out or put elsewhere: they do not make what the store signed.",
   hash_mismatch: "What was sent is not what its own hash names. None of it was kept.",
 };
 

@@ -1,5 +1,7 @@
-// What a private server serves: a list, downloads that go on where they stood, files followed as they grow and added to.
+// What a private server serves: databases, a list of files, downloads that go on where they stood, files followed as they grow and added to.
 
+import { NetworkError } from "../client.js";
+import { apart, databaseCard } from "./databases.js";
 import { complainOf, el, fill, fold, goTo, say, show, sign, table, whenText, whileBusy } from "./dom.js";
 import { fetchFile } from "./parts.js";
 import { peerTrouble } from "./peer_trouble.js";
@@ -9,23 +11,25 @@ import { download } from "./save.js";
 const [SHOWN_MAX, BEFORE_BYTES, LINES_MAX, LINE_MAX] = [100, 65_536n, 2000, 4000];
 const PROGRESS_MS = 200;
 
-/** Shows the files of a connection in `place`, with what can be done with each. */
-export async function filesPart(connection, place) {
-  const files = await connection.list();
-  const [rows, followed] = [el("div", {}), el("div", {})];
+/** Shows the databases and files of a connection in `place`, with what can be done with each; `record` = the account that came. */
+export async function filesPart(connection, place, record) {
+  const { files, databases } = apart(connection.client, await connection.list());
+  const [rows, followed, log] = [el("div", {}), el("div", {}), el("div", {})];
+  const read = (name, label) => import("./database_log.js").then(({ showLog }) => showLog(connection, record, name, label, log), () => fill(log, peerTrouble(new NetworkError("the page could not be loaded whole"), name)));
+  const cards = [...databases].map(([name, logs]) => databaseCard(name, logs, read));
   const given = fold("You were given a grant or a token", givenForm(connection, followed));
   let shown = SHOWN_MAX;
   const find = el("input", { type: "search", id: "find-file", autocomplete: "off", spellcheck: "false", oninput: () => draw() });
   const draw = () => {
     const found = files.filter(({ path }) => path.toLowerCase().includes(find.value.toLowerCase()));
     const more = found.length > shown && el("div", { class: "actions" }, el("button", { type: "button", class: "quiet", onclick: () => ((shown += SHOWN_MAX), draw()) }, `Show more of ${found.length}`));
-    fill(rows, found.length === 0 ? el("p", { class: "soft" }, files.length === 0 ? "Nothing is served to you, yet." : "No file is called so.")
+    fill(rows, found.length === 0 ? el("p", { class: "soft" }, files.length > 0 ? "No file is called so." : databases.size > 0 ? "Nothing else is served to you." : "Nothing is served to you, yet.")
       : table([["File"], ["Size", "number"], ["Changed"], ["What you can do"]], found.slice(0, shown).map((file) => rowOf(connection, file, followed))), more);
   };
   draw();
-  fill(place, el("section", { class: "card" }, el("h2", {}, files.length === 1 ? "One file" : `${files.length} files`),
+  fill(place, cards, log, el("section", { class: "card" }, el("h2", {}, files.length === 1 ? "One file" : `${files.length} files`),
     files.length > 10 && el("div", { class: "field" }, el("label", { for: "find-file" }, "Find among them"), find), rows, given), followed);
-  say(`${files.length} files`);
+  say(databases.size > 0 ? `${databases.size} databases, ${files.length} files` : `${files.length} files`);
 }
 
 function rowOf(connection, file, followed) {

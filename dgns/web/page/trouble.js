@@ -89,6 +89,15 @@ const LIES = {
   value: "The state shown is not the one the log fixes.",
   chain: "The account's certificates do not make the state that is shown.",
   written: "What was posted is not proved to be in the log.",
+  store_rollback: "Its databases went back: it signed more entries before, or says in its own log that there are more.",
+  store_fork: "It signed two histories of one database.",
+  store_stale: "It shows a database as it was before its newest word of it.",
+  anchor_overdue: "It acknowledged entries of a database, and does not say so in its log.",
+  unknown_device: "It took an entry by a device that its author never had.",
+  not_writer: "It took an entry by somebody who could not write there.",
+  lsn_gap: "It shows an entry twice, or leaves one out.",
+  epoch_conflict: "It took an entry under a key that was replaced.",
+  head_mismatch: "It put an entry where its author did not want it.",
 };
 
 /** Returns `{kind, headline, lines, code}` of an error. `kind` is `bad` for a proof that does not hold, else `wait`. */

@@ -79,20 +79,27 @@ async function generationsOf(client, record) {
   return new Map(rows);
 }
 
+/** Returns the seed of a generation of the user key of a record's person, whose proved state is `did`; refuses with `no_box` a generation that there is none of. */
+export async function seedOf(client, record, did, wanted) {
+  if (did.userKey === undefined || wanted < 1n || wanted > did.userKey.generation) throw new Refused("no_box", "a key that the log does not know");
+  let { generation } = did.userKey;
+  let boxes = await boxesOf(client, record, did);
+  let seed = await openSeed(boxes, did, deviceOf(record));
+  const listed = generation > wanted ? await generationsOf(client, record) : new Map();
+  while (generation > wanted) {
+    seed = await openPrevious(decodeBoxes(boxes), did.did, generation, seed);
+    generation -= 1n;
+    if (generation > wanted && !listed.has(generation)) throw new Refused("no_box", "the server keeps no boxes of a generation between");
+    if (generation > wanted) boxes = await signedBytesOf(client, record, `/v1/attachments/${hex(listed.get(generation))}`);
+  }
+  return seed;
+}
+
 /** Returns the content of a file that was sealed to the person of a record, whichever generation it is of. */
 export async function openSealed(client, record, found, bytes) {
   const file = decodeFile(bytes);
   const { did } = found;
   if (!equal(file.did, record.did)) throw new Refused("not_opened", "it is sealed to somebody else");
   if (did.userKey === undefined || file.generation > did.userKey.generation) throw new Refused("not_opened", "it is sealed to a key that the log does not know");
-  let { generation } = did.userKey;
-  let boxes = await boxesOf(client, record, did);
-  let seed = await openSeed(boxes, did, deviceOf(record));
-  const listed = generation > file.generation ? await generationsOf(client, record) : new Map();
-  while (generation > file.generation) {
-    seed = await openPrevious(decodeBoxes(boxes), did.did, generation, seed);
-    generation -= 1n;
-    if (generation > file.generation) boxes = await signedBytesOf(client, record, `/v1/attachments/${hex(listed.get(generation))}`);
-  }
-  return openFile(file, seed);
+  return openFile(file, await seedOf(client, record, did, file.generation));
 }

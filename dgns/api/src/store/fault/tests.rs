@@ -78,3 +78,26 @@ fn files_of_other_kinds_and_without_parts_convict_nobody() {
     assert_eq!(check(&FaultFile::new(FaultKind::Store, &keys)), Err(NoConviction::Part));
     assert_eq!(FaultFile::new(FaultKind::Store, &keys).check().map_err(|why| why.code()), Err("needs_replay"));
 }
+
+#[test]
+fn files_that_another_implementation_made_say_what_they_say_there() {
+    // Goal: both implementations convict the same servers. Method: tests/vectors/store_faults.json, which the pages' tests made once.
+    let text = include_str!("../../../../../tests/vectors/store_faults.json");
+    let vectors: serde_json::Value = serde_json::from_str(text).unwrap();
+    let cases = vectors["cases"].as_array().unwrap();
+    assert!(cases.len() > 20, "{} cases", cases.len());
+    for case in cases {
+        let bytes = data_encoding::HEXLOWER.decode(case["in"]["file"].as_str().unwrap().as_bytes()).unwrap();
+        let judged = check(&FaultFile::decode(&bytes).unwrap());
+        let (says, error) = match &judged {
+            Ok(conviction) => (Some(conviction.to_string()), None),
+            Err(why) => (None, Some(why.code())),
+        };
+        assert_eq!(
+            (says.as_deref(), error),
+            (case["out"]["says"].as_str(), case["error"].as_str()),
+            "{}",
+            case["name"]
+        );
+    }
+}

@@ -1,0 +1,138 @@
+// Databases, opened by their proved names: the control log replayed, the keys opened as far as they are sealed to this person (PROTOCOL 25.6).
+
+import { Refused } from "../cbor.js";
+import { equal, hex } from "../hash.js";
+import { derive } from "../kdf.js";
+import { kexOf } from "../keys.js";
+import { open } from "../sealed.js";
+import { decodeDidState } from "../state.js";
+import { userKeyOf } from "../user_key.js";
+import { Acl, COUNTS, FORGED } from "./acl.js";
+import { verifyAnchored } from "./anchored.js";
+import { openRecords } from "./body.js";
+import { decodeControl, keyInfo } from "./control.js";
+import { controlLogOf } from "./entry.js";
+import { Follower } from "./follow.js";
+import { ENTRIES_PER_ANSWER_MAX } from "./limits.js";
+import { People } from "./people.js";
+
+const DATABASE = 2;
+const NONE = new Uint8Array(0);
+const PREVIOUS = new TextEncoder().encode("previous");
+
+export class Database {
+  people;
+  acl = null;
+  /** Group and epoch -> the key, as far as it is sealed to this person. */
+  keys = new Map();
+
+  /**
+   * Opens the database of a name. `source` as follow.js takes it; `me` = `{did, seed(generation)}`: whose keys open what is sealed, `seed` refuses a generation
+   * that there is none of.
+   */
+  static async open(source, name, me) {
+    const { did } = await source.client.lookup({ name });
+    const state = did && decodeDidState(did.bytes);
+    if (state === null) throw new Refused("absent", name);
+    if (state.kind !== DATABASE) throw new Refused("no_database", `${name} is no database`);
+    const database = Object.assign(new Database(), { source, name, me, did: state.did, people: new People(source) });
+    await database.refresh();
+    return database;
+  }
+
+  /** Reads the control log again, to the head that was proved before anything is judged by it: nothing that was said can be left out. */
+  async refresh() {
+    const { source, people, did } = this;
+    const log = controlLogOf(did);
+    const follower = new Follower(source, people, log);
+    for (let [acl, proved] = [null, null]; proved === null || follower.next < proved; ) {
+      const { entries } = await follower.read(ENTRIES_PER_ANSWER_MAX);
+      for (const { header, body } of entries) {
+        const said = this.judged(() => decodeControl(body));
+        if (acl === null) this.judged(() => (acl = new Acl(log, header.author, said)));
+        else this.judged(() => acl.apply(header.author, said));
+      }
+      if (acl === null) throw source.lies("malformed", "an empty control log");
+      // The salt stands in the first entry.
+      proved ??= (await verifyAnchored(source, people, log, acl.salt)).head;
+      if (follower.next >= proved) this.acl = acl;
+    }
+    if (this.acl.home !== source.client.origin) throw source.caught("bad_genesis", "its home is another log");
+    await this.openKeys();
+  }
+
+  judged(judge) {
+    try {
+      return judge();
+    } catch (error) {
+      throw error instanceof Refused ? this.source.caught(error.code, "the control log says what its author may not") : error;
+    }
+  }
+
+  /** Opens the keys of every group: the newest by the person's user key, each before it by the one after. A box that does not open is none. */
+  async openKeys() {
+    for (const [gid, { epochs }] of this.acl.groups) {
+      for (let epoch = epochs.length; epoch >= 1; epoch--) {
+        const [{ boxes, previous }, info] = [epochs[epoch - 1], keyInfo(this.did, gid, epoch)];
+        const row = boxes.find(({ did }) => equal(did, this.me.did));
+        if (!this.keys.has(`${gid} ${epoch}`) && row !== undefined) await this.keep(gid, epoch, async () => open(await userKeyOf(await this.me.seed(row.generation)), info, NONE, row));
+        const key = this.keys.get(`${gid} ${epoch}`);
+        if (key !== undefined && previous !== null && !this.keys.has(`${gid} ${epoch - 1}`)) await this.keep(gid, epoch - 1, async () => open(await kexOf(await derive("group-box", key)), info, PREVIOUS, previous));
+      }
+    }
+  }
+
+  async keep(gid, epoch, opened) {
+    try {
+      const key = await opened();
+      if (key.length === 32) this.keys.set(`${gid} ${epoch}`, key);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+    }
+  }
+
+  /** Returns the log of a label, `{id, gid, ...}`, in the group that has the lowest number. Refuses with `no_log`. */
+  log(label) {
+    const [log] = [...this.acl.logs.values()].filter((one) => one.label === label).sort((a, b) => a.gid - b.gid);
+    if (log === undefined) throw new Refused("no_log", `the database has no log ${label}`);
+    return log;
+  }
+
+  /** Returns whether the newest key of a group is sealed to this person. */
+  opens(gid) {
+    return this.keys.has(`${gid} ${this.acl.groups.get(gid).epochs.length}`);
+  }
+
+  /** Proves a log by the newest anchor; returns a reader of it from the place that `from(size)` names on. */
+  async follower(log, from = () => 0n) {
+    const { head } = await verifyAnchored(this.source, this.people, log, this.acl.salt);
+    return new Follower(this.source, this.people, log, from(head));
+  }
+
+  /** Proves by the newest anchors that a log is the server's of now, and that nothing said about the database is left out. */
+  async prove(log) {
+    await this.refresh();
+    await verifyAnchored(this.source, this.people, log, this.acl.salt);
+  }
+
+  /** Returns whether the entry at place `pos` of a log counts; what is not known yet is asked for. An entry that its author never could write convicts the server (`not_writer`). */
+  async counts(pos, { log, author, epoch }) {
+    const standing = () => this.acl.standing(log, pos, author, epoch);
+    if (standing() === FORGED) await this.refresh();
+    if (standing() === FORGED) throw this.source.caught("not_writer", `entry ${pos} is by ${this.people.nameOf(author)}, who could not write there`);
+    return standing() === COUNTS;
+  }
+
+  /** Returns the records of an entry, or null where its key is not sealed to this person, or what is in it does not open. */
+  async records({ header, body }) {
+    const { gid } = this.acl.logs.get(hex(header.log));
+    const key = this.keys.get(`${gid} ${header.epoch}`);
+    if (key === undefined) return null;
+    try {
+      return await openRecords(key, header, body);
+    } catch (error) {
+      if (error instanceof Refused) return null;
+      throw error;
+    }
+  }
+}

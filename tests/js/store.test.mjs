@@ -1,0 +1,220 @@
+// Reading databases before servers that this file makes: what is shown, and every way to be caught.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Refused } from "../../dgns/web/cbor.js";
+import { ProofFault } from "../../dgns/web/client.js";
+import { decodeFault } from "../../dgns/web/fault.js";
+import { hex } from "../../dgns/web/hash.js";
+import { memoryStore } from "../../dgns/web/storage.js";
+import { Database } from "../../dgns/web/store/database.js";
+import { checkStoreFault } from "../../dgns/web/store/fault.js";
+import { GROUP_KEY, NAME, SEED, Site } from "./store.mjs";
+
+class Lie extends Error {
+  constructor(code, what) {
+    super(`${code}: ${what}`);
+    this.code = code;
+  }
+}
+
+/** A reader of a site, alice unless `did` says somebody else: `{open(), all(database), source}`. */
+async function readerOf(site, { store = memoryStore(), did = site.alice.did } = {}) {
+  const client = await site.client(store);
+  const source = { client, ask: (target) => site.answer(target), lies: (code, what) => new Lie(code, what), caught: (code, what) => new ProofFault(code, what) };
+  const seed = async (generation) => (generation === 1n ? SEED : Promise.reject(new Refused("no_box", "no such generation")));
+  const open = () => Database.open(source, NAME, { did, seed });
+  const all = async (from) => {
+    const database = await open();
+    const follower = await database.follower(site.main, from);
+    const first = follower.next;
+    const { entries } = await follower.read(100);
+    const counts = [];
+    for (const [i, { header }] of entries.entries()) counts.push(await database.counts(first + BigInt(i), header));
+    return { database, follower, texts: entries.map(({ body }) => new TextDecoder().decode(body)), counts };
+  };
+  return { client, store, open, all };
+}
+
+const fails = (promise) => promise.then(() => assert.fail("it was believed"), (error) => error);
+
+test("entries come in order from any place on, and the key of the group opens for its member alone", async () => {
+  const site = await Site.begin();
+  const reader = await readerOf(site);
+  const { database, follower, texts, counts } = await reader.all();
+  assert.deepEqual([texts, counts], [["one", "two", "three"], [true, true, true]]);
+  assert.equal(hex(database.keys.get("1 1")), hex(GROUP_KEY));
+  assert.equal(database.people.nameOf(site.alice.did), "alice.dgns.test");
+  assert.equal(await database.records((await site.of(site.main), { header: { log: site.main, device: site.alice.key.bytes, lsn: 0n, epoch: 1n }, body: new Uint8Array(64) })), null, "what does not open is nothing");
+  await site.writes(site.alice, "four");
+  assert.equal((await follower.read(100)).entries.length, 1);
+  site.anchor();
+  assert.deepEqual((await reader.all((size) => size - 1n)).texts, ["four"]);
+  const bob = await (await readerOf(site, { did: site.bob.did })).all();
+  assert.deepEqual([bob.texts.length, bob.database.keys.size, bob.database.opens(1)], [4, 0, false]);
+});
+
+test("an entry behind a revoke is left out, one that its author never could write convicts the server", async () => {
+  const site = await Site.begin();
+  await site.says(site.db, [2, 1, site.bob.did, 3, 4_000_000_000]);
+  await site.writes(site.bob, "by bob");
+  await site.writes(site.bob, "too late");
+  await site.says(site.db, [3, 1, site.bob.did, [[site.main, 4]]]);
+  site.anchor();
+  assert.deepEqual((await (await readerOf(site)).all()).counts, [true, true, true, true, false]);
+  const other = await Site.begin();
+  await other.writes(other.bob, "never let in");
+  other.anchor();
+  const error = await fails((await readerOf(other)).all());
+  assert.deepEqual([error.constructor.name, error.code], ["ProofFault", "not_writer"]);
+});
+
+/** What is wrong, how, who is to blame, and the code. */
+const WRONG = [
+  ["another body", "entries", (fields) => (fields.get(2)[0][2] = new TextEncoder().encode("ONE")), "Lie", "hash_mismatch"],
+  ["another signature", "entries", (fields) => (fields.get(2)[0][1] = new Uint8Array(64)), "Lie", "bad_signature"],
+  ["an entry left out", "entries", (fields) => fields.get(2).splice(1, 1), "Lie", "store_root"],
+  ["two entries changed places", "entries", (fields) => fields.get(2).reverse(), "Lie", "store_root"],
+  ["none of what is there", "entries", (fields) => (fields.set(2, []), fields.set(6, [])), "Lie", "malformed"],
+  ["another range", "entries", (fields) => fields.set(1, 1), "Lie", "malformed"],
+  ["no answer at all", "entries", (fields) => fields.delete(6), "Lie", "malformed"],
+  ["a head by somebody else", "entries", async (fields, site, log) => fields.set(3, await site.head(log, { key: site.alice.key })), "Lie", "store_head"],
+  ["another anchor", "anchor", (fields) => fields.set(0, fields.get(0).map((byte, i) => (i === 2 ? byte ^ 1 : byte))), "Lie", "malformed"],
+  ["nothing anchored", "anchor", (fields) => fields.set(1, null), "Lie", "bad_host"],
+  ["a head that the server signed before the anchor", "anchor", async (fields, site, log) => fields.set(3, await site.head(log, { since: site.k - 1 })), "Lie", "bad_host"],
+  ["a head that the server signed long ago, and smaller", "anchor", async (fields, site, log) => (fields.set(3, await site.head(log, { size: 2, since: 0 })), fields.set(4, [])), "Lie", "bad_host"],
+];
+
+for (const [name, of, bend, blamed, code] of WRONG) {
+  test(`not believed: ${name}`, async () => {
+    const site = await Site.begin();
+    const reader = await readerOf(site);
+    site.bend = (what, fields, log) => what === of && bend(fields, site, log);
+    const error = await fails(reader.all());
+    assert.deepEqual([error.constructor.name, error.code], [blamed, code], error.stack);
+  });
+}
+
+test("order, keys and heads that a device signed to follow are held to, whoever shows them under a signed head", async () => {
+  const cases = {
+    lsn_gap: (site) => site.writes(site.alice, "again", { lsn: 1 }),
+    epoch_conflict: async (site) => {
+      await site.says(site.db, [4, 1, 2, [[site.alice.did, 1, new Uint8Array(32), new Uint8Array(48)]], [new Uint8Array(32), new Uint8Array(48)]]);
+      await site.writes(site.alice, "under the second key", { epoch: 2 });
+      await site.writes(site.alice, "under the first again", { epoch: 1 });
+    },
+    head_mismatch: (site) => site.writes(site.alice, "elsewhere", { expect: [2, new Uint8Array(32)] }),
+    grant_narrower: (site) => site.says(site.db, [2, 1, site.alice.did, 1, 4_000_000_000]),
+  };
+  for (const [code, done] of Object.entries(cases)) {
+    const site = await Site.begin();
+    await done(site);
+    site.anchor();
+    const error = await fails((await readerOf(site)).all());
+    assert.deepEqual([error.constructor.name, error.code], ["ProofFault", code], error.stack);
+  }
+});
+
+test("an entry by a device that its author never had convicts the server, whatever the chain says", async () => {
+  const site = await Site.begin();
+  await site.writes({ did: site.bob.did, key: site.alice.key }, "with a borrowed device");
+  site.anchor();
+  const reader = await readerOf(site);
+  const lookup = reader.client.lookup.bind(reader.client);
+  const asked = [];
+  // No chain stands in the log of this file: what of it was followed is empty.
+  reader.client.lookup = async (subject, how = {}) => (asked.push(how.whole === true), { ...(await lookup(subject)), chain: [] });
+  const error = await fails(reader.all());
+  assert.deepEqual([error.constructor.name, error.code, asked.includes(true)], ["ProofFault", "unknown_device", true], error.stack);
+});
+
+/** Reads, has the server do something, reads again: returns the fault, whose evidence convicts. */
+async function convicts(done, code) {
+  const site = await Site.begin();
+  const reader = await readerOf(site);
+  await reader.all();
+  await done(site);
+  const error = await fails(reader.all());
+  assert.deepEqual([error.constructor.name, error.code], ["ProofFault", code], error.stack);
+  assert.ok(await reader.store.get(`log/${site.names.vkey.split("+")[0]}/evidence/${error.evidence.name}`));
+  const file = decodeFault(error.evidence.bytes);
+  const { what, server } = await checkStoreFault(file);
+  assert.equal(hex(server), hex(site.server.did));
+  return { site, file, what };
+}
+
+test("a log that goes back is convicted by what its server signed, before a reader who saw more", async () => {
+  const { file, what } = await convicts((site) => {
+    site.entries.set(hex(site.main), site.of(site.main).slice(0, 2));
+    site.bend = async (kind, fields, log) => kind === "anchor" && hex(log) === hex(site.main) && (fields.set(4, []), fields.set(5, []), fields.set(3, await site.head(log)));
+  }, "store_rollback");
+  assert.match(what, /signed 2 entries of log [0-9a-f]{64} although it had 3: it went back/);
+  // Whoever accuses has to show all of it.
+  for (const name of ["server", "head", "anchors", "anchored", "proof", "salt"]) {
+    const { [name]: _, ...parts } = file.parts;
+    await assert.rejects(checkStoreFault({ ...file, parts }), (error) => error.code === "fault_part", name);
+  }
+  await assert.rejects(checkStoreFault({ ...file, kind: "rollback" }), { code: "proves_nothing" });
+  const salt = file.parts.salt.map((byte) => byte ^ 1);
+  await assert.rejects(checkStoreFault({ ...file, parts: { ...file.parts, salt } }), { code: "fault_proof" });
+});
+
+test("a log with another history is convicted, by the anchor and by the head that was met", async () => {
+  const { what } = await convicts(async (site) => {
+    site.entries.set(hex(site.main), site.of(site.main).slice(0, 2));
+    await site.writes(site.alice, "another third");
+  }, "store_fork");
+  assert.match(what, /differ within its first 3 entries: two histories/);
+});
+
+test("a server that says itself how far back it is convicts itself", async () => {
+  const { what } = await convicts((site) => {
+    const { k } = site;
+    site.stand = () => site.head(new Uint8Array(32), { size: k - 1, root: new Uint8Array(32), since: k });
+    site.bend = async (kind, fields, log) => kind === "anchor" && fields.set(3, await site.head(log, { since: k - 1 }));
+  }, "store_stale");
+  assert.match(what, /its databases are at anchor 0, and its log of names has anchor 1: they went back/);
+});
+
+test("two heads convict, and one that is repeated does not", async () => {
+  const site = await Site.begin();
+  const reader = await readerOf(site);
+  await reader.all();
+  const server = await reader.client.proofFile(await reader.client.lookup({ did: site.server.did }));
+  const file = (head, second, more = {}) => ({ vkeys: [site.names.vkey], kind: "store", parts: { server, head, second, ...more } });
+  const [three, two, later] = [await site.head(site.main), await site.head(site.main, { size: 2 }), await site.head(site.main, { size: 2, timeMs: 1_800_000_000_001 })];
+  await assert.rejects(checkStoreFault(file(three, two)), { code: "no_contradiction" });
+  assert.match((await checkStoreFault(file(three, later))).what, /although it had 3: it went back/);
+  assert.match((await checkStoreFault(file(three, await site.head(site.main, { root: new Uint8Array(32) })))).what, /two histories/);
+  await assert.rejects(checkStoreFault(file(three, three)), { code: "no_contradiction" });
+  await assert.rejects(checkStoreFault(file(three, await site.head(site.control))), { code: "fault_part" });
+  await assert.rejects(checkStoreFault(file(three, await site.head(site.main, { size: 2, key: site.alice.key }))), { code: "fault_signature" });
+});
+
+test("no byte of what a server says of a log can be changed", async () => {
+  for (const of of ["entries", "anchor"]) {
+    const site = await Site.begin();
+    const { client } = await readerOf(site);
+    const honest = new Map();
+    const source = { client, lies: (code, what) => new Lie(code, what), caught: (code, what) => new ProofFault(code, what) };
+    let [target, bent] = [null, null];
+    source.ask = async (asked) => {
+      const isIt = asked.includes(hex(site.main)) && asked.includes(of === "anchor" ? "/anchor" : "/entries");
+      const bytes = honest.get(asked) ?? (await site.answer(asked));
+      honest.set(asked, bytes);
+      if (isIt) target = bytes;
+      return isIt && bent !== null ? bent : bytes;
+    };
+    const database = await Database.open(source, NAME, { did: site.bob.did, seed: () => Promise.reject(new Refused("no_box")) });
+    const read = async () => (await database.follower(site.main)).read(100);
+    await read();
+    await read(); // with what is remembered
+    const bytes = target;
+    for (let at = 0; at < bytes.length; at += 3) {
+      bent = Uint8Array.from(bytes);
+      bent[at] ^= 1 << at % 8;
+      await assert.rejects(read(), (error) => error instanceof Lie || error instanceof ProofFault, `${of}: byte ${at} of ${bytes.length}`);
+    }
+  }
+});

@@ -1,0 +1,142 @@
+// Databases that a private server hands on, read in a real browser: a real `dgns host --db`, a real dgnsd that keeps them.
+
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { after, afterEach, before, test as run } from "node:test";
+
+import { keepPicture, sees, startBrowser } from "./browser.mjs";
+import { complaintsOf } from "./eyes.mjs";
+import { alices, reach, visitor } from "./hosting.mjs";
+import { startLiar } from "./liar.mjs";
+import { startServer } from "./server.mjs";
+import { decodeRange } from "../../dgns/web/store/answer.js";
+
+const DB = "photos.alice";
+/** What the page asks for first. */
+const FIRST = "from=0&limit=256";
+const test = (claim, body) => run(claim, { timeout: 600_000 }, body);
+
+let [server, browser, alice, bob, full, liar] = [];
+before(async () => {
+  [server, browser] = await Promise.all([startServer(), startBrowser()]);
+  alice = await alices(server);
+  full = `${DB}.${server.zone}`;
+  await server.dgns("alice", "db", "create", DB, "--no-words");
+  await appends("of the beginning\n");
+  [bob, liar] = await Promise.all([visitor(browser, server.url), startLiar(server.url)]);
+  await server.dgns("alice", "db", "grant", DB, bob.name, "--read");
+  await appends("for members\nof now\n");
+});
+after(async () => {
+  await bob?.profile.close();
+  await browser?.stop();
+  await liar?.stop();
+  await server?.stop();
+});
+afterEach(async () => {
+  await alice.gone();
+  server.through(server.url);
+});
+
+/** Appends records, a line each. */
+async function appends(lines) {
+  const file = server.file("records");
+  await writeFile(file, lines);
+  await server.dgns("alice", "db", "append", DB, file);
+}
+
+/** Connects, and reads the log of the database. */
+async function reads(page) {
+  await reach(page);
+  await sees(page, "both ends are proved");
+  await page.getByRole("button", { name: `Read main of ${full}` }).click();
+}
+
+const entriesOf = (page) => page.locator(".entries li").count();
+
+test("a member reads the entries of a database in order, and sees those that are added", async () => {
+  await alice.host("--allow", "certified", "--db", DB);
+  const { page, profile } = bob;
+  await reads(page);
+  await sees(page, `Database ${full}`);
+  await sees(page, "entries, proved");
+  assert.deepEqual(await page.locator(".entries pre").allInnerTexts(), ["of the beginning", "for members", "of now"]);
+  assert.equal(await page.getByText("Sealed.").count(), 0);
+  await sees(page, `alice.${server.zone}`);
+  await appends("while it is read\n");
+  await sees(page, "while it is read");
+  await page.getByRole("button", { name: "Stop" }).click();
+  await sees(page, "Stopped: what is added from now on is not shown.");
+  assert.deepEqual(profile.complaints, []);
+});
+
+test("who is no member sees who wrote and when, and is told that the rest is sealed", async () => {
+  await alice.host("--allow", "certified", "--db", DB);
+  const carol = await visitor(browser, server.url);
+  await reads(carol.page);
+  await sees(carol.page, "Sealed.");
+  await sees(carol.page, "is no member of this database");
+  assert.ok((await entriesOf(carol.page)) >= 2);
+  assert.equal(await carol.page.locator(".entries pre").count(), 0);
+  await keepPicture(carol.page, "databases sealed");
+  assert.doesNotMatch(await carol.page.locator("main").innerText(), /of the beginning|for members/);
+  assert.deepEqual(carol.profile.complaints, []);
+  await carol.profile.close();
+});
+
+test("a host that hands on another entry, or what was true before, shows nothing", async () => {
+  server.through(liar.url);
+  const host = () => alice.host("--allow", "certified", "--db", DB);
+  const { page } = bob;
+  let before;
+  liar.answer = (target, bytes) => (target.includes(FIRST) && (before = bytes), bytes);
+  await host();
+  await reads(page);
+  await sees(page, "entries, proved");
+  await alice.gone();
+
+  liar.answer = (target, bytes) => {
+    if (!target.includes(FIRST)) return bytes;
+    const { body } = decodeRange(bytes).entries[0];
+    const bent = Uint8Array.from(bytes);
+    bent[body.byteOffset - bytes.byteOffset] ^= 1;
+    return bent;
+  };
+  await host();
+  await reads(page);
+  await sees(page, "is not believed");
+  await sees(page, "hash_mismatch");
+  assert.equal(await entriesOf(page), 0);
+  await alice.gone();
+
+  server.through(server.url);
+  await appends("after that\n");
+  await alice.host("--allow", "certified", "--db", DB);
+  await reads(page);
+  await sees(page, "after that");
+  await alice.gone();
+  server.through(liar.url);
+  liar.answer = (target, bytes) => (target.includes(FIRST) ? before : bytes);
+  await host();
+  await reads(page);
+  await sees(page, "is not believed");
+  await sees(page, "said long ago");
+  await keepPicture(page, "databases of before");
+  assert.equal(await entriesOf(page), 0);
+  liar.answer = (_, bytes) => bytes;
+});
+
+for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 390], ["dark", 390]]) {
+  test(`the databases can be read, named and reached: ${scheme}, ${width} wide`, async () => {
+    await alice.host("--allow", "certified", "--db", DB);
+    const { page, profile, name } = await visitor(browser, server.url, { scheme, width, height: 844 });
+    await server.dgns("alice", "db", "grant", DB, name, "--read");
+    await appends(`for ${scheme} ${width}\n`);
+    await reads(page);
+    await sees(page, `for ${scheme} ${width}`);
+    assert.deepEqual(await page.evaluate(complaintsOf), []);
+    await keepPicture(page, `databases ${scheme} ${width}`);
+    assert.deepEqual(profile.complaints, []);
+    await profile.close();
+  });
+}
