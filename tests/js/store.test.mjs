@@ -22,7 +22,7 @@ class Lie extends Error {
 /** A reader of a site, alice unless `did` says somebody else: `{open(), all(database), source}`. */
 async function readerOf(site, { store = memoryStore(), did = site.alice.did } = {}) {
   const client = await site.client(store);
-  const source = { client, ask: (target) => site.answer(target), lies: (code, what) => new Lie(code, what), caught: (code, what) => new ProofFault(code, what) };
+  const source = { client, ask: (target) => site.answer(target), lies: (code, what) => new Lie(code, what), caught: (code, what) => new ProofFault(code, what), unproved: (_, what) => new Lie("bad_host", what) };
   const seed = async (generation) => (generation === 1n ? SEED : Promise.reject(new Refused("no_box", "no such generation")));
   const open = () => Database.open(source, NAME, { did, seed });
   const all = async (from) => {
@@ -52,7 +52,7 @@ test("entries come in order from any place on, and the key of the group opens fo
   site.anchor();
   assert.deepEqual((await reader.all((size) => size - 1n)).texts, ["four"]);
   const bob = await (await readerOf(site, { did: site.bob.did })).all();
-  assert.deepEqual([bob.texts.length, bob.database.keys.size, bob.database.opens(1)], [4, 0, false]);
+  assert.deepEqual([bob.texts.length, bob.database.keys.size, bob.database.opens(1), database.opens(1)], [4, 0, "none", "all"]);
 });
 
 test("an entry behind a revoke is left out, one that its author never could write convicts the server", async () => {
@@ -81,7 +81,7 @@ const WRONG = [
   ["no answer at all", "entries", (fields) => fields.delete(6), "Lie", "malformed"],
   ["a head by somebody else", "entries", async (fields, site, log) => fields.set(3, await site.head(log, { key: site.alice.key })), "Lie", "store_head"],
   ["another anchor", "anchor", (fields) => fields.set(0, fields.get(0).map((byte, i) => (i === 2 ? byte ^ 1 : byte))), "Lie", "malformed"],
-  ["nothing anchored", "anchor", (fields) => fields.set(1, null), "Lie", "bad_host"],
+  ["nothing anchored", "anchor", (fields) => fields.set(1, null), "Lie", "anchor_proof"],
   ["a head that the server signed before the anchor", "anchor", async (fields, site, log) => fields.set(3, await site.head(log, { since: site.k - 1 })), "Lie", "bad_host"],
   ["a head that the server signed long ago, and smaller", "anchor", async (fields, site, log) => (fields.set(3, await site.head(log, { size: 2, since: 0 })), fields.set(4, [])), "Lie", "bad_host"],
 ];
@@ -177,6 +177,28 @@ test("a server that says itself how far back it is convicts itself", async () =>
   assert.match(what, /its databases are at anchor 0, and its log of names has anchor 1: they went back/);
 });
 
+test("a log that is gone is a rollback to whoever met it or its anchor, and to nobody else", async () => {
+  const gone = (site, what) => {
+    const answer = site.answer.bind(site);
+    site.answer = async (target) => (target.includes(what) ? Promise.reject(new Refused("not_found", "no such log")) : answer(target));
+  };
+  const stranger = await Site.begin();
+  gone(stranger, "/entries");
+  assert.equal((await fails((await readerOf(stranger)).all())).code, "not_found");
+  for (const what of ["/entries", "/anchor"]) {
+    const site = await Site.begin();
+    const reader = await readerOf(site);
+    await reader.all();
+    gone(site, what);
+    assert.equal((await fails(reader.all())).code, "bad_host", "nothing that was signed shows it");
+    const { k } = site;
+    site.stand = () => site.head(new Uint8Array(32), { size: k - 1, root: new Uint8Array(32), since: k });
+    const error = await fails(reader.all());
+    assert.deepEqual([error.constructor.name, error.code], ["ProofFault", "store_rollback"]);
+    assert.match((await checkStoreFault(decodeFault(error.evidence.bytes))).what, /they went back/);
+  }
+});
+
 test("two heads convict, and one that is repeated does not", async () => {
   const site = await Site.begin();
   const reader = await readerOf(site);
@@ -197,7 +219,7 @@ test("no byte of what a server says of a log can be changed", async () => {
     const site = await Site.begin();
     const { client } = await readerOf(site);
     const honest = new Map();
-    const source = { client, lies: (code, what) => new Lie(code, what), caught: (code, what) => new ProofFault(code, what) };
+    const source = { client, lies: (code, what) => new Lie(code, what), caught: (code, what) => new ProofFault(code, what), unproved: (_, what) => new Lie("bad_host", what) };
     let [target, bent] = [null, null];
     source.ask = async (asked) => {
       const isIt = asked.includes(hex(site.main)) && asked.includes(of === "anchor" ? "/anchor" : "/entries");

@@ -80,8 +80,43 @@ test("who is no member sees who wrote and when, and is told that the rest is sea
   assert.equal(await carol.page.locator(".entries pre").count(), 0);
   await keepPicture(carol.page, "databases sealed");
   assert.doesNotMatch(await carol.page.locator("main").innerText(), /of the beginning|for members/);
+
+  await server.dgns("alice", "db", "grant", DB, carol.name, "--read");
+  await reads(carol.page);
+  await sees(carol.page, "of the beginning");
+  assert.equal(await carol.page.getByText("Sealed.").count(), 0);
+  await server.dgns("alice", "db", "revoke", DB, carol.name);
+  await appends("behind her back\n");
+  await reads(carol.page);
+  await sees(carol.page, "is no member of this database any more");
+  await sees(carol.page, "for members");
+  assert.doesNotMatch(await carol.page.locator("main").innerText(), /behind her back/);
   assert.deepEqual(carol.profile.complaints, []);
   await carol.profile.close();
+});
+
+test("the page of a name reads a database at its server, to its members alone", async () => {
+  const { page, profile } = bob;
+  await page.goto(`/lookup?name=${DB}`);
+  await page.getByRole("button", { name: "Read its entries" }).click();
+  await sees(page, "entries, proved");
+  await sees(page, "of the beginning");
+  await appends("read at the server\n");
+  await sees(page, "read at the server");
+  await keepPicture(page, "database at its server");
+  assert.deepEqual(profile.complaints, []);
+  const dora = await visitor(browser, server.url);
+  await dora.page.goto(`/lookup?name=${DB}`);
+  await dora.page.getByRole("button", { name: "Read its entries" }).click();
+  await sees(dora.page, "This database is not for you");
+  assert.equal(await entriesOf(dora.page), 0);
+  await dora.profile.close();
+  const nobody = await browser.profile(server.url);
+  const stranger = await nobody.page();
+  await stranger.goto(`/lookup?name=${DB}`);
+  await stranger.getByRole("button", { name: "Read its entries" }).click();
+  await sees(stranger, "Only members read it");
+  await nobody.close();
 });
 
 test("a host that hands on another entry, or what was true before, shows nothing", async () => {

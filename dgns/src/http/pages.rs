@@ -87,6 +87,7 @@ const FILES: &[File] = files! {
     "page/aliases.js"
     "page/approve.html"
     "page/approve.js"
+    "page/at_server.js"
     "page/attempt.js"
     "page/attested.js"
     "page/claim.html"

@@ -4,11 +4,9 @@
 import { Refused } from "../cbor.js";
 import { ProofFault } from "../client.js";
 import { concat } from "../hash.js";
+import { GONE } from "../store/follow.js";
 import { PeerFault } from "./connect.js";
 import { ASKED_BYTES_MAX } from "./share.js";
-
-/** What the store alone can say, and a host may have made up: it is nobody's word against the store. */
-const OF_STORE = ["range", "not_found", "store_behind"];
 
 /** Where the readers of databases (store/follow.js) get their answers from, and who is to blame for what is wrong with them. */
 export class AtHost {
@@ -29,7 +27,7 @@ export class AtHost {
       if (said.last) done();
     };
     await connection.asks({ t: "ask", target }, hear).catch((error) => {
-      throw OF_STORE.includes(error.code) ? new Refused("withheld", `the host says that the store does not have what was asked for (${error.code})`) : error;
+      throw GONE.includes(error.code) ? new Refused("withheld", `the host says that the store does not have what was asked for (${error.code})`) : error;
     });
     return concat(...parts);
   }
@@ -37,6 +35,11 @@ export class AtHost {
   /** The fault of the host: it hands on what the store never said, or not now. */
   lies(code, what) {
     return new PeerFault(code, what);
+  }
+
+  /** The fault of a host that shows what may be what the store said long ago. */
+  unproved(_code, what) {
+    return new PeerFault("bad_host", `the host shows what the store does not say now: ${what}`);
   }
 
   /** The fault of the store, by what it signed. */

@@ -1,11 +1,9 @@
-// A log of a database, read through a private server: every entry in its order, checked, opened where this browser's account is a member, and followed.
+// A log of a database, read at its server or through a private one: every entry in its order, checked, opened where this browser's account is a member, and followed.
 
 import { hex } from "../hash.js";
-import { AtHost } from "../lobby/store.js";
 import { decodeDidState } from "../state.js";
 import { Database } from "../store/database.js";
 import { el, fill, goTo, show, sign, tag, whenText } from "./dom.js";
-import { peerTrouble } from "./peer_trouble.js";
 import { download } from "./save.js";
 import { seedOf } from "./user_keys.js";
 
@@ -15,8 +13,11 @@ const [BEFORE, SHOWN_MAX, LIMIT, PROVED_MS] = [200n, 1000, 256, 10_000];
 /** Ends what is followed now: one log is shown at a time. */
 let stop = new AbortController();
 
-/** Shows a log as it is, and as it grows, in `place`; returns when that is stopped, or what is shown is not believed. */
-export async function showLog(connection, record, name, label, place) {
+/**
+ * Shows a log as it is, and as it grows, in `place`; returns when that is stopped, or what is shown is not believed. `source` as follow.js takes it; `told(error, keep)`
+ * = what is shown of an error.
+ */
+export async function showLog(source, record, name, label, place, told) {
   const [list, state, failed] = [el("ol", { class: "entries", role: "log", tabindex: "0", "aria-label": `${label} of ${name}`, hidden: true }), el("div", { role: "status" }), el("div", { hidden: true })];
   stop.abort();
   const own = (stop = new AbortController());
@@ -26,12 +27,12 @@ export async function showLog(connection, record, name, label, place) {
   fill(place, part);
   goTo(part.querySelector("h2"));
   try {
-    await follow(await Database.open(new AtHost(connection), name, meOf(connection.client, record)), label, record, { list, state }, own.signal);
+    await follow(await Database.open(source, name, meOf(source.client, record)), label, record, { list, state }, own.signal);
     fill(state, el("p", { class: "soft small" }, "Stopped: what is added from now on is not shown."));
   } catch (error) {
     fill(state);
     show(failed);
-    fill(failed, peerTrouble(error, connection.name, undefined, error.evidence && (() => download(error.evidence.name, error.evidence.bytes))));
+    fill(failed, told(error, error.evidence && (() => download(error.evidence.name, error.evidence.bytes))));
   }
   show(halt, false);
 }
@@ -66,12 +67,14 @@ async function follow(database, label, record, { list, state }, signal) {
 
 /** Says what was checked, and whether this account opens it. */
 function standing(database, { gid }, first, size, { did, name }) {
-  const isMember = database.acl.groups.get(gid).members.has(hex(did));
-  const why = isMember ? "You are a member, but the newest key does not open in this browser: another device of yours may do." : `${name} is no member of this database, and only members open what is in it. Who wrote, and when, you see.`;
+  const [isMember, opens] = [database.acl.groups.get(gid).members.has(hex(did)), database.opens(gid)];
+  const why = isMember ? "You are a member, but the newest key does not open in this browser: another device of yours may do."
+    : opens === "before" ? `${name} is no member of this database any more: what was written since then does not open. Who wrote, and when, you see.`
+      : `${name} is no member of this database, and only members open what is in it. Who wrote, and when, you see.`;
   const checked = `${size} ${size === 1n ? "entry" : "entries"}, proved: each in its place, signed by a device of somebody who may write, in the log that its server anchored. What is added is shown as it comes.`;
   return [
     el("p", { class: "tell good" }, sign("good"), el("span", {}, checked)),
-    !database.opens(gid) && el("p", { class: "tell wait" }, sign("wait"), el("span", {}, el("strong", {}, "Sealed. "), why)),
+    opens !== "all" && el("p", { class: "tell wait" }, sign("wait"), el("span", {}, el("strong", {}, "Sealed. "), why)),
     first > 0n && el("p", { class: "soft small" }, `The ${first} entries before these are not shown here: \u201cdgns db read\u201d prints all.`),
   ];
 }

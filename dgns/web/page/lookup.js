@@ -8,8 +8,9 @@ import { drawLimits, drawProof } from "./proof.js";
 import { recordTable } from "./records.js";
 import { download, proofBundle } from "./save.js";
 import { openPage } from "./shell.js";
-import { showTrouble } from "./trouble.js";
+import { showTrouble, trouble } from "./trouble.js";
 
+const [DATABASE, MAIN] = [2, "main"];
 const { client, store } = await openPage();
 const [form, input, place] = [byId("search"), byId("name"), byId("answer")];
 input.placeholder = `alice.${client.zone}`;
@@ -43,7 +44,7 @@ async function find(asked, how) {
 
 function draw(found) {
   const title = answerOf(found);
-  fill(place, title, frozenBanner(found), found.did !== null && recoveryBanner(found), found.did !== null && found.name !== null && what(found), proof(found), found.did !== null && account(found),
+  fill(place, title, frozenBanner(found), found.did !== null && recoveryBanner(found), database(found), found.did !== null && found.name !== null && what(found), proof(found), found.did !== null && account(found),
     part("What this does not prove", drawLimits(found, client.trust)));
   say(found.summary);
   goTo(title.querySelector("h2"));
@@ -67,6 +68,27 @@ const part = (title, ...children) => el("section", { class: "card" }, el("h2", {
 function what(found) {
   return part("Records", recordTable(found.records, found.subject),
     el("p", { class: "hint" }, "DNS answers the same; here each is signed by the owner, and proved."));
+}
+
+/** What is in a database, for the accounts of this browser; the modules for it come when it is asked for. */
+function database({ did, name, status, subject }) {
+  if (status !== "present" || name === null || did.kind !== DATABASE) return null;
+  const [log, failed] = [el("div", {}), el("div", {})];
+  const read = el("button", { type: "button" }, "Read its entries");
+  read.addEventListener("click", () => whileBusy(read, async () => {
+    const [{ accounts }, { AtServer }, { showLog }] = await Promise.all([import("./me.js"), import("./at_server.js"), import("./database_log.js")]);
+    const [record] = (await accounts(store, client.origin)).filter(({ did: own }) => own !== undefined);
+    if (record === undefined) return fill(failed, el("p", { class: "tell" }, sign("know"), el("span", {}, "Only members read it, and no account has keys in this browser. ", el("a", { href: "/signin" }, "Sign in"), " if you are one.")));
+    await showLog(new AtServer(client, record), record, subject, MAIN, log, caught);
+  }));
+  return el("div", {}, part("Database", el("p", { class: "hint" }, "What its members append, sealed by their devices. It is read as the first account of this browser, and checked here."), el("div", { class: "actions" }, read), failed), log);
+}
+
+/** What is shown where a database is not read to its end; `keep` saves the evidence, if there is any. */
+function caught(error, keep) {
+  const shown = trouble(error);
+  if (keep) shown.append(el("div", { class: "actions" }, el("button", { type: "button", class: "quiet", onclick: keep }, "Save the evidence")));
+  return shown;
 }
 
 /** The account behind it. */

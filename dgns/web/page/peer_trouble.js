@@ -79,6 +79,7 @@ const LIES = {
   bad_peer_hello: "The other end does not prove that it made this very connection.",
   malformed: "What was sent is no answer to what was asked.",
   bad_host: "What was sent may be what the store of the database said long ago. It is not what it says now.",
+  anchor_proof: "What was sent is not what the log of names says of the database.",
   store_head: "What was sent is not signed by the server that keeps the database.",
   store_root: "Entries were changed, left out or put elsewhere: they do not make what the store signed.",
   hash_mismatch: "What was sent is not what its own hash names. None of it was kept.",

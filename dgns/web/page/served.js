@@ -15,7 +15,15 @@ const PROGRESS_MS = 200;
 export async function filesPart(connection, place, record) {
   const { files, databases } = apart(connection.client, await connection.list());
   const [rows, followed, log] = [el("div", {}), el("div", {}), el("div", {})];
-  const read = (name, label) => import("./database_log.js").then(({ showLog }) => showLog(connection, record, name, label, log), () => fill(log, peerTrouble(new NetworkError("the page could not be loaded whole"), name)));
+  const told = (error, keep) => peerTrouble(error, connection.name, undefined, keep);
+  const read = async (name, label) => {
+    try {
+      const [{ AtHost }, { showLog }] = await Promise.all([import("../lobby/store.js"), import("./database_log.js")]);
+      await showLog(new AtHost(connection), record, name, label, log, told);
+    } catch {
+      fill(log, told(new NetworkError("the page could not be loaded whole")));
+    }
+  };
   const cards = [...databases].map(([name, logs]) => databaseCard(name, logs, read));
   const given = fold("You were given a grant or a token", givenForm(connection, followed));
   let shown = SHOWN_MAX;

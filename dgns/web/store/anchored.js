@@ -4,7 +4,7 @@ import { equal, hex } from "../hash.js";
 import { consistencyFault } from "../tree.js";
 import { decodeAnchoredLog, isAnchored } from "./answer.js";
 import { faultOf } from "./evidence.js";
-import { checkContinues, decoded } from "./follow.js";
+import { GONE, checkContinues, decoded } from "./follow.js";
 import { keepHead, keptHead } from "./kept.js";
 import { ANCHOR_BY_MS } from "./limits.js";
 
@@ -32,14 +32,18 @@ async function once(source, people, log, salt) {
   const isLate = (head) => head !== null && head.timeMs + ANCHOR_BY_MS < epochMs;
   if (anchors === null) return { k: 0n, size: 0n, head: kept?.size ?? 0n, isOverdue: isLate(kept) };
   const target = `/v1/logs/${hex(log)}/anchor?k=${anchors.version}${kept === null ? "" : `&old=${kept.size}`}`;
-  const answer = decoded(source, decodeAnchoredLog, await source.ask(target));
+  const shown = await source.ask(target).catch(async (error) => {
+    if (!GONE.includes(error.code)) throw error;
+    throw await faultOf(source, people, log, "store_rollback", `the server cannot show the log as anchor ${anchors.version} has it`, { heads: kept === null ? [] : [kept] });
+  });
+  const answer = decoded(source, decodeAnchoredLog, shown);
   const { anchor, anchored, head } = answer;
   if (!equal(anchor.bytes, anchors.bytes) || !equal(head.log, log) || !isAnchored(answer, log, salt)) {
-    throw source.lies("bad_host", "what is shown of the log is not what the newest anchor has of it");
+    throw source.lies("anchor_proof", "what is shown of the log is not what the newest anchor has of it");
   }
   await people.checkHead(head);
   const [code, what] = contradiction(answer) ?? [];
-  if (code !== undefined) throw await faultOf(source, people, code, what, { anchored: answer, salt });
+  if (code !== undefined) throw await faultOf(source, people, log, code, what, { anchored: answer, salt });
   await checkContinues(source, people, kept, head, answer.consistency);
   await keepHead(client, head);
   const size = anchored?.size ?? 0n;

@@ -98,9 +98,10 @@ export class Database {
     return log;
   }
 
-  /** Returns whether the newest key of a group is sealed to this person. */
+  /** Returns what of a group this person opens: `all`, by its newest key; `before`, by older ones alone; `none`. */
   opens(gid) {
-    return this.keys.has(`${gid} ${this.acl.groups.get(gid).epochs.length}`);
+    const has = this.acl.groups.get(gid).epochs.map((_, i) => this.keys.has(`${gid} ${i + 1}`));
+    return has.at(-1) ? "all" : has.includes(true) ? "before" : "none";
   }
 
   /** Proves a log by the newest anchor; returns a reader of it from the place that `from(size)` names on. */

@@ -7,18 +7,17 @@ import { checkStoreFault } from "./fault.js";
 import { STAND, decodeStoreHead } from "./head.js";
 
 /**
- * Returns the fault of whoever shows a log that goes back or aside: the server's, with the evidence kept, if a file convicts it; else that of the host, which may
- * show what the server said long ago (`bad_host`). `met` = `{heads: [newest, before?], anchored?: the answer, salt?, path?}`.
+ * Returns the fault of whoever shows a log that goes back or aside: the server's, with the evidence kept, if a file convicts it, else `source.unproved`.
+ * `met` = `{heads: [newest, before?], anchored?: the answer, salt?, path?}`.
  */
-export async function faultOf(source, people, code, what, met) {
+export async function faultOf(source, people, log, code, what, met) {
   const { client } = source;
-  const log = (met.heads?.[0] ?? met.anchored.head).log;
   for (const parts of await filesOf(client, people, met)) {
     const file = { vkeys: client.trust.logKeys, kind: "store", parts: { ...parts, code: ascii(code) } };
     const isProof = await checkStoreFault(file).then(() => true, refusedIs(false));
     if (isProof) return client.convicted(source.caught(code, what), { name: `store-${hex(log).slice(0, 16)}-${code}.fault`, kind: "store", bytes: encodeFault(file) });
   }
-  return source.lies("bad_host", `the host shows what the server does not say now: ${what}`);
+  return source.unproved(code, what);
 }
 
 const refusedIs = (value) => (error) => {

@@ -10,9 +10,13 @@ import { verifyEntry } from "./entry.js";
 import { faultOf } from "./evidence.js";
 import { keepHead, keptHead } from "./kept.js";
 
+/** What a server answers that does not have what is asked for; of who hands its answers on they are no word of it. */
+export const GONE = ["range", "not_found", "store_behind"];
+
 /**
- * A reader of one log. `source` is how the server is asked, and who is to blame: `{client, ask(target), lies(code, what), caught(code, what)}`; `ask` returns
- * the bytes of an answer, `lies` the fault of whoever handed it on, `caught` that of the server which signed it.
+ * A reader of one log. `source` is how the server is asked, and who is to blame: `{client, ask(target), lies(code, what), caught(code, what), unproved(code, what)}`;
+ * `ask` returns the bytes of an answer, `lies` the fault of whoever handed it on, `caught` that of the server which signed it, `unproved` that of what contradicts
+ * what was met, and convicts nobody.
  */
 export class Follower {
   /** Reads from the place `from` (BigInt) on. */
@@ -29,7 +33,11 @@ export class Follower {
     const { source, log, next } = this;
     const kept = await keptHead(source.client, log);
     const query = [`from=${next}`, `limit=${limit}`, ...(kept === null ? [] : [`old=${kept.size}`]), ...(waitS > 0 ? [`wait=${waitS}`] : [])];
-    const range = decoded(source, decodeRange, await source.ask(`/v1/logs/${hex(log)}/entries?${query.join("&")}`));
+    const answer = await source.ask(`/v1/logs/${hex(log)}/entries?${query.join("&")}`).catch(async (error) => {
+      if (kept === null || !GONE.includes(error.code)) throw error;
+      throw await faultOf(source, this.people, log, "store_rollback", `the server does not have the log any more, of which it signed ${kept.size} entries`, { heads: [kept] });
+    });
+    const range = decoded(source, decodeRange, answer);
     await this.check(kept, range);
     await keepHead(source.client, range.head);
     return { entries: range.entries, size: range.head.size };
@@ -77,11 +85,11 @@ export async function checkContinues(source, people, kept, head, path) {
   if (kept === null) return;
   if (head.size < kept.size) {
     const what = `the log has ${head.size} entries, and its server signed ${kept.size} before: it was rolled back`;
-    throw await faultOf(source, people, "store_rollback", what, { heads: [head, kept] });
+    throw await faultOf(source, people, head.log, "store_rollback", what, { heads: [head, kept] });
   }
   const fault = consistencyFault(kept.size, kept.size === 0n ? EMPTY_ROOT : kept.root, head.size, head.root, path);
   if (fault === null) return;
-  throw await faultOf(source, people, "store_fork", `the log is not the one that its server signed before (${fault})`, { heads: [head, kept], path });
+  throw await faultOf(source, people, head.log, "store_fork", `the log is not the one that its server signed before (${fault})`, { heads: [head, kept], path });
 }
 
 /** Runs a decoder over what whoever was asked handed on. */
