@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dgns_api::store::acl::AclRefusal;
+use dgns_api::store::acl::{AclRefusal, Stage};
 use dgns_api::store::answer::{Cursor, Receipts, encode_range};
 use dgns_api::store::content::ContentId;
 use dgns_api::store::control::Control;
-use dgns_api::store::entry::{Class, Entry, EntryError, LogId, write_parts};
+use dgns_api::store::entry::{Class, Entry, EntryError, LogId, LogKind, write_parts};
 use dgns_api::store::head::{SignedHead, StoreHead};
 use identity::cert::{DidKind, KeyBytes};
 use identity::did::Did;
@@ -271,7 +271,14 @@ impl Databases {
     async fn readable(&self, core: &Core, log: &LogId, reader: &Did) -> Result<LogRow, StoreRefusal> {
         let row = self.store.log(log).await?.ok_or(StoreRefusal::NotFound)?;
         let now_s = core.clock.now().as_ms() / 1_000;
-        if self.store.may_read(&row, reader, now_s).await? { Ok(row) } else { Err(StoreRefusal::NotReader) }
+        if !self.store.may_read(&row, reader, now_s).await? {
+            return Err(StoreRefusal::NotReader);
+        }
+        // The control log goes on to be read: it is the proof.
+        if row.kind != LogKind::Control && self.store.stage(&row).await? == Stage::Deleted {
+            return Err(AppendRefusal::Acl(AclRefusal::Deleted).into());
+        }
+        Ok(row)
     }
 
     fn signed(&self, core: &Core, head: StoreHead) -> SignedHead {

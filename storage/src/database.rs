@@ -86,6 +86,7 @@ impl Schema {
         migrations: &[
             include_str!("../migrations/sqlite/0001_store.sql"),
             include_str!("../migrations/sqlite/0002_store_anchors.sql"),
+            include_str!("../migrations/sqlite/0003_store_stages.sql"),
         ],
     };
 

@@ -8,7 +8,7 @@ import { Acl } from "../../dgns/web/store/acl.js";
 import { anchorLabel, anchoredHash, decodeAnchoredHead, decodeChanges } from "../../dgns/web/store/anchor.js";
 import { openRecords } from "../../dgns/web/store/body.js";
 import { decodeControl } from "../../dgns/web/store/control.js";
-import { decodeEntry, logIdOf, verifyEntry } from "../../dgns/web/store/entry.js";
+import { controlLogOf, decodeEntry, logIdOf, verifyEntry } from "../../dgns/web/store/entry.js";
 import { checkStoreFault } from "../../dgns/web/store/fault.js";
 import { decodeStoreHead, verifyStoreHead } from "../../dgns/web/store/head.js";
 
@@ -37,13 +37,24 @@ export const DATABASES = {
     const { heads } = decodeChanges(unhex(changes));
     return { root: hex(mapRoot(heads.map(([label, head]) => [label, anchoredHash(head)]))) };
   },
+  owners({ db, said }) {
+    const { owners } = replay(controlLogOf(unhex(db)), said);
+    const tombstone = owners.tombstone?.map(({ log, size }) => [hex(log), Number(size)]) ?? null;
+    return { owners: [...owners.all].sort(), lacking: owners.lacking, stage: owners.stage, tombstone };
+  },
 };
+
+/** Replays a control log. */
+function replay(log, said) {
+  const statements = said.map(([author, body]) => [unhex(author), decodeControl(unhex(body))]);
+  const acl = new Acl(log, ...statements[0]);
+  for (const [author, statement] of statements.slice(1)) acl.apply(author, statement);
+  return acl;
+}
 
 /** Replays a control log, and asks what entries of its logs are worth. */
 export function controlLog({ log, said, asked }) {
-  const statements = said.map(([author, body]) => [unhex(author), decodeControl(unhex(body))]);
-  const acl = new Acl(unhex(log), ...statements[0]);
-  for (const [author, statement] of statements.slice(1)) acl.apply(author, statement);
+  const acl = replay(unhex(log), said);
   const sorted = (rows) => rows.sort(([a, b], [c, d]) => (a === c ? (b < d ? -1 : 1) : a < c ? -1 : 1));
   const groups = [...acl.groups].sort(([a], [b]) => a - b);
   return {

@@ -79,7 +79,7 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 could not run, 2 network, 3 PROOF OR LOG FAULT, 4 refused by the rules, \
-5 accepted but waits, 6 proved absent, 7 answered but not proved";
+5 accepted but waits, 6 proved absent or deleted, 7 answered but not proved";
 
 /// Options of every command.
 #[derive(Clone, Debug, clap::Args)]

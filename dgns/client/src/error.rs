@@ -1,5 +1,6 @@
 //! Everything that can end a command, by exit code.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use dgns_api::problem::Problem;
@@ -29,17 +30,50 @@ pub enum ClientError {
     /// The subject is proved absent. Exit 6.
     #[error("{0} is proved absent")]
     Absent(String),
+    /// The database is proved to be deleted. Exit 6.
+    #[error("{0}")]
+    Deleted(Box<Tombstone>),
+}
+
+/// How a database was deleted, as its control log shows it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Tombstone {
+    /// Its name.
+    pub name: String,
+    /// The place of the tombstone in the control log.
+    pub pos: u64,
+    /// How many owners it had.
+    pub owners: usize,
+    /// How many of them were for deleting it.
+    pub deleting: usize,
+    /// The newest anchor that has the tombstone; absent if none has it yet.
+    pub anchor: Option<u64>,
+}
+
+impl fmt::Display for Tombstone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, pos, owners, deleting, anchor } = self;
+        write!(
+            f,
+            "{name} is proved deleted: {deleting} of its {owners} owners signed it, entry {pos} of its control log"
+        )?;
+        match anchor {
+            Some(k) => write!(f, ", which anchor {k} has"),
+            None => write!(f, ", which no anchor has yet"),
+        }
+    }
 }
 
 impl ClientError {
-    /// Returns the exit code: 1 could not run, 2 network, 3 proof or log fault, 4 refused by the rules, 6 proved absent.
+    /// Returns the exit code: 1 could not run, 2 network, 3 proof or log fault, 4 refused by the rules, 6 proved absent
+    /// or deleted.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Unable(_) => 1,
             Self::Network(_) => 2,
             Self::Proof { .. } => 3,
             Self::Refused(_) => 4,
-            Self::Absent(_) => 6,
+            Self::Absent(_) | Self::Deleted(_) => 6,
         }
     }
 
@@ -51,6 +85,7 @@ impl ClientError {
             Self::Proof { code, .. } => code,
             Self::Refused(problem) => &problem.code,
             Self::Absent(_) => "absent",
+            Self::Deleted(_) => "deleted",
         }
     }
 

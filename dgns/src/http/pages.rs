@@ -196,6 +196,7 @@ const FILES: &[File] = files! {
     "store/head.js"
     "store/kept.js"
     "store/limits.js"
+    "store/owners.js"
     "store/people.js"
     "tree.js"
     "user_key.js"

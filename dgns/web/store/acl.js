@@ -4,6 +4,7 @@ import { Refused } from "../cbor.js";
 import { compare, equal, hex } from "../hash.js";
 import { controlLogOf, logIdOf } from "./entry.js";
 import { GROUPS_MAX, LOGS_MAX, MEMBERS_MAX } from "./limits.js";
+import { Owners } from "./owners.js";
 
 /** Rights of a member. */
 export const [READ, WRITE, GRANT, ALL] = [1, 2, 4, 7];
@@ -27,7 +28,7 @@ const refuse = (code) => {
 };
 const includes = (rights, other) => (rights & other) === other;
 
-/** A database as its control log has it: `groups` by number, `logs` by their name in hexadecimal, `{id, gid, kind, label}`. */
+/** A database as its control log has it: `groups` by number, `logs` by their name in hexadecimal, `{id, gid, kind, label}`, and its `owners`. */
 export class Acl {
   groups = new Map();
   logs = new Map();
@@ -36,21 +37,32 @@ export class Acl {
   constructor(log, author, said) {
     const isGenesis = said.type === "genesis" && equal(said.did, author) && equal(log, controlLogOf(said.did));
     if (!isGenesis) refuse("bad_genesis");
-    Object.assign(this, { did: said.did, home: said.home, salt: said.salt });
+    Object.assign(this, { did: said.did, home: said.home, salt: said.salt, owners: new Owners(said.did) });
   }
 
   /** Applies what `author` said next, or refuses it with its code and changes nothing. */
   apply(author, said) {
-    const judge = { grant: this.grant, revoke: this.revoke, key: this.turn, log: this.log }[said.type];
+    this.owners.admit(said);
+    const { grant, revoke, turn, log, owners } = this;
+    const judge = {
+      grant,
+      revoke,
+      key: turn,
+      log,
+      owner: () => owners.add(author, said),
+      leave: () => owners.leave(author),
+      delete: () => owners.delete(author, said),
+      tombstone: () => owners.end(author, [...this.logs.values()].map(({ id }) => id).sort(compare), said),
+    }[said.type];
     if (judge === undefined) refuse("bad_genesis");
     judge.call(this, author, said);
   }
 
   isOwner(did) {
-    return equal(did, this.did);
+    return this.owners.has(did);
   }
 
-  /** Returns whether somebody is a member of a group with a right now (Unix seconds, BigInt), or the database itself. */
+  /** Returns whether somebody is a member of a group with a right now (Unix seconds, BigInt), or an owner. */
   may(did, gid, right, nowS) {
     const member = this.groups.get(gid)?.members.get(hex(did));
     return this.isOwner(did) || (member !== undefined && includes(member.rights, right) && nowS < member.untilS);
@@ -68,7 +80,7 @@ export class Acl {
   standing(log, pos, author, epoch) {
     const group = this.groups.get(this.logs.get(hex(log))?.gid);
     if (group === undefined || epoch < 1n || epoch > BigInt(group.epochs.length)) return FORGED;
-    if (this.isOwner(author)) return COUNTS;
+    if (equal(author, this.did)) return COUNTS;
     const each = (group.terms.get(hex(author)) ?? []).map(({ since, ended }) => {
       if (epoch < since) return FORGED;
       if (ended === null) return COUNTS;

@@ -37,6 +37,10 @@ const STATEMENTS = {
   3: ["revoke", { gid, did, cuts }],
   4: ["key", { gid, epoch: u64, boxes, previous: nullOr(record({ enc: bytesOf(32), ct: bytesOf(48) })) }],
   8: ["log", { gid, kind: oneOf(SHARED_LOG), label }],
+  11: ["owner", { did }],
+  12: ["leave", {}],
+  13: ["delete", { yes: oneOf(0, 1) }],
+  14: ["tombstone", { ends: cuts }],
 };
 
 /** Returns the statement that the body of a control entry spells, `{type, ...}`; refuses with `bad_cbor`, `not_canonical`, `bad_field`. */

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use dgns_api::store::acl::{Acl, AclRefusal};
+use dgns_api::store::acl::{Acl, AclRefusal, Stage};
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind};
 use identity::cert::KeyBytes;
@@ -141,7 +141,8 @@ fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result
     };
     view.last.db += 1;
     let id = view.last.db;
-    let db = DbRow { id, did: *acl.did(), account, kind: acl.kind() as u8, created_ms: append.now_ms };
+    let (kind, stage) = (acl.kind() as u8, acl.owners().stage());
+    let db = DbRow { id, did: *acl.did(), account, kind, created_ms: append.now_ms, stage };
     view.dbs.insert(id, db);
     add_log(view, key, id, (0, LogKind::Control, String::new()), append.now_ms);
     Ok(())
@@ -227,6 +228,11 @@ fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, now_ms: u64) -> 
     match (kind, header.class) {
         (LogKind::Control, Class::Control) => apply(view, db, (key, size), header, entry.body(), now_ms),
         (LogKind::Shared, Class::Data) => {
+            match view.dbs.get(&db).map(|db| db.stage) {
+                Some(Stage::Deleting) => return Err(AclRefusal::Deleting.into()),
+                Some(Stage::Deleted) => return Err(AclRefusal::Deleted.into()),
+                Some(Stage::Live) | None => {}
+            }
             let owner = view.dbs.get(&db).is_some_and(|db| db.did == header.author);
             let (rights, until_s) = view.members.get(&(db, gid, header.author)).copied().unwrap_or_default();
             let writes = Rights::from_bits(rights.into()).is_some_and(|rights| rights.include(Rights::WRITE));
@@ -255,18 +261,24 @@ fn apply(
         view.acls.insert(db, Acl::begin(&key, &header.author, &control)?);
         return Ok(());
     }
-    if let Control::Revoke { cuts, .. } = &control {
-        let beyond = |(log, size): &(LogId, u64)| view.logs.get(log).is_none_or(|log| *size > log.row.edge.size());
-        if cuts.iter().any(beyond) {
-            return Err(AclRefusal::Cuts.into());
-        }
-    }
+    let size_of = |log: &LogId| view.logs.get(log).map_or(0, |log| log.row.edge.size());
+    let fit = match &control {
+        Control::Revoke { cuts, .. } => cuts.iter().all(|(log, size)| *size <= size_of(log)),
+        Control::Tombstone { ends } => ends.iter().all(|(log, size)| *size == size_of(log)),
+        _ => true,
+    };
     let acl = view.acls.get_mut(&db).ok_or(AppendRefusal::NotFound)?;
-    let did = *acl.did();
-    if header.author != did && !may_still(acl, &header.author, control.gid(), now_ms / 1_000) {
+    let (did, gid) = (*acl.did(), control.gid());
+    if !acl.owners().is(&header.author) && gid.is_some() && !may_still(acl, &header.author, gid, now_ms / 1_000) {
         return Err(AppendRefusal::NotWriter);
     }
     acl.apply(&header.author, &control)?;
+    if !fit {
+        return Err(AclRefusal::Cuts.into());
+    }
+    if let Some(row) = view.dbs.get_mut(&db) {
+        row.stage = acl.owners().stage();
+    }
     match control {
         Control::Grant { gid, did, rights, until_s } => {
             let epoch = acl.groups().get(&gid).map_or(0, |group| group.epochs.len() as u64);
@@ -282,10 +294,19 @@ fn apply(
         Control::Log { gid, kind, label } => {
             add_log(view, LogId::of(&did, gid, kind, &label), db, (gid, kind, label), now_ms);
         }
-        Control::Genesis { .. } => {}
+        Control::Owner { did } if acl.owners().is(&did) => {
+            view.members.insert((db, 0, did), (Rights::READ.bits(), FOR_EVER_S));
+        }
+        Control::Leave => {
+            view.members.insert((db, 0, header.author), (0, 0));
+        }
+        Control::Genesis { .. } | Control::Owner { .. } | Control::Delete { .. } | Control::Tombstone { .. } => {}
     }
     Ok(())
 }
+
+/// Until when an owner may read, who is kept as a member of group 0.
+const FOR_EVER_S: u64 = i64::MAX as u64;
 
 /// Returns whether somebody is a member of a group whose time is not over.
 fn may_still(acl: &Acl, author: &Did, gid: Option<u32>, now_s: u64) -> bool {

@@ -1,5 +1,6 @@
 //! What readers get: logs, ranges of entries, proofs, cursors. Each call sees one commit.
 
+use dgns_api::store::acl::Stage;
 use dgns_api::store::entry::LogId;
 use dgns_api::store::limits::{ANSWER_BYTES_MAX, ENTRIES_PER_ANSWER_MAX};
 use identity::cert::KeyBytes;
@@ -45,6 +46,12 @@ impl Store {
         tables::db::by_did(&mut *self.inner.database.reader().await, did).await
     }
 
+    /// Returns what the database of a log has come to.
+    pub async fn stage(&self, log: &LogRow) -> Result<Stage, StorageError> {
+        let db = tables::db::by_id(&mut *self.inner.database.reader().await, log.db).await?;
+        Ok(db.ok_or_else(|| StorageError::inconsistent("dblog", "a log of no database"))?.stage)
+    }
+
     /// Returns the logs of a database, its control log first.
     pub async fn logs(&self, db: &DbRow) -> Result<Vec<LogRow>, StorageError> {
         tables::dblog::of_db(&mut *self.inner.database.reader().await, db.id).await
@@ -60,8 +67,8 @@ impl Store {
         tables::account::by_did(&mut *self.inner.database.reader().await, did).await
     }
 
-    /// Returns whether `did` may read a log: a member of its group with that right, or for the control log of any; or the database
-    /// itself.
+    /// Returns whether `did` may read a log: a member of its group with that right, or for the control log of any; an owner, or the
+    /// database itself.
     pub async fn may_read(&self, log: &LogRow, did: &Did, now_s: u64) -> Result<bool, StorageError> {
         let mut reader = self.inner.database.reader().await;
         let db = tables::db::by_id(&mut reader, log.db).await?;
@@ -70,7 +77,10 @@ impl Store {
         }
         let rights = match log.gid {
             0 => tables::member::of_any_group(&mut reader, log.db, did).await?,
-            gid => tables::member::load(&mut reader, log.db, gid, did).await?.into_iter().collect(),
+            gid => {
+                let member = tables::member::load(&mut reader, log.db, gid, did).await?;
+                member.into_iter().chain(tables::member::load(&mut reader, log.db, 0, did).await?).collect()
+            }
         };
         let reads = |bits: u8| Rights::from_bits(bits.into()).is_some_and(|rights| rights.include(Rights::READ));
         Ok(rights.into_iter().any(|(bits, until_s)| reads(bits) && now_s < until_s))

@@ -1,5 +1,6 @@
 //! The rows that cross the border of the tables of databases.
 
+use dgns_api::store::acl::Stage;
 use dgns_api::store::entry::{LogId, LogKind};
 use identity::did::Did;
 use identity::hash::Hash;
@@ -32,6 +33,8 @@ pub struct DbRow {
     pub kind: u8,
     /// When it was made, Unix milliseconds.
     pub created_ms: u64,
+    /// What it has come to.
+    pub stage: Stage,
 }
 
 /// A log.

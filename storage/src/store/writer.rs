@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::database::Conn;
+use dgns_api::store::acl::Stage;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -113,13 +114,15 @@ fn decided(view: &mut View, appends: &[&Append], free: FreeQuota) -> Plan {
 
 /// What stood in the tables already, so that only what changed is written.
 struct Loaded {
+    stages: std::collections::BTreeMap<RowId, Stage>,
     members: std::collections::BTreeMap<(RowId, u32, identity::did::Did), (u8, u64)>,
     epochs: std::collections::BTreeMap<(RowId, u32), u64>,
 }
 
 impl Loaded {
     fn of(view: &View) -> Self {
-        Self { members: view.members.clone(), epochs: view.epochs.clone() }
+        let stages = view.dbs.values().map(|db| (db.id, db.stage)).collect();
+        Self { stages, members: view.members.clone(), epochs: view.epochs.clone() }
     }
 }
 
@@ -137,6 +140,9 @@ async fn apply(tx: &mut Conn, view: &View, plan: &Plan, before: LastIds, loaded:
     tables::account::upsert(tx, &accounts).await?;
     for db in view.dbs.values().filter(|db| db.id > before.db) {
         tables::db::insert(tx, db).await?;
+    }
+    for db in view.dbs.values().filter(|db| loaded.stages.get(&db.id).is_some_and(|stage| *stage != db.stage)) {
+        tables::db::to_stage(tx, db.id, db.stage).await?;
     }
     let new = view.devices.iter().filter(|(_, id)| **id > before.device);
     tables::device::insert(tx, &new.map(|(key, id)| (*id, *key)).collect::<Vec<_>>()).await?;

@@ -22,6 +22,7 @@ mod newcomer;
 mod nodes;
 mod notaries;
 mod notices;
+mod owners;
 mod pairing;
 mod personal;
 mod races;

@@ -13,6 +13,10 @@ use super::control::{Control, DbKind, KeyBox};
 use super::entry::{LogId, LogKind};
 use super::limits::{GROUPS_MAX, LOGS_MAX, MEMBERS_MAX};
 
+mod owners;
+
+pub use owners::{Owners, Stage};
+
 /// Why a control entry may not follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AclRefusal {
@@ -40,9 +44,26 @@ pub enum AclRefusal {
     /// There is such a log. Code `log_exists`.
     #[error("there is a log of that name in this group")]
     LogExists,
-    /// More groups, members or logs than a database has. Code `full`.
-    #[error("a database has at most 256 groups of 1,000 members, and 256 logs")]
+    /// More groups, members, logs or owners than a database has. Code `full`.
+    #[error("a database has at most 256 groups of 1,000 members, 256 logs, and 64 owners")]
     Full,
+    /// It is one already. Code `owner_exists`.
+    #[error("this is an owner of the database already")]
+    OwnerExists,
+    /// Nobody else would be left. Code `last_owner`.
+    #[error("the last owner of a database does not leave it: make somebody else one first, or delete it")]
+    LastOwner,
+    /// Fewer than half of the owners are for it. Code `no_quorum`.
+    #[error("a database is deleted when half of its owners are for it")]
+    NoQuorum,
+    /// Half of the owners are for deleting the database. Code `deleting`.
+    #[error(
+        "half of the owners are for deleting the database: until one of them takes that back nothing is written to it"
+    )]
+    Deleting,
+    /// The tombstone stands. Code `deleted`.
+    #[error("the database is deleted: its control log ends with the tombstone")]
+    Deleted,
 }
 
 impl AclRefusal {
@@ -58,6 +79,11 @@ impl AclRefusal {
             Self::Boxes => "bad_boxes",
             Self::LogExists => "log_exists",
             Self::Full => "full",
+            Self::OwnerExists => "owner_exists",
+            Self::LastOwner => "last_owner",
+            Self::NoQuorum => "no_quorum",
+            Self::Deleting => "deleting",
+            Self::Deleted => "deleted",
         }
     }
 }
@@ -102,6 +128,7 @@ pub struct Acl {
     kind: DbKind,
     home: Origin,
     salt: [u8; 16],
+    owners: Owners,
     groups: BTreeMap<u32, Group>,
     logs: BTreeMap<LogId, (u32, LogKind, String)>,
 }
@@ -114,11 +141,12 @@ impl Acl {
             return Err(AclRefusal::Genesis);
         }
         let (groups, logs) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { did: *did, kind: *kind, home: home.clone(), salt: *salt, groups, logs })
+        Ok(Self { did: *did, kind: *kind, home: home.clone(), salt: *salt, owners: Owners::of(*did), groups, logs })
     }
 
     /// Applies what `author` said next, or refuses it and changes nothing.
     pub fn apply(&mut self, author: &Did, control: &Control) -> Result<(), AclRefusal> {
+        self.owners.admit(control)?;
         match control {
             Control::Genesis { .. } => Err(AclRefusal::Genesis),
             Control::Grant { gid, did, rights, until_s } => self.grant(author, *gid, *did, (*rights, *until_s)),
@@ -127,6 +155,10 @@ impl Acl {
                 self.turn(author, *gid, *epoch, (boxes.clone(), previous.clone()))
             }
             Control::Log { gid, kind, label } => self.log(author, *gid, *kind, label),
+            Control::Owner { did } => self.owners.add(author, *did),
+            Control::Leave => self.owners.leave(author),
+            Control::Delete { yes } => self.owners.delete(author, *yes),
+            Control::Tombstone { ends } => self.owners.end(author, self.logs.keys(), ends),
         }
     }
 
@@ -150,6 +182,11 @@ impl Acl {
         &self.salt
     }
 
+    /// Returns its owners, and what they are for.
+    pub fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
     /// Returns its groups by number.
     pub fn groups(&self) -> &BTreeMap<u32, Group> {
         &self.groups
@@ -169,7 +206,7 @@ impl Acl {
     /// Returns whether `did` has a right in a group now; an owner has every one.
     pub fn may(&self, did: &Did, gid: u32, right: Rights, now_s: u64) -> bool {
         let member = self.groups.get(&gid).and_then(|group| group.members.get(did));
-        *did == self.did || member.is_some_and(|(rights, until_s)| rights.include(right) && now_s < *until_s)
+        self.owners.is(did) || member.is_some_and(|(rights, until_s)| rights.include(right) && now_s < *until_s)
     }
 
     /// Returns the logs of a group.
@@ -204,7 +241,7 @@ impl Acl {
 
     /// Returns what the author may hand on in a group; an owner everything, for ever.
     fn of_author(&self, author: &Did, gid: u32) -> Result<(Rights, u64), AclRefusal> {
-        if *author == self.did {
+        if self.owners.is(author) {
             return Ok((Rights::ALL, u64::MAX));
         }
         let member = self.groups.get(&gid).and_then(|group| group.members.get(author));

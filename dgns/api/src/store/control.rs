@@ -76,6 +76,23 @@ pub enum Control {
         /// What it is called.
         label: String,
     },
+    /// `[11, did]`: the author is for making this an owner.
+    Owner {
+        /// Who.
+        did: Did,
+    },
+    /// `[12]`: the author is no owner any more.
+    Leave,
+    /// `[13, 1 or 0]`: the author is for deleting the database, or is not any more.
+    Delete {
+        /// Which.
+        yes: bool,
+    },
+    /// `[14, [[log 32, size], ...]]`: half of the owners are for it, and the database is deleted. Nothing follows.
+    Tombstone {
+        /// All logs but the control log, ascending, with the entries that each has for ever.
+        ends: Vec<(LogId, u64)>,
+    },
 }
 
 /// The key of a group, sealed to one member.
@@ -101,10 +118,12 @@ impl KeyBox {
 }
 
 impl Control {
-    /// Returns the group that it is about; the genesis is about none.
+    /// Returns the group that it is about; the genesis and what owners say are about none.
     pub const fn gid(&self) -> Option<u32> {
         match self {
-            Self::Genesis { .. } => None,
+            Self::Genesis { .. } | Self::Owner { .. } | Self::Leave | Self::Delete { .. } | Self::Tombstone { .. } => {
+                None
+            }
             Self::Grant { gid, .. } | Self::Revoke { gid, .. } | Self::KeyEpoch { gid, .. } | Self::Log { gid, .. } => {
                 Some(*gid)
             }
@@ -122,10 +141,7 @@ impl Control {
                 w.array(5).uint(2).uint((*gid).into()).bytes(did.as_bytes()).uint(rights.bits().into()).uint(*until_s);
             }
             Self::Revoke { gid, did, cuts } => {
-                w.array(4).uint(3).uint((*gid).into()).bytes(did.as_bytes()).array(cuts.len());
-                for (log, size) in cuts {
-                    w.array(2).bytes(&log.0).uint(*size);
-                }
+                write_places(w.array(4).uint(3).uint((*gid).into()).bytes(did.as_bytes()), cuts);
             }
             Self::KeyEpoch { gid, epoch, boxes, previous } => {
                 w.array(5).uint(4).uint((*gid).into()).uint(*epoch).array(boxes.len());
@@ -140,6 +156,16 @@ impl Control {
             Self::Log { gid, kind, label } => {
                 w.array(4).uint(8).uint((*gid).into()).uint(*kind as u64).text(label);
             }
+            Self::Owner { did } => {
+                w.array(2).uint(11).bytes(did.as_bytes());
+            }
+            Self::Leave => {
+                w.array(1).uint(12);
+            }
+            Self::Delete { yes } => {
+                w.array(2).uint(13).uint((*yes).into());
+            }
+            Self::Tombstone { ends } => write_places(w.array(2).uint(14), ends),
         }
         w.finish()
     }
@@ -166,14 +192,7 @@ impl Control {
             },
             (3, 4) => {
                 let (gid, did) = (gid(&mut reader)?, Did::from_bytes(reader.fixed()?));
-                let cuts = reader.list(LOGS_MAX, |r| {
-                    r.array_of(2)?;
-                    Ok::<_, WireError>((LogId(r.fixed()?), r.uint()?))
-                })?;
-                if !cuts.is_sorted_by(|a, b| a.0 < b.0) {
-                    return Err(WireError::NotCanonical);
-                }
-                Self::Revoke { gid, did, cuts }
+                Self::Revoke { gid, did, cuts: read_places(&mut reader)? }
             }
             (4, 5) => {
                 let (gid, epoch) = (gid(&mut reader)?, reader.uint()?);
@@ -195,6 +214,10 @@ impl Control {
                 let kind = kind.filter(|kind| *kind != LogKind::Control).ok_or(WireError::Unexpected)?;
                 Self::Log { gid, kind, label: label(reader.text()?)? }
             }
+            (11, 2) => Self::Owner { did: Did::from_bytes(reader.fixed()?) },
+            (12, 1) => Self::Leave,
+            (13, 2) => Self::Delete { yes: reader.uint_to(1)? == 1 },
+            (14, 2) => Self::Tombstone { ends: read_places(&mut reader)? },
             _ => return Err(WireError::Unexpected),
         };
         reader.end()?;
@@ -215,6 +238,22 @@ fn label(text: &str) -> Result<String, WireError> {
 pub fn is_label(text: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
     (1..=LABEL_BYTES_MAX).contains(&text.len()) && text.bytes().all(good)
+}
+
+fn write_places(writer: &mut Writer, places: &[(LogId, u64)]) {
+    writer.array(places.len());
+    for (log, size) in places {
+        writer.array(2).bytes(&log.0).uint(*size);
+    }
+}
+
+/// Reads logs, ascending, each with a size.
+fn read_places(reader: &mut Reader<'_>) -> Result<Vec<(LogId, u64)>, WireError> {
+    let places = reader.list(LOGS_MAX, |r| {
+        r.array_of(2)?;
+        Ok::<_, WireError>((LogId(r.fixed()?), r.uint()?))
+    })?;
+    if places.is_sorted_by(|a, b| a.0 < b.0) { Ok(places) } else { Err(WireError::NotCanonical) }
 }
 
 fn read_box(reader: &mut Reader<'_>) -> Result<KeyBox, WireError> {

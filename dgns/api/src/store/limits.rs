@@ -33,6 +33,9 @@ pub const LABEL_BYTES_MAX: usize = 64;
 /// The members of a group. The boxes of a key epoch fit one body.
 pub const MEMBERS_MAX: usize = 1_000;
 
+/// The owners of a database: a control log is replayed with all their voices.
+pub const OWNERS_MAX: usize = 64;
+
 /// The groups of a database.
 pub const GROUPS_MAX: usize = 256;
 

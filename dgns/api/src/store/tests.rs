@@ -16,6 +16,8 @@ use super::entry::{Class, Entry, EntryError, Header, LogId, LogKind, decode_requ
 use super::head::{SignedHead, StoreHead};
 use crate::vectors::{hex, hold};
 
+mod owners;
+
 fn home() -> Origin {
     Origin::parse("dgns.test/log").unwrap()
 }
@@ -63,6 +65,12 @@ fn statements() -> Vec<(&'static str, Control)> {
         ("log", Control::Log { gid: 1, kind: LogKind::Shared, label: "main".into() }),
         ("revoke", revoke(person(), 4)),
         ("revoke of a group that has no log", Control::Revoke { gid: 1, did: person(), cuts: Vec::new() }),
+        ("owner", Control::Owner { did: person() }),
+        ("leave", Control::Leave),
+        ("for deleting", Control::Delete { yes: true }),
+        ("not for deleting any more", Control::Delete { yes: false }),
+        ("tombstone", Control::Tombstone { ends: vec![(LogId([1; 32]), 4), (LogId([2; 32]), 0)] }),
+        ("tombstone of a database without logs", Control::Tombstone { ends: Vec::new() }),
     ]
 }
 
@@ -104,6 +112,12 @@ fn vectors_of_databases() {
         ("a first key with one before", vec![0x85, 4, 1, 1, 0x80, 0x82]),
         ("a label in capitals", Control::Log { gid: 1, kind: LogKind::Shared, label: "Main".into() }.encode()),
         ("a second control log", Control::Log { gid: 1, kind: LogKind::Control, label: "x".into() }.encode()),
+        ("a tombstone that names a log twice", tombstone_of([[1; 32], [1; 32]]).encode()),
+        ("a tombstone that names logs in another order", tombstone_of([[2; 32], [1; 32]]).encode()),
+        ("a tombstone that says nothing of the logs", vec![0x81, 14]),
+        ("two times for deleting", vec![0x82, 13, 2]),
+        ("for deleting in words", vec![0x82, 13, 0xf5]),
+        ("a leave of somebody else", vec![0x82, 12, 0x41, 0]),
         ("an unknown statement", vec![0x81, 0x18, 0x63]),
         ("nothing", Vec::new()),
     ] {
@@ -121,6 +135,7 @@ fn vectors_of_databases() {
     let anchored = StoreHead { since: Some(12), ..head };
     cases.push(head_case("a head behind an anchor", SignedHead::sign(&anchored, &home(), &key()).as_bytes()));
     cases.extend(anchors());
+    cases.extend(owners::cases());
     hold(
         "databases",
         &[
@@ -129,6 +144,7 @@ fn vectors_of_databases() {
             "op log: in.db, gid, kind, label -> id. op entry: in.entry -> leaf or an error. op control: in.body -> {} or an error.",
             "op head: in.head -> size, root or an error. op anchored: in.log, salt, head -> label, hash or an error.",
             "op changes: in.changes -> the root of the tree after them, alone, or an error.",
+            "op owners: in.db, said [[author, body], ...] -> owners, lacking, stage, tombstone after them, or in.said and the error of the last.",
         ],
         &cases,
     );
@@ -136,6 +152,10 @@ fn vectors_of_databases() {
 
 fn revoke_of(logs: [[u8; 32]; 2]) -> Control {
     Control::Revoke { gid: 1, did: person(), cuts: logs.map(|log| (LogId(log), 4)).to_vec() }
+}
+
+fn tombstone_of(logs: [[u8; 32]; 2]) -> Control {
+    Control::Tombstone { ends: logs.map(|log| (LogId(log), 4)).to_vec() }
 }
 
 fn revoke_without_cuts() -> Vec<u8> {

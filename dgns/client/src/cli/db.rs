@@ -1,6 +1,7 @@
 //! `db`: databases that are sealed before they leave, and checked before they are shown.
 
 mod groups;
+mod owners;
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use dgns_client::store::append::{Acknowledged, Appender};
 use dgns_client::store::database::{self, MAIN, OpenDb};
 use dgns_client::store::follow::Follower;
 use dgns_client::store::members;
+use dgns_client::store::owners as deletions;
 use dgns_client::store::seal::{self, BodyPlace};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -112,6 +114,10 @@ pub(crate) enum Db {
         /// The database
         name: String,
     },
+    /// List whose the database is, take somebody in, or leave: owners are equals
+    Owners(owners::Owners),
+    /// Delete the database, for everybody: it ends once half of its owners say so
+    Delete(owners::Delete),
     /// List what was said about the database: who made it, who may do what in it, its keys and logs
     History {
         /// The database
@@ -165,6 +171,8 @@ pub(crate) async fn db(context: &Context, command: Db) -> Done {
         Db::Revoke { name, who } => groups::revoke(context, &name, &who).await,
         Db::Members { name } => groups::members(context, &name).await,
         Db::Rekey { name } => groups::rekey(context, &name).await,
+        Db::Owners(command) => owners::owners(context, &command).await,
+        Db::Delete(command) => owners::delete(context, &command).await,
         Db::History { name, at } => history(context, &name, &at).await,
     }
 }
@@ -192,16 +200,30 @@ async fn create(context: &Context, name: &str, no_words: bool) -> Done {
 async fn append(context: &Context, name: &str, file: Option<&Path>, log: &Log, expect: Option<u64>) -> Done {
     let actor = log.at.actor(context).await?;
     let mut db = OpenDb::open(&actor.session, actor.signer(), name).await?;
+    match append_to(context, &actor, &mut db, (name, file), log, expect).await {
+        Err(error) => Err(deletions::proved(&actor.session, actor.signer(), &mut db, error).await),
+        done => done,
+    }
+}
+
+async fn append_to(
+    context: &Context,
+    actor: &Actor,
+    db: &mut OpenDb,
+    (name, file): (&str, Option<&Path>),
+    log: &Log,
+    expect: Option<u64>,
+) -> Done {
     let place = db.log(&log.label)?;
     let _turn = actor.session.log().turn("append.lock")?;
-    turn_if_due(context, &actor, &mut db, (name, place.1)).await?;
+    turn_if_due(context, actor, db, (name, place.1)).await?;
     let (mut appender, resent) = Appender::open(&actor.session, actor.signer(), place).await?;
     if resent.is_some() {
         context.out.note("an entry of the last command was still on its way; it is in the log now");
     }
     let expect = match expect {
         None => None,
-        Some(size) => Some((size, root_at(&actor, place.0, size).await?)),
+        Some(size) => Some((size, root_at(actor, place.0, size).await?)),
     };
     let mut source = lines(file)?;
     let (mut progress, mut done, mut last) = (Progress::new("append"), 0_u64, resent);
@@ -213,14 +235,14 @@ async fn append(context: &Context, name: &str, file: Option<&Path>, log: &Log, e
         if checked.elapsed() >= ANCHORED_EVERY {
             // Who reads what is sealed now is known as of now.
             db.refresh(&actor.session, actor.signer()).await?;
-            turn_if_due(context, &actor, &mut db, (name, place.1)).await?;
+            turn_if_due(context, actor, db, (name, place.1)).await?;
             checked = Instant::now();
         }
-        last = Some(match appender.append(&actor.session, actor.signer(), &db, &records, expect).await {
+        last = Some(match appender.append(&actor.session, actor.signer(), db, &records, expect).await {
             Err(ClientError::Refused(problem)) if problem.code == "epoch_conflict" && log.at.at.is_none() => {
                 // The key was turned since the command began.
                 db.refresh(&actor.session, actor.signer()).await?;
-                appender.append(&actor.session, actor.signer(), &db, &records, expect).await?
+                appender.append(&actor.session, actor.signer(), db, &records, expect).await?
             }
             appended => appended?,
         });
@@ -270,10 +292,24 @@ async fn root_at(actor: &Actor, log: LogId, size: u64) -> Result<identity::hash:
 async fn read(context: &Context, name: &str, log: &Log, from: Option<u64>, follow: bool) -> Done {
     let actor = log.at.actor(context).await?;
     let mut db = OpenDb::open(&actor.session, actor.signer(), name).await?;
-    let (log, gid) = db.log(&log.label)?;
+    let place = db.log(&log.label)?;
+    match read_log(context, &actor, &mut db, place, from, follow).await {
+        Err(error) => Err(deletions::proved(&actor.session, actor.signer(), &mut db, error).await),
+        done => done,
+    }
+}
+
+async fn read_log(
+    context: &Context,
+    actor: &Actor,
+    db: &mut OpenDb,
+    (log, gid): (LogId, u32),
+    from: Option<u64>,
+    follow: bool,
+) -> Done {
     let from = match from {
         Some(from) => from,
-        None => end_of(&actor, log).await?,
+        None => end_of(actor, log).await?,
     };
     let mut follower = Follower::from(log, from);
     let mut wait = 0;
@@ -281,7 +317,7 @@ async fn read(context: &Context, name: &str, log: &Log, from: Option<u64>, follo
     let (mut tried, mut checked) = (Instant::now(), Instant::now());
     loop {
         if tried.elapsed() >= ANCHORED_EVERY {
-            match check_now(&actor, &mut db, &log).await {
+            match check_now(actor, db, &log).await {
                 Err(ClientError::Network(_)) if follow => {}
                 Err(error) => return Err(error),
                 Ok(()) => checked = Instant::now(),
@@ -299,13 +335,13 @@ async fn read(context: &Context, name: &str, log: &Log, from: Option<u64>, follo
         };
         if checked.elapsed() >= UNCHECKED_AT_MOST {
             // It serves the log, and not the proof that this is all of it, or who may write: nothing of it is shown.
-            check_now(&actor, &mut db, &log).await?;
+            check_now(actor, db, &log).await?;
             checked = Instant::now();
         }
         let first = follower.next() - entries.len() as u64;
         for (pos, entry) in (first..).zip(&entries) {
             match db.counts(&actor.session, actor.signer(), pos, entry.header()).await? {
-                true => print(context, &db, gid, pos, entry)?,
+                true => print(context, db, gid, pos, entry)?,
                 false => context.out.warn(&void(pos, entry)),
             }
         }
@@ -422,7 +458,7 @@ fn print(context: &Context, db: &OpenDb, gid: u32, pos: u64, entry: &Entry) -> R
 
 async fn history(context: &Context, name: &str, at: &At) -> Done {
     let actor = at.actor(context).await?;
-    let db = OpenDb::open(&actor.session, actor.signer(), name).await?;
+    let db = OpenDb::open_even_deleted(&actor.session, actor.signer(), name).await?;
     let rows: Vec<(String, Value)> =
         db.said().iter().enumerate().map(|(pos, (header, control))| row(pos, header.unix_ms, control)).collect();
     let text: Vec<&str> = rows.iter().map(|(text, _)| text.as_str()).collect();
@@ -443,6 +479,11 @@ fn row(pos: usize, unix_ms: u64, control: &Control) -> (String, Value) {
             ("key", json!({ "group": gid, "epoch": epoch, "members": boxes.len() }))
         }
         Control::Log { gid, label, .. } => ("log", json!({ "group": gid, "label": label })),
+        Control::Owner { did } => ("owner", json!({ "did": did.to_string() })),
+        Control::Leave => ("leave", json!({})),
+        Control::Delete { yes: true } => ("delete", json!({})),
+        Control::Delete { yes: false } => ("keep", json!({})),
+        Control::Tombstone { ends } => ("deleted", json!({ "logs": ends.len() })),
     };
     let fields = more.as_object().into_iter().flatten();
     let text: Vec<String> = fields

@@ -76,6 +76,7 @@ impl Output {
         match error {
             ClientError::Refused(problem) => value["problem"] = json!(problem),
             ClientError::Proof { evidence, .. } => value["evidence"] = json!(evidence),
+            ClientError::Deleted(tombstone) => value["tombstone"] = json!(tombstone),
             _ => {}
         }
         value

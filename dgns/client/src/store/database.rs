@@ -20,11 +20,11 @@ use rand_core::Rng as _;
 use translog::hash::{EMPTY_ROOT, leaf_hash};
 use zeroize::Zeroizing;
 
-use super::anchored;
+use super::anchored::{self, Anchored};
 use super::follow::{Follower, malformed};
 use super::people::People;
 use super::seal::GroupKey;
-use crate::error::ClientError;
+use crate::error::{ClientError, Tombstone};
 use crate::session::{Session, Signer};
 use crate::{clock, rng, user_keys};
 
@@ -34,7 +34,7 @@ pub const FIRST_GROUP: u32 = 1;
 /// The log that a database begins with.
 pub const MAIN: &str = "main";
 
-/// How long who makes a database is a member of it: a hundred years, in seconds. Its own keys rule it for ever.
+/// How long who makes a database is a member of it: a hundred years, in seconds. Its owners rule it for ever.
 pub(super) const MEMBER_S: u64 = 100 * 365 * 86_400;
 
 /// A database, its control log replayed, its keys opened as far as they are sealed to this person.
@@ -44,6 +44,8 @@ pub struct OpenDb {
     acl: Acl,
     /// The size and root of its control log.
     head: (u64, Hash),
+    /// What the newest anchor has of it.
+    anchored: Anchored,
     /// The keys by group and epoch.
     keys: BTreeMap<(u32, u64), GroupKey>,
     /// What was said about the database, with the place of each.
@@ -53,12 +55,23 @@ pub struct OpenDb {
 impl OpenDb {
     /// Opens the database of a name: resolves it, checks that its control log is the anchored one, reads all that was proved to be in it,
     /// and judges every entry.
+    ///
+    /// Errors: [`ClientError::Deleted`] if it ends with a tombstone.
     pub async fn open(session: &Session, signer: Signer<'_>, name: &str) -> Result<Self, ClientError> {
+        let db = Self::open_even_deleted(session, signer, name).await?;
+        match db.tombstone() {
+            Some(tombstone) => Err(ClientError::Deleted(Box::new(tombstone))),
+            None => Ok(db),
+        }
+    }
+
+    /// As [`OpenDb::open`], whatever became of it.
+    pub async fn open_even_deleted(session: &Session, signer: Signer<'_>, name: &str) -> Result<Self, ClientError> {
         let did = did_of(session, name).await?;
         let log = LogId::control(&did);
         let (mut follower, mut acl, mut said) = (Follower::from(log, 0), None::<Acl>, Vec::new());
         let mut anchored = None;
-        let acl = loop {
+        let (acl, anchored) = loop {
             let (entries, _) = follower.read(session, signer, ENTRIES_PER_ANSWER_MAX as u64, 0).await?;
             for entry in entries {
                 let refused =
@@ -73,26 +86,34 @@ impl OpenDb {
             }
             let Some(known) = &acl else { return Err(malformed("an empty control log")) };
             // The salt stands in the first entry. From here on no shorter log is taken: nothing that was said can be left out.
-            let head = match anchored {
-                Some(head) => head,
-                None => anchored::verify(session, signer, &log, known.salt()).await?.head,
+            let proved = match anchored {
+                Some(proved) => proved,
+                None => anchored::verify(session, signer, &log, known.salt()).await?,
             };
-            if let Some(acl) = acl.take_if(|_| follower.next() >= head) {
-                break acl;
+            if let Some(acl) = acl.take_if(|_| follower.next() >= proved.head) {
+                break (acl, proved);
             }
-            anchored = Some(head);
+            anchored = Some(proved);
         };
         let keys = open_keys(session, signer, &acl).await?;
         let head = (follower.next(), follower.root().unwrap_or(EMPTY_ROOT));
-        Ok(Self { name: name.to_owned(), acl, head, keys, said })
+        Ok(Self { name: name.to_owned(), acl, head, anchored, keys, said })
+    }
+
+    /// Returns how it was deleted, if it was.
+    pub fn tombstone(&self) -> Option<Tombstone> {
+        let owners = self.acl.owners();
+        owners.tombstone()?;
+        // Nothing stands behind it.
+        let pos = self.head.0.saturating_sub(1);
+        let anchor = Some(self.anchored.k).filter(|_| self.anchored.size > pos);
+        let (owners, deleting) = (owners.all().len(), owners.deleting().len());
+        Some(Tombstone { name: self.name.clone(), pos, owners, deleting, anchor })
     }
 
     /// Opens the database again: what was said since counts.
     pub async fn refresh(&mut self, session: &Session, signer: Signer<'_>) -> Result<(), ClientError> {
-        let name = std::mem::take(&mut self.name);
-        let opened = Self::open(session, signer, &name).await;
-        self.name = name;
-        *self = opened?;
+        *self = Self::open(session, signer, &self.name).await?;
         Ok(())
     }
 
@@ -241,7 +262,7 @@ pub async fn create(session: &Session, held: Signer<'_>, signer: Signer<'_>) -> 
     Ok(size)
 }
 
-/// Returns the first entries of a control log: genesis, its first member, the first key, the first log.
+/// Returns the first entries of a control log: genesis, its first member, the first key, the first log, its first owner.
 fn beginning(session: &Session, held: Signer<'_>, person: &Did, state: &DidState) -> Result<Vec<Entry>, ClientError> {
     let user_key = state.user_key.as_ref();
     let user_key = user_key.ok_or_else(|| ClientError::Unable("you have no user key: run dgns up first".into()))?;
@@ -264,6 +285,9 @@ fn beginning(session: &Session, held: Signer<'_>, person: &Did, state: &DidState
             previous: None,
         },
         Control::Log { gid, kind: LogKind::Shared, label: MAIN.to_owned() },
+        // From here on the person rules it, and whoever they take in; its own keys rule its name alone.
+        Control::Owner { did: *person },
+        Control::Leave,
     ];
     let mut entries: Vec<Entry> = Vec::new();
     for statement in statements {

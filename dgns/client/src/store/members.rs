@@ -120,7 +120,7 @@ pub async fn rekey(
 
 /// Says what follows from the database as it is, all or none; again if somebody else was faster. At a host nothing is said: its word that
 /// a statement was refused is none of the store's, and another one would have the same number.
-async fn say(
+pub(super) async fn say(
     session: &Session,
     signer: Signer<'_>,
     name: &str,
@@ -200,14 +200,28 @@ fn may_turn(acl: &Acl, signer: Signer<'_>, gid: u32) -> bool {
 /// Until when this person makes somebody a member: for long, and no longer than it is one itself.
 fn until(acl: &Acl, signer: Signer<'_>, gid: u32) -> u64 {
     let own = acl.groups().get(&gid).and_then(|group| group.members.get(&signer.did));
-    let own = own.filter(|_| signer.did != *acl.did()).map_or(u64::MAX, |(_, until_s)| *until_s);
+    let own = own.filter(|_| !acl.owners().is(&signer.did)).map_or(u64::MAX, |(_, until_s)| *until_s);
     own.min(clock::now().as_ms() / 1_000 + MEMBER_S)
 }
 
 /// Returns how far each log of a group is, proved: what a member wrote up to here stands. No server names a place before what is anchored.
 async fn cuts(session: &Session, signer: Signer<'_>, acl: &Acl, gid: u32) -> Result<Vec<(LogId, u64)>, ClientError> {
+    sizes(session, signer, acl, acl.logs_of(gid)).await
+}
+
+/// As [`cuts`], of all logs: where each of them ends.
+pub(super) async fn ends(session: &Session, signer: Signer<'_>, acl: &Acl) -> Result<Vec<(LogId, u64)>, ClientError> {
+    sizes(session, signer, acl, acl.logs().keys()).await
+}
+
+async fn sizes(
+    session: &Session,
+    signer: Signer<'_>,
+    acl: &Acl,
+    logs: impl Iterator<Item = &LogId>,
+) -> Result<Vec<(LogId, u64)>, ClientError> {
     let mut cuts = Vec::new();
-    for log in acl.logs_of(gid) {
+    for log in logs {
         // What is read is remembered, and counts where nothing is anchored yet.
         Follower::from(*log, 0).read(session, signer, 1, 0).await?;
         cuts.push((*log, anchored::verify(session, signer, log, acl.salt()).await?.head));

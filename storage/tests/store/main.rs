@@ -7,80 +7,29 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dgns_api::store::content;
-use dgns_api::store::control::{Control, DbKind, KeyBox};
-use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind};
+use dgns_api::store::control::Control;
+use dgns_api::store::entry::{Class, Entry, Header, LogId};
 use identity::did::Did;
-use identity::hash::Hash;
-use identity::key::SigningKey;
-use identity::name::Origin;
-use identity::sealed::Sealed;
 use identity::token::Rights;
 use storage::inject::{Failure, Plan, Step};
 use storage::store::{Append, AppendRefusal, Charge, DatabaseUrl, FreeQuota, Home, Store};
 use storage::{Options, StorageError};
 use translog::tree::{Edge, verify_consistency, verify_inclusion};
 
+mod ground;
 mod history;
+mod owners;
 
-#[path = "../../tests/src/postgres.rs"]
+#[path = "../../../tests/src/postgres.rs"]
 mod postgres;
 
-#[path = "../../tests/src/s3.rs"]
+#[path = "../../../tests/src/s3.rs"]
 mod s3;
 
+use ground::{
+    Device, GID, Ground, NOW_MS, append, db, grant, home, main_log, make, on_both_engines, open, person, revoke, turn,
+};
 use postgres::Postgres;
-use s3::S3;
-
-/// Where the databases of one test lie.
-struct Ground {
-    dir: tempfile::TempDir,
-    home: Home,
-    s3: Option<S3>,
-}
-
-impl Ground {
-    fn files() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), home: Home::default(), s3: None }
-    }
-
-    async fn servers() -> Self {
-        let database = Some(DatabaseUrl(Postgres::shared().new_database()));
-        let s3 = S3::start().await;
-        Self { home: Home { database, bucket: Some(s3.bucket()) }, s3: Some(s3), ..Self::files() }
-    }
-
-    /// Where large chunks lie.
-    fn chunks(&self) -> std::path::PathBuf {
-        self.s3.as_ref().map_or_else(|| self.dir().join("chunks"), S3::objects)
-    }
-
-    fn dir(&self) -> &std::path::Path {
-        self.dir.path()
-    }
-
-    fn home(&self) -> &Home {
-        &self.home
-    }
-}
-
-/// Runs every claim on each engine.
-macro_rules! on_both_engines {
-    ($($claim:ident)*) => {
-        mod on_files {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $claim() {
-                super::$claim(&super::Ground::files()).await;
-            })*
-        }
-
-        mod on_postgres_and_s3 {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $claim() {
-                super::$claim(&super::Ground::servers().await).await;
-            })*
-        }
-    };
-}
 
 on_both_engines! {
     an_entry_is_appended_once_however_often_it_comes
@@ -91,109 +40,6 @@ on_both_engines! {
     a_failed_commit_leaves_all_of_an_append_or_nothing_and_the_same_bytes_tell_which
     an_account_that_is_full_takes_no_data_and_lets_its_owner_speak
     chunks_are_their_hash_are_charged_once_and_known_to_who_stored_them
-}
-
-const NOW_MS: u64 = 1_000_000;
-const GID: u32 = 1;
-
-fn home() -> Origin {
-    Origin::parse("dgns.test/log").unwrap()
-}
-
-fn db() -> Did {
-    Did::from_bytes([7; 20])
-}
-
-fn person(number: u8) -> Did {
-    Did::from_bytes([number; 20])
-}
-
-fn main_log() -> LogId {
-    LogId::of(&db(), GID, LogKind::Shared, "main")
-}
-
-/// One device that appends to one log.
-#[derive(Clone)]
-struct Device {
-    key: SigningKey,
-    author: Did,
-    log: LogId,
-    next: u64,
-    last: Option<Hash>,
-    epoch: u64,
-}
-
-impl Device {
-    fn new(seed: u8, author: Did, log: LogId) -> Self {
-        Self { key: SigningKey::from_seed(&[seed; 32]), author, log, next: 0, last: None, epoch: 1 }
-    }
-
-    /// Signs the next entry without going on to it.
-    fn entry(&self, class: Class, body: &[u8], expect: Option<(u64, Hash)>) -> Entry {
-        let header = Header {
-            class,
-            log: self.log,
-            author: self.author,
-            device: self.key.public(),
-            lsn: self.next,
-            prev: self.last,
-            epoch: if class == Class::Data { self.epoch } else { 0 },
-            body_bytes: 0,
-            body: [0; 32],
-            expect,
-            unix_ms: 5,
-        };
-        Entry::sign(header, body.to_vec(), &home(), &self.key).unwrap()
-    }
-
-    fn next(&mut self, body: &[u8]) -> Entry {
-        let entry = self.entry(Class::Data, body, None);
-        (self.next, self.last) = (self.next + 1, Some(entry.leaf()));
-        entry
-    }
-
-    /// Signs a statement about the database.
-    fn says(&mut self, statement: &Control) -> Entry {
-        let entry = self.entry(Class::Control, &statement.encode(), None);
-        (self.next, self.last) = (self.next + 1, Some(entry.leaf()));
-        entry
-    }
-}
-
-/// Revokes somebody behind so many entries of the log `main`.
-fn revoke(did: Did, size: u64) -> Control {
-    Control::Revoke { gid: GID, did, cuts: vec![(main_log(), size)] }
-}
-
-fn grant(did: Did, rights: Rights) -> Control {
-    Control::Grant { gid: GID, did, rights, until_s: 5_000 }
-}
-
-fn turn(epoch: u64, people: &[Did]) -> Control {
-    let sealed = Sealed { enc: [1; 32], ct: vec![2; 48] };
-    let boxes = people.iter().map(|did| KeyBox { did: *did, generation: 1, sealed: sealed.clone() });
-    Control::KeyEpoch { gid: GID, epoch, boxes: boxes.collect(), previous: (epoch > 1).then(|| sealed.clone()) }
-}
-
-async fn open(ground: &Ground, failures: &Plan, bytes: u64) -> Store {
-    let options = Options { failures: failures.clone(), ..Options::default() };
-    Store::open_at(ground.dir(), ground.home(), options, FreeQuota { bytes, entries: 1_000_000 }).await.unwrap()
-}
-
-fn append(entries: &[Entry]) -> Append {
-    Append { entries: entries.to_vec(), now_ms: NOW_MS, payer: None }
-}
-
-/// Makes the database with one group of these people and the log `main`.
-async fn make(store: &Store, people: &[Did]) -> Device {
-    let mut owner = Device::new(9, db(), LogId::control(&db()));
-    let mut said = vec![Control::Genesis { did: db(), kind: DbKind::General, home: home(), salt: [0; 16] }];
-    said.extend(people.iter().map(|did| grant(*did, Rights::READ.and(Rights::WRITE))));
-    said.push(turn(1, people));
-    said.push(Control::Log { gid: GID, kind: LogKind::Shared, label: "main".into() });
-    let entries: Vec<Entry> = said.iter().map(|statement| owner.says(statement)).collect();
-    store.append(Append { payer: Some(person(1)), ..append(&entries) }).await.unwrap();
-    owner
 }
 
 async fn an_entry_is_appended_once_however_often_it_comes(ground: &Ground) {

@@ -1,0 +1,168 @@
+//! The owners of a database: equals, who take in others by a majority, leave by themselves, and delete by half (PROTOCOL 25.12).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use identity::did::Did;
+
+use super::AclRefusal;
+use crate::store::control::Control;
+use crate::store::entry::LogId;
+use crate::store::limits::OWNERS_MAX;
+
+/// What a database has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    /// It is read and written.
+    Live = 1,
+    /// Half of its owners are for deleting it: nothing is written to it until one of them takes that back.
+    Deleting = 2,
+    /// Its tombstone stands: nothing follows.
+    Deleted = 3,
+}
+
+impl Stage {
+    /// Returns the stage with this number.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Live),
+            2 => Some(Self::Deleting),
+            3 => Some(Self::Deleted),
+            _ => None,
+        }
+    }
+}
+
+/// The owners, and what they are for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owners {
+    all: BTreeSet<Did>,
+    /// By who is to be an owner: who is for it.
+    asked: BTreeMap<Did, BTreeSet<Did>>,
+    /// Who is for deleting the database.
+    deleting: BTreeSet<Did>,
+    /// How many entries each log has for ever.
+    tombstone: Option<BTreeMap<LogId, u64>>,
+}
+
+impl Owners {
+    /// Begins with the database itself as its own owner.
+    pub(super) fn of(did: Did) -> Self {
+        let (asked, deleting) = (BTreeMap::new(), BTreeSet::new());
+        Self { all: BTreeSet::from([did]), asked, deleting, tombstone: None }
+    }
+
+    /// Returns whether `did` is an owner.
+    pub fn is(&self, did: &Did) -> bool {
+        self.all.contains(did)
+    }
+
+    /// Returns them all, at least one.
+    pub fn all(&self) -> &BTreeSet<Did> {
+        &self.all
+    }
+
+    /// Returns who is to be an owner, each with the owners who are for it.
+    pub fn asked(&self) -> &BTreeMap<Did, BTreeSet<Did>> {
+        &self.asked
+    }
+
+    /// Returns the owners who are for deleting the database.
+    pub fn deleting(&self) -> &BTreeSet<Did> {
+        &self.deleting
+    }
+
+    /// Returns how many more owners have to be for deleting the database; 0: enough are.
+    pub fn lacking(&self) -> usize {
+        self.all.len().div_ceil(2).saturating_sub(self.deleting.len())
+    }
+
+    /// Returns how many entries each log has for ever, if the database is deleted.
+    pub fn tombstone(&self) -> Option<&BTreeMap<LogId, u64>> {
+        self.tombstone.as_ref()
+    }
+
+    /// Returns what the database has come to.
+    pub fn stage(&self) -> Stage {
+        match (&self.tombstone, self.lacking()) {
+            (Some(_), _) => Stage::Deleted,
+            (None, 0) => Stage::Deleting,
+            (None, _) => Stage::Live,
+        }
+    }
+
+    /// Refuses what may not be said any more, whoever says it.
+    pub(super) fn admit(&self, control: &Control) -> Result<(), AclRefusal> {
+        match (self.stage(), control) {
+            (Stage::Live, _) | (Stage::Deleting, Control::Delete { .. } | Control::Tombstone { .. }) => Ok(()),
+            (Stage::Deleting, _) => Err(AclRefusal::Deleting),
+            (Stage::Deleted, _) => Err(AclRefusal::Deleted),
+        }
+    }
+
+    /// An owner is for making `did` one, which it is once more than half are.
+    pub(super) fn add(&mut self, author: &Did, did: Did) -> Result<(), AclRefusal> {
+        self.owner(author)?;
+        if self.is(&did) {
+            return Err(AclRefusal::OwnerExists);
+        }
+        if self.all.len() >= OWNERS_MAX || self.asked.len() >= OWNERS_MAX && !self.asked.contains_key(&did) {
+            return Err(AclRefusal::Full);
+        }
+        let voices = self.asked.entry(did).or_default();
+        voices.insert(*author);
+        if voices.len() * 2 > self.all.len() {
+            self.asked.remove(&did);
+            self.all.insert(did);
+        }
+        Ok(())
+    }
+
+    /// An owner leaves, and what it was for.
+    pub(super) fn leave(&mut self, author: &Did) -> Result<(), AclRefusal> {
+        self.owner(author)?;
+        if self.all.len() == 1 {
+            return Err(AclRefusal::LastOwner);
+        }
+        self.all.remove(author);
+        self.deleting.remove(author);
+        self.asked.retain(|_, voices| {
+            voices.remove(author);
+            !voices.is_empty()
+        });
+        Ok(())
+    }
+
+    /// An owner is for deleting the database, or is not any more.
+    pub(super) fn delete(&mut self, author: &Did, yes: bool) -> Result<(), AclRefusal> {
+        self.owner(author)?;
+        if yes {
+            self.deleting.insert(*author)
+        } else {
+            self.deleting.remove(author)
+        };
+        Ok(())
+    }
+
+    /// An owner says that enough are for it, and how far each of `logs` is.
+    pub(super) fn end<'l>(
+        &mut self,
+        author: &Did,
+        logs: impl Iterator<Item = &'l LogId>,
+        ends: &[(LogId, u64)],
+    ) -> Result<(), AclRefusal> {
+        self.owner(author)?;
+        if self.lacking() > 0 {
+            return Err(AclRefusal::NoQuorum);
+        }
+        if !logs.eq(ends.iter().map(|(log, _)| log)) {
+            return Err(AclRefusal::Cuts);
+        }
+        self.tombstone = Some(ends.iter().copied().collect());
+        Ok(())
+    }
+
+    fn owner(&self, author: &Did) -> Result<(), AclRefusal> {
+        if self.is(author) { Ok(()) } else { Err(AclRefusal::NotAllowed) }
+    }
+}

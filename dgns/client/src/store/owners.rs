@@ -1,0 +1,94 @@
+//! The owners of a database: who takes in others, and how half of them delete it (PROTOCOL 25.12).
+
+use dgns_api::store::acl::{Acl, Stage};
+use dgns_api::store::control::Control;
+use identity::did::Did;
+
+use super::database::OpenDb;
+use super::members::{Said, ends, say};
+use crate::error::{ClientError, Tombstone};
+use crate::session::{Session, Signer};
+
+/// What became of a wish to delete a database.
+#[derive(Debug)]
+pub enum Deletion {
+    /// It is deleted, and that is proved.
+    Done(Box<Tombstone>),
+    /// It is not: who may do what by now, and who is for it.
+    Open(Box<Acl>),
+}
+
+/// Says that somebody should be an owner: they are once more than half of the owners say so.
+pub async fn add(session: &Session, signer: Signer<'_>, name: &str, who: &Did) -> Result<Said, ClientError> {
+    let plan = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
+        let owners = db.acl().owners();
+        let said = owners.asked().get(who).is_some_and(|voices| voices.contains(&signer.did));
+        Ok(if owners.is(who) || said { Vec::new() } else { vec![Control::Owner { did: *who }] })
+    };
+    say(session, signer, name, plan).await
+}
+
+/// Leaves the owners of a database; the last one does not.
+pub async fn leave(session: &Session, signer: Signer<'_>, name: &str) -> Result<Said, ClientError> {
+    let plan = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
+        Ok(if db.acl().owners().is(&signer.did) { vec![Control::Leave] } else { Vec::new() })
+    };
+    say(session, signer, name, plan).await
+}
+
+/// Says that a database should be deleted, and once half of its owners do, sets the tombstone and proves it. Whoever goes on after a
+/// command that was killed says only what is not said yet.
+///
+/// Errors: [`ClientError::Refused`] with `not_allowed` for who is no owner.
+pub async fn delete(session: &Session, signer: Signer<'_>, name: &str) -> Result<Deletion, ClientError> {
+    let voice = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
+        let said = db.acl().owners().deleting().contains(&signer.did);
+        Ok(if said { Vec::new() } else { vec![Control::Delete { yes: true }] })
+    };
+    let end = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
+        Ok(match db.acl().owners().stage() {
+            Stage::Deleting => vec![Control::Tombstone { ends: ends(session, signer, db.acl()).await? }],
+            Stage::Live | Stage::Deleted => Vec::new(),
+        })
+    };
+    let acl = match say(session, signer, name, voice).await {
+        Ok(said) if said.acl.owners().lacking() > 0 => said.acl,
+        Ok(_) => match say(session, signer, name, end).await {
+            // Half may have been lost again meanwhile.
+            Ok(said) if said.acl.owners().stage() != Stage::Deleted => said.acl,
+            Ok(_) => match OpenDb::open(session, signer, name).await {
+                Ok(_) => return Err(not_deleted()),
+                Err(ClientError::Deleted(tombstone)) => return Ok(Deletion::Done(tombstone)),
+                Err(error) => return Err(error),
+            },
+            Err(ClientError::Deleted(tombstone)) => return Ok(Deletion::Done(tombstone)),
+            Err(error) => return Err(error),
+        },
+        Err(ClientError::Deleted(tombstone)) => return Ok(Deletion::Done(tombstone)),
+        Err(error) => return Err(error),
+    };
+    Ok(Deletion::Open(Box::new(acl)))
+}
+
+/// Takes back that a database should be deleted.
+pub async fn keep(session: &Session, signer: Signer<'_>, name: &str) -> Result<Said, ClientError> {
+    let plan = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
+        let said = db.acl().owners().deleting().contains(&signer.did);
+        Ok(if said { vec![Control::Delete { yes: false }] } else { Vec::new() })
+    };
+    say(session, signer, name, plan).await
+}
+
+/// Returns what an error comes to: a server that says that a database is deleted has to show it.
+pub async fn proved(session: &Session, signer: Signer<'_>, db: &mut OpenDb, error: ClientError) -> ClientError {
+    match &error {
+        ClientError::Refused(problem) if problem.code == "deleted" => {
+            db.refresh(session, signer).await.err().unwrap_or_else(not_deleted)
+        }
+        _ => error,
+    }
+}
+
+fn not_deleted() -> ClientError {
+    ClientError::proof("no_tombstone", "the server says that the database is deleted, and its control log does not")
+}

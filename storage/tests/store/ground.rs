@@ -1,0 +1,172 @@
+//! Where a claim is held on each engine, and who speaks in it.
+
+use dgns_api::store::control::{Control, DbKind, KeyBox};
+use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind};
+use identity::did::Did;
+use identity::hash::Hash;
+use identity::key::SigningKey;
+use identity::name::Origin;
+use identity::sealed::Sealed;
+use identity::token::Rights;
+use storage::Options;
+use storage::inject::Plan;
+use storage::store::{Append, DatabaseUrl, FreeQuota, Home, Store};
+
+use crate::postgres::Postgres;
+use crate::s3::S3;
+
+/// Where the databases of one test lie.
+pub(crate) struct Ground {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) home: Home,
+    pub(crate) s3: Option<S3>,
+}
+
+impl Ground {
+    pub(crate) fn files() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), home: Home::default(), s3: None }
+    }
+
+    pub(crate) async fn servers() -> Self {
+        let database = Some(DatabaseUrl(Postgres::shared().new_database()));
+        let s3 = S3::start().await;
+        Self { home: Home { database, bucket: Some(s3.bucket()) }, s3: Some(s3), ..Self::files() }
+    }
+
+    /// Where large chunks lie.
+    pub(crate) fn chunks(&self) -> std::path::PathBuf {
+        self.s3.as_ref().map_or_else(|| self.dir().join("chunks"), S3::objects)
+    }
+
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+}
+
+/// Runs every claim on each engine.
+macro_rules! on_both_engines {
+    ($($claim:ident)*) => {
+        mod on_files {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                super::$claim(&crate::ground::Ground::files()).await;
+            })*
+        }
+
+        mod on_postgres_and_s3 {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                super::$claim(&crate::ground::Ground::servers().await).await;
+            })*
+        }
+    };
+}
+
+pub(crate) const NOW_MS: u64 = 1_000_000;
+pub(crate) const GID: u32 = 1;
+
+pub(crate) fn home() -> Origin {
+    Origin::parse("dgns.test/log").unwrap()
+}
+
+pub(crate) fn db() -> Did {
+    Did::from_bytes([7; 20])
+}
+
+pub(crate) fn person(number: u8) -> Did {
+    Did::from_bytes([number; 20])
+}
+
+pub(crate) fn main_log() -> LogId {
+    LogId::of(&db(), GID, LogKind::Shared, "main")
+}
+
+/// One device that appends to one log.
+#[derive(Clone)]
+pub(crate) struct Device {
+    pub(crate) key: SigningKey,
+    pub(crate) author: Did,
+    pub(crate) log: LogId,
+    pub(crate) next: u64,
+    pub(crate) last: Option<Hash>,
+    pub(crate) epoch: u64,
+}
+
+impl Device {
+    pub(crate) fn new(seed: u8, author: Did, log: LogId) -> Self {
+        Self { key: SigningKey::from_seed(&[seed; 32]), author, log, next: 0, last: None, epoch: 1 }
+    }
+
+    /// Signs the next entry without going on to it.
+    pub(crate) fn entry(&self, class: Class, body: &[u8], expect: Option<(u64, Hash)>) -> Entry {
+        let header = Header {
+            class,
+            log: self.log,
+            author: self.author,
+            device: self.key.public(),
+            lsn: self.next,
+            prev: self.last,
+            epoch: if class == Class::Data { self.epoch } else { 0 },
+            body_bytes: 0,
+            body: [0; 32],
+            expect,
+            unix_ms: 5,
+        };
+        Entry::sign(header, body.to_vec(), &home(), &self.key).unwrap()
+    }
+
+    pub(crate) fn next(&mut self, body: &[u8]) -> Entry {
+        let entry = self.entry(Class::Data, body, None);
+        (self.next, self.last) = (self.next + 1, Some(entry.leaf()));
+        entry
+    }
+
+    /// Signs a statement about the database.
+    pub(crate) fn says(&mut self, statement: &Control) -> Entry {
+        let entry = self.entry(Class::Control, &statement.encode(), None);
+        (self.next, self.last) = (self.next + 1, Some(entry.leaf()));
+        entry
+    }
+}
+
+/// Revokes somebody behind so many entries of the log `main`.
+pub(crate) fn revoke(did: Did, size: u64) -> Control {
+    Control::Revoke { gid: GID, did, cuts: vec![(main_log(), size)] }
+}
+
+pub(crate) fn grant(did: Did, rights: Rights) -> Control {
+    Control::Grant { gid: GID, did, rights, until_s: 5_000 }
+}
+
+pub(crate) fn turn(epoch: u64, people: &[Did]) -> Control {
+    let sealed = Sealed { enc: [1; 32], ct: vec![2; 48] };
+    let boxes = people.iter().map(|did| KeyBox { did: *did, generation: 1, sealed: sealed.clone() });
+    Control::KeyEpoch { gid: GID, epoch, boxes: boxes.collect(), previous: (epoch > 1).then(|| sealed.clone()) }
+}
+
+pub(crate) async fn open(ground: &Ground, failures: &Plan, bytes: u64) -> Store {
+    let options = Options { failures: failures.clone(), ..Options::default() };
+    Store::open_at(ground.dir(), ground.home(), options, FreeQuota { bytes, entries: 1_000_000 }).await.unwrap()
+}
+
+pub(crate) fn append(entries: &[Entry]) -> Append {
+    Append { entries: entries.to_vec(), now_ms: NOW_MS, payer: None }
+}
+
+/// Makes the database with one group of these people and the log `main`.
+pub(crate) async fn make(store: &Store, people: &[Did]) -> Device {
+    let mut owner = Device::new(9, db(), LogId::control(&db()));
+    let mut said = vec![Control::Genesis { did: db(), kind: DbKind::General, home: home(), salt: [0; 16] }];
+    said.extend(people.iter().map(|did| grant(*did, Rights::READ.and(Rights::WRITE))));
+    said.push(turn(1, people));
+    said.push(Control::Log { gid: GID, kind: LogKind::Shared, label: "main".into() });
+    let entries: Vec<Entry> = said.iter().map(|statement| owner.says(statement)).collect();
+    store.append(Append { payer: Some(person(1)), ..append(&entries) }).await.unwrap();
+    owner
+}
+
+pub(crate) use on_both_engines;
