@@ -20,9 +20,9 @@ class Lie extends Error {
 }
 
 /** A reader of a site, alice unless `did` says somebody else: `{open(), all(database), source}`. */
-async function readerOf(site, { store = memoryStore(), did = site.alice.did } = {}) {
+async function readerOf(site, { store = memoryStore(), did = site.alice.did, unproved = (_, what) => new Lie("bad_host", what) } = {}) {
   const client = await site.client(store);
-  const source = { client, ask: (target) => site.answer(target), lies: (code, what) => new Lie(code, what), caught: (code, what) => new ProofFault(code, what), unproved: (_, what) => new Lie("bad_host", what) };
+  const source = { client, ask: (target) => site.answer(target), lies: (code, what) => new Lie(code, what), caught: (code, what) => new ProofFault(code, what), unproved };
   const seed = async (generation) => (generation === 1n ? SEED : Promise.reject(new Refused("no_box", "no such generation")));
   const open = () => Database.open(source, NAME, { did, seed });
   const all = async (from) => {
@@ -197,6 +197,19 @@ test("a log that is gone is a rollback to whoever met it or its anchor, and to n
     assert.deepEqual([error.constructor.name, error.code], ["ProofFault", "store_rollback"]);
     assert.match((await checkStoreFault(decodeFault(error.evidence.bytes))).what, /they went back/);
   }
+});
+
+test("what convicts nobody is kept where the server itself showed it", async () => {
+  const site = await Site.begin();
+  const reader = await readerOf(site, { unproved: (code, what) => new ProofFault(code, what) });
+  await reader.all();
+  site.entries.set(hex(site.main), site.of(site.main).slice(0, 2));
+  site.bend = async (kind, fields, log) => hex(log) === hex(site.main) && kind === "anchor" && (fields.set(4, []), fields.set(5, []), fields.set(3, await site.head(log, { since: 0 })));
+  const error = await fails(reader.all());
+  assert.equal(error.code, "store_stale");
+  const file = decodeFault(error.evidence.bytes);
+  assert.equal(new TextDecoder().decode(file.parts.code), "store_stale");
+  await assert.rejects(checkStoreFault(file), { code: "no_contradiction" });
 });
 
 test("two heads convict, and one that is repeated does not", async () => {

@@ -52,6 +52,14 @@ async function reads(page) {
   await page.getByRole("button", { name: `Read main of ${full}` }).click();
 }
 
+/** Returns a range whose first entry has another body. */
+function withAnotherBody(range) {
+  const { body } = decodeRange(range).entries[0];
+  const bent = Uint8Array.from(range);
+  bent[body.byteOffset - range.byteOffset] ^= 1;
+  return bent;
+}
+
 const entriesOf = (page) => page.locator(".entries li").count();
 
 test("a member reads the entries of a database in order, and sees those that are added", async () => {
@@ -130,13 +138,7 @@ test("a host that hands on another entry, or what was true before, shows nothing
   await sees(page, "entries, proved");
   await alice.gone();
 
-  liar.answer = (target, bytes) => {
-    if (!target.includes(FIRST)) return bytes;
-    const { body } = decodeRange(bytes).entries[0];
-    const bent = Uint8Array.from(bytes);
-    bent[body.byteOffset - bytes.byteOffset] ^= 1;
-    return bent;
-  };
+  liar.answer = (target, bytes) => (target.includes(FIRST) ? withAnotherBody(bytes) : bytes);
   await host();
   await reads(page);
   await sees(page, "is not believed");
@@ -159,6 +161,36 @@ test("a host that hands on another entry, or what was true before, shows nothing
   await keepPicture(page, "databases of before");
   assert.equal(await entriesOf(page), 0);
   liar.answer = (_, bytes) => bytes;
+});
+
+test("a server that shows another entry, or fewer than it did, is called at fault and shows nothing", async () => {
+  const { page, profile, name } = await visitor(browser, liar.url);
+  await server.dgns("alice", "db", "grant", DB, name, "--read");
+  const looks = async () => {
+    await page.goto(`/lookup?name=${DB}`);
+    await page.getByRole("button", { name: "Read its entries" }).click();
+  };
+  let before;
+  liar.answer = (target, bytes) => (target.includes(FIRST) && (before = bytes), bytes);
+  await looks();
+  await sees(page, "entries, proved");
+  liar.answer = (target, bytes) => (target.includes(FIRST) ? withAnotherBody(bytes) : bytes);
+  await looks();
+  await sees(page, "the server's answer is false or damaged");
+  await sees(page, "hash_mismatch");
+  assert.equal(await entriesOf(page), 0);
+  liar.answer = (_, bytes) => bytes;
+  await appends("what is hidden then\n");
+  await looks();
+  await sees(page, "what is hidden then");
+  liar.answer = (target, bytes) => (target.includes(FIRST) ? before : bytes);
+  await looks();
+  await sees(page, "Its databases went back");
+  assert.equal(await entriesOf(page), 0);
+  await page.getByRole("button", { name: "Save the evidence" }).waitFor();
+  liar.answer = (_, bytes) => bytes;
+  assert.deepEqual(profile.complaints, []);
+  await profile.close();
 });
 
 for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 390], ["dark", 390]]) {

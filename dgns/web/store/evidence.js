@@ -1,23 +1,27 @@
 // What a server of databases signed and should not have, kept in one file that convicts it (PROTOCOL 25.10).
 
-import { ascii, concat, equal, hex } from "../hash.js";
 import { Refused } from "../cbor.js";
+import { ProofFault } from "../client.js";
+import { ascii, concat, equal, hex } from "../hash.js";
 import { encodeFault } from "../fault.js";
 import { checkStoreFault } from "./fault.js";
 import { STAND, decodeStoreHead } from "./head.js";
 
 /**
- * Returns the fault of whoever shows a log that goes back or aside: the server's, with the evidence kept, if a file convicts it, else `source.unproved`.
+ * Returns the fault of whoever shows a log that goes back or aside: the server's, with the evidence kept, if a file convicts it, else that of `source.unproved`.
  * `met` = `{heads: [newest, before?], anchored?: the answer, salt?, path?}`.
  */
 export async function faultOf(source, people, log, code, what, met) {
   const { client } = source;
-  for (const parts of await filesOf(client, people, met)) {
-    const file = { vkeys: client.trust.logKeys, kind: "store", parts: { ...parts, code: ascii(code) } };
+  const files = (await filesOf(client, people, met)).map((parts) => ({ vkeys: client.trust.logKeys, kind: "store", parts: { ...parts, code: ascii(code) } }));
+  const kept = (fault, file) => client.convicted(fault, { name: `store-${hex(log).slice(0, 16)}-${code}.fault`, kind: "store", bytes: encodeFault(file) });
+  for (const file of files) {
     const isProof = await checkStoreFault(file).then(() => true, refusedIs(false));
-    if (isProof) return client.convicted(source.caught(code, what), { name: `store-${hex(log).slice(0, 16)}-${code}.fault`, kind: "store", bytes: encodeFault(file) });
+    if (isProof) return kept(source.caught(code, what), file);
   }
-  return source.unproved(code, what);
+  const fault = source.unproved(code, what);
+  // The server's own answers are kept, though they convict nobody by themselves; what a host makes of them is nothing against it.
+  return fault instanceof ProofFault && files.length > 0 ? kept(fault, files[0]) : fault;
 }
 
 const refusedIs = (value) => (error) => {
@@ -38,6 +42,7 @@ async function filesOf(client, people, { heads = [], anchored, salt, path }) {
     files.push({ server, anchors, head: anchored.head.bytes, salt, anchored: anchored.anchored.bytes, proof: anchored.proof.bytes, ...pathPart(anchored.grown) });
   }
   if (stand !== null) files.push({ server, anchors, head: stand.bytes });
+  if (heads.length === 1) files.push({ server, head: newest.bytes });
   return files.filter((parts) => Object.values(parts).every((bytes) => bytes !== null));
 }
 
