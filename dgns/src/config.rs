@@ -14,6 +14,7 @@ use storage::store::Home;
 use translog::policy::Policy;
 
 use crate::dns::dnssec::{Algorithm, Keyring, Times};
+use crate::dns::transfer::PeerConfig;
 use crate::lobby::turn as relay;
 use crate::recovery::RecoveryConfig;
 pub use crate::witness::standalone::WitnessServerConfig;
@@ -235,6 +236,8 @@ pub struct DnsConfig {
     pub dnssec_algorithm: Algorithm,
     /// `dnssec_validity_s`, `dnssec_step_s`, `dnssec_parent_s` and `dnssec_zsk_days`.
     pub dnssec_times: Times,
+    /// `peer`: the servers that copy the zone.
+    pub peers: Vec<PeerConfig>,
 }
 
 /// `[claims]`: logged at first start as the zone's terms.

@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, WitnessesConfig};
 use crate::dns::dnssec::Keyring;
+use crate::dns::transfer::Serials;
 use crate::keys::{KeyFileError, Keys, LogKey};
 use crate::log::announcer::{self, AnnounceError, Announcer};
 use crate::log::commit::NotCommitted;
@@ -85,7 +86,15 @@ impl Server {
             None => make_log(&config, &storage, &keys, &keys_at, clock.now()).await?,
         };
         let guard = restart::guard(&guard_at, &storage, &stored).await?;
-        let dns_zone = Arc::new(signed_zone(&config, &clock)?);
+        let zone = signed_zone(&config, &clock)?;
+        let serials = match config.dns.peers.is_empty() {
+            true => None,
+            false => Some(Serials::open(&data, clock.now().as_s())?),
+        };
+        let dns_zone = Arc::new(match &serials {
+            Some(serials) => zone.with_editions(serials.last()),
+            None => zone,
+        });
         let names = load_names(&dns_zone, &storage, stored.size);
         let enrolled = load_enrolled(&storage, stored.size);
         let found = restart::load(&storage, &stored, restart::signed).await?;
@@ -97,7 +106,7 @@ impl Server {
         let log_key = Arc::new(LogKey::active(&keys.log, &found.conf).map_err(RestartError::MissingKey)?);
         let mut inner = found.inner;
         let announcer = announcer(&config, &storage, &log_key, &mut inner).await?; // before anything new is signed
-        let parts = Parts::new(config, clock, storage, dns_zone, inner);
+        let parts = Parts { serials, ..Parts::new(config, clock, storage, dns_zone, inner) };
         parts
             .start_writer(Writer { keys, log_key, guard, announcer, enrolled }, found.conf.server, made, &keys_at)
             .await

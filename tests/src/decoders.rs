@@ -4,11 +4,13 @@
 //! refuses, or what it returns encodes to the very bytes it was given; it never panics and never reads what is not there.
 
 use std::ops::ControlFlow;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use data_encoding::BASE64URL_NOPAD;
+use dgns::clock::Clock;
 use dgns::dns::answer::{Asker, Outcome, Transport, answer};
 use dgns::dns::cookie::Cookies;
+use dgns::dns::transfer::Transfers;
 use dgns::dns::{Change, Content, Settings, Zone as DnsZone};
 use dgns_api::envelope::Envelope;
 use dgns_api::signin::{Finish, Finished, Link, Start, Started};
@@ -448,7 +450,11 @@ fn dns_query(bytes: &[u8]) -> bool {
         let mut out = Vec::new();
         let asker =
             Asker { transport, address: [192, 0, 2, 1].into(), now_s: 1_700_000_000, cookies: &cookies, nsid: b"ns" };
-        let Outcome::Reply { .. } = answer(dns_zone(), bytes, &asker, &mut out) else {
+        let outcome = match answer(dns_zone(), bytes, &asker, &mut out) {
+            Outcome::Transfer => nobodys_transfers().answer(dns_zone(), bytes, &asker, &mut out),
+            outcome => outcome,
+        };
+        let Outcome::Reply { .. } = outcome else {
             assert!(out.is_empty(), "what is dropped has no answer");
             continue;
         };
@@ -602,6 +608,12 @@ fn grant(bytes: &[u8]) -> bool {
 }
 
 /// A zone with a name that has an address, an alias of it, and one that is nobody's.
+fn nobodys_transfers() -> &'static Transfers {
+    static TRANSFERS: OnceLock<Transfers> = OnceLock::new();
+    let clock = Clock::fixed_for_tests(Timestamp::from_ms(1_700_000_000_000));
+    TRANSFERS.get_or_init(|| Transfers::to_nobody(clock, Arc::default()))
+}
+
 fn dns_zone() -> &'static DnsZone {
     static ZONE: OnceLock<DnsZone> = OnceLock::new();
     ZONE.get_or_init(|| {

@@ -18,6 +18,7 @@ pub mod ports;
 pub mod programs;
 pub mod recovery;
 pub mod running;
+pub mod secondary;
 pub mod seed;
 pub mod serve;
 pub mod server;

@@ -17,7 +17,8 @@ use super::{
 };
 use super::{TokensConfig, WitnessConfig, WitnessServerConfig, WitnessesConfig};
 use crate::dns::dnssec::{Algorithm, Times};
-use crate::dns::limits::NSID_BYTES_MAX;
+use crate::dns::limits::{NSID_BYTES_MAX, PEERS_MAX};
+use crate::dns::transfer::PeerConfig;
 use crate::lobby::turn as relay;
 use crate::outbound::Outbound;
 
@@ -170,6 +171,7 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
             parent_s: section.number("dnssec_parent_s", 172_800, 1, 2_592_000) as u32,
             zsk_s: section.number("dnssec_zsk_days", 90, 0, 3_650) as u32 * 86_400,
         },
+        peers: read_peers(&mut section),
     };
     if dns.dnssec_algorithm as u64 != algorithm {
         section.fault("dnssec_algorithm", "is 13 (ECDSA P-256) or 15 (Ed25519)");
@@ -179,6 +181,26 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
     }
     section.end();
     dns
+}
+
+/// Reads `[[dns.peer]]`.
+fn read_peers(section: &mut Section<'_>) -> Vec<PeerConfig> {
+    let tables = section.tables("peer");
+    if tables.len() > PEERS_MAX {
+        section.fault("peer", format!("is {} tables, should be at most {PEERS_MAX}", tables.len()));
+    }
+    let mut peers = Vec::with_capacity(tables.len());
+    for table in tables {
+        let mut peer = Section { name: "dns.peer", table, faults: section.faults };
+        let (address, key) = (peer.text("address", ""), file_of(&mut peer, "key"));
+        let address = (!address.is_empty()).then(|| peer.address("address", &address));
+        if address.is_none() && key.is_none() {
+            peer.fault("address", "or key is missing: by one of them a peer is known");
+        }
+        peer.end();
+        peers.push(PeerConfig { address, key });
+    }
+    peers
 }
 
 fn read_claims(mut section: Section<'_>) -> ClaimsConfig {

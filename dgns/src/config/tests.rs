@@ -53,6 +53,10 @@ fn all_faults_are_listed_at_once() {
         [dns]
         listen = ["127.0.0.1:53", 7]
         publish_did = "yes"
+        [[dns.peer]]
+        address = "192.0.2.1"
+        [[dns.peer]]
+        keys = "x"
         [claims]
         roads = ["open", "friends"]
         work_bits = 41
@@ -69,6 +73,9 @@ fn all_faults_are_listed_at_once() {
         "claims.work_bits",
         "color",
         "dns.listen",
+        "dns.peer.address",
+        "dns.peer.address",
+        "dns.peer.keys",
         "dns.publish_did",
         "http.idle_s",
         "http.listen",
@@ -78,6 +85,16 @@ fn all_faults_are_listed_at_once() {
     ];
     assert_eq!(keys, expected);
     assert!(faults.to_string().contains("log.gap: unknown key"));
+}
+
+#[test]
+fn a_peer_is_known_by_an_address_or_a_key() {
+    let config = Config::from_toml("[[dns.peer]]\naddress = \"192.0.2.53:53\"\n[[dns.peer]]\nkey = \"k\"").unwrap();
+    let known = |peer: &PeerConfig| (peer.address.map(|address| address.port()), peer.key.clone());
+    let peers: Vec<_> = config.dns.peers.iter().map(known).collect();
+    assert_eq!(peers, [(Some(53), None), (None, Some(PathBuf::from("k")))]);
+    let many = "[[dns.peer]]\nkey = \"k\"\n".repeat(65);
+    assert_eq!(Config::from_toml(&many).unwrap_err().0[0].key, "dns.peer");
 }
 
 #[test]

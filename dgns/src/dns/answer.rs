@@ -73,6 +73,8 @@ pub enum Outcome {
     },
     /// It is an update, which this function cannot make; `out` is empty.
     Update,
+    /// It is signed with a key of another server, or asks for a copy of the zone, and not for this function to judge; `out` is empty.
+    Transfer,
     /// It gets no answer, and `out` is empty.
     Drop(DropReason),
 }
@@ -148,6 +150,7 @@ fn respond(zone: &Zone, message: &[u8], asker: &Asker<'_>, out: &mut Vec<u8>) ->
         return Outcome::Update;
     }
     match query::read(message) {
+        Ok(query) if is_for_peers(&query) => Outcome::Transfer,
         Ok(query) => {
             let (told, is_known) = told(query.edns, asker);
             match respond_to(zone, &query, bytes_max(&query, asker.transport), told, out) {
@@ -162,8 +165,14 @@ fn respond(zone: &Zone, message: &[u8], asker: &Asker<'_>, out: &mut Vec<u8>) ->
     }
 }
 
+/// Whether a query is signed with TSIG, or for a copy of the zone.
+fn is_for_peers(query: &Query<'_>) -> bool {
+    let is_readable = query.header.opcode == OPCODE_QUERY && query.edns.is_none_or(|edns| edns.version == 0);
+    is_readable && (query.is_signed || [TYPE_AXFR, TYPE_IXFR].contains(&query.qtype))
+}
+
 /// Returns what the OPT of the answer says, and whether the client showed that it is where it says.
-fn told<'s>(edns: Option<Edns>, asker: &Asker<'s>) -> (Told<'s>, bool) {
+pub(crate) fn told<'s>(edns: Option<Edns>, asker: &Asker<'s>) -> (Told<'s>, bool) {
     let options = edns.map(|edns| edns.options).unwrap_or_default();
     let judged = options.cookie.map(|shown| (shown, asker.cookies.judge(&shown, asker.address, asker.now_s)));
     let cookie = judged.map(|(shown, (ours, _))| {
@@ -220,7 +229,6 @@ fn respond_to<'o>(
         return Some(reply.finish(Rcode::Refused, None));
     }
     match query.qtype {
-        TYPE_AXFR | TYPE_IXFR => return Some(reply.finish(Rcode::Refused, None)),
         TYPE_OPT | 128..TYPE_ANY => return Some(reply.finish(Rcode::NotImp, None)),
         _ => {}
     }
@@ -246,7 +254,8 @@ fn wants_signatures(query: &Query<'_>) -> bool {
     query.qtype == TYPE_RRSIG || query.edns.is_some_and(|edns| edns.dnssec_ok)
 }
 
-fn bytes_max(query: &Query<'_>, transport: Transport) -> usize {
+/// Returns the most bytes of an answer.
+pub(crate) fn bytes_max(query: &Query<'_>, transport: Transport) -> usize {
     match (transport, query.edns) {
         (Transport::Tcp, _) => STREAM_BYTES_MAX,
         (Transport::Udp, None) => UDP_PLAIN_BYTES_MAX,

@@ -9,12 +9,14 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, DecodeError};
 
 use super::name::WireName;
 use super::query::{Edns, HEADER_BYTES, Header, Query, TYPE_OPT, Unreadable, read_options};
+use super::tsig::TYPE_TSIG;
 
 /// The records after the question.
 #[derive(Default)]
 struct Records {
     edns: Option<Edns>,
     malformed: bool,
+    is_signed: bool,
 }
 
 /// Returns the query that `message`, whose header is `header`, is; otherwise the OPT that was read before the fault.
@@ -43,7 +45,8 @@ pub(crate) fn read(header: Header, message: &[u8]) -> Result<Query<'_>, Unreadab
     let qname = WireName::read(&message[HEADER_BYTES..]).ok_or(malformed(records.edns))?;
     let question = message.get(HEADER_BYTES..HEADER_BYTES + qname.wire_len() + 4).ok_or(malformed(records.edns))?;
     let (qtype, qclass) = (u16::from(asked.query_type()), u16::from(asked.query_class()));
-    Ok(Query { header, question, qname, qtype, qclass, edns: records.edns })
+    let Records { edns, is_signed, .. } = records;
+    Ok(Query { header, question, qname, qtype, qclass, edns, is_signed })
 }
 
 impl Records {
@@ -55,6 +58,7 @@ impl Records {
             let ttl = decoder.read_u32()?.unverified(/* every TTL may stand here */);
             let length = decoder.read_u16()?.unverified(/* read_slice checks it */);
             let rdata = decoder.read_slice(usize::from(length))?.unverified(/* looked at only as options */);
+            self.is_signed |= rtype == TYPE_TSIG;
             if rtype == TYPE_OPT {
                 let options = read_options(rdata);
                 self.malformed |= index < ordinary || self.edns.is_some() || !owner.is_root() || options.is_none();

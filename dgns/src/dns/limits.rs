@@ -61,3 +61,27 @@ pub const PROOF_QUERIES_MAX: usize = 1_024;
 
 /// The most proofs in the making for datagrams.
 pub const PROOF_TASKS_MAX: usize = 64;
+
+/// The most records of changes that are kept for secondaries: some 20,000 changes of signed names. Who is further behind gets the whole zone.
+pub const JOURNAL_RECORDS_MAX: usize = 200_000;
+
+/// The most bytes that they take.
+pub const JOURNAL_BYTES_MAX: usize = 64 << 20;
+
+/// Between two serials of a zone that others copy: as often as a secondary can follow, and many changes in one.
+pub const EDITION_GAP: Duration = Duration::from_millis(200);
+
+/// Serials that are made durable at once: a start begins behind them.
+pub const SERIALS_AT_ONCE: u32 = 10_000;
+
+/// The most transfers at once: each holds some thousand names in memory.
+pub const TRANSFERS_MAX: usize = 8;
+
+/// The names whose records one step of a transfer reads, while no other is written.
+pub const TRANSFER_NAMES: u64 = 4_096;
+
+/// The longest message of a transfer, but for its signature: owners within it can be pointed at.
+pub const TRANSFER_MESSAGE_BYTES: usize = 16_000;
+
+/// The most servers that may be configured to copy the zone.
+pub const PEERS_MAX: usize = 64;

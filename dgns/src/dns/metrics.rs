@@ -12,6 +12,47 @@ pub struct Metrics {
     tcp_queries: AtomicU64,
     responses: [AtomicU64; Rcode::ALL.len()],
     dropped: [AtomicU64; DropReason::ALL.len()],
+    transfers: [AtomicU64; Transferred::ALL.len()],
+    transfer_bytes: AtomicU64,
+    notifies: [AtomicU64; Notified::ALL.len()],
+}
+
+/// What became of a query for a copy of the zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Transferred {
+    /// The whole zone was sent.
+    Whole = 0,
+    /// What had changed was.
+    Changes = 1,
+    /// Nothing had changed, or a datagram was told the newest serial.
+    Current = 2,
+    /// It was refused, a signed query of another kind among them.
+    Refused = 3,
+    /// It was not sent to its end.
+    Failed = 4,
+}
+
+impl Transferred {
+    /// Every outcome with its name, in order.
+    const ALL: [&'static str; 5] = ["axfr", "ixfr", "current", "refused", "failed"];
+}
+
+/// What became of a notice to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Notified {
+    /// The peer heard it.
+    Heard = 0,
+    /// The peer refused it.
+    Refused = 1,
+    /// It said nothing, however often it was told.
+    Unheard = 2,
+}
+
+impl Notified {
+    /// Every outcome with its name, in order.
+    const ALL: [&'static str; 3] = ["heard", "refused", "unheard"];
 }
 
 impl Metrics {
@@ -24,7 +65,7 @@ impl Metrics {
         queries.fetch_add(1, Ordering::Relaxed);
         match outcome {
             Outcome::Drop(reason) => self.count_drop(reason),
-            Outcome::Proof { .. } | Outcome::Update => {} // not yet: whoever answers counts it
+            Outcome::Proof { .. } | Outcome::Update | Outcome::Transfer => {} // not yet: whoever answers counts it
             Outcome::Reply { rcode, .. } => {
                 let place = Rcode::ALL.iter().position(|&known| known == rcode);
                 self.responses[place.expect("ALL has every code")].fetch_add(1, Ordering::Relaxed);
@@ -37,6 +78,21 @@ impl Metrics {
         self.dropped[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts what became of a query for a copy.
+    pub fn count_transfer(&self, transferred: Transferred) {
+        self.transfers[transferred as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts the bytes of a copy.
+    pub fn count_transfer_bytes(&self, bytes: u64) {
+        self.transfer_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts what became of a notice.
+    pub fn count_notify(&self, notified: Notified) {
+        self.notifies[notified as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Returns the counters in the text form of Prometheus, with what the zone knows.
     pub fn render(&self, zone: &Zone) -> String {
         let queries = [("udp", &self.udp_queries), ("tcp", &self.tcp_queries)];
@@ -46,6 +102,15 @@ impl Metrics {
         family(&mut text, "dns_queries_total", "transport", queries.into_iter());
         family(&mut text, "dns_responses_total", "rcode", responses);
         family(&mut text, "dns_dropped_total", "reason", dropped);
+        let transfers = Transferred::ALL.into_iter().zip(&self.transfers);
+        let notifies = Notified::ALL.into_iter().zip(&self.notifies);
+        family(&mut text, "dns_transfers_total", "kind", transfers);
+        family(&mut text, "dns_notifies_total", "result", notifies);
+        let (bytes, serial, journal) =
+            (self.transfer_bytes.load(Ordering::Relaxed), zone.serial(), zone.journal_bytes());
+        text.push_str(&format!("# TYPE dns_transfer_bytes_total counter\ndns_transfer_bytes_total {bytes}\n"));
+        text.push_str(&format!("# TYPE dns_serial gauge\ndns_serial {serial}\n"));
+        text.push_str(&format!("# TYPE dns_journal_bytes gauge\ndns_journal_bytes {journal}\n"));
         text.push_str(&format!("# TYPE dns_names gauge\ndns_names {}\n", zone.names()));
         if let Some(signing) = zone.signing() {
             let (made, owners, end_s) = (signing.signatures(), signing.owners(), signing.first_end_s());
@@ -80,6 +145,9 @@ mod tests {
         let metrics = Metrics::default();
         metrics.count(Transport::Udp, Outcome::Reply { rcode: Rcode::NxDomain, is_known: false });
         metrics.count(Transport::Tcp, Outcome::Drop(DropReason::Short));
+        metrics.count_transfer(Transferred::Refused);
+        metrics.count_transfer_bytes(7);
+        metrics.count_notify(Notified::Unheard);
         let zone = Zone::new("dgns.test", &super::super::zone::Settings::for_zone("dgns.test")).unwrap();
         let text = metrics.render(&zone);
         for line in [
@@ -89,6 +157,12 @@ mod tests {
             "dns_responses_total{rcode=\"NOERROR\"} 0",
             "dns_dropped_total{reason=\"short\"} 1",
             "dns_names 0",
+            "dns_transfers_total{kind=\"refused\"} 1",
+            "dns_transfers_total{kind=\"axfr\"} 0",
+            "dns_transfer_bytes_total 7",
+            "dns_notifies_total{result=\"unheard\"} 1",
+            "dns_serial 0",
+            "dns_journal_bytes 0",
         ] {
             assert_eq!(text.lines().filter(|&l| l == line).count(), 1, "{line} in {text}");
         }

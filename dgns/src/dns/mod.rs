@@ -13,6 +13,8 @@
 //! | `dnssec` | what of it is signed, by which keys |
 //! | `proofs` | what the log proves, in pieces that fit an answer |
 //! | `update` | what devices put into DNS themselves |
+//! | `transfer`, `tsig` | who may copy the zone, how it is copied, and who is told that it changed |
+//! | `wire` | records of messages that others sent |
 //! | `cookie`, `rate` | who is known to be where it says, and how often all others are answered |
 //! | `server`, `settings`, `udp`, `stream` | who may ask, how often, how slowly |
 //!
@@ -34,8 +36,11 @@ mod reply;
 pub mod server;
 pub mod settings;
 mod stream;
+pub mod transfer;
+pub mod tsig;
 mod udp;
 mod update;
+mod wire;
 pub mod zone;
 
 pub use metrics::Metrics;

@@ -54,6 +54,8 @@ pub(crate) struct Query<'m> {
     pub(crate) qtype: u16,
     pub(crate) qclass: u16,
     pub(crate) edns: Option<Edns>,
+    /// It has a TSIG record.
+    pub(crate) is_signed: bool,
 }
 
 /// A message that is no readable query.
@@ -119,7 +121,7 @@ pub(crate) fn read_plain(header: Header, message: &[u8]) -> Option<Query<'_>> {
         _ => return None,
     };
     let (qtype, qclass) = (u16::from_be_bytes([t0, t1]), u16::from_be_bytes([c0, c1]));
-    Some(Query { header, question, qname, qtype, qclass, edns })
+    Some(Query { header, question, qname, qtype, qclass, edns, is_signed: false })
 }
 
 fn read_opt(record: &[u8]) -> Option<Edns> {

@@ -12,6 +12,7 @@ use super::metrics::Metrics;
 use super::proofs::{self, Proofs};
 use super::settings::{Manner, ServerSettings};
 use super::stream::{self, Streams};
+use super::transfer::Transfers;
 use super::udp;
 use super::update::Updates;
 use super::zone::Zone;
@@ -31,12 +32,14 @@ pub struct Server {
 }
 
 /// Who answers what the zone alone does not.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Makers {
     /// Makes proofs.
     pub proofs: Option<Arc<Proofs>>,
     /// Makes updates.
     pub updates: Option<Arc<Updates>>,
+    /// Gives copies of the zone, if only to nobody.
+    pub transfers: Arc<Transfers>,
 }
 
 impl Server {
@@ -51,10 +54,12 @@ impl Server {
         for &address in &settings.listen {
             sockets.push(bind_both(address, settings.udp_threads.max(1)).await?);
         }
-        Ok(Self { zone, metrics, settings, manner, sockets, makers: Makers::default() })
+        let transfers = Arc::new(Transfers::to_nobody(manner.clock.clone(), metrics.clone()));
+        let makers = Makers { proofs: None, updates: None, transfers };
+        Ok(Self { zone, metrics, settings, manner, sockets, makers })
     }
 
-    /// Answers for proofs of a log, or takes updates, too.
+    /// Answers for proofs of a log, takes updates, or gives copies of the zone, too.
     #[must_use]
     pub fn with(self, makers: Makers) -> Self {
         Self { makers, ..self }
@@ -76,7 +81,7 @@ impl Server {
             tasks.spawn(proofs.run(queued, zone, metrics, self.manner.clone()));
             queue
         });
-        let mut running = udp::Running::new(queue);
+        let mut running = udp::Running::new(queue, self.makers.transfers);
         for (datagrams, listener) in self.sockets {
             for socket in datagrams {
                 let worker = running.worker(socket, self.zone.clone(), self.metrics.clone(), self.manner.clone());

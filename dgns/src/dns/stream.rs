@@ -14,12 +14,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::answer::{Asker, DropReason, Outcome, Transport, answer, prove, update};
+use super::answer::{Asker, DropReason, Outcome, Rcode, Transport, answer, prove, update};
 use super::limits::{STREAM_PENDING_BYTES_MAX, STREAM_QUERIES_MAX};
 use super::metrics::Metrics;
 use super::proofs::Proofs;
 use super::server::Makers;
 use super::settings::{Manner, ServerSettings};
+use super::transfer::{Begun, Copy, Transfers};
 use super::update::Updates;
 use super::zone::Zone;
 use crate::shutdown;
@@ -40,6 +41,8 @@ pub(crate) struct Streams {
     proofs: Option<Arc<Proofs>>,
     /// Who makes updates, if anybody does.
     updates: Option<Arc<Updates>>,
+    /// Who gives copies of the zone.
+    transfers: Arc<Transfers>,
     open: Mutex<Open>,
 }
 
@@ -66,6 +69,7 @@ impl Streams {
             manner,
             proofs: makers.proofs,
             updates: makers.updates,
+            transfers: makers.transfers,
             open: Mutex::default(),
         }
     }
@@ -161,14 +165,19 @@ async fn converse(
         while frame(&received).is_some() {
             let now_s = manner.ready();
             let asker = manner.asker(Transport::Tcp, seat.address, now_s);
-            let (zone, metrics) = (&*zone, &*metrics);
-            let makers = (seat.streams.proofs.as_deref(), seat.streams.updates.as_deref());
-            let taken = answer_frames(zone, makers, &asker, metrics, &received, &mut answers, &mut one).await;
+            let streams = &*seat.streams;
+            let (taken, copy) =
+                answer_frames(&zone, streams, &asker, &metrics, &received, &mut answers, &mut one).await;
             received.drain(..taken);
             match timeout(partial, stream.write_all(&answers)).await {
                 Ok(Ok(())) => answers.clear(),
                 Ok(Err(_)) => return,
                 Err(_) => return metrics.count_drop(DropReason::Slow),
+            }
+            let Some(copy) = copy else { continue };
+            tokio::select! {
+                sent = streams.transfers.send(copy, &zone, &mut stream, partial) => if sent.is_err() { return },
+                () = shutdown::requested(&mut stop) => return,
             }
         }
     }
@@ -212,16 +221,18 @@ fn frame(bytes: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::from(u16::from_be_bytes(length)))
 }
 
-/// Answers the whole frames in `received` into `answers`, as many as may wait; returns the bytes they took.
+/// Answers the whole frames in `received` into `answers`, as many as may wait; returns the bytes they took, and the copy that the last one
+/// gets.
 async fn answer_frames(
     zone: &Zone,
-    (proofs, updates): (Option<&Proofs>, Option<&Updates>),
+    streams: &Streams,
     asker: &Asker<'_>,
     metrics: &Metrics,
     received: &[u8],
     answers: &mut Vec<u8>,
     one: &mut Vec<u8>,
-) -> usize {
+) -> (usize, Option<Copy>) {
+    let (proofs, updates) = (streams.proofs.as_deref(), streams.updates.as_deref());
     let mut taken = 0;
     for _ in 0..STREAM_QUERIES_MAX {
         let Some(message) = frame(&received[taken..]).filter(|_| answers.len() < STREAM_PENDING_BYTES_MAX) else {
@@ -232,6 +243,13 @@ async fn answer_frames(
             (Outcome::Proof { .. }, Some(proofs)) => prove(zone, proofs, message, asker, one).await,
             (Outcome::Proof { .. }, None) => Outcome::Drop(DropReason::Busy),
             (Outcome::Update, _) => update(zone, updates, message, asker, one).await,
+            (Outcome::Transfer, _) => match streams.transfers.begin(zone, message, asker, one) {
+                Begun::Answer(outcome) => outcome,
+                Begun::Copy(copy) => {
+                    metrics.count(Transport::Tcp, Outcome::Reply { rcode: Rcode::NoError, is_known: true });
+                    return (taken, Some(*copy));
+                }
+            },
             (outcome, _) => outcome,
         };
         metrics.count(Transport::Tcp, outcome);
@@ -241,7 +259,7 @@ async fn answer_frames(
             answers.extend_from_slice(one);
         }
     }
-    taken
+    (taken, None)
 }
 
 #[cfg(test)]
@@ -253,7 +271,10 @@ mod tests {
         // Goal: the limit per client counts an IPv6 /56 as one, and a dropped seat is free again.
         let mut settings = ServerSettings::on(Vec::new());
         (settings.streams_max, settings.streams_per_client_max) = (3, 2);
-        let streams = Arc::new(Streams::new(&settings, Manner::for_tests(), Makers::default()));
+        let manner = Manner::for_tests();
+        let transfers = Arc::new(Transfers::to_nobody(manner.clock.clone(), Arc::default()));
+        let makers = Makers { proofs: None, updates: None, transfers };
+        let streams = Arc::new(Streams::new(&settings, manner, makers));
         let seat = |text: &str| streams.seat(text.parse().expect("an address"));
         let first = seat("2001:db8:0:1::1").expect("first");
         let _second = seat("2001:db8:0:ff::2").expect("the same /56");

@@ -19,6 +19,7 @@ use super::proofs::{Asked, Queue};
 use super::rate::{Limiter, Verdict};
 use super::reply;
 use super::settings::Manner;
+use super::transfer::Transfers;
 use super::zone::Zone;
 
 /// How long a socket that fails is left alone.
@@ -49,11 +50,12 @@ pub(crate) struct Running {
     sockets: Vec<Arc<UdpSocket>>,
     /// Who makes proofs, if anybody does.
     proofs: Option<Queue>,
+    transfers: Arc<Transfers>,
 }
 
 impl Running {
-    pub(crate) fn new(proofs: Option<Queue>) -> Self {
-        Self { stop: Arc::default(), sockets: Vec::new(), proofs }
+    pub(crate) fn new(proofs: Option<Queue>, transfers: Arc<Transfers>) -> Self {
+        Self { stop: Arc::default(), sockets: Vec::new(), proofs, transfers }
     }
 
     /// Returns the worker of a socket.
@@ -67,8 +69,8 @@ impl Running {
         let socket = Arc::new(socket);
         self.sockets.push(socket.clone());
         let limiter = Limiter::new(manner.answers_per_s, manner.place_key);
-        let (stop, proofs) = (self.stop.clone(), self.proofs.clone());
-        Worker { socket, stop, zone, metrics, manner, limiter, proofs, batch: Batch::new() }
+        let (stop, proofs, transfers) = (self.stop.clone(), self.proofs.clone(), self.transfers.clone());
+        Worker { socket, stop, zone, metrics, manner, limiter, proofs, transfers, batch: Batch::new() }
     }
 }
 
@@ -91,6 +93,7 @@ pub(crate) struct Worker {
     manner: Manner,
     limiter: Limiter,
     proofs: Option<Queue>,
+    transfers: Arc<Transfers>,
     batch: Batch,
 }
 
@@ -165,13 +168,20 @@ impl Worker {
             true => answer(&self.zone, query, &self.manner.asker(Transport::Udp, client.ip(), now_s), out),
             false => Outcome::Drop(DropReason::Long),
         };
+        let outcome = match outcome {
+            Outcome::Transfer => {
+                let asker = self.manner.asker(Transport::Udp, client.ip(), now_s);
+                self.transfers.answer(&self.zone, query, &asker, out)
+            }
+            outcome => outcome,
+        };
         if !matches!(outcome, Outcome::Proof { .. }) {
             self.metrics.count(Transport::Udp, outcome);
         }
         let (is_known, has_answer, proof) = match outcome {
             Outcome::Reply { rcode, is_known } => (is_known, rcode == Rcode::NoError, false),
             Outcome::Proof { is_known } => (is_known, true, true),
-            Outcome::Update | Outcome::Drop(_) => return,
+            Outcome::Update | Outcome::Transfer | Outcome::Drop(_) => return,
         };
         let verdict = match is_known {
             true => Verdict::Send,

@@ -26,11 +26,12 @@ use storage::people::{SignedUpdate, VolatileRow};
 use tokio::sync::{Mutex, watch};
 use translog::map;
 
-use self::message::{Record, Sig0};
+use self::message::Sig0;
 use self::seen::Seen;
 use super::answer::Asker;
 use super::name;
 use super::reply::{ExtendedError, Rcode};
+use super::wire::Record;
 use super::zone::Zone;
 use crate::core::Core;
 use crate::log::shown::Asked;

@@ -4,6 +4,10 @@
 //! insert. A name changes from one whole card to the next, never in between. Names appear from the top down and vanish from the
 //! bottom up, so that no reader finds a name whose parent does not exist.
 
+mod editions;
+mod journal;
+mod record;
+
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -13,6 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use identity::cert::Row;
 use identity::did::Did;
 
+use self::editions::Editions;
+pub(crate) use self::editions::Part;
+pub(crate) use self::journal::Edition;
+pub(crate) use self::record::Record;
 use super::card::Card;
 use super::dnssec::{
     Changes, Keyring, NameSet, Signature, Signing, TYPE_NS, TYPE_NSEC, TYPE_RRSIG, Times, apex_types, bitmap,
@@ -142,6 +150,8 @@ pub struct Zone {
     volatile: Mutex<HashMap<String, Vec<Row>>>,
     /// What signs it; `None`: nobody does.
     signing: Option<Signing>,
+    /// What others copy; `None`: nobody does.
+    editions: Option<Editions>,
 }
 
 /// The TXT record at `_checkpoint`.
@@ -234,6 +244,7 @@ impl Zone {
             checkpoint: RwLock::default(),
             volatile: Mutex::default(),
             signing: None,
+            editions: None,
         };
         zone.fix_nameservers(&settings.nameservers)?;
         Ok(zone)
@@ -250,7 +261,8 @@ impl Zone {
         self.show(&writer, cards);
         // A serial that went back would make secondaries keep the older zone.
         self.log_size.fetch_max(log_size, Ordering::Relaxed);
-        if let Some(signing) = self.signing.as_ref().filter(|_| self.is_ready()) {
+        let is_serial = self.is_ready() && self.editions.is_none();
+        if let Some(signing) = self.signing.as_ref().filter(|_| is_serial) {
             signing.show_serial(&self.apex, self.serial());
         }
         Ok(())
@@ -318,6 +330,7 @@ impl Zone {
         if !is_fresh(nsec.node.signature()) {
             signed = true;
             nsec = signing.sign_nsec(nsec);
+            self.touch(&writer, [key]);
             signing.change(&Changes::new(), vec![nsec.clone()]);
         }
         let mut ends: Vec<Signature> = nsec.node.signature().into_iter().collect();
@@ -338,6 +351,7 @@ impl Zone {
                 true => card,
                 false => {
                     signed = true;
+                    self.touch_names(&writer, [&card]);
                     let (existed, card) = (card.exists(), self.sign_card(signing, card.clone(), Some(&card)));
                     self.replace(&writer, card.clone(), existed);
                     card
@@ -351,7 +365,8 @@ impl Zone {
 
     /// Signs the zone's own sets anew: with other keys, or because they end soon.
     pub(crate) fn sign_apex(&self) {
-        let _writer = self.lock_writer();
+        let writer = self.lock_writer();
+        self.touch(&writer, [b"".as_slice()]);
         if let Some(signing) = &self.signing {
             signing.show_apex(&self.apex, self.serial());
         }
@@ -375,7 +390,12 @@ impl Zone {
     /// Puts cards into the zone; into a signed one with their signatures, and with the chain that they make.
     fn show(&self, writer: &MutexGuard<'_, ()>, cards: Vec<Card>) {
         let Some(signing) = &self.signing else {
-            return cards.into_iter().for_each(|card| self.put(writer, card));
+            for card in cards {
+                let before = self.read(card.labels(), |card| card.cloned());
+                self.touch_names(writer, before.iter().chain([&card]));
+                self.put(writer, card);
+            }
+            return;
         };
         let mut changes = Changes::new();
         let mut shown: HashMap<Vec<u8>, Card> = HashMap::with_capacity(cards.len());
@@ -395,6 +415,7 @@ impl Zone {
             shown.insert(card.labels().to_vec(), card);
         }
         let altered = signing.altered(&changes, self.is_ready());
+        self.touch(writer, changes.keys().chain(altered.iter().map(|nsec| &nsec.key)).map(Vec::as_slice));
         for card in shown.into_values() {
             self.put(writer, card);
         }
@@ -406,7 +427,8 @@ impl Zone {
         self.show_checkpoint(&self.lock_writer(), strings(note.as_bytes()));
     }
 
-    fn show_checkpoint(&self, _writer: &MutexGuard<'_, ()>, rdata: Vec<u8>) {
+    fn show_checkpoint(&self, writer: &MutexGuard<'_, ()>, rdata: Vec<u8>) {
+        self.touch(writer, [sort_key(&[CHECKPOINT_OWNER]).as_slice()]);
         let signing = self.signing.as_ref();
         let signature = signing.map(|signing| signing.sign(&[CHECKPOINT_OWNER], TYPE_TXT, CHECKPOINT_TTL_S, &[&rdata]));
         *self.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Checkpoint { rdata, signature });
@@ -437,9 +459,10 @@ impl Zone {
         &self.apex.text
     }
 
-    /// Returns the serial of the SOA: the size of the log, of which DNS compares the low 32 bits (RFC 1982).
+    /// Returns the serial of the SOA, of which DNS compares the low 32 bits (RFC 1982): that of the edition, of a zone without any the size of the log.
     pub fn serial(&self) -> u32 {
-        self.log_size.load(Ordering::Relaxed) as u32
+        let log_size = self.log_size.load(Ordering::Relaxed) as u32;
+        self.editions.as_ref().map_or(log_size, Editions::serial)
     }
 
     /// Returns how many names are bound, those of the operator left out.
@@ -514,7 +537,11 @@ impl Zone {
     }
 
     fn shard(&self, labels: &[u8]) -> &RwLock<HashSet<Card>> {
-        &self.shards[self.hasher.hash_one(labels) as usize % ZONE_SHARDS]
+        &self.shards[self.shard_of(labels)]
+    }
+
+    fn shard_of(&self, labels: &[u8]) -> usize {
+        self.hasher.hash_one(labels) as usize % ZONE_SHARDS
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, ()> {

@@ -37,6 +37,9 @@ pub(super) async fn start(mut config: Config, clock: Clock, url: &str) -> Result
     if data.join("keys").join("log.key").exists() {
         return Err(ServerError::OtherRole { what: "it holds the key of a log of its own, which follows nobody" });
     }
+    if !config.dns.peers.is_empty() {
+        tracing::warn!("DNS of a follower is not signed: no [[dns.peer]] gets a copy of it");
+    }
     let remote = Remote::new(Outbound::new(config.outbound.plain_http), url);
     let trust = pin::trust(&data, &remote, config.follow.policy.as_deref()).await?;
     config.zone = trust.zone().clone();

@@ -27,6 +27,7 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::dns::cookie::Cookies;
 use crate::dns::settings::{Manner, ServerSettings};
+use crate::dns::transfer::{Serials, Transfers};
 use crate::invites::Invites;
 use crate::keys::{self, AliasKey, Keys, LogKey, ZoneKey};
 use crate::limits::{self, Places, Rates};
@@ -59,6 +60,8 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) log: Committer,
     pub(super) heads: Arc<Heads>,
+    /// Serials of DNS, if other servers copy the zone.
+    pub(super) serials: Option<Serials>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -109,7 +112,7 @@ impl Parts {
             present: Arc::new(Touched::default()),
             updated: Arc::new(Touched::default()),
         };
-        Self { config, clock, log, heads: Arc::new(Heads::new()), stop, stopping }
+        Self { config, clock, log, heads: Arc::new(Heads::new()), serials: None, stop, stopping }
     }
 
     /// Starts the writer of tiles; who has a door gives it what the log says of keys.
@@ -193,7 +196,7 @@ impl Parts {
         about: About,
     ) -> Result<Server, ServerError> {
         let About { server, vkey, terms, made } = about;
-        let (config, log, stopping) = (self.config, self.log, self.stopping);
+        let (config, log, stopping, serials) = (self.config, self.log, self.stopping, self.serials);
         let cache_bytes = config.log.cache_mib << 20;
         let (dns_zone, metrics, present, updated) = (log.dns, log.metrics, log.present, log.updated);
         let core = Arc::new(Core {
@@ -239,7 +242,15 @@ impl Parts {
             None => None,
         };
         let proofs = Some(Arc::new(dns::Proofs::of(core.clone())));
-        let dns_server = dns_server.with(dns::Makers { proofs, updates });
+        let transfers = match &serials {
+            Some(_) => Transfers::open(&config.dns.peers, core.clock.clone(), dns_metrics.clone())?,
+            None => Transfers::to_nobody(core.clock.clone(), dns_metrics.clone()),
+        };
+        let transfers = Arc::new(transfers);
+        if let Some(serials) = serials {
+            followers.push(tokio::spawn(transfers.clone().run(dns_zone.clone(), serials, stopping.clone())));
+        }
+        let dns_server = dns_server.with(dns::Makers { proofs, updates, transfers });
         let dns_addresses = dns_server.addresses().unwrap_or_default();
         let dns = tokio::spawn(dns_server.run(stopping.clone()));
         let callers = Callers::new(core.clock.now());

@@ -7,6 +7,7 @@ mod caught;
 mod chains;
 mod databases;
 mod dns_proofs;
+mod dns_transfers;
 mod dns_updates;
 mod dnssec;
 mod exchange;

@@ -189,7 +189,7 @@ const ROOMS: &[Room] = &[
     Room { package: "object_store", paths: &["storage/src/bucket"] },
     Room { package: "sqlx_core", paths: &["storage/src/database/conn"] },
     Room { package: "rustix", paths: &["storage/src/durable", "dgns/client/src/cli/unseen", "dgns/src/dns/udp"] },
-    Room { package: "ring", paths: &["dgns/src/dns/dnssec"] },
+    Room { package: "ring", paths: &["dgns/src/dns/dnssec", "dgns/src/dns/tsig"] },
     Room { package: "nix", paths: &["dgns/src/dns/udp"] },
     Room { package: "siphasher", paths: &["dgns/src/dns/cookie", "dgns/src/dns/rate"] },
     Room { package: "flate2", paths: &["dgns/src/http/pages"] },

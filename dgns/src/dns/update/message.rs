@@ -1,23 +1,15 @@
 //! The bytes of an UPDATE: sections of records, and the SIG(0) that ends it (RFC 2136, RFC 2931).
 
-use std::borrow::Cow;
-
 use super::super::name::WireName;
-use super::{CLASS_ANY, CLASS_IN, CLASS_NONE, TYPE_ANY, TYPE_CNAME};
+use super::super::query::HEADER_BYTES;
+use super::super::wire::{Malformed, Record, name, record, u16_at};
+use super::{CLASS_ANY, CLASS_IN, CLASS_NONE, TYPE_ANY};
 
-const HEADER_BYTES: usize = 12;
-const TYPE_NS: u16 = 2;
 const TYPE_SOA: u16 = 6;
-const TYPE_PTR: u16 = 12;
-const TYPE_MX: u16 = 15;
 const TYPE_SIG: u16 = 24;
 
 /// The most records of an update, prerequisites included.
 const RECORDS_MAX: usize = 64;
-
-/// The bytes are no update.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed;
 
 /// An update as it came.
 #[derive(Debug)]
@@ -26,17 +18,6 @@ pub(crate) struct Update<'m> {
     pub(crate) prerequisites: Vec<Record<'m>>,
     pub(crate) updates: Vec<Record<'m>>,
     pub(crate) sig0: Option<Sig0>,
-}
-
-/// A record of an update.
-#[derive(Debug)]
-pub(crate) struct Record<'m> {
-    pub(crate) owner: WireName,
-    pub(crate) rtype: u16,
-    pub(crate) class: u16,
-    pub(crate) ttl_s: u32,
-    /// Without compression.
-    pub(crate) rdata: Cow<'m, [u8]>,
 }
 
 /// The SIG record that ends a message.
@@ -88,17 +69,6 @@ pub(crate) fn read(message: &[u8]) -> Result<Update<'_>, Malformed> {
     Ok(Update { zone, prerequisites, updates, sig0 })
 }
 
-/// Reads the records that answer a query.
-pub(crate) fn answers(message: &[u8]) -> Result<Vec<Record<'_>>, Malformed> {
-    let head = message.get(..HEADER_BYTES).ok_or(Malformed)?;
-    let mut at = HEADER_BYTES;
-    for _ in 0..u16::from_be_bytes([head[4], head[5]]) {
-        name(message, &mut at)?;
-        at += 4;
-    }
-    (0..u16::from_be_bytes([head[6], head[7]])).map(|_| record(message, &mut at)).collect()
-}
-
 fn may_be_prerequisite(record: &Record<'_>) -> bool {
     let of_class = match record.class {
         CLASS_IN => record.rtype != TYPE_ANY,
@@ -144,71 +114,4 @@ fn signature(message: &[u8], begins: usize, record: &Record<'_>) -> Result<Sig0,
         signature: signature.to_vec(),
         signed,
     })
-}
-
-fn record<'m>(message: &'m [u8], at: &mut usize) -> Result<Record<'m>, Malformed> {
-    let owner = name(message, at)?;
-    let (rtype, class) = (u16_at(message, at)?, u16_at(message, at)?);
-    let ttl_s = u32::from(u16_at(message, at)?) << 16 | u32::from(u16_at(message, at)?);
-    let length = usize::from(u16_at(message, at)?);
-    let end = *at + length;
-    let rdata = message.get(*at..end).ok_or(Malformed)?;
-    let rdata = match rtype {
-        TYPE_NS | TYPE_CNAME | TYPE_PTR if length > 0 => Cow::Owned(expanded(message, *at, (0, 1, 0), end)?),
-        TYPE_MX if length > 0 => Cow::Owned(expanded(message, *at, (2, 1, 0), end)?),
-        TYPE_SOA if length > 0 => Cow::Owned(expanded(message, *at, (0, 2, 20), end)?),
-        _ => Cow::Borrowed(rdata),
-    };
-    *at = end;
-    Ok(Record { owner, rtype, class, ttl_s, rdata })
-}
-
-/// Returns data that lies from `at` to `end`: so many bytes, names that may be compressed (RFC 3597 section 4), and bytes again.
-fn expanded(message: &[u8], at: usize, parts: (usize, usize, usize), end: usize) -> Result<Vec<u8>, Malformed> {
-    let (before, names, after) = parts;
-    let mut next = at + before;
-    let mut data = message.get(at..next).ok_or(Malformed)?.to_vec();
-    for _ in 0..names {
-        data.extend_from_slice(name(message, &mut next)?.as_bytes());
-    }
-    data.extend_from_slice(message.get(next..end).filter(|rest| rest.len() == after).ok_or(Malformed)?);
-    Ok(data)
-}
-
-/// Reads a name that may be compressed: each pointer leads further to the front.
-fn name(message: &[u8], at: &mut usize) -> Result<WireName, Malformed> {
-    let (mut wire, mut place, mut end, mut limit) = (Vec::with_capacity(64), *at, None, *at);
-    loop {
-        let length = *message.get(place).ok_or(Malformed)?;
-        match length {
-            0 => break,
-            1..64 => {
-                let label = message.get(place..place + 1 + usize::from(length)).ok_or(Malformed)?;
-                wire.extend_from_slice(label);
-                if wire.len() > 254 {
-                    return Err(Malformed);
-                }
-                place += label.len();
-            }
-            192.. => {
-                let low = *message.get(place + 1).ok_or(Malformed)?;
-                end = end.or(Some(place + 2));
-                let target = usize::from(length & 0x3F) << 8 | usize::from(low);
-                if target >= limit {
-                    return Err(Malformed);
-                }
-                (place, limit) = (target, target);
-            }
-            _ => return Err(Malformed),
-        }
-    }
-    *at = end.unwrap_or(place + 1);
-    wire.push(0);
-    WireName::read(&wire).ok_or(Malformed)
-}
-
-fn u16_at(message: &[u8], at: &mut usize) -> Result<u16, Malformed> {
-    let bytes = message.get(*at..*at + 2).ok_or(Malformed)?;
-    *at += 2;
-    Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
 }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::super::answer::{Asker, Outcome, Transport, answer};
 use super::super::name::{self, WireName};
 use super::super::reply::Rcode;
+use super::super::wire::{self, Record};
 use super::super::zone::Zone;
-use super::message::{self, Record};
 use super::{CLASS_ANY, CLASS_IN, FAILED, Refused, TYPE_ANY};
 
 const NOT_ZONE: Refused = Refused(Rcode::NotZone, None);
@@ -61,7 +61,7 @@ fn shown(zone: &Zone, owner: &WireName, rtype: u16, asker: &Asker<'_>) -> Result
         Outcome::Reply { rcode: Rcode::Refused, .. } | Outcome::Proof { .. } => return Err(NOT_ZONE),
         _ => return Err(FAILED),
     }
-    let records = message::answers(&reply).map_err(|_| FAILED)?;
+    let records = wire::answers(&reply).map_err(|_| FAILED)?;
     let is_asked = |record: &Record<'_>| record.owner == *owner && [record.rtype, TYPE_ANY].contains(&rtype);
     Ok(records.into_iter().filter(is_asked).map(|record| record.rdata.into_owned()).collect())
 }

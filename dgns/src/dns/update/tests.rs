@@ -1,6 +1,7 @@
-use super::message::{Malformed, answers, read};
+use super::message::read;
 use super::seen::{OF_A_DID_MAX, OF_A_DID_SURE, SEEN_MAX};
 use super::*;
+use crate::dns::wire::{Malformed, answers};
 
 /// The section that names the zone.
 const ZONE: &[u8] = b"\x04dgns\x04test\0\0\x06\0\x01";

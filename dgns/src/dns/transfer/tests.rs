@@ -1,0 +1,267 @@
+use std::collections::BTreeSet;
+
+use identity::cert::Row;
+use identity::did::Did;
+use identity::time::Timestamp;
+
+use super::super::cookie::Cookies;
+use super::super::dnssec::{Algorithm, Keyring, Times};
+use super::super::zone::{Change, Content, Edition, Record, Settings};
+use super::*;
+
+const NOW_S: u64 = 1_700_000_000;
+const FIRST: u32 = 0xFFFF_FFF0;
+
+fn clock() -> Clock {
+    Clock::fixed_for_tests(Timestamp::from_ms(NOW_S * 1_000))
+}
+
+/// Returns a zone with its first edition, signed or not.
+fn zone(is_signed: bool) -> Zone {
+    let zone = Zone::new("dgns.test", &Settings::for_zone("dgns.test")).unwrap().with_editions(FIRST);
+    let times = Times { validity_s: 1_000, step_s: 10, parent_s: 10, zsk_s: 0 };
+    let keys = Keyring::generate("dgns.test", Algorithm::EcdsaP256, NOW_S);
+    let zone = if is_signed { zone.signed(keys, times, clock()) } else { zone };
+    zone.apply(vec![name(1, Some(1)), name(2, Some(2))], 3).unwrap();
+    zone.set_ready();
+    if let Some(signing) = zone.signing() {
+        assert!(!zone.has_edition(), "not before all is signed");
+        signing.note_first_end(1_000);
+    }
+    assert!(zone.has_edition());
+    zone
+}
+
+/// The change that gives a name an address of its own, and a service; or takes it away.
+fn name(number: u8, address: Option<u8>) -> Change {
+    let row = |owner: &str, rtype, rdata: &[u8]| Row { owner: owner.into(), rtype, rdata: rdata.to_vec(), ttl: 60 };
+    let rows = |address| vec![row("", 1, &[192, 0, 2, address]), row("_x", 16, &[1, b'a' + address % 26])];
+    let did = Did::from_bytes([number; 20]);
+    let content = address.map(|address| Content { did, log_index: 1, flags: 0, rows: rows(address) });
+    Change { name: format!("n{number}.dgns.test"), content }
+}
+
+fn whole(zone: &Zone, serial: u32) -> Option<BTreeSet<Record>> {
+    zone.parts().iter().map(|part| zone.records(serial, part)).try_fold(BTreeSet::new(), |mut all, records| {
+        all.extend(records?);
+        Some(all)
+    })
+}
+
+/// Does what a secondary does with editions: everything removed was there, everything added was not.
+fn follow(mut copy: BTreeSet<Record>, editions: &[Arc<Edition>]) -> BTreeSet<Record> {
+    for edition in editions {
+        assert!(edition.removed[0].rtype == TYPE_SOA && edition.added[0].rtype == TYPE_SOA);
+        edition.removed.iter().for_each(|record| assert!(copy.remove(record), "{record:?}"));
+        edition.added.iter().for_each(|record| assert!(copy.insert(record.clone()), "{record:?}"));
+    }
+    copy
+}
+
+#[test]
+fn a_copy_that_follows_every_edition_is_the_zone() {
+    // Goal: from any edition the later ones lead to the newest; an edition is read as it was however the zone has changed since, whether that is
+    // an edition yet or not. Method: random changes of forty names, the checkpoint and signatures; serials go round.
+    for is_signed in [true, false] {
+        let (zone, mut random) = (zone(is_signed), 0x9E37_79B9_7F4A_7C15_u64);
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random
+        };
+        let mut known = vec![(FIRST, whole(&zone, FIRST).unwrap())];
+        for round in 0..60 {
+            for _ in 0..1 + next() % 4 {
+                let changes = (0..next() % 5).map(|_| {
+                    let (number, address) = (next() % 40, next() % 4);
+                    name(number as u8, (address > 0).then_some(address as u8))
+                });
+                let changes = changes.collect();
+                match next() % 8 {
+                    0 => zone.set_checkpoint(&format!("note {round}")),
+                    1 => zone.sign_apex(),
+                    2 => zone.set_volatile("n7.dgns.test", Vec::new()).unwrap(),
+                    _ => zone.apply(changes, 3).unwrap(),
+                }
+                for (serial, copy) in &known {
+                    assert_eq!(whole(&zone, *serial).as_ref(), Some(copy), "{serial}");
+                }
+            }
+            let last = zone.serial();
+            if !zone.cut_edition(last.wrapping_add(1 + (round % 3))) {
+                assert_eq!(zone.serial(), last);
+                continue;
+            }
+            assert!(!zone.cut_edition(1), "nothing has changed");
+            let now = whole(&zone, zone.serial()).unwrap();
+            for (serial, copy) in &known {
+                let (newest, editions) = zone.editions_since(*serial);
+                assert_eq!((newest, follow(copy.clone(), &editions.unwrap())), (zone.serial(), now.clone()));
+            }
+            known.push((zone.serial(), now));
+            known = known.split_off(known.len().saturating_sub(6));
+        }
+        assert!(zone.serial() < 1_000 && known.len() == 6, "serials went round");
+        assert_eq!((zone.editions_since(7_000).1, whole(&zone, 7_000)), (None, None), "none of ours");
+    }
+}
+
+#[test]
+fn what_comes_and_goes_between_two_editions_is_in_none() {
+    let zone = zone(true);
+    zone.apply(vec![name(9, Some(1))], 4).unwrap();
+    zone.apply(vec![name(9, None)], 5).unwrap();
+    // NSEC records were signed anew; the name is in neither list.
+    assert!(zone.cut_edition(FIRST + 1));
+    let editions = zone.editions_since(FIRST).1.unwrap();
+    let is_nine = |record: &&Record| record.owner.ends_with(b"\x02n9");
+    assert_eq!(editions[0].removed.iter().chain(&editions[0].added).filter(is_nine).count(), 0);
+    let unsigned = super::tests::zone(false);
+    unsigned.apply(vec![name(9, Some(1))], 4).unwrap();
+    unsigned.apply(vec![name(9, None)], 5).unwrap();
+    assert!(!unsigned.cut_edition(FIRST + 1), "nothing is other than it was");
+}
+
+/// A peer known by its key, one by its address.
+fn transfers(directory: &std::path::Path) -> (Transfers, Arc<Metrics>) {
+    let (path, metrics) = (directory.join("key"), Arc::new(Metrics::default()));
+    crate::keys::write_line(&path, "hmac-sha256:peer:AAECAwQFBgcICQoLDA0ODw==").unwrap();
+    let peers = [
+        PeerConfig { address: None, key: Some(path.clone()) },
+        PeerConfig { address: Some(([192, 0, 2, 2], 53).into()), key: Some(path) },
+        PeerConfig { address: Some(([192, 0, 2, 1], 53).into()), key: None },
+    ];
+    (Transfers::open(&peers, clock(), metrics.clone()).unwrap(), metrics)
+}
+
+/// A query for the zone; `serial` is that of the SOA that it shows.
+fn query(name: &[u8], rtype: u16, class: u8, serial: Option<u32>) -> Vec<u8> {
+    let count = u8::from(serial.is_some());
+    let mut query = [&[0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, count, 0, 0], name].concat();
+    query.extend_from_slice(&rtype.to_be_bytes());
+    query.extend_from_slice(&[0, class]);
+    if let Some(serial) = serial {
+        query.extend_from_slice(b"\xc0\x0c\0\x06\0\x01\0\0\0\0\0\x16\0\0");
+        query.extend_from_slice(&serial.to_be_bytes());
+        query.extend_from_slice(&[0; 16]);
+    }
+    query
+}
+
+const ZONE: &[u8] = b"\x04dgns\x04test\0";
+
+/// Returns the answer's code, or `whole` and `changes` for a copy.
+fn asked(
+    transfers: &Transfers,
+    zone: &Zone,
+    transport: Transport,
+    address: [u8; 4],
+    message: &[u8],
+) -> (String, Vec<u8>) {
+    let cookies = Cookies::new([7; 32]);
+    let asker = Asker { transport, address: address.into(), now_s: NOW_S as u32, cookies: &cookies, nsid: b"" };
+    let mut out = Vec::new();
+    let said = match transfers.begin(zone, message, &asker, &mut out) {
+        Begun::Answer(Outcome::Reply { rcode, .. }) => rcode.name().to_owned(),
+        Begun::Answer(outcome) => format!("{outcome:?}"),
+        Begun::Copy(copy) => copy.kind().to_owned(),
+    };
+    (said, out)
+}
+
+#[test]
+fn peers_get_copies_and_strangers_none() {
+    // Goal: PROTOCOL 13.5's table. Method: each row as a message.
+    let directory = tempfile::tempdir().unwrap();
+    let ((transfers, metrics), zone) = (transfers(directory.path()), zone(true));
+    zone.apply(vec![name(9, Some(1))], 4).unwrap();
+    assert!(zone.cut_edition(FIRST + 1));
+    let key = transfers.keys[0].clone();
+    let signed = |message: Vec<u8>, at_s: u64| {
+        let mut signed = message;
+        Chain::begin(key.clone()).sign(&mut signed, at_s);
+        signed
+    };
+    let stranger = Arc::new(Key::parse("hmac-sha256:stranger:AAECAwQFBgcICQoLDA0ODw==").unwrap());
+    let other = Arc::new(Key::parse("hmac-sha256:peer:AAECAwQFBgcICQoLDA0ODxA=").unwrap());
+    let by = |key: &Arc<Key>, message: Vec<u8>| {
+        let mut signed = message;
+        Chain::begin(key.clone()).sign(&mut signed, NOW_S);
+        signed
+    };
+    let axfr = || query(ZONE, TYPE_AXFR, 1, None);
+    let ixfr = |serial| query(ZONE, TYPE_IXFR, 1, Some(serial));
+    let (peer, unknown) = ([192, 0, 2, 1], [192, 0, 2, 9]);
+    let (tcp, udp) = (Transport::Tcp, Transport::Udp);
+    for (what, transport, address, message, wanted) in [
+        ("by address", tcp, peer, axfr(), "whole"),
+        ("by key", tcp, unknown, signed(axfr(), NOW_S), "whole"),
+        ("unknown", tcp, unknown, axfr(), "REFUSED"),
+        ("a peer's address without its key", tcp, [192, 0, 2, 2], axfr(), "REFUSED"),
+        ("unknown key", tcp, peer, by(&stranger, axfr()), "NOTAUTH"),
+        ("another secret", tcp, peer, by(&other, axfr()), "NOTAUTH"),
+        ("too late", tcp, peer, signed(axfr(), NOW_S - 301), "NOTAUTH"),
+        ("signed twice", tcp, peer, signed(signed(axfr(), NOW_S), NOW_S), "FORMERR"),
+        ("changes", tcp, peer, ixfr(FIRST), "changes"),
+        ("nothing new", tcp, peer, ixfr(FIRST + 1), "NOERROR"),
+        ("ahead", tcp, peer, ixfr(FIRST + 9), "NOERROR"),
+        ("of a serial that nobody knows", tcp, peer, ixfr(FIRST - 9), "whole"),
+        ("changes without a serial", tcp, peer, query(ZONE, TYPE_IXFR, 1, None), "FORMERR"),
+        ("a name of the zone", tcp, peer, query(b"\x02n1\x04dgns\x04test\0", TYPE_AXFR, 1, None), "NOTAUTH"),
+        ("another zone", tcp, peer, query(b"\x04test\0", TYPE_AXFR, 1, None), "NOTAUTH"),
+        ("another zone, by nobody", tcp, unknown, query(b"\x04test\0", TYPE_AXFR, 1, None), "REFUSED"),
+        ("class CH", tcp, peer, query(ZONE, TYPE_AXFR, 3, None), "REFUSED"),
+        ("AXFR by datagram", udp, peer, axfr(), "FORMERR"),
+        ("IXFR by datagram", udp, peer, ixfr(FIRST), "NOERROR"),
+        ("IXFR by datagram, by nobody", udp, unknown, ixfr(FIRST), "REFUSED"),
+        ("a signed question", udp, unknown, signed(query(ZONE, TYPE_SOA, 1, None), NOW_S), "NOERROR"),
+        ("one with an unknown key", udp, peer, by(&stranger, query(ZONE, TYPE_SOA, 1, None)), "NOTAUTH"),
+        (
+            "a signed one for a proof",
+            udp,
+            unknown,
+            signed(query(b"\x06_proof\x04dgns\x04test\0", 16, 1, None), NOW_S),
+            "REFUSED",
+        ),
+    ] {
+        let (said, out) = asked(&transfers, &zone, transport, address, &message);
+        assert_eq!(said, wanted, "{what}");
+        let ours = tsig::read(&message).ok().flatten();
+        let theirs = if out.is_empty() { None } else { tsig::read(&out).unwrap() };
+        if !out.is_empty() && wanted != "FORMERR" {
+            assert_eq!(ours.is_some(), theirs.is_some(), "{what}: an answer is signed if its query was");
+        }
+    }
+    let (_, soa) = asked(&transfers, &zone, udp, peer, &ixfr(FIRST));
+    assert_eq!(soa[6..8], [0, 1], "the SOA alone");
+    let at = soa.len() - 20;
+    assert_eq!(soa[at..at + 4], (FIRST + 1).to_be_bytes());
+    let text = metrics.render(&zone);
+    assert!(text.contains("dns_transfers_total{kind=\"refused\"} 13\n"), "{text}");
+    assert!(text.contains("dns_transfers_total{kind=\"current\"} 4\n"), "{text}");
+
+    let seats: Vec<_> = (0..TRANSFERS_MAX).map(|_| transfers.seats.clone().try_acquire_owned().unwrap()).collect();
+    assert_eq!(asked(&transfers, &zone, tcp, peer, &axfr()).0, "SERVFAIL", "too many at once");
+    drop(seats);
+    assert_eq!(asked(&transfers, &zone, tcp, peer, &axfr()).0, "whole");
+    zone.stop_answering();
+    assert_eq!(asked(&transfers, &zone, tcp, peer, &axfr()).0, "SERVFAIL", "what is not to be relied on is not copied");
+    let nobody = Transfers::to_nobody(clock(), metrics);
+    assert_eq!(asked(&nobody, &zone, tcp, peer, &axfr()).0, "REFUSED");
+}
+
+#[test]
+fn a_file_that_holds_no_key_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    let open = || {
+        let peer = PeerConfig { address: None, key: Some(path.clone()) };
+        Transfers::open(&[peer], clock(), Arc::default()).map(|transfers| format!("{transfers:?}"))
+    };
+    assert!(matches!(open(), Err(KeyFileError::Io { .. })));
+    crate::keys::write_line(&path, "secret").unwrap();
+    assert!(matches!(open(), Err(KeyFileError::Form { .. })));
+    crate::keys::write_line(&path, "hmac-sha256:peer:AAECAwQFBgcICQoLDA0ODw==").unwrap();
+    assert!(!open().unwrap().contains("AAEC"), "the secret is not shown");
+}

@@ -1,0 +1,125 @@
+//! Records of a message that somebody sent, one behind the other (RFC 1035 section 4.1).
+
+use std::borrow::Cow;
+
+use super::name::WireName;
+use super::query::HEADER_BYTES;
+
+const TYPE_NS: u16 = 2;
+const TYPE_CNAME: u16 = 5;
+const TYPE_SOA: u16 = 6;
+const TYPE_PTR: u16 = 12;
+const TYPE_MX: u16 = 15;
+
+/// The bytes are no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// A record of a message.
+#[derive(Debug)]
+pub(crate) struct Record<'m> {
+    pub(crate) owner: WireName,
+    pub(crate) rtype: u16,
+    pub(crate) class: u16,
+    pub(crate) ttl_s: u32,
+    /// Without compression.
+    pub(crate) rdata: Cow<'m, [u8]>,
+}
+
+/// Reads the records that answer a query.
+pub(crate) fn answers(message: &[u8]) -> Result<Vec<Record<'_>>, Malformed> {
+    let head = message.get(..HEADER_BYTES).ok_or(Malformed)?;
+    let mut at = HEADER_BYTES;
+    for _ in 0..u16::from_be_bytes([head[4], head[5]]) {
+        name(message, &mut at)?;
+        at += 4;
+    }
+    (0..u16::from_be_bytes([head[6], head[7]])).map(|_| record(message, &mut at)).collect()
+}
+
+/// Walks over all records; calls `look` with the section of each (1 answer, 2 authority, 3 additional), where it begins, and itself.
+pub(crate) fn walk<'m>(message: &'m [u8], mut look: impl FnMut(usize, usize, Record<'m>)) -> Result<(), Malformed> {
+    let head = message.get(..HEADER_BYTES).ok_or(Malformed)?;
+    let count = |section: usize| u16::from_be_bytes([head[4 + 2 * section], head[5 + 2 * section]]);
+    let mut at = HEADER_BYTES;
+    for _ in 0..count(0) {
+        name(message, &mut at)?;
+        at += 4;
+    }
+    for section in 1..=3 {
+        for _ in 0..count(section) {
+            let begins = at;
+            look(section, begins, record(message, &mut at)?);
+        }
+    }
+    if at == message.len() { Ok(()) } else { Err(Malformed) }
+}
+
+/// Reads the record at `at`, which is then behind it. Names in data of the types of RFC 1035 come without compression.
+pub(crate) fn record<'m>(message: &'m [u8], at: &mut usize) -> Result<Record<'m>, Malformed> {
+    let owner = name(message, at)?;
+    let (rtype, class) = (u16_at(message, at)?, u16_at(message, at)?);
+    let ttl_s = u32::from(u16_at(message, at)?) << 16 | u32::from(u16_at(message, at)?);
+    let length = usize::from(u16_at(message, at)?);
+    let end = *at + length;
+    let rdata = message.get(*at..end).ok_or(Malformed)?;
+    let rdata = match rtype {
+        TYPE_NS | TYPE_CNAME | TYPE_PTR if length > 0 => Cow::Owned(expanded(message, *at, (0, 1, 0), end)?),
+        TYPE_MX if length > 0 => Cow::Owned(expanded(message, *at, (2, 1, 0), end)?),
+        TYPE_SOA if length > 0 => Cow::Owned(expanded(message, *at, (0, 2, 20), end)?),
+        _ => Cow::Borrowed(rdata),
+    };
+    *at = end;
+    Ok(Record { owner, rtype, class, ttl_s, rdata })
+}
+
+/// Returns data that lies from `at` to `end`: so many bytes, names that may be compressed (RFC 3597 section 4), and bytes again.
+fn expanded(message: &[u8], at: usize, parts: (usize, usize, usize), end: usize) -> Result<Vec<u8>, Malformed> {
+    let (before, names, after) = parts;
+    let mut next = at + before;
+    let mut data = message.get(at..next).ok_or(Malformed)?.to_vec();
+    for _ in 0..names {
+        data.extend_from_slice(name(message, &mut next)?.as_bytes());
+    }
+    data.extend_from_slice(message.get(next..end).filter(|rest| rest.len() == after).ok_or(Malformed)?);
+    Ok(data)
+}
+
+/// Reads a name that may be compressed: each pointer leads further to the front.
+pub(crate) fn name(message: &[u8], at: &mut usize) -> Result<WireName, Malformed> {
+    let (mut wire, mut place, mut end, mut limit) = (Vec::with_capacity(64), *at, None, *at);
+    loop {
+        let length = *message.get(place).ok_or(Malformed)?;
+        match length {
+            0 => break,
+            1..64 => {
+                let label = message.get(place..place + 1 + usize::from(length)).ok_or(Malformed)?;
+                wire.extend_from_slice(label);
+                if wire.len() > 254 {
+                    return Err(Malformed);
+                }
+                place += label.len();
+            }
+            192.. => {
+                let low = *message.get(place + 1).ok_or(Malformed)?;
+                end = end.or(Some(place + 2));
+                let target = usize::from(length & 0x3F) << 8 | usize::from(low);
+                if target >= limit {
+                    return Err(Malformed);
+                }
+                (place, limit) = (target, target);
+            }
+            _ => return Err(Malformed),
+        }
+    }
+    *at = end.unwrap_or(place + 1);
+    wire.push(0);
+    WireName::read(&wire).ok_or(Malformed)
+}
+
+/// Reads two bytes at `at`, which is then behind them.
+pub(crate) fn u16_at(message: &[u8], at: &mut usize) -> Result<u16, Malformed> {
+    let bytes = message.get(*at..*at + 2).ok_or(Malformed)?;
+    *at += 2;
+    Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
+}

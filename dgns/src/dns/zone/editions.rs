@@ -1,0 +1,241 @@
+//! The zone as others copy it: one edition after another, each with a serial of its own, while the zone itself goes on changing.
+//!
+//! Data are visible at once; the serial follows, for many changes at a time (RFC 2136 section 3.6 allows that). An edition can be read as long as the
+//! journal knows what has changed since.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::super::card::Card;
+use super::super::dnssec::{Signature, TYPE_NS, TYPE_NSEC, TYPE_RRSIG, TYPE_SOA, head, labels, labels_of, sort_key};
+use super::super::limits::{TRANSFER_NAMES, ZONE_SHARDS};
+use super::super::name;
+use super::journal::{Edition, Journal};
+use super::record::Record;
+use super::{CHECKPOINT_OWNER, CHECKPOINT_TTL_S, PROOF_OWNER, TYPE_TXT, Zone};
+
+const NS_TTL_S: u32 = 3_600;
+
+/// What a zone knows of its editions.
+pub(super) struct Editions {
+    journal: Mutex<Journal>,
+    serial: AtomicU32,
+    /// The first one is complete: every owner is signed.
+    is_open: AtomicBool,
+    changed: Notify,
+}
+
+/// Some owners of the zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Those that are no names of others.
+    Own,
+    /// Those of the names in some shards.
+    Names(Range<usize>),
+}
+
+impl Editions {
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn serial(&self) -> u32 {
+        self.serial.load(Ordering::Relaxed)
+    }
+}
+
+impl Zone {
+    /// Returns the zone with editions, the first of this serial. Its keeper makes the others.
+    #[must_use]
+    pub fn with_editions(mut self, serial: u32) -> Self {
+        let journal = Mutex::new(Journal::new(serial));
+        let (serial, is_open, changed) = (AtomicU32::new(serial), AtomicBool::new(false), Notify::new());
+        self.editions = Some(Editions { journal, serial, is_open, changed });
+        self
+    }
+
+    /// Returns whether there is an edition that can be copied; begins the first one once all of the zone is signed.
+    pub(crate) fn has_edition(&self) -> bool {
+        let Some(editions) = self.editions.as_ref().filter(|_| self.is_ready()) else { return false };
+        if !editions.is_open.load(Ordering::Acquire) && self.signing().is_none_or(|signing| signing.first_end_s() > 0) {
+            let _writer = self.lock_writer();
+            editions.is_open.store(true, Ordering::Release);
+        }
+        editions.is_open.load(Ordering::Acquire)
+    }
+
+    /// Waits until something has changed since the last edition; for ever if the zone has none.
+    pub(crate) async fn changed(&self) {
+        match &self.editions {
+            Some(editions) => editions.changed.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets whoever waits for a change look once more.
+    pub(crate) fn note_change(&self) {
+        if let Some(editions) = &self.editions {
+            editions.changed.notify_one();
+        }
+    }
+
+    /// Makes a new edition of what has changed, if anything has; returns whether it did.
+    pub(crate) fn cut_edition(&self, serial: u32) -> bool {
+        let Some(editions) = &self.editions else { return false };
+        let writer = self.lock_writer();
+        if !editions.journal().is_changed(|key| self.records_at(key)) {
+            return false;
+        }
+        self.touch(&writer, [b"".as_slice()]);
+        editions.serial.store(serial, Ordering::Relaxed);
+        if let Some(signing) = &self.signing {
+            signing.show_serial(&self.apex, serial);
+        }
+        editions.journal().cut(serial, |key| self.records_at(key));
+        true
+    }
+
+    /// Keeps what owners have, by their sort keys, before they change.
+    pub(super) fn touch<'k>(&self, _writer: &MutexGuard<'_, ()>, keys: impl IntoIterator<Item = &'k [u8]>) {
+        let Some(editions) = &self.editions else { return };
+        if editions.is_open.load(Ordering::Acquire) {
+            let mut journal = editions.journal();
+            keys.into_iter().for_each(|key| journal.touch(key, || self.records_at(key)));
+            editions.changed.notify_one();
+        }
+    }
+
+    /// As [`Zone::touch`], of all owners of some names.
+    pub(super) fn touch_names<'c>(&self, writer: &MutexGuard<'_, ()>, cards: impl IntoIterator<Item = &'c Card>) {
+        if self.editions.is_some() {
+            let keys: Vec<Vec<u8>> = cards.into_iter().flat_map(|card| self.keys_of(card)).collect();
+            self.touch(writer, keys.iter().map(Vec::as_slice));
+        }
+    }
+
+    /// Returns the serial, and the editions that lead there from `serial`, if they are known still.
+    pub(crate) fn editions_since(&self, serial: u32) -> (u32, Option<Vec<Arc<Edition>>>) {
+        match &self.editions {
+            Some(editions) => {
+                let journal = editions.journal();
+                (journal.serial(), journal.since(serial))
+            }
+            None => (self.serial(), None),
+        }
+    }
+
+    /// Returns the bytes that the editions take which are known.
+    pub(crate) fn journal_bytes(&self) -> usize {
+        self.editions.as_ref().map_or(0, |editions| editions.journal().bytes())
+    }
+
+    /// Returns the parts that the zone is read in, one behind the other.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        let each = (ZONE_SHARDS as u64 * TRANSFER_NAMES / self.names().max(1)).clamp(1, ZONE_SHARDS as u64) as usize;
+        let names = (0..ZONE_SHARDS).step_by(each).map(|from| Part::Names(from..(from + each).min(ZONE_SHARDS)));
+        std::iter::once(Part::Own).chain(names).collect()
+    }
+
+    /// Returns the records that a part had at an edition, in their order; `None` if that one is not known any more.
+    pub(crate) fn records(&self, serial: u32, part: &Part) -> Option<Vec<Record>> {
+        let editions = self.editions.as_ref()?;
+        let _writer = self.lock_writer();
+        let records = self.records_of(part);
+        let is_theirs = |owner: &[u8]| self.part_has(part, owner);
+        let then = editions.journal().undo(serial, records, is_theirs, labels_of)?;
+        Some(then.into_iter().collect())
+    }
+
+    /// Returns the records that a part has.
+    fn records_of(&self, part: &Part) -> Vec<Record> {
+        let keys: Vec<Vec<u8>> = match part {
+            Part::Own => {
+                [b"".as_slice(), CHECKPOINT_OWNER, PROOF_OWNER].iter().map(|owner| sort_key(&[owner])).collect()
+            }
+            Part::Names(shards) => self.shards[shards.clone()]
+                .iter()
+                .flat_map(|shard| {
+                    let cards = shard.read().unwrap_or_else(PoisonError::into_inner);
+                    cards.iter().flat_map(|card| self.keys_of(card)).collect::<Vec<_>>()
+                })
+                .collect(),
+        };
+        keys.iter().flat_map(|key| self.records_at(key)).collect()
+    }
+
+    fn part_has(&self, part: &Part, owner: &[u8]) -> bool {
+        let wire = [owner, self.apex.wire()].concat();
+        let name = name::place(&wire, self.apex.wire()).map_or(b"".as_slice(), |place| place.name);
+        match part {
+            Part::Own => name.is_empty(),
+            Part::Names(shards) => !name.is_empty() && shards.contains(&self.shard_of(name)),
+        }
+    }
+
+    fn keys_of(&self, card: &Card) -> Vec<Vec<u8>> {
+        let owners = card.owners(self.publish_did);
+        owners.into_iter().map(|(owner, _)| sort_key(&[owner, card.labels()])).collect()
+    }
+
+    /// Returns the records of an owner, by its sort key, with their signatures.
+    fn records_at(&self, key: &[u8]) -> Vec<Record> {
+        let (owner, mut records) = (labels_of(key), Vec::new());
+        let wire = [&owner, self.apex.wire()].concat();
+        let place = name::place(&wire, self.apex.wire()).expect("every key is of a name of the zone");
+        let mut add = |rtype, ttl_s, rdata: &[&[u8]]| records.push(Record::new(&owner, rtype, ttl_s, rdata));
+        let rrsig = |rtype, ttl_s, signature: &Signature| {
+            let algorithm = self.signing.as_ref().map_or(0, |signing| signing.algorithm());
+            let Signature { expiration_s, inception_s, key_tag, bytes } = signature;
+            let head = head(rtype, algorithm, labels(&wire), ttl_s, *expiration_s, *inception_s, *key_tag);
+            [&head, self.apex.wire(), bytes].concat()
+        };
+        match (place.owner, place.name) {
+            ([], []) => match &self.signing {
+                Some(signing) => {
+                    for set in signing.apex_sets().iter() {
+                        set.rdata.iter().for_each(|rdata| add(set.rtype, set.ttl_s, &[rdata]));
+                        for signature in &set.signatures {
+                            add(TYPE_RRSIG, set.ttl_s, &[&rrsig(set.rtype, set.ttl_s, signature)]);
+                        }
+                    }
+                }
+                None => {
+                    add(TYPE_SOA, self.apex.negative_ttl_s, &[&self.apex.soa(self.serial())]);
+                    self.apex.nameservers.iter().for_each(|host| add(TYPE_NS, NS_TTL_S, &[host]));
+                }
+            },
+            (CHECKPOINT_OWNER, []) => {
+                let checkpoint = self.checkpoint();
+                if !checkpoint.rdata.is_empty() {
+                    add(TYPE_TXT, CHECKPOINT_TTL_S, &[&checkpoint.rdata]);
+                    if let Some(signature) = &checkpoint.signature {
+                        add(TYPE_RRSIG, CHECKPOINT_TTL_S, &[&rrsig(TYPE_TXT, CHECKPOINT_TTL_S, signature)]);
+                    }
+                }
+            }
+            (PROOF_OWNER, []) => self.apex.nameservers.iter().for_each(|host| add(TYPE_NS, NS_TTL_S, &[host])),
+            (_, []) => {}
+            (below, name) => self.read(name, |card| {
+                let Some(card) = card else { return };
+                let sets = card.sets(self.publish_did);
+                for (index, set) in sets.iter().enumerate().filter(|(_, set)| set.owner == below) {
+                    set.rdata.iter().for_each(|rdata| add(set.rtype, set.ttl_s, &[rdata]));
+                    if let Some(signature) = card.signature(index) {
+                        add(TYPE_RRSIG, set.ttl_s, &[&rrsig(set.rtype, set.ttl_s, &signature)]);
+                    }
+                }
+            }),
+        }
+        if let Some(nsec) = self.signing.as_ref().and_then(|signing| signing.nsec(key)) {
+            let ttl_s = self.apex.negative_ttl_s;
+            add(TYPE_NSEC, ttl_s, &[&labels_of(&nsec.next), self.apex.wire(), nsec.node.bitmap()]);
+            if let Some(signature) = nsec.node.signature() {
+                add(TYPE_RRSIG, ttl_s, &[&rrsig(TYPE_NSEC, ttl_s, &signature)]);
+            }
+        }
+        records
+    }
+}

@@ -1,0 +1,204 @@
+//! The zone copied by other servers: real NSD and Knot behind dgnsd, and everybody else who asks for a copy.
+
+use std::net::SocketAddr;
+
+use dgns_tests::harness::load::{Poster, Somebody};
+use dgns_tests::harness::programs::run;
+use dgns_tests::harness::secondary::{Primary, Secondary, copied, dig, serial};
+use dgns_tests::harness::{Person, Server, Site, ports, wait};
+
+use crate::dns_updates::{key_file, nsupdate};
+
+const ZONE: &str = "dgns.test";
+const KEY: &str = "hmac-sha256:peer:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// People who claim names at once, in several threads, and how often each changes his address.
+const THREADS: usize = 4;
+const NAMES: usize = 75;
+const CHANGES: u8 = 7;
+
+/// A site whose server two others copy.
+struct Copied {
+    site: Site,
+    /// Where the server answers, also after a restart.
+    server: SocketAddr,
+    nsd: SocketAddr,
+    knot: SocketAddr,
+}
+
+impl Copied {
+    fn new() -> Self {
+        let server = SocketAddr::from(([127, 0, 0, 1], ports::free()));
+        let (nsd, knot) = (Secondary::place(), Secondary::place());
+        let site = Site::new().with("dns", "listen", &format!("[\"{server}\"]")).with("log", "epoch_idle_s", "240");
+        let key = site.file("peer.tsig", &format!("{KEY}\n"));
+        std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let key = key.display().to_string();
+        let peers = format!("[{{ address = \"{nsd}\", key = {key:?} }}, {{ address = \"{knot}\", key = {key:?} }}]");
+        Self { site: site.with("dns", "peer", &peers), server, nsd, knot }
+    }
+
+    fn primary(&self) -> Primary<'static> {
+        Primary { address: self.server, zone: ZONE, key: KEY }
+    }
+}
+
+/// Returns a counter of a server.
+fn counter(server: &Server, name: &str) -> u64 {
+    let text = server.get("/metrics").text();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    value.unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+/// Waits until the secondaries have the serial of the server, and it stands still; returns it.
+fn wait_for(server: SocketAddr, secondaries: &[&Secondary]) -> u32 {
+    wait::until("the secondaries have the newest serial", || {
+        let newest = serial(server, ZONE)?;
+        let all = secondaries.iter().all(|secondary| secondary.serial(ZONE) == Some(newest));
+        (all && serial(server, ZONE) == Some(newest)).then_some(newest)
+    })
+}
+
+/// Holds what each secondary gives against what the server gives.
+fn same_everywhere(server: SocketAddr, secondaries: &[&Secondary]) -> Vec<String> {
+    wait::until("nothing changes while the copies are compared", || {
+        let before = wait_for(server, secondaries);
+        let ours = copied(server, ZONE, &["-y", KEY]);
+        let theirs: Vec<_> = secondaries.iter().map(|secondary| copied(secondary.address, ZONE, &[])).collect();
+        if wait_for(server, secondaries) != before {
+            return None;
+        }
+        for (secondary, theirs) in secondaries.iter().zip(theirs) {
+            let other: Vec<_> = ours.iter().filter(|record| !theirs.contains(record)).take(5).collect();
+            assert!(
+                theirs == ours,
+                "{} of {} records; missing {other:?}\n{}",
+                theirs.len(),
+                ours.len(),
+                secondary.log()
+            );
+        }
+        Some(ours)
+    })
+}
+
+/// Claims names and changes their addresses, all at once.
+fn many_changes(server: &Server, round: usize) {
+    let (to, vkey) = (server.http, server.vkey().to_owned());
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let vkey = &vkey;
+            scope.spawn(move || {
+                let mut poster = Poster::new(vkey);
+                for number in 0..NAMES {
+                    let (mut somebody, mut certificates) = Somebody::new(&format!("n{round}-{thread}-{number}"), 1);
+                    for change in 1..=CHANGES {
+                        certificates.push(somebody.points_to([192, 0, 2, change]));
+                        poster.post(to, &certificates, &somebody.subject()).unwrap();
+                        certificates.clear();
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn nsd_and_knot_serve_the_zone_as_it_changes() {
+    // Goal: stock secondaries load the signed zone by AXFR with TSIG, follow by NOTIFY and IXFR while thousands of changes come at once, and
+    // after a restart, which begins behind every serial before; each record they serve is the server's. Knot validates every signature.
+    let copied = Copied::new();
+    let server = copied.site.start();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    alice
+        .dgns(&server, &["records", "set", "alice", "SRV", "0 0 5432 Alice.dgns.test.", "--owner", "_db._tcp"])
+        .exits(0);
+    let nsd = Secondary::nsd(copied.nsd, copied.primary());
+    let knot = Secondary::knot(copied.knot, copied.primary());
+    let first = same_everywhere(copied.server, &[&nsd, &knot]);
+    for part in
+        [" SRV ", " NSEC ", " DNSKEY ", " CDS ", "_checkpoint.dgns.test. 1 IN TXT ", "_proof.dgns.test. 3600 IN NS "]
+    {
+        assert!(first.iter().any(|record| record.contains(part)), "{part}: {first:?}");
+    }
+    let (whole, loaded) =
+        (counter(&server, "dns_transfers_total{kind=\"axfr\"}"), serial(copied.server, ZONE).unwrap());
+    assert!(whole >= 3, "one for each, and our own");
+
+    let key = key_file(&alice, &server, "alice");
+    assert_eq!(nsupdate(&server, &["-v", "-k", &key], &["add alice.dgns.test 60 A 192.0.2.77"]), "NOERROR");
+    wait::until("what a device writes is seen at both", || {
+        let is_seen = |address| dig(address, &["+short", "alice.dgns.test", "A"]).stdout.trim() == "192.0.2.77";
+        (is_seen(nsd.address) && is_seen(knot.address)).then_some(())
+    });
+    many_changes(&server, 1);
+    let records = same_everywhere(copied.server, &[&nsd, &knot]);
+    let addresses = records.iter().filter(|record| record.ends_with(&format!(" A 192.0.2.{CHANGES}"))).count();
+    assert_eq!(addresses, THREADS * NAMES);
+    let changed = serial(copied.server, ZONE).unwrap();
+    assert!(changed.wrapping_sub(loaded) < 10_000 && changed != loaded, "{loaded} {changed}");
+    assert!(counter(&server, "dns_transfers_total{kind=\"ixfr\"}") >= 4, "{}", server.get("/metrics").text());
+    assert!(counter(&server, "dns_notifies_total{result=\"heard\"}") >= 4);
+    assert!(counter(&server, "dns_transfer_bytes_total") > 100_000 && counter(&server, "dns_journal_bytes") > 10_000);
+
+    server.kill();
+    let server = copied.site.start();
+    let again = wait_for(copied.server, &[&nsd, &knot]);
+    assert!(again.wrapping_sub(changed).cast_signed() > 0, "{changed} {again}");
+    alice.dgns(&server, &["records", "set", "alice", "AAAA", "2001:db8::7"]).exits(0);
+    let records = same_everywhere(copied.server, &[&nsd, &knot]);
+    assert!(records.iter().any(|record| record.contains("AAAA 2001:db8::7")));
+    assert!(counter(&server, "dns_transfers_total{kind=\"ixfr\"}") >= 1, "{}", server.get("/metrics").text());
+}
+
+#[test]
+fn strangers_and_wrong_signatures_get_no_copy() {
+    // Goal: whoever is no peer learns nothing, and a peer why its signature does not hold. Method: dig and kdig with and without keys.
+    // (A clock that is wrong: the table of `peers_get_copies_and_strangers_none`.)
+    let copied = Copied::new();
+    let server = copied.site.start();
+    Person::new().up(&server, "alice");
+    wait::until("there is a copy", || {
+        dig(copied.server, &["-y", KEY, ZONE, "AXFR"]).stdout.contains("XFR size").then_some(())
+    });
+    let newest = serial(copied.server, ZONE).unwrap();
+    let ixfr = |serial: u32| format!("IXFR={serial}");
+    for (what, options, wanted, is_refused) in [
+        ("a stranger", &[ZONE, "AXFR"][..], "Transfer failed", true),
+        ("who asks for changes", &[ZONE, &ixfr(newest - 1)], "Transfer failed", true),
+        ("who asks for one name", &["alice.dgns.test", "AXFR"], "Transfer failed", true),
+        ("an unknown key", &["-y", &KEY.replace("peer", "other"), ZONE, "AXFR"], "BADKEY", true),
+        ("another algorithm", &["-y", &KEY.replace("256", "512"), ZONE, "AXFR"], "BADKEY", true),
+        ("another secret", &["-y", &KEY.replace("AAEC", "BBEC"), ZONE, "AXFR"], "BADSIG", true),
+        (
+            "another secret, for an address",
+            &["-y", &KEY.replace("AAEC", "BBEC"), "alice.dgns.test", "A"],
+            "BADSIG",
+            true,
+        ),
+        ("a peer, for an address", &["-y", KEY, "alice.dgns.test", "TXT"], "status: NOERROR", false),
+        ("a peer that has the newest", &["-y", KEY, ZONE, &ixfr(newest)], "XFR size: 1 records", false),
+        ("a peer, a name that is no zone", &["-y", KEY, "alice.dgns.test", "AXFR"], "Transfer failed", true),
+    ] {
+        let before = counter(&server, "dns_transfers_total{kind=\"refused\"}");
+        let said = dig(copied.server, options);
+        let text = format!("{}{}", said.stdout, said.stderr);
+        assert!(text.contains(wanted), "{what}: {said}");
+        assert_eq!(counter(&server, "dns_transfers_total{kind=\"refused\"}") > before, is_refused, "{what}");
+        assert!(!is_refused || !text.contains("192.0.2."), "{what}: {text}");
+    }
+    let mut late = std::process::Command::new("kdig");
+    late.arg("@127.0.0.1").arg("-p").arg(copied.server.port().to_string()).args(["-y", KEY, ZONE, "AXFR", "+onesoa"]);
+    let said = run(late, "");
+    assert!(said.stdout.contains("DNSKEY"), "kdig believes every message: {said}");
+    for (name, key) in
+        [("nothing", "secret"), ("short", "hmac-sha256:peer:AAEC"), ("weak", "hmac-md5:peer:AAECAwQFBgcICQoLDA0ODw==")]
+    {
+        let site = Site::new();
+        let file = site.file("key", key);
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let site = site.with("dns", "peer", &format!("[{{ key = {:?} }}]", file.display().to_string()));
+        assert!(site.start_in_vain().stderr.contains("TSIG key"), "{name}");
+    }
+}
