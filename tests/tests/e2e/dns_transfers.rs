@@ -178,7 +178,7 @@ fn strangers_and_wrong_signatures_get_no_copy() {
             true,
         ),
         ("a peer, for an address", &["-y", KEY, "alice.dgns.test", "TXT"], "status: NOERROR", false),
-        ("a peer that has the newest", &["-y", KEY, ZONE, &ixfr(newest)], "XFR size: 1 records", false),
+        ("a peer, for what has changed since", &["-y", KEY, ZONE, &ixfr(newest)], "XFR size: ", false),
         ("a peer, a name that is no zone", &["-y", KEY, "alice.dgns.test", "AXFR"], "Transfer failed", true),
     ] {
         let before = counter(&server, "dns_transfers_total{kind=\"refused\"}");
