@@ -25,6 +25,7 @@ use identity::key::kid_of;
 use identity::state::{DeviceStatus, DidState};
 use identity::time::Timestamp;
 use identity::token::Rid;
+use lobby::bus::Errand;
 use lobby::guest;
 use lobby::lobby::Known;
 use lobby::message::{Challenge, Form, Frame, FrameError};
@@ -259,6 +260,16 @@ impl Node {
         self.lock().lobby.is_here(device, did)
     }
 
+    /// Returns whether a device has a session here, connected or not.
+    pub(crate) fn has_session(&self, device: &KeyBytes, did: &Did) -> bool {
+        self.lock().lobby.has_session(device, did)
+    }
+
+    /// Returns the devices that are told of logs here.
+    pub(crate) fn listening(&self) -> Vec<KeyBytes> {
+        self.lock().lobby.listening().copied().collect()
+    }
+
     /// Tells the lobby what the log says of a DID now. While its state cannot be read, who is here stays.
     async fn judge(&self, did: &Did) {
         loop {
@@ -360,15 +371,10 @@ impl Node {
         }
     }
 
-    /// Does what a session at another node asks for; the answer is `None` if there is no room.
-    pub(crate) fn errand(
-        &self,
-        device: KeyBytes,
-        did: Did,
-        frame: Frame,
-    ) -> impl Future<Output = Option<Frame>> + use<> {
+    /// Does what another node asks for; the answer is `None` if there is no room.
+    pub(crate) fn errand(&self, errand: Errand) -> impl Future<Output = Option<Frame>> + use<> {
         let (reply, answer) = oneshot::channel();
-        let taken = self.asks.try_send(Asked::Errand { device, did, frame: Box::new(frame), reply });
+        let taken = self.asks.try_send(Asked::Errand { errand: Box::new(errand), reply });
         async move { if taken.is_ok() { answer.await.ok() } else { None } }
     }
 

@@ -119,22 +119,36 @@ fn short_hash(domain: &'static str, of: &[u8]) -> [u8; 16] {
     short
 }
 
-/// What a session asks at a node that does not keep what devices joined, for the one that does.
+/// What a node asks that does not keep what devices joined, of the one that does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errand {
-    /// Who asks.
+    /// The device it is about: whose session asks, or that came.
     pub device: KeyBytes,
     /// Its DID.
     pub did: Did,
-    /// What: a frame, in CBOR.
-    pub frame: Bytes,
+    /// What.
+    pub wanted: Wanted,
+}
+
+/// What is wanted by an errand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// What a session says: a frame, in CBOR. The frame that answers is the answer.
+    Done(Bytes),
+    /// What the device joined, in order: what comes after this one.
+    Joined(Option<Site>),
 }
 
 impl Errand {
-    /// Returns the bytes: deterministic CBOR `{2 device, 3 did, 15 frame}`.
+    /// Returns the bytes: deterministic CBOR `{2 device, 3 did, 15 frame}` or `{2 device, 3 did, 16 [] or [name, log 16]}`.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
-        writer.map(3).uint(2).bytes(&self.device).uint(3).bytes(self.did.as_bytes()).uint(15).bytes(&self.frame);
+        writer.map(3).uint(2).bytes(&self.device).uint(3).bytes(self.did.as_bytes());
+        match &self.wanted {
+            Wanted::Done(frame) => writer.uint(15).bytes(frame),
+            Wanted::Joined(None) => writer.uint(16).array(0),
+            Wanted::Joined(Some(after)) => writer.uint(16).array(2).text(&after.name).bytes(&after.log),
+        };
         writer.finish()
     }
 
@@ -144,10 +158,14 @@ impl Errand {
         let mut fields = reader.fields()?;
         let device = fields.required(2, Reader::fixed)?;
         let did = Did::from_bytes(fields.required(3, Reader::fixed)?);
-        let frame = Bytes::copy_from_slice(fields.required(15, Reader::bytes)?);
+        let wanted = match fields.optional(15, Reader::bytes)? {
+            Some(frame) if frame.len() <= FRAME_BYTES_MAX => Wanted::Done(Bytes::copy_from_slice(frame)),
+            Some(_) => return Err(WireError::Unexpected),
+            None => Wanted::Joined(fields.required(16, told::after)?),
+        };
         fields.end()?;
         reader.end()?;
-        if frame.len() <= FRAME_BYTES_MAX { Ok(Self { device, did, frame }) } else { Err(WireError::Unexpected) }
+        Ok(Self { device, did, wanted })
     }
 }
 

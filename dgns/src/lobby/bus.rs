@@ -5,7 +5,7 @@
 //! list of who is where: a name that no node hosts has nobody who listens, and the bus says so at once. The bus is trusted with nothing; while it is gone each node goes
 //! on by itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -140,10 +140,15 @@ impl Bus {
             own.extend(self.listen(&node, subject).await);
         }
         let mut listening: HashMap<String, JoinHandle<()>> = HashMap::new();
+        let mut again = tokio::time::interval(ALIVE);
         info!("the lobby is one of several nodes");
         loop {
             let next = tokio::select! {
                 () = shutdown::requested(&mut stop) => break,
+                _ = again.tick() => {
+                    self.listen_to_devices(&node, &mut listening).await;
+                    continue;
+                }
                 next = told.recv() => next,
             };
             let (subject, is) = match next {
@@ -170,6 +175,26 @@ impl Bus {
         }
         own.iter().chain(listening.values()).for_each(JoinHandle::abort);
         let _ = tokio::time::timeout(ANSWER, self.client.flush()).await;
+    }
+
+    /// Listens for the devices that are told of logs here and for no others, whatever was said of them and lost.
+    async fn listen_to_devices(&self, node: &Arc<Node>, listening: &mut HashMap<String, JoinHandle<()>>) {
+        let wanted: HashSet<String> = node.listening().iter().map(|device| self.device_subject(device)).collect();
+        let of_devices = self.subject("device.");
+        listening.retain(|subject, task| {
+            let stays = !subject.starts_with(&of_devices) || wanted.contains(subject);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for subject in wanted {
+            if !listening.contains_key(&subject)
+                && let Some(task) = self.listen(node, subject.clone()).await
+            {
+                listening.insert(subject, task);
+            }
+        }
     }
 
     /// Says again and again that this node is there, and notes who else is.
@@ -221,9 +246,9 @@ impl Bus {
         format!("{}.device.{}", self.prefix, HEXLOWER.encode(&device_hash(device)))
     }
 
-    /// Returns whether a device is told of logs at another node.
+    /// Returns whether a device is told of logs at another node. This one, where it may be told as well, does not answer itself.
     pub async fn is_told_elsewhere(&self, device: &KeyBytes) -> bool {
-        self.request(self.device_subject(device), Bytes::new()).await.is_some()
+        self.request(self.device_subject(device), Bytes::copy_from_slice(&self.id)).await.is_some()
     }
 
     /// Has the node that keeps what devices joined do what a session asks for; returns the frame that answers. `None`: there is none, or it
@@ -246,9 +271,8 @@ impl Bus {
         let Ok(mut errands) = self.client.subscribe(self.subject("errands")).await else { return };
         while let Some(message) = errands.next().await {
             let (Some(reply), Ok(errand)) = (message.reply, Errand::decode(&message.payload)) else { continue };
-            let Ok(frame) = Frame::decode(&errand.frame, Form::Cbor) else { continue };
             let client = self.client.clone();
-            let answer = node.errand(errand.device, errand.did, frame);
+            let answer = node.errand(errand);
             tokio::spawn(async move {
                 if let Some(answer) = answer.await {
                     let _ = client.publish(reply, answer.encode(Form::Cbor)).await;
@@ -343,6 +367,9 @@ impl Bus {
 /// Hands the lobby what a subscription brings, until it is over.
 async fn receive(mut subscriber: Subscriber, node: Arc<Node>, client: Client, own: NodeId, counters: Arc<Counters>) {
     while let Some(message) = subscriber.next().await {
+        if message.payload[..] == own {
+            continue;
+        }
         if let Some(reply) = message.reply {
             let _ = client.publish(reply, Bytes::new()).await;
         }

@@ -1,17 +1,18 @@
 //! What sessions of the lobby ask for that is kept elsewhere: what devices joined, and the session verbs over the server's own log
 //! (PROTOCOL 23.14, 23.15). One task does them in order, so that what a device asks first is done first.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use identity::cert::KeyBytes;
 use identity::did::Did;
 use identity::time::Timestamp;
 use identity::token::Rights;
-use lobby::bus::{BusMessage, Errand, Reach};
-use lobby::limits::{DATA_BYTES_MAX, MUTE_MS_MAX};
+use lobby::bus::{BusMessage, Errand, Reach, Wanted};
+use lobby::limits::{DATA_BYTES_MAX, LISTENED_MAX, MUTE_MS_MAX};
 use lobby::message::{Form, Frame, Subscription, Value};
-use lobby::news::{Change, News, What};
+use lobby::news::{Change, News, Site, What};
 use lobby::{ConnId, Grown, Input, Refusal};
 use storage::StorageError;
 use storage::people::{JoinChange, JoinRow, JoinWhat, Updated};
@@ -39,14 +40,10 @@ pub enum Asked {
         /// What.
         frame: Box<Frame>,
     },
-    /// A session at another node asks; the answer goes there.
+    /// Another node asks; the answer goes there.
     Errand {
-        /// Who.
-        device: KeyBytes,
-        /// Its DID.
-        did: Did,
-        /// What.
-        frame: Box<Frame>,
+        /// What, and about whom.
+        errand: Box<Errand>,
         /// Where the answer goes.
         reply: oneshot::Sender<Frame>,
     },
@@ -65,7 +62,14 @@ pub async fn run(
     mut asked: mpsc::Receiver<Asked>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let desk = Arc::new(Desk { app, node, pusher, bus, errands: Arc::new(Semaphore::new(ERRANDS_MAX)) });
+    let desk = Arc::new(Desk {
+        app,
+        node,
+        pusher,
+        bus,
+        errands: Arc::new(Semaphore::new(ERRANDS_MAX)),
+        coming: Mutex::default(),
+    });
     let mut feed = desk.app.tokens.as_ref().map(|tokens| tokens.news());
     loop {
         let next = tokio::select! {
@@ -78,10 +82,10 @@ pub async fn run(
         };
         match next {
             Some(Asked::Frame { conn, device, did, frame }) => desk.frame(conn, &device, &did, *frame).await,
-            Some(Asked::Errand { device, did, frame, reply }) => {
-                if desk.people().is_ok() && is_of_people(&frame) {
+            Some(Asked::Errand { errand, reply }) => {
+                if let Some(answer) = desk.done_for_another(*errand).await {
                     // Whoever asked may be gone.
-                    let _ = reply.send(desk.done_for_another(&device, &did, *frame).await);
+                    let _ = reply.send(answer);
                 }
             }
             Some(Asked::Came(device, did)) => desk.came(&device, &did).await,
@@ -109,6 +113,8 @@ struct Desk {
     bus: Option<Arc<Bus>>,
     /// Errands under way to the node that keeps what devices joined.
     errands: Arc<Semaphore>,
+    /// The devices whose joins are being asked for, and whether once more.
+    coming: Mutex<HashMap<KeyBytes, bool>>,
 }
 
 /// What becomes of a frame.
@@ -152,13 +158,40 @@ impl Desk {
         });
     }
 
-    /// Does what a session at another node asks of this one, which keeps what devices joined.
-    async fn done_for_another(self: &Arc<Self>, device: &KeyBytes, did: &Did, frame: Frame) -> Frame {
-        let id = frame.id().unwrap_or(0);
-        match self.kept(device, did, frame).await {
+    /// Does what another node asks of this one, which keeps what devices joined; `None` if it does not. What that node says of who asks is
+    /// held against the log: no errand is done for a device that is not its DID's.
+    async fn done_for_another(self: &Arc<Self>, errand: Errand) -> Option<Frame> {
+        self.people().ok()?;
+        let Errand { device, did, wanted } = errand;
+        let (id, done) = match wanted {
+            Wanted::Joined(after) => {
+                let done = async {
+                    self.certified(&device, &did).await?;
+                    self.joined_after(&device, after).await
+                };
+                (0, done.await)
+            }
+            Wanted::Done(frame) => {
+                let frame = Frame::decode(&frame, Form::Cbor).ok().filter(is_of_people)?;
+                let id = frame.id().unwrap_or(0);
+                let done = async {
+                    self.certified(&device, &did).await?;
+                    self.kept(&device, &did, frame).await
+                };
+                (id, done.await)
+            }
+        };
+        Some(match done {
             Ok(value) => Frame::Ok { id, value },
             Err(refusal) => Frame::refused(Some(id), refusal),
-        }
+        })
+    }
+
+    /// Refuses a device that the log does not give to the DID.
+    async fn certified(&self, device: &KeyBytes, did: &Did) -> Result<(), Refusal> {
+        let state = newest(&self.app.core, did).await.map_err(failed)?;
+        let is = state.is_some_and(|state| super::has_device(&state, device));
+        if is { Ok(()) } else { Err(Refusal::UnknownDevice) }
     }
 
     /// Does what a session asks about what devices joined.
@@ -189,7 +222,8 @@ impl Desk {
             drop(turn);
             if changes && done {
                 let state = newest(&desk.app.core, &did).await.ok().flatten();
-                for device in state.iter().flat_map(|state| super::standing(state).devices) {
+                let devices = state.iter().flat_map(|state| super::standing(state).devices);
+                for device in devices.filter(|device| desk.node.has_session(device, &did)) {
                     desk.came_from_afar(device, did);
                 }
             }
@@ -197,26 +231,70 @@ impl Desk {
     }
 
     async fn errand(&self, device: KeyBytes, did: Did, frame: &Frame) -> Option<Frame> {
-        let errand = Errand { device, did, frame: frame.encode(Form::Cbor) };
+        let errand = Errand { device, did, wanted: Wanted::Done(frame.encode(Form::Cbor)) };
         self.bus.as_ref()?.ask(&errand).await
     }
 
-    /// Asks the node that keeps it what a device listens to, until it says so.
+    /// Asks the node that keeps it what a device listens to, until it says so. Whoever asks meanwhile has it asked once more: so what comes
+    /// last was read last.
     fn came_from_afar(self: &Arc<Self>, device: KeyBytes, did: Did) {
-        let (desk, turn) = (self.clone(), self.errands.clone().try_acquire_owned());
-        let Some(turn) = turn.ok().filter(|_| self.bus.is_some()) else { return };
+        if self.bus.is_none() {
+            return;
+        }
+        let mut coming = self.coming();
+        if let Some(again) = coming.get_mut(&device) {
+            *again = true;
+            return;
+        }
+        let Ok(turn) = self.errands.clone().try_acquire_owned() else { return };
+        coming.insert(device, false);
+        drop(coming);
+        let desk = self.clone();
         tokio::spawn(async move {
             let _turn: OwnedSemaphorePermit = turn;
-            for _ in 0..CAME_TRIES {
-                if let Some(Frame::Ok { value: Some(value), .. }) =
-                    desk.errand(device, did, &Frame::Joined { id: 0 }).await
-                {
-                    let joined = joined_by(&device, &value);
-                    return desk.node.put(Input::Joined { device, did, joined });
+            let mut tries = 0;
+            while tries < CAME_TRIES {
+                if let Some(joined) = desk.joined_afar(device, did).await {
+                    desk.node.put(Input::Joined { device, did, joined });
+                    if !desk.is_wanted_again(&device) {
+                        return;
+                    }
+                    continue;
                 }
+                tries += 1;
                 tokio::time::sleep(CAME_AGAIN).await;
             }
+            desk.coming().remove(&device);
         });
+    }
+
+    /// Ends what is under way for a device, unless it is wanted once more.
+    fn is_wanted_again(&self, device: &KeyBytes) -> bool {
+        let mut coming = self.coming();
+        let again = coming.insert(*device, false) == Some(true);
+        if !again {
+            coming.remove(device);
+        }
+        again
+    }
+
+    fn coming(&self) -> MutexGuard<'_, HashMap<KeyBytes, bool>> {
+        self.coming.lock().expect("no holder of the lock panics: it guards a plain table")
+    }
+
+    /// Asks for all that a device joined, part by part; `None` if a part does not come.
+    async fn joined_afar(&self, device: KeyBytes, did: Did) -> Option<Vec<lobby::Joined>> {
+        let mut joined: Vec<lobby::Joined> = Vec::new();
+        loop {
+            let wanted = Wanted::Joined(joined.last().map(|last| last.site.clone()));
+            let answer = self.bus.as_ref()?.ask(&Errand { device, did, wanted }).await;
+            let Some(Frame::Ok { value: Some(value), .. }) = answer else { return None };
+            let part = joined_part(&value)?;
+            if part.is_empty() || joined.len() >= LISTENED_MAX {
+                return Some(joined);
+            }
+            joined.extend(part);
+        }
     }
 
     fn people(&self) -> Result<&People, Refusal> {
@@ -271,6 +349,20 @@ impl Desk {
         // What does not fit into a frame is not needed to change the rest.
         let rows = rows.iter().take(JOINED_SHOWN_MAX).map(row).collect();
         Ok(Some(Value::List(vec![Value::Uint(version), Value::List(rows), Value::Bytes(key.into())])))
+    }
+
+    /// What a device joined behind a place in the order of names and logs, as much as an answer has room for; none at the end.
+    async fn joined_after(&self, device: &KeyBytes, after: Option<Site>) -> Kept {
+        let mut rows = self.people()?.store.joins_of_device(device).await.map_err(failed)?;
+        let place = |row: &JoinRow| (row.name.clone(), row.log);
+        rows.sort_by_key(place);
+        let after = after.map(|site| (site.name, site.log));
+        let behind = rows.into_iter().filter(|row| after.as_ref().is_none_or(|after| place(row) > *after));
+        let row = |row: JoinRow| {
+            let (name, log) = (Value::Text(row.name.into()), Value::Bytes(row.log.to_vec().into()));
+            Value::List(vec![name, log, Value::Uint(row.muted_until_ms), Value::Uint(row.read_size)])
+        };
+        Ok(Some(Value::List(behind.take(JOINED_PART).map(row).collect())))
     }
 
     async fn push(&self, device: &KeyBytes, did: &Did, subscription: Option<Subscription>) -> Kept {
@@ -352,7 +444,7 @@ impl Desk {
         match people.store.joins_of_device(device).await {
             Ok(rows) => {
                 let joined = rows.into_iter().map(|row| lobby::Joined {
-                    site: lobby::news::Site { name: row.name, log: row.log },
+                    site: Site { name: row.name, log: row.log },
                     muted_until: Timestamp::from_ms(row.muted_until_ms),
                     read: row.read_size,
                 });
@@ -394,19 +486,15 @@ fn is_of_people(frame: &Frame) -> bool {
     matches!(frame, Frame::Update { .. } | Frame::Joined { .. } | Frame::Push { .. } | Frame::ReadTo { .. })
 }
 
-/// Reads what one device joined from an answer to `joined`.
-fn joined_by(device: &KeyBytes, value: &Value) -> Vec<lobby::Joined> {
+/// Reads a part of what a device joined.
+fn joined_part(value: &Value) -> Option<Vec<lobby::Joined>> {
     let row = |row: &Value| {
-        let [of, name, log, muted, _, read] = row.list().ok()? else { return None };
-        if of.fixed::<32>(Form::Cbor).ok()? != *device {
-            return None;
-        }
-        let site = lobby::news::Site { name: name.text().ok()?.to_owned(), log: log.fixed(Form::Cbor).ok()? };
+        let [name, log, muted, read] = row.list().ok()? else { return None };
+        let site = Site { name: name.text().ok()?.to_owned(), log: log.fixed(Form::Cbor).ok()? };
         let muted_until = Timestamp::from_ms(muted.uint().ok()?);
         Some(lobby::Joined { site, muted_until, read: read.uint().ok()? })
     };
-    let rows = value.list().ok().and_then(|parts| parts.get(1)).and_then(|rows| rows.list().ok());
-    rows.map_or(Vec::new(), |rows| rows.iter().filter_map(row).collect())
+    value.list().ok()?.iter().map(row).collect()
 }
 
 /// Errands under way at once; how often a node asks what a device listens to, and how long it waits in between.
@@ -416,6 +504,9 @@ const CAME_AGAIN: Duration = Duration::from_secs(2);
 
 /// The joins that one answer shows: below a frame with names of 100 characters.
 const JOINED_SHOWN_MAX: usize = 80;
+
+/// The joins of a device in one answer to another node: below a frame with names of 255 characters.
+const JOINED_PART: usize = 50;
 
 fn failed(error: StorageError) -> Refusal {
     error!(%error, "a session's frame failed");

@@ -62,6 +62,7 @@ pub struct Pusher {
     sent: AtomicU64,
     failed: AtomicU64,
     gone: AtomicU64,
+    told: AtomicU64,
 }
 
 impl Pusher {
@@ -86,6 +87,7 @@ impl Pusher {
             sent: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             gone: AtomicU64::new(0),
+            told: AtomicU64::new(0),
         }
     }
 
@@ -169,8 +171,12 @@ impl Pusher {
         }
         let now_ms = self.core.clock.now().as_ms();
         let too_old = row.tries >= TRIES_MAX || now_ms.saturating_sub(row.from_ms) > KEPT_MS;
+        if too_old {
+            return store.push_done(row, false).await;
+        }
         // Whoever is at a node hears of logs over the socket, and of nothing else.
-        if too_old || (row.event().is_none() && self.is_told(node, &row.device, &did).await) {
+        if row.event().is_none() && self.is_told(node, &row.device, &did).await {
+            self.told.fetch_add(1, Ordering::Relaxed);
             return store.push_done(row, false).await;
         }
         match self.post(row, &subscription).await {
@@ -251,6 +257,7 @@ impl Pusher {
                 "Subscriptions removed because their push service does not know them.",
                 &self.gone,
             ),
+            ("dgns_push_told_total", "Pushes not made: the device hears of logs over a socket.", &self.told),
         ] {
             let value = counter.load(Ordering::Relaxed);
             out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n"));

@@ -62,11 +62,19 @@ fn vectors_of_the_bus() {
         assert!(Alive::decode(&bytes).is_err());
         cases.push(json!({ "alive": hex(&bytes), "refused": true }));
     }
-    let errand = Errand { device: [1; 32], did: Did::from_bytes([2; 20]), frame: Bytes::from_static(&[7; 9]) };
-    assert_eq!(Errand::decode(&errand.encode()), Ok(errand.clone()));
-    cases.push(json!({ "errand": hex(&errand.encode()) }));
-    let long = Errand { frame: Bytes::from(vec![0; FRAME_BYTES_MAX + 1]), ..errand };
+    let errand = |wanted| Errand { device: [1; 32], did: Did::from_bytes([2; 20]), wanted };
+    let after = Site { name: "db.alice.dgns.test".to_owned(), log: [4; 16] };
+    for wanted in [Wanted::Done(Bytes::from_static(&[7; 9])), Wanted::Joined(None), Wanted::Joined(Some(after))] {
+        let errand = errand(wanted);
+        let bytes = errand.encode();
+        assert_eq!(Errand::decode(&bytes), Ok(errand));
+        assert!((0..bytes.len()).all(|at| Errand::decode(&bytes[..at]).is_err()));
+        cases.push(json!({ "errand": hex(&bytes) }));
+    }
+    let long = errand(Wanted::Done(Bytes::from(vec![0; FRAME_BYTES_MAX + 1])));
     assert!(Errand::decode(&long.encode()).is_err());
+    let badly_named = errand(Wanted::Joined(Some(Site { name: "..".to_owned(), log: [4; 16] })));
+    assert!(Errand::decode(&badly_named.encode()).is_err());
     cases.push(json!({ "device": hex(&[1; 32]), "hash": hex(&device_hash(&[1; 32])) }));
     cases.push(json!({ "name": "db.alice.dgns.test", "hash": hex(&name_hash("db.alice.dgns.test")) }));
     hold(

@@ -8,10 +8,20 @@ use super::HostedThere;
 use crate::guard::Guard;
 use crate::limits::{GUARDED_MAX, HOSTS_MAX, SIZES_MAX};
 use crate::message::{Presence, Visible};
+use crate::news::Site;
 
 pub(super) fn name(reader: &mut Reader<'_>) -> Result<String, WireError> {
     let name = reader.text()?;
     if is_well_formed(name) { Ok(name.to_owned()) } else { Err(WireError::Unexpected) }
+}
+
+/// `[]`, or `[name, log 16]`.
+pub(super) fn after(reader: &mut Reader<'_>) -> Result<Option<Site>, WireError> {
+    match reader.array()? {
+        0 => Ok(None),
+        2 => Ok(Some(Site { name: name(reader)?, log: reader.fixed()? })),
+        _ => Err(WireError::Unexpected),
+    }
 }
 
 /// `[[did, visible, state, epoch, guard], ...]`.

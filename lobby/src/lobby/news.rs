@@ -74,6 +74,8 @@ pub(super) struct Board {
     listeners: HashMap<Arc<Site>, Vec<Sid>>,
     /// What grew since it was last looked whom it is to be pushed to.
     grown: BTreeSet<Arc<Site>>,
+    /// How many sessions of a device listen.
+    listening: HashMap<KeyBytes, u32>,
 }
 
 impl Lobby {
@@ -255,11 +257,28 @@ impl Lobby {
         }
     }
 
-    /// Tells other nodes, if there may be any, whether a device is told of logs here.
+    /// Counts a session of a device that listens, or no longer; other nodes, if there may be any, are told of the first and the last.
     fn listens(&mut self, device: &KeyBytes, is: bool) {
-        if self.several {
+        let before = self.board.listening.get(device).copied().unwrap_or(0);
+        let now = if is { before + 1 } else { before.saturating_sub(1) };
+        match now {
+            0 => self.board.listening.remove(device),
+            now => self.board.listening.insert(*device, now),
+        };
+        if self.several && (before == 0) != (now == 0) {
             self.outputs.push(Output::Listens { device: *device, is });
         }
+    }
+
+    /// Returns the devices that are told of logs here.
+    pub fn listening(&self) -> impl Iterator<Item = &KeyBytes> {
+        self.board.listening.keys()
+    }
+
+    /// Returns whether a device has a session here, connected or not.
+    pub fn has_session(&self, device: &KeyBytes, did: &Did) -> bool {
+        let sessions = self.people.get(did).map_or(&[][..], |person| &person.sessions);
+        sessions.iter().any(|sid| self.sessions.get(sid).is_some_and(|session| session.device == *device))
     }
 
     /// Forgets what was published of a name that nobody hosts any more.

@@ -15,7 +15,7 @@ use lobby::news;
 use lobby::push::Opener;
 use serde_json::Value;
 
-use crate::nodes::follower;
+use crate::nodes::{follower, metric};
 use crate::standing::{kid_of, second_device};
 use crate::{NAME, Scene};
 
@@ -187,26 +187,29 @@ fn news_of_a_host_at_another_node_is_told_and_pushed() {
 #[test]
 fn a_device_joins_and_listens_at_any_node_and_is_not_pushed_to_meanwhile() {
     // Goal: what devices joined is kept by one node and asked for at any. Method: bob joins and listens at a follower, alice hosts at the
-    // writer; the follower dies, and then bob is pushed to.
+    // writer; the follower dies once the writer knows that bob was told there, and then bob is pushed to.
     let (service, nats) = (PushService::new(), Nats::on_a_free_port());
     let scene = Scene::at(site_with(&service).with("nats", "urls", &nats.url()));
     scene.write("logs/x", b"1");
     let (_site, other) = follower(&scene, &nats);
-    let _host = scene.host(&["--allow", "bob", "--publish"]);
     scene.bob.dgns(&other, &["notify", "join", "db.alice", "logs/x"]).exits(0);
     service.subscribe(&scene);
+    let posted = |size| service.posted().into_iter().find(|push| push.size == size);
+    let told = || metric(&scene.server, "dgns_push_told_total");
     let listening = scene.bob.dgns_running(&other.url, &["notify", "listen"]);
     assert_eq!(listening.event()["event"], "listening");
+    let _host = scene.host(&["--allow", "bob", "--publish"]);
     assert_eq!(listening.event()["size"], 1);
+    wait::until("the first size is judged", || (told() > 0 || posted(1).is_some()).then_some(()));
+    let before = told();
     append(&scene, b"2");
     assert_eq!(listening.event()["size"], 2);
-    let before = service.posted().iter().filter(|push| push.size == 2).count();
-    assert_eq!(before, 0, "it is told by the socket");
+    wait::until("the second is told by the socket", || (told() > before).then_some(()));
     other.kill();
     drop(listening);
     append(&scene, b"3");
-    wait::until("a push", || service.posted().iter().find(|push| push.size == 3).cloned());
-    assert!(service.posted().iter().all(|push| push.size != 2), "{:?}", service.posted());
+    wait::until("a push", || posted(3));
+    assert_eq!(posted(2), None, "it was told by the socket");
 }
 
 #[test]

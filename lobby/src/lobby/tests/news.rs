@@ -85,3 +85,37 @@ fn a_client_that_does_not_read_has_one_size_waiting_for_each_log() {
     stage.put(Input::Tick);
     assert_eq!(stage.read(phone), [Frame::Notify { news: vec![News { site, size: 999 }] }]);
 }
+
+#[test]
+fn a_device_is_told_of_logs_here_as_long_as_one_of_its_sessions_is() {
+    // Goal: other nodes hear of the first session of a device that listens and of the last, not of those between. Method: two windows of bob's
+    // come, join, and leave one after the other.
+    let mut stage = stage();
+    stage.lobby = stage.lobby.of_several();
+    let bob = Who::new(2);
+    let (one, other) = (stage.enter(&bob), stage.enter(&bob));
+    let site = Site::new(&Who::new(1).login(1, 1, None).names[0], "logs/x");
+    let joined = vec![Joined { site, muted_until: NOW, read: 0 }];
+    stage.put(Input::Joined { device: bob.device(), did: bob.did, joined });
+    assert_eq!(std::mem::take(&mut stage.listens), [(bob.device(), true)]);
+    assert_eq!(stage.lobby.listening().collect::<Vec<_>>(), [&bob.device()]);
+    assert!(
+        stage.lobby.has_session(&bob.device(), &bob.did) && !stage.lobby.has_session(&bob.device(), &Who::new(3).did)
+    );
+    let leave = |stage: &mut Stage, conn| {
+        stage.put(Input::Closed { conn });
+        stage.now = stage.now.plus_ms(RESUME_MS + 1_000);
+        stage.put(Input::Tick);
+    };
+    stage.put(Input::Closed { conn: one });
+    for _ in 0..=RESUME_MS / 10_000 {
+        stage.now = stage.now.plus_ms(10_000);
+        stage.put(Input::Alive { conn: other });
+        stage.put(Input::Tick);
+    }
+    assert_eq!(stage.listens, [], "the other window listens");
+    assert_eq!(stage.lobby.listening().count(), 1);
+    leave(&mut stage, other);
+    assert_eq!(std::mem::take(&mut stage.listens), [(bob.device(), false)]);
+    assert_eq!(stage.lobby.listening().count(), 0);
+}
