@@ -199,6 +199,16 @@ test("a log that is gone is a rollback to whoever met it or its anchor, and to n
   }
 });
 
+test("a database that its owners deleted is opened by nobody, once all that was said of it is proved", async () => {
+  const site = await Site.begin();
+  const reader = await readerOf(site);
+  await site.says(site.db, [13, 1]);
+  await reader.open();
+  await site.says(site.db, [14, [[site.main, 3]]]);
+  site.anchor();
+  assert.equal((await fails(reader.open())).code, "deleted");
+});
+
 test("what convicts nobody is kept where the server itself showed it", async () => {
   const site = await Site.begin();
   const reader = await readerOf(site, { unproved: (code, what) => new ProofFault(code, what) });

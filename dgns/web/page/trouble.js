@@ -49,6 +49,7 @@ const MEANING = {
   not_here: ["This server does not do that", "It only shows a log that another server keeps. Ask at that one."],
   bad_endpoint: ["The server does not take this push service", "It is not one of the public Internet."],
   not_reader: ["This database is not for you", "Only its members read it, and see who writes. Ask its owner."],
+  deleted: ["The database was deleted", "Its owners said so, and that is proved: nobody reads it any more."],
   no_log: ["The database has no such log", "Its owner may have called it otherwise."],
   no_account: ["There is no such account", ""],
   bad_pin: ["That is no PIN", "Six digits or more, or four words of the list."],

@@ -28,7 +28,7 @@ export class Database {
 
   /**
    * Opens the database of a name. `source` as follow.js takes it; `me` = `{did, seed(generation)}`: whose keys open what is sealed, `seed` refuses a generation
-   * that there is none of.
+   * that there is none of. Refuses with `absent`, `no_database`, `deleted`.
    */
   static async open(source, name, me) {
     const { did } = await source.client.lookup({ name });
@@ -58,6 +58,7 @@ export class Database {
       if (follower.next >= proved) this.acl = acl;
     }
     if (this.acl.home !== source.client.origin) throw source.caught("bad_genesis", "its home is another log");
+    if (this.acl.owners.tombstone !== null) throw new Refused("deleted", "its control log ends with the tombstone of its owners");
     await this.openKeys();
   }
 
