@@ -303,6 +303,11 @@ async fn begins_here(core: &Core, first: &Entry) -> Result<(), StoreRefusal> {
     let kind = newest(core, &first.header().author).await?.map(|state| state.kind);
     match control {
         Control::Genesis { home, .. } if home == core.origin && kind == Some(DidKind::Database) => Ok(()),
+        // Its source is a database of this server; that the new DID wants it, it says itself in the next entry.
+        Control::Fork { did, .. } => match newest(core, &did).await?.map(|state| state.kind) {
+            Some(DidKind::Database) => Ok(()),
+            _ => Err(AppendRefusal::Acl(AclRefusal::Genesis).into()),
+        },
         _ => Err(AppendRefusal::Acl(AclRefusal::Genesis).into()),
     }
 }

@@ -3,13 +3,14 @@
 //! Beside the name server's log and in no way part of it: a file, a writer and a queue of its own, so that no certificate waits for
 //! somebody's data. What is stored is ciphertext; this orders, keeps and counts it. An append is exactly once by (log, device,
 //! lsn), for ever: the rows stay. Files: `append` what is asked and answered, `view` what a batch is decided upon, `decide` the pure
-//! decision, `writer` the one task that commits, `others` what other nodes commit, `read` and `proof` what readers get, `anchors` what
+//! decision, `writer` the one task that commits, `line` where a fork's entries lie, `others` what other nodes commit, `read` and `proof` what readers get, `anchors` what
 //! is said of it in the log of names, `chunks`.
 
 mod anchors;
 mod append;
 mod chunks;
 mod decide;
+pub(crate) mod line;
 mod others;
 mod proof;
 mod read;

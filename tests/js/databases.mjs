@@ -37,6 +37,11 @@ export const DATABASES = {
     const { heads } = decodeChanges(unhex(changes));
     return { root: hex(mapRoot(heads.map(([label, head]) => [label, anchoredHash(head)]))) };
   },
+  fork({ db, said }) {
+    const acl = replay(controlLogOf(unhex(db)), said);
+    const logs = [...acl.logs.keys()].sort().map((log) => [log, acl.partsOf(unhex(log)).map((part) => [hex(part.log), Number(part.size), hex(part.root)])]);
+    return { db: hex(acl.did), salt: hex(acl.salt), logs };
+  },
   owners({ db, said }) {
     const { owners } = replay(controlLogOf(unhex(db)), said);
     const tombstone = owners.tombstone?.map(({ log, size }) => [hex(log), Number(size)]) ?? null;

@@ -1,7 +1,7 @@
 //! Databases from the outside: what is sealed before it leaves, and checked before it is used (PROTOCOL 25).
 //!
 //! [`database`] opens a database by its proved name and replays its control log; [`follow`] reads a log so that its tree grows from
-//! what is remembered; [`append`] adds to it exactly once, whatever breaks in between; [`members`] says who may, [`owners`] who takes others in and deletes;
+//! what is remembered; [`append`] adds to it exactly once, whatever breaks in between; [`members`] says who may, [`owners`] who takes others in and deletes, [`fork`] goes on under another name;
 //! [`chunks`] keeps files.
 
 pub mod anchored;
@@ -10,6 +10,7 @@ pub mod chunks;
 pub mod database;
 pub(crate) mod evidence;
 pub mod follow;
+pub mod fork;
 mod kept;
 pub mod members;
 pub mod owners;

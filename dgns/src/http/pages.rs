@@ -193,6 +193,7 @@ const FILES: &[File] = files! {
     "store/evidence.js"
     "store/fault.js"
     "store/follow.js"
+    "store/fork.js"
     "store/head.js"
     "store/kept.js"
     "store/limits.js"

@@ -3,6 +3,7 @@
 import { Refused } from "../cbor.js";
 import { compare, equal, hex } from "../hash.js";
 import { controlLogOf, logIdOf } from "./entry.js";
+import { fork } from "./fork.js";
 import { GROUPS_MAX, LOGS_MAX, MEMBERS_MAX } from "./limits.js";
 import { Owners } from "./owners.js";
 
@@ -32,6 +33,12 @@ const includes = (rights, other) => (rights & other) === other;
 export class Acl {
   groups = new Map();
   logs = new Map();
+  /** The databases that this one goes on from, `{did, epochs}`, the first first. */
+  sources = [];
+  /** By log: the parts that were appended to others, `{log, size, root}`. */
+  parts = new Map();
+  /** Whether the database itself spoke: an owner of the source alone begins none. */
+  begun = true;
 
   /** Begins with the genesis of the database whose control log is `log`. Refuses with `bad_genesis`. */
   constructor(log, author, said) {
@@ -52,10 +59,35 @@ export class Acl {
       owner: () => owners.add(author, said),
       leave: () => owners.leave(author),
       delete: () => owners.delete(author, said),
+      fork: () => fork(this, author, said),
       tombstone: () => owners.end(author, [...this.logs.values()].map(({ id }) => id).sort(compare), said),
     }[said.type];
     if (judge === undefined) refuse("bad_genesis");
+    if (!this.begun && !equal(author, this.did)) refuse("bad_genesis");
     judge.call(this, author, said);
+    this.begun ||= equal(author, this.did);
+  }
+
+  /** Returns the control log in which a statement about this database stands next: a fork's is that of the new one. */
+  controlOf(said) {
+    return controlLogOf(said.type === "fork" ? said.did : this.did);
+  }
+
+  /** Returns the parts of a log that were appended to others, the first first. */
+  partsOf(log) {
+    return this.parts.get(hex(log)) ?? [];
+  }
+
+  /** Returns the database under whose DID the key of a group was sealed. */
+  sealedBy(gid, epoch) {
+    return this.sources.find(({ epochs }) => epoch <= (epochs.get(gid) ?? 0n))?.did ?? this.did;
+  }
+
+  /** Returns the log of this database that has the entries of `log`: itself, or one that goes on from it. */
+  here(log) {
+    if (this.logs.has(hex(log))) return log;
+    const found = [...this.logs.values()].find(({ id }) => this.partsOf(id).some((part) => equal(part.log, log)));
+    return found?.id ?? log;
   }
 
   isOwner(did) {
@@ -77,10 +109,11 @@ export class Acl {
    * Judges the entry at place `pos` of a log of data, which `author` wrote under the key of `epoch`: COUNTS, VOID or FORGED. Until when a member is one is the
    * server's to know: the time of an entry is nowhere proved.
    */
-  standing(log, pos, author, epoch) {
+  standing(of, pos, author, epoch) {
+    const log = this.here(of);
     const group = this.groups.get(this.logs.get(hex(log))?.gid);
     if (group === undefined || epoch < 1n || epoch > BigInt(group.epochs.length)) return FORGED;
-    if (equal(author, this.did)) return COUNTS;
+    if ([this, ...this.sources].some(({ did }) => equal(author, did))) return COUNTS;
     const each = (group.terms.get(hex(author)) ?? []).map(({ since, ended }) => {
       if (epoch < since) return FORGED;
       if (ended === null) return COUNTS;

@@ -25,6 +25,10 @@ const cuts = (reader) => {
   const rows = listOf(record({ log: bytesOf(32), size: u64 }), 0, LOGS_MAX)(reader);
   return isAscending(rows, (a, b) => compare(a.log, b.log)) ? rows : notCanonical("order of logs");
 };
+const base = (reader) => {
+  const rows = listOf(record({ log: bytesOf(32), size: u64, root: bytesOf(32) }), 0, LOGS_MAX)(reader);
+  return isAscending(rows, (a, b) => compare(a.log, b.log)) ? rows : notCanonical("order of logs");
+};
 const boxes = (reader) => {
   const rows = listOf(record({ did, generation: u64, enc: bytesOf(32), ct: bytesOf(48) }), 0, MEMBERS_MAX)(reader);
   return isAscending(rows, (a, b) => compare(a.did, b.did)) ? rows : notCanonical("order of members");
@@ -41,6 +45,7 @@ const STATEMENTS = {
   12: ["leave", {}],
   13: ["delete", { yes: oneOf(0, 1) }],
   14: ["tombstone", { ends: cuts }],
+  15: ["fork", { source: did, did, salt: bytesOf(16), base }],
 };
 
 /** Returns the statement that the body of a control entry spells, `{type, ...}`; refuses with `bad_cbor`, `not_canonical`, `bad_field`. */

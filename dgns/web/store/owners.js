@@ -49,7 +49,7 @@ export class Owners {
   /** Refuses what may not be said any more, whoever says it. */
   admit({ type }) {
     if (this.stage === DELETED) refuse("deleted");
-    if (this.stage === DELETING && type !== "delete" && type !== "tombstone") refuse("deleting");
+    if (this.stage === DELETING && !["delete", "tombstone", "fork"].includes(type)) refuse("deleting");
   }
 
   owner(author) {

@@ -70,7 +70,7 @@ impl Store {
         let mut tx = begin_reading(&mut reader).await?;
         let row = tables::dblog::by_key(&mut tx, log).await?;
         match row.filter(|row| from <= to && to <= row.edge.size()) {
-            Some(row) => proof::consistency(&mut tx, row.id, from, to).await.map(Some),
+            Some(row) => proof::consistency(&mut tx, &row.line, from, to).await.map(Some),
             None => Ok(None),
         }
     }
@@ -122,9 +122,11 @@ async fn changes(conn: &mut Conn, k: u64) -> Result<Option<Changes>, StorageErro
 /// Returns the label of a log that no anchor has yet: its salt stands in the genesis of its database.
 async fn label_of(conn: &mut Conn, db: i64, log: &LogId) -> Result<Hash, StorageError> {
     let control = tables::dblog::of_db(conn, db).await?.into_iter().next().ok_or_else(|| lost("no control log"))?;
-    let genesis = tables::entry::range(conn, control.id, 0, 1).await?.into_iter().next();
-    match genesis.map(|entry| Control::decode(&entry.body)) {
-        Some(Ok(Control::Genesis { salt, .. })) => Ok(label(log, &salt)),
+    // A fork's own entries begin behind those of its source.
+    let first = control.line.parts(0, 0, u64::MAX).last().map_or(0, |(_, from, _)| *from);
+    let first = tables::entry::range(conn, &control.line, first, first + 1).await?.into_iter().next();
+    match first.map(|entry| Control::decode(&entry.body)) {
+        Some(Ok(Control::Genesis { salt, .. } | Control::Fork { salt, .. })) => Ok(label(log, &salt)),
         _ => Err(lost("a database has no genesis")),
     }
 }

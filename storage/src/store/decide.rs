@@ -13,8 +13,9 @@ use translog::tree::{Edge, Node};
 
 use super::FreeQuota;
 use super::append::{Append, AppendRefusal, Placed};
+use super::line::Line;
 use super::rows::{AccountRow, DbRow, EquivocationRow, LogRow};
-use super::view::{Added, Found, LastIds, LogView, Outcome, View};
+use super::view::{Added, Found, LastIds, LogView, Outcome, Source, View};
 use crate::limits::{ENTRY_OVERHEAD_BYTES, HEAD_ROOM_BYTES};
 use crate::table::store::RowId;
 use crate::table::store::entry::NewEntry;
@@ -115,7 +116,14 @@ fn place_all(view: &mut View, adds: &mut Adds, append: &Append, free: FreeQuota)
     if !view.logs.contains_key(&key) {
         make(view, append, key, free)?;
     }
-    append.entries.iter().map(|entry| place(view, adds, append, key, entry)).collect()
+    let placed: Result<Vec<Placed>, AppendRefusal> =
+        append.entries.iter().map(|entry| place(view, adds, append, key, entry)).collect();
+    // Nobody makes a database of a DID that does not say so itself.
+    let db = view.logs.get(&key).map(|log| log.row.db);
+    match db.and_then(|db| view.acls.get(&db)).is_none_or(Acl::is_begun) {
+        true => placed,
+        false => placed.and(Err(AclRefusal::Genesis.into())),
+    }
 }
 
 /// Makes the database whose genesis the first entry is.
@@ -127,7 +135,15 @@ fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result
     if header.class != Class::Control {
         return Err(AppendRefusal::Class);
     }
-    let acl = Acl::begin(&key, &header.author, &Control::decode(first.body())?)?;
+    let control = Control::decode(first.body())?;
+    let source = match &control {
+        Control::Fork { did, base, .. } => Some(source_of(view, header, did, base)?),
+        _ => None,
+    };
+    let begun = match &source {
+        None => Acl::begin(&key, &header.author, &control)?,
+        Some(source) => source.acl.clone(),
+    };
     let account = match view.accounts.values().find(|account| account.did == payer) {
         Some(account) => account.id,
         None => {
@@ -141,17 +157,67 @@ fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result
     };
     view.last.db += 1;
     let id = view.last.db;
-    let (kind, stage) = (acl.kind() as u8, acl.owners().stage());
-    let db = DbRow { id, did: *acl.did(), account, kind, created_ms: append.now_ms, stage };
-    view.dbs.insert(id, db);
-    add_log(view, key, id, (0, LogKind::Control, String::new()), append.now_ms);
+    let did = if let Control::Fork { did, .. } = &control { *did } else { *begun.did() };
+    let (kind, stage) = (begun.kind() as u8, begun.owners().stage());
+    view.dbs.insert(id, DbRow { id, did, account, kind, created_ms: append.now_ms, stage });
+    let named = (0, LogKind::Control, String::new());
+    match source {
+        None => add_log(view, key, id, named, append.now_ms),
+        Some(Source { acl, control, logs }) => {
+            let edge = control.edge.clone();
+            add_fork(view, key, id, named, (&control, edge), append.now_ms);
+            for (row, edge) in logs.into_values() {
+                let named = (row.gid, row.kind, row.label.clone());
+                let key = LogId::of(&did, row.gid, row.kind, &row.label);
+                add_fork(view, key, id, named, (&row, edge), append.now_ms);
+            }
+            for (gid, group) in acl.groups() {
+                let members = group.members.iter();
+                let members = members.map(|(did, (rights, until_s))| ((id, *gid, *did), (rights.bits(), *until_s)));
+                view.members.extend(members);
+                view.epochs.insert((id, *gid), group.epochs.len() as u64);
+            }
+            view.acls.insert(id, acl);
+        }
+    }
     Ok(())
+}
+
+/// Returns what a fork goes on from: all of what was said about its source, and so much of each log as its first entry names.
+fn source_of(view: &View, header: &Header, did: &Did, base: &[(LogId, u64, Hash)]) -> Result<Source, AppendRefusal> {
+    let source = view.sources.get(&LogId::control(did)).ok_or(AppendRefusal::NotFound)?;
+    let (size, root) = (source.control.edge.size(), source.control.edge.root());
+    if header.expect != Some((size, root)) {
+        return Err(AppendRefusal::Head { size, root });
+    }
+    for (log, _, root) in base {
+        if let Some((_, edge)) = source.logs.get(log).filter(|(_, edge)| edge.root() != *root) {
+            return Err(AppendRefusal::Head { size: edge.size(), root: edge.root() });
+        }
+    }
+    Ok(source.clone())
 }
 
 fn add_log(view: &mut View, key: LogId, db: RowId, (gid, kind, label): (u32, LogKind, String), time_ms: u64) {
     view.last.log += 1;
-    let row = LogRow { id: view.last.log, key, db, gid, kind, label, edge: Edge::new(), time_ms };
+    let (id, edge) = (view.last.log, Edge::new());
+    let row = LogRow { id, line: Line::of(id), key, db, gid, kind, label, edge, time_ms };
     view.logs.insert(key, LogView { row, added: HashMap::new() });
+}
+
+fn add_fork(
+    view: &mut View,
+    key: LogId,
+    db: RowId,
+    named: (u32, LogKind, String),
+    (source, edge): (&LogRow, Edge),
+    time_ms: u64,
+) {
+    add_log(view, key, db, named, time_ms);
+    if let Some(log) = view.logs.get_mut(&key) {
+        log.row.line = source.line.forked(edge.size(), log.row.id);
+        log.row.edge = edge;
+    }
 }
 
 /// Places one entry: it is there already, or the next of its device, or refused.
@@ -269,6 +335,9 @@ fn apply(
     };
     let acl = view.acls.get_mut(&db).ok_or(AppendRefusal::NotFound)?;
     let (did, gid) = (*acl.did(), control.gid());
+    if acl.control_of(&control) != key {
+        return Err(AclRefusal::Genesis.into());
+    }
     if !acl.owners().is(&header.author) && gid.is_some() && !may_still(acl, &header.author, gid, now_ms / 1_000) {
         return Err(AppendRefusal::NotWriter);
     }
@@ -300,7 +369,11 @@ fn apply(
         Control::Leave => {
             view.members.insert((db, 0, header.author), (0, 0));
         }
-        Control::Genesis { .. } | Control::Owner { .. } | Control::Delete { .. } | Control::Tombstone { .. } => {}
+        Control::Genesis { .. }
+        | Control::Owner { .. }
+        | Control::Delete { .. }
+        | Control::Tombstone { .. }
+        | Control::Fork { .. } => {}
     }
     Ok(())
 }

@@ -104,27 +104,27 @@ impl Store {
         let to = size.min(from.saturating_add(limit.min(ENTRIES_PER_ANSWER_MAX as u64)));
         let mut end = from;
         let mut bytes = 0;
-        for entry in tables::entry::sizes(&mut tx, log.id, from, to).await? {
+        for entry in tables::entry::sizes(&mut tx, &log.line, from, to).await? {
             bytes += entry;
             if bytes > ANSWER_BYTES_MAX as u64 && end > from {
                 break;
             }
             end += 1;
         }
-        let entries = tables::entry::range(&mut tx, log.id, from, end).await?;
+        let entries = tables::entry::range(&mut tx, &log.line, from, end).await?;
         let edge = match from.checked_sub(1) {
             None => Vec::new(),
             Some(last) => {
-                let mut edge = tables::entry::leaves(&mut tx, log.id, last, from).await?;
-                edge.extend(proof::inclusion(&mut tx, log.id, last, from).await?);
+                let mut edge = tables::entry::leaves(&mut tx, &log.line, last, from).await?;
+                edge.extend(proof::inclusion(&mut tx, &log.line, last, from).await?);
                 edge
             }
         };
         let consistency = match old {
-            Some(old) => proof::consistency(&mut tx, log.id, old, size).await?,
+            Some(old) => proof::consistency(&mut tx, &log.line, old, size).await?,
             None => Vec::new(),
         };
-        let rest = proof::consistency(&mut tx, log.id, end, size).await?;
+        let rest = proof::consistency(&mut tx, &log.line, end, size).await?;
         Ok(Some(RangeRows { log, entries, edge, consistency, rest }))
     }
 
@@ -146,14 +146,14 @@ impl Store {
         }
         let root = match size == log.edge.size() {
             true => log.edge.root(),
-            false => proof::root(&mut tx, log.id, size).await?,
+            false => proof::root(&mut tx, &log.line, size).await?,
         };
         let mut paths = Vec::with_capacity(places.len());
         for pos in places {
-            paths.push(proof::inclusion(&mut tx, log.id, *pos, size).await?);
+            paths.push(proof::inclusion(&mut tx, &log.line, *pos, size).await?);
         }
         let consistency = match old {
-            Some(old) => proof::consistency(&mut tx, log.id, old, size).await?,
+            Some(old) => proof::consistency(&mut tx, &log.line, old, size).await?,
             None => Vec::new(),
         };
         Ok(Some(ReceiptRows { root, paths, consistency }))

@@ -6,6 +6,8 @@ use identity::did::Did;
 use identity::hash::Hash;
 use translog::tree::Edge;
 
+use super::line::Line;
+
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountRow {
@@ -41,6 +43,8 @@ pub struct DbRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRow {
     pub(crate) id: i64,
+    /// Where its entries lie.
+    pub(crate) line: Line,
     /// Its name.
     pub key: LogId,
     pub(crate) db: i64,

@@ -9,8 +9,10 @@ use dgns_api::store::entry::{Header, LogId, LogKind};
 use identity::cert::KeyBytes;
 use identity::did::Did;
 use identity::hash::Hash;
+use translog::tree::Edge;
 
 use super::append::{Append, AppendRefusal, Placed};
+use super::proof;
 use super::rows::{AccountRow, DbRow, EquivocationRow, LogRow, PlacedRow};
 use crate::fault::StorageError;
 use crate::table::store::{self as tables, RowId};
@@ -33,6 +35,18 @@ pub(super) struct View {
     pub(super) epochs: BTreeMap<(RowId, u32), u64>,
     /// By database: who may do what; where something is said about it.
     pub(super) acls: BTreeMap<RowId, Acl>,
+    /// By the control log of a fork that is to be made: what it goes on from.
+    pub(super) sources: BTreeMap<LogId, Source>,
+}
+
+/// A database that another one goes on from.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) acl: Acl,
+    /// Its control log.
+    pub(super) control: LogRow,
+    /// By log: the row, and the edge where the fork begins.
+    pub(super) logs: BTreeMap<LogId, (LogRow, Edge)>,
 }
 
 /// The largest ids that were given.
@@ -120,6 +134,12 @@ impl View {
                 self.devices.insert(key, id);
             }
         }
+        if let Some(first) = append.entries.first()
+            && let Ok(Control::Fork { source, did, base, .. }) = Control::decode(first.body())
+            && let Some(source) = load_source(conn, &source, &base).await?
+        {
+            self.sources.insert(LogId::control(&did), source);
+        }
         Ok(())
     }
 
@@ -190,15 +210,29 @@ impl LastIds {
     }
 }
 
+/// Reads what a fork goes on from; `None` if there is no such database, or it has not so much.
+async fn load_source(conn: &mut Conn, did: &Did, base: &[(LogId, u64, Hash)]) -> Result<Option<Source>, StorageError> {
+    let Some(control) = tables::dblog::by_key(conn, &LogId::control(did)).await? else { return Ok(None) };
+    let mut logs = BTreeMap::new();
+    for (key, size, _) in base {
+        let row = tables::dblog::by_key(conn, key).await?;
+        let Some(row) = row.filter(|row| row.db == control.db && *size <= row.edge.size()) else { return Ok(None) };
+        let edge = proof::edge(conn, &row.line, *size).await?;
+        logs.insert(*key, (row, edge));
+    }
+    let acl = replay(conn, &control).await?;
+    Ok(Some(Source { acl, control, logs }))
+}
+
 /// Replays a control log: the entries were judged as they came, so every one follows.
 async fn replay(conn: &mut Conn, log: &LogRow) -> Result<Acl, StorageError> {
     let broken = || StorageError::inconsistent("entry", "a control log does not replay");
     let mut acl: Option<Acl> = None;
-    for row in tables::entry::range(conn, log.id, 0, log.edge.size()).await? {
+    for row in tables::entry::range(conn, &log.line, 0, log.edge.size()).await? {
         let header = Header::decode(&row.header).map_err(|_| broken())?;
         let control = Control::decode(&row.body).map_err(|_| broken())?;
         match &mut acl {
-            None => acl = Some(Acl::begin(&log.key, &header.author, &control).map_err(|_| broken())?),
+            None => acl = Some(Acl::begin(&header.log, &header.author, &control).map_err(|_| broken())?),
             Some(acl) => acl.apply(&header.author, &control).map_err(|_| broken())?,
         }
     }

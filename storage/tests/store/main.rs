@@ -16,6 +16,7 @@ use storage::store::{Append, AppendRefusal, Charge, DatabaseUrl, FreeQuota, Home
 use storage::{Options, StorageError};
 use translog::tree::{Edge, verify_consistency, verify_inclusion};
 
+mod forks;
 mod ground;
 mod history;
 mod owners;

@@ -13,6 +13,7 @@ mod dnssec;
 mod exchange;
 mod exit_codes;
 mod faults;
+mod forks;
 mod intruders;
 mod keys;
 mod login;

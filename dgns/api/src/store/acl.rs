@@ -13,8 +13,11 @@ use super::control::{Control, DbKind, KeyBox};
 use super::entry::{LogId, LogKind};
 use super::limits::{GROUPS_MAX, LOGS_MAX, MEMBERS_MAX};
 
+mod fork;
 mod owners;
 
+pub use fork::Part;
+use fork::Source;
 pub use owners::{Owners, Stage};
 
 /// Why a control entry may not follow.
@@ -131,6 +134,12 @@ pub struct Acl {
     owners: Owners,
     groups: BTreeMap<u32, Group>,
     logs: BTreeMap<LogId, (u32, LogKind, String)>,
+    /// The databases that this one goes on from, the first first.
+    sources: Vec<Source>,
+    /// By log: the parts that were appended to others.
+    parts: BTreeMap<LogId, Vec<Part>>,
+    /// Whether the database itself spoke.
+    begun: bool,
 }
 
 impl Acl {
@@ -140,13 +149,28 @@ impl Acl {
         if did != author || *log != LogId::control(did) {
             return Err(AclRefusal::Genesis);
         }
-        let (groups, logs) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { did: *did, kind: *kind, home: home.clone(), salt: *salt, owners: Owners::of(*did), groups, logs })
+        let (groups, logs, sources, parts) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), BTreeMap::new());
+        let (kind, home, owners, begun) = (*kind, home.clone(), Owners::of(*did), true);
+        Ok(Self { did: *did, kind, home, salt: *salt, owners, groups, logs, sources, parts, begun })
     }
 
     /// Applies what `author` said next, or refuses it and changes nothing.
     pub fn apply(&mut self, author: &Did, control: &Control) -> Result<(), AclRefusal> {
         self.owners.admit(control)?;
+        if !self.begun && *author != self.did {
+            return Err(AclRefusal::Genesis);
+        }
+        self.say(author, control)?;
+        self.begun |= *author == self.did;
+        Ok(())
+    }
+
+    /// Returns the control log in which a statement about this database stands next: a fork's is that of the new one.
+    pub fn control_of(&self, control: &Control) -> LogId {
+        LogId::control(if let Control::Fork { did, .. } = control { did } else { &self.did })
+    }
+
+    fn say(&mut self, author: &Did, control: &Control) -> Result<(), AclRefusal> {
         match control {
             Control::Genesis { .. } => Err(AclRefusal::Genesis),
             Control::Grant { gid, did, rights, until_s } => self.grant(author, *gid, *did, (*rights, *until_s)),
@@ -159,6 +183,7 @@ impl Acl {
             Control::Leave => self.owners.leave(author),
             Control::Delete { yes } => self.owners.delete(author, *yes),
             Control::Tombstone { ends } => self.owners.end(author, self.logs.keys(), ends),
+            Control::Fork { source, did, salt, base } => self.fork(author, (source, did), salt, base),
         }
     }
 
@@ -217,11 +242,12 @@ impl Acl {
     /// Judges the entry at place `pos` of a log of data, which `author` wrote under the key of `epoch`. Until when a member is one is
     /// the server's to know: the time of an entry is nowhere proved.
     pub fn standing(&self, log: &LogId, pos: u64, author: &Did, epoch: u64) -> Standing {
+        let log = &self.here(log);
         let Some((gid, _, _)) = self.logs.get(log) else { return Standing::Forged };
         let Some(group) = self.groups.get(gid).filter(|group| epoch >= 1 && epoch <= group.epochs.len() as u64) else {
             return Standing::Forged;
         };
-        if *author == self.did {
+        if *author == self.did || self.sources.iter().any(|source| source.did == *author) {
             return Standing::Counts;
         }
         let standing = |term: &Term| match &term.ended {

@@ -1,6 +1,7 @@
 //! Control entries: what is said about a database itself (PROTOCOL 25.6). Their body is one of these, in plaintext.
 
 use identity::did::Did;
+use identity::hash::Hash;
 use identity::name::Origin;
 use identity::sealed::Sealed;
 use identity::token::Rights;
@@ -93,6 +94,18 @@ pub enum Control {
         /// All logs but the control log, ascending, with the entries that each has for ever.
         ends: Vec<(LogId, u64)>,
     },
+    /// `[15, source 20, did, salt 16, [[log 32, size, root 32], ...]]`: another database goes on from here, under its own DID. It stands in
+    /// the control log of the new one, whose entries before it are those of the source.
+    Fork {
+        /// The DID of the database that this one begins with.
+        source: Did,
+        /// The DID of the new one.
+        did: Did,
+        /// As in the genesis, of the new one.
+        salt: [u8; 16],
+        /// All logs of the source but its control log, ascending: how many of their entries are the new one's, and the root of their tree.
+        base: Vec<(LogId, u64, Hash)>,
+    },
 }
 
 /// The key of a group, sealed to one member.
@@ -121,9 +134,12 @@ impl Control {
     /// Returns the group that it is about; the genesis and what owners say are about none.
     pub const fn gid(&self) -> Option<u32> {
         match self {
-            Self::Genesis { .. } | Self::Owner { .. } | Self::Leave | Self::Delete { .. } | Self::Tombstone { .. } => {
-                None
-            }
+            Self::Genesis { .. }
+            | Self::Owner { .. }
+            | Self::Leave
+            | Self::Delete { .. }
+            | Self::Tombstone { .. }
+            | Self::Fork { .. } => None,
             Self::Grant { gid, .. } | Self::Revoke { gid, .. } | Self::KeyEpoch { gid, .. } | Self::Log { gid, .. } => {
                 Some(*gid)
             }
@@ -166,6 +182,12 @@ impl Control {
                 w.array(2).uint(13).uint((*yes).into());
             }
             Self::Tombstone { ends } => write_places(w.array(2).uint(14), ends),
+            Self::Fork { source, did, salt, base } => {
+                w.array(5).uint(15).bytes(source.as_bytes()).bytes(did.as_bytes()).bytes(salt).array(base.len());
+                for (log, size, root) in base {
+                    w.array(3).bytes(&log.0).uint(*size).bytes(root);
+                }
+            }
         }
         w.finish()
     }
@@ -218,6 +240,18 @@ impl Control {
             (12, 1) => Self::Leave,
             (13, 2) => Self::Delete { yes: reader.uint_to(1)? == 1 },
             (14, 2) => Self::Tombstone { ends: read_places(&mut reader)? },
+            (15, 5) => {
+                let (source, did) = (Did::from_bytes(reader.fixed()?), Did::from_bytes(reader.fixed()?));
+                let salt = reader.fixed()?;
+                let base = reader.list(LOGS_MAX, |r| {
+                    r.array_of(3)?;
+                    Ok::<_, WireError>((LogId(r.fixed()?), r.uint()?, r.fixed()?))
+                })?;
+                if !base.is_sorted_by(|a, b| a.0 < b.0) {
+                    return Err(WireError::NotCanonical);
+                }
+                Self::Fork { source, did, salt, base }
+            }
             _ => return Err(WireError::Unexpected),
         };
         reader.end()?;

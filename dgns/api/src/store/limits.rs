@@ -36,6 +36,9 @@ pub const MEMBERS_MAX: usize = 1_000;
 /// The owners of a database: a control log is replayed with all their voices.
 pub const OWNERS_MAX: usize = 64;
 
+/// How many databases one may go on from, each from the one before.
+pub const FORKS_MAX: usize = 16;
+
 /// The groups of a database.
 pub const GROUPS_MAX: usize = 256;
 

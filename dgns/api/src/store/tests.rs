@@ -16,6 +16,7 @@ use super::entry::{Class, Entry, EntryError, Header, LogId, LogKind, decode_requ
 use super::head::{SignedHead, StoreHead};
 use crate::vectors::{hex, hold};
 
+mod forks;
 mod owners;
 
 fn home() -> Origin {
@@ -71,6 +72,11 @@ fn statements() -> Vec<(&'static str, Control)> {
         ("not for deleting any more", Control::Delete { yes: false }),
         ("tombstone", Control::Tombstone { ends: vec![(LogId([1; 32]), 4), (LogId([2; 32]), 0)] }),
         ("tombstone of a database without logs", Control::Tombstone { ends: Vec::new() }),
+        ("fork", fork_of([[1; 32], [2; 32]])),
+        (
+            "fork of a database without logs",
+            Control::Fork { source: db(), did: person(), salt: [9; 16], base: Vec::new() },
+        ),
     ]
 }
 
@@ -115,6 +121,9 @@ fn vectors_of_databases() {
         ("a tombstone that names a log twice", tombstone_of([[1; 32], [1; 32]]).encode()),
         ("a tombstone that names logs in another order", tombstone_of([[2; 32], [1; 32]]).encode()),
         ("a tombstone that says nothing of the logs", vec![0x81, 14]),
+        ("a fork that names a log twice", fork_of([[1; 32], [1; 32]]).encode()),
+        ("a fork that names logs in another order", fork_of([[2; 32], [1; 32]]).encode()),
+        ("half a fork", fork_of([[1; 32], [2; 32]]).encode()[..60].to_vec()),
         ("two times for deleting", vec![0x82, 13, 2]),
         ("for deleting in words", vec![0x82, 13, 0xf5]),
         ("a leave of somebody else", vec![0x82, 12, 0x41, 0]),
@@ -136,6 +145,7 @@ fn vectors_of_databases() {
     cases.push(head_case("a head behind an anchor", SignedHead::sign(&anchored, &home(), &key()).as_bytes()));
     cases.extend(anchors());
     cases.extend(owners::cases());
+    cases.extend(forks::cases());
     hold(
         "databases",
         &[
@@ -144,6 +154,7 @@ fn vectors_of_databases() {
             "op log: in.db, gid, kind, label -> id. op entry: in.entry -> leaf or an error. op control: in.body -> {} or an error.",
             "op head: in.head -> size, root or an error. op anchored: in.log, salt, head -> label, hash or an error.",
             "op changes: in.changes -> the root of the tree after them, alone, or an error.",
+            "op fork: in.db, said [[author, body], ...] -> db, and by log its parts [[log, size, root], ...], after them, or the error of the last.",
             "op owners: in.db, said [[author, body], ...] -> owners, lacking, stage, tombstone after them, or in.said and the error of the last.",
         ],
         &cases,
@@ -156,6 +167,11 @@ fn revoke_of(logs: [[u8; 32]; 2]) -> Control {
 
 fn tombstone_of(logs: [[u8; 32]; 2]) -> Control {
     Control::Tombstone { ends: logs.map(|log| (LogId(log), 4)).to_vec() }
+}
+
+fn fork_of(logs: [[u8; 32]; 2]) -> Control {
+    let base = logs.map(|log| (LogId(log), 4, [5; 32])).to_vec();
+    Control::Fork { source: db(), did: person(), salt: [9; 16], base }
 }
 
 fn revoke_without_cuts() -> Vec<u8> {

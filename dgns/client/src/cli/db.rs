@@ -1,5 +1,6 @@
 //! `db`: databases that are sealed before they leave, and checked before they are shown.
 
+mod fork;
 mod groups;
 mod owners;
 
@@ -118,6 +119,8 @@ pub(crate) enum Db {
     Owners(owners::Owners),
     /// Delete the database, for everybody: it ends once half of its owners say so
     Delete(owners::Delete),
+    /// Make a database that goes on from this one, under a name and owners of its own: nothing is copied
+    Fork(fork::Fork),
     /// List what was said about the database: who made it, who may do what in it, its keys and logs
     History {
         /// The database
@@ -171,6 +174,7 @@ pub(crate) async fn db(context: &Context, command: Db) -> Done {
         Db::Revoke { name, who } => groups::revoke(context, &name, &who).await,
         Db::Members { name } => groups::members(context, &name).await,
         Db::Rekey { name } => groups::rekey(context, &name).await,
+        Db::Fork(command) => fork::fork(context, &command).await,
         Db::Owners(command) => owners::owners(context, &command).await,
         Db::Delete(command) => owners::delete(context, &command).await,
         Db::History { name, at } => history(context, &name, &at).await,
@@ -278,7 +282,7 @@ async fn turn_if_due(context: &Context, actor: &Actor, db: &mut OpenDb, place: (
 
 /// Returns the root of a log of `size` entries, which it must have.
 async fn root_at(actor: &Actor, log: LogId, size: u64) -> Result<identity::hash::Hash, ClientError> {
-    let mut follower = Follower::from(log, 0);
+    let mut follower = Follower::from(log, 0).with_any_parts();
     while follower.next() < size {
         let limit = (size - follower.next()).min(1_024);
         let (entries, _) = follower.read(&actor.session, actor.signer(), limit, 0).await?;
@@ -311,7 +315,7 @@ async fn read_log(
         Some(from) => from,
         None => end_of(actor, log).await?,
     };
-    let mut follower = Follower::from(log, from);
+    let mut follower = Follower::from(log, from).with_parts(db.acl().parts(&log));
     let mut wait = 0;
     anchored::verify(&actor.session, actor.signer(), &log, db.acl().salt()).await?;
     let (mut tried, mut checked) = (Instant::now(), Instant::now());
@@ -368,7 +372,11 @@ async fn verify(context: &Context, name: &str, at: &At) -> Done {
     let control = ("control".to_owned(), LogId::control(db.acl().did()));
     let logs: Vec<_> = db.acl().logs().iter().map(|(log, (_, _, label))| (label.clone(), *log)).collect();
     for (label, log) in std::iter::once(control).chain(logs) {
-        let mut follower = Follower::from(log, 0);
+        let parts = db.acl().parts(&log);
+        let follower = Follower::from(log, 0);
+        // The parts of the control log were judged when the database was opened.
+        let is_control = log == LogId::control(db.acl().did());
+        let mut follower = if is_control { follower.with_any_parts() } else { follower.with_parts(parts) };
         let found = match verify_log(context, &actor, &mut db, &mut follower, &log).await {
             Err(ClientError::Refused(problem)) if problem.code == "not_reader" => {
                 lines.push(match &at.at {
@@ -424,7 +432,7 @@ fn void(pos: u64, entry: &Entry) -> String {
 
 /// Returns how many entries a log has.
 async fn end_of(actor: &Actor, log: LogId) -> Result<u64, ClientError> {
-    let (_, size) = Follower::from(log, 0).read(&actor.session, actor.signer(), 1, 0).await?;
+    let (_, size) = Follower::from(log, 0).with_any_parts().read(&actor.session, actor.signer(), 1, 0).await?;
     Ok(size)
 }
 
@@ -484,6 +492,7 @@ fn row(pos: usize, unix_ms: u64, control: &Control) -> (String, Value) {
         Control::Delete { yes: true } => ("delete", json!({})),
         Control::Delete { yes: false } => ("keep", json!({})),
         Control::Tombstone { ends } => ("deleted", json!({ "logs": ends.len() })),
+        Control::Fork { source, did, .. } => ("fork", json!({ "did": did.to_string(), "source": source.to_string() })),
     };
     let fields = more.as_object().into_iter().flatten();
     let text: Vec<String> = fields

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dgns_api::path;
-use dgns_api::store::acl::{Acl, Standing};
+use dgns_api::store::acl::{Acl, AclRefusal, Standing};
 use dgns_api::store::answer::Receipts;
 use dgns_api::store::control::{Control, DbKind, KeyBox};
 use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind, encode_request};
@@ -13,6 +13,7 @@ use identity::did::Did;
 use identity::hash::Hash;
 use identity::kdf;
 use identity::key::KexSecret;
+use identity::name::Origin;
 use identity::sealed;
 use identity::state::{DidState, Subject};
 use identity::token::Rights;
@@ -69,22 +70,37 @@ impl OpenDb {
     pub async fn open_even_deleted(session: &Session, signer: Signer<'_>, name: &str) -> Result<Self, ClientError> {
         let did = did_of(session, name).await?;
         let log = LogId::control(&did);
-        let (mut follower, mut acl, mut said) = (Follower::from(log, 0), None::<Acl>, Vec::new());
+        // Of a fork it is not known yet what it goes on from: each entry says.
+        let follower = Follower::from(log, 0).with_any_parts();
+        let (mut follower, mut acl, mut said) = (follower, None::<Acl>, Vec::new());
         let mut anchored = None;
         let (acl, anchored) = loop {
-            let (entries, _) = follower.read(session, signer, ENTRIES_PER_ANSWER_MAX as u64, 0).await?;
+            let (entries, size) = follower.read(session, signer, ENTRIES_PER_ANSWER_MAX as u64, 0).await?;
             for entry in entries {
                 let refused =
                     |code: &'static str| ClientError::proof(code, "the control log says what its author may not");
                 let control = Control::decode(entry.body()).map_err(|error| refused(error.code()))?;
-                let author = entry.header().author;
+                let header = entry.header();
                 match &mut acl {
-                    None => acl = Some(Acl::begin(&log, &author, &control).map_err(|refusal| refused(refusal.code()))?),
-                    Some(acl) => acl.apply(&author, &control).map_err(|refusal| refused(refusal.code()))?,
+                    None => {
+                        acl = Some(
+                            Acl::begin(&header.log, &header.author, &control)
+                                .map_err(|refusal| refused(refusal.code()))?,
+                        )
+                    }
+                    Some(acl) => follow(acl, header, &control).map_err(|refusal| refused(refusal.code()))?,
                 }
                 said.push((entry.header().clone(), control));
             }
             let Some(known) = &acl else { return Err(malformed("an empty control log")) };
+            if *known.did() != did || !known.is_begun() {
+                if follower.next() < size {
+                    continue;
+                }
+                let what =
+                    "the control log is that of another database, or of one that does not say that it goes on from it";
+                return Err(ClientError::proof("bad_genesis", what));
+            }
             // The salt stands in the first entry. From here on no shorter log is taken: nothing that was said can be left out.
             let proved = match anchored {
                 Some(proved) => proved,
@@ -148,7 +164,8 @@ impl OpenDb {
 
     /// Returns the lsn of the next entry of a device in the control log, and the leaf of the one before.
     pub fn place_of(&self, device: &KeyBytes) -> (u64, Option<Hash>) {
-        let last = self.said.iter().rev().find(|(header, _)| header.device == *device);
+        let log = LogId::control(self.acl.did());
+        let last = self.said.iter().rev().find(|(header, _)| header.device == *device && header.log == log);
         last.map_or((0, None), |(header, _)| (header.lsn + 1, Some(leaf_hash(&header.encode()))))
     }
 
@@ -181,6 +198,16 @@ impl OpenDb {
     }
 }
 
+/// Applies the next statement of a control log, which stands in that of the database that it is about. A fork names the place where it
+/// begins: the tree is checked there.
+fn follow(acl: &mut Acl, header: &Header, control: &Control) -> Result<(), AclRefusal> {
+    let is_fork = matches!(control, Control::Fork { .. });
+    if header.log != acl.control_of(control) || is_fork && header.expect.is_none() {
+        return Err(AclRefusal::Genesis);
+    }
+    acl.apply(&header.author, control)
+}
+
 /// Returns the DID of the database that a name leads to, proved.
 async fn did_of(session: &Session, name: &str) -> Result<Did, ClientError> {
     let name = session.name(name)?;
@@ -204,7 +231,7 @@ async fn open_keys(
     for (gid, group) in acl.groups() {
         for (number, (boxes, previous)) in group.epochs.iter().enumerate().rev() {
             let epoch = number as u64 + 1;
-            let info = KeyBox::info(acl.did(), *gid, epoch);
+            let info = KeyBox::info(acl.sealed_by(*gid, epoch), *gid, epoch);
             if !keys.contains_key(&(*gid, epoch))
                 && let Some(row) = boxes.iter().find(|row| row.did == signer.did)
             {
@@ -244,7 +271,7 @@ pub(super) fn secret_of(key: &GroupKey) -> KexSecret {
 /// the size of its control log. One that was made before is left as it is.
 pub async fn create(session: &Session, held: Signer<'_>, signer: Signer<'_>) -> Result<u64, ClientError> {
     let log = LogId::control(&held.did);
-    let mut follower = Follower::from(log, 0);
+    let mut follower = Follower::from(log, 0).with_any_parts();
     match follower.read(session, held, 1, 0).await {
         Ok((_, size)) if size > 0 => return Ok(size),
         Ok(_) => {}
@@ -289,23 +316,42 @@ fn beginning(session: &Session, held: Signer<'_>, person: &Did, state: &DidState
         Control::Owner { did: *person },
         Control::Leave,
     ];
-    let mut entries: Vec<Entry> = Vec::new();
-    for statement in statements {
+    let mut itself = Speaker::new(held, LogId::control(&held.did), &home);
+    statements.iter().map(|statement| itself.says(statement, None)).collect()
+}
+
+/// A device that speaks in a new control log.
+pub(super) struct Speaker<'s> {
+    signer: Signer<'s>,
+    log: LogId,
+    home: &'s Origin,
+    said: u64,
+    last: Option<Hash>,
+}
+
+impl<'s> Speaker<'s> {
+    pub(super) fn new(signer: Signer<'s>, log: LogId, home: &'s Origin) -> Self {
+        Self { signer, log, home, said: 0, last: None }
+    }
+
+    /// Signs the next statement, which follows the head `expect` alone if there is one.
+    pub(super) fn says(&mut self, statement: &Control, expect: Option<(u64, Hash)>) -> Result<Entry, ClientError> {
         let header = Header {
             class: Class::Control,
-            log: LogId::control(&held.did),
-            author: held.did,
-            device: held.keys.sign.public(),
-            lsn: entries.len() as u64,
-            prev: entries.last().map(Entry::leaf),
+            log: self.log,
+            author: self.signer.did,
+            device: self.signer.keys.sign.public(),
+            lsn: self.said,
+            prev: self.last,
             epoch: 0,
             body_bytes: 0,
             body: [0; 32],
-            expect: None,
-            unix_ms: now.as_ms(),
+            expect,
+            unix_ms: clock::now().as_ms(),
         };
-        let entry = Entry::sign(header, statement.encode(), &home, &held.keys.sign);
-        entries.push(entry.map_err(|error| ClientError::Unable(error.to_string()))?);
+        let entry = Entry::sign(header, statement.encode(), self.home, &self.signer.keys.sign);
+        let entry = entry.map_err(|error| ClientError::Unable(error.to_string()))?;
+        (self.said, self.last) = (self.said + 1, Some(entry.leaf()));
+        Ok(entry)
     }
-    Ok(entries)
 }

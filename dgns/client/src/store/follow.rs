@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use dgns_api::path;
+use dgns_api::store::acl::Part;
 use dgns_api::store::answer::Range;
 use dgns_api::store::entry::{Entry, LogId};
 use dgns_api::store::head::SignedHead;
@@ -32,17 +33,41 @@ pub struct Follower {
     people: People,
     /// Whether it began with the first entry.
     whole: bool,
-    /// The newest lsn and leaf of each device that was met.
+    /// The newest lsn and leaf of each device that was met in the log of the newest entry.
     lasts: HashMap<KeyBytes, (u64, Hash)>,
+    /// That log.
+    lasts_of: Option<LogId>,
     /// The epoch of the newest entry.
     epoch: u64,
+    /// The parts that were appended to other logs; `None`: they are not known, and whoever reads judges to which log an entry belongs.
+    parts: Option<Vec<Part>>,
 }
 
 impl Follower {
     /// Returns a reader that begins at the place `from`.
     pub fn from(log: LogId, from: u64) -> Self {
         let (edge, people, lasts) = ((from == 0).then(Edge::new), People::default(), HashMap::new());
-        Self { log, next: from, edge, people, whole: from == 0, lasts, epoch: 0 }
+        Self {
+            log,
+            next: from,
+            edge,
+            people,
+            whole: from == 0,
+            lasts,
+            lasts_of: None,
+            epoch: 0,
+            parts: Some(Vec::new()),
+        }
+    }
+
+    /// As [`Follower::from`], of a log that goes on from others.
+    pub fn with_parts(self, parts: &[Part]) -> Self {
+        Self { parts: Some(parts.to_vec()), ..self }
+    }
+
+    /// As [`Follower::from`], of a log that may go on from others: from which, and how far, is judged by whoever reads.
+    pub fn with_any_parts(self) -> Self {
+        Self { parts: None, ..self }
     }
 
     /// Returns the place of the next entry.
@@ -101,8 +126,8 @@ impl Follower {
                 Edge::from_parts(range.from, *last, path).map_err(|error| malformed(error.code()))?
             }
         };
-        for entry in &range.entries {
-            if entry.header().log != self.log {
+        for (pos, entry) in (self.next..).zip(&range.entries) {
+            if self.log_at(pos).is_some_and(|log| entry.header().log != log) {
                 return Err(malformed("an entry of another log"));
             }
             entry
@@ -115,6 +140,7 @@ impl Follower {
             self.check_order(entry)?;
             check_expected(entry, &edge)?;
             edge.append(entry.leaf());
+            self.check_part(&edge)?;
         }
         let (size, root) = (edge.size(), edge.root());
         if let Err(error) = verify_consistency(size, &root, head.size, &head.root, &range.rest) {
@@ -132,6 +158,11 @@ impl Follower {
     /// put where it was not appended.
     fn check_order(&mut self, entry: &Entry) -> Result<(), ClientError> {
         let header = entry.header();
+        if self.lasts_of != Some(header.log) {
+            // Another log: devices count anew there, and if an end of one was met, from its first entry on.
+            self.whole |= self.lasts_of.is_some();
+            (self.lasts_of, self.lasts) = (Some(header.log), HashMap::new());
+        }
         let follows = match self.lasts.insert(header.device, (header.lsn, entry.leaf())) {
             Some((lsn, leaf)) => (header.lsn, header.prev) == (lsn + 1, Some(leaf)),
             None => !self.whole || header.lsn == 0,
@@ -147,6 +178,24 @@ impl Follower {
         }
         self.epoch = header.epoch;
         Ok(())
+    }
+
+    /// The log that the entry at a place was appended to; `None` if that is not known here.
+    fn log_at(&self, pos: u64) -> Option<LogId> {
+        let parts = self.parts.as_ref()?;
+        Some(parts.iter().find(|part| pos < part.size).map_or(self.log, |part| part.log))
+    }
+
+    /// Refuses entries of another log that are not those whose root was signed when the log went on from there.
+    fn check_part(&self, edge: &Edge) -> Result<(), ClientError> {
+        let mut parts = self.parts.iter().flatten();
+        match parts.find(|part| part.size == edge.size()).is_some_and(|part| part.root != edge.root()) {
+            true => {
+                let what = format!("the first {} entries are not those that the log was to go on from", edge.size());
+                Err(ClientError::proof("fork_base", what))
+            }
+            false => Ok(()),
+        }
     }
 
     /// Returns the proof fault of a log that has fewer entries than its server signed before; keeps both heads.
@@ -185,7 +234,7 @@ fn check_expected(entry: &Entry, before: &Edge) -> Result<(), ClientError> {
 
 /// Returns how many entries a log has by its newest head, which is checked, and the time of that head, Unix milliseconds.
 pub async fn newest(session: &Session, signer: Signer<'_>, log: LogId) -> Result<(u64, u64), ClientError> {
-    let (_, size) = Follower::from(log, 0).read(session, signer, 1, 0).await?;
+    let (_, size) = Follower::from(log, 0).with_any_parts().read(session, signer, 1, 0).await?;
     let kept = Kept::read(session.log(), &log)?;
     Ok((size, kept.head.map_or(0, |head| head.head().time_ms)))
 }

@@ -6,19 +6,21 @@ use translog::tree::Edge;
 use super::{RowId, last_id};
 use crate::database::{Cells, Conn, ManyRows, Row, in_table, query};
 use crate::fault::StorageError;
+use crate::store::line::Line;
 use crate::store::rows::LogRow;
 use crate::table::stored;
 
 const TABLE: &str = "dblog";
 
 const LAST: &str = "SELECT coalesce(max(id), 0) FROM dblog";
-const BY_KEY: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms FROM dblog WHERE key = $1";
-const BY_ID: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms FROM dblog WHERE id = $1";
-const OF_DB: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms FROM dblog WHERE db = $1 ORDER BY id";
+const BY_KEY: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base FROM dblog WHERE key = $1";
+const BY_ID: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base FROM dblog WHERE id = $1";
+const OF_DB: &str =
+    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base FROM dblog WHERE db = $1 ORDER BY id";
 static UPSERT: ManyRows = ManyRows::new(
     TABLE,
-    "INSERT INTO dblog (id, key, db, gid, kind, label, size, edge, time_ms) VALUES",
-    9,
+    "INSERT INTO dblog (id, key, db, gid, kind, label, size, edge, time_ms, base) VALUES",
+    10,
     "ON CONFLICT (id) DO UPDATE SET size = excluded.size, edge = excluded.edge, time_ms = excluded.time_ms",
 );
 
@@ -49,7 +51,7 @@ pub(crate) async fn upsert(conn: &mut Conn, rows: &[LogRow]) -> Result<(), Stora
         let edge: Vec<u8> = last.chain(row.edge.last_leaf_path()).flatten().collect();
         let query = query.bind(row.id).bind(row.key.0.as_slice()).bind(row.db).bind(i64::from(row.gid));
         let query = query.bind(row.kind as i64).bind(row.label.as_str()).bind(stored(row.edge.size()));
-        query.bind(edge).bind(stored(row.time_ms))
+        query.bind(edge).bind(stored(row.time_ms)).bind(row.line.stored())
     });
     bind.await.map(drop)
 }
@@ -67,6 +69,7 @@ fn read(row: &Row) -> Result<LogRow, StorageError> {
     };
     Ok(LogRow {
         id: cells.small(0)?,
+        line: Line::read(cells.small(0)?, cells.optional_bytes(9)?)?,
         key: LogId(cells.fixed(1)?),
         db: cells.small(2)?,
         gid: cells.small(3)?,

@@ -5,6 +5,7 @@ use identity::hash::Hash;
 use super::RowId;
 use crate::database::{Cells, Conn, ManyRows, Row, in_table, query};
 use crate::fault::StorageError;
+use crate::store::line::Line;
 use crate::store::rows::{EntryRow, PlacedRow};
 use crate::table::stored;
 
@@ -70,9 +71,8 @@ pub(crate) async fn by_lsn(
 }
 
 /// Returns the entries `from..to`.
-pub(crate) async fn range(conn: &mut Conn, log: RowId, from: u64, to: u64) -> Result<Vec<EntryRow>, StorageError> {
-    let query = query(RANGE).bind(log).bind(stored(from)).bind(stored(to));
-    let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn range(conn: &mut Conn, line: &Line, from: u64, to: u64) -> Result<Vec<EntryRow>, StorageError> {
+    let rows = in_line(conn, RANGE, line, from, to).await?;
     let read = |row: &Row| {
         let cells = Cells::new(row, TABLE);
         Ok(EntryRow { header: cells.bytes(0)?.to_vec(), sig: cells.fixed(1)?, body: cells.bytes(2)?.to_vec() })
@@ -81,15 +81,29 @@ pub(crate) async fn range(conn: &mut Conn, log: RowId, from: u64, to: u64) -> Re
 }
 
 /// Returns the bytes of header and body of the entries `from..to`.
-pub(crate) async fn sizes(conn: &mut Conn, log: RowId, from: u64, to: u64) -> Result<Vec<u64>, StorageError> {
-    let query = query(SIZES).bind(log).bind(stored(from)).bind(stored(to));
-    let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn sizes(conn: &mut Conn, line: &Line, from: u64, to: u64) -> Result<Vec<u64>, StorageError> {
+    let rows = in_line(conn, SIZES, line, from, to).await?;
     rows.iter().map(|row| Cells::new(row, TABLE).number(0)).collect()
 }
 
 /// Returns the leaves `from..to`.
-pub(crate) async fn leaves(conn: &mut Conn, log: RowId, from: u64, to: u64) -> Result<Vec<Hash>, StorageError> {
-    let query = query(LEAVES).bind(log).bind(stored(from)).bind(stored(to));
-    let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
+pub(crate) async fn leaves(conn: &mut Conn, line: &Line, from: u64, to: u64) -> Result<Vec<Hash>, StorageError> {
+    let rows = in_line(conn, LEAVES, line, from, to).await?;
     rows.iter().map(|row| Cells::new(row, TABLE).hash(0)).collect()
+}
+
+/// Asks for a range wherever it lies.
+async fn in_line(
+    conn: &mut Conn,
+    question: &'static str,
+    line: &Line,
+    from: u64,
+    to: u64,
+) -> Result<Vec<Row>, StorageError> {
+    let mut rows = Vec::new();
+    for (log, from, to) in line.parts(0, from, to) {
+        let query = query(question).bind(log).bind(stored(from)).bind(stored(to));
+        rows.append(&mut query.fetch_all(&mut *conn).await.map_err(in_table(TABLE))?);
+    }
+    Ok(rows)
 }

@@ -5,6 +5,7 @@ use identity::hash::Hash;
 use super::RowId;
 use crate::database::{Cells, Conn, ManyRows, in_table, query};
 use crate::fault::StorageError;
+use crate::store::line::Line;
 use crate::table::stored;
 
 const TABLE: &str = "node";
@@ -23,14 +24,19 @@ pub(crate) struct NodeRow {
 /// Returns the nodes `from..to` of a level, as far as they are kept.
 pub(crate) async fn range(
     conn: &mut Conn,
-    log: RowId,
+    line: &Line,
     level: u8,
     from: u64,
     to: u64,
 ) -> Result<Vec<Hash>, StorageError> {
-    let query = query(RANGE).bind(log).bind(i64::from(level)).bind(stored(from)).bind(stored(to));
-    let rows = query.fetch_all(conn).await.map_err(in_table(TABLE))?;
-    rows.iter().map(|row| Cells::new(row, TABLE).hash(0)).collect()
+    let mut hashes = Vec::new();
+    for (log, from, to) in line.parts(level, from, to) {
+        let query = query(RANGE).bind(log).bind(i64::from(level)).bind(stored(from)).bind(stored(to));
+        for row in query.fetch_all(&mut *conn).await.map_err(in_table(TABLE))? {
+            hashes.push(Cells::new(&row, TABLE).hash(0)?);
+        }
+    }
+    Ok(hashes)
 }
 
 pub(crate) async fn insert(conn: &mut Conn, rows: &[NodeRow]) -> Result<(), StorageError> {

@@ -94,7 +94,8 @@ impl Owners {
     /// Refuses what may not be said any more, whoever says it.
     pub(super) fn admit(&self, control: &Control) -> Result<(), AclRefusal> {
         match (self.stage(), control) {
-            (Stage::Live, _) | (Stage::Deleting, Control::Delete { .. } | Control::Tombstone { .. }) => Ok(()),
+            (Stage::Live, _)
+            | (Stage::Deleting, Control::Delete { .. } | Control::Tombstone { .. } | Control::Fork { .. }) => Ok(()),
             (Stage::Deleting, _) => Err(AclRefusal::Deleting),
             (Stage::Deleted, _) => Err(AclRefusal::Deleted),
         }
