@@ -10,6 +10,7 @@ import { hex } from "../../dgns/web/hash.js";
 import { memoryStore } from "../../dgns/web/storage.js";
 import { Database } from "../../dgns/web/store/database.js";
 import { checkStoreFault } from "../../dgns/web/store/fault.js";
+import { DELETING } from "../../dgns/web/store/owners.js";
 import { GROUP_KEY, NAME, SEED, Site } from "./store.mjs";
 
 class Lie extends Error {
@@ -203,8 +204,28 @@ test("a database that its owners deleted is opened by nobody, once all that was 
   const site = await Site.begin();
   const reader = await readerOf(site);
   await site.says(site.db, [13, 1]);
-  await reader.open();
+  const { database, follower } = await reader.all();
+  assert.equal(database.acl.owners.stage, DELETING);
+  const answer = site.answer.bind(site);
+  const refuses = (log) => {
+    site.answer = async (target) => (target.includes(hex(log)) ? Promise.reject(new Refused("deleted", "the database is deleted")) : answer(target));
+  };
+  // Who says so without the tombstone lies, whichever log is asked.
+  for (const log of [site.main, site.control]) {
+    refuses(log);
+    for (const ask of [() => reader.all(), () => database.prove(site.main)]) {
+      const error = await fails(ask());
+      assert.deepEqual([error.constructor.name, error.code], ["Lie", "no_tombstone"], error.stack);
+    }
+  }
+  refuses(site.main);
+  assert.equal((await fails(database.read(follower, 100))).code, "no_tombstone");
+  site.answer = answer;
   await site.says(site.db, [14, [[site.main, 3]]]);
+  refuses(site.main);
+  const told = await fails(database.read(follower, 100));
+  assert.deepEqual([told.constructor.name, told.code], ["Refused", "deleted"], "who follows is told");
+  assert.match(told.detail, /entry 5 of its control log is the tombstone, 1 of its owners being for it, of 1/);
   site.anchor();
   assert.equal((await fails(reader.open())).code, "deleted");
 });

@@ -3,6 +3,7 @@
 import { hex } from "../hash.js";
 import { decodeDidState } from "../state.js";
 import { Database } from "../store/database.js";
+import { DELETING } from "../store/owners.js";
 import { el, fill, goTo, show, sign, tag, whenText } from "./dom.js";
 import { download } from "./save.js";
 import { seedOf } from "./user_keys.js";
@@ -50,7 +51,7 @@ async function follow(database, label, record, { list, state }, signal) {
   const first = follower.next;
   let [waitS, proved] = [0, Date.now()];
   while (!signal.aborted) {
-    const { entries, size } = await follower.read(LIMIT, waitS);
+    const { entries, size } = await database.read(follower, LIMIT, waitS);
     if (Date.now() - proved > PROVED_MS) {
       // It may serve the log and not the proof that this is all of it, or who may write: what came is shown behind that.
       await database.prove(log.id);
@@ -74,6 +75,7 @@ function standing(database, { gid }, first, size, { did, name }) {
   const checked = `${size} ${size === 1n ? "entry" : "entries"}, proved: each in its place, signed by a device of somebody who may write, in the log that its server anchored. What is added is shown as it comes.`;
   return [
     el("p", { class: "tell good" }, sign("good"), el("span", {}, checked)),
+    database.acl.owners.stage === DELETING && el("p", { class: "tell wait" }, sign("wait"), "Half of its owners are for deleting it: nobody writes to it, unless one of them takes that back."),
     opens !== "all" && el("p", { class: "tell wait" }, sign("wait"), el("span", {}, el("strong", {}, "Sealed. "), why)),
     first > 0n && el("p", { class: "soft small" }, `The ${first} entries before these are not shown here: \u201cdgns db read\u201d prints all.`),
   ];

@@ -80,6 +80,7 @@ const LIES = {
   bad_peer_hello: "The other end does not prove that it made this very connection.",
   malformed: "What was sent is no answer to what was asked.",
   bad_host: "What was sent may be what the store of the database said long ago. It is not what it says now.",
+  no_tombstone: "It says that the database is deleted, and its owners did not say so.",
   anchor_proof: "What was sent is not what the log of names says of the database.",
   store_head: "What was sent is not signed by the server that keeps the database.",
   store_root: "Entries were changed, left out or put elsewhere: they do not make what the store signed.",
@@ -109,5 +110,5 @@ export function peerTrouble(error, name, again, keep) {
     if (keep) shown.append(el("div", { class: "actions" }, actions.at(-1)));
     return shown;
   }
-  return told("wait", headline, todo);
+  return told("wait", headline, ...[todo, error.detail].filter(Boolean));
 }

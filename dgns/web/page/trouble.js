@@ -98,6 +98,7 @@ const LIES = {
   store_rollback: "Its databases went back: it signed more entries before, or says in its own log that there are more.",
   store_fork: "It signed two histories of one database.",
   store_stale: "It shows a database as it was before its newest word of it.",
+  no_tombstone: "It says that a database is deleted, and none of its owners said so.",
   anchor_overdue: "It acknowledged entries of a database, and does not say so in its log.",
   unknown_device: "It took an entry by a device that its author never had.",
   not_writer: "It took an entry by somebody who could not write there.",

@@ -46,7 +46,7 @@ export class Database {
     const log = controlLogOf(did);
     const follower = new Follower(source, people, log);
     for (let [acl, proved] = [null, null]; proved === null || follower.next < proved; ) {
-      const { entries } = await follower.read(ENTRIES_PER_ANSWER_MAX);
+      const { entries } = await follower.read(ENTRIES_PER_ANSWER_MAX).catch((error) => this.unlessSaid(error));
       for (const { header, body } of entries) {
         const said = this.judged(() => decodeControl(body));
         if (acl === null) this.judged(() => (acl = new Acl(log, header.author, said)));
@@ -58,8 +58,27 @@ export class Database {
       if (follower.next >= proved) this.acl = acl;
     }
     if (this.acl.home !== source.client.origin) throw source.caught("bad_genesis", "its home is another log");
-    if (this.acl.owners.tombstone !== null) throw new Refused("deleted", "its control log ends with the tombstone of its owners");
+    const { tombstone, all, deleting } = this.acl.owners;
+    if (tombstone !== null) {
+      const detail = `entry ${follower.next - 1n} of its control log is the tombstone, ${deleting.size} of its owners being for it, of ${all.size}`;
+      throw Object.assign(new Refused("deleted", detail), { detail });
+    }
     await this.openKeys();
+  }
+
+  /** Throws what came instead of an answer; who says that the database is deleted, and that its control log does not say so, lies (`no_tombstone`). */
+  unlessSaid(error) {
+    throw error.code === "deleted" ? this.source.lies("no_tombstone", "what was asked is said to be deleted, and the control log does not say so") : error;
+  }
+
+  /** Returns what comes of asking for a log: that the database is deleted is believed after its control log alone. */
+  async asked(answer) {
+    try {
+      return await answer;
+    } catch (error) {
+      if (error.code === "deleted") await this.refresh();
+      return this.unlessSaid(error);
+    }
   }
 
   judged(judge) {
@@ -107,14 +126,23 @@ export class Database {
 
   /** Proves a log by the newest anchor; returns a reader of it from the place that `from(size)` names on. */
   async follower(log, from = () => 0n) {
-    const { head } = await verifyAnchored(this.source, this.people, log, this.acl.salt);
+    const { head } = await this.anchored(log);
     return new Follower(this.source, this.people, log, from(head));
   }
 
   /** Proves by the newest anchors that a log is the server's of now, and that nothing said about the database is left out. */
   async prove(log) {
     await this.refresh();
-    await verifyAnchored(this.source, this.people, log, this.acl.salt);
+    await this.anchored(log);
+  }
+
+  anchored(log) {
+    return this.asked(verifyAnchored(this.source, this.people, log, this.acl.salt));
+  }
+
+  /** Returns the next entries of a reader of `follower`, `{entries, size}`. Refuses with `deleted` besides. */
+  read(follower, limit, waitS) {
+    return this.asked(follower.read(limit, waitS));
   }
 
   /** Returns whether the entry at place `pos` of a log counts; what is not known yet is asked for. An entry that its author never could write convicts the server (`not_writer`). */
