@@ -45,6 +45,8 @@ export class Site {
   bend = () => {};
   heads = new Map();
   k = 0;
+  /** What the server says is the time, ms: in its heads, in its log of names, to whoever looks. */
+  timeMs = TIME_MS;
 
   static async begin() {
     const site = new Site();
@@ -108,7 +110,7 @@ export class Site {
     this.anchored = cborMap([[0, this.k], [1, prev], [2, dgns.mapRoot(this.pairs)], [3, this.heads.size]]);
     const index = this.names.append(concat(Uint8Array.of(5), this.anchored));
     this.names.set(dgns.labelOfAnchors(), { version: BigInt(this.k), headIndex: BigInt(index), headHash: dgns.sha256(this.anchored), flags: 0 }, this.anchored);
-    this.names.close();
+    this.names.close(this.timeMs);
   }
 
   get pairs() {
@@ -117,7 +119,7 @@ export class Site {
   }
 
   /** Signs a head of a log. */
-  async head(log, { size = this.of(log).length, leaves = this.leaves(log).slice(0, size), since = this.k, timeMs = TIME_MS, root = dgns.rootOf(leaves), key = this.server.key } = {}) {
+  async head(log, { size = this.of(log).length, leaves = this.leaves(log).slice(0, size), since = this.k, timeMs = this.timeMs, root = dgns.rootOf(leaves), key = this.server.key } = {}) {
     const payload = cborMap([[1, log], [2, size], [3, root], [4, timeMs], [5, this.server.did], [6, since]]);
     const signature = await key.sign(signedBytes("receipt", ORIGIN, payload));
     return encodeEnvelope(payload, [{ kid: dgns.kidOf(key.bytes), signature }]);
@@ -175,6 +177,6 @@ export class Site {
   }
 
   client(store = memoryStore()) {
-    return Client.open("http://dgns.test", store, { now: () => TIME_MS, fetch: (url) => this.fetch(url) });
+    return Client.open("http://dgns.test", store, { now: () => this.timeMs, fetch: (url) => this.fetch(url) });
   }
 }

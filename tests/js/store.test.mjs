@@ -1,7 +1,7 @@
 // Reading databases before servers that this file makes: what is shown, and every way to be caught.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 
 import { Refused } from "../../dgns/web/cbor.js";
 import { ProofFault } from "../../dgns/web/client.js";
@@ -198,6 +198,57 @@ test("a log that is gone is a rollback to whoever met it or its anchor, and to n
     assert.deepEqual([error.constructor.name, error.code], ["ProofFault", "store_rollback"]);
     assert.match((await checkStoreFault(decodeFault(error.evidence.bytes))).what, /they went back/);
   }
+});
+
+/** Runs something with a clock that goes as fast as it is asked for. */
+async function inNoTime(task) {
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  const ticks = setInterval(() => mock.timers.tick(1000), 1);
+  try {
+    return await task();
+  } finally {
+    clearInterval(ticks);
+    mock.timers.reset();
+  }
+}
+
+test("a server that does not anchor what it acknowledged is caught, whatever time it writes into newer heads", async () => {
+  const minute = 60_001;
+  /** The log of names goes on without an anchor. */
+  const passes = (site) => {
+    site.timeMs += minute;
+    site.names.close(site.timeMs);
+  };
+  const overdue = async (work) => {
+    const error = await fails(inNoTime(work));
+    assert.deepEqual([error.constructor.name, error.code], ["ProofFault", "anchor_overdue"], error.stack);
+  };
+  const site = await Site.begin();
+  const reader = await readerOf(site);
+  await site.writes(site.alice, "four");
+  const { database, follower } = await reader.all();
+  passes(site);
+  await overdue(() => database.prove(site.main)); // the head of before is late, the one of now is not
+  await overdue(async () => (await readerOf(site, { store: reader.store })).all());
+  // Who follows remembers the first that no anchor has, and not the newest.
+  const other = await Site.begin();
+  const followed = await (await readerOf(other)).all();
+  await other.writes(other.alice, "four");
+  await followed.database.prove(other.main);
+  passes(other);
+  await other.writes(other.alice, "five");
+  await followed.database.read(followed.follower, 100);
+  await overdue(() => followed.database.prove(other.main));
+  other.anchor();
+  await followed.database.prove(other.main);
+  passes(other);
+  await followed.database.prove(other.main);
+  assert.equal(follower.next, 4n);
+  // A head that is late itself needs no memory.
+  const third = await Site.begin();
+  await third.writes(third.alice, "four");
+  third.bend = async (what, fields, log) => what === "anchor" && fields.set(3, await third.head(log, { timeMs: third.timeMs - minute }));
+  await overdue(async () => (await readerOf(third)).all());
 });
 
 test("a database that its owners deleted is opened by nobody, once all that was said of it is proved", async () => {

@@ -5,7 +5,7 @@ import { consistencyFault } from "../tree.js";
 import { decodeAnchoredLog, isAnchored } from "./answer.js";
 import { faultOf } from "./evidence.js";
 import { GONE, checkContinues, decoded } from "./follow.js";
-import { keepHead, keptHead } from "./kept.js";
+import { keepHead, keptHead, owedHeads } from "./kept.js";
 import { ANCHOR_BY_MS } from "./limits.js";
 
 /** How long a server that was just started may take to anchor what it had acknowledged before, and between two looks, ms. */
@@ -29,8 +29,9 @@ async function once(source, people, log, salt) {
   const { client } = source;
   const { anchors, epochMs } = await client.lookup({ anchors: true });
   const kept = await keptHead(client, log);
-  const isLate = (head) => head !== null && head.timeMs + ANCHOR_BY_MS < epochMs;
-  if (anchors === null) return { k: 0n, size: 0n, head: kept?.size ?? 0n, isOverdue: isLate(kept) };
+  // Not the newest head alone: who writes the time into that one could put the anchor off for ever.
+  const isOverdue = async (size, proved) => (await owedHeads(client, log, size, proved)).some((head) => head.timeMs + ANCHOR_BY_MS < epochMs);
+  if (anchors === null) return { k: 0n, size: 0n, head: kept?.size ?? 0n, isOverdue: await isOverdue(0n, [kept]) };
   const target = `/v1/logs/${hex(log)}/anchor?k=${anchors.version}${kept === null ? "" : `&old=${kept.size}`}`;
   const shown = await source.ask(target).catch(async (error) => {
     if (!GONE.includes(error.code)) throw error;
@@ -47,7 +48,7 @@ async function once(source, people, log, salt) {
   await checkContinues(source, people, kept, head, answer.consistency);
   await keepHead(client, head);
   const size = anchored?.size ?? 0n;
-  return { k: anchor.k, size, head: head.size, isOverdue: size < head.size && isLate(head) };
+  return { k: anchor.k, size, head: head.size, isOverdue: await isOverdue(size, [kept, head]) };
 }
 
 /** What contradicts the anchor in a head that must not be older than it. */
