@@ -13,7 +13,7 @@ use translog::tree::verify_consistency;
 
 use super::evidence::{self, Met};
 use super::follow::{check_continues, malformed};
-use super::kept::{Kept, keep_head};
+use super::kept::{Kept, keep_head, owed_heads};
 use super::people::People;
 use crate::error::ClientError;
 use crate::session::{Session, Signer};
@@ -73,10 +73,15 @@ async fn once(
     let resolved = session.resolve(&Subject::Anchors).await?;
     let time_ms = resolved.epoch().time_ms;
     let kept = Kept::read(session.log(), log)?;
-    let overdue = |head: &SignedHead| head.head().time_ms.saturating_add(ANCHOR_BY_MS) < time_ms;
+    // Not the newest head alone: who writes the time into that one could put the anchor off for ever.
+    let overdue = |size: u64, proved: &[&SignedHead]| {
+        let owed = owed_heads(session.log(), log, size, proved)?;
+        Ok(owed.iter().any(|head| head.head().time_ms.saturating_add(ANCHOR_BY_MS) < time_ms))
+    };
+    let mut proved: Vec<&SignedHead> = kept.head.iter().collect();
     let Some(body) = resolved.anchors() else {
         let head = kept.head.as_ref().map_or(0, |head| head.head().size);
-        return Ok((Anchored { k: 0, size: 0, head, time_ms }, kept.head.as_ref().is_some_and(overdue)));
+        return Ok((Anchored { k: 0, size: 0, head, time_ms }, overdue(0, &proved)?));
     };
     let anchor = Anchor::decode(body).map_err(|_| malformed("an anchor that is none"))?;
     let mut target = format!("{}{log}/anchor?k={}", path::LOGS, anchor.k);
@@ -99,7 +104,8 @@ async fn once(
     }
     check_continues(session, &kept, &answer.head, &answer.consistency).await?;
     let size = answer.anchored.map_or(0, |anchored| anchored.size);
-    let late = size < head.size && overdue(&answer.head);
+    proved.push(&answer.head);
+    let late = overdue(size, &proved)?;
     keep_head(session.log(), log, answer.head)?;
     Ok((Anchored { k: anchor.k, size, head: head.size, time_ms }, late))
 }
