@@ -1,5 +1,7 @@
 // A database for tests: its people in a log of names, its logs and anchors as a server would answer for them, made by the definitions of PROTOCOL 25.
 
+import { createCipheriv } from "node:crypto";
+
 import { blake3 } from "../../dgns/web/blake3.js";
 import { encodeEnvelope, signedBytes } from "../../dgns/web/certificate.js";
 import { Client } from "../../dgns/web/client.js";
@@ -20,6 +22,24 @@ const SALT = new Uint8Array(16).fill(9);
 export const NAME = "photos.dgns.test";
 export const SEED = new Uint8Array(32).fill(5);
 export const GROUP_KEY = new Uint8Array(32).fill(6);
+
+/** Seals as XChaCha20-Poly1305, under a nonce of zero bytes: the platform has ChaCha20-Poly1305, whose key HChaCha20 makes. */
+function sealed(key, plaintext, aad) {
+  const words = new Uint32Array([0x61707865, 0x3320646e, 0x79622d32, 0x6b206574, ...new Uint32Array(Uint8Array.from(key).buffer), 0, 0, 0, 0]);
+  const turn = (a, b, c, n) => {
+    words[a] += words[b];
+    words[c] = ((words[c] ^ words[a]) << n) | ((words[c] ^ words[a]) >>> (32 - n));
+  };
+  const quarter = (a, b, c, d) => (turn(a, b, d, 16), turn(c, d, b, 12), turn(a, b, d, 8), turn(c, d, b, 7));
+  for (let round = 0; round < 10; round++) {
+    for (const i of [0, 1, 2, 3]) quarter(i, 4 + i, 8 + i, 12 + i);
+    for (const i of [0, 1, 2, 3]) quarter(i, 4 + ((i + 1) % 4), 8 + ((i + 2) % 4), 12 + ((i + 3) % 4));
+  }
+  const made = new Uint8Array(Uint32Array.of(...words.subarray(0, 4), ...words.subarray(12)).buffer);
+  const cipher = createCipheriv("chacha20-poly1305", made, new Uint8Array(12), { authTagLength: 16 });
+  cipher.setAAD(aad, { plaintextLength: plaintext.length });
+  return concat(new Uint8Array(24), new Uint8Array(cipher.update(plaintext)), new Uint8Array(cipher.final()), new Uint8Array(cipher.getAuthTag()));
+}
 
 /** Brings somebody into a log of names: `{did, key}`. */
 async function joins(log, kind, names) {
@@ -48,7 +68,8 @@ export class Site {
   /** What the server says is the time, ms: in its heads, in its log of names, to whoever looks. */
   timeMs = TIME_MS;
 
-  static async begin() {
+  /** Makes it, the first key sealed to alice, unless `isSealed` says that nothing opens. */
+  static async begin({ isSealed = true } = {}) {
     const site = new Site();
     site.names = new Log(await makeKey());
     site.server = await joins(site.names, SERVER, []);
@@ -60,7 +81,7 @@ export class Site {
     const box = await seal((await userKeyOf(SEED)).key, keyInfo(site.db.did, 1, 1), new Uint8Array(0), GROUP_KEY);
     await site.says(site.db, [1, site.db.did, 1, ORIGIN, SALT]);
     await site.says(site.db, [2, 1, site.alice.did, 7, 4_000_000_000]);
-    await site.says(site.db, [4, 1, 1, [[site.alice.did, 1, box.enc, box.ct]], null]);
+    await site.says(site.db, [4, 1, 1, [[site.alice.did, 1, box.enc, isSealed ? box.ct : new Uint8Array(48)]], null]);
     await site.says(site.db, [8, 1, 1, "main"]);
     for (const text of ["one", "two", "three"]) await site.writes(site.alice, text);
     site.anchor();
@@ -83,6 +104,16 @@ export class Site {
   writes(who, text, more = {}) {
     // Sealing is not the page's: what does not open is all that is needed here, and tests/vectors/bodies.json opens the rest.
     return this.append(this.main, who, new TextEncoder().encode(text), { class: 0, epoch: 1, ...more });
+  }
+
+  /** As `writes`, the records sealed under the key of the epoch. */
+  async seals(who, key, records, more = {}) {
+    const lsn = this.of(this.main).filter(({ device }) => hex(device) === hex(who.key.bytes)).length;
+    const epoch = more.epoch ?? 1;
+    const plaintext = dgns.encode(records.map((text) => [0, new TextEncoder().encode(text)]));
+    const bodyKey = await derive("body", key, this.main, who.key.bytes);
+    const body = sealed(bodyKey, plaintext, concat(this.main, who.key.bytes, bigEndian(lsn, 8), bigEndian(epoch, 8)));
+    await this.append(this.main, who, body, { class: 0, epoch, ...more });
   }
 
   async append(log, { did, key }, body, more) {

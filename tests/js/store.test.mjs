@@ -4,13 +4,19 @@ import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 
 import { Refused } from "../../dgns/web/cbor.js";
-import { ProofFault } from "../../dgns/web/client.js";
+import { Problem, ProofFault } from "../../dgns/web/client.js";
 import { decodeFault } from "../../dgns/web/fault.js";
 import { hex } from "../../dgns/web/hash.js";
+import { derive } from "../../dgns/web/kdf.js";
+import { kexOf } from "../../dgns/web/keys.js";
+import { personOf } from "../../dgns/web/page/user_keys.js";
+import { seal } from "../../dgns/web/sealed.js";
 import { memoryStore } from "../../dgns/web/storage.js";
+import { keyInfo } from "../../dgns/web/store/control.js";
 import { Database } from "../../dgns/web/store/database.js";
 import { checkStoreFault } from "../../dgns/web/store/fault.js";
 import { DELETING } from "../../dgns/web/store/owners.js";
+import { userKeyOf } from "../../dgns/web/user_key.js";
 import { GROUP_KEY, NAME, SEED, Site } from "./store.mjs";
 
 class Lie extends Error {
@@ -25,7 +31,7 @@ async function readerOf(site, { store = memoryStore(), did = site.alice.did, unp
   const client = await site.client(store);
   const source = { client, ask: (target) => site.answer(target), lies: (code, what) => new Lie(code, what), caught: (code, what) => new ProofFault(code, what), unproved };
   const seed = async (generation) => (generation === 1n ? SEED : Promise.reject(new Refused("no_box", "no such generation")));
-  const open = () => Database.open(source, NAME, { did, seed });
+  const open = (seeds = seed) => Database.open(source, NAME, { did, seed: seeds });
   const all = async (from) => {
     const database = await open();
     const follower = await database.follower(site.main, from);
@@ -67,8 +73,83 @@ test("an entry behind a revoke is left out, one that its author never could writ
   const other = await Site.begin();
   await other.writes(other.bob, "never let in");
   other.anchor();
-  const error = await fails((await readerOf(other)).all());
-  assert.deepEqual([error.constructor.name, error.code], ["ProofFault", "not_writer"]);
+  const atServer = await fails((await readerOf(other, { unproved: (code, what) => new ProofFault(code, what) })).all());
+  assert.deepEqual([atServer.constructor.name, atServer.code], ["ProofFault", "not_writer"]);
+  // A host may have held back who was let in: nothing shows that the server took it.
+  const atHost = await fails((await readerOf(other)).all());
+  assert.deepEqual([atHost.constructor.name, atHost.code], ["Lie", "bad_host"]);
+});
+
+/** Turns the key of the group to `key`, sealed to alice under these generations, the key before it being said to be `before`. */
+async function turns(site, epoch, key, before, generation = 1) {
+  const info = keyInfo(site.db.did, 1, epoch);
+  const box = await seal((await userKeyOf(SEED)).key, info, new Uint8Array(0), key);
+  const previous = await seal((await kexOf(await derive("group-box", key))).key, info, new TextEncoder().encode("previous"), before);
+  await site.says(site.db, [4, 1, epoch, [[site.alice.did, generation, box.enc, box.ct]], [previous.enc, previous.ct]]);
+}
+
+test("a record opens by the key of its epoch; a box of one's own comes before what whoever turned the key says of the one before", async () => {
+  const site = await Site.begin();
+  const [second, wrong] = [new Uint8Array(32).fill(7), new Uint8Array(32).fill(8)];
+  await turns(site, 2, second, wrong);
+  await site.seals(site.alice, GROUP_KEY, ["of the first"]);
+  await site.seals(site.alice, second, ["of the second", "and more"], { epoch: 2 });
+  site.anchor();
+  const { database, follower } = await (await readerOf(site)).all((size) => size - 2n);
+  assert.equal(hex(database.keys.get("1 1")), hex(GROUP_KEY));
+  assert.equal(follower.next, 5n);
+  const again = await database.follower(site.main);
+  const { entries } = await database.read(again, 100);
+  const texts = await Promise.all(entries.map((entry) => database.records(entry)));
+  const read = texts.map((records) => records && records.map((bytes) => new TextDecoder().decode(bytes)));
+  assert.deepEqual(read, [null, null, null, ["of the first"], ["of the second", "and more"]]);
+  // Who has no box of the first has the key that is handed on.
+  const late = await Site.begin({ isSealed: false });
+  await turns(late, 2, second, GROUP_KEY);
+  late.anchor();
+  const opened = await (await readerOf(late)).open();
+  assert.deepEqual([...opened.keys].map(([at, key]) => [at, hex(key)]).sort(), [["1 1", hex(GROUP_KEY)], ["1 2", hex(second)]]);
+});
+
+test("a key that does not open ends nothing, and is tried once, unless the server had no time", async () => {
+  const site = await Site.begin();
+  await turns(site, 2, new Uint8Array(32).fill(7), GROUP_KEY, 2);
+  site.anchor();
+  const reader = await readerOf(site);
+  let asked = [];
+  const refuse = (error) => async (generation) => {
+    asked.push(generation);
+    if (generation === 2n) throw error;
+    return SEED;
+  };
+  for (const [error, each] of [[new Refused("no_box", ""), []], [new Problem(404, { code: "not_found", detail: "" }), []], [new Problem(429, { code: "rate", detail: "" }), [2n]]]) {
+    asked = [];
+    const database = await reader.open(refuse(error));
+    assert.deepEqual([database.opens(1), asked], ["before", [1n, 2n]]);
+    asked = [];
+    await database.refresh();
+    assert.deepEqual(asked, each, error.code);
+  }
+  await assert.rejects(reader.open(refuse(new TypeError("a mistake"))), TypeError);
+});
+
+test("the keys of an account are asked for once a generation, and the account again for one that is newer", async () => {
+  const site = await Site.begin();
+  const client = await site.client();
+  const lookup = client.lookup.bind(client);
+  let [lookups, opened] = [0, []];
+  client.lookup = (subject) => ((lookups += 1), lookup(subject));
+  const answers = { 1: () => SEED, 2: () => Promise.reject(new Refused("no_box", "")), 3: () => Promise.reject(new Problem(503, { code: "busy", detail: "" })) };
+  const me = personOf(client, { did: site.alice.did }, async (_client, _record, state, generation) => (opened.push([hex(state.did), generation]), answers[generation]()));
+  assert.deepEqual(await Promise.all([me.seed(1n), me.seed(1n)]), [SEED, SEED]);
+  assert.deepEqual(opened, [[hex(site.alice.did), 1n]]);
+  for (const [generation, times] of [[2n, 1], [3n, 2]]) {
+    [lookups, opened] = [0, []];
+    for (let i = 0; i < 2; i++) await assert.rejects(me.seed(generation));
+    assert.deepEqual([opened.length, lookups], [times, times], `${generation}`);
+  }
+  client.lookup = async () => ({ did: null });
+  await assert.rejects(personOf(client, { did: site.bob.did }).seed(1n), { code: "absent" });
 });
 
 /** What is wrong, how, who is to blame, and the code. */

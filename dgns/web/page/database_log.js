@@ -1,12 +1,11 @@
 // A log of a database, read at its server or through a private one: every entry in its order, checked, opened where this browser's account is a member, and followed.
 
 import { hex } from "../hash.js";
-import { decodeDidState } from "../state.js";
 import { Database } from "../store/database.js";
 import { DELETING } from "../store/owners.js";
 import { el, fill, goTo, show, sign, tag, whenText } from "./dom.js";
 import { download } from "./save.js";
-import { seedOf } from "./user_keys.js";
+import { personOf } from "./user_keys.js";
 
 /** Entries that are shown of before, and at most; asked for at once; how long a log may be followed before it is proved anew. */
 const [BEFORE, SHOWN_MAX, LIMIT, PROVED_MS] = [200n, 1000, 256, 10_000];
@@ -28,7 +27,7 @@ export async function showLog(source, record, name, label, place, told) {
   fill(place, part);
   goTo(part.querySelector("h2"));
   try {
-    await follow(await Database.open(source, name, meOf(source.client, record)), label, record, { list, state }, own.signal);
+    await follow(await Database.open(source, name, personOf(source.client, record)), label, record, { list, state }, own.signal);
     fill(state, el("p", { class: "soft small" }, "Stopped: what is added from now on is not shown."));
   } catch (error) {
     fill(state);
@@ -36,13 +35,6 @@ export async function showLog(source, record, name, label, place, told) {
     fill(failed, told(error, error.evidence && (() => download(error.evidence.name, error.evidence.bytes))));
   }
   show(halt, false);
-}
-
-/** Whose keys open what is sealed: those of the account that came. */
-function meOf(client, record) {
-  let own;
-  const state = async () => (own ??= decodeDidState((await client.lookup({ did: record.did })).did.bytes));
-  return { did: record.did, seed: async (generation) => seedOf(client, record, await state(), generation) };
 }
 
 async function follow(database, label, record, { list, state }, signal) {

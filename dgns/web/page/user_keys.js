@@ -3,6 +3,7 @@
 import { Reader, Refused } from "../cbor.js";
 import { bytesOf, listOf, tuple, u64 } from "../fields.js";
 import { compare, equal, hex, sha256 } from "../hash.js";
+import { decodeDidState } from "../state.js";
 import { checkBoxes, decodeBoxes, decodeFile, openBoxes, openFile, openPrevious, recipientsOf, sealBoxes, userKeyOf } from "../user_key.js";
 import { certify, placeAfter } from "../write.js";
 import { deviceOf } from "./me.js";
@@ -93,6 +94,30 @@ export async function seedOf(client, record, did, wanted) {
     if (generation > wanted) boxes = await signedBytesOf(client, record, `/v1/attachments/${hex(listed.get(generation))}`);
   }
   return seed;
+}
+
+/**
+ * Returns whose keys open what is sealed to the person of a record, as store/database.js takes it: `{did, seed(generation)}`. A generation is asked for once, unless
+ * the server did not answer; one that is newer than what is known of the account has it looked up again.
+ */
+export function personOf(client, record, open = seedOf) {
+  const seeds = new Map();
+  let known = null;
+  const seed = async (generation) => {
+    if (known === null || (known.userKey?.generation ?? 0n) < generation) {
+      const { did } = await client.lookup({ did: record.did });
+      if (did === null) throw new Refused("absent", "the account of this browser");
+      known = decodeDidState(did.bytes);
+    }
+    return open(client, record, known, generation);
+  };
+  const once = (generation) => {
+    const asked = seed(generation);
+    seeds.set(generation, asked);
+    asked.catch((error) => error instanceof Refused || seeds.delete(generation));
+    return asked;
+  };
+  return { did: record.did, seed: (generation) => seeds.get(generation) ?? once(generation) };
 }
 
 /** Returns the content of a file that was sealed to the person of a record, whichever generation it is of. */

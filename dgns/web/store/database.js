@@ -1,6 +1,7 @@
 // Databases, opened by their proved names: the control log replayed, the keys opened as far as they are sealed to this person (PROTOCOL 25.6).
 
 import { Refused } from "../cbor.js";
+import { Problem } from "../client.js";
 import { equal, hex } from "../hash.js";
 import { derive } from "../kdf.js";
 import { kexOf } from "../keys.js";
@@ -25,6 +26,8 @@ export class Database {
   acl = null;
   /** Group and epoch -> the key, as far as it is sealed to this person. */
   keys = new Map();
+  /** Group and epoch and by what -> what does not open. */
+  failed = new Set();
 
   /**
    * Opens the database of a name. `source` as follow.js takes it; `me` = `{did, seed(generation)}`: whose keys open what is sealed, `seed` refuses a generation
@@ -89,25 +92,39 @@ export class Database {
     }
   }
 
-  /** Opens the keys of every group: the newest by the person's user key, each before it by the one after. A box that does not open is none. */
+  /**
+   * Opens the keys of every group: each by the person's own box, and where there is none that opens, by the key after it, in which whoever turned that one may have
+   * put anything.
+   */
   async openKeys() {
     for (const [gid, { epochs }] of this.acl.groups) {
-      for (let epoch = epochs.length; epoch >= 1; epoch--) {
-        const [{ boxes, previous }, info] = [epochs[epoch - 1], keyInfo(this.did, gid, epoch)];
+      for (const [i, { boxes }] of epochs.entries()) {
         const row = boxes.find(({ did }) => equal(did, this.me.did));
-        if (!this.keys.has(`${gid} ${epoch}`) && row !== undefined) await this.keep(gid, epoch, async () => open(await userKeyOf(await this.me.seed(row.generation)), info, NONE, row));
+        if (row !== undefined) await this.keep(gid, i + 1, "own", async () => open(await userKeyOf(await this.me.seed(row.generation)), this.info(gid, i + 1), NONE, row));
+      }
+      for (let epoch = epochs.length; epoch > 1; epoch--) {
         const key = this.keys.get(`${gid} ${epoch}`);
-        if (key !== undefined && previous !== null && !this.keys.has(`${gid} ${epoch - 1}`)) await this.keep(gid, epoch - 1, async () => open(await kexOf(await derive("group-box", key)), info, PREVIOUS, previous));
+        if (key !== undefined) await this.keep(gid, epoch - 1, "previous", async () => open(await kexOf(await derive("group-box", key)), this.info(gid, epoch), PREVIOUS, epochs[epoch - 1].previous));
       }
     }
   }
 
-  async keep(gid, epoch, opened) {
+  info(gid, epoch) {
+    return keyInfo(this.did, gid, epoch);
+  }
+
+  /** Keeps a key, unless there is one; what did not open is not tried `by` this again, unless it was the server that had no time for it. */
+  async keep(gid, epoch, by, opened) {
+    const [at, tried] = [`${gid} ${epoch}`, `${gid} ${epoch} ${by}`];
+    if (this.keys.has(at) || this.failed.has(tried)) return;
     try {
       const key = await opened();
-      if (key.length === 32) this.keys.set(`${gid} ${epoch}`, key);
+      if (key.length === 32) this.keys.set(at, key);
+      else this.failed.add(tried);
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      if (!(error instanceof Refused || error instanceof Problem)) throw error;
+      const isForNow = error instanceof Problem && (error.status === 429 || error.status >= 500);
+      if (!isForNow) this.failed.add(tried);
     }
   }
 
@@ -145,11 +162,14 @@ export class Database {
     return this.asked(follower.read(limit, waitS));
   }
 
-  /** Returns whether the entry at place `pos` of a log counts; what is not known yet is asked for. An entry that its author never could write convicts the server (`not_writer`). */
+  /**
+   * Returns whether the entry at place `pos` of a log counts; what is not known yet is asked for. An entry that its author never could write is the fault of the server (`not_writer`), or of
+   * a host, which may have held back who was let in.
+   */
   async counts(pos, { log, author, epoch }) {
     const standing = () => this.acl.standing(log, pos, author, epoch);
     if (standing() === FORGED) await this.refresh();
-    if (standing() === FORGED) throw this.source.caught("not_writer", `entry ${pos} is by ${this.people.nameOf(author)}, who could not write there`);
+    if (standing() === FORGED) throw this.source.unproved("not_writer", `entry ${pos} is by ${this.people.nameOf(author)}, who could not write there`);
     return standing() === COUNTS;
   }
 
