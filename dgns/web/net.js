@@ -46,14 +46,14 @@ export function net(base, fetch) {
 }
 
 /** Returns the body of an answer, read no further than it may be long. */
-async function bounded(response) {
+export async function bounded(response, bytesMax = BODY_BYTES_MAX) {
   const [parts, reader] = [[], response.body.getReader()];
   for (let length = 0; ; ) {
     const { done, value } = await reader.read();
     if (done) return concat(...parts);
     parts.push(value);
     length += value.length;
-    if (length > BODY_BYTES_MAX) {
+    if (length > bytesMax) {
       await reader.cancel();
       throw new Error("the answer is too large");
     }

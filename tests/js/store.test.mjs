@@ -9,6 +9,7 @@ import { decodeFault } from "../../dgns/web/fault.js";
 import { hex } from "../../dgns/web/hash.js";
 import { derive } from "../../dgns/web/kdf.js";
 import { kexOf } from "../../dgns/web/keys.js";
+import { Rows, partsOf } from "../../dgns/web/page/database_rows.js";
 import { personOf } from "../../dgns/web/page/user_keys.js";
 import { seal } from "../../dgns/web/sealed.js";
 import { memoryStore } from "../../dgns/web/storage.js";
@@ -388,6 +389,42 @@ test("two heads convict, and one that is repeated does not", async () => {
   await assert.rejects(checkStoreFault(file(three, three)), { code: "no_contradiction" });
   await assert.rejects(checkStoreFault(file(three, await site.head(site.control))), { code: "fault_part" });
   await assert.rejects(checkStoreFault(file(three, await site.head(site.main, { size: 2, key: site.alice.key }))), { code: "fault_signature" });
+});
+
+test("what is shown of a log is bounded, and what was shown is judged again", async () => {
+  const utf8 = (text) => new TextEncoder().encode(text);
+  const [long, cut] = ["a".repeat(5000), `${"a".repeat(4095)}\u20ac and on`];
+  assert.deepEqual(partsOf([utf8("short"), utf8(long), utf8(cut), new Uint8Array([255, 0])]), {
+    parts: [{ text: "short", more: 0 }, { text: "a".repeat(4096), more: 904 }, { text: "a".repeat(4095), more: 10 }, { text: "2 bytes that are no text", more: 0 }], more: 0,
+  });
+  const many = partsOf(Array.from({ length: 20 }, () => utf8("one")));
+  assert.deepEqual([many.parts.length, many.more], [8, 12]);
+
+  const row = (pos, bytes) => ({ pos, counts: true, entry: { header: pos, headerBytes: new Uint8Array(0), body: new Uint8Array(bytes) } });
+  const places = (rows) => rows.map(({ pos }) => pos);
+  const rows = new Rows();
+  assert.deepEqual(places(rows.add([row(0, 1 << 20), row(1, 1 << 20), row(2, 2 << 20)])), []);
+  assert.deepEqual(places(rows.add([row(3, 1)])), [0], "no room for the first any more");
+  assert.deepEqual(places(rows.add([row(4, 5 << 20)])), [1, 2, 3], "the newest is shown, whatever its size");
+  assert.deepEqual(places(rows.add(Array.from({ length: 1001 }, (_, i) => row(5 + i, 1)))), [4, 5]);
+  assert.equal(rows.all.length, 1000);
+  assert.deepEqual(places(await rows.judged(async (pos) => pos !== 7)), [7]);
+  assert.deepEqual(places(await rows.judged(async (pos) => pos !== 7)), [], "once");
+  assert.deepEqual(places(await rows.judged(async () => true)), [7]);
+});
+
+test("entries that were shown are left out once their author was revoked, and what an anchor has is told apart", async () => {
+  const site = await Site.begin();
+  await site.says(site.db, [2, 1, site.bob.did, 3, 4_000_000_000]);
+  await site.writes(site.bob, "by bob");
+  const { database, follower } = await (await readerOf(site)).all();
+  assert.deepEqual(follower.anchored, { k: 1n, size: 3n, head: 4n });
+  const { header } = (await (await database.follower(site.main)).read(100)).entries[3];
+  assert.equal(await database.counts(3n, header), true);
+  await site.says(site.db, [3, 1, site.bob.did, [[site.main, 3]]]);
+  site.anchor();
+  assert.deepEqual(await database.prove(site.main), { k: 2n, size: 4n, head: 4n });
+  assert.equal(await database.counts(3n, header), false);
 });
 
 test("no byte of what a server says of a log can be changed", async () => {

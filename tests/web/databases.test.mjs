@@ -127,6 +127,27 @@ test("the page of a name reads a database at its server, to its members alone", 
   await nobody.close();
 });
 
+test("whoever reads a database that its owners delete is told so, by whom, and nothing more is shown", async () => {
+  const gone = "gone.alice";
+  await server.dgns("alice", "db", "create", gone, "--no-words");
+  await server.dgns("alice", "db", "grant", gone, bob.name, "--read");
+  const { page, profile } = bob;
+  const looks = async () => {
+    await page.goto(`/lookup?name=${gone}`);
+    await page.getByRole("button", { name: "Read its entries" }).click();
+  };
+  await looks();
+  await sees(page, "entries, proved");
+  await server.dgns("alice", "db", "delete", gone, "--yes");
+  await sees(page, "The database was deleted");
+  await sees(page, "1 of its owners being for it, of 1");
+  await looks();
+  await sees(page, "The database was deleted");
+  assert.equal(await entriesOf(page), 0);
+  await keepPicture(page, "database deleted");
+  assert.deepEqual(profile.complaints, []);
+});
+
 test("a host that hands on another entry, or what was true before, shows nothing", async () => {
   server.through(liar.url);
   const host = () => alice.host("--allow", "certified", "--db", DB);

@@ -96,6 +96,7 @@ const FILES: &[File] = files! {
     "page/connect.html"
     "page/connect.js"
     "page/database_log.js"
+    "page/database_rows.js"
     "page/databases.js"
     "page/desk.js"
     "page/devices.html"

@@ -4,6 +4,7 @@
 import { Reader, Refused, encode } from "../cbor.js";
 import { badField, bytesOf, listOf, readMap, text, tuple, u64 } from "../fields.js";
 import { ascii, bigEndian, domainHash, equal } from "../hash.js";
+import { ANSWER_BYTES_MAX } from "../store/limits.js";
 
 /** The bytes of a chunk. */
 export const CHUNK_BYTES = 65_536;
@@ -13,7 +14,7 @@ const [PIECE_BYTES_MAX, IDS_MAX, LISTED_MAX, PATH_BYTES_MAX, HEAD_BYTES_MAX] = [
 const [TOKEN_BYTES_MAX, CREDENTIAL_BYTES_MAX, ENVELOPE_BYTES_MAX, SITE_BYTES_MAX, ENTRIES_MAX, WRITTEN_BYTES_MAX] = [2420, 4608, 4096, 255, 256, 14_336];
 const TARGET_BYTES_MAX = 512;
 /** The bytes of an answer, or a body, that a host hands on. */
-export const ASKED_BYTES_MAX = 4n * 1_048_576n + 131_072n;
+export const ASKED_BYTES_MAX = BigInt(ANSWER_BYTES_MAX);
 /** What a lease is for. */
 export const [READ, READ_AND_WRITE] = [1n, 3n];
 

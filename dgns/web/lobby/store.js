@@ -10,6 +10,9 @@ import { ASKED_BYTES_MAX } from "./share.js";
 
 /** Where the readers of databases (store/follow.js) get their answers from, and who is to blame for what is wrong with them. */
 export class AtHost {
+  /** How long an answer may wait for an entry, s: others are asked for over the same connection. */
+  waitS = 1;
+
   constructor(connection) {
     Object.assign(this, { connection, client: connection.client });
   }

@@ -1,6 +1,7 @@
 // What only an account's own devices may ask: requests that a device signs (PROTOCOL 12.9), and the events it is told (12.11).
 
 import { NetworkError, Problem } from "../client.js";
+import { bounded } from "../net.js";
 import { didText } from "../name.js";
 import { authorize } from "../request.js";
 import { deviceOf } from "./me.js";
@@ -26,9 +27,15 @@ export async function askSigned(client, record, target, { method = "GET", body =
   throw typeof problem.code === "string" ? new Problem(response.status, problem) : new NetworkError(`${target}: status ${response.status}`);
 }
 
-/** Asks as the device of a record; returns the bytes of the answer. */
-export async function signedBytesOf(client, record, target, how) {
-  return new Uint8Array(await (await askSigned(client, record, target, how)).arrayBuffer());
+/** Asks as the device of a record; returns the bytes of the answer, read no further than `bytesMax`. Throws Problem, NetworkError. */
+export async function signedBytesOf(client, record, target, { bytesMax = Infinity, ...how } = {}) {
+  const response = await askSigned(client, record, target, how);
+  try {
+    return await bounded(response, bytesMax);
+  } catch (error) {
+    how.signal?.throwIfAborted();
+    throw new NetworkError(`${target}: ${error.message}`);
+  }
 }
 
 /** Yields the events of a record's account, `{kind, id, data}`, from behind event `after` on, or from now on if that is null, as long as the stream stands. */

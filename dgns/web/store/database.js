@@ -141,18 +141,19 @@ export class Database {
     return has.at(-1) ? "all" : has.includes(true) ? "before" : "none";
   }
 
-  /** Proves a log by the newest anchor; returns a reader of it from the place that `from(size)` names on. */
+  /** Proves a log by the newest anchor; returns a reader of it from the place that `from(size)` names on, which has what the anchor has of it as `anchored`. */
   async follower(log, from = () => 0n) {
-    const { head } = await this.anchored(log);
-    return new Follower(this.source, this.people, log, from(head));
+    const anchored = await this.anchored(log);
+    return Object.assign(new Follower(this.source, this.people, log, from(anchored.head)), { anchored });
   }
 
-  /** Proves by the newest anchors that a log is the server's of now, and that nothing said about the database is left out. */
+  /** Proves by the newest anchors that a log is the server's of now, and that nothing said about the database is left out; returns what `anchored` does. */
   async prove(log) {
     await this.refresh();
-    await this.anchored(log);
+    return this.anchored(log);
   }
 
+  /** Proves a log by the newest anchor; returns `{k, size, head}` as anchored.js does. */
   anchored(log) {
     return this.asked(verifyAnchored(this.source, this.people, log, this.acl.salt));
   }

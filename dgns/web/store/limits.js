@@ -6,3 +6,5 @@ export const [OWNERS_MAX, FORKS_MAX] = [64, 16];
 export const [ANCHOR_CHANGES_MAX, PATH_HASHES_MAX] = [16_384, 64];
 /** How long after an entry was acknowledged an anchor must have it, ms. */
 export const ANCHOR_BY_MS = 60_000n;
+/** How long an answer may be: entries of 4 MiB, and what proves them. */
+export const ANSWER_BYTES_MAX = 4 * 1_048_576 + 131_072;
