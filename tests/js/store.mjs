@@ -51,11 +51,13 @@ async function joins(log, kind, names) {
   const { sid } = dgns.decodeCertificate(genesis);
   const did = sid.subarray(0, 20);
   log.append(concat(Uint8Array.of(1), genesis));
+  /** Lays down the state with this key of its one device. */
+  const stands = (version, { bytes }) => log.set(dgns.labelOfDid(did), { version, ...leaf }, cborMap(state(version, bytes)));
   const leaf = { headIndex: BigInt(index), headHash: sid, flags: 0 };
-  const state = [[0, 1], [1, did], [2, kind], [4, [0, sid, index]], [5, identity.bytes], [6, kex], [7, [[key.bytes, kex, 2, 1, index, 0]]], [9, 259200], ...(names.length > 0 ? [[12, names]] : []), [15, index], [16, TIME_MS]];
-  log.set(dgns.labelOfDid(did), { version: 1n, ...leaf }, cborMap(state));
+  const state = (version, device) => [[0, Number(version)], [1, did], [2, kind], [4, [0, sid, index]], [5, identity.bytes], [6, kex], [7, [[device, kex, 2, 1, index, 0]]], [9, 259200], ...(names.length > 0 ? [[12, names]] : []), [15, index], [16, TIME_MS]];
+  stands(1n, key);
   for (const name of names) log.set(dgns.labelOfName(name), { version: 2n, ...leaf }, cborMap([[0, 2], [1, name], [2, did], [3, 1], [4, 0]]));
-  return { did, key };
+  return { did, key, stands };
 }
 
 /** A database of alice with one log, `main`; `entries` of each log by its hexadecimal name, changed as a test likes. */
@@ -124,6 +126,13 @@ export class Site {
     const header = cborMap(Object.values(fields).map((value, i) => [keys[i], value]));
     const signature = await key.sign(signedBytes("entry", ORIGIN, header));
     this.entries.set(hex(log), [...this.of(log), { header, signature, body, device: key.bytes }]);
+  }
+
+  /** Gives the server another key, in place of the one before. */
+  async turnsServerKey() {
+    this.server.key = await makeKey();
+    this.server.stands(2n, this.server.key);
+    this.names.close(this.timeMs);
   }
 
   /** Anchors every log as it is now. */

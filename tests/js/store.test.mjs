@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 
 import { Refused } from "../../dgns/web/cbor.js";
-import { Problem, ProofFault } from "../../dgns/web/client.js";
+import { NetworkError, Problem, ProofFault } from "../../dgns/web/client.js";
 import { decodeFault } from "../../dgns/web/fault.js";
 import { hex } from "../../dgns/web/hash.js";
 import { derive } from "../../dgns/web/kdf.js";
@@ -28,9 +28,9 @@ class Lie extends Error {
 }
 
 /** A reader of a site, alice unless `did` says somebody else: `{open(), all(database), source}`. */
-async function readerOf(site, { store = memoryStore(), did = site.alice.did, unproved = (_, what) => new Lie("bad_host", what) } = {}) {
+async function readerOf(site, { store = memoryStore(), did = site.alice.did, lies = (code, what) => new Lie(code, what), unproved = (_, what) => new Lie("bad_host", what) } = {}) {
   const client = await site.client(store);
-  const source = { client, ask: (target) => site.answer(target), lies: (code, what) => new Lie(code, what), caught: (code, what) => new ProofFault(code, what), unproved };
+  const source = { client, ask: (target) => site.answer(target), lies, caught: (code, what) => new ProofFault(code, what), unproved };
   const seed = async (generation) => (generation === 1n ? SEED : Promise.reject(new Refused("no_box", "no such generation")));
   const open = (seeds = seed) => Database.open(source, NAME, { did, seed: seeds });
   const all = async (from) => {
@@ -82,9 +82,9 @@ test("an entry behind a revoke is left out, one that its author never could writ
 });
 
 /** Turns the key of the group to `key`, sealed to alice under these generations, the key before it being said to be `before`. */
-async function turns(site, epoch, key, before, generation = 1) {
+async function turns(site, epoch, key, before, generation = 1, seed = SEED) {
   const info = keyInfo(site.db.did, 1, epoch);
-  const box = await seal((await userKeyOf(SEED)).key, info, new Uint8Array(0), key);
+  const box = await seal((await userKeyOf(seed)).key, info, new Uint8Array(0), key);
   const previous = await seal((await kexOf(await derive("group-box", key))).key, info, new TextEncoder().encode("previous"), before);
   await site.says(site.db, [4, 1, epoch, [[site.alice.did, generation, box.enc, box.ct]], [previous.enc, previous.ct]]);
 }
@@ -110,6 +110,15 @@ test("a record opens by the key of its epoch; a box of one's own comes before wh
   late.anchor();
   const opened = await (await readerOf(late)).open();
   assert.deepEqual([...opened.keys].map(([at, key]) => [at, hex(key)]).sort(), [["1 1", hex(GROUP_KEY)], ["1 2", hex(second)]]);
+});
+
+test("boxes under two generations of one's own open, each by its seed", async () => {
+  const site = await Site.begin();
+  const [seed, second] = [new Uint8Array(32).fill(4), new Uint8Array(32).fill(7)];
+  await turns(site, 2, second, new Uint8Array(32), 2, seed);
+  site.anchor();
+  const database = await (await readerOf(site)).open(async (generation) => (generation === 1n ? SEED : seed));
+  assert.deepEqual([...database.keys].map(([at, key]) => [at, hex(key)]).sort(), [["1 1", hex(GROUP_KEY)], ["1 2", hex(second)]]);
 });
 
 test("a key that does not open ends nothing, and is tried once, unless the server had no time", async () => {
@@ -162,6 +171,7 @@ const WRONG = [
   ["none of what is there", "entries", (fields) => (fields.set(2, []), fields.set(6, [])), "Lie", "malformed"],
   ["another range", "entries", (fields) => fields.set(1, 1), "Lie", "malformed"],
   ["no answer at all", "entries", (fields) => fields.delete(6), "Lie", "malformed"],
+  ["no edge", "entries", (fields) => fields.set(4, []), "Lie", "malformed", (size) => size - 1n],
   ["a head by somebody else", "entries", async (fields, site, log) => fields.set(3, await site.head(log, { key: site.alice.key })), "Lie", "store_head"],
   ["another anchor", "anchor", (fields) => fields.set(0, fields.get(0).map((byte, i) => (i === 2 ? byte ^ 1 : byte))), "Lie", "malformed"],
   ["nothing anchored", "anchor", (fields) => fields.set(1, null), "Lie", "anchor_proof"],
@@ -169,15 +179,43 @@ const WRONG = [
   ["a head that the server signed long ago, and smaller", "anchor", async (fields, site, log) => (fields.set(3, await site.head(log, { size: 2, since: 0 })), fields.set(4, [])), "Lie", "bad_host"],
 ];
 
-for (const [name, of, bend, blamed, code] of WRONG) {
+for (const [name, of, bend, blamed, code, from] of WRONG) {
   test(`not believed: ${name}`, async () => {
     const site = await Site.begin();
     const reader = await readerOf(site);
     site.bend = (what, fields, log) => what === of && bend(fields, site, log);
-    const error = await fails(reader.all());
+    const error = await fails(reader.all(from));
     assert.deepEqual([error.constructor.name, error.code], [blamed, code], error.stack);
   });
 }
+
+test("entries that are not those of the signed head are kept as evidence where the server itself showed them", async () => {
+  const site = await Site.begin();
+  const reader = await readerOf(site, { lies: (code, what) => new ProofFault(code, what), unproved: (code, what) => new ProofFault(code, what) });
+  site.bend = (what, fields) => what === "entries" && fields.get(2).splice(1, 1);
+  const error = await fails(reader.all());
+  assert.deepEqual([error.code, error.message.match(/store_root/g).length], ["store_root", 1]);
+  const file = decodeFault(error.evidence.bytes);
+  assert.deepEqual(["server", "head", "code"].filter((name) => file.parts[name] === undefined), []);
+});
+
+test("a server whose key is turned while its log is followed is believed by its new key, and by that alone", async () => {
+  const site = await Site.begin();
+  const reader = await readerOf(site);
+  const { database, follower } = await reader.all();
+  const before = site.server.key;
+  await site.turnsServerKey();
+  // No chain stands in the log of this file: whoever met the server before would ask for it.
+  reader.client.lookup = async (subject) => (await site.client()).lookup(subject);
+  await site.writes(site.alice, "under the new key");
+  assert.equal((await database.read(follower, 100)).entries.length, 1);
+  await database.prove(site.main);
+  site.server.key = before;
+  assert.equal((await fails(database.read(follower, 100))).code, "store_head");
+  // What goes wrong on the way there is no lie.
+  reader.client.lookup = () => Promise.reject(new NetworkError("gone"));
+  assert.equal((await fails(database.read(follower, 100))).constructor.name, "NetworkError");
+});
 
 test("order, keys and heads that a device signed to follow are held to, whoever shows them under a signed head", async () => {
   const cases = {

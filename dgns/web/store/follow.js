@@ -3,6 +3,7 @@
 
 import { Edge } from "../edge.js";
 import { Refused } from "../cbor.js";
+import { ProofFault } from "../client.js";
 import { equal, hex } from "../hash.js";
 import { EMPTY_ROOT, consistencyFault } from "../tree.js";
 import { decodeRange } from "./answer.js";
@@ -49,12 +50,16 @@ export class Follower {
     if (from !== this.next || !equal(head.log, log)) throw source.lies("malformed", "another range than the one asked for");
     await people.checkHead(head);
     await checkContinues(source, people, kept, head, consistency);
-    const before = this.edge ?? decoded(source, ([last, ...path]) => Edge.of(from, last ?? EMPTY_ROOT, path), parts);
+    if (this.edge === null && parts.length === 0) throw source.lies("malformed", "no edge");
+    const before = this.edge ?? decoded(source, ([last, ...path]) => Edge.of(from, last, path), parts);
     const edges = [before];
     for (const { leaf } of entries) edges.push(edges.at(-1).with(leaf));
     const end = edges.at(-1);
     const fault = consistencyFault(end.size, end.root, head.size, head.root, rest);
-    if (fault !== null) throw source.lies("store_root", `the entries are not those of the head that the server signed (${fault})`);
+    if (fault !== null) {
+      const lie = source.lies("store_root", `the entries are not those of the head that the server signed (${fault})`);
+      throw lie instanceof ProofFault ? await faultOf(source, people, log, lie.code, lie.message, { heads: [head], path: rest }) : lie;
+    }
     if (entries.length === 0 && end.size < head.size) throw source.lies("malformed", "no entries although there are some");
     for (const entry of entries) {
       if (!equal(entry.header.log, log)) throw source.caught("malformed", "an entry of another log");

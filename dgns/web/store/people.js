@@ -1,5 +1,6 @@
 // Whose devices sign: looked up once a reading, and proved by the log of names.
 
+import { Refused } from "../cbor.js";
 import { equal, hex } from "../hash.js";
 import { didText } from "../name.js";
 import { decodeDidState } from "../state.js";
@@ -44,15 +45,23 @@ export class People {
 
   /** Refuses a head that the server of this log did not sign: whoever shows it made it up (`store_head`). */
   async checkHead(head) {
-    const { client } = this.source;
-    if (this.server === null || !equal(this.server.did, head.store)) {
-      const { did } = await client.lookup({ did: head.store });
-      const state = did && decodeDidState(did.bytes);
-      if (state?.kind !== SERVER || state.uid !== 0n) throw this.source.lies("store_head", "a head by another server");
-      this.server = { did: state.did, keys: state.devices.map(({ sign }) => sign) };
+    const isKnown = this.server !== null && equal(this.server.did, head.store);
+    if (isKnown && (await this.hasSigned(head))) return;
+    // Its key was turned since, perhaps: the log of names tells.
+    const { did } = await this.source.client.lookup({ did: head.store });
+    const state = did && decodeDidState(did.bytes);
+    if (state?.kind !== SERVER || state.uid !== 0n) throw this.source.lies("store_head", "a head by another server");
+    this.server = { did: state.did, keys: state.devices.map(({ sign }) => sign) };
+    if (!(await this.hasSigned(head))) throw this.source.lies("store_head", "a head of a log that its server did not sign");
+  }
+
+  async hasSigned(head) {
+    try {
+      await verifyStoreHead(head, this.source.client.origin, this.server.keys);
+      return true;
+    } catch (error) {
+      if (error instanceof Refused) return false;
+      throw error;
     }
-    await verifyStoreHead(head, client.origin, this.server.keys).catch(() => {
-      throw this.source.lies("store_head", "a head of a log that its server did not sign");
-    });
   }
 }
