@@ -1,6 +1,6 @@
 //! Databases: made, and opened by their proved names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dgns_api::path;
 use dgns_api::store::acl::{Acl, AclRefusal, Standing};
@@ -152,7 +152,8 @@ impl OpenDb {
             Standing::Void => Ok(false),
             Standing::Forged => {
                 let what = format!("entry {pos} is by {}, who could not write there", header.author);
-                Err(ClientError::proof("not_writer", what))
+                // A host may have held back who was let in.
+                Err(ClientError::proof(if session.is_at_host() { "bad_host" } else { "not_writer" }, what))
             }
         }
     }
@@ -219,41 +220,51 @@ async fn did_of(session: &Session, name: &str) -> Result<Did, ClientError> {
     }
 }
 
-/// Opens the keys of every group: the newest by the person's user key, each before it by the one after.
+/// Opens the keys of every group, as far as they are sealed to this person.
 async fn open_keys(
     session: &Session,
     signer: Signer<'_>,
     acl: &Acl,
 ) -> Result<BTreeMap<(u32, u64), GroupKey>, ClientError> {
-    let mut keys = BTreeMap::new();
     let own = session.resolve_did(&signer.did).await?;
-    let Some(state) = own.did() else { return Ok(keys) };
+    let Some(state) = own.did() else { return Ok(BTreeMap::new()) };
+    let epochs = acl.groups().values().flat_map(|group| &group.epochs);
+    let rows = epochs.filter_map(|(boxes, _)| boxes.iter().find(|row| row.did == signer.did));
+    let generations: BTreeSet<u64> = rows.map(|row| row.generation).collect();
+    let mut seeds = BTreeMap::new();
+    for generation in generations {
+        // Who sealed a box may have put anything into it, under any generation: one that does not open is none.
+        match user_keys::of_generation(session, signer, state, generation).await {
+            Err(ClientError::Refused(_)) => None,
+            seed => seeds.insert(generation, seed?.secret()),
+        };
+    }
+    Ok(opened(acl, &signer.did, &seeds))
+}
+
+/// Opens the keys of every group by the secrets of a person's user key, by generation: each by the person's own box, and where there is
+/// none that opens, by the key after it, in which whoever turned that one may have put anything.
+fn opened(acl: &Acl, did: &Did, seeds: &BTreeMap<u64, KexSecret>) -> BTreeMap<(u32, u64), GroupKey> {
+    let mut keys = BTreeMap::new();
     for (gid, group) in acl.groups() {
-        for (number, (boxes, previous)) in group.epochs.iter().enumerate().rev() {
-            let epoch = number as u64 + 1;
-            let info = KeyBox::info(acl.sealed_by(*gid, epoch), *gid, epoch);
-            if !keys.contains_key(&(*gid, epoch))
-                && let Some(row) = boxes.iter().find(|row| row.did == signer.did)
+        let info = |epoch: u64| KeyBox::info(acl.sealed_by(*gid, epoch), *gid, epoch);
+        for (epoch, (boxes, _)) in (1..).zip(&group.epochs) {
+            let row = boxes.iter().find(|row| row.did == *did);
+            let key =
+                row.and_then(|row| sealed::open(seeds.get(&row.generation)?, &info(epoch), &[], &row.sealed).ok());
+            key.iter().for_each(|key| keep(&mut keys, (*gid, epoch), key));
+        }
+        for (number, (_, previous)) in group.epochs.iter().enumerate().rev() {
+            let (epoch, before) = (number as u64 + 1, (*gid, number as u64));
+            let key = keys.get(&(*gid, epoch));
+            if let (Some(key), Some(previous), false) = (key, previous, keys.contains_key(&before))
+                && let Ok(key) = sealed::open(&secret_of(key), &info(epoch), b"previous", previous)
             {
-                // Who sealed the box may have put anything into it, under any generation: one that does not open is none.
-                let seed = match user_keys::of_generation(session, signer, state, row.generation).await {
-                    Err(ClientError::Refused(_)) => None,
-                    seed => Some(seed?),
-                };
-                if let Some(key) = seed.and_then(|seed| sealed::open(&seed.secret(), &info, &[], &row.sealed).ok()) {
-                    keep(&mut keys, (*gid, epoch), &key);
-                }
-            }
-            let opened = match (keys.get(&(*gid, epoch)), previous) {
-                (Some(key), Some(previous)) => sealed::open(&secret_of(key), &info, b"previous", previous).ok(),
-                _ => None,
-            };
-            if let Some(before) = opened {
-                keep(&mut keys, (*gid, epoch - 1), &before);
+                keep(&mut keys, before, &key);
             }
         }
     }
-    Ok(keys)
+    keys
 }
 
 fn keep(keys: &mut BTreeMap<(u32, u64), GroupKey>, at: (u32, u64), bytes: &[u8]) {
@@ -353,5 +364,43 @@ impl<'s> Speaker<'s> {
         let entry = entry.map_err(|error| ClientError::Unable(error.to_string()))?;
         (self.said, self.last) = (self.said + 1, Some(entry.leaf()));
         Ok(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use identity::sealed::Sealed;
+
+    #[test]
+    fn a_box_of_ones_own_comes_before_what_whoever_turned_the_key_says_of_the_one_before() {
+        // Goal: nobody makes unreadable what was sealed to others. Method: a key of which each epoch is sealed to a member, the second with
+        // a wrong key before it; then a member of the second alone, who has nothing but that.
+        let (db, early, late) = (Did::from_bytes([1; 20]), Did::from_bytes([2; 20]), Did::from_bytes([3; 20]));
+        let secret = KexSecret::from_bytes([7; 32]);
+        let sealed = |epoch: u64, key: [u8; 32]| {
+            let info = KeyBox::info(&db, FIRST_GROUP, epoch);
+            sealed::seal(&secret.public(), &info, &[], &key, &mut rng::system()).unwrap()
+        };
+        let turned = |epoch: u64, dids: &[Did], previous: Option<Sealed>| {
+            let boxes =
+                dids.iter().map(|did| KeyBox { did: *did, generation: 1, sealed: sealed(epoch, [epoch as u8; 32]) });
+            Control::KeyEpoch { gid: FIRST_GROUP, epoch, boxes: boxes.collect(), previous }
+        };
+        let granted = |did| Control::Grant { gid: FIRST_GROUP, did, rights: Rights::ALL, until_s: u64::MAX };
+        let info = KeyBox::info(&db, FIRST_GROUP, 2);
+        let to = secret_of(&Zeroizing::new([2; 32])).public();
+        let wrong = sealed::seal(&to, &info, b"previous", &[9; 32], &mut rng::system()).unwrap();
+        let home = Origin::parse("dgns.test/log").unwrap();
+        let genesis = Control::Genesis { did: db, kind: DbKind::General, home, salt: [5; 16] };
+        let mut acl = Acl::begin(&LogId::control(&db), &db, &genesis).unwrap();
+        let said = [granted(early), turned(1, &[early], None), granted(late), turned(2, &[early, late], Some(wrong))];
+        said.iter().for_each(|statement| acl.apply(&db, statement).unwrap());
+        let keys = |did| -> Vec<[u8; 32]> {
+            opened(&acl, did, &[(1, secret.clone())].into()).values().map(|key| **key).collect()
+        };
+        assert_eq!(keys(&early), [[1; 32], [2; 32]]);
+        assert_eq!(keys(&late), [[9; 32], [2; 32]], "who came later has nothing else");
+        assert!(opened(&acl, &early, &BTreeMap::new()).is_empty());
     }
 }

@@ -164,7 +164,7 @@ impl Follower {
             (self.lasts_of, self.lasts) = (Some(header.log), HashMap::new());
         }
         let follows = match self.lasts.insert(header.device, (header.lsn, entry.leaf())) {
-            Some((lsn, leaf)) => (header.lsn, header.prev) == (lsn + 1, Some(leaf)),
+            Some((lsn, leaf)) => lsn.checked_add(1) == Some(header.lsn) && header.prev == Some(leaf),
             None => !self.whole || header.lsn == 0,
         };
         if !follows {
@@ -321,6 +321,9 @@ mod tests {
             assert_eq!(check(0, &wrong), Err("lsn_gap".to_owned()));
         }
         assert_eq!(check(7, &[&second, &second]), Err("lsn_gap".to_owned()));
+        let end = entry(1, u64::MAX, Some(&first), 1);
+        let behind = entry(1, 0, None, 1);
+        assert_eq!(check(7, &[&end, &behind]), Err("lsn_gap".to_owned()), "behind the last number there is none");
         assert_eq!(check(0, &[&first, &other, &second, &turned, &late]), Err("epoch_conflict".to_owned()));
     }
 

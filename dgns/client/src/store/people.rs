@@ -41,19 +41,25 @@ impl People {
     /// Refuses a head that the server of this log did not sign.
     pub(super) async fn check_head(&mut self, session: &Session, head: &SignedHead) -> Result<(), ClientError> {
         let store = head.head().store;
-        if self.server.as_ref().is_none_or(|(did, _)| *did != store) {
-            let resolved = session.resolve_did(&store).await?;
-            let state = resolved.did().filter(|state| state.uid == 0 && state.kind == DidKind::Server);
-            let state = state.ok_or_else(|| ClientError::proof("store_head", "a head by another server"))?;
-            self.server = Some((store, state.devices.iter().map(|device| device.sign).collect()));
+        let is_known = self.server.as_ref().is_some_and(|(did, _)| *did == store);
+        if is_known && self.has_signed(session, head) {
+            return Ok(());
         }
-        let keys = self.server.iter().flat_map(|(_, keys)| keys);
-        let key = keys.into_iter().find(|key| kid_of(key) == head.kid());
-        let holds = key.is_some_and(|key| head.verify(session.trust().origin(), key).is_ok());
-        match holds {
+        // Its key was turned since, perhaps: the log of names tells.
+        let resolved = session.resolve_did(&store).await?;
+        let state = resolved.did().filter(|state| state.uid == 0 && state.kind == DidKind::Server);
+        let state = state.ok_or_else(|| ClientError::proof("store_head", "a head by another server"))?;
+        self.server = Some((store, state.devices.iter().map(|device| device.sign).collect()));
+        match self.has_signed(session, head) {
             true => Ok(()),
             false => Err(ClientError::proof("store_head", "a head of a log that its server did not sign")),
         }
+    }
+
+    fn has_signed(&self, session: &Session, head: &SignedHead) -> bool {
+        let keys = self.server.iter().flat_map(|(_, keys)| keys);
+        let key = keys.into_iter().find(|key| kid_of(key) == head.kid());
+        key.is_some_and(|key| head.verify(session.trust().origin(), key).is_ok())
     }
 }
 
