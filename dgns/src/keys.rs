@@ -56,6 +56,14 @@ pub enum KeyFileError {
         /// Its mode.
         mode: u32,
     },
+    /// Another file holds another key of the same name: what is signed with one of them would be held against the other.
+    #[error("key file {path} holds another key of the name {name} than a file before", path = .path.display())]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
     /// The file is not one line of the expected form.
     #[error("key file {path} is not a {what}", path = .path.display())]
     Form {

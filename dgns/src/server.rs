@@ -89,7 +89,7 @@ impl Server {
         let zone = signed_zone(&config, &clock)?;
         let serials = match config.dns.peers.is_empty() {
             true => None,
-            false => Some(Serials::open(&data, clock.now().as_s())?),
+            false => Some(Serials::open(&data, clock.now().as_ms())?),
         };
         let dns_zone = Arc::new(match &serials {
             Some(serials) => zone.with_editions(serials.last()),

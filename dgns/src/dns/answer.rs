@@ -8,11 +8,12 @@ use translog::pieces::Question;
 use super::card::{Card, DID_OWNER, DID_TTL_S, did_text};
 use super::cookie::{CLIENT_BYTES, Cookies};
 use super::dnssec::{Nsec, Signature, Signing, TYPE_NSEC, TYPE_RRSIG, labels, labels_of, sort_key};
-use super::limits::{CNAME_HOPS_MAX, STREAM_BYTES_MAX, UDP_BYTES_MAX, UDP_PLAIN_BYTES_MAX};
+use super::limits::{CNAME_HOPS_MAX, NS_TTL_S, STREAM_BYTES_MAX, UDP_BYTES_MAX, UDP_PLAIN_BYTES_MAX};
 use super::name::{self, Place, WireName};
 use super::proofs::Proofs;
 use super::query::{
-    self, Edns, Header, OPCODE_NOTIFY, OPCODE_QUERY, OPCODE_UPDATE, Query, TYPE_ANY, TYPE_OPT, Unreadable,
+    self, Edns, Header, OPCODE_NOTIFY, OPCODE_QUERY, OPCODE_UPDATE, Query, TYPE_ANY, TYPE_AXFR, TYPE_IXFR, TYPE_OPT,
+    Unreadable,
 };
 pub use super::reply::Rcode;
 use super::reply::{self, COOKIE_BYTES, ExtendedError, Pointer, Reply, Section, Signed, Signs, Told};
@@ -25,12 +26,8 @@ const TYPE_NS: u16 = 2;
 const TYPE_CNAME: u16 = 5;
 const TYPE_SOA: u16 = 6;
 const TYPE_TXT: u16 = 16;
-const TYPE_IXFR: u16 = 251;
-const TYPE_AXFR: u16 = 252;
 
 const TYPE_DS: u16 = 43;
-
-const NS_TTL_S: u32 = 3_600;
 
 /// How a query came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,7 +127,7 @@ pub fn answer(zone: &Zone, message: &[u8], asker: &Asker<'_>, out: &mut Vec<u8>)
 }
 
 /// Answers SERVFAIL after a fault of ours, with nothing that could have been at fault.
-fn confess(message: &[u8], out: &mut Vec<u8>) -> Outcome {
+pub(crate) fn confess(message: &[u8], out: &mut Vec<u8>) -> Outcome {
     let Some((header, false)) = Header::read(message) else {
         out.clear();
         return Outcome::Drop(DropReason::Short);

@@ -29,6 +29,7 @@ pub use self::key::{Algorithm, Key, Role};
 pub use self::keyring::{BadKeyring, Held, Keyring, NotNow, Stage, Wish};
 pub(crate) use self::rrsig::{STORED_BYTES, Signature, head, labels};
 use self::rrsig::{Set, Signer};
+use super::limits::NS_TTL_S;
 use super::zone::Apex;
 use crate::clock::Clock;
 
@@ -42,7 +43,6 @@ pub(crate) const TYPE_CDNSKEY: u16 = 60;
 
 /// The longest TTL of the DNSKEY set, seconds.
 const DNSKEY_TTL_S_MAX: u32 = 3_600;
-const NS_TTL_S: u32 = 3_600;
 
 /// A step of a roll, seconds, that no cache outlasts, nor a secondary that is a refresh behind.
 pub const STEP_S_SAFE: u32 = 7_200;

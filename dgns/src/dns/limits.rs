@@ -20,6 +20,9 @@ pub const CNAME_HOPS_MAX: usize = 8;
 /// The greatest TTL of the SOA and of a denial: how long a resolver that asked too early may not see a new name.
 pub const NEGATIVE_TTL_S_MAX: u32 = 5;
 
+/// The TTL of NS records, seconds: who answers for the zone changes seldom.
+pub const NS_TTL_S: u32 = 3_600;
+
 /// How long a stream may be silent between two queries.
 pub const STREAM_IDLE: Duration = Duration::from_secs(10);
 
@@ -41,8 +44,14 @@ pub const STREAM_PENDING_BYTES_MAX: usize = 65_536;
 /// The most datagrams a UDP worker takes from the kernel at once.
 pub const UDP_BATCH: usize = 32;
 
-/// The longest datagram that is read: no query of a record is longer, however many options it carries.
-pub const UDP_QUERY_BYTES_MAX: usize = 4_096;
+/// The longest query that is read, also of a stream: none of a record is longer, however many options it carries.
+pub const QUERY_BYTES_MAX: usize = 4_096;
+
+/// The longest datagram that is read.
+pub const UDP_QUERY_BYTES_MAX: usize = QUERY_BYTES_MAX;
+
+/// The most records of a query beside its question: OPT, TSIG, the SOA of an IXFR, and some that nobody needs.
+pub const QUERY_RECORDS_MAX: u32 = 8;
 
 /// What the kernel holds of datagrams that no worker has taken yet: a burst of some ten thousand.
 pub const UDP_RECEIVE_BYTES: usize = 4 << 20;
@@ -68,14 +77,30 @@ pub const JOURNAL_RECORDS_MAX: usize = 200_000;
 /// The most bytes that they take.
 pub const JOURNAL_BYTES_MAX: usize = 64 << 20;
 
-/// Between two serials of a zone that others copy: as often as a secondary can follow, and many changes in one.
+/// Between two serials of a zone that others copy: as often as a secondary can follow, and many changes in one. One step of serials, which follow the
+/// time: with another gap they would jump, and those of a server that is updated might go back.
 pub const EDITION_GAP: Duration = Duration::from_millis(200);
 
-/// Serials that are made durable at once: a start begins behind them.
-pub const SERIALS_AT_ONCE: u32 = 10_000;
+/// Serials that are made durable at once, five seconds of them: after a crash the first new edition waits for their time.
+pub const SERIALS_AT_ONCE: u32 = 25;
 
-/// The most transfers at once: each holds some thousand names in memory.
+/// The longest wait for the next try when there is no serial, because a disk is full.
+pub const SERIAL_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// The most copies at once: each holds the records of [`TRANSFER_NAMES`] names in memory, or of a 256th of the zone if that is more.
 pub const TRANSFERS_MAX: usize = 8;
+
+/// The most copies at once for one peer: whoever takes its place, or its key, leaves the others theirs.
+pub const TRANSFERS_OF_A_PEER_MAX: usize = 2;
+
+/// How slowly a peer may take a copy, bytes a second: less than any line between servers carries.
+pub const TRANSFER_BYTES_PER_S_MIN: u32 = 64 << 10;
+
+/// For how long it may take one more slowly, in all.
+pub const TRANSFER_SLOW: Duration = Duration::from_secs(30);
+
+/// The queries for copies that are remembered of each key, so that none is answered twice: more than twenty a second for as long as one can be good.
+pub const TRANSFERS_SEEN_MAX: usize = 8_192;
 
 /// The names whose records one step of a transfer reads, while no other is written.
 pub const TRANSFER_NAMES: u64 = 4_096;

@@ -2,6 +2,7 @@
 
 use super::cookie::{CLIENT_BYTES, Presented};
 use super::hickory;
+use super::limits::{QUERY_BYTES_MAX, QUERY_RECORDS_MAX};
 use super::name::WireName;
 
 /// The bytes of a DNS header.
@@ -12,6 +13,8 @@ pub(crate) const OPCODE_NOTIFY: u8 = 4;
 pub(crate) const OPCODE_UPDATE: u8 = 5;
 
 pub(crate) const TYPE_OPT: u16 = 41;
+pub(crate) const TYPE_IXFR: u16 = 251;
+pub(crate) const TYPE_AXFR: u16 = 252;
 pub(crate) const TYPE_ANY: u16 = 255;
 
 pub(crate) const OPTION_NSID: u16 = 3;
@@ -88,14 +91,20 @@ impl Header {
 /// Returns the query that `message` is.
 ///
 /// A message with another opcode than QUERY is read the same way and is malformed just so; the caller looks at the opcode
-/// first.
+/// first. One longer than [`QUERY_BYTES_MAX`] or of more than [`QUERY_RECORDS_MAX`] records is malformed, and read no further: reading costs the
+/// stranger who sent it nothing.
 pub(crate) fn read(message: &[u8]) -> Result<Query<'_>, Unreadable> {
     let (header, is_response) = Header::read(message).ok_or(Unreadable::Short)?;
     if is_response {
         return Err(Unreadable::Response);
     }
-    if let Some(query) = read_plain(header, message) {
+    if let Some(query) = read_plain(header, message).filter(|_| message.len() <= QUERY_BYTES_MAX) {
         return Ok(query);
+    }
+    let records: u32 =
+        (6..HEADER_BYTES).step_by(2).map(|at| u32::from(message[at]) << 8 | u32::from(message[at + 1])).sum();
+    if message.len() > QUERY_BYTES_MAX || records > QUERY_RECORDS_MAX {
+        return Err(Unreadable::Malformed(header, None));
     }
     hickory::read(header, message)
 }

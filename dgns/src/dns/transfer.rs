@@ -6,36 +6,43 @@
 //! | `copy` | what is sent: the whole zone at one edition, or the editions since the peer's |
 //! | `message` | records in messages |
 //! | `notify` | peers are told of each edition |
+//! | `pace` | how slowly a copy may be taken |
+//! | `seen` | no signed query is answered twice |
 //! | `serials` | numbers that no edition had before |
 
 mod copy;
 mod message;
 mod notify;
+mod pace;
+mod seen;
 mod serials;
 #[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
 
+use storage::StorageError;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 pub(crate) use self::copy::Copy;
-use self::copy::Plan;
+use self::copy::{Plan, Seat};
+use self::seen::Seen;
 pub use self::serials::Serials;
-use super::answer::{Asker, DropReason, Outcome, Transport, answer, bytes_max, told};
-use super::limits::{EDITION_GAP, STREAM_BYTES_MAX, TRANSFERS_MAX};
+use super::answer::{Asker, DropReason, Outcome, Transport, answer, bytes_max, confess, told};
+use super::limits::{EDITION_GAP, SERIAL_WAIT_MAX, STREAM_BYTES_MAX, TRANSFERS_MAX, TRANSFERS_OF_A_PEER_MAX};
 use super::metrics::{Metrics, Transferred};
 use super::name::WireName;
-use super::query::{self, Query};
+use super::query::{self, Query, TYPE_AXFR, TYPE_IXFR};
 use super::reply::{self, ExtendedError, Rcode, Reply};
-use super::tsig::{self, Chain, Key};
+use super::tsig::{self, Chain, Fault, Key, Tsig};
 use super::wire::{self, Malformed};
 use super::zone::Zone;
 use crate::clock::Clock;
@@ -44,8 +51,6 @@ use crate::shutdown;
 
 const CLASS_IN: u16 = 1;
 const TYPE_SOA: u16 = 6;
-const TYPE_IXFR: u16 = 251;
-const TYPE_AXFR: u16 = 252;
 
 /// Who copies the zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +66,8 @@ pub struct PeerConfig {
 struct Peer {
     address: Option<SocketAddr>,
     key: Option<Arc<Key>>,
+    /// For its copies.
+    seats: Arc<Semaphore>,
 }
 
 /// Gives peers copies of the zone, and tells them that there is something new.
@@ -70,6 +77,8 @@ pub struct Transfers {
     clock: Clock,
     metrics: Arc<Metrics>,
     seats: Arc<Semaphore>,
+    /// What was signed with each of the keys, in their order.
+    seen: Vec<Mutex<Seen>>,
 }
 
 impl fmt::Debug for Transfers {
@@ -99,7 +108,7 @@ impl Peer {
 }
 
 impl Transfers {
-    /// Reads the keys of the peers. Errors: a file cannot be read, or holds no key.
+    /// Reads the keys of the peers. Errors: a file cannot be read, or holds no key, or another one of a name that a file before holds.
     pub fn open(peers: &[PeerConfig], clock: Clock, metrics: Arc<Metrics>) -> Result<Self, KeyFileError> {
         let mut keys: Vec<Arc<Key>> = Vec::new();
         let mut known = Vec::with_capacity(peers.len());
@@ -109,18 +118,23 @@ impl Transfers {
             if let Some(key) = &mut peer.key {
                 match keys.iter().find(|known| known.is_same(key)) {
                     Some(known) => *key = known.clone(),
+                    None if keys.iter().any(|known| known.is_namesake(key)) => {
+                        let path = config.key.clone().unwrap_or_default();
+                        return Err(KeyFileError::Twice { path, name: key.name() });
+                    }
                     None => keys.push(key.clone()),
                 }
             }
             known.push(peer);
         }
-        let peers = known;
-        Ok(Self { peers, keys, clock, metrics, seats: Arc::new(Semaphore::new(TRANSFERS_MAX)) })
+        let seen = keys.iter().map(|_| Mutex::default()).collect();
+        Ok(Self { peers: known, keys, seen, ..Self::to_nobody(clock, metrics) })
     }
 
     /// Returns what gives nobody a copy.
     pub fn to_nobody(clock: Clock, metrics: Arc<Metrics>) -> Self {
-        Self { peers: Vec::new(), keys: Vec::new(), clock, metrics, seats: Arc::new(Semaphore::new(TRANSFERS_MAX)) }
+        let seats = Arc::new(Semaphore::new(TRANSFERS_MAX));
+        Self { peers: Vec::new(), keys: Vec::new(), clock, metrics, seats, seen: Vec::new() }
     }
 
     /// Answers a datagram that [`answer`] left: signed, or for a copy, of which a datagram gets the SOA at most.
@@ -131,8 +145,13 @@ impl Transfers {
         }
     }
 
-    /// Judges a query that [`answer`] left, and answers it unless it gets a copy over its stream.
+    /// Judges a query that [`answer`] left, and answers it unless it gets a copy over its stream. A fault of ours becomes SERVFAIL.
     pub(crate) fn begin(&self, zone: &Zone, message: &[u8], asker: &Asker<'_>, out: &mut Vec<u8>) -> Begun {
+        catch_unwind(AssertUnwindSafe(|| self.judge(zone, message, asker, out)))
+            .unwrap_or_else(|_| Begun::Answer(confess(message, out)))
+    }
+
+    fn judge(&self, zone: &Zone, message: &[u8], asker: &Asker<'_>, out: &mut Vec<u8>) -> Begun {
         out.clear();
         let Ok(query) = query::read(message) else { return Begun::Answer(Outcome::Drop(DropReason::Short)) };
         let now_s = self.clock.now().as_s();
@@ -153,17 +172,29 @@ impl Transfers {
             self.metrics.count_transfer(Transferred::Refused);
             let rcode = say(Rcode::NotAuth, None, out);
             match chain {
-                Some(chain) => tsig.refuse_time(chain, out, now_s),
+                Some(chain) => tsig.refuse_signed(fault, chain, out, now_s),
                 None => tsig.refuse(fault, out),
             }
             return Begun::Answer(Outcome::Reply { rcode, is_known });
         }
+        let is_known = is_known || tsig.is_some(); // whoever has a key is no stranger
         let outcome = match (is_copy(&query), &tsig) {
             (true, _) => match self.plan(zone, &query, message, asker, chain.as_ref()) {
-                Ok((plan, Some(seat))) => return Begun::Copy(Box::new(Copy::new(&query, chain, plan, seat))),
-                Ok((plan, None)) => {
-                    let rcode = copy::one(&query, plan, out);
-                    Outcome::Reply { rcode, is_known }
+                Ok(Some((plan, seat))) => {
+                    // Somebody who heard the query would get a copy too, as often as he likes (RFC 8945 section 5.2.3).
+                    if let (Some(tsig), Some(signs)) = (&tsig, &chain)
+                        && !self.admits(signs.key(), tsig, now_s)
+                    {
+                        self.metrics.count_transfer(Transferred::Refused);
+                        let rcode = say(Rcode::NotAuth, None, out);
+                        chain.into_iter().for_each(|chain| tsig.refuse_signed(Fault::Time, chain, out, now_s));
+                        return Begun::Answer(Outcome::Reply { rcode, is_known: false });
+                    }
+                    return Begun::Copy(Box::new(Copy::new(&query, chain, plan, seat)));
+                }
+                Ok(None) => {
+                    self.metrics.count_transfer(Transferred::Current);
+                    Outcome::Reply { rcode: copy::newest(zone, &query, out), is_known }
                 }
                 Err(Refused(rcode, error)) => {
                     self.metrics.count_transfer(Transferred::Refused);
@@ -176,6 +207,7 @@ impl Transfers {
                     let rcode = say(Rcode::Refused, Some(ExtendedError::Prohibited), out);
                     Outcome::Reply { rcode, is_known }
                 }
+                Outcome::Reply { rcode, .. } => Outcome::Reply { rcode, is_known },
                 outcome => outcome,
             },
             (false, None) => Outcome::Drop(DropReason::Short), // answer() leaves none of these
@@ -184,12 +216,13 @@ impl Transfers {
             if out.len() + chain.bytes() > bytes_max(&query, asker.transport) {
                 reply::slip(out);
             }
+            out[..2].copy_from_slice(&message[..2]); // what was signed may have had another id on its way
             chain.sign(out, now_s);
         }
         Begun::Answer(outcome)
     }
 
-    /// Decides what a query for a copy gets; a seat, if it is more than a datagram.
+    /// Decides what a query for a copy gets, and on which seat; `None`: the newest SOA alone.
     fn plan(
         &self,
         zone: &Zone,
@@ -197,9 +230,10 @@ impl Transfers {
         message: &[u8],
         asker: &Asker<'_>,
         chain: Option<&Chain>,
-    ) -> Result<(Plan, Option<copy::Seat>), Refused> {
+    ) -> Result<Option<(Plan, Seat)>, Refused> {
         let key = chain.map(Chain::key);
-        if query.qclass != CLASS_IN || !self.peers.iter().any(|peer| peer.asks(asker.address, key)) {
+        let mut peers = self.peers.iter().filter(|peer| peer.asks(asker.address, key)).peekable();
+        if query.qclass != CLASS_IN || peers.peek().is_none() {
             return Err(Refused(Rcode::Refused, Some(ExtendedError::Prohibited)));
         }
         if query.qname.as_bytes() != zone.apex().wire() {
@@ -214,19 +248,28 @@ impl Transfers {
         };
         let plan = match (asker.transport, known) {
             (Transport::Udp, None) => return Err(Refused(Rcode::FormErr, None)),
-            (Transport::Udp, Some(_)) => Plan::current(zone),
+            (Transport::Udp, Some(_)) => None,
             (Transport::Tcp, known) => Plan::since(zone, known),
         };
-        match plan.is_current() {
-            true => {
-                self.metrics.count_transfer(Transferred::Current);
-                Ok((plan, None))
-            }
-            false => match self.seats.clone().try_acquire_owned() {
-                Ok(seat) => Ok((plan, Some(seat))),
-                Err(_) => Err(Refused(Rcode::ServFail, Some(ExtendedError::Other))),
-            },
-        }
+        let Some(plan) = plan else { return Ok(None) };
+        // Peers that cannot be told apart share their seats.
+        let seat =
+            peers.find_map(|peer| self.seat(peer)).ok_or(Refused(Rcode::ServFail, Some(ExtendedError::Other)))?;
+        Ok(Some((plan, seat)))
+    }
+
+    /// Returns a seat for a peer, unless it or all together have their fill.
+    fn seat(&self, peer: &Peer) -> Option<Seat> {
+        let _of_its_peer = peer.seats.clone().try_acquire_owned().ok()?;
+        Some(Seat { _among_all: self.seats.clone().try_acquire_owned().ok()?, _of_its_peer })
+    }
+
+    /// Whether what was signed with a key did not come before.
+    fn admits(&self, key: &Arc<Key>, tsig: &Tsig, now_s: u64) -> bool {
+        self.keys.iter().zip(&self.seen).filter(|(known, _)| Arc::ptr_eq(known, key)).all(|(_, seen)| {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.admit(tsig.mac(), tsig.until_s(), now_s)
+        })
     }
 
     /// Sends a copy, and counts what became of it. Errors: it was not sent to its end.
@@ -263,6 +306,7 @@ impl Transfers {
                 zone: zone.clone(),
                 clock: self.clock.clone(),
                 metrics: self.metrics.clone(),
+                waits: notify::WAITS,
             };
             telling.spawn(teller.run(newest.subscribe(), stop.clone()));
         }
@@ -275,31 +319,57 @@ impl Transfers {
             }
         }
         newest.send_replace(Some(zone.serial()));
+        let mut wait = EDITION_GAP;
         loop {
             tokio::select! {
                 () = shutdown::requested(&mut stop) => break,
                 () = zone.changed() => {}
             }
             ticks.tick().await;
+            let now_ms = self.clock.now().as_ms();
+            if serials.is_early(now_ms) {
+                zone.note_change();
+                continue;
+            }
             let cutting = zone.clone();
             // Signatures are work for a processor, and serials for a disk.
-            let cut = tokio::task::spawn_blocking(move || {
-                let cut = serials.next().map(|serial| cutting.cut_edition(serial).then_some(serial));
-                (serials, cut)
-            });
-            let Ok((after, cut)) = cut.await else { break };
+            let cut = tokio::task::spawn_blocking(move || (cut(&cutting, &mut serials, now_ms), serials));
+            let Ok((cut, after)) = cut.await else {
+                tracing::error!(
+                    "no more editions of DNS after a fault of ours: secondaries get no copy until a restart"
+                );
+                zone.end_editions();
+                break;
+            };
             serials = after;
             match cut {
                 Ok(Some(serial)) => drop(newest.send_replace(Some(serial))),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(%error, "no serial for DNS: secondaries are told nothing until there is one");
+                    tokio::select! {
+                        () = shutdown::requested(&mut stop) => break,
+                        () = tokio::time::sleep(wait) => {}
+                    }
+                    wait = (wait * 2).min(SERIAL_WAIT_MAX);
                     zone.note_change();
+                    continue;
                 }
             }
+            wait = EDITION_GAP;
         }
         while telling.join_next().await.is_some() {}
     }
+}
+
+/// Makes an edition of what has changed; returns its serial, if anything has. Errors: there is no serial.
+fn cut(zone: &Zone, serials: &mut Serials, now_ms: u64) -> Result<Option<u32>, StorageError> {
+    let serial = serials.next(now_ms)?;
+    let is_cut = zone.cut_edition(serial);
+    if is_cut {
+        serials.take(serial);
+    }
+    Ok(is_cut.then_some(serial))
 }
 
 fn peer(config: &PeerConfig) -> Result<Peer, KeyFileError> {
@@ -312,7 +382,7 @@ fn peer(config: &PeerConfig) -> Result<Peer, KeyFileError> {
         }
         None => None,
     };
-    Ok(Peer { address: config.address, key })
+    Ok(Peer { address: config.address, key, seats: Arc::new(Semaphore::new(TRANSFERS_OF_A_PEER_MAX)) })
 }
 
 fn is_copy(query: &Query<'_>) -> bool {

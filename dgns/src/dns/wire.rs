@@ -11,6 +11,9 @@ const TYPE_SOA: u16 = 6;
 const TYPE_PTR: u16 = 12;
 const TYPE_MX: u16 = 15;
 
+/// The most labels of a name: 255 bytes hold no more.
+const LABELS_MAX: usize = 127;
+
 /// The bytes are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
@@ -85,9 +88,10 @@ fn expanded(message: &[u8], at: usize, parts: (usize, usize, usize), end: usize)
     Ok(data)
 }
 
-/// Reads a name that may be compressed: each pointer leads further to the front.
+/// Reads a name that may be compressed: each pointer leads further to the front, and there are no more of them than a name has labels.
 pub(crate) fn name(message: &[u8], at: &mut usize) -> Result<WireName, Malformed> {
     let (mut wire, mut place, mut end, mut limit) = (Vec::with_capacity(64), *at, None, *at);
+    let mut pointers = 0;
     loop {
         let length = *message.get(place).ok_or(Malformed)?;
         match length {
@@ -104,7 +108,8 @@ pub(crate) fn name(message: &[u8], at: &mut usize) -> Result<WireName, Malformed
                 let low = *message.get(place + 1).ok_or(Malformed)?;
                 end = end.or(Some(place + 2));
                 let target = usize::from(length & 0x3F) << 8 | usize::from(low);
-                if target >= limit {
+                pointers += 1;
+                if target >= limit || pointers > LABELS_MAX {
                     return Err(Malformed);
                 }
                 (place, limit) = (target, target);
@@ -122,4 +127,33 @@ pub(crate) fn u16_at(message: &[u8], at: &mut usize) -> Result<u16, Malformed> {
     let bytes = message.get(*at..*at + 2).ok_or(Malformed)?;
     *at += 2;
     Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_no_more_pointers_than_labels() {
+        // A label, and pointers each to the one before.
+        let message = |pointers: usize| {
+            let mut message = b"\x01a\0".to_vec();
+            for number in 0..pointers as u16 {
+                let target = if number == 0 { 0 } else { 3 + 2 * (number - 1) };
+                message.extend_from_slice(&(0xC000 | target).to_be_bytes());
+            }
+            message
+        };
+        for (pointers, is_name) in [(1, true), (LABELS_MAX, true), (LABELS_MAX + 1, false), (8_000, false)] {
+            let message = message(pointers);
+            let mut at = message.len() - 2;
+            let name = name(&message, &mut at);
+            assert_eq!(
+                name.map(|name| name.as_bytes().to_vec()).ok(),
+                is_name.then(|| b"\x01a\0".to_vec()),
+                "{pointers}"
+            );
+            assert!(!is_name || at == message.len());
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::super::dnssec::TYPE_SOA;
 use super::super::metrics::Transferred;
@@ -16,15 +16,18 @@ use super::super::reply::Rcode;
 use super::super::tsig::Chain;
 use super::super::zone::{Edition, Part, Record, Zone};
 use super::message::Messages;
+use super::pace::Pace;
 use crate::clock::Clock;
 
-/// The right to one copy; given back when dropped.
-pub(super) type Seat = OwnedSemaphorePermit;
+/// The right to one copy, among all and among those of its peer; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) _among_all: OwnedSemaphorePermit,
+    pub(super) _of_its_peer: OwnedSemaphorePermit,
+}
 
 /// What a query for a copy gets.
 pub(super) enum Plan {
-    /// The SOA alone: there is nothing newer, or it does not fit.
-    Current(Record),
     /// What changed, edition by edition; at least one.
     Changes(Vec<Arc<Edition>>),
     /// The zone at this serial.
@@ -40,35 +43,23 @@ pub(crate) struct Copy {
 }
 
 impl Plan {
-    /// Returns the SOA alone.
-    pub(super) fn current(zone: &Zone) -> Self {
-        let serial = zone.serial();
-        Self::Current(Record::new(b"", TYPE_SOA, zone.apex().negative_ttl_s, &[&zone.apex().soa(serial)]))
-    }
-
-    /// Returns what leads from `known`, if anything is, to the newest edition.
-    pub(super) fn since(zone: &Zone, known: Option<u32>) -> Self {
-        let Some(known) = known else { return Self::Whole(zone.serial()) };
+    /// Returns what leads from `known`, if anything is, to the newest edition; `None`: that one is known.
+    pub(super) fn since(zone: &Zone, known: Option<u32>) -> Option<Self> {
+        let Some(known) = known else { return Some(Self::Whole(zone.serial())) };
         let (serial, editions) = zone.editions_since(known);
         match editions {
             // Whoever is ahead has a copy of what will be.
-            _ if serial.wrapping_sub(known).cast_signed() <= 0 => Self::current(zone),
-            Some(editions) => Self::Changes(editions),
-            None => Self::Whole(serial),
+            _ if serial.wrapping_sub(known).cast_signed() <= 0 => None,
+            Some(editions) => Some(Self::Changes(editions)),
+            None => Some(Self::Whole(serial)),
         }
-    }
-
-    pub(super) fn is_current(&self) -> bool {
-        matches!(self, Self::Current(_))
     }
 }
 
-/// Answers with the SOA alone.
-pub(super) fn one(query: &Query<'_>, plan: Plan, out: &mut Vec<u8>) -> Rcode {
-    let mut messages = Messages::to(query);
-    if let Plan::Current(soa) = plan {
-        messages.push(&soa);
-    }
+/// Answers with the SOA alone: there is nothing newer, or it does not fit.
+pub(super) fn newest(zone: &Zone, query: &Query<'_>, out: &mut Vec<u8>) -> Rcode {
+    let (mut messages, soa) = (Messages::to(query), zone.apex().soa(zone.serial()));
+    messages.push(&Record::new(b"", TYPE_SOA, zone.apex().negative_ttl_s, &[&soa]));
     out.clear();
     out.extend(messages.take());
     Rcode::NoError
@@ -83,13 +74,13 @@ impl Copy {
     #[cfg(test)]
     pub(super) fn kind(&self) -> &'static str {
         match self.plan {
-            Plan::Current(_) => "current",
             Plan::Changes(_) => "changes",
             Plan::Whole(_) => "whole",
         }
     }
 
-    /// Sends the copy, each message within `partial`; returns of what kind it is, and its bytes. Errors: those of the stream, `TimedOut` among them;
+    /// Sends the copy, each message within `partial` and all of them at the [`Pace`]; returns of what kind it is, and its bytes. Errors: those of the
+    /// stream, `TimedOut` among them;
     /// `Other`: the edition is not known any more, after more changes than are kept.
     pub(crate) async fn send(
         mut self,
@@ -98,12 +89,8 @@ impl Copy {
         clock: &Clock,
         partial: Duration,
     ) -> io::Result<(Transferred, u64)> {
-        let mut sender = Sender { stream, clock, partial, chain: self.chain.take(), bytes: 0 };
+        let mut sender = Sender { stream, clock, partial, chain: self.chain.take(), pace: Pace::begin(), bytes: 0 };
         match std::mem::replace(&mut self.plan, Plan::Changes(Vec::new())) {
-            Plan::Current(soa) => {
-                self.push(&soa, &mut sender).await?;
-                sender.end(&mut self.messages).await.map(|bytes| (Transferred::Current, bytes))
-            }
             Plan::Changes(editions) => {
                 let soa = editions.last().and_then(|last| last.added.first()).cloned();
                 let soa = soa.ok_or(io::ErrorKind::Other)?;
@@ -153,6 +140,7 @@ struct Sender<'s> {
     clock: &'s Clock,
     partial: Duration,
     chain: Option<Chain>,
+    pace: Pace,
     bytes: u64,
 }
 
@@ -164,7 +152,10 @@ impl Sender<'_> {
         let length = u16::try_from(message.len()).map_err(|_| io::ErrorKind::Other)?;
         let frame = [&length.to_be_bytes(), message.as_slice()].concat();
         self.bytes += frame.len() as u64;
-        timeout(self.partial, self.stream.write_all(&frame)).await?
+        let began = Instant::now();
+        timeout(self.partial.min(self.pace.left()), self.stream.write_all(&frame)).await??;
+        self.pace.note(frame.len(), began.elapsed());
+        Ok(())
     }
 
     async fn end(mut self, messages: &mut Messages) -> io::Result<u64> {

@@ -1,5 +1,5 @@
-//! NOTIFY: each peer is told of the newest edition until it says that it heard, five times at most (RFC 1996). Of editions that come
-//! meanwhile it is told the last.
+//! NOTIFY: each peer is told of the newest edition until it says that it heard, five times at most (RFC 1996); then nothing before another
+//! edition. Of editions that come meanwhile it is told the last.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::{rng, shutdown};
 
 /// How long the answer to each try is waited for.
-const WAITS: [Duration; 5] = [
+pub(super) const WAITS: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(4),
@@ -36,46 +36,39 @@ pub(super) struct Teller {
     pub(super) zone: Arc<Zone>,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
+    /// [`WAITS`].
+    pub(super) waits: [Duration; 5],
 }
 
 impl Teller {
-    /// Tells of each serial that `newest` shows, until `stop`.
+    /// Tells of each serial that `newest` shows, until `stop`. One that comes while an answer is waited for is told with the next try, which waits as
+    /// long as it would have.
     pub(super) async fn run(self, mut newest: watch::Receiver<Option<u32>>, mut stop: watch::Receiver<bool>) {
         loop {
             tokio::select! {
                 () = shutdown::requested(&mut stop) => return,
                 changed = newest.changed() => if changed.is_err() { return },
             }
-            loop {
-                let serial = *newest.borrow_and_update();
-                let Some(serial) = serial else { break };
-                let result = tokio::select! {
-                    () = shutdown::requested(&mut stop) => return,
-                    result = self.tell(serial) => Some(result),
-                    Ok(()) = newest.changed() => None,
-                };
-                match result {
-                    Some(result) => {
-                        self.metrics.count_notify(result);
-                        break;
-                    }
-                    None => newest.mark_changed(),
-                }
+            tokio::select! {
+                () = shutdown::requested(&mut stop) => return,
+                notified = self.tell(&mut newest) => if let Some(notified) = notified { self.metrics.count_notify(notified) },
             }
         }
     }
 
-    async fn tell(&self, serial: u32) -> Notified {
-        for wait in WAITS {
-            match timeout(wait, self.once(serial)).await {
-                Ok(Ok(true)) => return Notified::Heard,
-                Ok(Ok(false)) => return Notified::Refused,
+    /// Tells of the newest serial until the peer answers; `None` if there is no serial yet.
+    async fn tell(&self, newest: &mut watch::Receiver<Option<u32>>) -> Option<Notified> {
+        for wait in self.waits {
+            let serial = *newest.borrow_and_update();
+            match timeout(wait, self.once(serial?)).await {
+                Ok(Ok(true)) => return Some(Notified::Heard),
+                Ok(Ok(false)) => return Some(Notified::Refused),
                 // A port where nobody listens says so at once.
                 Ok(Err(_)) => tokio::time::sleep(wait).await,
                 Err(_) => {}
             }
         }
-        Notified::Unheard
+        Some(Notified::Unheard)
     }
 
     /// Sends one notice and waits for its answer; returns whether the peer took it.

@@ -190,7 +190,6 @@ fn peers_get_copies_and_strangers_none() {
         Chain::begin(key.clone()).sign(&mut signed, NOW_S);
         signed
     };
-    let axfr = || query(ZONE, TYPE_AXFR, 1, None);
     let ixfr = |serial| query(ZONE, TYPE_IXFR, 1, Some(serial));
     let (peer, unknown) = ([192, 0, 2, 1], [192, 0, 2, 9]);
     let (tcp, udp) = (Transport::Tcp, Transport::Udp);
@@ -247,6 +246,12 @@ fn peers_get_copies_and_strangers_none() {
     assert_eq!(asked(&transfers, &zone, tcp, peer, &axfr()).0, "whole");
     zone.stop_answering();
     assert_eq!(asked(&transfers, &zone, tcp, peer, &axfr()).0, "SERVFAIL", "what is not to be relied on is not copied");
+    zone.set_ready();
+    assert_eq!(asked(&transfers, &zone, tcp, peer, &axfr()).0, "whole");
+    zone.end_editions();
+    for message in [axfr(), ixfr(FIRST + 1), ixfr(FIRST)] {
+        assert_eq!(asked(&transfers, &zone, tcp, peer, &message).0, "SERVFAIL", "what nobody keeps is not copied");
+    }
     let nobody = Transfers::to_nobody(clock(), metrics);
     assert_eq!(asked(&nobody, &zone, tcp, peer, &axfr()).0, "REFUSED");
 }
@@ -264,4 +269,253 @@ fn a_file_that_holds_no_key_is_refused() {
     assert!(matches!(open(), Err(KeyFileError::Form { .. })));
     crate::keys::write_line(&path, "hmac-sha256:peer:AAECAwQFBgcICQoLDA0ODw==").unwrap();
     assert!(!open().unwrap().contains("AAEC"), "the secret is not shown");
+    let other = directory.path().join("other");
+    for (line, is_refused) in [
+        ("hmac-sha256:peer:AAECAwQFBgcICQoLDA0ODw==", false),
+        ("hmac-sha256:other:AAECAwQFBgcICQoLDA0ODxA=", false),
+        ("hmac-sha256:Peer.:AAECAwQFBgcICQoLDA0ODxA=", true),
+        ("hmac-sha512:peer:AAECAwQFBgcICQoLDA0ODw==", true),
+    ] {
+        let _ = std::fs::remove_file(&other);
+        crate::keys::write_line(&other, line).unwrap();
+        let peers = [&path, &other].map(|key| PeerConfig { address: None, key: Some(key.clone()) });
+        let opened = Transfers::open(&peers, clock(), Arc::default()).map_err(|error| error.to_string());
+        let is_named = |error: String| error.contains("of the name peer") && error.contains("other");
+        assert_eq!(opened.err().map(is_named), is_refused.then_some(true), "{line}");
+    }
+}
+
+/// Returns what tells a peer that is played by the socket, waiting hardly at all for its answers; and its counters.
+fn teller(peer: &tokio::net::UdpSocket) -> (notify::Teller, Arc<Metrics>) {
+    let metrics = Arc::new(Metrics::default());
+    let (zone, address) = (Arc::new(zone(false)), peer.local_addr().unwrap());
+    let waits = [Duration::from_millis(20); 5];
+    (notify::Teller { address, key: None, zone, clock: clock(), metrics: metrics.clone(), waits }, metrics)
+}
+
+fn has_counted(metrics: &Metrics, zone: &Zone, result: &str, count: u32) -> bool {
+    metrics.render(zone).contains(&format!("dns_notifies_total{{result=\"{result}\"}} {count}\n"))
+}
+
+#[tokio::test]
+async fn a_peer_that_says_nothing_is_counted_also_when_the_zone_never_rests() {
+    // Goal: the alarm on `unheard` rises while edition follows edition. Method: a peer that is silent makes an edition of each notice that it gets.
+    let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (teller, metrics) = teller(&peer);
+    let zone = teller.zone.clone();
+    let ((newest, told), (stop, stopped)) = (watch::channel(None), watch::channel(false));
+    let telling = tokio::spawn(teller.run(told, stopped));
+    newest.send_replace(Some(1));
+    let (mut notice, mut notices) = ([0; 512], 0);
+    while !has_counted(&metrics, &zone, "unheard", 2) {
+        peer.recv(&mut notice).await.unwrap();
+        notices += 1;
+        assert!(notices < 50, "{notices} notices, and the peer is not known to be silent");
+        newest.send_replace(Some(1 + notices));
+    }
+    assert!(notices >= 10, "five tries each: {notices}");
+    stop.send_replace(true);
+    telling.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_is_told_the_newest_edition_until_it_answers() {
+    let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (teller, metrics) = teller(&peer);
+    let zone = teller.zone.clone();
+    let teller = notify::Teller { waits: [Duration::from_secs(60); 5], ..teller };
+    let ((newest, told), (stop, stopped)) = (watch::channel(Some(0)), watch::channel(false));
+    let telling = tokio::spawn(teller.run(told, stopped));
+    for (serial, code, result, count) in
+        [(7, 0, "heard", 1), (8, 0, "heard", 2), (9, 5, "refused", 1), (10, 0, "heard", 3)]
+    {
+        newest.send_replace(Some(serial));
+        let mut notice = [0; 512];
+        let (length, from) = peer.recv_from(&mut notice).await.unwrap();
+        assert_eq!(notice[length - 20..length - 16], serial.to_be_bytes());
+        // Another id, another opcode, and a question are no answers to it.
+        for (at, bits) in [(0, 1), (2, 0x08), (2, 0x80)] {
+            let mut other = notice;
+            other[2] |= 0x80;
+            other[at] ^= bits;
+            peer.send_to(&other[..length], from).await.unwrap();
+        }
+        assert!(!has_counted(&metrics, &zone, result, count));
+        (notice[2], notice[3]) = (notice[2] | 0x80, code);
+        peer.send_to(&notice[..length], from).await.unwrap();
+        while !has_counted(&metrics, &zone, result, count) {
+            tokio::task::yield_now().await;
+        }
+    }
+    stop.send_replace(true);
+    telling.await.unwrap();
+}
+
+fn axfr() -> Vec<u8> {
+    query(ZONE, TYPE_AXFR, 1, None)
+}
+
+/// Returns a query as a peer signs it, with an id of its own, and what judges the answer.
+fn signed_by(key: &Arc<Key>, id: u8, mut message: Vec<u8>) -> (Vec<u8>, Chain) {
+    message[1] = id;
+    let mut chain = Chain::begin(key.clone());
+    chain.sign(&mut message, NOW_S);
+    (message, chain)
+}
+
+/// Returns the copy that a query gets.
+fn copy_for(transfers: &Transfers, zone: &Zone, address: [u8; 4], message: &[u8]) -> Copy {
+    let cookies = Cookies::new([7; 32]);
+    let transport = Transport::Tcp;
+    let asker = Asker { transport, address: address.into(), now_s: NOW_S as u32, cookies: &cookies, nsid: b"" };
+    match transfers.begin(zone, message, &asker, &mut Vec::new()) {
+        Begun::Copy(copy) => *copy,
+        Begun::Answer(outcome) => panic!("no copy: {outcome:?}"),
+    }
+}
+
+#[test]
+fn one_peer_takes_two_seats_and_leaves_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let ((transfers, _), zone) = (transfers(directory.path()), zone(false));
+    let (peer, tcp) = ([192, 0, 2, 1], Transport::Tcp);
+    let copies: Vec<Copy> = (0..TRANSFERS_OF_A_PEER_MAX).map(|_| copy_for(&transfers, &zone, peer, &axfr())).collect();
+    assert_eq!(asked(&transfers, &zone, tcp, peer, &axfr()).0, "SERVFAIL");
+    let (message, _) = signed_by(&transfers.keys[0], 1, axfr());
+    assert_eq!(asked(&transfers, &zone, tcp, [192, 0, 2, 9], &message).0, "whole", "another peer");
+    drop(copies);
+    assert_eq!(asked(&transfers, &zone, tcp, peer, &axfr()).0, "whole");
+}
+
+#[test]
+fn a_signed_query_that_comes_again_gets_no_second_copy() {
+    // Goal: who heard a query cannot have copies with it; the peer itself asks with other ids, as often as it likes.
+    let directory = tempfile::tempdir().unwrap();
+    let ((transfers, metrics), zone) = (transfers(directory.path()), zone(true));
+    zone.apply(vec![name(9, Some(1))], 4).unwrap();
+    assert!(zone.cut_edition(FIRST + 1));
+    for (id, message, wanted) in
+        [(1, axfr(), "whole"), (2, axfr(), "whole"), (3, query(ZONE, TYPE_IXFR, 1, Some(FIRST)), "changes")]
+    {
+        let (message, chain) = signed_by(&transfers.keys[0], id, message);
+        assert_eq!(asked(&transfers, &zone, Transport::Tcp, [192, 0, 2, 9], &message).0, wanted);
+        for _ in 0..2 {
+            let (said, out) = asked(&transfers, &zone, Transport::Tcp, [192, 0, 2, 8], &message);
+            assert_eq!((&*said, tsig::read(&out).unwrap().unwrap().error()), ("NOTAUTH", Fault::Time as u16));
+            assert!(!chain.is_answered_by(&out, NOW_S), "an error is no answer");
+        }
+    }
+    assert!(metrics.render(&zone).contains("dns_transfers_total{kind=\"refused\"} 6\n"));
+    assert_eq!(transfers.seats.available_permits(), TRANSFERS_MAX);
+}
+
+#[test]
+fn a_signed_question_is_answered_under_its_id_and_within_its_size() {
+    // Goal: an id that was changed on the way is that of the answer, and signed; with the signature the answer is not longer than a datagram may be; and
+    // whoever signs is no stranger, whose answers are counted.
+    let directory = tempfile::tempdir().unwrap();
+    let ((transfers, _), zone) = (transfers(directory.path()), zone(false));
+    let txt: Vec<u8> =
+        [200_u8; 2].iter().flat_map(|&length| [vec![length], vec![b'x'; length.into()]].concat()).collect();
+    let row = Row { owner: String::new(), rtype: 16, rdata: txt, ttl: 60 };
+    let content = Content { did: Did::from_bytes([9; 20]), log_index: 1, flags: 0, rows: vec![row] };
+    zone.apply(vec![Change { name: "n9.dgns.test".into(), content: Some(content) }], 4).unwrap();
+    let cookies = Cookies::new([7; 32]);
+    for (name, rtype, is_cut) in [(ZONE, TYPE_SOA, false), (&b"\x02n9\x04dgns\x04test\0"[..], 16, true)] {
+        let asker = |transport| Asker {
+            transport,
+            address: [192, 0, 2, 9].into(),
+            now_s: NOW_S as u32,
+            cookies: &cookies,
+            nsid: b"",
+        };
+        let (udp, tcp, mut out) = (asker(Transport::Udp), asker(Transport::Tcp), Vec::new());
+        let plain = query(name, rtype, 1, None);
+        assert!(matches!(answer(&zone, &plain, &udp, &mut out), Outcome::Reply { rcode: Rcode::NoError, .. }));
+        assert!(out[2] & 2 == 0 && out.len() <= 512, "without a signature it fits: {}", out.len());
+        let (mut message, chain) = signed_by(&transfers.keys[0], 1, plain.clone());
+        message[..2].copy_from_slice(&[0x56, 0x78]);
+        for (asker, is_cut) in [(&udp, is_cut), (&tcp, false)] {
+            let outcome = transfers.answer(&zone, &message, asker, &mut out);
+            assert_eq!(outcome, Outcome::Reply { rcode: Rcode::NoError, is_known: true });
+            assert_eq!((&out[..2], out[2] & 2 != 0), (&[0x56, 0x78][..], is_cut));
+            assert!(out.len() <= 512 || asker.transport == Transport::Tcp);
+            assert!(chain.is_answered_by(&out, NOW_S));
+        }
+        let other = Arc::new(Key::parse("hmac-sha256:peer:AAECAwQFBgcICQoLDA0ODxA=").unwrap());
+        let (bent, _) = signed_by(&other, 1, plain);
+        let outcome = transfers.answer(&zone, &bent, &udp, &mut out);
+        assert_eq!(outcome, Outcome::Reply { rcode: Rcode::NotAuth, is_known: false });
+    }
+}
+
+#[test]
+fn what_is_no_query_of_a_peer_is_refused_before_it_is_read() {
+    // Goal: neither many records nor many bytes are looked at, over whatever transport.
+    let zone = zone(false);
+    let cookies = Cookies::new([7; 32]);
+    let record = b"\0\0\x01\0\x01\0\0\0\0\0\0";
+    let query = |records: u8, rdata: usize| {
+        let mut query = [query(ZONE, TYPE_SOA, 1, None), record.repeat(records.into())].concat();
+        query[11] = records;
+        let at = query.len() - 2;
+        query[at..].copy_from_slice(&(rdata as u16).to_be_bytes());
+        [query, vec![0; rdata]].concat()
+    };
+    let bytes = query(1, 0).len();
+    for (message, wanted) in [
+        (query(8, 0), Rcode::NoError),
+        (query(9, 0), Rcode::FormErr),
+        (query(1, 4_096 - bytes), Rcode::NoError),
+        (query(1, 4_097 - bytes), Rcode::FormErr),
+    ] {
+        for transport in [Transport::Tcp, Transport::Udp] {
+            let asker = Asker { transport, address: [192, 0, 2, 9].into(), now_s: 7, cookies: &cookies, nsid: b"" };
+            let outcome = answer(&zone, &message, &asker, &mut Vec::new());
+            assert_eq!(outcome, Outcome::Reply { rcode: wanted, is_known: false }, "{} bytes", message.len());
+        }
+    }
+}
+
+/// Returns both ends of a stream that holds little of what is not read.
+async fn narrow_stream() -> (TcpStream, TcpStream) {
+    let (server, client) = (tokio::net::TcpSocket::new_v4().unwrap(), tokio::net::TcpSocket::new_v4().unwrap());
+    server.set_send_buffer_size(4_096).unwrap();
+    client.set_recv_buffer_size(4_096).unwrap();
+    server.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = server.listen(1).unwrap();
+    let (client, accepted) = tokio::join!(client.connect(listener.local_addr().unwrap()), listener.accept());
+    (accepted.unwrap().0, client.unwrap())
+}
+
+#[tokio::test]
+async fn a_copy_that_cannot_be_ended_gives_its_seat_back() {
+    // Goal: a peer that reads nothing, and an edition that nobody knows any more, end the copy with an error that is counted; the seat is free again.
+    let directory = tempfile::tempdir().unwrap();
+    let ((transfers, metrics), zone) = (transfers(directory.path()), Arc::new(zone(false)));
+    let row =
+        || Row { owner: String::new(), rtype: 16, rdata: [&[250][..], &[b'x'; 250]].concat().repeat(16), ttl: 60 };
+    let changes = (0..100).map(|number| {
+        let content = Content { did: Did::from_bytes([number; 20]), log_index: 1, flags: 0, rows: vec![row()] };
+        Change { name: format!("big{number}.dgns.test"), content: Some(content) }
+    });
+    zone.apply(changes.collect(), 4).unwrap();
+    assert!(zone.cut_edition(FIRST + 1));
+    let peer = [192, 0, 2, 1];
+    let (mut stream, mut reader) = narrow_stream().await;
+    let copy = copy_for(&transfers, &zone, peer, &axfr());
+    let sent = transfers.send(copy, &zone, &mut stream, Duration::from_millis(50)).await;
+    assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    let copy = copy_for(&transfers, &zone, peer, &axfr());
+    zone.end_editions();
+    let (mut stream, _reader) = narrow_stream().await;
+    let sent = transfers.send(copy, &zone, &mut stream, Duration::from_secs(60)).await;
+    assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::Other);
+    assert!(metrics.render(&zone).contains("dns_transfers_total{kind=\"failed\"} 2\n"));
+    assert_eq!(transfers.seats.available_permits(), TRANSFERS_MAX);
+    assert_eq!(transfers.peers[2].seats.available_permits(), TRANSFERS_OF_A_PEER_MAX);
+    // What the first one had was the beginning of a whole copy.
+    let mut head = [0; 2 + 12];
+    tokio::io::AsyncReadExt::read_exact(&mut reader, &mut head).await.unwrap();
+    assert!(head[4] & 0x80 != 0 && u16::from_be_bytes([head[8], head[9]]) > 1);
 }

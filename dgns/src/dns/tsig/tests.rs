@@ -110,7 +110,15 @@ fn a_signature_stands_last_and_once_and_whole() {
     };
     let keys = [ours];
     assert_eq!(judged(&cut(32), &keys, NOW_S), Ok((true, None)));
-    assert_eq!(judged(&cut(16), &keys, NOW_S), Ok((false, Some(Fault::Truncated))));
+    // A cut one is looked at whether it holds, then at its time: it is told so, signed (RFC 8945 section 5.3.2).
+    assert_eq!(judged(&cut(31), &keys, NOW_S), Ok((true, Some(Fault::Truncated))));
+    assert_eq!(judged(&cut(16), &keys, NOW_S), Ok((true, Some(Fault::Truncated))));
+    assert_eq!(judged(&cut(16), &keys, NOW_S + 301), Ok((true, Some(Fault::Time))));
+    let bent = cut(16);
+    assert_eq!(
+        judged(&edited(&bent, bent.len() - 7, bent[bent.len() - 7] ^ 1), &keys, NOW_S),
+        Ok((false, Some(Fault::Signature)))
+    );
     assert_eq!(judged(&cut(15), &keys, NOW_S), Err(Malformed));
     assert_eq!(judged(&cut(0), &keys, NOW_S), Err(Malformed));
 }
@@ -146,13 +154,13 @@ fn answers_are_signed_over_their_query_and_each_over_the_one_before() {
 }
 
 #[test]
-fn refusals_say_why_and_only_that_of_a_time_is_signed() {
+fn refusals_say_why_and_are_signed_where_the_mac_holds() {
     let ours = key("hmac-sha256", "peer");
     let mut asks = Chain::begin(ours.clone());
     let mut message = query();
     asks.sign(&mut message, NOW_S);
     let tsig = read(&message).unwrap().unwrap();
-    for fault in [Fault::Signature, Fault::Key, Fault::Truncated] {
+    for fault in [Fault::Signature, Fault::Key] {
         let mut answer = query();
         tsig.refuse(fault, &mut answer);
         let told = read(&answer).unwrap().unwrap();
@@ -161,9 +169,15 @@ fn refusals_say_why_and_only_that_of_a_time_is_signed() {
     let (chain, fault) = tsig.judge(&message, std::slice::from_ref(&ours), NOW_S + 1_000).unwrap();
     assert_eq!(fault, Some(Fault::Time));
     let mut answer = query();
-    tsig.refuse_time(chain.unwrap(), &mut answer, NOW_S + 1_000);
+    tsig.refuse_signed(Fault::Time, chain.unwrap(), &mut answer, NOW_S + 1_000);
     let told = read(&answer).unwrap().unwrap();
     assert_eq!((told.error, told.time_s), (18, NOW_S));
     assert_eq!(HEXLOWER_PERMISSIVE.encode(&told.other), format!("{:012x}", NOW_S + 1_000));
     assert!(told.holds(&answer, &ours, &tsig.mac), "so that the peer can believe it");
+    let (chain, _) = tsig.judge(&message, std::slice::from_ref(&ours), NOW_S).unwrap();
+    let mut answer = query();
+    tsig.refuse_signed(Fault::Truncated, chain.unwrap(), &mut answer, NOW_S + 7);
+    let told = read(&answer).unwrap().unwrap();
+    assert_eq!((told.error, told.time_s, told.other.len()), (22, NOW_S + 7, 0));
+    assert!(told.holds(&answer, &ours, &tsig.mac));
 }

@@ -11,13 +11,11 @@ use tokio::sync::Notify;
 
 use super::super::card::Card;
 use super::super::dnssec::{Signature, TYPE_NS, TYPE_NSEC, TYPE_RRSIG, TYPE_SOA, head, labels, labels_of, sort_key};
-use super::super::limits::{TRANSFER_NAMES, ZONE_SHARDS};
+use super::super::limits::{NS_TTL_S, TRANSFER_NAMES, ZONE_SHARDS};
 use super::super::name;
 use super::journal::{Edition, Journal};
 use super::record::Record;
 use super::{CHECKPOINT_OWNER, CHECKPOINT_TTL_S, PROOF_OWNER, TYPE_TXT, Zone};
-
-const NS_TTL_S: u32 = 3_600;
 
 /// What a zone knows of its editions.
 pub(super) struct Editions {
@@ -64,7 +62,7 @@ impl Zone {
             let _writer = self.lock_writer();
             editions.is_open.store(true, Ordering::Release);
         }
-        editions.is_open.load(Ordering::Acquire)
+        editions.is_open.load(Ordering::Acquire) && !editions.journal().is_lost()
     }
 
     /// Waits until something has changed since the last edition; for ever if the zone has none.
@@ -85,17 +83,24 @@ impl Zone {
     /// Makes a new edition of what has changed, if anything has; returns whether it did.
     pub(crate) fn cut_edition(&self, serial: u32) -> bool {
         let Some(editions) = &self.editions else { return false };
-        let writer = self.lock_writer();
+        let _writer = self.lock_writer();
         if !editions.journal().is_changed(|key| self.records_at(key)) {
             return false;
         }
-        self.touch(&writer, [b"".as_slice()]);
+        editions.journal().touch(b"", || self.records_at(b"")); // the SOA, which nobody has to be told of
         editions.serial.store(serial, Ordering::Relaxed);
         if let Some(signing) = &self.signing {
             signing.show_serial(&self.apex, serial);
         }
         editions.journal().cut(serial, |key| self.records_at(key));
         true
+    }
+
+    /// Ends the editions, because nobody makes them any more: no copy is given, and nothing kept of what changes.
+    pub(crate) fn end_editions(&self) {
+        if let Some(editions) = &self.editions {
+            editions.journal().lose();
+        }
     }
 
     /// Keeps what owners have, by their sort keys, before they change.
@@ -142,11 +147,13 @@ impl Zone {
     /// Returns the records that a part had at an edition, in their order; `None` if that one is not known any more.
     pub(crate) fn records(&self, serial: u32, part: &Part) -> Option<Vec<Record>> {
         let editions = self.editions.as_ref()?;
-        let _writer = self.lock_writer();
-        let records = self.records_of(part);
         let is_theirs = |owner: &[u8]| self.part_has(part, owner);
-        let then = editions.journal().undo(serial, records, is_theirs, labels_of)?;
-        Some(then.into_iter().collect())
+        let (records, changes) = {
+            let _writer = self.lock_writer();
+            let changes = editions.journal().changes_since(serial, |key| is_theirs(&labels_of(key)))?;
+            (self.records_of(part), changes)
+        };
+        Some(changes.undo(records, is_theirs, labels_of).into_iter().collect())
     }
 
     /// Returns the records that a part has.
