@@ -137,7 +137,12 @@ fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result
     }
     let control = Control::decode(first.body())?;
     let source = match &control {
-        Control::Fork { did, base, .. } => Some(source_of(view, header, did, base)?),
+        Control::Fork { did, .. } if key != LogId::control(did) => return Err(AclRefusal::Genesis.into()),
+        // So much of each log as it names, and the root that it has there, were read for this entry and no other.
+        Control::Fork { .. } => {
+            let source = view.sources.get(&first.leaf()).ok_or(AppendRefusal::NotFound)?;
+            Some(source.as_ref().map_err(AppendRefusal::clone)?.clone())
+        }
         _ => None,
     };
     let begun = match &source {
@@ -181,21 +186,6 @@ fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result
         }
     }
     Ok(())
-}
-
-/// Returns what a fork goes on from: all of what was said about its source, and so much of each log as its first entry names.
-fn source_of(view: &View, header: &Header, did: &Did, base: &[(LogId, u64, Hash)]) -> Result<Source, AppendRefusal> {
-    let source = view.sources.get(&LogId::control(did)).ok_or(AppendRefusal::NotFound)?;
-    let (size, root) = (source.control.edge.size(), source.control.edge.root());
-    if header.expect != Some((size, root)) {
-        return Err(AppendRefusal::Head { size, root });
-    }
-    for (log, _, root) in base {
-        if let Some((_, edge)) = source.logs.get(log).filter(|(_, edge)| edge.root() != *root) {
-            return Err(AppendRefusal::Head { size: edge.size(), root: edge.root() });
-        }
-    }
-    Ok(source.clone())
 }
 
 fn add_log(view: &mut View, key: LogId, db: RowId, (gid, kind, label): (u32, LogKind, String), time_ms: u64) {

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::database::Conn;
-use dgns_api::store::acl::Acl;
+use dgns_api::store::acl::{Acl, AclRefusal};
 use dgns_api::store::control::Control;
-use dgns_api::store::entry::{Header, LogId, LogKind};
+use dgns_api::store::entry::{Class, Header, LogId, LogKind};
 use identity::cert::KeyBytes;
 use identity::did::Did;
 use identity::hash::Hash;
+use identity::token::Rights;
 use translog::tree::Edge;
 
 use super::append::{Append, AppendRefusal, Placed};
@@ -35,8 +36,8 @@ pub(super) struct View {
     pub(super) epochs: BTreeMap<(RowId, u32), u64>,
     /// By database: who may do what; where something is said about it.
     pub(super) acls: BTreeMap<RowId, Acl>,
-    /// By the control log of a fork that is to be made: what it goes on from.
-    pub(super) sources: BTreeMap<LogId, Source>,
+    /// By the leaf of the entry that begins a fork: what it goes on from, or why it does not.
+    pub(super) sources: HashMap<Hash, Result<Source, AppendRefusal>>,
 }
 
 /// A database that another one goes on from.
@@ -135,10 +136,12 @@ impl View {
             }
         }
         if let Some(first) = append.entries.first()
+            && first.header().class == Class::Control
             && let Ok(Control::Fork { source, did, base, .. }) = Control::decode(first.body())
-            && let Some(source) = load_source(conn, &source, &base).await?
+            && first.header().log == LogId::control(&did)
         {
-            self.sources.insert(LogId::control(&did), source);
+            let source = load_source(conn, first.header(), &source, &base).await?;
+            self.sources.insert(first.leaf(), source);
         }
         Ok(())
     }
@@ -210,18 +213,41 @@ impl LastIds {
     }
 }
 
-/// Reads what a fork goes on from; `None` if there is no such database, or it has not so much.
-async fn load_source(conn: &mut Conn, did: &Did, base: &[(LogId, u64, Hash)]) -> Result<Option<Source>, StorageError> {
-    let Some(control) = tables::dblog::by_key(conn, &LogId::control(did)).await? else { return Ok(None) };
+/// Reads what a fork goes on from, once its author is known to own it: nobody else learns how far it is, or has it replayed.
+async fn load_source(
+    conn: &mut Conn,
+    header: &Header,
+    source: &Did,
+    base: &[(LogId, u64, Hash)],
+) -> Result<Result<Source, AppendRefusal>, StorageError> {
+    let not_found = Ok(Err(AppendRefusal::NotFound));
+    let Some(control) = tables::dblog::by_key(conn, &LogId::control(source)).await? else { return not_found };
+    if header.author != *source {
+        let reads =
+            |(bits, _): &(u8, u64)| Rights::from_bits((*bits).into()).is_some_and(|it| it.include(Rights::READ));
+        if !tables::member::of_any_group(conn, control.db, &header.author).await?.iter().any(reads) {
+            return not_found;
+        }
+        if !tables::member::load(conn, control.db, 0, &header.author).await?.is_some_and(|row| reads(&row)) {
+            return Ok(Err(AclRefusal::NotAllowed.into()));
+        }
+    }
+    let (size, root) = (control.edge.size(), control.edge.root());
+    if header.expect != Some((size, root)) {
+        return Ok(Err(AppendRefusal::Head { size, root }));
+    }
     let mut logs = BTreeMap::new();
-    for (key, size, _) in base {
+    for (key, size, root) in base {
         let row = tables::dblog::by_key(conn, key).await?;
-        let Some(row) = row.filter(|row| row.db == control.db && *size <= row.edge.size()) else { return Ok(None) };
+        let Some(row) = row.filter(|row| row.db == control.db && *size <= row.edge.size()) else { return not_found };
         let edge = proof::edge(conn, &row.line, *size).await?;
+        if edge.root() != *root {
+            return Ok(Err(AppendRefusal::Head { size: *size, root: edge.root() }));
+        }
         logs.insert(*key, (row, edge));
     }
     let acl = replay(conn, &control).await?;
-    Ok(Some(Source { acl, control, logs }))
+    Ok(Ok(Source { acl, control, logs }))
 }
 
 /// Replays a control log: the entries were judged as they came, so every one follows.

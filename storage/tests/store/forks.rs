@@ -16,6 +16,7 @@ use crate::ground::{
 on_both_engines! {
     a_fork_goes_on_from_its_source_and_every_size_is_proved
     what_begins_no_fork_is_refused_and_leaves_nothing
+    nobody_empties_the_fork_of_somebody_else
     a_fork_is_read_by_who_read_its_source_then_and_outlives_it
 }
 
@@ -152,12 +153,18 @@ async fn what_begins_no_fork_is_refused_and_leaves_nothing(ground: &Ground) {
         let device = Device::new(1, person(1), LogId::control(&other(1)));
         vec![device.entry(Class::Control, good[0].body(), None), good[1].clone()]
     };
+    let strange = {
+        let device = Device::new(8, person(9), LogId::control(&other(1)));
+        vec![device.entry(Class::Control, good[0].body(), None), good[1].clone()]
+    };
     let elsewhere = {
         let device = Device::new(1, person(1), LogId::control(&other(3)));
         vec![device.entry(Class::Control, good[0].body(), good[0].header().expect)]
     };
     let cases = [
         (forks(&store, (person(2), 2), db(), other(1), at).await, "not_allowed", "a member who is no owner"),
+        (forks(&store, (person(9), 8), db(), other(1), at).await, "not_found", "a stranger"),
+        (strange, "not_found", "a stranger who does not know how far it is"),
         (forks(&store, (person(1), 1), db(), other(1), (1, at.1)).await, "head_mismatch", "another root"),
         (forks(&store, (person(1), 1), db(), other(1), (3, at.1)).await, "not_found", "more than there is"),
         (good[..1].to_vec(), "bad_genesis", "the new DID says nothing"),
@@ -195,6 +202,35 @@ async fn what_begins_no_fork_is_refused_and_leaves_nothing(ground: &Ground) {
     }
     store.append(begins(&good)).await.unwrap();
     proved(&store, log_of(&other(1))).await;
+}
+
+async fn nobody_empties_the_fork_of_somebody_else(ground: &Ground) {
+    // Goal: what one fork names is read for it alone. Method: a fork, and a stranger's of the same DID that names no log, decided together.
+    let store = open(ground, &Plan::default(), 1 << 30).await;
+    let mut itself = make(&store, &[person(1)]).await;
+    let mut writer = Device::new(1, person(1), main_log());
+    store.append(append(&[writer.next(b"one"), writer.next(b"two")])).await.unwrap();
+    store.append(append(&[itself.says(&Control::Owner { did: person(1) })])).await.unwrap();
+    let at = whole(&store, main_log()).await;
+    let good = forks(&store, (person(1), 1), db(), other(1), at).await;
+    let emptied = |(author, seed): (Did, u8)| {
+        let statement = Control::Fork { source: db(), did: other(1), salt: [1; 16], base: Vec::new() };
+        let device = Device::new(seed, author, LogId::control(&other(1)));
+        vec![device.entry(Class::Control, &statement.encode(), good[0].header().expect)]
+    };
+    let (stranger, owner) = (emptied((person(9), 8)), emptied((person(1), 2)));
+    // While the writer is busy with these, the others gather.
+    let many: Vec<Entry> = (0..400).map(|_| writer.next(b"x")).collect();
+    let (_, began, of_stranger, of_owner) = tokio::join!(
+        store.append(append(&many)),
+        store.append(begins(&good)),
+        store.append(begins(&stranger)),
+        store.append(begins(&owner)),
+    );
+    began.unwrap();
+    assert!(of_stranger.is_err() && of_owner.is_err());
+    assert_eq!(whole(&store, log_of(&other(1))).await, at);
+    assert_eq!(proved(&store, log_of(&other(1))).await.len(), 2);
 }
 
 async fn a_fork_is_read_by_who_read_its_source_then_and_outlives_it(ground: &Ground) {
