@@ -37,10 +37,11 @@ export const DATABASES = {
     const { heads } = decodeChanges(unhex(changes));
     return { root: hex(mapRoot(heads.map(([label, head]) => [label, anchoredHash(head)]))) };
   },
-  fork({ db, said }) {
+  fork({ db, said, asked }) {
     const acl = replay(controlLogOf(unhex(db)), said);
     const logs = [...acl.logs.keys()].sort().map((log) => [log, acl.partsOf(unhex(log)).map((part) => [hex(part.log), Number(part.size), hex(part.root)])]);
-    return { db: hex(acl.did), salt: hex(acl.salt), logs };
+    const standings = standingsOf(acl, asked);
+    return { db: hex(acl.did), salt: hex(acl.salt), logs, standings };
   },
   owners({ db, said }) {
     const { owners } = replay(controlLogOf(unhex(db)), said);
@@ -57,6 +58,9 @@ function replay(log, said) {
   return acl;
 }
 
+/** Asks what entries are worth, `[log, place, author, epoch]` each. */
+const standingsOf = (acl, asked) => asked.map(([of, pos, author, epoch]) => acl.standing(unhex(of), BigInt(pos), unhex(author), BigInt(epoch)));
+
 /** Replays a control log, and asks what entries of its logs are worth. */
 export function controlLog({ log, said, asked }) {
   const acl = replay(unhex(log), said);
@@ -66,7 +70,7 @@ export function controlLog({ log, said, asked }) {
     members: groups.flatMap(([gid, { members }]) => sorted([...members].map(([did, { rights, untilS }]) => [gid, did, rights, Number(untilS)]))),
     epochs: groups.map(([gid, { epochs, rekeyDue }]) => [gid, epochs.length, rekeyDue]),
     logs: sorted([...acl.logs].map(([id, { gid, label }]) => [id, gid, label])),
-    standings: asked.map(([of, pos, author, epoch]) => acl.standing(unhex(of), BigInt(pos), unhex(author), BigInt(epoch))),
+    standings: standingsOf(acl, asked),
   };
 }
 

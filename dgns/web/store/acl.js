@@ -111,9 +111,12 @@ export class Acl {
    */
   standing(of, pos, author, epoch) {
     const log = this.here(of);
-    const group = this.groups.get(this.logs.get(hex(log))?.gid);
+    const here = this.logs.get(hex(log));
+    const group = this.groups.get(here?.gid);
     if (group === undefined || epoch < 1n || epoch > BigInt(group.epochs.length)) return FORGED;
-    if ([this, ...this.sources].some(({ did }) => equal(author, did))) return COUNTS;
+    // A database writes in its own logs alone: in those that go on from them it is nobody.
+    const writes = ({ did }) => equal(author, did) && equal(of, logIdOf(did, here.gid, here.kind, here.label));
+    if ([this, ...this.sources].some(writes)) return COUNTS;
     const each = (group.terms.get(hex(author)) ?? []).map(({ since, ended }) => {
       if (epoch < since) return FORGED;
       if (ended === null) return COUNTS;

@@ -242,12 +242,14 @@ impl Acl {
     /// Judges the entry at place `pos` of a log of data, which `author` wrote under the key of `epoch`. Until when a member is one is
     /// the server's to know: the time of an entry is nowhere proved.
     pub fn standing(&self, log: &LogId, pos: u64, author: &Did, epoch: u64) -> Standing {
-        let log = &self.here(log);
-        let Some((gid, _, _)) = self.logs.get(log) else { return Standing::Forged };
+        let (of, log) = (log, &self.here(log));
+        let Some((gid, kind, label)) = self.logs.get(log) else { return Standing::Forged };
         let Some(group) = self.groups.get(gid).filter(|group| epoch >= 1 && epoch <= group.epochs.len() as u64) else {
             return Standing::Forged;
         };
-        if *author == self.did || self.sources.iter().any(|source| source.did == *author) {
+        // A database writes in its own logs alone: in those that go on from them it is nobody.
+        let mut dids = self.sources.iter().map(|source| &source.did).chain([&self.did]);
+        if dids.any(|did| did == author && LogId::of(did, *gid, *kind, label) == *of) {
             return Standing::Counts;
         }
         let standing = |term: &Term| match &term.ended {

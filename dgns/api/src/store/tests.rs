@@ -154,7 +154,7 @@ fn vectors_of_databases() {
             "op log: in.db, gid, kind, label -> id. op entry: in.entry -> leaf or an error. op control: in.body -> {} or an error.",
             "op head: in.head -> size, root or an error. op anchored: in.log, salt, head -> label, hash or an error.",
             "op changes: in.changes -> the root of the tree after them, alone, or an error.",
-            "op fork: in.db, said [[author, body], ...] -> db, and by log its parts [[log, size, root], ...], after them, or the error of the last.",
+            "op fork: in.db, said [[author, body], ...] -> db, and by log its parts [[log, size, root], ...], after them, or the error of the last; standings of in.asked [[log, place, author, epoch], ...].",
             "op owners: in.db, said [[author, body], ...] -> owners, lacking, stage, tombstone after them, or in.said and the error of the last.",
         ],
         &cases,

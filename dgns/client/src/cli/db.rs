@@ -8,6 +8,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use data_encoding::{BASE64, HEXLOWER};
+use dgns_api::store::acl::Acl;
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Class, Entry, LogId};
 use dgns_api::store::limits::{ANCHOR_BY_MS, RECORD_BYTES_MAX, RECORDS_MAX, WAIT_S_MAX};
@@ -227,7 +228,7 @@ async fn append_to(
     }
     let expect = match expect {
         None => None,
-        Some(size) => Some((size, root_at(actor, place.0, size).await?)),
+        Some(size) => Some((size, root_at(actor, db.acl(), place.0, size).await?)),
     };
     let mut source = lines(file)?;
     let (mut progress, mut done, mut last) = (Progress::new("append"), 0_u64, resent);
@@ -281,8 +282,8 @@ async fn turn_if_due(context: &Context, actor: &Actor, db: &mut OpenDb, place: (
 }
 
 /// Returns the root of a log of `size` entries, which it must have.
-async fn root_at(actor: &Actor, log: LogId, size: u64) -> Result<identity::hash::Hash, ClientError> {
-    let mut follower = Follower::from(log, 0).with_any_parts();
+async fn root_at(actor: &Actor, acl: &Acl, log: LogId, size: u64) -> Result<identity::hash::Hash, ClientError> {
+    let mut follower = Follower::from(log, 0).with_parts(acl.parts(&log));
     while follower.next() < size {
         let limit = (size - follower.next()).min(1_024);
         let (entries, _) = follower.read(&actor.session, actor.signer(), limit, 0).await?;
@@ -313,7 +314,7 @@ async fn read_log(
 ) -> Done {
     let from = match from {
         Some(from) => from,
-        None => end_of(actor, log).await?,
+        None => end_of(actor, db.acl(), log).await?,
     };
     let mut follower = Follower::from(log, from).with_parts(db.acl().parts(&log));
     let mut wait = 0;
@@ -431,8 +432,9 @@ fn void(pos: u64, entry: &Entry) -> String {
 }
 
 /// Returns how many entries a log has.
-async fn end_of(actor: &Actor, log: LogId) -> Result<u64, ClientError> {
-    let (_, size) = Follower::from(log, 0).with_any_parts().read(&actor.session, actor.signer(), 1, 0).await?;
+async fn end_of(actor: &Actor, acl: &Acl, log: LogId) -> Result<u64, ClientError> {
+    let mut follower = Follower::from(log, 0).with_parts(acl.parts(&log));
+    let (_, size) = follower.read(&actor.session, actor.signer(), 1, 0).await?;
     Ok(size)
 }
 

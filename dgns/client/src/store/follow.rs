@@ -41,6 +41,8 @@ pub struct Follower {
     epoch: u64,
     /// The parts that were appended to other logs; `None`: they are not known, and whoever reads judges to which log an entry belongs.
     parts: Option<Vec<Part>>,
+    /// Whether the log was proved to have all of them.
+    based: bool,
 }
 
 impl Follower {
@@ -57,6 +59,7 @@ impl Follower {
             lasts_of: None,
             epoch: 0,
             parts: Some(Vec::new()),
+            based: false,
         }
     }
 
@@ -84,6 +87,32 @@ impl Follower {
     ///
     /// Errors: [`ClientError::Proof`] with the evidence kept if the log went back, was changed, or is not what its server signed.
     pub async fn read(
+        &mut self,
+        session: &Session,
+        signer: Signer<'_>,
+        limit: u64,
+        wait_s: u64,
+    ) -> Result<(Vec<Entry>, u64), ClientError> {
+        if !self.based {
+            self.base(session, signer).await?;
+        }
+        self.go_on(session, signer, limit, wait_s).await
+    }
+
+    /// Proves that the log has all that it goes on from: no entry of it is shown before. The head is remembered, and what is read continues it.
+    async fn base(&mut self, session: &Session, signer: Signer<'_>) -> Result<(), ClientError> {
+        if let Some(last) = self.parts.iter().flatten().last() {
+            let mut behind = Self { parts: self.parts.clone(), ..Self::from(self.log, last.size) };
+            match behind.go_on(session, signer, 1, 0).await {
+                Err(ClientError::Refused(problem)) if problem.code == "range" => return Err(short_of(last.size)),
+                read => read?,
+            };
+        }
+        self.based = true;
+        Ok(())
+    }
+
+    async fn go_on(
         &mut self,
         session: &Session,
         signer: Signer<'_>,
@@ -119,6 +148,7 @@ impl Follower {
         }
         self.people.check_head(session, &range.head).await?;
         check_continues(session, kept, &range.head, &range.consistency).await?;
+        self.check_size(head.size)?;
         let mut edge = match &self.edge {
             Some(edge) => edge.clone(),
             None => {
@@ -126,6 +156,7 @@ impl Follower {
                 Edge::from_parts(range.from, *last, path).map_err(|error| malformed(error.code()))?
             }
         };
+        self.check_part(&edge)?;
         for (pos, entry) in (self.next..).zip(&range.entries) {
             if self.log_at(pos).is_some_and(|log| entry.header().log != log) {
                 return Err(malformed("an entry of another log"));
@@ -186,6 +217,12 @@ impl Follower {
         Some(parts.iter().find(|part| pos < part.size).map_or(self.log, |part| part.log))
     }
 
+    /// Refuses a log that has not all of the entries of others that it goes on from.
+    fn check_size(&self, size: u64) -> Result<(), ClientError> {
+        let last = self.parts.iter().flatten().last();
+        last.filter(|last| size < last.size).map_or(Ok(()), |last| Err(short_of(last.size)))
+    }
+
     /// Refuses entries of another log that are not those whose root was signed when the log went on from there.
     fn check_part(&self, edge: &Edge) -> Result<(), ClientError> {
         let mut parts = self.parts.iter().flatten();
@@ -219,6 +256,10 @@ impl Follower {
             }
         }
     }
+}
+
+fn short_of(size: u64) -> ClientError {
+    ClientError::proof("fork_base", format!("the log has fewer than the {size} entries that it was to go on from"))
 }
 
 /// Refuses an entry that stands behind another tree than the one that its device signed it to follow.
@@ -325,6 +366,24 @@ mod tests {
         let behind = entry(1, 0, None, 1);
         assert_eq!(check(7, &[&end, &behind]), Err("lsn_gap".to_owned()), "behind the last number there is none");
         assert_eq!(check(0, &[&first, &other, &second, &turned, &late]), Err("epoch_conflict".to_owned()));
+    }
+
+    #[test]
+    fn a_fork_has_all_that_it_goes_on_from_and_nothing_else() {
+        let (log, source) = (LogId([1; 32]), LogId([2; 32]));
+        let mut edge = Edge::new();
+        (0..3).for_each(|number| edge.append([number; 32]));
+        let follower = Follower::from(log, 0).with_parts(&[Part { log: source, size: 3, root: edge.root() }]);
+        let code = |checked: Result<(), ClientError>| checked.map_err(|error| error.code().to_owned());
+        assert_eq!(code(follower.check_size(2)), Err("fork_base".to_owned()));
+        assert_eq!(
+            [code(follower.check_size(3)), code(follower.check_size(4)), code(follower.check_part(&edge))],
+            [Ok(()), Ok(()), Ok(())]
+        );
+        let mut other = Edge::new();
+        (1..4).for_each(|number| other.append([number; 32]));
+        assert_eq!(code(follower.check_part(&other)), Err("fork_base".to_owned()));
+        assert_eq!([follower.log_at(2), follower.log_at(3)], [Some(source), Some(log)]);
     }
 
     #[test]

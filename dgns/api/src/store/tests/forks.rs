@@ -110,11 +110,16 @@ fn replay(said: &Said) -> Result<Acl, AclRefusal> {
 
 /// Returns the stories as vectors.
 pub(super) fn cases() -> Vec<Value> {
+    let authors = [db(), did(1), did(20), did(21)].into_iter();
+    let asked: Vec<(Did, LogId)> =
+        authors.flat_map(|author| [db(), did(20), did(21)].map(|of| (author, log_of(&of)))).collect();
+    let asked_rows: Vec<Value> =
+        asked.iter().map(|(author, log)| json!([hex(&log.0), 0, hex(author.as_bytes()), 1])).collect();
     let part = |part: &Part| json!([hex(&part.log.0), part.size, hex(&part.root)]);
     let case = |(name, said, refused): (&str, Said, Option<AclRefusal>)| {
         let rows: Vec<Value> =
             said.iter().map(|(author, control)| json!([hex(author.as_bytes()), hex(&control.encode())])).collect();
-        let given = json!({"db": hex(db().as_bytes()), "said": rows});
+        let given = json!({"db": hex(db().as_bytes()), "said": rows, "asked": asked_rows});
         match (replay(&said), refused) {
             (Ok(acl), None) => {
                 assert!(acl.is_begun(), "{name}");
@@ -122,7 +127,11 @@ pub(super) fn cases() -> Vec<Value> {
                 let logs: Vec<Value> = logs
                     .map(|log| json!([hex(&log.0), acl.parts(log).iter().map(part).collect::<Vec<Value>>()]))
                     .collect();
-                let out = json!({"db": hex(acl.did().as_bytes()), "salt": hex(acl.salt()), "logs": logs});
+                let worth =
+                    |(author, log): &(Did, LogId)| format!("{:?}", acl.standing(log, 0, author, 1)).to_lowercase();
+                let standings: Vec<String> = asked.iter().map(worth).collect();
+                let (db, salt) = (hex(acl.did().as_bytes()), hex(acl.salt()));
+                let out = json!({"db": db, "salt": salt, "logs": logs, "standings": standings});
                 json!({"op": "fork", "name": name, "in": given, "out": out})
             }
             (Err(refusal), Some(expected)) if refusal == expected => {
@@ -153,6 +162,14 @@ fn a_fork_has_the_members_keys_and_entries_of_its_source_and_its_own_owner() {
         assert_eq!(acl.standing(&log, 0, &did(2), 1), Standing::Forged);
     }
     assert_eq!(acl.standing(&log_of(&did(30)), 0, &did(1), 1), Standing::Forged);
+    for (author, log, standing) in [
+        (db(), log_of(&db()), Standing::Counts),
+        (db(), here, Standing::Forged),
+        (did(20), here, Standing::Counts),
+        (did(20), log_of(&db()), Standing::Forged),
+    ] {
+        assert_eq!(acl.standing(&log, 0, &author, 1), standing, "a database writes in its own log alone");
+    }
     let revoke = Control::Revoke { gid: 1, did: did(1), cuts: vec![(here, 3)] };
     acl.apply(&did(1), &revoke).unwrap();
     assert_eq!(acl.standing(&log_of(&db()), 2, &did(1), 2), Standing::Counts);
