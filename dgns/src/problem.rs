@@ -67,7 +67,7 @@ pub fn status(code: &str) -> u16 {
         "lsn_gap" | "lsn_conflict" | "epoch_conflict" | "log_exists" | "full" | "store_behind" | "grant_narrower" => {
             409
         }
-        "owner_exists" | "last_owner" | "no_quorum" => 409,
+        "owner_exists" | "said" | "last_owner" | "no_quorum" => 409,
         "deleted" => 410,
         "deleting" => 423,
         "head_mismatch" => 412,

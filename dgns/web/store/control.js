@@ -41,7 +41,7 @@ const STATEMENTS = {
   3: ["revoke", { gid, did, cuts }],
   4: ["key", { gid, epoch: u64, boxes, previous: nullOr(record({ enc: bytesOf(32), ct: bytesOf(48) })) }],
   8: ["log", { gid, kind: oneOf(SHARED_LOG), label }],
-  11: ["owner", { did }],
+  11: ["owner", { did, yes: oneOf(0, 1) }],
   12: ["leave", {}],
   13: ["delete", { yes: oneOf(0, 1) }],
   14: ["tombstone", { ends: cuts }],

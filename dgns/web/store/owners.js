@@ -2,7 +2,7 @@
 
 import { Refused } from "../cbor.js";
 import { equal, hex } from "../hash.js";
-import { OWNERS_MAX } from "./limits.js";
+import { OWNERS_MAX, VOICES_MAX } from "./limits.js";
 
 /** What a database has come to: it is written to; half of its owners are for deleting it; its tombstone stands. */
 export const [LIVE, DELETING, DELETED] = [1, 2, 3];
@@ -10,12 +10,13 @@ export const [LIVE, DELETING, DELETED] = [1, 2, 3];
 const WHY = {
   not_allowed: "only an owner of the database may say this",
   owner_exists: "this is an owner of the database already",
+  said: "the owner is for this already, or was not",
   last_owner: "the last owner of a database does not leave it",
   no_quorum: "a database is deleted when half of its owners are for it",
   deleting: "half of the owners are for deleting the database",
   deleted: "the database is deleted: its control log ends with the tombstone",
   bad_cuts: "a tombstone says of each log how many entries it has, and of no other log",
-  full: "a database has at most 64 owners",
+  full: "a database has at most 64 owners, each of whom is for 16 others at a time",
 };
 const refuse = (code) => {
   throw new Refused(code, WHY[code]);
@@ -56,15 +57,30 @@ export class Owners {
     return this.has(author) ? hex(author) : refuse("not_allowed");
   }
 
-  add(author, { did }) {
+  add(author, { did, yes }) {
     const [by, who] = [this.owner(author), hex(did)];
     if (this.all.has(who)) refuse("owner_exists");
-    if (this.all.size >= OWNERS_MAX || (this.asked.size >= OWNERS_MAX && !this.asked.has(who))) refuse("full");
-    const voices = (this.asked.get(who) ?? new Set()).add(by);
-    this.asked.set(who, voices);
-    if (voices.size * 2 <= this.all.size) return;
-    this.asked.delete(who);
-    this.all.add(who);
+    const voices = this.asked.get(who) ?? new Set();
+    if (voices.has(by) === (yes === 1)) refuse("said");
+    if (yes === 0) return this.silence(by, who);
+    const said = [...this.asked.values()].filter((others) => others.has(by)).length;
+    if (this.all.size >= OWNERS_MAX || said >= VOICES_MAX) refuse("full");
+    this.asked.set(who, voices.add(by));
+    this.takeIn();
+  }
+
+  /** Makes owners of those for whom more than half are, ascending: each may make it too few for the next. */
+  takeIn() {
+    for (const who of [...this.asked.keys()].sort()) {
+      if (this.asked.get(who).size * 2 <= this.all.size || this.all.size >= OWNERS_MAX) continue;
+      this.asked.delete(who);
+      this.all.add(who);
+    }
+  }
+
+  /** Takes back that an owner is for making `about` one, or anybody. */
+  silence(by, about = null) {
+    for (const [who, voices] of this.asked) if ((about ?? who) === who && voices.delete(by) && voices.size === 0) this.asked.delete(who);
   }
 
   leave(author) {
@@ -72,11 +88,13 @@ export class Owners {
     if (this.all.size === 1) refuse("last_owner");
     this.all.delete(by);
     this.deleting.delete(by);
-    for (const [who, voices] of this.asked) if (voices.delete(by) && voices.size === 0) this.asked.delete(who);
+    this.silence(by);
+    this.takeIn();
   }
 
   delete(author, { yes }) {
     const by = this.owner(author);
+    if (this.deleting.has(by) === (yes === 1)) refuse("said");
     if (yes === 1) this.deleting.add(by);
     else this.deleting.delete(by);
   }

@@ -239,7 +239,7 @@ fn place(
     }
     allow(view, db, key, entry, append.now_ms)?;
     let bytes = (entry.header_bytes().len() + entry.body().len()) as u64 + ENTRY_OVERHEAD_BYTES;
-    charge(view, db, header.class, bytes)?;
+    charge(view, db, entry, bytes)?;
     let placed = add(view, adds, append.now_ms, (key, device), entry)?;
     view.cursors.insert((log_id, device), Some((header.lsn, entry.leaf())));
     Ok(placed)
@@ -324,7 +324,7 @@ fn apply(
         _ => true,
     };
     let acl = view.acls.get_mut(&db).ok_or(AppendRefusal::NotFound)?;
-    let (did, gid) = (*acl.did(), control.gid());
+    let (did, gid, before) = (*acl.did(), control.gid(), acl.owners().all().clone());
     if acl.control_of(&control) != key {
         return Err(AclRefusal::Genesis.into());
     }
@@ -353,20 +353,18 @@ fn apply(
         Control::Log { gid, kind, label } => {
             add_log(view, LogId::of(&did, gid, kind, &label), db, (gid, kind, label), now_ms);
         }
-        Control::Owner { did } if acl.owners().is(&did) => {
-            view.members.insert((db, 0, did), (Rights::READ.bits(), FOR_EVER_S));
+        Control::Owner { .. } | Control::Leave => {
+            let now = acl.owners().all();
+            let come = now.difference(&before).map(|did| ((db, 0, *did), (Rights::READ.bits(), FOR_EVER_S)));
+            view.members.extend(come.chain(before.difference(now).map(|did| ((db, 0, *did), (0, 0)))));
         }
-        Control::Leave => {
-            view.members.insert((db, 0, header.author), (0, 0));
-        }
-        Control::Genesis { .. }
-        | Control::Owner { .. }
-        | Control::Delete { .. }
-        | Control::Tombstone { .. }
-        | Control::Fork { .. } => {}
+        Control::Genesis { .. } | Control::Delete { .. } | Control::Tombstone { .. } | Control::Fork { .. } => {}
     }
     Ok(())
 }
+
+/// Which part of the head-room is the last.
+const LAST_ROOM: u64 = 4;
 
 /// Until when an owner may read, who is kept as a member of group 0.
 const FOR_EVER_S: u64 = i64::MAX as u64;
@@ -377,17 +375,21 @@ fn may_still(acl: &Acl, author: &Did, gid: Option<u32>, now_s: u64) -> bool {
     group.and_then(|group| group.members.get(author)).is_some_and(|(_, until_s)| now_s < *until_s)
 }
 
-/// Charges the account of a database. What is said about the database itself has head-room: owners are never locked out.
-fn charge(view: &mut View, db: RowId, class: Class, bytes: u64) -> Result<(), AppendRefusal> {
+/// Charges the account of a database. What is said about the database itself has head-room, and the last of it is for leaving and ending
+/// it: owners are never locked out, nor does one lock out another.
+fn charge(view: &mut View, db: RowId, entry: &Entry, bytes: u64) -> Result<(), AppendRefusal> {
     let account = view.dbs.get(&db).map(|db| db.account).ok_or(AppendRefusal::NotFound)?;
     let account = view.accounts.get_mut(&account).ok_or(AppendRefusal::NotFound)?;
-    let room = match class {
+    let room = HEAD_ROOM_BYTES.max(account.quota_bytes / 100);
+    let room = match entry.header().class {
         Class::Data => 0,
-        Class::Control => HEAD_ROOM_BYTES.max(account.quota_bytes / 100),
+        Class::Control => match Control::decode(entry.body())? {
+            Control::Leave | Control::Delete { .. } | Control::Tombstone { .. } => room,
+            _ => room - room / LAST_ROOM,
+        },
     };
     let (used, entries) = (account.used_bytes.saturating_add(bytes), account.used_entries.saturating_add(1));
-    let entries_room = if class == Class::Control { room / 1_024 } else { 0 };
-    if used > account.quota_bytes.saturating_add(room) || entries > account.quota_entries.saturating_add(entries_room) {
+    if used > account.quota_bytes.saturating_add(room) || entries > account.quota_entries.saturating_add(room / 1_024) {
         return Err(AppendRefusal::Quota);
     }
     (account.used_bytes, account.used_entries) = (used, entries);

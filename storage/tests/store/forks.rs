@@ -52,7 +52,7 @@ async fn forks(store: &Store, owner: (Did, u8), source: Did, did: Did, at: (u64,
     let expect = Some(whole(store, LogId::control(&source)).await);
     let owner = Device::new(owner.1, owner.0, control).entry(Class::Control, &statement.encode(), expect);
     let mut itself = Device::new(did.as_bytes()[0], did, control);
-    vec![owner, itself.says(&Control::Owner { did: person(1) }), itself.says(&Control::Leave)]
+    vec![owner, itself.says(&Control::Owner { did: person(1), yes: true }), itself.says(&Control::Leave)]
 }
 
 fn begins(entries: &[Entry]) -> Append {
@@ -102,7 +102,7 @@ async fn a_fork_goes_on_from_its_source_and_every_size_is_proved(ground: &Ground
     // fork at 300 and a fork of that at 540, so that nodes of 256 lie before, across and behind; then all of them after a restart.
     let store = open(ground, &Plan::default(), 1 << 30).await;
     let mut itself = make(&store, &[person(1)]).await;
-    store.append(append(&[itself.says(&Control::Owner { did: person(1) })])).await.unwrap();
+    store.append(append(&[itself.says(&Control::Owner { did: person(1), yes: true })])).await.unwrap();
     let mut writer = Device::new(1, person(1), main_log());
     fill(&store, &mut writer, 600).await;
     let used = store.account(&person(1)).await.unwrap().unwrap().used_bytes;
@@ -139,7 +139,7 @@ async fn what_begins_no_fork_is_refused_and_leaves_nothing(ground: &Ground) {
     let mut itself = make(&store, &[person(1), person(2)]).await;
     let mut writer = Device::new(1, person(1), main_log());
     store.append(append(&[writer.next(b"one"), writer.next(b"two")])).await.unwrap();
-    store.append(append(&[itself.says(&Control::Owner { did: person(1) })])).await.unwrap();
+    store.append(append(&[itself.says(&Control::Owner { did: person(1), yes: true })])).await.unwrap();
     let at = whole(&store, main_log()).await;
     let good = forks(&store, (person(1), 1), db(), other(1), at).await;
     let stale = forks(&store, (person(1), 1), db(), other(1), at).await;
@@ -210,7 +210,7 @@ async fn nobody_empties_the_fork_of_somebody_else(ground: &Ground) {
     let mut itself = make(&store, &[person(1)]).await;
     let mut writer = Device::new(1, person(1), main_log());
     store.append(append(&[writer.next(b"one"), writer.next(b"two")])).await.unwrap();
-    store.append(append(&[itself.says(&Control::Owner { did: person(1) })])).await.unwrap();
+    store.append(append(&[itself.says(&Control::Owner { did: person(1), yes: true })])).await.unwrap();
     let at = whole(&store, main_log()).await;
     let good = forks(&store, (person(1), 1), db(), other(1), at).await;
     let emptied = |(author, seed): (Did, u8)| {
@@ -239,7 +239,7 @@ async fn a_fork_is_read_by_who_read_its_source_then_and_outlives_it(ground: &Gro
     let mut writer = Device::new(1, person(1), main_log());
     store.append(append(&[writer.next(b"one")])).await.unwrap();
     store
-        .append(append(&[itself.says(&Control::Owner { did: person(1) }), itself.says(&Control::Leave)]))
+        .append(append(&[itself.says(&Control::Owner { did: person(1), yes: true }), itself.says(&Control::Leave)]))
         .await
         .unwrap();
     let at = whole(&store, main_log()).await;

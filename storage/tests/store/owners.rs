@@ -3,15 +3,18 @@
 use dgns_api::store::acl::Stage;
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Class, Entry, LogId};
+use storage::Options;
 use storage::inject::{Failure, Plan, Step};
-use storage::store::Store;
+use storage::store::{FreeQuota, Store};
 
-use crate::ground::{Device, Ground, append, db, main_log, make, on_both_engines, open, person};
+use crate::ground::{Device, Ground, append, db, main_log, make, on_both_engines, open, person, turn};
 
 on_both_engines! {
     half_of_the_owners_end_a_database_and_nothing_follows
     a_tombstone_whose_commit_failed_stands_or_does_not_and_the_same_bytes_tell_which
     an_owner_reads_what_they_rule_and_no_more_when_they_left
+    who_leaves_makes_an_owner_of_whom_more_than_half_of_the_others_want
+    an_owner_who_fills_the_account_keeps_nobody_from_ending_it
 }
 
 /// The device of the database itself, which is no owner any more, and its owners 1 to `count`, each with a device.
@@ -30,7 +33,7 @@ async fn owned(store: &Store, count: u8) -> (Device, Vec<Device>) {
 }
 
 fn adds(number: u8) -> Control {
-    Control::Owner { did: person(number) }
+    Control::Owner { did: person(number), yes: true }
 }
 
 fn ends(size: u64) -> Control {
@@ -127,4 +130,44 @@ async fn an_owner_reads_what_they_rule_and_no_more_when_they_left(ground: &Groun
     assert_eq!(reads(2).await, (false, false));
     let last = owners[0].entry(Class::Control, &Control::Leave.encode(), None);
     assert_eq!(refused(&store, last).await, Some("last_owner"));
+}
+
+async fn who_leaves_makes_an_owner_of_whom_more_than_half_of_the_others_want(ground: &Ground) {
+    let store = open(ground, &Plan::default(), 1 << 30).await;
+    let (_, mut owners) = owned(&store, 2).await;
+    store.append(append(&[owners[0].says(&adds(3))])).await.unwrap();
+    let main = store.log(&main_log()).await.unwrap().unwrap();
+    let reads = async |number: u8| store.may_read(&main, &person(number), 1).await.unwrap();
+    assert_eq!((reads(2).await, reads(3).await), (true, false), "half is not more than half");
+    let again = owners[0].entry(Class::Control, &adds(3).encode(), None);
+    assert_eq!(refused(&store, again).await, Some("said"));
+    store.append(append(&[owners[1].says(&Control::Leave)])).await.unwrap();
+    assert_eq!((reads(2).await, reads(3).await), (false, true));
+    let mut third = Device::new(103, person(3), LogId::control(&db()));
+    store.append(append(&[third.says(&Control::Delete { yes: true })])).await.unwrap();
+    assert_eq!(stage(&store).await, Stage::Deleting);
+}
+
+async fn an_owner_who_fills_the_account_keeps_nobody_from_ending_it(ground: &Ground) {
+    // Goal: the last of the head-room is for leaving and ending. Method: an owner turns the key until nothing is taken any more.
+    let quota = FreeQuota { bytes: 1 << 20, entries: 100 };
+    let store = Store::open_at(ground.dir(), ground.home(), Options::default(), quota).await.unwrap();
+    let (_, mut owners) = owned(&store, 2).await;
+    let mut epoch = 1;
+    let full = loop {
+        let before = owners[0].clone();
+        let turns: Vec<Entry> = (1..=20).map(|more| owners[0].says(&turn(epoch + more, &[person(1)]))).collect();
+        match store.append(append(&turns)).await {
+            Ok(_) => epoch += 20,
+            Err(refusal) => {
+                owners[0] = before;
+                break refusal.code();
+            }
+        }
+    };
+    assert_eq!(full, "quota");
+    for statement in [Control::Delete { yes: true }, ends(0)] {
+        store.append(append(&[owners[1].says(&statement)])).await.unwrap();
+    }
+    assert_eq!(stage(&store).await, Stage::Deleted);
 }

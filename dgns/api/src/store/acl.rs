@@ -47,12 +47,17 @@ pub enum AclRefusal {
     /// There is such a log. Code `log_exists`.
     #[error("there is a log of that name in this group")]
     LogExists,
-    /// More groups, members, logs or owners than a database has. Code `full`.
-    #[error("a database has at most 256 groups of 1,000 members, 256 logs, and 64 owners")]
+    /// More groups, members, logs or owners than a database has, or more for whom an owner is. Code `full`.
+    #[error(
+        "a database has at most 256 groups of 1,000 members, 256 logs, and 64 owners, each of whom is for 16 others at a time"
+    )]
     Full,
     /// It is one already. Code `owner_exists`.
     #[error("this is an owner of the database already")]
     OwnerExists,
+    /// Nothing would change. Code `said`.
+    #[error("the owner is for this already, or was not")]
+    Said,
     /// Nobody else would be left. Code `last_owner`.
     #[error("the last owner of a database does not leave it: make somebody else one first, or delete it")]
     LastOwner,
@@ -83,6 +88,7 @@ impl AclRefusal {
             Self::LogExists => "log_exists",
             Self::Full => "full",
             Self::OwnerExists => "owner_exists",
+            Self::Said => "said",
             Self::LastOwner => "last_owner",
             Self::NoQuorum => "no_quorum",
             Self::Deleting => "deleting",
@@ -179,7 +185,7 @@ impl Acl {
                 self.turn(author, *gid, *epoch, (boxes.clone(), previous.clone()))
             }
             Control::Log { gid, kind, label } => self.log(author, *gid, *kind, label),
-            Control::Owner { did } => self.owners.add(author, *did),
+            Control::Owner { did, yes } => self.owners.add(author, *did, *yes),
             Control::Leave => self.owners.leave(author),
             Control::Delete { yes } => self.owners.delete(author, *yes),
             Control::Tombstone { ends } => self.owners.end(author, self.logs.keys(), ends),

@@ -77,10 +77,12 @@ pub enum Control {
         /// What it is called.
         label: String,
     },
-    /// `[11, did]`: the author is for making this an owner.
+    /// `[11, did, 1 or 0]`: the author is for making this an owner, or is not any more.
     Owner {
         /// Who.
         did: Did,
+        /// Which.
+        yes: bool,
     },
     /// `[12]`: the author is no owner any more.
     Leave,
@@ -172,8 +174,8 @@ impl Control {
             Self::Log { gid, kind, label } => {
                 w.array(4).uint(8).uint((*gid).into()).uint(*kind as u64).text(label);
             }
-            Self::Owner { did } => {
-                w.array(2).uint(11).bytes(did.as_bytes());
+            Self::Owner { did, yes } => {
+                w.array(3).uint(11).bytes(did.as_bytes()).uint((*yes).into());
             }
             Self::Leave => {
                 w.array(1).uint(12);
@@ -236,7 +238,7 @@ impl Control {
                 let kind = kind.filter(|kind| *kind != LogKind::Control).ok_or(WireError::Unexpected)?;
                 Self::Log { gid, kind, label: label(reader.text()?)? }
             }
-            (11, 2) => Self::Owner { did: Did::from_bytes(reader.fixed()?) },
+            (11, 3) => Self::Owner { did: Did::from_bytes(reader.fixed()?), yes: reader.uint_to(1)? == 1 },
             (12, 1) => Self::Leave,
             (13, 2) => Self::Delete { yes: reader.uint_to(1)? == 1 },
             (14, 2) => Self::Tombstone { ends: read_places(&mut reader)? },

@@ -36,6 +36,9 @@ pub const MEMBERS_MAX: usize = 1_000;
 /// The owners of a database: a control log is replayed with all their voices.
 pub const OWNERS_MAX: usize = 64;
 
+/// How many an owner may be for making owners at a time: nobody uses up what another may say.
+pub const VOICES_MAX: usize = 16;
+
 /// How many databases one may go on from, each from the one before.
 pub const FORKS_MAX: usize = 16;
 

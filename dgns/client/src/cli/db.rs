@@ -489,7 +489,7 @@ fn row(pos: usize, unix_ms: u64, control: &Control) -> (String, Value) {
             ("key", json!({ "group": gid, "epoch": epoch, "members": boxes.len() }))
         }
         Control::Log { gid, label, .. } => ("log", json!({ "group": gid, "label": label })),
-        Control::Owner { did } => ("owner", json!({ "did": did.to_string() })),
+        Control::Owner { did, yes } => ("owner", json!({ "did": did.to_string(), "yes": yes })),
         Control::Leave => ("leave", json!({})),
         Control::Delete { yes: true } => ("delete", json!({})),
         Control::Delete { yes: false } => ("keep", json!({})),

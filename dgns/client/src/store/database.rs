@@ -324,7 +324,7 @@ fn beginning(session: &Session, held: Signer<'_>, person: &Did, state: &DidState
         },
         Control::Log { gid, kind: LogKind::Shared, label: MAIN.to_owned() },
         // From here on the person rules it, and whoever they take in; its own keys rule its name alone.
-        Control::Owner { did: *person },
+        Control::Owner { did: *person, yes: true },
         Control::Leave,
     ];
     let mut itself = Speaker::new(held, LogId::control(&held.did), &home);

@@ -59,7 +59,7 @@ pub async fn fork(
     let mut itself = Speaker::new(held, log, home);
     let entries: [Entry; 3] = [
         person.says(&statement, Some(source.head()))?,
-        itself.says(&Control::Owner { did: signer.did }, None)?,
+        itself.says(&Control::Owner { did: signer.did, yes: true }, None)?,
         itself.says(&Control::Leave, None)?,
     ];
     let answer = session.post_signed(signer, path::DATABASES, &encode_request(&entries)).await?;

@@ -18,17 +18,17 @@ pub enum Deletion {
     Open(Box<Acl>),
 }
 
-/// Says that somebody should be an owner: they are once more than half of the owners say so.
-pub async fn add(session: &Session, signer: Signer<'_>, name: &str, who: &Did) -> Result<Said, ClientError> {
+/// Says that somebody should be an owner, which they are once more than half of the owners say so, or takes that back.
+pub async fn add(session: &Session, signer: Signer<'_>, name: &str, who: &Did, yes: bool) -> Result<Said, ClientError> {
     let plan = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
         let owners = db.acl().owners();
         let said = owners.asked().get(who).is_some_and(|voices| voices.contains(&signer.did));
-        Ok(if owners.is(who) || said { Vec::new() } else { vec![Control::Owner { did: *who }] })
+        Ok(if owners.is(who) || said == yes { Vec::new() } else { vec![Control::Owner { did: *who, yes }] })
     };
     say(session, signer, name, plan).await
 }
 
-/// Leaves the owners of a database; the last one does not.
+/// Leaves the owners of a database; the last one does not. What more than half, or half, of those who stay are for is so from then on.
 pub async fn leave(session: &Session, signer: Signer<'_>, name: &str) -> Result<Said, ClientError> {
     let plan = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
         Ok(if db.acl().owners().is(&signer.did) { vec![Control::Leave] } else { Vec::new() })

@@ -7,7 +7,7 @@ use identity::did::Did;
 use super::AclRefusal;
 use crate::store::control::Control;
 use crate::store::entry::LogId;
-use crate::store::limits::OWNERS_MAX;
+use crate::store::limits::{OWNERS_MAX, VOICES_MAX};
 
 /// What a database has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,25 +101,50 @@ impl Owners {
         }
     }
 
-    /// An owner is for making `did` one, which it is once more than half are.
-    pub(super) fn add(&mut self, author: &Did, did: Did) -> Result<(), AclRefusal> {
+    /// An owner is for making `did` one, which it is once more than half are; or is not any more.
+    pub(super) fn add(&mut self, author: &Did, did: Did, yes: bool) -> Result<(), AclRefusal> {
         self.owner(author)?;
         if self.is(&did) {
             return Err(AclRefusal::OwnerExists);
         }
-        if self.all.len() >= OWNERS_MAX || self.asked.len() >= OWNERS_MAX && !self.asked.contains_key(&did) {
+        if self.asked.get(&did).is_some_and(|voices| voices.contains(author)) == yes {
+            return Err(AclRefusal::Said);
+        }
+        if !yes {
+            self.silence(author, |who| *who == did);
+            return Ok(());
+        }
+        let said = self.asked.values().filter(|voices| voices.contains(author)).count();
+        if self.all.len() >= OWNERS_MAX || said >= VOICES_MAX {
             return Err(AclRefusal::Full);
         }
-        let voices = self.asked.entry(did).or_default();
-        voices.insert(*author);
-        if voices.len() * 2 > self.all.len() {
-            self.asked.remove(&did);
-            self.all.insert(did);
-        }
+        self.asked.entry(did).or_default().insert(*author);
+        self.take_in();
         Ok(())
     }
 
-    /// An owner leaves, and what it was for.
+    /// Makes owners of those for whom more than half are, ascending: each may make it too few for the next.
+    fn take_in(&mut self) {
+        let asked: Vec<Did> = self.asked.keys().copied().collect();
+        for did in asked {
+            if self.asked[&did].len() * 2 > self.all.len() && self.all.len() < OWNERS_MAX {
+                self.asked.remove(&did);
+                self.all.insert(did);
+            }
+        }
+    }
+
+    /// Takes back that an owner is for making some others owners.
+    fn silence(&mut self, author: &Did, about: impl Fn(&Did) -> bool) {
+        self.asked.retain(|who, voices| {
+            if about(who) {
+                voices.remove(author);
+            }
+            !voices.is_empty()
+        });
+    }
+
+    /// An owner leaves, and what it was for. Of those who stay more than half may be for somebody by that, and half for deleting.
     pub(super) fn leave(&mut self, author: &Did) -> Result<(), AclRefusal> {
         self.owner(author)?;
         if self.all.len() == 1 {
@@ -127,22 +152,16 @@ impl Owners {
         }
         self.all.remove(author);
         self.deleting.remove(author);
-        self.asked.retain(|_, voices| {
-            voices.remove(author);
-            !voices.is_empty()
-        });
+        self.silence(author, |_| true);
+        self.take_in();
         Ok(())
     }
 
     /// An owner is for deleting the database, or is not any more.
     pub(super) fn delete(&mut self, author: &Did, yes: bool) -> Result<(), AclRefusal> {
         self.owner(author)?;
-        if yes {
-            self.deleting.insert(*author)
-        } else {
-            self.deleting.remove(author)
-        };
-        Ok(())
+        let changes = if yes { self.deleting.insert(*author) } else { self.deleting.remove(author) };
+        if changes { Ok(()) } else { Err(AclRefusal::Said) }
     }
 
     /// An owner says that enough are for it, and how far each of `logs` is.

@@ -32,7 +32,7 @@ fn source() -> Said {
     let grant = Control::Grant { gid: 1, did: did(1), rights: Rights::ALL, until_s: 100 };
     let log = Control::Log { gid: 1, kind: LogKind::Shared, label: "main".into() };
     let genesis = Control::Genesis { did: db(), kind: DbKind::General, home: home(), salt: [9; 16] };
-    let said = [genesis, grant, turn(1), log, Control::Owner { did: did(1) }, Control::Leave];
+    let said = [genesis, grant, turn(1), log, Control::Owner { did: did(1), yes: true }, Control::Leave];
     said.into_iter().map(|control| (db(), control)).collect()
 }
 
@@ -43,7 +43,7 @@ fn fork(by: u8, from: Did, to: u8, size: u64) -> (Did, Control) {
 
 /// The new database takes its owner in and leaves.
 fn begins(number: u8) -> Said {
-    vec![(did(number), Control::Owner { did: did(1) }), (did(number), Control::Leave)]
+    vec![(did(number), Control::Owner { did: did(1), yes: true }), (did(number), Control::Leave)]
 }
 
 fn stories() -> Vec<(&'static str, Said, Option<AclRefusal>)> {

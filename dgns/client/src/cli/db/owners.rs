@@ -20,7 +20,10 @@ pub(crate) struct Owners {
     /// Say that somebody, a name or a DID, should be an owner, too: they are once more than half of the owners say so
     #[arg(long, value_name = "WHO", conflicts_with = "leave")]
     add: Option<String>,
-    /// Be no owner any more
+    /// Take back that they should be one
+    #[arg(long, requires = "add")]
+    take_back: bool,
+    /// Be no owner any more; if half of those who stay are for deleting the database, any of them may end it then
     #[arg(long)]
     leave: bool,
 }
@@ -54,7 +57,7 @@ pub(crate) async fn owners(context: &Context, command: &Owners) -> Done {
         Some(who) => {
             let who = did_of(&actor.session, who).await?;
             let _turn = actor.session.log().turn("append.lock")?;
-            owners::add(&actor.session, actor.signer(), name, &who).await?.acl
+            owners::add(&actor.session, actor.signer(), name, &who, !command.take_back).await?.acl
         }
     };
     shown(context, name, &acl)
