@@ -42,6 +42,12 @@ pub(crate) async fn fork(context: &Context, command: &Fork) -> Done {
     let _turn = actor.session.log().turn("append.lock")?;
     let Forked { db, new } = fork::fork(&actor.session, (held, actor.signer()), &source, at, name.as_str()).await?;
     let size = db.log(MAIN).ok().and_then(|(log, _)| db.acl().parts(&log).last().map(|part| part.size)).unwrap_or(0);
+    if new {
+        context.out.note(&format!(
+            "the members of {} are those of the fork, with the same rights and key: dgns db revoke or dgns db rekey changes that",
+            command.name
+        ));
+    }
     let text = match new {
         true => format!("{} goes on from {}, {size} entries of which are its own: {did}", name.as_str(), command.name),
         false => format!("{} goes on from {} already: {did}", name.as_str(), command.name),
