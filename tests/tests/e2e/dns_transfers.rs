@@ -155,6 +155,17 @@ fn nsd_and_knot_serve_the_zone_as_it_changes() {
     let records = same_everywhere(copied.server, &[&nsd, &knot]);
     assert!(records.iter().any(|record| record.contains("AAAA 2001:db8::7")));
     assert!(counter(&server, "dns_transfers_total{kind=\"ixfr\"}") >= 1, "{}", server.get("/metrics").text());
+
+    // The file of serials is lost, and nobody notices.
+    let changed = serial(copied.server, ZONE).unwrap();
+    server.kill();
+    std::fs::remove_file(copied.site.data().join("dns-serial")).unwrap();
+    let server = copied.site.start();
+    alice.dgns(&server, &["records", "set", "alice", "AAAA", "2001:db8::8"]).exits(0);
+    let again = wait_for(copied.server, &[&nsd, &knot]);
+    assert!(again.wrapping_sub(changed).cast_signed() > 0, "{changed} {again}");
+    let records = same_everywhere(copied.server, &[&nsd, &knot]);
+    assert!(records.iter().any(|record| record.contains("AAAA 2001:db8::8")));
 }
 
 #[test]
