@@ -192,7 +192,10 @@ fn a_device_joins_and_listens_at_any_node_and_is_not_pushed_to_meanwhile() {
     let scene = Scene::at(site_with(&service).with("nats", "urls", &nats.url()));
     scene.write("logs/x", b"1");
     let (_site, other) = follower(&scene, &nats);
-    scene.bob.dgns(&other, &["notify", "join", "db.alice", "logs/x"]).exits(0);
+    wait::until("the nodes are at the bus", || {
+        let ran = scene.bob.dgns(&other, &["notify", "join", "db.alice", "logs/x"]);
+        (ran.code == Some(0)).then_some(())
+    });
     service.subscribe(&scene);
     let posted = |size| service.posted().into_iter().find(|push| push.size == size);
     let told = || metric(&scene.server, "dgns_push_told_total");
