@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::dns;
 use crate::dns::Zone as DnsZone;
+use crate::dns::answer::Transport;
 use crate::follow::standing::Standing;
 use crate::limits::{Places, Rates};
 use crate::lobby::Node;
@@ -59,6 +60,8 @@ pub struct App {
     pub dns_metrics: Arc<dns::Metrics>,
     /// Where DNS answers.
     pub dns_addresses: Vec<SocketAddr>,
+    /// Where it answers over what is encrypted.
+    pub dns_encrypted: Vec<(Transport, SocketAddr)>,
     /// The cosigners of other logs, if the configuration names any.
     pub cosigners: Option<Arc<Roles>>,
     /// The witnesses that are asked.

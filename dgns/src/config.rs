@@ -14,6 +14,7 @@ use storage::store::Home;
 use translog::policy::Policy;
 
 use crate::dns::dnssec::{Algorithm, Keyring, Times};
+use crate::dns::tls::TlsFiles;
 use crate::dns::transfer::PeerConfig;
 use crate::lobby::turn as relay;
 use crate::recovery::RecoveryConfig;
@@ -212,8 +213,12 @@ pub struct HttpConfig {
 /// `[dns]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsConfig {
-    /// `listen`: addresses, each over UDP and TCP; empty turns DNS off.
+    /// `listen`: addresses, each over UDP and TCP; with no other address empty turns DNS off.
     pub listen: Vec<SocketAddr>,
+    /// `dot`: addresses for DNS over TLS (RFC 7858), with the certificate of `tls`.
+    pub dot: Vec<SocketAddr>,
+    /// `tls`: the certificate of encrypted DNS; there if any address needs it.
+    pub tls: Option<TlsFiles>,
     /// `ns`: the names of the zone's name servers; empty: `ns.<zone>`.
     pub ns: Vec<String>,
     /// `negative_ttl_s`: how long a resolver may remember that a name is absent; 1..=5.
@@ -383,6 +388,11 @@ impl Config {
     /// As [`Config::from_toml`], for those who have no policy yet: the file that it names is not looked for.
     pub fn from_toml_without_policy(text: &str) -> Result<Self, ConfigFaults> {
         read::config_without_policy(text)
+    }
+
+    /// Returns whether DNS is off: nobody is answered anywhere.
+    pub fn dns_is_off(&self) -> bool {
+        self.dns.listen.is_empty() && self.dns.dot.is_empty()
     }
 
     /// Returns the file of the secret of DNS Cookies.

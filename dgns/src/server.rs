@@ -234,7 +234,7 @@ async fn ended<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, tokio::task::Jo
 /// Returns the DNS zone, empty; signed, unless nobody wants it so, with keys that the first start makes.
 fn signed_zone(config: &Config, clock: &Clock) -> Result<dns::Zone, ServerError> {
     let zone = dns::feed::zone(config)?;
-    if !config.dns.dnssec || config.dns.listen.is_empty() {
+    if !config.dns.dnssec || config.dns_is_off() {
         return Ok(zone);
     }
     let path = config.dnssec_keys();

@@ -1,6 +1,7 @@
 //! The real programs, run as a stranger runs them: `dgnsd` on free ports with a data directory of its own, `dgns` with a home of
 //! its own. A test starts with a [`Site`], starts a [`Server`] on it, and lets a [`Person`] talk to that.
 
+pub mod certificate;
 pub mod device;
 pub mod export;
 pub mod http;

@@ -1,5 +1,6 @@
 //! What a start says: where the server answers, what was made, what to type next.
 
+use dgns::dns::answer::Transport;
 use dgns::server::{Server, ServerError};
 use serde_json::json;
 
@@ -18,6 +19,7 @@ pub(super) fn greet(server: &Server, as_json: bool, to_terminal: bool) -> Result
             "made": server.made,
             "http": url,
             "dns": server.app.dns_addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "dot": encrypted(server, Transport::Tls),
             "zone": core.zone.as_str(),
             "origin": core.origin.as_str(),
             "vkey": core.vkey.to_string(),
@@ -47,6 +49,9 @@ pub(super) fn greet(server: &Server, as_json: bool, to_terminal: bool) -> Result
     for address in &server.app.dns_addresses {
         println!("  DNS      {address} (UDP and TCP)");
     }
+    for address in encrypted(server, Transport::Tls) {
+        println!("  DNS      {address} (TLS)");
+    }
     println!("  log key  {}", core.vkey);
     for line in &cosigners {
         println!("  cosigns  {line}");
@@ -68,6 +73,12 @@ pub(super) fn greet(server: &Server, as_json: bool, to_terminal: bool) -> Result
     };
     next(server);
     Ok(shown)
+}
+
+/// Returns where DNS answers over an encrypted transport.
+fn encrypted(server: &Server, over: Transport) -> Vec<String> {
+    let addresses = server.app.dns_encrypted.iter().filter(|(transport, _)| *transport == over);
+    addresses.map(|(_, address)| address.to_string()).collect()
 }
 
 /// Says what to type in another shell.

@@ -18,6 +18,7 @@ use super::{
 use super::{TokensConfig, WitnessConfig, WitnessServerConfig, WitnessesConfig};
 use crate::dns::dnssec::{Algorithm, Times};
 use crate::dns::limits::{NSID_BYTES_MAX, PEERS_MAX};
+use crate::dns::tls::TlsFiles;
 use crate::dns::transfer::PeerConfig;
 use crate::lobby::turn as relay;
 use crate::outbound::Outbound;
@@ -153,8 +154,11 @@ pub(super) fn read_http(mut section: Section<'_>, default: &str, has_pages: bool
 fn read_dns(mut section: Section<'_>) -> DnsConfig {
     let listen = section.texts("listen", &["127.0.0.1:5300"]);
     let algorithm = section.number("dnssec_algorithm", 13, 0, 255);
+    let dot = section.texts("dot", &[]);
     let dns = DnsConfig {
         listen: listen.iter().map(|text| section.address("listen", text)).collect(),
+        dot: dot.iter().map(|text| section.address("dot", text)).collect(),
+        tls: read_tls(&mut section, !dot.is_empty()),
         ns: section.texts("ns", &[]),
         negative_ttl_s: section.number("negative_ttl_s", 5, 1, 5) as u32,
         private_addresses: section.truth("private_addresses", true),
@@ -171,7 +175,7 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
             parent_s: section.number("dnssec_parent_s", 172_800, 1, 2_592_000) as u32,
             zsk_s: section.number("dnssec_zsk_days", 90, 0, 3_650) as u32 * 86_400,
         },
-        peers: read_peers(&mut section),
+        peers: read_peers(&mut section, !dot.is_empty()),
     };
     if dns.dnssec_algorithm as u64 != algorithm {
         section.fault("dnssec_algorithm", "is 13 (ECDSA P-256) or 15 (Ed25519)");
@@ -183,8 +187,22 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
     dns
 }
 
+/// Reads `[dns.tls]`, which must be there if it `is_needed`.
+fn read_tls(section: &mut Section<'_>, is_needed: bool) -> Option<TlsFiles> {
+    let table = section.table("tls");
+    let mut tls = Section { name: "dns.tls", table, faults: section.faults };
+    let (certificate, key) = (file_of(&mut tls, "certificate"), file_of(&mut tls, "key"));
+    for (name, file, example) in [("certificate", &certificate, "fullchain.pem"), ("key", &key, "privkey.pem")] {
+        if file.is_none() && (is_needed || certificate.is_some() || key.is_some()) {
+            tls.fault(name, format!("is missing: a PEM file such as /etc/letsencrypt/live/NAME/{example}"));
+        }
+    }
+    tls.end();
+    certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate, key })
+}
+
 /// Reads `[[dns.peer]]`.
-fn read_peers(section: &mut Section<'_>) -> Vec<PeerConfig> {
+fn read_peers(section: &mut Section<'_>, speaks_tls: bool) -> Vec<PeerConfig> {
     let tables = section.tables("peer");
     if tables.len() > PEERS_MAX {
         section.fault("peer", format!("is {} tables, should be at most {PEERS_MAX}", tables.len()));
@@ -193,12 +211,16 @@ fn read_peers(section: &mut Section<'_>) -> Vec<PeerConfig> {
     for table in tables {
         let mut peer = Section { name: "dns.peer", table, faults: section.faults };
         let (address, key) = (peer.text("address", ""), file_of(&mut peer, "key"));
+        let tls = peer.truth("tls", false);
+        if tls && !speaks_tls {
+            peer.fault("tls", "needs an address in dns.dot: there are no copies over TLS without one");
+        }
         let address = (!address.is_empty()).then(|| peer.address("address", &address));
         if address.is_none() && key.is_none() {
             peer.fault("address", "or key is missing: by one of them a peer is known");
         }
         peer.end();
-        peers.push(PeerConfig { address, key });
+        peers.push(PeerConfig { address, key, tls });
     }
     peers
 }

@@ -55,6 +55,7 @@ fn all_faults_are_listed_at_once() {
         publish_did = "yes"
         [[dns.peer]]
         address = "192.0.2.1"
+        tls = true
         [[dns.peer]]
         keys = "x"
         [claims]
@@ -76,6 +77,7 @@ fn all_faults_are_listed_at_once() {
         "dns.peer.address",
         "dns.peer.address",
         "dns.peer.keys",
+        "dns.peer.tls",
         "dns.publish_did",
         "http.idle_s",
         "http.listen",

@@ -36,6 +36,32 @@ pub enum Transport {
     Udp,
     /// In a frame of a TCP connection.
     Tcp,
+    /// In a frame of a TLS connection (RFC 7858).
+    Tls,
+}
+
+impl Transport {
+    /// Every transport, in order.
+    pub const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Tls];
+
+    /// Returns the transport as metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+
+    /// Whether a handshake showed that whoever asks is where it says, and the answer may be long.
+    pub(crate) fn is_stream(self) -> bool {
+        self != Self::Udp
+    }
+
+    /// Whether nobody between sees what is said, but its length.
+    pub(crate) fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls)
+    }
 }
 
 /// Who asks, how and when; and what the server is beside its zone.
@@ -96,12 +122,23 @@ pub enum DropReason {
     Long = 6,
     /// Too many queries wait for proofs.
     Busy = 7,
+    /// A connection that began no TLS that is spoken here.
+    Handshake = 8,
 }
 
 impl DropReason {
     /// Every reason, in order.
-    pub const ALL: [Self; 8] =
-        [Self::Short, Self::Response, Self::Send, Self::Connections, Self::Slow, Self::Rate, Self::Long, Self::Busy];
+    pub const ALL: [Self; 9] = [
+        Self::Short,
+        Self::Response,
+        Self::Send,
+        Self::Connections,
+        Self::Slow,
+        Self::Rate,
+        Self::Long,
+        Self::Busy,
+        Self::Handshake,
+    ];
 
     /// Returns the reason as metrics name it.
     pub fn name(self) -> &'static str {
@@ -114,6 +151,7 @@ impl DropReason {
             Self::Rate => "rate",
             Self::Long => "long",
             Self::Busy => "busy",
+            Self::Handshake => "handshake",
         }
     }
 }
@@ -121,7 +159,7 @@ impl DropReason {
 /// Answers `message` from `zone` into `out`, replacing what it held.
 ///
 /// The answer is never longer than the transport carries: 512 bytes by UDP without EDNS, else the lesser of the client's size
-/// and 1,232; 65,535 by TCP. A fault of ours becomes SERVFAIL, never a false answer.
+/// and 1,232; 65,535 by streams. A fault of ours becomes SERVFAIL, never a false answer.
 pub fn answer(zone: &Zone, message: &[u8], asker: &Asker<'_>, out: &mut Vec<u8>) -> Outcome {
     catch_unwind(AssertUnwindSafe(|| respond(zone, message, asker, out))).unwrap_or_else(|_| confess(message, out))
 }
@@ -141,7 +179,7 @@ pub(crate) fn confess(message: &[u8], out: &mut Vec<u8>) -> Outcome {
 
 fn respond(zone: &Zone, message: &[u8], asker: &Asker<'_>, out: &mut Vec<u8>) -> Outcome {
     out.clear();
-    if asker.transport == Transport::Tcp
+    if asker.transport.is_stream()
         && let Some((Header { opcode: OPCODE_UPDATE, .. }, false)) = Header::read(message)
     {
         return Outcome::Update;
@@ -180,7 +218,8 @@ pub(crate) fn told<'s>(edns: Option<Edns>, asker: &Asker<'s>) -> (Told<'s>, bool
     });
     let nsid = if options.nsid { asker.nsid } else { &[] };
     let is_known = judged.is_some_and(|(_, (_, is_known))| is_known);
-    (Told { cookie, nsid, is_there: is_known || asker.transport == Transport::Tcp }, is_known)
+    let (is_there, is_padded) = (is_known || asker.transport.is_stream(), asker.transport.is_encrypted());
+    (Told { cookie, nsid, is_there, is_padded }, is_known)
 }
 
 /// Refuses what could not be read: an opcode we do not serve may have a shape we do not know.
@@ -254,7 +293,7 @@ fn wants_signatures(query: &Query<'_>) -> bool {
 /// Returns the most bytes of an answer.
 pub(crate) fn bytes_max(query: &Query<'_>, transport: Transport) -> usize {
     match (transport, query.edns) {
-        (Transport::Tcp, _) => STREAM_BYTES_MAX,
+        (Transport::Tcp | Transport::Tls, _) => STREAM_BYTES_MAX,
         (Transport::Udp, None) => UDP_PLAIN_BYTES_MAX,
         (Transport::Udp, Some(edns)) => usize::from(edns.udp_bytes).clamp(UDP_PLAIN_BYTES_MAX, UDP_BYTES_MAX),
     }

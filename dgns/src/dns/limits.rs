@@ -26,6 +26,18 @@ pub const NS_TTL_S: u32 = 3_600;
 /// How long a stream may be silent between two queries.
 pub const STREAM_IDLE: Duration = Duration::from_secs(10);
 
+/// How long a TLS handshake may take.
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How often the files of the certificate are read: one that was renewed is served so soon.
+pub const CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
+
+/// The longest file of a certificate or its key: a chain of dozens.
+pub const CERTIFICATE_BYTES_MAX: u64 = 256 << 10;
+
+/// What the length of an answer over an encrypted transport is a multiple of (RFC 8467 section 4.1).
+pub const PADDING_BLOCK_BYTES: usize = 468;
+
 /// How long a frame may take from its first byte to its last, and an answer to be taken by the client.
 pub const STREAM_PARTIAL: Duration = Duration::from_secs(5);
 

@@ -8,8 +8,7 @@ use super::zone::Zone;
 /// Counters since the start; each is raised without a lock.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    udp_queries: AtomicU64,
-    tcp_queries: AtomicU64,
+    queries: [AtomicU64; Transport::ALL.len()],
     responses: [AtomicU64; Rcode::ALL.len()],
     dropped: [AtomicU64; DropReason::ALL.len()],
     transfers: [AtomicU64; Transferred::ALL.len()],
@@ -58,11 +57,7 @@ impl Notified {
 impl Metrics {
     /// Counts a query and what became of it.
     pub fn count(&self, transport: Transport, outcome: Outcome) {
-        let queries = match transport {
-            Transport::Udp => &self.udp_queries,
-            Transport::Tcp => &self.tcp_queries,
-        };
-        queries.fetch_add(1, Ordering::Relaxed);
+        self.queries[transport as usize].fetch_add(1, Ordering::Relaxed);
         match outcome {
             Outcome::Drop(reason) => self.count_drop(reason),
             Outcome::Proof { .. } | Outcome::Update | Outcome::Transfer => {} // not yet: whoever answers counts it
@@ -95,11 +90,11 @@ impl Metrics {
 
     /// Returns the counters in the text form of Prometheus, with what the zone knows.
     pub fn render(&self, zone: &Zone) -> String {
-        let queries = [("udp", &self.udp_queries), ("tcp", &self.tcp_queries)];
+        let queries = Transport::ALL.iter().map(|transport| transport.name()).zip(&self.queries);
         let responses = Rcode::ALL.iter().map(|rcode| rcode.name()).zip(&self.responses);
         let dropped = DropReason::ALL.iter().map(|reason| reason.name()).zip(&self.dropped);
         let mut text = String::new();
-        family(&mut text, "dns_queries_total", "transport", queries.into_iter());
+        family(&mut text, "dns_queries_total", "transport", queries);
         family(&mut text, "dns_responses_total", "rcode", responses);
         family(&mut text, "dns_dropped_total", "reason", dropped);
         let transfers = Transferred::ALL.into_iter().zip(&self.transfers);
@@ -145,6 +140,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.count(Transport::Udp, Outcome::Reply { rcode: Rcode::NxDomain, is_known: false });
         metrics.count(Transport::Tcp, Outcome::Drop(DropReason::Short));
+        metrics.count(Transport::Tls, Outcome::Drop(DropReason::Handshake));
         metrics.count_transfer(Transferred::Refused);
         metrics.count_transfer_bytes(7);
         metrics.count_notify(Notified::Unheard);
@@ -153,6 +149,8 @@ mod tests {
         for line in [
             "dns_queries_total{transport=\"udp\"} 1",
             "dns_queries_total{transport=\"tcp\"} 1",
+            "dns_queries_total{transport=\"tls\"} 1",
+            "dns_dropped_total{reason=\"handshake\"} 1",
             "dns_responses_total{rcode=\"NXDOMAIN\"} 1",
             "dns_responses_total{rcode=\"NOERROR\"} 0",
             "dns_dropped_total{reason=\"short\"} 1",

@@ -19,6 +19,7 @@ pub(crate) const TYPE_ANY: u16 = 255;
 
 pub(crate) const OPTION_NSID: u16 = 3;
 pub(crate) const OPTION_COOKIE: u16 = 10;
+pub(crate) const OPTION_PADDING: u16 = 12;
 
 /// The parts of the header that an answer repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use super::cookie::{CLIENT_BYTES, SERVER_BYTES};
 use super::dnssec::{self, Signature, TYPE_RRSIG};
-use super::limits::{UDP_BYTES_MAX, UDP_PLAIN_BYTES_MAX};
+use super::limits::{PADDING_BLOCK_BYTES, STREAM_BYTES_MAX, UDP_BYTES_MAX, UDP_PLAIN_BYTES_MAX};
 use super::name::WireName;
-use super::query::{Edns, HEADER_BYTES, Header, OPTION_COOKIE, OPTION_NSID, Query};
+use super::query::{Edns, HEADER_BYTES, Header, OPTION_COOKIE, OPTION_NSID, OPTION_PADDING, Query};
 
 /// The response code of an answer, extended ones included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,8 +151,10 @@ pub(crate) struct Told<'s> {
     pub(crate) cookie: Option<[u8; COOKIE_BYTES]>,
     /// The name of the server; empty: it has none.
     pub(crate) nsid: &'s [u8],
-    /// Whoever asks showed that it is where it says: by a cookie, or by asking over TCP.
+    /// Whoever asks showed that it is where it says: by a cookie, or by asking over a stream.
     pub(crate) is_there: bool,
+    /// The answer gets the length of many others: nobody but its length tells strangers what it says.
+    pub(crate) is_padded: bool,
 }
 
 impl Told<'_> {
@@ -340,7 +342,9 @@ impl<'o> Reply<'o> {
         self.out.extend_from_slice(&[0, 0, 41]);
         self.out.extend_from_slice(&(UDP_BYTES_MAX as u16).to_be_bytes());
         self.out.extend_from_slice(&[rcode as u8 >> 4, 0, u8::from(edns.dnssec_ok) << 7, 0]);
-        let length = self.told.bytes() + error.map_or(0, |_| EXTENDED_ERROR_BYTES);
+        let told = self.told.bytes() + error.map_or(0, |_| EXTENDED_ERROR_BYTES);
+        let padding = self.told.is_padded.then(|| padding(self.out.len() + 2 + told)).flatten();
+        let length = told + padding.map_or(0, |bytes| OPTION_HEAD_BYTES + bytes);
         self.out.extend_from_slice(&(length as u16).to_be_bytes());
         if let Some(error) = error {
             self.option(OPTION_EXTENDED_ERROR, &(error as u16).to_be_bytes());
@@ -351,6 +355,9 @@ impl<'o> Reply<'o> {
         if !self.told.nsid.is_empty() {
             self.option(OPTION_NSID, self.told.nsid);
         }
+        if let Some(bytes) = padding {
+            self.option(OPTION_PADDING, &ZEROS[..bytes]);
+        }
     }
 
     fn option(&mut self, code: u16, data: &[u8]) {
@@ -358,6 +365,16 @@ impl<'o> Reply<'o> {
         self.out.extend_from_slice(&(data.len() as u16).to_be_bytes());
         self.out.extend_from_slice(data);
     }
+}
+
+const ZEROS: [u8; PADDING_BLOCK_BYTES] = [0; PADDING_BLOCK_BYTES];
+
+/// Returns how many bytes pad an answer of `length` bytes to the next whole block, the head of the option apart; to the longest message, if that comes
+/// first. `None`: there is no room for the option.
+pub(crate) fn padding(length: usize) -> Option<usize> {
+    let least = length + OPTION_HEAD_BYTES;
+    let padded = least.next_multiple_of(PADDING_BLOCK_BYTES).min(STREAM_BYTES_MAX);
+    padded.checked_sub(least)
 }
 
 /// Cuts a finished answer to a question of its own to that question, with TC = 1 and no record: it has no more bytes than its query.

@@ -8,10 +8,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::answer::Transport;
 use super::metrics::Metrics;
 use super::proofs::{self, Proofs};
 use super::settings::{Manner, ServerSettings};
-use super::stream::{self, Streams};
+use super::stream::{self, Door, Streams};
+use super::tls::Tls;
 use super::transfer::Transfers;
 use super::udp;
 use super::update::Updates;
@@ -28,6 +30,8 @@ pub struct Server {
     settings: ServerSettings,
     manner: Manner,
     sockets: Vec<(Vec<UdpSocket>, TcpListener)>,
+    encrypted: Vec<(Door, TcpListener)>,
+    tls: Option<Arc<Tls>>,
     makers: Makers,
 }
 
@@ -56,7 +60,7 @@ impl Server {
         }
         let transfers = Arc::new(Transfers::to_nobody(manner.clock.clone(), metrics.clone()));
         let makers = Makers { proofs: None, updates: None, transfers };
-        Ok(Self { zone, metrics, settings, manner, sockets, makers })
+        Ok(Self { zone, metrics, settings, manner, sockets, encrypted: Vec::new(), tls: None, makers })
     }
 
     /// Answers for proofs of a log, takes updates, or gives copies of the zone, too.
@@ -65,13 +69,31 @@ impl Server {
         Self { makers, ..self }
     }
 
-    /// Returns the bound addresses, in the order of the settings.
+    /// Speaks TLS too, with this certificate, which is read again while the server runs.
+    #[must_use]
+    pub fn with_tls(self, tls: Arc<Tls>) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// Binds an address for DNS over TLS. Errors: it cannot be bound, or [`Self::with_tls`] was not said.
+    pub async fn bind_encrypted(&mut self, address: SocketAddr) -> io::Result<()> {
+        let tls = self.tls.clone().ok_or(io::ErrorKind::InvalidInput)?;
+        self.encrypted.push((Door::Tls(tls), TcpListener::bind(address).await?));
+        Ok(())
+    }
+
+    /// Returns the bound addresses where encrypted DNS is spoken, and how, in the order in which they were bound.
+    pub fn encrypted_addresses(&self) -> io::Result<Vec<(Transport, SocketAddr)>> {
+        self.encrypted.iter().map(|(door, listener)| Ok((door.transport(), listener.local_addr()?))).collect()
+    }
+
+    /// Returns the bound addresses for UDP and TCP, in the order of the settings.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.sockets.iter().map(|(_, streams)| streams.local_addr()).collect()
     }
 
     /// Serves until `stop` is true or its sender gone; returns once every query that was read has its answer.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let streams = Arc::new(Streams::new(&self.settings, self.manner.clone(), self.makers.clone()));
         let (mut workers, mut tasks) = (JoinSet::new(), JoinSet::new());
         let queue = self.makers.proofs.map(|proofs| {
@@ -87,8 +109,14 @@ impl Server {
                 let worker = running.worker(socket, self.zone.clone(), self.metrics.clone(), self.manner.clone());
                 workers.spawn_blocking(move || worker.run());
             }
+            self.encrypted.push((Door::Tcp, listener));
+        }
+        for (door, listener) in self.encrypted {
             let (zone, metrics) = (self.zone.clone(), self.metrics.clone());
-            tasks.spawn(stream::accept(listener, streams.clone(), zone, metrics, stop.clone()));
+            tasks.spawn(stream::accept(listener, door, streams.clone(), zone, metrics, stop.clone()));
+        }
+        if let Some(tls) = self.tls {
+            tasks.spawn(tls.keep(stop.clone()));
         }
         shutdown::requested(&mut stop).await;
         drop(running);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::answer::{Asker, Transport};
 use super::cookie::Cookies;
-use super::limits::{STREAM_IDLE, STREAM_PARTIAL, STREAMS_MAX, STREAMS_PER_CLIENT_MAX};
+use super::limits::{HANDSHAKE, STREAM_IDLE, STREAM_PARTIAL, STREAMS_MAX, STREAMS_PER_CLIENT_MAX};
 use crate::clock::Clock;
 
 /// Where the zone is served, and within which limits.
@@ -17,13 +17,15 @@ pub struct ServerSettings {
     pub listen: Vec<SocketAddr>,
     /// How many threads answer datagrams at each address.
     pub udp_threads: usize,
-    /// How long a TCP connection may be silent between two queries.
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
+    /// How long a connection may be silent between two queries.
     pub idle: Duration,
     /// How long a frame may take to come, and an answer to be taken.
     pub partial: Duration,
-    /// The most TCP connections at once.
+    /// The most connections at once, over TLS or not.
     pub streams_max: usize,
-    /// The most TCP connections at once from one IPv4 address or IPv6 /56.
+    /// The most connections at once from one IPv4 address or IPv6 /56.
     pub streams_per_client_max: usize,
 }
 
@@ -33,6 +35,7 @@ impl ServerSettings {
         Self {
             listen,
             udp_threads: std::thread::available_parallelism().map_or(1, usize::from),
+            handshake: HANDSHAKE,
             idle: STREAM_IDLE,
             partial: STREAM_PARTIAL,
             streams_max: STREAMS_MAX,

@@ -1,14 +1,15 @@
-//! TCP: frames of two length bytes and a message, many at a time, from clients that may be slow or many (RFC 7766).
+//! TCP and TLS: frames of two length bytes and a message, many at a time, from clients that may be slow or many (RFC 7766, RFC 7858).
 //!
 //! Answers leave in the order of their queries. Between reading and writing at most [`STREAM_QUERIES_MAX`] answers wait; a
 //! client that does not take them is not read from, and closed when his time is over.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,6 +21,7 @@ use super::metrics::Metrics;
 use super::proofs::Proofs;
 use super::server::Makers;
 use super::settings::{Manner, ServerSettings};
+use super::tls::Tls;
 use super::transfer::{Begun, Copy, Transfers};
 use super::update::Updates;
 use super::zone::Zone;
@@ -32,6 +34,7 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
 /// The connections that are open, all together and by client.
 pub(crate) struct Streams {
+    handshake: Duration,
     idle: Duration,
     partial: Duration,
     streams_max: usize,
@@ -62,6 +65,7 @@ struct Seat {
 impl Streams {
     pub(crate) fn new(settings: &ServerSettings, manner: Manner, makers: Makers) -> Self {
         Self {
+            handshake: settings.handshake,
             idle: settings.idle,
             partial: settings.partial,
             streams_max: settings.streams_max,
@@ -72,6 +76,32 @@ impl Streams {
             transfers: makers.transfers,
             open: Mutex::default(),
         }
+    }
+
+    /// Answers one message into `out`, made by whoever makes such answers; counts it.
+    async fn answer(
+        &self,
+        zone: &Zone,
+        message: &[u8],
+        asker: &Asker<'_>,
+        metrics: &Metrics,
+        out: &mut Vec<u8>,
+    ) -> Begun {
+        let outcome = match (answer(zone, message, asker, out), self.proofs.as_deref()) {
+            (Outcome::Proof { .. }, Some(proofs)) => prove(zone, proofs, message, asker, out).await,
+            (Outcome::Proof { .. }, None) => Outcome::Drop(DropReason::Busy),
+            (Outcome::Update, _) => update(zone, self.updates.as_deref(), message, asker, out).await,
+            (Outcome::Transfer, _) => match self.transfers.begin(zone, message, asker, out) {
+                Begun::Answer(outcome) => outcome,
+                Begun::Copy(copy) => {
+                    metrics.count(asker.transport, Outcome::Reply { rcode: Rcode::NoError, is_known: true });
+                    return Begun::Copy(copy);
+                }
+            },
+            (outcome, _) => outcome,
+        };
+        metrics.count(asker.transport, outcome);
+        Begun::Answer(outcome)
     }
 
     /// Returns a seat for a client at `address`, unless he or all together have their fill.
@@ -109,9 +139,37 @@ fn client_of(address: IpAddr) -> IpAddr {
     }
 }
 
+/// What is spoken at an address.
+#[derive(Clone)]
+pub(crate) enum Door {
+    /// Frames.
+    Tcp,
+    /// Frames, over TLS.
+    Tls(Arc<Tls>),
+}
+
+impl Door {
+    /// Returns how queries come through it.
+    pub(crate) fn transport(&self) -> Transport {
+        match self {
+            Self::Tcp => Transport::Tcp,
+            Self::Tls(_) => Transport::Tls,
+        }
+    }
+}
+
+/// Whoever has a connection, and what is answered from.
+struct Client {
+    seat: Seat,
+    zone: Arc<Zone>,
+    metrics: Arc<Metrics>,
+    stop: watch::Receiver<bool>,
+}
+
 /// Takes connections until `stop`; returns when the last one has ended.
 pub(crate) async fn accept(
     listener: TcpListener,
+    door: Door,
     streams: Arc<Streams>,
     zone: Arc<Zone>,
     metrics: Arc<Metrics>,
@@ -130,8 +188,8 @@ pub(crate) async fn accept(
                 Ok((stream, peer)) => match streams.seat(peer.ip()) {
                     None => metrics.count_drop(DropReason::Connections),
                     Some(seat) => {
-                        let (zone, metrics) = (zone.clone(), metrics.clone());
-                        connections.spawn(converse(stream, seat, zone, metrics, stop.clone()));
+                        let (zone, metrics, stop) = (zone.clone(), metrics.clone(), stop.clone());
+                        connections.spawn(serve(stream, door.clone(), Client { seat, zone, metrics, stop }));
                     }
                 },
             },
@@ -140,47 +198,81 @@ pub(crate) async fn accept(
     while connections.join_next().await.is_some() {}
 }
 
-/// Answers one client until he leaves, is too slow, or the server stops.
-async fn converse(
-    mut stream: TcpStream,
-    seat: Seat,
-    zone: Arc<Zone>,
-    metrics: Arc<Metrics>,
-    mut stop: watch::Receiver<bool>,
-) {
+/// Serves one connection to its end.
+async fn serve(stream: TcpStream, door: Door, mut client: Client) {
     let _latency_matters_more_than_packets = stream.set_nodelay(true);
-    let (idle, partial) = (seat.streams.idle, seat.streams.partial);
-    let mut manner = seat.streams.manner.clone();
-    let (mut received, mut answers, mut one) = (Vec::new(), Vec::new(), Vec::new());
-    loop {
-        let heard = tokio::select! {
-            heard = hear(&mut stream, &mut received, idle, partial) => heard,
-            () = shutdown::requested(&mut stop) => return,
-        };
-        match heard {
-            Heard::Frame => {}
-            Heard::End => return,
-            Heard::Slow => return metrics.count_drop(DropReason::Slow),
+    match &door {
+        Door::Tcp => client.converse(stream, door.transport()).await,
+        Door::Tls(tls) => {
+            let Some(stream) = client.shake_hands(tls.accept(stream)).await else { return };
+            client.converse(stream, door.transport()).await;
         }
-        while frame(&received).is_some() {
-            let now_s = manner.ready();
-            let asker = manner.asker(Transport::Tcp, seat.address, now_s);
-            let streams = &*seat.streams;
-            let (taken, copy) =
-                answer_frames(&zone, streams, &asker, &metrics, &received, &mut answers, &mut one).await;
-            received.drain(..taken);
-            match timeout(partial, stream.write_all(&answers)).await {
-                Ok(Ok(())) => answers.clear(),
-                Ok(Err(_)) => return,
-                Err(_) => return metrics.count_drop(DropReason::Slow),
+    }
+}
+
+impl Client {
+    /// Waits for a handshake; `None` if it comes to nothing.
+    async fn shake_hands<S>(&mut self, handshake: impl Future<Output = io::Result<S>>) -> Option<S> {
+        let shaken = tokio::select! {
+            shaken = timeout(self.seat.streams.handshake, handshake) => shaken,
+            () = shutdown::requested(&mut self.stop) => return None,
+        };
+        let reason = match shaken {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(_)) => DropReason::Handshake,
+            Err(_) => DropReason::Slow,
+        };
+        self.metrics.count_drop(reason);
+        None
+    }
+
+    /// Answers until the client leaves, is too slow, or the server stops; says good-bye where the transport has a word for it.
+    async fn converse(mut self, mut stream: impl AsyncRead + AsyncWrite + Unpin, transport: Transport) {
+        self.answer(&mut stream, transport).await;
+        let _whoever_left_hears_nothing = timeout(self.seat.streams.partial, stream.shutdown()).await;
+    }
+
+    async fn answer(&mut self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin), transport: Transport) {
+        let Self { seat, zone, metrics, stop } = self;
+        let (idle, partial) = (seat.streams.idle, seat.streams.partial);
+        let mut manner = seat.streams.manner.clone();
+        let (mut received, mut answers, mut one) = (Vec::new(), Vec::new(), Vec::new());
+        loop {
+            let heard = tokio::select! {
+                heard = hear(stream, &mut received, idle, partial) => heard,
+                () = shutdown::requested(stop) => return,
+            };
+            match heard {
+                Heard::Frame => {}
+                Heard::End => return,
+                Heard::Slow => return metrics.count_drop(DropReason::Slow),
             }
-            let Some(copy) = copy else { continue };
-            tokio::select! {
-                sent = streams.transfers.send(copy, &zone, &mut stream, partial) => if sent.is_err() { return },
-                () = shutdown::requested(&mut stop) => return,
+            while frame(&received).is_some() {
+                let now_s = manner.ready();
+                let asker = manner.asker(transport, seat.address, now_s);
+                let streams = &*seat.streams;
+                let (taken, copy) =
+                    answer_frames(zone, streams, &asker, metrics, &received, &mut answers, &mut one).await;
+                received.drain(..taken);
+                match timeout(partial, write(stream, &answers)).await {
+                    Ok(Ok(())) => answers.clear(),
+                    Ok(Err(_)) => return,
+                    Err(_) => return metrics.count_drop(DropReason::Slow),
+                }
+                let Some(copy) = copy else { continue };
+                tokio::select! {
+                    sent = streams.transfers.send(copy, zone, stream, partial) => if sent.is_err() { return },
+                    () = shutdown::requested(stop) => return,
+                }
             }
         }
     }
+}
+
+/// Writes all of it, through what encrypts it too.
+pub(crate) async fn write(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
 }
 
 /// What waiting for a client came to.
@@ -194,7 +286,12 @@ enum Heard {
 }
 
 /// Reads until `received` begins with a whole frame. A client may be idle between frames but not within one.
-async fn hear(stream: &mut TcpStream, received: &mut Vec<u8>, idle: Duration, partial: Duration) -> Heard {
+async fn hear(
+    stream: &mut (impl AsyncRead + Unpin),
+    received: &mut Vec<u8>,
+    idle: Duration,
+    partial: Duration,
+) -> Heard {
     if received.is_empty() && !matches!(timeout(idle, read_some(stream, received)).await, Ok(true)) {
         return Heard::End;
     }
@@ -210,7 +307,7 @@ async fn hear(stream: &mut TcpStream, received: &mut Vec<u8>, idle: Duration, pa
 }
 
 /// Reads what is there; false at the end of the stream.
-async fn read_some(stream: &mut TcpStream, received: &mut Vec<u8>) -> bool {
+async fn read_some(stream: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>) -> bool {
     received.reserve(READ_BYTES);
     matches!(stream.read_buf(received).await, Ok(1..))
 }
@@ -232,27 +329,16 @@ async fn answer_frames(
     answers: &mut Vec<u8>,
     one: &mut Vec<u8>,
 ) -> (usize, Option<Copy>) {
-    let (proofs, updates) = (streams.proofs.as_deref(), streams.updates.as_deref());
     let mut taken = 0;
     for _ in 0..STREAM_QUERIES_MAX {
         let Some(message) = frame(&received[taken..]).filter(|_| answers.len() < STREAM_PENDING_BYTES_MAX) else {
             break;
         };
         taken += PREFIX_BYTES + message.len();
-        let outcome = match (answer(zone, message, asker, one), proofs) {
-            (Outcome::Proof { .. }, Some(proofs)) => prove(zone, proofs, message, asker, one).await,
-            (Outcome::Proof { .. }, None) => Outcome::Drop(DropReason::Busy),
-            (Outcome::Update, _) => update(zone, updates, message, asker, one).await,
-            (Outcome::Transfer, _) => match streams.transfers.begin(zone, message, asker, one) {
-                Begun::Answer(outcome) => outcome,
-                Begun::Copy(copy) => {
-                    metrics.count(Transport::Tcp, Outcome::Reply { rcode: Rcode::NoError, is_known: true });
-                    return (taken, Some(*copy));
-                }
-            },
-            (outcome, _) => outcome,
+        let outcome = match streams.answer(zone, message, asker, metrics, one).await {
+            Begun::Answer(outcome) => outcome,
+            Begun::Copy(copy) => return (taken, Some(*copy)),
         };
-        metrics.count(Transport::Tcp, outcome);
         if matches!(outcome, Outcome::Reply { .. }) {
             let length = u16::try_from(one.len()).expect("answer() keeps to STREAM_BYTES_MAX, which is a u16");
             answers.extend_from_slice(&length.to_be_bytes());

@@ -19,7 +19,7 @@ mod serials;
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +27,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use storage::StorageError;
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -59,6 +59,8 @@ pub struct PeerConfig {
     pub address: Option<SocketAddr>,
     /// The file of the key that it signs with; absent: it signs nothing. One of both is there.
     pub key: Option<PathBuf>,
+    /// It gets copies over TLS alone (RFC 9103).
+    pub tls: bool,
 }
 
 /// A server that copies the zone.
@@ -66,6 +68,7 @@ pub struct PeerConfig {
 struct Peer {
     address: Option<SocketAddr>,
     key: Option<Arc<Key>>,
+    tls: bool,
     /// For its copies.
     seats: Arc<Semaphore>,
 }
@@ -100,10 +103,11 @@ pub(crate) enum Begun {
 struct Refused(Rcode, Option<ExtendedError>);
 
 impl Peer {
-    /// Whether a query from there, signed by that key or by none, is this peer's.
-    fn asks(&self, address: IpAddr, key: Option<&Arc<Key>>) -> bool {
-        let is_there = self.address.is_none_or(|known| known.ip().to_canonical() == address.to_canonical());
-        is_there && self.key.as_ref().is_none_or(|known| key.is_some_and(|key| Arc::ptr_eq(key, known)))
+    /// Whether a query from there, in this way, signed by that key or by none, is this peer's.
+    fn asks(&self, asker: &Asker<'_>, key: Option<&Arc<Key>>) -> bool {
+        let is_there = self.address.is_none_or(|known| known.ip().to_canonical() == asker.address.to_canonical());
+        let is_so = !self.tls || asker.transport == Transport::Tls;
+        is_there && is_so && self.key.as_ref().is_none_or(|known| key.is_some_and(|key| Arc::ptr_eq(key, known)))
     }
 }
 
@@ -232,7 +236,7 @@ impl Transfers {
         chain: Option<&Chain>,
     ) -> Result<Option<(Plan, Seat)>, Refused> {
         let key = chain.map(Chain::key);
-        let mut peers = self.peers.iter().filter(|peer| peer.asks(asker.address, key)).peekable();
+        let mut peers = self.peers.iter().filter(|peer| peer.asks(asker, key)).peekable();
         if query.qclass != CLASS_IN || peers.peek().is_none() {
             return Err(Refused(Rcode::Refused, Some(ExtendedError::Prohibited)));
         }
@@ -249,7 +253,7 @@ impl Transfers {
         let plan = match (asker.transport, known) {
             (Transport::Udp, None) => return Err(Refused(Rcode::FormErr, None)),
             (Transport::Udp, Some(_)) => None,
-            (Transport::Tcp, known) => Plan::since(zone, known),
+            (Transport::Tcp | Transport::Tls, known) => Plan::since(zone, known),
         };
         let Some(plan) = plan else { return Ok(None) };
         // Peers that cannot be told apart share their seats.
@@ -277,7 +281,7 @@ impl Transfers {
         &self,
         copy: Copy,
         zone: &Arc<Zone>,
-        stream: &mut TcpStream,
+        stream: &mut (impl AsyncWrite + Unpin),
         partial: Duration,
     ) -> io::Result<()> {
         match copy.send(zone, stream, &self.clock, partial).await {
@@ -382,7 +386,7 @@ fn peer(config: &PeerConfig) -> Result<Peer, KeyFileError> {
         }
         None => None,
     };
-    Ok(Peer { address: config.address, key, seats: Arc::new(Semaphore::new(TRANSFERS_OF_A_PEER_MAX)) })
+    Ok(Peer { address: config.address, key, tls: config.tls, seats: Arc::new(Semaphore::new(TRANSFERS_OF_A_PEER_MAX)) })
 }
 
 fn is_copy(query: &Query<'_>) -> bool {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use storage::StorageError;
 
 use crate::dns;
+use crate::dns::tls::TlsFileError;
 use crate::follow::FollowError;
 use crate::keys::KeyFileError;
 use crate::log::announcer::AnnounceError;
@@ -33,6 +34,9 @@ pub enum ServerError {
     /// A key file that is made or read after the first start.
     #[error(transparent)]
     Keys(#[from] KeyFileError),
+    /// The certificate of encrypted DNS.
+    #[error(transparent)]
+    Tls(#[from] TlsFileError),
     /// The database or an object.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -27,6 +27,7 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::dns::cookie::Cookies;
 use crate::dns::settings::{Manner, ServerSettings};
+use crate::dns::tls::Tls;
 use crate::dns::transfer::{Serials, Transfers};
 use crate::invites::Invites;
 use crate::keys::{self, AliasKey, Keys, LogKey, ZoneKey};
@@ -252,6 +253,7 @@ impl Parts {
         }
         let dns_server = dns_server.with(dns::Makers { proofs, updates, transfers });
         let dns_addresses = dns_server.addresses().unwrap_or_default();
+        let dns_encrypted = dns_server.encrypted_addresses().unwrap_or_default();
         let dns = tokio::spawn(dns_server.run(stopping.clone()));
         let callers = Callers::new(core.clock.now());
         let introducer = Introducer::new(&config, &core, own.as_ref().map(|own| &own.people), present).await?;
@@ -270,6 +272,7 @@ impl Parts {
             dns: dns_zone,
             dns_metrics,
             dns_addresses,
+            dns_encrypted,
             metrics: metrics.clone(),
             streams: Places::new(limits::STREAMS_MAX),
             relay: Places::new(limits::RELAY_READERS_MAX),
@@ -333,7 +336,7 @@ async fn bind_dns(
     if config.dns.udp_threads > 0 {
         settings.udp_threads = config.dns.udp_threads;
     }
-    let cookie_root = match config.dns.listen.is_empty() {
+    let cookie_root = match config.dns_is_off() {
         true => rng::secret(),
         false => *keys::secret(&config.cookie_key(), "dns-cookie", &mut rng::system())?,
     };
@@ -346,7 +349,14 @@ async fn bind_dns(
     };
     let address = config.dns.listen.first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let bound = dns::Server::bind(zone.clone(), metrics.clone(), settings, manner).await;
-    bound.map_err(|error| ServerError::Bind { address, error })
+    let mut server = bound.map_err(|error| ServerError::Bind { address, error })?;
+    if let Some(files) = &config.dns.tls {
+        server = server.with_tls(Tls::open(files.clone())?);
+    }
+    for &address in &config.dns.dot {
+        server.bind_encrypted(address).await.map_err(|error| ServerError::Bind { address, error })?;
+    }
+    Ok(server)
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {

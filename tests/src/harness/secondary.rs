@@ -1,7 +1,7 @@
 //! Real NSD and Knot that copy a zone from a server and serve it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -26,6 +26,8 @@ pub struct Primary<'p> {
     pub zone: &'p str,
     /// What both sign with.
     pub key: &'p str,
+    /// Where it speaks TLS, the file of the authority of its certificate, and its name there; the zone is copied so.
+    pub tls: Option<(SocketAddr, &'p Path, &'p str)>,
 }
 
 impl Secondary {
@@ -37,16 +39,25 @@ impl Secondary {
     /// Starts an NSD.
     pub fn nsd(address: SocketAddr, primary: Primary<'_>) -> Self {
         let [algorithm, name, secret] = parts(primary.key);
-        let Primary { address: from, zone, .. } = primary;
+        let Primary { address: from, zone, tls, .. } = primary;
+        let from = tls.map_or(from, |(address, ..)| address);
         let (port, from) = (address.port(), format!("{}@{}", from.ip(), from.port()));
+        let (bundle, authentication, over) = match tls {
+            Some((_, root, host)) => (
+                format!("  tls-cert-bundle: \"{}\"\n", root.display()),
+                format!("tls-auth:\n  name: \"primary\"\n  auth-domain-name: \"{host}\"\n"),
+                " primary",
+            ),
+            None => (String::new(), String::new(), ""),
+        };
         Self::start("/usr/sbin/nsd", &["-d", "-c"], address, |directory| {
             format!(
                 "server:\n  ip-address: 127.0.0.1@{port}\n  do-ip6: no\n  server-count: 1\n  username: \"\"\n  chroot: \"\"\n  \
                  zonesdir: \"{directory}\"\n  zonelistfile: \"{directory}/zone.list\"\n  database: \"\"\n  logfile: \"{directory}/log\"\n  \
                  pidfile: \"{directory}/pid\"\n  xfrdfile: \"{directory}/xfrd.state\"\n  xfrdir: \"{directory}\"\n  xfrd-reload-timeout: 0\n  \
-                 verbosity: 2\nremote-control:\n  control-enable: no\n\
+                 verbosity: 2\n{bundle}remote-control:\n  control-enable: no\n{authentication}\
                  key:\n  name: \"{name}\"\n  algorithm: {algorithm}\n  secret: \"{secret}\"\n\
-                 zone:\n  name: \"{zone}\"\n  zonefile: \"zone\"\n  allow-notify: 127.0.0.1 {name}\n  request-xfr: {from} {name}\n  \
+                 zone:\n  name: \"{zone}\"\n  zonefile: \"zone\"\n  allow-notify: 127.0.0.1 {name}\n  request-xfr: {from} {name}{over}\n  \
                  provide-xfr: 127.0.0.1 NOKEY\n"
             )
         })

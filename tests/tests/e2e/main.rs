@@ -6,6 +6,7 @@ mod anchored;
 mod caught;
 mod chains;
 mod databases;
+mod dns_encrypted;
 mod dns_proofs;
 mod dns_transfers;
 mod dns_updates;

@@ -218,7 +218,14 @@ const ROOMS: &[Room] = &[
     Room { package: "hickory_proto", paths: &["dgns/src/dns/hickory", "dgns/client/src/zonetext"] },
     Room {
         package: "rustls",
-        paths: &["storage/src/bucket", "dgns/src/outbound", "dgns/client/src/net", "dgns/client/src/main.rs"],
+        paths: &[
+            "storage/src/bucket",
+            "dgns/src/outbound",
+            "dgns/src/dns/tls",
+            "dgns/client/src/net",
+            "dgns/client/src/main.rs",
+        ],
     },
+    Room { package: "tokio_rustls", paths: &["dgns/src/dns/tls"] },
     Room { package: "reqwest", paths: &["storage/src/bucket", "dgns/src/outbound", "dgns/client/src/net"] },
 ];

@@ -148,6 +148,7 @@ fn proofs_and_updates_are_left_to_who_makes_them() {
     let update = edited(&query("dgns.test", 6), 2, 5 << 3);
     assert_eq!(outcome(&update, Transport::Udp), "REFUSED");
     assert_eq!(outcome(&update, Transport::Tcp), "update");
+    assert_eq!(outcome(&update, Transport::Tls), "update");
     assert_eq!(outcome(&edited(&update, 2, 0x80 | 5 << 3), Transport::Tcp), "drop response");
 }
 
@@ -175,6 +176,32 @@ fn whoever_shows_a_cookie_gets_one_and_is_known_by_it() {
         assert_eq!(ask(&with(&bent), transport), (Some(cookie.clone()), false), "as if it had none");
         let (other, is_known) = ask(&with(&[&cookie[..], b"longer"].concat()), transport);
         assert_eq!((other, is_known), (Some(cookie), false), "of a length that is none of ours");
+    }
+}
+
+#[test]
+fn answers_are_padded_where_nobody_sees_them() {
+    // Goal: RFC 8467 section 4.1, RFC 7830 section 4: whole blocks over TLS to whoever has an OPT, and to nobody else; a message that is nearly as long as
+    // any may be is padded as far as that.
+    let zone = example_zone();
+    for name in ["alice.dgns.test", "nobody.dgns.test", "big.dgns.test", "alice.example"] {
+        let plain = query(name, TYPE_TXT);
+        let asking =
+            [edns(&plain, 1232, &[]), edns(&plain, 1232, b"\0\x0c\0\x02\0\0"), edns(&plain, 1232, b"\0\x03\0\0")];
+        for (message, transport, is_padded) in asking
+            .iter()
+            .flat_map(|message| [(message, Transport::Tls, true), (message, Transport::Tcp, false)])
+            .chain([(&plain, Transport::Tls, false)])
+        {
+            let mut out = Vec::new();
+            answer(&zone, message, &by(transport), &mut out);
+            assert_eq!(out.len().is_multiple_of(468), is_padded, "{name} {transport:?}: {}", out.len());
+            assert!(option(&out, 12).is_none_or(|padding| is_padded && padding.iter().all(|&byte| byte == 0)));
+            assert_eq!(option(&out, 12).is_some(), is_padded);
+        }
+    }
+    for (length, padding) in [(464, Some(0)), (465, Some(467)), (65_531, Some(0)), (65_530, Some(1)), (65_532, None)] {
+        assert_eq!(reply::padding(length), padding, "{length}");
     }
 }
 

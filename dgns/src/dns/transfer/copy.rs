@@ -4,8 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
@@ -13,6 +12,7 @@ use super::super::dnssec::TYPE_SOA;
 use super::super::metrics::Transferred;
 use super::super::query::Query;
 use super::super::reply::Rcode;
+use super::super::stream::write;
 use super::super::tsig::Chain;
 use super::super::zone::{Edition, Part, Record, Zone};
 use super::message::Messages;
@@ -85,7 +85,7 @@ impl Copy {
     pub(crate) async fn send(
         mut self,
         zone: &Arc<Zone>,
-        stream: &mut TcpStream,
+        stream: &mut (impl AsyncWrite + Unpin),
         clock: &Clock,
         partial: Duration,
     ) -> io::Result<(Transferred, u64)> {
@@ -119,7 +119,7 @@ impl Copy {
         }
     }
 
-    async fn push(&mut self, record: &Record, sender: &mut Sender<'_>) -> io::Result<()> {
+    async fn push(&mut self, record: &Record, sender: &mut Sender<'_, impl AsyncWrite + Unpin>) -> io::Result<()> {
         match self.messages.push(record) {
             Some(message) => sender.send(message).await,
             None => Ok(()),
@@ -135,8 +135,8 @@ async fn read(zone: &Arc<Zone>, serial: u32, part: Part) -> io::Result<Vec<Recor
 }
 
 /// Where messages go, each signed over the one before.
-struct Sender<'s> {
-    stream: &'s mut TcpStream,
+struct Sender<'s, S> {
+    stream: &'s mut S,
     clock: &'s Clock,
     partial: Duration,
     chain: Option<Chain>,
@@ -144,7 +144,7 @@ struct Sender<'s> {
     bytes: u64,
 }
 
-impl Sender<'_> {
+impl<S: AsyncWrite + Unpin> Sender<'_, S> {
     async fn send(&mut self, mut message: Vec<u8>) -> io::Result<()> {
         if let Some(chain) = &mut self.chain {
             chain.sign(&mut message, self.clock.now().as_s());
@@ -153,7 +153,7 @@ impl Sender<'_> {
         let frame = [&length.to_be_bytes(), message.as_slice()].concat();
         self.bytes += frame.len() as u64;
         let began = Instant::now();
-        timeout(self.partial.min(self.pace.left()), self.stream.write_all(&frame)).await??;
+        timeout(self.partial.min(self.pace.left()), write(self.stream, &frame)).await??;
         self.pace.note(frame.len(), began.elapsed());
         Ok(())
     }

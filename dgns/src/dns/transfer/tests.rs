@@ -128,9 +128,10 @@ fn transfers(directory: &std::path::Path) -> (Transfers, Arc<Metrics>) {
     let (path, metrics) = (directory.join("key"), Arc::new(Metrics::default()));
     crate::keys::write_line(&path, "hmac-sha256:peer:AAECAwQFBgcICQoLDA0ODw==").unwrap();
     let peers = [
-        PeerConfig { address: None, key: Some(path.clone()) },
-        PeerConfig { address: Some(([192, 0, 2, 2], 53).into()), key: Some(path) },
-        PeerConfig { address: Some(([192, 0, 2, 1], 53).into()), key: None },
+        PeerConfig { address: None, key: Some(path.clone()), tls: false },
+        PeerConfig { address: Some(([192, 0, 2, 2], 53).into()), key: Some(path), tls: false },
+        PeerConfig { address: Some(([192, 0, 2, 1], 53).into()), key: None, tls: false },
+        PeerConfig { address: Some(([192, 0, 2, 3], 53).into()), key: None, tls: true },
     ];
     (Transfers::open(&peers, clock(), metrics.clone()).unwrap(), metrics)
 }
@@ -192,12 +193,20 @@ fn peers_get_copies_and_strangers_none() {
     };
     let ixfr = |serial| query(ZONE, TYPE_IXFR, 1, Some(serial));
     let (peer, unknown) = ([192, 0, 2, 1], [192, 0, 2, 9]);
-    let (tcp, udp) = (Transport::Tcp, Transport::Udp);
+    let (tcp, udp, tls, secret) = (Transport::Tcp, Transport::Udp, Transport::Tls, [192, 0, 2, 3]);
     for (what, transport, address, message, wanted) in [
         ("by address", tcp, peer, axfr(), "whole"),
         ("by key", tcp, unknown, signed(axfr(), NOW_S), "whole"),
         ("unknown", tcp, unknown, axfr(), "REFUSED"),
         ("a peer's address without its key", tcp, [192, 0, 2, 2], axfr(), "REFUSED"),
+        ("unknown, over TLS", tls, unknown, axfr(), "REFUSED"),
+        ("by address, over TLS", tls, peer, axfr(), "whole"),
+        ("by key, over TLS", tls, unknown, signed(ixfr(FIRST - 8), NOW_S), "whole"),
+        ("who gets it over TLS alone", tls, secret, axfr(), "whole"),
+        ("and its changes", tls, secret, ixfr(FIRST), "changes"),
+        ("not over TCP", tcp, secret, axfr(), "REFUSED"),
+        ("its changes neither", tcp, secret, ixfr(FIRST), "REFUSED"),
+        ("nor the serial by datagram", udp, secret, ixfr(FIRST), "REFUSED"),
         ("unknown key", tcp, peer, by(&stranger, axfr()), "NOTAUTH"),
         ("another secret", tcp, peer, by(&other, axfr()), "NOTAUTH"),
         ("too late", tcp, peer, signed(axfr(), NOW_S - 301), "NOTAUTH"),
@@ -237,7 +246,7 @@ fn peers_get_copies_and_strangers_none() {
     let at = soa.len() - 20;
     assert_eq!(soa[at..at + 4], (FIRST + 1).to_be_bytes());
     let text = metrics.render(&zone);
-    assert!(text.contains("dns_transfers_total{kind=\"refused\"} 13\n"), "{text}");
+    assert!(text.contains("dns_transfers_total{kind=\"refused\"} 17\n"), "{text}");
     assert!(text.contains("dns_transfers_total{kind=\"current\"} 4\n"), "{text}");
 
     let seats: Vec<_> = (0..TRANSFERS_MAX).map(|_| transfers.seats.clone().try_acquire_owned().unwrap()).collect();
@@ -261,7 +270,7 @@ fn a_file_that_holds_no_key_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key");
     let open = || {
-        let peer = PeerConfig { address: None, key: Some(path.clone()) };
+        let peer = PeerConfig { address: None, key: Some(path.clone()), tls: false };
         Transfers::open(&[peer], clock(), Arc::default()).map(|transfers| format!("{transfers:?}"))
     };
     assert!(matches!(open(), Err(KeyFileError::Io { .. })));
@@ -278,7 +287,7 @@ fn a_file_that_holds_no_key_is_refused() {
     ] {
         let _ = std::fs::remove_file(&other);
         crate::keys::write_line(&other, line).unwrap();
-        let peers = [&path, &other].map(|key| PeerConfig { address: None, key: Some(key.clone()) });
+        let peers = [&path, &other].map(|key| PeerConfig { address: None, key: Some(key.clone()), tls: false });
         let opened = Transfers::open(&peers, clock(), Arc::default()).map_err(|error| error.to_string());
         let is_named = |error: String| error.contains("of the name peer") && error.contains("other");
         assert_eq!(opened.err().map(is_named), is_refused.then_some(true), "{line}");
@@ -478,7 +487,7 @@ fn what_is_no_query_of_a_peer_is_refused_before_it_is_read() {
 }
 
 /// Returns both ends of a stream that holds little of what is not read.
-async fn narrow_stream() -> (TcpStream, TcpStream) {
+async fn narrow_stream() -> (tokio::net::TcpStream, tokio::net::TcpStream) {
     let (server, client) = (tokio::net::TcpSocket::new_v4().unwrap(), tokio::net::TcpSocket::new_v4().unwrap());
     server.set_send_buffer_size(4_096).unwrap();
     client.set_recv_buffer_size(4_096).unwrap();

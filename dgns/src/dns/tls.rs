@@ -1,0 +1,201 @@
+//! The certificate by which clients know the server over TLS, and the handshake. The DNS part's room of rustls.
+//!
+//! TLS 1.3 alone (copies of the zone need it: RFC 9103 section 7.1), with the provider that all of the server uses. The files are read again as long
+//! as the server runs, so that a certificate that was renewed is served without a restart; files that cannot be used leave the one before in service.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use identity::hash::{Hash, sha256};
+use rustls::crypto::ring::{Ticketer, default_provider};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, ServerConfig};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use zeroize::Zeroizing;
+
+use super::limits::{CERTIFICATE_BYTES_MAX, CERTIFICATE_EVERY};
+use crate::shutdown;
+
+/// Where a certificate and its key lie, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// Its private key: PKCS #8, PKCS #1 or SEC 1.
+    pub key: PathBuf,
+}
+
+/// Why a certificate cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFileError {
+    /// A file cannot be read.
+    #[error("[dns.tls] file {path}: {error}; certbot writes fullchain.pem and privkey.pem, openssl req -x509 makes both to try", path = .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Everybody can read the key.
+    #[error("[dns.tls] key {path} is readable by everybody (mode {mode:o}); run: chmod o-rwx {path}", path = .path.display())]
+    Permissions {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A file holds something else, or is longer than [`CERTIFICATE_BYTES_MAX`].
+    #[error("[dns.tls] file {path} holds no {what} in PEM, which begins with -----BEGIN", path = .path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// What was expected.
+        what: &'static str,
+    },
+    /// The two do not belong together.
+    #[error("[dns.tls] key {key} is not the key of the first certificate in {certificate}; name the two files of one renewal", key = .files.key.display(), certificate = .files.certificate.display())]
+    Mismatch {
+        /// The files.
+        files: TlsFiles,
+    },
+    /// A key or certificate of a kind that is not served.
+    #[error("[dns.tls] {certificate} and {key} cannot be used: {error}; ECDSA P-256 and RSA keys can", key = .files.key.display(), certificate = .files.certificate.display())]
+    Unusable {
+        /// The files.
+        files: TlsFiles,
+        /// Why.
+        error: rustls::Error,
+    },
+}
+
+/// What both files held at one time.
+struct Held {
+    key: Arc<CertifiedKey>,
+    /// Of their bytes.
+    hash: Hash,
+}
+
+/// The certificate that is served now.
+#[derive(Debug)]
+struct Served(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Served {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+/// What TLS is spoken with.
+pub struct Tls {
+    files: TlsFiles,
+    served: Arc<Served>,
+    first: Hash,
+    dot: TlsAcceptor,
+}
+
+impl Tls {
+    /// Reads the files. Errors: [`TlsFileError`] names the file, and what to do.
+    pub fn open(files: TlsFiles) -> Result<Arc<Self>, TlsFileError> {
+        let Held { key, hash } = read(&files)?;
+        let served = Arc::new(Served(RwLock::new(key)));
+        let settings = |error| TlsFileError::Unusable { files: files.clone(), error };
+        let dot = Arc::new(server(&served, &[b"dot"]).map_err(settings)?);
+        Ok(Arc::new(Self { served, first: hash, dot: dot.into(), files }))
+    }
+
+    /// Speaks TLS with whoever connected for DNS over TLS. Errors: the connection's, and those of a client that speaks it not, not 1.3, or for something else than DNS.
+    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        self.dot.accept(stream).await
+    }
+
+    /// Reads the files again and again until `stop`, and serves what they hold.
+    pub(crate) async fn keep(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let (mut serving, mut said) = (self.first, None);
+        let mut ticks = tokio::time::interval(CERTIFICATE_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown::requested(&mut stop) => return,
+                _ = ticks.tick() => {}
+            }
+            let files = self.files.clone();
+            let Ok(held) = tokio::task::spawn_blocking(move || read(&files)).await else { continue };
+            match held {
+                Ok(held) => {
+                    said = None;
+                    if held.hash != serving {
+                        serving = held.hash;
+                        *self.served.0.write().unwrap_or_else(PoisonError::into_inner) = held.key;
+                        tracing::info!("the certificate of DNS was renewed");
+                    }
+                }
+                // A renewal writes one file after the other; what lasts is said once.
+                Err(error) => {
+                    let text = error.to_string();
+                    if said.as_ref() != Some(&text) {
+                        tracing::warn!(%error, "the certificate of DNS stays the one before");
+                        said = Some(text);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns the settings of a server that speaks these protocols over TLS.
+fn server(served: &Arc<Served>, protocols: &[&[u8]]) -> Result<ServerConfig, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13])?;
+    let mut config = builder.with_no_client_auth().with_cert_resolver(served.clone());
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    config.ticketer = Ticketer::new()?;
+    Ok(config)
+}
+
+/// Reads both files.
+fn read(files: &TlsFiles) -> Result<Held, TlsFileError> {
+    let TlsFiles { certificate, key } = files;
+    let mode = fs::metadata(key).map_err(|error| TlsFileError::Io { path: key.clone(), error })?.permissions().mode();
+    if mode & 0o007 != 0 {
+        return Err(TlsFileError::Permissions { path: key.clone(), mode: mode & 0o777 });
+    }
+    let (chain_pem, key_pem) = (read_file(certificate, CERTIFICATE)?, read_file(key, KEY)?);
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&chain_pem).collect();
+    let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| form(certificate, CERTIFICATE))?;
+    let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| form(key, KEY))?;
+    let hash = sha256(&[&sha256(&[&chain_pem]), &sha256(&[&key_pem])]);
+    match CertifiedKey::from_der(chain, private, &default_provider()) {
+        Ok(key) => Ok(Held { key: Arc::new(key), hash }),
+        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err(TlsFileError::Mismatch { files: files.clone() })
+        }
+        Err(error) => Err(TlsFileError::Unusable { files: files.clone(), error }),
+    }
+}
+
+fn read_file(path: &Path, what: &'static str) -> Result<Zeroizing<Vec<u8>>, TlsFileError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = File::open(path).and_then(|file| file.take(CERTIFICATE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(length) if length as u64 <= CERTIFICATE_BYTES_MAX => Ok(bytes),
+        Ok(_) => Err(form(path, what)),
+        Err(error) => Err(TlsFileError::Io { path: path.to_owned(), error }),
+    }
+}
+
+fn form(path: &Path, what: &'static str) -> TlsFileError {
+    TlsFileError::Form { path: path.to_owned(), what }
+}
+
+const CERTIFICATE: &str = "certificate";
+const KEY: &str = "private key";

@@ -1,0 +1,314 @@
+//! DNS over TLS as kdig and a client of one's own speak it: what is answered, by which certificate, and what becomes of everybody else who connects.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use dgns_tests::harness::certificate::{Authority, Certificate};
+use dgns_tests::harness::programs::{Ran, run};
+use dgns_tests::harness::secondary::{Primary, Secondary, dig};
+use dgns_tests::harness::{Person, Server, Site, ports, wait};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+
+use crate::dns_transfers::{KEY, ZONE, counter};
+
+const HOST: &str = "ns.dgns.test";
+
+/// What answers over an encrypted transport are padded to.
+const BLOCK: usize = 468;
+
+/// More queries at once than a server answers before it writes.
+const QUERIES: u16 = 300;
+
+/// A site that speaks encrypted DNS.
+struct Encrypted {
+    authority: Authority,
+    /// Where the server reads them.
+    served: Certificate,
+    site: Site,
+}
+
+impl Encrypted {
+    fn new() -> Self {
+        let authority = Authority::new();
+        let served = authority.signs("served", HOST);
+        let site = Self::site(&served);
+        Self { authority, served, site }
+    }
+
+    fn site(Certificate { certificate, key }: &Certificate) -> Site {
+        let quoted = |path: &Path| format!("{:?}", path.display().to_string());
+        let site = Site::new().with("dns", "dot", "[\"127.0.0.1:0\"]");
+        site.with("dns.tls", "certificate", &quoted(certificate)).with("dns.tls", "key", &quoted(key))
+    }
+
+    /// Puts another certificate where the server reads it.
+    fn renew(&self, Certificate { certificate, key }: &Certificate) {
+        fs::copy(certificate, &self.served.certificate).unwrap();
+        fs::copy(key, &self.served.key).unwrap();
+    }
+
+    /// Returns a connection that offers these protocols.
+    fn connect(&self, address: SocketAddr, protocols: &[&str], version: &'static SupportedProtocolVersion) -> Talk {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.authority.root()).unwrap()).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+        let builder = builder.with_protocol_versions(&[version]).unwrap();
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        let connection = ClientConnection::new(Arc::new(config), ServerName::try_from(HOST).unwrap()).unwrap();
+        StreamOwned::new(connection, tcp(address))
+    }
+
+    /// Runs kdig, which checks the certificate.
+    fn kdig(&self, address: SocketAddr, options: &[&str]) -> Ran {
+        kdig(&self.authority, address, HOST, options)
+    }
+}
+
+/// A client's end of a connection.
+type Talk = StreamOwned<ClientConnection, TcpStream>;
+
+/// Returns a connection over which nothing is waited for any longer than a test waits.
+fn tcp(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(wait::PATIENCE)).unwrap();
+    stream
+}
+
+fn dot(server: &Server) -> SocketAddr {
+    server.ready["dot"][0].as_str().and_then(|address| address.parse().ok()).expect("the ready line says where")
+}
+
+fn kdig(authority: &Authority, address: SocketAddr, host: &str, options: &[&str]) -> Ran {
+    let mut command = Command::new("kdig");
+    command.arg("@127.0.0.1").arg("-p").arg(address.port().to_string()).arg("+retry=0");
+    command.arg(format!("+tls-ca={}", authority.root().display())).arg(format!("+tls-hostname={host}"));
+    command.args(options);
+    run(command, "")
+}
+
+fn query(id: u16, name: &str, edns: bool) -> Vec<u8> {
+    let labels = name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
+    let name: Vec<u8> = labels.chain([0]).collect();
+    let opt: &[u8] = if edns { b"\0\0\x29\x04\xd0\0\0\0\0\0\0" } else { b"" };
+    [&id.to_be_bytes()[..], &[0, 0, 0, 1, 0, 0, 0, 0, 0, edns.into()], &name, &[0, 1, 0, 1], opt].concat()
+}
+
+fn frame(message: &[u8]) -> Vec<u8> {
+    [&(message.len() as u16).to_be_bytes(), message].concat()
+}
+
+fn read_frame(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut message = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut message)?;
+    Ok(message)
+}
+
+/// Returns the answer to one query over a connection.
+fn asked(talk: &mut Talk, message: &[u8]) -> std::io::Result<Vec<u8>> {
+    talk.write_all(&frame(message))?;
+    read_frame(talk)
+}
+
+/// Returns whether the other side closes, whatever it says before.
+fn is_closed(mut stream: impl Read) -> bool {
+    let mut said = Vec::new();
+    match stream.read_to_end(&mut said) {
+        Ok(_) => true,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    }
+}
+
+#[test]
+fn stock_clients_ask_over_tls() {
+    // Goal: kdig, which checks the certificate, gets what it gets over TCP; with another name or authority it gets nothing.
+    let encrypted = Encrypted::new();
+    let server = encrypted.site.start();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    alice.dgns(&server, &["records", "set", "alice", "A", "192.0.2.7"]).exits(0);
+    for name in ["alice.dgns.test", "nobody.dgns.test", "alice._proof.dgns.test"] {
+        let said = encrypted.kdig(dot(&server), &[name, "TXT", "+padding", "+dnssec"]);
+        assert!(said.stdout.contains("TLS session (TLS1.3)"), "{said}");
+        let bytes = said.stdout.split("PADDING: ").nth(1).unwrap_or_else(|| panic!("not padded: {said}"));
+        assert!(bytes.contains(" B"), "{said}");
+    }
+    let said = encrypted.kdig(dot(&server), &["+short", "alice.dgns.test", "A"]);
+    assert_eq!(said.stdout.trim(), "192.0.2.7", "{said}");
+    assert!(counter(&server, "dns_queries_total{transport=\"tls\"}") >= 4);
+    let refused = counter(&server, "dns_dropped_total{reason=\"handshake\"}");
+    let another = kdig(&encrypted.authority, dot(&server), "ns.example.com", &["+short", "alice.dgns.test", "A"]);
+    let believed = kdig(&Authority::new(), dot(&server), HOST, &["+short", "alice.dgns.test", "A"]);
+    assert_eq!((another.stdout.contains("192.0.2.7"), believed.stdout.contains("192.0.2.7")), (false, false));
+    wait::until("clients that left within the handshake are counted", || {
+        (counter(&server, "dns_dropped_total{reason=\"handshake\"}") >= refused).then_some(())
+    });
+    assert_eq!(server.stop().code, Some(0));
+}
+
+#[test]
+fn many_queries_go_over_one_connection_and_are_padded() {
+    // Goal: RFC 7858 section 3.3 and RFC 8467 section 4.1. Method: hundreds of queries at once, then what they are answered, in their order.
+    let encrypted = Encrypted::new();
+    let server = encrypted.site.start();
+    let mut talk = encrypted.connect(dot(&server), &["dot"], &rustls::version::TLS13);
+    let queries: Vec<u8> =
+        (0..QUERIES).flat_map(|id| frame(&query(id, &format!("n{id}.dgns.test"), id % 2 == 0))).collect();
+    talk.write_all(&queries).unwrap();
+    assert_eq!(talk.conn.alpn_protocol(), Some(b"dot".as_slice()));
+    for id in 0..QUERIES {
+        let answer = read_frame(&mut talk).unwrap();
+        assert_eq!((&answer[..2], answer[3] & 15), (&id.to_be_bytes()[..], 3));
+        assert_eq!(
+            answer.len().is_multiple_of(BLOCK),
+            id % 2 == 0,
+            "padded where the query has an OPT, and only there: {}",
+            answer.len()
+        );
+    }
+    assert_eq!(counter(&server, "dns_queries_total{transport=\"tls\"}"), u64::from(QUERIES));
+    // A stop says good-bye.
+    assert_eq!(server.stop().code, Some(0));
+    let mut rest = Vec::new();
+    assert_eq!(talk.read_to_end(&mut rest).map_err(|error| error.kind()), Ok(0), "TLS is ended, not torn");
+}
+
+#[test]
+fn who_speaks_something_else_is_let_go() {
+    // Goal: no client that speaks no TLS, an old one, another protocol, or nothing, is waited for; all count as connections of one client.
+    let encrypted = Encrypted::new();
+    let server = encrypted.site.start();
+    let address = dot(&server);
+    let refused = || counter(&server, "dns_dropped_total{reason=\"handshake\"}");
+    let mut plain = tcp(address);
+    plain.write_all(&frame(&query(1, "alice.dgns.test", false))).unwrap();
+    assert!(is_closed(plain));
+    wait::until("it is counted", || (refused() == 1).then_some(()));
+    for (protocols, version) in
+        [(&["h2"][..], &rustls::version::TLS13), (&["dot"], &rustls::version::TLS12), (&[], &rustls::version::TLS12)]
+    {
+        let mut talk = encrypted.connect(address, protocols, version);
+        assert!(asked(&mut talk, &query(1, "alice.dgns.test", false)).is_err(), "{protocols:?}");
+    }
+    wait::until("each is counted", || (refused() == 4).then_some(()));
+    let mut unnamed = encrypted.connect(address, &[], &rustls::version::TLS13);
+    assert_eq!(asked(&mut unnamed, &query(1, "alice.dgns.test", false)).unwrap()[3] & 15, 3);
+
+    let slow = counter(&server, "dns_dropped_total{reason=\"slow\"}");
+    assert!(is_closed(tcp(address)), "who says nothing");
+    let mut half = tcp(address);
+    half.write_all(b"\x16\x03\x01\x02").unwrap();
+    assert!(is_closed(half), "who says half of a hello");
+    wait::until("both are counted", || {
+        (counter(&server, "dns_dropped_total{reason=\"slow\"}") == slow + 2).then_some(())
+    });
+
+    let held: Vec<_> = (0..20).flat_map(|_| [server.dns, address]).map(tcp).collect();
+    wait::until("connections of both kinds are counted together", || {
+        (counter(&server, "dns_dropped_total{reason=\"connections\"}") >= 1).then_some(())
+    });
+    drop(held);
+}
+
+#[test]
+fn a_renewed_certificate_is_served_without_a_restart() {
+    // Goal: what is renewed is served, also to who connects again; files that do not fit leave the one before. Method: files are replaced under
+    // a running server.
+    let encrypted = Encrypted::new();
+    let server = encrypted.site.start();
+    let served = |wanted: &Certificate| {
+        let mut talk = encrypted.connect(dot(&server), &["dot"], &rustls::version::TLS13);
+        asked(&mut talk, &query(1, "alice.dgns.test", false)).unwrap();
+        let wanted = CertificateDer::from_pem_file(&wanted.certificate).unwrap();
+        talk.conn.peer_certificates().unwrap()[0] == wanted
+    };
+    let (first, second) = (encrypted.authority.signs("first", HOST), encrypted.authority.signs("second", HOST));
+    encrypted.renew(&first);
+    wait::until("the renewed certificate is served", || served(&first).then_some(()));
+    fs::copy(&second.certificate, &encrypted.served.certificate).unwrap();
+    wait::until("the server says what is wrong", || {
+        let log = fs::read_to_string(encrypted.site.log()).unwrap();
+        log.contains("is not the key of the first certificate").then_some(())
+    });
+    assert!(served(&first), "half of a renewal changes nothing");
+    encrypted.renew(&second);
+    wait::until("the whole of it does", || served(&second).then_some(()));
+}
+
+#[test]
+fn a_secondary_copies_over_tls_alone() {
+    // Goal: RFC 9103: a stock NSD, which checks the certificate, loads the zone and follows it over TLS; whoever has its key gets nothing without TLS, and
+    // nobody without it anything over TLS. Method: NSD, and kdig in its place.
+    let (authority, dot) = (Authority::new(), ports::free());
+    let at = SocketAddr::from(([127, 0, 0, 1], dot));
+    let secondary = Secondary::place();
+    let site = Encrypted::site(&authority.signs("served", HOST)).with("dns", "dot", &format!("[\"{at}\"]"));
+    let key = site.file("peer.tsig", &format!("{KEY}\n"));
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let peer = format!("[{{ address = \"{secondary}\", key = {:?}, tls = true }}]", key.display().to_string());
+    let server = site.with("dns", "peer", &peer).with("log", "epoch_idle_s", "240").start();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    alice.dgns(&server, &["records", "set", "alice", "A", "192.0.2.8"]).exits(0);
+    let root = authority.root();
+    let tls = Some((at, root.as_path(), HOST));
+    let nsd = Secondary::nsd(secondary, Primary { address: server.dns, zone: ZONE, key: KEY, tls });
+    let has = |address: &str| {
+        wait::until("the secondary has the newest address", || {
+            let said = dig(nsd.address, &["+short", "alice.dgns.test", "A"]).stdout;
+            (said.trim() == address).then_some(())
+        });
+    };
+    has("192.0.2.8");
+    alice.dgns(&server, &["records", "set", "alice", "A", "192.0.2.9"]).exits(0);
+    has("192.0.2.9");
+    assert!(counter(&server, "dns_transfers_total{kind=\"axfr\"}") >= 1, "{}", nsd.log());
+    assert!(counter(&server, "dns_queries_total{transport=\"tls\"}") >= 2, "{}", nsd.log());
+
+    let copy = |options: &[&str]| kdig(&authority, at, HOST, &[options, &[ZONE, "AXFR"]].concat()).stdout;
+    assert!(copy(&["-y", KEY]).contains("192.0.2.9"), "kdig believes every message");
+    let nothing = |said: &str| !["192.0.2.9", "DNSKEY", "RRSIG"].iter().any(|part| said.contains(part));
+    assert!(nothing(&copy(&[])), "without the key");
+    for options in [&["-y", KEY, ZONE, "AXFR"][..], &["-y", KEY, ZONE, "IXFR=1"]] {
+        let refused = counter(&server, "dns_transfers_total{kind=\"refused\"}");
+        let said = dig(server.dns, options);
+        assert!(nothing(&said.stdout) && said.stdout.contains("Transfer failed"), "without TLS: {said}");
+        assert_eq!(counter(&server, "dns_transfers_total{kind=\"refused\"}"), refused + 1);
+    }
+}
+
+#[test]
+fn a_certificate_that_cannot_be_served_is_named_at_the_start() {
+    let authority = Authority::new();
+    let (good, other) = (authority.signs("good", HOST), authority.signs("other", HOST));
+    let garbage = good.key.with_file_name("garbage");
+    fs::write(&garbage, "no PEM").unwrap();
+    fs::set_permissions(&garbage, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let public = good.key.with_file_name("public.key");
+    fs::copy(&good.key, &public).unwrap();
+    fs::set_permissions(&public, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let missing = good.key.with_file_name("missing");
+    for (certificate, key, wanted) in [
+        (&missing, &good.key, "missing: No such file"),
+        (&good.certificate, &missing, "missing: No such file"),
+        (&garbage, &good.key, "garbage holds no certificate in PEM"),
+        (&good.certificate, &garbage, "garbage holds no private key in PEM"),
+        (&good.certificate, &other.key, "other.key is not the key of the first certificate in"),
+        (&good.certificate, &public, "chmod o-rwx"),
+    ] {
+        let site = Encrypted::site(&Certificate { certificate: certificate.clone(), key: key.clone() });
+        let ran = site.start_in_vain();
+        assert!(ran.code == Some(1) && ran.stderr.contains(wanted), "{wanted}: {ran}");
+    }
+    let ran = Site::new().with("dns", "dot", "[\"127.0.0.1:0\"]").start_in_vain();
+    assert!(ran.stderr.contains("dns.tls.certificate: is missing") && ran.stderr.contains("dns.tls.key"), "{ran}");
+}
