@@ -87,6 +87,8 @@ pub struct StorageConfig {
     pub free_entries: u64,
     /// `anchor_s`: between two anchors, in seconds.
     pub anchor_s: u64,
+    /// `watchers_max`: how many streams that tell of logs may be open.
+    pub watchers_max: usize,
     /// `database`, `bucket`, `s3_url`, `s3_region`, `s3_credentials_file`: where rows and large chunks lie, if not in the data directory.
     pub home: Home,
     /// `server_key`: the key that a follower signs with for databases that it shares with the server it follows.

@@ -30,6 +30,7 @@ mod store;
 mod tail;
 mod token;
 mod verbs;
+mod watch;
 mod witness;
 mod write;
 
@@ -107,6 +108,7 @@ pub fn router(app: Arc<App>, recovery: Option<Arc<Desk>>) -> Router {
         .merge(alias::routes())
         .merge(store::routes())
         .merge(anchors::routes())
+        .merge(watch::routes())
         .layer(middleware::from_fn_with_state(app.clone(), while_served))
         .merge(app.cosigners.as_ref().map(witness::routes).unwrap_or_default())
         .merge(recovery.map(|desk| recovery::routes().with_state(desk)).unwrap_or_default())

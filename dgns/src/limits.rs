@@ -23,6 +23,15 @@ pub const STREAMS_MAX: usize = 256;
 /// Who waits at the pairing relay at most: each looks ten times a second.
 pub const RELAY_READERS_MAX: usize = 512;
 
+/// Logs under watch at most, in all streams: each costs some 200 bytes.
+pub const WATCHED_MAX: usize = 1_000_000;
+
+/// Between two tellings of one watch, milliseconds: what grew in between is told once.
+pub const WATCH_PACE_MS: u64 = 10;
+
+/// What one telling of a watch has at most; the rest follows once it was taken. A reader who stands still holds no more.
+pub const NEWS_MAX: usize = 64;
+
 /// Too many; try again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooMany {
@@ -46,6 +55,11 @@ impl Places {
     /// Takes a place, given back when it is dropped; `None` if all are taken.
     pub fn take(&self) -> Option<OwnedSemaphorePermit> {
         self.free.clone().try_acquire_owned().ok()
+    }
+
+    /// Takes so many places at once, or none.
+    pub fn take_many(&self, count: usize) -> Option<OwnedSemaphorePermit> {
+        self.free.clone().try_acquire_many_owned(u32::try_from(count).ok()?).ok()
     }
 
     /// Returns how many are taken.

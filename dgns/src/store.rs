@@ -2,6 +2,7 @@
 //! (PROTOCOL 25).
 
 mod anchors;
+mod watch;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,10 +27,13 @@ use storage::{Options, StorageError};
 
 use anchors::Anchors;
 pub use anchors::{AnchorError, keep as keep_anchors};
+pub use watch::Watcher;
 
 use crate::auth::request::newest;
 use crate::config::StorageConfig;
 use crate::core::Core;
+use crate::limits::{Places, WATCHED_MAX};
+use crate::people::bells::Bells;
 
 /// The databases of this server with the key that signs for them.
 pub struct Databases {
@@ -39,6 +43,10 @@ pub struct Databases {
     refused: AtomicU64,
     chunks: AtomicU64,
     anchors: Anchors,
+    /// Who watches logs: nobody rings, they are told by the store.
+    watchers: Bells,
+    /// The places of the logs that are watched.
+    watched: Places,
 }
 
 /// Why something about a database is refused. Nothing changed, but that two entries of one device at one place are kept as proof.
@@ -115,7 +123,8 @@ impl Databases {
         let store = Store::open_at(data, &config.home, Options::default(), free).await?;
         let anchors = Anchors::open(&store).await?;
         let [entries, refused, chunks] = std::array::from_fn(|_| AtomicU64::new(0));
-        Ok(Self { store, key, entries, refused, chunks, anchors })
+        let (watchers, watched) = (Bells::new(config.watchers_max), Places::new(WATCHED_MAX));
+        Ok(Self { store, key, entries, refused, chunks, anchors, watchers, watched })
     }
 
     /// Appends entries of one log, all or none, and returns the receipts. With a `payer` the first may be the genesis of a database.
@@ -183,16 +192,18 @@ impl Databases {
     ) -> Result<Vec<u8>, StoreRefusal> {
         // What the head is not older than is read before the head.
         let since = Some(self.anchors.since());
-        let row = self.readable(core, log, reader).await?;
+        let row = self.readable(core, log, reader).await?.row;
         if row.edge.size() == asked.from && !asked.wait.is_zero() {
-            let mut grows = self.store.watch(*log, row.edge.size());
+            let mut watch = self.store.watch();
+            watch.add(*log);
+            let grown = async { while watch.grown().await.values().all(|size| *size <= asked.from) {} };
             // What came between the first look and the watch is there for a second one.
-            let there = self.store.log(log).await?.is_some_and(|row| row.edge.size() > asked.from);
-            if !there {
-                let grown = tokio::time::timeout(asked.wait, grows.wait_for(|size| *size > asked.from));
+            if self.store.log(log).await?.is_some_and(|row| row.edge.size() == asked.from) {
                 // A wait in vain is no fault: the answer says how the log stands.
-                let _ = grown.await;
+                let _ = tokio::time::timeout(asked.wait, grown).await;
             }
+            // Who was revoked while they waited is shown nothing that came since.
+            self.readable(core, log, reader).await?;
         }
         let range = self.store.range(log, asked.from, asked.limit, asked.old).await?.ok_or(StoreRefusal::Range)?;
         let entries: Vec<Vec<u8>> = range.entries.iter().map(encoded).collect();
@@ -253,11 +264,15 @@ impl Databases {
             "# TYPE dgns_store_entries_total counter\ndgns_store_entries_total {}\n\
              # TYPE dgns_store_appends_refused_total counter\ndgns_store_appends_refused_total {}\n\
              # TYPE dgns_store_chunks_total counter\ndgns_store_chunks_total {}\n\
+             # TYPE dgns_store_watchers gauge\ndgns_store_watchers {}\n\
+             # TYPE dgns_store_watched_logs gauge\ndgns_store_watched_logs {}\n\
              # TYPE dgns_store_anchor gauge\ndgns_store_anchor {}\n\
              # TYPE dgns_store_rolled_back gauge\ndgns_store_rolled_back {}\n",
             count(&self.entries),
             count(&self.refused),
             count(&self.chunks),
+            self.watchers.listeners(),
+            self.watched.taken(),
             self.anchors.since(),
             u8::from(self.anchors.are_rolled_back())
         )
@@ -268,22 +283,34 @@ impl Databases {
         self.store.close().await
     }
 
-    async fn readable(&self, core: &Core, log: &LogId, reader: &Did) -> Result<LogRow, StoreRefusal> {
+    async fn readable(&self, core: &Core, log: &LogId, reader: &Did) -> Result<Readable, StoreRefusal> {
         let row = self.store.log(log).await?.ok_or(StoreRefusal::NotFound)?;
-        let now_s = core.clock.now().as_ms() / 1_000;
-        if !self.store.may_read(&row, reader, now_s).await? {
+        let db = self.store.database_of(&row).await?;
+        let until_s = self.store.reads_until(&db, &row, reader).await?;
+        if until_s <= now_s(core) {
             return Err(StoreRefusal::NotReader);
         }
         // The control log goes on to be read: it is the proof.
-        if row.kind != LogKind::Control && self.store.stage(&row).await? == Stage::Deleted {
+        if row.kind != LogKind::Control && db.stage == Stage::Deleted {
             return Err(AppendRefusal::Acl(AclRefusal::Deleted).into());
         }
-        Ok(row)
+        Ok(Readable { row, until_s })
     }
 
     fn signed(&self, core: &Core, head: StoreHead) -> SignedHead {
         SignedHead::sign(&head, &core.origin, &self.key)
     }
+}
+
+/// A log that somebody may read.
+struct Readable {
+    row: LogRow,
+    /// Until when, Unix seconds, if nothing is said about it before.
+    until_s: u64,
+}
+
+fn now_s(core: &Core) -> u64 {
+    core.clock.now().as_ms() / 1_000
 }
 
 fn head_of(core: &Core, log: &LogRow) -> StoreHead {

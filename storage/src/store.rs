@@ -3,7 +3,7 @@
 //! Beside the name server's log and in no way part of it: a file, a writer and a queue of its own, so that no certificate waits for
 //! somebody's data. What is stored is ciphertext; this orders, keeps and counts it. An append is exactly once by (log, device,
 //! lsn), for ever: the rows stay. Files: `append` what is asked and answered, `view` what a batch is decided upon, `decide` the pure
-//! decision, `writer` the one task that commits, `line` where a fork's entries lie, `others` what other nodes commit, `read` and `proof` what readers get, `anchors` what
+//! decision, `writer` the one task that commits, `line` where a fork's entries lie, `others` what other nodes commit, `watch` who waits for logs to grow, `read` and `proof` what readers get, `anchors` what
 //! is said of it in the log of names, `chunks`.
 
 mod anchors;
@@ -16,14 +16,13 @@ mod proof;
 mod read;
 pub mod rows;
 mod view;
+mod watch;
 mod writer;
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use dgns_api::store::entry::LogId;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::bucket::{Blobs, Bucket};
@@ -38,6 +37,8 @@ pub use crate::bucket::BucketAt;
 pub use anchors::AnchorRows;
 pub use append::{Append, AppendRefusal, Appended, Placed};
 pub use chunks::{Charge, ChunkRefusal};
+pub use watch::Watch;
+use watch::Watches;
 use writer::{Job, Writer};
 
 /// What an account may use that nobody gave more.
@@ -83,7 +84,7 @@ struct Inner {
     failures: crate::inject::Plan,
     free: FreeQuota,
     /// Who waits for a log to grow.
-    watched: Mutex<HashMap<LogId, watch::Sender<u64>>>,
+    watches: Arc<Watches>,
 }
 
 impl Store {
@@ -111,8 +112,8 @@ impl Store {
                 Blobs::Directory(Objects::open(&dir.join("chunks"), options.create, failures)?)
             }
         };
-        let (failures, watched) = (options.failures, Mutex::default());
-        let inner = Arc::new(Inner { database, objects, failures, free, watched });
+        let (failures, watches) = (options.failures, Arc::default());
+        let inner = Arc::new(Inner { database, objects, failures, free, watches });
         let (queue, jobs) = mpsc::channel(APPENDS_WAITING_MAX);
         let writer = tokio::spawn(Writer::new(inner.clone()).run(jobs));
         let others = inner.database.is_shared().then(|| tokio::spawn(others::follow(Arc::downgrade(&inner))));
@@ -132,10 +133,14 @@ impl Store {
         answered.await.map_err(|_| AppendRefusal::Busy)?
     }
 
-    /// Returns the size of a log as it grows: first what was seen when this was called, or something newer.
-    pub fn watch(&self, log: LogId, size: u64) -> watch::Receiver<u64> {
-        let mut watched = self.inner.watched.lock().expect("no holder panics");
-        watched.entry(log).or_insert_with(|| watch::Sender::new(size)).subscribe()
+    /// Returns a watch of logs, of none yet.
+    pub fn watch(&self) -> Watch {
+        self.inner.watches.watch()
+    }
+
+    /// Returns whether other nodes append to the same databases: what this one saw of them may be older than what they said.
+    pub fn is_shared(&self) -> bool {
+        self.inner.database.is_shared()
     }
 
     /// Ends the writer once it has answered what waits, and closes the database.
@@ -149,19 +154,6 @@ impl Store {
         match Arc::into_inner(self.inner) {
             Some(inner) => inner.database.close().await,
             None => Ok(()),
-        }
-    }
-}
-
-impl Inner {
-    /// Says that a log grew; forgets it if nobody listens any more.
-    fn mark(&self, log: &LogId, size: u64) {
-        let mut watched = self.watched.lock().expect("no holder panics");
-        if let Some(sender) = watched.get(log) {
-            match sender.receiver_count() {
-                0 => drop(watched.remove(log)),
-                _ => drop(sender.send_if_modified(|seen| size > std::mem::replace(seen, size.max(*seen)))),
-            }
         }
     }
 }

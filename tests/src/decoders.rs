@@ -65,7 +65,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 54] = [
+pub const DECODERS: [Decoder; 55] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -112,6 +112,7 @@ pub const DECODERS: [Decoder; 54] = [
     Decoder { name: "db_control", accepts: db_control },
     Decoder { name: "db_entry", accepts: db_entry },
     Decoder { name: "db_head", accepts: db_head },
+    Decoder { name: "db_watch", accepts: db_watch },
     Decoder { name: "recovery", accepts: recovery },
     Decoder { name: "lobby_frame", accepts: lobby_frame },
     Decoder { name: "lobby_frame_json", accepts: lobby_frame_json },
@@ -597,6 +598,18 @@ fn db_entry(bytes: &[u8]) -> bool {
 fn db_head(bytes: &[u8]) -> bool {
     let Ok(head) = store::head::SignedHead::decode(bytes) else { return false };
     assert_eq!((head.as_bytes(), head.head().encode().is_empty()), (bytes, false));
+    true
+}
+
+fn db_watch(bytes: &[u8]) -> bool {
+    if let Ok(line) = std::str::from_utf8(bytes)
+        && let Some(news) = store::watch::News::of_line(line)
+    {
+        assert_eq!(news.event().lines().find_map(store::watch::News::of_line), Some(news));
+        return true;
+    }
+    let Ok(logs) = store::watch::decode_watch(bytes) else { return false };
+    assert_eq!(store::watch::encode_watch(&logs), bytes);
     true
 }
 

@@ -104,6 +104,8 @@ pub const PASSKEYS_FINISH: &str = "/v1/passkeys/finish";
 pub const DATABASES: &str = "/v1/databases";
 /// A log of a database: `/v1/logs/{log}/entries`, `/cursor`, `/equivocations`.
 pub const LOGS: &str = "/v1/logs/";
+/// Tells which of many logs grow: a stream, to a signed request.
+pub const WATCH: &str = "/v1/watch";
 /// Which of some chunks the account of the one who asks has.
 pub const CHUNKS_HAVE: &str = "/v1/chunks/have";
 /// A chunk: `/v1/chunks/{id}`.

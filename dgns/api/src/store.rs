@@ -9,6 +9,7 @@ pub mod entry;
 pub mod fault;
 pub mod head;
 pub mod limits;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

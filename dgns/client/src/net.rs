@@ -105,10 +105,13 @@ pub(crate) type Headers = Vec<(&'static str, String)>;
 pub struct Lines {
     response: reqwest::Response,
     read: Vec<u8>,
+    /// When anything came last.
+    heard: Instant,
 }
 
 impl Lines {
-    /// Returns the next line; `None` once the stream ended, broke, was silent for 45 s, or sent a line above 4,096 bytes.
+    /// Returns the next line; `None` once the stream ended, broke, was silent for 45 s, or sent a line above 4,096 bytes. Nothing is
+    /// lost if this is dropped while it waits.
     pub async fn next(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
@@ -118,8 +121,9 @@ impl Lines {
             if self.read.len() > LINE_BYTES_MAX {
                 return None;
             }
-            let chunk = tokio::time::timeout(SILENCE, self.response.chunk()).await;
+            let chunk = tokio::time::timeout_at(self.heard + SILENCE, self.response.chunk()).await;
             self.read.extend_from_slice(&chunk.ok()?.ok()??);
+            self.heard = Instant::now();
         }
     }
 }
@@ -178,13 +182,22 @@ impl Net {
 
     /// As [`Net::lines`], with further headers. What the server refuses is a refusal, not a network error.
     pub(crate) async fn lines_with(&self, path_and_query: &str, headers: Headers) -> Result<Lines, ClientError> {
-        let request = self.client.get(format!("{}{path_and_query}", self.base)).timeout(Duration::MAX);
-        let request = with_headers(request, headers);
+        self.lines_of(self.client.get(format!("{}{path_and_query}", self.base)), headers).await
+    }
+
+    /// As [`Net::lines_with`], for a CBOR question that is posted.
+    pub(crate) async fn lines_posted(&self, path: &str, body: Vec<u8>, headers: Headers) -> Result<Lines, ClientError> {
+        let request = self.client.post(format!("{}{path}", self.base)).header("content-type", path::CBOR);
+        self.lines_of(request.body(body), headers).await
+    }
+
+    async fn lines_of(&self, request: reqwest::RequestBuilder, headers: Headers) -> Result<Lines, ClientError> {
+        let request = with_headers(request.timeout(Duration::MAX), headers);
         let response = tokio::time::timeout(TIMEOUT, request.send()).await;
         let response = response.map_err(|_| ClientError::Network(format!("{} did not answer", self.base)))?;
         let response = response.map_err(|error| ClientError::Network(self.unreachable(&error)))?;
         if response.status().is_success() {
-            return Ok(Lines { response, read: Vec::new() });
+            return Ok(Lines { response, read: Vec::new(), heard: Instant::now() });
         }
         let status = response.status();
         let body = tokio::time::timeout(TIMEOUT, response.bytes()).await.ok().and_then(Result::ok).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Databases from the outside: what is sealed before it leaves, and checked before it is used (PROTOCOL 25).
 //!
 //! [`database`] opens a database by its proved name and replays its control log; [`follow`] reads a log so that its tree grows from
-//! what is remembered; [`append`] adds to it exactly once, whatever breaks in between; [`members`] says who may, [`owners`] who takes others in and deletes, [`fork`] goes on under another name;
+//! what is remembered, [`hints`] says when there is more; [`append`] adds to it exactly once, whatever breaks in between; [`members`] says who may, [`owners`] who takes others in and deletes, [`fork`] goes on under another name;
 //! [`chunks`] keeps files.
 
 pub mod anchored;
@@ -11,6 +11,7 @@ pub mod database;
 pub(crate) mod evidence;
 pub mod follow;
 pub mod fork;
+pub mod hints;
 mod kept;
 pub mod members;
 pub mod owners;

@@ -148,8 +148,8 @@ impl Callers {
     }
 }
 
-/// Returns the device of `did` with this kid, if it may ask.
-async fn caller(core: &Core, did: Did, kid: Kid) -> Result<Caller, CallerError> {
+/// Returns the device of `did` with this kid, if it may ask now.
+pub async fn caller(core: &Core, did: Did, kid: Kid) -> Result<Caller, CallerError> {
     let state = newest(core, &did).await?.ok_or(CallerError::UnknownDevice)?;
     let device = *state.device(&kid).ok_or(CallerError::UnknownDevice)?;
     if state.flags & DidState::ENDED != 0 {

@@ -335,6 +335,7 @@ fn read_storage(mut section: Section<'_>) -> StorageConfig {
         free_mib: section.number("free_mib", 1_024, 0, 1 << 30),
         free_entries: section.number("free_entries", 10_000_000, 0, 1 << 50),
         anchor_s: section.number("anchor_s", 10, 1, 60),
+        watchers_max: section.number("watchers_max", 10_000, 1, 1_000_000) as usize,
         home: Home { database: read_database(&mut section), bucket: read_bucket(&mut section) },
         server_key: file_of(&mut section, "server_key"),
     };

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Duration, Instant};
 
 use super::Shared;
-use super::frames::{Frames, event_stream};
+use super::frames::{Frames, HEARTBEAT, event_stream};
 use super::read::parse_did;
 use super::reply::Reply;
 use crate::app::App;
@@ -24,9 +24,6 @@ use crate::{problem, shutdown};
 
 /// Between two looks of one stream, however fast the log moves.
 const PACE: Duration = Duration::from_millis(250);
-
-/// Silence after which a line is sent that says nothing, so that both ends notice when the other is gone.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The changes of a name and its owner.
 pub(super) async fn name(State(app): Shared, Path(name): Path<String>) -> Reply {

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, header};
@@ -10,6 +11,9 @@ use dgns_api::path;
 use hyper::body::Frame;
 
 use super::reply::fresh;
+
+/// Silence after which a stream sends a line that says nothing, so that both ends notice when the other is gone.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// What comes next, and who makes the one after it; `None` ends the answer.
 pub(super) type Next<F> = Pin<Box<dyn Future<Output = Option<(F, Bytes)>> + Send>>;

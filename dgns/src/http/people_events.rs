@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -16,7 +15,7 @@ use tracing::error;
 
 use super::Shared;
 use super::caller::Asking;
-use super::frames::{Frames, Next, event_stream};
+use super::frames::{Frames, HEARTBEAT, Next, event_stream};
 use super::read::{bad_query, internal};
 use super::reply::{Refused, Reply};
 use crate::app::App;
@@ -25,9 +24,6 @@ use crate::people::People;
 use crate::people::bells::Listener;
 use crate::people::events::EventKind;
 use crate::{problem, shutdown};
-
-/// Silence after which a line is sent that says nothing.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// When a device that found no place may try again, ms.
 const RETRY_MS: u64 = 10_000;

@@ -38,7 +38,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 /// Returns whether a path is one of those above.
 pub(super) fn is_of_databases(asked: &str) -> bool {
-    [path::DATABASES, "/v1/logs/", "/v1/chunks"].iter().any(|begins| asked.starts_with(begins))
+    [path::DATABASES, path::LOGS, "/v1/chunks", path::WATCH].iter().any(|begins| asked.starts_with(begins))
 }
 
 /// The query of an append.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::conn::Conn;
-use super::query::Query;
+use super::query::{Query, Row};
 use crate::database::in_table;
 use crate::fault::StorageError;
 use crate::limits::ROWS_PER_STATEMENT;
@@ -55,16 +55,40 @@ impl ManyRows {
         rows: &[R],
         bind: impl for<'q> Fn(Query<'q>, &'q R) -> Query<'q>,
     ) -> Result<u64, StorageError> {
-        let (mut rest, mut touched) = (rows, 0);
+        let mut touched = 0;
+        for (texts, rows) in self.in_widths(rows) {
+            let query = rows.iter().fold(Query::many(texts, rows.len() * self.columns), &bind);
+            touched += query.execute(&mut *conn).await.map_err(in_table(self.table))?.rows_affected();
+        }
+        Ok(touched)
+    }
+
+    /// As [`ManyRows::run`], of a question; returns what all of them are answered.
+    pub(crate) async fn ask<R>(
+        &'static self,
+        conn: &mut Conn,
+        rows: &[R],
+        bind: impl for<'q> Fn(Query<'q>, &'q R) -> Query<'q>,
+    ) -> Result<Vec<Row>, StorageError> {
+        let mut answers = Vec::new();
+        for (texts, rows) in self.in_widths(rows) {
+            let query = rows.iter().fold(Query::many(texts, rows.len() * self.columns), &bind);
+            answers.append(&mut query.fetch_all(&mut *conn).await.map_err(in_table(self.table))?);
+        }
+        Ok(answers)
+    }
+
+    /// Divides rows among the widest texts that fit.
+    fn in_widths<'r, R>(&'static self, rows: &'r [R]) -> Vec<(&'static Texts, &'r [R])> {
+        let (mut rest, mut parts) = (rows, Vec::new());
         for texts in &self.texts {
             while rest.len() >= texts.rows {
                 let (now, later) = rest.split_at(texts.rows);
-                let query = now.iter().fold(Query::many(texts, now.len() * self.columns), &bind);
-                touched += query.execute(&mut *conn).await.map_err(in_table(self.table))?.rows_affected();
+                parts.push((texts, now));
                 rest = later;
             }
         }
-        Ok(touched)
+        parts
     }
 }
 

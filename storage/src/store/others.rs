@@ -6,6 +6,7 @@ use std::time::Duration;
 use dgns_api::store::entry::LogId;
 
 use super::Inner;
+use crate::fault::StorageError;
 use crate::limits::OTHERS_EVERY_MS;
 use crate::table::store as tables;
 
@@ -14,22 +15,16 @@ pub(super) async fn follow(inner: Weak<Inner>) {
     loop {
         tokio::time::sleep(Duration::from_millis(OTHERS_EVERY_MS)).await;
         let Some(inner) = inner.upgrade() else { return };
-        for log in inner.waited_for() {
-            match tables::dblog::by_key(&mut *inner.database.reader().await, &log).await {
-                Ok(Some(row)) => inner.mark(&log, row.edge.size()),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "how far logs got is unknown for now");
-                    break;
-                }
-            }
+        match sizes(&inner).await {
+            Ok(sizes) => sizes.iter().for_each(|(log, size)| inner.watches.mark(log, *size)),
+            Err(error) => tracing::warn!(%error, "how far logs got is unknown for now"),
         }
     }
 }
 
-impl Inner {
-    fn waited_for(&self) -> Vec<LogId> {
-        let watched = self.watched.lock().expect("no holder panics");
-        watched.iter().filter(|(_, sender)| sender.receiver_count() > 0).map(|(log, _)| *log).collect()
+async fn sizes(inner: &Inner) -> Result<Vec<(LogId, u64)>, StorageError> {
+    match inner.watches.waited_for() {
+        logs if logs.is_empty() => Ok(Vec::new()),
+        logs => tables::dblog::sizes(&mut *inner.database.reader().await, &logs).await,
     }
 }

@@ -1,6 +1,5 @@
 //! What readers get: logs, ranges of entries, proofs, cursors. Each call sees one commit.
 
-use dgns_api::store::acl::Stage;
 use dgns_api::store::entry::LogId;
 use dgns_api::store::limits::{ANSWER_BYTES_MAX, ENTRIES_PER_ANSWER_MAX};
 use identity::cert::KeyBytes;
@@ -46,10 +45,10 @@ impl Store {
         tables::db::by_did(&mut *self.inner.database.reader().await, did).await
     }
 
-    /// Returns what the database of a log has come to.
-    pub async fn stage(&self, log: &LogRow) -> Result<Stage, StorageError> {
+    /// Returns the database of a log.
+    pub async fn database_of(&self, log: &LogRow) -> Result<DbRow, StorageError> {
         let db = tables::db::by_id(&mut *self.inner.database.reader().await, log.db).await?;
-        Ok(db.ok_or_else(|| StorageError::inconsistent("dblog", "a log of no database"))?.stage)
+        db.ok_or_else(|| StorageError::inconsistent("dblog", "a log of no database"))
     }
 
     /// Returns the logs of a database, its control log first.
@@ -67,14 +66,13 @@ impl Store {
         tables::account::by_did(&mut *self.inner.database.reader().await, did).await
     }
 
-    /// Returns whether `did` may read a log: a member of its group with that right, or for the control log of any; an owner, or the
-    /// database itself.
-    pub async fn may_read(&self, log: &LogRow, did: &Did, now_s: u64) -> Result<bool, StorageError> {
-        let mut reader = self.inner.database.reader().await;
-        let db = tables::db::by_id(&mut reader, log.db).await?;
-        if db.is_some_and(|db| db.did == *did) {
-            return Ok(true);
+    /// Returns until when `did` may read a log of `db`, Unix seconds, 0 if it may not: a member of its group with that right, or for the
+    /// control log of any; an owner, or the database itself.
+    pub async fn reads_until(&self, db: &DbRow, log: &LogRow, did: &Did) -> Result<u64, StorageError> {
+        if db.did == *did {
+            return Ok(u64::MAX);
         }
+        let mut reader = self.inner.database.reader().await;
         let rights = match log.gid {
             0 => tables::member::of_any_group(&mut reader, log.db, did).await?,
             gid => {
@@ -83,7 +81,8 @@ impl Store {
             }
         };
         let reads = |bits: u8| Rights::from_bits(bits.into()).is_some_and(|rights| rights.include(Rights::READ));
-        Ok(rights.into_iter().any(|(bits, until_s)| reads(bits) && now_s < until_s))
+        let until = rights.into_iter().filter(|(bits, _)| reads(*bits)).map(|(_, until_s)| until_s);
+        Ok(until.max().unwrap_or(0))
     }
 
     /// Returns the entries of a log from `from` on, as many as one answer takes; `None` if it has not so many, or fewer than `old`.

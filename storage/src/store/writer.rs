@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::database::Conn;
 use dgns_api::store::acl::Stage;
+use dgns_api::store::entry::LogKind;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -96,8 +97,11 @@ impl Writer {
         if planned.is_some() {
             return Err(CommitError::Unknown(inject::planned()));
         }
-        for log in view.logs.values().filter(|log| !log.added.is_empty()) {
-            self.inner.mark(&log.row.key, log.row.edge.size());
+        // What is said of who may read is known before what it is said of.
+        let grown = || view.logs.values().filter(|log| !log.added.is_empty()).map(|log| &log.row);
+        let (control, data): (Vec<_>, Vec<_>) = grown().partition(|row| row.kind == LogKind::Control);
+        for row in control.into_iter().chain(data) {
+            self.inner.watches.mark(&row.key, row.edge.size());
         }
         Ok(plan.outcomes)
     }

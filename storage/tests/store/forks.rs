@@ -10,7 +10,7 @@ use storage::store::{Append, Store};
 use translog::tree::{Edge, verify_consistency, verify_inclusion};
 
 use crate::ground::{
-    Device, GID, Ground, append, db, grant, home, main_log, make, on_both_engines, open, person, revoke, turn,
+    Device, GID, Ground, append, db, grant, home, main_log, make, may_read, on_both_engines, open, person, revoke, turn,
 };
 
 on_both_engines! {
@@ -245,9 +245,8 @@ async fn a_fork_is_read_by_who_read_its_source_then_and_outlives_it(ground: &Gro
     let at = whole(&store, main_log()).await;
     store.append(begins(&forks(&store, (person(1), 1), db(), other(1), at).await)).await.unwrap();
     let mut owner = Device { log: LogId::control(&db()), ..Device::new(1, person(1), LogId::control(&db())) };
-    let reads = async |log: LogId, number: u8| {
-        store.may_read(&store.log(&log).await.unwrap().unwrap(), &person(number), 1).await.unwrap()
-    };
+    let reads =
+        async |log: LogId, number: u8| may_read(&store, &store.log(&log).await.unwrap().unwrap(), person(number)).await;
     // Who comes later to the source does not come to the fork, and who goes from the one stays in the other.
     let said = [
         owner.says(&grant(person(3), Rights::READ)),

@@ -10,6 +10,7 @@ use identity::sealed::Sealed;
 use identity::token::Rights;
 use storage::Options;
 use storage::inject::Plan;
+use storage::store::rows::LogRow;
 use storage::store::{Append, DatabaseUrl, FreeQuota, Home, Store};
 
 use crate::postgres::Postgres;
@@ -155,6 +156,12 @@ pub(crate) async fn open(ground: &Ground, failures: &Plan, bytes: u64) -> Store 
 
 pub(crate) fn append(entries: &[Entry]) -> Append {
     Append { entries: entries.to_vec(), now_ms: NOW_MS, payer: None }
+}
+
+/// Whether somebody may read a log at second 1.
+pub(crate) async fn may_read(store: &Store, log: &LogRow, did: Did) -> bool {
+    let db = store.database_of(log).await.unwrap();
+    1 < store.reads_until(&db, log, &did).await.unwrap()
 }
 
 /// Makes the database with one group of these people and the log `main`.

@@ -7,7 +7,7 @@ use storage::Options;
 use storage::inject::{Failure, Plan, Step};
 use storage::store::{FreeQuota, Store};
 
-use crate::ground::{Device, Ground, append, db, main_log, make, on_both_engines, open, person, turn};
+use crate::ground::{Device, Ground, append, db, main_log, make, may_read, on_both_engines, open, person, turn};
 
 on_both_engines! {
     half_of_the_owners_end_a_database_and_nothing_follows
@@ -119,7 +119,7 @@ async fn an_owner_reads_what_they_rule_and_no_more_when_they_left(ground: &Groun
     let reads = async |number: u8| {
         let [control, main] = [LogId::control(&db()), main_log()].map(|log| (log, number));
         let read = async |(log, number): (LogId, u8)| {
-            store.may_read(&store.log(&log).await.unwrap().unwrap(), &person(number), 1).await.unwrap()
+            may_read(&store, &store.log(&log).await.unwrap().unwrap(), person(number)).await
         };
         (read(control).await, read(main).await)
     };
@@ -137,7 +137,7 @@ async fn who_leaves_makes_an_owner_of_whom_more_than_half_of_the_others_want(gro
     let (_, mut owners) = owned(&store, 2).await;
     store.append(append(&[owners[0].says(&adds(3))])).await.unwrap();
     let main = store.log(&main_log()).await.unwrap().unwrap();
-    let reads = async |number: u8| store.may_read(&main, &person(number), 1).await.unwrap();
+    let reads = async |number: u8| may_read(&store, &main, person(number)).await;
     assert_eq!((reads(2).await, reads(3).await), (true, false), "half is not more than half");
     let again = owners[0].entry(Class::Control, &adds(3).encode(), None);
     assert_eq!(refused(&store, again).await, Some("said"));

@@ -36,5 +36,6 @@ mod starts;
 mod swapped;
 mod things;
 mod trust;
+mod watching;
 mod withheld;
 mod witnessed;

@@ -1,9 +1,12 @@
 //! Databases on two servers that share PostgreSQL and an object store: either answers, and one that is killed stops nobody.
 
+use dgns_tests::harness::device::Device;
 use dgns_tests::harness::{Person, Running, Server, Site, wait};
 use dgns_tests::postgres::Postgres;
 use dgns_tests::s3::S3;
 use serde_json::Value;
+
+use crate::watching::{Stream, grown, main_of};
 
 /// A site whose databases lie in `database` and in the bucket of `s3`.
 fn sharing(site: Site, database: &str, s3: &S3) -> Site {
@@ -56,7 +59,13 @@ fn databases_go_on_at_the_other_server_when_one_is_killed() {
     assert_eq!(text(&tail), "monday");
     append(&alice, &first, "tuesday");
     assert_eq!(text(&tail), "tuesday", "what the other server took");
-    assert_eq!(append(&alice, &second, "wednesday")["size"], 3);
+    let db = alice.dgns(&first, &["db", "create", "photos.alice"]).exits(0).text("/did").parse().unwrap();
+    let mut told = Stream::post(&second, &Device::of(&alice), &[(main_of(&db), 2)]);
+    told.until("event: now");
+    append(&alice, &first, "at the first");
+    told.until(&grown(main_of(&db), 3));
+    assert_eq!(text(&tail), "at the first");
+    assert_eq!(append(&alice, &second, "wednesday")["size"], 4);
     let directory = tempfile::tempdir().unwrap();
     let bytes: Vec<u8> = (0..2_500_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let file = directory.path().join("file");
@@ -79,9 +88,9 @@ fn databases_go_on_at_the_other_server_when_one_is_killed() {
     let first = first_site.start();
     caught_up(&second, &first);
     second.kill();
-    assert_eq!(append(&alice, &first, "friday")["size"], 5);
+    assert_eq!(append(&alice, &first, "friday")["size"], 6);
     let read = alice.dgns_in_text(&first, &["db", "read", "photos.alice"]);
-    assert_eq!(read.exits(0).stdout, "monday\ntuesday\nwednesday\nthursday\nfriday\n");
+    assert_eq!(read.exits(0).stdout, "monday\ntuesday\nat the first\nwednesday\nthursday\nfriday\n");
 }
 
 #[test]

@@ -59,3 +59,9 @@ pub const ANCHOR_CHANGES_MAX: usize = 16_384;
 
 /// How long after an entry was acknowledged an anchor must have it, in milliseconds.
 pub const ANCHOR_BY_MS: u64 = 60_000;
+
+/// The logs of one watch.
+pub const WATCHED_LOGS_MAX: usize = 1_000;
+
+/// The logs of a watch that is asked for in a path: it stays below what a request head may have.
+pub const WATCHED_IN_PATH_MAX: usize = 64;

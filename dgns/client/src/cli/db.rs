@@ -3,15 +3,16 @@
 mod fork;
 mod groups;
 mod owners;
+mod tail;
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::HEXLOWER;
 use dgns_api::store::acl::Acl;
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Class, Entry, LogId};
-use dgns_api::store::limits::{ANCHOR_BY_MS, RECORD_BYTES_MAX, RECORDS_MAX, WAIT_S_MAX};
+use dgns_api::store::limits::{RECORD_BYTES_MAX, RECORDS_MAX};
 use dgns_client::attach::Who;
 use dgns_client::connect::AtHost;
 use dgns_client::error::ClientError;
@@ -24,10 +25,9 @@ use dgns_client::store::database::{self, MAIN, OpenDb};
 use dgns_client::store::follow::Follower;
 use dgns_client::store::members;
 use dgns_client::store::owners as deletions;
-use dgns_client::store::seal::{self, BodyPlace};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
 use super::actor::{Actor, known_device};
 use super::host::is_local;
@@ -37,15 +37,6 @@ use super::{Context, Done, Ended, up};
 
 /// The bytes of the records of one entry: what seals and frames them leaves a body below 1 MiB.
 const RECORDS_BYTES_MAX: usize = 768 << 10;
-
-/// How often whoever follows a log checks that it is the anchored one.
-const ANCHORED_EVERY: Duration = Duration::from_secs(10);
-
-/// How long whoever follows a log is shown more of it without that check, if the server does not answer it.
-const UNCHECKED_AT_MOST: Duration = Duration::from_millis(ANCHOR_BY_MS);
-
-/// Between two attempts to reach a server that went away.
-const BREATH: Duration = Duration::from_secs(1);
 
 /// `db`.
 #[derive(Debug, clap::Subcommand)]
@@ -80,13 +71,14 @@ pub(crate) enum Db {
         #[arg(long, default_value_t = 0, value_name = "N")]
         from: u64,
     },
-    /// Print records as they come, checked
+    /// Print records as they come, checked; of several databases each with its name before it
     Tail {
-        /// The database
-        name: String,
+        /// The databases
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
         #[command(flatten)]
         log: Log,
-        /// The place of the first entry; the end of the log if left out
+        /// The place of the first entry, of one database; the end of the log if left out
         #[arg(long, value_name = "N")]
         from: Option<u64>,
     },
@@ -168,8 +160,8 @@ pub(crate) async fn db(context: &Context, command: Db) -> Done {
     match command {
         Db::Create { name, no_words } => create(context, &name, no_words).await,
         Db::Append { name, file, log, expect } => append(context, &name, file.as_deref(), &log, expect).await,
-        Db::Read { name, log, from } => read(context, &name, &log, Some(from), false).await,
-        Db::Tail { name, log, from } => read(context, &name, &log, from, true).await,
+        Db::Read { name, log, from } => tail::read(context, &name, &log, from).await,
+        Db::Tail { names, log, from } => tail::tail(context, &names, &log, from).await,
         Db::Verify { name, at } => verify(context, &name, &at).await,
         Db::Grant(command) => groups::grant(context, &command).await,
         Db::Revoke { name, who } => groups::revoke(context, &name, &who).await,
@@ -237,7 +229,7 @@ async fn append_to(
         if expect.is_some() && last.is_some() {
             return Err(ClientError::Unable("with --expect there is one entry: at most 1,024 lines".into()));
         }
-        if checked.elapsed() >= ANCHORED_EVERY {
+        if checked.elapsed() >= tail::ANCHORED_EVERY {
             // Who reads what is sealed now is known as of now.
             db.refresh(&actor.session, actor.signer()).await?;
             turn_if_due(context, actor, db, (name, place.1)).await?;
@@ -292,77 +284,6 @@ async fn root_at(actor: &Actor, acl: &Acl, log: LogId, size: u64) -> Result<iden
         }
     }
     Ok(follower.root().expect("a follower from the first entry on knows the tree"))
-}
-
-async fn read(context: &Context, name: &str, log: &Log, from: Option<u64>, follow: bool) -> Done {
-    let actor = log.at.actor(context).await?;
-    let mut db = OpenDb::open(&actor.session, actor.signer(), name).await?;
-    let place = db.log(&log.label)?;
-    match read_log(context, &actor, &mut db, place, from, follow).await {
-        Err(error) => Err(deletions::proved(&actor.session, actor.signer(), &mut db, error).await),
-        done => done,
-    }
-}
-
-async fn read_log(
-    context: &Context,
-    actor: &Actor,
-    db: &mut OpenDb,
-    (log, gid): (LogId, u32),
-    from: Option<u64>,
-    follow: bool,
-) -> Done {
-    let from = match from {
-        Some(from) => from,
-        None => end_of(actor, db.acl(), log).await?,
-    };
-    let mut follower = Follower::from(log, from).with_parts(db.acl().parts(&log));
-    let mut wait = 0;
-    anchored::verify(&actor.session, actor.signer(), &log, db.acl().salt()).await?;
-    let (mut tried, mut checked) = (Instant::now(), Instant::now());
-    loop {
-        if tried.elapsed() >= ANCHORED_EVERY {
-            match check_now(actor, db, &log).await {
-                Err(ClientError::Network(_)) if follow => {}
-                Err(error) => return Err(error),
-                Ok(()) => checked = Instant::now(),
-            }
-            tried = Instant::now();
-        }
-        let answer = follower.read(&actor.session, actor.signer(), 1_024, wait).await;
-        let (entries, size) = match answer {
-            Err(ClientError::Network(why)) if follow => {
-                context.out.note(&format!("{why}; trying again"));
-                tokio::time::sleep(BREATH).await;
-                continue;
-            }
-            answer => answer?,
-        };
-        if checked.elapsed() >= UNCHECKED_AT_MOST {
-            // It serves the log, and not the proof that this is all of it, or who may write: nothing of it is shown.
-            check_now(actor, db, &log).await?;
-            checked = Instant::now();
-        }
-        let first = follower.next() - entries.len() as u64;
-        for (pos, entry) in (first..).zip(&entries) {
-            match db.counts(&actor.session, actor.signer(), pos, entry.header()).await? {
-                true => print(context, db, gid, pos, entry)?,
-                false => context.out.warn(&void(pos, entry)),
-            }
-        }
-        if follower.next() >= size {
-            if !follow {
-                return Ok(Ended::Ok);
-            }
-            wait = WAIT_S_MAX;
-        }
-    }
-}
-
-/// Checks that a log is the anchored one, and reads who may write, as of now.
-async fn check_now(actor: &Actor, db: &mut OpenDb, log: &LogId) -> Result<(), ClientError> {
-    anchored::verify(&actor.session, actor.signer(), log, db.acl().salt()).await?;
-    db.refresh(&actor.session, actor.signer()).await
 }
 
 /// Reads and checks every log.
@@ -436,34 +357,6 @@ async fn end_of(actor: &Actor, acl: &Acl, log: LogId) -> Result<u64, ClientError
     let mut follower = Follower::from(log, 0).with_parts(acl.parts(&log));
     let (_, size) = follower.read(&actor.session, actor.signer(), 1, 0).await?;
     Ok(size)
-}
-
-/// Prints the records of an entry, each on a line.
-fn print(context: &Context, db: &OpenDb, gid: u32, pos: u64, entry: &Entry) -> Result<(), ClientError> {
-    let header = entry.header();
-    let sealed = || ClientError::Unable(format!("entry {pos} is sealed under a key that you do not have"));
-    let key = db.key(gid, header.epoch).ok_or_else(sealed)?;
-    let place = BodyPlace { log: header.log, device: header.device, lsn: header.lsn, epoch: header.epoch };
-    let Ok(records) = seal::open_records(key, &place, entry.body()) else {
-        // Its author signed it: nobody else can be blamed, and the log goes on behind it.
-        context.out.warn(&format!("entry {pos} of {} does not open; it is left out", header.author));
-        return Ok(());
-    };
-    for record in records {
-        let value = match String::from_utf8(record.clone()) {
-            Ok(text) => {
-                json!({ "pos": pos, "author": header.author.to_string(), "time_ms": header.unix_ms, "text": text })
-            }
-            Err(_) => json!({
-                "pos": pos,
-                "author": header.author.to_string(),
-                "time_ms": header.unix_ms,
-                "base64": BASE64.encode(&record),
-            }),
-        };
-        context.out.line(&String::from_utf8_lossy(&record), &value);
-    }
-    Ok(())
 }
 
 async fn history(context: &Context, name: &str, at: &At) -> Done {

@@ -56,6 +56,17 @@ impl Session {
         self.net.lines_with(target, headers).await
     }
 
+    /// As [`Session::lines_signed`], for a question that is posted.
+    pub(crate) async fn lines_posted(
+        &self,
+        signer: Signer<'_>,
+        target: &str,
+        body: &[u8],
+    ) -> Result<Lines, ClientError> {
+        let headers = self.signed_headers(signer, Method::Post, target, body)?;
+        self.net.lines_posted(target, body.to_vec(), headers).await
+    }
+
     /// Signs and sends; again, once, where the server just started and takes nothing that was signed before.
     async fn send_signed(
         &self,

@@ -17,6 +17,7 @@ const BY_KEY: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms,
 const BY_ID: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base FROM dblog WHERE id = $1";
 const OF_DB: &str =
     "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base FROM dblog WHERE db = $1 ORDER BY id";
+static SIZES: ManyRows = ManyRows::new(TABLE, "SELECT key, size FROM dblog WHERE key IN (", 1, ")");
 static UPSERT: ManyRows = ManyRows::new(
     TABLE,
     "INSERT INTO dblog (id, key, db, gid, kind, label, size, edge, time_ms, base) VALUES",
@@ -41,6 +42,16 @@ pub(crate) async fn by_id(conn: &mut Conn, id: RowId) -> Result<Option<LogRow>, 
 /// Returns the logs of a database, the oldest first.
 pub(crate) async fn of_db(conn: &mut Conn, db: RowId) -> Result<Vec<LogRow>, StorageError> {
     let rows = query(OF_DB).bind(db).fetch_all(conn).await.map_err(in_table(TABLE))?;
+    rows.iter().map(read).collect()
+}
+
+/// Returns how many entries each of these logs has, in no order; those that are not there are left out.
+pub(crate) async fn sizes(conn: &mut Conn, keys: &[LogId]) -> Result<Vec<(LogId, u64)>, StorageError> {
+    let rows = SIZES.ask(conn, keys, |query, key| query.bind(key.0.as_slice())).await?;
+    let read = |row: &Row| {
+        let cells = Cells::new(row, TABLE);
+        Ok((LogId(cells.fixed(0)?), cells.number(1)?))
+    };
     rows.iter().map(read).collect()
 }
 

@@ -1,0 +1,259 @@
+//! `db read` and `db tail`: records in order, checked, of one log or of several as they come.
+
+use data_encoding::BASE64;
+use dgns_api::store::entry::{Entry, LogId};
+use dgns_api::store::limits::{ANCHOR_BY_MS, WAIT_S_MAX, WATCHED_LOGS_MAX};
+use dgns_api::store::watch::News;
+use dgns_client::error::ClientError;
+use dgns_client::store::anchored;
+use dgns_client::store::database::OpenDb;
+use dgns_client::store::follow::Follower;
+use dgns_client::store::hints::Hints;
+use dgns_client::store::owners as deletions;
+use dgns_client::store::seal::{self, BodyPlace};
+use serde_json::json;
+use tokio::time::{Duration, Instant, timeout_at};
+
+use super::super::actor::Actor;
+use super::super::{Context, Done, Ended};
+use super::{Log, end_of, void};
+
+/// How often whoever follows a log checks that it is the anchored one, and reads it whether it is said to have grown or not.
+pub(super) const ANCHORED_EVERY: Duration = Duration::from_secs(10);
+
+/// How long whoever follows a log is shown more of it without that check, if the server does not answer it.
+const UNCHECKED_AT_MOST: Duration = Duration::from_millis(ANCHOR_BY_MS);
+
+/// Between two attempts to reach a server that went away.
+const BREATH: Duration = Duration::from_secs(1);
+
+/// Prints what a log has from a place on.
+pub(super) async fn read(context: &Context, name: &str, log: &Log, from: u64) -> Done {
+    let actor = log.at.actor(context).await?;
+    let mut tail = Tail::open(&actor, name, log).await?;
+    let read = match tail.begin(&actor, Some(from)).await {
+        Ok(()) => tail.catch_up(context, &actor, 0, false).await,
+        begun => begun,
+    };
+    match read {
+        Ok(()) => Ok(Ended::Ok),
+        Err(error) => Err(tail.proved(&actor, error).await),
+    }
+}
+
+/// Prints what logs get as they get it, for ever.
+pub(super) async fn tail(context: &Context, names: &[String], log: &Log, from: Option<u64>) -> Done {
+    if from.is_some() && names.len() > 1 {
+        return Err(ClientError::Unable("--from is a place in one log: name one database".into()));
+    }
+    if names.len() > WATCHED_LOGS_MAX {
+        return Err(ClientError::Unable(format!("at most {WATCHED_LOGS_MAX} databases are followed at a time")));
+    }
+    let actor = log.at.actor(context).await?;
+    let mut tails: Vec<Tail> = Vec::new();
+    for name in names {
+        let tail = Tail::open(&actor, name, log).await.inspect_err(|_| blame(context, name, names.len()))?;
+        if !tails.iter().any(|before| before.log == tail.log) {
+            tails.push(tail);
+        }
+    }
+    let many = tails.len() > 1;
+    for tail in &mut tails {
+        tail.named = many;
+        if let Err(error) = tail.begin(&actor, from).await {
+            blame(context, &tail.name, names.len());
+            return Err(tail.proved(&actor, error).await);
+        }
+    }
+    follow(context, &actor, tails, log.at.at.is_none()).await
+}
+
+/// Says which of several names a command ends for.
+fn blame(context: &Context, name: &str, names: usize) {
+    if names > 1 {
+        context.out.warn(&format!("{name}: this ends what is followed"));
+    }
+}
+
+/// Follows logs over one stream that says which of them grow; through a host, which has none, by asking for each.
+async fn follow(context: &Context, actor: &Actor, mut tails: Vec<Tail>, hinted: bool) -> Done {
+    let wait_s = match (hinted, tails.len()) {
+        (true, _) => 0,
+        (false, 1) => WAIT_S_MAX,
+        (false, _) => 1,
+    };
+    let mut hints = None;
+    loop {
+        let mut lost = false;
+        for tail in tails.iter_mut().filter(|tail| !hinted || tail.is_due()) {
+            match tail.catch_up(context, actor, wait_s, true).await {
+                Ok(()) => tail.hinted = false,
+                Err(ClientError::Network(why)) if tail.is_whole => {
+                    context.out.note(&format!("{why}; trying again"));
+                    lost = true;
+                    break;
+                }
+                Err(error) => {
+                    blame(context, &tail.name, if tail.named { 2 } else { 1 });
+                    return Err(tail.proved(actor, error).await);
+                }
+            }
+        }
+        if lost {
+            hints = None;
+            tokio::time::sleep(BREATH).await;
+        } else if hinted && !listen(actor, &mut tails, &mut hints).await {
+            hints = None;
+            tails.iter_mut().for_each(|tail| tail.hinted = true);
+            tokio::time::sleep(BREATH).await;
+        }
+    }
+}
+
+/// Waits until a log is said to have grown, or is to be read all the same; returns whether the stream goes on.
+async fn listen(actor: &Actor, tails: &mut [Tail], hints: &mut Option<Hints>) -> bool {
+    let next = tails.iter().map(|tail| tail.tried).min().unwrap_or_else(Instant::now) + ANCHORED_EVERY;
+    if hints.is_none() {
+        let known: Vec<(LogId, u64)> = tails.iter().map(|tail| (tail.log, tail.follower.next())).collect();
+        // What keeps the server from telling keeps it from answering: whoever reads hears why.
+        let opened = timeout_at(next, Hints::open(&actor.session, actor.signer(), known)).await;
+        *hints = opened.ok().and_then(Result::ok);
+    }
+    let Some(open) = hints else { return false };
+    match timeout_at(next, open.next()).await {
+        Err(_) => true,
+        Ok(None) => false,
+        Ok(Some(news)) => {
+            let tail = tails.iter_mut().find(|tail| tail.log == *news.log());
+            tail.into_iter().for_each(|tail| tail.hinted = true);
+            matches!(news, News::Grown { .. })
+        }
+    }
+}
+
+/// One log that is read, of an open database.
+struct Tail {
+    name: String,
+    /// Whether what is printed says of which name it is.
+    named: bool,
+    db: OpenDb,
+    log: LogId,
+    gid: u32,
+    follower: Follower,
+    /// When it was tried to check that the log is the anchored one, and when that was so.
+    tried: Instant,
+    checked: Instant,
+    /// Whether it may have grown.
+    hinted: bool,
+    /// Whether everything that was read is printed.
+    is_whole: bool,
+}
+
+impl Tail {
+    async fn open(actor: &Actor, name: &str, log: &Log) -> Result<Self, ClientError> {
+        let db = OpenDb::open(&actor.session, actor.signer(), name).await?;
+        let (log, gid) = db.log(&log.label)?;
+        let (follower, now) = (Follower::from(log, 0), Instant::now());
+        let (name, named) = (name.to_owned(), false);
+        Ok(Self { name, named, db, log, gid, follower, tried: now, checked: now, hinted: true, is_whole: true })
+    }
+
+    /// Goes to a place, or to the end of the log, which is checked to be the anchored one.
+    async fn begin(&mut self, actor: &Actor, from: Option<u64>) -> Result<(), ClientError> {
+        let from = match from {
+            Some(from) => from,
+            None => end_of(actor, self.db.acl(), self.log).await?,
+        };
+        self.follower = Follower::from(self.log, from).with_parts(self.db.acl().parts(&self.log));
+        anchored::verify(&actor.session, actor.signer(), &self.log, self.db.acl().salt()).await?;
+        (self.tried, self.checked) = (Instant::now(), Instant::now());
+        Ok(())
+    }
+
+    /// Whether it is to be read now.
+    fn is_due(&self) -> bool {
+        self.hinted || self.tried.elapsed() >= ANCHORED_EVERY
+    }
+
+    /// Prints what the log has beyond what was printed; waits for up to `wait_s` seconds if that is nothing. Who is `patient` goes on
+    /// for a while without the check that it is the anchored one.
+    async fn catch_up(
+        &mut self,
+        context: &Context,
+        actor: &Actor,
+        mut wait_s: u64,
+        patient: bool,
+    ) -> Result<(), ClientError> {
+        loop {
+            if self.tried.elapsed() >= ANCHORED_EVERY {
+                match self.check_now(actor).await {
+                    Err(ClientError::Network(_)) if patient => {}
+                    Err(error) => return Err(error),
+                    Ok(()) => self.checked = Instant::now(),
+                }
+                self.tried = Instant::now();
+            }
+            let (entries, size) = self.follower.read(&actor.session, actor.signer(), 1_024, wait_s).await?;
+            self.is_whole = false;
+            if self.checked.elapsed() >= UNCHECKED_AT_MOST {
+                // It serves the log, and not the proof that this is all of it, or who may write: nothing of it is shown.
+                self.check_now(actor).await?;
+                self.checked = Instant::now();
+            }
+            let first = self.follower.next() - entries.len() as u64;
+            for (pos, entry) in (first..).zip(&entries) {
+                match self.db.counts(&actor.session, actor.signer(), pos, entry.header()).await? {
+                    true => self.print(context, pos, entry)?,
+                    false => context.out.warn(&self.of_name(&void(pos, entry))),
+                }
+            }
+            self.is_whole = true;
+            if self.follower.next() >= size {
+                return Ok(());
+            }
+            wait_s = 0;
+        }
+    }
+
+    /// Checks that the log is the anchored one, and reads who may write, as of now.
+    async fn check_now(&mut self, actor: &Actor) -> Result<(), ClientError> {
+        anchored::verify(&actor.session, actor.signer(), &self.log, self.db.acl().salt()).await?;
+        self.db.refresh(&actor.session, actor.signer()).await
+    }
+
+    /// Returns what an error comes to: that a database is deleted has to be shown.
+    async fn proved(&mut self, actor: &Actor, error: ClientError) -> ClientError {
+        deletions::proved(&actor.session, actor.signer(), &mut self.db, error).await
+    }
+
+    fn of_name(&self, text: &str) -> String {
+        if self.named { format!("{}: {text}", self.name) } else { text.to_owned() }
+    }
+
+    /// Prints the records of an entry, each on a line.
+    fn print(&self, context: &Context, pos: u64, entry: &Entry) -> Result<(), ClientError> {
+        let header = entry.header();
+        let sealed = || ClientError::Unable(format!("entry {pos} is sealed under a key that you do not have"));
+        let key = self.db.key(self.gid, header.epoch).ok_or_else(sealed)?;
+        let place = BodyPlace { log: header.log, device: header.device, lsn: header.lsn, epoch: header.epoch };
+        let Ok(records) = seal::open_records(key, &place, entry.body()) else {
+            // Its author signed it: nobody else can be blamed, and the log goes on behind it.
+            let what = format!("entry {pos} of {} does not open; it is left out", header.author);
+            context.out.warn(&self.of_name(&what));
+            return Ok(());
+        };
+        for record in records {
+            let text = self.of_name(&String::from_utf8_lossy(&record));
+            let mut value = json!({ "pos": pos, "author": header.author.to_string(), "time_ms": header.unix_ms });
+            match String::from_utf8(record) {
+                Ok(text) => value["text"] = json!(text),
+                Err(bytes) => value["base64"] = json!(BASE64.encode(bytes.as_bytes())),
+            }
+            if self.named {
+                value["name"] = json!(self.name);
+            }
+            context.out.line(&text, &value);
+        }
+        Ok(())
+    }
+}

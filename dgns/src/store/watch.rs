@@ -1,0 +1,233 @@
+//! Many logs watched by one reader: who may not read one is told nothing of it, from the moment that is said (PROTOCOL 25.14).
+
+use std::collections::BTreeMap;
+
+use dgns_api::store::entry::LogId;
+use dgns_api::store::watch::News;
+use identity::cert::Kid;
+use identity::did::Did;
+use storage::store::Watch;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Databases, StoreRefusal, now_s};
+use crate::auth::request::{Caller, caller};
+use crate::core::Core;
+use crate::limits::NEWS_MAX;
+use crate::people::bells::Listener;
+
+/// One reader of many logs.
+pub struct Watcher {
+    reader: Did,
+    kid: Kid,
+    watch: Watch,
+    /// What stands at each place of the watch.
+    places: Vec<Place>,
+    /// The control logs among them: who may read what is said there.
+    controls: Vec<(LogId, usize)>,
+    /// The logs that are not looked at yet, the last first.
+    unopened: Vec<(LogId, u64)>,
+    /// What grew and is not told yet: the newest size, by place.
+    grown: BTreeMap<u32, u64>,
+    /// How many logs are told of.
+    live: usize,
+    _places: (Listener, OwnedSemaphorePermit),
+}
+
+/// What is watched at a place.
+enum Place {
+    /// The control log of a database of which others are told.
+    Control,
+    /// A log that is told of.
+    Log(Told),
+    /// One that was.
+    Over,
+}
+
+/// How a log stands with its reader.
+#[derive(Clone, Copy)]
+struct Told {
+    log: LogId,
+    /// How many entries the reader knows of.
+    size: u64,
+    /// Until when it may be read, Unix seconds, if nothing is said about that before.
+    until_s: u64,
+    /// The place of the control log.
+    control: usize,
+}
+
+impl Databases {
+    /// Returns a watch of logs by their sizes; `None` if there is no place for it.
+    pub fn watch(&self, who: &Caller, mut logs: Vec<(LogId, u64)>) -> Option<Watcher> {
+        let places = (self.watchers.listen(&who.did)?, self.watched.take_many(logs.len())?);
+        logs.reverse();
+        Some(Watcher {
+            reader: who.did,
+            kid: who.kid,
+            watch: self.store.watch(),
+            places: Vec::new(),
+            controls: Vec::new(),
+            unopened: logs,
+            grown: BTreeMap::new(),
+            live: 0,
+            _places: places,
+        })
+    }
+}
+
+impl Watcher {
+    /// Waits until there may be something to tell. Nothing is lost if this is dropped while it waits.
+    pub async fn wait(&mut self) {
+        if self.unopened.is_empty() && self.grown.is_empty() {
+            self.grown = self.watch.grown().await;
+        }
+    }
+
+    /// Returns whether the device that asked may still ask.
+    pub async fn may_ask(&self, core: &Core) -> bool {
+        caller(core, self.reader, self.kid).await.is_ok()
+    }
+
+    /// Returns whether there is nothing left to tell of, ever.
+    pub fn is_over(&self) -> bool {
+        self.live == 0 && self.unopened.is_empty()
+    }
+
+    /// Returns what there is to tell, 64 at a time: first how each log stands, then which grow.
+    ///
+    /// Errors: the database failed.
+    pub async fn news(&mut self, databases: &Databases, core: &Core) -> Result<Vec<News>, StoreRefusal> {
+        let mut news = Vec::new();
+        while news.len() < NEWS_MAX
+            && let Some((log, size)) = self.unopened.pop()
+        {
+            news.extend(self.open(databases, core, log, size).await?);
+        }
+        if self.unopened.is_empty() {
+            self.unopened = Vec::new();
+        }
+        // Whatever was said of who may read before any of these logs grew is among them.
+        self.grown.append(&mut self.watch.take());
+        for number in 0..self.controls.len() {
+            let control = self.controls[number].1;
+            if self.grown.remove(&(control as u32)).is_some() {
+                self.judge_again(databases, core, control, &mut news).await?;
+            }
+        }
+        while news.len() < NEWS_MAX
+            && let Some((place, size)) = self.grown.pop_first()
+        {
+            news.extend(self.tell(databases, core, place as usize, size).await?);
+        }
+        Ok(news)
+    }
+
+    /// Begins to watch a log, and says how it stands if that is not as the reader knows it.
+    async fn open(
+        &mut self,
+        databases: &Databases,
+        core: &Core,
+        log: LogId,
+        size: u64,
+    ) -> Result<Option<News>, StoreRefusal> {
+        match self.opened(databases, core, log, size).await {
+            Ok(grown) => Ok(grown.map(|size| News::Grown { log, size })),
+            Err(refusal) => over(log, refusal).map(Some),
+        }
+    }
+
+    /// As [`Watcher::open`]: returns how many entries the log has, if that is more than the reader knows.
+    async fn opened(
+        &mut self,
+        databases: &Databases,
+        core: &Core,
+        log: LogId,
+        size: u64,
+    ) -> Result<Option<u64>, StoreRefusal> {
+        let row = databases.readable(core, &log, &self.reader).await?.row;
+        let control = LogId::control(&databases.store.database_of(&row).await?.did);
+        let control = match self.controls.iter().find(|(log, _)| *log == control) {
+            Some((_, place)) => *place,
+            None => {
+                self.places.push(Place::Control);
+                let place = self.watch.add(control);
+                self.controls.push((control, place));
+                place
+            }
+        };
+        let place = self.watch.add(log);
+        self.places.push(Place::Over);
+        // What came between the first look and the watch is there for a second one.
+        let readable = databases.readable(core, &log, &self.reader).await?;
+        let now = readable.row.edge.size();
+        if now < size {
+            return Err(StoreRefusal::Range);
+        }
+        self.places[place] = Place::Log(Told { log, size: now, until_s: readable.until_s, control });
+        self.live += 1;
+        Ok(Some(now).filter(|now| *now > size))
+    }
+
+    /// Judges anew who may read the logs of a database.
+    async fn judge_again(
+        &mut self,
+        databases: &Databases,
+        core: &Core,
+        control: usize,
+        news: &mut Vec<News>,
+    ) -> Result<(), StoreRefusal> {
+        for place in 0..self.places.len() {
+            if matches!(&self.places[place], Place::Log(told) if told.control == control) {
+                news.extend(self.judge(databases, core, place).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges whether a log may be read now, and says so if not.
+    async fn judge(&mut self, databases: &Databases, core: &Core, place: usize) -> Result<Option<News>, StoreRefusal> {
+        let Place::Log(told) = &mut self.places[place] else { return Ok(None) };
+        match databases.readable(core, &told.log, &self.reader).await {
+            Ok(readable) => {
+                told.until_s = readable.until_s;
+                Ok(None)
+            }
+            Err(refusal) => {
+                let over = over(told.log, refusal)?;
+                (self.places[place], self.live) = (Place::Over, self.live - 1);
+                Ok(Some(over))
+            }
+        }
+    }
+
+    /// Says that a log grew to a size, or that it may not be read any more; nothing if the reader knows so much.
+    async fn tell(
+        &mut self,
+        databases: &Databases,
+        core: &Core,
+        place: usize,
+        size: u64,
+    ) -> Result<Option<News>, StoreRefusal> {
+        let Place::Log(told) = &self.places[place] else { return Ok(None) };
+        if size <= told.size {
+            return Ok(None);
+        }
+        // Another node may have taken what this one did not see yet.
+        if told.until_s <= now_s(core) || databases.store.is_shared() {
+            let over = self.judge(databases, core, place).await?;
+            if over.is_some() {
+                return Ok(over);
+            }
+        }
+        let Place::Log(told) = &mut self.places[place] else { return Ok(None) };
+        told.size = size;
+        Ok(Some(News::Grown { log: told.log, size }))
+    }
+}
+
+/// Says why a log is not told of; a database that failed is no answer.
+fn over(log: LogId, refusal: StoreRefusal) -> Result<News, StoreRefusal> {
+    match refusal {
+        StoreRefusal::Storage(_) => Err(refusal),
+        refusal => Ok(News::Over { log, code: refusal.code().to_owned() }),
+    }
+}
