@@ -219,6 +219,8 @@ pub struct DnsConfig {
     pub listen: Vec<SocketAddr>,
     /// `dot`: addresses for DNS over TLS (RFC 7858), with the certificate of `tls`.
     pub dot: Vec<SocketAddr>,
+    /// `doh`: addresses for DNS over HTTPS (RFC 8484), with the same certificate.
+    pub doh: Vec<SocketAddr>,
     /// `tls`: the certificate of encrypted DNS; there if any address needs it.
     pub tls: Option<TlsFiles>,
     /// `ns`: the names of the zone's name servers; empty: `ns.<zone>`.
@@ -394,7 +396,7 @@ impl Config {
 
     /// Returns whether DNS is off: nobody is answered anywhere.
     pub fn dns_is_off(&self) -> bool {
-        self.dns.listen.is_empty() && self.dns.dot.is_empty()
+        self.dns.listen.is_empty() && self.dns.dot.is_empty() && self.dns.doh.is_empty()
     }
 
     /// Returns the file of the secret of DNS Cookies.

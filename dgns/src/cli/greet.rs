@@ -20,6 +20,7 @@ pub(super) fn greet(server: &Server, as_json: bool, to_terminal: bool) -> Result
             "http": url,
             "dns": server.app.dns_addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "dot": encrypted(server, Transport::Tls),
+            "doh": encrypted(server, Transport::Https),
             "zone": core.zone.as_str(),
             "origin": core.origin.as_str(),
             "vkey": core.vkey.to_string(),
@@ -51,6 +52,9 @@ pub(super) fn greet(server: &Server, as_json: bool, to_terminal: bool) -> Result
     }
     for address in encrypted(server, Transport::Tls) {
         println!("  DNS      {address} (TLS)");
+    }
+    for address in encrypted(server, Transport::Https) {
+        println!("  DNS      https://{address}/dns-query");
     }
     println!("  log key  {}", core.vkey);
     for line in &cosigners {

@@ -38,11 +38,13 @@ pub enum Transport {
     Tcp,
     /// In a frame of a TLS connection (RFC 7858).
     Tls,
+    /// In a request over HTTPS (RFC 8484).
+    Https,
 }
 
 impl Transport {
     /// Every transport, in order.
-    pub const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Tls];
+    pub const ALL: [Self; 4] = [Self::Udp, Self::Tcp, Self::Tls, Self::Https];
 
     /// Returns the transport as metrics name it.
     pub fn name(self) -> &'static str {
@@ -50,6 +52,7 @@ impl Transport {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Https => "https",
         }
     }
 
@@ -60,7 +63,7 @@ impl Transport {
 
     /// Whether nobody between sees what is said, but its length.
     pub(crate) fn is_encrypted(self) -> bool {
-        matches!(self, Self::Tls)
+        matches!(self, Self::Tls | Self::Https)
     }
 }
 
@@ -124,11 +127,13 @@ pub enum DropReason {
     Busy = 7,
     /// A connection that began no TLS that is spoken here.
     Handshake = 8,
+    /// A request over HTTPS that holds no message.
+    Request = 9,
 }
 
 impl DropReason {
     /// Every reason, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Short,
         Self::Response,
         Self::Send,
@@ -138,6 +143,7 @@ impl DropReason {
         Self::Long,
         Self::Busy,
         Self::Handshake,
+        Self::Request,
     ];
 
     /// Returns the reason as metrics name it.
@@ -152,6 +158,7 @@ impl DropReason {
             Self::Long => "long",
             Self::Busy => "busy",
             Self::Handshake => "handshake",
+            Self::Request => "request",
         }
     }
 }
@@ -293,7 +300,7 @@ fn wants_signatures(query: &Query<'_>) -> bool {
 /// Returns the most bytes of an answer.
 pub(crate) fn bytes_max(query: &Query<'_>, transport: Transport) -> usize {
     match (transport, query.edns) {
-        (Transport::Tcp | Transport::Tls, _) => STREAM_BYTES_MAX,
+        (Transport::Tcp | Transport::Tls | Transport::Https, _) => STREAM_BYTES_MAX,
         (Transport::Udp, None) => UDP_PLAIN_BYTES_MAX,
         (Transport::Udp, Some(edns)) => usize::from(edns.udp_bytes).clamp(UDP_PLAIN_BYTES_MAX, UDP_BYTES_MAX),
     }

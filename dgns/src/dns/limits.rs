@@ -35,6 +35,21 @@ pub const CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
 /// The longest file of a certificate or its key: a chain of dozens.
 pub const CERTIFICATE_BYTES_MAX: u64 = 256 << 10;
 
+/// The most requests at once over one connection of HTTP/2.
+pub const HTTPS_STREAMS_MAX: u32 = 64;
+
+/// The longest body of a request: no query is longer, nor any update of a device.
+pub const HTTPS_BODY_BYTES_MAX: usize = QUERY_BYTES_MAX;
+
+/// The longest head of a request: the message of a GET stands in it, a third longer than it is.
+pub const HTTPS_HEAD_BYTES_MAX: u32 = 16 << 10;
+
+/// What a client may send of one body, and is kept of one answer, before the other side takes it: above what HTTP/2 must grant.
+pub const HTTPS_STREAM_BYTES: u32 = 64 << 10;
+
+/// What a client may send of all bodies of a connection.
+pub const HTTPS_CONNECTION_BYTES: u32 = 128 << 10;
+
 /// What the length of an answer over an encrypted transport is a multiple of (RFC 8467 section 4.1).
 pub const PADDING_BLOCK_BYTES: usize = 468;
 

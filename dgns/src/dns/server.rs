@@ -75,10 +75,15 @@ impl Server {
         Self { tls: Some(tls), ..self }
     }
 
-    /// Binds an address for DNS over TLS. Errors: it cannot be bound, or [`Self::with_tls`] was not said.
-    pub async fn bind_encrypted(&mut self, address: SocketAddr) -> io::Result<()> {
+    /// Binds an address for DNS over TLS or over HTTPS. Errors: it cannot be bound, or [`Self::with_tls`] was not said.
+    pub async fn bind_encrypted(&mut self, over: Transport, address: SocketAddr) -> io::Result<()> {
         let tls = self.tls.clone().ok_or(io::ErrorKind::InvalidInput)?;
-        self.encrypted.push((Door::Tls(tls), TcpListener::bind(address).await?));
+        let door = match over {
+            Transport::Tls => Door::Tls(tls),
+            Transport::Https => Door::Https(tls),
+            Transport::Udp | Transport::Tcp => return Err(io::ErrorKind::InvalidInput.into()),
+        };
+        self.encrypted.push((door, TcpListener::bind(address).await?));
         Ok(())
     }
 

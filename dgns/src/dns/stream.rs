@@ -1,4 +1,4 @@
-//! TCP and TLS: frames of two length bytes and a message, many at a time, from clients that may be slow or many (RFC 7766, RFC 7858).
+//! TCP, TLS and HTTPS: who may connect, and frames of two length bytes and a message, many at a time, from clients that may be slow or many (RFC 7766, RFC 7858).
 //!
 //! Answers leave in the order of their queries. Between reading and writing at most [`STREAM_QUERIES_MAX`] answers wait; a
 //! client that does not take them is not read from, and closed when his time is over.
@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::answer::{Asker, DropReason, Outcome, Rcode, Transport, answer, prove, update};
+use super::https;
 use super::limits::{STREAM_PENDING_BYTES_MAX, STREAM_QUERIES_MAX};
 use super::metrics::Metrics;
 use super::proofs::Proofs;
@@ -146,6 +147,8 @@ pub(crate) enum Door {
     Tcp,
     /// Frames, over TLS.
     Tls(Arc<Tls>),
+    /// Requests, over TLS.
+    Https(Arc<Tls>),
 }
 
 impl Door {
@@ -154,12 +157,13 @@ impl Door {
         match self {
             Self::Tcp => Transport::Tcp,
             Self::Tls(_) => Transport::Tls,
+            Self::Https(_) => Transport::Https,
         }
     }
 }
 
 /// Whoever has a connection, and what is answered from.
-struct Client {
+pub(crate) struct Client {
     seat: Seat,
     zone: Arc<Zone>,
     metrics: Arc<Metrics>,
@@ -207,6 +211,10 @@ async fn serve(stream: TcpStream, door: Door, mut client: Client) {
             let Some(stream) = client.shake_hands(tls.accept(stream)).await else { return };
             client.converse(stream, door.transport()).await;
         }
+        Door::Https(tls) => {
+            let Some(stream) = client.shake_hands(tls.accept_https(stream)).await else { return };
+            https::serve(stream, client).await;
+        }
     }
 }
 
@@ -224,6 +232,33 @@ impl Client {
         };
         self.metrics.count_drop(reason);
         None
+    }
+
+    /// Returns how long the client may be silent, and how long it may take to say or hear something.
+    pub(crate) fn patience(&self) -> (Duration, Duration) {
+        (self.seat.streams.idle, self.seat.streams.partial)
+    }
+
+    /// Returns what says that the server stops.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.clone()
+    }
+
+    /// Counts something of the client's that was dropped.
+    pub(crate) fn count_drop(&self, reason: DropReason) {
+        self.metrics.count_drop(reason);
+    }
+
+    /// Answers one message with one message, which lies in `out`.
+    pub(crate) async fn answer_alone(&self, message: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome {
+        let Self { seat, zone, metrics, .. } = self;
+        let mut manner = seat.streams.manner.clone();
+        let now_s = manner.ready();
+        let asker = manner.asker(transport, seat.address, now_s);
+        match seat.streams.answer(zone, message, &asker, metrics, out).await {
+            Begun::Answer(outcome) => outcome,
+            Begun::Copy(_) => Outcome::Drop(DropReason::Busy), // none is begun over what carries one message
+        }
     }
 
     /// Answers until the client leaves, is too slow, or the server stops; says good-bye where the transport has a word for it.

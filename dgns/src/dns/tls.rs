@@ -101,6 +101,7 @@ pub struct Tls {
     served: Arc<Served>,
     first: Hash,
     dot: TlsAcceptor,
+    doh: TlsAcceptor,
 }
 
 impl Tls {
@@ -110,12 +111,18 @@ impl Tls {
         let served = Arc::new(Served(RwLock::new(key)));
         let settings = |error| TlsFileError::Unusable { files: files.clone(), error };
         let dot = Arc::new(server(&served, &[b"dot"]).map_err(settings)?);
-        Ok(Arc::new(Self { served, first: hash, dot: dot.into(), files }))
+        let doh = Arc::new(server(&served, &[b"h2", b"http/1.1"]).map_err(settings)?);
+        Ok(Arc::new(Self { served, first: hash, dot: dot.into(), doh: doh.into(), files }))
     }
 
     /// Speaks TLS with whoever connected for DNS over TLS. Errors: the connection's, and those of a client that speaks it not, not 1.3, or for something else than DNS.
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         self.dot.accept(stream).await
+    }
+
+    /// The same for DNS over HTTPS.
+    pub(crate) async fn accept_https(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        self.doh.accept(stream).await
     }
 
     /// Reads the files again and again until `stop`, and serves what they hold.

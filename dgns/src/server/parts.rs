@@ -25,6 +25,7 @@ use crate::auth::signin::Signin;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::Core;
+use crate::dns::answer::Transport;
 use crate::dns::cookie::Cookies;
 use crate::dns::settings::{Manner, ServerSettings};
 use crate::dns::tls::Tls;
@@ -353,8 +354,10 @@ async fn bind_dns(
     if let Some(files) = &config.dns.tls {
         server = server.with_tls(Tls::open(files.clone())?);
     }
-    for &address in &config.dns.dot {
-        server.bind_encrypted(address).await.map_err(|error| ServerError::Bind { address, error })?;
+    let dot = config.dns.dot.iter().map(|&address| (Transport::Tls, address));
+    let doh = config.dns.doh.iter().map(|&address| (Transport::Https, address));
+    for (over, address) in dot.chain(doh) {
+        server.bind_encrypted(over, address).await.map_err(|error| ServerError::Bind { address, error })?;
     }
     Ok(server)
 }

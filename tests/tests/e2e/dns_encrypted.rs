@@ -1,4 +1,4 @@
-//! DNS over TLS as kdig and a client of one's own speak it: what is answered, by which certificate, and what becomes of everybody else who connects.
+//! DNS over TLS and HTTPS as stock clients and one of one's own speak it: what is answered, by which certificate, and what becomes of everybody else who connects.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -44,7 +44,8 @@ impl Encrypted {
 
     fn site(Certificate { certificate, key }: &Certificate) -> Site {
         let quoted = |path: &Path| format!("{:?}", path.display().to_string());
-        let site = Site::new().with("dns", "dot", "[\"127.0.0.1:0\"]");
+        let any = "[\"127.0.0.1:0\"]";
+        let site = Site::new().with("dns", "dot", any).with("dns", "doh", any);
         site.with("dns.tls", "certificate", &quoted(certificate)).with("dns.tls", "key", &quoted(key))
     }
 
@@ -83,7 +84,15 @@ fn tcp(address: SocketAddr) -> TcpStream {
 }
 
 fn dot(server: &Server) -> SocketAddr {
-    server.ready["dot"][0].as_str().and_then(|address| address.parse().ok()).expect("the ready line says where")
+    address(server, "dot")
+}
+
+fn doh(server: &Server) -> SocketAddr {
+    address(server, "doh")
+}
+
+fn address(server: &Server, over: &str) -> SocketAddr {
+    server.ready[over][0].as_str().and_then(|address| address.parse().ok()).expect("the ready line says where")
 }
 
 fn kdig(authority: &Authority, address: SocketAddr, host: &str, options: &[&str]) -> Ran {
@@ -217,6 +226,131 @@ fn who_speaks_something_else_is_let_go() {
         (counter(&server, "dns_dropped_total{reason=\"connections\"}") >= 1).then_some(())
     });
     drop(held);
+}
+
+/// What an HTTP client was answered.
+#[derive(Debug)]
+struct Response {
+    status: u16,
+    version: String,
+    content_type: String,
+    caching: String,
+    body: Vec<u8>,
+}
+
+impl Encrypted {
+    /// Asks by curl; `options` come before the URL of the server's own path, to which `rest` is added.
+    fn curl(&self, server: &Server, options: &[&str], rest: &str) -> Response {
+        let (port, body) = (doh(server).port(), self.authority.root().with_file_name("body"));
+        let mut command = Command::new("curl");
+        command.args(["-s", "-S", "--max-time", "100", "--resolve", &format!("{HOST}:{port}:127.0.0.1"), "--cacert"]);
+        command.arg(self.authority.root()).arg("-o").arg(&body);
+        command.args(["-w", "%{http_code}|%{http_version}|%{content_type}|%header{cache-control}"]).args(options);
+        command.arg(format!("https://{HOST}:{port}{rest}"));
+        let _of_the_request_before = fs::remove_file(&body);
+        let ran = run(command, "");
+        let [status, version, content_type, caching] = ran.stdout.split('|').collect::<Vec<_>>()[..] else {
+            panic!("{ran}")
+        };
+        Response {
+            status: status.parse().unwrap(),
+            version: version.into(),
+            content_type: content_type.into(),
+            caching: caching.into(),
+            body: fs::read(body).unwrap_or_default(),
+        }
+    }
+
+    /// Posts a body.
+    fn post(&self, server: &Server, content_type: &str, body: &[u8], options: &[&str]) -> Response {
+        let file = self.authority.root().with_file_name("request");
+        fs::write(&file, body).unwrap();
+        let (header, data) = (format!("Content-Type: {content_type}"), format!("@{}", file.display()));
+        self.curl(server, &[&["-H", &header, "--data-binary", &data], options].concat(), "/dns-query")
+    }
+}
+
+#[test]
+fn messages_are_asked_over_https() {
+    // Goal: RFC 8484: GET and POST, HTTP/2 and HTTP/1.1, how long an answer may be kept, and the status of each request that is none. Method: kdig, and
+    // curl as the client.
+    let encrypted = Encrypted::new();
+    let server = encrypted.site.start();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    alice.dgns(&server, &["records", "set", "alice", "A", "192.0.2.7", "--ttl", "77"]).exits(0);
+    for method in ["+https", "+https-get"] {
+        let said = encrypted.kdig(doh(&server), &[method, "alice.dgns.test", "A", "+padding"]);
+        assert!(said.stdout.contains("192.0.2.7") && said.stdout.contains("HTTP session (HTTP/2"), "{said}");
+        assert!(said.stdout.contains("PADDING: "), "{said}");
+    }
+    let (asked, media) = (query(0, "alice.dgns.test", true), "application/dns-message");
+    let text = data_encoding::BASE64URL_NOPAD.encode(&asked);
+    for (version, wanted) in [("--http2", "2"), ("--http1.1", "1.1")] {
+        let got = encrypted.curl(&server, &[version], &format!("/dns-query?dns={text}"));
+        let posted = encrypted.post(&server, media, &asked, &[version]);
+        for Response { status, version, content_type, caching, body } in [&got, &posted] {
+            let said = (*status, &**version, &**content_type, &**caching);
+            assert_eq!(said, (200, wanted, media, "max-age=77"), "{got:?} {posted:?}");
+            assert!(body.windows(4).any(|bytes| bytes == [192, 0, 2, 7]) && body.len() == BLOCK, "{body:?}");
+        }
+    }
+    let absent = encrypted.post(&server, media, &query(0, "nobody.dgns.test", false), &[]);
+    assert_eq!((absent.status, &*absent.caching, absent.body[3] & 15), (200, "max-age=5", 3));
+    let foreign = encrypted.post(&server, media, &query(0, "alice.example", false), &[]);
+    assert_eq!((foreign.status, &*foreign.caching, foreign.body[3] & 15), (200, "no-store", 5));
+    let count = || counter(&server, "dns_queries_total{transport=\"https\"}");
+    assert_eq!(count(), 8);
+
+    let refused = counter(&server, "dns_dropped_total{reason=\"request\"}");
+    let long = vec![0; 4_097];
+    let cases = [
+        ("another path", encrypted.curl(&server, &[], &format!("/?dns={text}")), 404),
+        ("no message", encrypted.curl(&server, &[], "/dns-query"), 400),
+        ("no base64url", encrypted.curl(&server, &[], "/dns-query?dns=A+A"), 400),
+        ("another method", encrypted.curl(&server, &["-X", "PUT"], "/dns-query"), 405),
+        ("JSON", encrypted.post(&server, "application/json", &asked, &[]), 415),
+        ("a long body", encrypted.post(&server, media, &long, &[]), 413),
+        (
+            "a long body in pieces",
+            encrypted.post(&server, media, &long, &["-H", "Transfer-Encoding: chunked", "--http1.1"]),
+            413,
+        ),
+    ];
+    let counted = cases.len() as u64;
+    for (what, response, wanted) in cases {
+        assert_eq!((response.status, response.body.len()), (wanted, 0), "{what}: {response:?}");
+    }
+    assert_eq!(counter(&server, "dns_dropped_total{reason=\"request\"}"), refused + counted);
+    assert_eq!(count(), 8, "none of them is a query");
+    for (what, message) in [("nothing", &[][..]), ("an answer", &[0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0])] {
+        assert_eq!(encrypted.post(&server, media, message, &[]).status, 400, "{what}");
+    }
+    assert_eq!(server.stop().code, Some(0));
+}
+
+#[test]
+fn a_connection_of_https_that_asks_nothing_is_closed() {
+    // Goal: neither a client that says nothing after its handshake, nor one that keeps HTTP/2 open, nor one that ends no request, is waited for.
+    let encrypted = Encrypted::new();
+    let server = encrypted.site.start();
+    let connect = |protocol| encrypted.connect(doh(&server), &[protocol], &rustls::version::TLS13);
+    let mut silent = connect("h2");
+    silent.conn.complete_io(&mut silent.sock).unwrap();
+    let mut greeted = connect("h2");
+    greeted.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let mut slow = connect("http/1.1");
+    slow.write_all(b"GET /dns-query HTTP/1.1\r\nHost").unwrap();
+    let mut held_back = connect("http/1.1");
+    let head =
+        "POST /dns-query HTTP/1.1\r\nHost: x\r\nContent-Type: application/dns-message\r\nContent-Length: 9\r\n\r\nab";
+    held_back.write_all(head.as_bytes()).unwrap();
+    let mut said = Vec::new();
+    let _until_it_is_closed = held_back.read_to_end(&mut said);
+    assert!(said.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&said));
+    for (what, talk) in [("silent", silent), ("HTTP/2 alone", greeted), ("half a head", slow)] {
+        assert!(is_closed(talk), "{what}");
+    }
 }
 
 #[test]

@@ -195,8 +195,9 @@ const ROOMS: &[Room] = &[
     Room { package: "flate2", paths: &["dgns/src/http/pages"] },
     Room { package: "axum", paths: &["dgns/src/http"] },
     Room { package: "tower_service", paths: &["dgns/src/http"] },
-    Room { package: "hyper", paths: &["dgns/src/http"] },
-    Room { package: "hyper_util", paths: &["dgns/src/http"] },
+    Room { package: "hyper", paths: &["dgns/src/http", "dgns/src/dns/https"] },
+    Room { package: "hyper_util", paths: &["dgns/src/http", "dgns/src/dns/https"] },
+    Room { package: "http_body_util", paths: &["dgns/src/dns/https"] },
     Room { package: "openidconnect", paths: &["dgns/src/auth/oidc"] },
     Room { package: "webauthn_rs", paths: &["dgns/src/auth/passkey"] },
     Room {

@@ -149,6 +149,7 @@ fn proofs_and_updates_are_left_to_who_makes_them() {
     assert_eq!(outcome(&update, Transport::Udp), "REFUSED");
     assert_eq!(outcome(&update, Transport::Tcp), "update");
     assert_eq!(outcome(&update, Transport::Tls), "update");
+    assert_eq!(outcome(&update, Transport::Https), "update");
     assert_eq!(outcome(&edited(&update, 2, 0x80 | 5 << 3), Transport::Tcp), "drop response");
 }
 
@@ -190,7 +191,9 @@ fn answers_are_padded_where_nobody_sees_them() {
             [edns(&plain, 1232, &[]), edns(&plain, 1232, b"\0\x0c\0\x02\0\0"), edns(&plain, 1232, b"\0\x03\0\0")];
         for (message, transport, is_padded) in asking
             .iter()
-            .flat_map(|message| [(message, Transport::Tls, true), (message, Transport::Tcp, false)])
+            .flat_map(|message| {
+                [(message, Transport::Tls, true), (message, Transport::Https, true), (message, Transport::Tcp, false)]
+            })
             .chain([(&plain, Transport::Tls, false)])
         {
             let mut out = Vec::new();
