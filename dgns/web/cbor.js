@@ -10,6 +10,11 @@ export class Refused extends Error {
   }
 }
 
+/** Returns what refuses with a code, and says why in the words that `why` has for it. */
+export const refusing = (why) => (code) => {
+  throw new Refused(code, why[code]);
+};
+
 /** Runs a decoder; whatever it refuses has `code` here. */
 export function refusedAs(code, decode) {
   try {

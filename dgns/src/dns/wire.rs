@@ -31,31 +31,32 @@ pub(crate) struct Record<'m> {
 
 /// Reads the records that answer a query.
 pub(crate) fn answers(message: &[u8]) -> Result<Vec<Record<'_>>, Malformed> {
-    let head = message.get(..HEADER_BYTES).ok_or(Malformed)?;
-    let mut at = HEADER_BYTES;
-    for _ in 0..u16::from_be_bytes([head[4], head[5]]) {
-        name(message, &mut at)?;
-        at += 4;
-    }
-    (0..u16::from_be_bytes([head[6], head[7]])).map(|_| record(message, &mut at)).collect()
+    let ([answers, ..], mut at) = behind_questions(message)?;
+    (0..answers).map(|_| record(message, &mut at)).collect()
 }
 
 /// Walks over all records; calls `look` with the section of each (1 answer, 2 authority, 3 additional), where it begins, and itself.
 pub(crate) fn walk<'m>(message: &'m [u8], mut look: impl FnMut(usize, usize, Record<'m>)) -> Result<(), Malformed> {
-    let head = message.get(..HEADER_BYTES).ok_or(Malformed)?;
-    let count = |section: usize| u16::from_be_bytes([head[4 + 2 * section], head[5 + 2 * section]]);
-    let mut at = HEADER_BYTES;
-    for _ in 0..count(0) {
-        name(message, &mut at)?;
-        at += 4;
-    }
-    for section in 1..=3 {
-        for _ in 0..count(section) {
+    let (counts, mut at) = behind_questions(message)?;
+    for (section, count) in (1..).zip(counts) {
+        for _ in 0..count {
             let begins = at;
             look(section, begins, record(message, &mut at)?);
         }
     }
     if at == message.len() { Ok(()) } else { Err(Malformed) }
+}
+
+/// Returns how many records each section has, and where the first begins.
+fn behind_questions(message: &[u8]) -> Result<([u16; 3], usize), Malformed> {
+    let head = message.get(..HEADER_BYTES).ok_or(Malformed)?;
+    let count = |field: usize| u16::from_be_bytes([head[4 + 2 * field], head[5 + 2 * field]]);
+    let mut at = HEADER_BYTES;
+    for _ in 0..count(0) {
+        name(message, &mut at)?;
+        at += 4;
+    }
+    Ok(([1, 2, 3].map(count), at))
 }
 
 /// Reads the record at `at`, which is then behind it. Names in data of the types of RFC 1035 come without compression.

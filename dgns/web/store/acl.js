@@ -1,6 +1,6 @@
 // Who may do what in a database: the replay of its control log, the same judgement that the server makes (PROTOCOL 25.6).
 
-import { Refused } from "../cbor.js";
+import { refusing } from "../cbor.js";
 import { compare, equal, hex } from "../hash.js";
 import { controlLogOf, logIdOf } from "./entry.js";
 import { fork } from "./fork.js";
@@ -13,7 +13,7 @@ export const [READ, WRITE, GRANT, ALL] = [1, 2, 4, 7];
 export const [COUNTS, VOID, FORGED] = ["counts", "void", "forged"];
 
 const FOR_EVER = (1n << 64n) - 1n;
-const WHY = {
+const refuse = refusing({
   bad_genesis: "a control log begins with the one genesis of its database, signed by a device of it",
   not_allowed: "only an owner of the database, or who may grant in the group, may say this",
   grant_wider: "nobody gives more than they have",
@@ -23,10 +23,7 @@ const WHY = {
   bad_boxes: "the key of a group is sealed to each of its members and to nobody else",
   log_exists: "there is a log of that name in this group",
   full: "a database has at most 256 groups of 1,000 members, and 256 logs",
-};
-const refuse = (code) => {
-  throw new Refused(code, WHY[code]);
-};
+});
 const includes = (rights, other) => (rights & other) === other;
 
 /** A database as its control log has it: `groups` by number, `logs` by their name in hexadecimal, `{id, gid, kind, label}`, and its `owners`. */

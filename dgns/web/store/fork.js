@@ -1,20 +1,17 @@
 // Databases that go on from others: what a fork takes over, and what is its own (PROTOCOL 25.13).
 
-import { Refused } from "../cbor.js";
+import { refusing } from "../cbor.js";
 import { compare, equal, hex } from "../hash.js";
 import { logIdOf } from "./entry.js";
 import { FORKS_MAX } from "./limits.js";
 import { Owners } from "./owners.js";
 
-const WHY = {
+const refuse = refusing({
   not_allowed: "only an owner of the database forks it",
   bad_genesis: "a fork goes on from the database that it names, as another one",
   full: "a database goes on from at most 16 others",
   bad_cuts: "a fork says of each log how much of it is its own, and of no other log",
-};
-const refuse = (code) => {
-  throw new Refused(code, WHY[code]);
-};
+});
 
 /** The parts of a log that goes on from the first `size` entries of `log`, which has `parts` itself. */
 function cut(parts, { log, size, root }) {

@@ -1,13 +1,13 @@
 // The owners of a database: equals, who take in others by a majority, leave by themselves, and delete by half (PROTOCOL 25.12).
 
-import { Refused } from "../cbor.js";
+import { refusing } from "../cbor.js";
 import { equal, hex } from "../hash.js";
 import { OWNERS_MAX, VOICES_MAX } from "./limits.js";
 
 /** What a database has come to: it is written to; half of its owners are for deleting it; its tombstone stands. */
 export const [LIVE, DELETING, DELETED] = [1, 2, 3];
 
-const WHY = {
+const refuse = refusing({
   not_allowed: "only an owner of the database may say this",
   owner_exists: "this is an owner of the database already",
   said: "the owner is for this already, or was not",
@@ -17,10 +17,7 @@ const WHY = {
   deleted: "the database is deleted: its control log ends with the tombstone",
   bad_cuts: "a tombstone says of each log how many entries it has, and of no other log",
   full: "a database has at most 64 owners, each of whom is for 16 others at a time",
-};
-const refuse = (code) => {
-  throw new Refused(code, WHY[code]);
-};
+});
 
 /** The owners by their DID in hexadecimal: `all`; `asked`, who is to be one, with who is for it; `deleting`, who is for deleting the database. */
 export class Owners {

@@ -237,9 +237,9 @@ fn place(
     if header.lsn != expected || header.prev != prev {
         return Err(AppendRefusal::Gap { expected, prev });
     }
-    allow(view, db, key, entry, append.now_ms)?;
+    let room = allow(view, db, key, entry, append.now_ms)?;
     let bytes = (entry.header_bytes().len() + entry.body().len()) as u64 + ENTRY_OVERHEAD_BYTES;
-    charge(view, db, entry, bytes)?;
+    charge(view, db, room, bytes)?;
     let placed = add(view, adds, append.now_ms, (key, device), entry)?;
     view.cursors.insert((log_id, device), Some((header.lsn, entry.leaf())));
     Ok(placed)
@@ -271,8 +271,19 @@ fn again(view: &View, adds: &mut Adds, key: LogId, device: RowId, entry: &Entry)
     Err(AppendRefusal::Conflict { lsn })
 }
 
+/// How much of an account's head-room an entry may use.
+#[derive(Clone, Copy, Debug)]
+enum HeadRoom {
+    /// None: it is data.
+    Nothing,
+    /// All but the last [`LAST_ROOM`].
+    Most,
+    /// All: it leaves or ends a database.
+    All,
+}
+
 /// Refuses who may not write; a control entry is applied.
-fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, now_ms: u64) -> Result<(), AppendRefusal> {
+fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, now_ms: u64) -> Result<HeadRoom, AppendRefusal> {
     let header = entry.header();
     let log = view.logs.get(&key).ok_or(AppendRefusal::NotFound)?;
     if let Some((size, root)) = header.expect
@@ -297,7 +308,7 @@ fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, now_ms: u64) -> 
                 return Err(AppendRefusal::NotWriter);
             }
             let newest = view.epochs.get(&(db, gid)).copied().unwrap_or(0);
-            if header.epoch == newest { Ok(()) } else { Err(AppendRefusal::Epoch { newest }) }
+            if header.epoch == newest { Ok(HeadRoom::Nothing) } else { Err(AppendRefusal::Epoch { newest }) }
         }
         _ => Err(AppendRefusal::Class),
     }
@@ -311,12 +322,16 @@ fn apply(
     header: &Header,
     body: &[u8],
     now_ms: u64,
-) -> Result<(), AppendRefusal> {
+) -> Result<HeadRoom, AppendRefusal> {
     let control = Control::decode(body)?;
     if size == 0 {
         view.acls.insert(db, Acl::begin(&key, &header.author, &control)?);
-        return Ok(());
+        return Ok(HeadRoom::Most);
     }
+    let room = match &control {
+        Control::Leave | Control::Delete { .. } | Control::Tombstone { .. } => HeadRoom::All,
+        _ => HeadRoom::Most,
+    };
     let size_of = |log: &LogId| view.logs.get(log).map_or(0, |log| log.row.edge.size());
     let fit = match &control {
         Control::Revoke { cuts, .. } => cuts.iter().all(|(log, size)| *size <= size_of(log)),
@@ -360,7 +375,7 @@ fn apply(
         }
         Control::Genesis { .. } | Control::Delete { .. } | Control::Tombstone { .. } | Control::Fork { .. } => {}
     }
-    Ok(())
+    Ok(room)
 }
 
 /// Which part of the head-room is the last.
@@ -377,16 +392,14 @@ fn may_still(acl: &Acl, author: &Did, gid: Option<u32>, now_s: u64) -> bool {
 
 /// Charges the account of a database. What is said about the database itself has head-room, and the last of it is for leaving and ending
 /// it: owners are never locked out, nor does one lock out another.
-fn charge(view: &mut View, db: RowId, entry: &Entry, bytes: u64) -> Result<(), AppendRefusal> {
+fn charge(view: &mut View, db: RowId, room: HeadRoom, bytes: u64) -> Result<(), AppendRefusal> {
     let account = view.dbs.get(&db).map(|db| db.account).ok_or(AppendRefusal::NotFound)?;
     let account = view.accounts.get_mut(&account).ok_or(AppendRefusal::NotFound)?;
-    let room = HEAD_ROOM_BYTES.max(account.quota_bytes / 100);
-    let room = match entry.header().class {
-        Class::Data => 0,
-        Class::Control => match Control::decode(entry.body())? {
-            Control::Leave | Control::Delete { .. } | Control::Tombstone { .. } => room,
-            _ => room - room / LAST_ROOM,
-        },
+    let all = HEAD_ROOM_BYTES.max(account.quota_bytes / 100);
+    let room = match room {
+        HeadRoom::Nothing => 0,
+        HeadRoom::Most => all - all / LAST_ROOM,
+        HeadRoom::All => all,
     };
     let (used, entries) = (account.used_bytes.saturating_add(bytes), account.used_entries.saturating_add(1));
     if used > account.quota_bytes.saturating_add(room) || entries > account.quota_entries.saturating_add(room / 1_024) {

@@ -7,10 +7,11 @@ use identity::hash::Hash;
 use identity::token::Rights;
 use storage::inject::{Failure, Plan, Step};
 use storage::store::{Append, Store};
-use translog::tree::{Edge, verify_consistency, verify_inclusion};
+use translog::tree::{verify_consistency, verify_inclusion};
 
 use crate::ground::{
-    Device, GID, Ground, append, db, grant, home, main_log, make, may_read, on_both_engines, open, person, revoke, turn,
+    Device, GID, Ground, append, db, grant, leaves_and_roots, main_log, make, may_read, on_both_engines, open, person,
+    revoke, turn,
 };
 
 on_both_engines! {
@@ -62,21 +63,8 @@ fn begins(entries: &[Entry]) -> Append {
 /// Holds every entry of a log against its edge and its proofs; returns their leaves.
 async fn proved(store: &Store, log: LogId) -> Vec<Hash> {
     let (size, root) = whole(store, log).await;
-    let (mut edge, mut leaves, mut roots) = (Edge::new(), Vec::new(), vec![Edge::new().root()]);
-    while edge.size() < size {
-        let rows = store.range(&log, edge.size(), 200, None).await.unwrap().unwrap();
-        if let Some((last, path)) = rows.edge.split_first() {
-            assert_eq!(Edge::from_parts(edge.size(), *last, path).unwrap(), edge);
-        }
-        for row in rows.entries {
-            let entry = Entry::from_parts(row.header, row.sig, row.body).unwrap();
-            entry.verify(&home()).unwrap();
-            edge.append(entry.leaf());
-            leaves.push(entry.leaf());
-            roots.push(edge.root());
-        }
-    }
-    assert_eq!(edge.root(), root);
+    let (leaves, roots) = leaves_and_roots(store, log, size).await;
+    assert_eq!(roots[size as usize], root);
     for from in
         (0..=size).step_by(7).chain([255, 256, 257, 299, 300, 301, 511, 512].into_iter().filter(|at| *at <= size))
     {

@@ -12,6 +12,7 @@ use storage::Options;
 use storage::inject::Plan;
 use storage::store::rows::LogRow;
 use storage::store::{Append, DatabaseUrl, FreeQuota, Home, Store};
+use translog::tree::Edge;
 
 use crate::postgres::Postgres;
 use crate::s3::S3;
@@ -177,3 +178,23 @@ pub(crate) async fn make(store: &Store, people: &[Did]) -> Device {
 }
 
 pub(crate) use on_both_engines;
+
+/// Reads the first `size` entries of a log, some at a time, and holds each against its signature and its edge. Returns their leaves, and the
+/// root of the tree before and behind each.
+pub(crate) async fn leaves_and_roots(store: &Store, log: LogId, size: u64) -> (Vec<Hash>, Vec<Hash>) {
+    let (mut edge, mut leaves, mut roots) = (Edge::new(), Vec::new(), vec![Edge::new().root()]);
+    while edge.size() < size {
+        let rows = store.range(&log, edge.size(), 100, None).await.unwrap().unwrap();
+        if let Some((last, path)) = rows.edge.split_first() {
+            assert_eq!(Edge::from_parts(edge.size(), *last, path).unwrap(), edge);
+        }
+        for row in rows.entries {
+            let entry = Entry::from_parts(row.header, row.sig, row.body).unwrap();
+            entry.verify(&home()).unwrap();
+            edge.append(entry.leaf());
+            leaves.push(entry.leaf());
+            roots.push(edge.root());
+        }
+    }
+    (leaves, roots)
+}

@@ -14,7 +14,7 @@ use identity::token::Rights;
 use storage::inject::{Failure, Plan, Step};
 use storage::store::{Append, AppendRefusal, Charge, DatabaseUrl, FreeQuota, Home, Store};
 use storage::{Options, StorageError};
-use translog::tree::{Edge, verify_consistency, verify_inclusion};
+use translog::tree::{verify_consistency, verify_inclusion};
 
 mod forks;
 mod ground;
@@ -28,8 +28,8 @@ mod postgres;
 mod s3;
 
 use ground::{
-    Device, GID, Ground, NOW_MS, append, db, grant, home, main_log, make, may_read, on_both_engines, open, person,
-    revoke, turn,
+    Device, GID, Ground, NOW_MS, append, db, grant, home, leaves_and_roots, main_log, make, may_read, on_both_engines,
+    open, person, revoke, turn,
 };
 use postgres::Postgres;
 
@@ -241,20 +241,7 @@ async fn many_devices_append_at_once_and_every_size_is_proved(ground: &Ground) {
     }
     tasks.join_all().await;
     let size = u64::from(DEVICES) * EACH;
-    let (mut edge, mut roots, mut leaves) = (Edge::new(), vec![Edge::new().root()], Vec::new());
-    while edge.size() < size {
-        let rows = store.range(&main_log(), edge.size(), 100, None).await.unwrap().unwrap();
-        if let Some((last, path)) = rows.edge.split_first() {
-            assert_eq!(Edge::from_parts(edge.size(), *last, path).unwrap(), edge);
-        }
-        for row in rows.entries {
-            let entry = Entry::from_parts(row.header, row.sig, row.body).unwrap();
-            entry.verify(&home()).unwrap();
-            leaves.push(entry.leaf());
-            edge.append(entry.leaf());
-            roots.push(edge.root());
-        }
-    }
+    let (leaves, roots) = leaves_and_roots(&store, main_log(), size).await;
     for to in [1, 255, 256, 257, 511, 512, 513, size] {
         for pos in [0, to / 2, to - 1] {
             let rows = store.receipt(&main_log(), &[pos], to, None).await.unwrap().unwrap();

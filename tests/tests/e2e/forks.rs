@@ -1,7 +1,7 @@
 //! Forks of a database: under a name and owners of their own, read by who read the source then, proved to begin with it.
 
 use dgns_tests::harness::{Person, Server, Site, wait};
-use dgns_tests::skip::skip;
+use dgns_tests::skip::without_sqlite3;
 use serde_json::Value;
 
 use crate::owners::entries_kept;
@@ -92,8 +92,8 @@ fn a_fork_goes_on_from_its_source_and_outlives_it() {
 #[test]
 fn a_fork_that_is_killed_at_any_moment_is_there_or_not_and_the_command_goes_on() {
     // Method: the server killed as soon as the keys of the new name lie at home, and as soon as the fork is kept.
-    if std::process::Command::new("sqlite3").arg("--version").output().is_err() {
-        return skip("sqlite3 is not installed");
+    if without_sqlite3() {
+        return;
     }
     let site = Site::new();
     let mut server = site.start();

@@ -6,7 +6,7 @@ use std::thread;
 use dgns_client::rng;
 use dgns_tests::harness::load::{NOTHING_SEEN, Poster, Somebody, body, origin};
 use dgns_tests::harness::{Person, Server, Site, wait};
-use dgns_tests::skip::skip;
+use dgns_tests::skip::without_sqlite3;
 use identity::cert::{
     Body, Certificate, Device, DeviceEnd, DidKind, EndReason, Genesis, IdRotate, KeyBytes, Level, Payload,
 };
@@ -167,8 +167,8 @@ fn no_key_enters_a_second_chain_nor_comes_back_whatever_became_of_the_server() {
 #[test]
 fn a_database_that_lacks_the_keys_is_filled_from_the_log() {
     // Goal: a log that was made before keys were noted knows them after one start. Method: the rows taken away by `sqlite3`.
-    if Command::new("sqlite3").arg("--version").output().is_err() {
-        return skip("sqlite3 is not installed");
+    if without_sqlite3() {
+        return;
     }
     let site = Site::new();
     let server = site.start();

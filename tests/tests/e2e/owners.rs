@@ -3,7 +3,7 @@
 use dgns_tests::harness::http::Answer;
 use dgns_tests::harness::liar::Liar;
 use dgns_tests::harness::{Person, Ran, Server, Site, wait};
-use dgns_tests::skip::skip;
+use dgns_tests::skip::without_sqlite3;
 
 const NAME: &str = "photos.alice";
 
@@ -111,8 +111,8 @@ pub(crate) fn entries_kept(site: &Site) -> u64 {
 fn a_deletion_that_is_killed_at_any_moment_goes_on_where_it_was() {
     // Goal: voice, tombstone and acknowledgement each stand or do not. Method: the server killed while an owner deletes, as soon as none,
     // one and both of the statements are kept, and the command said again; each round another database.
-    if std::process::Command::new("sqlite3").arg("--version").output().is_err() {
-        return skip("sqlite3 is not installed");
+    if without_sqlite3() {
+        return;
     }
     let site = Site::new();
     let mut server = site.start();

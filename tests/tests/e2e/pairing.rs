@@ -6,7 +6,7 @@ use std::process::Command;
 
 use dgns_tests::harness::journey::{digits, joins, told, watching};
 use dgns_tests::harness::{Person, Server, Site};
-use dgns_tests::skip::skip;
+use dgns_tests::skip::without_sqlite3;
 use serde_json::Value;
 
 fn sealed_for_alice(by: &Person, server: &Server, content: &str) -> PathBuf {
@@ -160,8 +160,8 @@ fn words_and_codes_let_in_one_device_each() {
 fn an_hour_later_a_pairing_is_over_and_has_let_nobody_in() {
     // Goal: neither a secret nor digits of an hour ago let anybody in. Method: both begun and killed; the hour is made to be over in what the
     // relay and the events keep, by `sqlite3`, and in the new device's own file; then both gone on with. Digits begin anew, with others.
-    if Command::new("sqlite3").arg("--version").output().is_err() {
-        return skip("sqlite3 is not installed");
+    if without_sqlite3() {
+        return;
     }
     let site = Site::new();
     let server = site.start();

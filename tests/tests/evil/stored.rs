@@ -101,8 +101,8 @@ fn fsck_names_the_file_that_was_changed() {
 #[test]
 fn fsck_names_the_row_that_was_changed() {
     // Goal: whatever SQL keeps is held against the entries and the signed head. Method: one change at a time by `sqlite3`.
-    if Command::new("sqlite3").arg("--version").output().is_err() {
-        return dgns_tests::skip::skip("sqlite3 is not installed");
+    if dgns_tests::skip::without_sqlite3() {
+        return;
     }
     let site = site();
     clean(&site);

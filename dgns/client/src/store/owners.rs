@@ -41,6 +41,15 @@ pub async fn leave(session: &Session, signer: Signer<'_>, name: &str) -> Result<
 ///
 /// Errors: [`ClientError::Refused`] with `not_allowed` for who is no owner.
 pub async fn delete(session: &Session, signer: Signer<'_>, name: &str) -> Result<Deletion, ClientError> {
+    match toward_deletion(session, signer, name).await {
+        Ok(acl) => Ok(Deletion::Open(Box::new(acl))),
+        Err(ClientError::Deleted(tombstone)) => Ok(Deletion::Done(tombstone)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Says what is to be said, and returns who may do what while that is not enough. A deletion that is proved is an error as everywhere.
+async fn toward_deletion(session: &Session, signer: Signer<'_>, name: &str) -> Result<Acl, ClientError> {
     let voice = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
         let said = db.acl().owners().deleting().contains(&signer.did);
         Ok(if said { Vec::new() } else { vec![Control::Delete { yes: true }] })
@@ -51,23 +60,16 @@ pub async fn delete(session: &Session, signer: Signer<'_>, name: &str) -> Result
             Stage::Live | Stage::Deleted => Vec::new(),
         })
     };
-    let acl = match say(session, signer, name, voice).await {
-        Ok(said) if said.acl.owners().lacking() > 0 => said.acl,
-        Ok(_) => match say(session, signer, name, end).await {
-            // Half may have been lost again meanwhile.
-            Ok(said) if said.acl.owners().stage() != Stage::Deleted => said.acl,
-            Ok(_) => match OpenDb::open(session, signer, name).await {
-                Ok(_) => return Err(not_deleted()),
-                Err(ClientError::Deleted(tombstone)) => return Ok(Deletion::Done(tombstone)),
-                Err(error) => return Err(error),
-            },
-            Err(ClientError::Deleted(tombstone)) => return Ok(Deletion::Done(tombstone)),
-            Err(error) => return Err(error),
-        },
-        Err(ClientError::Deleted(tombstone)) => return Ok(Deletion::Done(tombstone)),
-        Err(error) => return Err(error),
-    };
-    Ok(Deletion::Open(Box::new(acl)))
+    let said = say(session, signer, name, voice).await?;
+    if said.acl.owners().lacking() > 0 {
+        return Ok(said.acl);
+    }
+    let said = say(session, signer, name, end).await?;
+    if said.acl.owners().stage() != Stage::Deleted {
+        return Ok(said.acl); // half was lost again meanwhile
+    }
+    OpenDb::open(session, signer, name).await?;
+    Err(not_deleted())
 }
 
 /// Takes back that a database should be deleted.

@@ -80,28 +80,28 @@ impl Copy {
     }
 
     /// Sends the copy, each message within `partial` and all of them at the [`Pace`]; returns of what kind it is, and its bytes. Errors: those of the
-    /// stream, `TimedOut` among them;
-    /// `Other`: the edition is not known any more, after more changes than are kept.
+    /// stream, `TimedOut` among them; `Other`: the edition is not known any more, after more changes than are kept.
     pub(crate) async fn send(
-        mut self,
+        self,
         zone: &Arc<Zone>,
         stream: &mut (impl AsyncWrite + Unpin),
         clock: &Clock,
         partial: Duration,
     ) -> io::Result<(Transferred, u64)> {
-        let mut sender = Sender { stream, clock, partial, chain: self.chain.take(), pace: Pace::begin(), bytes: 0 };
-        match std::mem::replace(&mut self.plan, Plan::Changes(Vec::new())) {
+        let Self { messages, chain, plan, _seat } = self;
+        let mut sender = Sender { messages, stream, clock, partial, chain, pace: Pace::begin(), bytes: 0 };
+        match plan {
             Plan::Changes(editions) => {
                 let soa = editions.last().and_then(|last| last.added.first()).cloned();
                 let soa = soa.ok_or(io::ErrorKind::Other)?;
-                self.push(&soa, &mut sender).await?;
+                sender.push(&soa).await?;
                 for edition in &editions {
                     for record in edition.removed.iter().chain(&edition.added) {
-                        self.push(record, &mut sender).await?;
+                        sender.push(record).await?;
                     }
                 }
-                self.push(&soa, &mut sender).await?;
-                sender.end(&mut self.messages).await.map(|bytes| (Transferred::Changes, bytes))
+                sender.push(&soa).await?;
+                sender.end().await.map(|bytes| (Transferred::Changes, bytes))
             }
             Plan::Whole(serial) => {
                 let mut soa = None;
@@ -110,19 +110,12 @@ impl Copy {
                     soa = soa.or_else(|| records.iter().find(|record| record.rtype == TYPE_SOA).cloned());
                     // The SOA is the first record of the first part.
                     for record in &records {
-                        self.push(record, &mut sender).await?;
+                        sender.push(record).await?;
                     }
                 }
-                self.push(&soa.ok_or(io::ErrorKind::Other)?, &mut sender).await?;
-                sender.end(&mut self.messages).await.map(|bytes| (Transferred::Whole, bytes))
+                sender.push(&soa.ok_or(io::ErrorKind::Other)?).await?;
+                sender.end().await.map(|bytes| (Transferred::Whole, bytes))
             }
-        }
-    }
-
-    async fn push(&mut self, record: &Record, sender: &mut Sender<'_, impl AsyncWrite + Unpin>) -> io::Result<()> {
-        match self.messages.push(record) {
-            Some(message) => sender.send(message).await,
-            None => Ok(()),
         }
     }
 }
@@ -134,8 +127,9 @@ async fn read(zone: &Arc<Zone>, serial: u32, part: Part) -> io::Result<Vec<Recor
     records.ok().flatten().ok_or_else(|| io::ErrorKind::Other.into())
 }
 
-/// Where messages go, each signed over the one before.
+/// Where records go, in messages, each signed over the one before.
 struct Sender<'s, S> {
+    messages: Messages,
     stream: &'s mut S,
     clock: &'s Clock,
     partial: Duration,
@@ -158,8 +152,16 @@ impl<S: AsyncWrite + Unpin> Sender<'_, S> {
         Ok(())
     }
 
-    async fn end(mut self, messages: &mut Messages) -> io::Result<u64> {
-        self.send(messages.take()).await?;
+    async fn push(&mut self, record: &Record) -> io::Result<()> {
+        match self.messages.push(record) {
+            Some(message) => self.send(message).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn end(mut self) -> io::Result<u64> {
+        let last = self.messages.take();
+        self.send(last).await?;
         Ok(self.bytes)
     }
 }
