@@ -535,7 +535,7 @@ impl Frame {
 
     /// Returns the bytes of a message.
     pub fn encode(&self, form: Form) -> Bytes {
-        Fields { kind: self.kind(), rows: self.rows() }.encode(form, NAMES).into()
+        value::encode(self.kind(), |put| self.fields(put), form, NAMES).into()
     }
 
     /// Reads a message.

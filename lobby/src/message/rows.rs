@@ -25,10 +25,8 @@ fn texts(texts: &[String]) -> Value<'_> {
 }
 
 impl Frame {
-    /// Returns its fields by their keys.
-    pub(super) fn rows(&self) -> Vec<(u64, Value<'_>)> {
-        let mut rows = Vec::with_capacity(8);
-        let mut put = |key, value| rows.push((key, value));
+    /// Puts its fields by their keys, in the order of these.
+    pub(super) fn fields(&self, put: &mut dyn FnMut(u64, Value<'_>)) {
         match self {
             Self::Challenge(challenge) => {
                 put(1, bytes(&challenge.challenge));
@@ -161,7 +159,6 @@ impl Frame {
                 handle.iter().for_each(|handle| put(3, Value::Uint(*handle)));
             }
         }
-        rows
     }
 }
 

@@ -47,8 +47,8 @@ impl<'a> From<&'a str> for Value<'a> {
 /// The bytes before what an item holds.
 const HEAD_BYTES_MAX: usize = 9;
 
-/// The fields that a frame has at most, unless it has some that nobody knows.
-const ROWS_USUAL: usize = 8;
+/// The largest key of a field that anybody knows.
+const KEYS: usize = 8;
 
 /// The lists inside each other that a frame may have: `ice` needs three.
 const DEPTH_MAX: usize = 4;
@@ -192,11 +192,11 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The type of a frame and its fields by key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What was read of a frame: its type, and its fields by key. Keys that nobody knows were read too, and are not kept.
+#[derive(Debug)]
 pub(super) struct Fields<'a> {
     pub(super) kind: u64,
-    pub(super) rows: Vec<(u64, Value<'a>)>,
+    values: [Option<Value<'a>>; KEYS],
 }
 
 /// What a type is called in JSON, and its keys.
@@ -206,33 +206,37 @@ pub(super) struct Names {
     pub(super) keys: &'static [(u64, &'static str)],
 }
 
-impl<'a> Fields<'a> {
-    pub(super) fn encode(&self, form: Form, table: &[Names]) -> Vec<u8> {
-        match form {
-            Form::Cbor => {
-                let mut writer =
-                    Writer::with_capacity(self.rows.iter().map(|(_, value)| 2 + value.room()).sum::<usize>() + 8);
-                writer.map(1 + self.rows.len()).uint(0).uint(self.kind);
-                for (key, value) in &self.rows {
-                    writer.uint(*key);
-                    value.write(&mut writer);
-                }
-                writer.finish()
-            }
-            Form::Json => {
-                let names = table.iter().find(|names| names.kind == self.kind).expect("every type has its names");
-                let mut map = Map::new();
-                map.insert("t".to_owned(), names.name.into());
-                for (key, value) in &self.rows {
-                    let name = names.keys.iter().find(|(named, _)| named == key).expect("every key has its name").1;
-                    map.insert(name.to_owned(), value.to_json());
-                }
-                Json::Object(map).to_string().into_bytes()
-            }
+/// Writes a frame of a type; `fields` puts its fields in the order of their keys, as often as it is asked.
+pub(super) fn encode(
+    kind: u64,
+    fields: impl Fn(&mut dyn FnMut(u64, Value<'_>)),
+    form: Form,
+    table: &[Names],
+) -> Vec<u8> {
+    match form {
+        Form::Cbor => {
+            let (mut count, mut room) = (1, 2 * HEAD_BYTES_MAX);
+            fields(&mut |_, value| (count, room) = (count + 1, room + 1 + value.room()));
+            let mut writer = Writer::with_capacity(room);
+            writer.map(count).uint(0).uint(kind);
+            fields(&mut |key, value| value.write(writer.uint(key)));
+            writer.finish()
+        }
+        Form::Json => {
+            let names = table.iter().find(|names| names.kind == kind).expect("every type has its names");
+            let mut map = Map::new();
+            map.insert("t".to_owned(), names.name.into());
+            fields(&mut |key, value| {
+                let name = names.keys.iter().find(|(named, _)| *named == key).expect("every key has its name").1;
+                map.insert(name.to_owned(), value.to_json());
+            });
+            Json::Object(map).to_string().into_bytes()
         }
     }
+}
 
-    /// Reads a frame. Keys that nobody knows stay, and nobody asks for them.
+impl<'a> Fields<'a> {
+    /// Reads a frame.
     pub(super) fn decode(bytes: &'a [u8], form: Form, table: &[Names]) -> Result<Self, FrameError> {
         match form {
             Form::Cbor => Self::of_cbor(bytes),
@@ -247,17 +251,17 @@ impl<'a> Fields<'a> {
             return Err(FrameError::BadFrame);
         }
         let kind = reader.uint()?;
-        let (mut last, mut rows) = (0, Vec::with_capacity(usize::try_from(count).unwrap_or(0).min(ROWS_USUAL)));
+        let (mut last, mut fields) = (0, Self::of_kind(kind));
         for _ in 1..count {
             let key = reader.uint()?;
             if key <= last {
                 return Err(FrameError::BadFrame);
             }
-            rows.push((key, Value::read(&mut reader, 0)?));
+            fields.put(key, Value::read(&mut reader, 0)?);
             last = key;
         }
         reader.end()?;
-        Ok(Self { kind, rows })
+        Ok(fields)
     }
 
     fn of_json(bytes: &[u8], table: &[Names]) -> Result<Self, FrameError> {
@@ -266,13 +270,23 @@ impl<'a> Fields<'a> {
         let name = map.get("t").and_then(Json::as_str).ok_or(FrameError::BadFrame)?;
         let id = map.get("id").and_then(Json::as_u64);
         let names = table.iter().find(|names| names.name == name).ok_or(FrameError::UnknownType { id })?;
-        let mut rows = Vec::new();
+        let mut fields = Self::of_kind(names.kind);
         for (key, name) in names.keys {
             if let Some(value) = map.remove(*name) {
-                rows.push((*key, Value::of_json(value, 0)?));
+                fields.put(*key, Value::of_json(value, 0)?);
             }
         }
-        Ok(Self { kind: names.kind, rows })
+        Ok(fields)
+    }
+
+    fn of_kind(kind: u64) -> Self {
+        Self { kind, values: [const { None }; KEYS] }
+    }
+
+    fn put(&mut self, key: u64, value: Value<'a>) {
+        if let Some(place) = place(key).and_then(|place| self.values.get_mut(place)) {
+            *place = Some(value);
+        }
     }
 
     /// Returns the value of a key; the frame must have it.
@@ -282,6 +296,11 @@ impl<'a> Fields<'a> {
 
     /// Returns the value of a key.
     pub(super) fn optional(&self, key: u64) -> Option<&Value<'a>> {
-        self.rows.iter().find(|(named, _)| *named == key).map(|(_, value)| value)
+        place(key).and_then(|place| self.values.get(place)?.as_ref())
     }
+}
+
+/// Where the value of a key is: the first is 1.
+fn place(key: u64) -> Option<usize> {
+    usize::try_from(key).ok()?.checked_sub(1)
 }
