@@ -3,6 +3,7 @@
 use dgns_api::code;
 use dgns_api::problem::{Problem, ProblemHead};
 use identity::rules::Refusal;
+use storage::store::AppendRefusal;
 
 use crate::auth::aliases::AliasError;
 use crate::auth::notary::NotaryError;
@@ -70,6 +71,7 @@ pub fn status(code: &str) -> u16 {
         "owner_exists" | "said" | "last_owner" | "no_quorum" => 409,
         "deleted" => 410,
         "deleting" => 423,
+        "chunk_missing" => 424,
         "head_mismatch" => 412,
         "range" => 416,
         "recovering" => 503,
@@ -118,6 +120,10 @@ pub fn of_caller(error: &CallerError) -> Problem {
 /// Returns the problem of what is refused about a database.
 pub fn of_store(refusal: &StoreRefusal) -> Problem {
     let code = refusal.code();
+    if let StoreRefusal::Append(AppendRefusal::ChunkMissing { ids }) = refusal {
+        let missing = ids.iter().map(|id| data_encoding::HEXLOWER.encode(id)).collect();
+        return Problem { missing, ..problem(code, refusal.to_string()) };
+    }
     match code {
         code::INTERNAL => internal(),
         code::BUSY | "recovering" => Problem { retry_ms: Some(100), ..problem(code, refusal.to_string()) },

@@ -22,7 +22,7 @@ use identity::key::{SigningKey, kid_of};
 use identity::state::{DeviceStatus, DidState};
 use identity::wire::Writer;
 use storage::store::rows::{EntryRow, LogRow};
-use storage::store::{Append, AppendRefusal, Charge, ChunkRefusal, FreeQuota, Store};
+use storage::store::{Append, AppendRefusal, Charge, ChunkRefusal, FreeQuota, Purpose, Store};
 use storage::{Options, StorageError};
 
 use anchors::Anchors;
@@ -237,24 +237,64 @@ impl Databases {
         Ok(writer.finish())
     }
 
-    /// Stores a chunk for an account.
-    pub async fn put_chunk(&self, core: &Core, id: &ContentId, bytes: Bytes, account: Did) -> Result<(), StoreRefusal> {
-        self.store.put_chunk(id, bytes, Charge { account, now_ms: core.clock.now().as_ms() }).await?;
+    /// Stores a chunk for the files of `did`, or for the entries of a log that it may append to.
+    pub async fn put_chunk(
+        &self,
+        core: &Core,
+        id: &ContentId,
+        bytes: Bytes,
+        (did, log): (&Did, Option<&LogId>),
+    ) -> Result<(), StoreRefusal> {
+        let charge = self.charge(core, did, log).await?;
+        self.store.put_chunk(id, bytes, charge).await?;
         self.chunks.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Returns whether an account has stored a chunk.
-    pub async fn has_chunk(&self, id: &ContentId, account: &Did) -> Result<bool, StoreRefusal> {
-        Ok(self.store.has_chunk(id, account).await?)
+    /// Returns which of some chunks are there for the files of `did`, or for the entries of a log that it may append to.
+    pub async fn have_chunks(
+        &self,
+        core: &Core,
+        ids: &[ContentId],
+        (did, log): (&Did, Option<&LogId>),
+    ) -> Result<Vec<ContentId>, StoreRefusal> {
+        let charge = self.charge(core, did, log).await?;
+        Ok(self.store.have_chunks(charge, ids).await?)
     }
 
-    /// Returns a chunk that an account has stored.
-    pub async fn chunk(&self, id: &ContentId, account: &Did) -> Result<Bytes, StoreRefusal> {
-        if !self.store.has_chunk(id, account).await? {
-            return Err(StoreRefusal::NotFound);
+    /// Returns a chunk of the files of `did`, or one that an entry names which it may read: the one at a place of a log.
+    pub async fn chunk(
+        &self,
+        core: &Core,
+        id: &ContentId,
+        (did, entry): (&Did, Option<(&LogId, u64)>),
+    ) -> Result<Bytes, StoreRefusal> {
+        let is_theirs = match entry {
+            None => {
+                let charge = self.charge(core, did, None).await?;
+                !self.store.have_chunks(charge, std::slice::from_ref(id)).await?.is_empty()
+            }
+            Some((log, pos)) => self.store.names(&self.readable(core, log, did).await?.row, pos, id).await?,
+        };
+        match is_theirs {
+            true => self.store.chunk(id).await?.ok_or(StoreRefusal::NotFound),
+            false => Err(StoreRefusal::NotFound),
         }
-        self.store.chunk(id).await?.ok_or(StoreRefusal::NotFound)
+    }
+
+    /// Returns what chunks are stored for.
+    async fn charge(&self, core: &Core, did: &Did, log: Option<&LogId>) -> Result<Charge, StoreRefusal> {
+        let now_ms = core.clock.now().as_ms();
+        let Some(log) = log else { return Ok(Charge { purpose: Purpose::files(*did), now_ms }) };
+        let row = self.store.log(log).await?.ok_or(StoreRefusal::NotFound)?;
+        if !self.store.may_write(&row, did, now_ms / 1_000).await? {
+            return Err(AppendRefusal::NotWriter.into());
+        }
+        match self.store.database_of(&row).await?.stage {
+            Stage::Live => Ok(Charge { purpose: Purpose::entries(&row), now_ms }),
+            Stage::Deleting => Err(AppendRefusal::Acl(AclRefusal::Deleting).into()),
+            Stage::Deleted => Err(AppendRefusal::Acl(AclRefusal::Deleted).into()),
+        }
     }
 
     /// Returns the counters in the Prometheus text format.

@@ -88,6 +88,7 @@ impl Schema {
             include_str!("../migrations/sqlite/0002_store_anchors.sql"),
             include_str!("../migrations/sqlite/0003_store_stages.sql"),
             include_str!("../migrations/sqlite/0004_store_forks.sql"),
+            include_str!("../migrations/sqlite/0007_store_chunks.sql"),
         ],
     };
 

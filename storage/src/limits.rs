@@ -64,6 +64,9 @@ pub const HEAD_ROOM_BYTES: u64 = 1 << 20;
 /// The size up to which a chunk lies in the database: below it a file of its own would cost more than the row.
 pub const CHUNK_IN_ROW_BYTES_MAX: usize = 16_384;
 
+/// How often it is noted that somebody wants a chunk that nothing names yet, milliseconds: an upload of a day asks for it a few times.
+pub const CHUNK_NOTED_MS: u64 = 3_600_000;
+
 /// How often a node looks what others appended to the logs that somebody waits for here, milliseconds: what a reader at another node
 /// waits longer than at the one that appended.
 pub const OTHERS_EVERY_MS: u64 = 200;

@@ -36,7 +36,7 @@ use crate::storage::Options;
 pub use crate::bucket::BucketAt;
 pub use anchors::AnchorRows;
 pub use append::{Append, AppendRefusal, Appended, Placed};
-pub use chunks::{Charge, ChunkRefusal};
+pub use chunks::{Charge, ChunkRefusal, Purpose};
 pub use watch::Watch;
 use watch::Watches;
 use writer::{Job, Writer};

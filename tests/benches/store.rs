@@ -50,6 +50,7 @@ impl Device {
             lsn: self.last.map_or(0, |(lsn, _)| lsn + 1),
             prev: self.last.map(|(_, leaf)| leaf),
             epoch: u64::from(class == Class::Data),
+            refs: Vec::new(),
             body_bytes: 0,
             body: [0; 32],
             expect: None,

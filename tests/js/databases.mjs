@@ -75,9 +75,9 @@ export function controlLog({ log, said, asked }) {
 }
 
 /** Opens a body, and names it. */
-export async function bodyOf({ key, log, device, lsn, epoch, body }) {
-  const records = await openRecords(unhex(key), { log: unhex(log), device: unhex(device), lsn, epoch }, unhex(body));
-  return { id: hex(blake3(unhex(body))), records: records.map(hex) };
+export async function bodyOf({ key, log, device, lsn, epoch, refs, body }) {
+  const records = await openRecords(unhex(key), { log: unhex(log), device: unhex(device), lsn, epoch, refs: refs.map(unhex) }, unhex(body));
+  return { id: hex(blake3(unhex(body))), records: records.map((record) => (record.pieces ? { bytes: record.bytes, pieces: record.pieces.map((piece) => piece.map(hex)) } : hex(record))) };
 }
 
 /** Judges evidence against a server. */

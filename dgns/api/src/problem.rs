@@ -32,6 +32,9 @@ pub struct Problem {
     /// The URL of the server that takes certificates (`not_the_writer`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writer: Option<String>,
+    /// The chunks that are not there (`chunk_missing`), 64 hex digits each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// The refusal's reason where a code has several (`bad_record`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -62,6 +65,7 @@ impl Problem {
             work_bits: None,
             nonce: None,
             writer: None,
+            missing: Vec::new(),
             reason: None,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! [`database`] opens a database by its proved name and replays its control log; [`follow`] reads a log so that its tree grows from
 //! what is remembered, [`hints`] says when there is more; [`append`] adds to it exactly once, whatever breaks in between; [`members`] says who may, [`owners`] who takes others in and deletes, [`fork`] goes on under another name;
-//! [`chunks`] keeps files.
+//! [`chunks`] keeps files, [`large`] records that no entry has room for.
 
 pub mod anchored;
 pub mod append;
@@ -13,6 +13,7 @@ pub mod follow;
 pub mod fork;
 pub mod hints;
 mod kept;
+pub mod large;
 pub mod members;
 pub mod owners;
 mod people;

@@ -65,6 +65,21 @@ pub(super) struct CursorAsked {
     device: String,
 }
 
+/// The query of who stores chunks: for which log's entries; left out, for files.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoringAsked {
+    log: Option<String>,
+}
+
+/// The query of who reads a chunk: the entry that names it; left out, one of their files does.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChunkAsked {
+    log: Option<String>,
+    pos: Option<u64>,
+}
+
 /// Makes a database: the first entries of its control log. Who asks pays for it.
 async fn create(State(app): Shared, asking: Asking) -> Reply {
     let databases = databases(&app)?;
@@ -147,31 +162,47 @@ async fn equivocations(State(app): Shared, Path(log): Path<String>, asking: Aski
 }
 
 /// Stores a chunk: its id is the BLAKE3 hash of its bytes.
-async fn put_chunk(State(app): Shared, Path(id): Path<String>, asking: Asking) -> Reply {
+async fn put_chunk(
+    State(app): Shared,
+    Path(id): Path<String>,
+    asked: Result<UrlQuery<StoringAsked>, QueryRejection>,
+    asking: Asking,
+) -> Reply {
     let databases = databases(&app)?;
     let id = id_of(&id)?;
-    let put = databases.put_chunk(&app.core, &id, asking.body, asking.caller.did).await;
+    let log = stored_for(asked)?;
+    let put = databases.put_chunk(&app.core, &id, asking.body, (&asking.caller.did, log.as_ref())).await;
     put.map(|()| StatusCode::NO_CONTENT.into_response()).map_err(|error| refused(&error))
 }
 
-/// Tells which of some chunks the account of the one who asks has. Of others' it tells nothing.
-async fn have(State(app): Shared, asking: Asking) -> Reply {
+/// Tells which of some chunks are there for what the one who asks stores. Of others' it tells nothing.
+async fn have(State(app): Shared, asked: Result<UrlQuery<StoringAsked>, QueryRejection>, asking: Asking) -> Reply {
     let databases = databases(&app)?;
+    let log = stored_for(asked)?;
     let ids = content::decode_ids(&asking.body).map_err(|error| problem::problem(error.code(), error.to_string()))?;
-    let mut there = Vec::new();
-    for id in ids {
-        if databases.has_chunk(&id, &asking.caller.did).await.map_err(|error| refused(&error))? {
-            there.push(id);
-        }
-    }
+    let there = databases.have_chunks(&app.core, &ids, (&asking.caller.did, log.as_ref())).await;
+    let there = there.map_err(|error| refused(&error))?;
     Ok(fresh(path::CBOR, content::encode_ids(&there)))
 }
 
 /// Returns a chunk, or a part of it.
-async fn chunk(State(app): Shared, Path(id): Path<String>, headers: HeaderMap, asking: Asking) -> Reply {
+async fn chunk(
+    State(app): Shared,
+    Path(id): Path<String>,
+    asked: Result<UrlQuery<ChunkAsked>, QueryRejection>,
+    headers: HeaderMap,
+    asking: Asking,
+) -> Reply {
     let databases = databases(&app)?;
     let id = id_of(&id)?;
-    let bytes = databases.chunk(&id, &asking.caller.did).await.map_err(|error| refused(&error))?;
+    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let log = asked.log.as_deref().map(log_id).transpose()?;
+    let entry = match (&log, asked.pos) {
+        (None, None) => None,
+        (Some(log), Some(pos)) => Some((log, pos)),
+        _ => return Err(bad_query("log and pos together name an entry")),
+    };
+    let bytes = databases.chunk(&app.core, &id, (&asking.caller.did, entry)).await.map_err(|error| refused(&error))?;
     let Some(asked) = headers.get(header::RANGE) else { return Ok(whole_chunk(bytes)) };
     let range = asked.to_str().ok().and_then(|text| range_of(text, bytes.len()));
     let Some((from, to)) = range else { return Err(refused(&StoreRefusal::Range)) };
@@ -182,6 +213,11 @@ async fn chunk(State(app): Shared, Path(id): Path<String>, headers: HeaderMap, a
         response.headers_mut().insert(header::CONTENT_RANGE, value);
     }
     Ok(response)
+}
+
+fn stored_for(asked: Result<UrlQuery<StoringAsked>, QueryRejection>) -> Result<Option<LogId>, Refused> {
+    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    asked.log.as_deref().map(log_id).transpose()
 }
 
 fn whole_chunk(bytes: Bytes) -> Response {

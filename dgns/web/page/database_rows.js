@@ -11,6 +11,7 @@ export function partsOf(records) {
 }
 
 function partOf(bytes) {
+  if (bytes.pieces !== undefined) return { text: `${bytes.bytes} bytes in ${bytes.pieces.length} chunks: \u201cdgns db get\u201d fetches them`, more: 0 };
   const isWhole = bytes.length <= TEXT_BYTES_MAX;
   try {
     const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -5,10 +5,10 @@ import { blake3 } from "../blake3.js";
 import { Reader, Refused } from "../cbor.js";
 import { signedBytes } from "../certificate.js";
 import { verifyStrict } from "../ed25519.js";
-import { badField, bytesOf, notCanonical, oneOf, readMap, tuple, u64, uintWithin } from "../fields.js";
-import { ascii, bigEndian, domainHash, equal } from "../hash.js";
+import { badField, bytesOf, isAscending, listOf, notCanonical, oneOf, readMap, tuple, u64, uintWithin } from "../fields.js";
+import { ascii, bigEndian, compare, domainHash, equal } from "../hash.js";
 import { leafHash } from "../tree.js";
-import { BODY_BYTES_MAX, HEADER_BYTES_MAX } from "./limits.js";
+import { BODY_BYTES_MAX, HEADER_BYTES_MAX, REFS_MAX } from "./limits.js";
 
 /** What an entry is, and what a log is for. */
 export const [DATA, CONTROL] = [0, 1];
@@ -28,6 +28,7 @@ const HEADER = {
   5: ["lsn", u64],
   6: ["prev", bytesOf(32), true],
   7: ["epoch", u64, true],
+  9: ["refs", listOf(bytesOf(32), 0, REFS_MAX), true],
   11: ["bodyBytes", uintWithin(0, BODY_BYTES_MAX)],
   12: ["body", bytesOf(32)],
   13: ["expect", tuple(u64, bytesOf(32)), true],
@@ -40,11 +41,13 @@ export function decodeHeader(bytes) {
   const reader = new Reader(bytes);
   const header = readMap(reader, HEADER);
   reader.end();
-  const isSpelledOut = header.epoch === 0n;
+  const isSpelledOut = header.epoch === 0n || header.refs?.length === 0;
   header.epoch ??= 0n;
+  header.refs ??= [];
   if ((header.lsn === 0n) !== (header.prev === undefined)) badField("lsn and prev");
   if ((header.class === CONTROL) !== (header.epoch === 0n)) badField("class and epoch");
-  return isSpelledOut ? notCanonical("an epoch of 0 is spelled out") : header;
+  if (!isAscending(header.refs, compare) || (header.class === CONTROL && header.refs.length > 0)) badField("chunks");
+  return isSpelledOut ? notCanonical("an epoch of 0, or no chunks, spelled out") : header;
 }
 
 const parts = tuple((reader) => reader.bstr(), bytesOf(64), (reader) => reader.bstr());

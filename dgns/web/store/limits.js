@@ -2,6 +2,10 @@
 
 export const [HEADER_BYTES_MAX, BODY_BYTES_MAX, RECORDS_MAX, RECORD_BYTES_MAX] = [4096, 1 << 20, 1024, 65_536];
 export const [ENTRIES_PER_ANSWER_MAX, LABEL_BYTES_MAX, MEMBERS_MAX, GROUPS_MAX, LOGS_MAX] = [1024, 64, 1000, 256, 256];
+/** The chunks that an entry names. */
+export const REFS_MAX = 48;
+/** The bytes of a piece of a record in chunks. */
+export const PIECE_BYTES = 1_048_536;
 export const [OWNERS_MAX, VOICES_MAX, FORKS_MAX] = [64, 16, 16];
 export const [ANCHOR_CHANGES_MAX, PATH_HASHES_MAX] = [16_384, 64];
 /** How long after an entry was acknowledged an anchor must have it, ms. */

@@ -1,6 +1,7 @@
 //! What is asked of the writer, and what it answers.
 
 use dgns_api::store::acl::AclRefusal;
+use dgns_api::store::content::ContentId;
 use dgns_api::store::entry::{Entry, LogId};
 use identity::did::Did;
 use identity::hash::Hash;
@@ -85,6 +86,12 @@ pub enum AppendRefusal {
         /// The root.
         root: Hash,
     },
+    /// Chunks that the entry names are not there for the entries of its database. Code `chunk_missing`.
+    #[error("{} of the chunks that the entry names are not there; store them for this log and send the same bytes again", ids.len())]
+    ChunkMissing {
+        /// Which, ascending.
+        ids: Vec<ContentId>,
+    },
     /// The account is full. Code `quota`.
     #[error("the account of this database is full")]
     Quota,
@@ -112,6 +119,7 @@ impl AppendRefusal {
             Self::Gap { .. } => "lsn_gap",
             Self::Conflict { .. } => "lsn_conflict",
             Self::Head { .. } => "head_mismatch",
+            Self::ChunkMissing { .. } => "chunk_missing",
             Self::Quota => "quota",
             Self::Busy => "busy",
             Self::Unknown(_) => "recovering",

@@ -1,4 +1,4 @@
-//! Chunks: immutable bytes by their BLAKE3 hash, counted for the account that stores them.
+//! Chunks: immutable bytes by their BLAKE3 hash, counted for the account that pays for what they are kept for.
 
 use bytes::Bytes;
 use dgns_api::store::content::{self, ContentId};
@@ -6,17 +6,39 @@ use dgns_api::store::limits::CHUNK_BYTES_MAX;
 use identity::did::Did;
 
 use super::Store;
-use super::rows::{AccountRow, ChunkRow};
+use super::rows::{AccountRow, ChunkRow, LogRow, UseRow};
 use crate::database::Conn;
 use crate::fault::StorageError;
-use crate::limits::CHUNK_IN_ROW_BYTES_MAX;
-use crate::table::store as tables;
+use crate::limits::{CHUNK_IN_ROW_BYTES_MAX, CHUNK_NOTED_MS};
+use crate::table::store::{self as tables, RowId};
 
-/// Who pays for a chunk.
+/// What chunks are kept for: of those that are kept for something else nobody learns anything by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purpose(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Files(Did),
+    Entries(RowId),
+}
+
+impl Purpose {
+    /// The files of an account, which pays for them.
+    pub fn files(account: Did) -> Self {
+        Self(Kind::Files(account))
+    }
+
+    /// What entries of the database of this log name; its account pays.
+    pub fn entries(log: &LogRow) -> Self {
+        Self(Kind::Entries(log.db))
+    }
+}
+
+/// What a chunk is stored for, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// The account.
-    pub account: Did,
+    /// What for.
+    pub purpose: Purpose,
     /// The time, Unix milliseconds.
     pub now_ms: u64,
 }
@@ -52,7 +74,7 @@ impl ChunkRefusal {
 }
 
 impl Store {
-    /// Stores a chunk, durably. One that the account has already is not charged again.
+    /// Stores a chunk, durably. One that is there for the same purpose is not charged again.
     ///
     /// The bytes lie on disk before the row names them. A crash in between leaves a file without a row, which the same upload takes up
     /// again.
@@ -72,19 +94,24 @@ impl Store {
         if hash != named {
             return Err(ChunkRefusal::Hash);
         }
-        if self.has_chunk(id, &charge.account).await? {
+        if !self.have_chunks(charge, std::slice::from_ref(id)).await?.is_empty() {
             return Ok(());
         }
         let size = bytes.len() as u64;
-        self.room_for(&charge.account, size).await?;
+        self.room_for(&charge.purpose, size).await?;
         let body = if bytes.len() <= CHUNK_IN_ROW_BYTES_MAX { Some(bytes.to_vec()) } else { None };
         if body.is_none() {
             self.inner.objects.put_new(&path_of(id), bytes).await?;
         }
         let mut tx = self.inner.database.write().await?;
-        let account = self.account_or_new(&mut tx, &charge.account).await?;
-        if tables::chunk_hold::has(&mut tx, account.id, id).await? {
-            return Ok(tx.commit(0).await?);
+        let (account, db) = match charge.purpose.0 {
+            Kind::Files(did) => (self.account_or_new(&mut tx, &did).await?, 0),
+            Kind::Entries(db) => (payer(&mut tx, db).await?, db),
+        };
+        if let Some(mut row) = tables::chunk_use::load(&mut tx, account.id, db, id).await? {
+            row.touch(charge.now_ms);
+            tables::chunk_use::upsert(&mut tx, &[row]).await?;
+            return Ok(tx.commit(1).await?);
         }
         let used_bytes = account.used_bytes.saturating_add(size);
         if used_bytes > account.quota_bytes {
@@ -92,17 +119,39 @@ impl Store {
         }
         tables::account::upsert(&mut tx, &[AccountRow { used_bytes, ..account.clone() }]).await?;
         tables::chunk::insert(&mut tx, id, &ChunkRow { size, body }, charge.now_ms).await?;
-        tables::chunk_hold::insert(&mut tx, account.id, id).await?;
+        let (account, since_ms) = (account.id, charge.now_ms);
+        let row = UseRow { account, db, chunk: *id, size, refs: 0, since_ms, marked_ms: 0 };
+        tables::chunk_use::upsert(&mut tx, &[row]).await?;
         Ok(tx.commit(4).await?)
     }
 
-    /// Returns whether an account has paid for a chunk. Of others it learns nothing.
-    pub async fn has_chunk(&self, id: &ContentId, account: &Did) -> Result<bool, StorageError> {
-        let mut reader = self.inner.database.reader().await;
-        match tables::account::by_did(&mut reader, account).await? {
-            Some(account) => tables::chunk_hold::has(&mut reader, account.id, id).await,
-            None => Ok(false),
+    /// Returns which of these chunks are there for a purpose. They stay for a while: whoever asks is about to name them.
+    pub async fn have_chunks(&self, charge: Charge, ids: &[ContentId]) -> Result<Vec<ContentId>, StorageError> {
+        let (mut there, mut old) = (Vec::new(), Vec::new());
+        {
+            let mut reader = self.inner.database.reader().await;
+            let Some((account, db)) = holder(&mut reader, &charge.purpose).await? else { return Ok(there) };
+            for id in ids {
+                if let Some(row) = tables::chunk_use::load(&mut reader, account, db, id).await? {
+                    match is_old(&row, charge.now_ms) {
+                        true => old.push((account, db, *id)),
+                        false => there.push(*id),
+                    }
+                }
+            }
         }
+        if !old.is_empty() {
+            let mut tx = self.inner.database.write().await?;
+            for (account, db, id) in &old {
+                if let Some(mut row) = tables::chunk_use::load(&mut tx, *account, *db, id).await? {
+                    row.touch(charge.now_ms);
+                    tables::chunk_use::upsert(&mut tx, &[row]).await?;
+                    there.push(*id);
+                }
+            }
+            tx.commit(old.len()).await?;
+        }
+        Ok(there)
     }
 
     /// Returns a chunk, compared with its hash; `None` if there is none.
@@ -126,8 +175,11 @@ impl Store {
     }
 
     /// Refuses what the account has no room for, before anything is written.
-    async fn room_for(&self, account: &Did, bytes: u64) -> Result<(), ChunkRefusal> {
-        let account = self.account(account).await?;
+    async fn room_for(&self, purpose: &Purpose, bytes: u64) -> Result<(), ChunkRefusal> {
+        let account = match purpose.0 {
+            Kind::Files(did) => self.account(&did).await?,
+            Kind::Entries(db) => Some(payer(&mut *self.inner.database.reader().await, db).await?),
+        };
         let (used, quota) = account.map_or((0, self.inner.free.bytes), |row| (row.used_bytes, row.quota_bytes));
         if used.saturating_add(bytes) > quota { Err(ChunkRefusal::Quota) } else { Ok(()) }
     }
@@ -142,6 +194,26 @@ impl Store {
         tables::account::upsert(tx, std::slice::from_ref(&account)).await?;
         Ok(account)
     }
+}
+
+/// Returns account and database, 0 for files, of what chunks are kept for; `None`: nothing is.
+async fn holder(conn: &mut Conn, purpose: &Purpose) -> Result<Option<(RowId, RowId)>, StorageError> {
+    match purpose.0 {
+        Kind::Files(did) => Ok(tables::account::by_did(conn, &did).await?.map(|account| (account.id, 0))),
+        Kind::Entries(db) => Ok(Some((payer(conn, db).await?.id, db))),
+    }
+}
+
+/// Returns the account of a database.
+async fn payer(conn: &mut Conn, db: RowId) -> Result<AccountRow, StorageError> {
+    let lost = |what: &'static str| StorageError::inconsistent("db", what);
+    let db = tables::db::by_id(conn, db).await?.ok_or_else(|| lost("a log of no database"))?;
+    tables::account::by_id(conn, db.account).await?.ok_or_else(|| lost("a database of no account"))
+}
+
+/// Returns whether it is to be noted that somebody wants a chunk still.
+fn is_old(row: &UseRow, now_ms: u64) -> bool {
+    row.refs == 0 && (row.marked_ms > 0 || row.since_ms.saturating_add(CHUNK_NOTED_MS) <= now_ms)
 }
 
 /// Returns where the bytes of a large chunk lie: `c/<2 hex>/<62 hex>`.

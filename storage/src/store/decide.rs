@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use dgns_api::store::acl::{Acl, AclRefusal, Stage};
+use dgns_api::store::content::ContentId;
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind};
 use identity::cert::KeyBytes;
@@ -14,7 +15,7 @@ use translog::tree::{Edge, Node};
 use super::FreeQuota;
 use super::append::{Append, AppendRefusal, Placed};
 use super::line::Line;
-use super::rows::{AccountRow, DbRow, EquivocationRow, LogRow};
+use super::rows::{AccountRow, DbRow, EquivocationRow, LogRow, UseRow};
 use super::view::{Added, Found, LastIds, LogView, Outcome, Source, View};
 use crate::limits::{ENTRY_OVERHEAD_BYTES, HEAD_ROOM_BYTES};
 use crate::table::store::RowId;
@@ -59,6 +60,7 @@ struct BeforeData {
     accounts: BTreeMap<RowId, AccountRow>,
     devices: Vec<KeyBytes>,
     cursors: BTreeMap<(RowId, RowId), Option<(u64, Hash)>>,
+    uses: BTreeMap<(RowId, ContentId), UseRow>,
 }
 
 impl Before {
@@ -74,7 +76,9 @@ impl Before {
         let cursors = known.map(|place| (place, view.cursors.get(&place).copied().flatten())).collect();
         let devices = headers().map(|header| header.device).filter(|key| !view.devices.contains_key(key)).collect();
         let accounts = account.into_iter().map(|account| (account.id, account)).collect();
-        Self::Data(Box::new(BeforeData { last: view.last, log, accounts, devices, cursors }))
+        let named = headers().flat_map(|header| &header.refs).filter_map(|id| Some((log.as_ref()?.db, *id)));
+        let uses = named.filter_map(|key| Some((key, view.uses.get(&key)?.clone()))).collect();
+        Self::Data(Box::new(BeforeData { last: view.last, log, accounts, devices, cursors, uses }))
     }
 
     fn restore(self, view: &mut View, adds: &Adds) {
@@ -86,6 +90,7 @@ impl Before {
                 // The id of a device that is new here may be another's next.
                 view.cursors.retain(|(_, device), _| *device <= before.last.device);
                 view.cursors.extend(before.cursors);
+                view.uses.extend(before.uses);
                 view.devices.retain(|key, _| !before.devices.contains(key));
                 if let Some(row) = before.log
                     && let Some(log) = view.logs.get_mut(&row.key)
@@ -238,6 +243,7 @@ fn place(
         return Err(AppendRefusal::Gap { expected, prev });
     }
     let room = allow(view, db, key, entry, append.now_ms)?;
+    name(view, db, &header.refs, append.now_ms)?;
     let bytes = (entry.header_bytes().len() + entry.body().len()) as u64 + ENTRY_OVERHEAD_BYTES;
     charge(view, db, room, bytes)?;
     let placed = add(view, adds, append.now_ms, (key, device), entry)?;
@@ -376,6 +382,22 @@ fn apply(
         Control::Genesis { .. } | Control::Delete { .. } | Control::Tombstone { .. } | Control::Fork { .. } => {}
     }
     Ok(room)
+}
+
+/// Counts the chunks that an entry names; refuses it unless all of them are there for its database.
+fn name(view: &mut View, db: RowId, refs: &[ContentId], now_ms: u64) -> Result<(), AppendRefusal> {
+    let missing = refs.iter().filter(|id| !view.uses.contains_key(&(db, **id)));
+    let ids: Vec<ContentId> = missing.copied().collect();
+    if !ids.is_empty() {
+        return Err(AppendRefusal::ChunkMissing { ids });
+    }
+    for id in refs {
+        if let Some(row) = view.uses.get_mut(&(db, *id)) {
+            row.refs += 1;
+            row.touch(now_ms);
+        }
+    }
+    Ok(())
 }
 
 /// Which part of the head-room is the last.

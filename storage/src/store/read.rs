@@ -1,6 +1,7 @@
 //! What readers get: logs, ranges of entries, proofs, cursors. Each call sees one commit.
 
-use dgns_api::store::entry::LogId;
+use dgns_api::store::content::ContentId;
+use dgns_api::store::entry::{Header, LogId, LogKind};
 use dgns_api::store::limits::{ANSWER_BYTES_MAX, ENTRIES_PER_ANSWER_MAX};
 use identity::cert::KeyBytes;
 use identity::did::Did;
@@ -83,6 +84,32 @@ impl Store {
         let reads = |bits: u8| Rights::from_bits(bits.into()).is_some_and(|rights| rights.include(Rights::READ));
         let until = rights.into_iter().filter(|(bits, _)| reads(*bits)).map(|(_, until_s)| until_s);
         Ok(until.max().unwrap_or(0))
+    }
+
+    /// Returns whether `did` may append to a log: a member of its group with that right, or the database itself.
+    pub async fn may_write(&self, log: &LogRow, did: &Did, now_s: u64) -> Result<bool, StorageError> {
+        let mut reader = self.inner.database.reader().await;
+        if log.kind == LogKind::Control {
+            return Ok(false);
+        }
+        if tables::db::by_id(&mut reader, log.db).await?.is_some_and(|db| db.did == *did) {
+            return Ok(true);
+        }
+        let member = tables::member::load(&mut reader, log.db, log.gid, did).await?;
+        let writes = |bits: u8| Rights::from_bits(bits.into()).is_some_and(|rights| rights.include(Rights::WRITE));
+        Ok(member.is_some_and(|(bits, until_s)| writes(bits) && now_s < until_s))
+    }
+
+    /// Returns whether the entry at place `pos` of a log names a chunk.
+    pub async fn names(&self, log: &LogRow, pos: u64, id: &ContentId) -> Result<bool, StorageError> {
+        if pos >= log.edge.size() {
+            return Ok(false);
+        }
+        let mut reader = self.inner.database.reader().await;
+        let headers = tables::entry::headers(&mut reader, &log.line, pos, pos + 1).await?;
+        let broken = |_| StorageError::inconsistent("entry", "a header does not decode");
+        let header = headers.first().map(|header| Header::decode(header)).transpose().map_err(broken)?;
+        Ok(header.is_some_and(|header| header.refs.binary_search(id).is_ok()))
     }
 
     /// Returns the entries of a log from `from` on, as many as one answer takes; `None` if it has not so many, or fewer than `old`.

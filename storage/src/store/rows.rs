@@ -1,6 +1,7 @@
 //! The rows that cross the border of the tables of databases.
 
 use dgns_api::store::acl::Stage;
+use dgns_api::store::content::ContentId;
 use dgns_api::store::entry::{LogId, LogKind};
 use identity::did::Did;
 use identity::hash::Hash;
@@ -109,4 +110,26 @@ pub(crate) struct ChunkRow {
     pub(crate) size: u64,
     /// The bytes of a small one.
     pub(crate) body: Option<Vec<u8>>,
+}
+
+/// What a chunk is kept for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UseRow {
+    pub(crate) account: i64,
+    /// Whose entries may name it; 0: files of the account.
+    pub(crate) db: i64,
+    pub(crate) chunk: ContentId,
+    pub(crate) size: u64,
+    /// How many entries or files name it.
+    pub(crate) refs: u64,
+    pub(crate) since_ms: u64,
+    /// Since when it is to go; 0: it is not.
+    pub(crate) marked_ms: u64,
+}
+
+impl UseRow {
+    /// Keeps it for longer: somebody stored it, asked for it or named it.
+    pub(crate) fn touch(&mut self, now_ms: u64) {
+        (self.since_ms, self.marked_ms) = (self.since_ms.max(now_ms), 0);
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::database::Conn;
 use dgns_api::store::acl::{Acl, AclRefusal};
+use dgns_api::store::content::ContentId;
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Class, Header, LogId, LogKind};
 use identity::cert::KeyBytes;
@@ -14,7 +15,7 @@ use translog::tree::Edge;
 
 use super::append::{Append, AppendRefusal, Placed};
 use super::proof;
-use super::rows::{AccountRow, DbRow, EquivocationRow, LogRow, PlacedRow};
+use super::rows::{AccountRow, DbRow, EquivocationRow, LogRow, PlacedRow, UseRow};
 use crate::fault::StorageError;
 use crate::table::store::{self as tables, RowId};
 
@@ -36,6 +37,8 @@ pub(super) struct View {
     pub(super) epochs: BTreeMap<(RowId, u32), u64>,
     /// By database: who may do what; where something is said about it.
     pub(super) acls: BTreeMap<RowId, Acl>,
+    /// By database and chunk: those that are there for its entries, of the ones that the batch names.
+    pub(super) uses: BTreeMap<(RowId, ContentId), UseRow>,
     /// By the leaf of the entry that begins a fork: what it goes on from, or why it does not.
     pub(super) sources: HashMap<Hash, Result<Source, AppendRefusal>>,
 }
@@ -107,6 +110,7 @@ impl View {
             if log.kind != LogKind::Control {
                 self.load_member(conn, &log, &header.author).await?;
             }
+            self.load_uses(conn, log.db, &header.refs).await?;
         }
         if log.kind == LogKind::Control && !self.acls.contains_key(&log.db) {
             let acl = replay(conn, &log).await?;
@@ -158,6 +162,18 @@ impl View {
             self.accounts.insert(account.id, account);
         }
         self.dbs.insert(db.id, db);
+        Ok(())
+    }
+
+    async fn load_uses(&mut self, conn: &mut Conn, db: RowId, ids: &[ContentId]) -> Result<(), StorageError> {
+        let Some(account) = self.dbs.get(&db).map(|db| db.account) else { return Ok(()) };
+        for id in ids {
+            if !self.uses.contains_key(&(db, *id))
+                && let Some(row) = tables::chunk_use::load(conn, account, db, id).await?
+            {
+                self.uses.insert((db, *id), row);
+            }
+        }
         Ok(())
     }
 

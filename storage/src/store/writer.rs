@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use crate::database::Conn;
 use dgns_api::store::acl::Stage;
+use dgns_api::store::content::ContentId;
 use dgns_api::store::entry::LogKind;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::append::{Append, AppendRefusal, Appended};
 use super::decide::{self, Plan};
+use super::rows::UseRow;
 use super::view::{LastIds, Outcome, View};
 use super::{FreeQuota, Inner};
 use crate::database::{self, of_sql};
@@ -121,12 +123,14 @@ struct Loaded {
     stages: std::collections::BTreeMap<RowId, Stage>,
     members: std::collections::BTreeMap<(RowId, u32, identity::did::Did), (u8, u64)>,
     epochs: std::collections::BTreeMap<(RowId, u32), u64>,
+    uses: std::collections::BTreeMap<(RowId, ContentId), UseRow>,
 }
 
 impl Loaded {
     fn of(view: &View) -> Self {
         let stages = view.dbs.values().map(|db| (db.id, db.stage)).collect();
-        Self { stages, members: view.members.clone(), epochs: view.epochs.clone() }
+        let (members, epochs, uses) = (view.members.clone(), view.epochs.clone(), view.uses.clone());
+        Self { stages, members, epochs, uses }
     }
 }
 
@@ -160,6 +164,8 @@ async fn apply(tx: &mut Conn, view: &View, plan: &Plan, before: LastIds, loaded:
         tables::grp::upsert(tx, *db, *gid, *epoch).await?;
     }
     tables::entry::insert(tx, &plan.entries).await?;
+    let named = view.uses.iter().filter(|(key, row)| loaded.uses.get(key) != Some(row));
+    tables::chunk_use::upsert(tx, &named.map(|(_, row)| row.clone()).collect::<Vec<_>>()).await?;
     let moved: BTreeSet<_> = plan.entries.iter().map(|entry| (entry.log, entry.device)).collect();
     let cursors = moved.into_iter().filter_map(|(log, device)| {
         view.cursors.get(&(log, device)).copied().flatten().map(|last| CursorRow { log, device, last })

@@ -3,7 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod anchor;
 pub(crate) mod chunk;
-pub(crate) mod chunk_hold;
+pub(crate) mod chunk_use;
 pub(crate) mod cursor;
 pub(crate) mod db;
 pub(crate) mod dblog;

@@ -113,6 +113,7 @@ impl Device {
             lsn: self.next,
             prev: self.last,
             epoch: if class == Class::Data { self.epoch } else { 0 },
+            refs: Vec::new(),
             body_bytes: 0,
             body: [0; 32],
             expect,

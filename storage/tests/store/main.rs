@@ -12,10 +12,11 @@ use dgns_api::store::entry::{Class, Entry, Header, LogId};
 use identity::did::Did;
 use identity::token::Rights;
 use storage::inject::{Failure, Plan, Step};
-use storage::store::{Append, AppendRefusal, Charge, DatabaseUrl, FreeQuota, Home, Store};
+use storage::store::{Append, AppendRefusal, Charge, DatabaseUrl, FreeQuota, Home, Purpose, Store};
 use storage::{Options, StorageError};
 use translog::tree::{verify_consistency, verify_inclusion};
 
+mod chunks;
 mod forks;
 mod ground;
 mod history;
@@ -41,7 +42,6 @@ on_both_engines! {
     many_devices_append_at_once_and_every_size_is_proved
     a_failed_commit_leaves_all_of_an_append_or_nothing_and_the_same_bytes_tell_which
     an_account_that_is_full_takes_no_data_and_lets_its_owner_speak
-    chunks_are_their_hash_are_charged_once_and_known_to_who_stored_them
 }
 
 async fn an_entry_is_appended_once_however_often_it_comes(ground: &Ground) {
@@ -297,39 +297,10 @@ async fn an_account_that_is_full_takes_no_data_and_lets_its_owner_speak(ground: 
     let account = store.account(&person(1)).await.unwrap().unwrap();
     assert!(account.used_bytes <= account.quota_bytes && account.used_bytes > 18_000);
     let bytes = Bytes::from(vec![1; 5_000]);
-    let charge = Charge { account: person(1), now_ms: NOW_MS };
+    let charge = Charge { purpose: Purpose::files(person(1)), now_ms: NOW_MS };
     let put = store.put_chunk(&content::id_of(&bytes), bytes, charge).await;
     assert_eq!(put.map_err(|refusal| refusal.code()), Err("quota"));
     store.append(append(&[owner.says(&revoke(person(1), 0))])).await.unwrap();
-}
-
-async fn chunks_are_their_hash_are_charged_once_and_known_to_who_stored_them(ground: &Ground) {
-    let store = open(ground, &Plan::default(), 1 << 30).await;
-    let charge = |number| Charge { account: person(number), now_ms: NOW_MS };
-    for size in [0, 1, 16_384, 16_385, 300_000] {
-        let bytes = Bytes::from(vec![3; size]);
-        let id = content::id_of(&bytes);
-        let used = async |number| store.account(&person(number)).await.unwrap().map_or(0, |row| row.used_bytes);
-        let (mine, theirs) = (used(1).await, used(2).await);
-        let wrong = store.put_chunk(&[9; 32], bytes.clone(), charge(1)).await;
-        assert_eq!(wrong.map_err(|refusal| refusal.code()), Err("hash_mismatch"));
-        for _ in 0..2 {
-            store.put_chunk(&id, bytes.clone(), charge(1)).await.unwrap();
-        }
-        assert_eq!((used(1).await, store.has_chunk(&id, &person(2)).await), (mine + size as u64, Ok(false)));
-        store.put_chunk(&id, bytes.clone(), charge(2)).await.unwrap();
-        assert_eq!((used(2).await, store.has_chunk(&id, &person(2)).await), (theirs + size as u64, Ok(true)));
-        assert_eq!(store.chunk(&id).await, Ok(Some(bytes)));
-    }
-    let large = Bytes::from(vec![0; (4 << 20) + 1]);
-    let put = store.put_chunk(&content::id_of(&large), large.clone(), charge(1)).await;
-    assert_eq!(put.map_err(|refusal| refusal.code()), Err("too_large"));
-    let bytes = Bytes::from(vec![3; 300_000]);
-    let id = content::id_of(&bytes);
-    let hex = data_encoding::HEXLOWER.encode(&id);
-    let path = ground.chunks().join("c").join(&hex[..2]).join(&hex[2..]);
-    std::fs::write(&path, vec![4; 300_000]).unwrap();
-    assert!(matches!(store.chunk(&id).await, Err(StorageError::Corrupt { .. })), "damage is not handed out");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -340,7 +311,7 @@ async fn an_object_store_that_fails_every_other_request_loses_no_chunk_that_was_
     let store = open(&ground, &Plan::default(), 1 << 30).await;
     let s3 = ground.s3.as_ref().unwrap();
     s3.fail_every(2);
-    let charge = Charge { account: person(1), now_ms: NOW_MS };
+    let charge = Charge { purpose: Purpose::files(person(1)), now_ms: NOW_MS };
     let chunks: Vec<Bytes> = (0..8).map(|number| Bytes::from(vec![number; 20_000])).collect();
     for chunk in &chunks {
         store.put_chunk(&content::id_of(chunk), chunk.clone(), charge).await.unwrap();

@@ -17,6 +17,7 @@ mod faults;
 mod forks;
 mod intruders;
 mod keys;
+mod large;
 mod login;
 mod mail;
 mod monitor;

@@ -211,8 +211,8 @@ fn turn_to_nothing(person: &Person, server: &Server) {
         let (log, device) = (LogId::control(db.acl().did()), keys.sign.public());
         let (lsn, prev) = db.place_of(&device);
         let (class, author, unix_ms) = (Class::Control, signer.did, clock::now().as_ms());
-        let (epoch, body_bytes, body, expect) = (0, 0, [0; 32], None);
-        let header = Header { class, log, author, device, lsn, prev, epoch, body_bytes, body, expect, unix_ms };
+        let (epoch, refs, body_bytes, body, expect) = (0, Vec::new(), 0, [0; 32], None);
+        let header = Header { class, log, author, device, lsn, prev, epoch, refs, body_bytes, body, expect, unix_ms };
         (log, Entry::sign(header, control.encode(), db.acl().home(), &keys.sign).unwrap())
     });
     let answer = server.post(&format!("/v1/logs/{log}/entries"), &encode_request(&[entry]));

@@ -70,9 +70,15 @@ fn a_database_is_read_followed_and_appended_to_through_a_host() {
     scene.alice.dgns(&scene.server, &["chunk", "get", &id, "--out", text(&out), "--at", "db.alice"]).exits(0);
     assert_eq!(fs::read(&out).unwrap(), bytes(7, 1_500_000));
 
+    // A record in chunks comes through the host too, from where the entry that names them comes.
+    let whole = ["db", "append", DB, "--at", "db.alice", "--whole", text(&file)];
+    let pos = scene.alice.dgns(&scene.server, &whole).exits(0).number("/pos").to_string();
+    scene.alice.dgns(&scene.server, &["db", "get", DB, &pos, "--out", text(&out), "--at", "db.alice"]).exits(0);
+    assert_eq!(fs::read(&out).unwrap(), bytes(7, 1_500_000));
+
     // Whoever is let in without them checks every entry, and opens none; the store itself shows him nothing.
     let verified = db(&scene.bob, &scene.server, "verify", "").exits(0).json();
-    assert_eq!(verified["logs"][1]["entries"], 3);
+    assert_eq!(verified["logs"][1]["entries"], 4);
     let sealed = db(&scene.bob, &scene.server, "read", "");
     assert!(sealed.exits(1).to_string().contains("sealed under a key"), "{sealed}");
     assert!(!sealed.stdout.contains("one"), "{sealed}");

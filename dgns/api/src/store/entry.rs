@@ -15,7 +15,7 @@ use identity::wire::{Reader, WireError, Writer};
 use translog::hash::leaf_hash;
 
 use super::content::{self, ContentId};
-use super::limits::{BODY_BYTES_MAX, ENTRIES_PER_REQUEST_MAX, HEADER_BYTES_MAX};
+use super::limits::{BODY_BYTES_MAX, ENTRIES_PER_REQUEST_MAX, HEADER_BYTES_MAX, REFS_MAX};
 
 /// Names a log of a database.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,6 +120,8 @@ pub struct Header {
     pub prev: Option<Hash>,
     /// 7: the epoch of the group's key; 0, absent, is plaintext.
     pub epoch: u64,
+    /// 9: the chunks that this names, ascending: the server keeps them as long as the entry.
+    pub refs: Vec<ContentId>,
     /// 11: the bytes of the body.
     pub body_bytes: u64,
     /// 12: the BLAKE3 hash of the body.
@@ -133,7 +135,7 @@ pub struct Header {
 impl Header {
     /// Returns the canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let optional = [self.prev.is_some(), self.epoch > 0, self.expect.is_some()];
+        let optional = [self.prev.is_some(), self.epoch > 0, !self.refs.is_empty(), self.expect.is_some()];
         let mut w = Writer::new();
         w.map(8 + optional.iter().filter(|there| **there).count());
         w.uint(1).uint(self.class as u64).uint(2).bytes(&self.log.0).uint(3).bytes(self.author.as_bytes());
@@ -143,6 +145,12 @@ impl Header {
         }
         if self.epoch > 0 {
             w.uint(7).uint(self.epoch);
+        }
+        if !self.refs.is_empty() {
+            w.uint(9).array(self.refs.len());
+            for id in &self.refs {
+                w.bytes(id);
+            }
         }
         w.uint(11).uint(self.body_bytes).uint(12).bytes(&self.body);
         if let Some((size, root)) = &self.expect {
@@ -171,6 +179,7 @@ impl Header {
             lsn: fields.required(5, Reader::uint)?,
             prev: fields.optional(6, Reader::fixed)?,
             epoch: fields.optional(7, Reader::uint)?.unwrap_or(0),
+            refs: fields.optional(9, |r| r.list(REFS_MAX, Reader::fixed))?.unwrap_or_default(),
             body_bytes: fields.required(11, |r| r.uint_to(BODY_BYTES_MAX as u64))?,
             body: fields.required(12, Reader::fixed)?,
             expect: fields.optional(13, |r| {
@@ -182,6 +191,10 @@ impl Header {
         fields.end()?;
         reader.end()?;
         if (header.lsn == 0) != header.prev.is_none() || (header.class == Class::Control) != (header.epoch == 0) {
+            return Err(WireError::Unexpected.into());
+        }
+        let is_control = header.class == Class::Control;
+        if !header.refs.is_sorted_by(|a, b| a < b) || is_control && !header.refs.is_empty() {
             return Err(WireError::Unexpected.into());
         }
         if header.encode() == bytes { Ok(header) } else { Err(WireError::NotCanonical.into()) }

@@ -24,6 +24,9 @@ pub const ENTRIES_PER_ANSWER_MAX: usize = 1_024;
 /// The bytes of the entries of one answer, unless the first alone has more.
 pub const ANSWER_BYTES_MAX: usize = 1 << 20;
 
+/// The chunks that an entry names: their ids fit its header, and a commit counts them in a few milliseconds.
+pub const REFS_MAX: usize = 48;
+
 /// How long a reader may wait for the next entry, in seconds: below the time that a request may take.
 pub const WAIT_S_MAX: u64 = 10;
 

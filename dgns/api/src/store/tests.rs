@@ -44,6 +44,7 @@ fn header() -> Header {
         lsn: 3,
         prev: Some([5; 32]),
         epoch: 1,
+        refs: Vec::new(),
         body_bytes: 0,
         body: [0; 32],
         expect: None,
@@ -104,6 +105,8 @@ fn vectors_of_databases() {
         ("the first of a device", signed(first, b"")),
         ("one that must follow a head", signed(Header { expect: Some((4, [6; 32])), ..header() }, b"sealed")),
         ("control", signed(control, &statements()[0].1.encode())),
+        ("one that names two chunks", signed(Header { refs: vec![[1; 32], [2; 32]], ..header() }, b"sealed")),
+        ("one that names as many chunks as may be", signed(Header { refs: chunks(48), ..header() }, b"sealed")),
     ] {
         cases.push(entry_case(name, &entry.encode()));
     }
@@ -249,8 +252,32 @@ fn refused_entries(good: &Entry) -> Vec<Value> {
         entry_case("a first entry that names one before", &raw(&Header { lsn: 0, ..of_body.clone() })),
         entry_case("a later entry that names none", &raw(&Header { prev: None, ..of_body.clone() })),
         entry_case("data without a key", &raw(&Header { epoch: 0, ..of_body.clone() })),
-        entry_case("control under a key", &raw(&Header { class: Class::Control, ..of_body })),
+        entry_case("control under a key", &raw(&Header { class: Class::Control, ..of_body.clone() })),
+        entry_case("a chunk named twice", &raw(&Header { refs: vec![[1; 32]; 2], ..of_body.clone() })),
+        entry_case("chunks in another order", &raw(&Header { refs: vec![[2; 32], [1; 32]], ..of_body.clone() })),
+        entry_case("more chunks than may be", &raw(&Header { refs: chunks(49), ..of_body.clone() })),
+        entry_case("no chunks, spelled out", &spelled_out(&Header { refs: vec![[1; 32]], ..of_body.clone() }, good)),
+        entry_case(
+            "control that names a chunk",
+            &raw(&Header { class: Class::Control, epoch: 0, refs: vec![[1; 32]], ..of_body }),
+        ),
     ]
+}
+
+/// So many chunks, ascending.
+fn chunks(count: u8) -> Vec<content::ContentId> {
+    (0..count).map(|number| [number; 32]).collect()
+}
+
+/// An entry whose list of one chunk is an empty one.
+fn spelled_out(header: &Header, good: &Entry) -> Vec<u8> {
+    let bytes = header.encode();
+    let one = [&[9, 0x81, 0x58, 32][..], &[1; 32]].concat();
+    let at = bytes.windows(one.len()).position(|window| window == one).unwrap();
+    let bytes = [&bytes[..at], &[9, 0x80], &bytes[at + one.len()..]].concat();
+    let mut writer = identity::wire::Writer::new();
+    super::entry::write_parts(&mut writer, &bytes, good.signature(), good.body());
+    writer.finish()
 }
 
 fn entry_case(name: &str, bytes: &[u8]) -> Value {

@@ -1,6 +1,7 @@
 //! `db`: databases that are sealed before they leave, and checked before they are shown.
 
 mod fork;
+mod get;
 mod groups;
 mod owners;
 mod tail;
@@ -23,11 +24,14 @@ use dgns_client::store::anchored::{self, Anchored};
 use dgns_client::store::append::{Acknowledged, Appender};
 use dgns_client::store::database::{self, MAIN, OpenDb};
 use dgns_client::store::follow::Follower;
+use dgns_client::store::large;
 use dgns_client::store::members;
 use dgns_client::store::owners as deletions;
+use dgns_client::store::seal::{self, BodyPlace, Record};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::actor::{Actor, known_device};
 use super::host::is_local;
@@ -55,6 +59,9 @@ pub(crate) enum Db {
         name: String,
         /// Where the records are; standard input if left out
         file: Option<PathBuf>,
+        /// All of it is one record, whatever is in it: up to 48 MiB, in chunks that the entry names
+        #[arg(long)]
+        whole: bool,
         #[command(flatten)]
         log: Log,
         /// Append only if the log has exactly so many entries; one entry is appended then
@@ -71,6 +78,8 @@ pub(crate) enum Db {
         #[arg(long, default_value_t = 0, value_name = "N")]
         from: u64,
     },
+    /// Write the records of one entry to a file as they are, checked
+    Get(get::Get),
     /// Print records as they come, checked; of several databases each with its name before it
     Tail {
         /// The databases
@@ -159,7 +168,10 @@ impl At {
 pub(crate) async fn db(context: &Context, command: Db) -> Done {
     match command {
         Db::Create { name, no_words } => create(context, &name, no_words).await,
-        Db::Append { name, file, log, expect } => append(context, &name, file.as_deref(), &log, expect).await,
+        Db::Append { name, file, whole, log, expect } => {
+            append(context, &name, (file.as_deref(), whole), &log, expect).await
+        }
+        Db::Get(command) => get::get(context, &command).await,
         Db::Read { name, log, from } => tail::read(context, &name, &log, from).await,
         Db::Tail { names, log, from } => tail::tail(context, &names, &log, from).await,
         Db::Verify { name, at } => verify(context, &name, &at).await,
@@ -194,10 +206,16 @@ async fn create(context: &Context, name: &str, no_words: bool) -> Done {
     Ok(Ended::Ok)
 }
 
-async fn append(context: &Context, name: &str, file: Option<&Path>, log: &Log, expect: Option<u64>) -> Done {
+async fn append(
+    context: &Context,
+    name: &str,
+    (file, whole): (Option<&Path>, bool),
+    log: &Log,
+    expect: Option<u64>,
+) -> Done {
     let actor = log.at.actor(context).await?;
     let mut db = OpenDb::open(&actor.session, actor.signer(), name).await?;
-    match append_to(context, &actor, &mut db, (name, file), log, expect).await {
+    match append_to(context, &actor, &mut db, (name, file, whole), log, expect).await {
         Err(error) => Err(deletions::proved(&actor.session, actor.signer(), &mut db, error).await),
         done => done,
     }
@@ -207,7 +225,7 @@ async fn append_to(
     context: &Context,
     actor: &Actor,
     db: &mut OpenDb,
-    (name, file): (&str, Option<&Path>),
+    (name, file, whole): (&str, Option<&Path>, bool),
     log: &Log,
     expect: Option<u64>,
 ) -> Done {
@@ -222,10 +240,13 @@ async fn append_to(
         None => None,
         Some(size) => Some((size, root_at(actor, db.acl(), place.0, size).await?)),
     };
-    let mut source = lines(file)?;
+    let mut source = match whole {
+        true => Source::Whole(Some(one_record(actor, db, place, file).await?)),
+        false => Source::Lines(lines(file)?),
+    };
     let (mut progress, mut done, mut last) = (Progress::new("append"), 0_u64, resent);
     let mut checked = Instant::now();
-    while let Some(records) = next_batch(&mut source).await? {
+    while let Some(records) = source.next().await? {
         if expect.is_some() && last.is_some() {
             return Err(ClientError::Unable("with --expect there is one entry: at most 1,024 lines".into()));
         }
@@ -256,6 +277,48 @@ async fn append_to(
     let value = json!({ "ok": true, "records": done, "pos": pos, "lsn": lsn, "size": size, "root": root });
     context.out.result(&text, &value);
     Ok(Ended::Ok)
+}
+
+/// Where records come from.
+enum Source {
+    /// A line each.
+    Lines(Lines),
+    /// One, once.
+    Whole(Option<Record>),
+}
+
+impl Source {
+    /// Returns the records of the next entry; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Vec<Record>>, ClientError> {
+        match self {
+            Self::Lines(lines) => {
+                let records = next_batch(lines).await?;
+                Ok(records.map(|records| records.into_iter().map(Record::Bytes).collect()))
+            }
+            Self::Whole(record) => Ok(record.take().map(|record| vec![record])),
+        }
+    }
+}
+
+/// Reads all of a file or of standard input as one record: into chunks, if an entry has no room for it.
+async fn one_record(
+    actor: &Actor,
+    db: &OpenDb,
+    (log, gid): (LogId, u32),
+    file: Option<&Path>,
+) -> Result<Record, ClientError> {
+    let unreadable = |error: std::io::Error| ClientError::Unable(format!("the record: {error}"));
+    let mut source = open_source(file)?;
+    let mut begin = Vec::new();
+    source.by_ref().take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut begin).map_err(unreadable)?;
+    if begin.len() <= RECORD_BYTES_MAX {
+        return Ok(Record::Bytes(begin));
+    }
+    let mut source = std::io::Cursor::new(begin).chain(source);
+    let (_, key) = db.newest_key(gid)?;
+    let mut progress = Progress::new("store");
+    let mut show = |done: u64| progress.count(done);
+    Ok(Record::Pieces(large::put(&actor.session, actor.signer(), &log, key, &mut source, &mut show).await?))
 }
 
 /// Turns the key of a group if somebody left since it was turned, before anything is sealed under it; says so if this person may not.
@@ -359,6 +422,31 @@ async fn end_of(actor: &Actor, acl: &Acl, log: LogId) -> Result<u64, ClientError
     Ok(size)
 }
 
+/// Returns the records of an entry, those in chunks fetched and checked; `None` if they do not open.
+async fn opened(
+    actor: &Actor,
+    db: &OpenDb,
+    (gid, log, pos): (u32, LogId, u64),
+    entry: &Entry,
+) -> Result<Option<Vec<Zeroizing<Vec<u8>>>>, ClientError> {
+    let header = entry.header();
+    let sealed = || ClientError::Unable(format!("entry {pos} is sealed under a key that you do not have"));
+    let key = db.key(gid, header.epoch).ok_or_else(sealed)?;
+    let place = BodyPlace { log: header.log, device: header.device, lsn: header.lsn, epoch: header.epoch };
+    let Ok(records) = seal::open_records(key, &place, &header.refs, entry.body()) else { return Ok(None) };
+    let mut opened = Vec::with_capacity(records.len());
+    for record in records {
+        opened.push(match record {
+            Record::Bytes(bytes) => Zeroizing::new(bytes),
+            Record::Pieces(pieces) => match large::get(&actor.session, actor.signer(), (&log, pos), &pieces).await? {
+                Some(bytes) => bytes,
+                None => return Ok(None),
+            },
+        });
+    }
+    Ok(Some(opened))
+}
+
 async fn history(context: &Context, name: &str, at: &At) -> Done {
     let actor = at.actor(context).await?;
     let db = OpenDb::open_even_deleted(&actor.session, actor.signer(), name).await?;
@@ -409,12 +497,17 @@ struct Line {
     more: bool,
 }
 
-fn lines(file: Option<&Path>) -> Result<Lines, ClientError> {
+/// Opens a file, or standard input.
+fn open_source(file: Option<&Path>) -> Result<Box<dyn Read + Send>, ClientError> {
     let unreadable = |error: std::io::Error| ClientError::Unable(format!("the records: {error}"));
-    let source: Box<dyn Read + Send> = match file {
-        Some(path) => Box::new(std::fs::File::open(path).map_err(unreadable)?),
-        None => Box::new(std::io::stdin()),
-    };
+    match file {
+        Some(path) => Ok(Box::new(std::fs::File::open(path).map_err(unreadable)?)),
+        None => Ok(Box::new(std::io::stdin())),
+    }
+}
+
+fn lines(file: Option<&Path>) -> Result<Lines, ClientError> {
+    let source = open_source(file)?;
     let (send, receive) = mpsc::channel(RECORDS_MAX);
     std::thread::spawn(move || {
         let mut source = BufReader::new(source);
@@ -428,7 +521,7 @@ fn lines(file: Option<&Path>) -> Result<Lines, ClientError> {
                 }
                 if line.len() > RECORD_BYTES_MAX {
                     return Err(format!(
-                        "a line has more than {RECORD_BYTES_MAX} bytes; store a file with dgns chunk put"
+                        "a line has more than {RECORD_BYTES_MAX} bytes; append it alone, with --whole"
                     ));
                 }
                 Ok(bytes)

@@ -38,7 +38,7 @@ const WAIT_S: u64 = 1;
 const READ_PAUSE: Duration = Duration::from_secs(2);
 
 /// The numbers and names that a request may carry.
-const KEYS: [&str; 6] = ["from", "limit", "old", "wait", "device", "k"];
+const KEYS: [&str; 8] = ["from", "limit", "old", "wait", "device", "k", "log", "pos"];
 
 /// A database, as the person of a host reads it.
 #[derive(Debug)]
@@ -74,25 +74,36 @@ impl Passed {
         let (at, query) = target.split_once('?').unwrap_or((target, ""));
         let (about, what) = match (at.strip_prefix(path::LOGS), at.strip_prefix(path::CHUNKS)) {
             (Some(rest), _) => {
-                let (log, what) = rest.split_once('/')?;
+                let (log, what) = rest.split_once('/').filter(|(_, what)| *what != CHUNKS)?;
                 (About::Log(log.parse().ok()?), what)
             }
             (None, Some(id)) => {
                 parse_id(id).ok()?;
-                (About::Chunk(id.to_owned()), "")
+                match query.is_empty() {
+                    true => (About::Chunk(id.to_owned()), CHUNKS),
+                    // Whoever may read the entry that names it may read the chunk.
+                    false => (About::Log(naming(query)?), CHUNKS),
+                }
             }
             (None, None) => return None,
         };
         let fits = match &about {
             About::Log(_) if posts => what == "entries",
-            About::Log(_) => ["entries", "cursor", "anchor"].contains(&what),
-            About::Chunk(_) => !posts && query.is_empty(),
+            About::Log(_) => ["entries", "cursor", "anchor", CHUNKS].contains(&what),
+            About::Chunk(_) => !posts,
         };
         let pairs: Option<Vec<String>> = query.split('&').filter(|pair| !pair.is_empty()).map(passed_pair).collect();
         let pairs = pairs.filter(|_| fits)?;
         let target = if pairs.is_empty() { at.to_owned() } else { format!("{at}?{}", pairs.join("&")) };
         Some(Self { about, target })
     }
+}
+
+/// Returns the log of the entry that names a chunk: `log=<64 digits>&pos=<place>` and nothing else.
+fn naming(query: &str) -> Option<LogId> {
+    let (log, pos) = query.strip_prefix("log=")?.split_once("&pos=")?;
+    pos.parse::<u64>().ok()?;
+    log.parse().ok()
 }
 
 /// A pair of a query as it is passed on. No request may keep the connection waiting for long.
@@ -248,6 +259,7 @@ mod tests {
             (format!("/v1/logs/{log}/entries"), true, None),
             (format!("/v1/logs/{log}/entries?old=9"), true, None),
             (format!("/v1/chunks/{id}"), false, None),
+            (format!("/v1/chunks/{id}?log={log}&pos=7"), false, None),
         ] {
             assert_eq!(target(&asked, posts), Some(passed.unwrap_or_else(|| asked.clone())), "{asked}");
         }
@@ -262,6 +274,10 @@ mod tests {
             (format!("/v1/logs/{}/entries", log.to_uppercase()), false),
             (format!("/v1/chunks/{id}"), true),
             (format!("/v1/chunks/{id}?from=1"), false),
+            (format!("/v1/chunks/{id}?log={log}"), false),
+            (format!("/v1/chunks/{id}?log={log}&pos=7&from=1"), false),
+            (format!("/v1/chunks/{id}?log={log}&pos=7"), true),
+            (format!("/v1/logs/{log}/chunks?log={log}&pos=7"), true),
             ("/v1/chunks/have".to_owned(), true),
             ("/v1/databases".to_owned(), true),
             ("/v1/names/alice.dgns.test".to_owned(), false),

@@ -12,7 +12,7 @@ use super::database::OpenDb;
 use super::follow::{Follower, check_continues, malformed};
 use super::kept::{Kept, keep_head};
 use super::people::People;
-use super::seal::{self, BodyPlace};
+use super::seal::{self, BodyPlace, Record};
 use crate::error::ClientError;
 use crate::session::{Session, Signer};
 use crate::{clock, rng};
@@ -69,7 +69,7 @@ impl Appender {
         session: &Session,
         signer: Signer<'_>,
         db: &OpenDb,
-        records: &[Vec<u8>],
+        records: &[Record],
         expect: Option<(u64, Hash)>,
     ) -> Result<Acknowledged, ClientError> {
         if self.kept.outbox.is_some() {
@@ -89,6 +89,7 @@ impl Appender {
             lsn: self.kept.next,
             prev: self.kept.last,
             epoch,
+            refs: seal::refs_of(records),
             body_bytes: 0,
             body: [0; 32],
             expect,

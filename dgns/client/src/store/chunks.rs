@@ -5,26 +5,19 @@ use std::io::{Read, Write};
 use data_encoding::HEXLOWER;
 use dgns_api::path;
 use dgns_api::store::content::{self, ContentId};
-use identity::cert::KeyBytes;
 use identity::wire::{Reader, WireError, Writer};
 use zeroize::Zeroizing;
 
-use super::seal::{self, FileKeys, SEALED_BYTES};
+use super::seal::{self, FileKeys, PIECE_BYTES, Piece};
 use crate::error::ClientError;
 use crate::session::{Session, Signer};
 use crate::user_keys;
-
-/// The bytes of a stored chunk of a file, but for the last.
-const CHUNK_BYTES: usize = 1 << 20;
 
 /// The pieces of a file: their list fits a chunk that an answer carries.
 const PIECES_MAX: usize = 16_384;
 
 /// How many pieces are sealed and asked for at once.
-const PIECES_AT_ONCE: usize = 8;
-
-/// A piece of a file: its chunk, and the key that opens it.
-type Piece = (ContentId, KeyBytes);
+pub(super) const PIECES_AT_ONCE: usize = 8;
 
 /// How far an upload or download got: bytes of the file done.
 pub type Progress<'p> = &'p mut dyn FnMut(u64);
@@ -67,7 +60,7 @@ pub async fn put(
         if rows.len() > PIECES_MAX {
             return Err(ClientError::Unable(format!("a file has at most {PIECES_MAX} pieces of 1 MiB")));
         }
-        sent += put_missing(session, signer, &pieces).await?;
+        sent += put_missing(session, signer, FILES, &pieces).await?;
         progress(bytes);
     }
     let mut writer = Writer::with_capacity(rows.len() * 70 + 16);
@@ -78,7 +71,7 @@ pub async fn put(
     let sealed = keys.seal_manifest(&writer.finish());
     let manifest = [&generation.to_be_bytes()[..], &sealed].concat();
     let id = content::id_of(&manifest);
-    sent += put_missing(session, signer, &[manifest]).await?;
+    sent += put_missing(session, signer, FILES, &[manifest]).await?;
     Ok(Stored { id, bytes, sent })
 }
 
@@ -91,7 +84,7 @@ pub async fn get(
     out: &mut impl Write,
     progress: Progress<'_>,
 ) -> Result<u64, ClientError> {
-    let manifest = get_chunk(session, signer, id).await?;
+    let manifest = get_chunk(session, signer, FILES, id).await?;
     let (generation, sealed) = manifest.split_first_chunk::<8>().ok_or_else(|| no_file(id))?;
     let resolved = session.resolve_did(&signer.did).await?;
     let state = resolved.did().ok_or_else(|| ClientError::Absent(signer.did.to_string()))?;
@@ -100,9 +93,9 @@ pub async fn get(
     let (bytes, rows) = read_manifest(&manifest).map_err(|_| no_file(id))?;
     let mut done = 0;
     for (id, key) in rows {
-        let size = (CHUNK_BYTES - SEALED_BYTES) as u64;
+        let size = PIECE_BYTES as u64;
         if done + size.min(bytes - done) > from {
-            let sealed = get_chunk(session, signer, &id).await?;
+            let sealed = get_chunk(session, signer, FILES, &id).await?;
             let piece = seal::open_piece(&key, &sealed).map_err(|_| no_file(&id))?;
             let skip = usize::try_from(from.saturating_sub(done)).unwrap_or(usize::MAX).min(piece.len());
             out.write_all(&piece[skip..]).map_err(|error| ClientError::Unable(format!("the file: {error}")))?;
@@ -115,22 +108,37 @@ pub async fn get(
     if done == bytes { Ok(bytes) } else { Err(no_file(id)) }
 }
 
-/// Stores the chunks that are not there yet; returns how many that were.
-async fn put_missing(session: &Session, signer: Signer<'_>, chunks: &[Vec<u8>]) -> Result<u64, ClientError> {
+/// The query of chunks that are of files.
+const FILES: &str = "";
+
+/// Stores the chunks that are not there yet for what `query` says; returns how many that were.
+pub(super) async fn put_missing(
+    session: &Session,
+    signer: Signer<'_>,
+    query: &str,
+    chunks: &[Vec<u8>],
+) -> Result<u64, ClientError> {
     let ids: Vec<ContentId> = chunks.iter().map(|chunk| content::id_of(chunk)).collect();
-    let answer = session.post_signed(signer, path::CHUNKS_HAVE, &content::encode_ids(&ids)).await?;
+    let answer =
+        session.post_signed(signer, &format!("{}{query}", path::CHUNKS_HAVE), &content::encode_ids(&ids)).await?;
     let there = content::decode_ids(&answer).map_err(|_| ClientError::Network("an answer that is no list".into()))?;
     let mut sent = 0;
     for (id, chunk) in ids.iter().zip(chunks).filter(|(id, _)| !there.contains(id)) {
-        session.put_signed(signer, &format!("{}{}", path::CHUNKS, HEXLOWER.encode(id)), chunk).await?;
+        session.put_signed(signer, &format!("{}{}{query}", path::CHUNKS, HEXLOWER.encode(id)), chunk).await?;
         sent += 1;
     }
     Ok(sent)
 }
 
-async fn get_chunk(session: &Session, signer: Signer<'_>, id: &ContentId) -> Result<Vec<u8>, ClientError> {
+/// Returns a chunk, compared with its id; `query` says why it is this person's to read.
+pub(super) async fn get_chunk(
+    session: &Session,
+    signer: Signer<'_>,
+    query: &str,
+    id: &ContentId,
+) -> Result<Vec<u8>, ClientError> {
     let hex = HEXLOWER.encode(id);
-    let bytes = session.get_signed(signer, &format!("{}{hex}", path::CHUNKS)).await?;
+    let bytes = session.get_signed(signer, &format!("{}{hex}{query}", path::CHUNKS)).await?;
     if content::id_of(&bytes) != *id {
         return Err(ClientError::proof("chunk_hash", format!("the server gave other bytes than those of {hex}")));
     }
@@ -146,10 +154,12 @@ async fn newest_keys(session: &Session, signer: Signer<'_>) -> Result<(u64, File
     Ok((generation, FileKeys::new(seed)))
 }
 
-fn next_piece(file: &mut impl Read) -> Result<Zeroizing<Vec<u8>>, ClientError> {
-    let mut piece = Zeroizing::new(Vec::with_capacity(CHUNK_BYTES));
-    let limit = (CHUNK_BYTES - SEALED_BYTES) as u64;
-    file.take(limit).read_to_end(&mut piece).map_err(|error| ClientError::Unable(format!("the file: {error}")))?;
+/// Reads the next piece; an empty one is the end.
+pub(super) fn next_piece(file: &mut impl Read) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+    let mut piece = Zeroizing::new(Vec::with_capacity(PIECE_BYTES));
+    file.take(PIECE_BYTES as u64)
+        .read_to_end(&mut piece)
+        .map_err(|error| ClientError::Unable(format!("the file: {error}")))?;
     Ok(piece)
 }
 

@@ -355,6 +355,7 @@ impl<'s> Speaker<'s> {
             lsn: self.said,
             prev: self.last,
             epoch: 0,
+            refs: Vec::new(),
             body_bytes: 0,
             body: [0; 32],
             expect,

@@ -344,8 +344,9 @@ mod tests {
             let key = SigningKey::from_seed(&[seed; 32]);
             let class = if epoch == 0 { Class::Control } else { Class::Data };
             let (author, device, prev) = (Did::from_bytes([seed; 20]), key.public(), before.map(Entry::leaf));
-            let (body_bytes, body, expect, unix_ms) = (0, [0; 32], None, 5);
-            let header = Header { class, log, author, device, lsn, prev, epoch, body_bytes, body, expect, unix_ms };
+            let (refs, body_bytes, body, expect, unix_ms) = (Vec::new(), 0, [0; 32], None, 5);
+            let header =
+                Header { class, log, author, device, lsn, prev, epoch, refs, body_bytes, body, expect, unix_ms };
             Entry::sign(header, vec![seed], &home, &key).unwrap()
         };
         let first = entry(1, 0, None, 1);
@@ -394,8 +395,9 @@ mod tests {
         edge.append([7; 32]);
         let check = |expect: Option<(u64, Hash)>| {
             let (class, author, device, unix_ms) = (Class::Data, Did::from_bytes([1; 20]), key.public(), 5);
-            let (lsn, prev, epoch, body_bytes, body) = (0, None, 1, 0, [0; 32]);
-            let header = Header { class, log, author, device, lsn, prev, epoch, body_bytes, body, expect, unix_ms };
+            let (lsn, prev, epoch, refs, body_bytes, body) = (0, None, 1, Vec::new(), 0, [0; 32]);
+            let header =
+                Header { class, log, author, device, lsn, prev, epoch, refs, body_bytes, body, expect, unix_ms };
             let entry = Entry::sign(header, vec![1], &home, &key).unwrap();
             check_expected(&entry, &edge).map_err(|error| error.code().to_owned())
         };

@@ -171,6 +171,7 @@ async fn post(session: &Session, signer: Signer<'_>, db: &OpenDb, statements: &[
             lsn,
             prev,
             epoch: 0,
+            refs: Vec::new(),
             body_bytes: 0,
             body: [0; 32],
             expect: entries.is_empty().then(|| db.head()),

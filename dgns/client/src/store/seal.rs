@@ -2,9 +2,9 @@
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use dgns_api::store::content;
+use dgns_api::store::content::{self, ContentId};
 use dgns_api::store::entry::LogId;
-use dgns_api::store::limits::{RECORD_BYTES_MAX, RECORDS_MAX};
+use dgns_api::store::limits::{RECORD_BYTES_MAX, RECORDS_MAX, REFS_MAX};
 use identity::cert::KeyBytes;
 use identity::kdf;
 use identity::user_key::UserSeed;
@@ -15,11 +15,51 @@ use zeroize::Zeroizing;
 /// The key of a group in one epoch.
 pub type GroupKey = Zeroizing<[u8; 32]>;
 
-/// A record as it is: the only coding there is yet.
+/// A record as it is.
 const RAW: u64 = 0;
+
+/// A record in chunks: how many bytes it has, and what its pieces are.
+const IN_CHUNKS: u64 = 2;
 
 /// What a nonce and a tag add.
 pub const SEALED_BYTES: usize = 24 + 16;
+
+/// The bytes of a piece of a file or of a large record: sealed it is a chunk of 1 MiB.
+pub const PIECE_BYTES: usize = (1 << 20) - SEALED_BYTES;
+
+/// The bytes of a record: its pieces are chunks that its entry names.
+pub const LARGE_RECORD_BYTES_MAX: u64 = (REFS_MAX * PIECE_BYTES) as u64;
+
+/// A piece: its chunk, and the key that opens it.
+pub type Piece = (ContentId, KeyBytes);
+
+/// A record of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// In the entry itself, at most 65,536 bytes.
+    Bytes(Vec<u8>),
+    /// In chunks.
+    Pieces(Pieces),
+}
+
+/// A record in chunks, of [`PIECE_BYTES`] each but for the last one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pieces {
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// Its pieces, in order.
+    pub pieces: Vec<Piece>,
+}
+
+/// Returns the chunks that records are in, as an entry names them: ascending, each once.
+pub fn refs_of(records: &[Record]) -> Vec<ContentId> {
+    let pieces = records.iter().filter_map(|record| match record {
+        Record::Bytes(_) => None,
+        Record::Pieces(pieces) => Some(&pieces.pieces),
+    });
+    let ids: std::collections::BTreeSet<ContentId> = pieces.flatten().map(|(id, _)| *id).collect();
+    ids.into_iter().collect()
+}
 
 /// Where in which log a body stands.
 #[derive(Clone, Copy, Debug)]
@@ -40,38 +80,74 @@ pub struct BodyPlace {
 pub struct NotOpened;
 
 /// Returns the body of an entry: its records, padded and sealed.
-pub fn seal_records(key: &GroupKey, place: &BodyPlace, records: &[Vec<u8>], rng: &mut impl CryptoRng) -> Vec<u8> {
+pub fn seal_records(key: &GroupKey, place: &BodyPlace, records: &[Record], rng: &mut impl CryptoRng) -> Vec<u8> {
     let mut nonce = [0; 24];
     rng.fill_bytes(&mut nonce);
     seal_records_with(key, place, records, &nonce)
 }
 
-fn seal_records_with(key: &GroupKey, place: &BodyPlace, records: &[Vec<u8>], nonce: &[u8; 24]) -> Vec<u8> {
-    let mut writer = Writer::with_capacity(records.iter().map(|record| record.len() + 8).sum());
+fn seal_records_with(key: &GroupKey, place: &BodyPlace, records: &[Record], nonce: &[u8; 24]) -> Vec<u8> {
+    let mut writer = Writer::new();
     writer.array(records.len());
     for record in records {
-        writer.array(2).uint(RAW).bytes(record);
+        match record {
+            Record::Bytes(bytes) => drop(writer.array(2).uint(RAW).bytes(bytes)),
+            Record::Pieces(Pieces { bytes, pieces }) => {
+                writer.array(2).uint(IN_CHUNKS).array(2).uint(*bytes).array(pieces.len());
+                for (id, key) in pieces {
+                    writer.array(2).bytes(id).bytes(key);
+                }
+            }
+        }
     }
     let mut plaintext = writer.finish();
     plaintext.resize(content::padded(plaintext.len() + SEALED_BYTES) - SEALED_BYTES, 0);
     sealed(&body_key(key, place), nonce, &plaintext, &aad(place))
 }
 
-/// Returns the records of a body.
-pub fn open_records(key: &GroupKey, place: &BodyPlace, body: &[u8]) -> Result<Vec<Vec<u8>>, NotOpened> {
+/// Returns the records of a body. Those in chunks are in ones that the entry names, its `refs`: the server keeps no others for it.
+pub fn open_records(
+    key: &GroupKey,
+    place: &BodyPlace,
+    refs: &[ContentId],
+    body: &[u8],
+) -> Result<Vec<Record>, NotOpened> {
     let plaintext = opened(&body_key(key, place), body, &aad(place))?;
     let mut reader = Reader::new(&plaintext);
     let records = reader.list(RECORDS_MAX, |r| {
         r.array_of(2)?;
         match r.uint()? {
-            RAW => Ok::<_, WireError>(r.bytes()?.to_vec()),
+            RAW => Ok::<_, WireError>(Record::Bytes(r.bytes()?.to_vec())),
+            IN_CHUNKS => Ok(Record::Pieces(read_pieces(r)?)),
             _ => Err(WireError::Unexpected),
         }
     });
     let records = records.map_err(|_| NotOpened)?;
     let padding = &plaintext[reader.position()..];
-    let fits = records.iter().all(|record| record.len() <= RECORD_BYTES_MAX) && padding.iter().all(|byte| *byte == 0);
+    let mut pieces = 0;
+    let fits = records.iter().all(|record| match record {
+        Record::Bytes(bytes) => bytes.len() <= RECORD_BYTES_MAX,
+        Record::Pieces(record) => {
+            pieces += record.pieces.len();
+            record.pieces.iter().all(|(id, _)| refs.binary_search(id).is_ok())
+        }
+    });
+    // However often they are named, all of them are read into memory.
+    let fits = fits && pieces <= REFS_MAX && padding.iter().all(|byte| *byte == 0);
     if fits { Ok(records) } else { Err(NotOpened) }
+}
+
+fn read_pieces(reader: &mut Reader<'_>) -> Result<Pieces, WireError> {
+    reader.array_of(2)?;
+    let bytes = reader.uint_to(LARGE_RECORD_BYTES_MAX)?;
+    let pieces = reader.list(REFS_MAX, |r| {
+        r.array_of(2)?;
+        Ok::<_, WireError>((r.fixed()?, r.fixed()?))
+    })?;
+    match bytes.div_ceil(PIECE_BYTES as u64) == pieces.len() as u64 && bytes > 0 {
+        true => Ok(Pieces { bytes, pieces }),
+        false => Err(WireError::Unexpected),
+    }
 }
 
 fn body_key(key: &GroupKey, place: &BodyPlace) -> Zeroizing<[u8; 32]> {
@@ -94,9 +170,7 @@ impl FileKeys {
     /// Seals a piece of a file under a key of its own, and returns both. The same piece has the same bytes again, so that an upload
     /// goes on where it broke off.
     pub fn seal_piece(&self, piece: &[u8]) -> (KeyBytes, Vec<u8>) {
-        let key = kdf::derive("dgns/piece/v1", self.0.to_bytes().as_ref(), &[&content::id_of(piece)]);
-        // No two plaintexts share a key, so the nonce may be one.
-        (*key, sealed(&key, &[0; 24], piece, &[]))
+        seal_piece(self.0.to_bytes().as_ref(), piece)
     }
 
     /// Seals the list of the pieces.
@@ -118,6 +192,32 @@ impl FileKeys {
     fn manifest_key(&self) -> Zeroizing<[u8; 32]> {
         kdf::derive("dgns/manifest/v1", self.0.to_bytes().as_ref(), &[])
     }
+}
+
+/// Seals a piece of a record under a key of its own, padded, and returns both. The same piece has the same bytes again in one epoch of
+/// its group.
+pub fn seal_record_piece(key: &GroupKey, piece: &[u8]) -> (KeyBytes, Vec<u8>) {
+    let mut padded = Zeroizing::new(piece.to_vec());
+    padded.resize(content::padded(piece.len() + SEALED_BYTES) - SEALED_BYTES, 0);
+    seal_piece(key.as_ref(), &padded)
+}
+
+/// Opens a piece of a record, which has so many bytes and then zeros.
+pub fn open_record_piece(key: &KeyBytes, bytes: usize, chunk: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
+    let mut piece = open_piece(key, chunk)?;
+    match piece.get(bytes..).is_some_and(|padding| padding.iter().all(|byte| *byte == 0)) {
+        true => {
+            piece.truncate(bytes);
+            Ok(piece)
+        }
+        false => Err(NotOpened),
+    }
+}
+
+fn seal_piece(secret: &[u8], piece: &[u8]) -> (KeyBytes, Vec<u8>) {
+    let key = kdf::derive("dgns/piece/v1", secret, &[&content::id_of(piece)]);
+    // No two plaintexts share a key, so the nonce may be one.
+    (*key, sealed(&key, &[0; 24], piece, &[]))
 }
 
 /// Opens a piece by its key.
@@ -149,35 +249,82 @@ mod tests {
 
     /// A body that is what it is, whether it opens or not.
     fn case(name: &str, key: &GroupKey, place: &BodyPlace, body: &[u8]) -> Value {
+        case_with(name, key, place, &[], body)
+    }
+
+    /// As [`case`], of an entry that names chunks.
+    fn case_with(name: &str, key: &GroupKey, place: &BodyPlace, refs: &[ContentId], body: &[u8]) -> Value {
         let BodyPlace { log, device, lsn, epoch } = place;
         let given = json!({
-            "key": hex(key.as_ref()), "log": hex(&log.0), "device": hex(device), "lsn": lsn, "epoch": epoch, "body": hex(body),
+            "key": hex(key.as_ref()), "log": hex(&log.0), "device": hex(device), "lsn": lsn, "epoch": epoch,
+            "refs": refs.iter().map(|id| hex(id)).collect::<Vec<_>>(), "body": hex(body),
         });
-        match open_records(key, place, body) {
+        match open_records(key, place, refs, body) {
             Ok(records) => {
-                let records: Vec<Value> = records.iter().map(|record| hex(record)).collect();
+                let records: Vec<Value> = records.iter().map(shown).collect();
                 json!({"name": name, "in": given, "out": {"id": hex(&content::id_of(body)), "records": records}})
             }
             Err(NotOpened) => json!({"name": name, "in": given, "error": "not_opened"}),
         }
     }
 
+    fn shown(record: &Record) -> Value {
+        match record {
+            Record::Bytes(bytes) => json!(hex(bytes)),
+            Record::Pieces(Pieces { bytes, pieces }) => {
+                let pieces: Vec<_> = pieces.iter().map(|(id, key)| json!([hex(id), hex(key)])).collect();
+                json!({"bytes": bytes, "pieces": pieces})
+            }
+        }
+    }
+
+    fn plain(records: &[&[u8]]) -> Vec<Record> {
+        records.iter().map(|record| Record::Bytes(record.to_vec())).collect()
+    }
+
+    /// A record of so many bytes in these chunks.
+    fn in_chunks(bytes: u64, ids: &[u8]) -> Record {
+        Record::Pieces(Pieces { bytes, pieces: ids.iter().map(|id| ([*id; 32], [id + 1; 32])).collect() })
+    }
+
     #[test]
     fn vectors_of_bodies() {
         let key = Zeroizing::new([1; 32]);
         let place = BodyPlace { log: LogId([3; 32]), device: [4; 32], lsn: 5, epoch: 1 };
-        let seal = |records: &[Vec<u8>]| seal_records_with(&key, &place, records, &[7; 24]);
+        let seal_all = |records: &[Record]| seal_records_with(&key, &place, records, &[7; 24]);
+        let seal = |records: &[&[u8]]| seal_all(&plain(records));
         let raw = |plaintext: &[u8]| sealed(&body_key(&key, &place), &[8; 24], plaintext, &aad(&place));
-        let body = seal(&[b"one".to_vec(), Vec::new(), vec![7; 300]]);
+        let body = seal(&[b"one", b"", &[7; 300]]);
         let changed = |at: usize| {
             let mut changed = body.clone();
             changed[at] ^= 1;
             changed
         };
+        let (piece, most) = (PIECE_BYTES as u64, LARGE_RECORD_BYTES_MAX);
+        let all: Vec<u8> = (0..48).collect();
+        let refs: Vec<ContentId> = all.iter().map(|id| [*id; 32]).collect();
+        let named = |name: &str, refs: &[ContentId], records: &[Record]| {
+            case_with(name, &key, &place, refs, &seal_all(records))
+        };
         let cases = [
-            case("one record", &key, &place, &seal(&[b"one".to_vec()])),
+            named("a record in two chunks", &refs, &[in_chunks(piece + 1, &[3, 1])]),
+            named(
+                "one of one byte in a chunk, between others",
+                &refs,
+                &[plain(&[b"one"]), vec![in_chunks(1, &[0])], plain(&[b"two"])].concat(),
+            ),
+            named("as many chunks as may be", &refs, &[in_chunks(most, &all)]),
+            named("a chunk twice", &refs, &[in_chunks(piece * 2, &[5, 5])]),
+            named("a chunk that the entry does not name", &refs[..3], &[in_chunks(piece + 1, &[1, 3])]),
+            named("chunks of an entry that names none", &[], &[in_chunks(1, &[1])]),
+            named("too few chunks for its bytes", &refs, &[in_chunks(piece + 1, &[1])]),
+            named("too many chunks for its bytes", &refs, &[in_chunks(piece, &[1, 2])]),
+            named("no bytes in no chunks", &refs, &[in_chunks(0, &[])]),
+            named("more bytes than may be", &refs, &[in_chunks(most + 1, &all)]),
+            named("more chunks than may be, in two records", &refs, &[in_chunks(most, &all), in_chunks(1, &[0])]),
+            case("one record", &key, &place, &seal(&[b"one"])),
             case("three records", &key, &place, &body),
-            case("a record of several chunks of the hash", &key, &place, &seal(&[vec![9; 5_000]])),
+            case("a record of several chunks of the hash", &key, &place, &seal(&[&[9; 5_000]])),
             case("another key", &Zeroizing::new([2; 32]), &place, &body),
             case("another log", &key, &BodyPlace { log: LogId([9; 32]), ..place }, &body),
             case("another device", &key, &BodyPlace { device: [9; 32], ..place }, &body),
@@ -195,7 +342,7 @@ mod tests {
         ];
         let about = [
             "Bodies of entries of data (PROTOCOL 25.7), under the key of a group. Bytes are hexadecimal.",
-            "in: key, log, device, lsn, epoch, body. out: id, the BLAKE3 hash of the body; records. error: not_opened.",
+            "in: key, log, device, lsn, epoch, refs (key 9 of the header), body. out: id, the BLAKE3 hash of the body; records, one in chunks as its bytes and pieces [[id, key], ...]. error: not_opened.",
         ];
         hold("bodies", &about, &cases);
     }
@@ -204,23 +351,23 @@ mod tests {
     fn a_body_opens_at_its_place_alone_and_tells_one_of_few_sizes() {
         let (key, other) = (Zeroizing::new([1; 32]), Zeroizing::new([2; 32]));
         let place = BodyPlace { log: LogId([3; 32]), device: [4; 32], lsn: 5, epoch: 1 };
-        let records = vec![b"one".to_vec(), Vec::new(), vec![7; 300]];
+        let records = plain(&[b"one", b"", &[7; 300]]);
         let body = seal_records(&key, &place, &records, &mut rng::system());
         assert_eq!(body.len(), 512);
-        assert_eq!(open_records(&key, &place, &body), Ok(records));
+        assert_eq!(open_records(&key, &place, &[], &body), Ok(records));
         for wrong in [
             BodyPlace { log: LogId([9; 32]), ..place },
             BodyPlace { device: [9; 32], ..place },
             BodyPlace { lsn: 6, ..place },
             BodyPlace { epoch: 2, ..place },
         ] {
-            assert_eq!(open_records(&key, &wrong, &body), Err(NotOpened));
+            assert_eq!(open_records(&key, &wrong, &[], &body), Err(NotOpened));
         }
-        assert_eq!(open_records(&other, &place, &body), Err(NotOpened));
+        assert_eq!(open_records(&other, &place, &[], &body), Err(NotOpened));
         for at in [0, 30, body.len() - 1] {
             let mut changed = body.clone();
             changed[at] ^= 1;
-            assert_eq!(open_records(&key, &place, &changed), Err(NotOpened));
+            assert_eq!(open_records(&key, &place, &[], &changed), Err(NotOpened));
         }
     }
 
@@ -230,6 +377,12 @@ mod tests {
         let (key, sealed) = keys.seal_piece(b"piece");
         assert_eq!(keys.seal_piece(b"piece"), (key, sealed.clone()));
         assert_eq!(open_piece(&key, &sealed).unwrap().as_slice(), b"piece");
+        let group = Zeroizing::new([1; 32]);
+        let (own, of_group) = seal_record_piece(&group, b"piece");
+        assert_eq!(of_group.len(), 256, "padded");
+        assert_eq!(open_record_piece(&own, 5, &of_group).unwrap().as_slice(), b"piece");
+        assert!(open_record_piece(&own, 4, &of_group).is_err() && open_record_piece(&own, 500, &of_group).is_err());
+        assert_eq!(seal_record_piece(&group, &[7; PIECE_BYTES]).1.len(), 1 << 20, "a whole one is as long as it was");
         let (other, _) = keys.seal_piece(b"another");
         assert!(open_piece(&other, &sealed).is_err());
         assert!(FileKeys::new(UserSeed::from_bytes([2; 32])).open_manifest(&keys.seal_manifest(b"list")).is_err());

@@ -20,6 +20,7 @@ static INSERT: ManyRows = ManyRows::new(
 const BY_LSN: &str = "SELECT pos, leaf, head_size, time_ms, header, sig FROM entry \
                       WHERE log = $1 AND device = $2 AND lsn = $3";
 const RANGE: &str = "SELECT header, sig, body FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
+const HEADERS: &str = "SELECT header FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
 const SIZES: &str = "SELECT length(header) + length(body) FROM entry \
                      WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
 const LEAVES: &str = "SELECT leaf FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
@@ -78,6 +79,12 @@ pub(crate) async fn range(conn: &mut Conn, line: &Line, from: u64, to: u64) -> R
         Ok(EntryRow { header: cells.bytes(0)?.to_vec(), sig: cells.fixed(1)?, body: cells.bytes(2)?.to_vec() })
     };
     rows.iter().map(read).collect()
+}
+
+/// Returns the headers of the entries `from..to`.
+pub(crate) async fn headers(conn: &mut Conn, line: &Line, from: u64, to: u64) -> Result<Vec<Vec<u8>>, StorageError> {
+    let rows = in_line(conn, HEADERS, line, from, to).await?;
+    rows.iter().map(|row| Ok(Cells::new(row, TABLE).bytes(0)?.to_vec())).collect()
 }
 
 /// Returns the bytes of header and body of the entries `from..to`.

@@ -10,13 +10,12 @@ use dgns_client::store::database::OpenDb;
 use dgns_client::store::follow::Follower;
 use dgns_client::store::hints::Hints;
 use dgns_client::store::owners as deletions;
-use dgns_client::store::seal::{self, BodyPlace};
 use serde_json::json;
 use tokio::time::{Duration, Instant, timeout_at};
 
 use super::super::actor::Actor;
 use super::super::{Context, Done, Ended};
-use super::{Log, end_of, void};
+use super::{Log, end_of, opened, void};
 
 /// How often whoever follows a log checks that it is the anchored one, and reads it whether it is said to have grown or not.
 pub(super) const ANCHORED_EVERY: Duration = Duration::from_secs(10);
@@ -203,7 +202,7 @@ impl Tail {
             let first = self.follower.next() - entries.len() as u64;
             for (pos, entry) in (first..).zip(&entries) {
                 match self.db.counts(&actor.session, actor.signer(), pos, entry.header()).await? {
-                    true => self.print(context, pos, entry)?,
+                    true => self.print(context, actor, pos, entry).await?,
                     false => context.out.warn(&self.of_name(&void(pos, entry))),
                 }
             }
@@ -231,12 +230,9 @@ impl Tail {
     }
 
     /// Prints the records of an entry, each on a line.
-    fn print(&self, context: &Context, pos: u64, entry: &Entry) -> Result<(), ClientError> {
+    async fn print(&self, context: &Context, actor: &Actor, pos: u64, entry: &Entry) -> Result<(), ClientError> {
         let header = entry.header();
-        let sealed = || ClientError::Unable(format!("entry {pos} is sealed under a key that you do not have"));
-        let key = self.db.key(self.gid, header.epoch).ok_or_else(sealed)?;
-        let place = BodyPlace { log: header.log, device: header.device, lsn: header.lsn, epoch: header.epoch };
-        let Ok(records) = seal::open_records(key, &place, entry.body()) else {
+        let Some(records) = opened(actor, &self.db, (self.gid, self.log, pos), entry).await? else {
             // Its author signed it: nobody else can be blamed, and the log goes on behind it.
             let what = format!("entry {pos} of {} does not open; it is left out", header.author);
             context.out.warn(&self.of_name(&what));
@@ -245,7 +241,7 @@ impl Tail {
         for record in records {
             let text = self.of_name(&String::from_utf8_lossy(&record));
             let mut value = json!({ "pos": pos, "author": header.author.to_string(), "time_ms": header.unix_ms });
-            match String::from_utf8(record) {
+            match String::from_utf8(record.to_vec()) {
                 Ok(text) => value["text"] = json!(text),
                 Err(bytes) => value["base64"] = json!(BASE64.encode(bytes.as_bytes())),
             }

@@ -1,0 +1,87 @@
+//! Records that are too large for an entry: cut into pieces, each a chunk that the entry names (PROTOCOL 25.7).
+
+use std::io::Read;
+
+use data_encoding::HEXLOWER;
+use dgns_api::store::content;
+use dgns_api::store::entry::LogId;
+use identity::hash::Hash;
+use zeroize::Zeroizing;
+
+use super::chunks::{PIECES_AT_ONCE, Progress, get_chunk, next_piece, put_missing};
+use super::seal::{self, GroupKey, LARGE_RECORD_BYTES_MAX, PIECE_BYTES, Pieces};
+use crate::error::ClientError;
+use crate::session::{Session, Signer};
+
+/// Stores what `source` holds for the entries of a log, sealed under the key of its group. What an earlier attempt brought there under
+/// the same key is not sent again. The chunks stay for a day at least; from then on an entry has to name them.
+///
+/// Errors: [`ClientError::Unable`] if it has more than [`LARGE_RECORD_BYTES_MAX`] bytes, or none.
+pub async fn put(
+    session: &Session,
+    signer: Signer<'_>,
+    log: &LogId,
+    key: &GroupKey,
+    source: &mut impl Read,
+    progress: Progress<'_>,
+) -> Result<Pieces, ClientError> {
+    let query = format!("?log={log}");
+    let (mut bytes, mut pieces) = (0, Vec::new());
+    loop {
+        let mut chunks = Vec::new();
+        while chunks.len() < PIECES_AT_ONCE {
+            let piece = next_piece(source)?;
+            if piece.is_empty() {
+                break;
+            }
+            bytes += piece.len() as u64;
+            let (key, sealed) = seal::seal_record_piece(key, &piece);
+            pieces.push((content::id_of(&sealed), key));
+            chunks.push(sealed);
+        }
+        if bytes > LARGE_RECORD_BYTES_MAX {
+            let most = format!("a record has at most {LARGE_RECORD_BYTES_MAX} bytes; store a file with dgns chunk put");
+            return Err(ClientError::Unable(most));
+        }
+        if chunks.is_empty() {
+            break;
+        }
+        put_missing(session, signer, &query, &chunks).await?;
+        progress(bytes);
+    }
+    match pieces.is_empty() {
+        true => Err(ClientError::Unable("a record in chunks has some bytes".into())),
+        false => Ok(Pieces { bytes, pieces }),
+    }
+}
+
+/// Returns a record whose chunks the entry at place `pos` of a log names, each checked; `None` if they do not open, which is its author's
+/// doing.
+///
+/// Errors: [`ClientError::Proof`] if the server gives other bytes; [`ClientError::Network`] if it does not have what it has to keep.
+pub async fn get(
+    session: &Session,
+    signer: Signer<'_>,
+    (log, pos): (&LogId, u64),
+    record: &Pieces,
+) -> Result<Option<Zeroizing<Vec<u8>>>, ClientError> {
+    let query = format!("?log={log}&pos={pos}");
+    let mut whole = Zeroizing::new(Vec::new());
+    for (id, key) in &record.pieces {
+        let chunk = match get_chunk(session, signer, &query, id).await {
+            Err(ClientError::Refused(problem)) if problem.code == "not_found" => return Err(lost(id, pos)),
+            chunk => chunk?,
+        };
+        let rest = usize::try_from(record.bytes).unwrap_or(usize::MAX) - whole.len();
+        let Ok(piece) = seal::open_record_piece(key, rest.min(PIECE_BYTES), &chunk) else { return Ok(None) };
+        whole.extend_from_slice(&piece);
+    }
+    Ok(Some(whole))
+}
+
+fn lost(id: &Hash, pos: u64) -> ClientError {
+    let hex = HEXLOWER.encode(id);
+    ClientError::Network(format!(
+        "the server does not have the chunk {hex}, which entry {pos} names and it has to keep"
+    ))
+}

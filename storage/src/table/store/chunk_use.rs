@@ -1,0 +1,54 @@
+//! `chunk_use`: what each chunk is kept for, and how many entries or files name it.
+
+use dgns_api::store::content::ContentId;
+
+use super::RowId;
+use crate::database::{Cells, Conn, ManyRows, Row, in_table, query};
+use crate::fault::StorageError;
+use crate::store::rows::UseRow;
+use crate::table::stored;
+
+const TABLE: &str = "chunk_use";
+
+const LOAD: &str = "SELECT account, db, chunk, size, refs, since_ms, marked_ms FROM chunk_use \
+                    WHERE account = $1 AND db = $2 AND chunk = $3";
+static UPSERT: ManyRows = ManyRows::new(
+    TABLE,
+    "INSERT INTO chunk_use (account, db, chunk, size, refs, since_ms, marked_ms) VALUES",
+    7,
+    "ON CONFLICT (account, db, chunk) DO UPDATE SET \
+     refs = excluded.refs, since_ms = excluded.since_ms, marked_ms = excluded.marked_ms",
+);
+
+/// Returns what a chunk is kept for, if it is: for the entries of a database, or with 0 for the files of the account.
+pub(crate) async fn load(
+    conn: &mut Conn,
+    account: RowId,
+    db: RowId,
+    id: &ContentId,
+) -> Result<Option<UseRow>, StorageError> {
+    let query = query(LOAD).bind(account).bind(db).bind(id.as_slice());
+    query.fetch_optional(conn).await.map_err(in_table(TABLE))?.as_ref().map(read).transpose()
+}
+
+/// Adds rows, or writes what names them, and since when.
+pub(crate) async fn upsert(conn: &mut Conn, rows: &[UseRow]) -> Result<(), StorageError> {
+    let bind = UPSERT.run(conn, rows, |query, row| {
+        let query = query.bind(row.account).bind(row.db).bind(row.chunk.as_slice()).bind(stored(row.size));
+        query.bind(stored(row.refs)).bind(stored(row.since_ms)).bind(stored(row.marked_ms))
+    });
+    bind.await.map(drop)
+}
+
+fn read(row: &Row) -> Result<UseRow, StorageError> {
+    let cells = Cells::new(row, TABLE);
+    Ok(UseRow {
+        account: cells.small(0)?,
+        db: cells.small(1)?,
+        chunk: cells.fixed(2)?,
+        size: cells.number(3)?,
+        refs: cells.number(4)?,
+        since_ms: cells.number(5)?,
+        marked_ms: cells.number(6)?,
+    })
+}

@@ -1,0 +1,151 @@
+//! Records that no entry has room for: in chunks that the entry names, for who may read the entry and nobody else.
+
+use std::path::Path;
+
+use data_encoding::HEXLOWER;
+use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind, encode_request};
+use dgns_client::error::ClientError;
+use dgns_client::home::Home;
+use dgns_client::session::{Session, Signer};
+use dgns_client::store::database::{FIRST_GROUP, OpenDb};
+use dgns_tests::harness::liar::Liar;
+use dgns_tests::harness::{Person, Server, Site};
+
+const NAME: &str = "photos.alice";
+
+fn bytes(count: u32) -> Vec<u8> {
+    (0..count).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+}
+
+/// How many large chunks a server keeps.
+fn chunks(data: &Path) -> usize {
+    let folders = std::fs::read_dir(data.join("chunks/c")).into_iter().flatten();
+    folders.map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap().count()).sum()
+}
+
+/// Asks the server for something in the name of a person.
+fn asked(person: &Person, server: &Server, target: &str) -> Result<Vec<u8>, ClientError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let session = Session::open(&Home::open(person.home()).unwrap(), &server.url).await.unwrap();
+        let keys = session.log().device().unwrap().expect("a device");
+        session.get_signed(Signer { did: keys.did.expect("a DID"), keys: &keys }, target).await
+    })
+}
+
+fn code(answer: Result<Vec<u8>, ClientError>) -> String {
+    answer.map(|bytes| format!("{} bytes", bytes.len())).unwrap_or_else(|error| error.code().to_owned())
+}
+
+/// Signs the first entry of a person's device, which names these chunks.
+fn naming(person: &Person, server: &Server, refs: Vec<[u8; 32]>) -> (LogId, Entry) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let session = Session::open(&Home::open(person.home()).unwrap(), &server.url).await.unwrap();
+        let keys = session.log().device().unwrap().expect("a device");
+        let author = keys.did.expect("a DID");
+        let db = OpenDb::open(&session, Signer { did: author, keys: &keys }, NAME).await.unwrap();
+        let log = LogId::of(db.acl().did(), FIRST_GROUP, LogKind::Shared, "main");
+        let (class, device, lsn, prev, epoch) = (Class::Data, keys.sign.public(), 0, None, 1);
+        let (body_bytes, body, expect, unix_ms) = (0, [0; 32], None, 1);
+        let header = Header { class, log, author, device, lsn, prev, epoch, refs, body_bytes, body, expect, unix_ms };
+        (log, Entry::sign(header, vec![1; 64], db.acl().home(), &keys.sign).unwrap())
+    })
+}
+
+#[test]
+fn a_record_of_megabytes_is_kept_in_chunks_for_who_may_read_its_entry_alone() {
+    let site = Site::new();
+    let server = site.start();
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| {
+        let person = Person::new();
+        person.up(&server, name);
+        person
+    });
+    alice.dgns(&server, &["db", "create", NAME]).exits(0);
+    alice.dgns(&server, &["db", "grant", NAME, "bob", "--write"]).exits(0);
+    let directory = tempfile::tempdir().unwrap();
+    let (file, out) = (directory.path().join("file"), directory.path().join("out"));
+    std::fs::write(&file, bytes(3_500_000)).unwrap();
+
+    // What no line can be is one record all the same, and stays where it was when it is appended again.
+    let line = alice.dgns_with_input(&server, &["db", "append", NAME], &"x".repeat(70_000));
+    assert!(line.exits(1).to_string().contains("--whole"), "{line}");
+    let whole = ["db", "append", NAME, "--whole", file.to_str().unwrap()];
+    for pos in 0..2 {
+        assert_eq!(bob.dgns(&server, &whole).exits(0).number("/pos"), pos);
+        assert_eq!(chunks(site.data()), 4, "three of a MiB, and the last one padded");
+    }
+    let small = ["db", "append", NAME, "--whole"];
+    alice.dgns_with_input(&server, &small, "two\nlines").exits(0);
+    alice.dgns_with_input(&server, &small, &"y".repeat(70_000)).exits(0);
+    assert_eq!(chunks(site.data()), 5);
+
+    // It is fetched and checked, printed among the others, and written as it was.
+    let read = alice.dgns(&server, &["db", "read", NAME]).exits(0).stdout.clone();
+    let rows: Vec<serde_json::Value> = read.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows[0]["base64"].as_str().map(str::len), Some(3_500_000_usize.div_ceil(3) * 4));
+    assert_eq!((&rows[2]["text"], rows[3]["text"].as_str().map(str::len)), (&"two\nlines".into(), Some(70_000)));
+    let get = |pos: &'static str| ["db", "get", NAME, pos, "--out", out.to_str().unwrap()];
+    assert_eq!(alice.dgns(&server, &get("0")).exits(0).number("/bytes"), 3_500_000);
+    assert!(std::fs::read(&out).unwrap() == bytes(3_500_000));
+    alice.dgns(&server, &get("4")).exits(1);
+    alice.dgns(&server, &get("99")).exits(1);
+
+    // Its chunks are nobody's files; strangers learn nothing, not even whether they are there.
+    let log = rows_log(&alice, &server);
+    let id = first_chunk(site.data());
+    let named = format!("/v1/chunks/{id}?log={log}&pos=0");
+    let by_another = format!("/v1/chunks/{id}?log={log}&pos=2");
+    assert_eq!(code(asked(&alice, &server, &named)), "1048576 bytes");
+    for (person, target, refused) in [
+        (&alice, format!("/v1/chunks/{id}"), "not_found"),
+        (&bob, format!("/v1/chunks/{id}"), "not_found"),
+        (&alice, by_another, "not_found"),
+        (&alice, format!("/v1/chunks/{id}?log={log}&pos=99"), "not_found"),
+        (&carol, named.clone(), "not_reader"),
+        (&carol, format!("/v1/chunks/{id}?log={}&pos=0", "0".repeat(64)), "not_found"),
+        (&alice, format!("/v1/chunks/{id}?log={log}"), "bad_query"),
+    ] {
+        assert_eq!(code(asked(person, &server, &target)), refused, "{target}");
+    }
+
+    // A server that gives other bytes is told.
+    let liar = Liar::before(server.http, |line, mut answer| {
+        if line.contains("/v1/chunks/") {
+            answer.body[1_000] ^= 1;
+        }
+        Some(answer)
+    });
+    let read = alice.dgns_at(&liar.url, &get("0"), "");
+    assert_eq!(read.exits(3).text("/code"), "chunk_hash", "{read}");
+}
+
+#[test]
+fn an_entry_that_names_chunks_which_are_not_there_is_refused_and_says_which() {
+    let site = Site::new();
+    let server = site.start();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    alice.dgns(&server, &["db", "create", NAME]).exits(0);
+    let (log, entry) = naming(&alice, &server, vec![[1; 32], [2; 32]]);
+    let answer = server.post(&format!("/v1/logs/{log}/entries"), &encode_request(&[entry]));
+    let problem: serde_json::Value = serde_json::from_str(&answer.text()).unwrap();
+    assert_eq!((answer.status, &problem["code"]), (424, &"chunk_missing".into()));
+    assert_eq!(problem["missing"], serde_json::json!([HEXLOWER.encode(&[1; 32]), HEXLOWER.encode(&[2; 32])]));
+    alice.dgns_with_input(&server, &["db", "append", NAME], "its lsn is free").exits(0);
+}
+
+/// The log `main`.
+fn rows_log(person: &Person, server: &Server) -> LogId {
+    naming(person, server, Vec::new()).0
+}
+
+/// The id of a chunk of a MiB that a server keeps.
+fn first_chunk(data: &Path) -> String {
+    let folders = std::fs::read_dir(data.join("chunks/c")).unwrap().map(|folder| folder.unwrap().path());
+    let files = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(Result::unwrap);
+    let file = files.into_iter().find(|file| file.metadata().unwrap().len() == 1 << 20).expect("a whole piece").path();
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    format!("{}{}", name(file.parent().unwrap()), name(&file))
+}
