@@ -221,6 +221,8 @@ pub struct DnsConfig {
     pub dot: Vec<SocketAddr>,
     /// `doh`: addresses for DNS over HTTPS (RFC 8484), with the same certificate.
     pub doh: Vec<SocketAddr>,
+    /// `doq`: addresses for DNS over QUIC (RFC 9250), by UDP, with the same certificate.
+    pub doq: Vec<SocketAddr>,
     /// `tls`: the certificate of encrypted DNS; there if any address needs it.
     pub tls: Option<TlsFiles>,
     /// `ns`: the names of the zone's name servers; empty: `ns.<zone>`.
@@ -396,7 +398,7 @@ impl Config {
 
     /// Returns whether DNS is off: nobody is answered anywhere.
     pub fn dns_is_off(&self) -> bool {
-        self.dns.listen.is_empty() && self.dns.dot.is_empty() && self.dns.doh.is_empty()
+        [&self.dns.listen, &self.dns.dot, &self.dns.doh, &self.dns.doq].iter().all(|addresses| addresses.is_empty())
     }
 
     /// Returns the file of the secret of DNS Cookies.

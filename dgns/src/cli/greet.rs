@@ -21,6 +21,7 @@ pub(super) fn greet(server: &Server, as_json: bool, to_terminal: bool) -> Result
             "dns": server.app.dns_addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "dot": encrypted(server, Transport::Tls),
             "doh": encrypted(server, Transport::Https),
+            "doq": encrypted(server, Transport::Quic),
             "zone": core.zone.as_str(),
             "origin": core.origin.as_str(),
             "vkey": core.vkey.to_string(),
@@ -55,6 +56,9 @@ pub(super) fn greet(server: &Server, as_json: bool, to_terminal: bool) -> Result
     }
     for address in encrypted(server, Transport::Https) {
         println!("  DNS      https://{address}/dns-query");
+    }
+    for address in encrypted(server, Transport::Quic) {
+        println!("  DNS      {address} (QUIC)");
     }
     println!("  log key  {}", core.vkey);
     for line in &cosigners {

@@ -154,12 +154,13 @@ pub(super) fn read_http(mut section: Section<'_>, default: &str, has_pages: bool
 fn read_dns(mut section: Section<'_>) -> DnsConfig {
     let listen = section.texts("listen", &["127.0.0.1:5300"]);
     let algorithm = section.number("dnssec_algorithm", 13, 0, 255);
-    let (dot, doh) = (section.texts("dot", &[]), section.texts("doh", &[]));
+    let [dot, doh, doq] = ["dot", "doh", "doq"].map(|key| section.texts(key, &[]));
     let dns = DnsConfig {
         listen: listen.iter().map(|text| section.address("listen", text)).collect(),
         dot: dot.iter().map(|text| section.address("dot", text)).collect(),
         doh: doh.iter().map(|text| section.address("doh", text)).collect(),
-        tls: read_tls(&mut section, !dot.is_empty() || !doh.is_empty()),
+        doq: doq.iter().map(|text| section.address("doq", text)).collect(),
+        tls: read_tls(&mut section, [&dot, &doh, &doq].iter().any(|addresses| !addresses.is_empty())),
         ns: section.texts("ns", &[]),
         negative_ttl_s: section.number("negative_ttl_s", 5, 1, 5) as u32,
         private_addresses: section.truth("private_addresses", true),

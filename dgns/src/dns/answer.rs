@@ -40,11 +40,13 @@ pub enum Transport {
     Tls,
     /// In a request over HTTPS (RFC 8484).
     Https,
+    /// On a stream of QUIC (RFC 9250).
+    Quic,
 }
 
 impl Transport {
     /// Every transport, in order.
-    pub const ALL: [Self; 4] = [Self::Udp, Self::Tcp, Self::Tls, Self::Https];
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Https, Self::Quic];
 
     /// Returns the transport as metrics name it.
     pub fn name(self) -> &'static str {
@@ -53,6 +55,7 @@ impl Transport {
             Self::Tcp => "tcp",
             Self::Tls => "tls",
             Self::Https => "https",
+            Self::Quic => "quic",
         }
     }
 
@@ -63,7 +66,7 @@ impl Transport {
 
     /// Whether nobody between sees what is said, but its length.
     pub(crate) fn is_encrypted(self) -> bool {
-        matches!(self, Self::Tls | Self::Https)
+        matches!(self, Self::Tls | Self::Https | Self::Quic)
     }
 }
 
@@ -127,7 +130,7 @@ pub enum DropReason {
     Busy = 7,
     /// A connection that began no TLS that is spoken here.
     Handshake = 8,
-    /// A request over HTTPS that holds no message.
+    /// A request over HTTPS, or a stream of QUIC, that holds no message.
     Request = 9,
 }
 
@@ -300,7 +303,7 @@ fn wants_signatures(query: &Query<'_>) -> bool {
 /// Returns the most bytes of an answer.
 pub(crate) fn bytes_max(query: &Query<'_>, transport: Transport) -> usize {
     match (transport, query.edns) {
-        (Transport::Tcp | Transport::Tls | Transport::Https, _) => STREAM_BYTES_MAX,
+        (Transport::Tcp | Transport::Tls | Transport::Https | Transport::Quic, _) => STREAM_BYTES_MAX,
         (Transport::Udp, None) => UDP_PLAIN_BYTES_MAX,
         (Transport::Udp, Some(edns)) => usize::from(edns.udp_bytes).clamp(UDP_PLAIN_BYTES_MAX, UDP_BYTES_MAX),
     }

@@ -50,6 +50,21 @@ pub const HTTPS_STREAM_BYTES: u32 = 64 << 10;
 /// What a client may send of all bodies of a connection.
 pub const HTTPS_CONNECTION_BYTES: u32 = 128 << 10;
 
+/// The most queries at once over one connection of QUIC.
+pub const QUIC_STREAMS_MAX: u32 = 64;
+
+/// What a client may send over all streams of a connection of QUIC before it is read.
+pub const QUIC_BYTES_MAX: u32 = 128 << 10;
+
+/// What is kept of the answers of a connection of QUIC until they are taken.
+pub const QUIC_SEND_BYTES_MAX: u64 = 256 << 10;
+
+/// The most connections of QUIC that are begun and not yet looked at.
+pub const QUIC_INCOMING_MAX: usize = 1_024;
+
+/// How long the clients of QUIC are told that the server stops.
+pub const QUIC_CLOSE: Duration = Duration::from_secs(1);
+
 /// What the length of an answer over an encrypted transport is a multiple of (RFC 8467 section 4.1).
 pub const PADDING_BLOCK_BYTES: usize = 468;
 

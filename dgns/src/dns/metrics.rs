@@ -151,6 +151,7 @@ mod tests {
             "dns_queries_total{transport=\"tcp\"} 1",
             "dns_queries_total{transport=\"tls\"} 1",
             "dns_queries_total{transport=\"https\"} 0",
+            "dns_queries_total{transport=\"quic\"} 0",
             "dns_dropped_total{reason=\"handshake\"} 1",
             "dns_responses_total{rcode=\"NXDOMAIN\"} 1",
             "dns_responses_total{rcode=\"NOERROR\"} 0",

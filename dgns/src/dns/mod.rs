@@ -1,4 +1,4 @@
-//! The zone, answered over UDP, TCP, TLS and HTTPS (PROTOCOL 13).
+//! The zone, answered over UDP, TCP, TLS, HTTPS and QUIC (PROTOCOL 13).
 //!
 //! A certificate that the log has taken becomes a [`Change`], a change becomes an immutable card in the [`Zone`], and
 //! [`answer`](answer::answer) turns the bytes of a query into the bytes of its answer. That function is pure: every transport
@@ -17,7 +17,7 @@
 //! | `wire` | records of messages that others sent |
 //! | `cookie`, `rate` | who is known to be where it says, and how often all others are answered |
 //! | `server`, `settings`, `udp`, `stream` | who may ask, how often, how slowly |
-//! | `https` | messages in requests, where many go over one connection |
+//! | `https`, `quic` | messages in requests and on streams, where many go over one connection |
 //! | `tls` | by which certificate the server is known, and what is spoken under it |
 //!
 //! Invariant: a name is in the zone only through [`Zone::apply`], so DNS never shows what the log has not committed.
@@ -34,6 +34,7 @@ pub mod metrics;
 mod name;
 mod proofs;
 mod query;
+mod quic;
 mod rate;
 mod reply;
 pub mod server;

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::answer::Transport;
 use super::metrics::Metrics;
 use super::proofs::{self, Proofs};
+use super::quic;
 use super::settings::{Manner, ServerSettings};
 use super::stream::{self, Door, Streams};
 use super::tls::Tls;
@@ -31,6 +32,7 @@ pub struct Server {
     manner: Manner,
     sockets: Vec<(Vec<UdpSocket>, TcpListener)>,
     encrypted: Vec<(Door, TcpListener)>,
+    quic: Vec<quic::Listener>,
     tls: Option<Arc<Tls>>,
     makers: Makers,
 }
@@ -60,7 +62,17 @@ impl Server {
         }
         let transfers = Arc::new(Transfers::to_nobody(manner.clock.clone(), metrics.clone()));
         let makers = Makers { proofs: None, updates: None, transfers };
-        Ok(Self { zone, metrics, settings, manner, sockets, encrypted: Vec::new(), tls: None, makers })
+        Ok(Self {
+            zone,
+            metrics,
+            settings,
+            manner,
+            sockets,
+            encrypted: Vec::new(),
+            quic: Vec::new(),
+            tls: None,
+            makers,
+        })
     }
 
     /// Answers for proofs of a log, takes updates, or gives copies of the zone, too.
@@ -75,21 +87,26 @@ impl Server {
         Self { tls: Some(tls), ..self }
     }
 
-    /// Binds an address for DNS over TLS or over HTTPS. Errors: it cannot be bound, or [`Self::with_tls`] was not said.
+    /// Binds an address for DNS over TLS, HTTPS or QUIC. Errors: it cannot be bound, or [`Self::with_tls`] was not said.
     pub async fn bind_encrypted(&mut self, over: Transport, address: SocketAddr) -> io::Result<()> {
         let tls = self.tls.clone().ok_or(io::ErrorKind::InvalidInput)?;
         let door = match over {
             Transport::Tls => Door::Tls(tls),
             Transport::Https => Door::Https(tls),
+            Transport::Quic => {
+                self.quic.push(quic::Listener::bind(address, &tls)?);
+                return Ok(());
+            }
             Transport::Udp | Transport::Tcp => return Err(io::ErrorKind::InvalidInput.into()),
         };
         self.encrypted.push((door, TcpListener::bind(address).await?));
         Ok(())
     }
 
-    /// Returns the bound addresses where encrypted DNS is spoken, and how, in the order in which they were bound.
+    /// Returns the bound addresses where encrypted DNS is spoken, and how, QUIC last.
     pub fn encrypted_addresses(&self) -> io::Result<Vec<(Transport, SocketAddr)>> {
-        self.encrypted.iter().map(|(door, listener)| Ok((door.transport(), listener.local_addr()?))).collect()
+        let framed = self.encrypted.iter().map(|(door, listener)| Ok((door.transport(), listener.local_addr()?)));
+        framed.chain(self.quic.iter().map(|listener| Ok((Transport::Quic, listener.local_addr()?)))).collect()
     }
 
     /// Returns the bound addresses for UDP and TCP, in the order of the settings.
@@ -119,6 +136,10 @@ impl Server {
         for (door, listener) in self.encrypted {
             let (zone, metrics) = (self.zone.clone(), self.metrics.clone());
             tasks.spawn(stream::accept(listener, door, streams.clone(), zone, metrics, stop.clone()));
+        }
+        for listener in self.quic {
+            let (zone, metrics) = (self.zone.clone(), self.metrics.clone());
+            tasks.spawn(listener.accept(streams.clone(), zone, metrics, stop.clone()));
         }
         if let Some(tls) = self.tls {
             tasks.spawn(tls.keep(stop.clone()));

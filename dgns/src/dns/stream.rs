@@ -28,7 +28,7 @@ use super::update::Updates;
 use super::zone::Zone;
 use crate::shutdown;
 
-const PREFIX_BYTES: usize = 2;
+pub(crate) const PREFIX_BYTES: usize = 2;
 const READ_BYTES: usize = 4_096;
 /// How long to wait when the process has no descriptor left for another connection.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
@@ -57,7 +57,7 @@ struct Open {
 }
 
 /// The right to one connection; given back when dropped.
-struct Seat {
+pub(crate) struct Seat {
     streams: Arc<Streams>,
     client: IpAddr,
     address: IpAddr,
@@ -106,7 +106,7 @@ impl Streams {
     }
 
     /// Returns a seat for a client at `address`, unless he or all together have their fill.
-    fn seat(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+    pub(crate) fn seat(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
         let client = client_of(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let his = open.by_client.get(&client).copied().unwrap_or_default();
@@ -219,8 +219,13 @@ async fn serve(stream: TcpStream, door: Door, mut client: Client) {
 }
 
 impl Client {
+    /// Returns whoever has this seat.
+    pub(crate) fn on(seat: Seat, zone: Arc<Zone>, metrics: Arc<Metrics>, stop: watch::Receiver<bool>) -> Self {
+        Self { seat, zone, metrics, stop }
+    }
+
     /// Waits for a handshake; `None` if it comes to nothing.
-    async fn shake_hands<S>(&mut self, handshake: impl Future<Output = io::Result<S>>) -> Option<S> {
+    pub(crate) async fn shake_hands<S>(&mut self, handshake: impl Future<Output = io::Result<S>>) -> Option<S> {
         let shaken = tokio::select! {
             shaken = timeout(self.seat.streams.handshake, handshake) => shaken,
             () = shutdown::requested(&mut self.stop) => return None,
@@ -348,7 +353,7 @@ async fn read_some(stream: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>
 }
 
 /// Returns the message of the frame that `bytes` begins with, if it is whole.
-fn frame(bytes: &[u8]) -> Option<&[u8]> {
+pub(crate) fn frame(bytes: &[u8]) -> Option<&[u8]> {
     let (&length, rest) = bytes.split_first_chunk::<PREFIX_BYTES>()?;
     rest.get(..usize::from(u16::from_be_bytes(length)))
 }

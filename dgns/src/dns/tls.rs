@@ -102,6 +102,7 @@ pub struct Tls {
     first: Hash,
     dot: TlsAcceptor,
     doh: TlsAcceptor,
+    doq: Arc<ServerConfig>,
 }
 
 impl Tls {
@@ -112,7 +113,8 @@ impl Tls {
         let settings = |error| TlsFileError::Unusable { files: files.clone(), error };
         let dot = Arc::new(server(&served, &[b"dot"]).map_err(settings)?);
         let doh = Arc::new(server(&served, &[b"h2", b"http/1.1"]).map_err(settings)?);
-        Ok(Arc::new(Self { served, first: hash, dot: dot.into(), doh: doh.into(), files }))
+        let doq = Arc::new(server(&served, &[b"doq"]).map_err(settings)?);
+        Ok(Arc::new(Self { served, first: hash, dot: dot.into(), doh: doh.into(), doq, files }))
     }
 
     /// Speaks TLS with whoever connected for DNS over TLS. Errors: the connection's, and those of a client that speaks it not, not 1.3, or for something else than DNS.
@@ -123,6 +125,11 @@ impl Tls {
     /// The same for DNS over HTTPS.
     pub(crate) async fn accept_https(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         self.doh.accept(stream).await
+    }
+
+    /// Returns the settings for DNS over QUIC, which speaks TLS itself.
+    pub(crate) fn quic(&self) -> &Arc<ServerConfig> {
+        &self.doq
     }
 
     /// Reads the files again and again until `stop`, and serves what they hold.

@@ -251,8 +251,10 @@ impl Transfers {
             _ => None,
         };
         let plan = match (asker.transport, known) {
-            // One answer is one response: there is no room for a copy.
-            (Transport::Https, _) => return Err(Refused(Rcode::Refused, Some(ExtendedError::NotSupported))),
+            // One message is one response: there is no room for a copy.
+            (Transport::Https | Transport::Quic, _) => {
+                return Err(Refused(Rcode::Refused, Some(ExtendedError::NotSupported)));
+            }
             (Transport::Udp, None) => return Err(Refused(Rcode::FormErr, None)),
             (Transport::Udp, Some(_)) => None,
             (Transport::Tcp | Transport::Tls, known) => Plan::since(zone, known),

@@ -356,7 +356,8 @@ async fn bind_dns(
     }
     let dot = config.dns.dot.iter().map(|&address| (Transport::Tls, address));
     let doh = config.dns.doh.iter().map(|&address| (Transport::Https, address));
-    for (over, address) in dot.chain(doh) {
+    let doq = config.dns.doq.iter().map(|&address| (Transport::Quic, address));
+    for (over, address) in dot.chain(doh).chain(doq) {
         server.bind_encrypted(over, address).await.map_err(|error| ServerError::Bind { address, error })?;
     }
     Ok(server)

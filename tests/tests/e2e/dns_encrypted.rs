@@ -1,4 +1,4 @@
-//! DNS over TLS and HTTPS as stock clients and one of one's own speak it: what is answered, by which certificate, and what becomes of everybody else who connects.
+//! DNS over TLS, HTTPS and QUIC as stock clients and one of one's own speak it: what is answered, by which certificate, and what becomes of everybody else who connects.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -45,7 +45,7 @@ impl Encrypted {
     fn site(Certificate { certificate, key }: &Certificate) -> Site {
         let quoted = |path: &Path| format!("{:?}", path.display().to_string());
         let any = "[\"127.0.0.1:0\"]";
-        let site = Site::new().with("dns", "dot", any).with("dns", "doh", any);
+        let site = Site::new().with("dns", "dot", any).with("dns", "doh", any).with("dns", "doq", any);
         site.with("dns.tls", "certificate", &quoted(certificate)).with("dns.tls", "key", &quoted(key))
     }
 
@@ -89,6 +89,10 @@ fn dot(server: &Server) -> SocketAddr {
 
 fn doh(server: &Server) -> SocketAddr {
     address(server, "doh")
+}
+
+fn doq(server: &Server) -> SocketAddr {
+    address(server, "doq")
 }
 
 fn address(server: &Server, over: &str) -> SocketAddr {
@@ -351,6 +355,85 @@ fn a_connection_of_https_that_asks_nothing_is_closed() {
     for (what, talk) in [("silent", silent), ("HTTP/2 alone", greeted), ("half a head", slow)] {
         assert!(is_closed(talk), "{what}");
     }
+}
+
+/// Returns the settings of a client of QUIC that offers this protocol.
+fn quic(authority: &Authority, protocol: &str) -> quinn::ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority.root()).unwrap()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config).unwrap();
+    quinn::ClientConfig::new(Arc::new(crypto))
+}
+
+/// Sends bytes on a stream of its own; returns what comes back. Errors: why the connection is closed, as text.
+async fn told(connection: &quinn::Connection, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let (mut send, mut receive) = connection.open_bi().await.map_err(|error| error.to_string())?;
+    send.write_all(bytes).await.map_err(|error| error.to_string())?;
+    send.finish().map_err(|error| error.to_string())?;
+    match receive.read_to_end(65_537).await {
+        Ok(answer) => Ok(answer),
+        Err(_) => Err(connection.closed().await.to_string()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_asked_over_quic() {
+    // Goal: RFC 9250: kdig, which checks the certificate; many queries at once on one connection; who breaks the rules, says nothing or speaks another
+    // protocol is let go. Method: kdig, and quinn as a client.
+    let encrypted = Encrypted::new();
+    let server = encrypted.site.start();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    alice.dgns(&server, &["records", "set", "alice", "A", "192.0.2.7"]).exits(0);
+    let said = encrypted.kdig(doq(&server), &["+quic", "alice.dgns.test", "A", "+padding"]);
+    assert!(said.stdout.contains("192.0.2.7") && said.stdout.contains("QUIC session"), "{said}");
+    assert!(said.stdout.contains("PADDING: "), "{said}");
+
+    let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
+    let connect = async |protocol| {
+        let config = quic(&encrypted.authority, protocol);
+        endpoint.connect_with(config, doq(&server), HOST).unwrap().await.map_err(|error| error.to_string())
+    };
+    let connection = connect("doq").await.unwrap();
+    let asked: Vec<_> = (0..QUERIES)
+        .map(|number| {
+            let (connection, name) = (connection.clone(), format!("n{number}.dgns.test"));
+            tokio::spawn(async move { told(&connection, &frame(&query(0, &name, true))).await })
+        })
+        .collect();
+    for answer in asked {
+        let answer = answer.await.unwrap().unwrap();
+        assert_eq!((answer.len(), answer[5] & 15), (2 + BLOCK, 3));
+    }
+    assert_eq!(counter(&server, "dns_queries_total{transport=\"quic\"}"), 1 + u64::from(QUERIES));
+    for (what, bytes) in [
+        ("an id", frame(&query(7, "alice.dgns.test", false))),
+        ("nothing", Vec::new()),
+        ("less than its length", vec![0, 40, 0, 0, 1]),
+        ("two messages", frame(&query(0, "alice.dgns.test", false)).repeat(2)),
+        ("a long message", frame(&[0; 4_097])),
+    ] {
+        let connection = connect("doq").await.unwrap();
+        let closed = told(&connection, &bytes).await;
+        assert!(closed.as_ref().is_err_and(|why| why.contains("code 2") || why.contains(": 2")), "{what}: {closed:?}");
+    }
+    assert!(connect("h3").await.is_err(), "another protocol");
+    let answer = told(&connection, &frame(&query(0, "alice.dgns.test", false))).await.unwrap();
+    assert_eq!(answer[answer.len() - 4..], [192, 0, 2, 7], "others are not concerned");
+
+    let slow = counter(&server, "dns_dropped_total{reason=\"slow\"}");
+    let held_back = connect("doq").await.unwrap();
+    let (mut send, mut receive) = held_back.open_bi().await.unwrap();
+    send.write_all(&[0, 40]).await.unwrap();
+    assert!(receive.read_to_end(9).await.is_err(), "a stream that is not ended");
+    assert_eq!(counter(&server, "dns_dropped_total{reason=\"slow\"}"), slow + 1);
+    held_back.closed().await;
+    let stopped = tokio::task::spawn_blocking(move || server.stop()).await.unwrap();
+    assert_eq!(stopped.code, Some(0));
 }
 
 #[test]

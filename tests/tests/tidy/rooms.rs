@@ -197,6 +197,7 @@ const ROOMS: &[Room] = &[
     Room { package: "tower_service", paths: &["dgns/src/http"] },
     Room { package: "hyper", paths: &["dgns/src/http", "dgns/src/dns/https"] },
     Room { package: "hyper_util", paths: &["dgns/src/http", "dgns/src/dns/https"] },
+    Room { package: "quinn", paths: &["dgns/src/dns/quic"] },
     Room { package: "http_body_util", paths: &["dgns/src/dns/https"] },
     Room { package: "openidconnect", paths: &["dgns/src/auth/oidc"] },
     Room { package: "webauthn_rs", paths: &["dgns/src/auth/passkey"] },

@@ -208,6 +208,7 @@ fn peers_get_copies_and_strangers_none() {
         ("its changes neither", tcp, secret, ixfr(FIRST), "REFUSED"),
         ("nor the serial by datagram", udp, secret, ixfr(FIRST), "REFUSED"),
         ("over HTTPS", Transport::Https, peer, axfr(), "REFUSED"),
+        ("over QUIC", Transport::Quic, peer, axfr(), "REFUSED"),
         ("its changes", Transport::Https, peer, ixfr(FIRST), "REFUSED"),
         ("unknown key", tcp, peer, by(&stranger, axfr()), "NOTAUTH"),
         ("another secret", tcp, peer, by(&other, axfr()), "NOTAUTH"),
@@ -248,7 +249,7 @@ fn peers_get_copies_and_strangers_none() {
     let at = soa.len() - 20;
     assert_eq!(soa[at..at + 4], (FIRST + 1).to_be_bytes());
     let text = metrics.render(&zone);
-    assert!(text.contains("dns_transfers_total{kind=\"refused\"} 19\n"), "{text}");
+    assert!(text.contains("dns_transfers_total{kind=\"refused\"} 20\n"), "{text}");
     assert!(text.contains("dns_transfers_total{kind=\"current\"} 4\n"), "{text}");
 
     let seats: Vec<_> = (0..TRANSFERS_MAX).map(|_| transfers.seats.clone().try_acquire_owned().unwrap()).collect();
