@@ -54,7 +54,7 @@ async fn of_path(State(app): Shared, asked: Result<UrlQuery<Asked>, QueryRejecti
     let mut logs = asked.logs.split(',').map(place).collect::<Result<Vec<_>, _>>()?;
     logs.sort_unstable();
     if logs.len() > WATCHED_IN_PATH_MAX || !logs.is_sorted_by(|a, b| a.0 < b.0) {
-        return Err(bad_query("at most 64 logs, each once; more are asked for with POST"));
+        return Err(bad_query("at most 20 logs, each once; more are asked for with POST"));
     }
     stream(app, &asking.caller, logs)
 }

@@ -66,5 +66,5 @@ pub const ANCHOR_BY_MS: u64 = 60_000;
 /// The logs of one watch.
 pub const WATCHED_LOGS_MAX: usize = 1_000;
 
-/// The logs of a watch that is asked for in a path: it stays below what a request head may have.
-pub const WATCHED_IN_PATH_MAX: usize = 64;
+/// The logs of a watch that is asked for in a path: with the longest sizes it stays below the 2,048 bytes that are signed.
+pub const WATCHED_IN_PATH_MAX: usize = 20;
