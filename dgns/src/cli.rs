@@ -11,6 +11,7 @@ mod logconf;
 mod notary;
 mod recovery;
 mod witness;
+mod zone;
 
 use std::io::{BufRead as _, IsTerminal as _};
 use std::net::SocketAddr;
@@ -157,6 +158,11 @@ enum Command {
         #[command(subcommand)]
         command: dnssec::DnssecCommand,
     },
+    /// Write the zone as a zone file
+    Zone {
+        #[command(subcommand)]
+        command: zone::ZoneCommand,
+    },
     /// Make invitation codes
     Invite {
         /// The data directory
@@ -212,6 +218,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Logconf { command }) => logconf::run(command),
         Some(Command::Notary { command }) => notary::run(command),
         Some(Command::Dnssec { command }) => dnssec::run(command),
+        Some(Command::Zone { command }) => zone::run(command),
         Some(Command::Invite { data, count }) => invite::make(&data, count),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Arguments::command(), "dgnsd", &mut std::io::stdout());

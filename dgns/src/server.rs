@@ -255,6 +255,12 @@ fn signed_zone(config: &Config, clock: &Clock) -> Result<dns::Zone, ServerError>
     Ok(zone.signed(keys, config.dns.dnssec_times, clock.clone()))
 }
 
+/// Returns the zone of data that a server has served already, empty; for who writes it down while none runs.
+pub fn stored_zone(config: &Config, clock: &Clock) -> Result<dns::Zone, ServerError> {
+    let is_signed = config.dns.dnssec && !config.dns_is_off() && config.dnssec_keys().exists();
+    if is_signed { signed_zone(config, clock) } else { Ok(dns::feed::zone(config)?) }
+}
+
 /// Reads all names into the DNS zone, beside the map: half of a start's work. A start that fails drops it.
 fn load_names(zone: &Arc<dns::Zone>, storage: &Arc<Storage>, size: u64) -> JoinSet<Result<(), StorageError>> {
     let (zone, storage) = (zone.clone(), storage.clone());

@@ -15,6 +15,7 @@
 //! | `update` | what devices put into DNS themselves |
 //! | `transfer`, `tsig` | who may copy the zone, how it is copied, and who is told that it changed |
 //! | `wire` | records of messages that others sent |
+//! | `export` | all of it as a zone file |
 //! | `cookie`, `rate` | who is known to be where it says, and how often all others are answered |
 //! | `server`, `settings`, `udp`, `stream` | who may ask, how often, how slowly |
 //! | `https`, `quic` | messages in requests and on streams, where many go over one connection |
@@ -26,6 +27,7 @@ pub mod answer;
 mod card;
 pub mod cookie;
 pub mod dnssec;
+pub mod export;
 pub mod feed;
 mod hickory;
 mod https;

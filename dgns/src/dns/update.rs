@@ -371,6 +371,6 @@ fn is_superseded(row: &VolatileRow, certified: &[Row]) -> bool {
     certified.iter().any(|known| known.owner == row.owner && [row.rtype, TYPE_CNAME].contains(&known.rtype))
 }
 
-fn row_of(row: &VolatileRow) -> Row {
+pub(super) fn row_of(row: &VolatileRow) -> Row {
     Row { owner: row.owner.clone(), rtype: row.rtype, rdata: row.rdata.clone(), ttl: row.ttl_s }
 }

@@ -7,9 +7,11 @@
 mod editions;
 mod journal;
 mod record;
+mod text;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -300,6 +302,31 @@ impl Zone {
     /// Returns what signs the zone, if anybody does.
     pub fn signing(&self) -> Option<&Signing> {
         self.signing.as_ref()
+    }
+
+    /// Signs all that is not signed yet.
+    pub(crate) fn sign_all(&self) {
+        let mut at = None;
+        loop {
+            at = self.sign_from(at.as_deref(), SIGNED_AT_ONCE, SIGNED_AT_ONCE).at;
+            if at.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Writes every record as a line of a zone file, the SOA first; returns how many.
+    pub(crate) fn write(&self, out: &mut dyn io::Write) -> io::Result<usize> {
+        let mut count = 0;
+        for part in self.parts() {
+            let mut records = self.records_of(&part);
+            records.sort_unstable();
+            count += records.len();
+            for record in &records {
+                writeln!(out, "{}", text::line(record, self.apex.wire()))?;
+            }
+        }
+        Ok(count)
     }
 
     /// Signs anew, of the `count_max` owners behind `after`, what has no signature or none for long, `signed_max` of them at most.

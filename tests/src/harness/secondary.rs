@@ -52,7 +52,7 @@ impl Secondary {
         };
         Self::start("/usr/sbin/nsd", &["-d", "-c"], address, |directory| {
             format!(
-                "server:\n  ip-address: 127.0.0.1@{port}\n  do-ip6: no\n  server-count: 1\n  username: \"\"\n  chroot: \"\"\n  \
+                "server:\n  ip-address: 127.0.0.1@{port}\n  do-ip6: no\n  server-count: 1\n  username: \"\"\n  rrl-ratelimit: 0\n  chroot: \"\"\n  \
                  zonesdir: \"{directory}\"\n  zonelistfile: \"{directory}/zone.list\"\n  database: \"\"\n  logfile: \"{directory}/log\"\n  \
                  pidfile: \"{directory}/pid\"\n  xfrdfile: \"{directory}/xfrd.state\"\n  xfrdir: \"{directory}\"\n  xfrd-reload-timeout: 0\n  \
                  verbosity: 2\n{bundle}remote-control:\n  control-enable: no\n{authentication}\
@@ -82,6 +82,21 @@ impl Secondary {
         })
     }
 
+    /// Starts a Knot that serves a zone file of somebody else, and nothing whose signatures do not hold.
+    pub fn knot_of_file(address: SocketAddr, zone: &str, file: &Path) -> Self {
+        let port = address.port();
+        Self::start("/usr/sbin/knotd", &["-c"], address, |directory| {
+            format!(
+                "server:\n  listen: 127.0.0.1@{port}\n  rundir: \"{directory}\"\n  udp-workers: 1\n  tcp-workers: 1\n\
+                 log:\n- target: \"{directory}/log\"\n  any: info\n\
+                 database:\n  storage: \"{directory}\"\n\
+                 acl:\n- id: read\n  address: 127.0.0.1\n  action: transfer\n\
+                 zone:\n- domain: {zone}\n  file: \"{}\"\n  acl: [read]\n  zonefile-sync: -1\n  dnssec-validation: on\n",
+                file.display()
+            )
+        })
+    }
+
     fn start(program: &str, flags: &[&str], address: SocketAddr, configuration: impl Fn(&str) -> String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("configuration");
@@ -97,6 +112,11 @@ impl Secondary {
             std::net::TcpStream::connect(address).ok()
         });
         Self { child, address, directory }
+    }
+
+    /// Returns its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Returns the serial that it serves; `None` before it has the zone.

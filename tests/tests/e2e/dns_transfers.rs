@@ -173,6 +173,61 @@ fn nsd_and_knot_serve_the_zone_as_it_changes() {
 }
 
 #[test]
+fn the_zone_as_a_file_is_the_zone_that_was_served() {
+    // Goal: what is exported of a stopped server is what it served, and any server reads it. Method: a copy by AXFR; then the file in a Knot that takes
+    // nothing whose signatures do not hold, and a copy of that. What is of now is left out: SOA, signatures, the newest head.
+    let copied_from = Copied::new();
+    let server = copied_from.site.start();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    for set in [
+        &["A", "192.0.2.1"][..],
+        &["AAAA", "2001:db8::1"],
+        &["TXT", "\"a \\\"quoted\\\" word\" \"and; another\""],
+        &["CAA", "128 issue \"ca.example; accounturi=https://ca.example/1\""],
+        &["HTTPS", "1 . alpn=h2"],
+        &["SSHFP", "4 2 0000000000000000000000000000000000000000000000000000000000000001"],
+        &["SRV", "0 0 5432 alice.dgns.test.", "--owner", "_db._tcp"],
+        &["TLSA", "3 1 1 0000000000000000000000000000000000000000000000000000000000000002", "--owner", "_443._tcp"],
+        &["CNAME", "elsewhere.example.", "--owner", "_x"],
+    ] {
+        alice.dgns(&server, &[&["records", "set", "alice"], set].concat()).exits(0);
+    }
+    let key = key_file(&alice, &server, "alice");
+    let written = "add _acme-challenge.alice.dgns.test 60 TXT abc";
+    assert_eq!(nsupdate(&server, &["-v", "-k", &key], &[written]), "NOERROR");
+    let is_lasting = |record: &String| {
+        ![" IN SOA ", " IN RRSIG ", "_checkpoint.dgns.test. "].iter().any(|part| record.contains(part))
+    };
+    let lasting =
+        |address, options: &[&str]| copied(address, ZONE, options).into_iter().filter(is_lasting).collect::<Vec<_>>();
+    let served = wait::until("an edition has what was said last", || {
+        let records = lasting(copied_from.server, &["-y", KEY]);
+        records
+            .iter()
+            .any(|record| record.starts_with("_acme-challenge.alice.") && record.contains("\"abc\""))
+            .then_some(records)
+    });
+    for part in [" HTTPS ", " CAA 128 ", " TLSA ", " SSHFP ", " CNAME ", " NSEC ", " DNSKEY ", " CDS "] {
+        assert!(served.iter().any(|record| record.contains(part)), "{part}: {served:?}");
+    }
+
+    let out = copied_from.site.file("zone", "the file of before\n");
+    let export = || copied_from.site.dgnsd(&["zone", "export", "--out", out.to_str().unwrap()]);
+    let refused = export();
+    assert!(refused.exits(1).stderr.contains("in use by another process"), "{refused}");
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "the file of before\n");
+    server.stop();
+    let done = export();
+    assert!(done.exits(0).stdout.contains(" records in "), "{done}");
+    let knot = Secondary::knot_of_file(Secondary::place(), ZONE, &out);
+    wait::until("Knot has loaded the file", || knot.serial(ZONE));
+    let read = lasting(knot.address, &[]);
+    let missing: Vec<_> = served.iter().filter(|record| !read.contains(record)).collect();
+    assert!(missing.is_empty() && read.len() == served.len(), "{missing:?} {read:?}");
+}
+
+#[test]
 fn strangers_and_wrong_signatures_get_no_copy() {
     // Goal: whoever is no peer learns nothing, and a peer why its signature does not hold. Method: dig and kdig with and without keys.
     // (A clock that is wrong: the table of `peers_get_copies_and_strangers_none`.) The checkpoint changes meanwhile as it likes.

@@ -157,7 +157,7 @@ impl Zone {
     }
 
     /// Returns the records that a part has.
-    fn records_of(&self, part: &Part) -> Vec<Record> {
+    pub(super) fn records_of(&self, part: &Part) -> Vec<Record> {
         let keys: Vec<Vec<u8>> = match part {
             Part::Own => {
                 [b"".as_slice(), CHECKPOINT_OWNER, PROOF_OWNER].iter().map(|owner| sort_key(&[owner])).collect()
