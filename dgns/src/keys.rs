@@ -64,6 +64,12 @@ pub enum KeyFileError {
         /// The name.
         name: String,
     },
+    /// Two peers have the key, and one of them gets copies over TLS alone: whoever has the key would be the other.
+    #[error("key file {path} is that of a [[dns.peer]] with tls = true and of one without; give each a key of its own", path = .path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is not one line of the expected form.
     #[error("key file {path} is not a {what}", path = .path.display())]
     Form {

@@ -209,7 +209,7 @@ fn read_peers(section: &mut Section<'_>, speaks_tls: bool) -> Vec<PeerConfig> {
     if tables.len() > PEERS_MAX {
         section.fault("peer", format!("is {} tables, should be at most {PEERS_MAX}", tables.len()));
     }
-    let mut peers = Vec::with_capacity(tables.len());
+    let mut peers: Vec<PeerConfig> = Vec::with_capacity(tables.len());
     for table in tables {
         let mut peer = Section { name: "dns.peer", table, faults: section.faults };
         let (address, key) = (peer.text("address", ""), file_of(&mut peer, "key"));
@@ -220,6 +220,16 @@ fn read_peers(section: &mut Section<'_>, speaks_tls: bool) -> Vec<PeerConfig> {
         let address = (!address.is_empty()).then(|| peer.address("address", &address));
         if address.is_none() && key.is_none() {
             peer.fault("address", "or key is missing: by one of them a peer is known");
+        }
+        let is_there = |other: &PeerConfig| match (other.address, address) {
+            (Some(other), Some(address)) => other.ip().to_canonical() == address.ip().to_canonical(),
+            _ => false,
+        };
+        if peers.iter().any(|other| other.tls != tls && is_there(other)) {
+            peer.fault(
+                "tls",
+                "is true in one table of an address and false in another: its copies would not be over TLS alone",
+            );
         }
         peer.end();
         peers.push(PeerConfig { address, key, tls });

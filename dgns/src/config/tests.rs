@@ -100,6 +100,25 @@ fn a_peer_is_known_by_an_address_or_a_key() {
 }
 
 #[test]
+fn an_address_has_its_copies_over_tls_alone_or_not() {
+    // Goal: no table takes back what another says. Method: two tables, of one address or two, that agree or not.
+    for (addresses, tls, is_refused) in [
+        (["192.0.2.1:53", "192.0.2.1:54"], [true, false], true),
+        (["192.0.2.1:53", "[::ffff:192.0.2.1]:53"], [false, true], true),
+        (["192.0.2.1:53", "192.0.2.1:54"], [true, true], false),
+        (["192.0.2.1:53", "192.0.2.1:54"], [false, false], false),
+        (["192.0.2.1:53", "192.0.2.2:53"], [true, false], false),
+    ] {
+        let table = |(address, tls): (&str, bool)| format!("[[dns.peer]]\naddress = {address:?}\ntls = {tls}\n");
+        let tables: String = addresses.into_iter().zip(tls).map(table).collect();
+        let tls_files = "[dns.tls]\ncertificate = \"c\"\nkey = \"k\"\n";
+        let read = Config::from_toml(&format!("[dns]\ndot = [\"127.0.0.1:853\"]\n{tls_files}{tables}"));
+        let keys = read.map_err(|faults| faults.0.into_iter().map(|fault| fault.key).collect::<Vec<_>>()).err();
+        assert_eq!(keys, is_refused.then(|| vec!["dns.peer.tls".to_owned()]), "{addresses:?} {tls:?}");
+    }
+}
+
+#[test]
 fn a_policy_that_cannot_work_is_a_fault_like_any_other() {
     // Goal: a server never starts under a quorum it could not reach, or believes another one than was written. Method: one
     // policy file after another; what is wrong is said, with its line.

@@ -1,30 +1,32 @@
 //! DNS over HTTPS: a message of DNS in a request, its answer in the response, over HTTP/2 or HTTP/1.1 (RFC 8484). The DNS part's room of hyper.
 //!
-//! Bounded are the streams of a connection, the heads and bodies of requests, the time that each takes to come, and how long a connection may be
-//! without one. Copies of the zone are not given here: an answer is one message.
+//! Bounded are the streams of a connection, the heads and bodies of requests, the time that each takes to come and its answer to be taken, and how long a
+//! connection may be without one. What was asked whole is done, whether anybody waits for it or not. Copies of the zone are not given here: an answer is one message.
 
 use std::convert::Infallible;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::{Body as _, Bytes, Incoming};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::answer::{DropReason, Outcome, Rcode, Transport};
 use super::limits::{
-    HTTPS_BODY_BYTES_MAX, HTTPS_CONNECTION_BYTES, HTTPS_HEAD_BYTES_MAX, HTTPS_STREAM_BYTES, HTTPS_STREAMS_MAX,
+    HTTPS_BODY_BYTES_MAX, HTTPS_CONNECTION_BYTES, HTTPS_HEAD_BYTES_MAX, HTTPS_PIECE_BYTES, HTTPS_STREAM_BYTES,
+    HTTPS_STREAMS_MAX,
 };
-use super::query::TYPE_OPT;
+use super::query::{Header, OPCODE_UPDATE, TYPE_OPT};
 use super::stream::Client;
 use super::wire;
 use crate::shutdown;
@@ -35,23 +37,32 @@ pub(crate) const PATH: &str = "/dns-query";
 const MEDIA_TYPE: &str = "application/dns-message";
 const TYPE_SOA: u16 = 6;
 
-/// Serves one connection until the client leaves, asks nothing for too long, or the server stops.
+/// Serves one connection until the client leaves, asks nothing for too long or takes no answer, or the server stops; returns once all that was asked is done.
 pub(crate) async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, client: Client) {
+    let places = Arc::new(Semaphore::new(HTTPS_STREAMS_MAX as usize));
+    converse(stream, Arc::new(client), places.clone()).await;
+    let _all = places.acquire_many(HTTPS_STREAMS_MAX).await;
+    places.close();
+}
+
+/// `places` = of those at work. One that a client gave up keeps its place, so that there are never more than streams.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    client: Arc<Client>,
+    places: Arc<Semaphore>,
+) {
     let (idle, partial) = client.patience();
-    let mut stop = client.stopping();
-    let (client, pulse) = (Arc::new(client), Arc::new(Pulse::default()));
-    let (asked, heard) = (client.clone(), pulse.clone());
+    let (mut stop, pulse) = (client.stopping(), Arc::new(Pulse::new()));
+    let heard = pulse.clone();
     let service = service_fn(move |request| {
-        let (client, pulse) = (asked.clone(), heard.clone());
-        async move {
-            let _beat = pulse.beat();
-            Ok::<_, Infallible>(respond(&client, request, partial).await)
-        }
+        let (client, beat, places) = (client.clone(), Beat::of(&heard), places.clone());
+        async move { Ok::<_, Infallible>(respond(client, request, partial, beat, places).await) }
     });
     let builder = builder(idle);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         _ended = connection.as_mut() => return,
+        () = pulse.late.notified() => return,
         () = shutdown::requested(&mut stop) => {}
         () = pulse.silence(idle) => {}
     }
@@ -74,52 +85,116 @@ fn builder(idle: Duration) -> Builder<TokioExecutor> {
 }
 
 /// Whether anything is asked over a connection.
-#[derive(Default)]
 struct Pulse {
-    beats: AtomicU64,
-    open: AtomicUsize,
+    /// How many requests are open, and when one last came or ended.
+    open: Mutex<(usize, Instant)>,
+    /// An answer was not taken in time.
+    late: Notify,
 }
 
-/// A request that is being answered.
-struct Beat<'p>(&'p Pulse);
+/// A request that is being read or answered, until its answer is taken.
+struct Beat(Arc<Pulse>);
 
 impl Pulse {
-    fn beat(&self) -> Beat<'_> {
-        self.beats.fetch_add(1, Ordering::Relaxed);
-        self.open.fetch_add(1, Ordering::Relaxed);
-        Beat(self)
+    fn new() -> Self {
+        Self { open: Mutex::new((0, Instant::now())), late: Notify::new() }
     }
 
-    /// Ends once nothing was asked, and nothing open, for `idle`; at the latest after twice that.
+    /// Returns how many requests are open, and when one last came or ended, after the first has become another number by `by`.
+    fn change(&self, by: isize) -> (usize, Instant) {
+        let mut held = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if by != 0 {
+            *held = (held.0.saturating_add_signed(by), Instant::now());
+        }
+        *held
+    }
+
+    /// Ends once nothing was asked, and nothing open, for `idle`.
     async fn silence(&self, idle: Duration) {
         loop {
-            let before = self.beats.load(Ordering::Relaxed);
-            tokio::time::sleep(idle).await;
-            if self.open.load(Ordering::Relaxed) == 0 && self.beats.load(Ordering::Relaxed) == before {
-                return;
-            }
+            let until = match self.change(0) {
+                (0, last) if last.elapsed() >= idle => return,
+                (0, last) => last + idle,
+                _ => Instant::now() + idle,
+            };
+            sleep_until(until).await;
         }
     }
 }
 
-impl Drop for Beat<'_> {
+impl Beat {
+    fn of(pulse: &Arc<Pulse>) -> Self {
+        pulse.change(1);
+        Self(pulse.clone())
+    }
+}
+
+impl Drop for Beat {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.change(-1);
+    }
+}
+
+/// The body of an answer, in pieces: HTTP/2 takes each whole, however little the client lets it send.
+#[derive(Default)]
+struct Answer {
+    rest: Bytes,
+    /// Gone with the rest.
+    _untaken: Option<oneshot::Sender<Infallible>>,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = HTTPS_PIECE_BYTES.min(self.rest.len());
+        let piece = self.rest.split_to(piece);
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
     }
 }
 
 /// Answers one request.
-async fn respond(client: &Client, request: Request<Incoming>, partial: Duration) -> Response<Full<Bytes>> {
+async fn respond(
+    client: Arc<Client>,
+    request: Request<Incoming>,
+    partial: Duration,
+    beat: Beat,
+    places: Arc<Semaphore>,
+) -> Response<Answer> {
     let message = match message_of(request, partial).await {
         Ok(message) => message,
-        Err(status) => return refuse(client, status),
+        Err(status) => return refuse(&client, status),
     };
-    let mut out = Vec::new();
-    match client.answer_alone(&message, Transport::Https, &mut out).await {
-        Outcome::Reply { rcode, .. } => answered(rcode, out),
-        Outcome::Drop(DropReason::Busy) => status(StatusCode::SERVICE_UNAVAILABLE),
-        _ => status(StatusCode::BAD_REQUEST), // no query: the answer counted why
-    }
+    let Ok(place) = places.acquire_owned().await else { return status(StatusCode::SERVICE_UNAVAILABLE) };
+    let (say, said) = oneshot::channel();
+    // Not here: this ends when the client resets its stream or goes, and what it asked may be half done.
+    tokio::spawn(async move {
+        let _place = place;
+        let mut out = Vec::new();
+        let outcome = client.answer_alone(&message, Transport::Https, &mut out).await;
+        let (untaken, taken) = oneshot::channel();
+        let response = match outcome {
+            Outcome::Reply { rcode, .. } => answered(rcode, out),
+            Outcome::Drop(DropReason::Busy) => status(StatusCode::SERVICE_UNAVAILABLE),
+            _ => status(StatusCode::BAD_REQUEST), // no query: the answer counted why
+        };
+        let response = response.map(|Answer { rest, .. }| Answer { rest, _untaken: Some(untaken) });
+        drop(say.send(response)); // whoever left hears nothing
+        if timeout(partial, taken).await.is_err() {
+            client.count_drop(DropReason::Slow);
+            beat.0.late.notify_one();
+        }
+    });
+    said.await.unwrap_or_else(|_| status(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
 /// Returns the message that a request holds. Errors: the status that says why it holds none.
@@ -128,7 +203,11 @@ async fn message_of(request: Request<Incoming>, partial: Duration) -> Result<Byt
         return Err(StatusCode::NOT_FOUND);
     }
     match *request.method() {
-        Method::GET => message_of_query(request.uri().query().unwrap_or_default()).ok_or(StatusCode::BAD_REQUEST),
+        Method::GET => match message_of_query(request.uri().query().unwrap_or_default()) {
+            // A GET changes nothing: whoever shows a page could have its reader send one (RFC 9110 section 9.2.1).
+            Some(message) if is_update(&message) => Err(StatusCode::METHOD_NOT_ALLOWED),
+            message => message.ok_or(StatusCode::BAD_REQUEST),
+        },
         Method::POST if !is_message(request.headers().get(CONTENT_TYPE)) => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
         Method::POST => body_of(request.into_body(), partial).await,
         _ => Err(StatusCode::METHOD_NOT_ALLOWED),
@@ -139,6 +218,10 @@ async fn message_of(request: Request<Incoming>, partial: Duration) -> Result<Byt
 fn message_of_query(query: &str) -> Option<Bytes> {
     let text = query.split('&').find_map(|part| part.strip_prefix("dns="))?;
     BASE64URL_NOPAD.decode(text.as_bytes()).ok().map(Bytes::from)
+}
+
+fn is_update(message: &[u8]) -> bool {
+    Header::read(message).is_some_and(|(header, _)| header.opcode == OPCODE_UPDATE)
 }
 
 fn is_message(content_type: Option<&HeaderValue>) -> bool {
@@ -158,12 +241,12 @@ async fn body_of(body: Incoming, partial: Duration) -> Result<Bytes, StatusCode>
     }
 }
 
-fn answered(rcode: Rcode, message: Vec<u8>) -> Response<Full<Bytes>> {
+fn answered(rcode: Rcode, message: Vec<u8>) -> Response<Answer> {
     let caching = match max_age_s(rcode, &message) {
         Some(seconds) => format!("max-age={seconds}"),
         None => "no-store".to_owned(),
     };
-    let mut response = Response::new(Full::from(message));
+    let mut response = Response::new(Answer { rest: message.into(), _untaken: None });
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     let caching = HeaderValue::try_from(caching).expect("a number and a word are a header");
     response.headers_mut().insert(CACHE_CONTROL, caching);
@@ -188,7 +271,7 @@ fn max_age_s(rcode: Rcode, answer: &[u8]) -> Option<u32> {
 }
 
 /// Answers a request that holds no message.
-fn refuse(client: &Client, why: StatusCode) -> Response<Full<Bytes>> {
+fn refuse(client: &Client, why: StatusCode) -> Response<Answer> {
     client.count_drop(if why == StatusCode::REQUEST_TIMEOUT { DropReason::Slow } else { DropReason::Request });
     let mut response = status(why);
     if why == StatusCode::METHOD_NOT_ALLOWED {
@@ -197,15 +280,57 @@ fn refuse(client: &Client, why: StatusCode) -> Response<Full<Bytes>> {
     response
 }
 
-fn status(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn status(status: StatusCode) -> Response<Answer> {
+    let mut response = Response::new(Answer::default());
     *response.status_mut() = status;
     response
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::super::limits::STREAM_WORKS_MAX;
+    use super::super::metrics::Metrics;
+    use super::super::server::Makers;
+    use super::super::settings::{Manner, ServerSettings};
+    use super::super::stream::Streams;
+    use super::super::transfer::Transfers;
+    use super::super::zone::{Settings, Zone};
     use super::*;
+
+    #[tokio::test]
+    async fn what_was_asked_is_done_though_its_client_left() {
+        // Goal: nothing that was begun is left half done. Method: a query that waits for its place; its client goes, the connection ends, the place is free.
+        let zone = Arc::new(Zone::new("dgns.test", &Settings::for_zone("dgns.test")).expect("a zone"));
+        zone.set_ready();
+        let (manner, metrics) = (Manner::for_tests(), Arc::new(Metrics::default()));
+        let transfers = Arc::new(Transfers::to_nobody(manner.clock.clone(), metrics.clone()));
+        let settings = ServerSettings { partial: Duration::from_secs(100), ..ServerSettings::on(Vec::new()) };
+        let makers = Makers { proofs: None, updates: None, transfers };
+        let streams = Arc::new(Streams::new(&settings, manner, makers));
+        let taken = streams.works.acquire_many(STREAM_WORKS_MAX as u32).await.expect("nobody closes it");
+        let (_stopping, stop) = tokio::sync::watch::channel(false);
+        let seat = streams.seat([192, 0, 2, 1].into()).expect("a seat");
+        let (mut ours, theirs) = tokio::io::duplex(4_096);
+        let (client, places) = (Client::on(seat, zone.clone(), metrics.clone(), stop), HTTPS_STREAMS_MAX as usize);
+        let at_work = Arc::new(Semaphore::new(places));
+        let served = tokio::spawn(converse(theirs, Arc::new(client), at_work.clone()));
+        let proof = b"\0\0\0\0\0\x01\0\0\0\0\0\0\x05alice\x06_proof\x04dgns\x04test\0\0\x10\0\x01";
+        let head = format!("GET {PATH}?dns={} HTTP/1.1\r\nHost: x\r\n\r\n", BASE64URL_NOPAD.encode(proof));
+        ours.write_all(head.as_bytes()).await.expect("it listens");
+        while at_work.available_permits() == places {
+            tokio::task::yield_now().await;
+        }
+        ours.shutdown().await.expect("it listens");
+        served.await.expect("it ends");
+        assert_eq!(at_work.available_permits(), places - 1);
+        drop(taken);
+        let _all = at_work.acquire_many(HTTPS_STREAMS_MAX).await.expect("nobody closes it");
+        let text = metrics.render(&zone);
+        assert!(text.contains("dns_dropped_total{reason=\"busy\"} 1\n"), "nobody makes proofs here: {text}");
+        assert!(text.contains("dns_queries_total{transport=\"https\"} 1\n"), "{text}");
+    }
 
     #[test]
     fn a_message_stands_in_the_query_of_a_get() {

@@ -36,7 +36,7 @@ pub const CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
 pub const CERTIFICATE_BYTES_MAX: u64 = 256 << 10;
 
 /// The most requests at once over one connection of HTTP/2.
-pub const HTTPS_STREAMS_MAX: u32 = 64;
+pub const HTTPS_STREAMS_MAX: u32 = 16;
 
 /// The longest body of a request: no query is longer, nor any update of a device.
 pub const HTTPS_BODY_BYTES_MAX: usize = QUERY_BYTES_MAX;
@@ -47,11 +47,14 @@ pub const HTTPS_HEAD_BYTES_MAX: u32 = 16 << 10;
 /// What a client may send of one body, and is kept of one answer, before the other side takes it: above what HTTP/2 must grant.
 pub const HTTPS_STREAM_BYTES: u32 = 64 << 10;
 
+/// What HTTP/2 is given of an answer at once: so much of it stays there, beyond any deadline, if the client takes none of it.
+pub const HTTPS_PIECE_BYTES: usize = 1 << 10;
+
 /// What a client may send of all bodies of a connection.
 pub const HTTPS_CONNECTION_BYTES: u32 = 128 << 10;
 
 /// The most queries at once over one connection of QUIC.
-pub const QUIC_STREAMS_MAX: u32 = 64;
+pub const QUIC_STREAMS_MAX: u32 = 16;
 
 /// What a client may send over all streams of a connection of QUIC before it is read.
 pub const QUIC_BYTES_MAX: u32 = 128 << 10;
@@ -103,6 +106,9 @@ pub const NSID_BYTES_MAX: usize = 64;
 
 /// How many locks the zone is cut into: a writer stops one reader in 256, for the time of one insert.
 pub const ZONE_SHARDS: usize = 256;
+
+/// The most proofs in the making, and updates, for all streams together; more wait.
+pub const STREAM_WORKS_MAX: usize = 64;
 
 /// What is kept of proofs that were answered.
 pub const PROOF_CACHE_BYTES: u64 = 64 << 20;

@@ -30,6 +30,9 @@ const INTERNAL_ERROR: VarInt = VarInt::from_u32(1);
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
 const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
 
+/// The longest query with its length before it.
+const MESSAGE_BYTES_MAX: usize = PREFIX_BYTES + QUERY_BYTES_MAX;
+
 /// The id of every message: streams tell answers apart (RFC 9250 section 4.2.1).
 const ID: [u8; 2] = [0, 0];
 
@@ -46,7 +49,7 @@ impl Listener {
             .max_concurrent_uni_streams(VarInt::from_u32(0))
             .datagram_receive_buffer_size(None)
             .receive_window(VarInt::from_u32(QUIC_BYTES_MAX))
-            .stream_receive_window(VarInt::from_u32((PREFIX_BYTES + QUERY_BYTES_MAX) as u32))
+            .stream_receive_window(VarInt::from_u32(MESSAGE_BYTES_MAX as u32))
             .send_window(QUIC_SEND_BYTES_MAX);
         let mut config = ServerConfig::with_crypto(Arc::new(crypto));
         config.transport_config(Arc::new(transport)).migration(false).max_incoming(QUIC_INCOMING_MAX);
@@ -121,6 +124,17 @@ async fn serve(incoming: Incoming, mut client: Client) {
     connection.close(NO_ERROR, b"");
 }
 
+/// Reads to the end of a stream, or past [`MESSAGE_BYTES_MAX`]. In order: what is copied pins no datagram that it came in. Errors: the client left.
+async fn read(receive: &mut RecvStream, bytes: &mut Vec<u8>) -> Result<(), quinn::ReadError> {
+    let mut some = [0; 512];
+    while bytes.len() <= MESSAGE_BYTES_MAX
+        && let Some(length) = receive.read(&mut some).await?
+    {
+        bytes.extend_from_slice(&some[..length]);
+    }
+    Ok(())
+}
+
 /// Answers the query of one stream; closes the connection of a client that does not keep to RFC 9250.
 async fn answer(
     client: Arc<Client>,
@@ -133,16 +147,17 @@ async fn answer(
         client.count_drop(DropReason::Request);
         connection.close(PROTOCOL_ERROR, b"");
     };
-    let bytes = match timeout(partial, receive.read_to_end(PREFIX_BYTES + QUERY_BYTES_MAX)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(quinn::ReadToEndError::TooLong)) => return close(),
-        Ok(Err(quinn::ReadToEndError::Read(_left))) => return,
+    let mut bytes = Vec::new();
+    match timeout(partial, read(&mut receive, &mut bytes)).await {
+        Ok(Ok(())) if bytes.len() <= MESSAGE_BYTES_MAX => {}
+        Ok(Ok(())) => return close(),
+        Ok(Err(_left)) => return,
         Err(_) => {
             client.count_drop(DropReason::Slow);
             let _either_may_be_gone = (receive.stop(EXCESSIVE_LOAD), send.reset(EXCESSIVE_LOAD));
             return;
         }
-    };
+    }
     let whole = frame(&bytes).filter(|message| PREFIX_BYTES + message.len() == bytes.len());
     let Some(message) = whole.filter(|message| message.starts_with(&ID)) else { return close() };
     let mut out = Vec::new();

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::answer::{Asker, DropReason, Outcome, Rcode, Transport, answer, prove, update};
+use super::answer::{Asker, DropReason, Outcome, Rcode, Transport, answer, confess, prove, update};
 use super::https;
-use super::limits::{STREAM_PENDING_BYTES_MAX, STREAM_QUERIES_MAX};
+use super::limits::{STREAM_PENDING_BYTES_MAX, STREAM_QUERIES_MAX, STREAM_WORKS_MAX};
 use super::metrics::Metrics;
 use super::proofs::Proofs;
 use super::server::Makers;
@@ -47,6 +47,8 @@ pub(crate) struct Streams {
     updates: Option<Arc<Updates>>,
     /// Who gives copies of the zone.
     transfers: Arc<Transfers>,
+    /// Places for proofs in the making, and updates.
+    pub(crate) works: Semaphore,
     open: Mutex<Open>,
 }
 
@@ -75,6 +77,7 @@ impl Streams {
             proofs: makers.proofs,
             updates: makers.updates,
             transfers: makers.transfers,
+            works: Semaphore::new(STREAM_WORKS_MAX),
             open: Mutex::default(),
         }
     }
@@ -88,7 +91,13 @@ impl Streams {
         metrics: &Metrics,
         out: &mut Vec<u8>,
     ) -> Begun {
-        let outcome = match (answer(zone, message, asker, out), self.proofs.as_deref()) {
+        let outcome = answer(zone, message, asker, out);
+        let place = match outcome {
+            Outcome::Proof { .. } | Outcome::Update => timeout(self.partial, self.works.acquire()).await.ok(),
+            _ => None,
+        };
+        let outcome = match (outcome, self.proofs.as_deref()) {
+            (Outcome::Proof { .. } | Outcome::Update, _) if place.is_none() => confess(message, out),
             (Outcome::Proof { .. }, Some(proofs)) => prove(zone, proofs, message, asker, out).await,
             (Outcome::Proof { .. }, None) => Outcome::Drop(DropReason::Busy),
             (Outcome::Update, _) => update(zone, self.updates.as_deref(), message, asker, out).await,
@@ -392,15 +401,42 @@ async fn answer_frames(
 mod tests {
     use super::*;
 
+    fn streams(settings: &ServerSettings) -> Streams {
+        let manner = Manner::for_tests();
+        let transfers = Arc::new(Transfers::to_nobody(manner.clock.clone(), Arc::default()));
+        Streams::new(settings, manner, Makers { proofs: None, updates: None, transfers })
+    }
+
+    #[tokio::test]
+    async fn updates_wait_for_a_place_and_not_for_ever() {
+        // Goal: no more than STREAM_WORKS_MAX are judged at once; who waited in vain hears SERVFAIL. Method: an update to a server that takes none, with every
+        // place taken, then with one free.
+        let mut settings = ServerSettings::on(Vec::new());
+        settings.partial = Duration::from_millis(1);
+        let streams = streams(&settings);
+        let zone = Zone::new("dgns.test", &super::super::zone::Settings::for_zone("dgns.test")).expect("a zone");
+        let manner = Manner::for_tests();
+        let update = b"\0\x01\x28\0\0\x01\0\0\0\0\0\0\x04dgns\x04test\0\0\x06\0\x01";
+        for transport in [Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic] {
+            let asker = manner.asker(transport, [192, 0, 2, 1].into(), 0);
+            let (metrics, mut out) = (Metrics::default(), Vec::new());
+            let taken = streams.works.acquire_many(STREAM_WORKS_MAX as u32).await.expect("nobody closes it");
+            let busy = streams.answer(&zone, update, &asker, &metrics, &mut out).await;
+            assert!(matches!(busy, Begun::Answer(Outcome::Reply { rcode: Rcode::ServFail, .. })), "{transport:?}");
+            assert_eq!(out[..4], [0, 1, 0xA8, 2], "{transport:?}");
+            drop(taken);
+            let judged = streams.answer(&zone, update, &asker, &metrics, &mut out).await;
+            assert!(matches!(judged, Begun::Answer(Outcome::Reply { rcode: Rcode::Refused, .. })), "{transport:?}");
+            assert_eq!(streams.works.available_permits(), STREAM_WORKS_MAX);
+        }
+    }
+
     #[test]
     fn one_client_cannot_take_every_seat() {
         // Goal: the limit per client counts an IPv6 /56 as one, and a dropped seat is free again.
         let mut settings = ServerSettings::on(Vec::new());
         (settings.streams_max, settings.streams_per_client_max) = (3, 2);
-        let manner = Manner::for_tests();
-        let transfers = Arc::new(Transfers::to_nobody(manner.clock.clone(), Arc::default()));
-        let makers = Makers { proofs: None, updates: None, transfers };
-        let streams = Arc::new(Streams::new(&settings, manner, makers));
+        let streams = Arc::new(streams(&settings));
         let seat = |text: &str| streams.seat(text.parse().expect("an address"));
         let first = seat("2001:db8:0:1::1").expect("first");
         let _second = seat("2001:db8:0:ff::2").expect("the same /56");

@@ -3,7 +3,7 @@
 //! TLS 1.3 alone (copies of the zone need it: RFC 9103 section 7.1), with the provider that all of the server uses. The files are read again as long
 //! as the server runs, so that a certificate that was renewed is served without a restart; files that cannot be used leave the one before in service.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -179,11 +179,14 @@ fn server(served: &Arc<Served>, protocols: &[&[u8]]) -> Result<ServerConfig, rus
 /// Reads both files.
 fn read(files: &TlsFiles) -> Result<Held, TlsFileError> {
     let TlsFiles { certificate, key } = files;
-    let mode = fs::metadata(key).map_err(|error| TlsFileError::Io { path: key.clone(), error })?.permissions().mode();
+    let key_file = open(key)?;
+    // Of the file that is read, whatever the path names by then.
+    let mode = key_file.metadata().map_err(|error| TlsFileError::Io { path: key.clone(), error })?.permissions().mode();
     if mode & 0o007 != 0 {
         return Err(TlsFileError::Permissions { path: key.clone(), mode: mode & 0o777 });
     }
-    let (chain_pem, key_pem) = (read_file(certificate, CERTIFICATE)?, read_file(key, KEY)?);
+    let chain_pem = read_file(open(certificate)?, certificate, CERTIFICATE)?;
+    let key_pem = read_file(key_file, key, KEY)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&chain_pem).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| form(certificate, CERTIFICATE))?;
     let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| form(key, KEY))?;
@@ -197,10 +200,13 @@ fn read(files: &TlsFiles) -> Result<Held, TlsFileError> {
     }
 }
 
-fn read_file(path: &Path, what: &'static str) -> Result<Zeroizing<Vec<u8>>, TlsFileError> {
+fn open(path: &Path) -> Result<File, TlsFileError> {
+    File::open(path).map_err(|error| TlsFileError::Io { path: path.to_owned(), error })
+}
+
+fn read_file(file: File, path: &Path, what: &'static str) -> Result<Zeroizing<Vec<u8>>, TlsFileError> {
     let mut bytes = Zeroizing::new(Vec::new());
-    let read = File::open(path).and_then(|file| file.take(CERTIFICATE_BYTES_MAX + 1).read_to_end(&mut bytes));
-    match read {
+    match file.take(CERTIFICATE_BYTES_MAX + 1).read_to_end(&mut bytes) {
         Ok(length) if length as u64 <= CERTIFICATE_BYTES_MAX => Ok(bytes),
         Ok(_) => Err(form(path, what)),
         Err(error) => Err(TlsFileError::Io { path: path.to_owned(), error }),

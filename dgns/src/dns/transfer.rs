@@ -112,7 +112,7 @@ impl Peer {
 }
 
 impl Transfers {
-    /// Reads the keys of the peers. Errors: a file cannot be read, or holds no key, or another one of a name that a file before holds.
+    /// Reads the keys of the peers. Errors: a file cannot be read, or holds no key, or another one of a name that a file before holds, or one that is bound to TLS in one table alone.
     pub fn open(peers: &[PeerConfig], clock: Clock, metrics: Arc<Metrics>) -> Result<Self, KeyFileError> {
         let mut keys: Vec<Arc<Key>> = Vec::new();
         let mut known = Vec::with_capacity(peers.len());
@@ -128,6 +128,12 @@ impl Transfers {
                     }
                     None => keys.push(key.clone()),
                 }
+            }
+            let shares = |other: &&Peer| {
+                peer.key.is_some() && other.key.as_ref().map(Arc::as_ptr) == peer.key.as_ref().map(Arc::as_ptr)
+            };
+            if known.iter().filter(shares).any(|other| other.tls != peer.tls) {
+                return Err(KeyFileError::Tls { path: config.key.clone().unwrap_or_default() });
             }
             known.push(peer);
         }
@@ -235,6 +241,10 @@ impl Transfers {
         asker: &Asker<'_>,
         chain: Option<&Chain>,
     ) -> Result<Option<(Plan, Seat)>, Refused> {
+        // One message is one response there: no room for a copy, whoever asks.
+        if matches!(asker.transport, Transport::Https | Transport::Quic) {
+            return Err(Refused(Rcode::Refused, Some(ExtendedError::NotSupported)));
+        }
         let key = chain.map(Chain::key);
         let mut peers = self.peers.iter().filter(|peer| peer.asks(asker, key)).peekable();
         if query.qclass != CLASS_IN || peers.peek().is_none() {
@@ -251,13 +261,9 @@ impl Transfers {
             _ => None,
         };
         let plan = match (asker.transport, known) {
-            // One message is one response: there is no room for a copy.
-            (Transport::Https | Transport::Quic, _) => {
-                return Err(Refused(Rcode::Refused, Some(ExtendedError::NotSupported)));
-            }
             (Transport::Udp, None) => return Err(Refused(Rcode::FormErr, None)),
             (Transport::Udp, Some(_)) => None,
-            (Transport::Tcp | Transport::Tls, known) => Plan::since(zone, known),
+            (_, known) => Plan::since(zone, known),
         };
         let Some(plan) = plan else { return Ok(None) };
         // Peers that cannot be told apart share their seats.

@@ -181,12 +181,7 @@ fn an_update_is_judged_once_whoever_sends_it_again() {
     let (site, alice, laptop) = (Site::new(), Person::new(), Person::new());
     let server = site.start();
     let words = alice.up(&server, "alice");
-    let key_of = |person: &Person| {
-        let text = std::fs::read_to_string(key_file(person, &server, "alice")).unwrap();
-        let seed = BASE64.decode(text.rsplit("PrivateKey: ").next().unwrap().trim().as_bytes()).unwrap();
-        SigningKey::from_seed(&seed.try_into().unwrap())
-    };
-    let key = key_of(&alice);
+    let key = key_of(&alice, &server);
     let (v4, v6) = (1, 28);
     let add = record(v4, 1, 60, &[192, 0, 2, 7]);
     let kept = signed(&key, 1, &[], std::slice::from_ref(&add));
@@ -197,7 +192,7 @@ fn an_update_is_judged_once_whoever_sends_it_again() {
     assert_eq!(sent(&server, &changed), 0);
     // Nor is one made, once it is live again, that a device sent while it was suspended.
     laptop.dgns_with_input(&server, &["devices", "add", "alice", "--words"], &words).exits(0);
-    let suspended = signed(&key_of(&laptop), 5, &[], &[record(v4, 1, 60, &[192, 0, 2, 9])]);
+    let suspended = signed(&key_of(&laptop, &server), 5, &[], &[record(v4, 1, 60, &[192, 0, 2, 9])]);
     let kid = laptop.dgns(&server, &["whoami"]).exits(0).text("/device/kid");
     alice.dgns(&server, &["devices", "suspend", &kid, "--reason", "lost"]).exits(0);
     assert_eq!((sent(&server, &suspended), sent(&server, &suspended)), (9, 5));
@@ -212,14 +207,21 @@ fn an_update_is_judged_once_whoever_sends_it_again() {
     assert_eq!(dig(&server, "alice.dgns.test", "A"), "192.0.2.8");
 }
 
+/// Returns the key of a person's device, who has `alice`.
+pub(crate) fn key_of(person: &Person, server: &Server) -> SigningKey {
+    let text = std::fs::read_to_string(key_file(person, server, "alice")).unwrap();
+    let seed = BASE64.decode(text.rsplit("PrivateKey: ").next().unwrap().trim().as_bytes()).unwrap();
+    SigningKey::from_seed(&seed.try_into().unwrap())
+}
+
 /// Returns a record of `alice.dgns.test`.
-fn record(rtype: u16, class: u16, ttl_s: u32, data: &[u8]) -> Vec<u8> {
+pub(crate) fn record(rtype: u16, class: u16, ttl_s: u32, data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u16).to_be_bytes();
     [ALICE, &rtype.to_be_bytes(), &class.to_be_bytes(), &ttl_s.to_be_bytes(), &length, data].concat()
 }
 
 /// Returns an update of `dgns.test`, signed for ten minutes.
-fn signed(key: &SigningKey, id: u16, prerequisites: &[Vec<u8>], updates: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn signed(key: &SigningKey, id: u16, prerequisites: &[Vec<u8>], updates: &[Vec<u8>]) -> Vec<u8> {
     let counts = [1, prerequisites.len() as u16, updates.len() as u16].map(u16::to_be_bytes).concat();
     let head = [&id.to_be_bytes()[..], &[0x28, 0], &counts].concat();
     let body = [&b"\x04dgns\x04test\0\0\x06\0\x01"[..], &prerequisites.concat(), &updates.concat()].concat();
@@ -240,7 +242,7 @@ fn other_ttl(message: &[u8]) -> Vec<u8> {
 }
 
 /// Sends a message by TCP, and returns the code of the answer.
-fn sent(server: &Server, message: &[u8]) -> u8 {
+pub(crate) fn sent(server: &Server, message: &[u8]) -> u8 {
     let mut stream = TcpStream::connect(server.dns).unwrap();
     stream.write_all(&[&(message.len() as u16).to_be_bytes()[..], message].concat()).unwrap();
     let mut reply = [0; 6];

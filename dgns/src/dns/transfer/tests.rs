@@ -210,6 +210,7 @@ fn peers_get_copies_and_strangers_none() {
         ("over HTTPS", Transport::Https, peer, axfr(), "REFUSED"),
         ("over QUIC", Transport::Quic, peer, axfr(), "REFUSED"),
         ("its changes", Transport::Https, peer, ixfr(FIRST), "REFUSED"),
+        ("by nobody", Transport::Https, unknown, axfr(), "REFUSED"),
         ("unknown key", tcp, peer, by(&stranger, axfr()), "NOTAUTH"),
         ("another secret", tcp, peer, by(&other, axfr()), "NOTAUTH"),
         ("too late", tcp, peer, signed(axfr(), NOW_S - 301), "NOTAUTH"),
@@ -249,7 +250,7 @@ fn peers_get_copies_and_strangers_none() {
     let at = soa.len() - 20;
     assert_eq!(soa[at..at + 4], (FIRST + 1).to_be_bytes());
     let text = metrics.render(&zone);
-    assert!(text.contains("dns_transfers_total{kind=\"refused\"} 20\n"), "{text}");
+    assert!(text.contains("dns_transfers_total{kind=\"refused\"} 21\n"), "{text}");
     assert!(text.contains("dns_transfers_total{kind=\"current\"} 4\n"), "{text}");
 
     let seats: Vec<_> = (0..TRANSFERS_MAX).map(|_| transfers.seats.clone().try_acquire_owned().unwrap()).collect();
@@ -294,6 +295,34 @@ fn a_file_that_holds_no_key_is_refused() {
         let opened = Transfers::open(&peers, clock(), Arc::default()).map_err(|error| error.to_string());
         let is_named = |error: String| error.contains("of the name peer") && error.contains("other");
         assert_eq!(opened.err().map(is_named), is_refused.then_some(true), "{line}");
+    }
+}
+
+#[test]
+fn a_key_has_its_copies_over_tls_alone_or_not() {
+    // Goal: a key that is bound to TLS in one table gets nothing without it by another, whatever file it lies in.
+    let directory = tempfile::tempdir().unwrap();
+    let [path, same, other] = ["key", "same", "other"].map(|name| directory.path().join(name));
+    for (path, line) in [
+        (&path, "hmac-sha256:peer:AAECAwQFBgcICQoLDA0ODw=="),
+        (&same, "hmac-sha256:peer:AAECAwQFBgcICQoLDA0ODw=="),
+        (&other, "hmac-sha256:other:AAECAwQFBgcICQoLDA0ODw=="),
+    ] {
+        crate::keys::write_line(path, line).unwrap();
+    }
+    for (second, tls, is_refused) in [
+        (Some(&same), [true, false], true),
+        (Some(&same), [false, true], true),
+        (Some(&same), [true, true], false),
+        (Some(&other), [true, false], false),
+        (None, [true, false], false),
+    ] {
+        let first = PeerConfig { address: None, key: Some(path.clone()), tls: tls[0] };
+        let address = Some(([192, 0, 2, 1], 53).into());
+        let second = PeerConfig { address, key: second.cloned(), tls: tls[1] };
+        let opened = Transfers::open(&[first, second], clock(), Arc::default());
+        assert_eq!(matches!(opened, Err(KeyFileError::Tls { .. })), is_refused, "{tls:?}");
+        assert_eq!(opened.is_err(), is_refused);
     }
 }
 
