@@ -270,10 +270,7 @@ impl Databases {
         (did, entry): (&Did, Option<(&LogId, u64)>),
     ) -> Result<Bytes, StoreRefusal> {
         let is_theirs = match entry {
-            None => {
-                let charge = self.charge(core, did, None).await?;
-                !self.store.have_chunks(charge, std::slice::from_ref(id)).await?.is_empty()
-            }
+            None => self.store.has_chunk(Purpose::files(*did), id).await?,
             Some((log, pos)) => self.store.names(&self.readable(core, log, did).await?.row, pos, id).await?,
         };
         match is_theirs {

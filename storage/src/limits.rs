@@ -61,6 +61,9 @@ pub const ENTRY_OVERHEAD_BYTES: u64 = 170;
 /// The head-room of an account that is full, for what owners say of the database itself: a hundredth of its quota, and at least this.
 pub const HEAD_ROOM_BYTES: u64 = 1 << 20;
 
+/// What a chunk takes beside its bytes: its two rows and three indexes.
+pub const CHUNK_OVERHEAD_BYTES: u64 = 256;
+
 /// The size up to which a chunk lies in the database: below it a file of its own would cost more than the row.
 pub const CHUNK_IN_ROW_BYTES_MAX: usize = 16_384;
 

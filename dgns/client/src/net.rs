@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dgns_api::path;
 use dgns_api::problem::Problem;
+use dgns_api::store::limits::CHUNK_BYTES_MAX;
 use tokio::time::Instant;
 
 use crate::error::ClientError;
@@ -20,8 +21,8 @@ const SILENCE: Duration = Duration::from_secs(45);
 /// The most bytes of a line of a stream.
 const LINE_BYTES_MAX: usize = 4_096;
 
-/// The most bytes of an answer: a full entry bundle is 1.05 MB.
-const BODY_BYTES_MAX: u64 = 2 << 20;
+/// The most bytes of an answer: a chunk, as large as any may be. Whoever asked for a smaller one judges it once its hash is checked.
+const BODY_BYTES_MAX: u64 = CHUNK_BYTES_MAX as u64;
 
 /// How long a program of the host's owner may take to answer, and its most bytes.
 const ASKED: Duration = Duration::from_secs(2);

@@ -10,6 +10,35 @@ use super::{Database, Schema, begin, query};
 use crate::fault::StorageError;
 
 #[tokio::test]
+async fn chunks_from_before_are_files_that_stay() {
+    // Goal: what accounts had paid for they have still, named, so that nothing takes it away. Method: rows under the schema before.
+    let dir = tempfile::tempdir().unwrap();
+    let Schema { application_id, migrations } = Schema::STORE;
+    let before = migrations.iter().position(|text| text.contains("DROP TABLE chunk_hold")).unwrap();
+    let old = Schema { application_id, migrations: &migrations[..before] };
+    let database = Database::open(dir.path(), "store", &old, true).await.unwrap();
+    let mut writer = database.writer().await;
+    let mut tx = begin(&mut writer).await.unwrap();
+    for row in [
+        "INSERT INTO chunk (id, size, since_ms, body) VALUES (x'01', 10, 7, x'00'), (x'02', 20, 8, NULL)",
+        "INSERT INTO chunk_hold (account, chunk) VALUES (1, x'01'), (2, x'01'), (2, x'02')",
+    ] {
+        query(row).execute(&mut tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    drop(writer);
+    database.close().await.unwrap();
+
+    let database = Database::open(dir.path(), "store", &Schema::STORE, true).await.unwrap();
+    let rows = "SELECT account, db, size, refs, since_ms, marked_ms FROM chunk_use ORDER BY account, chunk";
+    let rows = query(rows).fetch_all(&mut *database.reader().await).await.unwrap();
+    let cells = |row| (0..6).map(|cell| super::query::Row::number(row, cell).unwrap().unwrap()).collect::<Vec<_>>();
+    let rows: Vec<Vec<i64>> = rows.iter().map(cells).collect();
+    assert_eq!(rows, [[1, 0, 10, 1, 7, 0], [2, 0, 10, 1, 7, 0], [2, 0, 20, 1, 8, 0]]);
+    database.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_transaction_that_sqlite_ended_by_itself_stops_no_later_one() {
     // Goal: after a full disk the next commit succeeds. Method: the transaction is ended below the one that counts it, as SQLite does
     // when it finds no space at a commit; then another begins, commits, and is read.

@@ -1,15 +1,17 @@
 //! Chunks: immutable bytes by their BLAKE3 hash, counted for the account that pays for what they are kept for.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use dgns_api::store::content::{self, ContentId};
-use dgns_api::store::limits::CHUNK_BYTES_MAX;
+use dgns_api::store::limits::{CHUNK_BYTES_MAX, ENTRY_CHUNK_BYTES_MAX};
 use identity::did::Did;
 
 use super::Store;
 use super::rows::{AccountRow, ChunkRow, LogRow, UseRow};
 use crate::database::Conn;
 use crate::fault::StorageError;
-use crate::limits::{CHUNK_IN_ROW_BYTES_MAX, CHUNK_NOTED_MS};
+use crate::limits::{CHUNK_IN_ROW_BYTES_MAX, CHUNK_NOTED_MS, CHUNK_OVERHEAD_BYTES};
 use crate::table::store::{self as tables, RowId};
 
 /// What chunks are kept for: of those that are kept for something else nobody learns anything by it.
@@ -32,6 +34,13 @@ impl Purpose {
     pub fn entries(log: &LogRow) -> Self {
         Self(Kind::Entries(log.db))
     }
+
+    fn bytes_max(&self) -> usize {
+        match self.0 {
+            Kind::Files(_) => CHUNK_BYTES_MAX,
+            Kind::Entries(_) => ENTRY_CHUNK_BYTES_MAX,
+        }
+    }
 }
 
 /// What a chunk is stored for, and when.
@@ -46,8 +55,8 @@ pub struct Charge {
 /// Why a chunk is not stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkRefusal {
-    /// More than 4 MiB. Code `too_large`.
-    #[error("a chunk has at most 4 MiB")]
+    /// More than 4 MiB, or than 1 MiB for entries. Code `too_large`.
+    #[error("a chunk has at most 4 MiB, one that entries name 1 MiB")]
     TooLarge,
     /// The bytes have another hash than was said. Code `hash_mismatch`.
     #[error("the bytes that arrived are not those of this id")]
@@ -79,7 +88,7 @@ impl Store {
     /// The bytes lie on disk before the row names them. A crash in between leaves a file without a row, which the same upload takes up
     /// again.
     pub async fn put_chunk(&self, id: &ContentId, bytes: Bytes, charge: Charge) -> Result<(), ChunkRefusal> {
-        if bytes.len() > CHUNK_BYTES_MAX {
+        if bytes.len() > charge.purpose.bytes_max() {
             return Err(ChunkRefusal::TooLarge);
         }
         let named = *id;
@@ -98,60 +107,64 @@ impl Store {
             return Ok(());
         }
         let size = bytes.len() as u64;
-        self.room_for(&charge.purpose, size).await?;
+        let charged = size + CHUNK_OVERHEAD_BYTES;
+        self.room_for(&charge.purpose, charged).await?;
         let body = if bytes.len() <= CHUNK_IN_ROW_BYTES_MAX { Some(bytes.to_vec()) } else { None };
         if body.is_none() {
             self.inner.objects.put_new(&path_of(id), bytes).await?;
         }
         let mut tx = self.inner.database.write().await?;
-        let (account, db) = match charge.purpose.0 {
-            Kind::Files(did) => (self.account_or_new(&mut tx, &did).await?, 0),
-            Kind::Entries(db) => (payer(&mut tx, db).await?, db),
+        // Which files name a chunk the server does not see: it takes each for named.
+        let (account, db, refs) = match charge.purpose.0 {
+            Kind::Files(did) => (self.account_or_new(&mut tx, &did).await?, 0, 1),
+            Kind::Entries(db) => (payer(&mut tx, db).await?, db, 0),
         };
-        if let Some(mut row) = tables::chunk_use::load(&mut tx, account.id, db, id).await? {
+        if let Some(mut row) = tables::chunk_use::load(&mut tx, (account.id, db), &[*id]).await?.pop() {
             row.touch(charge.now_ms);
             tables::chunk_use::upsert(&mut tx, &[row]).await?;
             return Ok(tx.commit(1).await?);
         }
-        let used_bytes = account.used_bytes.saturating_add(size);
+        let used_bytes = account.used_bytes.saturating_add(charged);
         if used_bytes > account.quota_bytes {
             return Err(ChunkRefusal::Quota);
         }
         tables::account::upsert(&mut tx, &[AccountRow { used_bytes, ..account.clone() }]).await?;
         tables::chunk::insert(&mut tx, id, &ChunkRow { size, body }, charge.now_ms).await?;
         let (account, since_ms) = (account.id, charge.now_ms);
-        let row = UseRow { account, db, chunk: *id, size, refs: 0, since_ms, marked_ms: 0 };
+        let row = UseRow { account, db, chunk: *id, size: charged, refs, since_ms, marked_ms: 0 };
         tables::chunk_use::upsert(&mut tx, &[row]).await?;
         Ok(tx.commit(4).await?)
     }
 
-    /// Returns which of these chunks are there for a purpose. They stay for a while: whoever asks is about to name them.
+    /// Returns which of these chunks are there for a purpose, in no order. Of those that no entry names yet it is noted that somebody is
+    /// about to.
     pub async fn have_chunks(&self, charge: Charge, ids: &[ContentId]) -> Result<Vec<ContentId>, StorageError> {
-        let (mut there, mut old) = (Vec::new(), Vec::new());
-        {
+        // Once each: no statement touches a row twice.
+        let ids: Vec<ContentId> = ids.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let (holder, rows) = {
             let mut reader = self.inner.database.reader().await;
-            let Some((account, db)) = holder(&mut reader, &charge.purpose).await? else { return Ok(there) };
-            for id in ids {
-                if let Some(row) = tables::chunk_use::load(&mut reader, account, db, id).await? {
-                    match is_old(&row, charge.now_ms) {
-                        true => old.push((account, db, *id)),
-                        false => there.push(*id),
-                    }
-                }
-            }
-        }
+            let Some(holder) = holder(&mut reader, &charge.purpose).await? else { return Ok(Vec::new()) };
+            (holder, tables::chunk_use::load(&mut reader, holder, &ids).await?)
+        };
+        let (old, fresh): (Vec<UseRow>, _) = rows.into_iter().partition(|row| is_old(row, charge.now_ms));
+        let mut there: Vec<ContentId> = fresh.iter().map(|row| row.chunk).collect();
         if !old.is_empty() {
+            let old: Vec<ContentId> = old.iter().map(|row| row.chunk).collect();
             let mut tx = self.inner.database.write().await?;
-            for (account, db, id) in &old {
-                if let Some(mut row) = tables::chunk_use::load(&mut tx, *account, *db, id).await? {
-                    row.touch(charge.now_ms);
-                    tables::chunk_use::upsert(&mut tx, &[row]).await?;
-                    there.push(*id);
-                }
-            }
-            tx.commit(old.len()).await?;
+            let mut rows = tables::chunk_use::load(&mut tx, holder, &old).await?;
+            rows.iter_mut().for_each(|row| row.touch(charge.now_ms));
+            tables::chunk_use::upsert(&mut tx, &rows).await?;
+            tx.commit(rows.len()).await?;
+            there.extend(rows.iter().map(|row| row.chunk));
         }
         Ok(there)
+    }
+
+    /// Returns whether a chunk is there for a purpose; nothing is noted.
+    pub async fn has_chunk(&self, purpose: Purpose, id: &ContentId) -> Result<bool, StorageError> {
+        let mut reader = self.inner.database.reader().await;
+        let Some(holder) = holder(&mut reader, &purpose).await? else { return Ok(false) };
+        Ok(!tables::chunk_use::load(&mut reader, holder, &[*id]).await?.is_empty())
     }
 
     /// Returns a chunk, compared with its hash; `None` if there is none.

@@ -1,12 +1,12 @@
 //! What a batch of appends is decided upon: rows as they are, then as the batch leaves them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::database::Conn;
 use dgns_api::store::acl::{Acl, AclRefusal};
 use dgns_api::store::content::ContentId;
 use dgns_api::store::control::Control;
-use dgns_api::store::entry::{Class, Header, LogId, LogKind};
+use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind};
 use identity::cert::KeyBytes;
 use identity::did::Did;
 use identity::hash::Hash;
@@ -39,6 +39,8 @@ pub(super) struct View {
     pub(super) acls: BTreeMap<RowId, Acl>,
     /// By database and chunk: those that are there for its entries, of the ones that the batch names.
     pub(super) uses: BTreeMap<(RowId, ContentId), UseRow>,
+    /// Those that were read, whether they are there or not.
+    pub(super) asked: BTreeSet<(RowId, ContentId)>,
     /// By the leaf of the entry that begins a fork: what it goes on from, or why it does not.
     pub(super) sources: HashMap<Hash, Result<Source, AppendRefusal>>,
 }
@@ -110,8 +112,8 @@ impl View {
             if log.kind != LogKind::Control {
                 self.load_member(conn, &log, &header.author).await?;
             }
-            self.load_uses(conn, log.db, &header.refs).await?;
         }
+        self.load_uses(conn, &log, append).await?;
         if log.kind == LogKind::Control && !self.acls.contains_key(&log.db) {
             let acl = replay(conn, &log).await?;
             self.acls.insert(log.db, acl);
@@ -165,16 +167,29 @@ impl View {
         Ok(())
     }
 
-    async fn load_uses(&mut self, conn: &mut Conn, db: RowId, ids: &[ContentId]) -> Result<(), StorageError> {
-        let Some(account) = self.dbs.get(&db).map(|db| db.account) else { return Ok(()) };
-        for id in ids {
-            if !self.uses.contains_key(&(db, *id))
-                && let Some(row) = tables::chunk_use::load(conn, account, db, id).await?
-            {
-                self.uses.insert((db, *id), row);
-            }
+    /// Reads which chunks are there of those that are named by entries which may come to be counted: not for strangers, nor again.
+    async fn load_uses(&mut self, conn: &mut Conn, log: &LogRow, append: &Append) -> Result<(), StorageError> {
+        let Some(db) = self.dbs.get(&log.db) else { return Ok(()) };
+        let holder = (db.account, db.id);
+        let headers = append.entries.iter().map(Entry::header).filter(|header| self.may_count(log, header));
+        let named = headers.flat_map(|header| &header.refs).map(|id| (db.id, *id));
+        let unread: BTreeSet<_> = named.filter(|key| !self.asked.contains(key)).collect();
+        let ids: Vec<ContentId> = unread.iter().map(|(_, id)| *id).collect();
+        self.asked.extend(unread);
+        for row in tables::chunk_use::load(conn, holder, &ids).await? {
+            self.uses.insert((row.db, row.chunk), row);
         }
         Ok(())
+    }
+
+    /// Whether an entry may be new, and of somebody who may write, as far as the rows say; what the batch says before it may change that.
+    fn may_count(&self, log: &LogRow, header: &Header) -> bool {
+        let device = self.devices.get(&header.device);
+        let last = device.and_then(|device| self.cursors.get(&(log.id, *device)).copied().flatten());
+        let is_owner = self.dbs.get(&log.db).is_some_and(|db| db.did == header.author);
+        let (rights, _) = self.members.get(&(log.db, log.gid, header.author)).copied().unwrap_or_default();
+        let writes = Rights::from_bits(rights.into()).is_some_and(|rights| rights.include(Rights::WRITE));
+        last.is_none_or(|(lsn, _)| header.lsn > lsn) && (is_owner || writes || self.acls.contains_key(&log.db))
     }
 
     async fn load_device(&mut self, conn: &mut Conn, log: RowId, header: &Header) -> Result<(), StorageError> {

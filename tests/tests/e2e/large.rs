@@ -3,11 +3,15 @@
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
+use dgns_api::store::content;
 use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind, encode_request};
+use dgns_api::store::limits::ENTRY_CHUNK_BYTES_MAX;
 use dgns_client::error::ClientError;
 use dgns_client::home::Home;
+use dgns_client::rng;
 use dgns_client::session::{Session, Signer};
 use dgns_client::store::database::{FIRST_GROUP, OpenDb};
+use dgns_client::store::seal::{self, BodyPlace, Pieces, Record};
 use dgns_tests::harness::liar::Liar;
 use dgns_tests::harness::{Person, Server, Site};
 
@@ -81,11 +85,21 @@ fn a_record_of_megabytes_is_kept_in_chunks_for_who_may_read_its_entry_alone() {
     alice.dgns_with_input(&server, &small, &"y".repeat(70_000)).exits(0);
     assert_eq!(chunks(site.data()), 5);
 
-    // It is fetched and checked, printed among the others, and written as it was.
+    // Nothing is stored for what will not be taken: too much for a record, or for a log that went on.
+    for (bytes, more) in [((48 << 20) + 1, &[][..]), (70_001, &["--expect", "1"][..])] {
+        std::fs::write(&out, vec![3; bytes]).unwrap();
+        let whole = ["db", "append", NAME, "--whole", out.to_str().unwrap()];
+        alice.dgns(&server, &[&whole[..], more].concat()).exits(1);
+        assert_eq!(chunks(site.data()), 5);
+    }
+
+    // It is told of among the others without being fetched, and fetched, checked and written as it was.
     let read = alice.dgns(&server, &["db", "read", NAME]).exits(0).stdout.clone();
     let rows: Vec<serde_json::Value> = read.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(rows[0]["base64"].as_str().map(str::len), Some(3_500_000_usize.div_ceil(3) * 4));
-    assert_eq!((&rows[2]["text"], rows[3]["text"].as_str().map(str::len)), (&"two\nlines".into(), Some(70_000)));
+    let large = |bytes: u64, chunks: u64| (serde_json::json!(bytes), serde_json::json!(chunks));
+    let told = |row: &serde_json::Value| (row["bytes"].clone(), row["chunks"].clone());
+    assert_eq!((told(&rows[0]), told(&rows[3])), (large(3_500_000, 4), large(70_000, 1)));
+    assert_eq!((&rows[2]["text"], rows[0].get("base64")), (&"two\nlines".into(), None));
     let get = |pos: &'static str| ["db", "get", NAME, pos, "--out", out.to_str().unwrap()];
     assert_eq!(alice.dgns(&server, &get("0")).exits(0).number("/bytes"), 3_500_000);
     assert!(std::fs::read(&out).unwrap() == bytes(3_500_000));
@@ -134,6 +148,54 @@ fn an_entry_that_names_chunks_which_are_not_there_is_refused_and_says_which() {
     assert_eq!((answer.status, &problem["code"]), (424, &"chunk_missing".into()));
     assert_eq!(problem["missing"], serde_json::json!([HEXLOWER.encode(&[1; 32]), HEXLOWER.encode(&[2; 32])]));
     alice.dgns_with_input(&server, &["db", "append", NAME], "its lsn is free").exits(0);
+}
+
+#[test]
+fn an_entry_whose_piece_has_another_length_is_left_to_its_author_and_the_log_goes_on_behind_it() {
+    let site = Site::new();
+    let server = site.start();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    alice.dgns(&server, &["db", "create", NAME]).exits(0);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (log, entry) = runtime.block_on(async {
+        let session = Session::open(&Home::open(alice.home()).unwrap(), &server.url).await.unwrap();
+        let keys = session.log().device().unwrap().expect("a device");
+        let (author, device) = (keys.did.expect("a DID"), keys.sign.public());
+        let signer = Signer { did: author, keys: &keys };
+        let db = OpenDb::open(&session, signer, NAME).await.unwrap();
+        let log = LogId::of(db.acl().did(), FIRST_GROUP, LogKind::Shared, "main");
+        // No reader is made to fetch more than a piece.
+        let put = async |chunk: &[u8]| {
+            let id = content::id_of(chunk);
+            let target = format!("/v1/chunks/{}?log={log}", HEXLOWER.encode(&id));
+            session.put_signed(signer, &target, chunk).await.map(|()| id).map_err(|error| error.code().to_owned())
+        };
+        assert_eq!(put(&vec![1; ENTRY_CHUNK_BYTES_MAX + 1]).await, Err("too_large".to_owned()));
+        let (epoch, group) = db.newest_key(FIRST_GROUP).unwrap();
+        let (key, sealed) = seal::seal_record_piece(group, &[0; 2_000]);
+        let id = put(&sealed).await.unwrap();
+        // It opens by its key, but is too long for a record of five bytes.
+        let place = BodyPlace { log, device, lsn: 0, epoch };
+        let record = Record::Pieces(Pieces { bytes: 5, pieces: vec![(id, key)] });
+        let body = seal::seal_records(group, &place, &[record], &mut rng::system());
+        let (class, lsn, prev, refs) = (Class::Data, 0, None, vec![id]);
+        let (expect, unix_ms) = (None, 1);
+        let (body_bytes, hash) = (0, [0; 32]);
+        let header =
+            Header { class, log, author, device, lsn, prev, epoch, refs, body_bytes, body: hash, expect, unix_ms };
+        (log, Entry::sign(header, body, db.acl().home(), &keys.sign).unwrap())
+    });
+    let answer = server.post(&format!("/v1/logs/{log}/entries"), &encode_request(&[entry]));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    alice.dgns_with_input(&server, &["db", "append", NAME], "behind").exits(0);
+    let read = alice.dgns(&server, &["db", "read", NAME]).exits(0).stdout.clone();
+    let rows: Vec<serde_json::Value> = read.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((rows.len(), &rows[0]["bytes"], &rows[1]["text"]), (2, &5.into(), &"behind".into()), "{read}");
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let got = alice.dgns(&server, &["db", "get", NAME, "0", "--out", out.to_str().unwrap()]);
+    assert!(got.exits(1).to_string().contains("does not open"), "{got}");
 }
 
 /// The log `main`.

@@ -57,6 +57,9 @@ pub const IDS_MAX: usize = 1_000;
 /// The bytes of a chunk. One is read, hashed and sent as a whole.
 pub const CHUNK_BYTES_MAX: usize = 4 << 20;
 
+/// The bytes of a chunk that entries name: a whole piece of a record, sealed. No reader is made to fetch more than it can be.
+pub const ENTRY_CHUNK_BYTES_MAX: usize = 1 << 20;
+
 /// The heads that one anchor changes; more wait for the next. What is sent of one stays below 4 MiB.
 pub const ANCHOR_CHANGES_MAX: usize = 16_384;
 

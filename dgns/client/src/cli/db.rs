@@ -27,7 +27,7 @@ use dgns_client::store::follow::Follower;
 use dgns_client::store::large;
 use dgns_client::store::members;
 use dgns_client::store::owners as deletions;
-use dgns_client::store::seal::{self, BodyPlace, Record};
+use dgns_client::store::seal::{self, BodyPlace, LARGE_RECORD_BYTES_MAX, Record};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -241,9 +241,11 @@ async fn append_to(
         Some(size) => Some((size, root_at(actor, db.acl(), place.0, size).await?)),
     };
     let mut source = match whole {
-        true => Source::Whole(Some(one_record(actor, db, place, file).await?)),
+        true => Source::Whole(Some(one_record(actor, db, place, (file, expect.map(|(size, _)| size), log)).await?)),
         false => Source::Lines(lines(file)?),
     };
+    // The receipt has no word on chunks.
+    let in_chunks = matches!(&source, Source::Whole(Some(Record::Pieces(_))));
     let (mut progress, mut done, mut last) = (Progress::new("append"), 0_u64, resent);
     let mut checked = Instant::now();
     while let Some(records) = source.next().await? {
@@ -273,7 +275,9 @@ async fn append_to(
         return Ok(Ended::Ok);
     };
     let root = HEXLOWER.encode(&root);
-    let text = format!("{done} records appended; the newest entry is {pos} of {size}, on disk and proved ({root})");
+    let kept = if in_chunks { "; that its chunks are kept the server says, and does not prove" } else { "" };
+    let text =
+        format!("{done} records appended; the newest entry is {pos} of {size}, on disk and proved ({root}){kept}");
     let value = json!({ "ok": true, "records": done, "pos": pos, "lsn": lsn, "size": size, "root": root });
     context.out.result(&text, &value);
     Ok(Ended::Ok)
@@ -304,21 +308,30 @@ impl Source {
 async fn one_record(
     actor: &Actor,
     db: &OpenDb,
-    (log, gid): (LogId, u32),
-    file: Option<&Path>,
+    (id, gid): (LogId, u32),
+    (file, expect, log): (Option<&Path>, Option<u64>, &Log),
 ) -> Result<Record, ClientError> {
     let unreadable = |error: std::io::Error| ClientError::Unable(format!("the record: {error}"));
-    let mut source = open_source(file)?;
-    let mut begin = Vec::new();
-    source.by_ref().take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut begin).map_err(unreadable)?;
-    if begin.len() <= RECORD_BYTES_MAX {
-        return Ok(Record::Bytes(begin));
+    let (mut source, mut bytes) = (open_source(file)?, Zeroizing::new(Vec::new()));
+    source.by_ref().take(LARGE_RECORD_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() <= RECORD_BYTES_MAX {
+        return Ok(Record::Bytes(bytes.to_vec()));
     }
-    let mut source = std::io::Cursor::new(begin).chain(source);
+    if log.at.at.is_some() {
+        let what = format!("a host hands on no record above {RECORD_BYTES_MAX} bytes; append it without --at");
+        return Err(ClientError::Unable(what));
+    }
+    // Nothing is stored for an entry that would not be taken.
+    if let Some(expect) = expect {
+        let size = end_of(actor, db.acl(), id).await?;
+        if size != expect {
+            return Err(ClientError::Unable(format!("the log has {size} entries, not {expect}")));
+        }
+    }
     let (_, key) = db.newest_key(gid)?;
     let mut progress = Progress::new("store");
     let mut show = |done: u64| progress.count(done);
-    Ok(Record::Pieces(large::put(&actor.session, actor.signer(), &log, key, &mut source, &mut show).await?))
+    Ok(Record::Pieces(large::put(&actor.session, actor.signer(), &id, key, &bytes, &mut show).await?))
 }
 
 /// Turns the key of a group if somebody left since it was turned, before anything is sealed under it; says so if this person may not.
@@ -422,6 +435,15 @@ async fn end_of(actor: &Actor, acl: &Acl, log: LogId) -> Result<u64, ClientError
     Ok(size)
 }
 
+/// Returns the records of an entry as its body has them, of those in chunks what they are; `None` if they do not open.
+fn records_of(db: &OpenDb, gid: u32, pos: u64, entry: &Entry) -> Result<Option<Vec<Record>>, ClientError> {
+    let header = entry.header();
+    let sealed = || ClientError::Unable(format!("entry {pos} is sealed under a key that you do not have"));
+    let key = db.key(gid, header.epoch).ok_or_else(sealed)?;
+    let place = BodyPlace { log: header.log, device: header.device, lsn: header.lsn, epoch: header.epoch };
+    Ok(seal::open_records(key, &place, &header.refs, entry.body()).ok())
+}
+
 /// Returns the records of an entry, those in chunks fetched and checked; `None` if they do not open.
 async fn opened(
     actor: &Actor,
@@ -429,11 +451,7 @@ async fn opened(
     (gid, log, pos): (u32, LogId, u64),
     entry: &Entry,
 ) -> Result<Option<Vec<Zeroizing<Vec<u8>>>>, ClientError> {
-    let header = entry.header();
-    let sealed = || ClientError::Unable(format!("entry {pos} is sealed under a key that you do not have"));
-    let key = db.key(gid, header.epoch).ok_or_else(sealed)?;
-    let place = BodyPlace { log: header.log, device: header.device, lsn: header.lsn, epoch: header.epoch };
-    let Ok(records) = seal::open_records(key, &place, &header.refs, entry.body()) else { return Ok(None) };
+    let Some(records) = records_of(db, gid, pos, entry)? else { return Ok(None) };
     let mut opened = Vec::with_capacity(records.len());
     for record in records {
         opened.push(match record {

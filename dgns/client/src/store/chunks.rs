@@ -140,7 +140,9 @@ pub(super) async fn get_chunk(
     let hex = HEXLOWER.encode(id);
     let bytes = session.get_signed(signer, &format!("{}{hex}{query}", path::CHUNKS)).await?;
     if content::id_of(&bytes) != *id {
-        return Err(ClientError::proof("chunk_hash", format!("the server gave other bytes than those of {hex}")));
+        // A host may have made them up.
+        let code = if session.is_at_host() { "bad_host" } else { "chunk_hash" };
+        return Err(ClientError::proof(code, format!("what came are other bytes than those of {hex}")));
     }
     Ok(bytes)
 }

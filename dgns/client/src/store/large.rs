@@ -1,58 +1,46 @@
 //! Records that are too large for an entry: cut into pieces, each a chunk that the entry names (PROTOCOL 25.7).
 
-use std::io::Read;
-
 use data_encoding::HEXLOWER;
 use dgns_api::store::content;
 use dgns_api::store::entry::LogId;
 use identity::hash::Hash;
 use zeroize::Zeroizing;
 
-use super::chunks::{PIECES_AT_ONCE, Progress, get_chunk, next_piece, put_missing};
+use super::chunks::{PIECES_AT_ONCE, Progress, get_chunk, put_missing};
 use super::seal::{self, GroupKey, LARGE_RECORD_BYTES_MAX, PIECE_BYTES, Pieces};
 use crate::error::ClientError;
 use crate::session::{Session, Signer};
 
-/// Stores what `source` holds for the entries of a log, sealed under the key of its group. What an earlier attempt brought there under
-/// the same key is not sent again. The chunks stay for a day at least; from then on an entry has to name them.
+/// Stores a record for the entries of a log, sealed under the key of its group. What an earlier attempt brought there under the same key
+/// is not sent again.
 ///
-/// Errors: [`ClientError::Unable`] if it has more than [`LARGE_RECORD_BYTES_MAX`] bytes, or none.
+/// Errors: [`ClientError::Unable`] if it has more than [`LARGE_RECORD_BYTES_MAX`] bytes, or none, before anything is stored.
 pub async fn put(
     session: &Session,
     signer: Signer<'_>,
     log: &LogId,
     key: &GroupKey,
-    source: &mut impl Read,
+    record: &[u8],
     progress: Progress<'_>,
 ) -> Result<Pieces, ClientError> {
+    if record.is_empty() {
+        return Err(ClientError::Unable("a record in chunks has some bytes".into()));
+    }
+    if record.len() as u64 > LARGE_RECORD_BYTES_MAX {
+        let most = format!("a record has at most {LARGE_RECORD_BYTES_MAX} bytes; store a file with dgns chunk put");
+        return Err(ClientError::Unable(most));
+    }
     let query = format!("?log={log}");
-    let (mut bytes, mut pieces) = (0, Vec::new());
-    loop {
-        let mut chunks = Vec::new();
-        while chunks.len() < PIECES_AT_ONCE {
-            let piece = next_piece(source)?;
-            if piece.is_empty() {
-                break;
-            }
-            bytes += piece.len() as u64;
-            let (key, sealed) = seal::seal_record_piece(key, &piece);
-            pieces.push((content::id_of(&sealed), key));
-            chunks.push(sealed);
-        }
-        if bytes > LARGE_RECORD_BYTES_MAX {
-            let most = format!("a record has at most {LARGE_RECORD_BYTES_MAX} bytes; store a file with dgns chunk put");
-            return Err(ClientError::Unable(most));
-        }
-        if chunks.is_empty() {
-            break;
-        }
+    let (mut done, mut pieces) = (0, Vec::new());
+    for at_once in record.chunks(PIECES_AT_ONCE * PIECE_BYTES) {
+        let sealed = at_once.chunks(PIECE_BYTES).map(|piece| seal::seal_record_piece(key, piece));
+        let (keys, chunks): (Vec<_>, Vec<_>) = sealed.unzip();
+        pieces.extend(chunks.iter().map(|chunk| content::id_of(chunk)).zip(keys));
         put_missing(session, signer, &query, &chunks).await?;
-        progress(bytes);
+        done += at_once.len() as u64;
+        progress(done);
     }
-    match pieces.is_empty() {
-        true => Err(ClientError::Unable("a record in chunks has some bytes".into())),
-        false => Ok(Pieces { bytes, pieces }),
-    }
+    Ok(Pieces { bytes: done, pieces })
 }
 
 /// Returns a record whose chunks the entry at place `pos` of a log names, each checked; `None` if they do not open, which is its author's

@@ -202,8 +202,11 @@ pub fn seal_record_piece(key: &GroupKey, piece: &[u8]) -> (KeyBytes, Vec<u8>) {
     seal_piece(key.as_ref(), &padded)
 }
 
-/// Opens a piece of a record, which has so many bytes and then zeros.
+/// Opens a piece of a record, which has so many bytes and then zeros, as many as pad it and no more.
 pub fn open_record_piece(key: &KeyBytes, bytes: usize, chunk: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
+    if chunk.len() != content::padded(bytes + SEALED_BYTES) {
+        return Err(NotOpened);
+    }
     let mut piece = open_piece(key, chunk)?;
     match piece.get(bytes..).is_some_and(|padding| padding.iter().all(|byte| *byte == 0)) {
         true => {
@@ -383,6 +386,11 @@ mod tests {
         assert_eq!(open_record_piece(&own, 5, &of_group).unwrap().as_slice(), b"piece");
         assert!(open_record_piece(&own, 4, &of_group).is_err() && open_record_piece(&own, 500, &of_group).is_err());
         assert_eq!(seal_record_piece(&group, &[7; PIECE_BYTES]).1.len(), 1 << 20, "a whole one is as long as it was");
+        let (own, longer) = seal_piece(group.as_ref(), &[&b"piece"[..], &[0; 3 << 20]].concat());
+        assert!(
+            open_piece(&own, &longer).is_ok() && open_record_piece(&own, 5, &longer).is_err(),
+            "zeros are no padding"
+        );
         let (other, _) = keys.seal_piece(b"another");
         assert!(open_piece(&other, &sealed).is_err());
         assert!(FileKeys::new(UserSeed::from_bytes([2; 32])).open_manifest(&keys.seal_manifest(b"list")).is_err());

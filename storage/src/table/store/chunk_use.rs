@@ -3,15 +3,19 @@
 use dgns_api::store::content::ContentId;
 
 use super::RowId;
-use crate::database::{Cells, Conn, ManyRows, Row, in_table, query};
+use crate::database::{Cells, Conn, ManyRows, Row};
 use crate::fault::StorageError;
 use crate::store::rows::UseRow;
 use crate::table::stored;
 
 const TABLE: &str = "chunk_use";
 
-const LOAD: &str = "SELECT account, db, chunk, size, refs, since_ms, marked_ms FROM chunk_use \
-                    WHERE account = $1 AND db = $2 AND chunk = $3";
+static LOAD: ManyRows = ManyRows::new(
+    TABLE,
+    "SELECT account, db, chunk, size, refs, since_ms, marked_ms FROM chunk_use WHERE (account, db, chunk) IN (VALUES",
+    3,
+    ")",
+);
 static UPSERT: ManyRows = ManyRows::new(
     TABLE,
     "INSERT INTO chunk_use (account, db, chunk, size, refs, since_ms, marked_ms) VALUES",
@@ -20,15 +24,14 @@ static UPSERT: ManyRows = ManyRows::new(
      refs = excluded.refs, since_ms = excluded.since_ms, marked_ms = excluded.marked_ms",
 );
 
-/// Returns what a chunk is kept for, if it is: for the entries of a database, or with 0 for the files of the account.
+/// Returns which of these chunks are kept for the entries of a database, or with 0 for the files of the account, in no order.
 pub(crate) async fn load(
     conn: &mut Conn,
-    account: RowId,
-    db: RowId,
-    id: &ContentId,
-) -> Result<Option<UseRow>, StorageError> {
-    let query = query(LOAD).bind(account).bind(db).bind(id.as_slice());
-    query.fetch_optional(conn).await.map_err(in_table(TABLE))?.as_ref().map(read).transpose()
+    (account, db): (RowId, RowId),
+    ids: &[ContentId],
+) -> Result<Vec<UseRow>, StorageError> {
+    let rows = LOAD.ask(conn, ids, |query, id| query.bind(account).bind(db).bind(id.as_slice())).await?;
+    rows.iter().map(read).collect()
 }
 
 /// Adds rows, or writes what names them, and since when.

@@ -10,12 +10,13 @@ use dgns_client::store::database::OpenDb;
 use dgns_client::store::follow::Follower;
 use dgns_client::store::hints::Hints;
 use dgns_client::store::owners as deletions;
+use dgns_client::store::seal::{Pieces, Record};
 use serde_json::json;
 use tokio::time::{Duration, Instant, timeout_at};
 
 use super::super::actor::Actor;
 use super::super::{Context, Done, Ended};
-use super::{Log, end_of, opened, void};
+use super::{Log, MAIN, end_of, records_of, void};
 
 /// How often whoever follows a log checks that it is the anchored one, and reads it whether it is said to have grown or not.
 pub(super) const ANCHORED_EVERY: Duration = Duration::from_secs(10);
@@ -133,6 +134,8 @@ async fn listen(actor: &Actor, tails: &mut [Tail], hints: &mut Option<Hints>) ->
 /// One log that is read, of an open database.
 struct Tail {
     name: String,
+    /// The command that fetches one of its entries, but for the place.
+    get: String,
     /// Whether what is printed says of which name it is.
     named: bool,
     db: OpenDb,
@@ -149,12 +152,14 @@ struct Tail {
 }
 
 impl Tail {
-    async fn open(actor: &Actor, name: &str, log: &Log) -> Result<Self, ClientError> {
+    async fn open(actor: &Actor, name: &str, asked: &Log) -> Result<Self, ClientError> {
         let db = OpenDb::open(&actor.session, actor.signer(), name).await?;
-        let (log, gid) = db.log(&log.label)?;
+        let (log, gid) = db.log(&asked.label)?;
         let (follower, now) = (Follower::from(log, 0), Instant::now());
-        let (name, named) = (name.to_owned(), false);
-        Ok(Self { name, named, db, log, gid, follower, tried: now, checked: now, hinted: true, is_whole: true })
+        let label = if asked.label == MAIN { String::new() } else { format!(" --log {}", asked.label) };
+        let at = asked.at.at.as_ref().map(|host| format!(" --at {host}")).unwrap_or_default();
+        let (name, get, named) = (name.to_owned(), format!("dgns db get{label}{at} {name}"), false);
+        Ok(Self { name, get, named, db, log, gid, follower, tried: now, checked: now, hinted: true, is_whole: true })
     }
 
     /// Goes to a place, or to the end of the log, which is checked to be the anchored one.
@@ -202,7 +207,7 @@ impl Tail {
             let first = self.follower.next() - entries.len() as u64;
             for (pos, entry) in (first..).zip(&entries) {
                 match self.db.counts(&actor.session, actor.signer(), pos, entry.header()).await? {
-                    true => self.print(context, actor, pos, entry).await?,
+                    true => self.print(context, pos, entry)?,
                     false => context.out.warn(&self.of_name(&void(pos, entry))),
                 }
             }
@@ -229,22 +234,32 @@ impl Tail {
         if self.named { format!("{}: {text}", self.name) } else { text.to_owned() }
     }
 
-    /// Prints the records of an entry, each on a line.
-    async fn print(&self, context: &Context, actor: &Actor, pos: u64, entry: &Entry) -> Result<(), ClientError> {
+    /// Prints the records of an entry, each on a line; of those in chunks, which may be any size, what they are and how to get them.
+    fn print(&self, context: &Context, pos: u64, entry: &Entry) -> Result<(), ClientError> {
         let header = entry.header();
-        let Some(records) = opened(actor, &self.db, (self.gid, self.log, pos), entry).await? else {
+        let Some(records) = records_of(&self.db, self.gid, pos, entry)? else {
             // Its author signed it: nobody else can be blamed, and the log goes on behind it.
             let what = format!("entry {pos} of {} does not open; it is left out", header.author);
             context.out.warn(&self.of_name(&what));
             return Ok(());
         };
         for record in records {
-            let text = self.of_name(&String::from_utf8_lossy(&record));
             let mut value = json!({ "pos": pos, "author": header.author.to_string(), "time_ms": header.unix_ms });
-            match String::from_utf8(record.to_vec()) {
-                Ok(text) => value["text"] = json!(text),
-                Err(bytes) => value["base64"] = json!(BASE64.encode(bytes.as_bytes())),
-            }
+            let text = match record {
+                Record::Bytes(record) => {
+                    let text = String::from_utf8_lossy(&record).into_owned();
+                    match String::from_utf8(record) {
+                        Ok(text) => value["text"] = json!(text),
+                        Err(bytes) => value["base64"] = json!(BASE64.encode(bytes.as_bytes())),
+                    }
+                    text
+                }
+                Record::Pieces(Pieces { bytes, pieces }) => {
+                    (value["bytes"], value["chunks"]) = (json!(bytes), json!(pieces.len()));
+                    format!("{bytes} bytes in {} chunks: {} {pos} --out FILE", pieces.len(), self.get)
+                }
+            };
+            let text = self.of_name(&text);
             if self.named {
                 value["name"] = json!(self.name);
             }
