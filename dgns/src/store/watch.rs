@@ -30,7 +30,9 @@ pub struct Watcher {
     grown: BTreeMap<u32, u64>,
     /// How many logs are told of.
     live: usize,
-    _places: (Listener, OwnedSemaphorePermit),
+    /// A place for each log that is told of, or to be looked at.
+    held: OwnedSemaphorePermit,
+    _listener: Listener,
 }
 
 /// What is watched at a place.
@@ -58,7 +60,7 @@ struct Told {
 impl Databases {
     /// Returns a watch of logs by their sizes; `None` if there is no place for it.
     pub fn watch(&self, who: &Caller, mut logs: Vec<(LogId, u64)>) -> Option<Watcher> {
-        let places = (self.watchers.listen(&who.did)?, self.watched.take_many(logs.len())?);
+        let (listener, held) = (self.watchers.listen(&who.did)?, self.watched.take_many(logs.len())?);
         logs.reverse();
         Some(Watcher {
             reader: who.did,
@@ -69,7 +71,8 @@ impl Databases {
             unopened: logs,
             grown: BTreeMap::new(),
             live: 0,
-            _places: places,
+            held,
+            _listener: listener,
         })
     }
 }
@@ -131,7 +134,7 @@ impl Watcher {
     ) -> Result<Option<News>, StoreRefusal> {
         match self.opened(databases, core, log, size).await {
             Ok(grown) => Ok(grown.map(|size| News::Grown { log, size })),
-            Err(refusal) => over(log, refusal).map(Some),
+            Err(refusal) => self.over(log, refusal).map(Some),
         }
     }
 
@@ -157,11 +160,14 @@ impl Watcher {
         let place = self.watch.add(log);
         self.places.push(Place::Over);
         // What came between the first look and the watch is there for a second one.
-        let readable = databases.readable(core, &log, &self.reader).await?;
+        let readable = match databases.readable(core, &log, &self.reader).await {
+            Ok(readable) if readable.row.edge.size() >= size => readable,
+            other => {
+                self.watch.leave(place);
+                return Err(other.err().unwrap_or(StoreRefusal::Range));
+            }
+        };
         let now = readable.row.edge.size();
-        if now < size {
-            return Err(StoreRefusal::Range);
-        }
         self.places[place] = Place::Log(Told { log, size: now, until_s: readable.until_s, control });
         self.live += 1;
         Ok(Some(now).filter(|now| *now > size))
@@ -192,7 +198,9 @@ impl Watcher {
                 Ok(None)
             }
             Err(refusal) => {
-                let over = over(told.log, refusal)?;
+                let log = told.log;
+                let over = self.over(log, refusal)?;
+                self.watch.leave(place);
                 (self.places[place], self.live) = (Place::Over, self.live - 1);
                 Ok(Some(over))
             }
@@ -222,12 +230,15 @@ impl Watcher {
         told.size = size;
         Ok(Some(News::Grown { log: told.log, size }))
     }
-}
 
-/// Says why a log is not told of; a database that failed is no answer.
-fn over(log: LogId, refusal: StoreRefusal) -> Result<News, StoreRefusal> {
-    match refusal {
-        StoreRefusal::Storage(_) => Err(refusal),
-        refusal => Ok(News::Over { log, code: refusal.code().to_owned() }),
+    /// Says why a log is not told of, and gives its place back; a database that failed is no answer.
+    fn over(&mut self, log: LogId, refusal: StoreRefusal) -> Result<News, StoreRefusal> {
+        match refusal {
+            StoreRefusal::Storage(_) => Err(refusal),
+            refusal => {
+                drop(self.held.split(1));
+                Ok(News::Over { log, code: refusal.code().to_owned() })
+            }
+        }
     }
 }

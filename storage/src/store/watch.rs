@@ -4,6 +4,7 @@
 //! holds nobody up and costs no more than one who listens.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dgns_api::store::entry::LogId;
@@ -13,6 +14,8 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub(super) struct Watches {
     logs: Mutex<HashMap<LogId, Watched>>,
+    /// How many watches there were: the number of the next one.
+    begun: AtomicU64,
 }
 
 /// A log that somebody waits for.
@@ -20,8 +23,8 @@ pub(super) struct Watches {
 struct Watched {
     /// The size that was told last; 0 if none was.
     size: u64,
-    /// Each with the place that the log has with them.
-    listeners: Vec<(Arc<Listener>, u32)>,
+    /// Each by the number of its watch and the place that the log has there.
+    listeners: HashMap<(u64, u32), Arc<Listener>>,
 }
 
 /// One who waits.
@@ -35,14 +38,17 @@ struct Listener {
 /// Logs under watch; the watch ends when it is dropped.
 pub struct Watch {
     watches: Arc<Watches>,
+    number: u64,
     listener: Arc<Listener>,
-    logs: Vec<LogId>,
+    /// By place; `None` once it is left.
+    logs: Vec<Option<LogId>>,
 }
 
 impl Watches {
     /// Returns a watch of nothing yet.
     pub(super) fn watch(self: &Arc<Self>) -> Watch {
-        Watch { watches: self.clone(), listener: Arc::default(), logs: Vec::new() }
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        Watch { watches: self.clone(), number, listener: Arc::default(), logs: Vec::new() }
     }
 
     /// Says how far a log is, if it grew since that was said last.
@@ -50,7 +56,7 @@ impl Watches {
         let mut logs = self.lock();
         let Some(watched) = logs.get_mut(log).filter(|watched| watched.size < size) else { return };
         watched.size = size;
-        for (listener, place) in &watched.listeners {
+        for ((_, place), listener) in &watched.listeners {
             listener.grown().insert(*place, size);
             listener.bell.notify_one();
         }
@@ -76,9 +82,17 @@ impl Watch {
     /// Watches one more log, and returns its place: 0, 1, .. in the order they came. Whoever looks how far it is after this misses nothing.
     pub fn add(&mut self, log: LogId) -> usize {
         let place = self.logs.len();
-        self.logs.push(log);
-        self.watches.lock().entry(log).or_default().listeners.push((self.listener.clone(), place as u32));
+        self.logs.push(Some(log));
+        let mut logs = self.watches.lock();
+        logs.entry(log).or_default().listeners.insert((self.number, place as u32), self.listener.clone());
+        drop(logs);
         place
+    }
+
+    /// Watches the log at a place no more. What it grew before may still be told.
+    pub fn leave(&mut self, place: usize) {
+        let left = self.logs.get_mut(place).and_then(Option::take);
+        left.into_iter().for_each(|log| forget(&mut self.watches.lock(), &log, (self.number, place as u32)));
     }
 
     /// Waits until logs grew, and returns what [`Watch::take`] does. Nothing is lost if this is dropped while it waits.
@@ -101,13 +115,18 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut logs = self.watches.lock();
-        for log in &self.logs {
-            let Some(watched) = logs.get_mut(log) else { continue };
-            watched.listeners.retain(|(listener, _)| !Arc::ptr_eq(listener, &self.listener));
-            if watched.listeners.is_empty() {
-                logs.remove(log);
-            }
+        for (place, log) in (0..).zip(&self.logs) {
+            log.iter().for_each(|log| forget(&mut logs, log, (self.number, place)));
         }
+    }
+}
+
+/// Takes a watch's place away from a log, whoever else waits for it; the log too once nobody does.
+fn forget(logs: &mut HashMap<LogId, Watched>, log: &LogId, listener: (u64, u32)) {
+    let Some(watched) = logs.get_mut(log) else { return };
+    watched.listeners.remove(&listener);
+    if watched.listeners.is_empty() {
+        logs.remove(log);
     }
 }
 
@@ -143,12 +162,18 @@ mod tests {
         let (mut one, mut other) = (watches.watch(), watches.watch());
         let [a, b] = [1, 2].map(|number| LogId([number; 32]));
         one.add(a);
+        let place = one.add(b);
         one.add(b);
         other.add(b);
+        one.leave(place);
+        one.leave(place);
+        watches.mark(&b, 1);
+        assert_eq!(one.grown().await, BTreeMap::from([(2, 1)]), "a place is left, not the log");
+        assert_eq!(other.grown().await, BTreeMap::from([(0, 1)]));
         drop(one);
         assert_eq!(watches.waited_for(), [b]);
-        watches.mark(&b, 1);
-        assert_eq!(other.grown().await, BTreeMap::from([(0, 1)]));
+        watches.mark(&b, 2);
+        assert_eq!(other.grown().await, BTreeMap::from([(0, 2)]));
         drop(other);
         assert!(watches.waited_for().is_empty());
     }

@@ -138,6 +138,9 @@ fn who_may_not_read_any_more_is_told_nothing_more() {
     stream.until(&grown(dbs[0], 1));
     alice.dgns(&server, &["db", "revoke", "photos.alice", "bob"]).exits(0);
     stream.until(&over(dbs[0], "not_reader"));
+    wait::until("its place is given back", || {
+        server.get("/metrics").text().contains("dgns_store_watched_logs 1\n").then_some(())
+    });
     append(&alice, &server, "photos.alice", "not for bob");
     append(&alice, &server, "notes.alice", "for bob still");
     stream.until(&grown(dbs[1], 1));

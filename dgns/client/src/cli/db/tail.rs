@@ -1,5 +1,7 @@
 //! `db read` and `db tail`: records in order, checked, of one log or of several as they come.
 
+use std::collections::VecDeque;
+
 use data_encoding::BASE64;
 use dgns_api::store::entry::{Entry, LogId};
 use dgns_api::store::limits::{ANCHOR_BY_MS, WAIT_S_MAX, WATCHED_LOGS_MAX};
@@ -12,7 +14,7 @@ use dgns_client::store::hints::Hints;
 use dgns_client::store::owners as deletions;
 use dgns_client::store::seal::{Pieces, Record};
 use serde_json::json;
-use tokio::time::{Duration, Instant, timeout_at};
+use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::super::actor::Actor;
 use super::super::{Context, Done, Ended};
@@ -24,15 +26,25 @@ pub(super) const ANCHORED_EVERY: Duration = Duration::from_secs(10);
 /// How long whoever follows a log is shown more of it without that check, if the server does not answer it.
 const UNCHECKED_AT_MOST: Duration = Duration::from_millis(ANCHOR_BY_MS);
 
-/// Between two attempts to reach a server that went away.
+/// Before the next attempt to reach a server that went away, or that tells of no logs; each that fails doubles it, up to
+/// [`ANCHORED_EVERY`].
 const BREATH: Duration = Duration::from_secs(1);
+
+/// How long a server may take to open the stream that tells of logs.
+const OPENED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Prints what a log has from a place on.
 pub(super) async fn read(context: &Context, name: &str, log: &Log, from: u64) -> Done {
     let actor = log.at.actor(context).await?;
     let mut tail = Tail::open(&actor, name, log).await?;
     let read = match tail.begin(&actor, Some(from)).await {
-        Ok(()) => tail.catch_up(context, &actor, 0, false).await,
+        Ok(()) => loop {
+            match tail.catch_up(context, &actor, 0, false).await {
+                Ok(true) => break Ok(()),
+                Ok(false) => {}
+                Err(error) => break Err(error),
+            }
+        },
         begun => begun,
     };
     match read {
@@ -82,13 +94,14 @@ async fn follow(context: &Context, actor: &Actor, mut tails: Vec<Tail>, hinted: 
         (false, 1) => WAIT_S_MAX,
         (false, _) => 1,
     };
-    let mut hints = None;
+    let (mut hints, mut pause) = (None, BREATH);
     loop {
         let mut lost = false;
         for tail in tails.iter_mut().filter(|tail| !hinted || tail.is_due()) {
             match tail.catch_up(context, actor, wait_s, true).await {
-                Ok(()) => tail.hinted = false,
-                Err(ClientError::Network(why)) if tail.is_whole => {
+                // A log that grows fast waits for the others behind each of its pages.
+                Ok(is_all) => tail.hinted = !is_all,
+                Err(ClientError::Network(why)) => {
                     context.out.note(&format!("{why}; trying again"));
                     lost = true;
                     break;
@@ -99,36 +112,48 @@ async fn follow(context: &Context, actor: &Actor, mut tails: Vec<Tail>, hinted: 
                 }
             }
         }
-        if lost {
+        if !lost && (!hinted || listen(actor, &mut tails, &mut hints).await) {
+            pause = BREATH;
+        } else {
             hints = None;
-            tokio::time::sleep(BREATH).await;
-        } else if hinted && !listen(actor, &mut tails, &mut hints).await {
-            hints = None;
-            tails.iter_mut().for_each(|tail| tail.hinted = true);
-            tokio::time::sleep(BREATH).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(ANCHORED_EVERY);
         }
     }
 }
 
 /// Waits until a log is said to have grown, or is to be read all the same; returns whether the stream goes on.
 async fn listen(actor: &Actor, tails: &mut [Tail], hints: &mut Option<Hints>) -> bool {
-    let next = tails.iter().map(|tail| tail.tried).min().unwrap_or_else(Instant::now) + ANCHORED_EVERY;
     if hints.is_none() {
         let known: Vec<(LogId, u64)> = tails.iter().map(|tail| (tail.log, tail.follower.next())).collect();
-        // What keeps the server from telling keeps it from answering: whoever reads hears why.
-        let opened = timeout_at(next, Hints::open(&actor.session, actor.signer(), known)).await;
+        let opened = timeout(OPENED_WITHIN, Hints::open(&actor.session, actor.signer(), known)).await;
         *hints = opened.ok().and_then(Result::ok);
     }
-    let Some(open) = hints else { return false };
-    match timeout_at(next, open.next()).await {
-        Err(_) => true,
-        Ok(None) => false,
-        Ok(Some(news)) => {
-            let tail = tails.iter_mut().find(|tail| tail.log == *news.log());
-            tail.into_iter().for_each(|tail| tail.hinted = true);
-            matches!(news, News::Grown { .. })
+    let Some(open) = hints else {
+        // What keeps the server from telling keeps it from answering: whoever reads hears why.
+        tails.iter_mut().for_each(|tail| tail.hinted = true);
+        return false;
+    };
+    let next = tails.iter().map(|tail| tail.tried).min().unwrap_or_else(Instant::now) + ANCHORED_EVERY;
+    let mut until = if tails.iter().any(|tail| tail.hinted) { Instant::now() } else { next };
+    // What is told at once is heard at once, but never without an end.
+    for _ in 0..tails.len() {
+        match timeout_at(until, open.next()).await {
+            Err(_) => return true,
+            // It tells anew what grew meanwhile, once it is open again.
+            Ok(None) => return false,
+            Ok(Some(news)) => {
+                let tail = tails.iter_mut().find(|tail| tail.log == *news.log());
+                tail.into_iter().for_each(|tail| tail.hinted = true);
+                // Whoever reads that log hears why.
+                if matches!(news, News::Over { .. }) {
+                    return false;
+                }
+            }
         }
+        until = Instant::now();
     }
+    true
 }
 
 /// One log that is read, of an open database.
@@ -147,8 +172,10 @@ struct Tail {
     checked: Instant,
     /// Whether it may have grown.
     hinted: bool,
-    /// Whether everything that was read is printed.
-    is_whole: bool,
+    /// What was read and is not printed yet, by place; what fails in between is tried again without being read again.
+    unprinted: VecDeque<(u64, Entry)>,
+    /// How many entries the log had when it was read last.
+    size: u64,
 }
 
 impl Tail {
@@ -159,7 +186,8 @@ impl Tail {
         let label = if asked.label == MAIN { String::new() } else { format!(" --log {}", asked.label) };
         let at = asked.at.at.as_ref().map(|host| format!(" --at {host}")).unwrap_or_default();
         let (name, get, named) = (name.to_owned(), format!("dgns db get{label}{at} {name}"), false);
-        Ok(Self { name, get, named, db, log, gid, follower, tried: now, checked: now, hinted: true, is_whole: true })
+        let (unprinted, size) = (VecDeque::new(), 0);
+        Ok(Self { name, get, named, db, log, gid, follower, tried: now, checked: now, hinted: true, unprinted, size })
     }
 
     /// Goes to a place, or to the end of the log, which is checked to be the anchored one.
@@ -179,44 +207,41 @@ impl Tail {
         self.hinted || self.tried.elapsed() >= ANCHORED_EVERY
     }
 
-    /// Prints what the log has beyond what was printed; waits for up to `wait_s` seconds if that is nothing. Who is `patient` goes on
-    /// for a while without the check that it is the anchored one.
+    /// Prints what the log has beyond what was printed, up to 1,024 entries, and returns whether that was all; waits for up to `wait_s`
+    /// seconds if there is nothing. Who is `patient` goes on for a while without the check that it is the anchored one.
     async fn catch_up(
         &mut self,
         context: &Context,
         actor: &Actor,
-        mut wait_s: u64,
+        wait_s: u64,
         patient: bool,
-    ) -> Result<(), ClientError> {
-        loop {
-            if self.tried.elapsed() >= ANCHORED_EVERY {
-                match self.check_now(actor).await {
-                    Err(ClientError::Network(_)) if patient => {}
-                    Err(error) => return Err(error),
-                    Ok(()) => self.checked = Instant::now(),
-                }
-                self.tried = Instant::now();
+    ) -> Result<bool, ClientError> {
+        if self.tried.elapsed() >= ANCHORED_EVERY {
+            match self.check_now(actor).await {
+                Err(ClientError::Network(_)) if patient => {}
+                Err(error) => return Err(error),
+                Ok(()) => self.checked = Instant::now(),
             }
-            let (entries, size) = self.follower.read(&actor.session, actor.signer(), 1_024, wait_s).await?;
-            self.is_whole = false;
-            if self.checked.elapsed() >= UNCHECKED_AT_MOST {
-                // It serves the log, and not the proof that this is all of it, or who may write: nothing of it is shown.
-                self.check_now(actor).await?;
-                self.checked = Instant::now();
-            }
-            let first = self.follower.next() - entries.len() as u64;
-            for (pos, entry) in (first..).zip(&entries) {
-                match self.db.counts(&actor.session, actor.signer(), pos, entry.header()).await? {
-                    true => self.print(context, pos, entry)?,
-                    false => context.out.warn(&self.of_name(&void(pos, entry))),
-                }
-            }
-            self.is_whole = true;
-            if self.follower.next() >= size {
-                return Ok(());
-            }
-            wait_s = 0;
+            self.tried = Instant::now();
         }
+        if self.unprinted.is_empty() {
+            let (entries, size) = self.follower.read(&actor.session, actor.signer(), 1_024, wait_s).await?;
+            let first = self.follower.next() - entries.len() as u64;
+            (self.unprinted, self.size) = ((first..).zip(entries).collect(), size);
+        }
+        if self.checked.elapsed() >= UNCHECKED_AT_MOST {
+            // It serves the log, and not the proof that this is all of it, or who may write: nothing of it is shown.
+            self.check_now(actor).await?;
+            self.checked = Instant::now();
+        }
+        while let Some((pos, entry)) = self.unprinted.front() {
+            match self.db.counts(&actor.session, actor.signer(), *pos, entry.header()).await? {
+                true => self.print(context, *pos, entry)?,
+                false => context.out.warn(&self.of_name(&void(*pos, entry))),
+            }
+            self.unprinted.pop_front();
+        }
+        Ok(self.follower.next() >= self.size)
     }
 
     /// Checks that the log is the anchored one, and reads who may write, as of now.
