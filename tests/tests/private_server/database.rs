@@ -70,8 +70,9 @@ fn a_database_is_read_followed_and_appended_to_through_a_host() {
     scene.alice.dgns(&scene.server, &["chunk", "get", &id, "--out", text(&out), "--at", "db.alice"]).exits(0);
     assert_eq!(fs::read(&out).unwrap(), bytes(7, 1_500_000));
 
-    // A record in chunks comes through the host too, from where the entry that names them comes.
-    let whole = ["db", "append", DB, "--at", "db.alice", "--whole", text(&file)];
+    // A record in chunks comes through the host too, from where the entry that names them comes; it is stored at the server alone.
+    let whole = ["db", "append", DB, "--whole", text(&file)];
+    scene.alice.dgns(&scene.server, &[&whole[..], &["--at", "db.alice"]].concat()).exits(1);
     let pos = scene.alice.dgns(&scene.server, &whole).exits(0).number("/pos").to_string();
     scene.alice.dgns(&scene.server, &["db", "get", DB, &pos, "--out", text(&out), "--at", "db.alice"]).exits(0);
     assert_eq!(fs::read(&out).unwrap(), bytes(7, 1_500_000));
