@@ -10,11 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use identity::state::Subject;
-use load::{Signing, Stretch};
-use translog::batch::Post;
-
-/// Names made between two looks at the publisher's queue.
-const PART: usize = 4_096;
+use load::Stretch;
 
 #[tokio::main]
 async fn main() {
@@ -35,32 +31,7 @@ async fn main() {
 
 /// Makes a log of `names` names in `data`.
 async fn fill(data: &Path, names: usize) {
-    let server = load::start(data).await;
-    let signing = Signing::of(&server.app);
-    let stretch = Stretch::begin();
-    let mut posted = tokio::task::JoinSet::new();
-    for first in (0..names).step_by(PART) {
-        let labels: Vec<String> = (first..names.min(first + PART)).map(label).collect();
-        let (app, signing) = (server.app.clone(), signing.clone());
-        let posts = tokio::task::spawn_blocking(move || {
-            load::in_threads(labels, |label| {
-                let (_, certificates) = signing.person(&label);
-                load::countersigned(&app, certificates)
-            })
-        });
-        let posts = posts.await.unwrap();
-        // The part before was committed while this one was signed.
-        while let Some(done) = posted.join_next().await {
-            done.unwrap();
-        }
-        for certificates in posts {
-            let app = server.app.clone();
-            posted
-                .spawn(async move { app.door().unwrap().publish_own(Post::certificates(certificates)).await.unwrap() });
-        }
-    }
-    posted.join_all().await;
-    stretch.report("names made", names);
+    let server = load::fill(data, names, |signing, number| signing.person(&load::label(number)).1).await;
     println!("  the process that made them: {} MiB", load::memory_kib("VmRSS") / 1024);
     server.stop().await.unwrap();
 }
@@ -76,15 +47,12 @@ async fn started(data: &Path, names: usize, lookups: usize) {
     println!("  peak during the start: {}", per_name(load::memory_kib("VmHWM")));
     let stretch = Stretch::begin();
     for place in 0..lookups {
-        let name = format!("{}.{}", label(place.wrapping_mul(2_654_435_761) % names), server.app.core.zone.as_str());
+        let name =
+            format!("{}.{}", load::label(place.wrapping_mul(2_654_435_761) % names), server.app.core.zone.as_str());
         let query = dgns::log::lookup::Query::default();
         dgns::log::lookup::resolve(&server.app.core, &Subject::Name(name), query).await.unwrap();
     }
     stretch.report("lookups, one after the other, states cold", lookups);
     println!("  memory after them: {}", per_name(load::memory_kib("VmRSS")));
     server.stop().await.unwrap();
-}
-
-fn label(number: usize) -> String {
-    format!("name-{number:07}")
 }

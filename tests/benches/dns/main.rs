@@ -10,16 +10,10 @@ mod load;
 mod queries;
 mod servers;
 
-use std::path::Path;
-
-use dgns_tests::harness::{ports, secondary};
+use identity::cert::Certificate;
 use load::Signing;
 use queries::{Kind, Measured};
 use servers::Peer;
-use translog::batch::Post;
-
-/// Names made between two looks at the publisher's queue.
-const PART: usize = 4_096;
 
 const ZONE: &str = "dgns.test";
 
@@ -30,7 +24,10 @@ fn main() {
     let (names, rounds) = (load::argument("--names", 200_000), load::argument("--rounds", 5));
     let directory = tempfile::tempdir().expect("a directory");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(fill(directory.path(), names));
+    runtime.block_on(async {
+        let server = load::fill(directory.path(), names, somebody).await;
+        server.stop().await.expect("it stops");
+    });
     drop(runtime);
 
     let peers = Peer::all(directory.path(), ZONE);
@@ -57,47 +54,10 @@ fn main() {
     println!("\nload {}", load::load());
 }
 
-/// Makes a log of names with an address each in `data`.
-async fn fill(data: &Path, names: usize) {
-    let server = load::start(data).await;
-    let signing = Signing::of(&server.app);
-    let stretch = load::Stretch::begin();
-    let mut posted = tokio::task::JoinSet::new();
-    for first in (0..names).step_by(PART) {
-        let numbers: Vec<usize> = (first..names.min(first + PART)).collect();
-        let (app, signing) = (server.app.clone(), signing.clone());
-        let posts = tokio::task::spawn_blocking(move || {
-            load::in_threads(numbers, |number| {
-                let (mut person, mut certificates) = signing.person(&queries::label(number));
-                let [_, high, middle, low] = (number as u32).to_be_bytes();
-                certificates.push(signing.records(&mut person, [198, 18 + high % 2, middle, low]));
-                load::countersigned(&app, certificates)
-            })
-        });
-        let posts = posts.await.expect("signing does not panic");
-        // The part before was committed while this one was signed.
-        while let Some(done) = posted.join_next().await {
-            done.expect("a post is taken");
-        }
-        for certificates in posts {
-            let app = server.app.clone();
-            posted.spawn(async move {
-                let door = app.door().expect("it is no follower");
-                door.publish_own(Post::certificates(certificates)).await.expect("names of our own");
-            });
-        }
-    }
-    posted.join_all().await;
-    stretch.report("names with an address made", names);
-    server.stop().await.expect("it stops");
-}
-
-/// Returns an address for a peer that is started later.
-fn place() -> std::net::SocketAddr {
-    secondary::Secondary::place()
-}
-
-/// Returns a port that is free now.
-fn port() -> u16 {
-    ports::free()
+/// Returns what makes a person with a name and an address.
+fn somebody(signing: &Signing, number: usize) -> Vec<Certificate> {
+    let (mut person, mut certificates) = signing.person(&load::label(number));
+    let [_, high, middle, low] = (number as u32).to_be_bytes();
+    certificates.push(signing.records(&mut person, [198, 18 + high % 2, middle, low]));
+    certificates
 }

@@ -59,8 +59,8 @@ impl Kind {
         for line in 0..LINES {
             let number = line.wrapping_mul(2_654_435_761) % names;
             let label = match self {
-                Self::Address | Self::SignedAddress => label(number),
-                Self::Nothing | Self::ProvedNothing => format!("{}-no", label(number)),
+                Self::Address | Self::SignedAddress => load::label(number),
+                Self::Nothing | Self::ProvedNothing => format!("{}-no", load::label(number)),
             };
             writeln!(text, "{label}.{zone} A").expect("a string takes everything");
         }
@@ -68,11 +68,6 @@ impl Kind {
         std::fs::write(&file, text).expect("the directory takes files");
         file
     }
-}
-
-/// Returns the label of a name by its number.
-pub fn label(number: usize) -> String {
-    format!("name-{number:07}")
 }
 
 /// Asks for some seconds. `None`, and it is said, if the answers are not what they should be.

@@ -6,9 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use dgns_tests::harness::secondary::{Primary, Secondary};
-use dgns_tests::harness::wait;
-
-use crate::{place, port};
+use dgns_tests::harness::{ports, wait};
 
 /// Where servers run, and where whoever asks them does.
 const FIRST_CORE: &str = "0";
@@ -53,7 +51,7 @@ impl Drop for Peer {
 impl Peer {
     /// Starts all of them; NSD and Knot have the zone of dgnsd.
     pub fn all(directory: &Path, zone: &str) -> Vec<Self> {
-        let (nsd, knot) = (place(), place());
+        let (nsd, knot) = (Secondary::place(), Secondary::place());
         let dgnsd = Self::dgnsd(directory, [nsd, knot]);
         let primary = Primary { address: dgnsd.address, zone, key: KEY, tls: None };
         let mut peers = vec![Self::echo(), dgnsd];
@@ -74,7 +72,7 @@ impl Peer {
     }
 
     fn dgnsd(directory: &Path, peers: [SocketAddr; 2]) -> Self {
-        let address = place();
+        let address = Secondary::place();
         let key = directory.join("peer.tsig");
         std::fs::write(&key, format!("{KEY}\n")).expect("the directory takes files");
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
@@ -83,7 +81,7 @@ impl Peer {
         let text = format!(
             "data = {:?}\nhttp.listen = \"127.0.0.1:{}\"\n[dns]\nlisten = [\"{address}\"]\nudp_threads = 1\nanswers_per_s = 0\npeer = [{}]\n",
             directory.display().to_string(),
-            port(),
+            ports::free(),
             peers.join(", ")
         );
         std::fs::write(&file, text).expect("the directory takes files");
@@ -95,7 +93,7 @@ impl Peer {
     }
 
     fn echo() -> Self {
-        let address = place();
+        let address = Secondary::place();
         let mut command = Command::new(std::env::current_exe().expect("a process knows its executable"));
         command.env(ECHO, address.to_string());
         Self::start("echo", command, address)

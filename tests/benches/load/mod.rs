@@ -22,6 +22,7 @@ use identity::key::{KexSecret, SigningKey};
 use identity::name::{Origin, Zone};
 use identity::pow;
 use identity::record::rtype;
+use translog::batch::Post;
 
 /// As in the programs.
 #[global_allocator]
@@ -187,6 +188,43 @@ pub fn in_threads<I: Send, T: Send>(items: Vec<I>, work: impl Fn(I) -> T + Sync)
         }
         running.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     })
+}
+
+/// Names made between two looks at the publisher's queue.
+const PART: usize = 4_096;
+
+/// Makes a log of `names` names in `data`, past HTTP and past the door, but by the same publisher with real signatures. `certificates` makes those of one
+/// name, by its number. Returns the server, which has them.
+pub async fn fill(data: &Path, names: usize, certificates: fn(&Signing, usize) -> Vec<Certificate>) -> Server {
+    let server = start(data).await;
+    let signing = Signing::of(&server.app);
+    let stretch = Stretch::begin();
+    let mut posted = tokio::task::JoinSet::new();
+    for first in (0..names).step_by(PART) {
+        let numbers: Vec<usize> = (first..names.min(first + PART)).collect();
+        let (app, signing) = (server.app.clone(), signing.clone());
+        let posts = tokio::task::spawn_blocking(move || {
+            in_threads(numbers, |number| countersigned(&app, certificates(&signing, number)))
+        });
+        let posts = posts.await.unwrap();
+        // The part before was committed while this one was signed.
+        while let Some(done) = posted.join_next().await {
+            done.unwrap();
+        }
+        for certificates in posts {
+            let app = server.app.clone();
+            posted
+                .spawn(async move { app.door().unwrap().publish_own(Post::certificates(certificates)).await.unwrap() });
+        }
+    }
+    posted.join_all().await;
+    stretch.report("names made", names);
+    server
+}
+
+/// Returns the label of a name by its number.
+pub fn label(number: usize) -> String {
+    format!("name-{number:07}")
 }
 
 /// Returns `count` labels that begin with `prefix`.

@@ -29,6 +29,13 @@ impl Person {
         Self { home: directory.path().to_owned(), network: None, _directory: Some(directory) }
     }
 
+    /// Returns a person with a name of their own.
+    pub fn with_name(server: &Server, name: &str) -> Self {
+        let person = Self::new();
+        person.up(server, name);
+        person
+    }
+
     /// Returns whoever has the keys in a home that somebody else made.
     pub fn in_home(home: PathBuf) -> Self {
         Self { home, network: None, _directory: None }

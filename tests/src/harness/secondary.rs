@@ -70,14 +70,13 @@ impl Secondary {
         let (port, from) = (address.port(), format!("{}@{}", from.ip(), from.port()));
         Self::start("/usr/sbin/knotd", &["-c"], address, |directory| {
             format!(
-                "server:\n  listen: 127.0.0.1@{port}\n  rundir: \"{directory}\"\n  udp-workers: 1\n  tcp-workers: 1\n\
-                 log:\n- target: \"{directory}/log\"\n  any: info\n\
-                 database:\n  storage: \"{directory}\"\n\
+                "{}\
                  key:\n- id: {name}\n  algorithm: {algorithm}\n  secret: {secret}\n\
                  remote:\n- id: primary\n  address: {from}\n  key: {name}\n\
                  acl:\n- id: told\n  address: 127.0.0.1\n  key: {name}\n  action: notify\n\
                  - id: read\n  address: 127.0.0.1\n  action: transfer\n\
-                 zone:\n- domain: {zone}\n  storage: \"{directory}\"\n  master: primary\n  acl: [told, read]\n  dnssec-validation: on\n"
+                 zone:\n- domain: {zone}\n  storage: \"{directory}\"\n  master: primary\n  acl: [told, read]\n  dnssec-validation: on\n",
+                knot_head(port, directory)
             )
         })
     }
@@ -87,11 +86,10 @@ impl Secondary {
         let port = address.port();
         Self::start("/usr/sbin/knotd", &["-c"], address, |directory| {
             format!(
-                "server:\n  listen: 127.0.0.1@{port}\n  rundir: \"{directory}\"\n  udp-workers: 1\n  tcp-workers: 1\n\
-                 log:\n- target: \"{directory}/log\"\n  any: info\n\
-                 database:\n  storage: \"{directory}\"\n\
+                "{}\
                  acl:\n- id: read\n  address: 127.0.0.1\n  action: transfer\n\
                  zone:\n- domain: {zone}\n  file: \"{}\"\n  acl: [read]\n  zonefile-sync: -1\n  dnssec-validation: on\n",
+                knot_head(port, directory),
                 file.display()
             )
         })
@@ -165,6 +163,15 @@ pub fn dig(address: SocketAddr, options: &[&str]) -> programs::Ran {
     command.arg(format!("@{}", address.ip())).arg("-p").arg(address.port().to_string());
     command.args(["+tries=1", "+time=30"]).args(options);
     programs::run(command, "")
+}
+
+/// Returns how the configuration of every Knot begins.
+fn knot_head(port: u16, directory: &str) -> String {
+    format!(
+        "server:\n  listen: 127.0.0.1@{port}\n  rundir: \"{directory}\"\n  udp-workers: 1\n  tcp-workers: 1\n\
+         log:\n- target: \"{directory}/log\"\n  any: info\n\
+         database:\n  storage: \"{directory}\"\n"
+    )
 }
 
 fn parts(key: &str) -> [&str; 3] {

@@ -69,11 +69,7 @@ fn a_database_is_shared_with_others_and_who_is_revoked_reads_and_writes_no_more(
     // Goal: rights and keys follow the control log. Method: three people; bob reads, then writes, then is revoked and comes back.
     let site = Site::new();
     let server = site.start();
-    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| {
-        let person = Person::new();
-        person.up(&server, name);
-        person
-    });
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| Person::with_name(&server, name));
     alice.dgns(&server, &["db", "create", "photos.alice"]).exits(0);
     append(&alice, &server, "before bob");
     let read = ["db", "read", "photos.alice"];

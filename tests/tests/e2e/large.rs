@@ -61,11 +61,7 @@ fn naming(person: &Person, server: &Server, refs: Vec<[u8; 32]>) -> (LogId, Entr
 fn a_record_of_megabytes_is_kept_in_chunks_for_who_may_read_its_entry_alone() {
     let site = Site::new();
     let server = site.start();
-    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| {
-        let person = Person::new();
-        person.up(&server, name);
-        person
-    });
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| Person::with_name(&server, name));
     alice.dgns(&server, &["db", "create", NAME]).exits(0);
     alice.dgns(&server, &["db", "grant", NAME, "bob", "--write"]).exits(0);
     let directory = tempfile::tempdir().unwrap();

@@ -121,11 +121,7 @@ fn what_a_member_wrote_before_a_revoke_stands_whatever_a_server_shows_to_who_rev
     // it was before the member wrote.
     let site = Site::new().with("storage", "anchor_s", "1");
     let server = site.start();
-    let [alice, bob] = ["alice", "bob"].map(|name| {
-        let person = Person::new();
-        person.up(&server, name);
-        person
-    });
+    let [alice, bob] = ["alice", "bob"].map(|name| Person::with_name(&server, name));
     let fresh = [(); 2].map(|()| twin(&alice));
     alice.dgns(&server, &["db", "create", NAME]).exits(0);
     alice.dgns(&server, &["db", "grant", NAME, "bob", "--write"]).exits(0);
@@ -147,11 +143,7 @@ fn who_follows_a_log_reads_on_after_what_was_cut_off_and_accuses_nobody() {
     // when the entry of the first is checked.
     let site = Site::new();
     let server = site.start();
-    let [alice, bob] = ["alice", "bob"].map(|name| {
-        let person = Person::new();
-        person.up(&server, name);
-        person
-    });
+    let [alice, bob] = ["alice", "bob"].map(|name| Person::with_name(&server, name));
     alice.dgns(&server, &["db", "create", NAME]).exits(0);
     let second = alice.dgns(&server, &["db", "grant", NAME, "bob", "--write"]).exits(0).text("/did");
     let (_fresh, reader) = twin(&alice);
@@ -179,11 +171,7 @@ fn a_box_that_does_not_open_keeps_nobody_from_taking_its_author_out() {
     // under a generation of alice's user key that there is not; alice opens the database and takes bob out.
     let site = Site::new();
     let server = site.start();
-    let [alice, bob] = ["alice", "bob"].map(|name| {
-        let person = Person::new();
-        person.up(&server, name);
-        person
-    });
+    let [alice, bob] = ["alice", "bob"].map(|name| Person::with_name(&server, name));
     alice.dgns(&server, &["db", "create", NAME]).exits(0);
     append(&alice, &server, "one");
     alice.dgns(&server, &["db", "grant", NAME, "bob", "--grant"]).exits(0);
