@@ -257,8 +257,7 @@ fn signed_zone(config: &Config, clock: &Clock) -> Result<dns::Zone, ServerError>
 
 /// Returns the zone of data that a server has served already, empty; for who writes it down while none runs.
 pub fn stored_zone(config: &Config, clock: &Clock) -> Result<dns::Zone, ServerError> {
-    let is_signed = config.dns.dnssec && !config.dns_is_off() && config.dnssec_keys().exists();
-    if is_signed { signed_zone(config, clock) } else { Ok(dns::feed::zone(config)?) }
+    if config.dnssec_keys().exists() { signed_zone(config, clock) } else { Ok(dns::feed::zone(config)?) }
 }
 
 /// Reads all names into the DNS zone, beside the map: half of a start's work. A start that fails drops it.

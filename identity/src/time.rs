@@ -30,3 +30,16 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 }
+
+/// Returns the Gregorian date, year, month and day, of a day since 1970-01-01.
+pub fn civil(days: u64) -> (u64, u64, u64) {
+    // Eras of 400 years from 0000-03-01, so that a leap day ends its year.
+    let z = days + 719_468;
+    let (era, day_of_era) = (z / 146_097, z % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}

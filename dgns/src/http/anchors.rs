@@ -9,7 +9,7 @@ use axum::routing::get;
 
 use super::Shared;
 use super::caller::Asking;
-use super::read::bad_query;
+use super::read::{bad_query, query};
 use super::reply::Reply;
 use super::store::{answered, databases, log_id};
 use crate::app::App;
@@ -48,7 +48,7 @@ async fn anchored(
     asked: Result<UrlQuery<Asked>, QueryRejection>,
     asking: Asking,
 ) -> Reply {
-    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = query(asked)?;
     let (databases, log) = (databases(&app)?, log_id(&log)?);
     answered(databases.anchored(&app.core, &log, &asking.caller.did, asked.k, asked.old).await)
 }

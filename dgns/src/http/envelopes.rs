@@ -16,7 +16,7 @@ use storage::StorageError;
 use super::Shared;
 use super::caller::Asking;
 use super::people_events::people;
-use super::read::{bad_query, internal};
+use super::read::{internal, query};
 use super::reply::{Reply, fresh, the_writer, whole};
 use crate::auth::request::{newest, newest_alias};
 use crate::core::Core;
@@ -56,7 +56,7 @@ pub(super) struct Read {
 
 /// The mail of the device that asks, behind what it says it has: `[[id, [enc, ct]], ...]`, 64 at most. What it has is deleted.
 pub(super) async fn read(State(app): Shared, asked: Result<UrlQuery<Read>, QueryRejection>, asking: Asking) -> Reply {
-    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = query(asked)?;
     let now_s = app.core.clock.now().as_ms() / 1_000;
     let (people, key) = (people(&app)?, asking.caller.device.sign);
     let rows = people.store.envelopes_after(&key, asked.after.unwrap_or(0), now_s).await;

@@ -13,7 +13,7 @@ use translog::note::VerifierKey;
 use translog::policy::PolicyLog;
 
 use super::Shared;
-use super::read::{bad_query, failed, internal, which_head};
+use super::read::{failed, internal, query, which_head};
 use super::reply::{Refused, Reply, fresh};
 use crate::core::Core;
 use crate::log::{conf_chain, damaged, shown};
@@ -46,7 +46,7 @@ pub(super) async fn chain(
     State(app): Shared,
     asked: Result<UrlQuery<Asked>, axum::extract::rejection::QueryRejection>,
 ) -> Reply {
-    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = query(asked)?;
     let head = which_head(asked.head.as_deref())?;
     let bytes = conf_chain::prove(&app.core, head, asked.from).await.map_err(|error| failed(&app, &error))?;
     Ok(fresh(path::CBOR, bytes))

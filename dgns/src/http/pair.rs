@@ -19,7 +19,7 @@ use tracing::error;
 use super::Shared;
 use super::frames::later;
 use super::people_events::people;
-use super::read::{bad_query, internal, parse_did};
+use super::read::{bad_query, internal, parse_did, query};
 use super::reply::{Refused, Reply, bounded, fresh, the_writer};
 use crate::app::App;
 use crate::auth::request::newest;
@@ -50,7 +50,7 @@ pub(super) async fn post(
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
     the_writer(&app)?;
-    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = query(asked)?;
     let (people, session) = (people(&app)?, parse_session(&session)?);
     let body = bounded(body, MESSAGE_BYTES_MAX)?;
     if body.is_empty() {
@@ -87,7 +87,7 @@ pub(super) async fn read(
     Path(session): Path<String>,
     asked: Result<UrlQuery<Read>, QueryRejection>,
 ) -> Reply {
-    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = query(asked)?;
     let (people, session) = (people(&app)?, parse_session(&session)?);
     let after = asked.after.unwrap_or(0);
     let Some(place) = app.relay.take() else {

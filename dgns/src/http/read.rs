@@ -37,7 +37,7 @@ pub(super) async fn head(
     State(app): Shared,
     asked: Result<UrlQuery<HeadAsked>, axum::extract::rejection::QueryRejection>,
 ) -> Reply {
-    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = query(asked)?;
     let asked = which_head(asked.head.as_deref())?;
     let head = {
         let inner = app.core.live.read();
@@ -157,7 +157,7 @@ async fn resolution(
     asked: Result<UrlQuery<Asked>, axum::extract::rejection::QueryRejection>,
     headers: &HeaderMap,
 ) -> Reply {
-    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = query(asked)?;
     let with_certificates = match asked.with.as_deref() {
         None => false,
         Some("certs") => true,
@@ -186,7 +186,7 @@ pub(super) async fn chain(
     Path(did): Path<String>,
     page: Result<UrlQuery<Page>, axum::extract::rejection::QueryRejection>,
 ) -> Reply {
-    let UrlQuery(page) = page.map_err(|error| bad_query(&error.to_string()))?;
+    let page = query(page)?;
     let query = Query { chain_from: Some(page.from.unwrap_or(0)), ..Query::default() };
     let subject = Subject::Did(parse_did(&did)?);
     let bytes = lookup::resolve(&app.core, &subject, query).await.map_err(|error| failed(&app, &error))?;
@@ -252,7 +252,7 @@ pub(super) async fn proof(
     State(app): Shared,
     asked: Result<UrlQuery<ProofAsked>, axum::extract::rejection::QueryRejection>,
 ) -> Reply {
-    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = query(asked)?;
     let newest = app.core.live.head().size();
     let hashes = match (asked.index, asked.size, asked.from, asked.to) {
         (Some(index), size, None, None) if index < size.unwrap_or(newest) && size.unwrap_or(newest) <= newest => {
@@ -288,6 +288,11 @@ pub(super) fn known(text: Option<&str>) -> Result<Option<Known>, Refused> {
 
 fn wants_json(headers: &HeaderMap) -> bool {
     headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| accept.contains(path::JSON))
+}
+
+/// Returns what the query of a URL says. Errors: `bad_query`.
+pub(super) fn query<T>(asked: Result<UrlQuery<T>, axum::extract::rejection::QueryRejection>) -> Result<T, Refused> {
+    asked.map(|UrlQuery(asked)| asked).map_err(|error| bad_query(&error.to_string()))
 }
 
 pub(super) fn bad_query(detail: &str) -> Refused {

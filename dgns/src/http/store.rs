@@ -18,7 +18,7 @@ use tracing::error;
 
 use super::Shared;
 use super::caller::Asking;
-use super::read::bad_query;
+use super::read::{bad_query, query};
 use super::reply::{Refused, Reply, bounded, fresh, the_writer};
 use crate::app::App;
 use crate::problem;
@@ -96,7 +96,7 @@ async fn append(
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
     let databases = databases(&app)?;
-    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = query(asked)?;
     let log = log_id(&log)?;
     let body = bounded(body, REQUEST_BYTES_MAX)?;
     let entries = decode_request(&body).map_err(|error| refused(&error.into()))?;
@@ -115,7 +115,7 @@ async fn read(
     asking: Asking,
 ) -> Reply {
     let databases = databases(&app)?;
-    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = query(asked)?;
     let wait = asked.wait.unwrap_or(0);
     if wait > WAIT_S_MAX {
         return Err(bad_query("wait is at most 10 seconds"));
@@ -149,7 +149,7 @@ async fn cursor(
     asking: Asking,
 ) -> Reply {
     let databases = databases(&app)?;
-    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = query(asked)?;
     let device = id_of(&asked.device)?;
     let answer = databases.cursor(&app.core, &log_id(&log)?, &asking.caller.did, &device).await;
     answered(answer)
@@ -195,7 +195,7 @@ async fn chunk(
 ) -> Reply {
     let databases = databases(&app)?;
     let id = id_of(&id)?;
-    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = query(asked)?;
     let log = asked.log.as_deref().map(log_id).transpose()?;
     let entry = match (&log, asked.pos) {
         (None, None) => None,
@@ -216,7 +216,7 @@ async fn chunk(
 }
 
 fn stored_for(asked: Result<UrlQuery<StoringAsked>, QueryRejection>) -> Result<Option<LogId>, Refused> {
-    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = query(asked)?;
     asked.log.as_deref().map(log_id).transpose()
 }
 

@@ -20,13 +20,13 @@ use tracing::error;
 use super::Shared;
 use super::caller::Asking;
 use super::frames::{Frames, HEARTBEAT, Next, event_stream};
-use super::read::bad_query;
+use super::read::{bad_query, query};
 use super::reply::{Refused, Reply};
 use super::store::{databases, log_id};
 use crate::app::App;
 use crate::auth::request::Caller;
 use crate::limits::WATCH_PACE_MS;
-use crate::store::{StoreRefusal, Watcher};
+use crate::store::Watcher;
 use crate::{problem, shutdown};
 
 /// The bytes of a body: a log with its size has at most 44.
@@ -50,7 +50,7 @@ async fn of_body(State(app): Shared, asking: Asking) -> Reply {
 }
 
 async fn of_path(State(app): Shared, asked: Result<UrlQuery<Asked>, QueryRejection>, asking: Asking) -> Reply {
-    let UrlQuery(asked) = asked.map_err(|error| bad_query(&error.to_string()))?;
+    let asked = query(asked)?;
     let mut logs = asked.logs.split(',').map(place).collect::<Result<Vec<_>, _>>()?;
     logs.sort_unstable();
     if logs.len() > WATCHED_IN_PATH_MAX || !logs.is_sorted_by(|a, b| a.0 < b.0) {
@@ -116,7 +116,7 @@ impl Stream {
             let news = match watcher.news(databases(app).ok()?, &app.core).await {
                 Ok(news) => news,
                 Err(failure) => {
-                    note(&failure);
+                    error!(error = %failure, "a watch of logs ends: they cannot be read");
                     return None;
                 }
             };
@@ -126,8 +126,4 @@ impl Stream {
             }
         }
     }
-}
-
-fn note(failure: &StoreRefusal) {
-    error!(error = %failure, "a watch of logs ends: they cannot be read");
 }

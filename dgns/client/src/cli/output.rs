@@ -93,7 +93,7 @@ fn say(text: &str) {
 /// Returns a time as people write it, UTC.
 pub(crate) fn time(ms: u64) -> String {
     let (days, rest) = (ms / 86_400_000, ms / 1_000 % 86_400);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = identity::time::civil(days);
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", rest / 3_600, rest / 60 % 60, rest % 60)
 }
 
@@ -105,19 +105,6 @@ pub(crate) fn span(seconds: u64) -> String {
         7_200..=172_799 => format!("{} h", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
     }
-}
-
-/// Returns the Gregorian date of a day since 1970-01-01.
-fn civil(days: u64) -> (u64, u64, u64) {
-    // Eras of 400 years from 0000-03-01, so that a leap day ends its year.
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

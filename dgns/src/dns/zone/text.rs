@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use data_encoding::{BASE64, HEXUPPER};
 use identity::record::rtype;
+use identity::time::civil;
 
 use super::Record;
 use crate::dns::dnssec::{TYPE_NS, TYPE_NSEC, TYPE_RRSIG, TYPE_SOA};
@@ -182,27 +183,8 @@ fn quoted(bytes: &[u8]) -> String {
 /// Returns a time of a signature, unix seconds before 2106, as `YYYYMMDDHHmmSS` (RFC 4034 section 3.2).
 fn time(unix_s: u32) -> String {
     let (days, second) = (unix_s / 86_400, unix_s % 86_400);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = civil(days.into());
     format!("{year:04}{month:02}{day:02}{:02}{:02}{:02}", second / 3_600, second / 60 % 60, second % 60)
-}
-
-/// Returns the Gregorian date of a day since 1970-01-01.
-fn civil(days: u32) -> (u32, u32, u32) {
-    let is_leap = |year: u32| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let (mut year, mut day) = (1970, days);
-    while day >= 365 + u32::from(is_leap(year)) {
-        day -= 365 + u32::from(is_leap(year));
-        year += 1;
-    }
-    let february = 28 + u32::from(is_leap(year));
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-        if day < length {
-            break;
-        }
-        (day, month) = (day - length, month + 1);
-    }
-    (year, month, day + 1)
 }
 
 #[cfg(test)]
