@@ -56,6 +56,8 @@ pub struct App {
     pub tokens: Option<Arc<Tokens>>,
     /// The zone as DNS answers it.
     pub dns: Arc<DnsZone>,
+    /// Who takes what devices and ACME clients put into DNS; `None` at a follower.
+    pub updates: Option<Arc<dns::Updates>>,
     /// Counters of DNS.
     pub dns_metrics: Arc<dns::Metrics>,
     /// Where DNS answers.

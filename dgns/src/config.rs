@@ -247,8 +247,22 @@ pub struct DnsConfig {
     pub dnssec_algorithm: Algorithm,
     /// `dnssec_validity_s`, `dnssec_step_s`, `dnssec_parent_s` and `dnssec_zsk_days`.
     pub dnssec_times: Times,
+    /// `acme_register`: who opens accounts of ACME clients that have a place of their own; absent: whoever asks if `http.listen` is
+    /// loopback and the zone ends in `.test`, else devices.
+    pub acme_register: Option<AcmeRegister>,
     /// `peer`: the servers that copy the zone.
     pub peers: Vec<PeerConfig>,
+}
+
+/// Who opens accounts of ACME clients that have a place of their own. For names of its DID each device may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcmeRegister {
+    /// Nobody.
+    Off,
+    /// A device, by a signed request.
+    Device,
+    /// Whoever asks.
+    Open,
 }
 
 /// `[claims]`: logged at first start as the zone's terms.
@@ -399,6 +413,13 @@ impl Config {
     /// Returns whether DNS is off: nobody is answered anywhere.
     pub fn dns_is_off(&self) -> bool {
         [&self.dns.listen, &self.dns.dot, &self.dns.doh, &self.dns.doq].iter().all(|addresses| addresses.is_empty())
+    }
+
+    /// Returns who opens accounts of ACME clients.
+    pub fn acme_register(&self) -> AcmeRegister {
+        // A server behind a proxy listens on loopback, too: its zone is one that the world knows.
+        let is_local = self.http.listen.ip().is_loopback() && self.zone.as_str().ends_with(".test");
+        self.dns.acme_register.unwrap_or(if is_local { AcmeRegister::Open } else { AcmeRegister::Device })
     }
 
     /// Returns the file of the secret of DNS Cookies.

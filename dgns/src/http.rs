@@ -2,6 +2,7 @@
 //!
 //! A handler decodes, makes one call, encodes. [`listener`] bounds what a connection may take.
 
+mod acme;
 mod alias;
 mod anchors;
 mod attachments;
@@ -102,6 +103,7 @@ pub fn router(app: Arc<App>, recovery: Option<Arc<Desk>>) -> Router {
         .route(path::PROFILE, get(profile::read).patch(profile::update))
         .layer(DefaultBodyLimit::max(dgns_api::post::POST_BYTES_MAX))
         .merge(token::routes())
+        .merge(acme::routes())
         .merge(signin::routes())
         .merge(links::routes())
         .merge(passkeys::routes())

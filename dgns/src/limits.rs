@@ -89,6 +89,7 @@ enum Counter {
     EvaluationsOfDidHour(Did),
     LeasesHour(Did),
     SigninsHour(Network),
+    ChallengesHour([u8; 16]),
 }
 
 /// An IPv4 address or an IPv6 /64.
@@ -140,6 +141,14 @@ impl Rates {
         match self.config.signin_starts_per_hour_and_address {
             0 => Ok(()),
             limit => self.count(&[(Counter::SigninsHour(network(from)), limit, HOUR_MS)], now.as_ms()),
+        }
+    }
+
+    /// Counts a challenge that an ACME client writes by its account, or says that it is one too many.
+    pub fn admit_challenge(&self, username: [u8; 16], now: Timestamp) -> Result<(), TooMany> {
+        match self.config.records_per_hour {
+            0 => Ok(()),
+            limit => self.count(&[(Counter::ChallengesHour(username), limit, HOUR_MS)], now.as_ms()),
         }
     }
 

@@ -25,6 +25,8 @@ pub fn status(code: &str) -> u16 {
     match code {
         "bad_cbor" | "not_canonical" | "bad_field" | "unknown_type" | "bad_name" => 400,
         code::BAD_QUERY | code::BAD_POST | code::BAD_SUBPROTOCOL => 400,
+        code::BAD_SUBDOMAIN | code::BAD_TXT | code::MALFORMED_JSON_PAYLOAD | code::BAD_CIDR => 400,
+        code::FORBIDDEN => 401,
         "bad_signature" | "weak_key" | "unknown_signer" => 401,
         code::NONCE_WANTED | code::GUARD_WRONG => 401,
         "bad_token" | "token_mac" | "token_hour" | "token_audience" | "token_early" | "token_expired" => 401,

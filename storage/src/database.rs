@@ -73,6 +73,7 @@ impl Schema {
             include_str!("../migrations/sqlite/0009_people_notify.sql"),
             include_str!("../migrations/sqlite/0010_people_dns.sql"),
             include_str!("../migrations/sqlite/0011_people_updates.sql"),
+            include_str!("../migrations/sqlite/0012_people_acme.sql"),
         ],
     };
 

@@ -4,6 +4,7 @@ use crate::database::{Cells, Conn, in_table, query};
 use crate::fault::StorageError;
 
 pub(crate) mod accounts;
+pub(crate) mod acme;
 pub(crate) mod aliases;
 pub(crate) mod attachments;
 pub(crate) mod attested;

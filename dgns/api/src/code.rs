@@ -157,3 +157,13 @@ pub const ALL: &[&str] = &[
     BAD_OPENING,
     INTERNAL,
 ];
+/// An account of an ACME client that is not there, or may not do this. 401.
+pub const FORBIDDEN: &str = "forbidden";
+/// The subdomain of a challenge is no UUID. 400.
+pub const BAD_SUBDOMAIN: &str = "bad_subdomain";
+/// A challenge is not 43 characters of base64url. 400.
+pub const BAD_TXT: &str = "bad_txt";
+/// The body is not the JSON that the path takes. 400.
+pub const MALFORMED_JSON_PAYLOAD: &str = "malformed_json_payload";
+/// The networks of an account are none. 400.
+pub const BAD_CIDR: &str = "invalid_allowfrom_cidr";

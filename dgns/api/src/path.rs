@@ -24,6 +24,12 @@ pub const MY_ALIASES: &str = "/v1/alias/mine";
 pub const EVENTS: &str = "/events";
 /// What created the thing with this 64-bit id: `/v1/ids/{n}`.
 pub const IDS: &str = "/v1/ids/";
+/// Opens an account for an ACME client, as acme-dns does; JSON.
+pub const ACME_REGISTER: &str = "/acme-dns/register";
+/// Writes a challenge by such an account; JSON.
+pub const ACME_UPDATE: &str = "/acme-dns/update";
+/// Says that these accounts are served.
+pub const ACME_HEALTH: &str = "/acme-dns/health";
 /// The server's description of itself, JSON.
 pub const INFO: &str = "/v1/info";
 /// One entry of the log: `/v1/log/entries/{index}`, with `.tlog-proof` as a stock proof file.

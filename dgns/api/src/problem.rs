@@ -38,6 +38,9 @@ pub struct Problem {
     /// The refusal's reason where a code has several (`bad_record`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The code once more, where clients of acme-dns look for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// The head of a DID's chain.
@@ -67,6 +70,7 @@ impl Problem {
             writer: None,
             missing: Vec::new(),
             reason: None,
+            error: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 ok, 1 could not run, 2 network, 3 proof or log fault, 4 refused by the rules, 5 accepted but waits, 6 proved
 //! absent, 7 answered but not proved.
 
+mod acme;
 mod actor;
 mod acts;
 mod alias;
@@ -160,6 +161,11 @@ enum Command {
     },
     /// Write this device's key as files for `nsupdate -k`: it changes addresses and ACME challenges of NAME without a certificate
     DnsKey(dns_key::DnsKey),
+    /// Make an account by which stock ACME clients, such as lego, get TLS certificates for a name
+    Acme {
+        #[command(subcommand)]
+        command: acme::Acme,
+    },
     /// Serve a directory under a name of yours to whom you let in, from behind whatever router
     Host(host::HostName),
     /// Talk to the private server of a name: list, fetch or follow what it serves
@@ -361,6 +367,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Db { command } => db::db(context, command).await,
         Command::Chunk { command } => chunk::chunk(context, command).await,
         Command::DnsKey(arguments) => dns_key::dns_key(context, arguments).await,
+        Command::Acme { command } => acme::acme(context, command).await,
         Command::Records { command } => records::records(context, command).await,
         Command::Recovery { command } => recovery::recovery(context, command).await,
         Command::Recover(recover) => recover::recover(context, recover).await,

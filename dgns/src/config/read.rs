@@ -12,8 +12,8 @@ use translog::policy::Policy;
 
 use super::section::{ConfigFault, ConfigFaults, Section};
 use super::{
-    AliasesConfig, ClaimsConfig, Config, DnsConfig, FollowConfig, HttpConfig, LimitsConfig, LobbyConfig, LogConfig,
-    NatsConfig, OutboundConfig, PushConfig, StorageConfig, TurnConfig,
+    AcmeRegister, AliasesConfig, ClaimsConfig, Config, DnsConfig, FollowConfig, HttpConfig, LimitsConfig, LobbyConfig,
+    LogConfig, NatsConfig, OutboundConfig, PushConfig, StorageConfig, TurnConfig,
 };
 use super::{TokensConfig, WitnessConfig, WitnessServerConfig, WitnessesConfig};
 use crate::dns::dnssec::{Algorithm, Times};
@@ -177,6 +177,7 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
             parent_s: section.number("dnssec_parent_s", 172_800, 1, 2_592_000) as u32,
             zsk_s: section.number("dnssec_zsk_days", 90, 0, 3_650) as u32 * 86_400,
         },
+        acme_register: read_acme_register(&mut section),
         peers: read_peers(&mut section, !dot.is_empty()),
     };
     if dns.dnssec_algorithm as u64 != algorithm {
@@ -187,6 +188,19 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
     }
     section.end();
     dns
+}
+
+fn read_acme_register(section: &mut Section<'_>) -> Option<AcmeRegister> {
+    match section.text("acme_register", "").as_str() {
+        "" => None,
+        "off" => Some(AcmeRegister::Off),
+        "device" => Some(AcmeRegister::Device),
+        "open" => Some(AcmeRegister::Open),
+        _ => {
+            section.fault("acme_register", "is off, device or open");
+            None
+        }
+    }
 }
 
 /// Reads `[dns.tls]`, which must be there if it `is_needed`.

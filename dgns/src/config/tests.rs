@@ -53,6 +53,7 @@ fn all_faults_are_listed_at_once() {
         [dns]
         listen = ["127.0.0.1:53", 7]
         publish_did = "yes"
+        acme_register = "all"
         [[dns.peer]]
         address = "192.0.2.1"
         tls = true
@@ -73,6 +74,7 @@ fn all_faults_are_listed_at_once() {
         "claims.roads",
         "claims.work_bits",
         "color",
+        "dns.acme_register",
         "dns.listen",
         "dns.peer.address",
         "dns.peer.address",
@@ -152,4 +154,18 @@ fn what_is_no_toml_is_one_fault() {
     let faults = Config::from_toml("zone = ").unwrap_err();
     assert_eq!(faults.0.len(), 1);
     assert!(faults.to_string().starts_with("not TOML"));
+}
+
+#[test]
+fn accounts_are_open_to_all_on_a_server_for_oneself_alone() {
+    for (text, expected) in [
+        ("", AcmeRegister::Open),
+        ("zone = \"id.example\"", AcmeRegister::Device),
+        ("[http]\nlisten = \"0.0.0.0:5380\"", AcmeRegister::Device),
+        ("zone = \"id.example\"\n[dns]\nacme_register = \"open\"", AcmeRegister::Open),
+        ("[dns]\nacme_register = \"device\"", AcmeRegister::Device),
+        ("[dns]\nacme_register = \"off\"", AcmeRegister::Off),
+    ] {
+        assert_eq!(Config::from_toml(text).unwrap().acme_register(), expected, "{text}");
+    }
 }

@@ -48,6 +48,11 @@ pub async fn write(zone: Zone, config: &Config, clock: &Clock, out: &mut dyn Wri
         for (name, rows) in rows {
             zone.set_volatile(&name, rows).map_err(io::Error::other)?;
         }
+        for account in people.acme_shown().await?.iter().filter(|account| account.used_s + update::TEXT_LIFE_S > now_s)
+        {
+            zone.apply(update::accounts::texts_at(&zone, account).into_iter().collect(), 0)
+                .map_err(io::Error::other)?;
+        }
         people.close().await?;
     }
     zone.sign_all();

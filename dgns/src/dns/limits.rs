@@ -158,3 +158,12 @@ pub const TRANSFER_MESSAGE_BYTES: usize = 16_000;
 
 /// The most servers that may be configured to copy the zone.
 pub const PEERS_MAX: usize = 64;
+
+/// Accounts of ACME clients that have a place of their own; each is a row of some 200 bytes, and at most two records.
+pub const ACME_ACCOUNTS_MAX: u64 = 100_000;
+
+/// Seconds without use after which such an account is over: certificates are renewed every 60 days.
+pub const ACME_IDLE_S: u64 = 90 * 86_400;
+
+/// Challenges of one account that stand at once: a name and its wildcard have one each.
+pub const ACME_TEXTS_MAX: usize = 2;

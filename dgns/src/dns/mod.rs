@@ -21,7 +21,8 @@
 //! | `https`, `quic` | messages in requests and on streams, where many go over one connection |
 //! | `tls` | by which certificate the server is known, and what is spoken under it |
 //!
-//! Invariant: a name is in the zone only through [`Zone::apply`], so DNS never shows what the log has not committed.
+//! Invariant: a name is in the zone only through [`Zone::apply`], so DNS never shows what the log has not committed. Below `auth`, a label that
+//! is nobody's in the log, stand the challenges of ACME clients.
 
 pub mod answer;
 mod card;
@@ -46,7 +47,7 @@ pub mod tls;
 pub mod transfer;
 pub mod tsig;
 mod udp;
-mod update;
+pub(crate) mod update;
 mod wire;
 pub mod zone;
 

@@ -3,6 +3,8 @@
 //! The log says who may: a device of the owner of a name, by its signing key, for that name alone. What it writes is a row, durable before
 //! the answer, and goes when it lapses, when a certified record set takes its place, or when the log has the device no more.
 
+pub(crate) mod accounts;
+pub(crate) mod cidr;
 mod message;
 mod prerequisites;
 mod seen;
@@ -54,7 +56,7 @@ const SIGNED_FOR_S_MAX: u32 = 600;
 /// Records of one name, and the seconds they live without being written again.
 const VOLATILE_MAX: usize = 16;
 const ADDRESS_LIFE_S: u64 = 30 * 86_400;
-const TEXT_LIFE_S: u64 = 86_400;
+pub(super) const TEXT_LIFE_S: u64 = 86_400;
 const TTL_S_MAX: u32 = 60;
 
 /// How often what has lapsed is taken away.
@@ -117,6 +119,7 @@ impl Updates {
         for name in names {
             updates.prune(&name, true).await?;
         }
+        updates.show_accounts().await?;
         Ok(updates)
     }
 
@@ -144,6 +147,9 @@ impl Updates {
                     .chain(again.drain())
                     .collect()
             };
+            if let Err(error) = self.sweep_accounts(dids.as_ref()).await {
+                tracing::error!(%error, "what accounts of ACME clients wrote cannot be taken away: it is tried again");
+            }
             for name in names {
                 if let Err(error) = self.prune(&name, false).await {
                     tracing::error!(%error, "records that devices wrote cannot be taken away: it is tried again");
@@ -324,9 +330,7 @@ impl Updates {
     /// Whether the newest state of the log has this device, live, and its DID this name.
     async fn still_allows(&self, writer: &Writer) -> Result<(), Refused> {
         let state = self.owner(&writer.name).await?.filter(|state| state.did == writer.did).ok_or(PROHIBITED)?;
-        let device = state.device(&Kid(kid_of(&writer.key).0)).filter(|device| device.sign == writer.key);
-        let may = device.is_some_and(|device| device.status == DeviceStatus::Live && device.level != Level::Member);
-        if may && state.flags & (DidState::ENDED | DidState::FROZEN) == 0 { Ok(()) } else { Err(UNSIGNED) }
+        if may_write(&state, &writer.key) { Ok(()) } else { Err(UNSIGNED) }
     }
 
     /// Returns the newest state of the owner of a live name.
@@ -353,6 +357,13 @@ impl Updates {
     fn now_s(&self) -> u64 {
         self.core.clock.now().as_s()
     }
+}
+
+/// Whether a DID lets one of its devices write into DNS.
+fn may_write(state: &DidState, key: &[u8; 32]) -> bool {
+    let device = state.device(&Kid(kid_of(key).0)).filter(|device| device.sign == *key);
+    let may = device.is_some_and(|device| device.status == DeviceStatus::Live && device.level != Level::Member);
+    may && state.flags & (DidState::ENDED | DidState::FROZEN) == 0
 }
 
 /// Whether a device may write this type there: addresses at the name, texts at and below its challenges.

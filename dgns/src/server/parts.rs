@@ -252,7 +252,7 @@ impl Parts {
         if let Some(serials) = serials {
             followers.push(tokio::spawn(transfers.clone().run(dns_zone.clone(), serials, stopping.clone())));
         }
-        let dns_server = dns_server.with(dns::Makers { proofs, updates, transfers });
+        let dns_server = dns_server.with(dns::Makers { proofs, updates: updates.clone(), transfers });
         let dns_addresses = dns_server.addresses().unwrap_or_default();
         let dns_encrypted = dns_server.encrypted_addresses().unwrap_or_default();
         let dns = tokio::spawn(dns_server.run(stopping.clone()));
@@ -271,6 +271,7 @@ impl Parts {
             tokens: own.map(|own| own.tokens),
             signin,
             dns: dns_zone,
+            updates,
             dns_metrics,
             dns_addresses,
             dns_encrypted,

@@ -37,7 +37,7 @@ pub struct SignedUpdate {
 }
 
 impl People {
-    /// Returns every record, those of one name together.
+    /// Returns every record, those of one name together, the one that lapses first in front.
     pub async fn volatile(&self) -> Result<Vec<VolatileRow>, StorageError> {
         dns::all(&mut *self.database().reader().await).await
     }

@@ -7,7 +7,7 @@ use crate::people::{SignedUpdate, VolatileRow};
 
 const TABLE: &str = "dns_volatile";
 
-const ALL: &str = "SELECT name, owner, rtype, rdata, ttl_s, did, key, until_s FROM dns_volatile ORDER BY name";
+const ALL: &str = "SELECT name, owner, rtype, rdata, ttl_s, did, key, until_s FROM dns_volatile ORDER BY name, until_s";
 const CLEAR: &str = "DELETE FROM dns_volatile WHERE name = $1";
 const PUT: &str = "INSERT INTO dns_volatile (name, owner, rtype, rdata, ttl_s, did, key, until_s) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";

@@ -29,7 +29,7 @@ pub(crate) fn nsupdate(server: &Server, options: &[&str], lines: &[&str]) -> Str
     code.map_or_else(|| said.clone(), str::to_owned)
 }
 
-fn dig(server: &Server, name: &str, rtype: &str) -> String {
+pub(crate) fn dig(server: &Server, name: &str, rtype: &str) -> String {
     let mut command = Command::new("dig");
     let port = server.dns.port().to_string();
     command.args(["@127.0.0.1", "-p", &port, "+short", "+tries=1", "+time=60", name, rtype]);
@@ -287,18 +287,19 @@ fn certbot_gets_a_certificate_for_a_database_name() {
 }
 
 /// A real pebble: an ACME authority that asks one DNS server; dropping it kills it.
-struct Pebble {
+pub(crate) struct Pebble {
     child: std::process::Child,
-    url: String,
-    directory: tempfile::TempDir,
+    pub(crate) url: String,
+    pub(crate) directory: tempfile::TempDir,
 }
 
 impl Pebble {
-    fn asking(server: &Server) -> Self {
+    pub(crate) fn asking(server: &Server) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
         let mut command = Command::new("openssl");
         command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+        command.args(["-addext", "subjectAltName=IP:127.0.0.1"]);
         command.args(["-keyout", &at("key.pem"), "-out", &at("cert.pem")]);
         run(command, "").exits(0);
         let ports = [ports::free(), ports::free()];

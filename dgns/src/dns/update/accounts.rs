@@ -1,0 +1,339 @@
+//! Accounts of the API of acme-dns: ACME clients write challenges by a password (PROTOCOL 12.19).
+//!
+//! A device opens an account for the challenges of a name of its DID: what is written there is that device's, as if it had sent an UPDATE,
+//! and the account is of no more use than the device. An account without a name has a place of its own, for owners of other domains, who
+//! point a CNAME there.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use identity::cert::{Records, Row};
+use identity::did::Did;
+use identity::hash::{Hash, sha256};
+use identity::state::{State, Subject};
+use storage::StorageError;
+use storage::people::AcmeAccount;
+
+use super::super::limits::{ACME_ACCOUNTS_MAX, ACME_IDLE_S, ACME_TEXTS_MAX};
+use super::super::zone::{Change, Content, Zone};
+use super::cidr::Cidr;
+use super::{CHALLENGE, FAILED, Refused, TEXT_LIFE_S, TYPE_TXT, Updates, Writer, may_write};
+
+/// The label, nobody's in any zone (PROTOCOL 2.2), below which accounts without a name have their places.
+const OWN_LABEL: &str = "auth";
+
+/// How long resolvers may keep a challenge, seconds: the next one comes soon.
+const TTL_S: u32 = 1;
+
+/// Who opens an account, and for what.
+#[derive(Clone, Debug)]
+pub(crate) struct Register {
+    /// The DID and device that ask, if they signed.
+    pub(crate) device: Option<(Did, [u8; 32])>,
+    /// The claimed name whose challenges are to be written, absolute; without it the account gets a place of its own.
+    pub(crate) name: Option<String>,
+    /// The networks that may use it; empty: all.
+    pub(crate) allow: Vec<Cidr>,
+}
+
+/// An account that was just opened: the only time the password is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Opened {
+    pub(crate) username: [u8; 16],
+    pub(crate) subdomain: [u8; 16],
+    /// 30 bytes, of which the server keeps a hash.
+    pub(crate) password: [u8; 30],
+    /// Where its challenges stand, absolute.
+    pub(crate) fulldomain: String,
+}
+
+/// Why an account is not opened, or does not write.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AccountError {
+    /// No such account, another password, another network, or its device may write no more.
+    #[error("there is no such account, or it may not write there from here")]
+    Forbidden,
+    /// The name is not of the DID that asks, or its device may not write.
+    #[error("this device may not write challenges of this name")]
+    NotOwner,
+    /// There are as many accounts as the server keeps.
+    #[error("there are as many accounts as this server keeps")]
+    Full,
+    /// The state or the table cannot be read or written.
+    #[error("the server failed; try again, and tell the operator if it lasts")]
+    Failed,
+}
+
+impl AccountError {
+    /// Returns the stable code.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Forbidden => dgns_api::code::FORBIDDEN,
+            Self::NotOwner => "not_name_owner",
+            Self::Full => dgns_api::code::BUSY,
+            Self::Failed => dgns_api::code::INTERNAL,
+        }
+    }
+}
+
+impl From<StorageError> for AccountError {
+    fn from(error: StorageError) -> Self {
+        tracing::error!(%error, "an account of an ACME client cannot be read or kept");
+        Self::Failed
+    }
+}
+
+impl Updates {
+    /// Opens an account. That of a device for a name takes the place of the one before.
+    pub(crate) async fn open_account(&self, register: Register) -> Result<Opened, AccountError> {
+        if let Some(name) = &register.name {
+            let (did, key) = register.device.ok_or(AccountError::Forbidden)?;
+            let writer = Writer { name: name.clone(), did, key };
+            self.still_allows(&writer).await.map_err(|refused| judged(refused, AccountError::NotOwner))?;
+        }
+        let opened = Opened {
+            username: uuid(crate::rng::bytes()),
+            subdomain: uuid(crate::rng::bytes()),
+            password: crate::rng::bytes(),
+            fulldomain: String::new(),
+        };
+        let account = AcmeAccount {
+            username: opened.username,
+            password: hash_of(&password_text(&opened.password)),
+            subdomain: opened.subdomain,
+            name: register.name.unwrap_or_default(),
+            device: register.device.map(|(did, key)| (*did.as_bytes(), key)),
+            allow: register.allow.iter().map(Cidr::to_string).collect(),
+            texts: Vec::new(),
+            used_s: self.now_s(),
+        };
+        let before_s = self.now_s().saturating_sub(ACME_IDLE_S);
+        match self.people.store.open_acme(&account, ACME_ACCOUNTS_MAX, before_s).await? {
+            true => Ok(Opened { fulldomain: fulldomain(&self.zone, &account), ..opened }),
+            false => Err(AccountError::Full),
+        }
+    }
+
+    /// Returns the account of a user who knows its password and asks from where it may be used. All else is forbidden alike.
+    pub(crate) async fn account(
+        &self,
+        username: &[u8; 16],
+        password: &str,
+        from: IpAddr,
+    ) -> Result<AcmeAccount, AccountError> {
+        let account = self.people.store.acme(username).await?;
+        // Compared in full, there or not: nobody learns from the time it takes.
+        let known = account.as_ref().map_or([0; 32], |account| account.password);
+        let is_known = same(&hash_of(password), &known);
+        let account = account.filter(|_| is_known).ok_or(AccountError::Forbidden)?;
+        let is_used = account.used_s.saturating_add(ACME_IDLE_S) > self.now_s();
+        let networks: Vec<Cidr> = account.allow.iter().filter_map(|text| Cidr::parse(text)).collect();
+        let is_here = account.allow.is_empty() || networks.iter().any(|network| network.has(from));
+        if is_used && is_here { Ok(account) } else { Err(AccountError::Forbidden) }
+    }
+
+    /// Writes a challenge: durable, and in DNS, once this returns. The two newest stay.
+    pub(crate) async fn write_challenge(&self, account: &AcmeAccount, text: &str) -> Result<(), AccountError> {
+        match (account.name.is_empty(), account.device) {
+            (true, _) => self.write_own(account, text).await,
+            (false, Some((did, key))) => {
+                let writer = Writer { name: account.name.clone(), did: Did::from_bytes(did), key };
+                self.write_for(&writer, text).await.map_err(|refused| judged(refused, AccountError::Forbidden))?;
+                Ok(self.people.store.write_acme(&account.username, &[], self.now_s()).await?)
+            }
+            (false, None) => Err(AccountError::Forbidden),
+        }
+    }
+
+    /// Writes a challenge of a claimed name, as its device could.
+    async fn write_for(&self, writer: &Writer, text: &str) -> Result<(), Refused> {
+        let mut held = self.held.lock().await;
+        self.touched.watch(writer.did);
+        self.still_allows(writer).await?;
+        let mut rows = held.rows.get(&writer.name).cloned().unwrap_or_default();
+        let row = self.row(writer, CHALLENGE, TYPE_TXT, TTL_S, rdata_of(text));
+        rows.retain(|old| !(old.owner == CHALLENGE && old.rtype == TYPE_TXT && old.rdata == row.rdata));
+        // One TTL for a set.
+        let is_here = |old: &storage::people::VolatileRow| old.owner == CHALLENGE && old.rtype == TYPE_TXT;
+        rows.iter_mut().filter(|old| is_here(old)).for_each(|old| old.ttl_s = row.ttl_s);
+        let mut older = rows.iter().filter(|old| is_here(old) && old.key == writer.key).count();
+        rows.retain(|old| {
+            let goes = is_here(old) && old.key == writer.key && older >= ACME_TEXTS_MAX;
+            older -= usize::from(goes);
+            !goes
+        });
+        rows.push(row);
+        self.admits(writer, &rows)?;
+        self.store(&mut held.rows, &writer.name, rows, None).await.map_err(|error| {
+            tracing::error!(%error, "a challenge cannot be kept");
+            FAILED
+        })
+    }
+
+    /// Writes a challenge at the account's own place.
+    async fn write_own(&self, account: &AcmeAccount, text: &str) -> Result<(), AccountError> {
+        let _held = self.held.lock().await;
+        if let Some(device) = &account.device {
+            self.touched.watch(Did::from_bytes(device.0));
+            if !self.has_device(device).await? {
+                return Err(AccountError::Forbidden);
+            }
+        }
+        // As it is now: another request may have written, or its DID ended it, since the password was looked at.
+        let known = self.people.store.acme(&account.username).await?.ok_or(AccountError::Forbidden)?;
+        let mut texts = known.texts;
+        texts.retain(|known| known != text);
+        texts.push(text.to_owned());
+        texts.drain(..texts.len().saturating_sub(ACME_TEXTS_MAX));
+        self.people.store.write_acme(&account.username, &texts, self.now_s()).await?;
+        self.show_texts(&AcmeAccount { texts, ..account.clone() });
+        Ok(())
+    }
+
+    /// Shows what accounts wrote at their own places, but for what may not stand any more.
+    pub(super) async fn show_accounts(&self) -> Result<(), StorageError> {
+        let shown = self.people.store.acme_shown().await?;
+        let dids: HashSet<Did> =
+            shown.iter().filter_map(|account| account.device).map(|(did, _)| Did::from_bytes(did)).collect();
+        dids.iter().for_each(|did| self.touched.watch(*did));
+        self.sweep_accounts(Some(&dids)).await?;
+        self.sweep_accounts(None).await?;
+        self.people.store.acme_shown().await?.iter().for_each(|account| self.show_texts(account));
+        Ok(())
+    }
+
+    /// Takes away what lapsed at accounts' own places; or, of these DIDs, the accounts of devices that may not write any more, with what they wrote.
+    pub(super) async fn sweep_accounts(&self, dids: Option<&HashSet<Did>>) -> Result<(), StorageError> {
+        let _held = self.held.lock().await;
+        let Some(dids) = dids else {
+            let now_s = self.now_s();
+            let shown = self.people.store.acme_shown().await?;
+            for account in shown.into_iter().filter(|account| account.used_s + TEXT_LIFE_S <= now_s) {
+                self.people.store.clear_acme(&account.username).await?;
+                self.show_texts(&AcmeAccount { texts: Vec::new(), ..account });
+            }
+            return Ok(());
+        };
+        for did in dids {
+            for account in self.people.store.acme_of(did).await? {
+                let device = account.device.filter(|_| account.name.is_empty());
+                let Some(device) = device else { continue };
+                let unreadable = |_| crate::log::damaged("labels", "a state cannot be read");
+                if !self.has_device(&device).await.map_err(unreadable)? {
+                    self.show_texts(&AcmeAccount { texts: Vec::new(), ..account.clone() });
+                    self.people.store.remove_acme(&account.username).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn show_texts(&self, account: &AcmeAccount) {
+        if let Some(change) = texts_at(&self.zone, account)
+            && let Err(error) = self.zone.apply(vec![change], 0)
+        {
+            tracing::error!(%error, "a challenge cannot be shown");
+        }
+    }
+
+    /// Whether the newest state of a DID lets this device write.
+    async fn has_device(&self, (did, key): &([u8; 20], [u8; 32])) -> Result<bool, AccountError> {
+        match self.newest(Subject::Did(Did::from_bytes(*did))).await {
+            Ok(Some(State::Did(state))) => Ok(may_write(&state, key)),
+            Ok(_) => Ok(false),
+            Err(_) => Err(AccountError::Failed),
+        }
+    }
+}
+
+/// Returns what DNS has at an account's own place; `None` if it has none.
+pub(crate) fn texts_at(zone: &Zone, account: &AcmeAccount) -> Option<Change> {
+    let row = |text: &String| Row { owner: String::new(), rtype: TYPE_TXT, rdata: rdata_of(text), ttl: TTL_S };
+    let content = Content {
+        did: Did::from_bytes([0; Did::BYTES]),
+        log_index: 0,
+        flags: Records::NO_DID,
+        rows: account.texts.iter().map(row).collect(),
+    };
+    let content = (!account.texts.is_empty()).then_some(content);
+    account.name.is_empty().then(|| Change { name: fulldomain(zone, account), content })
+}
+
+/// Returns where an account's challenges stand, absolute.
+pub(crate) fn fulldomain(zone: &Zone, account: &AcmeAccount) -> String {
+    match account.name.is_empty() {
+        true => format!("{}.{OWN_LABEL}.{}", uuid_text(&account.subdomain), zone.name()),
+        false => format!("{CHALLENGE}.{}", account.name),
+    }
+}
+
+/// Returns a password as clients carry it: 40 characters.
+pub(crate) fn password_text(password: &[u8; 30]) -> String {
+    data_encoding::BASE64URL_NOPAD.encode(password)
+}
+
+/// Returns 16 bytes as the text of a UUID.
+pub(crate) fn uuid_text(bytes: &[u8; 16]) -> String {
+    let hex = data_encoding::HEXLOWER.encode(bytes);
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// Reads the text of a UUID; capitals are as small letters.
+pub(crate) fn read_uuid(text: &str) -> Option<[u8; 16]> {
+    let is_parted =
+        text.len() == 36 && text.bytes().enumerate().all(|(at, b)| matches!(at, 8 | 13 | 18 | 23) == (b == b'-'));
+    let digits = is_parted.then(|| text.replace('-', ""))?;
+    data_encoding::HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok()
+}
+
+/// Marks random bytes as a UUID of version 4 (RFC 9562 section 5.4).
+fn uuid(mut bytes: [u8; 16]) -> [u8; 16] {
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    bytes
+}
+
+fn rdata_of(text: &str) -> Vec<u8> {
+    [&[text.len() as u8], text.as_bytes()].concat()
+}
+
+/// A password is 240 random bits: one hash keeps it, and nobody tries them all.
+fn hash_of(password: &str) -> Hash {
+    sha256(&[password.as_bytes()])
+}
+
+fn same(a: &Hash, b: &Hash) -> bool {
+    a.iter().zip(b).fold(0, |other, (a, b)| other | (a ^ b)) == 0
+}
+
+fn judged(refused: Refused, other: AccountError) -> AccountError {
+    if refused == FAILED { AccountError::Failed } else { other }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_read_as_it_is_written() {
+        let bytes = uuid([0xff; 16]);
+        assert_eq!(uuid_text(&bytes), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        for text in ["ffffffff-ffff-4fff-bfff-ffffffffffff", "FFFFFFFF-ffff-4fff-bfff-ffffffffffff"] {
+            assert_eq!(read_uuid(text), Some(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "ffffffffffff4fffbfffffffffffffff",
+            "ffffffff-ffff-4fff-bfff-fffffffffffg",
+            "ffffffff-ffff-4fff-bffff-fffffffffff",
+        ] {
+            assert_eq!(read_uuid(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_has_the_characters_that_clients_send() {
+        assert_eq!(password_text(&[0xff; 30]).len(), 40);
+        assert!(same(&hash_of("a"), &hash_of("a")) && !same(&hash_of("a"), &hash_of("b")));
+    }
+}
