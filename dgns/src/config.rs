@@ -250,6 +250,8 @@ pub struct DnsConfig {
     /// `acme_register`: who opens accounts of ACME clients that have a place of their own; absent: whoever asks if `http.listen` is
     /// loopback and the zone ends in `.test`, else devices.
     pub acme_register: Option<AcmeRegister>,
+    /// `catalog`: the name of the catalog zone (RFC 9432) that peers with a key copy, too; empty: there is none.
+    pub catalog: String,
     /// `peer`: the servers that copy the zone.
     pub peers: Vec<PeerConfig>,
 }

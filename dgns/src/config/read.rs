@@ -19,7 +19,7 @@ use super::{TokensConfig, WitnessConfig, WitnessServerConfig, WitnessesConfig};
 use crate::dns::dnssec::{Algorithm, Times};
 use crate::dns::limits::{NSID_BYTES_MAX, PEERS_MAX};
 use crate::dns::tls::TlsFiles;
-use crate::dns::transfer::PeerConfig;
+use crate::dns::transfer::{Catalog, PeerConfig};
 use crate::lobby::turn as relay;
 use crate::outbound::Outbound;
 
@@ -78,6 +78,10 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
         recovery.fault("enabled", "stands beside follow.url: a follower keeps no shares; run dgnsd recovery beside it");
     }
     let recovery = super::recovery::role(recovery);
+    let is_within = |zone: &Zone| dns.catalog == zone.as_str() || dns.catalog.ends_with(&format!(".{zone}"));
+    if zone.as_ref().is_ok_and(is_within) {
+        faults.push(ConfigFault { key: "dns.catalog".into(), what: "is a zone beside the zone, not in it".into() });
+    }
     match zone {
         Ok(zone) if faults.is_empty() => {
             let data = PathBuf::from(data);
@@ -177,11 +181,18 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
             parent_s: section.number("dnssec_parent_s", 172_800, 1, 2_592_000) as u32,
             zsk_s: section.number("dnssec_zsk_days", 90, 0, 3_650) as u32 * 86_400,
         },
+        catalog: section.text("catalog", ""),
         acme_register: read_acme_register(&mut section),
         peers: read_peers(&mut section, !dot.is_empty()),
     };
     if dns.dnssec_algorithm as u64 != algorithm {
         section.fault("dnssec_algorithm", "is 13 (ECDSA P-256) or 15 (Ed25519)");
+    }
+    if !dns.catalog.is_empty() && Catalog::of(&dns.catalog, b"\0").is_none() {
+        section.fault("catalog", "is no name of a zone, such as catalog.example");
+    }
+    if !dns.catalog.is_empty() && dns.peers.iter().all(|peer| peer.key.is_none()) {
+        section.fault("catalog", "needs a [[dns.peer]] with a key: nobody else gets it");
     }
     if dns.nsid.len() > NSID_BYTES_MAX {
         section.fault("nsid", "is at most 64 bytes");

@@ -169,3 +169,22 @@ fn accounts_are_open_to_all_on_a_server_for_oneself_alone() {
         assert_eq!(Config::from_toml(text).unwrap().acme_register(), expected, "{text}");
     }
 }
+
+#[test]
+fn a_catalog_is_a_zone_beside_the_zone_for_a_peer_with_a_key() {
+    let peer = "[[dns.peer]]\naddress = \"192.0.2.53:53\"\n";
+    for (catalog, key, is_refused) in [
+        ("catalog.example", true, false),
+        ("", false, false),
+        ("catalog.example", false, true),
+        ("dgns.test", true, true),
+        ("catalog.dgns.test", true, true),
+        ("a..b", true, true),
+        ("a b.example", true, true),
+    ] {
+        let key = if key { "key = \"k\"\n" } else { "" };
+        let read = Config::from_toml(&format!("[dns]\ncatalog = {catalog:?}\n{peer}{key}"));
+        let keys: Option<Vec<String>> = read.err().map(|faults| faults.0.into_iter().map(|fault| fault.key).collect());
+        assert_eq!(keys, is_refused.then(|| vec!["dns.catalog".to_owned()]), "{catalog:?} {key:?}");
+    }
+}

@@ -3,6 +3,7 @@
 //!
 //! | module | its story |
 //! |---|---|
+//! | `catalog` | which zone there is to copy, said by a zone of its own |
 //! | `copy` | what is sent: the whole zone at one edition, or the editions since the peer's |
 //! | `message` | records in messages |
 //! | `notify` | peers are told of each edition |
@@ -10,6 +11,7 @@
 //! | `seen` | no signed query is answered twice |
 //! | `serials` | numbers that no edition had before |
 
+mod catalog;
 mod copy;
 mod message;
 mod notify;
@@ -32,6 +34,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+pub use self::catalog::Catalog;
 pub(crate) use self::copy::Copy;
 use self::copy::{Plan, Seat};
 use self::seen::Seen;
@@ -80,6 +83,8 @@ pub struct Transfers {
     clock: Clock,
     metrics: Arc<Metrics>,
     seats: Arc<Semaphore>,
+    /// Which peers with a key copy, too.
+    catalog: Option<Arc<Catalog>>,
     /// What was signed with each of the keys, in their order.
     seen: Vec<Mutex<Seen>>,
 }
@@ -144,7 +149,13 @@ impl Transfers {
     /// Returns what gives nobody a copy.
     pub fn to_nobody(clock: Clock, metrics: Arc<Metrics>) -> Self {
         let seats = Arc::new(Semaphore::new(TRANSFERS_MAX));
-        Self { peers: Vec::new(), keys: Vec::new(), clock, metrics, seats, seen: Vec::new() }
+        Self { peers: Vec::new(), keys: Vec::new(), clock, metrics, seats, catalog: None, seen: Vec::new() }
+    }
+
+    /// Gives those of the peers that have a key a catalog of the zone, too.
+    #[must_use]
+    pub fn with_catalog(self, catalog: Option<Catalog>) -> Self {
+        Self { catalog: catalog.map(Arc::new), ..self }
     }
 
     /// Answers a datagram that [`answer`] left: signed, or for a copy, of which a datagram gets the SOA at most.
@@ -188,6 +199,7 @@ impl Transfers {
             return Begun::Answer(Outcome::Reply { rcode, is_known });
         }
         let is_known = is_known || tsig.is_some(); // whoever has a key is no stranger
+        let catalog = self.catalog_for(&query, asker, chain.as_ref());
         let outcome = match (is_copy(&query), &tsig) {
             (true, _) => match self.plan(zone, &query, message, asker, chain.as_ref()) {
                 Ok(Some((plan, seat))) => {
@@ -204,13 +216,20 @@ impl Transfers {
                 }
                 Ok(None) => {
                     self.metrics.count_transfer(Transferred::Current);
-                    Outcome::Reply { rcode: copy::newest(zone, &query, out), is_known }
+                    let rcode = match catalog {
+                        Some(catalog) => copy::soa(&query, catalog.soa(), out),
+                        None => copy::newest(zone, &query, out),
+                    };
+                    Outcome::Reply { rcode, is_known }
                 }
                 Err(Refused(rcode, error)) => {
                     self.metrics.count_transfer(Transferred::Refused);
                     Outcome::Reply { rcode: say(rcode, error, out), is_known }
                 }
             },
+            (false, Some(_)) if let Some(catalog) = catalog => {
+                Outcome::Reply { rcode: catalog.answer(&query, out), is_known }
+            }
             (false, Some(tsig)) => match answer(zone, &tsig.message_before(message), asker, out) {
                 // Proofs sign themselves; nobody asks for one with a key of his own.
                 Outcome::Proof { .. } | Outcome::Update | Outcome::Transfer => {
@@ -250,10 +269,11 @@ impl Transfers {
         if query.qclass != CLASS_IN || peers.peek().is_none() {
             return Err(Refused(Rcode::Refused, Some(ExtendedError::Prohibited)));
         }
-        if query.qname.as_bytes() != zone.apex().wire() {
+        let catalog = self.catalog_for(query, asker, chain);
+        if query.qname.as_bytes() != catalog.map_or(zone.apex().wire(), |catalog| catalog.apex()) {
             return Err(Refused(Rcode::NotAuth, None));
         }
-        if !zone.has_edition() {
+        if catalog.is_none() && !zone.has_edition() {
             return Err(Refused(Rcode::ServFail, Some(ExtendedError::NotReady)));
         }
         let known = match query.qtype {
@@ -263,13 +283,23 @@ impl Transfers {
         let plan = match (asker.transport, known) {
             (Transport::Udp, None) => return Err(Refused(Rcode::FormErr, None)),
             (Transport::Udp, Some(_)) => None,
-            (_, known) => Plan::since(zone, known),
+            (_, known) => match catalog {
+                Some(catalog) => Plan::given(catalog, known),
+                None => Plan::since(zone, known),
+            },
         };
         let Some(plan) = plan else { return Ok(None) };
         // Peers that cannot be told apart share their seats.
         let seat =
             peers.find_map(|peer| self.seat(peer)).ok_or(Refused(Rcode::ServFail, Some(ExtendedError::Other)))?;
         Ok(Some((plan, seat)))
+    }
+
+    /// Returns the catalog, if a query is for it, and signed by a peer.
+    fn catalog_for(&self, query: &Query<'_>, asker: &Asker<'_>, chain: Option<&Chain>) -> Option<&Catalog> {
+        let key = chain.map(Chain::key);
+        let is_peer = self.peers.iter().any(|peer| peer.key.is_some() && peer.asks(asker, key));
+        self.catalog.as_deref().filter(|catalog| is_peer && catalog.is_asked(query))
     }
 
     /// Returns a seat for a peer, unless it or all together have their fill.
@@ -311,17 +341,23 @@ impl Transfers {
     /// Makes editions of the zone as it changes, and tells the peers, until `stop`.
     pub async fn run(self: Arc<Self>, zone: Arc<Zone>, mut serials: Serials, mut stop: watch::Receiver<bool>) {
         let (newest, _) = watch::channel(None);
+        let (catalogs, _) = watch::channel(None);
         let mut telling = JoinSet::new();
         for peer in &self.peers {
             let Some(address) = peer.address else { continue };
-            let teller = notify::Teller {
+            let teller = |of| notify::Teller {
                 address,
                 key: peer.key.clone(),
-                zone: zone.clone(),
+                of,
                 clock: self.clock.clone(),
                 metrics: self.metrics.clone(),
                 waits: notify::WAITS,
             };
+            if let Some(catalog) = self.catalog.clone().filter(|_| peer.key.is_some()) {
+                let teller = teller(notify::Subject::Catalog(catalog));
+                telling.spawn(teller.run(catalogs.subscribe(), stop.clone()));
+            }
+            let teller = teller(notify::Subject::Zone(zone.clone()));
             telling.spawn(teller.run(newest.subscribe(), stop.clone()));
         }
         let mut ticks = tokio::time::interval(EDITION_GAP);
@@ -333,6 +369,7 @@ impl Transfers {
             }
         }
         newest.send_replace(Some(zone.serial()));
+        catalogs.send_replace(Some(catalog::SERIAL));
         let mut wait = EDITION_GAP;
         loop {
             tokio::select! {

@@ -29,7 +29,7 @@ use crate::dns::answer::Transport;
 use crate::dns::cookie::Cookies;
 use crate::dns::settings::{Manner, ServerSettings};
 use crate::dns::tls::Tls;
-use crate::dns::transfer::{Serials, Transfers};
+use crate::dns::transfer::{Catalog, Serials, Transfers};
 use crate::invites::Invites;
 use crate::keys::{self, AliasKey, Keys, LogKey, ZoneKey};
 use crate::limits::{self, Places, Rates};
@@ -245,7 +245,8 @@ impl Parts {
         };
         let proofs = Some(Arc::new(dns::Proofs::of(core.clone())));
         let transfers = match &serials {
-            Some(_) => Transfers::open(&config.dns.peers, core.clock.clone(), dns_metrics.clone())?,
+            Some(_) => Transfers::open(&config.dns.peers, core.clock.clone(), dns_metrics.clone())?
+                .with_catalog(Catalog::of(&config.dns.catalog, dns_zone.apex().wire())),
             None => Transfers::to_nobody(core.clock.clone(), dns_metrics.clone()),
         };
         let transfers = Arc::new(transfers);

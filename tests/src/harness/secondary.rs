@@ -81,6 +81,26 @@ impl Secondary {
         })
     }
 
+    /// Starts a Knot that is told of no zone but a catalog: it copies the zones that the catalog has, and takes nothing whose signatures do not hold.
+    pub fn knot_of_catalog(address: SocketAddr, primary: Primary<'_>) -> Self {
+        let [algorithm, name, secret] = parts(primary.key);
+        let Primary { address: from, zone: catalog, .. } = primary;
+        let (port, from) = (address.port(), format!("{}@{}", from.ip(), from.port()));
+        Self::start("/usr/sbin/knotd", &["-c"], address, |directory| {
+            format!(
+                "{}\
+                 key:\n- id: {name}\n  algorithm: {algorithm}\n  secret: {secret}\n\
+                 remote:\n- id: primary\n  address: {from}\n  key: {name}\n\
+                 acl:\n- id: told\n  address: 127.0.0.1\n  key: {name}\n  action: notify\n\
+                 - id: read\n  address: 127.0.0.1\n  action: transfer\n\
+                 template:\n- id: default\n  storage: \"{directory}\"\n- id: member\n  storage: \"{directory}\"\n  master: primary\n  \
+                 acl: [told, read]\n  dnssec-validation: on\n\
+                 zone:\n- domain: {catalog}\n  master: primary\n  acl: told\n  catalog-role: interpret\n  catalog-template: member\n",
+                knot_head(port, directory)
+            )
+        })
+    }
+
     /// Starts a Knot that serves a zone file of somebody else, and nothing whose signatures do not hold.
     pub fn knot_of_file(address: SocketAddr, zone: &str, file: &Path) -> Self {
         let port = address.port();

@@ -173,6 +173,53 @@ fn nsd_and_knot_serve_the_zone_as_it_changes() {
 }
 
 #[test]
+fn knot_that_knows_a_catalog_alone_serves_the_zone() {
+    // Goal: PROTOCOL 13.6: a stock consumer of catalogs finds the zone there, copies it, and follows it; nobody else gets the catalog. Method: Knot, before
+    // and after the server's restart; dig with the key and without.
+    let mut copied = Copied::new();
+    copied.site = copied.site.with("dns", "catalog", "\"catalog.example\"");
+    let server = copied.site.start();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    let primary = Primary { zone: "catalog.example", ..copied.primary() };
+    let knot = Secondary::knot_of_catalog(copied.knot, primary);
+    same_everywhere(copied.server, &[&knot]);
+    alice.dgns(&server, &["records", "set", "alice", "AAAA", "2001:db8::7"]).exits(0);
+    same_with(copied.server, &[&knot], " AAAA 2001:db8::7", 1);
+
+    let asks = |options: &[&str]| dig(copied.server, options).stdout.replace('\t', " ");
+    let signed = ["-y", KEY, "+noall", "+answer", "+comments", "+onesoa"];
+    let catalog = asks(&[&signed[..], &["+tcp", "catalog.example", "AXFR"]].concat());
+    for part in ["SOA invalid. invalid. 1 ", "NS invalid.", "TXT \"2\"", ".zones.catalog.example.", "PTR dgns.test."] {
+        assert!(catalog.contains(part), "{part}: {catalog}");
+    }
+    for (options, part) in [
+        (&["+tcp", "catalog.example", "IXFR=0"][..], "PTR dgns.test."),
+        (&["catalog.example", "SOA"], "SOA invalid. invalid. 1 "),
+        (&["version.catalog.example", "TXT"], "TXT \"2\""),
+        (&["catalog.example", "A"], "ANSWER: 0"),
+        (&["alice.dgns.test", "AAAA"], "2001:db8::7"),
+        (&["example", "SOA"], "REFUSED"),
+    ] {
+        let said = asks(&[&signed[..], options].concat());
+        assert!(said.contains(part), "{options:?}: {said}");
+    }
+    let newest = asks(&[&signed[..], &["+tcp", "catalog.example", "IXFR=1"]].concat());
+    assert!(newest.contains("SOA invalid.") && !newest.contains(" PTR "), "{newest}");
+    for (rtype, options) in [("AXFR", "+tcp"), ("SOA", "+notcp"), ("SOA", "+tcp"), ("PTR", "+tcp")] {
+        let said = asks(&[options, "catalog.example", rtype]);
+        assert!(!said.contains("invalid") && !said.contains(" PTR "), "without a key: {rtype} {said}");
+    }
+
+    server.kill();
+    let server = copied.site.start();
+    alice.dgns(&server, &["records", "set", "alice", "AAAA", "2001:db8::8"]).exits(0);
+    same_with(copied.server, &[&knot], " AAAA 2001:db8::8", 1);
+    let soa = asks(&[&signed[..], &["catalog.example", "SOA"]].concat());
+    assert!(soa.contains("invalid. 1 "), "the serial is that of what it says: {soa}");
+}
+
+#[test]
 fn the_zone_as_a_file_is_the_zone_that_was_served() {
     // Goal: what is exported of a stopped server is what it served, and any server reads it. Method: a copy by AXFR; then the file in a Knot that takes
     // nothing whose signatures do not hold, and a copy of that. What is of now is left out: SOA, signatures, the newest head.

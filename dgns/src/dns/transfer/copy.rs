@@ -15,6 +15,7 @@ use super::super::reply::Rcode;
 use super::super::stream::write;
 use super::super::tsig::Chain;
 use super::super::zone::{Edition, Part, Record, Zone};
+use super::catalog::{Catalog, SERIAL};
 use super::message::Messages;
 use super::pace::Pace;
 use crate::clock::Clock;
@@ -32,6 +33,8 @@ pub(super) enum Plan {
     Changes(Vec<Arc<Edition>>),
     /// The zone at this serial.
     Whole(u32),
+    /// These records, the SOA first.
+    Given(Vec<Record>),
 }
 
 /// A copy that is to be sent.
@@ -54,12 +57,24 @@ impl Plan {
             None => Some(Self::Whole(serial)),
         }
     }
+
+    /// Returns what whoever has `known` of a catalog, if anything, gets; `None`: that is all there is.
+    pub(super) fn given(catalog: &Catalog, known: Option<u32>) -> Option<Self> {
+        let is_newer = |known: u32| SERIAL.wrapping_sub(known).cast_signed() > 0;
+        known.is_none_or(is_newer).then(|| Self::Given(catalog.records().to_vec()))
+    }
 }
 
-/// Answers with the SOA alone: there is nothing newer, or it does not fit.
+/// Answers with the SOA of the zone alone: there is nothing newer, or it does not fit.
 pub(super) fn newest(zone: &Zone, query: &Query<'_>, out: &mut Vec<u8>) -> Rcode {
-    let (mut messages, soa) = (Messages::to(query), zone.apex().soa(zone.serial()));
-    messages.push(&Record::new(b"", TYPE_SOA, zone.apex().negative_ttl_s, &[&soa]));
+    let rdata = zone.apex().soa(zone.serial());
+    soa(query, &Record::new(b"", TYPE_SOA, zone.apex().negative_ttl_s, &[&rdata]), out)
+}
+
+/// Answers with this SOA alone.
+pub(super) fn soa(query: &Query<'_>, soa: &Record, out: &mut Vec<u8>) -> Rcode {
+    let mut messages = Messages::to(query);
+    messages.push(soa);
     out.clear();
     out.extend(messages.take());
     Rcode::NoError
@@ -75,7 +90,7 @@ impl Copy {
     pub(super) fn kind(&self) -> &'static str {
         match self.plan {
             Plan::Changes(_) => "changes",
-            Plan::Whole(_) => "whole",
+            Plan::Whole(_) | Plan::Given(_) => "whole",
         }
     }
 
@@ -102,6 +117,12 @@ impl Copy {
                 }
                 sender.push(&soa).await?;
                 sender.end().await.map(|bytes| (Transferred::Changes, bytes))
+            }
+            Plan::Given(records) => {
+                for record in records.iter().chain(records.first()) {
+                    sender.push(record).await?;
+                }
+                sender.end().await.map(|bytes| (Transferred::Whole, bytes))
             }
             Plan::Whole(serial) => {
                 let mut soa = None;

@@ -16,6 +16,7 @@ use super::super::metrics::{Metrics, Notified};
 use super::super::query::{HEADER_BYTES, OPCODE_NOTIFY};
 use super::super::tsig::{Chain, Key};
 use super::super::zone::{Record, Zone};
+use super::catalog::Catalog;
 use super::message::write;
 use crate::clock::Clock;
 use crate::{rng, shutdown};
@@ -29,11 +30,32 @@ pub(super) const WAITS: [Duration; 5] = [
     Duration::from_secs(16),
 ];
 
+/// Of what a peer is told.
+pub(super) enum Subject {
+    /// The zone.
+    Zone(Arc<Zone>),
+    /// Its catalog.
+    Catalog(Arc<Catalog>),
+}
+
+impl Subject {
+    /// Returns its name in wire form, and its SOA of this serial.
+    fn soa(&self, serial: u32) -> (&[u8], Record) {
+        match self {
+            Self::Zone(zone) => {
+                let apex = zone.apex();
+                (apex.wire(), Record::new(b"", TYPE_SOA, apex.negative_ttl_s, &[&apex.soa(serial)]))
+            }
+            Self::Catalog(catalog) => (catalog.apex(), catalog.soa().clone()),
+        }
+    }
+}
+
 /// Tells one peer.
 pub(super) struct Teller {
     pub(super) address: SocketAddr,
     pub(super) key: Option<Arc<Key>>,
-    pub(super) zone: Arc<Zone>,
+    pub(super) of: Subject,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     /// [`WAITS`].
@@ -80,7 +102,7 @@ impl Teller {
         let socket = UdpSocket::bind((from, 0)).await?;
         socket.connect(self.address).await?;
         let id: [u8; 2] = rng::bytes();
-        let mut message = notice(id, &self.zone, serial);
+        let mut message = notice(id, &self.of, serial);
         let mut chain = self.key.clone().map(Chain::begin);
         if let Some(chain) = &mut chain {
             chain.sign(&mut message, self.clock.now().as_s());
@@ -100,15 +122,15 @@ impl Teller {
     }
 }
 
-/// Returns the message: the zone's SOA asked for, and told.
-fn notice(id: [u8; 2], zone: &Zone, serial: u32) -> Vec<u8> {
-    let apex = zone.apex();
+/// Returns the message: a zone's SOA asked for, and told.
+fn notice(id: [u8; 2], of: &Subject, serial: u32) -> Vec<u8> {
+    let (apex, soa) = of.soa(serial);
     let mut message = id.to_vec();
     message.extend_from_slice(&[OPCODE_NOTIFY << 3 | 0x04, 0, 0, 1, 0, 1, 0, 0, 0, 0]);
-    message.extend_from_slice(apex.wire());
+    message.extend_from_slice(apex);
     message.extend_from_slice(&TYPE_SOA.to_be_bytes());
     message.extend_from_slice(&[0, 1]);
-    write(&Record::new(b"", TYPE_SOA, apex.negative_ttl_s, &[&apex.soa(serial)]), &mut message);
+    write(&soa, &mut message);
     message
 }
 

@@ -327,11 +327,12 @@ fn a_key_has_its_copies_over_tls_alone_or_not() {
 }
 
 /// Returns what tells a peer that is played by the socket, waiting hardly at all for its answers; and its counters.
-fn teller(peer: &tokio::net::UdpSocket) -> (notify::Teller, Arc<Metrics>) {
+fn teller(peer: &tokio::net::UdpSocket) -> (notify::Teller, Arc<Zone>, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
     let (zone, address) = (Arc::new(zone(false)), peer.local_addr().unwrap());
     let waits = [Duration::from_millis(20); 5];
-    (notify::Teller { address, key: None, zone, clock: clock(), metrics: metrics.clone(), waits }, metrics)
+    let of = notify::Subject::Zone(zone.clone());
+    (notify::Teller { address, key: None, of, clock: clock(), metrics: metrics.clone(), waits }, zone, metrics)
 }
 
 fn has_counted(metrics: &Metrics, zone: &Zone, result: &str, count: u32) -> bool {
@@ -342,8 +343,7 @@ fn has_counted(metrics: &Metrics, zone: &Zone, result: &str, count: u32) -> bool
 async fn a_peer_that_says_nothing_is_counted_also_when_the_zone_never_rests() {
     // Goal: the alarm on `unheard` rises while edition follows edition. Method: a peer that is silent makes an edition of each notice that it gets.
     let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let (teller, metrics) = teller(&peer);
-    let zone = teller.zone.clone();
+    let (teller, zone, metrics) = teller(&peer);
     let ((newest, told), (stop, stopped)) = (watch::channel(None), watch::channel(false));
     let telling = tokio::spawn(teller.run(told, stopped));
     newest.send_replace(Some(1));
@@ -362,8 +362,7 @@ async fn a_peer_that_says_nothing_is_counted_also_when_the_zone_never_rests() {
 #[tokio::test]
 async fn a_peer_is_told_the_newest_edition_until_it_answers() {
     let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let (teller, metrics) = teller(&peer);
-    let zone = teller.zone.clone();
+    let (teller, zone, metrics) = teller(&peer);
     let teller = notify::Teller { waits: [Duration::from_secs(60); 5], ..teller };
     let ((newest, told), (stop, stopped)) = (watch::channel(Some(0)), watch::channel(false));
     let telling = tokio::spawn(teller.run(told, stopped));
