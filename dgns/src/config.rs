@@ -243,7 +243,7 @@ pub struct DnsConfig {
     pub cookie_key: PathBuf,
     /// `dnssec`: whether the zone is signed.
     pub dnssec: bool,
-    /// `dnssec_algorithm`: of the keys that the first start makes: 13 or 15.
+    /// `dnssec_algorithm`: of the keys that the first start makes, and of all after them: 13 or 15.
     pub dnssec_algorithm: Algorithm,
     /// `dnssec_validity_s`, `dnssec_step_s`, `dnssec_parent_s` and `dnssec_zsk_days`.
     pub dnssec_times: Times,

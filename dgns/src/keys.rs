@@ -78,6 +78,16 @@ pub enum KeyFileError {
         /// What was expected.
         what: &'static str,
     },
+    /// The zone's keys are of another algorithm than the configuration says.
+    #[error("{path} holds keys of DNSSEC algorithm {ours}, and dnssec_algorithm is {wanted}: set it to {ours}. A zone keeps its algorithm", path = .path.display())]
+    Algorithm {
+        /// The file.
+        path: PathBuf,
+        /// Of the keys.
+        ours: u8,
+        /// Of the configuration.
+        wanted: u8,
+    },
     /// The key is another one than the log names.
     #[error("key file {path} holds another {what} than the log names; put the right file back", path = .path.display())]
     Wrong {

@@ -247,7 +247,7 @@ fn signed_zone(config: &Config, clock: &Clock) -> Result<dns::Zone, ServerError>
     }
     let (ours, wanted) = (keys.algorithm(), config.dns.dnssec_algorithm);
     if ours != wanted {
-        tracing::warn!(?ours, ?wanted, "dnssec_algorithm is of the first keys alone: the keys there are keep theirs");
+        return Err(KeyFileError::Algorithm { path, ours: ours as u8, wanted: wanted as u8 }.into());
     }
     if config.dns.dnssec_times.step_s < dns::dnssec::STEP_S_SAFE {
         tracing::warn!("dnssec_step_s is short: caches may hold signatures of a key that is rolled away");

@@ -14,6 +14,8 @@ pub struct Metrics {
     transfers: [AtomicU64; Transferred::ALL.len()],
     transfer_bytes: AtomicU64,
     notifies: [AtomicU64; Notified::ALL.len()],
+    /// 0: there is no certificate, or nobody can say.
+    certificate_end_s: AtomicU64,
 }
 
 /// What became of a query for a copy of the zone.
@@ -88,6 +90,11 @@ impl Metrics {
         self.notifies[notified as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Notes until when the certificate of encrypted DNS is good, unix seconds.
+    pub fn note_certificate_end(&self, end_s: u64) {
+        self.certificate_end_s.store(end_s, Ordering::Relaxed);
+    }
+
     /// Returns the counters in the text form of Prometheus, with what the zone knows.
     pub fn render(&self, zone: &Zone) -> String {
         let queries = Transport::ALL.iter().map(|transport| transport.name()).zip(&self.queries);
@@ -107,6 +114,10 @@ impl Metrics {
         text.push_str(&format!("# TYPE dns_serial gauge\ndns_serial {serial}\n"));
         text.push_str(&format!("# TYPE dns_journal_bytes gauge\ndns_journal_bytes {journal}\n"));
         text.push_str(&format!("# TYPE dns_names gauge\ndns_names {}\n", zone.names()));
+        let end_s = self.certificate_end_s.load(Ordering::Relaxed);
+        if end_s > 0 {
+            text.push_str(&format!("# TYPE dns_certificate_end_seconds gauge\ndns_certificate_end_seconds {end_s}\n"));
+        }
         if let Some(signing) = zone.signing() {
             let (made, owners, end_s) = (signing.signatures(), signing.owners(), signing.first_end_s());
             text.push_str(&format!("# TYPE dns_signatures_total counter\ndns_signatures_total {made}\n"));

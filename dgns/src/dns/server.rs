@@ -142,7 +142,7 @@ impl Server {
             tasks.spawn(listener.accept(streams.clone(), zone, metrics, stop.clone()));
         }
         if let Some(tls) = self.tls {
-            tasks.spawn(tls.keep(stop.clone()));
+            tasks.spawn(tls.keep(self.metrics.clone(), stop.clone()));
         }
         shutdown::requested(&mut stop).await;
         drop(running);

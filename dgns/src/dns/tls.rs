@@ -3,6 +3,8 @@
 //! TLS 1.3 alone (copies of the zone need it: RFC 9103 section 7.1), with the provider that all of the server uses. The files are read again as long
 //! as the server runs, so that a certificate that was renewed is served without a restart; files that cannot be used leave the one before in service.
 
+mod end;
+
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -24,6 +26,7 @@ use tokio_rustls::server::TlsStream;
 use zeroize::Zeroizing;
 
 use super::limits::{CERTIFICATE_BYTES_MAX, CERTIFICATE_EVERY};
+use super::metrics::Metrics;
 use crate::shutdown;
 
 /// Where a certificate and its key lie, in PEM.
@@ -83,6 +86,8 @@ struct Held {
     key: Arc<CertifiedKey>,
     /// Of their bytes.
     hash: Hash,
+    /// When the server's own certificate is over, unix seconds; 0 if it does not say.
+    end_s: u64,
 }
 
 /// The certificate that is served now.
@@ -100,6 +105,7 @@ pub struct Tls {
     files: TlsFiles,
     served: Arc<Served>,
     first: Hash,
+    first_end_s: u64,
     dot: TlsAcceptor,
     doh: TlsAcceptor,
     doq: Arc<ServerConfig>,
@@ -108,13 +114,13 @@ pub struct Tls {
 impl Tls {
     /// Reads the files. Errors: [`TlsFileError`] names the file, and what to do.
     pub fn open(files: TlsFiles) -> Result<Arc<Self>, TlsFileError> {
-        let Held { key, hash } = read(&files)?;
+        let Held { key, hash, end_s } = read(&files)?;
         let served = Arc::new(Served(RwLock::new(key)));
         let settings = |error| TlsFileError::Unusable { files: files.clone(), error };
         let dot = Arc::new(server(&served, &[b"dot"]).map_err(settings)?);
         let doh = Arc::new(server(&served, &[b"h2", b"http/1.1"]).map_err(settings)?);
         let doq = Arc::new(server(&served, &[b"doq"]).map_err(settings)?);
-        Ok(Arc::new(Self { served, first: hash, dot: dot.into(), doh: doh.into(), doq, files }))
+        Ok(Arc::new(Self { served, first: hash, first_end_s: end_s, dot: dot.into(), doh: doh.into(), doq, files }))
     }
 
     /// Speaks TLS with whoever connected for DNS over TLS. Errors: the connection's, and those of a client that speaks it not, not 1.3, or for something else than DNS.
@@ -132,9 +138,10 @@ impl Tls {
         &self.doq
     }
 
-    /// Reads the files again and again until `stop`, and serves what they hold.
-    pub(crate) async fn keep(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+    /// Reads the files again and again until `stop`, and serves what they hold; the metrics say until when it is good.
+    pub(crate) async fn keep(self: Arc<Self>, metrics: Arc<Metrics>, mut stop: watch::Receiver<bool>) {
         let (mut serving, mut said) = (self.first, None);
+        metrics.note_certificate_end(self.first_end_s);
         let mut ticks = tokio::time::interval(CERTIFICATE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -150,6 +157,7 @@ impl Tls {
                     if held.hash != serving {
                         serving = held.hash;
                         *self.served.0.write().unwrap_or_else(PoisonError::into_inner) = held.key;
+                        metrics.note_certificate_end(held.end_s);
                         tracing::info!("the certificate of DNS was renewed");
                     }
                 }
@@ -191,8 +199,9 @@ fn read(files: &TlsFiles) -> Result<Held, TlsFileError> {
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| form(certificate, CERTIFICATE))?;
     let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| form(key, KEY))?;
     let hash = sha256(&[&sha256(&[&chain_pem]), &sha256(&[&key_pem])]);
+    let end_s = chain.first().and_then(|certificate| end::of(certificate)).unwrap_or(0);
     match CertifiedKey::from_der(chain, private, &default_provider()) {
-        Ok(key) => Ok(Held { key: Arc::new(key), hash }),
+        Ok(key) => Ok(Held { key: Arc::new(key), hash, end_s }),
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
             Err(TlsFileError::Mismatch { files: files.clone() })
         }

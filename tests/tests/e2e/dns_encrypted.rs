@@ -597,6 +597,14 @@ fn a_renewed_certificate_is_served_without_a_restart() {
     assert!(served(&first), "half of a renewal changes nothing");
     encrypted.renew(&second);
     wait::until("the whole of it does", || served(&second).then_some(()));
+    // The metrics say until when it is good, as openssl does.
+    let mut command = Command::new("openssl");
+    command.args(["x509", "-noout", "-enddate", "-dateopt", "iso_8601", "-in"]).arg(&second.certificate);
+    let end = run(command, "").exits(0).stdout.trim().trim_start_matches("notAfter=").to_owned();
+    let mut command = Command::new("date");
+    command.args(["-u", "+%s", "-d", &end]);
+    let end_s: u64 = run(command, "").exits(0).stdout.trim().parse().unwrap();
+    wait::until("the metrics say so", || (counter(&server, "dns_certificate_end_seconds") == end_s).then_some(()));
 }
 
 #[test]

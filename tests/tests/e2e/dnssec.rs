@@ -136,23 +136,36 @@ fn delv_validates_every_answer() {
 }
 
 #[test]
-fn unbound_validates_every_answer() {
-    // Goal: a resolver that everybody may run says AD for all of it, absence too. Method: unbound with the DS as its anchor.
-    let site = Site::new().with("dns", "dnssec_algorithm", "15");
-    let (server, alice) = populated(&site);
-    let unbound = Unbound::before(server.dns, "dgns.test", Some(&ds(&site)));
-    for (name, rtype, part) in SECURE {
-        let said = dig(unbound.address, &["+dnssec", name, rtype]);
-        let part = part.replace(" 13", " 15").replace("13 ", "15 ");
-        assert!(said.contains(" ad;") && said.contains(&part), "{name} {rtype}: {said}");
+fn unbound_and_delv_validate_every_answer_by_either_algorithm() {
+    // Goal: a resolver that everybody may run says AD for all of it, absence too, whichever algorithm the operator chose; with keys of the other one no
+    // server starts. Method: unbound, and delv, with the DS as anchor.
+    for (algorithm, other) in [("13", "15"), ("15", "13")] {
+        let site = Site::new().with("dns", "dnssec_algorithm", algorithm);
+        let (server, alice) = populated(&site);
+        let delv = Delv::of(&site);
+        let unbound = Unbound::before(server.dns, "dgns.test", Some(&ds(&site)));
+        for (name, rtype, part) in SECURE {
+            let said = dig(unbound.address, &["+dnssec", name, rtype]);
+            let part = part.replace(" 13", &format!(" {algorithm}")).replace("13 ", &format!("{algorithm} "));
+            assert!(said.contains(" ad;") && said.contains(&part), "{name} {rtype}: {said}");
+            let said = delv.asks(server.dns, name, rtype);
+            assert!(said.contains("fully validated") && said.contains(&part), "{name} {rtype}: {said}");
+        }
+        let proof = dig(unbound.address, &["alice._proof.dgns.test", "TXT"]);
+        assert!(proof.contains("NOERROR") && proof.contains("ANSWER: 1") && !proof.contains(" ad;"), "{proof}");
+        let reader = alice.dgns(&server, &["resolve", "alice", "--dns", &unbound.address.to_string()]);
+        assert_eq!(reader.exits(0).json()["status"], "present");
+        let wrong = format!(
+            "dgns.test. IN DS 1 {algorithm} 2 0000000000000000000000000000000000000000000000000000000000000000"
+        );
+        let stranger = Unbound::before(server.dns, "dgns.test", Some(&wrong));
+        assert!(dig(stranger.address, &["alice.dgns.test", "A"]).contains("SERVFAIL"), "another's zone is bogus");
+        drop(server);
+        let said = site.with("dns", "dnssec_algorithm", other).start_in_vain();
+        let wanted =
+            format!("keys of DNSSEC algorithm {algorithm}, and dnssec_algorithm is {other}: set it to {algorithm}");
+        assert!(said.to_string().contains(&wanted), "{said}");
     }
-    let proof = dig(unbound.address, &["alice._proof.dgns.test", "TXT"]);
-    assert!(proof.contains("NOERROR") && proof.contains("ANSWER: 1") && !proof.contains(" ad;"), "{proof}");
-    let reader = alice.dgns(&server, &["resolve", "alice", "--dns", &unbound.address.to_string()]);
-    assert_eq!(reader.exits(0).json()["status"], "present");
-    let wrong = "dgns.test. IN DS 1 15 2 0000000000000000000000000000000000000000000000000000000000000000";
-    let stranger = Unbound::before(server.dns, "dgns.test", Some(wrong));
-    assert!(dig(stranger.address, &["alice.dgns.test", "A"]).contains("SERVFAIL"), "another's zone is bogus");
 }
 
 #[test]
