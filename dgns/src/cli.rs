@@ -7,6 +7,7 @@ mod greet;
 mod guard;
 mod invite;
 mod keys;
+mod lease;
 mod logconf;
 mod notary;
 mod recovery;
@@ -172,6 +173,8 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         count: u32,
     },
+    /// Give an account more, or longer: what it may store, and until when; while the server runs or before it starts
+    Lease(lease::Lease),
     /// Print shell completions
     Completions {
         /// The shell
@@ -220,6 +223,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Dnssec { command }) => dnssec::run(command),
         Some(Command::Zone { command }) => zone::run(command),
         Some(Command::Invite { data, count }) => invite::make(&data, count),
+        Some(Command::Lease(lease)) => lease::run(&lease),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Arguments::command(), "dgnsd", &mut std::io::stdout());
             ExitCode::SUCCESS

@@ -85,6 +85,10 @@ pub struct StorageConfig {
     pub free_mib: u64,
     /// `free_entries`: how many entries it may append.
     pub free_entries: u64,
+    /// `free_days`: for how long such an account may store more, from its first use on, in days; 0: without an end.
+    pub free_days: u64,
+    /// `grace_days`: how long what an account stored can be read after that, in days of the server's running; then it is deleted.
+    pub grace_days: u64,
     /// `anchor_s`: between two anchors, in seconds.
     pub anchor_s: u64,
     /// `watchers_max`: how many streams that tell of logs may be open.

@@ -15,6 +15,7 @@ pub mod fsck;
 pub mod http;
 pub mod invites;
 pub mod keys;
+pub mod leases;
 pub mod limits;
 pub mod lobby;
 pub mod log;

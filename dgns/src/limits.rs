@@ -14,6 +14,12 @@ use crate::config::LimitsConfig;
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
+/// The bytes of an order of a lease: four numbers and a DID.
+pub const LEASE_ORDER_BYTES_MAX: u64 = 4_096;
+
+/// The orders of leases that one look takes up, so that requests are answered meanwhile; nothing is deleted before all are.
+pub const LEASE_ORDERS_PER_LOOK: usize = 1_024;
+
 /// Counters kept at most; beyond it the oldest windows are dropped, so a flood of DIDs costs bounded memory.
 const COUNTERS_MAX: usize = 200_000;
 

@@ -71,12 +71,13 @@ pub fn status(code: &str) -> u16 {
             409
         }
         "owner_exists" | "said" | "last_owner" | "no_quorum" => 409,
-        "deleted" => 410,
+        "deleted" | "dropped" => 410,
         "deleting" => 423,
         "chunk_missing" => 424,
         "head_mismatch" => 412,
         "range" => 416,
         "recovering" => 503,
+        "lease_lapsed" => 402,
         "quota" => 507,
         _ => 422,
     }

@@ -1,6 +1,7 @@
 //! Databases as this server keeps them: who appends is checked against the log of names, what is acknowledged is signed
 //! (PROTOCOL 25).
 
+mod accounts;
 mod anchors;
 mod watch;
 
@@ -25,6 +26,7 @@ use storage::store::rows::{EntryRow, LogRow};
 use storage::store::{Append, AppendRefusal, Charge, ChunkRefusal, FreeQuota, Purpose, Store};
 use storage::{Options, StorageError};
 
+pub use accounts::keep as keep_accounts;
 use anchors::Anchors;
 pub use anchors::{AnchorError, keep as keep_anchors};
 pub use watch::Watcher;
@@ -47,7 +49,13 @@ pub struct Databases {
     watchers: Bells,
     /// The places of the logs that are watched.
     watched: Places,
+    /// How long after its lease an account is read only, before its data is dropped.
+    grace_ms: u64,
+    /// The orders of leases that cannot be read: while there are any, nothing is dropped.
+    bad_orders: AtomicU64,
 }
+
+const DAY_MS: u64 = 86_400_000;
 
 /// Why something about a database is refused. Nothing changed, but that two entries of one device at one place are kept as proof.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +81,14 @@ pub enum StoreRefusal {
     /// The log has not so many entries. Code `range`.
     #[error("the log does not reach so far: if it did once, it was rolled back")]
     Range,
+    /// The entry is older than what is left of a database that nobody paid for once, and somebody does again. Code `dropped`.
+    #[error(
+        "this server says that nobody paid for this database for a time, and that its entries before place {first} were deleted"
+    )]
+    DroppedBefore {
+        /// The first entry that is there.
+        first: u64,
+    },
     /// The databases are older than what the log of names says of them. Code `store_behind`.
     #[error("the databases here were put back from an older copy: nothing is appended to them")]
     RolledBack,
@@ -95,6 +111,7 @@ impl StoreRefusal {
             Self::NotFound => "not_found",
             Self::NotReader => "not_reader",
             Self::Range => "range",
+            Self::DroppedBefore { .. } => "dropped",
             Self::RolledBack => "store_behind",
             Self::Chunk(refusal) => refusal.code(),
             Self::Storage(error) if error.is_passing() => "recovering",
@@ -119,12 +136,25 @@ pub struct RangeAsked {
 impl Databases {
     /// Opens what lies in the data directory. `key` is the server's own device.
     pub async fn open(data: &Path, config: &StorageConfig, key: SigningKey) -> Result<Self, StorageError> {
-        let free = FreeQuota { bytes: config.free_mib << 20, entries: config.free_entries };
+        let lease_ms = Some(config.free_days * DAY_MS).filter(|lease_ms| *lease_ms > 0);
+        let free = FreeQuota { bytes: config.free_mib << 20, entries: config.free_entries, lease_ms };
         let store = Store::open_at(data, &config.home, Options::default(), free).await?;
         let anchors = Anchors::open(&store).await?;
         let [entries, refused, chunks] = std::array::from_fn(|_| AtomicU64::new(0));
         let (watchers, watched) = (Bells::new(config.watchers_max), Places::new(WATCHED_MAX));
-        Ok(Self { store, key, entries, refused, chunks, anchors, watchers, watched })
+        let grace_ms = config.grace_days * DAY_MS;
+        Ok(Self {
+            store,
+            key,
+            entries,
+            refused,
+            chunks,
+            anchors,
+            watchers,
+            watched,
+            grace_ms,
+            bad_orders: AtomicU64::new(0),
+        })
     }
 
     /// Appends entries of one log, all or none, and returns the receipts. With a `payer` the first may be the genesis of a database.
@@ -206,6 +236,10 @@ impl Databases {
             self.readable(core, log, reader).await?;
         }
         let range = self.store.range(log, asked.from, asked.limit, asked.old).await?.ok_or(StoreRefusal::Range)?;
+        if range.log.kind != LogKind::Control && range.is_dropped {
+            return Err(AppendRefusal::Dropped.into());
+        }
+        has_still(&range.log, asked.from)?;
         let entries: Vec<Vec<u8>> = range.entries.iter().map(encoded).collect();
         let head = self.signed(core, StoreHead { since, ..head_of(core, &range.log) });
         Ok(encode_range(asked.from, &entries, &head, [&range.edge, &range.consistency, &range.rest]))
@@ -271,7 +305,11 @@ impl Databases {
     ) -> Result<Bytes, StoreRefusal> {
         let is_theirs = match entry {
             None => self.store.has_chunk(Purpose::files(*did), id).await?,
-            Some((log, pos)) => self.store.names(&self.readable(core, log, did).await?.row, pos, id).await?,
+            Some((log, pos)) => {
+                let row = self.readable(core, log, did).await?.row;
+                has_still(&row, pos)?;
+                self.store.names(&row, pos, id).await?
+            }
         };
         match is_theirs {
             true => self.store.chunk(id).await?.ok_or(StoreRefusal::NotFound),
@@ -287,7 +325,9 @@ impl Databases {
         if !self.store.may_write(&row, did, now_ms / 1_000).await? {
             return Err(AppendRefusal::NotWriter.into());
         }
-        match self.store.database_of(&row).await?.stage {
+        let db = self.store.database_of(&row).await?;
+        match db.stage {
+            _ if db.dropped.is_now() => Err(AppendRefusal::Dropped.into()),
             Stage::Live => Ok(Charge { purpose: Purpose::entries(&row), now_ms }),
             Stage::Deleting => Err(AppendRefusal::Acl(AclRefusal::Deleting).into()),
             Stage::Deleted => Err(AppendRefusal::Acl(AclRefusal::Deleted).into()),
@@ -304,14 +344,16 @@ impl Databases {
              # TYPE dgns_store_watchers gauge\ndgns_store_watchers {}\n\
              # TYPE dgns_store_watched_logs gauge\ndgns_store_watched_logs {}\n\
              # TYPE dgns_store_anchor gauge\ndgns_store_anchor {}\n\
-             # TYPE dgns_store_rolled_back gauge\ndgns_store_rolled_back {}\n",
+             # TYPE dgns_store_rolled_back gauge\ndgns_store_rolled_back {}\n\
+             # TYPE dgns_store_bad_lease_orders gauge\ndgns_store_bad_lease_orders {}\n",
             count(&self.entries),
             count(&self.refused),
             count(&self.chunks),
             self.watchers.listeners(),
             self.watched.taken(),
             self.anchors.since(),
-            u8::from(self.anchors.are_rolled_back())
+            u8::from(self.anchors.are_rolled_back()),
+            count(&self.bad_orders)
         )
     }
 
@@ -330,6 +372,9 @@ impl Databases {
         // The control log goes on to be read: it is the proof.
         if row.kind != LogKind::Control && db.stage == Stage::Deleted {
             return Err(AppendRefusal::Acl(AclRefusal::Deleted).into());
+        }
+        if row.kind != LogKind::Control && db.dropped.is_now() {
+            return Err(AppendRefusal::Dropped.into());
         }
         Ok(Readable { row, until_s })
     }
@@ -353,6 +398,14 @@ fn now_s(core: &Core) -> u64 {
 fn head_of(core: &Core, log: &LogRow) -> StoreHead {
     let root: Hash = log.edge.root();
     StoreHead { log: log.key, size: log.edge.size(), root, time_ms: log.time_ms, store: core.server, since: None }
+}
+
+/// Refuses a place whose entry's body went while nobody paid.
+fn has_still(log: &LogRow, pos: u64) -> Result<(), StoreRefusal> {
+    match log.dropped_to {
+        first if pos < first => Err(StoreRefusal::DroppedBefore { first }),
+        _ => Ok(()),
+    }
 }
 
 fn encoded(row: &EntryRow) -> Vec<u8> {

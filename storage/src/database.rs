@@ -90,6 +90,7 @@ impl Schema {
             include_str!("../migrations/sqlite/0003_store_stages.sql"),
             include_str!("../migrations/sqlite/0004_store_forks.sql"),
             include_str!("../migrations/sqlite/0007_store_chunks.sql"),
+            include_str!("../migrations/sqlite/0008_store_leases.sql"),
         ],
     };
 

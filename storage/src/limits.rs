@@ -64,6 +64,16 @@ pub const HEAD_ROOM_BYTES: u64 = 1 << 20;
 /// What a chunk takes beside its bytes: its two rows and three indexes.
 pub const CHUNK_OVERHEAD_BYTES: u64 = 256;
 
+/// The entries whose bodies one commit drops of a database that nobody pays for, and the accounts whose leases are noted as over: a few ms,
+/// and no append waits longer for it.
+pub const ROWS_PER_SWEEP: u64 = 256;
+
+/// The bytes of the bodies that such a commit drops, unless the first entry alone has more.
+pub const BYTES_PER_SWEEP: u64 = 4 << 20;
+
+/// The logs that go on from others of which one question reads where they lie.
+pub const FORKS_PER_LOOK: u64 = 1_024;
+
 /// The size up to which a chunk lies in the database: below it a file of its own would cost more than the row.
 pub const CHUNK_IN_ROW_BYTES_MAX: usize = 16_384;
 

@@ -2,10 +2,12 @@
 //!
 //! Beside the name server's log and in no way part of it: a file, a writer and a queue of its own, so that no certificate waits for
 //! somebody's data. What is stored is ciphertext; this orders, keeps and counts it. An append is exactly once by (log, device,
-//! lsn), for ever: the rows stay. Files: `append` what is asked and answered, `view` what a batch is decided upon, `decide` the pure
-//! decision, `writer` the one task that commits, `line` where a fork's entries lie, `others` what other nodes commit, `watch` who waits for logs to grow, `read` and `proof` what readers get, `anchors` what
-//! is said of it in the log of names, `chunks`.
+//! lsn), for ever: the rows stay. Files: `accounts` what is paid for, `sweep` the end of what is not any more, `append` what is
+//! asked and answered, `view` what a batch is decided upon, `decide` the pure decision, `writer` the one task that commits, `line`
+//! where a fork's entries lie, `others` what other nodes commit, `watch` who waits for logs to grow, `read` and `proof` what
+//! readers get, `anchors` what is said of it in the log of names, `chunks`.
 
+mod accounts;
 mod anchors;
 mod append;
 mod chunks;
@@ -15,6 +17,7 @@ mod others;
 mod proof;
 mod read;
 pub mod rows;
+mod sweep;
 mod view;
 mod watch;
 mod writer;
@@ -34,9 +37,11 @@ use crate::objects::Objects;
 use crate::storage::Options;
 
 pub use crate::bucket::BucketAt;
+pub use accounts::{NO_END_MS, Terms};
 pub use anchors::AnchorRows;
 pub use append::{Append, AppendRefusal, Appended, Placed};
 pub use chunks::{Charge, ChunkRefusal, Purpose};
+pub use sweep::{Grace, Sweep};
 pub use watch::Watch;
 use watch::Watches;
 use writer::{Job, Writer};
@@ -48,6 +53,8 @@ pub struct FreeQuota {
     pub bytes: u64,
     /// Entries in all.
     pub entries: u64,
+    /// For how long, from its first use on, milliseconds; `None`: without an end.
+    pub lease_ms: Option<u64>,
 }
 
 /// Where databases are kept, if not in the data directory.

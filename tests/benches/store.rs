@@ -66,7 +66,7 @@ impl Device {
 
 async fn ours() {
     let dir = tempfile::tempdir().expect("a directory");
-    let free = FreeQuota { bytes: 1 << 40, entries: 1 << 40 };
+    let free = FreeQuota { bytes: 1 << 40, entries: 1 << 40, lease_ms: None };
     let store = Arc::new(Store::open(dir.path(), Options::default(), free).await.expect("a store"));
     let log = make(&store).await;
     let device =

@@ -65,7 +65,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 55] = [
+pub const DECODERS: [Decoder; 56] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -108,6 +108,7 @@ pub const DECODERS: [Decoder; 55] = [
     Decoder { name: "token_ask", accepts: token_ask },
     Decoder { name: "token_feed", accepts: token_feed },
     Decoder { name: "grant", accepts: grant },
+    Decoder { name: "db_account", accepts: db_account },
     Decoder { name: "db_anchor", accepts: db_anchor },
     Decoder { name: "db_control", accepts: db_control },
     Decoder { name: "db_entry", accepts: db_entry },
@@ -598,6 +599,12 @@ fn db_entry(bytes: &[u8]) -> bool {
 fn db_head(bytes: &[u8]) -> bool {
     let Ok(head) = store::head::SignedHead::decode(bytes) else { return false };
     assert_eq!((head.as_bytes(), head.head().encode().is_empty()), (bytes, false));
+    true
+}
+
+fn db_account(bytes: &[u8]) -> bool {
+    let Ok(standing) = store::account::Standing::decode(bytes) else { return false };
+    assert_eq!(standing.encode(), bytes);
     true
 }
 

@@ -205,6 +205,16 @@ mod samples {
         let [log, other] = [1, 2].map(|byte| dgns_api::store::entry::LogId([byte; 32]));
         samples.push(dgns_api::store::watch::encode_watch(&[(log, 0), (other, 7)]));
         samples.push(format!("data: {log} 5").into_bytes());
+        let standing = dgns_api::store::account::Standing {
+            quota_bytes: 9,
+            used_bytes: 1,
+            quota_entries: 3,
+            used_entries: 2,
+            until_ms: Some(5),
+            grace_ms: 7,
+            databases: vec![(did(), dgns_api::store::account::Dropped::Before)],
+        };
+        samples.push(standing.encode());
         samples.push([&[1, 0, 2, 8, 9, 0, 1, 7][..]].concat());
         // RFC 6455, 5.7: a masked message, and one in two fragments with a ping between them.
         let masked = [0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];

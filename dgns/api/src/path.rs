@@ -110,6 +110,8 @@ pub const PASSKEYS_FINISH: &str = "/v1/passkeys/finish";
 pub const DATABASES: &str = "/v1/databases";
 /// A log of a database: `/v1/logs/{log}/entries`, `/cursor`, `/equivocations`.
 pub const LOGS: &str = "/v1/logs/";
+/// What the account of the DID that asks may store, stores, and until when.
+pub const ACCOUNT: &str = "/v1/account";
 /// Tells which of many logs grow: a stream, to a signed request.
 pub const WATCH: &str = "/v1/watch";
 /// Which of some chunks the account of the one who asks has.

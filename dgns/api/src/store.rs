@@ -1,5 +1,6 @@
 //! Databases as server and client agree on them: entries of logs, heads, control entries, chunks (PROTOCOL 25).
 
+pub mod account;
 pub mod acl;
 pub mod anchor;
 pub mod answer;

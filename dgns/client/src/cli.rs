@@ -3,6 +3,7 @@
 //! Exit codes: 0 ok, 1 could not run, 2 network, 3 proof or log fault, 4 refused by the rules, 5 accepted but waits, 6 proved
 //! absent, 7 answered but not proved.
 
+mod account;
 mod acme;
 mod actor;
 mod acts;
@@ -148,6 +149,11 @@ enum Command {
     Db {
         #[command(subcommand)]
         command: db::Db,
+    },
+    /// What you may store at the server, and until when
+    Account {
+        #[command(subcommand)]
+        command: account::Account,
     },
     /// Store and fetch files, sealed, by their hashes
     Chunk {
@@ -365,6 +371,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Send(send) => mail::send(context, send).await,
         Command::Inbox(inbox) => mail::inbox(context, inbox).await,
         Command::Db { command } => db::db(context, command).await,
+        Command::Account { command } => account::account(context, command).await,
         Command::Chunk { command } => chunk::chunk(context, command).await,
         Command::DnsKey(arguments) => dns_key::dns_key(context, arguments).await,
         Command::Acme { command } => acme::acme(context, command).await,

@@ -30,6 +30,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route(path::DATABASES, post(create))
         .route("/v1/logs/{log}/entries", post(append).get(read))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
+        .route(path::ACCOUNT, get(account))
         .route("/v1/logs/{log}/cursor", get(cursor))
         .route("/v1/logs/{log}/equivocations", get(equivocations))
         .route(path::CHUNKS_HAVE, post(have))
@@ -38,7 +39,9 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 /// Returns whether a path is one of those above.
 pub(super) fn is_of_databases(asked: &str) -> bool {
-    [path::DATABASES, path::LOGS, "/v1/chunks", path::WATCH].iter().any(|begins| asked.starts_with(begins))
+    [path::DATABASES, path::LOGS, "/v1/chunks", path::WATCH, path::ACCOUNT]
+        .iter()
+        .any(|begins| asked.starts_with(begins))
 }
 
 /// The query of an append.
@@ -86,6 +89,11 @@ async fn create(State(app): Shared, asking: Asking) -> Reply {
     let entries = decode_request(&asking.body).map_err(|error| refused(&error.into()))?;
     let answer = databases.append(&app.core, entries, Some(asking.caller.did), None).await;
     answered(answer)
+}
+
+/// Returns how the account of the DID that asks stands.
+async fn account(State(app): Shared, asking: Asking) -> Reply {
+    answered(databases(&app)?.account(&app.core, &asking.caller.did).await)
 }
 
 /// Appends. The entries are signed themselves: no further proof of who asks is needed.

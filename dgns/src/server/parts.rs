@@ -305,6 +305,7 @@ impl Parts {
                 Role::Writer(_) => databases.compare_anchors(&app.core).await.map(drop)?,
                 Role::Follower(_) => databases.follow_anchors(&app.core).await?,
             }
+            followers.push(tokio::spawn(store::keep_accounts(app.clone(), databases.clone(), stopping.clone())));
             followers.push(tokio::spawn(store::keep_anchors(app.clone(), databases, every, stopping.clone())));
         }
         if let Some(directory) = app.config.log.files.clone() {

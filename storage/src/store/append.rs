@@ -95,6 +95,12 @@ pub enum AppendRefusal {
     /// The account is full. Code `quota`.
     #[error("the account of this database is full")]
     Quota,
+    /// The lease of the account is over. Code `lease_lapsed`.
+    #[error("the lease of this database's account is over: it is read only")]
+    LeaseLapsed,
+    /// Nobody paid for the database, and its data is gone. Code `dropped`.
+    #[error("this server says that nobody paid for this database, and that its data was deleted")]
+    Dropped,
     /// Too many appends wait. Code `busy`.
     #[error("too many appends wait; send the same bytes again")]
     Busy,
@@ -121,6 +127,8 @@ impl AppendRefusal {
             Self::Head { .. } => "head_mismatch",
             Self::ChunkMissing { .. } => "chunk_missing",
             Self::Quota => "quota",
+            Self::LeaseLapsed => "lease_lapsed",
+            Self::Dropped => "dropped",
             Self::Busy => "busy",
             Self::Unknown(_) => "recovering",
             Self::Storage(error) if error.is_passing() => "recovering",

@@ -64,6 +64,9 @@ pub enum ChunkRefusal {
     /// The account is full. Code `quota`.
     #[error("the account is full")]
     Quota,
+    /// The lease of the account is over. Code `lease_lapsed`.
+    #[error("the lease of the account that would pay is over: it is read only")]
+    LeaseLapsed,
     /// The database or the disk failed. Code `internal`; `recovering` if it is only out of reach.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -76,6 +79,7 @@ impl ChunkRefusal {
             Self::TooLarge => "too_large",
             Self::Hash => "hash_mismatch",
             Self::Quota => "quota",
+            Self::LeaseLapsed => "lease_lapsed",
             Self::Storage(error) if error.is_passing() => "recovering",
             Self::Storage(_) => "internal",
         }
@@ -107,8 +111,8 @@ impl Store {
             return Ok(());
         }
         let size = bytes.len() as u64;
-        let charged = size + CHUNK_OVERHEAD_BYTES;
-        self.room_for(&charge.purpose, charged).await?;
+        let cost = size + CHUNK_OVERHEAD_BYTES;
+        self.room_for(&charge, cost).await?;
         let body = if bytes.len() <= CHUNK_IN_ROW_BYTES_MAX { Some(bytes.to_vec()) } else { None };
         if body.is_none() {
             self.inner.objects.put_new(&path_of(id), bytes).await?;
@@ -116,7 +120,7 @@ impl Store {
         let mut tx = self.inner.database.write().await?;
         // Which files name a chunk the server does not see: it takes each for named.
         let (account, db, refs) = match charge.purpose.0 {
-            Kind::Files(did) => (self.account_or_new(&mut tx, &did).await?, 0, 1),
+            Kind::Files(did) => (self.account_or_new(&mut tx, &did, charge.now_ms).await?, 0, 1),
             Kind::Entries(db) => (payer(&mut tx, db).await?, db, 0),
         };
         if let Some(mut row) = tables::chunk_use::load(&mut tx, (account.id, db), &[*id]).await?.pop() {
@@ -124,14 +128,11 @@ impl Store {
             tables::chunk_use::upsert(&mut tx, &[row]).await?;
             return Ok(tx.commit(1).await?);
         }
-        let used_bytes = account.used_bytes.saturating_add(charged);
-        if used_bytes > account.quota_bytes {
-            return Err(ChunkRefusal::Quota);
-        }
+        let used_bytes = charged(&account, cost, charge.now_ms)?;
         tables::account::upsert(&mut tx, &[AccountRow { used_bytes, ..account.clone() }]).await?;
         tables::chunk::insert(&mut tx, id, &ChunkRow { size, body }, charge.now_ms).await?;
         let (account, since_ms) = (account.id, charge.now_ms);
-        let row = UseRow { account, db, chunk: *id, size: charged, refs, since_ms, marked_ms: 0 };
+        let row = UseRow { account, db, chunk: *id, size: cost, refs, since_ms, marked_ms: 0 };
         tables::chunk_use::upsert(&mut tx, &[row]).await?;
         Ok(tx.commit(4).await?)
     }
@@ -188,24 +189,22 @@ impl Store {
     }
 
     /// Refuses what the account has no room for, before anything is written.
-    async fn room_for(&self, purpose: &Purpose, bytes: u64) -> Result<(), ChunkRefusal> {
-        let account = match purpose.0 {
-            Kind::Files(did) => self.account(&did).await?,
-            Kind::Entries(db) => Some(payer(&mut *self.inner.database.reader().await, db).await?),
+    async fn room_for(&self, charge: &Charge, bytes: u64) -> Result<(), ChunkRefusal> {
+        let account = match charge.purpose.0 {
+            Kind::Files(did) => self.account_or_free(&did, charge.now_ms).await?,
+            Kind::Entries(db) => payer(&mut *self.inner.database.reader().await, db).await?,
         };
-        let (used, quota) = account.map_or((0, self.inner.free.bytes), |row| (row.used_bytes, row.quota_bytes));
-        if used.saturating_add(bytes) > quota { Err(ChunkRefusal::Quota) } else { Ok(()) }
+        charged(&account, bytes, charge.now_ms).map(drop)
     }
+}
 
-    async fn account_or_new(&self, tx: &mut Conn, did: &Did) -> Result<AccountRow, StorageError> {
-        if let Some(account) = tables::account::by_did(tx, did).await? {
-            return Ok(account);
-        }
-        let id = tables::account::last(tx).await? + 1;
-        let (quota_bytes, quota_entries) = (self.inner.free.bytes, self.inner.free.entries);
-        let account = AccountRow { id, did: *did, quota_bytes, used_bytes: 0, quota_entries, used_entries: 0 };
-        tables::account::upsert(tx, std::slice::from_ref(&account)).await?;
-        Ok(account)
+/// Returns what an account uses that takes so many bytes more.
+fn charged(account: &AccountRow, bytes: u64, now_ms: u64) -> Result<u64, ChunkRefusal> {
+    let used = account.used_bytes.saturating_add(bytes);
+    match account.is_lapsed(now_ms) {
+        true => Err(ChunkRefusal::LeaseLapsed),
+        false if used > account.quota_bytes => Err(ChunkRefusal::Quota),
+        false => Ok(used),
     }
 }
 

@@ -15,7 +15,7 @@ use translog::tree::{Edge, Node};
 use super::FreeQuota;
 use super::append::{Append, AppendRefusal, Placed};
 use super::line::Line;
-use super::rows::{AccountRow, DbRow, EquivocationRow, LogRow, UseRow};
+use super::rows::{AccountRow, DbRow, Dropped, EquivocationRow, LogRow, UseRow};
 use super::view::{Added, Found, LastIds, LogView, Outcome, Source, View};
 use crate::limits::{ENTRY_OVERHEAD_BYTES, HEAD_ROOM_BYTES};
 use crate::table::store::RowId;
@@ -155,12 +155,12 @@ fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result
         Some(source) => source.acl.clone(),
     };
     let account = match view.accounts.values().find(|account| account.did == payer) {
+        Some(account) if account.is_lapsed(append.now_ms) => return Err(AppendRefusal::LeaseLapsed),
         Some(account) => account.id,
         None => {
             view.last.account += 1;
-            let (id, quota_bytes, quota_entries) = (view.last.account, free.bytes, free.entries);
-            let (used_bytes, used_entries) = (0, 0);
-            let row = AccountRow { id, did: payer, quota_bytes, used_bytes, quota_entries, used_entries };
+            let id = view.last.account;
+            let row = AccountRow::free(id, payer, free, append.now_ms);
             view.accounts.insert(id, row);
             id
         }
@@ -169,7 +169,7 @@ fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result
     let id = view.last.db;
     let did = if let Control::Fork { did, .. } = &control { *did } else { *begun.did() };
     let (kind, stage) = (begun.kind() as u8, begun.owners().stage());
-    view.dbs.insert(id, DbRow { id, did, account, kind, created_ms: append.now_ms, stage });
+    view.dbs.insert(id, DbRow { id, did, account, kind, created_ms: append.now_ms, stage, dropped: Dropped::No });
     let named = (0, LogKind::Control, String::new());
     match source {
         None => add_log(view, key, id, named, append.now_ms),
@@ -196,7 +196,7 @@ fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result
 fn add_log(view: &mut View, key: LogId, db: RowId, (gid, kind, label): (u32, LogKind, String), time_ms: u64) {
     view.last.log += 1;
     let (id, edge) = (view.last.log, Edge::new());
-    let row = LogRow { id, line: Line::of(id), key, db, gid, kind, label, edge, time_ms };
+    let row = LogRow { id, line: Line::of(id), key, db, gid, kind, label, edge, time_ms, dropped_to: 0 };
     view.logs.insert(key, LogView { row, added: HashMap::new() });
 }
 
@@ -211,6 +211,7 @@ fn add_fork(
     add_log(view, key, db, named, time_ms);
     if let Some(log) = view.logs.get_mut(&key) {
         log.row.line = source.line.forked(edge.size(), log.row.id);
+        log.row.dropped_to = source.dropped_to.min(edge.size());
         log.row.edge = edge;
     }
 }
@@ -245,7 +246,7 @@ fn place(
     let room = allow(view, db, key, entry, append.now_ms)?;
     name(view, db, &header.refs, append.now_ms)?;
     let bytes = (entry.header_bytes().len() + entry.body().len()) as u64 + ENTRY_OVERHEAD_BYTES;
-    charge(view, db, room, bytes)?;
+    charge(view, db, room, bytes, append.now_ms)?;
     let placed = add(view, adds, append.now_ms, (key, device), entry)?;
     view.cursors.insert((log_id, device), Some((header.lsn, entry.leaf())));
     Ok(placed)
@@ -284,6 +285,8 @@ enum HeadRoom {
     Nothing,
     /// All but the last [`LAST_ROOM`].
     Most,
+    /// As much, and after the lease too: it takes somebody out, or turns the key with that.
+    MostAndLapsed,
     /// All: it leaves or ends a database.
     All,
 }
@@ -301,6 +304,9 @@ fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, now_ms: u64) -> 
     match (kind, header.class) {
         (LogKind::Control, Class::Control) => apply(view, db, (key, size), header, entry.body(), now_ms),
         (LogKind::Shared, Class::Data) => {
+            if view.dbs.get(&db).is_some_and(|db| db.dropped.is_now()) {
+                return Err(AppendRefusal::Dropped);
+            }
             match view.dbs.get(&db).map(|db| db.stage) {
                 Some(Stage::Deleting) => return Err(AclRefusal::Deleting.into()),
                 Some(Stage::Deleted) => return Err(AclRefusal::Deleted.into()),
@@ -334,10 +340,6 @@ fn apply(
         view.acls.insert(db, Acl::begin(&key, &header.author, &control)?);
         return Ok(HeadRoom::Most);
     }
-    let room = match &control {
-        Control::Leave | Control::Delete { .. } | Control::Tombstone { .. } => HeadRoom::All,
-        _ => HeadRoom::Most,
-    };
     let size_of = |log: &LogId| view.logs.get(log).map_or(0, |log| log.row.edge.size());
     let fit = match &control {
         Control::Revoke { cuts, .. } => cuts.iter().all(|(log, size)| *size <= size_of(log)),
@@ -345,6 +347,14 @@ fn apply(
         _ => true,
     };
     let acl = view.acls.get_mut(&db).ok_or(AppendRefusal::NotFound)?;
+    let room = match &control {
+        Control::Leave | Control::Delete { .. } | Control::Tombstone { .. } => HeadRoom::All,
+        Control::Revoke { .. } => HeadRoom::MostAndLapsed,
+        Control::KeyEpoch { gid, .. } if acl.groups().get(gid).is_some_and(|group| group.rekey_due) => {
+            HeadRoom::MostAndLapsed
+        }
+        _ => HeadRoom::Most,
+    };
     let (did, gid, before) = (*acl.did(), control.gid(), acl.owners().all().clone());
     if acl.control_of(&control) != key {
         return Err(AclRefusal::Genesis.into());
@@ -414,18 +424,27 @@ fn may_still(acl: &Acl, author: &Did, gid: Option<u32>, now_s: u64) -> bool {
 
 /// Charges the account of a database. What is said about the database itself has head-room, and the last of it is for leaving and ending
 /// it: owners are never locked out, nor does one lock out another.
-fn charge(view: &mut View, db: RowId, room: HeadRoom, bytes: u64) -> Result<(), AppendRefusal> {
+/// Once its lease is over, nothing is taken but what takes somebody out or ends it, and no more than the head-room of that.
+fn charge(view: &mut View, db: RowId, room: HeadRoom, bytes: u64, now_ms: u64) -> Result<(), AppendRefusal> {
     let account = view.dbs.get(&db).map(|db| db.account).ok_or(AppendRefusal::NotFound)?;
     let account = view.accounts.get_mut(&account).ok_or(AppendRefusal::NotFound)?;
-    let all = HEAD_ROOM_BYTES.max(account.quota_bytes / 100);
+    let (all, is_lapsed) = (HEAD_ROOM_BYTES.max(account.quota_bytes / 100), account.is_lapsed(now_ms));
     let room = match room {
+        HeadRoom::Nothing | HeadRoom::Most if is_lapsed => return Err(AppendRefusal::LeaseLapsed),
         HeadRoom::Nothing => 0,
-        HeadRoom::Most => all - all / LAST_ROOM,
+        HeadRoom::Most | HeadRoom::MostAndLapsed => all - all / LAST_ROOM,
         HeadRoom::All => all,
     };
     let (used, entries) = (account.used_bytes.saturating_add(bytes), account.used_entries.saturating_add(1));
     if used > account.quota_bytes.saturating_add(room) || entries > account.quota_entries.saturating_add(room / 1_024) {
         return Err(AppendRefusal::Quota);
+    }
+    if is_lapsed {
+        let said = account.lapsed_bytes.saturating_add(bytes);
+        if said > room {
+            return Err(AppendRefusal::Quota);
+        }
+        account.lapsed_bytes = said;
     }
     (account.used_bytes, account.used_entries) = (used, entries);
     Ok(())

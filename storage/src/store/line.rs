@@ -42,6 +42,21 @@ impl Line {
         parts
     }
 
+    /// Returns the row that new entries go to.
+    pub(crate) fn own(&self) -> RowId {
+        self.own
+    }
+
+    /// Returns whether it goes on from a row of another line.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        self.end_of(other.own).is_some() || other.before.iter().any(|(row, _)| self.end_of(*row).is_some())
+    }
+
+    /// Returns the place behind its last entry in a row that it goes on from; `None` if that has none of it.
+    pub(crate) fn end_of(&self, row: RowId) -> Option<u64> {
+        self.before.iter().find(|(before, _)| *before == row).map(|(_, end)| *end)
+    }
+
     /// Returns how it is stored: of each log before it row and end, 16 bytes; nothing for most.
     pub(crate) fn stored(&self) -> Vec<u8> {
         self.before.iter().flat_map(|(row, end)| [row.to_be_bytes(), end.to_be_bytes()].concat()).collect()

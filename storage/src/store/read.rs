@@ -19,6 +19,8 @@ use crate::table::store as tables;
 pub struct RangeRows {
     /// The log as it was read.
     pub log: LogRow,
+    /// Whether nobody reads it any more, nor paid for it.
+    pub is_dropped: bool,
     /// The entries from the place asked for on.
     pub entries: Vec<EntryRow>,
     /// The last leaf of the tree of `from` leaves, then its path; empty if `from` is 0.
@@ -151,7 +153,9 @@ impl Store {
             None => Vec::new(),
         };
         let rest = proof::consistency(&mut tx, &log.line, end, size).await?;
-        Ok(Some(RangeRows { log, entries, edge, consistency, rest }))
+        // In the snapshot of the bodies: they go after this is said.
+        let is_dropped = tables::db::by_id(&mut tx, log.db).await?.is_some_and(|db| db.dropped.is_now());
+        Ok(Some(RangeRows { log, is_dropped, entries, edge, consistency, rest }))
     }
 
     /// Returns what proves that the entries at `places` stand in the head of `size`; `None` if the log is smaller, or `old` is larger.

@@ -23,6 +23,10 @@ pub struct AccountRow {
     pub quota_entries: u64,
     /// What it uses.
     pub used_entries: u64,
+    /// Until when it is paid for, Unix milliseconds.
+    pub lease_until_ms: u64,
+    /// What was said of its databases since then, bytes.
+    pub(crate) lapsed_bytes: u64,
 }
 
 /// A database.
@@ -38,6 +42,28 @@ pub struct DbRow {
     pub created_ms: u64,
     /// What it has come to.
     pub stage: Stage,
+    /// Whether its data is gone, since nobody paid.
+    pub dropped: Dropped,
+}
+
+/// Whether the data of a database is gone, since nobody paid for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// It is there.
+    No = 0,
+    /// Nobody reads it any more, and its bodies go.
+    Going = 1,
+    /// They are gone.
+    Gone = 2,
+    /// It is paid for again: what came before [`LogRow::dropped_to`] stays gone.
+    PaidAgain = 3,
+}
+
+impl Dropped {
+    /// Returns whether nobody reads or writes it.
+    pub fn is_now(self) -> bool {
+        matches!(self, Self::Going | Self::Gone)
+    }
 }
 
 /// A log.
@@ -59,6 +85,8 @@ pub struct LogRow {
     pub edge: Edge,
     /// When its newest commit was, Unix milliseconds.
     pub time_ms: u64,
+    /// The first entry whose body it has still: nobody paid for those before.
+    pub dropped_to: u64,
 }
 
 /// A log that grew since it was anchored.

@@ -263,6 +263,9 @@ async fn load_source(
             return Ok(Err(AclRefusal::NotAllowed.into()));
         }
     }
+    if tables::db::by_id(conn, control.db).await?.is_some_and(|db| db.dropped.is_now()) {
+        return Ok(Err(AppendRefusal::Dropped));
+    }
     let (size, root) = (control.edge.size(), control.edge.root());
     if header.expect != Some((size, root)) {
         return Ok(Err(AppendRefusal::Head { size, root }));

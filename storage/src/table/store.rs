@@ -11,6 +11,7 @@ pub(crate) mod device;
 pub(crate) mod entry;
 pub(crate) mod equivocation;
 pub(crate) mod grp;
+pub(crate) mod lapse_watch;
 pub(crate) mod member;
 pub(crate) mod node;
 

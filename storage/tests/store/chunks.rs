@@ -19,11 +19,11 @@ on_both_engines! {
     chunks_that_nothing_names_yet_are_there_an_hour_on_and_so_are_many
 }
 
-fn files(number: u8) -> Charge {
+pub(crate) fn files(number: u8) -> Charge {
     Charge { purpose: Purpose::files(person(number)), now_ms: NOW_MS }
 }
 
-async fn entries(store: &Store, now_ms: u64) -> Charge {
+pub(crate) async fn entries(store: &Store, now_ms: u64) -> Charge {
     let log = store.log(&main_log()).await.unwrap().unwrap();
     Charge { purpose: Purpose::entries(&log), now_ms }
 }
@@ -38,7 +38,7 @@ async fn has(store: &Store, charge: Charge, id: &ContentId) -> bool {
 }
 
 /// A chunk of so many bytes, and its id.
-fn chunk(byte: u8, size: usize) -> (ContentId, Bytes) {
+pub(crate) fn chunk(byte: u8, size: usize) -> (ContentId, Bytes) {
     let bytes = Bytes::from(vec![byte; size]);
     (content::id_of(&bytes), bytes)
 }

@@ -21,16 +21,16 @@ on_both_engines! {
     a_fork_is_read_by_who_read_its_source_then_and_outlives_it
 }
 
-fn other(number: u8) -> Did {
+pub(crate) fn other(number: u8) -> Did {
     Did::from_bytes([40 + number; 20])
 }
 
-fn log_of(did: &Did) -> LogId {
+pub(crate) fn log_of(did: &Did) -> LogId {
     LogId::of(did, GID, LogKind::Shared, "main")
 }
 
 /// The head of the first `size` entries of a log.
-async fn head(store: &Store, log: LogId, size: u64) -> (u64, Hash) {
+pub(crate) async fn head(store: &Store, log: LogId, size: u64) -> (u64, Hash) {
     let all = store.log(&log).await.unwrap().unwrap();
     let root = if size == all.edge.size() {
         all.edge.root()
@@ -46,7 +46,7 @@ async fn whole(store: &Store, log: LogId) -> (u64, Hash) {
 }
 
 /// An owner of `source` forks it as `did`, which says so itself.
-async fn forks(store: &Store, owner: (Did, u8), source: Did, did: Did, at: (u64, Hash)) -> Vec<Entry> {
+pub(crate) async fn forks(store: &Store, owner: (Did, u8), source: Did, did: Did, at: (u64, Hash)) -> Vec<Entry> {
     let control = LogId::control(&did);
     let statement =
         Control::Fork { source, did, salt: [did.as_bytes()[0]; 16], base: vec![(log_of(&source), at.0, at.1)] };
@@ -78,7 +78,7 @@ async fn proved(store: &Store, log: LogId) -> Vec<Hash> {
     leaves
 }
 
-async fn fill(store: &Store, device: &mut Device, count: u64) {
+pub(crate) async fn fill(store: &Store, device: &mut Device, count: u64) {
     for _ in 0..count / 60 {
         let entries: Vec<Entry> = (0..60).map(|_| device.next(b"x")).collect();
         store.append(append(&entries)).await.unwrap();

@@ -153,7 +153,9 @@ pub(crate) fn turn(epoch: u64, people: &[Did]) -> Control {
 
 pub(crate) async fn open(ground: &Ground, failures: &Plan, bytes: u64) -> Store {
     let options = Options { failures: failures.clone(), ..Options::default() };
-    Store::open_at(ground.dir(), ground.home(), options, FreeQuota { bytes, entries: 1_000_000 }).await.unwrap()
+    Store::open_at(ground.dir(), ground.home(), options, FreeQuota { bytes, entries: 1_000_000, lease_ms: None })
+        .await
+        .unwrap()
 }
 
 pub(crate) fn append(entries: &[Entry]) -> Append {

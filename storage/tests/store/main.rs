@@ -20,6 +20,7 @@ mod chunks;
 mod forks;
 mod ground;
 mod history;
+mod leases;
 mod owners;
 
 #[path = "../../../tests/src/postgres.rs"]
@@ -388,7 +389,7 @@ async fn child_that_appends_until_killed() {
     let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
     let database = std::env::var(CHILD_DATABASE).ok().map(DatabaseUrl);
     let (home, run) = (Home { database, bucket: None }, std::env::var(CHILD_RUN).unwrap().parse::<u8>().unwrap());
-    let free = FreeQuota { bytes: 1 << 30, entries: 1_000_000 };
+    let free = FreeQuota { bytes: 1 << 30, entries: 1_000_000, lease_ms: None };
     let store = Arc::new(Store::open_at(dir.as_ref(), &home, Options::default(), free).await.unwrap());
     if store.log(&main_log()).await.unwrap().is_none() {
         make(&store, &(1..=DEVICES).map(person).collect::<Vec<_>>()).await;

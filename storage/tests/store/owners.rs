@@ -150,7 +150,7 @@ async fn who_leaves_makes_an_owner_of_whom_more_than_half_of_the_others_want(gro
 
 async fn an_owner_who_fills_the_account_keeps_nobody_from_ending_it(ground: &Ground) {
     // Goal: the last of the head-room is for leaving and ending. Method: an owner turns the key until nothing is taken any more.
-    let quota = FreeQuota { bytes: 1 << 20, entries: 100 };
+    let quota = FreeQuota { bytes: 1 << 20, entries: 100, lease_ms: None };
     let store = Store::open_at(ground.dir(), ground.home(), Options::default(), quota).await.unwrap();
     let (_, mut owners) = owned(&store, 2).await;
     let mut epoch = 1;

@@ -1,5 +1,6 @@
 //! The whole as a stranger meets it: the real `dgnsd` on free ports, the real `dgns` with a home of its own.
 
+mod accounts;
 mod acme;
 mod acts;
 mod aliases;

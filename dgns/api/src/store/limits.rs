@@ -71,3 +71,6 @@ pub const WATCHED_LOGS_MAX: usize = 1_000;
 
 /// The logs of a watch that is asked for in a path: with the longest sizes it stays below the 2,048 bytes that are signed.
 pub const WATCHED_IN_PATH_MAX: usize = 20;
+
+/// The databases that are told of an account.
+pub const ACCOUNT_DATABASES_MAX: usize = 1_000;

@@ -6,15 +6,21 @@ use identity::did::Did;
 use super::{RowId, last_id};
 use crate::database::{Cells, Conn, Row, in_table, query};
 use crate::fault::StorageError;
-use crate::store::rows::DbRow;
+use crate::store::rows::{DbRow, Dropped};
 use crate::table::stored;
 
 const TABLE: &str = "db";
 
 const LAST: &str = "SELECT coalesce(max(id), 0) FROM db";
-const BY_DID: &str = "SELECT id, did, account, kind, created_ms, stage FROM db WHERE did = $1";
-const BY_ID: &str = "SELECT id, did, account, kind, created_ms, stage FROM db WHERE id = $1";
+const BY_DID: &str = "SELECT id, did, account, kind, created_ms, stage, dropped FROM db WHERE did = $1";
+const BY_ID: &str = "SELECT id, did, account, kind, created_ms, stage, dropped FROM db WHERE id = $1";
 const INSERT: &str = "INSERT INTO db (id, did, account, kind, created_ms, stage) VALUES ($1, $2, $3, $4, $5, $6)";
+const OF_ACCOUNT: &str =
+    "SELECT id, did, account, kind, created_ms, stage, dropped FROM db WHERE account = $1 ORDER BY id LIMIT $2";
+const UNSWEPT: &str = "SELECT id, did, account, kind, created_ms, stage, dropped FROM db \
+                       WHERE account = $1 AND dropped <> 2 ORDER BY id LIMIT 1";
+const DROP: &str = "UPDATE db SET dropped = $1 WHERE id = $2";
+const TAKE_BACK: &str = "UPDATE db SET dropped = 3 WHERE account = $1 AND (dropped = 1 OR dropped = 2)";
 const TO_STAGE: &str = "UPDATE db SET stage = $1 WHERE id = $2";
 
 pub(crate) async fn last(conn: &mut Conn) -> Result<RowId, StorageError> {
@@ -42,6 +48,27 @@ pub(crate) async fn to_stage(conn: &mut Conn, id: RowId, stage: Stage) -> Result
     query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
+/// Returns the databases of an account, the oldest first.
+pub(crate) async fn of_account(conn: &mut Conn, account: RowId, limit: u64) -> Result<Vec<DbRow>, StorageError> {
+    let query = query(OF_ACCOUNT).bind(account).bind(stored(limit));
+    query.fetch_all(conn).await.map_err(in_table(TABLE))?.iter().map(read).collect()
+}
+
+/// Returns the first database of an account whose bodies are not all gone.
+pub(crate) async fn unswept(conn: &mut Conn, account: RowId) -> Result<Option<DbRow>, StorageError> {
+    query(UNSWEPT).bind(account).fetch_optional(conn).await.map_err(in_table(TABLE))?.as_ref().map(read).transpose()
+}
+
+/// Writes whether its data is dropped.
+pub(crate) async fn to_dropped(conn: &mut Conn, id: RowId, dropped: Dropped) -> Result<(), StorageError> {
+    query(DROP).bind(dropped as i64).bind(id).execute(conn).await.map_err(in_table(TABLE)).map(drop)
+}
+
+/// Lets the databases of an account go on that were dropped, or are being.
+pub(crate) async fn take_back(conn: &mut Conn, account: RowId) -> Result<(), StorageError> {
+    query(TAKE_BACK).bind(account).execute(conn).await.map_err(in_table(TABLE)).map(drop)
+}
+
 fn read(row: &Row) -> Result<DbRow, StorageError> {
     let cells = Cells::new(row, TABLE);
     Ok(DbRow {
@@ -52,5 +79,12 @@ fn read(row: &Row) -> Result<DbRow, StorageError> {
         created_ms: cells.number(4)?,
         stage: Stage::from_number(cells.small(5)?)
             .ok_or_else(|| StorageError::inconsistent(TABLE, "a database is in no stage"))?,
+        dropped: match cells.number(6)? {
+            0 => Dropped::No,
+            1 => Dropped::Going,
+            2 => Dropped::Gone,
+            3 => Dropped::PaidAgain,
+            _ => return Err(StorageError::inconsistent(TABLE, "a database is dropped in no way")),
+        },
     })
 }

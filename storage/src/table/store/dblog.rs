@@ -13,15 +13,21 @@ use crate::table::stored;
 const TABLE: &str = "dblog";
 
 const LAST: &str = "SELECT coalesce(max(id), 0) FROM dblog";
-const BY_KEY: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base FROM dblog WHERE key = $1";
-const BY_ID: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base FROM dblog WHERE id = $1";
+const BY_KEY: &str =
+    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to FROM dblog WHERE key = $1";
+const BY_ID: &str =
+    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to FROM dblog WHERE id = $1";
 const OF_DB: &str =
-    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base FROM dblog WHERE db = $1 ORDER BY id";
+    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to FROM dblog WHERE db = $1 ORDER BY id";
+const FORKS: &str = "SELECT id, base, dropped_to FROM dblog WHERE length(base) > 0 AND id > $1 ORDER BY id LIMIT $2";
+const UNSWEPT: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to FROM dblog \
+                       WHERE db = $1 AND gid > 0 AND dropped_to < size ORDER BY id LIMIT 1";
+const DROP_TO: &str = "UPDATE dblog SET dropped_to = $1 WHERE id = $2";
 static SIZES: ManyRows = ManyRows::new(TABLE, "SELECT key, size FROM dblog WHERE key IN (", 1, ")");
 static UPSERT: ManyRows = ManyRows::new(
     TABLE,
-    "INSERT INTO dblog (id, key, db, gid, kind, label, size, edge, time_ms, base) VALUES",
-    10,
+    "INSERT INTO dblog (id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to) VALUES",
+    11,
     "ON CONFLICT (id) DO UPDATE SET size = excluded.size, edge = excluded.edge, time_ms = excluded.time_ms",
 );
 
@@ -45,6 +51,27 @@ pub(crate) async fn of_db(conn: &mut Conn, db: RowId) -> Result<Vec<LogRow>, Sto
     rows.iter().map(read).collect()
 }
 
+/// Returns where the entries lie of logs that go on from others, with the first entry that each has not let go of: those behind the row
+/// `after`, in order.
+pub(crate) async fn forks(conn: &mut Conn, after: RowId, limit: u64) -> Result<Vec<(Line, u64)>, StorageError> {
+    let rows = query(FORKS).bind(after).bind(stored(limit)).fetch_all(conn).await.map_err(in_table(TABLE))?;
+    let read = |row: &Row| {
+        let cells = Cells::new(row, TABLE);
+        Ok((Line::read(cells.small(0)?, cells.optional_bytes(1)?)?, cells.number(2)?))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Returns the first log of a database, but its control log, that has not let go of all its entries.
+pub(crate) async fn unswept(conn: &mut Conn, db: RowId) -> Result<Option<LogRow>, StorageError> {
+    query(UNSWEPT).bind(db).fetch_optional(conn).await.map_err(in_table(TABLE))?.as_ref().map(read).transpose()
+}
+
+/// Writes the first entry that a log has not let go of.
+pub(crate) async fn drop_to(conn: &mut Conn, id: RowId, pos: u64) -> Result<(), StorageError> {
+    query(DROP_TO).bind(stored(pos)).bind(id).execute(conn).await.map_err(in_table(TABLE)).map(drop)
+}
+
 /// Returns how many entries each of these logs has, in no order; those that are not there are left out.
 pub(crate) async fn sizes(conn: &mut Conn, keys: &[LogId]) -> Result<Vec<(LogId, u64)>, StorageError> {
     let rows = SIZES.ask(conn, keys, |query, key| query.bind(key.0.as_slice())).await?;
@@ -62,7 +89,7 @@ pub(crate) async fn upsert(conn: &mut Conn, rows: &[LogRow]) -> Result<(), Stora
         let edge: Vec<u8> = last.chain(row.edge.last_leaf_path()).flatten().collect();
         let query = query.bind(row.id).bind(row.key.0.as_slice()).bind(row.db).bind(i64::from(row.gid));
         let query = query.bind(row.kind as i64).bind(row.label.as_str()).bind(stored(row.edge.size()));
-        query.bind(edge).bind(stored(row.time_ms)).bind(row.line.stored())
+        query.bind(edge).bind(stored(row.time_ms)).bind(row.line.stored()).bind(stored(row.dropped_to))
     });
     bind.await.map(drop)
 }
@@ -88,5 +115,6 @@ fn read(row: &Row) -> Result<LogRow, StorageError> {
         label: cells.text(5)?.to_owned(),
         edge,
         time_ms: cells.number(8)?,
+        dropped_to: cells.number(10)?,
     })
 }

@@ -23,6 +23,8 @@ const RANGE: &str = "SELECT header, sig, body FROM entry WHERE log = $1 AND pos 
 const HEADERS: &str = "SELECT header FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
 const SIZES: &str = "SELECT length(header) + length(body) FROM entry \
                      WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
+const BODY_BYTES: &str = "SELECT coalesce(sum(length(body)), 0) FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3";
+const DROP_BODIES: &str = "UPDATE entry SET body = $1 WHERE log = $2 AND pos >= $3 AND pos < $4 AND length(body) > 0";
 const LEAVES: &str = "SELECT leaf FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
 
 /// A new row.
@@ -113,4 +115,17 @@ async fn in_line(
         rows.append(&mut query.fetch_all(&mut *conn).await.map_err(in_table(TABLE))?);
     }
     Ok(rows)
+}
+
+/// Returns how many bytes the bodies of the entries `from..to` of a row of logs have.
+pub(crate) async fn body_bytes(conn: &mut Conn, log: RowId, from: u64, to: u64) -> Result<u64, StorageError> {
+    let query = query(BODY_BYTES).bind(log).bind(stored(from)).bind(stored(to));
+    let row = query.fetch_one(conn).await.map_err(in_table(TABLE))?;
+    Cells::new(&row, TABLE).number(0)
+}
+
+/// Drops the bodies of the entries `from..to`; all else of them stays.
+pub(crate) async fn drop_bodies(conn: &mut Conn, log: RowId, from: u64, to: u64) -> Result<(), StorageError> {
+    let query = query(DROP_BODIES).bind([].as_slice()).bind(log).bind(stored(from)).bind(stored(to));
+    query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }

@@ -1,0 +1,219 @@
+//! The end of what nobody pays for: lapses are noted, and after a grace the bodies of entries go, so many a commit.
+//!
+//! The grace is counted by how long servers watched lapses, not by what a clock says: one that is wrong makes accounts read only, and is
+//! forgotten once it is right again. One server watches at a time: whoever finds that the count is not what it left it at lets go, and every
+//! commit looks at that first. A commit says that a database is dropped, from which on nobody reads it, and each after that lets its logs go
+//! of some entries. A body goes once no log that it stands in holds it: what forks go on from stays for as long as one of them is paid for.
+//! Headers, leaves and control logs stay, so that whatever was signed still holds.
+
+use super::Store;
+use super::line::Line;
+use super::rows::{Dropped, LogRow};
+use crate::database::Conn;
+use crate::fault::StorageError;
+use crate::limits::{BYTES_PER_SWEEP, FORKS_PER_LOOK, ROWS_PER_SWEEP};
+use crate::table::store::{self as tables, RowId};
+
+/// One server's watch of the leases that are over. A new one begins with nothing, and does again what does no harm.
+#[derive(Debug, Default)]
+pub struct Sweep {
+    /// What the count of the watch was left at.
+    watched_ms: Option<u64>,
+    /// The log whose entries go, with those that may hold some of them.
+    log: Option<(RowId, Holders)>,
+}
+
+/// When data goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Grace {
+    /// The time, Unix milliseconds.
+    pub now_ms: u64,
+    /// For how long after its lease, and after that was noted, an account's data stays, milliseconds.
+    pub grace_ms: u64,
+}
+
+/// The logs that go on from others: where their entries lie, and the first that each has not let go of.
+#[derive(Debug, Default)]
+struct Holders {
+    /// The newest that was looked at.
+    seen: RowId,
+    logs: Vec<(Line, u64)>,
+}
+
+impl Holders {
+    /// Reads those that came since, and keeps those that have entries of `line` too. What they let go of meanwhile is missed: it stays.
+    async fn read(&mut self, conn: &mut Conn, line: &Line) -> Result<(), StorageError> {
+        loop {
+            let logs = tables::dblog::forks(conn, self.seen, FORKS_PER_LOOK).await?;
+            let Some((newest, _)) = logs.last() else { return Ok(()) };
+            self.seen = newest.own();
+            self.logs.extend(logs.into_iter().filter(|(other, _)| other.own() != line.own() && other.meets(line)));
+        }
+    }
+
+    /// Returns which places of a row are held, each range with its end.
+    fn held(&self, row: RowId) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.logs.iter().filter_map(move |(line, dropped_to)| Some((*dropped_to, line.end_of(row)?)))
+    }
+}
+
+impl Store {
+    /// Watches leases that are over for `ran_ms` more, at a time: notes the new ones, and takes back those that are not over after all.
+    /// Returns whether this server is the one that watches.
+    ///
+    /// A crash before the commit leaves nothing of it.
+    pub async fn watch_lapses(&self, sweep: &mut Sweep, ran_ms: u64, now_ms: u64) -> Result<bool, StorageError> {
+        {
+            let mut reader = self.inner.database.reader().await;
+            let is_idle = tables::account::to_note(&mut reader, now_ms, 1).await?.is_empty()
+                && tables::account::paid_again(&mut reader, now_ms, 1).await?.is_empty()
+                && !tables::account::is_any_waiting(&mut reader).await?;
+            if is_idle {
+                return Ok(true);
+            }
+        }
+        let mut tx = self.inner.database.write().await?;
+        let watched_ms = tables::lapse_watch::load(&mut tx).await?;
+        if sweep.watched_ms != Some(watched_ms) {
+            *sweep = Sweep { watched_ms: Some(watched_ms), log: None };
+            return Ok(false);
+        }
+        let watched_ms = watched_ms.saturating_add(ran_ms);
+        tables::lapse_watch::set(&mut tx, watched_ms).await?;
+        for account in tables::account::paid_again(&mut tx, now_ms, ROWS_PER_SWEEP).await? {
+            tables::account::take_back(&mut tx, account).await?;
+            tables::db::take_back(&mut tx, account).await?;
+        }
+        for account in tables::account::to_note(&mut tx, now_ms, ROWS_PER_SWEEP).await? {
+            tables::account::note(&mut tx, account, watched_ms).await?;
+        }
+        tx.commit(2).await?;
+        sweep.watched_ms = Some(watched_ms);
+        Ok(true)
+    }
+
+    /// Takes one step of dropping what accounts kept whose grace is over; returns whether there may be another one.
+    ///
+    /// A crash before a step's commit leaves nothing of it, and the next one finds where it was.
+    pub async fn sweep(&self, sweep: &mut Sweep, grace: Grace) -> Result<bool, StorageError> {
+        let Some(watched_ms) = sweep.watched_ms else { return Ok(false) };
+        let (Some(seen_ms), Some(ended_ms)) =
+            (watched_ms.checked_sub(grace.grace_ms), grace.now_ms.checked_sub(grace.grace_ms))
+        else {
+            return Ok(false);
+        };
+        let found = {
+            let mut reader = self.inner.database.reader().await;
+            let Some(account) = tables::account::due(&mut reader, seen_ms, ended_ms).await? else {
+                sweep.log = None;
+                return Ok(false);
+            };
+            let log = match tables::db::unswept(&mut reader, account).await? {
+                Some(db) if db.dropped == Dropped::Going => tables::dblog::unswept(&mut reader, db.id).await?,
+                _ => None,
+            };
+            // Before the commit, which others wait for: there may be many.
+            if let Some(log) = &log
+                && sweep.log.as_ref().is_none_or(|(row, _)| *row != log.id)
+            {
+                let mut holders = Holders::default();
+                holders.read(&mut reader, &log.line).await?;
+                sweep.log = Some((log.id, holders));
+            }
+            log.map(|log| log.id)
+        };
+        let mut tx = self.inner.database.write().await?;
+        if tables::lapse_watch::load(&mut tx).await? != watched_ms {
+            *sweep = Sweep::default();
+            return Ok(false);
+        }
+        // It may have been paid for since.
+        let Some(account) = tables::account::due(&mut tx, seen_ms, ended_ms).await? else { return Ok(true) };
+        let mut rows = 1;
+        match tables::db::unswept(&mut tx, account).await? {
+            None => tables::account::swept(&mut tx, account).await?,
+            Some(db) if db.dropped == Dropped::Going => match tables::dblog::unswept(&mut tx, db.id).await? {
+                None => tables::db::to_dropped(&mut tx, db.id, Dropped::Gone).await?,
+                Some(log) => match &mut sweep.log {
+                    Some((row, holders)) if *row == log.id && found == Some(log.id) => {
+                        // Whoever forked it meanwhile holds what they fork.
+                        holders.read(&mut tx, &log.line).await?;
+                        rows = let_go(&mut tx, &log, holders).await?;
+                    }
+                    _ => return Ok(true),
+                },
+            },
+            Some(db) => tables::db::to_dropped(&mut tx, db.id, Dropped::Going).await?,
+        }
+        tx.commit(rows).await?;
+        Ok(true)
+    }
+}
+
+/// Lets a log go of the first entries that it holds, and drops the bodies that nobody holds then: their bytes are given back to who paid
+/// for them. Returns of how many entries it let go.
+async fn let_go(conn: &mut Conn, log: &LogRow, holders: &Holders) -> Result<usize, StorageError> {
+    let from = log.dropped_to;
+    let (mut to, mut bytes) = (from, 0_u64);
+    for size in tables::entry::sizes(conn, &log.line, from, log.edge.size().min(from + ROWS_PER_SWEEP)).await? {
+        bytes = bytes.saturating_add(size);
+        if bytes > BYTES_PER_SWEEP && to > from {
+            break;
+        }
+        to += 1;
+    }
+    if to == from {
+        return Err(StorageError::inconsistent("entry", "a log has fewer entries than its size"));
+    }
+    for (row, from, to) in log.line.parts(0, from, to) {
+        let mut held: Vec<(u64, u64)> = holders.held(row).collect();
+        let lost = || StorageError::inconsistent("dblog", "a log of no log or database");
+        let owner = tables::dblog::by_id(conn, row).await?.ok_or_else(lost)?;
+        if row != log.id {
+            held.push((owner.dropped_to, u64::MAX));
+        }
+        let payer = tables::db::by_id(conn, owner.db).await?.ok_or_else(lost)?.account;
+        for (from, to) in free(from, to, held) {
+            let bytes = tables::entry::body_bytes(conn, row, from, to).await?;
+            if bytes > 0 {
+                tables::entry::drop_bodies(conn, row, from, to).await?;
+                tables::account::give_back(conn, payer, bytes).await?;
+            }
+        }
+    }
+    tables::dblog::drop_to(conn, log.id, to).await?;
+    Ok((to - from) as usize)
+}
+
+/// Returns the parts of `from..to` that none of the ranges covers, in order.
+fn free(from: u64, to: u64, mut held: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+    held.retain(|(begin, end)| begin < end);
+    held.sort_unstable();
+    let (mut at, mut parts) = (from, Vec::new());
+    for (begin, end) in held {
+        if at < begin.min(to) {
+            parts.push((at, begin.min(to)));
+        }
+        at = at.max(end);
+    }
+    if at < to {
+        parts.push((at, to));
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_holds_is_not_free() {
+        assert_eq!(free(10, 20, vec![]), [(10, 20)]);
+        assert_eq!(free(10, 20, vec![(0, 10), (20, 30), (15, 15)]), [(10, 20)]);
+        assert_eq!(free(10, 20, vec![(14, 16), (11, 12), (15, 18)]), [(10, 11), (12, 14), (18, 20)]);
+        assert_eq!(free(10, 20, vec![(0, 15), (15, u64::MAX)]), []);
+        assert_eq!(free(10, 20, vec![(0, 12), (5, 11)]), [(12, 20)]);
+        // A range that ends before it begins holds nothing.
+        assert_eq!(free(10, 20, vec![(19, 12)]), [(10, 20)]);
+    }
+}
