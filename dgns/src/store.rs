@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dgns_api::store::acl::{AclRefusal, Stage};
-use dgns_api::store::answer::{Cursor, Receipts, encode_range};
+use dgns_api::store::answer::{Cursor, Receipts, encode_places, encode_range};
 use dgns_api::store::content::ContentId;
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Class, Entry, EntryError, LogId, LogKind, write_parts};
@@ -257,6 +257,12 @@ impl Databases {
         let last = self.store.cursor(log, device).await?;
         let next = last.map_or(0, |(lsn, _)| lsn + 1);
         Ok(Cursor { next, last: last.map(|(_, leaf)| leaf) }.encode())
+    }
+
+    /// Returns the places of the newest snapshots of a log to a reader, the newest first. They say what they are themselves.
+    pub async fn snapshots(&self, core: &Core, log: &LogId, reader: &Did) -> Result<Vec<u8>, StoreRefusal> {
+        let row = self.readable(core, log, reader).await?.row;
+        Ok(encode_places(&self.store.snapshots(&row).await?))
     }
 
     /// Returns the devices that signed two entries at one place: `[[header, signature, header, signature], ...]`.

@@ -91,6 +91,7 @@ impl Schema {
             include_str!("../migrations/sqlite/0004_store_forks.sql"),
             include_str!("../migrations/sqlite/0007_store_chunks.sql"),
             include_str!("../migrations/sqlite/0008_store_leases.sql"),
+            include_str!("../migrations/sqlite/0009_store_snapshots.sql"),
         ],
     };
 

@@ -11,6 +11,7 @@ import { decodeControl } from "../../dgns/web/store/control.js";
 import { controlLogOf, decodeEntry, logIdOf, verifyEntry } from "../../dgns/web/store/entry.js";
 import { checkStoreFault } from "../../dgns/web/store/fault.js";
 import { decodeStoreHead, verifyStoreHead } from "../../dgns/web/store/head.js";
+import { openManifest, openPart } from "../../dgns/web/store/snapshot.js";
 
 const HOME = "dgns.test/log";
 /** The key of the seed 01 x 32. */
@@ -79,6 +80,23 @@ export async function bodyOf({ key, log, device, lsn, epoch, refs, body }) {
   const records = await openRecords(unhex(key), { log: unhex(log), device: unhex(device), lsn, epoch, refs: refs.map(unhex) }, unhex(body));
   return { id: hex(blake3(unhex(body))), records: records.map((record) => (record.pieces ? { bytes: record.bytes, pieces: record.pieces.map((piece) => piece.map(hex)) } : hex(record))) };
 }
+
+const shownRecord = (record) => (record.pieces ? { bytes: record.bytes, pieces: record.pieces.length } : hex(record));
+const place = (pos) => (pos === null ? null : Number(pos));
+
+/** Opens what snapshots consist of. */
+export const SNAPSHOTS = {
+  async manifest({ key, log, device, lsn, epoch, refs, body }) {
+    const { size, root, before, parts } = await openManifest(unhex(key), { log: unhex(log), device: unhex(device), lsn, epoch, refs: refs.map(unhex) }, unhex(body));
+    const shown = ({ at, id, key, records, bytes }) => ({ at: place(at), id: hex(id), key: hex(key), records: Number(records), bytes });
+    return { size: Number(size), root: hex(root), before: place(before), parts: parts.map(shown) };
+  },
+  part({ part, chunk }) {
+    const rows = openPart({ ...part, key: unhex(part.key) }, unhex(chunk));
+    const shown = ({ pos, epoch, author, unixMs, records }) => ({ pos: Number(pos), epoch: Number(epoch), author: hex(author), unix_ms: Number(unixMs), records: records.map(shownRecord) });
+    return { rows: rows.map(shown) };
+  },
+};
 
 /** Judges evidence against a server. */
 export async function storeFault({ file }) {

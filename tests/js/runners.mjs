@@ -20,7 +20,7 @@ import { codeHash, leadingZeroBits, solve, workOf } from "../../dgns/web/work.js
 import { verifyLine } from "../../dgns/web/note.js";
 import { verifyRequest } from "../../dgns/web/request.js";
 import { PAIRING, SEALED, USER_KEYS } from "./boxes.mjs";
-import { DATABASES, bodyOf, controlLog, storeFault } from "./databases.mjs";
+import { DATABASES, SNAPSHOTS, bodyOf, controlLog, storeFault } from "./databases.mjs";
 import { LOBBY } from "./lobby.mjs";
 import { ALIASES, MAIL, OPRF } from "./oprf.mjs";
 import { outcome } from "./outcome.mjs";
@@ -378,6 +378,7 @@ export const RUNNERS = {
   "database_acls.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => controlLog(given)), out ?? error),
   "store_faults.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => storeFault(given)), out ?? error),
   "bodies.json": async ({ in: given, out, error }) => assert.deepEqual(await outcome(() => bodyOf(given)), out ?? error),
+  "snapshots.json": byOp(SNAPSHOTS),
   "aliases.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => ALIASES[op](given)), out ?? error),
   "mail.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => MAIL[op](given)), out ?? error),
   "sealed.json": async ({ op, in: given, out, error }) => assert.deepEqual(await outcome(() => SEALED[op](given)), out ?? error),

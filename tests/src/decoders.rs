@@ -65,7 +65,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 56] = [
+pub const DECODERS: [Decoder; 57] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -113,6 +113,7 @@ pub const DECODERS: [Decoder; 56] = [
     Decoder { name: "db_control", accepts: db_control },
     Decoder { name: "db_entry", accepts: db_entry },
     Decoder { name: "db_head", accepts: db_head },
+    Decoder { name: "db_snapshot", accepts: db_snapshot },
     Decoder { name: "db_watch", accepts: db_watch },
     Decoder { name: "recovery", accepts: recovery },
     Decoder { name: "lobby_frame", accepts: lobby_frame },
@@ -605,6 +606,22 @@ fn db_head(bytes: &[u8]) -> bool {
 fn db_account(bytes: &[u8]) -> bool {
     let Ok(standing) = store::account::Standing::decode(bytes) else { return false };
     assert_eq!(standing.encode(), bytes);
+    true
+}
+
+/// What a snapshot says, what stands in a part of one, and where they are.
+fn db_snapshot(bytes: &[u8]) -> bool {
+    if let Ok(places) = store::answer::decode_places(bytes) {
+        assert_eq!(store::answer::encode_places(&places), bytes);
+        return true;
+    }
+    if let Ok(rows) = store::snapshot::decode_rows(bytes) {
+        assert_eq!(store::snapshot::encode_rows(&rows), bytes);
+        return true;
+    }
+    let Ok(manifest) = store::snapshot::Manifest::decode(bytes) else { return false };
+    let encoded = manifest.encode();
+    assert!(bytes.starts_with(&encoded) && bytes[encoded.len()..].iter().all(|byte| *byte == 0), "padded");
     true
 }
 

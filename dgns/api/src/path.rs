@@ -108,7 +108,7 @@ pub const PASSKEYS_START: &str = "/v1/passkeys/start";
 pub const PASSKEYS_FINISH: &str = "/v1/passkeys/finish";
 /// Makes a database.
 pub const DATABASES: &str = "/v1/databases";
-/// A log of a database: `/v1/logs/{log}/entries`, `/cursor`, `/equivocations`.
+/// A log of a database: `/v1/logs/{log}/entries`, `/cursor`, `/equivocations`, `/snapshots`.
 pub const LOGS: &str = "/v1/logs/";
 /// What the account of the DID that asks may store, stores, and until when.
 pub const ACCOUNT: &str = "/v1/account";

@@ -10,6 +10,8 @@ pub mod entry;
 pub mod fault;
 pub mod head;
 pub mod limits;
+pub mod record;
+pub mod snapshot;
 pub mod watch;
 
 #[cfg(test)]

@@ -160,6 +160,11 @@ enum Command {
         #[command(subcommand)]
         command: chunk::Chunk,
     },
+    /// Put the records of a database together for who comes late, and begin with what was put together
+    Snapshot {
+        #[command(subcommand)]
+        command: db::snapshot::Snapshot,
+    },
     /// Set, remove or list the records of a name
     Records {
         #[command(subcommand)]
@@ -373,6 +378,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Db { command } => db::db(context, command).await,
         Command::Account { command } => account::account(context, command).await,
         Command::Chunk { command } => chunk::chunk(context, command).await,
+        Command::Snapshot { command } => db::snapshot::snapshot(context, command).await,
         Command::DnsKey(arguments) => dns_key::dns_key(context, arguments).await,
         Command::Acme { command } => acme::acme(context, command).await,
         Command::Records { command } => records::records(context, command).await,

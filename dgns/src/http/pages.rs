@@ -200,6 +200,7 @@ const FILES: &[File] = files! {
     "store/limits.js"
     "store/owners.js"
     "store/people.js"
+    "store/snapshot.js"
     "tree.js"
     "user_key.js"
     "verify.js"

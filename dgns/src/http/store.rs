@@ -33,6 +33,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route(path::ACCOUNT, get(account))
         .route("/v1/logs/{log}/cursor", get(cursor))
         .route("/v1/logs/{log}/equivocations", get(equivocations))
+        .route("/v1/logs/{log}/snapshots", get(snapshots))
         .route(path::CHUNKS_HAVE, post(have))
         .route("/v1/chunks/{id}", get(chunk).put(put_chunk).layer(DefaultBodyLimit::max(CHUNK_BYTES_MAX)))
 }
@@ -167,6 +168,11 @@ async fn equivocations(State(app): Shared, Path(log): Path<String>, asking: Aski
     let databases = databases(&app)?;
     let answer = databases.equivocations(&app.core, &log_id(&log)?, &asking.caller.did).await;
     answered(answer)
+}
+
+async fn snapshots(State(app): Shared, Path(log): Path<String>, asking: Asking) -> Reply {
+    let databases = databases(&app)?;
+    answered(databases.snapshots(&app.core, &log_id(&log)?, &asking.caller.did).await)
 }
 
 /// Stores a chunk: its id is the BLAKE3 hash of its bytes.

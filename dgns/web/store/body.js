@@ -9,7 +9,8 @@ import { PIECE_BYTES, RECORDS_MAX, RECORD_BYTES_MAX, REFS_MAX } from "./limits.j
 
 const [RAW, IN_CHUNKS] = [0, 2];
 const inChunks = tuple(uintWithin(1, REFS_MAX * PIECE_BYTES), listOf(tuple(bytesOf(32), bytesOf(32)), 1, REFS_MAX));
-const record = (reader) => {
+/** Reads a record: its bytes, or `{bytes, pieces: [[id, key], ...]}`. */
+export const record = (reader) => {
   if (reader.array() !== 2) badField("a record");
   if (oneOf(RAW, IN_CHUNKS)(reader) === RAW) {
     const bytes = reader.bstr();

@@ -12,7 +12,7 @@ import { Acl, COUNTS, FORGED } from "./acl.js";
 import { verifyAnchored } from "./anchored.js";
 import { openRecords } from "./body.js";
 import { decodeControl, keyInfo } from "./control.js";
-import { controlLogOf } from "./entry.js";
+import { SNAPSHOT, controlLogOf } from "./entry.js";
 import { Follower } from "./follow.js";
 import { ENTRIES_PER_ANSWER_MAX } from "./limits.js";
 import { People } from "./people.js";
@@ -176,6 +176,7 @@ export class Database {
 
   /** Returns the records of an entry, or null where its key is not sealed to this person, or what is in it does not open. */
   async records({ header, body }) {
+    if (header.class === SNAPSHOT) return [];
     const { gid } = this.acl.logs.get(hex(header.log));
     const key = this.keys.get(`${gid} ${header.epoch}`);
     if (key === undefined) return null;

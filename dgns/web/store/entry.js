@@ -11,7 +11,7 @@ import { leafHash } from "../tree.js";
 import { BODY_BYTES_MAX, HEADER_BYTES_MAX, REFS_MAX } from "./limits.js";
 
 /** What an entry is, and what a log is for. */
-export const [DATA, CONTROL] = [0, 1];
+export const [DATA, CONTROL, SNAPSHOT] = [0, 1, 4];
 export const [CONTROL_LOG, SHARED_LOG] = [0, 1];
 
 /** Returns the 32 bytes that name a log: `H(db-log; db 20, gid u32, kind u8, label)`. */
@@ -21,7 +21,7 @@ export const logIdOf = (db, gid, kind, label) => domainHash("db-log", db, bigEnd
 export const controlLogOf = (db) => logIdOf(db, 0, CONTROL_LOG, "");
 
 const HEADER = {
-  1: ["class", oneOf(DATA, CONTROL)],
+  1: ["class", oneOf(DATA, CONTROL, SNAPSHOT)],
   2: ["log", bytesOf(32)],
   3: ["author", bytesOf(20)],
   4: ["device", bytesOf(32)],

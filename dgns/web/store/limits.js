@@ -6,6 +6,8 @@ export const [ENTRIES_PER_ANSWER_MAX, LABEL_BYTES_MAX, MEMBERS_MAX, GROUPS_MAX, 
 export const REFS_MAX = 48;
 /** The bytes of a piece of a record in chunks. */
 export const PIECE_BYTES = 1_048_536;
+/** The parts of a snapshot. */
+export const PARTS_MAX = 8192;
 export const [OWNERS_MAX, VOICES_MAX, FORKS_MAX] = [64, 16, 16];
 export const [ANCHOR_CHANGES_MAX, PATH_HASHES_MAX] = [16_384, 64];
 /** How long after an entry was acknowledged an anchor must have it, ms. */

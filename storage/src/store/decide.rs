@@ -27,6 +27,8 @@ use crate::table::store::node::NodeRow;
 pub(super) struct Plan {
     pub(super) entries: Vec<NewEntry>,
     pub(super) nodes: Vec<NodeRow>,
+    /// Which of the entries are snapshots: log and place.
+    pub(super) snapshots: Vec<(RowId, u64)>,
     /// What each append comes to, in their order; heads are filled in at the end.
     pub(super) outcomes: Vec<Outcome>,
 }
@@ -39,6 +41,7 @@ pub(super) fn decide(view: &mut View, plan: &mut Plan, append: &Append, free: Fr
         true => {
             plan.entries.append(&mut adds.entries);
             plan.nodes.append(&mut adds.nodes);
+            plan.snapshots.append(&mut adds.snapshots);
         }
         false => before.restore(view, &adds),
     }
@@ -110,6 +113,7 @@ impl Before {
 struct Adds {
     entries: Vec<NewEntry>,
     nodes: Vec<NodeRow>,
+    snapshots: Vec<(RowId, u64)>,
     proof: Option<((RowId, RowId, u64), EquivocationRow)>,
 }
 
@@ -303,7 +307,7 @@ fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, now_ms: u64) -> 
     let (gid, kind, size) = (log.row.gid, log.row.kind, log.row.edge.size());
     match (kind, header.class) {
         (LogKind::Control, Class::Control) => apply(view, db, (key, size), header, entry.body(), now_ms),
-        (LogKind::Shared, Class::Data) => {
+        (LogKind::Shared, Class::Data | Class::Snapshot) => {
             if view.dbs.get(&db).is_some_and(|db| db.dropped.is_now()) {
                 return Err(AppendRefusal::Dropped);
             }
@@ -465,6 +469,9 @@ fn add(
             nodes.push(NodeRow { log: id, level, index, hash: *hash });
         }
     });
+    if header.class == Class::Snapshot {
+        adds.snapshots.push((id, pos));
+    }
     // A commit is never before the one before it, whatever the clock does.
     log.row.time_ms = log.row.time_ms.max(now_ms);
     let (header_bytes, sig) = (entry.header_bytes().to_vec(), *entry.signature());

@@ -201,6 +201,11 @@ impl Store {
         }
     }
 
+    /// Returns the places of the newest snapshots of a log, the newest first.
+    pub async fn snapshots(&self, log: &LogRow) -> Result<Vec<u64>, StorageError> {
+        tables::snapshot::newest(&mut *self.inner.database.reader().await, &log.line, log.edge.size()).await
+    }
+
     /// Returns the devices that signed two entries at one place of a log, with both: at most 64.
     pub async fn equivocations(&self, id: &LogId) -> Result<Vec<EquivocationRow>, StorageError> {
         let mut reader = self.inner.database.reader().await;

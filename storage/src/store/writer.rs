@@ -164,6 +164,7 @@ async fn apply(tx: &mut Conn, view: &View, plan: &Plan, before: LastIds, loaded:
         tables::grp::upsert(tx, *db, *gid, *epoch).await?;
     }
     tables::entry::insert(tx, &plan.entries).await?;
+    tables::snapshot::insert(tx, &plan.snapshots).await?;
     let named = view.uses.iter().filter(|(key, row)| loaded.uses.get(key) != Some(row));
     tables::chunk_use::upsert(tx, &named.map(|(_, row)| row.clone()).collect::<Vec<_>>()).await?;
     let moved: BTreeSet<_> = plan.entries.iter().map(|entry| (entry.log, entry.device)).collect();

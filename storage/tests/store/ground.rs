@@ -112,7 +112,7 @@ impl Device {
             device: self.key.public(),
             lsn: self.next,
             prev: self.last,
-            epoch: if class == Class::Data { self.epoch } else { 0 },
+            epoch: if class == Class::Control { 0 } else { self.epoch },
             refs: Vec::new(),
             body_bytes: 0,
             body: [0; 32],

@@ -6,12 +6,13 @@ use data_encoding::HEXLOWER;
 use dgns_api::store::content;
 use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind, encode_request};
 use dgns_api::store::limits::ENTRY_CHUNK_BYTES_MAX;
+use dgns_api::store::record::{Pieces, Record};
 use dgns_client::error::ClientError;
 use dgns_client::home::Home;
 use dgns_client::rng;
 use dgns_client::session::{Session, Signer};
 use dgns_client::store::database::{FIRST_GROUP, OpenDb};
-use dgns_client::store::seal::{self, BodyPlace, Pieces, Record};
+use dgns_client::store::seal::{self, BodyPlace};
 use dgns_tests::harness::liar::Liar;
 use dgns_tests::harness::{Person, Server, Site};
 

@@ -35,6 +35,7 @@ mod races;
 mod recovery;
 mod rotation;
 mod rotation_witnessed;
+mod snapshots;
 mod starts;
 mod swapped;
 mod things;

@@ -6,7 +6,7 @@ use identity::wire::{Reader, WireError, Writer};
 
 use super::entry::{Entry, EntryError};
 use super::head::SignedHead;
-use super::limits::{ENTRIES_PER_ANSWER_MAX, ENTRIES_PER_REQUEST_MAX};
+use super::limits::{ENTRIES_PER_ANSWER_MAX, ENTRIES_PER_REQUEST_MAX, SNAPSHOTS_PER_ANSWER_MAX};
 
 /// The hashes of a path in a tree of at most 2^63 leaves.
 const PATH_MAX: usize = 64;
@@ -130,6 +130,24 @@ impl Cursor {
         reader.end()?;
         if (cursor.next == 0) == cursor.last.is_none() { Ok(cursor) } else { Err(WireError::Unexpected) }
     }
+}
+
+/// Returns places of a log, such as those of its newest snapshots, the newest first.
+pub fn encode_places(places: &[u64]) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.array(places.len());
+    for pos in places {
+        writer.uint(*pos);
+    }
+    writer.finish()
+}
+
+/// Reads at most [`SNAPSHOTS_PER_ANSWER_MAX`] places of a log, which descend.
+pub fn decode_places(bytes: &[u8]) -> Result<Vec<u64>, WireError> {
+    let mut reader = Reader::new(bytes);
+    let places = reader.list(SNAPSHOTS_PER_ANSWER_MAX, Reader::uint)?;
+    reader.end()?;
+    if places.is_sorted_by(|a, b| a > b) { Ok(places) } else { Err(WireError::NotCanonical) }
 }
 
 pub(super) fn write_path(writer: &mut Writer, path: &[Hash]) {

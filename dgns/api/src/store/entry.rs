@@ -101,6 +101,8 @@ pub enum Class {
     Data = 0,
     /// A statement about the database itself, in plaintext.
     Control = 1,
+    /// The records up to a place of the log, in chunks (PROTOCOL 25.16); it is no record itself.
+    Snapshot = 4,
 }
 
 /// What a device signs of an entry.
@@ -171,6 +173,7 @@ impl Header {
             class: fields.required(1, |r| match r.uint()? {
                 0 => Ok(Class::Data),
                 1 => Ok(Class::Control),
+                4 => Ok(Class::Snapshot),
                 _ => Err(WireError::Unexpected),
             })?,
             log: LogId(fields.required(2, Reader::fixed)?),

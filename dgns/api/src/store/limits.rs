@@ -27,6 +27,12 @@ pub const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// The chunks that an entry names: their ids fit its header, and a commit counts them in a few milliseconds.
 pub const REFS_MAX: usize = 48;
 
+/// The snapshots of one answer, the newest: one that its reader cannot use is passed over for the one before.
+pub const SNAPSHOTS_PER_ANSWER_MAX: usize = 8;
+
+/// The parts of a snapshot: the list of them fits one body.
+pub const PARTS_MAX: usize = 8_192;
+
 /// How long a reader may wait for the next entry, in seconds: below the time that a request may take.
 pub const WAIT_S_MAX: u64 = 10;
 
@@ -59,6 +65,12 @@ pub const CHUNK_BYTES_MAX: usize = 4 << 20;
 
 /// The bytes of a chunk that entries name: a whole piece of a record, sealed. No reader is made to fetch more than it can be.
 pub const ENTRY_CHUNK_BYTES_MAX: usize = 1 << 20;
+
+/// The bytes of a piece of a file or of a large record: sealed, with 40 bytes more, it is a chunk of 1 MiB.
+pub const PIECE_BYTES: usize = ENTRY_CHUNK_BYTES_MAX - 40;
+
+/// The bytes of a record: its pieces are chunks that its entry names.
+pub const LARGE_RECORD_BYTES_MAX: u64 = (REFS_MAX * PIECE_BYTES) as u64;
 
 /// The heads that one anchor changes; more wait for the next. What is sent of one stays below 4 MiB.
 pub const ANCHOR_CHANGES_MAX: usize = 16_384;

@@ -105,6 +105,7 @@ fn vectors_of_databases() {
         ("the first of a device", signed(first, b"")),
         ("one that must follow a head", signed(Header { expect: Some((4, [6; 32])), ..header() }, b"sealed")),
         ("control", signed(control, &statements()[0].1.encode())),
+        ("a snapshot", signed(Header { class: Class::Snapshot, refs: vec![[1; 32]], ..header() }, b"sealed")),
         ("one that names two chunks", signed(Header { refs: vec![[1; 32], [2; 32]], ..header() }, b"sealed")),
         ("one that names as many chunks as may be", signed(Header { refs: chunks(48), ..header() }, b"sealed")),
     ] {

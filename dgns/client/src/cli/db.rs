@@ -4,6 +4,7 @@ mod fork;
 mod get;
 mod groups;
 mod owners;
+pub(crate) mod snapshot;
 mod tail;
 
 use std::io::{BufRead as _, BufReader, Read};
@@ -13,7 +14,8 @@ use data_encoding::HEXLOWER;
 use dgns_api::store::acl::Acl;
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Class, Entry, LogId};
-use dgns_api::store::limits::{RECORD_BYTES_MAX, RECORDS_MAX};
+use dgns_api::store::limits::{LARGE_RECORD_BYTES_MAX, RECORD_BYTES_MAX, RECORDS_MAX};
+use dgns_api::store::record::Record;
 use dgns_client::attach::Who;
 use dgns_client::connect::AtHost;
 use dgns_client::error::ClientError;
@@ -27,7 +29,8 @@ use dgns_client::store::follow::Follower;
 use dgns_client::store::large;
 use dgns_client::store::members;
 use dgns_client::store::owners as deletions;
-use dgns_client::store::seal::{self, BodyPlace, LARGE_RECORD_BYTES_MAX, Record};
+use dgns_client::store::snapshot::records_of;
+use identity::did::Did;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -413,9 +416,9 @@ async fn verify_log(
         // From here on the log has at least the entries that were proved.
         let (entries, size) = follower.read(&actor.session, actor.signer(), 1_024, 0).await?;
         let first = follower.next() - entries.len() as u64;
-        for (pos, entry) in (first..).zip(&entries).filter(|(_, entry)| entry.header().class == Class::Data) {
+        for (pos, entry) in (first..).zip(&entries).filter(|(_, entry)| entry.header().class != Class::Control) {
             if !db.counts(&actor.session, actor.signer(), pos, entry.header()).await? {
-                context.out.warn(&void(pos, entry));
+                context.out.warn(&void(pos, &entry.header().author));
             }
         }
         if follower.next() >= size {
@@ -424,8 +427,8 @@ async fn verify_log(
     }
 }
 
-fn void(pos: u64, entry: &Entry) -> String {
-    format!("entry {pos} of {} came when they had been revoked; it is left out", entry.header().author)
+fn void(pos: u64, author: &Did) -> String {
+    format!("entry {pos} of {author} came when they had been revoked; it is left out")
 }
 
 /// Returns how many entries a log has.
@@ -433,15 +436,6 @@ async fn end_of(actor: &Actor, acl: &Acl, log: LogId) -> Result<u64, ClientError
     let mut follower = Follower::from(log, 0).with_parts(acl.parts(&log));
     let (_, size) = follower.read(&actor.session, actor.signer(), 1, 0).await?;
     Ok(size)
-}
-
-/// Returns the records of an entry as its body has them, of those in chunks what they are; `None` if they do not open.
-fn records_of(db: &OpenDb, gid: u32, pos: u64, entry: &Entry) -> Result<Option<Vec<Record>>, ClientError> {
-    let header = entry.header();
-    let sealed = || ClientError::Unable(format!("entry {pos} is sealed under a key that you do not have"));
-    let key = db.key(gid, header.epoch).ok_or_else(sealed)?;
-    let place = BodyPlace { log: header.log, device: header.device, lsn: header.lsn, epoch: header.epoch };
-    Ok(seal::open_records(key, &place, &header.refs, entry.body()).ok())
 }
 
 /// Returns the records of an entry, those in chunks fetched and checked; `None` if they do not open.

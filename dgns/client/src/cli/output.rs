@@ -33,10 +33,12 @@ impl Output {
 
     /// Prints one of many results of a command that goes on: a line for people, a JSON value on a line for programs.
     pub(crate) fn line(self, text: &str, value: &Value) {
-        match self.json {
-            true => say(&value.to_string()),
-            false => say(text),
-        }
+        say(&self.spelled(text, value));
+    }
+
+    /// Returns that line.
+    pub(crate) fn spelled(self, text: &str, value: &Value) -> String {
+        if self.json { value.to_string() } else { text.to_owned() }
     }
 
     /// Writes bytes to standard output as they are.

@@ -3,8 +3,11 @@
 use data_encoding::HEXLOWER;
 use dgns_api::path;
 use dgns_api::store::answer::{Cursor, Receipts};
+use dgns_api::store::content::ContentId;
 use dgns_api::store::entry::{Class, Entry, Header, LogId, encode_request};
 use dgns_api::store::head::StoreHead;
+use dgns_api::store::record::Record;
+use dgns_api::store::snapshot::Manifest;
 use identity::hash::Hash;
 use translog::tree::verify_inclusion;
 
@@ -12,7 +15,8 @@ use super::database::OpenDb;
 use super::follow::{Follower, check_continues, malformed};
 use super::kept::{Kept, keep_head};
 use super::people::People;
-use super::seal::{self, BodyPlace, Record};
+use super::seal::{self, BodyPlace, GroupKey};
+use super::snapshot::sealed::seal_manifest;
 use crate::error::ClientError;
 use crate::session::{Session, Signer};
 use crate::{clock, rng};
@@ -72,6 +76,33 @@ impl Appender {
         records: &[Record],
         expect: Option<(u64, Hash)>,
     ) -> Result<Acknowledged, ClientError> {
+        let refs = seal::refs_of(records);
+        let sealed = |key: &GroupKey, place: &BodyPlace| seal::seal_records(key, place, records, &mut rng::system());
+        let entry = self.sign((session, signer), db, (Class::Data, refs, expect), sealed)?;
+        self.send(session, signer, entry, false).await
+    }
+
+    /// As [`Appender::append`], of a snapshot.
+    pub(super) async fn append_snapshot(
+        &mut self,
+        session: &Session,
+        signer: Signer<'_>,
+        db: &OpenDb,
+        manifest: &Manifest,
+    ) -> Result<Acknowledged, ClientError> {
+        let sealed = |key: &GroupKey, place: &BodyPlace| seal_manifest(manifest, key, place, &mut rng::system());
+        let entry = self.sign((session, signer), db, (Class::Snapshot, manifest.refs(), None), sealed)?;
+        self.send(session, signer, entry, false).await
+    }
+
+    /// Signs the next entry, and keeps it on disk: from here on nothing else is signed before it arrived.
+    fn sign(
+        &mut self,
+        (session, signer): (&Session, Signer<'_>),
+        db: &OpenDb,
+        (class, refs, expect): (Class, Vec<ContentId>, Option<(u64, Hash)>),
+        sealed: impl FnOnce(&GroupKey, &BodyPlace) -> Vec<u8>,
+    ) -> Result<Entry, ClientError> {
         if self.kept.outbox.is_some() {
             return Err(ClientError::Unable(
                 "an entry is on its way still, and nothing is signed before it arrived".into(),
@@ -79,17 +110,16 @@ impl Appender {
         }
         let (epoch, key) = db.newest_key(self.gid)?;
         let device = signer.keys.sign.public();
-        let place = BodyPlace { log: self.log, device, lsn: self.kept.next, epoch };
-        let body = seal::seal_records(key, &place, records, &mut rng::system());
+        let body = sealed(key, &BodyPlace { log: self.log, device, lsn: self.kept.next, epoch });
         let header = Header {
-            class: Class::Data,
+            class,
             log: self.log,
             author: signer.did,
             device,
             lsn: self.kept.next,
             prev: self.kept.last,
             epoch,
-            refs: seal::refs_of(records),
+            refs,
             body_bytes: 0,
             body: [0; 32],
             expect,
@@ -99,7 +129,7 @@ impl Appender {
         let entry = entry.map_err(|error| ClientError::Unable(error.to_string()))?;
         self.kept.outbox = Some(entry.clone());
         self.kept.write(session.log(), &self.log)?;
-        self.send(session, signer, entry, false).await
+        Ok(entry)
     }
 
     /// Sends the entry in the outbox. Refused by the store, it leaves the outbox: it is in no log, and its lsn is free. The word of a host

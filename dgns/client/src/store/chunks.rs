@@ -5,10 +5,12 @@ use std::io::{Read, Write};
 use data_encoding::HEXLOWER;
 use dgns_api::path;
 use dgns_api::store::content::{self, ContentId};
+use dgns_api::store::limits::PIECE_BYTES;
+use dgns_api::store::record::Piece;
 use identity::wire::{Reader, WireError, Writer};
 use zeroize::Zeroizing;
 
-use super::seal::{self, FileKeys, PIECE_BYTES, Piece};
+use super::seal::{self, FileKeys};
 use crate::error::ClientError;
 use crate::session::{Session, Signer};
 use crate::user_keys;

@@ -143,11 +143,8 @@ impl OpenDb {
         pos: u64,
         header: &Header,
     ) -> Result<bool, ClientError> {
-        let standing = |db: &Self| db.acl.standing(&header.log, pos, &header.author, header.epoch);
-        if standing(self) == Standing::Forged {
-            self.refresh(session, signer).await?;
-        }
-        match standing(self) {
+        let Header { log, author, epoch, .. } = header;
+        match self.standing(session, signer, (log, pos), (author, *epoch)).await? {
             Standing::Counts => Ok(true),
             Standing::Void => Ok(false),
             Standing::Forged => {
@@ -156,6 +153,22 @@ impl OpenDb {
                 Err(ClientError::proof(if session.is_at_host() { "bad_host" } else { "not_writer" }, what))
             }
         }
+    }
+
+    /// Judges an entry by what its author wrote it under; what is not known yet is asked for.
+    pub(super) async fn standing(
+        &mut self,
+        session: &Session,
+        signer: Signer<'_>,
+        (log, pos): (&LogId, u64),
+        (author, epoch): (&Did, u64),
+    ) -> Result<Standing, ClientError> {
+        let standing = self.acl.standing(log, pos, author, epoch);
+        if standing != Standing::Forged {
+            return Ok(standing);
+        }
+        self.refresh(session, signer).await?;
+        Ok(self.acl.standing(log, pos, author, epoch))
     }
 
     /// Returns the size and root of its control log.

@@ -39,6 +39,8 @@ pub struct Follower {
     lasts_of: Option<LogId>,
     /// The epoch of the newest entry.
     epoch: u64,
+    /// The head that it begins behind, where somebody named one.
+    behind: Option<(u64, Hash)>,
     /// The parts that were appended to other logs; `None`: they are not known, and whoever reads judges to which log an entry belongs.
     parts: Option<Vec<Part>>,
     /// Whether the log was proved to have all of them.
@@ -58,9 +60,16 @@ impl Follower {
             lasts,
             lasts_of: None,
             epoch: 0,
+            behind: None,
             parts: Some(Vec::new()),
             based: false,
         }
+    }
+
+    /// Returns a reader that begins behind a head that somebody named: what is read first is refused (`snapshot_head`) if the log has
+    /// another root there.
+    pub fn behind(log: LogId, (size, root): (u64, Hash)) -> Self {
+        Self { behind: Some((size, root)), ..Self::from(log, size) }
     }
 
     /// As [`Follower::from`], of a log that goes on from others.
@@ -156,6 +165,10 @@ impl Follower {
                 Edge::from_parts(range.from, *last, path).map_err(|error| malformed(error.code()))?
             }
         };
+        if self.behind.is_some_and(|(size, root)| edge.size() == size && edge.root() != root) {
+            let what = format!("the first {} entries of the log have another root", edge.size());
+            return Err(ClientError::proof("snapshot_head", what));
+        }
         self.check_part(&edge)?;
         for (pos, entry) in (self.next..).zip(&range.entries) {
             if self.log_at(pos).is_some_and(|log| entry.header().log != log) {

@@ -3,11 +3,13 @@
 use data_encoding::HEXLOWER;
 use dgns_api::store::content;
 use dgns_api::store::entry::LogId;
+use dgns_api::store::limits::{LARGE_RECORD_BYTES_MAX, PIECE_BYTES};
+use dgns_api::store::record::Pieces;
 use identity::hash::Hash;
 use zeroize::Zeroizing;
 
 use super::chunks::{PIECES_AT_ONCE, Progress, get_chunk, put_missing};
-use super::seal::{self, GroupKey, LARGE_RECORD_BYTES_MAX, PIECE_BYTES, Pieces};
+use super::seal::{self, GroupKey};
 use crate::error::ClientError;
 use crate::session::{Session, Signer};
 

@@ -5,51 +5,19 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use dgns_api::store::content::{self, ContentId};
 use dgns_api::store::entry::LogId;
 use dgns_api::store::limits::{RECORD_BYTES_MAX, RECORDS_MAX, REFS_MAX};
+use dgns_api::store::record::Record;
 use identity::cert::KeyBytes;
 use identity::kdf;
 use identity::user_key::UserSeed;
-use identity::wire::{Reader, WireError, Writer};
+use identity::wire::{Reader, Writer};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 /// The key of a group in one epoch.
 pub type GroupKey = Zeroizing<[u8; 32]>;
 
-/// A record as it is.
-const RAW: u64 = 0;
-
-/// A record in chunks: how many bytes it has, and what its pieces are.
-const IN_CHUNKS: u64 = 2;
-
 /// What a nonce and a tag add.
 pub const SEALED_BYTES: usize = 24 + 16;
-
-/// The bytes of a piece of a file or of a large record: sealed it is a chunk of 1 MiB.
-pub const PIECE_BYTES: usize = (1 << 20) - SEALED_BYTES;
-
-/// The bytes of a record: its pieces are chunks that its entry names.
-pub const LARGE_RECORD_BYTES_MAX: u64 = (REFS_MAX * PIECE_BYTES) as u64;
-
-/// A piece: its chunk, and the key that opens it.
-pub type Piece = (ContentId, KeyBytes);
-
-/// A record of an entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
-    /// In the entry itself, at most 65,536 bytes.
-    Bytes(Vec<u8>),
-    /// In chunks.
-    Pieces(Pieces),
-}
-
-/// A record in chunks, of [`PIECE_BYTES`] each but for the last one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pieces {
-    /// How many bytes it has.
-    pub bytes: u64,
-    /// Its pieces, in order.
-    pub pieces: Vec<Piece>,
-}
 
 /// Returns the chunks that records are in, as an entry names them: ascending, each once.
 pub fn refs_of(records: &[Record]) -> Vec<ContentId> {
@@ -89,20 +57,14 @@ pub fn seal_records(key: &GroupKey, place: &BodyPlace, records: &[Record], rng: 
 fn seal_records_with(key: &GroupKey, place: &BodyPlace, records: &[Record], nonce: &[u8; 24]) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.array(records.len());
-    for record in records {
-        match record {
-            Record::Bytes(bytes) => drop(writer.array(2).uint(RAW).bytes(bytes)),
-            Record::Pieces(Pieces { bytes, pieces }) => {
-                writer.array(2).uint(IN_CHUNKS).array(2).uint(*bytes).array(pieces.len());
-                for (id, key) in pieces {
-                    writer.array(2).bytes(id).bytes(key);
-                }
-            }
-        }
-    }
-    let mut plaintext = writer.finish();
+    records.iter().for_each(|record| record.write(&mut writer));
+    sealed(&body_key(key, place), nonce, &padded(writer.finish()), &aad(place))
+}
+
+/// Returns a plaintext with the zeros behind it that pad it.
+fn padded(mut plaintext: Vec<u8>) -> Vec<u8> {
     plaintext.resize(content::padded(plaintext.len() + SEALED_BYTES) - SEALED_BYTES, 0);
-    sealed(&body_key(key, place), nonce, &plaintext, &aad(place))
+    plaintext
 }
 
 /// Returns the records of a body. Those in chunks are in ones that the entry names, its `refs`: the server keeps no others for it.
@@ -114,15 +76,7 @@ pub fn open_records(
 ) -> Result<Vec<Record>, NotOpened> {
     let plaintext = opened(&body_key(key, place), body, &aad(place))?;
     let mut reader = Reader::new(&plaintext);
-    let records = reader.list(RECORDS_MAX, |r| {
-        r.array_of(2)?;
-        match r.uint()? {
-            RAW => Ok::<_, WireError>(Record::Bytes(r.bytes()?.to_vec())),
-            IN_CHUNKS => Ok(Record::Pieces(read_pieces(r)?)),
-            _ => Err(WireError::Unexpected),
-        }
-    });
-    let records = records.map_err(|_| NotOpened)?;
+    let records = reader.list(RECORDS_MAX, Record::read).map_err(|_| NotOpened)?;
     let padding = &plaintext[reader.position()..];
     let mut pieces = 0;
     let fits = records.iter().all(|record| match record {
@@ -135,19 +89,6 @@ pub fn open_records(
     // However often they are named, all of them are read into memory.
     let fits = fits && pieces <= REFS_MAX && padding.iter().all(|byte| *byte == 0);
     if fits { Ok(records) } else { Err(NotOpened) }
-}
-
-fn read_pieces(reader: &mut Reader<'_>) -> Result<Pieces, WireError> {
-    reader.array_of(2)?;
-    let bytes = reader.uint_to(LARGE_RECORD_BYTES_MAX)?;
-    let pieces = reader.list(REFS_MAX, |r| {
-        r.array_of(2)?;
-        Ok::<_, WireError>((r.fixed()?, r.fixed()?))
-    })?;
-    match bytes.div_ceil(PIECE_BYTES as u64) == pieces.len() as u64 && bytes > 0 {
-        true => Ok(Pieces { bytes, pieces }),
-        false => Err(WireError::Unexpected),
-    }
 }
 
 fn body_key(key: &GroupKey, place: &BodyPlace) -> Zeroizing<[u8; 32]> {
@@ -170,7 +111,7 @@ impl FileKeys {
     /// Seals a piece of a file under a key of its own, and returns both. The same piece has the same bytes again, so that an upload
     /// goes on where it broke off.
     pub fn seal_piece(&self, piece: &[u8]) -> (KeyBytes, Vec<u8>) {
-        seal_piece(self.0.to_bytes().as_ref(), piece)
+        seal_under(piece_key(self.0.to_bytes().as_ref(), piece), piece)
     }
 
     /// Seals the list of the pieces.
@@ -179,9 +120,7 @@ impl FileKeys {
         let drawn = kdf::derive("dgns/manifest-nonce/v1", self.0.to_bytes().as_ref(), &[&hash]);
         let mut nonce = [0; 24];
         nonce.copy_from_slice(&drawn[..24]);
-        let mut plaintext = manifest.to_vec();
-        plaintext.resize(content::padded(plaintext.len() + SEALED_BYTES) - SEALED_BYTES, 0);
-        sealed(&self.manifest_key(), &nonce, &plaintext, &[])
+        sealed(&self.manifest_key(), &nonce, &padded(manifest.to_vec()), &[])
     }
 
     /// Opens the list of the pieces.
@@ -197,9 +136,28 @@ impl FileKeys {
 /// Seals a piece of a record under a key of its own, padded, and returns both. The same piece has the same bytes again in one epoch of
 /// its group.
 pub fn seal_record_piece(key: &GroupKey, piece: &[u8]) -> (KeyBytes, Vec<u8>) {
-    let mut padded = Zeroizing::new(piece.to_vec());
-    padded.resize(content::padded(piece.len() + SEALED_BYTES) - SEALED_BYTES, 0);
-    seal_piece(key.as_ref(), &padded)
+    let piece = Zeroizing::new(padded(piece.to_vec()));
+    seal_under(piece_key(key.as_ref(), &piece), &piece)
+}
+
+/// As [`seal_record_piece`], of a part of a snapshot.
+pub(super) fn seal_part(key: &GroupKey, part: &[u8]) -> (KeyBytes, Vec<u8>) {
+    let part = Zeroizing::new(padded(part.to_vec()));
+    seal_under(kdf::derive("dgns/snapshot-part/v1", key.as_ref(), &[&content::id_of(&part)]), &part)
+}
+
+/// Returns the body of an entry that is a snapshot: what it says, padded and sealed.
+pub(super) fn seal_snapshot(key: &GroupKey, place: &BodyPlace, said: Vec<u8>, nonce: &[u8; 24]) -> Vec<u8> {
+    sealed(&snapshot_key(key, place), nonce, &padded(said), &aad(place))
+}
+
+/// Returns what an entry that is a snapshot says, and the zeros behind it.
+pub(super) fn open_snapshot(key: &GroupKey, place: &BodyPlace, body: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
+    opened(&snapshot_key(key, place), body, &aad(place))
+}
+
+fn snapshot_key(key: &GroupKey, place: &BodyPlace) -> Zeroizing<[u8; 32]> {
+    kdf::derive("dgns/snapshot/v1", key.as_ref(), &[&place.log.0, &place.device])
 }
 
 /// Opens a piece of a record, which has so many bytes and then zeros, as many as pad it and no more.
@@ -217,10 +175,14 @@ pub fn open_record_piece(key: &KeyBytes, bytes: usize, chunk: &[u8]) -> Result<Z
     }
 }
 
-fn seal_piece(secret: &[u8], piece: &[u8]) -> (KeyBytes, Vec<u8>) {
-    let key = kdf::derive("dgns/piece/v1", secret, &[&content::id_of(piece)]);
+fn piece_key(secret: &[u8], piece: &[u8]) -> Zeroizing<[u8; 32]> {
+    kdf::derive("dgns/piece/v1", secret, &[&content::id_of(piece)])
+}
+
+/// Seals a plaintext under the key that was made of it.
+fn seal_under(key: Zeroizing<[u8; 32]>, plaintext: &[u8]) -> (KeyBytes, Vec<u8>) {
     // No two plaintexts share a key, so the nonce may be one.
-    (*key, sealed(&key, &[0; 24], piece, &[]))
+    (*key, sealed(&key, &[0; 24], plaintext, &[]))
 }
 
 /// Opens a piece by its key.
@@ -245,6 +207,9 @@ fn opened(key: &[u8; 32], bytes: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+
+    use dgns_api::store::limits::{LARGE_RECORD_BYTES_MAX, PIECE_BYTES};
+    use dgns_api::store::record::Pieces;
 
     use super::*;
     use crate::rng;
@@ -386,7 +351,8 @@ mod tests {
         assert_eq!(open_record_piece(&own, 5, &of_group).unwrap().as_slice(), b"piece");
         assert!(open_record_piece(&own, 4, &of_group).is_err() && open_record_piece(&own, 500, &of_group).is_err());
         assert_eq!(seal_record_piece(&group, &[7; PIECE_BYTES]).1.len(), 1 << 20, "a whole one is as long as it was");
-        let (own, longer) = seal_piece(group.as_ref(), &[&b"piece"[..], &[0; 3 << 20]].concat());
+        let longer = [&b"piece"[..], &[0; 3 << 20]].concat();
+        let (own, longer) = seal_under(piece_key(group.as_ref(), &longer), &longer);
         assert!(
             open_piece(&own, &longer).is_ok() && open_record_piece(&own, 5, &longer).is_err(),
             "zeros are no padding"

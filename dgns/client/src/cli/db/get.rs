@@ -46,7 +46,7 @@ async fn get_from(context: &Context, actor: &Actor, db: &mut OpenDb, command: &G
     let unable = |why: String| ClientError::Unable(why);
     let entry = entries.first().ok_or_else(|| unable(format!("the log has {size} entries, and none at {pos}")))?;
     if !db.counts(&actor.session, actor.signer(), pos, entry.header()).await? {
-        return Err(unable(void(pos, entry)));
+        return Err(unable(void(pos, &entry.header().author)));
     }
     let records = opened(actor, db, (gid, log, pos), entry).await?;
     let records = records.ok_or_else(|| unable(format!("entry {pos} of {} does not open", entry.header().author)))?;

@@ -1,10 +1,13 @@
 //! `db read` and `db tail`: records in order, checked, of one log or of several as they come.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 
 use data_encoding::BASE64;
-use dgns_api::store::entry::{Entry, LogId};
+use dgns_api::store::entry::{Class, Entry, LogId};
 use dgns_api::store::limits::{ANCHOR_BY_MS, WAIT_S_MAX, WATCHED_LOGS_MAX};
+use dgns_api::store::record::{Pieces, Record};
 use dgns_api::store::watch::News;
 use dgns_client::error::ClientError;
 use dgns_client::store::anchored;
@@ -12,7 +15,7 @@ use dgns_client::store::database::OpenDb;
 use dgns_client::store::follow::Follower;
 use dgns_client::store::hints::Hints;
 use dgns_client::store::owners as deletions;
-use dgns_client::store::seal::{Pieces, Record};
+use identity::did::Did;
 use serde_json::json;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
@@ -157,15 +160,15 @@ async fn listen(actor: &Actor, tails: &mut [Tail], hints: &mut Option<Hints>) ->
 }
 
 /// One log that is read, of an open database.
-struct Tail {
+pub(super) struct Tail {
     name: String,
     /// The command that fetches one of its entries, but for the place.
     get: String,
     /// Whether what is printed says of which name it is.
     named: bool,
-    db: OpenDb,
-    log: LogId,
-    gid: u32,
+    pub(super) db: OpenDb,
+    pub(super) log: LogId,
+    pub(super) gid: u32,
     follower: Follower,
     /// When it was tried to check that the log is the anchored one, and when that was so.
     tried: Instant,
@@ -176,18 +179,21 @@ struct Tail {
     unprinted: VecDeque<(u64, Entry)>,
     /// How many entries the log had when it was read last.
     size: u64,
+    /// Where records are printed; standard output if nowhere else.
+    pub(super) out: Option<BufWriter<File>>,
 }
 
 impl Tail {
-    async fn open(actor: &Actor, name: &str, asked: &Log) -> Result<Self, ClientError> {
+    pub(super) async fn open(actor: &Actor, name: &str, asked: &Log) -> Result<Self, ClientError> {
         let db = OpenDb::open(&actor.session, actor.signer(), name).await?;
         let (log, gid) = db.log(&asked.label)?;
         let (follower, now) = (Follower::from(log, 0), Instant::now());
         let label = if asked.label == MAIN { String::new() } else { format!(" --log {}", asked.label) };
         let at = asked.at.at.as_ref().map(|host| format!(" --at {host}")).unwrap_or_default();
         let (name, get, named) = (name.to_owned(), format!("dgns db get{label}{at} {name}"), false);
-        let (unprinted, size) = (VecDeque::new(), 0);
-        Ok(Self { name, get, named, db, log, gid, follower, tried: now, checked: now, hinted: true, unprinted, size })
+        let (unprinted, size, out) = (VecDeque::new(), 0, None);
+        let (tried, checked, hinted) = (now, now, true);
+        Ok(Self { name, get, named, db, log, gid, follower, tried, checked, hinted, unprinted, size, out })
     }
 
     /// Goes to a place, or to the end of the log, which is checked to be the anchored one.
@@ -196,7 +202,12 @@ impl Tail {
             Some(from) => from,
             None => end_of(actor, self.db.acl(), self.log).await?,
         };
-        self.follower = Follower::from(self.log, from).with_parts(self.db.acl().parts(&self.log));
+        self.begin_with(actor, Follower::from(self.log, from)).await
+    }
+
+    /// Begins with what a reader of the log reads next; the log is checked to be the anchored one.
+    pub(super) async fn begin_with(&mut self, actor: &Actor, follower: Follower) -> Result<(), ClientError> {
+        self.follower = follower.with_parts(self.db.acl().parts(&self.log));
         anchored::verify(&actor.session, actor.signer(), &self.log, self.db.acl().salt()).await?;
         (self.tried, self.checked) = (Instant::now(), Instant::now());
         Ok(())
@@ -209,7 +220,7 @@ impl Tail {
 
     /// Prints what the log has beyond what was printed, up to 1,024 entries, and returns whether that was all; waits for up to `wait_s`
     /// seconds if there is nothing. Who is `patient` goes on for a while without the check that it is the anchored one.
-    async fn catch_up(
+    pub(super) async fn catch_up(
         &mut self,
         context: &Context,
         actor: &Actor,
@@ -234,10 +245,10 @@ impl Tail {
             self.check_now(actor).await?;
             self.checked = Instant::now();
         }
-        while let Some((pos, entry)) = self.unprinted.front() {
-            match self.db.counts(&actor.session, actor.signer(), *pos, entry.header()).await? {
-                true => self.print(context, *pos, entry)?,
-                false => context.out.warn(&self.of_name(&void(*pos, entry))),
+        while let Some((pos, entry)) = self.unprinted.front().cloned() {
+            match self.db.counts(&actor.session, actor.signer(), pos, entry.header()).await? {
+                true => self.print_entry(context, pos, &entry)?,
+                false => self.leave_out(context, pos, &entry.header().author),
             }
             self.unprinted.pop_front();
         }
@@ -251,7 +262,7 @@ impl Tail {
     }
 
     /// Returns what an error comes to: that a database is deleted has to be shown.
-    async fn proved(&mut self, actor: &Actor, error: ClientError) -> ClientError {
+    pub(super) async fn proved(&mut self, actor: &Actor, error: ClientError) -> ClientError {
         deletions::proved(&actor.session, actor.signer(), &mut self.db, error).await
     }
 
@@ -259,17 +270,36 @@ impl Tail {
         if self.named { format!("{}: {text}", self.name) } else { text.to_owned() }
     }
 
-    /// Prints the records of an entry, each on a line; of those in chunks, which may be any size, what they are and how to get them.
-    fn print(&self, context: &Context, pos: u64, entry: &Entry) -> Result<(), ClientError> {
+    /// Says that an entry does not stand.
+    pub(super) fn leave_out(&self, context: &Context, pos: u64, author: &Did) {
+        context.out.warn(&self.of_name(&void(pos, author)));
+    }
+
+    fn print_entry(&mut self, context: &Context, pos: u64, entry: &Entry) -> Result<(), ClientError> {
         let header = entry.header();
-        let Some(records) = records_of(&self.db, self.gid, pos, entry)? else {
-            // Its author signed it: nobody else can be blamed, and the log goes on behind it.
-            let what = format!("entry {pos} of {} does not open; it is left out", header.author);
-            context.out.warn(&self.of_name(&what));
+        if header.class == Class::Snapshot {
             return Ok(());
-        };
+        }
+        match records_of(&self.db, self.gid, pos, entry)? {
+            Some(records) => self.print(context, (pos, &header.author, header.unix_ms), records),
+            None => {
+                // Its author signed it: nobody else can be blamed, and the log goes on behind it.
+                let what = format!("entry {pos} of {} does not open; it is left out", header.author);
+                context.out.warn(&self.of_name(&what));
+                Ok(())
+            }
+        }
+    }
+
+    /// Prints the records of an entry, each on a line; of those in chunks, which may be any size, what they are and how to get them.
+    pub(super) fn print(
+        &mut self,
+        context: &Context,
+        (pos, author, unix_ms): (u64, &Did, u64),
+        records: Vec<Record>,
+    ) -> Result<(), ClientError> {
         for record in records {
-            let mut value = json!({ "pos": pos, "author": header.author.to_string(), "time_ms": header.unix_ms });
+            let mut value = json!({ "pos": pos, "author": author.to_string(), "time_ms": unix_ms });
             let text = match record {
                 Record::Bytes(record) => {
                     let text = String::from_utf8_lossy(&record).into_owned();
@@ -288,7 +318,11 @@ impl Tail {
             if self.named {
                 value["name"] = json!(self.name);
             }
-            context.out.line(&text, &value);
+            match &mut self.out {
+                None => context.out.line(&text, &value),
+                Some(out) => writeln!(out, "{}", context.out.spelled(&text, &value))
+                    .map_err(|error| ClientError::Unable(format!("the records: {error}")))?,
+            }
         }
         Ok(())
     }
