@@ -24,7 +24,7 @@ use crate::fault::StorageError;
 use crate::storage::Options;
 
 pub use accounts::{AccountRow, AttestedRow, LinkRow, Reserved, Unlinked};
-pub use acme::AcmeAccount;
+pub use acme::{AcmeAccount, AcmeRoom};
 pub use aliases::{ALIASES_OF_DID_MAX, AliasRow, Erased};
 pub use devices::{AttachmentRow, ENVELOPES_MAX, PAIR_MESSAGES_MAX};
 pub use dns::{SignedUpdate, VolatileRow};

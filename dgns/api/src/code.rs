@@ -156,6 +156,11 @@ pub const ALL: &[&str] = &[
     PASSKEYS_FULL,
     BAD_OPENING,
     INTERNAL,
+    FORBIDDEN,
+    BAD_SUBDOMAIN,
+    BAD_TXT,
+    MALFORMED_JSON_PAYLOAD,
+    BAD_CIDR,
 ];
 /// An account of an ACME client that is not there, or may not do this. 401.
 pub const FORBIDDEN: &str = "forbidden";

@@ -162,6 +162,9 @@ pub const PEERS_MAX: usize = 64;
 /// Accounts of ACME clients that have a place of their own; each is a row of some 200 bytes, and at most two records.
 pub const ACME_ACCOUNTS_MAX: u64 = 100_000;
 
+/// Those of them that the devices of one DID may have: nobody takes the places of all.
+pub const ACME_ACCOUNTS_OF_A_DID_MAX: u64 = 100;
+
 /// Seconds without use after which such an account is over: certificates are renewed every 60 days.
 pub const ACME_IDLE_S: u64 = 90 * 86_400;
 

@@ -128,6 +128,8 @@ impl Updates {
         let mut sweeps = tokio::time::interval(SWEEP_EVERY);
         // Names of which nobody knows yet whether they may keep what they have.
         let mut again: HashSet<String> = HashSet::new();
+        // And DIDs, of whose accounts nobody knows.
+        let mut again_of: HashSet<Did> = HashSet::new();
         loop {
             let dids: Option<HashSet<Did>> = tokio::select! {
                 () = shutdown::requested(&mut stop) => return,
@@ -147,9 +149,13 @@ impl Updates {
                     .chain(again.drain())
                     .collect()
             };
-            if let Err(error) = self.sweep_accounts(dids.as_ref()).await {
-                tracing::error!(%error, "what accounts of ACME clients wrote cannot be taken away: it is tried again");
+            if dids.is_none()
+                && let Err(error) = self.sweep_texts().await
+            {
+                tracing::error!(%error, "what lapsed of ACME clients cannot be taken away: it is tried again");
             }
+            again_of.extend(dids.unwrap_or_default());
+            again_of = self.sweep_accounts(again_of).await;
             for name in names {
                 if let Err(error) = self.prune(&name, false).await {
                     tracing::error!(%error, "records that devices wrote cannot be taken away: it is tried again");

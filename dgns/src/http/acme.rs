@@ -84,7 +84,8 @@ async fn register(State(app): Shared, ConnectInfo(from): ConnectInfo<SocketAddr>
     })?;
     app.rates.admit_signin(from.ip(), app.core.clock.now()).map_err(problem::of_rate)?;
     let name = name.map(|name| name.as_str().to_owned());
-    let opened = updates.open_account(Register { device, name, allow: allow.clone() }).await.map_err(refused)?;
+    let register = Register { device, name, allow: allow.clone() };
+    let opened = finished(async move { updates.open_account(register).await }).await?;
     let answer = json!({
         "username": uuid_text(&opened.username),
         "password": password_text(&opened.password),
@@ -117,14 +118,22 @@ async fn update(
         return Err(told(code::BAD_TXT, "txt is 43 characters of base64url, as ACME has them"));
     }
     app.rates.admit_challenge(account.username, app.core.clock.now()).map_err(problem::of_rate)?;
-    updates.write_challenge(&account, &body.txt).await.map_err(refused)?;
-    Ok(fresh(path::JSON, json!({ "txt": body.txt }).to_string()))
+    let answer = json!({ "txt": body.txt });
+    finished(async move { updates.write_challenge(&account, &body.txt).await }).await?;
+    Ok(fresh(path::JSON, answer.to_string()))
 }
 
 /// Returns who takes updates of DNS: the server that keeps the log.
-fn updates(app: &App) -> Result<&Updates, Refused> {
+fn updates(app: &App) -> Result<Arc<Updates>, Refused> {
     the_writer(app)?;
-    app.updates.as_deref().ok_or_else(|| problem::internal().into())
+    app.updates.clone().ok_or_else(|| problem::internal().into())
+}
+
+/// Does it to its end, though the client leaves: what is durable is in DNS, too.
+async fn finished<T: Send + 'static>(
+    work: impl Future<Output = Result<T, AccountError>> + Send + 'static,
+) -> Result<T, Refused> {
+    tokio::spawn(work).await.unwrap_or(Err(AccountError::Failed)).map_err(refused)
 }
 
 fn read_json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Refused> {

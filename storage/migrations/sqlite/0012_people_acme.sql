@@ -12,3 +12,5 @@ CREATE TABLE acme_accounts (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX acme_accounts_used ON acme_accounts (used_s);
 CREATE INDEX acme_accounts_did ON acme_accounts (did);
+CREATE INDEX acme_accounts_texts ON acme_accounts (used_s) WHERE texts <> '';
+CREATE INDEX acme_accounts_own ON acme_accounts (did, key) WHERE name = '';

@@ -12,16 +12,20 @@ const TABLE: &str = "acme_accounts";
 const PUT: &str = "INSERT INTO acme_accounts (username, password, subdomain, name, did, key, allow, texts, used_s) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const COUNT: &str = "SELECT count(*) FROM acme_accounts WHERE name = ''";
+const COUNT_OF: &str = "SELECT count(*) FROM acme_accounts WHERE name = '' AND did = $1";
 const BY_NAME: &str =
     "SELECT username, password, subdomain, name, did, key, allow, texts, used_s FROM acme_accounts WHERE username = $1";
-const OF_DID: &str =
-    "SELECT username, password, subdomain, name, did, key, allow, texts, used_s FROM acme_accounts WHERE did = $1";
+const OWN_OF: &str = "SELECT username, password, subdomain, name, did, key, allow, texts, used_s FROM acme_accounts \
+                      WHERE name = '' AND did = $1";
+const DIDS: &str = "SELECT DISTINCT did FROM acme_accounts WHERE name = '' AND did IS NOT NULL";
 const SHOWN: &str =
     "SELECT username, password, subdomain, name, did, key, allow, texts, used_s FROM acme_accounts WHERE texts <> ''";
+const SHOWN_BEFORE: &str = "SELECT username, password, subdomain, name, did, key, allow, texts, used_s FROM acme_accounts \
+                            WHERE texts <> '' AND used_s <= $1";
 const WRITE: &str = "UPDATE acme_accounts SET texts = $2, used_s = $3 WHERE username = $1";
-const CLEAR: &str = "UPDATE acme_accounts SET texts = '' WHERE username = $1";
+const CLEAR: &str = "UPDATE acme_accounts SET texts = '' WHERE texts <> '' AND used_s <= $1";
 const REPLACE: &str = "DELETE FROM acme_accounts WHERE name = $1 AND did = $2 AND key = $3";
-const REMOVE: &str = "DELETE FROM acme_accounts WHERE username = $1";
+const REMOVE: &str = "DELETE FROM acme_accounts WHERE name = '' AND did = $1 AND key = $2";
 const SWEEP: &str = "DELETE FROM acme_accounts WHERE used_s <= $1 AND texts = ''";
 
 pub(crate) async fn put(conn: &mut Conn, account: &AcmeAccount) -> Result<(), StorageError> {
@@ -39,19 +43,38 @@ pub(crate) async fn count(conn: &mut Conn) -> Result<u64, StorageError> {
     Cells::new(&row, TABLE).number(0)
 }
 
+/// Returns how many of them the devices of a DID opened.
+pub(crate) async fn count_of(conn: &mut Conn, did: &[u8; 20]) -> Result<u64, StorageError> {
+    let row = query(COUNT_OF).bind(did.as_slice()).fetch_one(conn).await.map_err(in_table(TABLE))?;
+    Cells::new(&row, TABLE).number(0)
+}
+
 pub(crate) async fn by_username(conn: &mut Conn, username: &[u8; 16]) -> Result<Option<AcmeAccount>, StorageError> {
     let row = query(BY_NAME).bind(username.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
     row.as_ref().map(read).transpose()
 }
 
-pub(crate) async fn of_did(conn: &mut Conn, did: &Did) -> Result<Vec<AcmeAccount>, StorageError> {
-    let rows = query(OF_DID).bind(did.as_bytes().as_slice()).fetch_all(conn).await.map_err(in_table(TABLE))?;
+/// Returns the accounts with a place of their own that devices of a DID opened.
+pub(crate) async fn own_of(conn: &mut Conn, did: &Did) -> Result<Vec<AcmeAccount>, StorageError> {
+    let rows = query(OWN_OF).bind(did.as_bytes().as_slice()).fetch_all(conn).await.map_err(in_table(TABLE))?;
     rows.iter().map(read).collect()
+}
+
+/// Returns the DIDs whose devices have accounts with a place of their own.
+pub(crate) async fn dids(conn: &mut Conn) -> Result<Vec<Did>, StorageError> {
+    let rows = query(DIDS).fetch_all(conn).await.map_err(in_table(TABLE))?;
+    rows.iter().map(|row| Cells::new(row, TABLE).fixed(0).map(Did::from_bytes)).collect()
 }
 
 /// Returns the accounts at whose places something stands.
 pub(crate) async fn shown(conn: &mut Conn) -> Result<Vec<AcmeAccount>, StorageError> {
     query(SHOWN).fetch_all(conn).await.map_err(in_table(TABLE))?.iter().map(read).collect()
+}
+
+/// Returns those of them that were last written at `before_s` or earlier.
+pub(crate) async fn shown_before(conn: &mut Conn, before_s: u64) -> Result<Vec<AcmeAccount>, StorageError> {
+    let rows = query(SHOWN_BEFORE).bind(stored(before_s)).fetch_all(conn).await.map_err(in_table(TABLE))?;
+    rows.iter().map(read).collect()
 }
 
 pub(crate) async fn write(
@@ -65,8 +88,10 @@ pub(crate) async fn write(
     query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
-pub(crate) async fn clear(conn: &mut Conn, username: &[u8; 16]) -> Result<(), StorageError> {
-    query(CLEAR).bind(username.as_slice()).execute(conn).await.map_err(in_table(TABLE)).map(drop)
+/// Takes away what stands at the places of accounts that were last written at `before_s` or earlier.
+pub(crate) async fn clear(conn: &mut Conn, before_s: u64) -> Result<usize, StorageError> {
+    let done = query(CLEAR).bind(stored(before_s)).execute(conn).await.map_err(in_table(TABLE))?;
+    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }
 
 /// Deletes the account that a device has for the challenges of a name.
@@ -79,8 +104,10 @@ pub(crate) async fn replace(
     query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
-pub(crate) async fn remove(conn: &mut Conn, username: &[u8; 16]) -> Result<(), StorageError> {
-    query(REMOVE).bind(username.as_slice()).execute(conn).await.map_err(in_table(TABLE)).map(drop)
+/// Deletes the accounts with a place of their own that a device opened.
+pub(crate) async fn remove(conn: &mut Conn, (did, key): &([u8; 20], [u8; 32])) -> Result<usize, StorageError> {
+    let done = query(REMOVE).bind(did.as_slice()).bind(key.as_slice()).execute(conn).await.map_err(in_table(TABLE))?;
+    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }
 
 /// Deletes accounts that were not used after `before_s`.

@@ -51,6 +51,13 @@ fn setup(person: &Person, server: &Server, name: &str, more: &[&str]) -> Value {
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
+/// Asks the server's database, and returns what it says.
+fn sqlite(site: &Site, text: &str) -> String {
+    let mut command = Command::new("sqlite3");
+    command.arg(site.data().join("people.db")).arg(text);
+    run(command, "").exits(0).stdout.clone()
+}
+
 #[test]
 fn the_api_of_acme_dns_answers_as_its_clients_expect() {
     // Goal: PROTOCOL 12.19 with an account of nobody's device: shapes, refusals, two texts, durable before the answer.
@@ -133,8 +140,7 @@ fn accounts_and_texts_lapse_and_there_are_not_more_than_are_kept() {
     assert_eq!(update(&server, &account, TEXTS[0]).status, 200);
     let altered = |server: Server, text: &str| {
         server.kill();
-        let output = Command::new("sqlite3").arg(site.data().join("people.db")).arg(text).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
+        sqlite(&site, text);
         site.start()
     };
     let server = altered(server, "UPDATE acme_accounts SET used_s = used_s - 86000");
@@ -152,6 +158,32 @@ fn accounts_and_texts_lapse_and_there_are_not_more_than_are_kept() {
     alice.up(&server, "alice");
     let accounts = setup(&alice, &server, "alice", &[]);
     assert_eq!(update(&server, &accounts["alice.dgns.test"], TEXTS[0]).status, 200, "names have theirs");
+}
+
+#[test]
+fn a_did_takes_its_own_places_alone_and_a_setup_that_fails_ends_no_account() {
+    // Goal: the 101st place of a DID is refused, others have theirs; what a failing `acme setup` kept before is still of use, and a domain that has an
+    // account keeps it. Method: rows made while the server is down.
+    let (site, alice, bobby) = (Site::new(), Person::new(), Person::new());
+    let server = site.start();
+    alice.up(&server, "alice");
+    bobby.up(&server, "bobby");
+    let first = setup(&alice, &server, "alice", &["--domain", "www.example"]);
+    let accounts = setup(&alice, &server, "alice", &["--domain", "WWW.example."]);
+    assert_eq!(accounts["www.example"], first["www.example"]);
+    server.kill();
+    sqlite(
+        &site,
+        "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 99) INSERT INTO acme_accounts \
+         SELECT randomblob(16), zeroblob(32), randomblob(16), '', did, key, '', '', 4000000000 FROM acme_accounts, n WHERE name = ''",
+    );
+    let server = site.start();
+    let file = alice.home().join("acme.json");
+    let more = ["acme", "setup", "alice", "--out", file.to_str().unwrap(), "--domain", "ftp.example"];
+    assert_ne!(alice.dgns(&server, &more).code, Some(0));
+    assert_eq!(update(&server, &accounts["alice.dgns.test"], TEXTS[0]).status, 200, "the account before");
+    assert_eq!(setup(&alice, &server, "alice", &[])["www.example"], first["www.example"], "names have theirs");
+    setup(&bobby, &server, "bobby", &["--domain", "ftp.example"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! and the account is of no more use than the device. An account without a name has a place of its own, for owners of other domains, who
 //! point a CNAME there.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use identity::cert::{Records, Row};
@@ -12,12 +12,12 @@ use identity::did::Did;
 use identity::hash::{Hash, sha256};
 use identity::state::{State, Subject};
 use storage::StorageError;
-use storage::people::AcmeAccount;
+use storage::people::{AcmeAccount, AcmeRoom};
 
-use super::super::limits::{ACME_ACCOUNTS_MAX, ACME_IDLE_S, ACME_TEXTS_MAX};
+use super::super::limits::{ACME_ACCOUNTS_MAX, ACME_ACCOUNTS_OF_A_DID_MAX, ACME_IDLE_S, ACME_TEXTS_MAX};
 use super::super::zone::{Change, Content, Zone};
 use super::cidr::Cidr;
-use super::{CHALLENGE, FAILED, Refused, TEXT_LIFE_S, TYPE_TXT, Updates, Writer, may_write};
+use super::{CHALLENGE, FAILED, Refused, TEXT_LIFE_S, TYPE_TXT, UNSIGNED, Updates, Writer, may_write};
 
 /// The label, nobody's in any zone (PROTOCOL 2.2), below which accounts without a name have their places.
 const OWN_LABEL: &str = "auth";
@@ -54,10 +54,10 @@ pub(crate) enum AccountError {
     #[error("there is no such account, or it may not write there from here")]
     Forbidden,
     /// The name is not of the DID that asks, or its device may not write.
-    #[error("this device may not write challenges of this name")]
+    #[error("this device may not write challenges, or not of this name")]
     NotOwner,
-    /// There are as many accounts as the server keeps.
-    #[error("there are as many accounts as this server keeps")]
+    /// There are as many accounts as the server keeps, in all or of this DID.
+    #[error("there are as many accounts as this server keeps, or keeps of one DID")]
     Full,
     /// The state or the table cannot be read or written.
     #[error("the server failed; try again, and tell the operator if it lasts")]
@@ -84,12 +84,21 @@ impl From<StorageError> for AccountError {
 }
 
 impl Updates {
-    /// Opens an account. That of a device for a name takes the place of the one before.
+    /// Opens an account, if the device that asks, where one does, may write. That of a device for a name takes the place of the one before.
     pub(crate) async fn open_account(&self, register: Register) -> Result<Opened, AccountError> {
-        if let Some(name) = &register.name {
-            let (did, key) = register.device.ok_or(AccountError::Forbidden)?;
-            let writer = Writer { name: name.clone(), did, key };
-            self.still_allows(&writer).await.map_err(|refused| judged(refused, AccountError::NotOwner))?;
+        // From here on its device may write, or what the log takes away is taken away after this.
+        let _held = self.held.lock().await;
+        match (register.device, &register.name) {
+            (Some((did, key)), name) => {
+                self.touched.watch(did);
+                let may = match name {
+                    Some(name) => self.still_allows(&Writer { name: name.clone(), did, key }).await,
+                    None => self.has_device(&(*did.as_bytes(), key)).await,
+                };
+                may.map_err(|refused| judged(refused, AccountError::NotOwner))?;
+            }
+            (None, Some(_)) => return Err(AccountError::Forbidden),
+            (None, None) => {}
         }
         let opened = Opened {
             username: uuid(crate::rng::bytes()),
@@ -108,7 +117,8 @@ impl Updates {
             used_s: self.now_s(),
         };
         let before_s = self.now_s().saturating_sub(ACME_IDLE_S);
-        match self.people.store.open_acme(&account, ACME_ACCOUNTS_MAX, before_s).await? {
+        let room = AcmeRoom { all: ACME_ACCOUNTS_MAX, of_did: ACME_ACCOUNTS_OF_A_DID_MAX };
+        match self.people.store.open_acme(&account, room, before_s).await? {
             true => Ok(Opened { fulldomain: fulldomain(&self.zone, &account), ..opened }),
             false => Err(AccountError::Full),
         }
@@ -175,9 +185,7 @@ impl Updates {
         let _held = self.held.lock().await;
         if let Some(device) = &account.device {
             self.touched.watch(Did::from_bytes(device.0));
-            if !self.has_device(device).await? {
-                return Err(AccountError::Forbidden);
-            }
+            self.has_device(device).await.map_err(|refused| judged(refused, AccountError::Forbidden))?;
         }
         // As it is now: another request may have written, or its DID ended it, since the password was looked at.
         let known = self.people.store.acme(&account.username).await?.ok_or(AccountError::Forbidden)?;
@@ -192,40 +200,76 @@ impl Updates {
 
     /// Shows what accounts wrote at their own places, but for what may not stand any more.
     pub(super) async fn show_accounts(&self) -> Result<(), StorageError> {
-        let shown = self.people.store.acme_shown().await?;
-        let dids: HashSet<Did> =
-            shown.iter().filter_map(|account| account.device).map(|(did, _)| Did::from_bytes(did)).collect();
+        let dids: HashSet<Did> = self.people.store.acme_dids().await?.into_iter().collect();
         dids.iter().for_each(|did| self.touched.watch(*did));
-        self.sweep_accounts(Some(&dids)).await?;
-        self.sweep_accounts(None).await?;
+        if !self.sweep_accounts(dids).await.is_empty() {
+            return Err(crate::log::damaged(
+                "acme_accounts",
+                "accounts of devices that may not write cannot be deleted",
+            ));
+        }
+        self.sweep_texts().await?;
         self.people.store.acme_shown().await?.iter().for_each(|account| self.show_texts(account));
         Ok(())
     }
 
-    /// Takes away what lapsed at accounts' own places; or, of these DIDs, the accounts of devices that may not write any more, with what they wrote.
-    pub(super) async fn sweep_accounts(&self, dids: Option<&HashSet<Did>>) -> Result<(), StorageError> {
+    /// Takes away what lapsed at accounts' own places.
+    pub(super) async fn sweep_texts(&self) -> Result<(), StorageError> {
         let _held = self.held.lock().await;
-        let Some(dids) = dids else {
-            let now_s = self.now_s();
-            let shown = self.people.store.acme_shown().await?;
-            for account in shown.into_iter().filter(|account| account.used_s + TEXT_LIFE_S <= now_s) {
-                self.people.store.clear_acme(&account.username).await?;
-                self.show_texts(&AcmeAccount { texts: Vec::new(), ..account });
-            }
+        let before_s = self.now_s().saturating_sub(TEXT_LIFE_S);
+        let lapsed = self.people.store.acme_shown_before(before_s).await?;
+        if lapsed.is_empty() {
             return Ok(());
-        };
+        }
+        lapsed.into_iter().for_each(|account| self.hide_texts(account));
+        self.people.store.clear_acme(before_s).await
+    }
+
+    /// Takes away the accounts with own places of those devices of the DIDs that may not write any more, with what they wrote. Returns the DIDs of
+    /// which it failed: that is told, and is to be tried again.
+    pub(super) async fn sweep_accounts(&self, dids: HashSet<Did>) -> HashSet<Did> {
+        let _held = self.held.lock().await;
+        let (mut gone, mut again) = (Vec::new(), HashSet::new());
         for did in dids {
-            for account in self.people.store.acme_of(did).await? {
-                let device = account.device.filter(|_| account.name.is_empty());
-                let Some(device) = device else { continue };
-                let unreadable = |_| crate::log::damaged("labels", "a state cannot be read");
-                if !self.has_device(&device).await.map_err(unreadable)? {
-                    self.show_texts(&AcmeAccount { texts: Vec::new(), ..account.clone() });
-                    self.people.store.remove_acme(&account.username).await?;
+            match self.without_device(&did).await {
+                Ok(devices) => gone.extend(devices.into_iter().map(|key| (did, key))),
+                Err(error) => {
+                    tracing::error!(%error, "whether accounts of ACME clients may stay cannot be read: it is tried again");
+                    again.insert(did);
                 }
             }
         }
-        Ok(())
+        for (did, key) in gone {
+            if let Err(error) = self.people.store.remove_acme(&(*did.as_bytes(), key)).await {
+                tracing::error!(%error, "accounts of ACME clients cannot be deleted: it is tried again");
+                again.insert(did);
+            }
+        }
+        again
+    }
+
+    /// Hides what devices of a DID wrote at own places that may not write any more; returns their keys.
+    async fn without_device(&self, did: &Did) -> Result<HashSet<[u8; 32]>, AccountError> {
+        let mut may: HashMap<[u8; 32], bool> = HashMap::new();
+        let accounts = self.people.store.acme_of(did).await?;
+        for device in accounts.iter().filter_map(|account| account.device) {
+            if may.contains_key(&device.1) {
+                continue;
+            }
+            let is_there = match self.has_device(&device).await {
+                Ok(()) => true,
+                Err(FAILED) => return Err(AccountError::Failed),
+                Err(_) => false,
+            };
+            may.insert(device.1, is_there);
+        }
+        let is_gone = |account: &AcmeAccount| account.device.is_some_and(|(_, key)| may.get(&key) == Some(&false));
+        accounts.into_iter().filter(is_gone).for_each(|account| self.hide_texts(account));
+        Ok(may.into_iter().filter(|(_, is_there)| !is_there).map(|(key, _)| key).collect())
+    }
+
+    fn hide_texts(&self, account: AcmeAccount) {
+        self.show_texts(&AcmeAccount { texts: Vec::new(), ..account });
     }
 
     fn show_texts(&self, account: &AcmeAccount) {
@@ -237,11 +281,10 @@ impl Updates {
     }
 
     /// Whether the newest state of a DID lets this device write.
-    async fn has_device(&self, (did, key): &([u8; 20], [u8; 32])) -> Result<bool, AccountError> {
-        match self.newest(Subject::Did(Did::from_bytes(*did))).await {
-            Ok(Some(State::Did(state))) => Ok(may_write(&state, key)),
-            Ok(_) => Ok(false),
-            Err(_) => Err(AccountError::Failed),
+    async fn has_device(&self, (did, key): &([u8; 20], [u8; 32])) -> Result<(), Refused> {
+        match self.newest(Subject::Did(Did::from_bytes(*did))).await? {
+            Some(State::Did(state)) if may_write(&state, key) => Ok(()),
+            _ => Err(UNSIGNED),
         }
     }
 }

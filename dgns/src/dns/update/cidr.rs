@@ -11,12 +11,16 @@ pub(crate) struct Cidr {
 }
 
 impl Cidr {
-    /// Reads a network; `None` if there is no address, or it has not that many bits.
+    /// Reads a network; `None` if there is no address, or it has not that many bits. IPv4 within IPv6 (`::ffff:192.0.2.0/120`) is IPv4.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (address, bits) = text.split_once('/')?;
         let address: IpAddr = address.parse().ok()?;
         let is_number = bits.len() <= 3 && !bits.is_empty() && bits.bytes().all(|b| b.is_ascii_digit());
         let bits = bits.parse().ok().filter(|_| is_number)?;
+        let (address, bits) = match address.to_canonical() {
+            inner @ IpAddr::V4(_) if address.is_ipv6() => (inner, u8::checked_sub(bits, 96)?),
+            _ => (address, bits),
+        };
         (bits <= if address.is_ipv4() { 32 } else { 128 }).then_some(Self { address, bits })
     }
 
@@ -71,6 +75,13 @@ mod tests {
     }
 
     #[test]
+    fn ipv4_within_ipv6_is_ipv4() {
+        let read = Cidr::parse("::ffff:192.0.2.0/120").unwrap();
+        assert_eq!(read.to_string(), "192.0.2.0/24");
+        assert!(read.has("192.0.2.9".parse().unwrap()) && !read.has("192.0.3.9".parse().unwrap()));
+    }
+
+    #[test]
     fn what_is_no_network_is_refused() {
         for text in [
             "",
@@ -84,6 +95,8 @@ mod tests {
             "a/8",
             "1.2.3.4/256",
             "::/0 ",
+            "::ffff:192.0.2.0/95",
+            "::ffff:192.0.2.0/129",
         ] {
             assert_eq!(Cidr::parse(text), None, "{text}");
         }
