@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use translog::pieces::Question;
 
-use super::card::{Card, DID_OWNER, DID_TTL_S, did_text};
+use super::card::{CardRef, DID_OWNER, DID_TTL_S, did_text};
 use super::cookie::{CLIENT_BYTES, Cookies};
 use super::dnssec::{Nsec, Signature, Signing, TYPE_NSEC, TYPE_RRSIG, labels, labels_of, sort_key};
 use super::limits::{CNAME_HOPS_MAX, NS_TTL_S, STREAM_BYTES_MAX, UDP_BYTES_MAX, UDP_PLAIN_BYTES_MAX};
@@ -476,7 +476,14 @@ fn look_signed_apex(zone: &Zone, signing: &Signing, qtype: u16, at: Pointer, rep
 }
 
 /// Writes the record set of `qtype` at an owner of a shown card; for ANY the set of the smallest type (RFC 8482).
-fn look_card(zone: &Zone, card: &Card, place: Place<'_>, qtype: u16, at: Pointer, reply: &mut Reply<'_>) -> Found {
+fn look_card(
+    zone: &Zone,
+    card: CardRef<'_>,
+    place: Place<'_>,
+    qtype: u16,
+    at: Pointer,
+    reply: &mut Reply<'_>,
+) -> Found {
     let owner = place.owner;
     let count = labels(owner) + labels(place.name) + labels(zone.apex().wire());
     let sign_set = |reply: &mut Reply<'_>, rtype, ttl_s, index| {

@@ -104,8 +104,11 @@ pub const UDP_RECEIVE_BYTES: usize = 4 << 20;
 /// The longest name a server calls itself by (RFC 5001): an answer carries it beside all else.
 pub const NSID_BYTES_MAX: usize = 64;
 
-/// How many locks the zone is cut into: a writer stops one reader in 256, for the time of one insert.
-pub const ZONE_SHARDS: usize = 256;
+/// How many segments the index of the zone is cut into: it grows a segment at a time, and is copied by segments.
+pub const ZONE_SEGMENTS: usize = 256;
+
+/// The words of a chunk of cards, 1 MiB: what a server without names takes, and at most as much again as is live in each.
+pub const CARD_CHUNK_WORDS: usize = 1 << 17;
 
 /// The most proofs in the making, and updates, for all streams together; more wait.
 pub const STREAM_WORKS_MAX: usize = 64;

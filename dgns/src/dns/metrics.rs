@@ -118,6 +118,7 @@ impl Metrics {
         if end_s > 0 {
             text.push_str(&format!("# TYPE dns_certificate_end_seconds gauge\ndns_certificate_end_seconds {end_s}\n"));
         }
+        text.push_str(&format!("# TYPE dns_card_bytes gauge\ndns_card_bytes {}\n", zone.card_bytes()));
         if let Some(signing) = zone.signing() {
             let (made, owners, end_s) = (signing.signatures(), signing.owners(), signing.first_end_s());
             text.push_str(&format!("# TYPE dns_signatures_total counter\ndns_signatures_total {made}\n"));
@@ -168,6 +169,7 @@ mod tests {
             "dns_responses_total{rcode=\"NOERROR\"} 0",
             "dns_dropped_total{reason=\"short\"} 1",
             "dns_names 0",
+            "dns_card_bytes 1064960",
             "dns_transfers_total{kind=\"refused\"} 1",
             "dns_transfers_total{kind=\"axfr\"} 0",
             "dns_transfer_bytes_total 7",

@@ -26,6 +26,7 @@
 
 pub mod answer;
 mod card;
+mod cards;
 pub mod cookie;
 pub mod dnssec;
 pub mod export;

@@ -144,10 +144,16 @@ impl Worker {
             match read {
                 Ok(messages) => {
                     let now_s = self.manner.ready();
-                    for message in messages {
-                        let Some(client) = message.address.as_ref().and_then(address_of) else { continue };
+                    let mut read = [None; UDP_BATCH];
+                    for (place, message) in read.iter_mut().zip(messages) {
+                        let client = message.address.as_ref().and_then(address_of);
                         let is_whole = !message.flags.contains(MsgFlags::MSG_TRUNC);
-                        self.take(message.iovs().next().unwrap_or_default(), is_whole, client, now_s);
+                        *place = client.map(|client| (message.bytes, is_whole, client));
+                    }
+                    let read = || buffers.iter().zip(read).filter_map(|(buffer, read)| Some((buffer, read?)));
+                    self.zone.read_ahead(read().map(|(buffer, (bytes, ..))| &buffer[..bytes]));
+                    for (buffer, (bytes, is_whole, client)) in read() {
+                        self.take(&buffer[..bytes], is_whole, client, now_s);
                     }
                     let lost = self.batch.send(&self.socket);
                     (0..lost).for_each(|_| self.metrics.count_drop(DropReason::Send));

@@ -1,16 +1,14 @@
 //! What exists: every name of the zone with its records, in memory, readable while it changes.
 //!
-//! The cards lie in shards, each behind its own lock. A reader holds one lock for one lookup; a writer holds one for one
-//! insert. A name changes from one whole card to the next, never in between. Names appear from the top down and vanish from the
-//! bottom up, so that no reader finds a name whose parent does not exist.
+//! A name changes from one whole card to the next, never in between, and no reader waits for a writer. Names appear from the top
+//! down and vanish from the bottom up, so that no reader finds a name whose parent does not exist.
 
 mod editions;
 mod journal;
 mod record;
 mod text;
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,14 +21,16 @@ use self::editions::Editions;
 pub(crate) use self::editions::Part;
 pub(crate) use self::journal::Edition;
 pub(crate) use self::record::Record;
-use super::card::Card;
+use super::card::{Card, CardRef};
+use super::cards::{Cards, Hashed};
 use super::dnssec::{
     Changes, Keyring, NameSet, Signature, Signing, TYPE_NS, TYPE_NSEC, TYPE_RRSIG, Times, apex_types, bitmap,
     labels_of, sort_key,
 };
-use super::limits::{NEGATIVE_TTL_S_MAX, ZONE_BYTES_MAX, ZONE_SHARDS};
-use super::name::{self, NAME_BYTES_MAX};
+use super::limits::{NEGATIVE_TTL_S_MAX, UDP_BATCH, ZONE_BYTES_MAX, ZONE_SEGMENTS};
+use super::name::{self, NAME_BYTES_MAX, WireName};
 use super::proofs::strings;
+use super::query::HEADER_BYTES;
 use crate::clock::Clock;
 
 const TYPE_A: u16 = 1;
@@ -141,8 +141,7 @@ impl ZoneError {
 pub struct Zone {
     apex: Apex,
     publish_did: bool,
-    shards: Vec<RwLock<HashSet<Card>>>,
-    hasher: RandomState,
+    cards: Cards,
     writer: Mutex<()>,
     names: AtomicU64,
     log_size: AtomicU64,
@@ -237,8 +236,7 @@ impl Zone {
                 negative_ttl_s: settings.negative_ttl_s,
             },
             publish_did: settings.publish_did,
-            shards: (0..ZONE_SHARDS).map(|_| RwLock::default()).collect(),
-            hasher: RandomState::new(),
+            cards: Cards::new(),
             writer: Mutex::new(()),
             names: AtomicU64::new(0),
             log_size: AtomicU64::new(0),
@@ -289,10 +287,7 @@ impl Zone {
             (sort_key(&[CHECKPOINT_OWNER]), Some(bitmap(&[TYPE_RRSIG, TYPE_NSEC]))),
             (sort_key(&[PROOF_OWNER]), Some(bitmap(&[TYPE_NS, TYPE_RRSIG, TYPE_NSEC]))),
         ]);
-        for shard in &mut self.shards {
-            let cards = shard.get_mut().unwrap_or_else(PoisonError::into_inner);
-            cards.iter().for_each(|card| note_owners(&mut changes, card, self.publish_did));
-        }
+        self.cards.each(0..ZONE_SEGMENTS, |card| note_owners(&mut changes, card, self.publish_did));
         let altered = signing.altered(&changes, false);
         signing.change(&changes, altered);
         self.signing = Some(signing);
@@ -371,20 +366,17 @@ impl Zone {
                 }
                 ends.extend(self.checkpoint().signature);
             }
-        } else if let Some(card) = self.read(place.name, |card| card.cloned()) {
-            let count = card.sets(self.publish_did).len();
-            let has_all = card.is_signed() && (0..count).all(|index| is_fresh(card.signature(index)));
-            let card = match has_all {
-                true => card,
-                false => {
-                    signed = true;
-                    self.touch_names(&writer, [&card]);
-                    let (existed, card) = (card.exists(), self.sign_card(signing, card.clone(), Some(&card)));
-                    self.replace(&writer, card.clone(), existed);
-                    card
-                }
-            };
-            ends.extend((0..count).filter_map(|index| card.signature(index)));
+        } else if let Some(mut card) = self.card(place.name) {
+            let count = card.read().sets(self.publish_did).len();
+            let has_all = card.read().is_signed() && (0..count).all(|index| is_fresh(card.read().signature(index)));
+            if !has_all {
+                signed = true;
+                self.touch_names(&writer, [card.read()]);
+                let existed = card.read().exists();
+                card = self.sign_card(signing, card.clone(), Some(card.read()));
+                self.replace(&writer, &card, existed);
+            }
+            ends.extend((0..count).filter_map(|index| card.read().signature(index)));
         }
         let now_s = signing.now_s();
         (signed, ends.iter().map(|signature| signature.lasts_s(now_s)).min())
@@ -400,7 +392,7 @@ impl Zone {
     }
 
     /// Returns a card with all its signatures; those of sets that `before` has too are kept.
-    fn sign_card(&self, signing: &Signing, card: Card, before: Option<&Card>) -> Card {
+    fn sign_card(&self, signing: &Signing, card: Card, before: Option<CardRef<'_>>) -> Card {
         let known: Vec<(NameSet<'_>, Signature)> = match before {
             Some(before) => before
                 .sets(self.publish_did)
@@ -410,7 +402,7 @@ impl Zone {
                 .collect(),
             None => Vec::new(),
         };
-        let signatures = signing.sign_sets(card.labels(), &card.sets(self.publish_did), &known);
+        let signatures = signing.sign_sets(card.read().labels(), &card.read().sets(self.publish_did), &known);
         card.with_signatures(&signatures)
     }
 
@@ -418,8 +410,8 @@ impl Zone {
     fn show(&self, writer: &MutexGuard<'_, ()>, cards: Vec<Card>) {
         let Some(signing) = &self.signing else {
             for card in cards {
-                let before = self.read(card.labels(), |card| card.cloned());
-                self.touch_names(writer, before.iter().chain([&card]));
+                let before = self.card(card.read().labels());
+                self.touch_names(writer, before.iter().chain([&card]).map(Card::read));
                 self.put(writer, card);
             }
             return;
@@ -427,19 +419,21 @@ impl Zone {
         let mut changes = Changes::new();
         let mut shown: HashMap<Vec<u8>, Card> = HashMap::with_capacity(cards.len());
         for card in cards {
-            let before = shown.remove(card.labels()).or_else(|| self.read(card.labels(), |card| card.cloned()));
-            if before.as_ref().is_some_and(Card::is_fixed) {
+            let labels = card.read().labels().to_vec();
+            let before = shown.remove(&labels).or_else(|| self.card(&labels));
+            let before = before.as_ref().map(Card::read);
+            if before.is_some_and(CardRef::is_fixed) {
                 continue;
             }
             for (owner, _) in before.iter().flat_map(|before| before.owners(self.publish_did)) {
-                changes.insert(sort_key(&[owner, card.labels()]), None);
+                changes.insert(sort_key(&[owner, &labels]), None);
             }
-            note_owners(&mut changes, &card, self.publish_did);
+            note_owners(&mut changes, card.read(), self.publish_did);
             let card = match self.is_ready() {
-                true => self.sign_card(signing, card, before.as_ref()),
+                true => self.sign_card(signing, card, before),
                 false => card,
             };
-            shown.insert(card.labels().to_vec(), card);
+            shown.insert(labels, card);
         }
         let altered = signing.altered(&changes, self.is_ready());
         self.touch(writer, changes.keys().chain(altered.iter().map(|nsec| &nsec.key)).map(Vec::as_slice));
@@ -495,6 +489,11 @@ impl Zone {
     /// Returns how many names are bound, those of the operator left out.
     pub fn names(&self) -> u64 {
         self.names.load(Ordering::Relaxed)
+    }
+
+    /// Returns the bytes of memory that names, their records and signatures take, and the index that finds them.
+    pub fn card_bytes(&self) -> usize {
+        self.cards.bytes()
     }
 
     /// Returns what the zone has under an absolute name, but for volatile records; for comparing it with the log.
@@ -558,17 +557,25 @@ impl Zone {
         self.publish_did
     }
 
-    /// Calls `look` with the card of a relative name in wire labels, under the lock of its shard.
-    pub(crate) fn read<T>(&self, labels: &[u8], look: impl FnOnce(Option<&Card>) -> T) -> T {
-        look(self.shard(labels).read().unwrap_or_else(PoisonError::into_inner).get(labels))
+    /// Calls `look` with the card of a relative name in wire labels.
+    pub(crate) fn read<T>(&self, labels: &[u8], look: impl FnOnce(Option<CardRef<'_>>) -> T) -> T {
+        self.cards.read(labels, look)
     }
 
-    fn shard(&self, labels: &[u8]) -> &RwLock<HashSet<Card>> {
-        &self.shards[self.shard_of(labels)]
+    /// Reads ahead what the answers to the first [`UDP_BATCH`] of some queries are going to read.
+    pub(crate) fn read_ahead<'m>(&self, queries: impl Iterator<Item = &'m [u8]>) {
+        let (mut names, mut count) = ([Hashed::default(); UDP_BATCH], 0);
+        let qnames = queries.filter_map(|query| WireName::read(query.get(HEADER_BYTES..)?));
+        for (place, qname) in names.iter_mut().zip(qnames) {
+            let name = name::place(qname.as_bytes(), self.apex.wire()).map_or(b"".as_slice(), |place| place.name);
+            *place = self.cards.hash(name);
+            count += 1;
+        }
+        self.cards.read_ahead(&names[..count]);
     }
 
-    fn shard_of(&self, labels: &[u8]) -> usize {
-        self.hasher.hash_one(labels) as usize % ZONE_SHARDS
+    fn card(&self, labels: &[u8]) -> Option<Card> {
+        self.read(labels, |card| card.map(CardRef::to_card))
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, ()> {
@@ -598,46 +605,43 @@ impl Zone {
 
     /// Replaces the card of one name, keeping the count of names below and telling the parent whether the name exists.
     fn put(&self, writer: &MutexGuard<'_, ()>, card: Card) {
-        let state = |card: &Card| (card.children(), card.exists(), card.is_bound(), card.is_fixed());
-        let (children, existed, was_bound, fixed) = self.read(card.labels(), |old| old.map(state)).unwrap_or_default();
+        let state = |card: CardRef<'_>| (card.children(), card.exists(), card.is_bound(), card.is_fixed());
+        let new = card.read();
+        let (children, existed, was_bound, fixed) = self.read(new.labels(), |old| old.map(state)).unwrap_or_default();
         if fixed {
             return;
         }
-        if card.is_bound() && !was_bound && !card.is_fixed() {
+        if new.is_bound() && !was_bound && !new.is_fixed() {
             self.names.fetch_add(1, Ordering::Relaxed);
-        } else if was_bound && !card.is_bound() {
+        } else if was_bound && !new.is_bound() {
             self.names.fetch_sub(1, Ordering::Relaxed);
         }
-        self.replace(writer, card.with_children(children), existed);
+        self.replace(writer, &card.with_children(children), existed);
     }
 
-    /// Puts `card` into its shard, the parent's count before it when the name appears and after it when it vanishes.
-    fn replace(&self, writer: &MutexGuard<'_, ()>, card: Card, existed: bool) {
-        let labels = card.labels().to_vec();
-        let exists = card.exists();
+    /// Shows `card`, the parent's count before it when the name appears and after it when it vanishes.
+    fn replace(&self, writer: &MutexGuard<'_, ()>, card: &Card, existed: bool) {
+        let new = card.read();
+        let exists = new.exists();
         if exists && !existed {
-            self.count_child(writer, &labels, 1);
+            self.count_child(writer, new.labels(), 1);
         }
-        {
-            let mut shard = self.shard(&labels).write().unwrap_or_else(PoisonError::into_inner);
-            if exists || card.is_bound() {
-                shard.replace(card);
-            } else {
-                shard.remove(labels.as_slice());
-            }
+        if exists || new.is_bound() {
+            self.cards.put(new);
+        } else {
+            self.cards.remove(new.labels());
         }
         if existed && !exists {
-            self.count_child(writer, &labels, -1);
+            self.count_child(writer, new.labels(), -1);
         }
     }
 
     /// Adds `by` to the count of names below the parent of `labels`; a parent that nobody owns exists while it has some.
     fn count_child(&self, writer: &MutexGuard<'_, ()>, labels: &[u8], by: i32) {
         let Some(parent) = name::parent(labels).filter(|parent| !parent.is_empty()) else { return };
-        let old = self.read(parent, |card| card.cloned()).unwrap_or_else(|| Card::empty(parent));
-        let existed = old.exists();
-        let children = old.children().saturating_add_signed(by);
-        self.replace(writer, old.with_children(children), existed);
+        let old = self.card(parent).unwrap_or_else(|| Card::empty(parent));
+        let (existed, children) = (old.read().exists(), old.read().children().saturating_add_signed(by));
+        self.replace(writer, &old.with_children(children), existed);
     }
 
     fn labels_below(&self, text: &str) -> Result<Vec<u8>, ZoneError> {
@@ -663,7 +667,7 @@ impl Zone {
 }
 
 /// Notes the owners of a card in the chain's changes.
-fn note_owners(changes: &mut Changes, card: &Card, publish_did: bool) {
+fn note_owners(changes: &mut Changes, card: CardRef<'_>, publish_did: bool) {
     for (owner, types) in card.owners(publish_did) {
         changes.insert(sort_key(&[owner, card.labels()]), Some(bitmap(&types)));
     }

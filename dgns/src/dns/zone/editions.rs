@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::super::card::Card;
+use super::super::card::CardRef;
 use super::super::dnssec::{Signature, TYPE_NS, TYPE_NSEC, TYPE_RRSIG, TYPE_SOA, head, labels, labels_of, sort_key};
-use super::super::limits::{NS_TTL_S, TRANSFER_NAMES, ZONE_SHARDS};
+use super::super::limits::{NS_TTL_S, TRANSFER_NAMES, ZONE_SEGMENTS};
 use super::super::name;
 use super::journal::{Edition, Journal};
 use super::record::Record;
@@ -31,7 +31,7 @@ pub(super) struct Editions {
 pub(crate) enum Part {
     /// Those that are no names of others.
     Own,
-    /// Those of the names in some shards.
+    /// Those of the names in some segments.
     Names(Range<usize>),
 }
 
@@ -114,7 +114,7 @@ impl Zone {
     }
 
     /// As [`Zone::touch`], of all owners of some names.
-    pub(super) fn touch_names<'c>(&self, writer: &MutexGuard<'_, ()>, cards: impl IntoIterator<Item = &'c Card>) {
+    pub(super) fn touch_names<'c>(&self, writer: &MutexGuard<'_, ()>, cards: impl IntoIterator<Item = CardRef<'c>>) {
         if self.editions.is_some() {
             let keys: Vec<Vec<u8>> = cards.into_iter().flat_map(|card| self.keys_of(card)).collect();
             self.touch(writer, keys.iter().map(Vec::as_slice));
@@ -139,8 +139,9 @@ impl Zone {
 
     /// Returns the parts that the zone is read in, one behind the other.
     pub(crate) fn parts(&self) -> Vec<Part> {
-        let each = (ZONE_SHARDS as u64 * TRANSFER_NAMES / self.names().max(1)).clamp(1, ZONE_SHARDS as u64) as usize;
-        let names = (0..ZONE_SHARDS).step_by(each).map(|from| Part::Names(from..(from + each).min(ZONE_SHARDS)));
+        let each =
+            (ZONE_SEGMENTS as u64 * TRANSFER_NAMES / self.names().max(1)).clamp(1, ZONE_SEGMENTS as u64) as usize;
+        let names = (0..ZONE_SEGMENTS).step_by(each).map(|from| Part::Names(from..(from + each).min(ZONE_SEGMENTS)));
         std::iter::once(Part::Own).chain(names).collect()
     }
 
@@ -162,13 +163,11 @@ impl Zone {
             Part::Own => {
                 [b"".as_slice(), CHECKPOINT_OWNER, PROOF_OWNER].iter().map(|owner| sort_key(&[owner])).collect()
             }
-            Part::Names(shards) => self.shards[shards.clone()]
-                .iter()
-                .flat_map(|shard| {
-                    let cards = shard.read().unwrap_or_else(PoisonError::into_inner);
-                    cards.iter().flat_map(|card| self.keys_of(card)).collect::<Vec<_>>()
-                })
-                .collect(),
+            Part::Names(segments) => {
+                let mut keys = Vec::new();
+                self.cards.each(segments.clone(), |card| keys.extend(self.keys_of(card)));
+                keys
+            }
         };
         keys.iter().flat_map(|key| self.records_at(key)).collect()
     }
@@ -178,11 +177,11 @@ impl Zone {
         let name = name::place(&wire, self.apex.wire()).map_or(b"".as_slice(), |place| place.name);
         match part {
             Part::Own => name.is_empty(),
-            Part::Names(shards) => !name.is_empty() && shards.contains(&self.shard_of(name)),
+            Part::Names(segments) => !name.is_empty() && segments.contains(&self.cards.hash(name).segment()),
         }
     }
 
-    fn keys_of(&self, card: &Card) -> Vec<Vec<u8>> {
+    fn keys_of(&self, card: CardRef<'_>) -> Vec<Vec<u8>> {
         let owners = card.owners(self.publish_did);
         owners.into_iter().map(|(owner, _)| sort_key(&[owner, card.labels()])).collect()
     }
