@@ -44,7 +44,8 @@ pub(crate) struct Cards {
     view: ArcSwap<View>,
     /// The number of the newest view.
     newest: AtomicU64,
-    writer: Mutex<Writer>,
+    /// Apart from what readers read.
+    writer: Box<Mutex<Writer>>,
 }
 
 /// What a reader needs.
@@ -100,7 +101,7 @@ impl Cards {
             hasher: RandomState::new(),
             view: ArcSwap::from_pointee(View { number: 0, segments, chunks: vec![words(CARD_CHUNK_WORDS)] }),
             newest: AtomicU64::new(0),
-            writer: Mutex::new(writer),
+            writer: Box::new(Mutex::new(writer)),
         }
     }
 
@@ -130,8 +131,9 @@ impl Cards {
         black_box(names.iter().map(card).fold(0, u64::wrapping_add));
     }
 
-    /// Calls `look` with every card of some segments. What changes meanwhile may be seen as it was, as it is, twice or not at all.
+    /// Calls `look` with every card of some segments, each once; nothing changes meanwhile, and `look` changes nothing.
     pub(crate) fn each(&self, segments: Range<usize>, mut look: impl FnMut(CardRef<'_>)) {
+        let _writer = self.lock();
         let (view, mut bytes) = (self.view.load(), Vec::new());
         for slot in view.segments[segments].iter().flat_map(|segment| segment.iter()) {
             if let Some(place) = place_of(slot.load(Ordering::Acquire))
@@ -145,10 +147,10 @@ impl Cards {
     /// Puts a card in the place of that of the same name, if there is one.
     pub(crate) fn put(&self, card: CardRef<'_>) {
         let mut writer = self.lock();
-        let (place, count) = self.write(&mut writer, card);
-        let old = self.set(&mut writer, card.labels(), place);
-        writer.chunks[chunk_of(place).0].live += count;
+        let open = writer.open;
+        let old = self.place(&mut writer, card);
         self.bury(&mut writer, old);
+        self.tidy(&mut writer, open);
     }
 
     /// Takes the card of a name away, if there is one.
@@ -180,13 +182,17 @@ impl Cards {
     fn copy(&self, labels: &[u8], bytes: &mut Vec<u8>) -> bool {
         let hashed = self.hash(labels);
         loop {
-            let view = self.view.load();
-            let is_it = |place| view.copy(place, bytes) && CardRef::of(bytes).is_of(labels);
-            let found = find(&view.segments[hashed.segment], hashed.tag, is_it);
-            if self.newest.load(Ordering::Acquire) <= view.number {
-                return found.is_some();
+            if let Some(is_there) = self.copy_from(&self.view.load(), hashed, labels, bytes) {
+                return is_there;
             }
         }
+    }
+
+    /// As [`Cards::copy`], by a view; `None` if that is the newest no more.
+    fn copy_from(&self, view: &View, hashed: Hashed, labels: &[u8], bytes: &mut Vec<u8>) -> Option<bool> {
+        let is_it = |place| view.copy(place, bytes) && CardRef::of(bytes).is_of(labels);
+        let found = find(&view.segments[hashed.segment], hashed.tag, is_it);
+        (self.newest.load(Ordering::Acquire) <= view.number).then_some(found.is_some())
     }
 
     /// Returns what a name is looked up by.
@@ -209,6 +215,13 @@ impl Cards {
         self.newest.store(number, Ordering::Release);
     }
 
+    /// Writes a card, and makes the slot of its name lead there; returns where it led before.
+    fn place(&self, writer: &mut Writer, card: CardRef<'_>) -> Option<u32> {
+        let (place, count) = self.write(writer, card);
+        writer.chunks[chunk_of(place).0].live += count;
+        self.set(writer, card.labels(), place)
+    }
+
     /// Writes a card behind the others; returns its place and how many words it takes there.
     fn write(&self, writer: &mut Writer, card: CardRef<'_>) -> (u32, usize) {
         let length = u16::try_from(card.bytes().len()).expect("a card is 48 rows at most, of 64 KiB together");
@@ -223,7 +236,8 @@ impl Cards {
             whole[..part.len()].copy_from_slice(part);
             word.store(u64::from_le_bytes(whole), Ordering::Relaxed);
         }
-        let place = u32::try_from(writer.open * CARD_CHUNK_WORDS + writer.used + 1);
+        let place =
+            u32::try_from(writer.open * CARD_CHUNK_WORDS + writer.used + 1).ok().filter(|place| *place < u32::MAX);
         writer.used += count;
         writer.chunks[writer.open].used = writer.used;
         (place.expect("the cards of a zone take 32 GiB at most"), count)
@@ -271,7 +285,7 @@ impl Cards {
         None
     }
 
-    /// Counts what was replaced as dead, and leaves its chunk if more than half of it is.
+    /// Counts what was replaced as dead.
     fn bury(&self, writer: &mut Writer, place: Option<u32>) {
         let Some(place) = place else { return };
         let (chunk, at) = chunk_of(place);
@@ -280,14 +294,20 @@ impl Cards {
             view.chunks[chunk].get(at).map_or(0, |word| words_of(word.load(Ordering::Relaxed)))
         };
         writer.chunks[chunk].live -= count;
-        if chunk != writer.open && writer.chunks[chunk].live * 2 < CARD_CHUNK_WORDS {
+        self.tidy(writer, chunk);
+    }
+
+    /// Leaves a chunk that is written no more, if more than half of it is dead.
+    fn tidy(&self, writer: &mut Writer, chunk: usize) {
+        let Fill { live, used } = writer.chunks[chunk];
+        if chunk != writer.open && used > 0 && live * 2 < CARD_CHUNK_WORDS {
             self.leave(writer, chunk);
         }
     }
 
     /// Writes the live cards of a chunk elsewhere, and takes it away.
     fn leave(&self, writer: &mut Writer, chunk: usize) {
-        let old = self.view.load().chunks[chunk].clone();
+        let (old, open) = (self.view.load().chunks[chunk].clone(), writer.open);
         let (mut at, mut bytes) = (0, Vec::new());
         while at < writer.chunks[chunk].used && copy_card(&old, at, &mut bytes) {
             let here = place(chunk, at);
@@ -299,13 +319,13 @@ impl Cards {
                 find(&view.segments[hashed.segment], hashed.tag, |place| place == here).is_some()
             };
             if is_live {
-                let (place, count) = self.write(writer, card);
-                self.set(writer, card.labels(), place);
-                writer.chunks[chunk_of(place).0].live += count;
+                self.place(writer, card);
             }
         }
         writer.chunks[chunk] = Fill::default();
         self.show(|view| view.chunks[chunk] = words(0));
+        // Each chunk that is left frees more than it writes: this ends.
+        self.tidy(writer, open);
     }
 }
 

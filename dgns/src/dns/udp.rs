@@ -115,14 +115,14 @@ impl Batch {
     fn send(&mut self, socket: &UdpSocket) -> usize {
         let (mut at, mut lost) = (0, 0);
         while at < self.count {
-            let slices: [[IoSlice<'_>; 1]; UDP_BATCH] = array::from_fn(|index| [IoSlice::new(&self.answers[index])]);
-            let mut controls: [SendAncillaryBuffer<'_, '_, '_>; UDP_BATCH] = array::from_fn(|_| Default::default());
-            let mut index = 0;
-            let mut heads = controls.each_mut().map(|control| {
-                index += 1;
-                MMsgHdr::new_with_addr(&self.clients[index - 1], &slices[index - 1], control)
-            });
-            match sendmmsg(socket, &mut heads[at..self.count], SendFlags::empty()) {
+            // What the kernel is told is written for as many as it is told of, and most batches are small.
+            let sent = match self.count - at {
+                1 => self.send_some::<1>(socket, at),
+                2..8 => self.send_some::<2>(socket, at),
+                8..UDP_BATCH => self.send_some::<8>(socket, at),
+                _ => self.send_some::<UDP_BATCH>(socket, at),
+            };
+            match sent {
                 Ok(sent) => at += sent.max(1),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(_) => (at, lost) = (at + 1, lost + 1),
@@ -130,6 +130,18 @@ impl Batch {
         }
         self.count = 0;
         lost
+    }
+
+    /// Sends the `N` answers from `at` on, or some of them; returns how many.
+    fn send_some<const N: usize>(&self, socket: &UdpSocket, at: usize) -> rustix::io::Result<usize> {
+        let slices: [[IoSlice<'_>; 1]; N] = array::from_fn(|index| [IoSlice::new(&self.answers[at + index])]);
+        let mut controls: [SendAncillaryBuffer<'_, '_, '_>; N] = array::from_fn(|_| Default::default());
+        let mut index = 0;
+        let mut heads = controls.each_mut().map(|control| {
+            index += 1;
+            MMsgHdr::new_with_addr(&self.clients[at + index - 1], &slices[index - 1], control)
+        });
+        sendmmsg(socket, &mut heads, SendFlags::empty())
     }
 }
 
@@ -148,7 +160,7 @@ impl Worker {
                     for (place, message) in read.iter_mut().zip(messages) {
                         let client = message.address.as_ref().and_then(address_of);
                         let is_whole = !message.flags.contains(MsgFlags::MSG_TRUNC);
-                        *place = client.map(|client| (message.bytes, is_whole, client));
+                        *place = client.map(|client| (message.bytes.min(UDP_QUERY_BYTES_MAX), is_whole, client));
                     }
                     let read = || buffers.iter().zip(read).filter_map(|(buffer, read)| Some((buffer, read?)));
                     self.zone.read_ahead(read().map(|(buffer, (bytes, ..))| &buffer[..bytes]));

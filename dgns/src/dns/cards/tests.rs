@@ -79,6 +79,8 @@ fn readers_see_every_change_in_order_while_cards_move() {
     std::thread::scope(|scope| {
         scope.spawn(|| read(0));
         scope.spawn(|| read(1_000));
+        // Whoever fails here lets the readers end too.
+        let _last = Last(&cards);
         for round in 2..302 {
             (0..2_000).for_each(|number| cards.put(card(&labels(number), round, 1 + (round % 6) as usize).read()));
             let (come, go) = (10_000 + round % 2 * 5_000, 10_000 + (round + 1) % 2 * 5_000);
@@ -88,6 +90,54 @@ fn readers_see_every_change_in_order_while_cards_move() {
     });
     assert!(cards.view.load().number > 20, "chunks came and went");
     assert_eq!(cards.len(), 2_200);
+}
+
+/// Puts, at its end, what the readers end at.
+struct Last<'c>(&'c Cards);
+
+impl Drop for Last<'_> {
+    fn drop(&mut self) {
+        self.0.put(card(&labels(1_999), 301, 1).read());
+    }
+}
+
+#[test]
+fn what_an_old_view_finds_is_asked_again() {
+    // Goal: whoever reads by a view that is the newest no more believes nothing of it, whatever lies now where its places lead. Method: an old
+    // view, and cards of other lengths until each chunk it knows has another in its place.
+    let cards = Cards::new();
+    (0..2_000).for_each(|number| cards.put(card(&labels(number), 1, 3).read()));
+    let old = cards.view.load_full();
+    let (mut round, is_same) = (1, |view: &View| {
+        view.chunks[..old.chunks.len()]
+            .iter()
+            .zip(&old.chunks)
+            .any(|(now, then)| Arc::ptr_eq(now, then) || now.is_empty())
+    });
+    while is_same(&cards.view.load()) {
+        round += 1;
+        (0..2_000).for_each(|number| cards.put(card(&labels(number), round, 1 + (number + round) as usize % 7).read()));
+    }
+    let mut bytes = Vec::new();
+    for labels in (0..2_000).map(labels) {
+        assert_eq!(cards.copy_from(&old, cards.hash(&labels), &labels, &mut bytes), None);
+        assert_eq!(version(&cards, &labels), Some(round));
+    }
+}
+
+#[test]
+fn memory_of_what_came_and_went_is_free_again() {
+    // Goal: cards that are dead when their chunk is full, and such a chunk with one card that lives, take nothing. Method: 200,000 names that
+    // come and go at once; then one name of ten that stays.
+    let cards = Cards::new();
+    for number in 0..200_000 {
+        cards.put(card(&labels(number), number, 1).read());
+        if number % 10 != 0 || number < 100_000 {
+            cards.remove(&labels(number));
+        }
+    }
+    assert_eq!(cards.len(), 10_000);
+    assert!(cards.bytes() < 4 << 20, "{} bytes for {} cards", cards.bytes(), cards.len());
 }
 
 #[test]
