@@ -22,7 +22,7 @@ use identity::hash::Hash;
 use identity::key::{SigningKey, kid_of};
 use identity::state::{DeviceStatus, DidState};
 use identity::wire::Writer;
-use storage::store::rows::{EntryRow, LogRow};
+use storage::store::rows::{DbRow, EntryRow, LogRow};
 use storage::store::{Append, AppendRefusal, Charge, ChunkRefusal, FreeQuota, Purpose, Store};
 use storage::{Options, StorageError};
 
@@ -125,7 +125,7 @@ impl StoreRefusal {
 pub struct RangeAsked {
     /// The first place.
     pub from: u64,
-    /// The most entries.
+    /// The most entries; 0 for the head alone, which a log has whose entries were dropped.
     pub limit: u64,
     /// The size that the reader remembers: a consistency proof from it is added.
     pub old: Option<u64>,
@@ -222,7 +222,12 @@ impl Databases {
     ) -> Result<Vec<u8>, StoreRefusal> {
         // What the head is not older than is read before the head.
         let since = Some(self.anchors.since());
-        let row = self.readable(core, log, reader).await?.row;
+        // How long a log is, and what it says in all, is known of what was dropped too.
+        let is_of_entries = asked.limit > 0;
+        let row = match is_of_entries {
+            true => self.readable(core, log, reader).await?.row,
+            false => self.known(core, log, reader).await?.0.row,
+        };
         if row.edge.size() == asked.from && !asked.wait.is_zero() {
             let mut watch = self.store.watch();
             watch.add(*log);
@@ -236,10 +241,12 @@ impl Databases {
             self.readable(core, log, reader).await?;
         }
         let range = self.store.range(log, asked.from, asked.limit, asked.old).await?.ok_or(StoreRefusal::Range)?;
-        if range.log.kind != LogKind::Control && range.is_dropped {
-            return Err(AppendRefusal::Dropped.into());
+        if is_of_entries {
+            if range.log.kind != LogKind::Control && range.is_dropped {
+                return Err(AppendRefusal::Dropped.into());
+            }
+            has_still(&range.log, asked.from)?;
         }
-        has_still(&range.log, asked.from)?;
         let entries: Vec<Vec<u8>> = range.entries.iter().map(encoded).collect();
         let head = self.signed(core, StoreHead { since, ..head_of(core, &range.log) });
         Ok(encode_range(asked.from, &entries, &head, [&range.edge, &range.consistency, &range.rest]))
@@ -368,7 +375,17 @@ impl Databases {
         self.store.close().await
     }
 
+    /// Returns a log to a reader who asks for what it holds.
     async fn readable(&self, core: &Core, log: &LogId, reader: &Did) -> Result<Readable, StoreRefusal> {
+        let (readable, db) = self.known(core, log, reader).await?;
+        if readable.row.kind != LogKind::Control && db.dropped.is_now() {
+            return Err(AppendRefusal::Dropped.into());
+        }
+        Ok(readable)
+    }
+
+    /// Returns a log to a reader who asks how long it is, and its database.
+    async fn known(&self, core: &Core, log: &LogId, reader: &Did) -> Result<(Readable, DbRow), StoreRefusal> {
         let row = self.store.log(log).await?.ok_or(StoreRefusal::NotFound)?;
         let db = self.store.database_of(&row).await?;
         let until_s = self.store.reads_until(&db, &row, reader).await?;
@@ -379,10 +396,7 @@ impl Databases {
         if row.kind != LogKind::Control && db.stage == Stage::Deleted {
             return Err(AppendRefusal::Acl(AclRefusal::Deleted).into());
         }
-        if row.kind != LogKind::Control && db.dropped.is_now() {
-            return Err(AppendRefusal::Dropped.into());
-        }
-        Ok(Readable { row, until_s })
+        Ok((Readable { row, until_s }, db))
     }
 
     fn signed(&self, core: &Core, head: StoreHead) -> SignedHead {

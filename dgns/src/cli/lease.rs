@@ -1,5 +1,6 @@
 //! `dgnsd lease`: what an account may store, and until when.
 
+use std::io::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -49,7 +50,7 @@ pub(super) fn run(lease: &Lease) -> ExitCode {
     }
     match give(&lease.data, &lease.did, &terms, &clock) {
         Ok(()) => {
-            println!("given: the server takes it up within a second, or when it starts");
+            println!("ordered: the server takes it up within a second, or when it starts, and says so in its log");
             ExitCode::SUCCESS
         }
         Err(error) => failed(1, &format!("{}: {error}", lease.data.display())),
@@ -58,6 +59,7 @@ pub(super) fn run(lease: &Lease) -> ExitCode {
 
 fn give(data: &Path, did: &Did, terms: &Terms, clock: &Clock) -> std::io::Result<()> {
     // A directory that is none of a server's is a slip of the pen.
-    std::fs::read_dir(data)?;
+    std::fs::read_dir(data.join("keys"))
+        .map_err(|error| Error::new(error.kind(), "not the data directory of a server"))?;
     Orders::at(data).give(did, terms, clock)
 }

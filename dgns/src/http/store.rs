@@ -136,7 +136,7 @@ async fn read(
     };
     let range = RangeAsked {
         from: asked.from.unwrap_or(0),
-        limit: asked.limit.unwrap_or(ENTRIES_PER_ANSWER_MAX as u64).max(1),
+        limit: asked.limit.unwrap_or(ENTRIES_PER_ANSWER_MAX as u64),
         old: asked.old,
         wait: Duration::from_secs(wait),
     };

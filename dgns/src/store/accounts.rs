@@ -71,10 +71,15 @@ struct Keeper {
 impl Keeper {
     /// Takes up leases, then a step of dropping what nobody pays for; returns whether there may be another one.
     async fn look(&mut self) -> Result<bool, StorageError> {
+        // What was put back from an older copy may not know who paid since, and what it is told now is lost with it: orders wait.
+        if self.databases.anchors.are_rolled_back() {
+            self.doubt();
+            return Ok(false);
+        }
         let are_all_read = self.take_orders().await?;
         let now_ms = self.app.core.clock.now().as_ms();
-        // What was put back from an older copy may not know who paid since; and one server has the log that says so.
-        let is_writer = matches!(self.app.role, Role::Writer(_)) && !self.databases.anchors.are_rolled_back();
+        // One server has the log that says what time it is.
+        let is_writer = matches!(self.app.role, Role::Writer(_));
         if !are_all_read || !is_writer || !agree(now_ms, self.app.core.live.head().epoch.time_ms) {
             self.doubt();
             return Ok(false);
@@ -102,12 +107,19 @@ impl Keeper {
         };
         for order in &waiting.orders {
             let given = self.databases.store.give(&order.did, order.terms, order.given_ms, now_ms).await?;
-            info!(
-                until_ms = given.lease_until_ms,
-                bytes = given.quota_bytes,
-                entries = given.quota_entries,
-                "a lease was given: an account has these terms, of each the newest"
-            );
+            match given {
+                Some(given) => info!(
+                    until_ms = given.lease_until_ms,
+                    bytes = given.quota_bytes,
+                    entries = given.quota_entries,
+                    "a lease was given: an account has these terms, of each the newest"
+                ),
+                None if self.bad.iter().any(|path| path == order.path()) => {}
+                None => warn!(
+                    given_ms = order.given_ms,
+                    "an order of a lease is older than what counts, and changes nothing"
+                ),
+            }
             if let Err(error) = self.orders.done(order) {
                 waiting.bad.push((order.path().to_owned(), format!("taken up, and it stays: {error}")));
             }

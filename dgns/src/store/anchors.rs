@@ -207,7 +207,7 @@ impl Databases {
         }
         // What the head is not older than is read before the head.
         let since = self.anchors.since();
-        let row = self.readable(core, log, reader).await?.row;
+        let row = self.known(core, log, reader).await?.0.row;
         let size = row.edge.size();
         if old.is_some_and(|old| old > size) {
             return Err(StoreRefusal::Range);

@@ -1,6 +1,7 @@
 //! Accounts: what each may store, and until when.
 
 use identity::did::Did;
+use translog::limits::CLOCK_TOLERANCE_MS;
 
 use super::rows::{AccountRow, DbRow};
 use super::{FreeQuota, Store};
@@ -50,20 +51,30 @@ impl Store {
     }
 
     /// Gives an account its terms, durably; one that is not there is made. `given_ms` is when the operator said so, Unix milliseconds: of each
-    /// term the newest order counts, whichever comes first, and however often.
+    /// term the newest order counts, whichever comes first, and however often. One from the future, by a clock that was wrong, is older than
+    /// any other. Returns `None`, and changes nothing, if newer orders are known of all it says.
     ///
     /// A lease that goes on takes back that the one before was over: what is not gone of its databases stays, and they are written to again.
     /// Nobody is given less than they use, or what owners may always say had no room.
-    pub async fn give(&self, did: &Did, terms: Terms, given_ms: u64, now_ms: u64) -> Result<AccountRow, StorageError> {
+    pub async fn give(
+        &self,
+        did: &Did,
+        terms: Terms,
+        given_ms: u64,
+        now_ms: u64,
+    ) -> Result<Option<AccountRow>, StorageError> {
         let mut tx = self.inner.database.write().await?;
         let mut row = self.account_or_new(&mut tx, did, now_ms).await?;
-        let mut given = tables::account::given(&mut tx, row.id).await?;
+        let known = tables::account::given(&mut tx, row.id).await?.map(|known_ms| {
+            // What a clock said that was ahead would otherwise count until that time is reached.
+            if known_ms > now_ms.saturating_add(CLOCK_TOLERANCE_MS) { 0 } else { known_ms }
+        });
+        let mut given = known;
         if let Some(until_ms) = newer(terms.until_ms, &mut given[0], given_ms) {
             row.lease_until_ms = until_ms;
+            // Whatever the clock says now: if the lease is over all the same, its grace begins anew.
             tables::account::take_back(&mut tx, row.id).await?;
-            if !row.is_lapsed(now_ms) {
-                tables::db::take_back(&mut tx, row.id).await?;
-            }
+            tables::db::take_back(&mut tx, row.id).await?;
         }
         if let Some(bytes) = newer(terms.bytes, &mut given[1], given_ms) {
             row.quota_bytes = bytes.max(row.used_bytes);
@@ -71,9 +82,12 @@ impl Store {
         if let Some(entries) = newer(terms.entries, &mut given[2], given_ms) {
             row.quota_entries = entries.max(row.used_entries);
         }
+        if given == known {
+            return Ok(None);
+        }
         tables::account::give(&mut tx, &row, given).await?;
         tx.commit(1).await?;
-        Ok(row)
+        Ok(Some(row))
     }
 
     pub(super) async fn account_or_new(

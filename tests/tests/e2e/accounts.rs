@@ -33,6 +33,7 @@ fn a_lease_that_is_over_makes_an_account_read_only_and_then_its_data_is_deleted(
         person
     });
     append(&alice, &server, "one").exits(0);
+    alice.dgns(&server, &["db", "grant", "photos.alice", "bob", "--read"]).exits(0);
     bob.dgns_with_input(&server, &["db", "append", "photos.bob"], "bob's").exits(0);
     let account = shown(&alice, &server);
     assert_eq!((&account["state"], &account["until_ms"]), (&"leased".into(), &Value::Null));
@@ -84,6 +85,8 @@ fn a_lease_that_is_over_makes_an_account_read_only_and_then_its_data_is_deleted(
     assert!(alice.dgns(&server, &["db", "history", "photos.alice"]).exits(0).stdout.contains("genesis"));
     assert_eq!(bob.dgns_in_text(&server, &["db", "read", "photos.bob"]).exits(0).stdout, "bob's\n");
     assert_eq!(shown(&bob, &server)["state"], "leased");
+    // Who rules it goes on ruling it: what they need to know of its logs is not dropped.
+    alice.dgns(&server, &["db", "revoke", "photos.alice", "bob"]).exits(0);
     let text = alice.dgns_in_text(&server, &["account", "show"]);
     assert!(text.exits(0).stdout.contains("its data was deleted, the server says"), "{text}");
 
@@ -94,6 +97,7 @@ fn a_lease_that_is_over_makes_an_account_read_only_and_then_its_data_is_deleted(
     let told = alice.dgns(&server, &["db", "read", "photos.alice"]);
     assert_eq!(told.exits(4).text("/code"), "dropped");
     assert_eq!(alice.dgns_in_text(&server, &["db", "read", "photos.alice", "--from", "2"]).exits(0).stdout, "four\n");
+    alice.dgns(&server, &["db", "delete", "photos.alice", "--yes"]).exits(0);
     server.stop().exits(0);
 }
 

@@ -92,7 +92,8 @@ impl Follower {
         self.edge.as_ref().map(Edge::root)
     }
 
-    /// Returns the next entries with the size of the log, all of them checked; waits for up to `wait_s` seconds if there are none.
+    /// Returns the next entries with the size of the log, all of them checked; waits for up to `wait_s` seconds if there are none. With a limit of
+    /// 0 the size alone.
     ///
     /// Errors: [`ClientError::Proof`] with the evidence kept if the log went back, was changed, or is not what its server signed.
     pub async fn read(
@@ -144,6 +145,9 @@ impl Follower {
         };
         let range = Range::decode(&bytes).map_err(|error| malformed(&error.to_string()))?;
         self.check(session, &kept, &range).await?;
+        if limit > 0 && range.entries.is_empty() && self.next < range.head.head().size {
+            return Err(malformed("no entries although there are some"));
+        }
         let size = range.head.head().size;
         keep_head(session.log(), &self.log, range.head)?;
         Ok((range.entries, size))
@@ -190,9 +194,6 @@ impl Follower {
         if let Err(error) = verify_consistency(size, &root, head.size, &head.root, &range.rest) {
             let what = format!("the entries are not those of the head that the server signed ({})", error.code());
             return Err(fault(session, "store_root", what, &[&range.head], &range.rest).await);
-        }
-        if range.entries.is_empty() && size < head.size {
-            return Err(malformed("no entries although there are some"));
         }
         (self.next, self.edge) = (edge.size(), Some(edge));
         Ok(())
@@ -250,7 +251,7 @@ impl Follower {
 
     /// Returns the proof fault of a log that has fewer entries than its server signed before; keeps both heads.
     async fn shrunk(&mut self, session: &Session, signer: Signer<'_>, kept: &Kept, detail: &str) -> ClientError {
-        let target = format!("{}{}/entries?from=0&limit=1", path::LOGS, self.log);
+        let target = format!("{}{}/entries?from=0&limit=0", path::LOGS, self.log);
         let now = session.get_signed(signer, &target).await.ok().and_then(|bytes| Range::decode(&bytes).ok());
         let now = match now {
             Some(range) if self.people.check_head(session, &range.head).await.is_ok() => Some(range.head),
@@ -288,7 +289,7 @@ fn check_expected(entry: &Entry, before: &Edge) -> Result<(), ClientError> {
 
 /// Returns how many entries a log has by its newest head, which is checked, and the time of that head, Unix milliseconds.
 pub async fn newest(session: &Session, signer: Signer<'_>, log: LogId) -> Result<(u64, u64), ClientError> {
-    let (_, size) = Follower::from(log, 0).with_any_parts().read(session, signer, 1, 0).await?;
+    let (_, size) = Follower::from(log, 0).with_any_parts().read(session, signer, 0, 0).await?;
     let kept = Kept::read(session.log(), &log)?;
     Ok((size, kept.head.map_or(0, |head| head.head().time_ms)))
 }
