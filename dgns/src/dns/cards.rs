@@ -357,7 +357,7 @@ fn words(count: usize) -> Words {
 }
 
 fn slot(tag: u32, place: u32) -> u64 {
-    u64::from(tag) << 32 | u64::from(place)
+    (u64::from(tag) << 32) | u64::from(place)
 }
 
 fn place_of(slot: u64) -> Option<u32> {
@@ -393,7 +393,7 @@ fn copy_card(chunk: &[AtomicU64], at: usize, bytes: &mut Vec<u8>) -> bool {
 
 /// Returns the slot at which the search for a tag begins: slots lie in the order of their tags, so that a segment can grow without its cards.
 fn first_slot(tag: u32, slots: usize) -> usize {
-    (u64::from(tag) * slots as u64 >> 32) as usize
+    ((u64::from(tag) * slots as u64) >> 32) as usize
 }
 
 /// Returns the slots from where a search for a tag begins, all of them once.

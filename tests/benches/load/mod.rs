@@ -106,11 +106,16 @@ impl Signing {
 
     /// Makes a person who will claim `label`, and the genesis.
     pub fn newcomer(&self, label: &str) -> (Person, Certificate) {
+        self.newcomer_of(DidKind::User, label)
+    }
+
+    /// As [`Signing::newcomer`], of any kind.
+    pub fn newcomer_of(&self, kind: DidKind, label: &str) -> (Person, Certificate) {
         let mut rng = dgns_client::rng::system();
         let (identity, device) = (SigningKey::generate(&mut rng), SigningKey::generate(&mut rng));
         let kex = KexSecret::generate(&mut rng).public();
         let genesis = Genesis {
-            kind: DidKind::User,
+            kind,
             identity: identity.public(),
             words_box: KexSecret::generate(&mut rng).public(),
             device: Device { sign: device.public(), kex, level: Level::Admin, label_hash: [7; 32] },

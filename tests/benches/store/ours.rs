@@ -1,0 +1,304 @@
+//! dgnsd as a process of its own, with a database that 64 people write to, and entries signed beforehand: signing is the clients' work.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use dgns_api::path;
+use dgns_api::store::answer::Receipts;
+use dgns_api::store::control::{Control, DbKind, KeyBox};
+use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind, encode_request};
+use dgns_api::store::limits::ENTRIES_PER_REQUEST_MAX;
+use dgns_client::home::{DeviceKeys, Home};
+use dgns_client::session::{Session, Signer};
+use dgns_client::store::hints::Hints;
+use dgns_tests::harness::{ports, wait};
+use identity::cert::DidKind;
+use identity::did::Did;
+use identity::hash::Hash;
+use identity::key::KexSecret;
+use identity::name::Origin;
+use identity::sealed::Sealed;
+use identity::token::Rights;
+use translog::batch::Post;
+
+use super::load::{self, Signing};
+use super::wire::Http;
+use super::{CLIENTS, RECORD_BYTES, peers};
+
+/// A server that runs, and who writes there.
+pub struct Ours {
+    config: PathBuf,
+    address: String,
+    process: Child,
+    session: Session,
+    owner: Device,
+    log: LogId,
+    writers: Vec<Mutex<Device>>,
+    _home: tempfile::TempDir,
+}
+
+/// A device, and how far it has come in one log.
+struct Device {
+    did: Did,
+    keys: DeviceKeys,
+    home: Origin,
+    last: Option<(u64, Hash)>,
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Device {
+    fn sign(&mut self, class: Class, log: LogId, body: Vec<u8>) -> Entry {
+        let lsn = self.last.map_or(0, |(lsn, _)| lsn + 1);
+        let header = Header {
+            class,
+            log,
+            author: self.did,
+            device: self.keys.sign.public(),
+            lsn,
+            prev: self.last.map(|(_, leaf)| leaf),
+            epoch: u64::from(class == Class::Data),
+            refs: Vec::new(),
+            body_bytes: 0,
+            body: [0; 32],
+            expect: None,
+            unix_ms: 0,
+        };
+        let entry = Entry::sign(header, body, &self.home, &self.keys.sign).expect("a small entry");
+        self.last = Some((lsn, entry.leaf()));
+        entry
+    }
+
+    fn signer(&self) -> Signer<'_> {
+        Signer { did: self.did, keys: &self.keys }
+    }
+}
+
+impl Ours {
+    /// Makes people and the names they need in `data`, starts the server there, and makes the database.
+    pub async fn start(data: &Path) -> Self {
+        let server = load::start(data).await;
+        let (signing, home) = (Signing::of(&server.app), server.app.core.origin.clone());
+        let (mut devices, mut posted) = (Vec::new(), Vec::new());
+        for (number, label) in load::labels("writer", CLIENTS + 1).iter().enumerate() {
+            let kind = if number == 0 { DidKind::Database } else { DidKind::User };
+            let (person, genesis) = signing.newcomer_of(kind, label);
+            let keys = DeviceKeys {
+                did: None,
+                sign: person.device.clone(),
+                kex: KexSecret::generate(&mut dgns_client::rng::system()),
+            };
+            devices.push(Device { did: person.did, keys, home: home.clone(), last: None });
+            posted.push(load::countersigned(&server.app, vec![genesis]));
+        }
+        for certificates in posted {
+            server
+                .app
+                .door()
+                .expect("it writes")
+                .publish_own(Post::certificates(certificates))
+                .await
+                .expect("a genesis");
+        }
+        server.stop().await.expect("it stops");
+
+        let (config, address) = (data.join("dgnsd.toml"), format!("127.0.0.1:{}", ports::free()));
+        let text = format!(
+            "data = {:?}\nhttp.listen = \"{address}\"\ndns.listen = [\"127.0.0.1:{}\"]\n[storage]\nfree_mib = 100000\nfree_entries = 1000000000\nwatchers_max = 20000\n",
+            data.display().to_string(),
+            ports::free()
+        );
+        std::fs::write(&config, text).expect("the directory takes files");
+        let process = spawn(&config, &address);
+        let own = tempfile::tempdir().expect("a directory");
+        let session = Session::open(&Home::open(own.path()).expect("a home"), &format!("http://{address}")).await;
+        let mut itself = devices.remove(0);
+        let log = LogId::of(&itself.did, 1, LogKind::Shared, "main");
+        let people: Vec<Did> = devices.iter().map(|device| device.did).collect();
+        let entries = control(&mut itself, &people);
+        let session = session.expect("a session");
+        let (first, more) = entries.split_at(ENTRIES_PER_REQUEST_MAX);
+        session.post_signed(devices[0].signer(), path::DATABASES, &encode_request(first)).await.expect("a database");
+        let target = format!("{}{}/entries", path::LOGS, LogId::control(&itself.did));
+        let (status, _) = Http::to(&address).await.ask("POST", &target, &encode_request(more)).await;
+        assert_eq!(status, 200, "the rest of the control log");
+        let owner = devices.remove(0);
+        let writers = devices.into_iter().map(Mutex::new).collect();
+        Self { config, address, process, session, owner, log, writers, _home: own }
+    }
+
+    /// One client that appends a record and waits, so often: milliseconds of each.
+    pub async fn alone(&self, count: usize) -> Vec<f64> {
+        let entries = self.entries(0, count, 1);
+        let (mut http, mut took) = (Http::to(&self.address).await, Vec::with_capacity(count));
+        for entry in &entries {
+            took.push(milliseconds(self.append(&mut http, entry)).await);
+        }
+        took
+    }
+
+    /// Entries a second of 64 clients, each appending one of so many records and waiting for it.
+    #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+    pub async fn at_once(&self, records: usize, each: usize) -> f64 {
+        let numbers: Vec<usize> = (0..self.writers.len()).collect();
+        let signed = load::in_threads(numbers, |number| self.entries(number, each, records));
+        let began = Instant::now();
+        let clients = signed.iter().map(async |entries| {
+            let mut http = Http::to(&self.address).await;
+            for entry in entries {
+                self.append(&mut http, entry).await;
+            }
+        });
+        futures_util::future::join_all(clients).await;
+        (self.writers.len() * each) as f64 / began.elapsed().as_secs_f64()
+    }
+
+    /// The time from the start of a killed server to its first receipt, in milliseconds.
+    pub async fn again(&mut self) -> f64 {
+        let entry = self.entries(0, 1, 1).remove(0);
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let begun = async {
+            self.process = spawn(&self.config, &self.address);
+            self.append(&mut Http::to(&self.address).await, &entry).await;
+        };
+        milliseconds(begun).await
+    }
+
+    /// Stores chunks of so many bytes, `clients` at once: chunks a second. Returns their ids too.
+    pub async fn put(&self, bytes: usize, clients: usize, seed: u64) -> (f64, Vec<String>) {
+        let ids = Mutex::new(Vec::new());
+        let rate = peers::of(clients, async |number, until: Instant| {
+            let (mut count, mut state) = (0, seed ^ (number as u64 + 1) << 32);
+            while until.elapsed().is_zero() {
+                let chunk = random(bytes, &mut state);
+                let id = data_encoding::HEXLOWER.encode(&dgns_api::store::content::id_of(&chunk));
+                let stored =
+                    self.session.put_signed(self.owner.signer(), &format!("{}{id}", path::CHUNKS), &chunk).await;
+                stored.expect("a chunk is stored");
+                ids.lock().expect("nobody panics").push(id);
+                count += 1;
+            }
+            count
+        });
+        (rate.await, ids.into_inner().expect("nobody panics"))
+    }
+
+    /// Fetches chunks, `clients` at once: chunks a second.
+    pub async fn get(&self, ids: &[String], clients: usize) -> f64 {
+        peers::of(clients, async |number, until: Instant| {
+            let mut count = 0;
+            while until.elapsed().is_zero() {
+                let id = &ids[(number * 17 + count) % ids.len()];
+                let got = self.session.get_signed(self.owner.signer(), &format!("{}{id}", path::CHUNKS)).await;
+                assert!(got.expect("a chunk is there").len() > 1);
+                count += 1;
+            }
+            count
+        })
+        .await
+    }
+
+    /// Opens so many streams, each of the one log from what it has now.
+    pub async fn watch(&self, count: usize) -> Vec<Hints> {
+        let size = self.append(&mut Http::to(&self.address).await, &self.entries(0, 1, 1)[0]).await;
+        let mut streams = Vec::with_capacity(count);
+        while streams.len() < count {
+            let some = (0..CLIENTS.min(count - streams.len()))
+                .map(|_| Hints::open(&self.session, self.owner.signer(), vec![(self.log, size)]));
+            streams.extend(futures_util::future::join_all(some).await.into_iter().map(|open| open.expect("a stream")));
+        }
+        streams
+    }
+
+    /// Appends one entry: how long after its receipt each stream told of it, in milliseconds; 0 for those that were faster.
+    #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+    pub async fn fan_out(&self, streams: &mut [Hints]) -> Vec<f64> {
+        let entry = self.entries(0, 1, 1).remove(0);
+        let told = futures_util::future::join_all(streams.iter_mut().map(async |stream| {
+            stream.next().await.expect("the stream goes on");
+            Instant::now()
+        }));
+        let mut http = Http::to(&self.address).await;
+        let appended = async {
+            self.append(&mut http, &entry).await;
+            Instant::now()
+        };
+        let (told, appended) = futures_util::future::join(told, appended).await;
+        told.into_iter().map(|told| told.saturating_duration_since(appended).as_secs_f64() * 1e3).collect()
+    }
+
+    /// What the process holds in memory, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("Linux tells it");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux tells it");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a figure")
+    }
+
+    /// Returns entries of a writer, each of so many records.
+    fn entries(&self, writer: usize, count: usize, records: usize) -> Vec<Entry> {
+        let mut device = self.writers[writer].lock().expect("nobody panics");
+        (0..count).map(|_| device.sign(Class::Data, self.log, vec![7; RECORD_BYTES * records])).collect()
+    }
+
+    /// Appends an entry, and returns the size of the log that the receipt is of.
+    async fn append(&self, http: &mut Http, entry: &Entry) -> u64 {
+        let target = format!("{}{}/entries", path::LOGS, self.log);
+        let (status, body) = http.ask("POST", &target, &encode_request(std::slice::from_ref(entry))).await;
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+        Receipts::decode(&body).expect("a receipt").head.head().size
+    }
+}
+
+/// Returns the control log of a database that these people write to; the first of them owns it.
+fn control(itself: &mut Device, people: &[Did]) -> Vec<Entry> {
+    let log = LogId::control(&itself.did);
+    let mut said =
+        vec![Control::Genesis { did: itself.did, kind: DbKind::General, home: itself.home.clone(), salt: [5; 16] }];
+    said.extend(people.iter().map(|did| Control::Grant {
+        gid: 1,
+        did: *did,
+        rights: Rights::ALL,
+        until_s: u64::MAX >> 1,
+    }));
+    let sealed = || Sealed { enc: [1; 32], ct: vec![2; 48] };
+    let boxes = people.iter().map(|did| KeyBox { did: *did, generation: 1, sealed: sealed() }).collect();
+    said.push(Control::KeyEpoch { gid: 1, epoch: 1, boxes, previous: None });
+    said.push(Control::Log { gid: 1, kind: LogKind::Shared, label: "main".into() });
+    said.push(Control::Owner { did: people[0], yes: true });
+    said.push(Control::Leave);
+    said.iter().map(|said| itself.sign(Class::Control, log, said.encode())).collect()
+}
+
+fn spawn(config: &Path, address: &str) -> Child {
+    let exe = std::env::current_exe().expect("a process knows its executable");
+    let dgnsd = exe.ancestors().nth(2).expect("a bench lies in target/<profile>/deps").join("dgnsd");
+    let mut command = Command::new(dgnsd);
+    command.args(["serve", "--config"]).arg(config).env("DGNS_LOG", "error").stdin(Stdio::null()).stdout(Stdio::null());
+    let child = command.spawn().expect("cargo build --release --workspace");
+    wait::until("it listens", || std::net::TcpStream::connect(address).ok());
+    child
+}
+
+fn random(bytes: usize, state: &mut u64) -> Vec<u8> {
+    let mut chunk = Vec::with_capacity(bytes);
+    while chunk.len() < bytes {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        chunk.extend_from_slice(&(*state ^ *state >> 29).to_le_bytes());
+    }
+    chunk
+}
+
+#[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+async fn milliseconds<T>(done: impl Future<Output = T>) -> f64 {
+    let began = Instant::now();
+    done.await;
+    began.elapsed().as_secs_f64() * 1e3
+}
