@@ -48,6 +48,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use dgns_client::error::ClientError;
 use dgns_client::home::{Home, read_policy};
 use dgns_client::session::Session;
+use identity::name::Name;
 
 use output::Output;
 
@@ -302,6 +303,11 @@ impl Context {
     /// As [`Context::session`], with another server.
     pub(crate) async fn session_at(&self, server: &str) -> Result<Session, ClientError> {
         self.session_in(&self.home, server).await
+    }
+
+    /// Returns where the keys of a database or server lie that was made here.
+    pub(crate) fn held(&self, name: &Name) -> PathBuf {
+        self.home.directory().join("held").join(name.as_str())
     }
 
     /// Opens the session with the log that a name or DID is of, asking nobody.

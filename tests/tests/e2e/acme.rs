@@ -255,7 +255,7 @@ fn lego_and_certbot_get_certificates_by_the_api() {
     let (site, alice) = (Site::new(), Person::new());
     let server = site.start();
     alice.up(&server, "alice");
-    alice.dgns(&server, &["claim", "photos.alice"]).exits(0);
+    alice.dgns(&server, &["db", "create", "photos.alice"]).exits(0);
     let name = "photos.alice.dgns.test";
     let file = alice.home().join("acme.json");
     let said = alice.dgns(&server, &["acme", "setup", "photos.alice", "--out", file.to_str().unwrap()]);

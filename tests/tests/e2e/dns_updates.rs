@@ -259,7 +259,7 @@ fn certbot_gets_a_certificate_for_a_database_name() {
     let (site, alice) = (Site::new(), Person::new());
     let server = site.start();
     alice.up(&server, "alice");
-    alice.dgns(&server, &["claim", "photos.alice"]).exits(0);
+    alice.dgns(&server, &["db", "create", "photos.alice"]).exits(0);
     let key = key_file(&alice, &server, "photos.alice");
     let pebble = Pebble::asking(&server);
     let folder = pebble.directory.path();

@@ -74,7 +74,7 @@ impl Account {
 
 /// Opens the accounts, keeps each at once, says how they are used.
 async fn setup(context: &Context, arguments: Setup) -> Done {
-    let actor = Actor::new(context).await?;
+    let actor = Actor::of(context, &arguments.name).await?;
     let name = actor.session.name(&arguments.name)?.as_str().to_owned();
     let zone = actor.session.zone().as_str();
     let domain = arguments.domain.as_deref().map(|domain| elsewhere(domain, zone)).transpose()?;
@@ -97,7 +97,9 @@ async fn setup(context: &Context, arguments: Setup) -> Done {
     let account = open(&actor, &json!({ "name": name })).await?.checked(Some(&name), zone)?;
     keep(&mut accounts, &name, &base, &account);
     write_accounts(&arguments.out, &accounts)?;
-    let hook = arguments.out.with_file_name(format!("{name}.hook"));
+    // A shell runs what has a directory in its name, even if that is this one.
+    let beside = arguments.out.parent().filter(|beside| !beside.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let hook = beside.join(format!("{name}.hook"));
     home::replace(&hook, script(&base, &account).as_bytes(), 0o700)?;
     let file = arguments.out.display();
     let record = cname.iter().map(|cname| format!("in the zone of your domain: {cname}\n")).collect::<String>();

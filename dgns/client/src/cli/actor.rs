@@ -4,7 +4,7 @@ use data_encoding::HEXLOWER;
 use dgns_api::problem::Problem;
 use dgns_client::draft::Place;
 use dgns_client::error::ClientError;
-use dgns_client::home::DeviceKeys;
+use dgns_client::home::{DeviceKeys, Home};
 use dgns_client::session::{Posted, Session, Signer};
 use dgns_client::{clock, rng};
 use identity::cert::{Body, Certificate, Sid};
@@ -32,7 +32,20 @@ pub(crate) struct Actor {
 impl Actor {
     /// Returns the person this device belongs to.
     pub(crate) async fn new(context: &Context) -> Result<Self, ClientError> {
+        Self::at(context.session().await?).await
+    }
+
+    /// Returns whoever rules a name from here: a database or server that was made here, by its own keys; else this person.
+    pub(crate) async fn of(context: &Context, name: &str) -> Result<Self, ClientError> {
         let session = context.session().await?;
+        let held = context.held(&session.name(name)?);
+        match held.is_dir() {
+            true => Self::at(context.session_in(&Home::open(&held)?, session.server()).await?).await,
+            false => Self::at(session).await,
+        }
+    }
+
+    async fn at(session: Session) -> Result<Self, ClientError> {
         session.repeat_post().await?;
         let (device, did) = known_device(&session)?;
         Ok(Self { session, device, did })

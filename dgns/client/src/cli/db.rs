@@ -193,7 +193,7 @@ async fn create(context: &Context, name: &str, no_words: bool) -> Done {
     let actor = Actor::new(context).await?;
     up::claim_database(context, name, no_words).await?;
     let name = actor.session.name(name)?;
-    let directory = context.home.directory().join("held").join(name.as_str());
+    let directory = context.held(&name);
     let held_session = context.session_in(&Home::open(&directory)?, actor.session.server()).await?;
     let (keys, did) = known_device(&held_session)?;
     let held = Signer { did, keys: &keys };

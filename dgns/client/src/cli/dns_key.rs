@@ -11,12 +11,13 @@ use identity::state::{DeviceStatus, Subject};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Context, Done, Ended, actor};
+use super::actor::Actor;
+use super::{Context, Done, Ended};
 
 /// Arguments of `dns-key`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DnsKey {
-    /// A name of this device's DID
+    /// A name of this device's DID, or of a database or server that was made here
     name: String,
     /// Where the files go
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -25,8 +26,7 @@ pub(crate) struct DnsKey {
 
 /// Writes the two files that `nsupdate -k` reads, if the log lets this device write.
 pub(crate) async fn dns_key(context: &Context, arguments: DnsKey) -> Done {
-    let session = context.session().await?;
-    let (device, did) = actor::known_device(&session)?;
+    let Actor { session, device, did } = Actor::of(context, &arguments.name).await?;
     let name = session.name(&arguments.name)?.as_str().to_owned();
     let resolved = session.resolve(&Subject::Name(name.clone())).await?;
     let unable = |why: &str| ClientError::Unable(format!("{name}: {why}"));

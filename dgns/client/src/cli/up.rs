@@ -141,7 +141,7 @@ pub(crate) async fn claim(context: &Context, claim: ClaimName) -> Done {
     }
     let above = owner_above(&session, &name).await?;
     let above = above.as_ref().map(|(keys, did)| Signer { did: *did, keys });
-    let home = Home::open(&context.home.directory().join("held").join(name.as_str()))?;
+    let home = Home::open(&context.held(&name))?;
     home.pin(session.server(), session.log().origin(), &session.log().pinned()?)?;
     let held = context.session_in(&home, session.server()).await?;
     let making = Making { kind: Some(claim.kind), label: FIRST_LABEL, window_s: None, no_words: claim.no_words };

@@ -35,7 +35,7 @@ pub(crate) async fn fork(context: &Context, command: &Fork) -> Done {
     let at = command.at.map(|size| source.log(MAIN).map(|(log, _)| (log, size))).transpose()?;
     up::claim_database(context, &command.new, command.no_words).await?;
     let name = actor.session.name(&command.new)?;
-    let directory = context.home.directory().join("held").join(name.as_str());
+    let directory = context.held(&name);
     let held_session = context.session_in(&Home::open(&directory)?, actor.session.server()).await?;
     let (keys, did) = known_device(&held_session)?;
     let held = Signer { did, keys: &keys };
