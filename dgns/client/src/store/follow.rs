@@ -67,7 +67,7 @@ impl Follower {
     }
 
     /// Returns a reader that begins behind a head that somebody named: what is read first is refused (`snapshot_head`) if the log has
-    /// another root there.
+    /// another root there. As with [`Follower::from`], what stands before is not known: of each device, any entry may be the first.
     pub fn behind(log: LogId, (size, root): (u64, Hash)) -> Self {
         Self { behind: Some((size, root)), ..Self::from(log, size) }
     }
@@ -169,11 +169,7 @@ impl Follower {
                 Edge::from_parts(range.from, *last, path).map_err(|error| malformed(error.code()))?
             }
         };
-        if self.behind.is_some_and(|(size, root)| edge.size() == size && edge.root() != root) {
-            let what = format!("the first {} entries of the log have another root", edge.size());
-            return Err(ClientError::proof("snapshot_head", what));
-        }
-        self.check_part(&edge)?;
+        let (first, mut parted) = ((edge.size(), edge.root()), self.check_part(&edge));
         for (pos, entry) in (self.next..).zip(&range.entries) {
             if self.log_at(pos).is_some_and(|log| entry.header().log != log) {
                 return Err(malformed("an entry of another log"));
@@ -188,12 +184,18 @@ impl Follower {
             self.check_order(entry)?;
             check_expected(entry, &edge)?;
             edge.append(entry.leaf());
-            self.check_part(&edge)?;
+            parted = parted.and(self.check_part(&edge));
         }
         let (size, root) = (edge.size(), edge.root());
         if let Err(error) = verify_consistency(size, &root, head.size, &head.root, &range.rest) {
             let what = format!("the entries are not those of the head that the server signed ({})", error.code());
             return Err(fault(session, "store_root", what, &[&range.head], &range.rest).await);
+        }
+        // By now the server has signed it: what somebody else signed is not blamed for a root that is made up.
+        parted?;
+        if self.behind.is_some_and(|(size, root)| first.0 == size && first.1 != root) {
+            let what = format!("the first {} entries of the log have another root", first.0);
+            return Err(ClientError::proof("snapshot_head", what));
         }
         (self.next, self.edge) = (edge.size(), Some(edge));
         Ok(())

@@ -36,7 +36,7 @@ pub(crate) enum Snapshot {
         /// The log of the database
         #[arg(long = "log", default_value = MAIN, value_name = "LABEL")]
         label: String,
-        /// Go on for ever: build the next one when what came since takes more than 8 % of the time that reading this one takes
+        /// Go on for ever: build the next one when what came since takes more than 20 ms, and more than 8 % of the time that reading this one takes
         #[arg(long)]
         follow: bool,
     },
@@ -101,9 +101,14 @@ async fn build_on(
     let mut builder = Builder::open(&actor.session, actor.signer(), db, place).await?;
     let (mut progress, mut done, mut built) = (Progress::new("build"), 0, None);
     loop {
-        while !builder.catch_up(&actor.session, actor.signer(), db, 0).await? {
+        loop {
+            let is_all = builder.catch_up(&actor.session, actor.signer(), db, 0).await?;
+            // The last page may fill it as any other.
             if builder.is_full() {
                 built = Some(say(context, actor, (db, &mut builder), (name, place.1)).await?);
+            }
+            if is_all {
+                break;
             }
             done += 1;
             progress.count(done);
@@ -115,7 +120,12 @@ async fn build_on(
                 let (text, value) = told(&built);
                 context.out.line(&text, &value);
             }
-            true => drop(builder.catch_up(&actor.session, actor.signer(), db, WAIT_S_MAX).await?),
+            true => {
+                builder.catch_up(&actor.session, actor.signer(), db, WAIT_S_MAX).await?;
+                if builder.is_full() {
+                    built = Some(say(context, actor, (db, &mut builder), (name, place.1)).await?);
+                }
+            }
         }
         tokio::time::sleep(BREATH).await;
         if checked.elapsed() >= ANCHORED_EVERY {
@@ -183,19 +193,22 @@ async fn restore_to(context: &Context, actor: &Actor, tail: &mut Tail, command: 
     match &snapshot {
         None => context.out.note("there is no snapshot: every entry is read"),
         Some(snapshot) => {
-            if command.audit {
+            let (pos, author, (size, _)) = (snapshot.pos(), snapshot.author(), snapshot.head());
+            from = if command.audit {
                 let (mut progress, all) = (Progress::new("audit"), snapshot.head().0);
                 let mut show = |done: u64| progress.show(done, all);
-                audit(&actor.session, actor.signer(), &mut tail.db, place, snapshot, &mut show).await?;
-            }
-            from = Follower::behind(place.0, snapshot.head());
-            let (pos, author, (size, _)) = (snapshot.pos(), snapshot.author(), snapshot.head());
-            context.out.note(&match command.audit {
-                true => format!("snapshot {pos} of {author} has the records of the first {size} entries: each was compared"),
-                false => format!(
+                let audited = audit(&actor.session, actor.signer(), &mut tail.db, place, snapshot, &mut show).await?;
+                context.out.note(&format!(
+                    "snapshot {pos} of {author} has the records of the first {size} entries: each was compared"
+                ));
+                audited
+            } else {
+                // Also beside lines of JSON: nothing in them says whose word they are.
+                context.out.warn(&format!(
                     "snapshot {pos} is of this log; that its records are those of the first {size} entries is the word of {author}: --audit compares them"
-                ),
-            });
+                ));
+                Follower::behind(place.0, snapshot.head())
+            };
             value["snapshot"] =
                 json!({ "pos": pos, "author": author.to_string(), "size": size, "audited": command.audit });
         }

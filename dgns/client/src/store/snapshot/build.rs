@@ -19,13 +19,16 @@ use crate::store::database::OpenDb;
 use crate::store::follow::Follower;
 
 /// From here on a part is full: the next record might not have found room.
-const FULL_BYTES: u64 = (PIECE_BYTES - RECORD_BYTES_MAX) as u64 - 128;
+pub(super) const FULL_BYTES: u64 = (PIECE_BYTES - RECORD_BYTES_MAX) as u64 - 128;
 
 /// How many new parts a snapshot has when it is said at the latest: a page of the log makes a few more.
 const NEW_PARTS: usize = REFS_MAX - 4;
 
 /// Which share of the time that reading the snapshot takes, the entries behind it may take.
 const TAIL_SHARE: f64 = 0.08;
+
+/// What reading the entries behind a snapshot may take in any case, in seconds: as long as a few ways there and back.
+const TAIL_FREE_S: f64 = 0.02;
 
 /// The entries of a page that tells how long one takes.
 const MEASURED_ENTRIES: usize = 32;
@@ -147,10 +150,11 @@ impl Builder {
         self.news > 0
     }
 
-    /// Returns whether what the newest snapshot does not cover takes more than 8 % of the time that reading the snapshot takes.
+    /// Returns whether what the newest snapshot does not cover takes more than 20 ms, and more than 8 % of the time that reading the
+    /// snapshot takes.
     pub fn is_due(&self) -> bool {
         let covered = self.before.as_ref().map_or(0, |before| before.manifest().bytes());
-        self.has_news() && self.pace.of_tail(self.tail) > TAIL_SHARE * self.pace.byte * covered as f64
+        self.has_news() && self.pace.is_due(self.tail, covered)
     }
 
     /// Appends a snapshot of all that was read.
@@ -195,7 +199,7 @@ impl Builder {
         let snapshot = read.map_err(ClientError::Unable)?;
         if let Some(last) = snapshot.manifest().parts.last() {
             let begun = Instant::now();
-            snapshot.part(session, signer, last).await?;
+            snapshot.part(session, signer, db, last).await?;
             let took = begun.elapsed().as_secs_f64() / last.bytes as f64;
             // A small part tells of the way there and back, not of its bytes.
             if last.bytes >= FULL_BYTES / 4 {
@@ -212,10 +216,12 @@ impl Builder {
     async fn pack(&mut self, session: &Session, signer: Signer<'_>, db: &OpenDb, all: bool) -> Result<(), ClientError> {
         while let (Some(before), Some(last)) = (&self.before, self.parts.last())
             && !self.rows.is_empty()
+            // One that no snapshot names yet is got by none.
+            && last.at.is_some()
             && last.bytes < FULL_BYTES
             && last.bytes <= 2 * self.rows_bytes
         {
-            let mut rows = before.part(session, signer, last).await?;
+            let mut rows = before.part(session, signer, db, last).await?;
             self.rows_bytes += last.bytes;
             rows.append(&mut self.rows);
             self.rows = rows;
@@ -251,10 +257,31 @@ impl Pace {
     fn of_tail(self, (entries, bytes): (u64, u64)) -> f64 {
         entries as f64 * self.entry + bytes as f64 * self.byte
     }
+
+    /// Returns whether such a tail is too long for a snapshot of so many bytes.
+    fn is_due(self, tail: (u64, u64), covered: u64) -> bool {
+        self.of_tail(tail) > (TAIL_SHARE * self.byte * covered as f64).max(TAIL_FREE_S)
+    }
 }
 
 /// Returns the parts of a snapshot as a later one names them.
 fn parts_of(snapshot: &Snapshot) -> Vec<Part> {
     let parts = snapshot.manifest().parts.iter();
     parts.map(|part| Part { at: Some(part.at.unwrap_or(snapshot.pos())), ..part.clone() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_due_when_what_came_since_takes_8_percent_of_it_and_20_ms() {
+        // Goal: a small log gets no snapshot for each record, and a large one no tail that is felt. Method: 100 us an entry, 10 ns a byte.
+        let due = |entries: u64, covered: u64| FIRST_PACE.is_due((entries, 0), covered);
+        for covered in [0, 1 << 20, 24_000_000] {
+            assert!(!due(1, covered) && !due(199, covered) && due(201, covered), "{covered}");
+        }
+        assert!(!due(799, 100_000_000) && due(801, 100_000_000), "8 % of a second");
+        assert!(FIRST_PACE.is_due((1, 2_000_000), 0), "bytes count, too");
+    }
 }

@@ -8,10 +8,12 @@ use dgns_api::store::acl::Standing;
 use dgns_api::store::answer::decode_places;
 use dgns_api::store::content;
 use dgns_api::store::entry::{Class, Entry, LogId};
+use dgns_api::store::limits::RECORDS_MAX;
 use dgns_api::store::snapshot::{Manifest, Part, Row};
 use identity::did::Did;
 use identity::hash::Hash;
 use identity::token::Rights;
+use translog::fault::{FaultFile, FaultKind};
 
 use super::log_at;
 use super::sealed::{open_manifest, open_part};
@@ -131,23 +133,49 @@ impl Snapshot {
     /// Proves that the head that it names is one of this log, from before it.
     async fn prove_head(&self, session: &Session, signer: Signer<'_>, db: &OpenDb) -> Result<(), ClientError> {
         if self.manifest.size > self.pos {
-            return Err(self.lie("snapshot_head", &format!("covers {} entries", self.manifest.size)));
+            return Err(self.lie(session, "snapshot_head", &format!("covers {} entries", self.manifest.size)));
         }
         let mut follower = Follower::behind(self.log, self.head()).with_parts(db.acl().parts(&self.log));
         match follower.read(session, signer, 1, 0).await {
-            Err(ClientError::Proof { code: "snapshot_head", what, .. }) => Err(self.lie("snapshot_head", &what)),
+            Err(ClientError::Proof { code: "snapshot_head", what, .. }) => {
+                Err(self.lie(session, "snapshot_head", &what))
+            }
             read => read.map(drop),
         }
     }
 
-    /// Returns the fault of who built it.
-    pub(super) fn lie(&self, code: &'static str, what: &str) -> ClientError {
-        ClientError::proof(code, format!("snapshot {} is not what {} signed it to be: {what}", self.pos, self.author()))
+    /// Returns the fault of who built it; what they signed is kept.
+    pub(super) fn lie(&self, session: &Session, code: &'static str, what: &str) -> ClientError {
+        self.lie_of(session, code, what, None)
+    }
+
+    /// As [`Snapshot::lie`], of what it has of an entry, which is kept, too.
+    pub(super) fn lie_of(
+        &self,
+        session: &Session,
+        code: &'static str,
+        what: &str,
+        met: Option<(u64, &Entry)>,
+    ) -> ClientError {
+        let (pos, author) = (self.pos, self.author());
+        let (name, subject) = match met {
+            Some((of, _)) => (format!("snapshot-{pos}-{of}.fault"), format!("entry {of}")),
+            None => (format!("snapshot-{pos}.fault"), format!("snapshot {pos}")),
+        };
+        let file = FaultFile::new(FaultKind::Answer, &FaultFile::accused(session.trust(), None));
+        let file = file.with_part("code", code.as_bytes()).with_part("subject", subject.as_bytes());
+        let file = file.with_part("answer", &self.entry.encode());
+        let file = met.iter().fold(file, |file, (_, entry)| file.with_part("entry", &entry.encode()));
+        let evidence = session.log().keep_evidence(&name, &file.encode()).ok();
+        let what = format!(
+            "snapshot {pos} is not what {author} signed it to be: {what}; `dgns db read` reads every entry without it, and a newer snapshot replaces it"
+        );
+        ClientError::Proof { code, what, evidence }
     }
 
     /// Returns a reader of its rows; `fetched` keeps chunks in a directory, which are not fetched again.
     pub fn reader<'s>(&'s self, fetched: Option<&'s Path>) -> Reader<'s> {
-        Reader { snapshot: self, fetched, at: 0, next: 0 }
+        Reader { snapshot: self, fetched, at: 0, last: None }
     }
 
     /// Returns the rows of one of its parts.
@@ -155,13 +183,17 @@ impl Snapshot {
         &self,
         session: &Session,
         signer: Signer<'_>,
+        db: &OpenDb,
         part: &Part,
     ) -> Result<Vec<Row>, ClientError> {
-        self.rows(part, &self.chunk(session, signer, part, None).await?)
+        self.rows(session, part, &self.chunk(session, signer, db, part, None).await?)
     }
 
-    fn rows(&self, part: &Part, chunk: &[u8]) -> Result<Vec<Row>, ClientError> {
-        let none = |_| self.lie("snapshot_part", &format!("the chunk {} does not open", HEXLOWER.encode(&part.id)));
+    fn rows(&self, session: &Session, part: &Part, chunk: &[u8]) -> Result<Vec<Row>, ClientError> {
+        let none = |_| {
+            let what = format!("the chunk {} does not open", HEXLOWER.encode(&part.id));
+            self.lie(session, "snapshot_part", &what)
+        };
         open_part(part, chunk).map_err(none)
     }
 
@@ -169,6 +201,7 @@ impl Snapshot {
         &self,
         session: &Session,
         signer: Signer<'_>,
+        db: &OpenDb,
         part: &Part,
         fetched: Option<&Path>,
     ) -> Result<Vec<u8>, ClientError> {
@@ -181,6 +214,12 @@ impl Snapshot {
         let bytes = match get_chunk(session, signer, &query, &part.id).await {
             Err(ClientError::Refused(problem)) if problem.code == "not_found" => {
                 let hex = HEXLOWER.encode(&part.id);
+                if let Some(at) = part.at
+                    && !self.is_named(session, signer, db, (at, part)).await?
+                {
+                    let what = format!("it takes the chunk {hex} from entry {at}, which does not name it");
+                    return Err(self.lie(session, "snapshot_part", &what));
+                }
                 let what = format!("the server does not have the chunk {hex} of snapshot {}", self.pos);
                 return Err(ClientError::Network(what));
             }
@@ -192,6 +231,23 @@ impl Snapshot {
                 .map_err(|error| ClientError::Unable(format!("{}: {error}", path.display())))?;
         }
         Ok(bytes)
+    }
+
+    /// Returns whether a snapshot at a place before this one names the chunk of a part: then the server has to have it.
+    async fn is_named(
+        &self,
+        session: &Session,
+        signer: Signer<'_>,
+        db: &OpenDb,
+        (at, part): (u64, &Part),
+    ) -> Result<bool, ClientError> {
+        if at >= self.pos {
+            return Ok(false);
+        }
+        let mut follower = Follower::from(self.log, at).with_parts(db.acl().parts(&self.log));
+        let (entries, _) = follower.read(session, signer, 1, 0).await?;
+        let header = entries.first().ok_or_else(|| malformed("no entry where there is one"))?.header();
+        Ok(header.class == Class::Snapshot && header.refs.contains(&part.id))
     }
 
     /// Judges a row as its entry would be: what was revoked since is void here, too.
@@ -208,9 +264,38 @@ impl Snapshot {
             Standing::Void => Ok(Judged::Void { pos: row.pos, author: row.author }),
             Standing::Forged => {
                 let what = format!("it has an entry {} by {}, who could not write there", row.pos, row.author);
-                Err(self.lie("snapshot_part", &what))
+                Err(self.lie(session, "snapshot_part", &what))
             }
         }
+    }
+}
+
+/// What is known of the newest row that was read.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    pos: u64,
+    epoch: u64,
+    author: Did,
+    unix_ms: u64,
+    /// The records of its entry by now.
+    records: usize,
+}
+
+impl Last {
+    /// Returns the next row as the newest; `None` if it may not follow: an entry goes on in the next part, as itself, and has an end.
+    fn next(before: Option<Self>, row: &Row) -> Option<Self> {
+        let Row { pos, epoch, author, unix_ms, records } = row;
+        let (pos, epoch, author, unix_ms) = (*pos, *epoch, *author, *unix_ms);
+        let had = match before {
+            Some(last) if pos < last.pos => return None,
+            Some(last) if pos == last.pos => {
+                let is_it = (epoch, author, unix_ms) == (last.epoch, last.author, last.unix_ms);
+                is_it.then_some(last.records)?
+            }
+            _ => 0,
+        };
+        let records = had + records.len();
+        (records <= RECORDS_MAX).then_some(Self { pos, epoch, author, unix_ms, records })
     }
 }
 
@@ -221,8 +306,8 @@ pub struct Reader<'s> {
     fetched: Option<&'s Path>,
     /// The number of the next part.
     at: usize,
-    /// No row of an entry before this place follows.
-    next: u64,
+    /// The newest row.
+    last: Option<Last>,
 }
 
 impl Reader<'_> {
@@ -242,18 +327,21 @@ impl Reader<'_> {
         if parts.is_empty() {
             return Ok(None);
         }
+        let asked: &OpenDb = db;
         let chunk = async |number: usize| match parts.get(number) {
-            Some(part) => Some(snapshot.chunk(session, signer, part, self.fetched).await),
+            Some(part) => Some(snapshot.chunk(session, signer, asked, part, self.fetched).await),
             None => None,
         };
         let (first, second, third, fourth) = tokio::join!(chunk(0), chunk(1), chunk(2), chunk(3));
         let mut judged = Vec::new();
         for (part, chunk) in parts.iter().zip([first, second, third, fourth].into_iter().flatten()) {
-            for row in snapshot.rows(part, &chunk?)? {
-                if row.pos < self.next || row.pos >= snapshot.manifest.size {
-                    return Err(snapshot.lie("snapshot_part", "its entries are in another order"));
+            for row in snapshot.rows(session, part, &chunk?)? {
+                // Within a part places ascend: the same one again is the first row of the next.
+                self.last = Last::next(self.last, &row).filter(|last| last.pos < snapshot.manifest.size);
+                if self.last.is_none() {
+                    let what = "its entries are in another order, or have more than they can";
+                    return Err(snapshot.lie(session, "snapshot_part", what));
                 }
-                self.next = row.pos;
                 judged.push(snapshot.judge(session, signer, db, row).await?);
             }
         }

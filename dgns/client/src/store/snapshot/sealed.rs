@@ -44,7 +44,7 @@ pub struct Filling {
 }
 
 impl Filling {
-    /// Returns how many bytes that takes.
+    /// Returns how many bytes its rows take.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -58,16 +58,18 @@ impl Filling {
     pub fn add(&mut self, mut row: Row) -> Option<Row> {
         // Behind the number of its rows.
         let room = PIECE_BYTES - 3 - self.bytes.min(PIECE_BYTES - 3);
-        let mut bytes = head_bytes(&row);
-        let fit = |record: &&Record| {
-            bytes += record_bytes(record);
-            bytes <= room
-        };
-        let count = row.records.iter().take_while(fit).count();
-        let rest = row.records.split_off(count);
+        let (mut bytes, mut count) = (head_bytes(&row), 0);
+        for record in &row.records {
+            let more = bytes + record_bytes(record);
+            if more + uint_bytes(count + 1) > room {
+                break;
+            }
+            (bytes, count) = (more, count + 1);
+        }
+        let rest = row.records.split_off(count as usize);
         let left = (!rest.is_empty()).then(|| Row { records: rest, ..row.clone() });
         if count > 0 {
-            self.bytes += head_bytes(&row) + row.records.iter().map(record_bytes).sum::<usize>();
+            self.bytes += bytes + uint_bytes(count);
             self.rows.push(row);
         }
         left
@@ -87,9 +89,9 @@ impl Filling {
     }
 }
 
-/// Returns the bytes of a row without its records; of their number as many as it ever takes.
+/// Returns the bytes of a row without its records and their number.
 fn head_bytes(row: &Row) -> usize {
-    1 + uint_bytes(row.pos) + uint_bytes(row.epoch) + 21 + uint_bytes(row.unix_ms) + 3
+    1 + uint_bytes(row.pos) + uint_bytes(row.epoch) + 21 + uint_bytes(row.unix_ms)
 }
 
 fn record_bytes(record: &Record) -> usize {

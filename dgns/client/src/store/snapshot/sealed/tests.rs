@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::store::snapshot::build::FULL_BYTES;
 use crate::vectors::{hex, hold};
 
 fn row(pos: u64, records: Vec<Record>) -> Row {
@@ -194,6 +195,23 @@ fn records_fill_parts_whole_and_come_out_in_order() {
     };
     assert!(flat(&left) == flat(&rows));
     assert!(parts_of(&flat_rows(&left)) == parts, "the same chunks again");
+}
+
+#[test]
+fn a_part_without_room_for_the_largest_record_is_full_however_small_its_rows_are() {
+    // Goal: whoever builds does not put into one part what has no room there, again and again. Method: thousands of small rows, so many that
+    // what is left takes every value, then the largest records there are, until one has no room.
+    for small in (3_000..=5_000).step_by(50) {
+        let mut filling = Filling::default();
+        for pos in 0..small {
+            assert_eq!(filling.add(row(pos, vec![text(b"a")])), None);
+        }
+        let left = (small..).find_map(|pos| filling.add(row(pos, vec![text(&[7; RECORD_BYTES_MAX])]))).unwrap();
+        assert_eq!(left.records.len(), 1);
+        let (counted, bytes) = (filling.bytes(), encode_rows(&filling.into_rows()).len());
+        assert_eq!(bytes, counted + 3, "and the number of its rows");
+        assert!(bytes as u64 >= FULL_BYTES, "{small} rows: {bytes}");
+    }
 }
 
 /// Puts the rows of one entry together again.
