@@ -8,7 +8,7 @@ use data_encoding::HEXLOWER;
 use dgns_api::post;
 use dgns_client::home::DeviceKeys;
 use dgns_tests::harness::http::{self, Answer};
-use dgns_tests::harness::journey::{digits, watching};
+use dgns_tests::harness::journey::{digits, told, watching};
 use dgns_tests::harness::load::{Poster, Somebody, body, origin};
 use dgns_tests::harness::serve::{Request, Told, serve};
 use dgns_tests::harness::{Person, Site};
@@ -74,7 +74,7 @@ fn the_33rd_device_is_refused_by_the_log_and_told_so_by_the_old_one() {
     let watch = watching(&old, &server);
     let join = Person::new().dgns_running(&server.url, &["join", "alice"]);
     assert_eq!(join.ended().exits(4).text("/code"), "too_many");
-    assert_eq!(watch.event()["refused"], "too_many");
+    assert_eq!(told(&watch, "pair")["refused"], "too_many");
     watch.ended().exits(0);
     let pairing = old.dgns_running(&server.url, &["pair", "--words"]);
     let words = pairing.note(|line| Some(line.trim().strip_prefix("dgns join ")?.to_owned()));
@@ -122,16 +122,16 @@ fn keys_put_in_anothers_place_show_other_digits_and_come_to_nothing() {
     let mut watch = watching(&alice, &server);
     let join = phone.dgns_running(&relay, &["join", "alice"]);
     let shown = join.note(digits);
-    let asked = watch.event();
-    assert_eq!((&asked["event"], &asked["asks"]), (&"pair".into(), &"digits".into()));
+    let asked = told(&watch, "pair");
+    assert_eq!(asked["asks"], "digits");
     let mallory = HEXLOWER.encode(&numbered(0x66, Level::Admin).1.kid().0);
     assert_eq!(asked["kid"], mallory, "Mallory stands between");
     for left in [2, 1] {
         watch.types(&shown);
-        assert_eq!(watch.event()["left"], left, "what the new device shows is not what the old one computed");
+        assert_eq!(told(&watch, "pair")["left"], left, "what the new device shows is not what the old one computed");
     }
     watch.types(&shown);
-    assert_eq!(watch.event()["refused"], "pair_digits");
+    assert_eq!(told(&watch, "pair")["refused"], "pair_digits");
     watch.ended().exits(0);
     assert_eq!(join.ended().exits(4).text("/code"), "pair_digits");
     let listed = alice.dgns(&server, &["devices", "list"]).exits(0).json();
