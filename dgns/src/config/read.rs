@@ -166,6 +166,7 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
         doq: doq.iter().map(|text| section.address("doq", text)).collect(),
         tls: read_tls(&mut section, [&dot, &doh, &doq].iter().any(|addresses| !addresses.is_empty())),
         ns: section.texts("ns", &[]),
+        proof_ns: section.texts("proof_ns", &[]),
         negative_ttl_s: section.number("negative_ttl_s", 5, 1, 5) as u32,
         private_addresses: section.truth("private_addresses", true),
         publish_did: section.truth("publish_did", true),

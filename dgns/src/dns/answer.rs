@@ -18,7 +18,7 @@ use super::query::{
 pub use super::reply::Rcode;
 use super::reply::{self, COOKIE_BYTES, ExtendedError, Pointer, Reply, Section, Signed, Signs, Told};
 use super::update::{Refused, Updates};
-use super::zone::{Apex, CHECKPOINT_OWNER, CHECKPOINT_TTL_S, PROOF_OWNER, Zone};
+use super::zone::{CHECKPOINT_OWNER, CHECKPOINT_TTL_S, PROOF_OWNER, Servers, Zone};
 use crate::log::lookup::LookupError;
 
 const CLASS_IN: u16 = 1;
@@ -354,7 +354,7 @@ fn deny(zone: &Zone, query: &Query<'_>, reply: &mut Reply<'_>, rcode: Rcode) -> 
     let apex = zone.apex();
     let owner = Pointer::into_qname(query, apex.wire().len());
     let numbers = apex.soa_numbers(zone.serial());
-    reply.authority(owner, TYPE_SOA, apex.negative_ttl_s, &[&apex.soa_names, &numbers]);
+    reply.authority(owner, TYPE_SOA, apex.negative_ttl_s, &[&apex.servers.soa_names, &numbers]);
     rcode
 }
 
@@ -430,7 +430,7 @@ fn look(zone: &Zone, query: &Query<'_>, place: Place<'_>, at: Pointer, reply: &m
         return match place.owner {
             [] => match zone.signing() {
                 Some(signing) => look_signed_apex(zone, signing, query.qtype, at, reply),
-                None => look_apex(zone, query.qtype, at, reply),
+                None => look_servers(zone, &zone.apex().servers, query.qtype, at, reply),
             },
             CHECKPOINT_OWNER => look_checkpoint(zone, query.qtype, at, reply),
             PROOF_OWNER => Found::NoData, // the parent's side of the cut: no DS
@@ -444,16 +444,16 @@ fn look(zone: &Zone, query: &Query<'_>, place: Place<'_>, at: Pointer, reply: &m
     })
 }
 
-fn look_apex(zone: &Zone, qtype: u16, at: Pointer, reply: &mut Reply<'_>) -> Found {
-    let apex: &Apex = zone.apex();
+/// What the zone, or the one of proofs, has at its own name without being signed.
+fn look_servers(zone: &Zone, servers: &Servers, qtype: u16, at: Pointer, reply: &mut Reply<'_>) -> Found {
     match qtype {
         TYPE_SOA => {
-            let numbers = apex.soa_numbers(zone.serial());
-            reply.answer(at, TYPE_SOA, apex.negative_ttl_s, &[&apex.soa_names, &numbers]);
+            let numbers = zone.apex().soa_numbers(zone.serial());
+            reply.answer(at, TYPE_SOA, zone.apex().negative_ttl_s, &[&servers.soa_names, &numbers]);
             Found::Records
         }
         TYPE_NS | TYPE_ANY => {
-            for host in &apex.nameservers {
+            for host in &servers.nameservers {
                 reply.answer(at, TYPE_NS, NS_TTL_S, &[host]);
             }
             Found::Records
@@ -589,7 +589,8 @@ async fn look_proof(
 ) -> (Rcode, Option<ExtendedError>) {
     let wants = |rtype| query.qtype == rtype || query.qtype == TYPE_ANY;
     if below.is_empty() {
-        let rcode = match look_apex(zone, if wants(TYPE_NS) { TYPE_NS } else { query.qtype }, Pointer::QNAME, reply) {
+        let (servers, qtype) = (&zone.apex().proof_servers, if wants(TYPE_NS) { TYPE_NS } else { query.qtype });
+        let rcode = match look_servers(zone, servers, qtype, Pointer::QNAME, reply) {
             Found::Records => Rcode::NoError,
             _ => deny_proof(zone, query, reply, Rcode::NoError),
         };
@@ -625,7 +626,8 @@ async fn look_proof(
 fn deny_proof(zone: &Zone, query: &Query<'_>, reply: &mut Reply<'_>, rcode: Rcode) -> Rcode {
     let apex = zone.apex();
     let owner = Pointer::into_qname(query, PROOF_OWNER.len() + apex.wire().len());
-    reply.authority(owner, TYPE_SOA, apex.negative_ttl_s, &[&apex.soa(zone.serial())]);
+    let numbers = apex.soa_numbers(zone.serial());
+    reply.authority(owner, TYPE_SOA, apex.negative_ttl_s, &[&apex.proof_servers.soa_names, &numbers]);
     rcode
 }
 

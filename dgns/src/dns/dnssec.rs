@@ -265,7 +265,7 @@ impl Signing {
         let (zone, own) = ([keys.zsk()], keys.ksks().collect::<Vec<_>>());
         let sets = [
             signed(TYPE_SOA, apex.negative_ttl_s, vec![apex.soa(serial)], &zone),
-            signed(TYPE_NS, NS_TTL_S, apex.nameservers.clone(), &zone),
+            signed(TYPE_NS, NS_TTL_S, apex.servers.nameservers.clone(), &zone),
             signed(TYPE_DNSKEY, ttl_s, dnskeys, &own),
             signed(TYPE_CDS, ttl_s, vec![wanted.ds(&self.apex)], &own),
             signed(TYPE_CDNSKEY, ttl_s, vec![wanted.dnskey()], &own),

@@ -22,6 +22,7 @@ const NAMES_AT_ONCE: usize = 4_096;
 pub fn zone(config: &Config) -> Result<Zone, ZoneError> {
     let settings = Settings {
         nameservers: config.name_servers().into_iter().map(|host| Nameserver { host, addresses: Vec::new() }).collect(),
+        proof_nameservers: config.dns.proof_ns.clone(),
         mailbox: format!("hostmaster.{}", config.zone.as_str()),
         negative_ttl_s: config.dns.negative_ttl_s,
         publish_did: config.dns.publish_did,

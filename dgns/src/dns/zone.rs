@@ -55,6 +55,8 @@ const SIGNED_AT_ONCE: usize = 4_096;
 pub struct Settings {
     /// The servers of the zone, the first one named in the SOA; at least one.
     pub nameservers: Vec<Nameserver>,
+    /// The names of the servers of `_proof` below the zone, which answer for proofs; empty: those of the zone.
+    pub proof_nameservers: Vec<String>,
     /// The operator's mailbox as a domain name, such as `hostmaster.dgns.test`.
     pub mailbox: String,
     /// The TTL of the SOA and of every denial, 1..=5 seconds.
@@ -77,6 +79,7 @@ impl Settings {
     pub fn for_zone(zone: &str) -> Self {
         Self {
             nameservers: vec![Nameserver { host: format!("ns.{zone}"), addresses: Vec::new() }],
+            proof_nameservers: Vec::new(),
             mailbox: format!("hostmaster.{zone}"),
             negative_ttl_s: NEGATIVE_TTL_S_MAX,
             publish_did: true,
@@ -178,11 +181,29 @@ pub(crate) struct Round {
 pub(crate) struct Apex {
     text: String,
     wire: Vec<u8>,
+    pub(crate) servers: Servers,
+    /// Of `_proof`.
+    pub(crate) proof_servers: Servers,
+    pub(crate) negative_ttl_s: u32,
+}
+
+/// Who answers for a zone.
+pub(crate) struct Servers {
     /// The rdata of each NS.
     pub(crate) nameservers: Vec<Vec<u8>>,
     /// The two names the SOA begins with.
     pub(crate) soa_names: Vec<u8>,
-    pub(crate) negative_ttl_s: u32,
+}
+
+impl Servers {
+    fn new(setting: &'static str, hosts: &[&str], mailbox: &[u8]) -> Result<Self, ZoneError> {
+        let nameservers = hosts.iter().map(|host| wire_of(setting, host)).collect::<Result<Vec<_>, _>>()?;
+        let Some(first) = nameservers.first() else {
+            return Err(ZoneError::Setting { setting, value: "none".to_owned() });
+        };
+        let soa_names = [first.as_slice(), mailbox].concat();
+        Ok(Self { nameservers, soa_names })
+    }
 }
 
 impl Apex {
@@ -204,7 +225,7 @@ impl Apex {
 
     /// Returns the SOA's data.
     pub(crate) fn soa(&self, serial: u32) -> Vec<u8> {
-        [self.soa_names.as_slice(), &self.soa_numbers(serial)].concat()
+        [self.servers.soa_names.as_slice(), &self.soa_numbers(serial)].concat()
     }
 }
 
@@ -221,18 +242,16 @@ impl Zone {
             let value = settings.negative_ttl_s.to_string();
             return Err(ZoneError::Setting { setting: "negative_ttl_s", value });
         }
-        let hosts = settings.nameservers.iter().map(|server| wire_of("nameservers", &server.host));
-        let nameservers = hosts.collect::<Result<Vec<_>, _>>()?;
-        let Some(first) = nameservers.first() else {
-            return Err(ZoneError::Setting { setting: "nameservers", value: "none".to_owned() });
-        };
-        let soa_names = [first.as_slice(), &wire_of("mailbox", &settings.mailbox)?].concat();
+        let mailbox = wire_of("mailbox", &settings.mailbox)?;
+        let hosts: Vec<&str> = settings.nameservers.iter().map(|server| server.host.as_str()).collect();
+        let proof_hosts: Vec<&str> = settings.proof_nameservers.iter().map(String::as_str).collect();
+        let proof_hosts = if proof_hosts.is_empty() { &hosts } else { &proof_hosts };
         let zone = Self {
             apex: Apex {
                 text: name.to_ascii_lowercase(),
                 wire,
-                nameservers,
-                soa_names,
+                servers: Servers::new("nameservers", &hosts, &mailbox)?,
+                proof_servers: Servers::new("proof_ns", proof_hosts, &mailbox)?,
                 negative_ttl_s: settings.negative_ttl_s,
             },
             publish_did: settings.publish_did,
@@ -246,7 +265,7 @@ impl Zone {
             signing: None,
             editions: None,
         };
-        zone.fix_nameservers(&settings.nameservers)?;
+        zone.fix_nameservers(settings)?;
         Ok(zone)
     }
 
@@ -651,16 +670,16 @@ impl Zone {
         (labels.len() + self.apex.wire.len() <= NAME_BYTES_MAX).then_some(labels).ok_or_else(refused)
     }
 
-    /// Gives the servers that have a name in the zone their addresses.
-    fn fix_nameservers(&self, nameservers: &[Nameserver]) -> Result<(), ZoneError> {
+    /// Gives the servers that have a name in the zone their addresses; nobody else has such a name.
+    fn fix_nameservers(&self, settings: &Settings) -> Result<(), ZoneError> {
         let writer = self.lock_writer();
-        for server in nameservers {
-            let host = server.host.to_ascii_lowercase();
-            let Ok(labels) = self.labels_below(&host) else { continue };
-            let rows: Vec<Row> = server.addresses.iter().map(address_row).collect();
+        let servers = settings.nameservers.iter().map(|server| (&server.host, server.addresses.as_slice()));
+        for (host, addresses) in servers.chain(settings.proof_nameservers.iter().map(|host| (host, [].as_slice()))) {
+            let Ok(labels) = self.labels_below(&host.to_ascii_lowercase()) else { continue };
+            let rows: Vec<Row> = addresses.iter().map(address_row).collect();
             let card = Card::fixed(&labels, &rows)
-                .map_err(|_| ZoneError::Setting { setting: "nameservers", value: server.host.clone() })?;
-            self.put(&writer, card);
+                .map_err(|_| ZoneError::Setting { setting: "nameservers", value: host.clone() })?;
+            self.put(&writer, card); // the first one stays
         }
         Ok(())
     }

@@ -115,6 +115,22 @@ fn many_changes(server: &Server, round: usize) {
 }
 
 #[test]
+fn whoever_asks_a_secondary_for_a_proof_is_sent_to_the_servers_of_proofs() {
+    // Goal: NSD, which has nothing to say about proofs, refers to the servers that are named for them; those name themselves.
+    let copied = Copied::new();
+    let copied = Copied { site: copied.site.with("dns", "proof_ns", "[\"Proofs.example\"]"), ..copied };
+    let _server = copied.site.start();
+    let nsd = Secondary::nsd(copied.nsd, copied.primary());
+    wait_for(copied.server, &[&nsd]);
+    let referral = dig(nsd.address, &["+noall", "+authority", "+norec", "alice._proof.dgns.test", "TXT"]).stdout;
+    assert!(referral.contains("_proof.dgns.test.") && referral.contains("NS\tproofs.example."), "{referral}");
+    let own = |rtype| dig(copied.server, &["+short", "_proof.dgns.test", rtype]).stdout;
+    assert_eq!(own("NS").trim(), "proofs.example.");
+    assert!(own("SOA").starts_with("proofs.example. hostmaster.dgns.test. "), "{}", own("SOA"));
+    assert_eq!(dig(copied.server, &["+short", "dgns.test", "NS"]).stdout.trim(), "ns.dgns.test.");
+}
+
+#[test]
 fn nsd_and_knot_serve_the_zone_as_it_changes() {
     // Goal: stock secondaries load the signed zone by AXFR with TSIG, follow by NOTIFY and IXFR while thousands of changes come at once, and
     // after a restart, which begins behind every serial before; each record they serve is the server's. Knot validates every signature.

@@ -210,7 +210,7 @@ impl Zone {
                 }
                 None => {
                     add(TYPE_SOA, self.apex.negative_ttl_s, &[&self.apex.soa(self.serial())]);
-                    self.apex.nameservers.iter().for_each(|host| add(TYPE_NS, NS_TTL_S, &[host]));
+                    self.apex.servers.nameservers.iter().for_each(|host| add(TYPE_NS, NS_TTL_S, &[host]));
                 }
             },
             (CHECKPOINT_OWNER, []) => {
@@ -222,7 +222,9 @@ impl Zone {
                     }
                 }
             }
-            (PROOF_OWNER, []) => self.apex.nameservers.iter().for_each(|host| add(TYPE_NS, NS_TTL_S, &[host])),
+            (PROOF_OWNER, []) => {
+                self.apex.proof_servers.nameservers.iter().for_each(|host| add(TYPE_NS, NS_TTL_S, &[host]));
+            }
             (_, []) => {}
             (below, name) => self.read(name, |card| {
                 let Some(card) = card else { return };

@@ -114,6 +114,28 @@ fn operators_name_is_not_anybodys() {
 }
 
 #[test]
+fn servers_of_proofs_are_those_that_are_named() {
+    // Goal: `_proof` has servers of its own where some are named, in its records and in its SOA, and their names are nobody's.
+    let lines = |proofs: &[&str]| {
+        let mut settings = Settings::for_zone(ZONE);
+        settings.proof_nameservers = proofs.iter().map(|host| (*host).to_owned()).collect();
+        let zone = Zone::new(ZONE, &settings).expect("valid settings");
+        zone.apply(vec![bound("www", 0, &[address(1)])], 1).expect("valid changes");
+        assert_eq!(zone.content("www.dgns.test").is_some(), proofs.is_empty());
+        let mut out = Vec::new();
+        zone.write(&mut out).expect("memory takes it");
+        let text = String::from_utf8(out).expect("a zone file is text");
+        let own = |owner: &str| text.lines().filter(|line| line.starts_with(owner)).map(str::to_owned).collect();
+        (own("_proof.dgns.test."), zone.apex.proof_servers.soa_names.clone())
+    };
+    let ns = |host: &str| format!("_proof.dgns.test. 3600 IN NS {host}.");
+    let (records, soa): (Vec<String>, _) = lines(&[]);
+    assert_eq!((records, soa.starts_with(b"\x02ns\x04dgns")), (vec![ns("ns.dgns.test")], true));
+    let (records, soa) = lines(&["WWW.dgns.test", "proofs.example"]);
+    assert_eq!((records, soa.starts_with(b"\x03www\x04dgns")), (vec![ns("www.dgns.test"), ns("proofs.example")], true));
+}
+
+#[test]
 fn serial_never_goes_back() {
     let zone = zone();
     for (log_size, serial) in [(7, 7), (5, 7), (8, 8), (0xFFFF_FFFF, 0xFFFF_FFFF), ((1 << 32) + 3, 3), (9, 3)] {
@@ -139,6 +161,7 @@ fn bad_settings_are_named() {
     named(ZONE, |settings| settings.negative_ttl_s = 6, "negative_ttl_s");
     named(ZONE, |settings| settings.negative_ttl_s = 0, "negative_ttl_s");
     named(ZONE, |settings| settings.nameservers.clear(), "nameservers");
+    named(ZONE, |settings| settings.proof_nameservers = vec!["a..b".to_owned()], "proof_ns");
     named(ZONE, |settings| settings.mailbox.clear(), "mailbox");
 }
 
