@@ -89,6 +89,9 @@ pub struct StorageConfig {
     pub free_days: u64,
     /// `grace_days`: how long what an account stored can be read after that, in days of the server's running; then it is deleted.
     pub grace_days: u64,
+    /// `chunk_grace_s`: how long a chunk stays that no entry names since somebody stored it or asked for it, and as long again once that is noted,
+    /// in seconds.
+    pub chunk_grace_s: u64,
     /// `anchor_s`: between two anchors, in seconds.
     pub anchor_s: u64,
     /// `watchers_max`: how many streams that tell of logs may be open.

@@ -51,6 +51,10 @@ pub struct Databases {
     watched: Places,
     /// How long after its lease an account is read only, before its data is dropped.
     grace_ms: u64,
+    /// How long a chunk stays that no entry names.
+    chunk_grace_ms: u64,
+    /// Chunks that were let go of, objects that were deleted for that, and times that this failed.
+    collected: [AtomicU64; 3],
     /// The orders of leases that cannot be read: while there are any, nothing is dropped.
     bad_orders: AtomicU64,
 }
@@ -153,6 +157,8 @@ impl Databases {
             watchers,
             watched,
             grace_ms,
+            chunk_grace_ms: config.chunk_grace_s * 1_000,
+            collected: std::array::from_fn(|_| AtomicU64::new(0)),
             bad_orders: AtomicU64::new(0),
         })
     }
@@ -354,6 +360,9 @@ impl Databases {
             "# TYPE dgns_store_entries_total counter\ndgns_store_entries_total {}\n\
              # TYPE dgns_store_appends_refused_total counter\ndgns_store_appends_refused_total {}\n\
              # TYPE dgns_store_chunks_total counter\ndgns_store_chunks_total {}\n\
+             # TYPE dgns_store_chunks_let_go_total counter\ndgns_store_chunks_let_go_total {}\n\
+             # TYPE dgns_store_objects_deleted_total counter\ndgns_store_objects_deleted_total {}\n\
+             # TYPE dgns_store_collections_failed_total counter\ndgns_store_collections_failed_total {}\n\
              # TYPE dgns_store_watchers gauge\ndgns_store_watchers {}\n\
              # TYPE dgns_store_watched_logs gauge\ndgns_store_watched_logs {}\n\
              # TYPE dgns_store_anchor gauge\ndgns_store_anchor {}\n\
@@ -362,6 +371,9 @@ impl Databases {
             count(&self.entries),
             count(&self.refused),
             count(&self.chunks),
+            count(&self.collected[0]),
+            count(&self.collected[1]),
+            count(&self.collected[2]),
             self.watchers.listeners(),
             self.watched.taken(),
             self.anchors.since(),

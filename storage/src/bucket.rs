@@ -68,6 +68,14 @@ impl Blobs {
         }
     }
 
+    /// Deletes an object; one that is not there is deleted.
+    pub(crate) async fn delete(&self, path: &str) -> Result<(), StorageError> {
+        match self {
+            Self::Directory(objects) => objects.delete(path).await,
+            Self::Bucket(bucket) => bucket.delete(path).await,
+        }
+    }
+
     /// Returns how the operator finds an object.
     pub(crate) fn place(&self, path: &str) -> Place {
         match self {
@@ -143,6 +151,20 @@ impl Bucket {
             match got {
                 Ok(bytes) => return Ok(Some(bytes)),
                 Err(Error::NotFound { .. }) => return Ok(None),
+                Err(error) if tries > limits::S3_TRIES_MAX || is_refusal(&error) => {
+                    return Err(self.fault(path, error));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(50 << tries.min(5))).await,
+            }
+        }
+    }
+
+    async fn delete(&self, path: &str) -> Result<(), StorageError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.store.delete(&Path::from(path)).await {
+                Ok(()) | Err(Error::NotFound { .. }) => return Ok(()),
                 Err(error) if tries > limits::S3_TRIES_MAX || is_refusal(&error) => {
                     return Err(self.fault(path, error));
                 }

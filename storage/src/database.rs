@@ -36,7 +36,8 @@ use crate::limits;
 use copier::Copier;
 use postgres::Remote;
 use readers::{Reader, Readers};
-use shared::{Write, Writer};
+pub(crate) use shared::Write;
+use shared::Writer;
 
 /// What a database holds: one text a version; `user_version` in the header counts those applied, or the table `dgns_schema`.
 ///
@@ -92,6 +93,7 @@ impl Schema {
             include_str!("../migrations/sqlite/0007_store_chunks.sql"),
             include_str!("../migrations/sqlite/0008_store_leases.sql"),
             include_str!("../migrations/sqlite/0009_store_snapshots.sql"),
+            include_str!("../migrations/sqlite/0010_store_collected.sql"),
         ],
     };
 

@@ -17,6 +17,12 @@ pub enum Step {
     Cosign,
     /// The COMMIT of entries of databases.
     Append,
+    /// The COMMIT of a chunk whose object is there.
+    PutChunk,
+    /// Each COMMIT of letting go of chunks.
+    Collect,
+    /// The deletion of an object that is kept for nothing.
+    DeleteObject,
 }
 
 /// How a step fails.

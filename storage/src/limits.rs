@@ -80,6 +80,15 @@ pub const CHUNK_IN_ROW_BYTES_MAX: usize = 16_384;
 /// How often it is noted that somebody wants a chunk that nothing names yet, milliseconds: an upload of a day asks for it a few times.
 pub const CHUNK_NOTED_MS: u64 = 3_600_000;
 
+/// The rows that one step of letting go of chunks takes: appends wait for it, on PostgreSQL some tens of milliseconds.
+pub const ROWS_PER_COLLECTION: u64 = 64;
+
+/// The chunks that the entries may name which one step counts, or drops, unless the first entry alone names more.
+pub const NAMED_PER_STEP: usize = 512;
+
+/// How often an upload writes its object anew because what was let go of meanwhile took the number of the writing away.
+pub const CHUNK_WRITINGS_MAX: usize = 8;
+
 /// How often a node looks what others appended to the logs that somebody waits for here, milliseconds: what a reader at another node
 /// waits longer than at the one that appended.
 pub const OTHERS_EVERY_MS: u64 = 200;

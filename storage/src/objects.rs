@@ -72,6 +72,17 @@ impl Objects {
         blocking(move || read(&full)).await
     }
 
+    /// Deletes an object, durably; one that is not there is deleted.
+    pub async fn delete(&self, path: &str) -> Result<(), StorageError> {
+        let full = self.path_of(path)?;
+        blocking(move || match fs::remove_file(&full) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(StorageError::of_file(&full, &error)),
+            Ok(()) => durable::sync_dir(full.parent().expect("below the directory")),
+        })
+        .await
+    }
+
     /// Returns whether there is an object.
     pub async fn exists(&self, path: &str) -> Result<bool, StorageError> {
         let full = self.path_of(path)?;

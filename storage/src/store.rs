@@ -5,12 +5,13 @@
 //! lsn), for ever: the rows stay. Files: `accounts` what is paid for, `sweep` the end of what is not any more, `append` what is
 //! asked and answered, `view` what a batch is decided upon, `decide` the pure decision, `writer` the one task that commits, `line`
 //! where a fork's entries lie, `others` what other nodes commit, `watch` who waits for logs to grow, `read` and `proof` what
-//! readers get, `anchors` what is said of it in the log of names, `chunks`.
+//! readers get, `anchors` what is said of it in the log of names, `chunks`, and `collect` what becomes of those that nothing names.
 
 mod accounts;
 mod anchors;
 mod append;
 mod chunks;
+mod collect;
 mod decide;
 pub(crate) mod line;
 mod others;
@@ -41,6 +42,7 @@ pub use accounts::{NO_END_MS, Terms};
 pub use anchors::AnchorRows;
 pub use append::{Append, AppendRefusal, Appended, Placed};
 pub use chunks::{Charge, ChunkRefusal, Purpose};
+pub use collect::Collected;
 pub use sweep::{Grace, Sweep};
 pub use watch::Watch;
 use watch::Watches;

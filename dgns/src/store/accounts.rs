@@ -1,4 +1,4 @@
-//! Accounts: how they stand, the leases that the operator gives, and the end of what nobody pays for any more (PROTOCOL 25.15).
+//! Accounts: how they stand, the leases that the operator gives, and the end of what nobody pays for any more, or names (PROTOCOL 25.15).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::shutdown;
 /// Between two looks for orders of the operator.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Between two looks for leases that are over, unless the grace is shorter.
+/// Between two looks for leases that are over, and for chunks that nothing names, unless the grace is shorter.
 const WATCH: Duration = Duration::from_secs(60);
 
 /// The most that one look counts of the time since the one before.
@@ -66,6 +66,8 @@ struct Keeper {
     since: Option<Instant>,
     /// Whether it is this server that watches them, as far as the last look knew.
     is_ours: bool,
+    /// Whether there may be chunks to let go of.
+    collects: bool,
 }
 
 impl Keeper {
@@ -85,14 +87,41 @@ impl Keeper {
             return Ok(false);
         }
         let grace_ms = self.databases.grace_ms;
-        let every = WATCH.min(Duration::from_millis(grace_ms));
+        let every = WATCH.min(Duration::from_millis(grace_ms.min(self.databases.chunk_grace_ms)));
         let ran = self.since.map(|since| since.elapsed());
         if ran.is_none_or(|ran| ran >= every) {
             let ran_ms = ran.unwrap_or_default().min(WATCHED_MAX).as_millis() as u64;
             self.since = Some(Instant::now());
             self.is_ours = self.databases.store.watch_lapses(&mut self.sweep, ran_ms, now_ms).await?;
+            self.collects = true;
         }
-        Ok(self.is_ours && self.databases.store.sweep(&mut self.sweep, Grace { now_ms, grace_ms }).await?)
+        if self.is_ours && self.databases.store.sweep(&mut self.sweep, Grace { now_ms, grace_ms }).await? {
+            return Ok(true);
+        }
+        self.collects = self.collects && self.collect(now_ms).await;
+        Ok(self.collects)
+    }
+
+    /// Takes a step of letting go of chunks that no entry names; returns whether there may be another one. What fails is tried at the next look
+    /// for them: leases do not wait for an object store.
+    async fn collect(&self, now_ms: u64) -> bool {
+        let grace = Grace { now_ms, grace_ms: self.databases.chunk_grace_ms };
+        let [chunks, objects, failed] = &self.databases.collected;
+        match self.databases.store.collect(grace).await {
+            Ok(done) => {
+                chunks.fetch_add(done.chunks, Ordering::Relaxed);
+                objects.fetch_add(done.objects, Ordering::Relaxed);
+                if done.chunks > 0 {
+                    info!(chunks = done.chunks, bytes = done.bytes, "chunks that no entry names were let go of");
+                }
+                done.is_more
+            }
+            Err(error) => {
+                failed.fetch_add(1, Ordering::Relaxed);
+                warn!(%error, "chunks that no entry names are not let go of for now");
+                false
+            }
+        }
     }
 
     /// Takes up what the operator ordered, and returns whether that was all. A crash in between takes an order up again, which changes nothing.
@@ -143,7 +172,7 @@ impl Keeper {
 
     /// Counts nothing until all is well again.
     fn doubt(&mut self) {
-        (self.sweep, self.since, self.is_ours) = (Sweep::default(), None, false);
+        (self.sweep, self.since, self.is_ours, self.collects) = (Sweep::default(), None, false, false);
     }
 }
 
@@ -155,8 +184,8 @@ fn agree(now_ms: u64, epoch_ms: u64) -> bool {
 /// Takes up leases and drops what nobody pays for, until the server stops.
 pub async fn keep(app: Arc<App>, databases: Arc<Databases>, mut stopping: watch::Receiver<bool>) {
     let orders = Orders::at(&app.config.data);
-    let (bad, sweep, since, is_ours) = (Vec::new(), Sweep::default(), None, false);
-    let mut keeper = Keeper { app, databases, orders, bad, sweep, since, is_ours };
+    let (bad, sweep, since) = (Vec::new(), Sweep::default(), None);
+    let mut keeper = Keeper { app, databases, orders, bad, sweep, since, is_ours: false, collects: false };
     loop {
         let pause = match keeper.look().await {
             Ok(true) => Duration::ZERO,

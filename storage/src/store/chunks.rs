@@ -9,9 +9,10 @@ use identity::did::Did;
 
 use super::Store;
 use super::rows::{AccountRow, ChunkRow, LogRow, UseRow};
-use crate::database::Conn;
+use crate::database::{Conn, Write, begin_reading};
 use crate::fault::StorageError;
-use crate::limits::{CHUNK_IN_ROW_BYTES_MAX, CHUNK_NOTED_MS, CHUNK_OVERHEAD_BYTES};
+use crate::inject::{self, Failure, Step};
+use crate::limits::{CHUNK_IN_ROW_BYTES_MAX, CHUNK_NOTED_MS, CHUNK_OVERHEAD_BYTES, CHUNK_WRITINGS_MAX};
 use crate::table::store::{self as tables, RowId};
 
 /// What chunks are kept for: of those that are kept for something else nobody learns anything by it.
@@ -67,6 +68,9 @@ pub enum ChunkRefusal {
     /// The lease of the account is over. Code `lease_lapsed`.
     #[error("the lease of the account that would pay is over: it is read only")]
     LeaseLapsed,
+    /// What is let go of takes the place of what is written, again and again. Code `busy`.
+    #[error("too much is deleted at the moment to store this: try again")]
+    Busy,
     /// The database or the disk failed. Code `internal`; `recovering` if it is only out of reach.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -80,6 +84,7 @@ impl ChunkRefusal {
             Self::Hash => "hash_mismatch",
             Self::Quota => "quota",
             Self::LeaseLapsed => "lease_lapsed",
+            Self::Busy => "busy",
             Self::Storage(error) if error.is_passing() => "recovering",
             Self::Storage(_) => "internal",
         }
@@ -90,7 +95,7 @@ impl Store {
     /// Stores a chunk, durably. One that is there for the same purpose is not charged again.
     ///
     /// The bytes lie on disk before the row names them. A crash in between leaves a file without a row, which the same upload takes up
-    /// again.
+    /// again unless objects were let go of meanwhile (`collect`).
     pub async fn put_chunk(&self, id: &ContentId, bytes: Bytes, charge: Charge) -> Result<(), ChunkRefusal> {
         if bytes.len() > charge.purpose.bytes_max() {
             return Err(ChunkRefusal::TooLarge);
@@ -110,13 +115,41 @@ impl Store {
         if !self.have_chunks(charge, std::slice::from_ref(id)).await?.is_empty() {
             return Ok(());
         }
-        let size = bytes.len() as u64;
-        let cost = size + CHUNK_OVERHEAD_BYTES;
-        self.room_for(&charge, cost).await?;
-        let body = if bytes.len() <= CHUNK_IN_ROW_BYTES_MAX { Some(bytes.to_vec()) } else { None };
-        if body.is_none() {
-            self.inner.objects.put_new(&path_of(id), bytes).await?;
+        self.room_for(&charge, bytes.len() as u64 + CHUNK_OVERHEAD_BYTES).await?;
+        for _ in 0..CHUNK_WRITINGS_MAX {
+            let writing = self.write_object(id, &bytes).await?;
+            if self.put_rows(id, &bytes, writing, charge).await? {
+                return Ok(());
+            }
         }
+        Err(ChunkRefusal::Busy)
+    }
+
+    /// Writes the object of a large chunk, unless there is one; returns the number of the writing.
+    async fn write_object(&self, id: &ContentId, bytes: &Bytes) -> Result<u64, StorageError> {
+        let (row, writing) = {
+            let mut reader = self.inner.database.reader().await;
+            let mut tx = begin_reading(&mut reader).await?;
+            (tables::chunk::load(&mut tx, id).await?, tables::chunk::writing(&mut tx).await?)
+        };
+        match row {
+            Some(row) => Ok(row.writing),
+            None if bytes.len() <= CHUNK_IN_ROW_BYTES_MAX => Ok(writing),
+            None => self.inner.objects.put_new(&path_of(id, writing), bytes.clone()).await.map(|()| writing),
+        }
+    }
+
+    /// Adds the rows of a chunk whose object is there under the number `writing`, if it is a large one; returns whether it still is. If it is
+    /// not, the object is to be deleted, or is already, and nothing names it.
+    async fn put_rows(
+        &self,
+        id: &ContentId,
+        bytes: &Bytes,
+        writing: u64,
+        charge: Charge,
+    ) -> Result<bool, ChunkRefusal> {
+        let size = bytes.len() as u64;
+        let body = if bytes.len() <= CHUNK_IN_ROW_BYTES_MAX { Some(bytes.to_vec()) } else { None };
         let mut tx = self.inner.database.write().await?;
         // Which files name a chunk the server does not see: it takes each for named.
         let (account, db, refs) = match charge.purpose.0 {
@@ -126,15 +159,42 @@ impl Store {
         if let Some(mut row) = tables::chunk_use::load(&mut tx, (account.id, db), &[*id]).await?.pop() {
             row.touch(charge.now_ms);
             tables::chunk_use::upsert(&mut tx, &[row]).await?;
-            return Ok(tx.commit(1).await?);
+            return Ok(self.keep(Step::PutChunk, tx, 1).await.map(|()| true)?);
         }
+        let there = tables::chunk::load(&mut tx, id).await?;
+        let is_large = body.is_none();
+        let stands = match &there {
+            Some(row) => row.writing == writing,
+            // What was let go of before this has a lower number.
+            None => tables::chunk::writing(&mut tx).await? == writing,
+        };
+        if is_large && !stands {
+            // What was seen here others may not have made durable yet.
+            tx.commit(0).await?;
+            // No row has this number, nor will one again. A crash before this leaves an object that nobody knows.
+            self.inner.objects.delete(&path_of(id, writing)).await?;
+            return Ok(false);
+        }
+        let cost = size + CHUNK_OVERHEAD_BYTES;
         let used_bytes = charged(&account, cost, charge.now_ms)?;
         tables::account::upsert(&mut tx, &[AccountRow { used_bytes, ..account.clone() }]).await?;
-        tables::chunk::insert(&mut tx, id, &ChunkRow { size, body }, charge.now_ms).await?;
+        if there.is_none() {
+            tables::chunk::insert(&mut tx, id, &ChunkRow { size, body, writing }, charge.now_ms).await?;
+        }
         let (account, since_ms) = (account.id, charge.now_ms);
         let row = UseRow { account, db, chunk: *id, size: cost, refs, since_ms, marked_ms: 0 };
         tables::chunk_use::upsert(&mut tx, &[row]).await?;
-        Ok(tx.commit(4).await?)
+        Ok(self.keep(Step::PutChunk, tx, 4).await.map(|()| true)?)
+    }
+
+    /// Commits a transaction, unless a test plans otherwise.
+    pub(super) async fn keep(&self, step: Step, tx: Write<'_>, rows: usize) -> Result<(), StorageError> {
+        let planned = self.inner.failures.take(step);
+        if planned.is_some_and(|failure| failure != Failure::KeptButReportedFailed) {
+            return Err(inject::planned());
+        }
+        tx.commit(rows).await?;
+        planned.map_or(Ok(()), |_| Err(inject::planned()))
     }
 
     /// Returns which of these chunks are there for a purpose, in no order. Of those that no entry names yet it is noted that somebody is
@@ -170,20 +230,26 @@ impl Store {
 
     /// Returns a chunk, compared with its hash; `None` if there is none.
     pub async fn chunk(&self, id: &ContentId) -> Result<Option<Bytes>, StorageError> {
-        let row = tables::chunk::load(&mut *self.inner.database.reader().await, id).await?;
-        let bytes = match row {
-            None => return Ok(None),
-            Some(ChunkRow { body: Some(body), .. }) => Bytes::from(body),
-            Some(ChunkRow { body: None, .. }) => {
-                let missing = || StorageError::inconsistent("chunk", "a chunk has no object");
-                self.inner.objects.get(&path_of(id)).await?.ok_or_else(missing)?
-            }
-        };
-        match content::id_of(&bytes) == *id {
-            true => Ok(Some(bytes)),
-            false => {
-                let place = self.inner.objects.place(&path_of(id));
-                Err(StorageError::Corrupt { place, detail: "a chunk has other bytes than its id".into() })
+        let mut read = None;
+        loop {
+            let row = tables::chunk::load(&mut *self.inner.database.reader().await, id).await?;
+            let Some(row) = row else { return Ok(None) };
+            let path = path_of(id, row.writing);
+            let bytes = match row.body {
+                Some(body) => Some(Bytes::from(body)),
+                None => self.inner.objects.get(&path).await?,
+            };
+            match bytes {
+                Some(bytes) if content::id_of(&bytes) == *id => return Ok(Some(bytes)),
+                Some(_) => {
+                    let place = self.inner.objects.place(&path);
+                    return Err(StorageError::Corrupt { place, detail: "a chunk has other bytes than its id".into() });
+                }
+                None if read == Some(row.writing) => {
+                    return Err(StorageError::inconsistent("chunk", "a chunk has no object"));
+                }
+                // It may have been let go of since, and stored again.
+                None => read = Some(row.writing),
             }
         }
     }
@@ -228,8 +294,15 @@ fn is_old(row: &UseRow, now_ms: u64) -> bool {
     row.refs == 0 && (row.marked_ms > 0 || row.since_ms.saturating_add(CHUNK_NOTED_MS) <= now_ms)
 }
 
-/// Returns where the bytes of a large chunk lie: `c/<2 hex>/<62 hex>`.
-fn path_of(id: &ContentId) -> String {
+/// Returns where the bytes of a large chunk lie: `c/<2 hex>/<62 hex>`, and the number of the writing behind it but for 0.
+pub(super) fn path_of(id: &ContentId, writing: u64) -> String {
     let hex = data_encoding::HEXLOWER.encode(id);
-    format!("c/{}/{}", &hex[..2], &hex[2..])
+    let (folder, name) = hex.split_at(2);
+    match writing {
+        0 => format!("c/{folder}/{name}"),
+        _ => format!("c/{folder}/{name}.{writing}"),
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,6 +138,8 @@ pub(crate) struct ChunkRow {
     pub(crate) size: u64,
     /// The bytes of a small one.
     pub(crate) body: Option<Vec<u8>>,
+    /// Which writing of its object has them, if it is a large one.
+    pub(crate) writing: u64,
 }
 
 /// What a chunk is kept for.

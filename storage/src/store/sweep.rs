@@ -6,12 +6,12 @@
 //! of some entries. A body goes once no log that it stands in holds it: what forks go on from stays for as long as one of them is paid for.
 //! Headers, leaves and control logs stay, so that whatever was signed still holds.
 
-use super::Store;
 use super::line::Line;
 use super::rows::{Dropped, LogRow};
+use super::{Store, collect};
 use crate::database::Conn;
 use crate::fault::StorageError;
-use crate::limits::{BYTES_PER_SWEEP, FORKS_PER_LOOK, ROWS_PER_SWEEP};
+use crate::limits::{BYTES_PER_SWEEP, FORKS_PER_LOOK, NAMED_PER_STEP, ROWS_PER_SWEEP};
 use crate::table::store::{self as tables, RowId};
 
 /// One server's watch of the leases that are over. A new one begins with nothing, and does again what does no harm.
@@ -28,7 +28,8 @@ pub struct Sweep {
 pub struct Grace {
     /// The time, Unix milliseconds.
     pub now_ms: u64,
-    /// For how long after its lease, and after that was noted, an account's data stays, milliseconds.
+    /// For how long data stays, milliseconds: an account's after its lease and after that was noted, a chunk's after somebody wanted it and
+    /// after that was noted.
     pub grace_ms: u64,
 }
 
@@ -122,6 +123,10 @@ impl Store {
             }
             log.map(|log| log.id)
         };
+        // What goes names chunks no longer: it has to be counted first.
+        if self.count_named().await? {
+            return Ok(true);
+        }
         let mut tx = self.inner.database.write().await?;
         if tables::lapse_watch::load(&mut tx).await? != watched_ms {
             *sweep = Sweep::default();
@@ -151,21 +156,24 @@ impl Store {
 }
 
 /// Lets a log go of the first entries that it holds, and drops the bodies that nobody holds then: their bytes are given back to who paid
-/// for them. Returns of how many entries it let go.
+/// for them, and what these entries named they name no longer. Returns of how many entries it let go.
 async fn let_go(conn: &mut Conn, log: &LogRow, holders: &Holders) -> Result<usize, StorageError> {
     let from = log.dropped_to;
-    let (mut to, mut bytes) = (from, 0_u64);
-    for size in tables::entry::sizes(conn, &log.line, from, log.edge.size().min(from + ROWS_PER_SWEEP)).await? {
-        bytes = bytes.saturating_add(size);
-        if bytes > BYTES_PER_SWEEP && to > from {
+    let (mut to, mut bytes, mut count, mut named) = (from, 0_u64, 0, Vec::new());
+    let end = log.edge.size().min(from + ROWS_PER_SWEEP);
+    for entry in tables::entry::naming(conn, &log.line, from, end).await? {
+        let names = collect::named_by(&entry)?;
+        (bytes, count) = (bytes.saturating_add(entry.0.len() as u64 + entry.1), count + names.len());
+        if (bytes > BYTES_PER_SWEEP || count > NAMED_PER_STEP) && to > from {
             break;
         }
+        named.push(names);
         to += 1;
     }
     if to == from {
         return Err(StorageError::inconsistent("entry", "a log has fewer entries than its size"));
     }
-    for (row, from, to) in log.line.parts(0, from, to) {
+    for (row, begin, end) in log.line.parts(0, from, to) {
         let mut held: Vec<(u64, u64)> = holders.held(row).collect();
         let lost = || StorageError::inconsistent("dblog", "a log of no log or database");
         let owner = tables::dblog::by_id(conn, row).await?.ok_or_else(lost)?;
@@ -173,10 +181,12 @@ async fn let_go(conn: &mut Conn, log: &LogRow, holders: &Holders) -> Result<usiz
             held.push((owner.dropped_to, u64::MAX));
         }
         let payer = tables::db::by_id(conn, owner.db).await?.ok_or_else(lost)?.account;
-        for (from, to) in free(from, to, held) {
-            let bytes = tables::entry::body_bytes(conn, row, from, to).await?;
+        for (begin, end) in free(begin, end, held) {
+            let names = named[(begin - from) as usize..(end - from) as usize].concat();
+            collect::recount(conn, (payer, owner.db), &names, u64::saturating_sub).await?;
+            let bytes = tables::entry::body_bytes(conn, row, begin, end).await?;
             if bytes > 0 {
-                tables::entry::drop_bodies(conn, row, from, to).await?;
+                tables::entry::drop_bodies(conn, row, begin, end).await?;
                 tables::account::give_back(conn, payer, bytes).await?;
             }
         }

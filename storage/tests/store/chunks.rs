@@ -29,7 +29,7 @@ pub(crate) async fn entries(store: &Store, now_ms: u64) -> Charge {
 }
 
 /// What a chunk of so many bytes is charged with.
-fn charged(size: usize) -> u64 {
+pub(crate) fn charged(size: usize) -> u64 {
     size as u64 + CHUNK_OVERHEAD_BYTES
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn chunk(byte: u8, size: usize) -> (ContentId, Bytes) {
 }
 
 /// Signs an entry that names chunks, without going on to it.
-fn naming(device: &Device, mut refs: Vec<ContentId>) -> Entry {
+pub(crate) fn naming(device: &Device, mut refs: Vec<ContentId>) -> Entry {
     refs.sort();
     let plain = device.entry(dgns_api::store::entry::Class::Data, b"sealed", None);
     let header = Header { refs, ..plain.header().clone() };

@@ -44,7 +44,7 @@ async fn give(store: &Store, number: u8, terms: Terms) -> AccountRow {
         .expect("a newer order")
 }
 
-async fn ends(store: &Store, number: u8, until_ms: u64) {
+pub(crate) async fn ends(store: &Store, number: u8, until_ms: u64) {
     give(store, number, Terms { until_ms: Some(until_ms), ..Terms::default() }).await;
 }
 
@@ -71,7 +71,7 @@ async fn code(store: &Store, entry: Entry) -> Option<&'static str> {
 }
 
 /// Sweeps with nothing remembered from one step to the next, as if each crash came right behind a commit; returns how many it took.
-async fn sweep(ground: &Ground, store: Store, now_ms: u64) -> (Store, usize) {
+pub(crate) async fn sweep(ground: &Ground, store: Store, now_ms: u64) -> (Store, usize) {
     let (mut store, mut steps) = (store, 0);
     loop {
         let mut sweep = watch(&store, 1, now_ms).await;

@@ -17,6 +17,8 @@ use storage::{Options, StorageError};
 use translog::tree::{verify_consistency, verify_inclusion};
 
 mod chunks;
+mod collected;
+mod contended;
 mod forks;
 mod ground;
 mod history;

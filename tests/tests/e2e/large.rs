@@ -14,7 +14,7 @@ use dgns_client::session::{Session, Signer};
 use dgns_client::store::database::{FIRST_GROUP, OpenDb};
 use dgns_client::store::seal::{self, BodyPlace};
 use dgns_tests::harness::liar::Liar;
-use dgns_tests::harness::{Person, Server, Site};
+use dgns_tests::harness::{Person, Server, Site, wait};
 
 const NAME: &str = "photos.alice";
 
@@ -36,6 +36,17 @@ fn asked(person: &Person, server: &Server, target: &str) -> Result<Vec<u8>, Clie
         let keys = session.log().device().unwrap().expect("a device");
         session.get_signed(Signer { did: keys.did.expect("a DID"), keys: &keys }, target).await
     })
+}
+
+/// Stores a chunk in the name of a person.
+fn put(person: &Person, server: &Server, target: &str, bytes: &[u8]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let session = Session::open(&Home::open(person.home()).unwrap(), &server.url).await.unwrap();
+        let keys = session.log().device().unwrap().expect("a device");
+        let signer = Signer { did: keys.did.expect("a DID"), keys: &keys };
+        session.put_signed(signer, target, bytes).await.unwrap();
+    });
 }
 
 fn code(answer: Result<Vec<u8>, ClientError>) -> String {
@@ -207,4 +218,50 @@ fn first_chunk(data: &Path) -> String {
     let file = files.into_iter().find(|file| file.metadata().unwrap().len() == 1 << 20).expect("a whole piece").path();
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
     format!("{}{}", name(file.parent().unwrap()), name(&file))
+}
+
+#[test]
+fn chunks_that_no_entry_names_go_and_are_given_back_and_those_of_records_stay() {
+    // Goal: an upload that never comes to an entry is charged for a time and no longer. Method: one as it is left by whoever stops before the
+    // append, beside a record of chunks and a file, with a grace of a second.
+    let site = Site::new().with("storage", "chunk_grace_s", "1");
+    let server = site.start();
+    let alice = Person::with_name(&server, "alice");
+    alice.dgns(&server, &["db", "create", NAME]).exits(0);
+    let directory = tempfile::tempdir().unwrap();
+    let (file, out) = (directory.path().join("file"), directory.path().join("out"));
+    std::fs::write(&file, bytes(200_000)).unwrap();
+    let (path, out_path) = (file.to_str().unwrap(), out.to_str().unwrap());
+    let used = || alice.dgns(&server, &["account", "show"]).exits(0).json()["used_bytes"].as_u64().unwrap();
+    let id = alice.dgns(&server, &["chunk", "put", path]).exits(0).text("/id");
+    let metric = |name: &str| {
+        let text = server.get("/metrics").text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        line.unwrap_or_else(|| panic!("no {name} in {text}"))
+    };
+    let (before, objects) = (used(), chunks(site.data()));
+
+    let stored = bytes(300_000);
+    let (log, _) = naming(&alice, &server, vec![content::id_of(&stored)]);
+    let target = format!("/v1/chunks/{}?log={log}", HEXLOWER.encode(&content::id_of(&stored)));
+    put(&alice, &server, &target, &stored);
+    wait::until("it is let go of", || (metric("dgns_store_chunks_let_go_total ") == 1).then_some(()));
+    wait::until("its object is deleted", || (metric("dgns_store_objects_deleted_total ") == 1).then_some(()));
+    assert_eq!((used(), chunks(site.data())), (before, objects), "given back, all of it");
+    assert_eq!(metric("dgns_store_collections_failed_total "), 0);
+
+    // A client that is overtaken stores again what it is told is missing, until it names it.
+    wait::until("a record is taken", || {
+        let appended = alice.dgns(&server, &["db", "append", NAME, path, "--whole"]);
+        (appended.code == Some(0)).then_some(())
+    });
+    let gone = metric("dgns_store_chunks_let_go_total ");
+    put(&alice, &server, &target, &stored);
+    wait::until("another one goes", || (metric("dgns_store_chunks_let_go_total ") > gone).then_some(()));
+    alice.dgns(&server, &["db", "get", NAME, "0", "--out", out_path]).exits(0);
+    assert_eq!(std::fs::read(&out).unwrap(), bytes(200_000), "what an entry names stays");
+    std::fs::remove_file(&out).unwrap();
+    alice.dgns(&server, &["chunk", "get", &id, "--out", out_path]).exits(0);
+    assert_eq!(std::fs::read(&out).unwrap(), bytes(200_000), "and a file");
+    server.stop().exits(0);
 }

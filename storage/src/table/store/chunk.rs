@@ -1,25 +1,75 @@
-//! `chunk`: immutable bytes by hash; small ones with their bytes.
+//! `chunk`: immutable bytes by hash; small ones with their bytes. `chunk_gone`: objects that are to be deleted. `chunk_writing`: the number
+//! of the objects that are written now.
 
-use crate::database::{Cells, Conn, in_table, query};
+use dgns_api::store::content::ContentId;
+
+use crate::database::{Cells, Conn, Row, in_table, query};
 use crate::fault::StorageError;
 use crate::store::rows::ChunkRow;
 use crate::table::stored;
 
 const TABLE: &str = "chunk";
+const GONE: &str = "chunk_gone";
+const WRITINGS: &str = "chunk_writing";
 
-const LOAD: &str = "SELECT size, body FROM chunk WHERE id = $1";
-const INSERT: &str = "INSERT INTO chunk (id, size, since_ms, body) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING";
+const LOAD: &str = "SELECT size, body, writing FROM chunk WHERE id = $1";
+const INSERT: &str = "INSERT INTO chunk (id, size, stored_ms, body, writing) VALUES ($1, $2, $3, $4, $5)";
+const LARGE: &str = "SELECT writing FROM chunk WHERE id = $1 AND body IS NULL";
+const DELETE: &str = "DELETE FROM chunk WHERE id = $1";
+const LOAD_GONE: &str = "SELECT id, writing FROM chunk_gone WHERE since_ms <= $1 ORDER BY since_ms LIMIT $2";
+const INSERT_GONE: &str = "INSERT INTO chunk_gone (id, writing, since_ms) VALUES ($1, $2, $3)";
+const DELETE_GONE: &str = "DELETE FROM chunk_gone WHERE id = $1 AND writing = $2";
+const WRITING: &str = "SELECT writing FROM chunk_writing WHERE id = 1";
+const NEXT_WRITING: &str = "UPDATE chunk_writing SET writing = writing + 1 WHERE id = 1";
 
-pub(crate) async fn load(conn: &mut Conn, id: &[u8; 32]) -> Result<Option<ChunkRow>, StorageError> {
+pub(crate) async fn load(conn: &mut Conn, id: &ContentId) -> Result<Option<ChunkRow>, StorageError> {
     let row = query(LOAD).bind(id.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
     row.map(|row| {
         let cells = Cells::new(&row, TABLE);
-        Ok(ChunkRow { size: cells.number(0)?, body: cells.optional_bytes(1)?.map(<[u8]>::to_vec) })
+        let body = cells.optional_bytes(1)?.map(<[u8]>::to_vec);
+        Ok(ChunkRow { size: cells.number(0)?, body, writing: cells.number(2)? })
     })
     .transpose()
 }
 
-pub(crate) async fn insert(conn: &mut Conn, id: &[u8; 32], row: &ChunkRow, now_ms: u64) -> Result<(), StorageError> {
+/// Adds a chunk that is not there.
+pub(crate) async fn insert(conn: &mut Conn, id: &ContentId, row: &ChunkRow, now_ms: u64) -> Result<(), StorageError> {
     let query = query(INSERT).bind(id.as_slice()).bind(stored(row.size)).bind(stored(now_ms));
-    query.bind(row.body.as_deref()).execute(conn).await.map_err(in_table(TABLE)).map(drop)
+    let query = query.bind(row.body.as_deref()).bind(stored(row.writing));
+    query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
+}
+
+/// Removes a chunk that is kept for nothing; returns whether it has an object, which then is to be deleted.
+pub(crate) async fn remove(conn: &mut Conn, id: &ContentId, now_ms: u64) -> Result<bool, StorageError> {
+    let large = query(LARGE).bind(id.as_slice()).fetch_optional(&mut *conn).await.map_err(in_table(TABLE))?;
+    query(DELETE).bind(id.as_slice()).execute(&mut *conn).await.map_err(in_table(TABLE))?;
+    let Some(row) = large else { return Ok(false) };
+    let writing: u64 = Cells::new(&row, TABLE).number(0)?;
+    let query = query(INSERT_GONE).bind(id.as_slice()).bind(stored(writing)).bind(stored(now_ms));
+    query.execute(conn).await.map_err(in_table(GONE)).map(|_| true)
+}
+
+/// Returns objects that are to be deleted since `before_ms` or longer: the chunk and the writing of each.
+pub(crate) async fn gone(conn: &mut Conn, before_ms: u64, limit: u64) -> Result<Vec<(ContentId, u64)>, StorageError> {
+    let rows =
+        query(LOAD_GONE).bind(stored(before_ms)).bind(stored(limit)).fetch_all(conn).await.map_err(in_table(GONE))?;
+    let read = |row: &Row| Ok((Cells::new(row, GONE).fixed(0)?, Cells::new(row, GONE).number(1)?));
+    rows.iter().map(read).collect()
+}
+
+/// Notes that an object is deleted.
+pub(crate) async fn delete_gone(conn: &mut Conn, (id, writing): &(ContentId, u64)) -> Result<(), StorageError> {
+    let query = query(DELETE_GONE).bind(id.as_slice()).bind(stored(*writing));
+    query.execute(conn).await.map_err(in_table(GONE)).map(drop)
+}
+
+/// Returns the number of the objects that are written now.
+pub(crate) async fn writing(conn: &mut Conn) -> Result<u64, StorageError> {
+    let row = query(WRITING).fetch_one(conn).await.map_err(in_table(WRITINGS))?;
+    Cells::new(&row, WRITINGS).number(0)
+}
+
+/// Turns the number: what is written from now on has other names than what is to be deleted.
+pub(crate) async fn next_writing(conn: &mut Conn) -> Result<(), StorageError> {
+    query(NEXT_WRITING).execute(conn).await.map_err(in_table(WRITINGS)).map(drop)
 }

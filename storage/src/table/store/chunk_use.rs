@@ -3,7 +3,7 @@
 use dgns_api::store::content::ContentId;
 
 use super::RowId;
-use crate::database::{Cells, Conn, ManyRows, Row};
+use crate::database::{Cells, Conn, ManyRows, Row, in_table, query};
 use crate::fault::StorageError;
 use crate::store::rows::UseRow;
 use crate::table::stored;
@@ -16,6 +16,12 @@ static LOAD: ManyRows = ManyRows::new(
     3,
     ")",
 );
+const UNNAMED: &str = "SELECT account, db, chunk, size, refs, since_ms, marked_ms FROM chunk_use \
+                       WHERE refs = 0 AND marked_ms = 0 AND since_ms <= $1 ORDER BY since_ms LIMIT $2";
+const CONDEMNED: &str = "SELECT account, db, chunk, size, refs, since_ms, marked_ms FROM chunk_use \
+                         WHERE refs = 0 AND marked_ms > 0 AND marked_ms <= $1 ORDER BY marked_ms LIMIT $2";
+const DELETE: &str = "DELETE FROM chunk_use WHERE account = $1 AND db = $2 AND chunk = $3";
+const KEPT: &str = "SELECT size FROM chunk_use WHERE chunk = $1 LIMIT 1";
 static UPSERT: ManyRows = ManyRows::new(
     TABLE,
     "INSERT INTO chunk_use (account, db, chunk, size, refs, since_ms, marked_ms) VALUES",
@@ -41,6 +47,30 @@ pub(crate) async fn upsert(conn: &mut Conn, rows: &[UseRow]) -> Result<(), Stora
         query.bind(stored(row.refs)).bind(stored(row.since_ms)).bind(stored(row.marked_ms))
     });
     bind.await.map(drop)
+}
+
+/// Returns chunks that no entry names, that nobody stored or asked for since `before_ms`, and that are not condemned.
+pub(crate) async fn unnamed(conn: &mut Conn, before_ms: u64, limit: u64) -> Result<Vec<UseRow>, StorageError> {
+    let rows = query(UNNAMED).bind(stored(before_ms)).bind(stored(limit)).fetch_all(conn).await;
+    rows.map_err(in_table(TABLE))?.iter().map(read).collect()
+}
+
+/// Returns chunks that are condemned since `before_ms` or longer.
+pub(crate) async fn condemned(conn: &mut Conn, before_ms: u64, limit: u64) -> Result<Vec<UseRow>, StorageError> {
+    let rows = query(CONDEMNED).bind(stored(before_ms)).bind(stored(limit)).fetch_all(conn).await;
+    rows.map_err(in_table(TABLE))?.iter().map(read).collect()
+}
+
+/// Keeps a chunk no longer for this.
+pub(crate) async fn delete(conn: &mut Conn, row: &UseRow) -> Result<(), StorageError> {
+    let query = query(DELETE).bind(row.account).bind(row.db).bind(row.chunk.as_slice());
+    query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
+}
+
+/// Returns whether a chunk is kept for anything.
+pub(crate) async fn is_kept(conn: &mut Conn, id: &ContentId) -> Result<bool, StorageError> {
+    let row = query(KEPT).bind(id.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+    Ok(row.is_some())
 }
 
 fn read(row: &Row) -> Result<UseRow, StorageError> {

@@ -22,6 +22,8 @@ const OF_DB: &str =
 const FORKS: &str = "SELECT id, base, dropped_to FROM dblog WHERE length(base) > 0 AND id > $1 ORDER BY id LIMIT $2";
 const UNSWEPT: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to FROM dblog \
                        WHERE db = $1 AND gid > 0 AND dropped_to < size ORDER BY id LIMIT 1";
+const UNCOUNTED: &str = "SELECT id, counted, to_count FROM dblog WHERE counted < to_count ORDER BY id LIMIT 1";
+const COUNT_TO: &str = "UPDATE dblog SET counted = $1 WHERE id = $2";
 const DROP_TO: &str = "UPDATE dblog SET dropped_to = $1 WHERE id = $2";
 static SIZES: ManyRows = ManyRows::new(TABLE, "SELECT key, size FROM dblog WHERE key IN (", 1, ")");
 static UPSERT: ManyRows = ManyRows::new(
@@ -65,6 +67,21 @@ pub(crate) async fn forks(conn: &mut Conn, after: RowId, limit: u64) -> Result<V
 /// Returns the first log of a database, but its control log, that has not let go of all its entries.
 pub(crate) async fn unswept(conn: &mut Conn, db: RowId) -> Result<Option<LogRow>, StorageError> {
     query(UNSWEPT).bind(db).fetch_optional(conn).await.map_err(in_table(TABLE))?.as_ref().map(read).transpose()
+}
+
+/// Returns a log with entries that are not counted: from where, and to where.
+pub(crate) async fn uncounted(conn: &mut Conn) -> Result<Option<(RowId, u64, u64)>, StorageError> {
+    let row = query(UNCOUNTED).fetch_optional(conn).await.map_err(in_table(TABLE))?;
+    row.map(|row| {
+        let cells = Cells::new(&row, TABLE);
+        Ok((cells.small(0)?, cells.number(1)?, cells.number(2)?))
+    })
+    .transpose()
+}
+
+/// Writes the first entry of a log that is not counted.
+pub(crate) async fn count_to(conn: &mut Conn, id: RowId, pos: u64) -> Result<(), StorageError> {
+    query(COUNT_TO).bind(stored(pos)).bind(id).execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
 /// Writes the first entry that a log has not let go of.

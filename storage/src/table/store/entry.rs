@@ -23,6 +23,7 @@ const RANGE: &str = "SELECT header, sig, body FROM entry WHERE log = $1 AND pos 
 const HEADERS: &str = "SELECT header FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
 const SIZES: &str = "SELECT length(header) + length(body) FROM entry \
                      WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
+const NAMING: &str = "SELECT header, length(body) FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
 const BODY_BYTES: &str = "SELECT coalesce(sum(length(body)), 0) FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3";
 const DROP_BODIES: &str = "UPDATE entry SET body = $1 WHERE log = $2 AND pos >= $3 AND pos < $4 AND length(body) > 0";
 const LEAVES: &str = "SELECT leaf FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
@@ -87,6 +88,18 @@ pub(crate) async fn range(conn: &mut Conn, line: &Line, from: u64, to: u64) -> R
 pub(crate) async fn headers(conn: &mut Conn, line: &Line, from: u64, to: u64) -> Result<Vec<Vec<u8>>, StorageError> {
     let rows = in_line(conn, HEADERS, line, from, to).await?;
     rows.iter().map(|row| Ok(Cells::new(row, TABLE).bytes(0)?.to_vec())).collect()
+}
+
+/// Returns the headers of the entries `from..to`, each with how many bytes of its body are there.
+pub(crate) async fn naming(
+    conn: &mut Conn,
+    line: &Line,
+    from: u64,
+    to: u64,
+) -> Result<Vec<(Vec<u8>, u64)>, StorageError> {
+    let rows = in_line(conn, NAMING, line, from, to).await?;
+    let read = |row: &Row| Ok((Cells::new(row, TABLE).bytes(0)?.to_vec(), Cells::new(row, TABLE).number(1)?));
+    rows.iter().map(read).collect()
 }
 
 /// Returns the bytes of header and body of the entries `from..to`.

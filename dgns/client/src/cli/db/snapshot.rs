@@ -80,6 +80,9 @@ async fn build(context: &Context, name: &str, label: &str, follow: bool) -> Done
                 context.out.note(&format!("{why}; trying again"));
                 tokio::time::sleep(ANCHORED_EVERY).await;
             }
+            Err(ClientError::Refused(problem)) if follow && problem.code == "chunk_missing" => {
+                context.out.note("parts that no snapshot named went meanwhile; they are built again");
+            }
             Err(error) => return Err(deletions::proved(&actor.session, actor.signer(), &mut db, error).await),
             done => return done,
         }
