@@ -127,7 +127,9 @@ impl Rates {
                 Body::Confirm { .. } | Body::Veto { .. } | Body::Dispute(_) | Body::DeviceSuspend(_) => {}
                 // Bounded by the rules: whoever tries PINs must not use up what the owner needs to answer.
                 Body::RecoverOpen(_) | Body::RecoverProve(_) | Body::RecoverFinal(_) => {}
-                Body::Records(_) => wanted.push((Counter::RecordsHour(did), self.config.records_per_hour, HOUR_MS)),
+                Body::Records(_) | Body::Delegate(_) => {
+                    wanted.push((Counter::RecordsHour(did), self.config.records_per_hour, HOUR_MS))
+                }
                 _ => {
                     wanted.push((Counter::ActsHour(did), self.config.certificates_per_hour, HOUR_MS));
                     wanted.push((Counter::ActsDay(did), self.config.certificates_per_day, DAY_MS));

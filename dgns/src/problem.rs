@@ -45,7 +45,7 @@ pub fn status(code: &str) -> u16 {
         code::UPGRADE_WANTED => 426,
         code::TIMEOUT => 408,
         "stale_prev" | "name_taken" | "did_exists" | "act_open" | "already_voted" => 409,
-        "has_children" | code::UNKNOWN_HEAD | code::KEY_REUSED => 409,
+        "has_children" | "name_delegated" | code::UNKNOWN_HEAD | code::KEY_REUSED => 409,
         code::PAIR_FULL | code::MAILBOX_FULL => 409,
         code::GRANT_REVOKED | code::GUARD_REUSED | "grant_expired" | "token_revoked" => 410,
         code::SIGNIN_EXPIRED | code::SIGNIN_SPENT => 410,

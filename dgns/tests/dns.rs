@@ -344,7 +344,7 @@ fn big_text() -> String {
 }
 
 fn bound(name: &str, rows: Vec<Row>) -> Change {
-    let content = Content { did: Did::from_bytes([7; 20]), log_index: 1, flags: 0, rows };
+    let content = Content { did: Did::from_bytes([7; 20]), log_index: 1, flags: 0, rows, is_cut: false };
     Change { name: format!("{name}.dgns.test"), content: Some(content) }
 }
 

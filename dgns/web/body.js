@@ -7,6 +7,7 @@ import { isWellFormed, isZone } from "./name.js";
 
 const SCOPE_BYTES_MAX = 255;
 const [URL_BYTES_MAX, OPERATOR_BYTES_MAX] = [128, 64];
+const DELEGATION_POLICY_BYTES_MAX = 1024;
 const U32_MAX = 0xffffffff;
 
 const key32 = bytesOf(32);
@@ -66,6 +67,12 @@ const keep = (reader) => {
   return isAscending(list, compare) ? list : badField("order of devices");
 };
 
+/** Reads an address of a name server: `[host, 4 or 16 bytes]`. */
+const glue = (reader) => {
+  const [host, address] = tuple(text, (r) => r.bstr())(reader);
+  return { host, address };
+};
+
 /** Type -> [name, body table]. */
 const BODIES = {
   1: ["genesis", {
@@ -85,6 +92,10 @@ const BODIES = {
   10: ["alias_unbind", { 1: ["alias", key32] }],
   11: ["records", {
     1: ["name", anyName], 2: ["rows", listOf(row)], 3: ["aliases", listOf(text), true], 4: ["flags", uintWithin(0, 3), true],
+  }],
+  13: ["delegate", {
+    1: ["name", anyName], 2: ["servers", listOf(text, 0, 8), true], 3: ["ds", listOf((r) => r.bstr(), 0, 4), true], 4: ["url", text, true],
+    5: ["key", key32, true], 6: ["glue", listOf(glue, 0, 16), true], 7: ["policy", text, true],
   }],
   14: ["user_key", { 7: ["key", key32], 8: ["boxes", key32], 9: ["generation", u64], 10: ["extras", extras, true] }],
   15: ["recovery_set", {
@@ -145,6 +156,16 @@ const CHECKS = {
     if (!isAscending(rows, compareRows) || !isAscending(aliases ?? [], compareTexts)) badField("order of rows or aliases");
     if (flags === 0n || aliases?.length === 0 || rows.some((row) => row.isSpelledOut)) notCanonical("a default is spelled out");
   },
+  13: (body) => {
+    const { servers = [], ds = [], glue = [], url, key, policy } = body;
+    if ([body.servers, body.ds, body.glue].some((list) => list?.length === 0)) notCanonical("an empty list is spelled out");
+    const ascends = isAscending(servers, compareTexts) && isAscending(ds, compare) && isAscending(glue, compareGlue);
+    const urlFits = url === undefined || (url.length >= 1 && url.length <= URL_BYTES_MAX && /^[!-~]*$/.test(url));
+    const policyFits = policy === undefined || (policy.length >= 1 && policy.length <= DELEGATION_POLICY_BYTES_MAX && /^[\n -~]*$/.test(policy));
+    const hasLog = key !== undefined || (url === undefined && policy === undefined);
+    const isWhole = servers.length > 0 || (ds.length === 0 && glue.length === 0 && key === undefined);
+    if (!ascends || !urlFits || !policyFits || !hasLog || !isWhole) badField("lists, log or end of a delegation");
+  },
   14: ({ extras }) => {
     if (extras?.length === 0) notCanonical("no recipients spelled out");
   },
@@ -159,6 +180,7 @@ const CHECKS = {
   26: mustFitRole,
 };
 
+const compareGlue = (a, b) => compareTexts(a.host, b.host) || compare(a.address, b.address);
 const compareTexts = (a, b) => compare(ascii(a), ascii(b));
 
 /** Orders records by owner, type, rdata. */

@@ -27,6 +27,10 @@ const BODIES = {
   11: (b) => map([1, b.name], [2, b.rows.map(row)], [3, unlessEmpty(b.aliases)], [4, unlessZero(b.flags)]),
   9: (b) => map([1, b.alias], [2, b.commitment], [3, b.evidence]),
   10: (b) => map([1, b.alias]),
+  13: (b) => map(
+    [1, b.name], [2, unlessEmpty(b.servers)], [3, unlessEmpty(b.ds)], [4, b.url], [5, b.key],
+    [6, unlessEmpty((b.glue ?? []).map(({ host, address }) => [host, address]))], [7, b.policy],
+  ),
   14: (b) => map([7, b.key], [8, b.boxes], [9, b.generation], [10, unlessEmpty(extraRows(b.extras))]),
   15: (b) => map(
     [1, b.epoch], [2, b.servers?.map(({ url, operator, key, oprf }) => [url, operator, key, oprf])], [3, b.threshold], [4, b.sign], [5, b.kex],
@@ -73,7 +77,7 @@ export const encodeDidState = (s) => encode(map(
 /** Returns the bytes of a NameState as `decodeNameState` returns it. */
 export const encodeNameState = (s) => encode(map(
   [0, s.version], [1, s.name], [2, s.did], [3, s.status], [4, s.claimIndex], [5, unlessZero(s.heldUntilMs)],
-  [6, s.records && [s.records.index, s.records.sid]], [10, unlessZero(s.children)],
+  [6, s.records && [s.records.index, s.records.sid]], [8, s.delegate && [s.delegate.index, s.delegate.sid]], [10, unlessZero(s.children)],
 ));
 
 /** Returns the bytes of an AliasState as `decodeAliasState` returns it. */

@@ -133,7 +133,7 @@ function provedStates(answer, memory, asked, epoch) {
     alias,
     logConf,
     anchors,
-    records: namedRecords(answer.payloads, name),
+    ...namedAnswer(answer.payloads, name),
     frozen: did !== null && (did.flags & 1) !== 0,
     pending: did?.pending ?? [],
   };
@@ -212,14 +212,14 @@ function agrees({ opened, state }, { covers }) {
   return opened.version === state.version && opened.flags === flags && opened.headIndex < covers && ofItsChain;
 }
 
-/** Returns the records sent along, or null; they must be the ones that the name's state names by their hash. */
-function namedRecords(payloads, name) {
-  if (payloads.length === 0) return null;
-  const payload = refusedAs("value", () => decodePayload(payloads[0]));
-  const named = name?.records !== undefined && equal(name.records.sid, sha256(payloads[0]));
-  const isIts = payloads.length === 1 && named && payload.typeName === "records" && payload.body.name === name.name;
-  if (!isIts) throw new Refused("value", "records the name does not name");
-  return payload.body;
+/** Returns `{records, delegate}` sent along, null each; one must be what the name's state names by its hash. */
+function namedAnswer(payloads, name) {
+  if (payloads.length === 0) return { records: null, delegate: null };
+  const { typeName, body } = refusedAs("value", () => decodePayload(payloads[0]));
+  const answer = typeName === "records" || typeName === "delegate" ? name?.[typeName] : undefined;
+  const isIts = payloads.length === 1 && answer !== undefined && equal(answer.sid, sha256(payloads[0])) && body.name === name.name;
+  if (!isIts) throw new Refused("value", "records or a delegation that the name does not name");
+  return { records: null, delegate: null, [typeName]: body };
 }
 
 /** Returns a certificate just written, a leaf of the head's tree. */

@@ -6,6 +6,7 @@
 
 import { Refused } from "./cbor.js";
 import { newKeysOf } from "./certificate.js";
+import { isAdmitted } from "./ed25519.js";
 import { equal } from "./hash.js";
 import { didText, kidOf, parseName } from "./name.js";
 import { needsPower, newKeySigned, nowOrLater, openAct, voterOf } from "./rules/act.js";
@@ -16,7 +17,7 @@ import { Draft, has } from "./rules/draft.js";
 import { mustBeBound, mustEnd, mustMove, mustRotateTo } from "./rules/effect.js";
 import { confirm, veto } from "./rules/pending.js";
 import { ADMIN, DEVICE_LIVE, Signers, counts, deviceOf } from "./rules/power.js";
-import { mustBeRecords } from "./rules/records.js";
+import { mustBeDelegate, mustBeRecords } from "./rules/records.js";
 import {
   breakCircuit, confirmRecovery, isAboutRecovery, recoverFinal, recoverOpen, recoverProve, recoveryKeysOf, recoverySet, vetoRecovery,
 } from "./rules/recovery.js";
@@ -146,9 +147,26 @@ const JUDGES = {
     if (!world.chain) {
       const owner = draft.owner(body.name);
       if (owner === undefined || !equal(owner, did)) throw new Refused("not_name_owner");
+      if (draft.name(body.name).delegate !== undefined) throw new Refused("name_delegated");
     }
     mustBeRecords(body);
     if (!world.chain) draft.editName(body.name, cause).records = { index: cause.index, sid: cause.sid };
+  },
+
+  delegate(act) {
+    const { world, draft, did, body, cause } = act;
+    needsPower(act);
+    parseName(body.name, world.zone);
+    const owner = world.chain ? did : draft.owner(body.name);
+    if (owner === undefined || !equal(owner, did)) throw new Refused("not_name_owner");
+    mustBeDelegate(body);
+    if (body.key !== undefined && !isAdmitted(body.key)) throw new Refused("weak_key");
+    if (world.chain) return;
+    const ends = body.servers === undefined;
+    if (!ends && draft.name(body.name).children > 0n) throw new Refused("has_children");
+    const state = draft.editName(body.name, cause);
+    state.delegate = ends ? undefined : { index: cause.index, sid: cause.sid };
+    if (!ends) state.records = undefined;
   },
 
   confirm(act) {

@@ -89,6 +89,7 @@ const NAME_STATE = {
   4: ["claimIndex", u64],
   5: ["heldUntilMs", u64, true],
   6: ["records", record(["index", u64], ["sid", key32]), true],
+  8: ["delegate", record(["index", u64], ["sid", key32]), true],
   10: ["children", u64, true],
 };
 
@@ -131,7 +132,8 @@ export function decodeNameState(bytes) {
   const state = read(bytes, NAME_STATE);
   const isHeld = (state.heldUntilMs ?? 0n) !== 0n;
   const fits = (state.did === undefined) === (state.status === FREE) && isHeld === (state.status === HELD);
-  if (!fits || state.version === 0n) badField("version, owner or hold of this status");
+  const answersFit = state.delegate === undefined || (state.records === undefined && (state.children ?? 0n) === 0n);
+  if (!fits || !answersFit || state.version === 0n) badField("version, owner, hold or answers of this status");
   if (state.heldUntilMs === 0n || state.children === 0n) notCanonical("a default is spelled out");
   state.children ??= 0n;
   return state;
@@ -176,5 +178,6 @@ export function recoveryDueOf({ recovery }) {
   return isPending ? { dueMs: recovery.dueMs, isReady: recovery.phase === 4 } : null;
 }
 
+const flagsOfLive = ({ delegate }) => (delegate === undefined ? 0 : 1 << 9);
 /** Returns the flags a NameState gives its map value. */
-export const flagsOfName = (state) => (state.status === HELD ? 1 << 8 : 0) | (state.status === FREE ? 1 << 12 : 0);
+export const flagsOfName = (state) => ({ [LIVE]: flagsOfLive(state), [HELD]: 1 << 8, [FREE]: 1 << 12 })[state.status];

@@ -11,7 +11,7 @@ export const ROAD = { open: 1, attested: 2, invite: 3, parent: 4 };
 /** Types of certificates that people write, by their names. */
 export const TYPE = {
   genesis: 1, claim: 2, device_add: 3, device_suspend: 4, device_revoke: 5, id_rotate: 6, policy: 7, transfer: 8, alias_bind: 9,
-  alias_unbind: 10, records: 11, user_key: 14, recovery_set: 15, recover_open: 16, recover_prove: 17, recover_final: 18, confirm: 19, veto: 20, tombstone: 25, notary_add: 26, notary_revoke: 27,
+  alias_unbind: 10, records: 11, delegate: 13, user_key: 14, recovery_set: 15, recover_open: 16, recover_prove: 17, recover_final: 18, confirm: 19, veto: 20, tombstone: 25, notary_add: 26, notary_revoke: 27,
 };
 
 /** Who signed no head yet says so. */

@@ -5,12 +5,14 @@ use crate::did::Did;
 use crate::hash::{Hash, domain_hash, u16_prefixed};
 
 mod body;
+mod delegate;
 mod envelope;
 mod payload;
 mod people;
 mod recovery;
 mod verify;
 
+pub use delegate::{ChildLog, Delegate, Glue};
 pub use envelope::{Certificate, DecodeError, signed_bytes};
 pub use people::{AliasBind, AttestLogin, Dispute, FirstUserKey, Recipient, RecipientKind, UserKey};
 pub use recovery::{Attempt, Enrolment, RecoverFinal, RecoverOpen, RecoveryServer, RecoverySet};
@@ -113,6 +115,8 @@ pub enum Body {
     },
     /// Type 11: the complete record set of one name.
     Records(Records),
+    /// Type 13: the servers that answer for a name and all below it.
+    Delegate(Delegate),
     /// Type 14: the next generation of the user key.
     UserKey(UserKey),
     /// Type 15: who keeps the shares of a recovery, or nobody any more.

@@ -60,6 +60,18 @@ pub const ALIASES_MAX: usize = 8;
 /// The bytes of rdata of one TXT set. An answer of one set fits a UDP datagram of 1,232 bytes.
 pub const TXT_BYTES_MAX: usize = 1_024;
 
+/// The name servers of a delegation. As many as resolvers ask before they give up.
+pub const DELEGATION_SERVERS_MAX: usize = 8;
+
+/// The digests of a delegation: two keys, by two digests each.
+pub const DELEGATION_DS_MAX: usize = 4;
+
+/// The addresses of a delegation: two for each name server.
+pub const DELEGATION_GLUE_MAX: usize = 16;
+
+/// The bytes of the policy of a delegation. Eight witnesses fit, and the certificate stays within its bound.
+pub const DELEGATION_POLICY_BYTES_MAX: usize = 1_024;
+
 /// The least time to live of a certified record, in seconds. Shorter ones are what volatile records are for.
 pub const TTL_MIN_S: u32 = 30;
 

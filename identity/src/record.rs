@@ -3,11 +3,14 @@
 //! Nothing is admitted that nobody can judge, that another certificate makes (NS, DS), or that would fight with what the
 //! server generates. [`check`] is part of the rules and replayed by auditors; [`check_public`] is a server's own policy.
 
+mod delegation;
 mod rdata;
 
 use crate::cert::{Records, Row};
 use crate::limits::{ALIASES_MAX, OWNERS_MAX, RDATA_BYTES_MAX, ROWS_MAX, TTL_MAX_S, TTL_MIN_S, TXT_BYTES_MAX};
 use crate::name;
+
+pub use delegation::{check_delegate, check_public_delegate};
 
 /// The DNS types that a record may have, by their numbers.
 pub mod rtype {

@@ -35,11 +35,11 @@ mod world;
 use std::sync::Arc;
 
 use crate::cert::{
-    Authority, Body, Certificate, ChainId, Claim, ClaimProof, Device, DeviceEnd, DidKind, Genesis, IdRotate, KeyBytes,
-    Kid, Level, Payload, Records, Road, Role, Sid, UserKey, Verified,
+    Authority, Body, Certificate, ChainId, Claim, ClaimProof, Delegate, Device, DeviceEnd, DidKind, Genesis, IdRotate,
+    KeyBytes, Kid, Level, Payload, Records, Road, Role, Sid, SignatureRefusal, UserKey, Verified,
 };
 use crate::did::Did;
-use crate::key::kid_of;
+use crate::key::{PublicKey, kid_of};
 use crate::limits::{AUTHORITIES_MAX, DEVICES_MAX, NAMES_MAX, WINDOW_DEFAULT_S, WINDOW_MAX_S, WORK_BITS_MAX};
 use crate::name::Name;
 use crate::pow;
@@ -217,6 +217,7 @@ impl Act<'_> {
             Body::AliasBind(body) => self.alias_bind(draft, body),
             Body::AliasUnbind { alias } => self.alias_unbind(draft, alias),
             Body::Records(body) => self.records(draft, body),
+            Body::Delegate(body) => self.delegate(draft, body),
             Body::UserKey(body) => self.user_key(draft, body),
             Body::RecoverySet(body) => self.recovery_set(draft, body),
             Body::RecoverOpen(body) => self.recover_open(draft, body),
@@ -273,6 +274,9 @@ impl Act<'_> {
 
     fn parent_grants(&self, draft: &Draft<'_>, parent: &Name) -> Result<(), Refusal> {
         let owner = draft.owner(parent.as_str()).ok_or(Refusal::NoParent)?;
+        if draft.is_delegated(parent.as_str()) {
+            return Err(Refusal::NameDelegated);
+        }
         if self.payload.by.is_some_and(|by| by != owner) || (self.payload.by.is_none() && owner != self.did) {
             return Err(Refusal::NotAllowed);
         }
@@ -387,9 +391,37 @@ impl Act<'_> {
         if draft.owner(&records.name) != Some(self.did) {
             return Err(Refusal::NotNameOwner);
         }
+        if draft.is_delegated(&records.name) {
+            return Err(Refusal::NameDelegated);
+        }
         record::check(records)?;
         let (index, sid) = (self.cause.index, self.cause.sid);
         draft.name_mut_by(&records.name, self.cause).records = Some((index, sid));
+        Ok(())
+    }
+
+    /// delegate: V or I at once. The name's records go: whoever answers for it from now on has his own.
+    fn delegate(&self, draft: &mut Draft<'_>, delegate: &Delegate) -> Result<(), Refusal> {
+        self.needs_power(draft)?;
+        Name::parse(&delegate.name, self.world.zone()).map_err(|_| Refusal::BadName)?;
+        let is_chain = self.world.is_of_chain();
+        if !is_chain && draft.owner(&delegate.name) != Some(self.did) {
+            return Err(Refusal::NotNameOwner);
+        }
+        record::check_delegate(delegate)?;
+        if delegate.log.as_ref().is_some_and(|log| PublicKey::admit(&log.key).is_err()) {
+            return Err(SignatureRefusal::WeakKey.into());
+        }
+        if is_chain {
+            return Ok(());
+        }
+        if !delegate.is_end() && draft.name(&delegate.name).is_some_and(|state| state.children > 0) {
+            return Err(Refusal::HasChildren);
+        }
+        let (index, sid) = (self.cause.index, self.cause.sid);
+        let state = draft.name_mut_by(&delegate.name, self.cause);
+        state.delegate = (!delegate.is_end()).then_some((index, sid));
+        state.records = state.records.filter(|_| delegate.is_end());
         Ok(())
     }
 

@@ -259,6 +259,8 @@ pub struct NameState {
     pub held_until_ms: u64,
     /// 6: `[index, sid]` of the certificate with its records.
     pub records: Option<(u64, Sid)>,
+    /// 8: `[index, sid]` of the certificate that delegates it; a delegated name has no records of its own.
+    pub delegate: Option<(u64, Sid)>,
     /// 10: how many live names stand directly below; absent when 0. A name with names below is never released, so every
     /// ancestor of a live name is live.
     pub children: u64,

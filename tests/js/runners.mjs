@@ -179,6 +179,7 @@ async function resolution({ trust, memory_bytes, subject, bytes, now_ms }) {
     did: resolved.did && hex(resolved.did.bytes),
     alias: resolved.alias && hex(resolved.alias.bytes),
     records: resolved.records && resolved.records.rows.map(row),
+    ...(resolved.delegate && { delegate: resolved.delegate.servers }),
     frozen: resolved.frozen,
     pending: resolved.pending.length,
     size: Number(resolved.size),

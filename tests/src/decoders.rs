@@ -140,6 +140,9 @@ fn certificate(bytes: &[u8]) -> bool {
     if let Body::Records(records) = &certificate.payload().body {
         let _ = identity::record::check(records);
     }
+    if let Body::Delegate(delegate) = &certificate.payload().body {
+        let _ = identity::record::check_delegate(delegate);
+    }
     // Not one of these keys signed it: it must be refused, not believed.
     assert!(certificate.verify(&origin(), &[[7; 32]]).is_err(), "a stranger's key verifies nothing");
     true
@@ -658,7 +661,13 @@ fn dns_zone() -> &'static DnsZone {
         let row = |rtype, rdata: &[u8]| Row { owner: String::new(), rtype, rdata: rdata.to_vec(), ttl: 60 };
         let bound = |name: &str, row| Change {
             name: name.into(),
-            content: Some(Content { did: Did::from_bytes([1; 20]), log_index: 3, flags: 0, rows: vec![row] }),
+            content: Some(Content {
+                did: Did::from_bytes([1; 20]),
+                log_index: 3,
+                flags: 0,
+                rows: vec![row],
+                is_cut: false,
+            }),
         };
         let changes = vec![
             bound("alice.dgns.test", row(1, &[192, 0, 2, 1])),

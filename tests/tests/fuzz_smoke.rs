@@ -373,6 +373,7 @@ mod samples {
             claim_index: 4,
             held_until_ms: 0,
             records: Some((5, [6; 32])),
+            delegate: None,
             children: 1,
         }
     }

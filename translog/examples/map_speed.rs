@@ -109,6 +109,7 @@ fn name_leaf() -> Leaf {
         claim_index: 1,
         held_until_ms: 0,
         records: Some((2, [8; 32])),
+        delegate: None,
         children: 0,
     };
     Leaf { head_index: 2, head_hash: [8; 32], state: State::Name(state) }

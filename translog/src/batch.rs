@@ -141,8 +141,8 @@ pub struct Batch {
     pub changes: BTreeMap<Subject, Change>,
     /// The places of the certificates and LogConfs.
     pub chain: Vec<ChainRow>,
-    /// The record sets that changed, the last of each name.
-    pub records: BTreeMap<String, Records>,
+    /// What names answer from now on, records or a delegation, the last of each name.
+    pub answers: BTreeMap<String, Body>,
     /// The invitation codes spent, by hash, with the log index of the claim.
     pub invites: Vec<(Hash, u64)>,
     /// The change of the map.
@@ -316,7 +316,7 @@ fn close(view: &View<'_>, step: Step, mut log: Leaves, outcomes: Vec<Outcome>, t
         outcomes,
         changes,
         chain: taken.chain,
-        records: taken.records,
+        answers: taken.answers,
         invites: taken.invites,
         map,
         epoch,
@@ -511,7 +511,7 @@ fn entry_of(certificate: &Certificate) -> Vec<u8> {
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     pub(crate) chain: Vec<ChainRow>,
-    pub(crate) records: BTreeMap<String, Records>,
+    pub(crate) answers: BTreeMap<String, Body>,
     pub(crate) invites: Vec<(Hash, u64)>,
 }
 
@@ -526,8 +526,12 @@ impl Taken {
         let (subject, sid) = (Subject::from(certificate.chain()), certificate.sid());
         let payload = certificate.payload();
         self.chain.push(ChainRow { subject, seq: payload.seq, index, sid });
-        if let Body::Records(set) = &payload.body {
-            self.records.insert(set.name.clone(), set.clone());
+        match &payload.body {
+            Body::Records(Records { name, .. }) => drop(self.answers.insert(name.clone(), payload.body.clone())),
+            Body::Delegate(delegate) if !delegate.is_end() => {
+                self.answers.insert(delegate.name.clone(), payload.body.clone());
+            }
+            _ => {}
         }
         self.invites.extend(payload.body.invite().map(|code_hash| (code_hash, index)));
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! R                       name, alone        `<did>.<n>._did`, `<did>.<n>._state`     its owner under the same head
 //! <n>._head               the head           `<m>.<n>._cons`                          that it continues the one remembered
-//! <sid>.<index>._cert     the records
+//! <sid>.<index>._cert     the records, or the delegation
 //! ```
 //!
 //! Nothing here is believed: what [`Pieces::join`] makes is verified as any other answer ([`crate::resolve::verify`]), so a piece that
@@ -167,7 +167,7 @@ impl Piece {
         match (&answer.state, &resolution.subject) {
             (Some(bytes), subject @ Subject::Name(_)) => {
                 let Ok(State::Name(name)) = State::decode(subject, bytes) else { return Err(PieceError::Malformed) };
-                (needed.did, needed.records) = (name.did, name.records);
+                (needed.did, needed.records) = (name.did, name.answers());
             }
             (None, Subject::Did(did)) if answer.opened.is_some() => needed.did = Some(*did),
             _ => {}
@@ -181,7 +181,7 @@ impl Piece {
 pub struct Needed {
     /// The DID whose State is needed.
     pub did: Option<Did>,
-    /// The log index and sid of the certificate with the name's records.
+    /// The log index and sid of the certificate with the name's records, or its delegation.
     pub records: Option<(u64, Sid)>,
 }
 
@@ -198,7 +198,7 @@ pub struct Pieces {
     pub head: Piece,
     /// The path from the head remembered.
     pub consistency: Option<Piece>,
-    /// The payload of the certificate with the records.
+    /// The payload of the certificate with the records, or the delegation.
     pub records: Option<Piece>,
 }
 

@@ -21,7 +21,7 @@ pub use chain::{ChainStep, Footing};
 pub use error::VerifyError;
 pub use resolved::{Continuity, Resolved, Status, WrittenCertificate};
 
-use identity::cert::{Body, Certificate, Payload, Records};
+use identity::cert::{Body, Certificate, Delegate, Payload, Records};
 use identity::name::Name;
 use identity::state::{AliasState, DidState, NameState, State, Subject};
 use identity::time::Timestamp;
@@ -92,6 +92,7 @@ struct ProvedStates {
     logconf: Option<Vec<u8>>,
     anchors: Option<Vec<u8>>,
     records: Option<Records>,
+    delegate: Option<Delegate>,
 }
 
 /// The certificates proved to be in the log.
@@ -176,7 +177,15 @@ fn proved_states(
     if leaves.iter().any(|leaf| !leaf.agrees(&head.met.epoch)) {
         return Err(VerifyError::Value);
     }
-    let mut proved = ProvedStates { name: None, did: None, alias: None, logconf: None, anchors: None, records: None };
+    let mut proved = ProvedStates {
+        name: None,
+        did: None,
+        alias: None,
+        logconf: None,
+        anchors: None,
+        records: None,
+        delegate: None,
+    };
     for leaf in leaves {
         match leaf.state {
             State::Name(state) => proved.name = Some(state),
@@ -186,7 +195,11 @@ fn proved_states(
             State::Anchors { payload, .. } => proved.anchors = Some(payload),
         }
     }
-    proved.records = named_records(&resolution.payloads, proved.name.as_ref())?;
+    match named_answer(&resolution.payloads, proved.name.as_ref())? {
+        Some(Body::Records(records)) => proved.records = Some(records),
+        Some(Body::Delegate(delegate)) => proved.delegate = Some(delegate),
+        _ => {}
+    }
     Ok(proved)
 }
 
@@ -240,17 +253,21 @@ impl ClaimedLeaf {
     }
 }
 
-/// The records among `payloads`; each must be one that the name's state names by its hash.
-fn named_records(payloads: &[Vec<u8>], name: Option<&NameState>) -> Result<Option<Records>, VerifyError> {
+/// The records or the delegation among `payloads`, which the name's state must name by its hash.
+fn named_answer(payloads: &[Vec<u8>], name: Option<&NameState>) -> Result<Option<Body>, VerifyError> {
     let [payload] = payloads else {
         return if payloads.is_empty() { Ok(None) } else { Err(VerifyError::Value) };
     };
     let name = name.ok_or(VerifyError::Value)?;
-    let named = name.records.is_some_and(|(_, sid)| sid == sha256(&[payload]));
-    match Payload::decode(payload).map_err(|_| VerifyError::Value)?.body {
-        Body::Records(records) if named && records.name == name.name => Ok(Some(records)),
-        _ => Err(VerifyError::Value),
-    }
+    let sid = sha256(&[payload]);
+    let names_it = |answer: Option<(u64, Hash)>| answer.is_some_and(|(_, named)| named == sid);
+    let body = Payload::decode(payload).map_err(|_| VerifyError::Value)?.body;
+    let is_its = match &body {
+        Body::Records(records) => names_it(name.records) && records.name == name.name,
+        Body::Delegate(delegate) => names_it(name.delegate) && delegate.name == name.name,
+        _ => false,
+    };
+    if is_its { Ok(Some(body)) } else { Err(VerifyError::Value) }
 }
 
 /// The certificates just written, each a leaf of the head's tree.

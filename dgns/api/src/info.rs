@@ -37,6 +37,9 @@ pub struct Info {
     pub public: Public,
     /// Where this server answers DNS, if it does.
     pub dns: Vec<String>,
+    /// The DS records that the parent of its zone should have, as data of a zone file, if it signs the zone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ds: Vec<String>,
     /// The server that this one follows, if it does: its log is that server's, and writes go there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<Follows>,

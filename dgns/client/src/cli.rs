@@ -15,6 +15,7 @@ mod bench;
 mod chunk;
 mod connect;
 mod db;
+mod delegate;
 mod devices;
 mod dns_key;
 mod find;
@@ -173,6 +174,8 @@ enum Command {
     },
     /// Write this device's key as files for `nsupdate -k`: it changes addresses and ACME challenges of NAME without a certificate
     DnsKey(dns_key::DnsKey),
+    /// Let another server answer for a name of yours and all below it
+    Delegate(delegate::Delegate),
     /// Make an account by which stock ACME clients, such as lego, get TLS certificates for a name
     Acme {
         #[command(subcommand)]
@@ -385,6 +388,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Account { command } => account::account(context, command).await,
         Command::Chunk { command } => chunk::chunk(context, command).await,
         Command::Snapshot { command } => db::snapshot::snapshot(context, command).await,
+        Command::Delegate(arguments) => delegate::delegate(context, arguments).await,
         Command::DnsKey(arguments) => dns_key::dns_key(context, arguments).await,
         Command::Acme { command } => acme::acme(context, command).await,
         Command::Records { command } => records::records(context, command).await,

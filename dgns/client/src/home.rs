@@ -114,19 +114,27 @@ impl Home {
     ///
     /// Errors: [`ClientError::Proof`] if the log is known with other keys.
     pub fn pin(&self, server: &str, origin: &Origin, offered: &Pinned) -> Result<LogHome, ClientError> {
+        let log = self.pin_log(server, origin, offered)?;
+        let mut servers = self.servers()?;
+        servers.insert(server.to_owned(), origin.as_str().to_owned());
+        write_json(&self.servers_path(), &servers, 0o644)?;
+        Ok(log)
+    }
+
+    /// As [`Home::pin`], of a log that somebody else than its server named: whose log a server has stays as it was.
+    ///
+    /// Errors: [`ClientError::Proof`] as there; `who` offered the keys.
+    pub(crate) fn pin_log(&self, who: &str, origin: &Origin, offered: &Pinned) -> Result<LogHome, ClientError> {
         let log = self.log(origin);
         make_directory(&log.directory)?;
         match log.pinned_if_met()? {
             Some(known) if !known.knows_any(&offered.log_keys) => {
-                let what = format!("{server} offers other keys for {} than were pinned", origin.as_str());
+                let what = format!("{who} offers other keys for {} than were pinned", origin.as_str());
                 return Err(ClientError::proof("log_key", what));
             }
             Some(_) => {}
             None => log.keep_pinned(offered)?,
         }
-        let mut servers = self.servers()?;
-        servers.insert(server.to_owned(), origin.as_str().to_owned());
-        write_json(&self.servers_path(), &servers, 0o644)?;
         Ok(log)
     }
 

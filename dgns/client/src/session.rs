@@ -1,5 +1,6 @@
 //! One server, one pinned log: lookups that are verified, posts that end in a proof.
 
+mod below;
 mod devices;
 mod first;
 mod last;
@@ -32,6 +33,7 @@ use crate::error::ClientError;
 use crate::evidence;
 use crate::home::{Home, LogHome, OpenMemory, Pinned};
 use crate::net::{Lines, Net};
+pub use below::Crossed;
 pub use look::Look;
 pub use signed::Signer;
 pub use tokens::{Held, KeptChain, Wanted};
@@ -483,6 +485,11 @@ fn lookup_path(subject: &Subject, size: Option<u64>, known: Option<Known>) -> Re
     }
     asked.push_str(&chain::asked(known));
     Ok(asked)
+}
+
+/// Returns what the server at `url` says of itself, whatever log it has; nothing in it is trusted.
+pub async fn info_of(url: &str) -> Result<Info, ClientError> {
+    fetch_info(&Net::new(url)?).await
 }
 
 async fn fetch_info(net: &Net) -> Result<Info, ClientError> {

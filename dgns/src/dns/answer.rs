@@ -7,7 +7,7 @@ use translog::pieces::Question;
 
 use super::card::{CardRef, DID_OWNER, DID_TTL_S, did_text};
 use super::cookie::{CLIENT_BYTES, Cookies};
-use super::dnssec::{Nsec, Signature, Signing, TYPE_NSEC, TYPE_RRSIG, labels, labels_of, sort_key};
+use super::dnssec::{Nsec, Signature, Signing, TYPE_DS, TYPE_NS, TYPE_NSEC, TYPE_RRSIG, labels, labels_of, sort_key};
 use super::limits::{CNAME_HOPS_MAX, NS_TTL_S, STREAM_BYTES_MAX, UDP_BYTES_MAX, UDP_PLAIN_BYTES_MAX};
 use super::name::{self, Place, WireName};
 use super::proofs::Proofs;
@@ -22,12 +22,9 @@ use super::zone::{CHECKPOINT_OWNER, CHECKPOINT_TTL_S, PROOF_OWNER, Servers, Zone
 use crate::log::lookup::LookupError;
 
 const CLASS_IN: u16 = 1;
-const TYPE_NS: u16 = 2;
 const TYPE_CNAME: u16 = 5;
 const TYPE_SOA: u16 = 6;
 const TYPE_TXT: u16 = 16;
-
-const TYPE_DS: u16 = 43;
 
 /// How a query came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -324,6 +321,11 @@ enum Found {
 
 /// Answers for a name of the zone, following its CNAMEs while they stay in the zone.
 fn follow(zone: &Zone, query: &Query<'_>, place: Place<'_>, reply: &mut Reply<'_>) -> Rcode {
+    if zone.has_cuts()
+        && let Some(rcode) = refer(zone, query, place, reply)
+    {
+        return rcode;
+    }
     if let (Some(signing), TYPE_NSEC | TYPE_RRSIG) = (zone.signing(), query.qtype) {
         return look_chain(zone, signing, query, place, reply);
     }
@@ -331,9 +333,10 @@ fn follow(zone: &Zone, query: &Query<'_>, place: Place<'_>, reply: &mut Reply<'_
     let mut found = look(zone, query, place, Pointer::QNAME, reply);
     for _ in 0..CNAME_HOPS_MAX {
         let Found::Alias(target, at) = found else { break };
-        let place = name::place(target.as_bytes(), zone.apex().wire()).filter(|place| !is_proof(*place));
+        let place = name::place(target.as_bytes(), zone.apex().wire());
+        let place = place.filter(|place| !is_proof(*place) && !is_delegated(zone, *place));
         let Some(place) = place else {
-            return Rcode::NoError; // a target outside the zone, or in its child, is the resolver's to follow
+            return Rcode::NoError; // a target outside the zone, or in a child, is the resolver's to follow
         };
         found = look(zone, query, place, at, reply);
         last = target;
@@ -348,6 +351,67 @@ fn follow(zone: &Zone, query: &Query<'_>, place: Place<'_>, reply: &mut Reply<'_
         Some(signing) => deny_signed(zone, signing, query, &last, reply),
         None => deny(zone, query, reply, rcode),
     }
+}
+
+/// Answers for a name at or below a delegated one: who knows. `None` at no such name, and for what its parent knows (RFC 4035 section 3.1.4.1).
+fn refer(zone: &Zone, query: &Query<'_>, place: Place<'_>, reply: &mut Reply<'_>) -> Option<Rcode> {
+    let mut name = place.name;
+    while !name.is_empty() {
+        let is_parents = query.qtype == TYPE_DS && place.owner.is_empty() && name.len() == place.name.len();
+        let referred = zone.read(name, |card| {
+            let cut = card.filter(|card| card.is_cut() && !is_parents)?;
+            Some(refer_to(zone, query, cut, reply))
+        });
+        if referred.is_some() {
+            return referred;
+        }
+        name = name::parent(name).unwrap_or_default();
+    }
+    None
+}
+
+/// Names the servers of a delegated name, with their addresses; and with signatures whether, and by which keys, the child is signed.
+fn refer_to(zone: &Zone, query: &Query<'_>, cut: CardRef<'_>, reply: &mut Reply<'_>) -> Rcode {
+    reply.set_referral();
+    let apex = zone.apex().wire();
+    let at = Pointer::into_qname(query, cut.labels().len() + apex.len());
+    for server in cut.rows().filter(|row| row.rtype == TYPE_NS) {
+        reply.authority(at, TYPE_NS, server.ttl_s, &[server.rdata]);
+    }
+    if let Some(signing) = zone.signing().filter(|_| reply.is_signed()) {
+        let mut ttl_s = None;
+        for ds in cut.rows().filter(|row| row.rtype == TYPE_DS) {
+            reply.authority(at, TYPE_DS, ds.ttl_s, &[ds.rdata]);
+            ttl_s = Some(ds.ttl_s);
+        }
+        match (ttl_s, signing.nsec(&sort_key(&[cut.labels()]))) {
+            (Some(ttl_s), _) => {
+                let count = labels(cut.labels()) + labels(apex);
+                sign(reply, Section::Authority, at, (TYPE_DS, ttl_s), count, cut.signature(0).as_ref());
+            }
+            (None, Some(nsec)) if nsec.node.has(TYPE_NS) && !nsec.node.has(TYPE_DS) => {
+                let at = Pointer::into_qname(query, apex.len());
+                add_nsec(zone, at, Section::Authority, &nsec, reply);
+            }
+            (None, _) => reply.lack_signature(), // the chain is a change ahead or behind
+        }
+    }
+    for server in cut.glue() {
+        reply.add(Section::Additional, at.below(server.owner), server.rtype, server.ttl_s, &[server.rdata]);
+    }
+    Rcode::NoError
+}
+
+/// Whether another server answers for a place.
+fn is_delegated(zone: &Zone, place: Place<'_>) -> bool {
+    let mut name = place.name;
+    while zone.has_cuts() && !name.is_empty() {
+        if zone.read(name, |card| card.is_some_and(CardRef::is_cut)) {
+            return true;
+        }
+        name = name::parent(name).unwrap_or_default();
+    }
+    false
 }
 
 fn deny(zone: &Zone, query: &Query<'_>, reply: &mut Reply<'_>, rcode: Rcode) -> Rcode {
@@ -438,6 +502,7 @@ fn look(zone: &Zone, query: &Query<'_>, place: Place<'_>, at: Pointer, reply: &m
         };
     }
     zone.read(place.name, |card| match card {
+        Some(card) if card.is_cut() => look_ds(zone, card, place, query.qtype, at, reply),
         Some(card) if card.is_shown() => look_card(zone, card, place, query.qtype, at, reply),
         Some(card) if card.exists() && place.owner.is_empty() => Found::NoData,
         _ => Found::Nothing,
@@ -531,6 +596,19 @@ fn look_card(
         return Found::Records;
     }
     if exists { Found::NoData } else { Found::Nothing }
+}
+
+/// Writes what the parent of a delegated name has for whom asks it: the digests of the child's keys.
+fn look_ds(zone: &Zone, cut: CardRef<'_>, place: Place<'_>, qtype: u16, at: Pointer, reply: &mut Reply<'_>) -> Found {
+    let mut ttl_s = None;
+    for ds in cut.rows().filter(|row| row.rtype == qtype && qtype == TYPE_DS && place.owner.is_empty()) {
+        reply.answer(at, TYPE_DS, ds.ttl_s, &[ds.rdata]);
+        ttl_s = Some(ds.ttl_s);
+    }
+    let Some(ttl_s) = ttl_s else { return Found::NoData };
+    let count = labels(place.name) + labels(zone.apex().wire());
+    sign(reply, Section::Answer, at, (TYPE_DS, ttl_s), count, cut.signature(0).as_ref());
+    Found::Records
 }
 
 /// The newest head that everyone is shown, as a signed note.

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use identity::cert::Row;
 use identity::did::Did;
 
-use super::dnssec::{NameSet, STORED_BYTES, Signature, TYPE_NSEC, TYPE_RRSIG};
+use super::dnssec::{NameSet, STORED_BYTES, Signature, TYPE_DS, TYPE_NS, TYPE_NSEC, TYPE_RRSIG};
 use super::name;
 
 /// The name is not shown (PROTOCOL 4.5, flag 1).
@@ -28,6 +28,8 @@ const FIXED: u8 = 8;
 const SIGNED: u8 = 16;
 /// Names directly below exist in DNS.
 const PARENT: u8 = 32;
+/// Another server answers for the name and all below it: the rows are its NS, DS, and addresses of its servers.
+const CUT: u8 = 64;
 
 /// Below every name: its DID, as text of the form `did=did:dgns:<base32>`.
 pub(crate) const DID_OWNER: &[u8] = b"\x04_did";
@@ -67,6 +69,11 @@ impl Card {
     pub(crate) fn bound(labels: &[u8], did: &Did, log_index: u64, flags: u32, rows: &[Row]) -> Result<Self, BadRow> {
         let shown = BOUND | (flags as u8 & (HIDDEN | NO_DID));
         Self::build(shown, labels, did, log_index, rows)
+    }
+
+    /// Returns the card of a delegated name: of its rows, NS and DS stand at the name, addresses at the servers'.
+    pub(crate) fn cut(labels: &[u8], did: &Did, log_index: u64, rows: &[Row]) -> Result<Self, BadRow> {
+        Self::build(BOUND | CUT | NO_DID, labels, did, log_index, rows)
     }
 
     /// Returns the card of a name of the operator.
@@ -168,6 +175,16 @@ impl<'c> CardRef<'c> {
         self.0[0] & FIXED != 0
     }
 
+    /// Returns whether another server answers for the name and all below it.
+    pub(crate) fn is_cut(self) -> bool {
+        self.0[0] & CUT != 0
+    }
+
+    /// Returns the addresses of the servers of a delegated name, which nobody signs.
+    pub(crate) fn glue(self) -> impl Iterator<Item = CardRow<'c>> {
+        self.rows().filter(move |row| self.is_cut() && ![TYPE_NS, TYPE_DS].contains(&row.rtype))
+    }
+
     /// Returns whether the rows may be shown.
     pub(crate) fn is_shown(self) -> bool {
         self.0[0] & (BOUND | HIDDEN) == BOUND
@@ -208,10 +225,11 @@ impl<'c> CardRef<'c> {
         Rows(self.0.get(self.body_at() + DID_BYTES + INDEX_BYTES..self.signatures_at()).unwrap_or_default())
     }
 
-    /// Returns the record sets that are shown, in the order of the signatures; that of `_did`, if `did` says that there is one, last.
+    /// Returns the record sets that are shown and signed, of a delegated name its DS, in the order of the signatures; that of `_did`, if `did` says that there is one, last.
     pub(crate) fn sets(self, did: bool) -> Vec<NameSet<'c>> {
         let mut sets: Vec<NameSet<'c>> = Vec::new();
-        for row in self.rows().filter(|_| self.is_shown()) {
+        let is_signed = |row: &CardRow<'_>| self.is_shown() && (!self.is_cut() || row.rtype == TYPE_DS);
+        for row in self.rows().filter(is_signed) {
             let rdata = Cow::Borrowed(row.rdata);
             match sets.last_mut().filter(|set| (set.owner, set.rtype) == (row.owner, row.rtype)) {
                 Some(set) => set.rdata.push(rdata),
@@ -238,6 +256,9 @@ impl<'c> CardRef<'c> {
         }
         if owners.is_empty() && self.is_shown() {
             owners.push((b"", vec![TYPE_RRSIG, TYPE_NSEC]));
+        }
+        if let Some((_, types)) = owners.first_mut().filter(|_| self.is_cut()) {
+            types.push(TYPE_NS);
         }
         owners
     }

@@ -35,6 +35,7 @@ use crate::clock::Clock;
 
 pub(crate) const TYPE_NS: u16 = 2;
 pub(crate) const TYPE_SOA: u16 = 6;
+pub(crate) const TYPE_DS: u16 = 43;
 pub(crate) const TYPE_RRSIG: u16 = 46;
 pub(crate) const TYPE_NSEC: u16 = 47;
 pub(crate) const TYPE_DNSKEY: u16 = 48;

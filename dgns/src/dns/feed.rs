@@ -1,19 +1,25 @@
 //! Feeds the zone: from each committed batch while the server runs, from SQL at a start.
 
-use identity::cert::{Body, Records};
+use identity::cert::{Body, Delegate, Records, Row};
 use identity::hash::Hash;
+use identity::record::rtype;
 use identity::state::{NameState, NameStatus, State};
 use storage::rows::NameRow;
 use storage::{Storage, StorageError};
 use tracing::error;
 use translog::batch::Batch;
 
+use super::dnssec::{TYPE_DS, TYPE_NS};
+use super::limits::DELEGATION_TTL_S;
+use super::name;
 use super::{Change, Content, Nameserver, Settings, Zone, ZoneError};
 use crate::config::Config;
 use crate::log::damaged;
 
-/// The certificate type whose body a name's row keeps.
+/// The certificate types whose bodies a name's row keeps. No body of one is a body of the other: rows are arrays, servers are texts, and a
+/// delegation that is kept has servers.
 const RECORDS: u8 = 11;
+const DELEGATE: u8 = 13;
 
 /// Names applied at once while a zone is loaded.
 const NAMES_AT_ONCE: usize = 4_096;
@@ -46,17 +52,17 @@ pub async fn load(zone: &Zone, storage: &Storage, size: u64) -> Result<(), Stora
     Ok(())
 }
 
-/// Returns the rows of the names a batch changes, with the records each answers afterwards.
+/// Returns the rows of the names a batch changes, with the records or the delegation each answers afterwards.
 ///
-/// A name that changed for another reason than its records keeps those SQL has.
+/// A name that changed for another reason than these keeps those SQL has.
 pub async fn rows(storage: &Storage, batch: &Batch) -> Result<Vec<(Hash, NameRow)>, StorageError> {
     let mut rows = Vec::new();
     for change in batch.changes.values() {
         let State::Name(name) = &change.leaf.state else { continue };
         let label = change.label;
-        let records = match (&name.records, batch.records.get(&name.name)) {
+        let records = match (name.answers(), batch.answers.get(&name.name)) {
             (None, _) => Vec::new(),
-            (Some(_), Some(records)) => Body::Records(records.clone()).encode(),
+            (Some(_), Some(body)) => body.encode(),
             (Some(_), None) => storage.log().name(&label).await?.map(|row| row.records).unwrap_or_default(),
         };
         rows.push((label, row(name, records)));
@@ -81,19 +87,29 @@ fn row(name: &NameState, records: Vec<u8>) -> NameRow {
 }
 
 fn change(row: &NameRow) -> Result<Change, StorageError> {
-    let records = match row.records.is_empty() {
-        true => Records { name: row.name.clone(), rows: Vec::new(), aliases: Vec::new(), flags: 0 },
-        false => match Body::decode(RECORDS, &row.records) {
-            Ok(Body::Records(records)) => records,
+    let (rows, flags, is_cut) = match row.records.is_empty() {
+        true => (Vec::new(), 0, false),
+        false => match Body::decode(RECORDS, &row.records).or_else(|_| Body::decode(DELEGATE, &row.records)) {
+            Ok(Body::Records(records)) => (records.rows, records.flags, false),
+            Ok(Body::Delegate(delegate)) => (cut_rows(&delegate), Records::NO_DID, true),
             _ => return Err(damaged("names", "records do not decode")),
         },
     };
     let live = row.status == NameStatus::Live as u8;
-    let content = row.did.filter(|_| live).map(|did| Content {
-        did,
-        log_index: row.index,
-        flags: records.flags,
-        rows: records.rows,
-    });
+    let content = row.did.filter(|_| live).map(|did| Content { did, log_index: row.index, flags, rows, is_cut });
     Ok(Change { name: row.name.clone(), content })
+}
+
+/// Returns the rows of a delegated name: NS and DS at the name, addresses at the servers'.
+fn cut_rows(delegate: &Delegate) -> Vec<Row> {
+    let row = |owner: &str, rtype, rdata| Row { owner: owner.to_owned(), rtype, rdata, ttl: DELEGATION_TTL_S };
+    let below = |host: &str| host.strip_suffix(&delegate.name).map(|front| front.trim_end_matches('.').to_owned());
+    let servers = delegate.servers.iter().filter_map(|host| name::labels_of(host));
+    let servers = servers.map(|labels| row("", TYPE_NS, [labels.as_slice(), &[0]].concat()));
+    let ds = delegate.ds.iter().map(|ds| row("", TYPE_DS, ds.clone()));
+    let glue = delegate.glue.iter().filter_map(|glue| {
+        let rtype = if glue.address.len() == 4 { rtype::A } else { rtype::AAAA };
+        Some(row(&below(&glue.host)?, rtype, glue.address.clone()))
+    });
+    servers.chain(ds).chain(glue).collect()
 }

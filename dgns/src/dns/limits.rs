@@ -23,6 +23,9 @@ pub const NEGATIVE_TTL_S_MAX: u32 = 5;
 /// The TTL of NS records, seconds: who answers for the zone changes seldom.
 pub const NS_TTL_S: u32 = 3_600;
 
+/// The TTL of what a delegation says, seconds: who takes it back is believed within minutes.
+pub const DELEGATION_TTL_S: u32 = 300;
+
 /// How long a stream may be silent between two queries.
 pub const STREAM_IDLE: Duration = Duration::from_secs(10);
 

@@ -114,6 +114,7 @@ pub(crate) struct Owner<'n> {
 pub(crate) enum Section {
     Answer,
     Authority,
+    Additional,
 }
 
 /// A signature over a record set, as its RRSIG shows it.
@@ -175,6 +176,7 @@ pub(crate) struct Reply<'o> {
     records_end: usize,
     answers: u16,
     authorities: u16,
+    additionals: u8,
     authoritative: bool,
     truncated: bool,
     /// Whoever asks wants signatures, and the zone has some.
@@ -198,6 +200,7 @@ impl<'o> Reply<'o> {
             records_end: HEADER_BYTES,
             answers: 0,
             authorities: 0,
+            additionals: 0,
             authoritative: false,
             truncated: false,
             signs: None,
@@ -232,6 +235,11 @@ impl<'o> Reply<'o> {
     /// Says that the zone is ours.
     pub(crate) fn set_authoritative(&mut self) {
         self.authoritative = true;
+    }
+
+    /// Says that another server answers: this is a referral to it.
+    pub(crate) fn set_referral(&mut self) {
+        self.authoritative = false;
     }
 
     /// Shows signatures.
@@ -270,7 +278,11 @@ impl<'o> Reply<'o> {
                 debug_assert_eq!(self.authorities, 0, "answers come before authorities");
                 self.answers += 1;
             }
-            Section::Authority => self.authorities += 1,
+            Section::Authority => {
+                debug_assert_eq!(self.additionals, 0, "authorities come before what is additional");
+                self.authorities += 1;
+            }
+            Section::Additional => self.additionals += 1,
         }
         let owner = if owner.labels.is_empty() { owner.rest } else { Pointer(from as u16) };
         (at <= POINTER_MAX).then_some((owner, Pointer(at as u16)))
@@ -304,12 +316,13 @@ impl<'o> Reply<'o> {
         self.truncated &= !self.lacks_signature;
         if self.truncated || self.lacks_signature {
             self.out.truncate(self.question_end);
-            (self.answers, self.authorities) = (0, 0);
+            (self.answers, self.authorities, self.additionals) = (0, 0, 0);
         }
         self.out[2] |= u8::from(self.authoritative) << 2 | u8::from(self.truncated) << 1;
         self.out[3] |= rcode as u8 & 15;
         self.out[6..8].copy_from_slice(&self.answers.to_be_bytes());
         self.out[8..10].copy_from_slice(&self.authorities.to_be_bytes());
+        self.out[11] = self.additionals;
         if let Some(edns) = self.edns {
             self.opt(edns, rcode, error);
         }
@@ -338,7 +351,7 @@ impl<'o> Reply<'o> {
     }
 
     fn opt(&mut self, edns: Edns, rcode: Rcode, error: Option<ExtendedError>) {
-        self.out[11] = 1;
+        self.out[11] += 1;
         self.out.extend_from_slice(&[0, 0, 41]);
         self.out.extend_from_slice(&(UDP_BYTES_MAX as u16).to_be_bytes());
         self.out.extend_from_slice(&[rcode as u8 >> 4, 0, u8::from(edns.dnssec_ok) << 7, 0]);

@@ -339,11 +339,11 @@ impl Updates {
         if may_write(&state, &writer.key) { Ok(()) } else { Err(UNSIGNED) }
     }
 
-    /// Returns the newest state of the owner of a live name.
+    /// Returns the newest state of the owner of a live name, unless another server answers for it.
     async fn owner(&self, name: &str) -> Result<Option<DidState>, Refused> {
         let Some(State::Name(state)) = self.newest(Subject::Name(name.to_owned())).await? else { return Ok(None) };
         let live = state.status == identity::state::NameStatus::Live;
-        let Some(did) = state.did.filter(|_| live) else { return Ok(None) };
+        let Some(did) = state.did.filter(|_| live && state.delegate.is_none()) else { return Ok(None) };
         match self.newest(Subject::Did(did)).await? {
             Some(State::Did(state)) => Ok(Some(state)),
             _ => Ok(None),

@@ -8,7 +8,7 @@ mod journal;
 mod record;
 mod text;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -105,8 +105,10 @@ pub struct Content {
     pub log_index: u64,
     /// The flags of its `records` certificate: bit 0 hidden, bit 1 no `_did`; 0 if there is none.
     pub flags: u32,
-    /// The rows of that certificate.
+    /// The rows of that certificate; of a delegation NS and DS at the name, and the addresses of its servers at theirs.
     pub rows: Vec<Row>,
+    /// The name is delegated: another server answers for it and all below it.
+    pub is_cut: bool,
 }
 
 /// Why a zone cannot be made or changed. Whoever gets one: nothing has changed.
@@ -152,6 +154,10 @@ pub struct Zone {
     checkpoint: RwLock<Arc<Checkpoint>>,
     /// Records without a certificate, by name: those that no certified set stands in the place of.
     volatile: Mutex<HashMap<String, Vec<Row>>>,
+    /// How many names are delegated.
+    cuts: AtomicU64,
+    /// The servers of delegated names that have addresses here, by the segment of their names; no card is theirs.
+    glue: Mutex<BTreeSet<(usize, Vec<u8>)>>,
     /// What signs it; `None`: nobody does.
     signing: Option<Signing>,
     /// What others copy; `None`: nobody does.
@@ -262,6 +268,8 @@ impl Zone {
             ready: AtomicBool::new(false),
             checkpoint: RwLock::default(),
             volatile: Mutex::default(),
+            cuts: AtomicU64::new(0),
+            glue: Mutex::default(),
             signing: None,
             editions: None,
         };
@@ -448,6 +456,7 @@ impl Zone {
                 changes.insert(sort_key(&[owner, &labels]), None);
             }
             note_owners(&mut changes, card.read(), self.publish_did);
+            self.touch_glue(writer, before.into_iter().chain([card.read()]));
             let card = match self.is_ready() {
                 true => self.sign_card(signing, card, before),
                 false => card,
@@ -526,7 +535,8 @@ impl Zone {
                 rdata: row.rdata.to_vec(),
                 ttl: row.ttl_s,
             });
-            Some(Content { did: card.did()?, log_index: card.log_index(), flags: card.flags(), rows: rows.collect() })
+            let (did, log_index, flags) = (card.did()?, card.log_index(), card.flags());
+            Some(Content { did, log_index, flags, rows: rows.collect(), is_cut: card.is_cut() })
         })
         .map(|content| {
             let volatile = self.lock_volatile();
@@ -541,7 +551,7 @@ impl Zone {
     pub fn set_volatile(&self, name: &str, rows: Vec<Row>) -> Result<(), ZoneError> {
         let labels = self.labels_below(name)?;
         let writer = self.lock_writer();
-        let Some(content) = self.content(name) else {
+        let Some(content) = self.content(name).filter(|content| !content.is_cut) else {
             self.lock_volatile().remove(name);
             return Ok(());
         };
@@ -609,6 +619,11 @@ impl Zone {
                 self.lock_volatile().remove(&change.name);
                 Ok(Card::empty(&labels))
             }
+            Some(content) if content.is_cut => {
+                self.lock_volatile().remove(&change.name);
+                Card::cut(&labels, &content.did, content.log_index, &content.rows)
+                    .map_err(|_| ZoneError::Row(change.name.clone()))
+            }
             Some(content) => {
                 let volatile = self.lock_volatile().get(&change.name).cloned().unwrap_or_default();
                 let rows = match volatile.is_empty() {
@@ -624,9 +639,13 @@ impl Zone {
 
     /// Replaces the card of one name, keeping the count of names below and telling the parent whether the name exists.
     fn put(&self, writer: &MutexGuard<'_, ()>, card: Card) {
-        let state = |card: CardRef<'_>| (card.children(), card.exists(), card.is_bound(), card.is_fixed());
+        let state = |card: CardRef<'_>| {
+            let glue = card.is_cut().then(|| self.glue_of(card).collect::<Vec<_>>());
+            (card.children(), card.exists(), card.is_bound(), card.is_fixed(), glue)
+        };
         let new = card.read();
-        let (children, existed, was_bound, fixed) = self.read(new.labels(), |old| old.map(state)).unwrap_or_default();
+        let (children, existed, was_bound, fixed, cut) =
+            self.read(new.labels(), |old| old.map(state)).unwrap_or_default();
         if fixed {
             return;
         }
@@ -635,7 +654,36 @@ impl Zone {
         } else if was_bound && !new.is_bound() {
             self.names.fetch_sub(1, Ordering::Relaxed);
         }
+        if new.is_cut() || cut.is_some() {
+            let mut glue = self.lock_glue();
+            for known in cut.iter().flatten() {
+                glue.remove(known);
+            }
+            glue.extend(self.glue_of(new));
+        }
+        self.cuts.fetch_add(new.is_cut().into(), Ordering::AcqRel); // before anybody can see the card
         self.replace(writer, &card.with_children(children), existed);
+        self.cuts.fetch_sub(cut.is_some().into(), Ordering::AcqRel);
+    }
+
+    /// Returns whether any name is delegated.
+    pub(crate) fn has_cuts(&self) -> bool {
+        self.cuts.load(Ordering::Acquire) > 0
+    }
+
+    /// Returns the servers below a delegated name that have addresses there, by the segments of their names.
+    fn glue_of(&self, card: CardRef<'_>) -> impl Iterator<Item = (usize, Vec<u8>)> {
+        let labels = card.labels().to_vec();
+        let owners: BTreeSet<Vec<u8>> =
+            card.glue().map(|row| row.owner.to_vec()).filter(|owner| !owner.is_empty()).collect();
+        owners.into_iter().map(move |owner| {
+            let name = [owner, labels.clone()].concat();
+            (self.cards.hash(&name).segment(), name)
+        })
+    }
+
+    fn lock_glue(&self) -> MutexGuard<'_, BTreeSet<(usize, Vec<u8>)>> {
+        self.glue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows `card`, the parent's count before it when the name appears and after it when it vanishes.

@@ -113,11 +113,11 @@ impl States<'_> {
 
     /// Returns what DNS should read of a name.
     async fn name_row(&self, name: &NameState) -> Result<NameRow, Wrong> {
-        let records = match name.records {
+        let records = match name.answers() {
             None => Vec::new(),
             Some((index, _)) => match Certificate::decode(&self.shelf.entry(index).await?[1..]) {
                 Ok(certificate) => match &certificate.payload().body {
-                    Body::Records(records) => Body::Records(records.clone()).encode(),
+                    body @ (Body::Records(_) | Body::Delegate(_)) => body.encode(),
                     _ => Vec::new(),
                 },
                 Err(_) => Vec::new(),

@@ -366,11 +366,12 @@ impl Door {
         let head = core.live.head();
         for (position, certificate) in certificates.into_iter().enumerate() {
             let refused = |refusal| DoorError::Refused { position, refusal };
-            if let Body::Records(records) = &certificate.payload().body
-                && !core.private_addresses
-            {
-                record::check_public(records).map_err(|bad| refused(Refusal::BadRecord(bad)))?;
-            }
+            let is_public = match &certificate.payload().body {
+                Body::Records(records) if !core.private_addresses => record::check_public(records),
+                Body::Delegate(delegate) if !core.private_addresses => record::check_public_delegate(delegate),
+                _ => Ok(()),
+            };
+            is_public.map_err(|bad| refused(Refusal::BadRecord(bad)))?;
             if !seen_is_ours(core, &certificate).await? {
                 return Err(DoorError::BadSeen { position });
             }

@@ -252,7 +252,7 @@ fn owner(held: &Held) -> Option<Did> {
 /// Returns the log indexes of the certificates that a name's state refers to.
 fn certificates_named(held: &[Option<Arc<Held>>]) -> impl Iterator<Item = u64> {
     held.iter().flatten().filter_map(|held| match &held.leaf.state {
-        State::Name(name) => name.records.map(|(index, _)| index),
+        State::Name(name) => name.answers().map(|(index, _)| index),
         _ => None,
     })
 }

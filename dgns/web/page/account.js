@@ -14,7 +14,7 @@ const ACTS = {
 };
 const TYPES = {
   1: "genesis", 2: "claim", 3: "device_add", 4: "device_suspend", 5: "device_revoke", 6: "id_rotate", 7: "policy", 8: "transfer", 9: "alias_bind",
-  10: "alias_unbind", 11: "records", 14: "user_key", 15: "recovery_set", 16: "recover_open", 17: "recover_prove", 18: "recover_final", 19: "confirm", 20: "veto", 25: "tombstone", 26: "notary_add", 27: "notary_revoke", 28: "attest_login",
+  10: "alias_unbind", 11: "records", 13: "delegate", 14: "user_key", 15: "recovery_set", 16: "recover_open", 17: "recover_prove", 18: "recover_final", 19: "confirm", 20: "veto", 25: "tombstone", 26: "notary_add", 27: "notary_revoke", 28: "attest_login",
 };
 
 /** Returns the name of a type of certificate. */

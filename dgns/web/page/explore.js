@@ -128,6 +128,7 @@ const LINES = {
   device_suspend: ({ body }) => [`Device ${hex(body.kid).slice(0, 8)} is to be suspended, of `],
   device_revoke: ({ body }) => [`Device ${hex(body.kid).slice(0, 8)} is to go, of `],
   records: ({ body }) => [`${body.rows.length} DNS ${body.rows.length === 1 ? "record" : "records"} of `, called(body.name), ", by "],
+  delegate: ({ body }) => [called(body.name), body.servers === undefined ? " is answered here again, by leave of " : " is answered by another server, by leave of "],
   transfer: ({ body }) => [called(body.name), body.to === undefined ? " is given up by " : " goes to another account, from "],
   user_key: ({ body }) => [`The user key becomes generation ${body.generation}, of `],
   alias_bind: () => ["An e-mail address, which nobody can read here, is bound to "],

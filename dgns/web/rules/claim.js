@@ -37,6 +37,7 @@ export function claim(act) {
 function parentGrants(act, parent) {
   const owner = parent === null ? undefined : act.draft.owner(parent);
   if (owner === undefined) throw new Refused("no_parent");
+  if (act.draft.name(parent).delegate !== undefined) throw new Refused("name_delegated");
   if (!equal(act.payload.by ?? act.did, owner)) throw new Refused("not_allowed", "the parent belongs to somebody else");
   voterOf(act, owner);
 }

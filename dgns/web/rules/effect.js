@@ -98,7 +98,7 @@ export function mustRotateTo(state, identity) {
 
 /** Binds a free name to a DID. */
 export function bind(draft, name, did, cause) {
-  const claimed = { did, status: LIVE, claimIndex: cause.index, heldUntilMs: undefined, records: undefined, children: 0n };
+  const claimed = { did, status: LIVE, claimIndex: cause.index, heldUntilMs: undefined, records: undefined, delegate: undefined, children: 0n };
   if (draft.name(name) === undefined) draft.create(name, { version: 1n, name, ...claimed }, cause);
   else Object.assign(draft.editName(name, cause), claimed);
   addName(draft.editDid(did), name);

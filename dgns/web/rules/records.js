@@ -1,7 +1,7 @@
-// Which DNS records an owner may certify (PROTOCOL 4.5). Decoding has seen to the order of rows and aliases already.
+// Which DNS records an owner may certify (PROTOCOL 4.5), and what a delegation may say (4.7). Decoding has seen to the order of rows and aliases already.
 
 import { Refused } from "../cbor.js";
-import { isLabel } from "../name.js";
+import { isLabel, isZone } from "../name.js";
 import { isRdata, wireName } from "./rdata.js";
 import { equal } from "../hash.js";
 
@@ -40,6 +40,24 @@ export function mustBeRecords({ name, rows, aliases = [] }) {
     if (there.length > 1 && there.some(({ rtype }) => Number(rtype) === CNAME)) refuse("conflict");
   }
   if (!aliases.every((alias) => isForeignHost(alias, name))) refuse("owner");
+}
+
+const isHost = (host) => host.length <= HOST_BYTES_MAX && host.includes(".") && host.split(".").every(isLabel);
+const isWithin = (host, name) => host === name || host.endsWith(`.${name}`);
+const isDs = (ds) => ds.length > 4 && ds[2] !== 0 && ({ 2: 32, 4: 48 })[ds[3]] === ds.length - 4;
+
+/** Judges a delegation; refuses as `mustBeRecords` does. */
+export function mustBeDelegate({ name, servers = [], ds = [], glue = [], key }) {
+  if (!servers.every(isHost)) refuse("owner");
+  if (!ds.every(isDs)) refuse("rdata");
+  for (const { host, address } of glue) {
+    if (!servers.includes(host) || !isWithin(host, name)) refuse("owner");
+    const fault = isRdata(address.length <= 4 ? 1 : 28, address);
+    if (fault !== null) refuse(fault);
+  }
+  const isFound = (server) => !isWithin(server, name) || glue.some(({ host }) => host === server);
+  if (!servers.every(isFound)) refuse("address");
+  if (key !== undefined && !isZone(name)) refuse("owner");
 }
 
 function mustBeRow({ owner, rtype, ttl, rdata }, name) {

@@ -41,7 +41,7 @@ export function settle(world, key, epochMs) {
 
 function freed(world, name) {
   const draft = new Draft(world);
-  Object.assign(draft.editName(name), { status: FREE, heldUntilMs: undefined, did: undefined, records: undefined, children: 0n });
+  Object.assign(draft.editName(name), { status: FREE, heldUntilMs: undefined, did: undefined, records: undefined, delegate: undefined, children: 0n });
   return [...draft.changed];
 }
 

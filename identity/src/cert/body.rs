@@ -1,9 +1,9 @@
 //! The bodies of certificates as bytes, one type after another (PROTOCOL 4.4).
 
 use super::{
-    AliasBind, Attempt, AttestLogin, Authority, Body, Claim, ClaimProof, DecodeError, Device, DeviceEnd, DidKind,
-    Dispute, EndReason, FirstUserKey, Genesis, IdRotate, Kid, Level, Records, RecoverFinal, RecoverOpen, RecoverySet,
-    Road, Role, Row, UserKey, ZoneTerms,
+    AliasBind, Attempt, AttestLogin, Authority, Body, Claim, ClaimProof, DecodeError, Delegate, Device, DeviceEnd,
+    DidKind, Dispute, EndReason, FirstUserKey, Genesis, IdRotate, Kid, Level, Records, RecoverFinal, RecoverOpen,
+    RecoverySet, Road, Role, Row, UserKey, ZoneTerms,
 };
 use crate::alias::AliasId;
 use crate::did::Did;
@@ -27,6 +27,7 @@ impl Body {
             Self::AliasBind(_) => 9,
             Self::AliasUnbind { .. } => 10,
             Self::Records(_) => 11,
+            Self::Delegate(_) => 13,
             Self::UserKey(_) => 14,
             Self::RecoverySet(_) => 15,
             Self::RecoverOpen(_) => 16,
@@ -44,9 +45,10 @@ impl Body {
     /// Returns the name this is about, if it is about one.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Claim(Claim { name, .. }) | Self::Transfer { name, .. } | Self::Records(Records { name, .. }) => {
-                Some(name)
-            }
+            Self::Claim(Claim { name, .. })
+            | Self::Transfer { name, .. }
+            | Self::Records(Records { name, .. })
+            | Self::Delegate(Delegate { name, .. }) => Some(name),
             _ => None,
         }
     }
@@ -88,7 +90,7 @@ impl Body {
     }
 
     pub(super) const fn is_known(kind: u8) -> bool {
-        matches!(kind, 1..=11 | 14..=20 | 25..=28)
+        matches!(kind, 1..=11 | 13..=20 | 25..=28)
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {
@@ -116,6 +118,7 @@ impl Body {
                 writer.map(1).uint(1).bytes(alias);
             }
             Self::Records(records) => write_records(records, writer),
+            Self::Delegate(delegate) => delegate.write(writer),
             Self::UserKey(key) => key.write(writer),
             Self::RecoverySet(set) => set.write(writer),
             Self::RecoverOpen(open) => open.write(writer),
@@ -157,6 +160,7 @@ impl Body {
             9 => Self::AliasBind(AliasBind::read(fields_mut)?),
             10 => Self::AliasUnbind { alias: fields_mut.required(1, |r| r.fixed())? },
             11 => Self::Records(read_records(fields_mut)?),
+            13 => Self::Delegate(Delegate::read(fields_mut)?),
             14 => Self::UserKey(UserKey::read(fields_mut)?),
             15 => Self::RecoverySet(RecoverySet::read(fields_mut)?),
             16 => Self::RecoverOpen(RecoverOpen::read(fields_mut)?),
@@ -347,7 +351,7 @@ fn read_authority(fields: &mut Fields<'_, '_>) -> Result<Authority, DecodeError>
     if authority.is_consistent() { Ok(authority) } else { Err(DecodeError::BadField) }
 }
 
-fn read_name(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
+pub(super) fn read_name(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
     let text = reader.text()?;
     if name::is_well_formed(text) { Ok(text.to_owned()) } else { Err(DecodeError::BadName) }
 }

@@ -66,7 +66,8 @@ pub(super) fn has_private_address(row: &Row) -> bool {
     }
 }
 
-fn check_addresses(rtype: u16, data: &[u8]) -> Result<(), Reason> {
+/// Checks the length of an address, and that somebody can have it.
+pub(super) fn check_addresses(rtype: u16, data: &[u8]) -> Result<(), Reason> {
     let (bytes, usable) = match rtype {
         rtype::A => (4, addresses_v4(data).all(is_usable_v4)),
         _ => (16, addresses_v6(data).all(is_usable_v6)),

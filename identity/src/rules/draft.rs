@@ -73,6 +73,11 @@ impl<'w> Draft<'w> {
         self.name(name).filter(|state| state.status == NameStatus::Live).and_then(|state| state.did)
     }
 
+    /// Returns whether another server answers for `name`.
+    pub(super) fn is_delegated(&self, name: &str) -> bool {
+        self.name(name).is_some_and(|state| state.delegate.is_some())
+    }
+
     /// Returns the state of a DID that exists, to be changed.
     pub(super) fn did_mut(&mut self, did: &Did) -> &mut DidState {
         match &mut self.leaf_mut(Subject::Did(*did)).state {

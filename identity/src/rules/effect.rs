@@ -17,6 +17,7 @@ pub(super) fn want_subjects(missing: &mut Missing<'_>, did: &Did, body: &Body) {
     match body {
         Body::Claim(claim) => with_parent(missing, &claim.name),
         Body::Records(records) => missing.want_name(&records.name),
+        Body::Delegate(delegate) => missing.want_name(&delegate.name),
         Body::Transfer { name, to } => {
             with_parent(missing, name);
             to.iter().copied().chain(world.owner_if_loaded(name)).for_each(|did| missing.want(did));
@@ -174,6 +175,7 @@ pub(super) fn bind(draft: &mut Draft<'_>, name: &Name, did: Did, zone: &Zone, ca
                 claim_index: cause.index,
                 held_until_ms: 0,
                 records: None,
+                delegate: None,
                 children: 0,
             }),
             cause,
@@ -181,7 +183,7 @@ pub(super) fn bind(draft: &mut Draft<'_>, name: &Name, did: Did, zone: &Zone, ca
     } else {
         let state = draft.name_mut_by(text, cause);
         (state.did, state.status, state.claim_index) = (Some(did), NameStatus::Live, cause.index);
-        (state.held_until_ms, state.records, state.children) = (0, None, 0);
+        (state.held_until_ms, state.records, state.delegate, state.children) = (0, None, None, 0);
     }
     add_name(draft.did_mut(&did), text);
     if let Some(parent) = name.parent(zone) {

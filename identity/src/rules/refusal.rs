@@ -74,6 +74,9 @@ pub enum Refusal {
     /// Live names stand directly below. PROTOCOL 2.3. Code `has_children`.
     #[error("live names stand below the name")]
     HasChildren,
+    /// Another server answers for the name, or for the one above it. PROTOCOL 4.7. Code `name_delegated`.
+    #[error("the name is delegated")]
+    NameDelegated,
     /// The records are outside what a name may have. PROTOCOL 4.5. Code `bad_record` with a reason, or `too_many`.
     #[error(transparent)]
     BadRecord(#[from] BadRecord),
@@ -207,6 +210,7 @@ impl Refusal {
             Self::NoParent => "no_parent",
             Self::NotNameOwner => "not_name_owner",
             Self::HasChildren => "has_children",
+            Self::NameDelegated => "name_delegated",
             Self::BadRecord(bad) => bad.code(),
             Self::NoSuchDevice => "no_such_device",
             Self::LastDevice => "last_device",

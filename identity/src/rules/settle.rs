@@ -68,7 +68,7 @@ pub fn settle(world: &World, subject: &Subject, epoch_ms: u64) -> Effects {
             let mut draft = Draft::of(world);
             let state = draft.name_mut(name);
             (state.status, state.held_until_ms, state.did) = (NameStatus::Free, 0, None);
-            (state.records, state.children) = (None, 0);
+            (state.records, state.delegate, state.children) = (None, None, 0);
             draft
         }
         _ => return nothing,

@@ -4,7 +4,7 @@ use super::{
     AliasState, AuthorityState, ChainHead, DeviceState, DeviceStatus, DidState, Leaf, NameState, NameStatus, Pending,
     Power, RecoveryState, State, Subject, UserKeyState,
 };
-use crate::cert::{Authority, Body, DecodeError, DidKind, Kid, Level, Recipient, Role, ZoneTerms};
+use crate::cert::{Authority, Body, DecodeError, DidKind, Kid, Level, Recipient, Role, Sid, ZoneTerms};
 use crate::did::Did;
 use crate::key::kid_of;
 use crate::limits::{AUTHORITIES_MAX, DEVICES_MAX, NAMES_MAX, PENDING_MAX, STATE_BYTES_MAX};
@@ -49,6 +49,7 @@ impl State {
                 state.flags | acts | if recovers { Self::RECOVERY_PENDING } else { 0 }
             }
             Self::Name(state) => match state.status {
+                NameStatus::Live if state.delegate.is_some() => Self::DELEGATED,
                 NameStatus::Live => 0,
                 NameStatus::Held => Self::HELD,
                 NameStatus::Free => Self::FREE,
@@ -83,6 +84,8 @@ impl State {
 
     /// Flag of a name: released, or its DID ended; nobody may claim it yet.
     pub const HELD: u32 = 1 << 8;
+    /// Flag of a name: another server answers for it and all below it.
+    pub const DELEGATED: u32 = 1 << 9;
     /// Flag of a DID: at least one act is pending.
     pub const ACT_PENDING: u32 = 1 << 10;
     /// Flag of a DID: somebody proved the PIN of its recovery.
@@ -189,9 +192,20 @@ impl DidState {
 }
 
 impl NameState {
+    /// Returns `[index, sid]` of the certificate that says what the name answers: its records or its delegation, of which it has one at most.
+    pub fn answers(&self) -> Option<(u64, Sid)> {
+        self.records.or(self.delegate)
+    }
+
     /// Returns the canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let present = [self.did.is_some(), self.held_until_ms != 0, self.records.is_some(), self.children != 0];
+        let present = [
+            self.did.is_some(),
+            self.held_until_ms != 0,
+            self.records.is_some(),
+            self.delegate.is_some(),
+            self.children != 0,
+        ];
         let mut w = Writer::new();
         w.map(4 + present.iter().filter(|p| **p).count()).uint(0).uint(self.version).uint(1).text(&self.name);
         if let Some(did) = &self.did {
@@ -201,8 +215,10 @@ impl NameState {
         if self.held_until_ms != 0 {
             w.uint(5).uint(self.held_until_ms);
         }
-        if let Some((index, sid)) = &self.records {
-            w.uint(6).array(2).uint(*index).bytes(sid);
+        for (key, named) in [(6, &self.records), (8, &self.delegate)] {
+            if let Some((index, sid)) = named {
+                w.uint(key).array(2).uint(*index).bytes(sid);
+            }
         }
         if self.children != 0 {
             w.uint(10).uint(self.children);
@@ -215,7 +231,8 @@ impl NameState {
         let state = read_whole(bytes, Self::read)?;
         let owner_fits = state.did.is_none() == (state.status == NameStatus::Free);
         let hold_fits = (state.held_until_ms != 0) == (state.status == NameStatus::Held);
-        if !(owner_fits && hold_fits && state.version > 0) {
+        let answers_fit = state.delegate.is_none() || state.records.is_none() && state.children == 0;
+        if !(owner_fits && hold_fits && answers_fit && state.version > 0) {
             return Err(DecodeError::BadField);
         }
         if state.encode() == bytes { Ok(state) } else { Err(DecodeError::NotCanonical) }
@@ -235,10 +252,8 @@ impl NameState {
             status: fields.required(3, read_name_status)?,
             claim_index: fields.required(4, |r| r.uint())?,
             held_until_ms: fields.optional(5, |r| r.uint())?.unwrap_or(0),
-            records: fields.optional(6, |r| {
-                r.array_of(2)?;
-                Ok::<_, WireError>((r.uint()?, r.fixed()?))
-            })?,
+            records: fields.optional(6, read_named)?,
+            delegate: fields.optional(8, read_named)?,
             children: fields.optional(10, |r| r.uint())?.unwrap_or(0),
         };
         fields.end()?;
@@ -382,6 +397,12 @@ pub(super) fn write_head(w: &mut Writer, head: &ChainHead) {
 pub(super) fn read_head(reader: &mut Reader<'_>) -> Result<ChainHead, DecodeError> {
     reader.array_of(3)?;
     Ok(ChainHead { seq: reader.uint()?, sid: reader.fixed()?, index: reader.uint()? })
+}
+
+/// Reads `[index, sid]` of a certificate.
+fn read_named(reader: &mut Reader<'_>) -> Result<(u64, Sid), WireError> {
+    reader.array_of(2)?;
+    Ok((reader.uint()?, reader.fixed()?))
 }
 
 fn read_kind(reader: &mut Reader<'_>) -> Result<DidKind, DecodeError> {

@@ -5,9 +5,10 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::cert::{
-    AliasBind, Attempt, AttestLogin, Authority, Body, ChainId, Claim, ClaimProof, Device, DeviceEnd, DidKind, Dispute,
-    EndReason, Enrolment, FirstUserKey, Genesis, IdRotate, Kid, Level, Payload, Recipient, RecipientKind, Records,
-    RecoverFinal, RecoverOpen, RecoveryServer, RecoverySet, Role, Row, Seen, UserKey, ZoneTerms,
+    AliasBind, Attempt, AttestLogin, Authority, Body, ChainId, ChildLog, Claim, ClaimProof, Delegate, Device,
+    DeviceEnd, DidKind, Dispute, EndReason, Enrolment, FirstUserKey, Genesis, Glue, IdRotate, Kid, Level, Payload,
+    Recipient, RecipientKind, Records, RecoverFinal, RecoverOpen, RecoveryServer, RecoverySet, Role, Row, Seen,
+    UserKey, ZoneTerms,
 };
 use crate::did::Did;
 use crate::key::kid_of;
@@ -66,6 +67,7 @@ pub(crate) fn body() -> impl Strategy<Value = Body> {
         })),
         any::<[u8; 32]>().prop_map(|alias| Body::AliasUnbind { alias }),
         records().prop_map(Body::Records),
+        delegate().prop_map(Body::Delegate),
         user_key().prop_map(Body::UserKey),
         recovery_set().prop_map(Body::RecoverySet),
         (attempt(), any::<([u8; 32], [u8; 32], [u8; 32])>(), hashes()).prop_map(
@@ -102,6 +104,27 @@ pub(crate) fn records() -> impl Strategy<Value = Records> {
             records
         },
     )
+}
+
+pub(crate) fn delegate() -> impl Strategy<Value = Delegate> {
+    let servers = vec("[a-z]{1,8}\\.[a-z]{1,8}", 1..=8);
+    let ds = vec(vec(any::<u8>(), 0..60), 0..=4);
+    let glue = vec(("[a-z]{1,8}\\.[a-z]{1,8}", vec(any::<u8>(), 0..17)), 0..=16);
+    let log = (option::of("https://[a-z]{1,9}"), any::<[u8; 32]>(), option::of("[a-z \\n]{1,99}"));
+    (name(), any::<bool>(), servers, ds, glue, option::of(log)).prop_map(|(name, ends, servers, ds, glue, log)| {
+        if ends {
+            return Delegate { name, servers: vec![], ds: vec![], glue: vec![], log: None };
+        }
+        let glue = glue.into_iter().map(|(host, address)| Glue { host, address }).collect();
+        let log = log.map(|(url, key, policy)| ChildLog { url, key, policy });
+        Delegate { name, servers: ascending(servers), ds: ascending(ds), glue: ascending(glue), log }
+    })
+}
+
+fn ascending<T: Ord>(mut items: Vec<T>) -> Vec<T> {
+    items.sort();
+    items.dedup();
+    items
 }
 
 pub(crate) fn did_state() -> impl Strategy<Value = DidState> {
@@ -151,16 +174,17 @@ pub(crate) fn did_state() -> impl Strategy<Value = DidState> {
 pub(crate) fn name_state() -> impl Strategy<Value = NameState> {
     let status = prop_oneof![Just(NameStatus::Live), Just(NameStatus::Held), Just(NameStatus::Free)];
     let fields = (1_u64.., name(), did(), status, any::<u64>(), 1_u64..);
-    (fields, option::of(any::<(u64, [u8; 32])>()), any::<u64>()).prop_map(
-        |((version, name, did, status, claim_index, held_until_ms), records, children)| NameState {
+    (fields, option::of((any::<bool>(), any::<(u64, [u8; 32])>())), any::<u64>()).prop_map(
+        |((version, name, did, status, claim_index, held_until_ms), named, children)| NameState {
             version,
             name,
             did: (status != NameStatus::Free).then_some(did),
             status,
             claim_index,
             held_until_ms: if status == NameStatus::Held { held_until_ms } else { 0 },
-            records,
-            children,
+            records: named.filter(|(delegates, _)| !delegates).map(|(_, named)| named),
+            delegate: named.filter(|(delegates, _)| *delegates).map(|(_, named)| named),
+            children: if named.is_some_and(|(delegates, _)| delegates) { 0 } else { children },
         },
     )
 }

@@ -2,10 +2,10 @@
 
 use crate::alias::{AliasId, alias_id, commitment, issuer_hash};
 use crate::cert::{
-    AliasBind, Attempt, AttestLogin, Authority, Body, Certificate, ChainId, Claim, ClaimProof, Device, DeviceEnd,
-    DidKind, Dispute, EndReason, Enrolment, FirstUserKey, Genesis, IdRotate, KeyBytes, Level, Payload, Recipient,
-    RecipientKind, Records, RecoverFinal, RecoverOpen, RecoveryServer, RecoverySet, Role, Row, Seen, UserKey,
-    ZoneTerms,
+    AliasBind, Attempt, AttestLogin, Authority, Body, Certificate, ChainId, ChildLog, Claim, ClaimProof, Delegate,
+    Device, DeviceEnd, DidKind, Dispute, EndReason, Enrolment, FirstUserKey, Genesis, Glue, IdRotate, KeyBytes, Level,
+    Payload, Recipient, RecipientKind, Records, RecoverFinal, RecoverOpen, RecoveryServer, RecoverySet, Role, Row,
+    Seen, UserKey, ZoneTerms,
 };
 use crate::did::Did;
 use crate::hash::sha256;
@@ -145,6 +145,9 @@ pub(crate) fn all() -> Vec<Sample> {
             next(Body::Records(Records { rows: vec![], aliases: vec![], flags: 0, ..records() })),
             &[2],
         ),
+        sample("delegate", next(Body::Delegate(delegate())), &[2]),
+        sample("delegate without a log", next(Body::Delegate(Delegate { log: None, ..delegate() })), &[1]),
+        sample("delegate, the end of it", next(Body::Delegate(no_delegate("alice.dgns.test"))), &[2]),
         sample("user_key", next(Body::UserKey(UserKey { extras: vec![], ..user_key(2) })), &[2]),
         sample("user_key with passkeys", next(Body::UserKey(user_key(3))), &[1]),
         sample("recovery_set", next(Body::RecoverySet(recovery_set(1))), &[1]),
@@ -267,6 +270,28 @@ pub(crate) fn user_key(generation: u8) -> UserKey {
 
 pub(crate) fn notary(role: Role, scope: &str, number: u8) -> Authority {
     Authority { role, key: key(number).public(), scope: scope.into(), zone: None }
+}
+
+/// A delegation of `alice.dgns.test` to two servers, one of them within the name, with a digest of each type and a log.
+pub(crate) fn delegate() -> Delegate {
+    let glue = |address: &[u8]| Glue { host: "ns.alice.dgns.test".into(), address: address.into() };
+    let address = "2001:db8::7".parse::<core::net::Ipv6Addr>().expect("an address");
+    Delegate {
+        name: "alice.dgns.test".into(),
+        servers: vec!["ns.alice.dgns.test".into(), "ns.example".into()],
+        ds: vec![[&[0x12, 0x34, 13, 2][..], &[0xd2; 32]].concat(), [&[0x12, 0x34, 13, 4][..], &[0xd4; 48]].concat()],
+        glue: vec![glue(&address.octets()), glue(&[192, 0, 2, 7])],
+        log: Some(ChildLog {
+            url: Some("https://alice.example".into()),
+            key: key(90).public(),
+            policy: Some("log alice.dgns.test/log\nquorum none\n".into()),
+        }),
+    }
+}
+
+/// The end of a delegation.
+pub(crate) fn no_delegate(name: &str) -> Delegate {
+    Delegate { name: name.into(), servers: vec![], ds: vec![], glue: vec![], log: None }
 }
 
 fn alias() -> Authority {

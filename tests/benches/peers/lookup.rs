@@ -169,6 +169,7 @@ fn name_leaf() -> Leaf {
         claim_index: 3_000_001,
         held_until_ms: 0,
         records: Some((3_000_002, [8; 32])),
+        delegate: None,
         children: 0,
     };
     Leaf { head_index: 3_000_002, head_hash: [8; 32], state: State::Name(state) }

@@ -8,6 +8,7 @@ mod anchored;
 mod caught;
 mod chains;
 mod databases;
+mod delegations;
 mod dns_encrypted;
 mod dns_proofs;
 mod dns_transfers;

@@ -62,14 +62,15 @@ fn verdict(caught: &Ran) -> Ran {
 
 #[test]
 fn a_change_that_no_key_of_the_owner_signed_is_an_alarm() {
-    // Goal: what the map says of a name, its owner must have said. Method: another owner, records that nobody certified, none, a
+    // Goal: what the map says of a name, its owner must have said. Method: another owner, records that nobody certified, none, another server, a
     // release, a claim that never was; each in the map alone, in a version that goes on, under a head that is signed.
     let thief = Someone::new(1).0.did;
     type Bend = Box<dyn FnOnce(&mut NameState)>;
-    let bends: [(&str, Bend); 5] = [
+    let bends: [(&str, Bend); 6] = [
         ("owner", Box::new(move |name| name.did = Some(thief))),
         ("records", Box::new(|name| name.records = Some((7, [9; 32])))),
         ("no records", Box::new(|name| name.records = None)),
+        ("delegation", Box::new(|name| (name.records, name.delegate) = (None, Some((7, [9; 32]))))),
         ("release", Box::new(|name| (name.status, name.held_until_ms) = (NameStatus::Held, u64::MAX >> 8))),
         ("claim", Box::new(|name| name.claim_index += 1)),
     ];

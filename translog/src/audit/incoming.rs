@@ -198,7 +198,7 @@ impl Incoming {
             outcomes: Vec::new(),
             changes: replayed.changes,
             chain: replayed.taken.chain,
-            records: replayed.taken.records,
+            answers: replayed.taken.answers,
             invites: replayed.taken.invites,
             map: replayed.delta?,
             epoch: replayed.epoch?,

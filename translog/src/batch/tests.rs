@@ -69,7 +69,8 @@ fn of_two_claims_in_one_batch_the_first_holds() {
     let (records, fork) = (alice.points_to(1), twin.points_to(2));
     let batch = log.integrate(&[certificates, vec![records], vec![fork]], log.time_ms + 1);
     assert_eq!(codes(&batch)[1..], [format!("at {}", first + 2), "0 stale_prev".into()]);
-    assert_eq!(batch.records[&alice.name].rows[0].rdata, [10, 0, 0, 1]);
+    let Body::Records(records) = &batch.answers[&alice.name] else { panic!("records") };
+    assert_eq!(records.rows[0].rdata, [10, 0, 0, 1]);
 }
 
 #[test]

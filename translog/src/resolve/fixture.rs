@@ -4,7 +4,7 @@ use core::convert::Infallible;
 use std::collections::BTreeMap;
 
 use identity::alias::AliasId;
-use identity::cert::{Body, Certificate, Device, DidKind, Genesis, Level, Payload, Records, Row, Seen, Sid};
+use identity::cert::{Body, Certificate, Delegate, Device, DidKind, Genesis, Level, Payload, Records, Row, Seen, Sid};
 use identity::did::Did;
 use identity::key::SigningKey;
 use identity::name::{Origin, Zone};
@@ -223,6 +223,7 @@ impl TestLog {
             claim_index: 0,
             held_until_ms: 0,
             records: None,
+            delegate: None,
             children: 0,
         };
         Leaf { head_index: 0, head_hash: [3; 32], state: State::Name(state) }
@@ -281,6 +282,24 @@ impl Alice {
         let mut payload = self.records.payload().clone();
         (payload.seq, payload.prev) = (seq, Some(prev));
         Certificate::sign(&payload, origin, &[&self.device]).unwrap()
+    }
+
+    /// Her next certificate, number `seq` of her chain, by which another server answers for her name.
+    pub(crate) fn next_delegate(&self, origin: &Origin, seq: u64, prev: Sid) -> Certificate {
+        let mut payload = self.records.payload().clone();
+        (payload.seq, payload.prev) = (seq, Some(prev));
+        let (name, servers) = ("alice.dgns.test".into(), vec!["ns.example".into()]);
+        payload.body = Body::Delegate(Delegate { name, servers, ds: vec![], glue: vec![], log: None });
+        Certificate::sign(&payload, origin, &[&self.device]).unwrap()
+    }
+
+    /// Her name's leaf once that certificate is in the log.
+    pub(crate) fn delegated_name(&self, index: u64, delegate: &Certificate) -> Leaf {
+        let mut leaf = self.name("alice", NameStatus::Live, index);
+        if let State::Name(state) = &mut leaf.state {
+            (state.version, state.records, state.delegate) = (2, None, Some((index, delegate.sid())));
+        }
+        Leaf { head_hash: delegate.sid(), ..leaf }
     }
 
     /// Her DID's leaf once this certificate, number `version` of her chain, is in the log.
@@ -351,6 +370,7 @@ impl Alice {
             claim_index: 1,
             held_until_ms: if held { START_MS + 7_776_000_000 } else { 0 },
             records: (!held).then(|| (index, self.records.sid())),
+            delegate: None,
             children: 0,
         };
         Leaf { head_index: index, head_hash: self.records.sid(), state: State::Name(state) }

@@ -1,6 +1,6 @@
 //! What was proved.
 
-use identity::cert::{Certificate, Records, Sid};
+use identity::cert::{Certificate, Delegate, Records, Sid};
 use identity::state::{AliasState, DidState, NameState, NameStatus, Pending, RecoveryState, Subject};
 use identity::time::Timestamp;
 
@@ -19,6 +19,7 @@ pub struct Resolved {
     logconf: Option<Vec<u8>>,
     anchors: Option<Vec<u8>>,
     records: Option<Records>,
+    delegate: Option<Delegate>,
     written: Vec<WrittenCertificate>,
     chain: Vec<ChainStep>,
     footing: Option<Footing>,
@@ -77,7 +78,7 @@ impl Resolved {
         quorum: Option<Timestamp>,
         continuity: Continuity,
     ) -> Self {
-        let ProvedStates { name, did, alias, logconf, anchors, records } = proved;
+        let ProvedStates { name, did, alias, logconf, anchors, records, delegate } = proved;
         let Entries { written, chain, footing } = entries;
         let SignedHead { met, log_key, .. } = head;
         let (head, epoch) = (met.head, met.epoch);
@@ -89,6 +90,7 @@ impl Resolved {
             logconf,
             anchors,
             records,
+            delegate,
             written,
             chain,
             footing,
@@ -174,6 +176,11 @@ impl Resolved {
     /// Returns the records of the name, if they were asked for. That a name has none is in its state.
     pub fn records(&self) -> Option<&Records> {
         self.records.as_ref()
+    }
+
+    /// Returns the delegation of the name, if it was asked for. That a name has one is in its state.
+    pub fn delegate(&self) -> Option<&Delegate> {
+        self.delegate.as_ref()
     }
 
     /// Returns the head everything was proved under.

@@ -157,7 +157,7 @@ fn resolved_json(resolved: &Resolved, memory: &Memory) -> Value {
         records.rows.iter().map(row).collect::<Vec<_>>()
     });
     let dids: Vec<_> = memory.dids().map(|known| json!([hex(known.state().did.as_bytes()), known.version()])).collect();
-    json!({
+    let mut out = json!({
         "status": status,
         "name": resolved.name().map(|name| hex(&name.encode())),
         "did": resolved.did().map(|did| hex(&did.encode())),
@@ -180,7 +180,11 @@ fn resolved_json(resolved: &Resolved, memory: &Memory) -> Value {
         },
         "chain": resolved.chain().iter().map(|step| json!([step.index, step.epoch.as_ms()])).collect::<Vec<_>>(),
         "remembers": {"size": memory.size(), "dids": dids},
-    })
+    });
+    if let Some(delegate) = resolved.delegate() {
+        out["delegate"] = json!(delegate.servers);
+    }
+    out
 }
 
 fn proved(cases: &mut Cases) {
@@ -191,6 +195,22 @@ fn proved(cases: &mut Cases) {
     let unknown = Subject::Did(identity::did::Did::from_bytes([9; 20]));
     cases.first("a live name", &log, &name("alice"), &log.answer(&name("alice")), Ok(()));
     cases.first("a live name with its records", &log, &name("alice"), &with_records, Ok(()));
+    let delegate = alice.next_delegate(&log.origin, 2, alice.records.sid());
+    let (mut delegated, index) = (TestLog::new().0, log.next_index());
+    delegated.batch(&[&delegate], vec![alice.delegated_name(index, &delegate)]);
+    let bare = || delegated.answer(&name("alice"));
+    cases.first("a delegated name", &delegated, &name("alice"), &bare(), Ok(()));
+    cases.first(
+        "a delegated name with its delegation",
+        &delegated,
+        &name("alice"),
+        &bare().with_certificates([&delegate]),
+        Ok(()),
+    );
+    let before = bare().with_certificates([&alice.records]);
+    cases.first("a delegated name with the records before", &delegated, &name("alice"), &before, Err("value"));
+    let unnamed = log.answer(&name("alice")).with_certificates([&delegate]);
+    cases.first("a name with a delegation that it has not", &log, &name("alice"), &unnamed, Err("value"));
     cases.first("the answer to a write", &log, &name("alice"), &written, Ok(()));
     cases.first("a held name", &log, &name("bob"), &log.answer(&name("bob")), Ok(()));
     cases.first("a name that is free again", &log, &name("carol"), &log.answer(&name("carol")), Ok(()));

@@ -80,7 +80,12 @@ impl Actor {
     }
 
     /// Signs a statement with these keys, posts it, and tries again where another device was faster.
-    async fn act_signed(&self, body: &Body, keys: &[&SigningKey], subject: &Subject) -> Result<Acted, ClientError> {
+    pub(crate) async fn act_signed(
+        &self,
+        body: &Body,
+        keys: &[&SigningKey],
+        subject: &Subject,
+    ) -> Result<Acted, ClientError> {
         for tries_left in (0..TRIES).rev() {
             let (_, place) = self.place().await?;
             match self.act_at(&place, body, keys, subject).await {

@@ -6,6 +6,7 @@ use data_encoding::HEXLOWER;
 use dgns_api::store;
 use dgns_client::dns::Resolver;
 use dgns_client::error::ClientError;
+use dgns_client::session::Crossed;
 use dgns_client::zonetext;
 use identity::key::kid_of;
 use serde_json::json;
@@ -64,14 +65,24 @@ pub(crate) async fn resolve(context: &Context, resolve: Resolve) -> Done {
         None => context.session().await?,
     };
     let subject = arguments::subject(&session, &resolve.name)?;
-    let resolved = match &resolve.dns {
-        Some(address) => session.resolve_over_dns(&Resolver::at(address, resolve.tcp).await?, &subject).await?,
-        None if resolve.genesis => session.resolve_from_genesis(&subject).await?,
-        None => session.resolve(&subject).await?,
+    let resolver = match &resolve.dns {
+        Some(address) => Some(Resolver::at(address, resolve.tcp).await?),
+        None => None,
     };
-    let text = format!("{}\n\n{}", render::subject_text(&resolved, rtype), render::proved_text(&session, &resolved));
+    let Crossed { session, mut resolved, over } =
+        session.resolve_across(&context.home, &subject, resolver.as_ref()).await?;
+    if resolve.genesis {
+        resolved = session.resolve_from_genesis(&subject).await?;
+    }
+    let way: String =
+        over.iter().map(|name| format!("{name} is delegated, as proved, to the log {name}/log\n")).collect();
+    let text =
+        format!("{way}{}\n\n{}", render::subject_text(&resolved, rtype), render::proved_text(&session, &resolved));
     let mut value = render::subject_value(&resolved, rtype);
     value["proof"] = render::proved_value(&session, &resolved);
+    if !over.is_empty() {
+        value["delegated"] = json!(over);
+    }
     context.out.result(&text, &value);
     Ok(render::ended(&resolved))
 }

@@ -1,9 +1,9 @@
 //! How what was proved looks: text for people, JSON for programs.
 
-use data_encoding::HEXLOWER;
+use data_encoding::{HEXLOWER, HEXUPPER};
 use dgns_client::session::Session;
 use dgns_client::zonetext;
-use identity::cert::{DidKind, Level, Row, Sid};
+use identity::cert::{Delegate, DidKind, Level, Row, Sid};
 use identity::key::kid_of;
 use identity::limits::GUESSES_MAX;
 use identity::state::{DeviceStatus, DidState, Pending, Power, RecoveryPhase, RecoveryState, Subject, UserKeyState};
@@ -52,6 +52,9 @@ pub(crate) fn subject_text(resolved: &Resolved, rtype: Option<u16>) -> String {
         }
         lines.extend(recovery_line(did));
         lines.push(format!("  window   {} for destructive acts", span(did.window_s)));
+    }
+    if let Some(delegate) = resolved.delegate() {
+        lines.extend(delegate_lines(delegate));
     }
     for row in rows(resolved, rtype) {
         let owner = if row.owner.is_empty() { String::new() } else { format!("{} ", row.owner) };
@@ -102,7 +105,61 @@ pub(crate) fn subject_value(resolved: &Resolved, rtype: Option<u16>) -> Value {
         "recovery": did.and_then(|did| did.recovery.as_deref()).map(recovery_value),
         "window_s": did.map(|did| did.window_s),
         "records": records,
+        "delegate": resolved.delegate().map(delegate_value),
     })
+}
+
+/// Says who answers for a delegated name.
+pub(crate) fn delegate_lines(delegate: &Delegate) -> Vec<String> {
+    let mut lines: Vec<String> = delegate.servers.iter().map(|host| format!("  served by {host}")).collect();
+    lines.extend(
+        delegate.glue.iter().map(|glue| format!("  address  {} of {}", address_text(&glue.address), glue.host)),
+    );
+    lines.extend(delegate.ds.iter().map(|ds| format!("  digest   DS {}", ds_text(ds))));
+    match &delegate.log {
+        None => lines.push("  log      none: nothing below can be proved".to_owned()),
+        Some(log) => {
+            let url = log.url.as_deref().unwrap_or("no URL");
+            lines.push(format!("  log      {}/log at {url}, key {}", delegate.name, HEXLOWER.encode(&log.key)));
+            lines.extend(log.policy.iter().flat_map(|text| text.lines()).map(|line| format!("  policy   {line}")));
+        }
+    }
+    lines
+}
+
+/// The same as JSON.
+pub(crate) fn delegate_value(delegate: &Delegate) -> Value {
+    let glue = delegate.glue.iter().map(|glue| json!({ "host": glue.host, "address": address_text(&glue.address) }));
+    json!({
+        "servers": delegate.servers,
+        "glue": glue.collect::<Vec<_>>(),
+        "ds": delegate.ds.iter().map(|ds| ds_text(ds)).collect::<Vec<_>>(),
+        "log": delegate.log.as_ref().map(|log| json!({
+            "origin": format!("{}/log", delegate.name),
+            "url": log.url,
+            "key": HEXLOWER.encode(&log.key),
+            "policy": log.policy,
+        })),
+    })
+}
+
+fn address_text(address: &[u8]) -> String {
+    match (<[u8; 4]>::try_from(address), <[u8; 16]>::try_from(address)) {
+        (Ok(v4), _) => std::net::Ipv4Addr::from(v4).to_string(),
+        (_, Ok(v6)) => std::net::Ipv6Addr::from(v6).to_string(),
+        _ => HEXLOWER.encode(address),
+    }
+}
+
+/// Returns the data of a DS record as a zone file has it.
+fn ds_text(ds: &[u8]) -> String {
+    match ds {
+        [high, low, algorithm, kind, digest @ ..] => {
+            let tag = u16::from_be_bytes([*high, *low]);
+            format!("{tag} {algorithm} {kind} {}", HEXUPPER.encode(digest))
+        }
+        _ => HEXUPPER.encode(ds),
+    }
 }
 
 /// Says how far a recovery is, if somebody tries one or could.

@@ -105,12 +105,16 @@ fn given_up(before: &NameState, now: &NameState, steps: &[ChainStep], is_due: bo
     }
 }
 
-/// Checks that records which are new are a certificate of the owner's.
+/// Checks that records or a delegation which are new are a certificate of the owner's, and that none went without one.
 fn recorded(before: &NameState, now: &NameState, steps: &[ChainStep]) -> Result<(), Breach> {
     let stays = before.did == now.did && before.claim_index == now.claim_index;
-    match now.records {
-        records if records == before.records => Ok(()),
-        None if !stays || now.status != NameStatus::Live => Ok(()),
+    let ends = |step: &ChainStep| match &step.certificate.payload().body {
+        Body::Delegate(delegate) => delegate.is_end() && delegate.name == now.name,
+        _ => false,
+    };
+    match now.answers() {
+        _ if (now.records, now.delegate) == (before.records, before.delegate) => Ok(()),
+        None if !stays || now.status != NameStatus::Live || steps.iter().any(ends) => Ok(()),
         Some((_, sid)) if steps.iter().any(|step| step.certificate.sid() == sid) => Ok(()),
         _ => Err(Breach::Unsigned("it has other records")),
     }
@@ -179,6 +183,7 @@ fn word(body: &Body) -> &'static str {
         Body::AliasBind(_) => "alias_bind",
         Body::AliasUnbind { .. } => "alias_unbind",
         Body::Records(_) => "records",
+        Body::Delegate(_) => "delegate",
         Body::UserKey(_) => "user_key",
         Body::RecoverySet(_) => "recovery_set",
         Body::RecoverOpen(_) => "recover_open",

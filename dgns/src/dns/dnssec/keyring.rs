@@ -256,6 +256,12 @@ impl Keyring {
         self.wanted().ds_line(&self.zone, &[apex.as_slice(), &[0]].concat())
     }
 
+    /// Returns the data of that record alone.
+    pub fn wanted_ds(&self) -> String {
+        let line = self.ds_line();
+        line.split_once(" IN DS ").map_or(String::new(), |(_, data)| data.to_owned())
+    }
+
     fn of(&self, role: Role) -> impl Iterator<Item = &Held> {
         self.keys.iter().filter(move |held| held.key.role == role)
     }

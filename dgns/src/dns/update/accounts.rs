@@ -297,6 +297,7 @@ pub(crate) fn texts_at(zone: &Zone, account: &AcmeAccount) -> Option<Change> {
         log_index: 0,
         flags: Records::NO_DID,
         rows: account.texts.iter().map(row).collect(),
+        is_cut: false,
     };
     let content = (!account.texts.is_empty()).then_some(content);
     account.name.is_empty().then(|| Change { name: fulldomain(zone, account), content })

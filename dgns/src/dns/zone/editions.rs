@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::super::card::CardRef;
-use super::super::dnssec::{Signature, TYPE_NS, TYPE_NSEC, TYPE_RRSIG, TYPE_SOA, head, labels, labels_of, sort_key};
+use super::super::dnssec::{
+    Signature, TYPE_DS, TYPE_NS, TYPE_NSEC, TYPE_RRSIG, TYPE_SOA, head, labels, labels_of, sort_key,
+};
 use super::super::limits::{NS_TTL_S, TRANSFER_NAMES, ZONE_SEGMENTS};
 use super::super::name;
 use super::journal::{Edition, Journal};
@@ -116,7 +118,19 @@ impl Zone {
     /// As [`Zone::touch`], of all owners of some names.
     pub(super) fn touch_names<'c>(&self, writer: &MutexGuard<'_, ()>, cards: impl IntoIterator<Item = CardRef<'c>>) {
         if self.editions.is_some() {
-            let keys: Vec<Vec<u8>> = cards.into_iter().flat_map(|card| self.keys_of(card)).collect();
+            let cards: Vec<CardRef<'_>> = cards.into_iter().collect();
+            let keys: Vec<Vec<u8>> = cards.iter().flat_map(|card| self.keys_of(*card)).collect();
+            self.touch(writer, keys.iter().map(Vec::as_slice));
+            self.touch_glue(writer, cards);
+        }
+    }
+
+    /// As [`Zone::touch`], of the servers below delegated names.
+    pub(super) fn touch_glue<'c>(&self, writer: &MutexGuard<'_, ()>, cards: impl IntoIterator<Item = CardRef<'c>>) {
+        if self.editions.is_some() {
+            let cuts = cards.into_iter().filter(|card| card.is_cut());
+            let keys: Vec<Vec<u8>> =
+                cuts.flat_map(|cut| self.glue_of(cut)).map(|(_, name)| sort_key(&[&name])).collect();
             self.touch(writer, keys.iter().map(Vec::as_slice));
         }
     }
@@ -166,6 +180,9 @@ impl Zone {
             Part::Names(segments) => {
                 let mut keys = Vec::new();
                 self.cards.each(segments.clone(), |card| keys.extend(self.keys_of(card)));
+                let glue = self.lock_glue();
+                let theirs = glue.range((segments.start, Vec::new())..(segments.end, Vec::new()));
+                keys.extend(theirs.map(|(_, name)| sort_key(&[name])));
                 keys
             }
         };
@@ -228,6 +245,8 @@ impl Zone {
             (_, []) => {}
             (below, name) => self.read(name, |card| {
                 let Some(card) = card else { return };
+                let unsigned = card.rows().filter(|row| card.is_cut() && row.owner == below && row.rtype != TYPE_DS);
+                unsigned.for_each(|row| add(row.rtype, row.ttl_s, &[row.rdata]));
                 let sets = card.sets(self.publish_did);
                 for (index, set) in sets.iter().enumerate().filter(|(_, set)| set.owner == below) {
                     set.rdata.iter().for_each(|rdata| add(set.rtype, set.ttl_s, &[rdata]));
@@ -244,6 +263,23 @@ impl Zone {
                 add(TYPE_RRSIG, ttl_s, &[&rrsig(TYPE_NSEC, ttl_s, &signature)]);
             }
         }
+        let is_card = place.name.is_empty() || self.read(place.name, |card| card.is_some());
+        if !is_card && place.owner.is_empty() {
+            self.add_glue(place.name, &mut records);
+        }
         records
+    }
+
+    /// Adds the addresses that a name has as a server of a delegated one above it.
+    fn add_glue(&self, name: &[u8], records: &mut Vec<Record>) {
+        let mut above = name::parent(name).unwrap_or_default();
+        while !above.is_empty() {
+            let below = &name[..name.len() - above.len()];
+            self.read(above, |card| {
+                let glue = card.into_iter().flat_map(CardRef::glue).filter(|row| row.owner == below);
+                records.extend(glue.map(|row| Record::new(name, row.rtype, row.ttl_s, &[row.rdata])));
+            });
+            above = name::parent(above).unwrap_or_default();
+        }
     }
 }

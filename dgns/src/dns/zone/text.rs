@@ -9,14 +9,14 @@ use identity::record::rtype;
 use identity::time::civil;
 
 use super::Record;
-use crate::dns::dnssec::{TYPE_NS, TYPE_NSEC, TYPE_RRSIG, TYPE_SOA};
+use crate::dns::dnssec::{TYPE_DS, TYPE_NS, TYPE_NSEC, TYPE_RRSIG, TYPE_SOA};
 
 const TYPE_DNSKEY: u16 = 48;
 const TYPE_CDS: u16 = 59;
 const TYPE_CDNSKEY: u16 = 60;
 
 /// The types that have a name here.
-const NAMES: [(u16, &str); 16] = [
+const NAMES: [(u16, &str); 17] = [
     (rtype::A, "A"),
     (TYPE_NS, "NS"),
     (rtype::CNAME, "CNAME"),
@@ -24,6 +24,7 @@ const NAMES: [(u16, &str); 16] = [
     (rtype::TXT, "TXT"),
     (rtype::AAAA, "AAAA"),
     (rtype::SRV, "SRV"),
+    (TYPE_DS, "DS"),
     (rtype::SSHFP, "SSHFP"),
     (TYPE_RRSIG, "RRSIG"),
     (TYPE_NSEC, "NSEC"),
@@ -77,7 +78,7 @@ fn data(rtype: u16, rdata: &[u8]) -> Option<String> {
         }
         rtype::TLSA => format!("{} {} {} {}", rest.u8()?, rest.u8()?, rest.u8()?, rest.hex()?),
         rtype::SSHFP => format!("{} {} {}", rest.u8()?, rest.u8()?, rest.hex()?),
-        TYPE_CDS => format!("{} {} {} {}", rest.u16()?, rest.u8()?, rest.u8()?, rest.hex()?),
+        TYPE_DS | TYPE_CDS => format!("{} {} {} {}", rest.u16()?, rest.u8()?, rest.u8()?, rest.hex()?),
         TYPE_DNSKEY | TYPE_CDNSKEY => {
             format!("{} {} {} {}", rest.u16()?, rest.u8()?, rest.u8()?, BASE64.encode(rest.all()))
         }

@@ -4,15 +4,15 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use crate::cert::{
-    AttestLogin, Authority, Body, Certificate, Device, IdRotate, KeyBytes, Level, Payload, Recipient, RecipientKind,
-    Records, Role, UserKey, signed_bytes,
+    AttestLogin, Authority, Body, Certificate, ChildLog, Delegate, Device, Glue, IdRotate, KeyBytes, Level, Payload,
+    Recipient, RecipientKind, Records, Role, UserKey, signed_bytes,
 };
 use crate::did::Did;
 use crate::key::SigningKey;
 use crate::name::Origin;
 use crate::testing::TORSIONED_KEY;
 use crate::testing::samples::{
-    all, attest, device, first, genesis, key, login, next, notary, origin, records, user_key, zone_authority,
+    all, attest, delegate, device, first, genesis, key, login, next, notary, origin, records, user_key, zone_authority,
 };
 use crate::vectors::{hex, hold};
 use crate::wire::Writer;
@@ -156,6 +156,7 @@ fn not_canonical() -> Vec<Value> {
         ("critical spelled out", continued(&[0x07, 0xf5])),
         ("no aliases spelled out", with_body(11, &empty_aliases.finish())),
         ("no flags spelled out", with_body(11, &zero_flags.finish())),
+        ("no servers spelled out", with_body(13, &no_servers())),
         ("no owner spelled out", with_body(11, &empty_owner.finish())),
     ];
     let mut cases: Vec<Value> =
@@ -213,6 +214,19 @@ fn not_its_fields() -> Vec<Value> {
             "bad_field",
         ),
         ("a later sign-in without prev", Payload { seq: 1, ..login([1; 32], None, attest(31)) }.encode(), "bad_field"),
+        ("servers out of order", delegated(|d| d.servers.reverse()), "bad_field"),
+        ("a server twice", delegated(|d| d.servers = vec!["ns.example".into(); 2]), "bad_field"),
+        ("nine servers", delegated(|d| d.servers = (0..9).map(|n| format!("ns{n}.example")).collect()), "bad_field"),
+        ("digests out of order", delegated(|d| d.ds.reverse()), "bad_field"),
+        ("five digests", delegated(|d| d.ds = (0..5).map(|n| vec![n; 36]).collect()), "bad_field"),
+        ("addresses of servers out of order", delegated(|d| d.glue.reverse()), "bad_field"),
+        ("seventeen addresses of servers", delegated(|d| d.glue = (0..17).map(glue).collect()), "bad_field"),
+        ("digests without servers", delegated(|d| d.servers.clear()), "bad_field"),
+        ("a log's URL without its key", with_body(13, &url_without_key()), "bad_field"),
+        ("a policy of 1,025 bytes", delegated(|d| log_of(d).policy = Some("a".repeat(1_025))), "bad_field"),
+        ("a policy that is no text of lines", delegated(|d| log_of(d).policy = Some("\t".into())), "bad_field"),
+        ("a log's URL of 129 bytes", delegated(|d| log_of(d).url = Some("a".repeat(129))), "bad_field"),
+        ("a log's URL with a space", delegated(|d| log_of(d).url = Some("https://a b".into())), "bad_field"),
         ("extra recipients out of order", next(Body::UserKey(unsorted_extras)).encode(), "bad_field"),
         ("five extra recipients", next(Body::UserKey(five_extras)).encode(), "bad_field"),
         (
@@ -231,6 +245,33 @@ fn not_its_fields() -> Vec<Value> {
         "bad_field",
     ));
     cases
+}
+
+/// The delegation of the samples, changed.
+fn delegated(change: impl FnOnce(&mut Delegate)) -> Vec<u8> {
+    let mut changed = delegate();
+    change(&mut changed);
+    next(Body::Delegate(changed)).encode()
+}
+
+fn log_of(delegate: &mut Delegate) -> &mut ChildLog {
+    delegate.log.as_mut().expect("the sample has a log")
+}
+
+fn glue(number: u8) -> Glue {
+    Glue { host: "ns.alice.dgns.test".into(), address: vec![192, 0, 2, number] }
+}
+
+fn url_without_key() -> Vec<u8> {
+    let mut w = Writer::new();
+    w.map(3).uint(1).text("alice.dgns.test").uint(2).array(1).text("ns.example").uint(4).text("https://alice.example");
+    w.finish()
+}
+
+fn no_servers() -> Vec<u8> {
+    let mut w = Writer::new();
+    w.map(2).uint(1).text("alice.dgns.test").uint(2).array(0);
+    w.finish()
 }
 
 fn unverifiable() -> Vec<Value> {

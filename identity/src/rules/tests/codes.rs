@@ -5,7 +5,7 @@ use crate::record::{BadRecord, Reason};
 use crate::rules::Refusal;
 
 /// One of each refusal with its code.
-const fn all() -> [(Refusal, &'static str); 49] {
+const fn all() -> [(Refusal, &'static str); 50] {
     let kid = crate::cert::Kid([0; 8]);
     [
         (Refusal::Signature(SignatureRefusal::UnknownSigner(kid)), "unknown_signer"),
@@ -29,6 +29,7 @@ const fn all() -> [(Refusal, &'static str); 49] {
         (Refusal::NoParent, "no_parent"),
         (Refusal::NotNameOwner, "not_name_owner"),
         (Refusal::HasChildren, "has_children"),
+        (Refusal::NameDelegated, "name_delegated"),
         (Refusal::BadRecord(BadRecord { reason: Reason::Ttl, row: None }), "bad_record"),
         (Refusal::BadRecord(BadRecord { reason: Reason::TooMany, row: None }), "too_many"),
         (Refusal::NoSuchDevice, "no_such_device"),
@@ -69,6 +70,7 @@ const fn is_listed(refusal: &Refusal) -> bool {
         }
         R::KeyRevoked { .. } | R::ActOpen { .. } | R::NoSuchAct | R::AlreadyVoted | R::DidExists | R::NameTaken => true,
         R::ReservedName | R::PowShort | R::RoadClosed | R::NoParent | R::NotNameOwner | R::HasChildren => true,
+        R::NameDelegated => true,
         R::BadRecord(_) | R::NoSuchDevice | R::LastDevice | R::KidTaken | R::KeySame | R::BadWindow => true,
         R::NotServer | R::BadScope | R::TooMany | R::AliasBound | R::NotBound | R::NotaryRevoked { .. } => true,
         R::BadGeneration { .. } | R::BadBoxes | R::BadEpoch { .. } | R::BadThreshold | R::BadPoint => true,

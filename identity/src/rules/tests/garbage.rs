@@ -50,6 +50,7 @@ fn adapted(log: &Log, payload: Payload, dids: &[Did], acts: &[Sid], pick: &[Inde
     match &mut payload.body {
         Body::Claim(claim) => to_name(&mut claim.name),
         Body::Records(records) => to_name(&mut records.name),
+        Body::Delegate(delegate) => to_name(&mut delegate.name),
         Body::Transfer { name, to } => {
             to_name(name);
             *to = to.map(|_| other);

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use super::codes::every_code;
 use super::log::*;
 use crate::cert::{
-    Body, Certificate, ClaimProof, DidKind, Enrolment, Genesis, IdRotate, Level, Payload, Records, RecoverFinal, Row,
+    Body, Certificate, ClaimProof, Delegate, DidKind, Enrolment, Genesis, IdRotate, Level, Payload, Records,
+    RecoverFinal, Row,
 };
 use crate::did::Did;
 use crate::pow::code_hash;
 use crate::testing::samples::{
-    alias_of, attest, device, first, key, origin, recover_open, recovery_set, user_key, zone_authority,
+    alias_of, attest, delegate, device, first, key, no_delegate, origin, recover_open, recovery_set, user_key,
+    zone_authority,
 };
 use crate::vectors::hold;
 
@@ -29,7 +31,7 @@ const ABOUT: [&str; 7] = [
 /// A log's story.
 type Story = fn(&mut Log, Did);
 
-const STORIES: [(&str, u8, Story); 16] = [
+const STORIES: [(&str, u8, Story); 17] = [
     ("chains and signatures", 1, chains),
     ("claims on each road, and records", 1, claims),
     ("devices come and go", 3, devices),
@@ -37,6 +39,7 @@ const STORIES: [(&str, u8, Story); 16] = [
     ("names change hands, are held and free again", 3, names),
     ("a quarrel of two devices, decided by a third", 3, quarrel),
     ("quarrels withdrawn, given in to, and decided by the words", 4, quarrels),
+    ("a name is delegated, and taken back", 2, delegations),
     ("the server's authorities", 1, authorities),
     ("sign-ins, aliases and the attested road", 2, aliases),
     ("the user key is turned", 3, user_keys),
@@ -174,6 +177,49 @@ fn names(log: &mut Log, alice: Did) {
     log.wait(WINDOW);
     log.wait(90 * DAY);
     log.does(alice, open_road(name, &alice), &[12, Z]);
+}
+
+fn delegations(log: &mut Log, alice: Did) {
+    let bob = log.join(20, 21);
+    let name = "alice.dgns.test";
+    let changed = |change: fn(&mut Delegate)| {
+        let mut changed = delegate();
+        change(&mut changed);
+        Body::Delegate(changed)
+    };
+    let whole = || changed(|_| ());
+    log.does(alice, text(name, 60, 1), &[11]);
+    log.does(alice, below("a.alice.dgns.test"), &[11, Z]);
+    refused(log, alice, whole(), &[11], "has_children");
+    log.does(alice, release("a.alice.dgns.test"), &[10]);
+    refused(log, bob, whole(), &[21], "not_name_owner");
+    refused(log, alice, changed(|d| d.name = "alice.other.test".into()), &[11], "bad_name");
+    refused(log, alice, changed(|d| d.servers[1] = "nx_host.example".into()), &[11], "bad_record");
+    refused(log, alice, changed(|d| d.servers[1] = "nsomewhere".into()), &[11], "bad_record");
+    refused(log, alice, changed(|d| d.ds[0][3] = 1), &[11], "bad_record");
+    refused(log, alice, changed(|d| d.ds[1].truncate(51)), &[11], "bad_record");
+    refused(log, alice, changed(|d| d.ds[0][2] = 0), &[11], "bad_record");
+    refused(log, alice, changed(|d| d.glue[1].host = "ns.example".into()), &[11], "bad_record");
+    refused(log, alice, changed(|d| d.glue[0].host = "ms.alice.dgns.test".into()), &[11], "bad_record");
+    refused(log, alice, changed(|d| d.glue[0].address = vec![0; 4]), &[11], "bad_record");
+    refused(log, alice, changed(|d| d.glue[0].address = vec![1; 5]), &[11], "bad_record");
+    refused(log, alice, changed(|d| d.glue.clear()), &[11], "bad_record");
+    refused(log, alice, changed(|d| d.log.as_mut().expect("a log").key = [0; 32]), &[11], "weak_key");
+    log.does(alice, whole(), &[11]);
+    refused(log, alice, text(name, 60, 1), &[11], "name_delegated");
+    refused(log, alice, below("b.alice.dgns.test"), &[11, Z], "name_delegated");
+    log.does(alice, changed(|d| (d.ds, d.log) = (vec![], None)), &[12]);
+    log.does(alice, Body::Delegate(no_delegate(name)), &[10]);
+    log.does(alice, text(name, 60, 1), &[11]);
+    log.does(alice, Body::Delegate(no_delegate(name)), &[12]);
+    log.does(alice, below("b.alice.dgns.test"), &[11, Z]);
+    log.does(alice, release("b.alice.dgns.test"), &[10]);
+    log.does(alice, whole(), &[11]);
+    log.act_by(alice, bob, transfer(name, bob), &[10, 21]).expect("a delegated name changes hands as it is");
+    log.does(bob, release(name), &[20]);
+    log.wait(90 * DAY);
+    log.does(alice, open_road(name, &alice), &[12, Z]);
+    log.does(alice, text(name, 60, 1), &[11]);
 }
 
 fn quarrel(log: &mut Log, alice: Did) {

@@ -45,6 +45,7 @@ fn name_state() -> NameState {
         claim_index: 8,
         held_until_ms: 0,
         records: None,
+        delegate: None,
         children: 0,
     }
 }
@@ -138,6 +139,9 @@ fn a_name_state_agrees_with_its_status() {
     check_name(|state| state.status = NameStatus::Free, "bad_field");
     check_name(|state| (state.status, state.did) = (NameStatus::Free, None), "ok");
     check_name(|state| (state.records, state.children) = (Some((5, [1; 32])), 2), "ok");
+    check_name(|state| state.delegate = Some((5, [1; 32])), "ok");
+    check_name(|state| (state.delegate, state.records) = (Some((5, [1; 32])), Some((4, [1; 32]))), "bad_field");
+    check_name(|state| (state.delegate, state.children) = (Some((5, [1; 32])), 1), "bad_field");
 }
 
 #[test]

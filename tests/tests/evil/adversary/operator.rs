@@ -145,6 +145,7 @@ impl View {
             head_age_ms: 0,
             public: Public::default(),
             dns: Vec::new(),
+            ds: Vec::new(),
             follows: None,
             web: None,
             lobby: None,

@@ -60,7 +60,7 @@ impl Forge {
             resolution = resolution.with_consistency(self.consistency(from));
         }
         if let Some(Leaf { state: State::Name(name), .. }) = leaf
-            && let Some((index, sid)) = name.records
+            && let Some((index, sid)) = name.answers()
             && let Some(Ok(Entry::Certificate(records))) =
                 self.entries.get(index as usize).map(|entry| Entry::decode(entry))
             && records.sid() == sid
