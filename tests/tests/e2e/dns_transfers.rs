@@ -189,6 +189,38 @@ fn nsd_and_knot_serve_the_zone_as_it_changes() {
 }
 
 #[test]
+fn delegations_go_along_to_nsd_and_knot() {
+    // Goal: a cut with its digest and the addresses of its servers, of which nothing but the digest is signed, is copied whole and by its changes, and
+    // a secondary refers there too. Method: one delegation before the first copy, one that comes and goes after it; Knot validates every signature.
+    let copied = Copied::new();
+    let (server, alice, bobby) = (copied.site.start(), Person::new(), Person::new());
+    let digest = format!("1 13 2 {}", "AB".repeat(32));
+    let delegate = |person: &Person, name: &str, address: &str| {
+        let host = format!("ns.{name}.dgns.test={address}");
+        person.dgns(&server, &["delegate", name, "--ns", &host, "--ds", &digest]).exits(0);
+    };
+    alice.up(&server, "alice");
+    bobby.up(&server, "bobby");
+    delegate(&alice, "alice", "192.0.2.61");
+    let nsd = Secondary::nsd(copied.nsd, copied.primary());
+    let knot = Secondary::knot(copied.knot, copied.primary());
+    same_with(copied.server, &[&nsd, &knot], " A 192.0.2.61", 1);
+    delegate(&bobby, "bobby", "192.0.2.62");
+    same_with(copied.server, &[&nsd, &knot], " A 192.0.2.62", 1);
+    delegate(&bobby, "bobby", "192.0.2.63");
+    same_with(copied.server, &[&nsd, &knot], " A 192.0.2.62", 0);
+    for secondary in [&nsd, &knot] {
+        let said = dig(secondary.address, &["+norec", "+dnssec", "x.bobby.dgns.test", "A"]).stdout;
+        for part in ["IN\tNS\tns.bobby.dgns.test.", "IN\tDS\t1 13 2", "RRSIG\tDS", "IN\tA\t192.0.2.63"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    bobby.dgns(&server, &["delegate", "bobby", "--end"]).exits(0);
+    same_with(copied.server, &[&nsd, &knot], " A 192.0.2.63", 0);
+    assert!(counter(&server, "dns_transfers_total{kind=\"ixfr\"}") >= 2, "{}", server.get("/metrics").text());
+}
+
+#[test]
 fn knot_that_knows_a_catalog_alone_serves_the_zone() {
     // Goal: PROTOCOL 13.6: a stock consumer of catalogs finds the zone there, copies it, and follows it; nobody else gets the catalog. Method: Knot, before
     // and after the server's restart; dig with the key and without.
