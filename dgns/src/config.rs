@@ -13,6 +13,7 @@ use identity::name::Zone;
 use storage::store::Home;
 use translog::policy::Policy;
 
+use crate::dns::acme::AcmeConfig;
 use crate::dns::dnssec::{Algorithm, Keyring, Times};
 use crate::dns::tls::TlsFiles;
 use crate::dns::transfer::PeerConfig;
@@ -231,7 +232,7 @@ pub struct DnsConfig {
     /// `doq`: addresses for DNS over QUIC (RFC 9250), by UDP, with the same certificate.
     pub doq: Vec<SocketAddr>,
     /// `tls`: the certificate of encrypted DNS; there if any address needs it.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<TlsConfig>,
     /// `ns`: the names of the zone's name servers; empty: `ns.<zone>`.
     pub ns: Vec<String>,
     /// `proof_ns`: the names of the servers of `_proof.<zone>`, which are dgnsd; empty: those of the zone.
@@ -263,6 +264,15 @@ pub struct DnsConfig {
     pub catalog: String,
     /// `peer`: the servers that copy the zone.
     pub peers: Vec<PeerConfig>,
+}
+
+/// `[dns.tls]`: where the certificate of encrypted DNS comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsConfig {
+    /// Files of the operator.
+    Files(TlsFiles),
+    /// An ACME authority.
+    Acme(AcmeConfig),
 }
 
 /// Who opens accounts of ACME clients that have a place of their own. For names of its DID each device may.

@@ -11,6 +11,7 @@
 //! | `push.key` | 32 random bytes, of which a P-256 key is made | by which push services know this server |
 //! | `people.key` | 32 random bytes | blinds what `people.db` holds of people |
 //! | `dns-cookie.key` | 32 random bytes | makes DNS Cookies, by which clients are known to be where they say |
+//! | `dns-tls.pem`, `acme-account.json` | the certificate of encrypted DNS with its key, and the account it came by ([`crate::dns::acme`]) | begin TLS; order certificates |
 //! | `dnssec.keys` | all keys of the signed zone, a line each ([`crate::dns::dnssec::Keyring`]) | sign what DNS answers |
 //! | `recovery.key` | 32 random bytes | a recovery server's own: its keys, and what its rows are masked with |
 //! | `notary-<id>.key` | Ed25519 | says for one issuer whom it let in; certified in the log |

@@ -4,6 +4,7 @@
 //! used again. Plain http goes to loopback alone, unless the operator allows it: what is sent and believed is signed, but a
 //! network in between could withhold it.
 
+mod acme;
 mod public;
 
 use std::net::IpAddr;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url};
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, Url};
 
 use public::PublicOnly;
 
@@ -108,6 +109,13 @@ impl Outbound {
         Self { client: client(|builder| builder.dns_resolver(resolver)), plain_http: false, public: Some(public) }
     }
 
+    /// Returns a client that believes servers whose certificates are below one of `roots`, PEM, and no others; `None` if that is no PEM of certificates.
+    pub fn trusting(roots: &[u8], plain_http: bool) -> Option<Self> {
+        let roots = Certificate::from_pem_bundle(roots).ok().filter(|roots| !roots.is_empty())?;
+        let builder = builder().tls_certs_only(roots);
+        Some(Self { client: builder.build().ok()?, plain_http, public: None })
+    }
+
     /// Returns scheme, host and port of a URL, as browsers write an origin.
     pub fn origin(url: &str) -> Option<String> {
         Url::parse(url).ok().map(|url| url.origin().ascii_serialization())
@@ -193,34 +201,42 @@ impl Chunks {
 
 /// Returns a client with the settings of all of ours, and those of `with`.
 fn client(with: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
+    with(builder()).build().expect("the settings are constants, and the provider is installed")
+}
+
+fn builder() -> ClientBuilder {
     // Whoever is first in the process decides the provider; all of ours choose this one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = Client::builder()
+    Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_WITHIN)
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
         .tcp_keepalive(KEEPALIVE)
-        .user_agent(concat!("dgnsd/", env!("CARGO_PKG_VERSION")));
-    with(builder).build().expect("the settings are constants, and the provider is installed")
+        .user_agent(concat!("dgnsd/", env!("CARGO_PKG_VERSION")))
 }
 
 async fn receive(request: RequestBuilder, body_bytes_max: usize) -> Result<Answer, OutboundError> {
     let mut response = request.send().await.map_err(|error| of_reqwest(&error))?;
-    if response.content_length().is_some_and(|length| length > body_bytes_max as u64) {
-        return Err(OutboundError::AnswerTooLarge);
-    }
+    let body = body(&mut response, body_bytes_max).await?;
     let status = response.status().as_u16();
     let content_type = text(response.headers(), CONTENT_TYPE).unwrap_or_default().to_owned();
     let retry_after_s = text(response.headers(), RETRY_AFTER).and_then(|text| text.parse().ok());
+    Ok(Answer { status, content_type, retry_after_s, body })
+}
+
+async fn body(response: &mut Response, bytes_max: usize) -> Result<Bytes, OutboundError> {
+    if response.content_length().is_some_and(|length| length > bytes_max as u64) {
+        return Err(OutboundError::AnswerTooLarge);
+    }
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| of_reqwest(&error))? {
-        if body.len() + chunk.len() > body_bytes_max {
+        if body.len() + chunk.len() > bytes_max {
             return Err(OutboundError::AnswerTooLarge);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, content_type, retry_after_s, body: body.freeze() })
+    Ok(body.freeze())
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

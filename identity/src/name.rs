@@ -147,6 +147,15 @@ impl fmt::Display for Name {
     }
 }
 
+/// Returns whether `text` is a host name of the zone that nobody can claim, because its label right below the zone is reserved (PROTOCOL 2.2).
+pub fn is_the_operators(text: &str, zone: &Zone) -> bool {
+    let Some(relative) = relative_part(text, zone).filter(|relative| relative.split('.').all(is_label)) else {
+        return false;
+    };
+    let top = relative.rsplit('.').next().unwrap_or(relative);
+    text.len() <= NAME_BYTES_MAX && RESERVED.binary_search(&top).is_ok()
+}
+
 /// Returns whether `text` could be a name of some zone: what a certificate's bytes alone can tell. [`Name::parse`] with the
 /// log's zone decides.
 pub fn is_well_formed(text: &str) -> bool {

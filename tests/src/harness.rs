@@ -14,6 +14,7 @@ pub mod needles;
 pub mod opaque;
 pub mod operator;
 pub mod party;
+pub mod pebble;
 pub mod person;
 pub mod ports;
 pub mod programs;

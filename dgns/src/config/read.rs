@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use identity::cert::Road;
 use identity::limits::{TOKEN_LIFE_DEFAULT_S, TOKEN_LIFE_MAX_S, TOKEN_LIFE_MIN_S};
-use identity::name::Zone;
+use identity::name::{Zone, is_the_operators};
 use storage::store::{BucketAt, DatabaseUrl, Home};
 use toml::{Table, Value};
 use translog::note::Signed;
@@ -15,9 +15,10 @@ use super::{
     AcmeRegister, AliasesConfig, ClaimsConfig, Config, DnsConfig, FollowConfig, HttpConfig, LimitsConfig, LobbyConfig,
     LogConfig, NatsConfig, OutboundConfig, PushConfig, StorageConfig, TurnConfig,
 };
-use super::{TokensConfig, WitnessConfig, WitnessServerConfig, WitnessesConfig};
+use super::{TlsConfig, TokensConfig, WitnessConfig, WitnessServerConfig, WitnessesConfig};
+use crate::dns::acme::AcmeConfig;
 use crate::dns::dnssec::{Algorithm, Times};
-use crate::dns::limits::{NSID_BYTES_MAX, PEERS_MAX};
+use crate::dns::limits::{NSID_BYTES_MAX, ORDER_NAMES_MAX, PEERS_MAX};
 use crate::dns::tls::TlsFiles;
 use crate::dns::transfer::{Catalog, PeerConfig};
 use crate::lobby::turn as relay;
@@ -54,7 +55,7 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
         faults.push(ConfigFault { key: "zone".into(), what: format!("{zone:?} is no zone: {error}") });
     });
     let http = read_http(Section { name: "http", table: http, faults: &mut faults }, "127.0.0.1:5380", true);
-    let dns = read_dns(Section { name: "dns", table: dns, faults: &mut faults });
+    let mut dns = read_dns(Section { name: "dns", table: dns, faults: &mut faults });
     let claims = read_claims(Section { name: "claims", table: claims, faults: &mut faults });
     let log = read_log(Section { name: "log", table: log, faults: &mut faults });
     let limits = read_limits(Section { name: "limits", table: limits, faults: &mut faults });
@@ -78,6 +79,19 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
         recovery.fault("enabled", "stands beside follow.url: a follower keeps no shares; run dgnsd recovery beside it");
     }
     let recovery = super::recovery::role(recovery);
+    if let (Some(TlsConfig::Acme(acme)), Ok(zone)) = (&mut dns.tls, &zone) {
+        let (mut tls, ns) = (Section { name: "dns.tls", table: Table::new(), faults: &mut faults }, &dns.ns);
+        settle_names(acme, ns, zone, &mut tls);
+        if let Err(error) = Outbound::new(plain_http).check(&acme.directory) {
+            tls.fault("acme", format!("{}: {error}", acme.directory));
+        }
+        if follow.url.is_some() {
+            tls.fault(
+                "acme",
+                "stands beside follow.url: authorities ask the server that is followed; name certificate and key",
+            );
+        }
+    }
     let is_within = |zone: &Zone| dns.catalog == zone.as_str() || dns.catalog.ends_with(&format!(".{zone}"));
     if zone.as_ref().is_ok_and(is_within) {
         faults.push(ConfigFault { key: "dns.catalog".into(), what: "is a zone beside the zone, not in it".into() });
@@ -216,17 +230,62 @@ fn read_acme_register(section: &mut Section<'_>) -> Option<AcmeRegister> {
 }
 
 /// Reads `[dns.tls]`, which must be there if it `is_needed`.
-fn read_tls(section: &mut Section<'_>, is_needed: bool) -> Option<TlsFiles> {
+fn read_tls(section: &mut Section<'_>, is_needed: bool) -> Option<TlsConfig> {
     let table = section.table("tls");
     let mut tls = Section { name: "dns.tls", table, faults: section.faults };
     let (certificate, key) = (file_of(&mut tls, "certificate"), file_of(&mut tls, "key"));
+    let acme = AcmeConfig {
+        directory: tls.text("acme", ""),
+        contact: tls.texts("acme_contact", &[]),
+        roots: file_of(&mut tls, "acme_ca"),
+        names: tls.texts("acme_names", &[]).iter().map(|name| name.to_ascii_lowercase()).collect(),
+    };
+    if !acme.directory.is_empty() {
+        if certificate.is_some() || key.is_some() {
+            tls.fault("acme", "stands beside certificate or key: the certificate comes from there, or from files");
+        }
+        if !is_needed {
+            tls.fault("acme", "needs an address in dns.dot, dns.doh or dns.doq: nobody else needs the certificate");
+        }
+        tls.end();
+        return Some(TlsConfig::Acme(acme));
+    }
+    if !acme.contact.is_empty() || acme.roots.is_some() || !acme.names.is_empty() {
+        tls.fault(
+            "acme",
+            "is missing: the URL of the directory, such as https://acme-v02.api.letsencrypt.org/directory",
+        );
+    }
     for (name, file, example) in [("certificate", &certificate, "fullchain.pem"), ("key", &key, "privkey.pem")] {
         if file.is_none() && (is_needed || certificate.is_some() || key.is_some()) {
             tls.fault(name, format!("is missing: a PEM file such as /etc/letsencrypt/live/NAME/{example}"));
         }
     }
     tls.end();
-    certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate, key })
+    certificate.zip(key).map(|(certificate, key)| TlsConfig::Files(TlsFiles { certificate, key }))
+}
+
+/// Makes the names of a certificate definite: those of the zone's name servers if none were written. Each must be a name of the zone that nobody can
+/// claim: only there this server may answer the authority.
+fn settle_names(acme: &mut AcmeConfig, ns: &[String], zone: &Zone, tls: &mut Section<'_>) {
+    let is_ours = |text: &str| is_the_operators(text, zone);
+    if acme.names.is_empty() {
+        let own = [format!("ns.{zone}")];
+        let ns = if ns.is_empty() { &own } else { ns };
+        acme.names = ns.iter().map(|name| name.to_ascii_lowercase()).filter(|name| is_ours(name)).collect();
+        if acme.names.is_empty() {
+            tls.fault("acme_names", format!("is missing, and no name in dns.ns is a reserved one of {zone}: only for such the challenge can be answered here"));
+        }
+    }
+    for name in acme.names.iter().filter(|name| !is_ours(name)) {
+        tls.fault(
+            "acme_names",
+            format!("{name:?} is no reserved name of {zone}, such as ns.{zone}: its challenge cannot be answered here"),
+        );
+    }
+    if acme.names.len() > ORDER_NAMES_MAX {
+        tls.fault("acme_names", format!("are {}, should be at most {ORDER_NAMES_MAX}", acme.names.len()));
+    }
 }
 
 /// Reads `[[dns.peer]]`.

@@ -171,6 +171,38 @@ fn accounts_are_open_to_all_on_a_server_for_oneself_alone() {
 }
 
 #[test]
+fn a_certificate_is_ordered_for_names_that_nobody_can_claim() {
+    // Goal: names default to those of the servers within the zone; what cannot be answered here is said at the start. Method: one table after another.
+    let read = |tls: &str, rest: &str| {
+        let acme = "acme = \"https://ca.example/dir\"\n";
+        let text = format!("[dns]\ndot = [\"127.0.0.1:853\"]\n{rest}\n[dns.tls]\n{acme}{tls}");
+        match Config::from_toml(&text) {
+            Ok(Config { dns: DnsConfig { tls: Some(TlsConfig::Acme(acme)), .. }, .. }) => Ok(acme.names.join(" ")),
+            Ok(other) => panic!("{:?}", other.dns),
+            Err(faults) => Err(faults.0.into_iter().map(|fault| fault.key).collect::<Vec<_>>().join(" ")),
+        }
+    };
+    let (ok, names) = (|text: &str| Ok(text.to_owned()), "dns.tls.acme_names");
+    let refused = |text: &str| Err(text.to_owned());
+    assert_eq!(read("", ""), ok("ns.dgns.test"));
+    assert_eq!(read("", "ns = [\"NS1.dgns.test\", \"ns.elsewhere.example\"]"), ok("ns1.dgns.test"));
+    assert_eq!(read("", "ns = [\"ns.elsewhere.example\"]"), refused(names));
+    assert_eq!(read("acme_names = [\"DNS.dgns.test\", \"a.ns.dgns.test\"]", ""), ok("dns.dgns.test a.ns.dgns.test"));
+    for name in ["alice.dgns.test", "ns.alice.dgns.test", "ns.example", "dgns.test", "*.ns.dgns.test", ""] {
+        assert_eq!(read(&format!("acme_names = [{name:?}]"), ""), refused(names), "{name}");
+    }
+    let many: Vec<String> = (0..17).map(|n| format!("\"n{n}.ns.dgns.test\"")).collect();
+    assert_eq!(read(&format!("acme_names = [{}]", many.join(", ")), ""), refused(names));
+    assert_eq!(read("certificate = \"c\"\nkey = \"k\"", ""), refused("dns.tls.acme"));
+    assert_eq!(read("", "[follow]\nurl = \"https://id.example\"\n"), refused("dns.tls.acme"));
+    let faults = |text: &str| Config::from_toml(text).unwrap_err().to_string();
+    assert!(faults("[dns.tls]\nacme = \"https://ca.example/dir\"").contains("dns.tls.acme: needs an address"));
+    assert!(faults("[dns.tls]\nacme_names = [\"ns.dgns.test\"]").contains("dns.tls.acme: is missing"));
+    let plain = "[dns]\ndot = [\"127.0.0.1:853\"]\n[dns.tls]\nacme = \"http://ca.example/dir\"";
+    assert!(faults(plain).contains("plain http"), "{}", faults(plain));
+}
+
+#[test]
 fn a_catalog_is_a_zone_beside_the_zone_for_a_peer_with_a_key() {
     let peer = "[[dns.peer]]\naddress = \"192.0.2.53:53\"\n";
     for (catalog, key, is_refused) in [

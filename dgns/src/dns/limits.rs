@@ -38,6 +38,24 @@ pub const CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
 /// The longest file of a certificate or its key: a chain of dozens.
 pub const CERTIFICATE_BYTES_MAX: u64 = 256 << 10;
 
+/// How long an order of a certificate may take in all.
+pub const ORDER_WITHIN: Duration = Duration::from_secs(300);
+
+/// Seconds after an order that failed, four times as many after each further one: authorities count the failures of an hour, and some forget them late.
+pub const ORDER_RETRY_S: u64 = 10;
+
+/// The most of these seconds.
+pub const ORDER_RETRY_S_MAX: u64 = 6 * 3_600;
+
+/// The least seconds between two certificates.
+pub const ORDER_AGAIN_S: u64 = 3_600;
+
+/// How long a challenge may take to the secondaries of the zone before the authority looks.
+pub const CHALLENGE_SPREAD: Duration = Duration::from_secs(5);
+
+/// The most names of one certificate that is ordered.
+pub const ORDER_NAMES_MAX: usize = 16;
+
 /// The most requests at once over one connection of HTTP/2.
 pub const HTTPS_STREAMS_MAX: u32 = 16;
 

@@ -14,6 +14,7 @@ pub struct Metrics {
     transfers: [AtomicU64; Transferred::ALL.len()],
     transfer_bytes: AtomicU64,
     notifies: [AtomicU64; Notified::ALL.len()],
+    orders: [AtomicU64; Ordered::ALL.len()],
     /// 0: there is no certificate, or nobody can say.
     certificate_end_s: AtomicU64,
 }
@@ -56,6 +57,21 @@ impl Notified {
     const ALL: [&'static str; 3] = ["heard", "refused", "unheard"];
 }
 
+/// What became of an order of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Ordered {
+    /// It was given, and is kept.
+    Issued = 0,
+    /// It was not.
+    Failed = 1,
+}
+
+impl Ordered {
+    /// Every outcome with its name, in order.
+    const ALL: [&'static str; 2] = ["issued", "failed"];
+}
+
 impl Metrics {
     /// Counts a query and what became of it.
     pub fn count(&self, transport: Transport, outcome: Outcome) {
@@ -90,6 +106,11 @@ impl Metrics {
         self.notifies[notified as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts what became of an order of a certificate.
+    pub fn count_order(&self, ordered: Ordered) {
+        self.orders[ordered as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Notes until when the certificate of encrypted DNS is good, unix seconds.
     pub fn note_certificate_end(&self, end_s: u64) {
         self.certificate_end_s.store(end_s, Ordering::Relaxed);
@@ -108,6 +129,7 @@ impl Metrics {
         let notifies = Notified::ALL.into_iter().zip(&self.notifies);
         family(&mut text, "dns_transfers_total", "kind", transfers);
         family(&mut text, "dns_notifies_total", "result", notifies);
+        family(&mut text, "dns_certificate_orders_total", "result", Ordered::ALL.into_iter().zip(&self.orders));
         let (bytes, serial, journal) =
             (self.transfer_bytes.load(Ordering::Relaxed), zone.serial(), zone.journal_bytes());
         text.push_str(&format!("# TYPE dns_transfer_bytes_total counter\ndns_transfer_bytes_total {bytes}\n"));
@@ -156,6 +178,7 @@ mod tests {
         metrics.count_transfer(Transferred::Refused);
         metrics.count_transfer_bytes(7);
         metrics.count_notify(Notified::Unheard);
+        metrics.count_order(Ordered::Failed);
         let zone = Zone::new("dgns.test", &super::super::zone::Settings::for_zone("dgns.test")).unwrap();
         let text = metrics.render(&zone);
         for line in [
@@ -174,6 +197,8 @@ mod tests {
             "dns_transfers_total{kind=\"axfr\"} 0",
             "dns_transfer_bytes_total 7",
             "dns_notifies_total{result=\"unheard\"} 1",
+            "dns_certificate_orders_total{result=\"issued\"} 0",
+            "dns_certificate_orders_total{result=\"failed\"} 1",
             "dns_serial 0",
             "dns_journal_bytes 0",
         ] {

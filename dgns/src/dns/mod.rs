@@ -20,10 +20,12 @@
 //! | `server`, `settings`, `udp`, `stream` | who may ask, how often, how slowly |
 //! | `https`, `quic` | messages in requests and on streams, where many go over one connection |
 //! | `tls` | by which certificate the server is known, and what is spoken under it |
+//! | `acme` | how the server gets that certificate by itself |
 //!
 //! Invariant: a name is in the zone only through [`Zone::apply`], so DNS never shows what the log has not committed. Below `auth`, a label that
 //! is nobody's in the log, stand the challenges of ACME clients.
 
+pub mod acme;
 pub mod answer;
 mod card;
 mod cards;

@@ -3,7 +3,7 @@
 //! TLS 1.3 alone (copies of the zone need it: RFC 9103 section 7.1), with the provider that all of the server uses. The files are read again as long
 //! as the server runs, so that a certificate that was renewed is served without a restart; files that cannot be used leave the one before in service.
 
-mod end;
+mod life;
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use identity::hash::{Hash, sha256};
+use rustls::client::verify_server_name;
 use rustls::crypto::ring::{Ticketer, default_provider};
+use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig};
 use tokio::net::TcpStream;
@@ -25,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroizing;
 
+pub(super) use self::life::Life;
 use super::limits::{CERTIFICATE_BYTES_MAX, CERTIFICATE_EVERY};
 use super::metrics::Metrics;
 use crate::shutdown;
@@ -79,6 +82,12 @@ pub enum TlsFileError {
         /// Why.
         error: rustls::Error,
     },
+    /// A certificate that an authority gave is not for a name that was asked for.
+    #[error("the certificate is not for {0}")]
+    Name(String),
+    /// A certificate that an authority gave is over, or not good yet, or does not say.
+    #[error("the certificate is not good now")]
+    Time,
 }
 
 /// What both files held at one time.
@@ -86,17 +95,17 @@ struct Held {
     key: Arc<CertifiedKey>,
     /// Of their bytes.
     hash: Hash,
-    /// When the server's own certificate is over, unix seconds; 0 if it does not say.
-    end_s: u64,
+    /// `None`: the server's own certificate does not say.
+    life: Option<Life>,
 }
 
-/// The certificate that is served now.
+/// The certificate that is served now, if there is one.
 #[derive(Debug)]
-struct Served(RwLock<Arc<CertifiedKey>>);
+struct Served(RwLock<Option<Arc<CertifiedKey>>>);
 
 impl ResolvesServerCert for Served {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -104,8 +113,8 @@ impl ResolvesServerCert for Served {
 pub struct Tls {
     files: TlsFiles,
     served: Arc<Served>,
-    first: Hash,
-    first_end_s: u64,
+    /// What was read at the start.
+    first: Option<(Hash, u64)>,
     dot: TlsAcceptor,
     doh: TlsAcceptor,
     doq: Arc<ServerConfig>,
@@ -114,13 +123,24 @@ pub struct Tls {
 impl Tls {
     /// Reads the files. Errors: [`TlsFileError`] names the file, and what to do.
     pub fn open(files: TlsFiles) -> Result<Arc<Self>, TlsFileError> {
-        let Held { key, hash, end_s } = read(&files)?;
-        let served = Arc::new(Served(RwLock::new(key)));
+        let held = read(&files)?;
+        Self::new(files, Some(held))
+    }
+
+    /// The same with files that may be yet to come: until then no handshake comes to its end.
+    pub fn open_later(files: TlsFiles) -> Result<Arc<Self>, TlsFileError> {
+        let held = read(&files).ok();
+        Self::new(files, held)
+    }
+
+    fn new(files: TlsFiles, held: Option<Held>) -> Result<Arc<Self>, TlsFileError> {
+        let first = held.as_ref().map(|held| (held.hash, held.end_s()));
+        let served = Arc::new(Served(RwLock::new(held.map(|held| held.key))));
         let settings = |error| TlsFileError::Unusable { files: files.clone(), error };
         let dot = Arc::new(server(&served, &[b"dot"]).map_err(settings)?);
         let doh = Arc::new(server(&served, &[b"h2", b"http/1.1"]).map_err(settings)?);
         let doq = Arc::new(server(&served, &[b"doq"]).map_err(settings)?);
-        Ok(Arc::new(Self { served, first: hash, first_end_s: end_s, dot: dot.into(), doh: doh.into(), doq, files }))
+        Ok(Arc::new(Self { served, first, dot: dot.into(), doh: doh.into(), doq, files }))
     }
 
     /// Speaks TLS with whoever connected for DNS over TLS. Errors: the connection's, and those of a client that speaks it not, not 1.3, or for something else than DNS.
@@ -140,8 +160,8 @@ impl Tls {
 
     /// Reads the files again and again until `stop`, and serves what they hold; the metrics say until when it is good.
     pub(crate) async fn keep(self: Arc<Self>, metrics: Arc<Metrics>, mut stop: watch::Receiver<bool>) {
-        let (mut serving, mut said) = (self.first, None);
-        metrics.note_certificate_end(self.first_end_s);
+        let (mut serving, mut said) = (self.first.map(|(hash, _)| hash), None);
+        metrics.note_certificate_end(self.first.map_or(0, |(_, end_s)| end_s));
         let mut ticks = tokio::time::interval(CERTIFICATE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -154,13 +174,15 @@ impl Tls {
             match held {
                 Ok(held) => {
                     said = None;
-                    if held.hash != serving {
-                        serving = held.hash;
-                        *self.served.0.write().unwrap_or_else(PoisonError::into_inner) = held.key;
-                        metrics.note_certificate_end(held.end_s);
-                        tracing::info!("the certificate of DNS was renewed");
+                    if serving != Some(held.hash) {
+                        serving = Some(held.hash);
+                        metrics.note_certificate_end(held.end_s());
+                        *self.served.0.write().unwrap_or_else(PoisonError::into_inner) = Some(held.key);
+                        tracing::info!("another certificate of DNS is served");
                     }
                 }
+                // One that is yet to come.
+                Err(_) if serving.is_none() => {}
                 // A renewal writes one file after the other; what lasts is said once.
                 Err(error) => {
                     let text = error.to_string();
@@ -172,6 +194,23 @@ impl Tls {
             }
         }
     }
+}
+
+impl Held {
+    fn end_s(&self) -> u64 {
+        self.life.map_or(0, |life| life.end_s)
+    }
+}
+
+/// Returns when the certificate is good that `pem` has, with its key, for all of `names`. Errors: [`TlsFileError`], what it cannot be served for.
+pub(super) fn judge(pem: &[u8], path: &Path, names: &[String]) -> Result<Life, TlsFileError> {
+    let held = certified(&TlsFiles { certificate: path.to_owned(), key: path.to_owned() }, pem, pem)?;
+    let parsed = held.key.end_entity_cert().and_then(ParsedCertificate::try_from);
+    for name in names {
+        let is_for = |parsed| verify_server_name(parsed, &ServerName::try_from(name.as_str()).ok()?).ok();
+        parsed.as_ref().ok().and_then(is_for).ok_or_else(|| TlsFileError::Name(name.clone()))?;
+    }
+    held.life.ok_or(TlsFileError::Time)
 }
 
 /// Returns the settings of a server that speaks these protocols over TLS.
@@ -195,13 +234,19 @@ fn read(files: &TlsFiles) -> Result<Held, TlsFileError> {
     }
     let chain_pem = read_file(open(certificate)?, certificate, CERTIFICATE)?;
     let key_pem = read_file(key_file, key, KEY)?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&chain_pem).collect();
+    certified(files, &chain_pem, &key_pem)
+}
+
+/// Puts a chain and a key together, which `files` hold.
+fn certified(files: &TlsFiles, chain_pem: &[u8], key_pem: &[u8]) -> Result<Held, TlsFileError> {
+    let TlsFiles { certificate, key } = files;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain_pem).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| form(certificate, CERTIFICATE))?;
-    let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| form(key, KEY))?;
-    let hash = sha256(&[&sha256(&[&chain_pem]), &sha256(&[&key_pem])]);
-    let end_s = chain.first().and_then(|certificate| end::of(certificate)).unwrap_or(0);
+    let private = PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| form(key, KEY))?;
+    let hash = sha256(&[&sha256(&[chain_pem]), &sha256(&[key_pem])]);
+    let life = chain.first().and_then(|certificate| Life::of(certificate));
     match CertifiedKey::from_der(chain, private, &default_provider()) {
-        Ok(key) => Ok(Held { key: Arc::new(key), hash, end_s }),
+        Ok(key) => Ok(Held { key: Arc::new(key), hash, life }),
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
             Err(TlsFileError::Mismatch { files: files.clone() })
         }

@@ -34,7 +34,7 @@ use super::answer::Asker;
 use super::name;
 use super::reply::{ExtendedError, Rcode};
 use super::wire::Record;
-use super::zone::Zone;
+use super::zone::{CHALLENGE, Zone};
 use crate::core::Core;
 use crate::log::shown::Asked;
 use crate::log::touched::Touched;
@@ -61,9 +61,6 @@ const TTL_S_MAX: u32 = 60;
 
 /// How often what has lapsed is taken away.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
-
-/// The label below which challenges stand.
-const CHALLENGE: &str = "_acme-challenge";
 
 /// Takes updates.
 pub struct Updates {

@@ -47,6 +47,12 @@ pub(crate) const CHECKPOINT_OWNER: &[u8] = b"\x0b_checkpoint";
 pub(crate) const CHECKPOINT_TTL_S: u32 = 1;
 pub(crate) const PROOF_OWNER: &[u8] = b"\x06_proof";
 
+/// Where ACME authorities look for what a name was challenged to show (RFC 8555 section 8.4).
+pub(crate) const CHALLENGE: &str = "_acme-challenge";
+
+/// How long resolvers may keep a challenge, seconds: the next one comes soon.
+pub(crate) const CHALLENGE_TTL_S: u32 = 1;
+
 /// The owners that are signed before a zone answers for the first time.
 const SIGNED_AT_ONCE: usize = 4_096;
 
@@ -449,7 +455,7 @@ impl Zone {
             let labels = card.read().labels().to_vec();
             let before = shown.remove(&labels).or_else(|| self.card(&labels));
             let before = before.as_ref().map(Card::read);
-            if before.is_some_and(CardRef::is_fixed) {
+            if before.is_some_and(CardRef::is_fixed) && !card.read().is_fixed() {
                 continue;
             }
             for (owner, _) in before.iter().flat_map(|before| before.owners(self.publish_did)) {
@@ -529,14 +535,8 @@ impl Zone {
         let labels = self.labels_below(name).ok()?;
         self.read(&labels, |card| {
             let card = card?;
-            let rows = card.rows().map(|row| Row {
-                owner: name::text_of(row.owner),
-                rtype: row.rtype,
-                rdata: row.rdata.to_vec(),
-                ttl: row.ttl_s,
-            });
             let (did, log_index, flags) = (card.did()?, card.log_index(), card.flags());
-            Some(Content { did, log_index, flags, rows: rows.collect(), is_cut: card.is_cut() })
+            Some(Content { did, log_index, flags, rows: rows_of(card), is_cut: card.is_cut() })
         })
         .map(|content| {
             let volatile = self.lock_volatile();
@@ -646,7 +646,7 @@ impl Zone {
         let new = card.read();
         let (children, existed, was_bound, fixed, cut) =
             self.read(new.labels(), |old| old.map(state)).unwrap_or_default();
-        if fixed {
+        if fixed && !new.is_fixed() {
             return;
         }
         if new.is_bound() && !was_bound && !new.is_fixed() {
@@ -725,10 +725,34 @@ impl Zone {
         for (host, addresses) in servers.chain(settings.proof_nameservers.iter().map(|host| (host, [].as_slice()))) {
             let Ok(labels) = self.labels_below(&host.to_ascii_lowercase()) else { continue };
             let rows: Vec<Row> = addresses.iter().map(address_row).collect();
+            if self.card(&labels).is_some_and(|card| card.read().is_fixed()) {
+                continue; // named twice: the first time says where it is
+            }
             let card = Card::fixed(&labels, &rows)
                 .map_err(|_| ZoneError::Setting { setting: "nameservers", value: host.clone() })?;
-            self.put(&writer, card); // the first one stays
+            self.put(&writer, card);
         }
+        Ok(())
+    }
+
+    /// Shows these ACME challenges of a name of the operator, in the place of those before. Errors: [`ZoneError::Name`], it is no name of the zone, or
+    /// somebody's; [`ZoneError::Row`], a text is longer than a string of DNS.
+    pub(crate) fn set_challenges(&self, name: &str, texts: &[String]) -> Result<(), ZoneError> {
+        let labels = self.labels_below(name)?;
+        let writer = self.lock_writer();
+        let before = self.card(&labels);
+        let mut rows = match before.as_ref().map(Card::read).filter(|card| card.is_bound()) {
+            Some(card) if !card.is_fixed() => return Err(ZoneError::Name(name.to_owned())),
+            card => card.map(rows_of).unwrap_or_default(),
+        };
+        rows.retain(|row| row.owner != CHALLENGE);
+        for text in texts {
+            let length = u8::try_from(text.len()).map_err(|_| ZoneError::Row(name.to_owned()))?;
+            let rdata = [&[length], text.as_bytes()].concat();
+            rows.push(Row { owner: CHALLENGE.to_owned(), rtype: TYPE_TXT, rdata, ttl: CHALLENGE_TTL_S });
+        }
+        let card = Card::fixed(&labels, &rows).map_err(|_| ZoneError::Row(name.to_owned()))?;
+        self.show(&writer, vec![card]);
         Ok(())
     }
 }
@@ -738,6 +762,16 @@ fn note_owners(changes: &mut Changes, card: CardRef<'_>, publish_did: bool) {
     for (owner, types) in card.owners(publish_did) {
         changes.insert(sort_key(&[owner, card.labels()]), Some(bitmap(&types)));
     }
+}
+
+fn rows_of(card: CardRef<'_>) -> Vec<Row> {
+    let rows = card.rows().map(|row| Row {
+        owner: name::text_of(row.owner),
+        rtype: row.rtype,
+        rdata: row.rdata.to_vec(),
+        ttl: row.ttl_s,
+    });
+    rows.collect()
 }
 
 /// Whether a record set stands where a record is: one of its type, or a CNAME, which stands alone.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use storage::StorageError;
 
 use crate::dns;
+use crate::dns::acme::RootsError;
 use crate::dns::tls::TlsFileError;
 use crate::follow::FollowError;
 use crate::keys::KeyFileError;
@@ -37,6 +38,9 @@ pub enum ServerError {
     /// The certificate of encrypted DNS.
     #[error(transparent)]
     Tls(#[from] TlsFileError),
+    /// The authority that is to give it.
+    #[error(transparent)]
+    Acme(#[from] RootsError),
     /// The database or an object.
     #[error(transparent)]
     Storage(#[from] StorageError),

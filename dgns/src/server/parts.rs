@@ -23,10 +23,12 @@ use crate::auth::notary::Notaries;
 use crate::auth::request::Callers;
 use crate::auth::signin::Signin;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, TlsConfig};
 use crate::core::Core;
+use crate::dns::acme::{self, Acme};
 use crate::dns::answer::Transport;
 use crate::dns::cookie::Cookies;
+use crate::dns::limits::CHALLENGE_SPREAD;
 use crate::dns::settings::{Manner, ServerSettings};
 use crate::dns::tls::Tls;
 use crate::dns::transfer::{Catalog, Serials, Transfers};
@@ -253,6 +255,12 @@ impl Parts {
         if let Some(serials) = serials {
             followers.push(tokio::spawn(transfers.clone().run(dns_zone.clone(), serials, stopping.clone())));
         }
+        if let Some(TlsConfig::Acme(acme)) = &config.dns.tls {
+            let spread = if config.dns.peers.is_empty() { Duration::ZERO } else { CHALLENGE_SPREAD };
+            let (zone, clock, plain_http) = (dns_zone.clone(), core.clock.clone(), config.outbound.plain_http);
+            let keeper = Acme::open(acme.clone(), &config.data, plain_http, spread, zone, clock, dns_metrics.clone())?;
+            followers.push(tokio::spawn(keeper.keep(stopping.clone())));
+        }
         let dns_server = dns_server.with(dns::Makers { proofs, updates: updates.clone(), transfers });
         let dns_addresses = dns_server.addresses().unwrap_or_default();
         let dns_encrypted = dns_server.encrypted_addresses().unwrap_or_default();
@@ -354,8 +362,10 @@ async fn bind_dns(
     let address = config.dns.listen.first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let bound = dns::Server::bind(zone.clone(), metrics.clone(), settings, manner).await;
     let mut server = bound.map_err(|error| ServerError::Bind { address, error })?;
-    if let Some(files) = &config.dns.tls {
-        server = server.with_tls(Tls::open(files.clone())?);
+    match &config.dns.tls {
+        Some(TlsConfig::Files(files)) => server = server.with_tls(Tls::open(files.clone())?),
+        Some(TlsConfig::Acme(_)) => server = server.with_tls(Tls::open_later(acme::kept(&config.data))?),
+        None => {}
     }
     let dot = config.dns.dot.iter().map(|&address| (Transport::Tls, address));
     let doh = config.dns.doh.iter().map(|&address| (Transport::Https, address));

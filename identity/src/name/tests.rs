@@ -75,6 +75,25 @@ fn ancestors_end_below_the_zone() {
 }
 
 #[test]
+fn what_stands_below_a_reserved_label_is_the_operators() {
+    for (text, is_so) in [
+        ("ns.dgns.test", true),
+        ("a.b.www.dgns.test", true),
+        ("alice.dgns.test", false),
+        ("www.alice.dgns.test", false),
+        ("dgns.test", false),
+        ("www.example", false),
+        ("*.www.dgns.test", false),
+        (".www.dgns.test", false),
+        ("WWW.dgns.test", false),
+        ("", false),
+    ] {
+        assert_eq!(is_the_operators(text, &zone()), is_so, "{text}");
+    }
+    assert!(!is_the_operators(&format!("{}www.dgns.test", "a.".repeat(60)), &zone()), "longer than a name");
+}
+
+#[test]
 fn reserved_labels_bind_the_first_level_alone() {
     assert!(RESERVED.is_sorted());
     assert!(Name::parse("www.dgns.test", &zone()).expect("a name").is_reserved(&zone()));

@@ -4,11 +4,12 @@ use std::process::Command;
 
 use dgns_tests::harness::http::{Answer, request};
 use dgns_tests::harness::journey::joins;
+use dgns_tests::harness::pebble::Pebble;
 use dgns_tests::harness::programs::run;
 use dgns_tests::harness::{Person, Server, Site, wait};
 use serde_json::{Value, json};
 
-use crate::dns_updates::{Pebble, dig};
+use crate::dns_updates::dig;
 
 /// Three challenges as ACME has them.
 const TEXTS: [&str; 3] = [
@@ -260,16 +261,16 @@ fn lego_and_certbot_get_certificates_by_the_api() {
     let file = alice.home().join("acme.json");
     let said = alice.dgns(&server, &["acme", "setup", "photos.alice", "--out", file.to_str().unwrap()]);
     let hook = said.exits(0).text("/hook");
-    let pebble = Pebble::asking(&server);
+    let pebble = Pebble::asking(server.dns);
     let folder = pebble.directory.path();
     let mut lego = Command::new("lego");
     // Debian's lego is built without its client of acme-dns; `exec` is what it has for scripts.
     lego.env("EXEC_PATH", &hook)
         .env("EXEC_SEQUENCE_INTERVAL", "1")
-        .env("LEGO_CA_CERTIFICATES", folder.join("cert.pem"))
+        .env("LEGO_CA_CERTIFICATES", pebble.root_of_directory())
         .arg("--path")
         .arg(folder.join("lego"));
-    lego.args(["--server", &pebble.url, "--dns", "exec", "-d", name, "-d", &format!("*.{name}")]);
+    lego.args(["--server", &pebble.url(), "--dns", "exec", "-d", name, "-d", &format!("*.{name}")]);
     lego.args(["-m", "alice@example.org", "-a", "--dns.disable-cp", "--dns.resolvers", &server.dns.to_string(), "run"]);
     run(lego, "").exits(0);
     let names = names_in(&folder.join(format!("lego/certificates/{name}.crt")));
@@ -278,7 +279,7 @@ fn lego_and_certbot_get_certificates_by_the_api() {
     let state = folder.join("certbot");
     let mut certbot = Command::new("certbot");
     certbot.args(["certonly", "-n", "--agree-tos", "--register-unsafely-without-email", "--no-verify-ssl", "--manual"]);
-    certbot.args(["--preferred-challenges", "dns", "-d", name, "--server", &pebble.url, "--manual-auth-hook", &hook]);
+    certbot.args(["--preferred-challenges", "dns", "-d", name, "--server", &pebble.url(), "--manual-auth-hook", &hook]);
     for option in ["--config-dir", "--work-dir", "--logs-dir"] {
         certbot.arg(option).arg(&state);
     }

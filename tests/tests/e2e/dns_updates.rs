@@ -7,8 +7,9 @@ use std::process::Command;
 use data_encoding::BASE64;
 use dgns_api::dns_key;
 use dgns_tests::harness::journey::joins;
+use dgns_tests::harness::pebble::Pebble;
 use dgns_tests::harness::programs::run;
-use dgns_tests::harness::{Person, Server, Site, ports, wait};
+use dgns_tests::harness::{Person, Server, Site, wait};
 use identity::key::SigningKey;
 
 /// Writes the key of a person's device as files; returns the private one.
@@ -261,7 +262,7 @@ fn certbot_gets_a_certificate_for_a_database_name() {
     alice.up(&server, "alice");
     alice.dgns(&server, &["db", "create", "photos.alice"]).exits(0);
     let key = key_file(&alice, &server, "photos.alice");
-    let pebble = Pebble::asking(&server);
+    let pebble = Pebble::asking(server.dns);
     let folder = pebble.directory.path();
     let hook = folder.join("hook");
     let script = format!(
@@ -274,7 +275,7 @@ fn certbot_gets_a_certificate_for_a_database_name() {
     let state = folder.join("certbot");
     let mut command = Command::new("certbot");
     command.args(["certonly", "-n", "--agree-tos", "--register-unsafely-without-email", "--no-verify-ssl", "--manual"]);
-    command.args(["--preferred-challenges", "dns", "-d", "photos.alice.dgns.test", "--server", &pebble.url]);
+    command.args(["--preferred-challenges", "dns", "-d", "photos.alice.dgns.test", "--server", &pebble.url()]);
     command.arg("--manual-auth-hook").arg(&hook);
     for option in ["--config-dir", "--work-dir", "--logs-dir"] {
         command.arg(option).arg(&state);
@@ -284,47 +285,4 @@ fn certbot_gets_a_certificate_for_a_database_name() {
     let chain = state.join("live/photos.alice.dgns.test/fullchain.pem");
     command.args(["x509", "-noout", "-ext", "subjectAltName", "-in"]).arg(chain);
     assert!(run(command, "").exits(0).stdout.contains("DNS:photos.alice.dgns.test"));
-}
-
-/// A real pebble: an ACME authority that asks one DNS server; dropping it kills it.
-pub(crate) struct Pebble {
-    child: std::process::Child,
-    pub(crate) url: String,
-    pub(crate) directory: tempfile::TempDir,
-}
-
-impl Pebble {
-    pub(crate) fn asking(server: &Server) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-        let mut command = Command::new("openssl");
-        command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
-        command.args(["-addext", "subjectAltName=IP:127.0.0.1"]);
-        command.args(["-keyout", &at("key.pem"), "-out", &at("cert.pem")]);
-        run(command, "").exits(0);
-        let ports = [ports::free(), ports::free()];
-        let settings = serde_json::json!({"pebble": {
-            "listenAddress": format!("127.0.0.1:{}", ports[0]),
-            "managementListenAddress": format!("127.0.0.1:{}", ports[1]),
-            "certificate": at("cert.pem"), "privateKey": at("key.pem"),
-            "httpPort": 1, "tlsPort": 1, "ocspResponderURL": "", "externalAccountBindingRequired": false,
-        }});
-        std::fs::write(at("pebble.json"), settings.to_string()).unwrap();
-        let mut command = Command::new("pebble");
-        command.args(["-config", &at("pebble.json"), "-dnsserver", &server.dns.to_string()]);
-        command.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "0");
-        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-        let child = command.spawn().expect("pebble is installed (tests/run installs it)");
-        let url = format!("https://127.0.0.1:{}/dir", ports[0]);
-        let made = Self { child, url, directory };
-        wait::until("pebble listens", || std::net::TcpStream::connect(("127.0.0.1", ports[0])).ok());
-        made
-    }
-}
-
-impl Drop for Pebble {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -9,6 +9,7 @@ mod caught;
 mod chains;
 mod databases;
 mod delegations;
+mod dns_certificate;
 mod dns_encrypted;
 mod dns_proofs;
 mod dns_transfers;

@@ -196,10 +196,11 @@ const ROOMS: &[Room] = &[
     Room { package: "flate2", paths: &["dgns/src/http/pages"] },
     Room { package: "axum", paths: &["dgns/src/http"] },
     Room { package: "tower_service", paths: &["dgns/src/http"] },
-    Room { package: "hyper", paths: &["dgns/src/http", "dgns/src/dns/https"] },
+    Room { package: "hyper", paths: &["dgns/src/http", "dgns/src/dns/https", "dgns/src/outbound/acme"] },
+    Room { package: "instant_acme", paths: &["dgns/src/dns/acme", "dgns/src/outbound/acme"] },
     Room { package: "hyper_util", paths: &["dgns/src/http", "dgns/src/dns/https"] },
     Room { package: "quinn", paths: &["dgns/src/dns/quic"] },
-    Room { package: "http_body_util", paths: &["dgns/src/dns/https"] },
+    Room { package: "http_body_util", paths: &["dgns/src/dns/https", "dgns/src/outbound/acme"] },
     Room { package: "openidconnect", paths: &["dgns/src/auth/oidc"] },
     Room { package: "webauthn_rs", paths: &["dgns/src/auth/passkey"] },
     Room {

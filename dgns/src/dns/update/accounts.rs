@@ -15,15 +15,12 @@ use storage::StorageError;
 use storage::people::{AcmeAccount, AcmeRoom};
 
 use super::super::limits::{ACME_ACCOUNTS_MAX, ACME_ACCOUNTS_OF_A_DID_MAX, ACME_IDLE_S, ACME_TEXTS_MAX};
-use super::super::zone::{Change, Content, Zone};
+use super::super::zone::{CHALLENGE, CHALLENGE_TTL_S, Change, Content, Zone};
 use super::cidr::Cidr;
-use super::{CHALLENGE, FAILED, Refused, TEXT_LIFE_S, TYPE_TXT, UNSIGNED, Updates, Writer, may_write};
+use super::{FAILED, Refused, TEXT_LIFE_S, TYPE_TXT, UNSIGNED, Updates, Writer, may_write};
 
 /// The label, nobody's in any zone (PROTOCOL 2.2), below which accounts without a name have their places.
 const OWN_LABEL: &str = "auth";
-
-/// How long resolvers may keep a challenge, seconds: the next one comes soon.
-const TTL_S: u32 = 1;
 
 /// Who opens an account, and for what.
 #[derive(Clone, Debug)]
@@ -161,7 +158,7 @@ impl Updates {
         self.touched.watch(writer.did);
         self.still_allows(writer).await?;
         let mut rows = held.rows.get(&writer.name).cloned().unwrap_or_default();
-        let row = self.row(writer, CHALLENGE, TYPE_TXT, TTL_S, rdata_of(text));
+        let row = self.row(writer, CHALLENGE, TYPE_TXT, CHALLENGE_TTL_S, rdata_of(text));
         rows.retain(|old| !(old.owner == CHALLENGE && old.rtype == TYPE_TXT && old.rdata == row.rdata));
         // One TTL for a set.
         let is_here = |old: &storage::people::VolatileRow| old.owner == CHALLENGE && old.rtype == TYPE_TXT;
@@ -291,7 +288,8 @@ impl Updates {
 
 /// Returns what DNS has at an account's own place; `None` if it has none.
 pub(crate) fn texts_at(zone: &Zone, account: &AcmeAccount) -> Option<Change> {
-    let row = |text: &String| Row { owner: String::new(), rtype: TYPE_TXT, rdata: rdata_of(text), ttl: TTL_S };
+    let row =
+        |text: &String| Row { owner: String::new(), rtype: TYPE_TXT, rdata: rdata_of(text), ttl: CHALLENGE_TTL_S };
     let content = Content {
         did: Did::from_bytes([0; Did::BYTES]),
         log_index: 0,

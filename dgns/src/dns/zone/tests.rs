@@ -136,6 +136,31 @@ fn servers_of_proofs_are_those_that_are_named() {
 }
 
 #[test]
+fn challenges_stand_at_names_of_the_operator_alone() {
+    let mut settings = Settings::for_zone(ZONE);
+    settings.nameservers[0].addresses = vec!["192.0.2.53".parse().expect("an address")];
+    let zone = Zone::new(ZONE, &settings).expect("valid settings");
+    zone.apply(vec![bound("alice", 0, &[])], 1).expect("valid changes");
+    let rows = |name: &str| {
+        let labels = zone.labels_below(&format!("{name}.{ZONE}")).expect("a name of the zone");
+        zone.read(&labels, |card| card.map(rows_of).unwrap_or_default())
+    };
+    zone.set_challenges("ns.dgns.test", &["one".to_owned(), "two".to_owned()]).expect("its own name");
+    let texts: Vec<Vec<u8>> =
+        rows("ns").into_iter().filter(|row| row.owner == CHALLENGE).map(|row| row.rdata).collect();
+    assert_eq!((texts, rows("ns").len()), (vec![b"\x03one".to_vec(), b"\x03two".to_vec()], 3));
+    zone.set_challenges("ns.dgns.test", &[]).expect("its own name");
+    assert_eq!(rows("ns").len(), 1, "the address stays");
+    let long = "x".repeat(256);
+    for (name, text, code) in
+        [("alice.dgns.test", "x", "dns_name"), ("ns.example", "x", "dns_name"), ("ns.dgns.test", &long, "dns_row")]
+    {
+        assert_eq!(zone.set_challenges(name, &[text.to_owned()]).expect_err("refused").code(), code, "{name}");
+    }
+    assert_eq!((rows("alice").len(), zone.names()), (0, 1));
+}
+
+#[test]
 fn serial_never_goes_back() {
     let zone = zone();
     for (log_size, serial) in [(7, 7), (5, 7), (8, 8), (0xFFFF_FFFF, 0xFFFF_FFFF), ((1 << 32) + 3, 3), (9, 3)] {

@@ -1,4 +1,4 @@
-//! Until when a certificate is good: the one field of X.509 (RFC 5280 section 4.1.2.5) that nothing else here reads.
+//! From when until when a certificate is good: the one field of X.509 (RFC 5280 section 4.1.2.5) that nothing else here reads.
 
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
@@ -6,25 +6,49 @@ const VERSION: u8 = 0xA0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// Returns when a certificate (DER) is over, unix seconds; `None` if it is not of the form that RFC 5280 asks for, or over before 1970.
-pub(super) fn of(certificate: &[u8]) -> Option<u64> {
-    let (certificate, _) = value(certificate, SEQUENCE)?;
-    let (mut body, _) = value(certificate, SEQUENCE)?;
-    if body.first() == Some(&VERSION) {
-        body = value(body, VERSION)?.1;
+/// When a certificate is good, unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::dns) struct Life {
+    pub(in crate::dns) start_s: u64,
+    pub(in crate::dns) end_s: u64,
+}
+
+impl Life {
+    /// Reads it out of a certificate (DER); `None` if that is not of the form that RFC 5280 asks for, or over before 1970.
+    pub(super) fn of(certificate: &[u8]) -> Option<Self> {
+        let (certificate, _) = value(certificate, SEQUENCE)?;
+        let (mut body, _) = value(certificate, SEQUENCE)?;
+        if body.first() == Some(&VERSION) {
+            body = value(body, VERSION)?.1;
+        }
+        // Serial number, signature, issuer.
+        for tag in [INTEGER, SEQUENCE, SEQUENCE] {
+            body = value(body, tag)?.1;
+        }
+        let (validity, _) = value(body, SEQUENCE)?;
+        let (start_tag, start, rest) = any(validity)?;
+        let (end_tag, end, _) = any(rest)?;
+        Some(Self { start_s: moment(start_tag, start)?, end_s: moment(end_tag, end)? })
     }
-    // Serial number, signature, issuer.
-    for tag in [INTEGER, SEQUENCE, SEQUENCE] {
-        body = value(body, tag)?.1;
+
+    /// Returns when another certificate is to be asked for, unix seconds: once two thirds of it are over.
+    pub(in crate::dns) fn renewal_s(self) -> u64 {
+        self.start_s.saturating_add(self.end_s.saturating_sub(self.start_s) / 3 * 2)
     }
-    let (validity, _) = value(body, SEQUENCE)?;
-    let (_, _, rest) = any(validity)?;
-    match any(rest)? {
-        (UTC_TIME, text, _) => {
+
+    /// Returns whether the certificate is good at this time.
+    pub(in crate::dns) fn has(self, now_s: u64) -> bool {
+        (self.start_s..self.end_s).contains(&now_s)
+    }
+}
+
+fn moment(tag: u8, text: &[u8]) -> Option<u64> {
+    match tag {
+        UTC_TIME => {
             let year = number(text, 0, 2)?;
             time(if year < 50 { 2_000 + year } else { 1_900 + year }, &text[2..])
         }
-        (GENERALIZED_TIME, text, _) => time(number(text, 0, 4)?, &text[4..]),
+        GENERALIZED_TIME => time(number(text, 0, 4)?, &text[4..]),
         _ => None,
     }
 }
@@ -102,7 +126,9 @@ mod tests {
             (UTC_TIME, "", None),
             (0x16, "240101000000Z", None),
         ] {
-            assert_eq!(of(&certificate(tag, end.as_bytes())), expected, "{tag} {end}");
+            let life = Life::of(&certificate(tag, end.as_bytes()));
+            assert_eq!(life.map(|life| life.end_s), expected, "{tag} {end}");
+            assert!(life.is_none_or(|life| life.start_s == 1_577_836_800));
         }
     }
 
@@ -110,7 +136,15 @@ mod tests {
     fn what_is_cut_short_has_no_end() {
         let whole = certificate(UTC_TIME, b"240229120001Z");
         for end in 0..whole.len() {
-            assert_eq!(of(&whole[..end]), None, "{end}");
+            assert_eq!(Life::of(&whole[..end]), None, "{end}");
         }
+    }
+
+    #[test]
+    fn a_certificate_is_renewed_once_two_thirds_of_it_are_over() {
+        let life = Life { start_s: 1_000, end_s: 1_090 };
+        assert_eq!((life.renewal_s(), life.has(999), life.has(1_000), life.has(1_090)), (1_060, false, true, false));
+        let never = Life { start_s: 1_000, end_s: 5 };
+        assert_eq!((never.renewal_s(), never.has(1_000)), (1_000, false), "one that ends before it begins");
     }
 }
