@@ -237,6 +237,8 @@ pub struct DnsConfig {
     pub ns: Vec<String>,
     /// `proof_ns`: the names of the servers of `_proof.<zone>`, which are dgnsd; empty: those of the zone.
     pub proof_ns: Vec<String>,
+    /// `apex_file`: the operator's own records; absent: none.
+    pub apex_file: Option<PathBuf>,
     /// `negative_ttl_s`: how long a resolver may remember that a name is absent; 1..=5.
     pub negative_ttl_s: u32,
     /// `private_addresses`: whether records may hold private, loopback and link-local addresses.

@@ -125,7 +125,7 @@ pub enum LogConfChangeError {
     Configure(#[from] ConfigureError),
     /// The zone cannot be shown.
     #[error(transparent)]
-    Zone(#[from] dns::ZoneError),
+    Zone(#[from] dns::feed::FeedError),
 }
 
 impl LogConfChangeError {

@@ -181,6 +181,7 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
         tls: read_tls(&mut section, [&dot, &doh, &doq].iter().any(|addresses| !addresses.is_empty())),
         ns: section.texts("ns", &[]),
         proof_ns: section.texts("proof_ns", &[]),
+        apex_file: file_of(&mut section, "apex_file"),
         negative_ttl_s: section.number("negative_ttl_s", 5, 1, 5) as u32,
         private_addresses: section.truth("private_addresses", true),
         publish_did: section.truth("publish_did", true),

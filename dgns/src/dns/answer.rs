@@ -489,22 +489,29 @@ fn look_chain(zone: &Zone, signing: &Signing, query: &Query<'_>, place: Place<'_
     }
 }
 
+/// The zone's own name.
+const APEX: Place<'static> = Place { owner: b"", name: b"" };
+
 fn look(zone: &Zone, query: &Query<'_>, place: Place<'_>, at: Pointer, reply: &mut Reply<'_>) -> Found {
-    if place.name.is_empty() {
-        return match place.owner {
-            [] => match zone.signing() {
+    match (place.owner, place.name) {
+        ([], []) => {
+            let found = match zone.signing() {
                 Some(signing) => look_signed_apex(zone, signing, query.qtype, at, reply),
                 None => look_servers(zone, &zone.apex().servers, query.qtype, at, reply),
-            },
-            CHECKPOINT_OWNER => look_checkpoint(zone, query.qtype, at, reply),
-            PROOF_OWNER => Found::NoData, // the parent's side of the cut: no DS
-            _ => Found::Nothing,
-        };
+            };
+            if matches!(found, Found::Records) {
+                return found;
+            }
+        }
+        (CHECKPOINT_OWNER, []) => return look_checkpoint(zone, query.qtype, at, reply),
+        (PROOF_OWNER, []) => return Found::NoData, // the parent's side of the cut: no DS
+        _ => {}
     }
     zone.read(place.name, |card| match card {
         Some(card) if card.is_cut() => look_ds(zone, card, place, query.qtype, at, reply),
         Some(card) if card.is_shown() => look_card(zone, card, place, query.qtype, at, reply),
         Some(card) if card.exists() && place.owner.is_empty() => Found::NoData,
+        None if place == APEX => Found::NoData,
         _ => Found::Nothing,
     })
 }

@@ -12,8 +12,9 @@ use translog::batch::Batch;
 use super::dnssec::{TYPE_DS, TYPE_NS};
 use super::limits::DELEGATION_TTL_S;
 use super::name;
+use super::own::{self, OwnError, OwnRecords};
 use super::{Change, Content, Nameserver, Settings, Zone, ZoneError};
-use crate::config::Config;
+use crate::config::{Config, TlsConfig};
 use crate::log::damaged;
 
 /// The certificate types whose bodies a name's row keeps. No body of one is a body of the other: rows are arrays, servers are texts, and a
@@ -24,8 +25,13 @@ const DELEGATE: u8 = 13;
 /// Names applied at once while a zone is loaded.
 const NAMES_AT_ONCE: usize = 4_096;
 
-/// Returns an empty zone with the operator's settings.
-pub fn zone(config: &Config) -> Result<Zone, ZoneError> {
+/// Returns a zone with the operator's settings and records, and no names yet.
+pub fn zone(config: &Config) -> Result<Zone, FeedError> {
+    let own = match (&config.dns.apex_file, &config.dns.tls) {
+        (None, _) => OwnRecords::new(),
+        (Some(path), Some(TlsConfig::Acme(acme))) => own::read(path, &config.zone, &acme.names)?,
+        (Some(path), _) => own::read(path, &config.zone, &[])?,
+    };
     let settings = Settings {
         nameservers: config.name_servers().into_iter().map(|host| Nameserver { host, addresses: Vec::new() }).collect(),
         proof_nameservers: config.dns.proof_ns.clone(),
@@ -33,7 +39,18 @@ pub fn zone(config: &Config) -> Result<Zone, ZoneError> {
         negative_ttl_s: config.dns.negative_ttl_s,
         publish_did: config.dns.publish_did,
     };
-    Zone::new(config.zone.as_str(), &settings)
+    Ok(Zone::new(config.zone.as_str(), &settings)?.with_own(&own)?)
+}
+
+/// Why there is no zone to be fed. Fault: the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// A setting.
+    #[error("dns: {0}")]
+    Zone(#[from] ZoneError),
+    /// A record.
+    #[error(transparent)]
+    Own(#[from] OwnError),
 }
 
 /// Shows every name that SQL has, as of a log of `size` leaves, and lets the zone answer.

@@ -3,6 +3,8 @@
 //! Sections are walked record by record with hickory's decoder. Data of records that a query has no use for is skipped by its
 //! length and never parsed, so that an unknown or broken one is no reason to refuse. No hickory type leaves this module.
 
+pub(crate) mod zonefile;
+
 use hickory_proto::op::{Header as WireHeader, Query as Question};
 use hickory_proto::rr::Name;
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, DecodeError};

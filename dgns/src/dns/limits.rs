@@ -192,5 +192,17 @@ pub const ACME_ACCOUNTS_OF_A_DID_MAX: u64 = 100;
 /// Seconds without use after which such an account is over: certificates are renewed every 60 days.
 pub const ACME_IDLE_S: u64 = 90 * 86_400;
 
+/// The longest file of the operator's own records.
+pub const OWN_FILE_BYTES_MAX: u64 = 256 << 10;
+
+/// The most records in it, and the most bytes of their data: with signatures they fit one card.
+pub const OWN_RECORDS_MAX: usize = 128;
+
+/// See [`OWN_RECORDS_MAX`].
+pub const OWN_BYTES_MAX: usize = 16 << 10;
+
+/// The greatest TTL of such a record, seconds: cards have two bytes for it.
+pub const OWN_TTL_S_MAX: u32 = 65_535;
+
 /// Challenges of one account that stand at once: a name and its wildcard have one each.
 pub const ACME_TEXTS_MAX: usize = 2;

@@ -10,6 +10,7 @@
 //! | `zone`, `card` | what exists: one card per name, swapped whole |
 //! | `query`, `hickory` | what was asked: the plain shape by hand, all others by hickory-proto |
 //! | `answer`, `reply` | what is said, and its bytes within the transport's limit |
+//! | `own` | what the operator writes there |
 //! | `dnssec` | what of it is signed, by which keys |
 //! | `proofs` | what the log proves, in pieces that fit an answer |
 //! | `update` | what devices put into DNS themselves |
@@ -23,7 +24,7 @@
 //! | `acme` | how the server gets that certificate by itself |
 //!
 //! Invariant: a name is in the zone only through [`Zone::apply`], so DNS never shows what the log has not committed. Below `auth`, a label that
-//! is nobody's in the log, stand the challenges of ACME clients.
+//! is nobody's in the log, stand the challenges of ACME clients; at other such labels, and at the zone's own name, the operator's records.
 
 pub mod acme;
 pub mod answer;
@@ -38,6 +39,7 @@ mod https;
 pub mod limits;
 pub mod metrics;
 mod name;
+pub mod own;
 mod proofs;
 mod query;
 mod quic;

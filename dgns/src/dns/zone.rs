@@ -29,6 +29,7 @@ use super::dnssec::{
 };
 use super::limits::{NEGATIVE_TTL_S_MAX, UDP_BATCH, ZONE_BYTES_MAX, ZONE_SEGMENTS};
 use super::name::{self, NAME_BYTES_MAX, WireName};
+use super::own::OwnRecords;
 use super::proofs::strings;
 use super::query::HEADER_BYTES;
 use crate::clock::Clock;
@@ -320,7 +321,7 @@ impl Zone {
             (sort_key(&[CHECKPOINT_OWNER]), Some(bitmap(&[TYPE_RRSIG, TYPE_NSEC]))),
             (sort_key(&[PROOF_OWNER]), Some(bitmap(&[TYPE_NS, TYPE_RRSIG, TYPE_NSEC]))),
         ]);
-        self.cards.each(0..ZONE_SEGMENTS, |card| note_owners(&mut changes, card, self.publish_did));
+        self.cards.each(0..ZONE_SEGMENTS, |card| note_owners(&mut changes, card, self.publish_did)); // the zone's own card, too
         let altered = signing.altered(&changes, false);
         signing.change(&changes, altered);
         self.signing = Some(signing);
@@ -391,8 +392,8 @@ impl Zone {
         let mut ends: Vec<Signature> = nsec.node.signature().into_iter().collect();
         let wire = [&labels_of(key), self.apex.wire()].concat();
         let place = name::place(&wire, self.apex.wire()).expect("every key is of a name of the zone");
-        if place.name.is_empty() {
-            if place.owner == CHECKPOINT_OWNER && !self.checkpoint().rdata.is_empty() {
+        if place.name.is_empty() && place.owner == CHECKPOINT_OWNER {
+            if !self.checkpoint().rdata.is_empty() {
                 if !is_fresh(self.checkpoint().signature) {
                     signed = true;
                     self.show_checkpoint(&writer, self.checkpoint().rdata.clone());
@@ -735,6 +736,18 @@ impl Zone {
         Ok(())
     }
 
+    /// Shows the operator's own records, beside the addresses of name servers. For a zone that nobody asks yet.
+    pub(crate) fn with_own(self, own: &OwnRecords) -> Result<Self, ZoneError> {
+        let writer = self.lock_writer();
+        for (labels, rows) in own {
+            let known = self.read(labels, |card| card.map(rows_of)).unwrap_or_default();
+            let card = Card::fixed(labels, &[known.as_slice(), rows].concat());
+            self.put(&writer, card.map_err(|_| ZoneError::Row(name::text_of(labels)))?);
+        }
+        drop(writer);
+        Ok(self)
+    }
+
     /// Shows these ACME challenges of a name of the operator, in the place of those before. Errors: [`ZoneError::Name`], it is no name of the zone, or
     /// somebody's; [`ZoneError::Row`], a text is longer than a string of DNS.
     pub(crate) fn set_challenges(&self, name: &str, texts: &[String]) -> Result<(), ZoneError> {
@@ -759,7 +772,13 @@ impl Zone {
 
 /// Notes the owners of a card in the chain's changes.
 fn note_owners(changes: &mut Changes, card: CardRef<'_>, publish_did: bool) {
-    for (owner, types) in card.owners(publish_did) {
+    if card.labels().is_empty() {
+        let own = card.sets(false).into_iter().filter(|set| set.owner.is_empty()).map(|set| set.rtype);
+        changes.insert(Vec::new(), Some(bitmap(&apex_types().into_iter().chain(own).collect::<Vec<_>>())));
+    }
+    for (owner, types) in
+        card.owners(publish_did).into_iter().filter(|(owner, _)| !(owner.is_empty() && card.labels().is_empty()))
+    {
         changes.insert(sort_key(&[owner, card.labels()]), Some(bitmap(&types)));
     }
 }

@@ -44,9 +44,9 @@ pub enum ServerError {
     /// The database or an object.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The zone's settings cannot be served by DNS.
-    #[error("dns: {0}")]
-    Zone(#[from] dns::ZoneError),
+    /// The zone's settings, or the operator's records, cannot be served by DNS.
+    #[error(transparent)]
+    Zone(#[from] dns::feed::FeedError),
     /// What is stored does not fit together: exit 3.
     #[error(transparent)]
     Restart(#[from] RestartError),

@@ -135,6 +135,11 @@ fn nsd_and_knot_serve_the_zone_as_it_changes() {
     // Goal: stock secondaries load the signed zone by AXFR with TSIG, follow by NOTIFY and IXFR while thousands of changes come at once, and
     // after a restart, which begins behind every serial before; each record they serve is the server's. Knot validates every signature.
     let copied = Copied::new();
+    let own = copied
+        .site
+        .file("apex", "@ 60 A 192.0.2.80\n@ 60 MX 10 mail.example.\n_dmarc 60 TXT x\nwww 60 CNAME dgns.test.\n");
+    let own = format!("{:?}", own.display().to_string());
+    let copied = Copied { site: copied.site.with("dns", "apex_file", &own), ..copied };
     let server = copied.site.start();
     let alice = Person::new();
     alice.up(&server, "alice");
@@ -144,9 +149,17 @@ fn nsd_and_knot_serve_the_zone_as_it_changes() {
     let nsd = Secondary::nsd(copied.nsd, copied.primary());
     let knot = Secondary::knot(copied.knot, copied.primary());
     let first = same_everywhere(copied.server, &[&nsd, &knot]);
-    for part in
-        [" SRV ", " NSEC ", " DNSKEY ", " CDS ", "_checkpoint.dgns.test. 1 IN TXT ", "_proof.dgns.test. 3600 IN NS "]
-    {
+    for part in [
+        " SRV ",
+        " NSEC ",
+        " DNSKEY ",
+        " CDS ",
+        " MX ",
+        "_dmarc.",
+        "www.",
+        "_checkpoint.dgns.test. 1 IN TXT ",
+        "_proof.dgns.test. 3600 IN NS ",
+    ] {
         assert!(first.iter().any(|record| record.contains(part)), "{part}: {first:?}");
     }
     let (whole, loaded) =

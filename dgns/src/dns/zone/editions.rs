@@ -175,11 +175,19 @@ impl Zone {
     pub(super) fn records_of(&self, part: &Part) -> Vec<Record> {
         let keys: Vec<Vec<u8>> = match part {
             Part::Own => {
-                [b"".as_slice(), CHECKPOINT_OWNER, PROOF_OWNER].iter().map(|owner| sort_key(&[owner])).collect()
+                let made = [b"".as_slice(), CHECKPOINT_OWNER, PROOF_OWNER].map(|owner| sort_key(&[owner]));
+                let mut written = self.read(b"", |card| card.map(|card| self.keys_of(card))).unwrap_or_default();
+                written.retain(|key| !key.is_empty());
+                made.into_iter().chain(written).collect()
             }
             Part::Names(segments) => {
                 let mut keys = Vec::new();
-                self.cards.each(segments.clone(), |card| keys.extend(self.keys_of(card)));
+                let mut add = |card: CardRef<'_>| keys.extend(self.keys_of(card));
+                self.cards.each(segments.clone(), |card| {
+                    if !card.labels().is_empty() {
+                        add(card);
+                    }
+                });
                 let glue = self.lock_glue();
                 let theirs = glue.range((segments.start, Vec::new())..(segments.end, Vec::new()));
                 keys.extend(theirs.map(|(_, name)| sort_key(&[name])));
@@ -242,20 +250,20 @@ impl Zone {
             (PROOF_OWNER, []) => {
                 self.apex.proof_servers.nameservers.iter().for_each(|host| add(TYPE_NS, NS_TTL_S, &[host]));
             }
-            (_, []) => {}
-            (below, name) => self.read(name, |card| {
-                let Some(card) = card else { return };
-                let unsigned = card.rows().filter(|row| card.is_cut() && row.owner == below && row.rtype != TYPE_DS);
-                unsigned.for_each(|row| add(row.rtype, row.ttl_s, &[row.rdata]));
-                let sets = card.sets(self.publish_did);
-                for (index, set) in sets.iter().enumerate().filter(|(_, set)| set.owner == below) {
-                    set.rdata.iter().for_each(|rdata| add(set.rtype, set.ttl_s, &[rdata]));
-                    if let Some(signature) = card.signature(index) {
-                        add(TYPE_RRSIG, set.ttl_s, &[&rrsig(set.rtype, set.ttl_s, &signature)]);
-                    }
-                }
-            }),
+            _ => {}
         }
+        self.read(place.name, |card| {
+            let Some(card) = card else { return };
+            let unsigned = card.rows().filter(|row| card.is_cut() && row.owner == place.owner && row.rtype != TYPE_DS);
+            unsigned.for_each(|row| add(row.rtype, row.ttl_s, &[row.rdata]));
+            let sets = card.sets(self.publish_did);
+            for (index, set) in sets.iter().enumerate().filter(|(_, set)| set.owner == place.owner) {
+                set.rdata.iter().for_each(|rdata| add(set.rtype, set.ttl_s, &[rdata]));
+                if let Some(signature) = card.signature(index) {
+                    add(TYPE_RRSIG, set.ttl_s, &[&rrsig(set.rtype, set.ttl_s, &signature)]);
+                }
+            }
+        });
         if let Some(nsec) = self.signing.as_ref().and_then(|signing| signing.nsec(key)) {
             let ttl_s = self.apex.negative_ttl_s;
             add(TYPE_NSEC, ttl_s, &[&labels_of(&nsec.next), self.apex.wire(), nsec.node.bitmap()]);
