@@ -239,6 +239,8 @@ pub struct DnsConfig {
     pub proof_ns: Vec<String>,
     /// `apex_file`: the operator's own records; absent: none.
     pub apex_file: Option<PathBuf>,
+    /// `resolvers`: who is asked for the addresses of ALIAS; empty: those of the system.
+    pub resolvers: Vec<SocketAddr>,
     /// `negative_ttl_s`: how long a resolver may remember that a name is absent; 1..=5.
     pub negative_ttl_s: u32,
     /// `private_addresses`: whether records may hold private, loopback and link-local addresses.

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use data_encoding::BASE64URL_NOPAD;
 use dgns::clock::Clock;
+use dgns::dns::alias;
 use dgns::dns::answer::{Asker, Outcome, Transport, answer};
 use dgns::dns::cookie::Cookies;
 use dgns::dns::transfer::Transfers;
@@ -65,7 +66,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 57] = [
+pub const DECODERS: [Decoder; 58] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -102,6 +103,7 @@ pub const DECODERS: [Decoder; 57] = [
     Decoder { name: "alias_state", accepts: alias_state },
     Decoder { name: "email", accepts: email },
     Decoder { name: "dns_query", accepts: dns_query },
+    Decoder { name: "dns_alias", accepts: dns_alias },
     Decoder { name: "signin", accepts: signin },
     Decoder { name: "assertion", accepts: assertion },
     Decoder { name: "token", accepts: token },
@@ -446,6 +448,19 @@ fn strangers_log() -> &'static Trust {
             LogSigner::new(origin().as_str(), SigningKey::from_seed(&[99; 32])).expect("an origin names a key");
         Trust::new(origin(), vec![signer.verifier_key().clone()]).expect("one key of the origin")
     })
+}
+
+/// What a resolver says of a name: true if it is an answer with addresses.
+fn dns_alias(bytes: &[u8]) -> bool {
+    // The question that the message says it answers is the one that was asked.
+    let Some(name) = bytes.get(12..).and_then(|rest| rest.iter().position(|byte| *byte == 0)) else { return false };
+    let Some(head) = bytes.get(..12 + name + 5) else { return false };
+    let mut query = head.to_vec();
+    query[2..12].copy_from_slice(b"\x01\0\0\x01\0\0\0\0\0\0");
+    let Some(said) = alias::read(&query, bytes) else { return false };
+    assert!(said.rdata.len() <= dgns::dns::limits::ALIAS_ADDRESSES_MAX);
+    assert!(said.rdata.iter().all(|rdata| [4, 16].contains(&rdata.len())) && said.rdata.is_sorted());
+    !said.rdata.is_empty()
 }
 
 /// A query in, an answer out that a client can take: true if it got one.

@@ -193,6 +193,11 @@ mod samples {
         let header = [0x12, 0x34, 0x01, 0x20, 0, 1, 0, 0, 0, 0, 0, 1];
         let question = b"\x05alice\x04dgns\x04test\x00\x00\x01\x00\x01";
         samples.push([&header[..], question, &[0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]].concat());
+        // What a resolver answers: an alias, and the address there.
+        let header = [0x12, 0x34, 0x81, 0x80, 0, 1, 0, 2, 0, 0, 0, 0];
+        let alias = b"\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x05\x02ns\xc0\x12";
+        let there = b"\xc0\x2d\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc0\x00\x02\x01";
+        samples.push([&header[..], question, alias, there].concat());
         samples.push(stream::batches(3, b"note", [&[1, 2, 3][..], &[2; 89]]).expect("it is short"));
         samples.extend(tokens());
         samples.extend(signin());

@@ -18,7 +18,7 @@ use super::{
 use super::{TlsConfig, TokensConfig, WitnessConfig, WitnessServerConfig, WitnessesConfig};
 use crate::dns::acme::AcmeConfig;
 use crate::dns::dnssec::{Algorithm, Times};
-use crate::dns::limits::{NSID_BYTES_MAX, ORDER_NAMES_MAX, PEERS_MAX};
+use crate::dns::limits::{NSID_BYTES_MAX, ORDER_NAMES_MAX, PEERS_MAX, RESOLVERS_MAX};
 use crate::dns::tls::TlsFiles;
 use crate::dns::transfer::{Catalog, PeerConfig};
 use crate::lobby::turn as relay;
@@ -172,7 +172,7 @@ pub(super) fn read_http(mut section: Section<'_>, default: &str, has_pages: bool
 fn read_dns(mut section: Section<'_>) -> DnsConfig {
     let listen = section.texts("listen", &["127.0.0.1:5300"]);
     let algorithm = section.number("dnssec_algorithm", 13, 0, 255);
-    let [dot, doh, doq] = ["dot", "doh", "doq"].map(|key| section.texts(key, &[]));
+    let [dot, doh, doq, resolvers] = ["dot", "doh", "doq", "resolvers"].map(|key| section.texts(key, &[]));
     let dns = DnsConfig {
         listen: listen.iter().map(|text| section.address("listen", text)).collect(),
         dot: dot.iter().map(|text| section.address("dot", text)).collect(),
@@ -182,6 +182,7 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
         ns: section.texts("ns", &[]),
         proof_ns: section.texts("proof_ns", &[]),
         apex_file: file_of(&mut section, "apex_file"),
+        resolvers: resolvers.iter().map(|text| section.address("resolvers", text)).collect(),
         negative_ttl_s: section.number("negative_ttl_s", 5, 1, 5) as u32,
         private_addresses: section.truth("private_addresses", true),
         publish_did: section.truth("publish_did", true),
@@ -209,6 +210,9 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
     }
     if !dns.catalog.is_empty() && dns.peers.iter().all(|peer| peer.key.is_none()) {
         section.fault("catalog", "needs a [[dns.peer]] with a key: nobody else gets it");
+    }
+    if dns.resolvers.len() > RESOLVERS_MAX {
+        section.fault("resolvers", format!("are {}, should be at most {RESOLVERS_MAX}", dns.resolvers.len()));
     }
     if dns.nsid.len() > NSID_BYTES_MAX {
         section.fault("nsid", "is at most 64 bytes");

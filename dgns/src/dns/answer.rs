@@ -18,13 +18,15 @@ use super::query::{
 pub use super::reply::Rcode;
 use super::reply::{self, COOKIE_BYTES, ExtendedError, Pointer, Reply, Section, Signed, Signs, Told};
 use super::update::{Refused, Updates};
-use super::zone::{CHECKPOINT_OWNER, CHECKPOINT_TTL_S, PROOF_OWNER, Servers, Zone};
+use super::zone::{Aliased, CHECKPOINT_OWNER, CHECKPOINT_TTL_S, PROOF_OWNER, Servers, Zone};
 use crate::log::lookup::LookupError;
 
 const CLASS_IN: u16 = 1;
+const TYPE_A: u16 = 1;
 const TYPE_CNAME: u16 = 5;
 const TYPE_SOA: u16 = 6;
 const TYPE_TXT: u16 = 16;
+const TYPE_AAAA: u16 = 28;
 
 /// How a query came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -393,7 +395,7 @@ fn refer_to(zone: &Zone, query: &Query<'_>, cut: CardRef<'_>, reply: &mut Reply<
                 let at = Pointer::into_qname(query, apex.len());
                 add_nsec(zone, at, Section::Authority, &nsec, reply);
             }
-            (None, _) => reply.lack_signature(), // the chain is a change ahead or behind
+            (None, _) => reply.fail(ExtendedError::NotReady), // the chain is a change ahead or behind
         }
     }
     for server in cut.glue() {
@@ -439,11 +441,11 @@ fn deny_signed(zone: &Zone, signing: &Signing, query: &Query<'_>, name: &WireNam
     let below = &name.as_bytes()[..name.wire_len() - zone.apex().wire().len()];
     let key = sort_key(&[below]);
     let Some(denial) = signing.deny(&key) else {
-        reply.lack_signature();
+        reply.fail(ExtendedError::NotReady);
         return Rcode::ServFail;
     };
     if denial.first.key == key && [query.qtype, TYPE_CNAME].iter().any(|&rtype| denial.first.node.has(rtype)) {
-        reply.lack_signature(); // the records, or an alias, have just gone, or come
+        reply.fail(ExtendedError::NotReady); // the records, or an alias, have just gone, or come
     }
     for nsec in [Some(&denial.first), denial.second.as_ref()].into_iter().flatten() {
         add_nsec(zone, apex, Section::Authority, nsec, reply);
@@ -501,6 +503,11 @@ fn look(zone: &Zone, query: &Query<'_>, place: Place<'_>, at: Pointer, reply: &m
             };
             if matches!(found, Found::Records) {
                 return found;
+            }
+            match zone.alias().map(|alias| alias.aliased()).filter(|_| [TYPE_A, TYPE_AAAA].contains(&query.qtype)) {
+                Some(Aliased::Stale) => reply.note(ExtendedError::Stale),
+                Some(Aliased::Lost) => reply.fail(ExtendedError::Unreachable),
+                Some(Aliased::Fresh) | None => {}
             }
         }
         (CHECKPOINT_OWNER, []) => return look_checkpoint(zone, query.qtype, at, reply),

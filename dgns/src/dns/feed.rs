@@ -12,7 +12,7 @@ use translog::batch::Batch;
 use super::dnssec::{TYPE_DS, TYPE_NS};
 use super::limits::DELEGATION_TTL_S;
 use super::name;
-use super::own::{self, OwnError, OwnRecords};
+use super::own::{self, Own, OwnError};
 use super::{Change, Content, Nameserver, Settings, Zone, ZoneError};
 use crate::config::{Config, TlsConfig};
 use crate::log::damaged;
@@ -28,7 +28,7 @@ const NAMES_AT_ONCE: usize = 4_096;
 /// Returns a zone with the operator's settings and records, and no names yet.
 pub fn zone(config: &Config) -> Result<Zone, FeedError> {
     let own = match (&config.dns.apex_file, &config.dns.tls) {
-        (None, _) => OwnRecords::new(),
+        (None, _) => Own::default(),
         (Some(path), Some(TlsConfig::Acme(acme))) => own::read(path, &config.zone, &acme.names)?,
         (Some(path), _) => own::read(path, &config.zone, &[])?,
     };
@@ -39,7 +39,7 @@ pub fn zone(config: &Config) -> Result<Zone, FeedError> {
         negative_ttl_s: config.dns.negative_ttl_s,
         publish_did: config.dns.publish_did,
     };
-    Ok(Zone::new(config.zone.as_str(), &settings)?.with_own(&own)?)
+    Ok(Zone::new(config.zone.as_str(), &settings)?.with_own(own)?)
 }
 
 /// Why there is no zone to be fed. Fault: the operator.

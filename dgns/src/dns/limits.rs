@@ -204,5 +204,26 @@ pub const OWN_BYTES_MAX: usize = 16 << 10;
 /// The greatest TTL of such a record, seconds: cards have two bytes for it.
 pub const OWN_TTL_S_MAX: u32 = 65_535;
 
+/// The most addresses of each family that ALIAS takes from another name: an answer by UDP has them all.
+pub const ALIAS_ADDRESSES_MAX: usize = 16;
+
+/// How long a resolver may take for one answer.
+pub const ALIAS_ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// How often is looked whether the addresses are to be asked for again.
+pub const ALIAS_EVERY: Duration = Duration::from_secs(1);
+
+/// The least seconds between two questions, and the TTL of the addresses: nobody makes this server ask more often.
+pub const ALIAS_TTL_S_MIN: u32 = 30;
+
+/// The most: an address that has moved is seen so soon.
+pub const ALIAS_TTL_S_MAX: u32 = 300;
+
+/// For how many seconds addresses are shown that cannot be asked for any more.
+pub const ALIAS_STALE_S: u64 = 3_600;
+
+/// The most resolvers that are asked, one after the other.
+pub const RESOLVERS_MAX: usize = 3;
+
 /// Challenges of one account that stand at once: a name and its wildcard have one each.
 pub const ACME_TEXTS_MAX: usize = 2;

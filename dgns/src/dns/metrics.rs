@@ -15,6 +15,8 @@ pub struct Metrics {
     transfer_bytes: AtomicU64,
     notifies: [AtomicU64; Notified::ALL.len()],
     orders: [AtomicU64; Ordered::ALL.len()],
+    /// 0: there is no ALIAS, or nobody answered yet.
+    alias_s: AtomicU64,
     /// 0: there is no certificate, or nobody can say.
     certificate_end_s: AtomicU64,
 }
@@ -111,6 +113,11 @@ impl Metrics {
         self.orders[ordered as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Notes that the addresses of ALIAS were found, unix seconds.
+    pub fn note_alias(&self, now_s: u64) {
+        self.alias_s.store(now_s, Ordering::Relaxed);
+    }
+
     /// Notes until when the certificate of encrypted DNS is good, unix seconds.
     pub fn note_certificate_end(&self, end_s: u64) {
         self.certificate_end_s.store(end_s, Ordering::Relaxed);
@@ -139,6 +146,10 @@ impl Metrics {
         let end_s = self.certificate_end_s.load(Ordering::Relaxed);
         if end_s > 0 {
             text.push_str(&format!("# TYPE dns_certificate_end_seconds gauge\ndns_certificate_end_seconds {end_s}\n"));
+        }
+        if zone.alias().is_some() {
+            let found_s = self.alias_s.load(Ordering::Relaxed);
+            text.push_str(&format!("# TYPE dns_alias_found_seconds gauge\ndns_alias_found_seconds {found_s}\n"));
         }
         text.push_str(&format!("# TYPE dns_card_bytes gauge\ndns_card_bytes {}\n", zone.card_bytes()));
         if let Some(signing) = zone.signing() {

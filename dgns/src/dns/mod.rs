@@ -10,7 +10,7 @@
 //! | `zone`, `card` | what exists: one card per name, swapped whole |
 //! | `query`, `hickory` | what was asked: the plain shape by hand, all others by hickory-proto |
 //! | `answer`, `reply` | what is said, and its bytes within the transport's limit |
-//! | `own` | what the operator writes there |
+//! | `own`, `alias` | what the operator writes there, and the addresses that it takes from another name |
 //! | `dnssec` | what of it is signed, by which keys |
 //! | `proofs` | what the log proves, in pieces that fit an answer |
 //! | `update` | what devices put into DNS themselves |
@@ -27,6 +27,7 @@
 //! is nobody's in the log, stand the challenges of ACME clients; at other such labels, and at the zone's own name, the operator's records.
 
 pub mod acme;
+pub mod alias;
 pub mod answer;
 mod card;
 mod cards;

@@ -15,7 +15,9 @@ use super::limits::{OWN_BYTES_MAX, OWN_FILE_BYTES_MAX, OWN_RECORDS_MAX, OWN_TTL_
 use super::name;
 use super::zone::CHALLENGE;
 
+const TYPE_A: u16 = 1;
 const TYPE_CNAME: u16 = 5;
+const TYPE_AAAA: u16 = 28;
 
 /// The types that the server makes itself, or that mean nothing in a zone.
 const TYPES_OF_THE_SERVER: [u16; 15] = [0, 2, 6, 25, 39, 41, 43, 46, 47, 48, 50, 51, 59, 60, 63];
@@ -54,8 +56,16 @@ pub enum OwnError {
 /// underscore, and what is below them.
 pub(crate) type OwnRecords = BTreeMap<Vec<u8>, Vec<Row>>;
 
+/// What a file says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Own {
+    pub(crate) records: OwnRecords,
+    /// The name, in wire form, that the zone's own name takes its addresses from.
+    pub(crate) alias: Option<Vec<u8>>,
+}
+
 /// Reads the records of a file. `challenged` are the names whose ACME challenges the server answers. Errors: [`OwnError`], the first line that is wrong.
-pub(crate) fn read(path: &Path, zone: &ZoneName, challenged: &[String]) -> Result<OwnRecords, OwnError> {
+pub(crate) fn read(path: &Path, zone: &ZoneName, challenged: &[String]) -> Result<Own, OwnError> {
     let refused = |error| OwnError::Io { path: path.to_owned(), error };
     let length = std::fs::metadata(path).map_err(refused)?.len();
     if length > OWN_FILE_BYTES_MAX {
@@ -66,7 +76,8 @@ pub(crate) fn read(path: &Path, zone: &ZoneName, challenged: &[String]) -> Resul
 }
 
 /// Reads the records of a text. Errors: the line that is wrong, counted from 1, and what is wrong with it.
-pub(crate) fn parse(text: &str, zone: &ZoneName, challenged: &[String]) -> Result<OwnRecords, (usize, String)> {
+pub(crate) fn parse(text: &str, zone: &ZoneName, challenged: &[String]) -> Result<Own, (usize, String)> {
+    let mut alias = None;
     let (mut records, mut seen, mut ttl_s, mut bytes) = (OwnRecords::new(), HashSet::new(), TTL_S, 0);
     for (at, line) in text.lines().enumerate() {
         let refused = |what: String| (at + 1, what);
@@ -79,6 +90,12 @@ pub(crate) fn parse(text: &str, zone: &ZoneName, challenged: &[String]) -> Resul
                 .parse()
                 .map_err(|_| refused("no TTL in seconds".to_owned()))?;
             continue;
+        }
+        if let Some(target) = alias_of(line, zone).map_err(refused)? {
+            match alias.replace((at + 1, target)) {
+                Some(_) => return Err(refused("a second ALIAS".to_owned())),
+                None => continue,
+            }
         }
         let Some(written) = zonefile::record(line, &format!("{zone}."), ttl_s).map_err(refused)? else { continue };
         let (labels, row) = judge(written, zone, challenged).map_err(refused)?;
@@ -93,7 +110,36 @@ pub(crate) fn parse(text: &str, zone: &ZoneName, challenged: &[String]) -> Resul
         admit(rows, &row).map_err(refused)?;
         rows.push(row);
     }
-    Ok(records)
+    let is_address = |row: &Row| row.owner.is_empty() && [TYPE_A, TYPE_AAAA].contains(&row.rtype);
+    match alias {
+        Some((line, _)) if records.get(&b""[..]).is_some_and(|rows| rows.iter().any(is_address)) => {
+            Err((line, "ALIAS beside an address of the zone's own name".to_owned()))
+        }
+        alias => Ok(Own { records, alias: alias.map(|(_, target)| target) }),
+    }
+}
+
+/// Returns the name that a line makes the zone's own name take its addresses from; `None` if it is another line.
+fn alias_of(line: &str, zone: &ZoneName) -> Result<Option<Vec<u8>>, String> {
+    let words: Vec<&str> = line.split(';').next().unwrap_or("").split_whitespace().collect();
+    let is_before_type =
+        |word: &&&str| word.eq_ignore_ascii_case("IN") || word.bytes().all(|byte| byte.is_ascii_digit());
+    let at = 1 + words.iter().skip(1).take_while(is_before_type).count();
+    if !words.get(at).is_some_and(|word| word.eq_ignore_ascii_case("ALIAS")) {
+        return Ok(None);
+    }
+    let origin = format!("{zone}.");
+    let [target] = words[at + 1..] else { return Err("ALIAS leads to one name".to_owned()) };
+    let is_own = words[0] == "@" || words[0].eq_ignore_ascii_case(&origin);
+    if !is_own || words[1..at].iter().any(|word| !word.eq_ignore_ascii_case("IN")) {
+        return Err("ALIAS stands at the zone's own name alone, without a TTL: write @ ALIAS cdn.example.".to_owned());
+    }
+    let written = zonefile::record(&format!("@ CNAME {target}"), &origin, TTL_S)?.ok_or("ALIAS without a name")?;
+    let apex = [name::labels_of(zone.as_str()).unwrap_or_default(), vec![0]].concat();
+    match name::place(&written.rdata, &apex) {
+        Some(_) => Err(format!("ALIAS leads to a name outside of {zone}, with its final dot")),
+        None => Ok(Some(written.rdata)),
+    }
 }
 
 /// Returns where a record stands, if it may stand there.
@@ -146,14 +192,15 @@ fn admit(rows: &[Row], row: &Row) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<OwnRecords, (usize, String)> {
+    fn read(text: &str) -> Result<Own, (usize, String)> {
         parse(text, &ZoneName::parse("dgns.test").expect("a zone"), &["ns.dgns.test".to_owned()])
     }
 
     #[test]
     fn records_stand_where_nobody_can_claim_a_name() {
         let text = "; ours\n$TTL 120 ; two minutes\n@ A 192.0.2.1\n\n@ 60 MX 10 mail\n_dmarc TXT \"x\"\nWWW A 192.0.2.2\na.b.ns AAAA ::1\n_x.www TXT y\n";
-        let records = read(text).expect("a file");
+        let Own { records, alias } = read(text).expect("a file");
+        assert_eq!(alias, None);
         let shown: Vec<_> = records
             .iter()
             .flat_map(|(labels, rows)| {
@@ -188,6 +235,12 @@ mod tests {
             ("www 60 A 192.0.2.8", "TTL is 60"),
             ("www A 192.0.2.9", "twice"),
             ("www A 192.0.2.", ""),
+            ("www ALIAS cdn.example.", "zone's own name"),
+            ("@ 60 ALIAS cdn.example.", "without a TTL"),
+            ("@ ALIAS www", "outside"),
+            ("@ ALIAS @", ""),
+            ("@ ALIAS", ""),
+            ("@ ALIAS a.example. b.example.", ""),
             ("$TTL soon", "no TTL"),
             ("$INCLUDE /etc/passwd", "directive"),
         ] {
@@ -199,6 +252,26 @@ mod tests {
         assert_eq!(read(&many).expect_err("too many").0, OWN_RECORDS_MAX + 1);
         let long: String = (0..=OWN_BYTES_MAX / 251).map(|n| format!("_x{n} TXT {}\n", "y".repeat(250))).collect();
         assert!(read(&long).expect_err("too long").1.contains("bytes"));
+    }
+
+    #[test]
+    fn an_alias_stands_alone_with_no_address_beside_it() {
+        let alias = |line: &str| read(line).map(|own| own.alias);
+        let wanted = Ok(Some(b"\x03cdn\x07example\0".to_vec()));
+        assert_eq!(alias("@ ALIAS CDN.example. ; there"), wanted);
+        assert_eq!(alias("@ MX 10 mail\nDGNS.test. IN alias cdn.example.\nwww A 192.0.2.1"), wanted);
+        assert_eq!(
+            alias("alias TXT x").map_err(|(_, what)| what.contains("claimed")),
+            Err(true),
+            "a name like any other"
+        );
+        for text in [
+            "@ ALIAS cdn.example.\n@ ALIAS cdn.example.",
+            "@ ALIAS cdn.example.\n@ A 192.0.2.1",
+            "@ AAAA ::1\n@ ALIAS cdn.example.\n@ TXT x",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -77,10 +77,12 @@ impl Rcode {
 #[repr(u16)]
 pub(crate) enum ExtendedError {
     Other = 0,
+    Stale = 3,
     NotReady = 14,
     Prohibited = 18,
     NotAuthoritative = 20,
     NotSupported = 21,
+    Unreachable = 22,
 }
 
 /// A name that stands earlier in the message: where it begins.
@@ -181,7 +183,10 @@ pub(crate) struct Reply<'o> {
     truncated: bool,
     /// Whoever asks wants signatures, and the zone has some.
     signs: Option<Signs<'o>>,
-    lacks_signature: bool,
+    /// Why the answer is a failure, whatever was written.
+    fails: Option<ExtendedError>,
+    /// What is said of an answer that is none.
+    note: Option<ExtendedError>,
 }
 
 impl<'o> Reply<'o> {
@@ -204,7 +209,8 @@ impl<'o> Reply<'o> {
             authoritative: false,
             truncated: false,
             signs: None,
-            lacks_signature: false,
+            fails: None,
+            note: None,
         }
     }
 
@@ -292,7 +298,7 @@ impl<'o> Reply<'o> {
     pub(crate) fn sign(&mut self, section: Section, owner: Pointer, signed: Signed<'_>) {
         let Some(Signs { algorithm, apex }) = self.signs else { return };
         let Some(signature) = signed.signature else {
-            self.lacks_signature = true;
+            self.fail(ExtendedError::NotReady);
             return;
         };
         let Signed { rtype, ttl_s, labels, .. } = signed;
@@ -301,20 +307,25 @@ impl<'o> Reply<'o> {
         self.add(section, owner.below(&[]), TYPE_RRSIG, ttl_s, &[&head, apex, bytes]);
     }
 
-    /// Makes the answer a failure: what it would say is not signed.
-    pub(crate) fn lack_signature(&mut self) {
-        self.lacks_signature = true;
+    /// Makes the answer a failure: what it would say is not signed yet, or not known any more.
+    pub(crate) fn fail(&mut self, why: ExtendedError) {
+        self.fails = Some(why);
+    }
+
+    /// Says something of the answer.
+    pub(crate) fn note(&mut self, what: ExtendedError) {
+        self.note = Some(what);
     }
 
     /// Ends the answer. What did not fit leaves TC = 1 and no record at all: a client must never take a part for the whole. What lacks a
     /// signature that was asked for leaves as SERVFAIL.
     pub(crate) fn finish(mut self, rcode: Rcode, error: Option<ExtendedError>) -> Rcode {
-        let (rcode, error) = match self.lacks_signature {
-            true => (Rcode::ServFail, Some(ExtendedError::NotReady)),
-            false => (rcode, error),
+        let (rcode, error) = match self.fails {
+            Some(why) => (Rcode::ServFail, Some(why)),
+            None => (rcode, error.or(self.note)),
         };
-        self.truncated &= !self.lacks_signature;
-        if self.truncated || self.lacks_signature {
+        self.truncated &= self.fails.is_none();
+        if self.truncated || self.fails.is_some() {
             self.out.truncate(self.question_end);
             (self.answers, self.authorities, self.additionals) = (0, 0, 0);
         }

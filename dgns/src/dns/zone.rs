@@ -11,7 +11,7 @@ mod text;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use identity::cert::Row;
@@ -29,7 +29,7 @@ use super::dnssec::{
 };
 use super::limits::{NEGATIVE_TTL_S_MAX, UDP_BATCH, ZONE_BYTES_MAX, ZONE_SEGMENTS};
 use super::name::{self, NAME_BYTES_MAX, WireName};
-use super::own::OwnRecords;
+use super::own::Own;
 use super::proofs::strings;
 use super::query::HEADER_BYTES;
 use crate::clock::Clock;
@@ -159,6 +159,8 @@ pub struct Zone {
     log_size: AtomicU64,
     ready: AtomicBool,
     checkpoint: RwLock<Arc<Checkpoint>>,
+    /// Where the zone's own name takes its addresses from.
+    alias: Option<AliasTarget>,
     /// Records without a certificate, by name: those that no certified set stands in the place of.
     volatile: Mutex<HashMap<String, Vec<Row>>>,
     /// How many names are delegated.
@@ -169,6 +171,35 @@ pub struct Zone {
     signing: Option<Signing>,
     /// What others copy; `None`: nobody does.
     editions: Option<Editions>,
+}
+
+/// The name that the zone's own name takes its addresses from.
+pub(crate) struct AliasTarget {
+    /// In wire form.
+    pub(crate) name: Vec<u8>,
+    aliased: AtomicU8,
+}
+
+/// How well the addresses of that name are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Aliased {
+    /// Not at all, or no more.
+    Lost = 0,
+    /// As they were: nobody answers now.
+    Stale = 1,
+    /// As they are.
+    Fresh = 2,
+}
+
+impl AliasTarget {
+    pub(crate) fn aliased(&self) -> Aliased {
+        match self.aliased.load(Ordering::Relaxed) {
+            0 => Aliased::Lost,
+            1 => Aliased::Stale,
+            _ => Aliased::Fresh,
+        }
+    }
 }
 
 /// The TXT record at `_checkpoint`.
@@ -274,6 +305,7 @@ impl Zone {
             log_size: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             checkpoint: RwLock::default(),
+            alias: None,
             volatile: Mutex::default(),
             cuts: AtomicU64::new(0),
             glue: Mutex::default(),
@@ -737,15 +769,37 @@ impl Zone {
     }
 
     /// Shows the operator's own records, beside the addresses of name servers. For a zone that nobody asks yet.
-    pub(crate) fn with_own(self, own: &OwnRecords) -> Result<Self, ZoneError> {
+    pub(crate) fn with_own(mut self, own: Own) -> Result<Self, ZoneError> {
+        self.alias = own.alias.map(|name| AliasTarget { name, aliased: AtomicU8::new(Aliased::Lost as u8) });
         let writer = self.lock_writer();
-        for (labels, rows) in own {
+        for (labels, rows) in &own.records {
             let known = self.read(labels, |card| card.map(rows_of)).unwrap_or_default();
             let card = Card::fixed(labels, &[known.as_slice(), rows].concat());
             self.put(&writer, card.map_err(|_| ZoneError::Row(name::text_of(labels)))?);
         }
         drop(writer);
         Ok(self)
+    }
+
+    /// Returns where the zone's own name takes its addresses from.
+    pub(crate) fn alias(&self) -> Option<&AliasTarget> {
+        self.alias.as_ref()
+    }
+
+    /// Shows these addresses at the zone's own name in the place of those before, if there are any, and how well they are known.
+    pub(crate) fn set_alias(&self, aliased: Aliased, addresses: Option<Vec<Row>>) {
+        let Some(alias) = &self.alias else { return };
+        if let Some(addresses) = addresses {
+            let writer = self.lock_writer();
+            let known = self.read(b"", |card| card.map(rows_of)).unwrap_or_default();
+            let is_other = |row: &Row| !(row.owner.is_empty() && [TYPE_A, TYPE_AAAA].contains(&row.rtype));
+            let rows: Vec<Row> = known.iter().filter(|row| is_other(row)).cloned().chain(addresses).collect();
+            if rows != known {
+                let card = Card::fixed(b"", &rows).expect("addresses have the length of addresses");
+                self.show(&writer, vec![card]);
+            }
+        }
+        alias.aliased.store(aliased as u8, Ordering::Relaxed);
     }
 
     /// Shows these ACME challenges of a name of the operator, in the place of those before. Errors: [`ZoneError::Name`], it is no name of the zone, or

@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::{Config, TlsConfig};
 use crate::core::Core;
 use crate::dns::acme::{self, Acme};
+use crate::dns::alias::Alias;
 use crate::dns::answer::Transport;
 use crate::dns::cookie::Cookies;
 use crate::dns::limits::CHALLENGE_SPREAD;
@@ -254,6 +255,12 @@ impl Parts {
         let transfers = Arc::new(transfers);
         if let Some(serials) = serials {
             followers.push(tokio::spawn(transfers.clone().run(dns_zone.clone(), serials, stopping.clone())));
+        }
+        if let Some(alias) = dns_zone.alias() {
+            let (target, resolvers) = (alias.name.clone(), config.dns.resolvers.clone());
+            let (zone, clock, private) = (dns_zone.clone(), core.clock.clone(), config.dns.private_addresses);
+            let keeper = Alias::new(target, resolvers, private, zone, clock, dns_metrics.clone());
+            followers.push(tokio::spawn(keeper.keep(stopping.clone())));
         }
         if let Some(TlsConfig::Acme(acme)) = &config.dns.tls {
             let spread = if config.dns.peers.is_empty() { Duration::ZERO } else { CHALLENGE_SPREAD };

@@ -5,9 +5,10 @@ use std::process::Command;
 
 use dgns_tests::harness::programs::run;
 use dgns_tests::harness::unbound::Unbound;
-use dgns_tests::harness::{Person, Server, Site, wait};
+use dgns_tests::harness::{Person, Server, Site, ports, wait};
 
 use crate::dns_proofs::Liar;
+use crate::dns_transfers::counter;
 use crate::dns_updates::{key_file, nsupdate};
 
 /// A delv with the DS of a zone as its anchor.
@@ -200,6 +201,32 @@ fn the_operators_records_are_signed_like_all_others() {
             "{name} {rtype}: {said}"
         );
     }
+}
+
+#[test]
+fn the_zone_takes_its_address_from_another_name() {
+    // Goal: ALIAS: the address of a name of somebody else is the zone's own, signed; while nobody says which it is, a failure that says so. Method:
+    // another dgnsd as the resolver, which is there later than the server.
+    let other = std::net::SocketAddr::from(([127, 0, 0, 1], ports::free()));
+    let site = Site::new();
+    let file = site.file("apex", "@ ALIAS alice.other.test.\n@ TXT here\n");
+    let site = site.with("dns", "apex_file", &format!("{:?}", file.display().to_string()));
+    let server = site.with("dns", "resolvers", &format!("[\"{other}\"]")).start();
+    let said = dig(server.dns, &["+dnssec", "dgns.test", "A"]);
+    assert!(said.contains("SERVFAIL") && said.contains("EDE: 22"), "{said}");
+    assert!(dig(server.dns, &["+short", "dgns.test", "TXT"]).contains("here"));
+    let resolver = Site::new().with_zone("other.test").with("dns", "listen", &format!("[\"{other}\"]"));
+    let (resolver, alice) = (resolver.start(), Person::new());
+    alice.up(&resolver, "alice");
+    alice.dgns(&resolver, &["records", "set", "alice", "A", "192.0.2.99"]).exits(0);
+    let said = wait::until("the address is found", || {
+        let said = dig(server.dns, &["+dnssec", "dgns.test", "A"]);
+        said.contains("192.0.2.99").then_some(said)
+    });
+    assert!(said.contains("NOERROR") && said.contains("RRSIG\tA 13 2") && !said.contains("EDE"), "{said}");
+    let said = dig(server.dns, &["+dnssec", "dgns.test", "AAAA"]);
+    assert!(said.contains("NOERROR") && said.contains("ANSWER: 0") && said.contains("NSEC"), "{said}");
+    assert!(counter(&server, "dns_alias_found_seconds") > 1_700_000_000);
 }
 
 #[test]

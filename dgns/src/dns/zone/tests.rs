@@ -161,6 +161,50 @@ fn challenges_stand_at_names_of_the_operator_alone() {
 }
 
 #[test]
+fn addresses_of_an_alias_are_those_that_were_found_last() {
+    // Goal: fresh, old and lost addresses, as each is answered; other records of the zone's own name stay as they are.
+    use super::super::answer::{Asker, Outcome, Transport, answer};
+    let mx = Row { owner: String::new(), rtype: 15, rdata: b"\0\x0a\0".to_vec(), ttl: 60 };
+    let own = Own { records: [(Vec::new(), vec![mx])].into(), alias: Some(b"\x03cdn\x07example\0".to_vec()) };
+    let zone =
+        Zone::new(ZONE, &Settings::for_zone(ZONE)).expect("valid settings").with_own(own).expect("valid records");
+    zone.set_ready();
+    let cookies = super::super::cookie::Cookies::new([7; 32]);
+    // The code, the count of answers, and the extended error.
+    let said = |rtype: u8| {
+        let query = [
+            b"\0\x01\0\0\0\x01\0\0\0\0\0\x01\x04dgns\x04test\0\0".as_slice(),
+            &[rtype, 0, 1],
+            b"\0\0\x29\x04\xd0\0\0\0\0\0\0",
+        ]
+        .concat();
+        let asker = Asker {
+            transport: Transport::Udp,
+            address: [192, 0, 2, 1].into(),
+            now_s: 1_700_000_000,
+            cookies: &cookies,
+            nsid: b"",
+        };
+        let mut out = Vec::new();
+        let Outcome::Reply { rcode, .. } = answer(&zone, &query, &asker, &mut out) else { panic!("an answer") };
+        let at = out.windows(4).position(|bytes| bytes == [0, 15, 0, 2]).map(|at| at + 4);
+        (rcode.name(), out[7], at.map(|at| out[at + 1]))
+    };
+    assert_eq!(
+        (said(1), said(28), said(15)),
+        (("SERVFAIL", 0, Some(22)), ("SERVFAIL", 0, Some(22)), ("NOERROR", 1, None))
+    );
+    zone.set_alias(Aliased::Fresh, Some(vec![address(1), address(2)]));
+    assert_eq!((said(1), said(28), said(15)), (("NOERROR", 2, None), ("NOERROR", 0, None), ("NOERROR", 1, None)));
+    zone.set_alias(Aliased::Stale, None);
+    assert_eq!((said(1), said(15)), (("NOERROR", 2, Some(3)), ("NOERROR", 1, None)));
+    zone.set_alias(Aliased::Fresh, Some(vec![address(3)]));
+    assert_eq!(said(1), ("NOERROR", 1, None));
+    zone.set_alias(Aliased::Lost, Some(Vec::new()));
+    assert_eq!((said(1), said(15)), (("SERVFAIL", 0, Some(22)), ("NOERROR", 1, None)));
+}
+
+#[test]
 fn serial_never_goes_back() {
     let zone = zone();
     for (log_size, serial) in [(7, 7), (5, 7), (8, 8), (0xFFFF_FFFF, 0xFFFF_FFFF), ((1 << 32) + 3, 3), (9, 3)] {
