@@ -31,7 +31,7 @@ use super::{CLIENTS, RECORD_BYTES, peers};
 pub struct Ours {
     config: PathBuf,
     address: String,
-    process: Child,
+    process: Killed,
     session: Session,
     owner: Device,
     log: LogId,
@@ -47,10 +47,13 @@ struct Device {
     last: Option<(u64, Hash)>,
 }
 
-impl Drop for Ours {
+/// dgnsd, which does not outlive its measurement.
+struct Killed(Child);
+
+impl Drop for Killed {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -127,8 +130,8 @@ impl Ours {
         let (first, more) = entries.split_at(ENTRIES_PER_REQUEST_MAX);
         session.post_signed(devices[0].signer(), path::DATABASES, &encode_request(first)).await.expect("a database");
         let target = format!("{}{}/entries", path::LOGS, LogId::control(&itself.did));
-        let (status, _) = Http::to(&address).await.ask("POST", &target, &encode_request(more)).await;
-        assert_eq!(status, 200, "the rest of the control log");
+        let (status, body) = Http::to(&address).await.ask("POST", &target, &encode_request(more)).await;
+        assert_eq!(status, 200, "the rest of the control log: {}", String::from_utf8_lossy(&body));
         let owner = devices.remove(0);
         let writers = devices.into_iter().map(Mutex::new).collect();
         Self { config, address, process, session, owner, log, writers, _home: own }
@@ -163,8 +166,8 @@ impl Ours {
     /// The time from the start of a killed server to its first receipt, in milliseconds.
     pub async fn again(&mut self) -> f64 {
         let entry = self.entries(0, 1, 1).remove(0);
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.process.0.kill();
+        let _ = self.process.0.wait();
         let begun = async {
             self.process = spawn(&self.config, &self.address);
             self.append(&mut Http::to(&self.address).await, &entry).await;
@@ -237,7 +240,7 @@ impl Ours {
 
     /// What the process holds in memory, in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("Linux tells it");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).expect("Linux tells it");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux tells it");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a figure")
     }
@@ -269,7 +272,8 @@ fn control(itself: &mut Device, people: &[Did]) -> Vec<Entry> {
         until_s: u64::MAX >> 1,
     }));
     let sealed = || Sealed { enc: [1; 32], ct: vec![2; 48] };
-    let boxes = people.iter().map(|did| KeyBox { did: *did, generation: 1, sealed: sealed() }).collect();
+    let mut boxes: Vec<_> = people.iter().map(|did| KeyBox { did: *did, generation: 1, sealed: sealed() }).collect();
+    boxes.sort_unstable_by_key(|of| of.did);
     said.push(Control::KeyEpoch { gid: 1, epoch: 1, boxes, previous: None });
     said.push(Control::Log { gid: 1, kind: LogKind::Shared, label: "main".into() });
     said.push(Control::Owner { did: people[0], yes: true });
@@ -277,13 +281,20 @@ fn control(itself: &mut Device, people: &[Did]) -> Vec<Entry> {
     said.iter().map(|said| itself.sign(Class::Control, log, said.encode())).collect()
 }
 
-fn spawn(config: &Path, address: &str) -> Child {
+fn spawn(config: &Path, address: &str) -> Killed {
     let exe = std::env::current_exe().expect("a process knows its executable");
     let dgnsd = exe.ancestors().nth(2).expect("a bench lies in target/<profile>/deps").join("dgnsd");
     let mut command = Command::new(dgnsd);
     command.args(["serve", "--config"]).arg(config).env("DGNS_LOG", "error").stdin(Stdio::null()).stdout(Stdio::null());
-    let child = command.spawn().expect("cargo build --release --workspace");
-    wait::until("it listens", || std::net::TcpStream::connect(address).ok());
+    let mut child = Killed(command.spawn().expect("cargo build --release --workspace --bins"));
+    wait::until("it listens", || {
+        let ended = child.0.try_wait().expect("a child can be waited for");
+        assert!(
+            ended.is_none(),
+            "dgnsd ended, {ended:?}; is it of this tree? cargo build --release --workspace --bins"
+        );
+        std::net::TcpStream::connect(address).ok()
+    });
     child
 }
 
