@@ -55,6 +55,13 @@ pub const ENTRIES_PER_COMMIT: usize = 1_024;
 /// The bytes of the bodies that one commit of databases takes, unless the first append alone has more.
 pub const BYTES_PER_COMMIT: usize = 4 << 20;
 
+/// The newest entries of a log whose proofs take no look at the tables; two to four times 64 bytes each. Writers who are further behind ask
+/// the tables.
+pub const RECENT_LEAVES: u64 = 256;
+
+/// The logs whose newest entries are known: with [`RECENT_LEAVES`] at most 8 MiB.
+pub const RECENT_LOGS: usize = 256;
+
 /// What an entry takes beside its header and body: its row, two indexes, its part of the tree.
 pub const ENTRY_OVERHEAD_BYTES: u64 = 170;
 

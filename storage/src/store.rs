@@ -17,6 +17,7 @@ pub(crate) mod line;
 mod others;
 mod proof;
 mod read;
+mod recent;
 pub mod rows;
 mod sweep;
 mod view;
@@ -43,6 +44,7 @@ pub use anchors::AnchorRows;
 pub use append::{Append, AppendRefusal, Appended, Placed};
 pub use chunks::{Charge, ChunkRefusal, Purpose};
 pub use collect::Collected;
+use recent::Recent;
 pub use sweep::{Grace, Sweep};
 pub use watch::Watch;
 use watch::Watches;
@@ -94,6 +96,8 @@ struct Inner {
     free: FreeQuota,
     /// Who waits for a log to grow.
     watches: Arc<Watches>,
+    /// What logs grew by of late.
+    recent: Recent,
 }
 
 impl Store {
@@ -122,7 +126,7 @@ impl Store {
             }
         };
         let (failures, watches) = (options.failures, Arc::default());
-        let inner = Arc::new(Inner { database, objects, failures, free, watches });
+        let inner = Arc::new(Inner { database, objects, failures, free, watches, recent: Recent::default() });
         let (queue, jobs) = mpsc::channel(APPENDS_WAITING_MAX);
         let writer = tokio::spawn(Writer::new(inner.clone()).run(jobs));
         let others = inner.database.is_shared().then(|| tokio::spawn(others::follow(Arc::downgrade(&inner))));

@@ -1,14 +1,16 @@
 //! The RFC 6962/9162 tree: right edge, proofs and their plans (PROTOCOL 8.1, 8.4).
 //!
-//! Three stories, one each file. [`Edge`] grows a tree and knows its root without holding it. A [`Plan`] names the nodes a
-//! proof needs, so that whoever stores tiles can fetch them. The `verify_*` functions need neither. The log and the history
-//! of its Epochs are both such trees.
+//! Four stories, one each file. [`Edge`] grows a tree and knows its root without holding it. A [`Plan`] names the nodes a
+//! proof needs, so that whoever stores tiles can fetch them; [`Growth`] has those of what was added of late. The `verify_*`
+//! functions need none of them. The log and the history of its Epochs are both such trees.
 
 mod edge;
+mod growth;
 mod plan;
 mod verify;
 
 pub use edge::Edge;
+pub use growth::Growth;
 pub use plan::{Node, Plan, consistency_plan, inclusion_plan, root_plan};
 pub use verify::{consistency_roots, inclusion_root, verify_consistency, verify_inclusion};
 

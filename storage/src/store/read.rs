@@ -166,6 +166,9 @@ impl Store {
         size: u64,
         old: Option<u64>,
     ) -> Result<Option<ReceiptRows>, StorageError> {
+        if let Some(rows) = self.inner.recent.receipt(id, places, size, old) {
+            return Ok(Some(rows));
+        }
         let mut reader = self.inner.database.reader().await;
         let mut tx = begin_reading(&mut reader).await?;
         let Some(log) = tables::dblog::by_key(&mut tx, id).await?.filter(|log| size <= log.edge.size()) else {
@@ -196,7 +199,9 @@ impl Store {
         let log = tables::dblog::by_key(&mut tx, id).await?;
         let device = tables::device::id(&mut tx, device).await?;
         match (log, device) {
-            (Some(log), Some(device)) => tables::cursor::load(&mut tx, log.id, device).await,
+            (Some(log), Some(device)) => {
+                Ok(tables::cursor::load(&mut tx, &[(log.id, device)]).await?.pop().map(|row| row.last))
+            }
             _ => Ok(None),
         }
     }

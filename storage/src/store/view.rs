@@ -96,6 +96,36 @@ impl View {
         self.logs.get(&log.row.key)?.added.get(&(device, lsn)).map(Found::Added)
     }
 
+    /// Reads what data appended to logs that are there needs, of the whole batch in one statement a table. What else is needed is read
+    /// append by append.
+    pub(super) async fn load_together(&mut self, conn: &mut Conn, appends: &[&Append]) -> Result<(), StorageError> {
+        let of_log = |append: &&Append| Some(append.entries.first()?.header().log);
+        let keys: BTreeSet<LogId> = appends.iter().filter_map(of_log).collect();
+        for row in tables::dblog::by_keys(conn, &Vec::from_iter(keys)).await? {
+            self.logs.insert(row.key, LogView { row, added: HashMap::new() });
+        }
+        let headers = || appends.iter().flat_map(|append| &append.entries).map(Entry::header);
+        let keys: BTreeSet<KeyBytes> = headers().map(|header| header.device).collect();
+        self.devices.extend(tables::device::ids(conn, &Vec::from_iter(keys)).await?);
+        let (mut places, mut members) = (BTreeSet::new(), BTreeSet::new());
+        for header in headers() {
+            let Some(log) = self.logs.get(&header.log) else { continue };
+            places.extend(self.devices.get(&header.device).map(|device| (log.row.id, *device)));
+            if log.row.kind != LogKind::Control {
+                members.insert((log.row.db, log.row.gid, header.author));
+            }
+        }
+        let places = Vec::from_iter(places);
+        self.cursors.extend(places.iter().map(|place| (*place, None)));
+        for row in tables::cursor::load(conn, &places).await? {
+            self.cursors.insert((row.log, row.device), Some(row.last));
+        }
+        let members = Vec::from_iter(members);
+        self.members.extend(members.iter().map(|member| (*member, (0, 0))));
+        self.members.extend(tables::member::load_many(conn, &members).await?);
+        Ok(())
+    }
+
     /// Reads what one more append needs.
     pub(super) async fn load(&mut self, conn: &mut Conn, append: &Append) -> Result<(), StorageError> {
         let Some(key) = append.entries.first().map(|entry| entry.header().log) else { return Ok(()) };
@@ -204,7 +234,7 @@ impl View {
         let last = match self.cursors.get(&(log, device)) {
             Some(last) => *last,
             None => {
-                let last = tables::cursor::load(conn, log, device).await?;
+                let last = tables::cursor::load(conn, &[(log, device)]).await?.pop().map(|row| row.last);
                 self.cursors.insert((log, device), last);
                 last
             }
@@ -235,12 +265,8 @@ impl View {
 impl LastIds {
     /// Reads the largest ids.
     pub(super) async fn load(conn: &mut Conn) -> Result<Self, StorageError> {
-        Ok(Self {
-            account: tables::account::last(conn).await?,
-            db: tables::db::last(conn).await?,
-            log: tables::dblog::last(conn).await?,
-            device: tables::device::last(conn).await?,
-        })
+        let [account, db, log, device] = tables::last_ids(conn).await?;
+        Ok(Self { account, db, log, device })
     }
 }
 

@@ -1,15 +1,16 @@
 //! The one task that commits: it takes what waits, decides, and makes all of it durable at once. While one commit syncs, the next
 //! batch gathers, so no timer is needed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::database::Conn;
 use dgns_api::store::acl::Stage;
 use dgns_api::store::content::ContentId;
-use dgns_api::store::entry::LogKind;
+use dgns_api::store::entry::{LogId, LogKind};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
+use translog::tree::Edge;
 
 use super::append::{Append, AppendRefusal, Appended};
 use super::decide::{self, Plan};
@@ -85,9 +86,11 @@ impl Writer {
         let mut tx = database::begin(&mut writer).await?;
         let mut view = View { last: LastIds::load(&mut tx).await?, ..View::default() };
         let before = view.last;
+        view.load_together(&mut tx, appends).await?;
         for append in appends {
             view.load(&mut tx, append).await?;
         }
+        let edges: HashMap<LogId, Edge> = view.logs.iter().map(|(key, log)| (*key, log.row.edge.clone())).collect();
         let loaded = Loaded::of(&view);
         let plan = decided(&mut view, appends, self.inner.free);
         apply(&mut tx, &view, &plan, before, &loaded).await?;
@@ -98,6 +101,12 @@ impl Writer {
         database.wrote(plan.entries.len() + plan.entries.iter().map(|entry| entry.body.len() / 4_096).sum::<usize>());
         if planned.is_some() {
             return Err(CommitError::Unknown(inject::planned()));
+        }
+        for (key, edge) in &edges {
+            let Some(log) = view.logs.get(key).filter(|log| !log.added.is_empty()) else { continue };
+            let mut added: Vec<_> = log.added.values().map(|added| (added.pos, added.leaf)).collect();
+            added.sort_unstable();
+            self.inner.recent.grew(*key, edge, added.into_iter().map(|(_, leaf)| leaf));
         }
         // What is said of who may read is known before what it is said of.
         let grown = || view.logs.values().filter(|log| !log.added.is_empty()).map(|log| &log.row);

@@ -22,8 +22,13 @@ use crate::fault::StorageError;
 /// A local row key.
 pub(crate) type RowId = i64;
 
-/// Returns the largest id of a table; `question` asks for it.
-async fn last_id(conn: &mut Conn, table: &'static str, question: &'static str) -> Result<RowId, StorageError> {
-    let row = query(question).fetch_one(conn).await.map_err(in_table(table))?;
-    Cells::new(&row, table).small(0)
+/// Asks for the largest ids of all tables that have any.
+const LAST_IDS: &str = "SELECT (SELECT coalesce(max(id), 0) FROM account), (SELECT coalesce(max(id), 0) FROM db), \
+                        (SELECT coalesce(max(id), 0) FROM dblog), (SELECT coalesce(max(id), 0) FROM device)";
+
+/// Returns the largest ids of accounts, databases, logs and devices.
+pub(crate) async fn last_ids(conn: &mut Conn) -> Result<[RowId; 4], StorageError> {
+    let row = query(LAST_IDS).fetch_one(conn).await.map_err(in_table("store"))?;
+    let cells = Cells::new(&row, "store");
+    Ok([cells.small(0)?, cells.small(1)?, cells.small(2)?, cells.small(3)?])
 }

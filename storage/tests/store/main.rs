@@ -10,6 +10,7 @@ use dgns_api::store::content;
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Class, Entry, Header, LogId};
 use identity::did::Did;
+use identity::hash::Hash;
 use identity::token::Rights;
 use storage::inject::{Failure, Plan, Step};
 use storage::store::{Append, AppendRefusal, Charge, DatabaseUrl, FreeQuota, Home, Purpose, Store};
@@ -230,12 +231,16 @@ async fn many_devices_append_at_once_and_every_size_is_proved(ground: &Ground) {
         let store = store.clone();
         tasks.spawn(async move {
             let mut device = Device::new(number, person(number), main_log());
+            let mut known: Option<(u64, Hash)> = None;
             for _ in 0..EACH / 3 {
                 let entries = [device.next(b"a"), device.next(b"b"), device.next(b"c")];
                 let appended = store.append(append(&entries)).await.unwrap();
                 let places: Vec<u64> = appended.placed.iter().map(|placed| placed.pos).collect();
-                let rows =
-                    store.receipt(&main_log(), &places, appended.placed[0].head_size, None).await.unwrap().unwrap();
+                let (size, old) = (appended.placed[0].head_size, known.map(|(size, _)| size));
+                let rows = store.receipt(&main_log(), &places, size, old).await.unwrap().unwrap();
+                if let Some((old, root)) = known.replace((size, rows.root)) {
+                    assert_eq!(verify_consistency(old, &root, size, &rows.root, &rows.consistency), Ok(()));
+                }
                 for ((entry, place), path) in entries.iter().zip(&appended.placed).zip(&rows.paths) {
                     let proved = verify_inclusion(&entry.leaf(), place.pos, place.head_size, path, &rows.root);
                     assert_eq!(proved, Ok(()));
@@ -261,6 +266,18 @@ async fn many_devices_append_at_once_and_every_size_is_proved(ground: &Ground) {
     }
     assert!(store.range(&main_log(), size + 1, 1, None).await.unwrap().is_none());
     assert!(store.range(&main_log(), 0, 1, Some(size + 1)).await.unwrap().is_none());
+    // What was appended of late is proved from memory, and the same from the tables.
+    let receipts = async |store: &Store| {
+        let mut receipts = Vec::new();
+        for (pos, to, old) in (1..size).map(|pos| (pos, (pos + 1 + pos % 40).min(size), pos - pos % 9)) {
+            receipts.push(store.receipt(&main_log(), &[pos], to, Some(old)).await.unwrap().unwrap());
+        }
+        receipts
+    };
+    let remembered = receipts(&store).await;
+    Arc::into_inner(store).unwrap().close().await.unwrap();
+    let again = open(ground, &Plan::default(), 1 << 30).await;
+    assert!(receipts(&again).await == remembered, "the tables prove something else");
 }
 
 async fn a_failed_commit_leaves_all_of_an_append_or_nothing_and_the_same_bytes_tell_which(ground: &Ground) {

@@ -70,6 +70,48 @@ fn the_edge_is_the_tree_at_every_size() {
 }
 
 #[test]
+fn what_was_added_proves_itself_from_every_size_on() {
+    // Goal: each node that a proof from some size on needs is known without the tree before it, and is the definition's; also once the
+    // older part was let go of. Method: every size to grow from up to 70, 40 leaves behind it, in two halves.
+    let leaves = oracle::leaves(120);
+    let mut oracle = Oracle::new(&leaves);
+    for from in 0..=70_u64 {
+        let mut edge = Edge::new();
+        edge.extend(&leaves[..from as usize]);
+        let mut growth = Growth::new(&edge);
+        assert_eq!((growth.from(), growth.size(), growth.last_leaf()), (from, from, None));
+        for (added, leaf) in leaves[from as usize..][..40].iter().enumerate() {
+            growth.append(*leaf);
+            assert_eq!(growth.last_leaf(), Some(leaf));
+            if added == 20 {
+                growth.forget(from + 9);
+                assert_eq!((growth.from(), growth.size()), (from + 9, from + 21));
+                growth.forget(from);
+                growth.forget(from + 22);
+                assert_eq!(growth.from(), from + 9, "neither older nor beyond the tree");
+            }
+            let size = growth.size();
+            let known = |node| growth.node(node).ok_or(node);
+            assert_eq!(root_plan(size).unwrap().fold(known), Ok(vec![oracle.root(0, size as usize)]), "{from} {size}");
+            for first in growth.from()..size {
+                let path = oracle.path(first as usize, size as usize);
+                assert_eq!(inclusion_plan(first, size).unwrap().fold(known), Ok(path), "{first} of {size} from {from}");
+                if first > 0 {
+                    let path = oracle.consistency(first as usize, size as usize);
+                    assert_eq!(consistency_plan(first, size).unwrap().fold(known), Ok(path), "{first} to {size}");
+                }
+            }
+        }
+        // What is older is not made up.
+        if from > 1 {
+            assert!(inclusion_plan(0, growth.size()).unwrap().fold(|node| growth.node(node).ok_or(node)).is_err());
+        }
+        assert_eq!(growth.node(Node { level: 63, index: 1 }), None);
+        assert_eq!(growth.node(Node { level: 0, index: growth.size() }), None);
+    }
+}
+
+#[test]
 fn ct_merkle_builds_the_same_proofs() {
     // Goal: an implementation by others agrees. Method: its proofs for sizes around the powers of two, byte for byte.
     let leaves = oracle::leaves(600);

@@ -2,7 +2,7 @@
 
 use identity::did::Did;
 
-use super::{RowId, last_id};
+use super::RowId;
 use crate::database::{Cells, Conn, ManyRows, Row, in_table, query};
 use crate::fault::StorageError;
 use crate::store::rows::AccountRow;
@@ -44,7 +44,8 @@ const TAKE_BACK: &str = "UPDATE account SET lapse_seen_ms = 0, lapsed_bytes = 0 
 const SWEPT: i64 = i64::MAX;
 
 pub(crate) async fn last(conn: &mut Conn) -> Result<RowId, StorageError> {
-    last_id(conn, TABLE, LAST).await
+    let row = query(LAST).fetch_one(conn).await.map_err(in_table(TABLE))?;
+    Cells::new(&row, TABLE).small(0)
 }
 
 pub(crate) async fn by_did(conn: &mut Conn, did: &Did) -> Result<Option<AccountRow>, StorageError> {

@@ -3,13 +3,14 @@
 use identity::hash::Hash;
 
 use super::RowId;
-use crate::database::{Cells, Conn, ManyRows, in_table, query};
+use crate::database::{Cells, Conn, ManyRows};
 use crate::fault::StorageError;
 use crate::table::stored;
 
 const TABLE: &str = "cursor";
 
-const LOAD: &str = "SELECT last_lsn, last_leaf FROM cursor WHERE log = $1 AND device = $2";
+static LOAD: ManyRows =
+    ManyRows::new(TABLE, "SELECT log, device, last_lsn, last_leaf FROM cursor WHERE (log, device) IN (VALUES", 2, ")");
 static UPSERT: ManyRows = ManyRows::new(
     TABLE,
     "INSERT INTO cursor (log, device, last_lsn, last_leaf) VALUES",
@@ -24,14 +25,14 @@ pub(crate) struct CursorRow {
     pub(crate) last: (u64, Hash),
 }
 
-pub(crate) async fn load(conn: &mut Conn, log: RowId, device: RowId) -> Result<Option<(u64, Hash)>, StorageError> {
-    let query = query(LOAD).bind(log).bind(device);
-    let row = query.fetch_optional(conn).await.map_err(in_table(TABLE))?;
-    row.map(|row| {
-        let cells = Cells::new(&row, TABLE);
-        Ok((cells.number(0)?, cells.hash(1)?))
-    })
-    .transpose()
+/// Returns how far devices got, each in a log: those that began, in no order.
+pub(crate) async fn load(conn: &mut Conn, places: &[(RowId, RowId)]) -> Result<Vec<CursorRow>, StorageError> {
+    let rows = LOAD.ask(conn, places, |query, (log, device)| query.bind(*log).bind(*device)).await?;
+    let read = |row| {
+        let cells = Cells::new(row, TABLE);
+        Ok(CursorRow { log: cells.small(0)?, device: cells.small(1)?, last: (cells.number(2)?, cells.hash(3)?) })
+    };
+    rows.iter().map(read).collect()
 }
 
 pub(crate) async fn upsert(conn: &mut Conn, rows: &[CursorRow]) -> Result<(), StorageError> {

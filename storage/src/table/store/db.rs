@@ -3,7 +3,7 @@
 use dgns_api::store::acl::Stage;
 use identity::did::Did;
 
-use super::{RowId, last_id};
+use super::RowId;
 use crate::database::{Cells, Conn, Row, in_table, query};
 use crate::fault::StorageError;
 use crate::store::rows::{DbRow, Dropped};
@@ -11,7 +11,6 @@ use crate::table::stored;
 
 const TABLE: &str = "db";
 
-const LAST: &str = "SELECT coalesce(max(id), 0) FROM db";
 const BY_DID: &str = "SELECT id, did, account, kind, created_ms, stage, dropped FROM db WHERE did = $1";
 const BY_ID: &str = "SELECT id, did, account, kind, created_ms, stage, dropped FROM db WHERE id = $1";
 const INSERT: &str = "INSERT INTO db (id, did, account, kind, created_ms, stage) VALUES ($1, $2, $3, $4, $5, $6)";
@@ -22,10 +21,6 @@ const UNSWEPT: &str = "SELECT id, did, account, kind, created_ms, stage, dropped
 const DROP: &str = "UPDATE db SET dropped = $1 WHERE id = $2";
 const TAKE_BACK: &str = "UPDATE db SET dropped = 3 WHERE account = $1 AND (dropped = 1 OR dropped = 2)";
 const TO_STAGE: &str = "UPDATE db SET stage = $1 WHERE id = $2";
-
-pub(crate) async fn last(conn: &mut Conn) -> Result<RowId, StorageError> {
-    last_id(conn, TABLE, LAST).await
-}
 
 pub(crate) async fn by_did(conn: &mut Conn, did: &Did) -> Result<Option<DbRow>, StorageError> {
     let query = query(BY_DID).bind(did.as_bytes().as_slice());

@@ -3,7 +3,7 @@
 use dgns_api::store::entry::{LogId, LogKind};
 use translog::tree::Edge;
 
-use super::{RowId, last_id};
+use super::RowId;
 use crate::database::{Cells, Conn, ManyRows, Row, in_table, query};
 use crate::fault::StorageError;
 use crate::store::line::Line;
@@ -12,7 +12,6 @@ use crate::table::stored;
 
 const TABLE: &str = "dblog";
 
-const LAST: &str = "SELECT coalesce(max(id), 0) FROM dblog";
 const BY_KEY: &str =
     "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to FROM dblog WHERE key = $1";
 const BY_ID: &str =
@@ -25,6 +24,12 @@ const UNSWEPT: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms
 const UNCOUNTED: &str = "SELECT id, counted, to_count FROM dblog WHERE counted < to_count ORDER BY id LIMIT 1";
 const COUNT_TO: &str = "UPDATE dblog SET counted = $1 WHERE id = $2";
 const DROP_TO: &str = "UPDATE dblog SET dropped_to = $1 WHERE id = $2";
+static BY_KEYS: ManyRows = ManyRows::new(
+    TABLE,
+    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to FROM dblog WHERE key IN (",
+    1,
+    ")",
+);
 static SIZES: ManyRows = ManyRows::new(TABLE, "SELECT key, size FROM dblog WHERE key IN (", 1, ")");
 static UPSERT: ManyRows = ManyRows::new(
     TABLE,
@@ -33,13 +38,15 @@ static UPSERT: ManyRows = ManyRows::new(
     "ON CONFLICT (id) DO UPDATE SET size = excluded.size, edge = excluded.edge, time_ms = excluded.time_ms",
 );
 
-pub(crate) async fn last(conn: &mut Conn) -> Result<RowId, StorageError> {
-    last_id(conn, TABLE, LAST).await
-}
-
 pub(crate) async fn by_key(conn: &mut Conn, key: &LogId) -> Result<Option<LogRow>, StorageError> {
     let query = query(BY_KEY).bind(key.0.as_slice());
     query.fetch_optional(conn).await.map_err(in_table(TABLE))?.as_ref().map(read).transpose()
+}
+
+/// As [`by_key`], of many: of those that are there, in no order.
+pub(crate) async fn by_keys(conn: &mut Conn, keys: &[LogId]) -> Result<Vec<LogRow>, StorageError> {
+    let rows = BY_KEYS.ask(conn, keys, |query, key| query.bind(key.0.as_slice())).await?;
+    rows.iter().map(read).collect()
 }
 
 pub(crate) async fn by_id(conn: &mut Conn, id: RowId) -> Result<Option<LogRow>, StorageError> {
