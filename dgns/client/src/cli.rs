@@ -50,6 +50,7 @@ use dgns_client::error::ClientError;
 use dgns_client::home::{Home, read_policy};
 use dgns_client::session::Session;
 use identity::name::Name;
+use translog::policy::Policy;
 
 use output::Output;
 
@@ -313,15 +314,20 @@ impl Context {
         self.home.directory().join("held").join(name.as_str())
     }
 
+    /// Returns the policy that was given with `--policy`.
+    pub(crate) fn own_policy(&self) -> Result<Option<Policy>, ClientError> {
+        self.common.policy.as_deref().map(read_policy).transpose()
+    }
+
     /// Opens the session with the log that a name or DID is of, asking nobody.
     pub(crate) fn session_unasked(&self, text: &str) -> Result<Session, ClientError> {
-        let policy = self.common.policy.as_deref().map(read_policy).transpose()?;
+        let policy = self.own_policy()?;
         Session::open_unasked(&self.home, &self.common.server, policy.as_ref(), text)
     }
 
     /// As [`Context::session_at`], with another home.
     pub(crate) async fn session_in(&self, home: &Home, server: &str) -> Result<Session, ClientError> {
-        let policy = self.common.policy.as_deref().map(read_policy).transpose()?;
+        let policy = self.own_policy()?;
         let session = Session::open_under(home, server, policy.as_ref()).await?;
         if session.is_first_use() {
             let pinned = trust::pinned_text(session.log(), &session.log().pinned()?);

@@ -121,7 +121,8 @@ impl Home {
         Ok(log)
     }
 
-    /// As [`Home::pin`], of a log that somebody else than its server named: whose log a server has stays as it was.
+    /// As [`Home::pin`], of a log that somebody else than its server named: whose log a server has stays as it was. Until a server of it is met, its
+    /// policy is the one that was offered last.
     ///
     /// Errors: [`ClientError::Proof`] as there; `who` offered the keys.
     pub(crate) fn pin_log(&self, who: &str, origin: &Origin, offered: &Pinned) -> Result<LogHome, ClientError> {
@@ -131,6 +132,13 @@ impl Home {
             Some(known) if !known.knows_any(&offered.log_keys) => {
                 let what = format!("{who} offers other keys for {} than were pinned", origin.as_str());
                 return Err(ClientError::proof("log_key", what));
+            }
+            Some(known) if known.first_use && !self.servers()?.values().any(|met| met == origin.as_str()) => {
+                let (policy, first_use) = (offered.policy.clone(), offered.first_use);
+                let now = Pinned { policy, first_use, ..known.clone() };
+                if now != known {
+                    log.keep_pinned(&now)?;
+                }
             }
             Some(_) => {}
             None => log.keep_pinned(offered)?,

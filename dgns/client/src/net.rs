@@ -43,9 +43,7 @@ impl Asker {
     /// Returns whether `url` may be asked: https, or http on this machine.
     pub(crate) fn may_ask(url: &str) -> bool {
         let Ok(url) = reqwest::Url::parse(url) else { return false };
-        let host = url.host_str().unwrap_or("").trim_start_matches('[').trim_end_matches(']');
-        let local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        url.scheme() == "https" || (url.scheme() == "http" && local)
+        url.scheme() == "https" || (url.scheme() == "http" && is_local(&url))
     }
 
     /// Posts a JSON question; returns the answer if it has status 200, is small and comes within two seconds.
@@ -273,6 +271,25 @@ impl Net {
     }
 }
 
+/// Returns the base of a server that somebody else named by `url`, for who asks the server at `beside`: scheme, host and port of it, if it has no more and may
+/// be asked ([`Asker::may_ask`]). On this machine only if `beside` is on it: nobody else has a word in what is asked there.
+pub(crate) fn base_named(url: &str, beside: &str) -> Option<String> {
+    let named = reqwest::Url::parse(url).ok().filter(|_| Asker::may_ask(url))?;
+    let is_bare = named.username().is_empty() && named.password().is_none() && named.path() == "/";
+    let is_server = is_bare && named.query().is_none() && named.fragment().is_none();
+    let is_beside = || reqwest::Url::parse(beside).is_ok_and(|beside| is_local(&beside));
+    (is_server && (!is_local(&named) || is_beside())).then(|| named.origin().ascii_serialization())
+}
+
+/// Returns whether the host of a URL is this machine, by name or address.
+fn is_local(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or("").trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+    let address = host.parse::<std::net::IpAddr>().map(|address| address.to_canonical());
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || address.is_ok_and(|address| address.is_loopback() || address.is_unspecified())
+}
+
 /// Returns a client that follows no redirects and uses no proxies; an answer takes at most `timeout`.
 fn client(timeout: Duration) -> Result<reqwest::Client, ClientError> {
     // A second provider would make rustls panic; the first call of the process decides.
@@ -283,4 +300,55 @@ fn client(timeout: Duration) -> Result<reqwest::Client, ClientError> {
 
 fn with_headers(request: reqwest::RequestBuilder, headers: Headers) -> reqwest::RequestBuilder {
     headers.into_iter().fold(request, |request, (name, value)| request.header(name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_somebody_else_named_is_a_host_and_a_port_and_not_this_machine() {
+        // Goal: whoever certifies a URL has no reader ask anything but a server, and nothing on the reader's own machine. Method: a table, beside a
+        // server elsewhere and one here.
+        let both = |url| ["https://id.example", "http://127.0.0.1:5380"].map(|beside| base_named(url, beside));
+        for (url, base) in [
+            ("https://a.example", "https://a.example"),
+            ("https://a.example/", "https://a.example"),
+            ("https://A.example:8443", "https://a.example:8443"),
+            ("https://192.0.2.7", "https://192.0.2.7"),
+        ] {
+            assert_eq!(both(url), [Some(base.to_owned()), Some(base.to_owned())], "{url}");
+        }
+        for url in [
+            "http://127.0.0.1:9000",
+            "http://localhost:9000/",
+            "https://localhost.:9000",
+            "https://a.localhost",
+            "https://127.1.2.3",
+            "http://2130706433:9000",
+            "https://[::1]:9000",
+            "https://[::ffff:127.0.0.1]",
+            "https://0.0.0.0",
+        ] {
+            let [elsewhere, here] = both(url);
+            assert_eq!((elsewhere, here.is_some()), (None, true), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1:9000/shutdown#",
+            "http://127.0.0.1:9000/shutdown",
+            "http://127.0.0.1:9000?now",
+            "http://127.0.0.1:9000#",
+            "http://user@127.0.0.1:9000",
+            "http://:word@127.0.0.1:9000",
+            "https://a.example//",
+            "https://a.example/log",
+            "http://a.example",
+            "ftp://127.0.0.1",
+            "file:///etc/passwd",
+            "127.0.0.1:9000",
+            "",
+        ] {
+            assert_eq!(both(url), [None, None], "{url}");
+        }
+    }
 }

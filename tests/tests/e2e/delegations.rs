@@ -168,5 +168,6 @@ fn a_lookup_goes_from_the_log_that_delegates_to_the_log_it_names() {
     ] {
         family.alice.dgns(&family.parent, &[&["delegate", "alice"], wrong].concat()).exits(1);
     }
-    family.carol.dgns(&family.parent, &["delegate", "alice", "--end"]).exits(1);
+    let refused = Person::with_name(&family.parent, "bob").dgns(&family.parent, &["delegate", "alice", "--end"]);
+    assert_eq!(refused.exits(4).text("/code"), "not_name_owner");
 }

@@ -4,6 +4,7 @@
 mod adversary;
 mod answers;
 mod convicted;
+mod delegated;
 mod export;
 mod follower;
 mod forge;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use data_encoding::HEXUPPER_PERMISSIVE;
 use dgns_client::error::ClientError;
-use dgns_client::session;
+use dgns_client::session::{self, Session};
 use identity::cert::{Body, ChildLog, Delegate as Delegation, Glue};
 use identity::record;
 use identity::state::Subject;
@@ -39,7 +39,7 @@ pub(crate) struct Delegate {
 pub(crate) async fn delegate(context: &Context, arguments: Delegate) -> Done {
     let actor = Actor::of(context, &arguments.name).await?;
     let name = actor.session.name(&arguments.name)?.as_str().to_owned();
-    let delegation = wanted(&name, &arguments).await?;
+    let delegation = wanted(&actor.session, &name, &arguments).await?;
     record::check_delegate(&delegation).map_err(|bad| {
         let row = bad.row.map_or(String::new(), |row| format!(", place {}", row + 1));
         ClientError::Unable(format!("no delegation ({}{row})", bad.reason.as_str()))
@@ -54,7 +54,7 @@ pub(crate) async fn delegate(context: &Context, arguments: Delegate) -> Done {
 }
 
 /// Returns the certificate that the arguments ask for, in order.
-async fn wanted(name: &str, arguments: &Delegate) -> Result<Delegation, ClientError> {
+async fn wanted(session: &Session, name: &str, arguments: &Delegate) -> Result<Delegation, ClientError> {
     let (mut servers, mut glue) = (Vec::new(), Vec::new());
     for text in &arguments.servers {
         let (host, address) =
@@ -75,7 +75,11 @@ async fn wanted(name: &str, arguments: &Delegate) -> Result<Delegation, ClientEr
     let log = match &arguments.from {
         None => None,
         Some(url) => {
-            let info = session::info_of(url).await?;
+            let url = session.server_named(url).ok_or_else(|| {
+                let form = "https, host and port alone; this machine, and http, only where the server of the name is on it too";
+                ClientError::Unable(format!("{url:?} is nothing that a lookup asks: {form}"))
+            })?;
+            let info = session::info_of(&url).await?;
             if info.zone != name {
                 return Err(ClientError::Unable(format!("{url} serves the zone {}, not {name}", info.zone)));
             }
@@ -85,7 +89,7 @@ async fn wanted(name: &str, arguments: &Delegate) -> Result<Delegation, ClientEr
             let key =
                 VerifierKey::parse(&info.vkey).map_err(|_| ClientError::Unable(format!("{url} has no log key")))?;
             let policy = arguments.log_policy.as_deref().map(read).transpose()?;
-            Some(ChildLog { url: Some(url.trim_end_matches('/').to_owned()), key: *key.key(), policy })
+            Some(ChildLog { url: Some(url), key: *key.key(), policy })
         }
     };
     servers.sort();

@@ -69,8 +69,9 @@ pub(crate) async fn resolve(context: &Context, resolve: Resolve) -> Done {
         Some(address) => Some(Resolver::at(address, resolve.tcp).await?),
         None => None,
     };
+    let own = context.own_policy()?;
     let Crossed { session, mut resolved, over } =
-        session.resolve_across(&context.home, &subject, resolver.as_ref()).await?;
+        session.resolve_across(&context.home, own.as_ref(), &subject, resolver.as_ref()).await?;
     if resolve.genesis {
         resolved = session.resolve_from_genesis(&subject).await?;
     }

@@ -44,6 +44,28 @@ fn a_log_is_one_whatever_its_urls() {
 }
 
 #[test]
+fn what_a_delegation_says_of_a_log_holds_until_its_server_is_met() {
+    // Goal: a lookup that came by a log takes nothing from the first meeting with its server, and changes nothing after it. Method: named twice, with
+    // other policies, met, and named again.
+    let (_directory, home, origin) = home();
+    let offered = |url: &str| {
+        let policy = format!("log {} {url}\nquorum none\n", key(1)).parse().expect("a policy");
+        Pinned::at_first_use(vec![key(1)], policy)
+    };
+    for url in ["https://a.example", "https://b.example"] {
+        let named = home.pin_log("alice.test", &origin, &offered(url)).expect("named");
+        assert_eq!(named.pinned(), Ok(offered(url)));
+    }
+    assert!(home.logs().expect("readable").is_empty(), "it is no log that was met");
+    let met = home.pin("http://c.example", &origin, &offered("https://c.example")).expect("met");
+    assert_eq!(met.pinned(), Ok(offered("https://c.example")));
+    home.pin_log("alice.test", &origin, &offered("https://d.example")).expect("named again");
+    assert_eq!(met.pinned(), Ok(offered("https://c.example")));
+    let other = Pinned::at_first_use(vec![key(2)], Default::default());
+    assert_eq!(home.pin_log("alice.test", &origin, &other).expect_err("other keys").code(), "log_key");
+}
+
+#[test]
 fn a_damaged_policy_is_named_with_its_line() {
     // Goal: a home never goes on with less than was kept. Method: a policy file with a bad third line; one that is missing asks
     // for nobody, as homes made before there were any.

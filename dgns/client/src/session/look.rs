@@ -29,12 +29,21 @@ impl Session {
     }
 
     /// Follows a DID from its genesis, whatever is remembered of it: every certificate there is, judged by the rules.
+    ///
+    /// Errors: [`ClientError::Proof`] as in [`Session::resolve_from_genesis`]; what is remembered stays then.
     pub async fn history(&self, did: &Did) -> Result<Look, ClientError> {
-        let mut kept = self.log().memory_in_turn().await?;
-        let mut memory = kept.memory.without(did);
+        let before = self.log().memory_in_turn().await?.memory.clone();
+        let mut memory = before.without(did);
         let look = self.look_from(&mut memory, &Subject::Did(*did), Some(chain::nothing_of(*did))).await?;
-        kept.memory = memory;
-        kept.keep()?;
+        if chain::not_from_genesis(&look.resolved).is_some() {
+            return Err(self.fault(VerifyError::Chain, &Subject::Did(*did), &look.bytes, before.head()));
+        }
+        let mut kept = self.log().memory_in_turn().await?;
+        // Whoever went on from there meanwhile keeps what they met.
+        if kept.memory == before {
+            kept.memory = memory;
+            kept.keep()?;
+        }
         Ok(look)
     }
 
