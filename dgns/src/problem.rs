@@ -70,9 +70,9 @@ pub fn status(code: &str) -> u16 {
         "lsn_gap" | "lsn_conflict" | "epoch_conflict" | "log_exists" | "full" | "store_behind" | "grant_narrower" => {
             409
         }
-        "owner_exists" | "said" | "last_owner" | "no_quorum" => 409,
-        "deleted" | "dropped" => 410,
-        "deleting" => 423,
+        "owner_exists" | "said" | "last_owner" | "no_quorum" | "stays" => 409,
+        "deleted" | "dropped" | "moved" => 410,
+        "deleting" | "arriving" => 423,
         "chunk_missing" => 424,
         "head_mismatch" => 412,
         "range" => 416,

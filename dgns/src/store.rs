@@ -350,6 +350,8 @@ impl Databases {
             Stage::Live => Ok(Charge { purpose: Purpose::entries(&row), now_ms }),
             Stage::Deleting => Err(AppendRefusal::Acl(AclRefusal::Deleting).into()),
             Stage::Deleted => Err(AppendRefusal::Acl(AclRefusal::Deleted).into()),
+            Stage::Moved => Err(AppendRefusal::Acl(AclRefusal::Moved).into()),
+            Stage::Arriving => Err(AppendRefusal::Arriving.into()),
         }
     }
 
@@ -404,11 +406,13 @@ impl Databases {
         if until_s <= now_s(core) {
             return Err(StoreRefusal::NotReader);
         }
-        // The control log goes on to be read: it is the proof.
-        if row.kind != LogKind::Control && db.stage == Stage::Deleted {
-            return Err(AppendRefusal::Acl(AclRefusal::Deleted).into());
+        match db.stage {
+            // The control log goes on to be read: it is the proof.
+            Stage::Deleted if row.kind != LogKind::Control => Err(AppendRefusal::Acl(AclRefusal::Deleted).into()),
+            Stage::Moved if row.kind != LogKind::Control => Err(AppendRefusal::Acl(AclRefusal::Moved).into()),
+            Stage::Arriving => Err(AppendRefusal::Arriving.into()),
+            _ => Ok((Readable { row, until_s }, db)),
         }
-        Ok((Readable { row, until_s }, db))
     }
 
     fn signed(&self, core: &Core, head: StoreHead) -> SignedHead {

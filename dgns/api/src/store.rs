@@ -10,6 +10,7 @@ pub mod entry;
 pub mod fault;
 pub mod head;
 pub mod limits;
+pub mod place;
 pub mod record;
 pub mod snapshot;
 pub mod watch;

@@ -198,6 +198,7 @@ const FILES: &[File] = files! {
     "store/head.js"
     "store/kept.js"
     "store/limits.js"
+    "store/moves.js"
     "store/owners.js"
     "store/people.js"
     "store/snapshot.js"

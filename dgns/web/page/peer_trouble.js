@@ -52,6 +52,7 @@ const MEANING = {
   withheld: ["The server does not show it", "It says that the store of its database lacks what was asked for. Nobody but the store can say that: read there, by \u201cdgns db read\u201d."],
   no_database: ["This name leads to no database", "Tell the owner of the server."],
   deleted: ["The database was deleted", "Its owners said so, and that is proved: nobody reads it any more."],
+  moved: ["The database moved", "Its owner said so: another server keeps it. The command dgns goes on there; this page does not."],
   no_log: ["The database has no such log", "Connect again to see which there are."],
   no_room: ["This browser has no room for it", "Free some space, or take the program: dgns connect --get."],
   bad_frame: ["The other end says what makes no sense here", "It may be newer or older than this page."],

@@ -50,6 +50,7 @@ const MEANING = {
   bad_endpoint: ["The server does not take this push service", "It is not one of the public Internet."],
   not_reader: ["This database is not for you", "Only its members read it, and see who writes. Ask its owner."],
   deleted: ["The database was deleted", "Its owners said so, and that is proved: nobody reads it any more."],
+  moved: ["The database moved", "Its owner said so: another server keeps it. The command dgns goes on there; this page does not."],
   no_log: ["The database has no such log", "Its owner may have called it otherwise."],
   no_account: ["There is no such account", ""],
   bad_pin: ["That is no PIN", "Six digits or more, or four words of the list."],

@@ -5,6 +5,7 @@ import { compare, equal, hex } from "../hash.js";
 import { controlLogOf, logIdOf } from "./entry.js";
 import { fork } from "./fork.js";
 import { GROUPS_MAX, LOGS_MAX, MEMBERS_MAX } from "./limits.js";
+import { moved } from "./moves.js";
 import { Owners } from "./owners.js";
 
 /** Rights of a member. */
@@ -32,8 +33,10 @@ export class Acl {
   logs = new Map();
   /** The databases that this one goes on from, `{did, epochs}`, the first first. */
   sources = [];
-  /** By log: the parts that were appended to others, `{log, size, root}`. */
+  /** By log: the parts that were appended to others, or elsewhere, `{log, size, root}`. */
   parts = new Map();
+  /** The servers that it moved to, `{server, url, origin, key}`, the newest last. */
+  places = [];
   /** Whether the database itself spoke: an owner of the source alone begins none. */
   begun = true;
 
@@ -57,6 +60,7 @@ export class Acl {
       leave: () => owners.leave(author),
       delete: () => owners.delete(author, said),
       fork: () => fork(this, author, said),
+      moved: () => moved(this, author, said),
       tombstone: () => owners.end(author, [...this.logs.values()].map(({ id }) => id).sort(compare), said),
     }[said.type];
     if (judge === undefined) refuse("bad_genesis");

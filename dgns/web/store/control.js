@@ -5,7 +5,7 @@ import { originText } from "../entry.js";
 import { badField, bytesOf, isAscending, listOf, notCanonical, nullOr, oneOf, text, u64, uintWithin } from "../fields.js";
 import { ascii, bigEndian, compare, concat } from "../hash.js";
 import { SHARED_LOG } from "./entry.js";
-import { LABEL_BYTES_MAX, LOGS_MAX, MEMBERS_MAX } from "./limits.js";
+import { LABEL_BYTES_MAX, LOGS_MAX, MEMBERS_MAX, PLACE_URL_BYTES_MAX } from "./limits.js";
 
 const did = bytesOf(20);
 const gid = (reader) => Number(uintWithin(1, 0xffffffff)(reader));
@@ -21,11 +21,15 @@ const label = (reader) => {
   const read = text(reader);
   return new RegExp(`^[a-z0-9._-]{1,${LABEL_BYTES_MAX}}$`).test(read) ? read : badField("label");
 };
+const url = (reader) => {
+  const read = text(reader);
+  return new RegExp(`^[!-~]{1,${PLACE_URL_BYTES_MAX}}$`).test(read) ? read : badField("URL");
+};
 const cuts = (reader) => {
   const rows = listOf(record({ log: bytesOf(32), size: u64 }), 0, LOGS_MAX)(reader);
   return isAscending(rows, (a, b) => compare(a.log, b.log)) ? rows : notCanonical("order of logs");
 };
-const base = (reader) => {
+const heads = (reader) => {
   const rows = listOf(record({ log: bytesOf(32), size: u64, root: bytesOf(32) }), 0, LOGS_MAX)(reader);
   return isAscending(rows, (a, b) => compare(a.log, b.log)) ? rows : notCanonical("order of logs");
 };
@@ -41,11 +45,12 @@ const STATEMENTS = {
   3: ["revoke", { gid, did, cuts }],
   4: ["key", { gid, epoch: u64, boxes, previous: nullOr(record({ enc: bytesOf(32), ct: bytesOf(48) })) }],
   8: ["log", { gid, kind: oneOf(SHARED_LOG), label }],
+  10: ["moved", { server: did, url, origin: originText, key: bytesOf(32), heads }],
   11: ["owner", { did, yes: oneOf(0, 1) }],
   12: ["leave", {}],
   13: ["delete", { yes: oneOf(0, 1) }],
   14: ["tombstone", { ends: cuts }],
-  15: ["fork", { source: did, did, salt: bytesOf(16), base }],
+  15: ["fork", { source: did, did, salt: bytesOf(16), base: heads }],
 };
 
 /** Returns the statement that the body of a control entry spells, `{type, ...}`; refuses with `bad_cbor`, `not_canonical`, `bad_field`. */

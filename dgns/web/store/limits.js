@@ -8,7 +8,9 @@ export const REFS_MAX = 48;
 export const PIECE_BYTES = 1_048_536;
 /** The parts of a snapshot. */
 export const PARTS_MAX = 8192;
-export const [OWNERS_MAX, VOICES_MAX, FORKS_MAX] = [64, 16, 16];
+export const [OWNERS_MAX, VOICES_MAX, FORKS_MAX, MOVES_MAX] = [64, 16, 16, 16];
+/** The bytes of the URL of a server that a database moved to. */
+export const PLACE_URL_BYTES_MAX = 255;
 export const [ANCHOR_CHANGES_MAX, PATH_HASHES_MAX] = [16_384, 64];
 /** How long after an entry was acknowledged an anchor must have it, ms. */
 export const ANCHOR_BY_MS = 60_000n;

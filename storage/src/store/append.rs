@@ -101,6 +101,9 @@ pub enum AppendRefusal {
     /// Nobody paid for the database, and its data is gone. Code `dropped`.
     #[error("this server says that nobody paid for this database, and that its data was deleted")]
     Dropped,
+    /// It is on its way here. Code `arriving`.
+    #[error("the database is on its way here: its owner ends that with dgns db move")]
+    Arriving,
     /// Too many appends wait. Code `busy`.
     #[error("too many appends wait; send the same bytes again")]
     Busy,
@@ -129,6 +132,7 @@ impl AppendRefusal {
             Self::Quota => "quota",
             Self::LeaseLapsed => "lease_lapsed",
             Self::Dropped => "dropped",
+            Self::Arriving => "arriving",
             Self::Busy => "busy",
             Self::Unknown(_) => "recovering",
             Self::Storage(error) if error.is_passing() => "recovering",

@@ -314,6 +314,8 @@ fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, now_ms: u64) -> 
             match view.dbs.get(&db).map(|db| db.stage) {
                 Some(Stage::Deleting) => return Err(AclRefusal::Deleting.into()),
                 Some(Stage::Deleted) => return Err(AclRefusal::Deleted.into()),
+                Some(Stage::Moved) => return Err(AclRefusal::Moved.into()),
+                Some(Stage::Arriving) => return Err(AppendRefusal::Arriving),
                 Some(Stage::Live) | None => {}
             }
             let owner = view.dbs.get(&db).is_some_and(|db| db.did == header.author);
@@ -344,15 +346,24 @@ fn apply(
         view.acls.insert(db, Acl::begin(&key, &header.author, &control)?);
         return Ok(HeadRoom::Most);
     }
+    match view.dbs.get(&db).map(|db| db.stage) {
+        Some(Stage::Moved) => return Err(AclRefusal::Moved.into()),
+        Some(Stage::Arriving) => return Err(AppendRefusal::Arriving),
+        _ => {}
+    }
     let size_of = |log: &LogId| view.logs.get(log).map_or(0, |log| log.row.edge.size());
     let fit = match &control {
         Control::Revoke { cuts, .. } => cuts.iter().all(|(log, size)| *size <= size_of(log)),
         Control::Tombstone { ends } => ends.iter().all(|(log, size)| *size == size_of(log)),
         _ => true,
     };
+    let (is_moved, whole) = match &control {
+        Control::Moved { heads, .. } => (true, are_whole(view, heads)),
+        _ => (false, Ok(())),
+    };
     let acl = view.acls.get_mut(&db).ok_or(AppendRefusal::NotFound)?;
     let room = match &control {
-        Control::Leave | Control::Delete { .. } | Control::Tombstone { .. } => HeadRoom::All,
+        Control::Leave | Control::Delete { .. } | Control::Tombstone { .. } | Control::Moved { .. } => HeadRoom::All,
         Control::Revoke { .. } => HeadRoom::MostAndLapsed,
         Control::KeyEpoch { gid, .. } if acl.groups().get(gid).is_some_and(|group| group.rekey_due) => {
             HeadRoom::MostAndLapsed
@@ -370,8 +381,9 @@ fn apply(
     if !fit {
         return Err(AclRefusal::Cuts.into());
     }
+    whole?;
     if let Some(row) = view.dbs.get_mut(&db) {
-        row.stage = acl.owners().stage();
+        row.stage = if is_moved { Stage::Moved } else { acl.owners().stage() };
     }
     match control {
         Control::Grant { gid, did, rights, until_s } => {
@@ -393,9 +405,24 @@ fn apply(
             let come = now.difference(&before).map(|did| ((db, 0, *did), (Rights::READ.bits(), FOR_EVER_S)));
             view.members.extend(come.chain(before.difference(now).map(|did| ((db, 0, *did), (0, 0)))));
         }
-        Control::Genesis { .. } | Control::Delete { .. } | Control::Tombstone { .. } | Control::Fork { .. } => {}
+        Control::Genesis { .. }
+        | Control::Delete { .. }
+        | Control::Tombstone { .. }
+        | Control::Fork { .. }
+        | Control::Moved { .. } => {}
     }
     Ok(room)
+}
+
+/// Refuses heads that are not those of the logs: nothing that was acknowledged is left behind.
+fn are_whole(view: &View, heads: &[(LogId, u64, Hash)]) -> Result<(), AppendRefusal> {
+    for (log, size, root) in heads {
+        let edge = &view.logs.get(log).ok_or(AppendRefusal::NotFound)?.row.edge;
+        if (edge.size(), edge.root()) != (*size, *root) {
+            return Err(AppendRefusal::Head { size: edge.size(), root: edge.root() });
+        }
+    }
+    Ok(())
 }
 
 /// Counts the chunks that an entry names; refuses it unless all of them are there for its database.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::database::Conn;
-use dgns_api::store::acl::{Acl, AclRefusal};
+use dgns_api::store::acl::{Acl, AclRefusal, Stage};
 use dgns_api::store::content::ContentId;
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind};
@@ -289,8 +289,11 @@ async fn load_source(
             return Ok(Err(AclRefusal::NotAllowed.into()));
         }
     }
-    if tables::db::by_id(conn, control.db).await?.is_some_and(|db| db.dropped.is_now()) {
-        return Ok(Err(AppendRefusal::Dropped));
+    match tables::db::by_id(conn, control.db).await? {
+        Some(db) if db.dropped.is_now() => return Ok(Err(AppendRefusal::Dropped)),
+        Some(db) if db.stage == Stage::Moved => return Ok(Err(AclRefusal::Moved.into())),
+        Some(db) if db.stage == Stage::Arriving => return Ok(Err(AppendRefusal::Arriving)),
+        _ => {}
     }
     let (size, root) = (control.edge.size(), control.edge.root());
     if header.expect != Some((size, root)) {

@@ -24,6 +24,7 @@ mod forks;
 mod ground;
 mod history;
 mod leases;
+mod moves;
 mod owners;
 
 #[path = "../../../tests/src/postgres.rs"]

@@ -12,8 +12,10 @@ use identity::token::Rights;
 use super::control::{Control, DbKind, KeyBox};
 use super::entry::{LogId, LogKind};
 use super::limits::{GROUPS_MAX, LOGS_MAX, MEMBERS_MAX};
+use super::place::Place;
 
 mod fork;
+mod moves;
 mod owners;
 
 pub use fork::Part;
@@ -72,6 +74,14 @@ pub enum AclRefusal {
     /// The tombstone stands. Code `deleted`.
     #[error("the database is deleted: its control log ends with the tombstone")]
     Deleted,
+    /// It is at another server, or was at this one before. Code `moved`.
+    #[error(
+        "the database moved to another server, as the end of its control log here says; it comes back to none that it was at"
+    )]
+    Moved,
+    /// It goes on from entries of another database. Code `stays`.
+    #[error("a fork stays where the entries are that it goes on from")]
+    Stays,
 }
 
 impl AclRefusal {
@@ -93,6 +103,8 @@ impl AclRefusal {
             Self::NoQuorum => "no_quorum",
             Self::Deleting => "deleting",
             Self::Deleted => "deleted",
+            Self::Moved => "moved",
+            Self::Stays => "stays",
         }
     }
 }
@@ -142,8 +154,10 @@ pub struct Acl {
     logs: BTreeMap<LogId, (u32, LogKind, String)>,
     /// The databases that this one goes on from, the first first.
     sources: Vec<Source>,
-    /// By log: the parts that were appended to others.
+    /// By log: the parts that were appended to others, or elsewhere.
     parts: BTreeMap<LogId, Vec<Part>>,
+    /// The servers that it moved to, the newest last.
+    places: Vec<Place>,
     /// Whether the database itself spoke.
     begun: bool,
 }
@@ -156,8 +170,8 @@ impl Acl {
             return Err(AclRefusal::Genesis);
         }
         let (groups, logs, sources, parts) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), BTreeMap::new());
-        let (kind, home, owners, begun) = (*kind, home.clone(), Owners::of(*did), true);
-        Ok(Self { did: *did, kind, home, salt: *salt, owners, groups, logs, sources, parts, begun })
+        let (kind, home, owners, places, begun) = (*kind, home.clone(), Owners::of(*did), Vec::new(), true);
+        Ok(Self { did: *did, kind, home, salt: *salt, owners, groups, logs, sources, parts, places, begun })
     }
 
     /// Applies what `author` said next, or refuses it and changes nothing.
@@ -185,6 +199,7 @@ impl Acl {
                 self.turn(author, *gid, *epoch, (boxes.clone(), previous.clone()))
             }
             Control::Log { gid, kind, label } => self.log(author, *gid, *kind, label),
+            Control::Moved { to, heads } => self.go(author, to, heads),
             Control::Owner { did, yes } => self.owners.add(author, *did, *yes),
             Control::Leave => self.owners.leave(author),
             Control::Delete { yes } => self.owners.delete(author, *yes),

@@ -9,6 +9,7 @@ use identity::wire::{Reader, WireError, Writer};
 
 use super::entry::{LogId, LogKind};
 use super::limits::{LABEL_BYTES_MAX, LOGS_MAX, MEMBERS_MAX};
+use super::place::Place;
 
 /// The bytes of the sealed key of a group: the key and the tag.
 const BOX_BYTES: usize = 32 + identity::sealed::TAG_BYTES;
@@ -77,6 +78,13 @@ pub enum Control {
         /// What it is called.
         label: String,
     },
+    /// `[10, server 20, url, origin, key 32, [[log 32, size, root 32], ...]]`: the database is at another server from here on.
+    Moved {
+        /// Where it is.
+        to: Place,
+        /// All logs but the control log, ascending: how many entries each has, and the root of their tree.
+        heads: Vec<(LogId, u64, Hash)>,
+    },
     /// `[11, did, 1 or 0]`: the author is for making this an owner, or is not any more.
     Owner {
         /// Who.
@@ -137,6 +145,7 @@ impl Control {
     pub const fn gid(&self) -> Option<u32> {
         match self {
             Self::Genesis { .. }
+            | Self::Moved { .. }
             | Self::Owner { .. }
             | Self::Leave
             | Self::Delete { .. }
@@ -174,6 +183,10 @@ impl Control {
             Self::Log { gid, kind, label } => {
                 w.array(4).uint(8).uint((*gid).into()).uint(*kind as u64).text(label);
             }
+            Self::Moved { to, heads } => {
+                to.write(w.array(6).uint(10));
+                write_heads(&mut w, heads);
+            }
             Self::Owner { did, yes } => {
                 w.array(3).uint(11).bytes(did.as_bytes()).uint((*yes).into());
             }
@@ -185,10 +198,7 @@ impl Control {
             }
             Self::Tombstone { ends } => write_places(w.array(2).uint(14), ends),
             Self::Fork { source, did, salt, base } => {
-                w.array(5).uint(15).bytes(source.as_bytes()).bytes(did.as_bytes()).bytes(salt).array(base.len());
-                for (log, size, root) in base {
-                    w.array(3).bytes(&log.0).uint(*size).bytes(root);
-                }
+                write_heads(w.array(5).uint(15).bytes(source.as_bytes()).bytes(did.as_bytes()).bytes(salt), base);
             }
         }
         w.finish()
@@ -238,6 +248,7 @@ impl Control {
                 let kind = kind.filter(|kind| *kind != LogKind::Control).ok_or(WireError::Unexpected)?;
                 Self::Log { gid, kind, label: label(reader.text()?)? }
             }
+            (10, 6) => Self::Moved { to: Place::read(&mut reader)?, heads: read_heads(&mut reader)? },
             (11, 3) => Self::Owner { did: Did::from_bytes(reader.fixed()?), yes: reader.uint_to(1)? == 1 },
             (12, 1) => Self::Leave,
             (13, 2) => Self::Delete { yes: reader.uint_to(1)? == 1 },
@@ -245,13 +256,7 @@ impl Control {
             (15, 5) => {
                 let (source, did) = (Did::from_bytes(reader.fixed()?), Did::from_bytes(reader.fixed()?));
                 let salt = reader.fixed()?;
-                let base = reader.list(LOGS_MAX, |r| {
-                    r.array_of(3)?;
-                    Ok::<_, WireError>((LogId(r.fixed()?), r.uint()?, r.fixed()?))
-                })?;
-                if !base.is_sorted_by(|a, b| a.0 < b.0) {
-                    return Err(WireError::NotCanonical);
-                }
+                let base = read_heads(&mut reader)?;
                 Self::Fork { source, did, salt, base }
             }
             _ => return Err(WireError::Unexpected),
@@ -290,6 +295,22 @@ fn read_places(reader: &mut Reader<'_>) -> Result<Vec<(LogId, u64)>, WireError> 
         Ok::<_, WireError>((LogId(r.fixed()?), r.uint()?))
     })?;
     if places.is_sorted_by(|a, b| a.0 < b.0) { Ok(places) } else { Err(WireError::NotCanonical) }
+}
+
+fn write_heads(writer: &mut Writer, heads: &[(LogId, u64, Hash)]) {
+    writer.array(heads.len());
+    for (log, size, root) in heads {
+        writer.array(3).bytes(&log.0).uint(*size).bytes(root);
+    }
+}
+
+/// Reads logs, ascending, each with a size and the root of its tree there.
+fn read_heads(reader: &mut Reader<'_>) -> Result<Vec<(LogId, u64, Hash)>, WireError> {
+    let heads = reader.list(LOGS_MAX, |r| {
+        r.array_of(3)?;
+        Ok::<_, WireError>((LogId(r.fixed()?), r.uint()?, r.fixed()?))
+    })?;
+    if heads.is_sorted_by(|a, b| a.0 < b.0) { Ok(heads) } else { Err(WireError::NotCanonical) }
 }
 
 fn read_box(reader: &mut Reader<'_>) -> Result<KeyBox, WireError> {

@@ -51,6 +51,12 @@ pub const VOICES_MAX: usize = 16;
 /// How many databases one may go on from, each from the one before.
 pub const FORKS_MAX: usize = 16;
 
+/// To how many servers a database moves: whoever comes late asks them one after another.
+pub const MOVES_MAX: usize = 16;
+
+/// The bytes of the URL of a server that a database moved to.
+pub const PLACE_URL_BYTES_MAX: usize = 255;
+
 /// The groups of a database.
 pub const GROUPS_MAX: usize = 256;
 

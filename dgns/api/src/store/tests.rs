@@ -14,6 +14,7 @@ use super::content;
 use super::control::{Control, DbKind, KeyBox};
 use super::entry::{Class, Entry, EntryError, Header, LogId, LogKind, decode_request, encode_request, parse_id};
 use super::head::{SignedHead, StoreHead};
+use super::place::Place;
 use crate::vectors::{hex, hold};
 
 mod forks;
@@ -79,6 +80,8 @@ fn statements() -> Vec<(&'static str, Control)> {
             "fork of a database without logs",
             Control::Fork { source: db(), did: person(), salt: [9; 16], base: Vec::new() },
         ),
+        ("moved", moved_to("https://other.example", [[1; 32], [2; 32]])),
+        ("moved, a database without logs", Control::Moved { to: place("http://127.0.0.1:1"), heads: Vec::new() }),
     ]
 }
 
@@ -129,6 +132,12 @@ fn vectors_of_databases() {
         ("a fork that names a log twice", fork_of([[1; 32], [1; 32]]).encode()),
         ("a fork that names logs in another order", fork_of([[2; 32], [1; 32]]).encode()),
         ("half a fork", fork_of([[1; 32], [2; 32]]).encode()[..60].to_vec()),
+        ("moved with a log twice", moved_to("https://other.example", [[1; 32], [1; 32]]).encode()),
+        ("moved with logs in another order", moved_to("https://other.example", [[2; 32], [1; 32]]).encode()),
+        ("moved to nowhere", moved_to("", [[1; 32], [2; 32]]).encode()),
+        ("moved to a URL with a space", moved_to("https://other.example/ x", [[1; 32], [2; 32]]).encode()),
+        ("moved to a URL of 256 bytes", moved_to(&"x".repeat(256), [[1; 32], [2; 32]]).encode()),
+        ("half a move", moved_to("https://other.example", [[1; 32], [2; 32]]).encode()[..60].to_vec()),
         ("two times for deleting", vec![0x82, 13, 2]),
         ("for deleting in words", vec![0x82, 13, 0xf5]),
         ("a leave of somebody else", vec![0x82, 12, 0x41, 0]),
@@ -177,6 +186,15 @@ fn tombstone_of(logs: [[u8; 32]; 2]) -> Control {
 fn fork_of(logs: [[u8; 32]; 2]) -> Control {
     let base = logs.map(|log| (LogId(log), 4, [5; 32])).to_vec();
     Control::Fork { source: db(), did: person(), salt: [9; 16], base }
+}
+
+fn place(url: &str) -> Place {
+    let origin = Origin::parse("other.test/log").unwrap();
+    Place { server: Did::from_bytes([6; 20]), url: url.to_owned(), origin, key: [3; 32] }
+}
+
+fn moved_to(url: &str, logs: [[u8; 32]; 2]) -> Control {
+    Control::Moved { to: place(url), heads: logs.map(|log| (LogId(log), 4, [5; 32])).to_vec() }
 }
 
 fn revoke_without_cuts() -> Vec<u8> {

@@ -487,6 +487,7 @@ fn row(pos: usize, unix_ms: u64, control: &Control) -> (String, Value) {
         Control::Delete { yes: true } => ("delete", json!({})),
         Control::Delete { yes: false } => ("keep", json!({})),
         Control::Tombstone { ends } => ("deleted", json!({ "logs": ends.len() })),
+        Control::Moved { to, .. } => ("moved", json!({ "server": to.server.to_string(), "url": to.url })),
         Control::Fork { source, did, .. } => ("fork", json!({ "did": did.to_string(), "source": source.to_string() })),
     };
     let fields = more.as_object().into_iter().flatten();

@@ -57,7 +57,7 @@ async fn toward_deletion(session: &Session, signer: Signer<'_>, name: &str) -> R
     let end = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
         Ok(match db.acl().owners().stage() {
             Stage::Deleting => vec![Control::Tombstone { ends: ends(session, signer, db.acl()).await? }],
-            Stage::Live | Stage::Deleted => Vec::new(),
+            Stage::Live | Stage::Deleted | Stage::Moved | Stage::Arriving => Vec::new(),
         })
     };
     let said = say(session, signer, name, voice).await?;

@@ -19,6 +19,10 @@ pub enum Stage {
     Deleting = 2,
     /// Its tombstone stands: nothing follows.
     Deleted = 3,
+    /// It is at another server: nothing follows here.
+    Moved = 4,
+    /// It is on its way here: nothing is written to it, and nobody reads it, before an owner's word that it moved is here.
+    Arriving = 5,
 }
 
 impl Stage {
@@ -28,6 +32,8 @@ impl Stage {
             1 => Some(Self::Live),
             2 => Some(Self::Deleting),
             3 => Some(Self::Deleted),
+            4 => Some(Self::Moved),
+            5 => Some(Self::Arriving),
             _ => None,
         }
     }
@@ -82,7 +88,7 @@ impl Owners {
         self.tombstone.as_ref()
     }
 
-    /// Returns what the database has come to.
+    /// Returns what the database has come to by its owners: live, deleting or deleted. Where it is, its server knows.
     pub fn stage(&self) -> Stage {
         match (&self.tombstone, self.lacking()) {
             (Some(_), _) => Stage::Deleted,
@@ -94,7 +100,7 @@ impl Owners {
     /// Refuses what may not be said any more, whoever says it.
     pub(super) fn admit(&self, control: &Control) -> Result<(), AclRefusal> {
         match (self.stage(), control) {
-            (Stage::Live, _)
+            (Stage::Live | Stage::Moved | Stage::Arriving, _)
             | (Stage::Deleting, Control::Delete { .. } | Control::Tombstone { .. } | Control::Fork { .. }) => Ok(()),
             (Stage::Deleting, _) => Err(AclRefusal::Deleting),
             (Stage::Deleted, _) => Err(AclRefusal::Deleted),

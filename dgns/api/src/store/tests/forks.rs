@@ -5,10 +5,12 @@ use identity::sealed::Sealed;
 use identity::token::Rights;
 use serde_json::{Value, json};
 
-use super::{DbKind, db, home};
+use super::{DbKind, db, home, place};
 use crate::store::acl::{Acl, AclRefusal, Part, Standing};
 use crate::store::control::{Control, KeyBox};
 use crate::store::entry::{LogId, LogKind};
+use crate::store::limits::MOVES_MAX;
+use crate::store::place::Place;
 use crate::vectors::hex;
 
 type Said = Vec<(Did, Control)>;
@@ -44,6 +46,11 @@ fn fork(by: u8, from: Did, to: u8, size: u64) -> (Did, Control) {
 /// The new database takes its owner in and leaves.
 fn begins(number: u8) -> Said {
     vec![(did(number), Control::Owner { did: did(1), yes: true }), (did(number), Control::Leave)]
+}
+
+fn moved(by: u8, server: u8, size: u64) -> (Did, Control) {
+    let to = Place { server: did(server), ..place("https://other.example") };
+    (did(by), Control::Moved { to, heads: vec![(log_of(&db()), size, [size as u8; 32])] })
 }
 
 fn stories() -> Vec<(&'static str, Said, Option<AclRefusal>)> {
@@ -89,6 +96,23 @@ fn stories() -> Vec<(&'static str, Said, Option<AclRefusal>)> {
         ),
         ("a log is left out", then(vec![(did(1), none)]), Some(AclRefusal::Cuts)),
         ("of another log", then(vec![(did(1), strange)]), Some(AclRefusal::Cuts)),
+        ("moved, and more is said there", then(vec![moved(1, 40, 5), (did(1), turn(2))]), None),
+        ("moved on", then(vec![moved(1, 40, 5), moved(1, 41, 8)]), None),
+        ("moved without an entry", then(vec![moved(1, 40, 0)]), None),
+        ("moved by no owner", then(vec![moved(2, 40, 5)]), Some(AclRefusal::NotAllowed)),
+        ("moved back", then(vec![moved(1, 40, 5), moved(1, 41, 5), moved(1, 40, 5)]), Some(AclRefusal::Moved)),
+        (
+            "moved without one of its logs",
+            then(vec![(did(1), Control::Moved { to: place("https://other.example"), heads: Vec::new() })]),
+            Some(AclRefusal::Cuts),
+        ),
+        ("a fork that moves", and(vec![moved(1, 40, 5)]), Some(AclRefusal::Stays)),
+        (
+            "moved amid a deletion",
+            then(vec![(did(1), Control::Delete { yes: true }), moved(1, 40, 5)]),
+            Some(AclRefusal::Deleting),
+        ),
+        ("a fork of what moved", then([vec![moved(1, 40, 5), fork(1, db(), 20, 8)], begins(20)].concat()), None),
         (
             "behind the tombstone",
             then(vec![
@@ -188,4 +212,15 @@ fn a_database_goes_on_from_at_most_16() {
         from = did(number);
     }
     assert_eq!(acl.apply(&did(1), &fork(1, from, 36, 5).1), Err(AclRefusal::Full));
+}
+
+#[test]
+fn a_database_moves_to_at_most_16_servers() {
+    let mut acl = replay(&source()).unwrap();
+    for server in 0..MOVES_MAX as u8 {
+        let (author, statement) = moved(1, 40 + server, 5);
+        acl.apply(&author, &statement).unwrap();
+        assert_eq!(acl.place().map(|place| place.server), Some(did(40 + server)));
+    }
+    assert_eq!(acl.apply(&did(1), &moved(1, 90, 5).1), Err(AclRefusal::Full));
 }

@@ -1,0 +1,39 @@
+//! Databases that move to another server: which entries they have there, and where that is (PROTOCOL 25.17).
+
+use identity::did::Did;
+use identity::hash::Hash;
+
+use super::{Acl, AclRefusal, Part};
+use crate::store::entry::LogId;
+use crate::store::limits::MOVES_MAX;
+use crate::store::place::Place;
+
+impl Acl {
+    /// Returns where the database is, if an owner said that it moved; else it is where it was made.
+    pub fn place(&self) -> Option<&Place> {
+        self.places.last()
+    }
+
+    /// Goes on at another server, with all that each log has.
+    pub(super) fn go(&mut self, author: &Did, to: &Place, heads: &[(LogId, u64, Hash)]) -> Result<(), AclRefusal> {
+        if !self.owners.is(author) {
+            return Err(AclRefusal::NotAllowed);
+        }
+        if !self.sources.is_empty() {
+            return Err(AclRefusal::Stays);
+        }
+        if self.places.iter().any(|place| place.server == to.server) {
+            return Err(AclRefusal::Moved);
+        }
+        if self.places.len() >= MOVES_MAX {
+            return Err(AclRefusal::Full);
+        }
+        if !self.logs.keys().eq(heads.iter().map(|(log, ..)| log)) {
+            return Err(AclRefusal::Cuts);
+        }
+        let begun = heads.iter().filter(|(_, size, _)| *size > 0);
+        self.parts.extend(begun.map(|(log, size, root)| (*log, vec![Part { log: *log, size: *size, root: *root }])));
+        self.places.push(to.clone());
+        Ok(())
+    }
+}
