@@ -2,7 +2,7 @@
 
 use dgns_client::draft::{self, Place};
 use identity::cert::{
-    Body, Certificate, ClaimProof, Device, DidKind, Genesis, Level, Payload, Records, Row, Seen, ZoneTerms,
+    Body, Certificate, ClaimProof, Delegate, Device, DidKind, Genesis, Level, Payload, Records, Row, Seen, ZoneTerms,
 };
 use identity::did::Did;
 use identity::hash::sha256;
@@ -78,6 +78,12 @@ impl Someone {
     pub fn points_to(&mut self, address: [u8; 4]) -> Certificate {
         let row = Row { owner: String::new(), rtype: 1, rdata: address.to_vec(), ttl: 60 };
         self.says(Body::Records(Records { name: self.name.clone(), rows: vec![row], aliases: Vec::new(), flags: 0 }))
+    }
+
+    /// Returns a certificate that has these servers answer for the name; without any it ends that.
+    pub fn delegates_to(&mut self, hosts: &[&str]) -> Certificate {
+        let servers = hosts.iter().map(|host| (*host).to_owned()).collect();
+        self.says(Body::Delegate(Delegate { name: self.name.clone(), servers, ds: vec![], glue: vec![], log: None }))
     }
 
     /// Returns the next certificate of the chain, signed by the device.

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use dgns_client::clock;
 use dgns_tests::harness::{Person, Ran};
+use identity::cert::Sid;
 use identity::state::{NameState, NameStatus, State, Subject};
 use translog::batch::Change;
 
@@ -27,6 +28,14 @@ impl Forger {
         let mut forge = self.forge.lock().unwrap();
         append(&mut forge);
         self.operator.shows(View::of(&forge));
+    }
+
+    /// Returns a name as the map has it.
+    fn name(&self, subject: &Subject) -> NameState {
+        let State::Name(name) = self.forge.lock().unwrap().leaf(subject).state else {
+            panic!("a name has a NameState")
+        };
+        name
     }
 
     /// Appends a batch without certificates, after which the map has the name as `bend` left it.
@@ -88,13 +97,56 @@ fn a_change_that_no_key_of_the_owner_signed_is_an_alarm() {
 }
 
 #[test]
+fn a_certificate_of_the_owner_excuses_nothing_that_does_not_follow_from_it() {
+    // Goal: records may be gone, or others, only as the owner's certificates since the last look make them. Method: what he signs, after each of which there
+    // is a batch; then what the map has in the place of what follows, if anything.
+    type Bend = fn(&mut NameState, Option<(u64, Sid)>);
+    let gone: Bend = |name, _| (name.records, name.delegate) = (None, None);
+    let old: Bend = |name, old| (name.records, name.delegate) = (old, None);
+    let cases: [(&str, &[&str], Option<Bend>); 9] = [
+        ("a stray end", &["end"], None),
+        ("a stray end, and no records", &["end"], Some(gone)),
+        ("delegated", &["delegate"], None),
+        ("delegated, and not shown", &["delegate"], Some(gone)),
+        ("delegated and taken back", &["delegate", "end"], None),
+        ("delegated and taken back, the records still there", &["delegate", "end"], Some(old)),
+        ("other records", &["records"], None),
+        ("other records, the old ones still there", &["records"], Some(old)),
+        ("records after a delegation, and none", &["delegate", "end", "records"], Some(gone)),
+    ];
+    for (what, acts, bend) in cases {
+        let (forger, mut people, customer) = watched();
+        let subject = people[0].subject();
+        let records = forger.name(&subject).records;
+        for act in acts {
+            let certificate = match *act {
+                "records" => people[0].points_to([10, 0, 1, 1]),
+                "end" => people[0].delegates_to(&[]),
+                _ => people[0].delegates_to(&["ns.example"]),
+            };
+            forger.goes_on(|forge| forge.batch(&[certificate]));
+        }
+        if let Some(bend) = bend {
+            forger.changes(&subject, |name| {
+                name.version += 1;
+                bend(name, records);
+            });
+        }
+        let seen = look(&forger, &customer, &people[0]);
+        match bend {
+            None => assert_eq!(seen.exits(0).text("/by"), "own", "{what}: {seen}"),
+            Some(_) => assert_eq!(seen.exits(3).text("/code"), "unsigned_change", "{what}: {seen}"),
+        }
+    }
+}
+
+#[test]
 fn a_name_that_goes_back_convicts_the_log() {
     // Goal: a name shown otherwise for an Epoch and then as before (oscillation) is caught by whoever saw both, and convicts. Method:
     // a later version is seen, then the one before is the map's again; the version seen with another owner, and with a name below.
     for what in ["older", "other", "same version"] {
         let (forger, people, customer) = watched();
-        let before = forger.forge.lock().unwrap().leaf(&people[0].subject());
-        let State::Name(before) = before.state else { panic!("a name has a NameState") };
+        let before = forger.name(&people[0].subject());
         let thief = people[1].did;
         match what {
             "older" => {

@@ -86,7 +86,11 @@ pub(super) fn permitted(old: &Resolved, new: &Resolved, steps: &[ChainStep]) -> 
             };
             given_up(before, now, steps, is_over || waited)?;
             // Of an owner met now for the first time no certificate came along.
-            if new.footing() == Some(Footing::Map) { Ok(()) } else { recorded(before, now, steps) }
+            if new.footing() == Some(Footing::Map) {
+                return Ok(());
+            }
+            let between = old.head().size..new.head().size;
+            recorded(before, now, steps.iter().filter(|step| between.contains(&step.index)))
         }
     }
 }
@@ -105,18 +109,32 @@ fn given_up(before: &NameState, now: &NameState, steps: &[ChainStep], is_due: bo
     }
 }
 
-/// Checks that records or a delegation which are new are a certificate of the owner's, and that none went without one.
-fn recorded(before: &NameState, now: &NameState, steps: &[ChainStep]) -> Result<(), Breach> {
-    let stays = before.did == now.did && before.claim_index == now.claim_index;
-    let ends = |step: &ChainStep| match &step.certificate.payload().body {
-        Body::Delegate(delegate) => delegate.is_end() && delegate.name == now.name,
-        _ => false,
+/// What a name answers: the certificate of its records, and that of its delegation.
+type Answers = (Option<(u64, Sid)>, Option<(u64, Sid)>);
+
+/// Checks that a name answers what the certificates between the two looks, in their order, made of what it answered before.
+///
+/// A transfer takes the records along; who claims a name begins with none; one that is nobody's answers nothing.
+fn recorded<'s>(before: &NameState, now: &NameState, steps: impl Iterator<Item = &'s ChainStep>) -> Result<(), Breach> {
+    let (begin, since) = match before.claim_index == now.claim_index {
+        true => ((before.records, before.delegate), 0),
+        false => ((None, None), now.claim_index),
     };
-    match now.answers() {
-        _ if (now.records, now.delegate) == (before.records, before.delegate) => Ok(()),
-        None if !stays || now.status != NameStatus::Live || steps.iter().any(ends) => Ok(()),
-        Some((_, sid)) if steps.iter().any(|step| step.certificate.sid() == sid) => Ok(()),
-        _ => Err(Breach::Unsigned("it has other records")),
+    let due = steps.filter(|step| step.index >= since).fold(begin, |known, step| answers_after(known, step, &now.name));
+    match now.status != NameStatus::Live || (now.records, now.delegate) == due {
+        true => Ok(()),
+        false => Err(Breach::Unsigned("it has other records")),
+    }
+}
+
+/// Returns what a name answers after a certificate of its owner's, as the rules have it (PROTOCOL 5.3).
+fn answers_after((records, delegate): Answers, step: &ChainStep, name: &str) -> Answers {
+    let this = Some((step.index, step.certificate.sid()));
+    match &step.certificate.payload().body {
+        Body::Records(body) if body.name == name && delegate.is_none() => (this, None),
+        Body::Delegate(body) if body.name == name && body.is_end() => (records, None),
+        Body::Delegate(body) if body.name == name => (None, this),
+        _ => (records, delegate),
     }
 }
 
