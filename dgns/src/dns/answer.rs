@@ -357,19 +357,13 @@ fn follow(zone: &Zone, query: &Query<'_>, place: Place<'_>, reply: &mut Reply<'_
 
 /// Answers for a name at or below a delegated one: who knows. `None` at no such name, and for what its parent knows (RFC 4035 section 3.1.4.1).
 fn refer(zone: &Zone, query: &Query<'_>, place: Place<'_>, reply: &mut Reply<'_>) -> Option<Rcode> {
-    let mut name = place.name;
-    while !name.is_empty() {
+    name::claimable(place.name).find_map(|name| {
         let is_parents = query.qtype == TYPE_DS && place.owner.is_empty() && name.len() == place.name.len();
-        let referred = zone.read(name, |card| {
+        zone.read(name, |card| {
             let cut = card.filter(|card| card.is_cut() && !is_parents)?;
             Some(refer_to(zone, query, cut, reply))
-        });
-        if referred.is_some() {
-            return referred;
-        }
-        name = name::parent(name).unwrap_or_default();
-    }
-    None
+        })
+    })
 }
 
 /// Names the servers of a delegated name, with their addresses; and with signatures whether, and by which keys, the child is signed.
@@ -406,14 +400,8 @@ fn refer_to(zone: &Zone, query: &Query<'_>, cut: CardRef<'_>, reply: &mut Reply<
 
 /// Whether another server answers for a place.
 fn is_delegated(zone: &Zone, place: Place<'_>) -> bool {
-    let mut name = place.name;
-    while zone.has_cuts() && !name.is_empty() {
-        if zone.read(name, |card| card.is_some_and(CardRef::is_cut)) {
-            return true;
-        }
-        name = name::parent(name).unwrap_or_default();
-    }
-    false
+    let is_cut = |name| zone.read(name, |card| card.is_some_and(CardRef::is_cut));
+    zone.has_cuts() && name::claimable(place.name).any(is_cut)
 }
 
 fn deny(zone: &Zone, query: &Query<'_>, reply: &mut Reply<'_>, rcode: Rcode) -> Rcode {

@@ -1,5 +1,9 @@
 //! Names as DNS carries them: labels behind their lengths, folded to lower case.
 
+use core::iter;
+
+use identity::limits::NAME_LABELS_MAX;
+
 /// The most bytes of a name, lengths and the final zero included (RFC 1035 section 2.3.4).
 pub(crate) const NAME_BYTES_MAX: usize = 255;
 
@@ -98,6 +102,15 @@ pub(crate) fn parent(labels: &[u8]) -> Option<&[u8]> {
     tail.get(length as usize..)
 }
 
+/// Returns a name below the zone and those above it, the longest first, as far as somebody may have claimed them: at most [`NAME_LABELS_MAX`] of them,
+/// however long the name is.
+pub(crate) fn claimable(labels: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_name = |labels: &&[u8]| !labels.is_empty();
+    let names = iter::successors(Some(labels).filter(is_name), move |labels| parent(labels).filter(is_name));
+    let longer = names.clone().count().saturating_sub(NAME_LABELS_MAX);
+    names.skip(longer)
+}
+
 /// A name of the zone, cut where the underscores end: `_db._tcp` and `photos.alice`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place<'n> {
@@ -172,6 +185,18 @@ mod tests {
         assert_eq!(WireName::read(&long).expect("255 bytes are a name").wire_len(), 255);
         long.splice(192..193, [62, b'a']);
         assert!(WireName::read(&long).is_none());
+    }
+
+    #[test]
+    fn a_long_name_has_no_more_names_to_ask_for_than_a_claimed_one() {
+        // Goal: what a query costs does not grow with its labels. Method: a name of one label, of as many as a claimed one has, of one more, of the most there are.
+        let of = |text: &str| claimable(&labels_of(text).expect("labels")).map(text_of).collect::<Vec<_>>();
+        assert_eq!(of(""), [""; 0]);
+        assert_eq!(of("alice"), ["alice"]);
+        let four = ["c.b.a.alice", "b.a.alice", "a.alice", "alice"];
+        assert_eq!(of("c.b.a.alice"), four);
+        assert_eq!(of("d.c.b.a.alice"), four);
+        assert_eq!(of(&format!("{}c.b.a.alice", "x.".repeat(120))), four);
     }
 
     #[test]

@@ -544,6 +544,7 @@ fn a_delegated_name_and_all_below_it_is_anothers_to_answer() {
         let content = Content { did: Did::from_bytes([7; 20]), log_index: 9, flags: 2, rows, is_cut };
         Change { name: format!("{name}.dgns.test"), content: Some(content) }
     };
+    let far = format!("{}sub.alice", "x.".repeat(100));
     let into = change("into", vec![row("", TYPE_CNAME, &wire("x.sub.alice.dgns.test"))], false);
     assert!(!zone.has_cuts());
     zone.apply(vec![change("sub.alice", servers, true), into], 78).expect("valid changes");
@@ -556,6 +557,8 @@ fn a_delegated_name_and_all_below_it_is_anothers_to_answer() {
         ("x.sub.alice", A, 0, 2, false),
         ("x.sub.alice", TYPE_DS, 0, 2, false),
         ("a.b.c.sub.alice", TYPE_TXT, 0, 2, false),
+        (far.as_str(), TYPE_TXT, 0, 2, false),
+        (far.as_str(), TYPE_DS, 0, 2, false),
         ("ns.sub.alice", A, 0, 2, false),
         ("_did.sub.alice", TYPE_TXT, 0, 2, false),
         ("_db._tcp.x.sub.alice", SRV, 0, 2, false),
