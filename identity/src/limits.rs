@@ -69,7 +69,7 @@ pub const DELEGATION_DS_MAX: usize = 4;
 /// The addresses of a delegation: two for each name server.
 pub const DELEGATION_GLUE_MAX: usize = 16;
 
-/// The bytes of the policy of a delegation. Eight witnesses fit, and the certificate stays within its bound.
+/// The bytes of the policy of a delegation. Eight witnesses fit. With long hosts beside it a certificate is too large, and refused.
 pub const DELEGATION_POLICY_BYTES_MAX: usize = 1_024;
 
 /// The least time to live of a certified record, in seconds. Shorter ones are what volatile records are for.

@@ -2,7 +2,7 @@
 
 use data_encoding::HEXLOWER;
 
-use crate::cert::{Body, Certificate, ChainId, DecodeError, Device, Kid, Payload};
+use crate::cert::{Body, Certificate, ChainId, DecodeError, Device, Glue, Kid, Payload};
 use crate::did::Did;
 use crate::testing::samples::{self, all, attest, first, genesis, login, next};
 use crate::wire::Writer;
@@ -74,6 +74,22 @@ fn four_kibibytes_are_a_certificate_and_one_more_byte_is_not() {
     assert_eq!(with_rdata(4_096 - fixed).len(), 4_096);
     assert_eq!(code(&with_rdata(4_096 - fixed)), "ok");
     assert_eq!(code(&with_rdata(4_097 - fixed)), "too_large");
+}
+
+#[test]
+fn a_delegation_of_as_much_as_it_may_have_fits_behind_short_hosts_alone() {
+    // Goal: the bounds of its lists are not that of its bytes. Method: each list and the policy as long as they may be, the hosts short and long.
+    let behind = |front: &str| {
+        let mut full = samples::delegate();
+        full.servers = (0..8).map(|n| format!("ns{n}.{front}alice.dgns.test")).collect();
+        full.ds = (0..4).map(|n| [&[0, n, 13, 4][..], &[n; 48]].concat()).collect();
+        let two = |host: &String| [1, 2].map(|byte| Glue { host: host.clone(), address: vec![byte; 16] });
+        full.glue = full.servers.iter().flat_map(two).collect();
+        full.log.as_mut().expect("the sample has a log").policy = Some("a".repeat(1_024));
+        code(&envelope(&next(Body::Delegate(full)).encode()))
+    };
+    assert_eq!(behind(""), "ok");
+    assert_eq!(behind(&format!("{}.", "a".repeat(63)).repeat(3)), "too_large");
 }
 
 #[test]
