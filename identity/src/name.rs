@@ -170,8 +170,8 @@ fn is_claimable_label(label: &str) -> bool {
     is_label(label) && label.as_bytes().get(2..4) != Some(b"--")
 }
 
-/// Returns whether `label` is 1..=63 lower-case letters, digits and hyphens, no hyphen first or last.
-pub(crate) fn is_label(label: &str) -> bool {
+/// Returns whether `label` is 1..=63 lower-case letters, digits and hyphens, no hyphen first or last (PROTOCOL 2.1).
+pub fn is_label(label: &str) -> bool {
     (1..=LABEL_BYTES_MAX).contains(&label.len())
         && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !label.starts_with('-')

@@ -79,6 +79,9 @@ fn config_of(root: Table) -> Result<Config, ConfigFaults> {
         recovery.fault("enabled", "stands beside follow.url: a follower keeps no shares; run dgnsd recovery beside it");
     }
     let recovery = super::recovery::role(recovery);
+    if let Ok(zone) = &zone {
+        check_servers(&dns, zone, &mut faults);
+    }
     if let (Some(TlsConfig::Acme(acme)), Ok(zone)) = (&mut dns.tls, &zone) {
         let (mut tls, ns) = (Section { name: "dns.tls", table: Table::new(), faults: &mut faults }, &dns.ns);
         settle_names(acme, ns, zone, &mut tls);
@@ -219,6 +222,22 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
     }
     section.end();
     dns
+}
+
+/// Refuses name servers in the zone with names that are not the operator's: a user's records there would never be seen.
+fn check_servers(dns: &DnsConfig, zone: &Zone, faults: &mut Vec<ConfigFault>) {
+    let below = format!(".{zone}");
+    for (key, hosts) in [("dns.ns", &dns.ns), ("dns.proof_ns", &dns.proof_ns)] {
+        for host in hosts {
+            let text = host.to_ascii_lowercase();
+            if text.ends_with(&below) && !is_the_operators(&text, zone) {
+                let what = format!(
+                    "{host:?} is no reserved name of {zone}, such as ns1.{zone}: records of a user there would not be seen"
+                );
+                faults.push(ConfigFault { key: key.into(), what });
+            }
+        }
+    }
 }
 
 fn read_acme_register(section: &mut Section<'_>) -> Option<AcmeRegister> {

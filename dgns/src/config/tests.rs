@@ -203,6 +203,29 @@ fn a_certificate_is_ordered_for_names_that_nobody_can_claim() {
 }
 
 #[test]
+fn a_name_server_in_the_zone_has_a_name_that_nobody_can_claim() {
+    for (host, is_refused) in [
+        ("ns1.dgns.test", false),
+        ("NS.dgns.test", false),
+        ("a.ns.dgns.test", false),
+        ("dgns.test", false),
+        ("ns.example", false),
+        ("ns.xdgns.test", false),
+        ("alice.dgns.test", true),
+        ("Alice.DGNS.test", true),
+        ("ns.alice.dgns.test", true),
+        ("ns10.dgns.test", true),
+    ] {
+        for key in ["ns", "proof_ns"] {
+            let read = Config::from_toml(&format!("[dns]\n{key} = [\"ns.elsewhere.example\", {host:?}]"));
+            let keys: Option<Vec<String>> =
+                read.err().map(|faults| faults.0.into_iter().map(|fault| fault.key).collect());
+            assert_eq!(keys, is_refused.then(|| vec![format!("dns.{key}")]), "{host}");
+        }
+    }
+}
+
+#[test]
 fn a_catalog_is_a_zone_beside_the_zone_for_a_peer_with_a_key() {
     let peer = "[[dns.peer]]\naddress = \"192.0.2.53:53\"\n";
     for (catalog, key, is_refused) in [

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use identity::cert::Row;
-use identity::name::{Zone as ZoneName, is_the_operators};
+use identity::name::{Zone as ZoneName, is_label, is_the_operators};
 
 use super::hickory::zonefile::{self, Written};
 use super::limits::{OWN_BYTES_MAX, OWN_FILE_BYTES_MAX, OWN_RECORDS_MAX, OWN_TTL_S_MAX};
@@ -161,11 +161,16 @@ fn judge(written: Written, zone: &ZoneName, challenged: &[String]) -> Result<(Ve
             "{host} could be claimed by a user: only {zone}, reserved names and labels with an underscore are the operator's"
         ));
     }
-    let labels: Vec<&str> = below.split('.').collect();
-    if name::labels_of(&below).as_deref() != Some(place.owner)
-        || labels.iter().any(|label| LABELS_OF_THE_SERVER.contains(label))
-    {
-        return Err(format!("{below:?} is the server's own, or no name"));
+    let labels: Vec<&str> = below.split_terminator('.').collect();
+    // Not even a wildcard: resolvers and secondaries would make answers of it that this server denies.
+    let is_plain = |label: &&str| is_label(label.strip_prefix('_').unwrap_or(label));
+    if name::labels_of(&below).as_deref() != Some(place.owner) || !labels.iter().all(is_plain) {
+        return Err(format!(
+            "{below:?} is no name: labels are letters, digits and hyphens, behind an underscore or none"
+        ));
+    }
+    if labels.iter().any(|label| LABELS_OF_THE_SERVER.contains(label)) {
+        return Err(format!("{below:?} is the server's own"));
     }
     if labels.last() == Some(&CHALLENGE) && challenged.contains(&host) {
         return Err(format!("the server answers the challenges of {host} itself (dns.tls.acme_names)"));
@@ -198,7 +203,7 @@ mod tests {
 
     #[test]
     fn records_stand_where_nobody_can_claim_a_name() {
-        let text = "; ours\n$TTL 120 ; two minutes\n@ A 192.0.2.1\n\n@ 60 MX 10 mail\n_dmarc TXT \"x\"\nWWW A 192.0.2.2\na.b.ns AAAA ::1\n_x.www TXT y\n";
+        let text = "; ours\n$TTL 120 ; two minutes\n@ A 192.0.2.1\n\n@ 60 MX 10 mail\n_dmarc TXT \"x\"\nWWW A 192.0.2.2\na.b.ns AAAA ::1\n_x.www TXT y\nk1._domainkey TXT z\n";
         let Own { records, alias } = read(text).expect("a file");
         assert_eq!(alias, None);
         let shown: Vec<_> = records
@@ -207,7 +212,18 @@ mod tests {
                 rows.iter().map(|row| format!("{}|{}|{}|{}", name::text_of(labels), row.owner, row.rtype, row.ttl))
             })
             .collect();
-        assert_eq!(shown, ["||1|120", "||15|60", "|_dmarc|16|120", "a.b.ns||28|120", "www||1|120", "www|_x|16|120"]);
+        assert_eq!(
+            shown,
+            [
+                "||1|120",
+                "||15|60",
+                "|_dmarc|16|120",
+                "|k1._domainkey|16|120",
+                "a.b.ns||28|120",
+                "www||1|120",
+                "www|_x|16|120"
+            ]
+        );
     }
 
     #[test]
@@ -223,6 +239,11 @@ mod tests {
             ("_x._proof TXT y", "server's own"),
             ("_checkpoint TXT y", "server's own"),
             ("_did.www TXT y", "server's own"),
+            ("*._domainkey TXT y", "no name"),
+            ("_x.*._y.www TXT y", "no name"),
+            ("*.www A 192.0.2.1", "claimed"),
+            ("* TXT y", "claimed"),
+            ("_x- TXT y", "no name"),
             ("_acme TXT y", "server's own"),
             ("_acme-challenge.ns CNAME elsewhere.example.", "itself"),
             ("@ NS ns", "type 2"),
