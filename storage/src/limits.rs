@@ -55,11 +55,11 @@ pub const ENTRIES_PER_COMMIT: usize = 1_024;
 /// The bytes of the bodies that one commit of databases takes, unless the first append alone has more.
 pub const BYTES_PER_COMMIT: usize = 4 << 20;
 
-/// The newest entries of a log whose proofs take no look at the tables; two to four times 64 bytes each. Writers who are further behind ask
-/// the tables.
+/// The newest entries of a log whose proofs take no look at the tables, at least; at most twice as many once a commit is noted. Writers who are
+/// further behind ask the tables.
 pub const RECENT_LEAVES: u64 = 256;
 
-/// The logs whose newest entries are known: with [`RECENT_LEAVES`] at most 8 MiB.
+/// The logs whose newest entries are known: 64 bytes an entry, so with [`RECENT_LEAVES`] most often 8 MiB at most.
 pub const RECENT_LOGS: usize = 256;
 
 /// What an entry takes beside its header and body: its row, two indexes, its part of the tree.
@@ -89,6 +89,9 @@ pub const CHUNK_NOTED_MS: u64 = 3_600_000;
 
 /// The rows that one step of letting go of chunks takes: appends wait for it, on PostgreSQL some tens of milliseconds.
 pub const ROWS_PER_COLLECTION: u64 = 64;
+
+/// How many objects one step fails to delete before it leaves the rest to the next: each failure may take the object store's whole patience.
+pub const OBJECT_FAILURES_MAX: usize = 4;
 
 /// The chunks that the entries may name which one step counts, or drops, unless the first entry alone names more.
 pub const NAMED_PER_STEP: usize = 512;

@@ -48,6 +48,14 @@ impl Remote {
         &mut self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
+        self.run_within(Duration::from_secs(limits::STATEMENT_S_MAX), work).await
+    }
+
+    async fn run_within<T>(
+        &mut self,
+        timeout: Duration,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
         if self.connection.is_none() && !matches!(self.state, State::Reading | State::Writing) {
             self.connection = Some(connect(&self.options).await?);
         }
@@ -56,7 +64,6 @@ impl Remote {
         };
         // Who goes away here leaves a statement of unknown outcome.
         let failed = std::mem::replace(&mut self.failed, true);
-        let timeout = Duration::from_secs(limits::STATEMENT_S_MAX);
         let result = match tokio::time::timeout(timeout, work(connection)).await {
             Ok(result) => result,
             Err(_) => Err(lost("no answer in time")),
@@ -206,8 +213,10 @@ async fn migrate(remote: &mut Remote, schema: &Schema, create: bool) -> Result<(
     }
     for migration in &schema.migrations[applied..] {
         let text = translated(migration);
+        // It may write every row of a table, however long that takes; the nodes before it wait.
+        let text = format!("SET LOCAL statement_timeout = 0; {text}");
         let apply = async |conn: &mut PgConnection| sqlx::raw_sql(AssertSqlSafe(text)).execute(conn).await;
-        remote.run(apply).await.map_err(in_database)?;
+        remote.run_within(Duration::MAX, apply).await.map_err(in_database)?;
     }
     let newest = i64::try_from(known).unwrap_or(i64::MAX);
     let set = async |conn: &mut PgConnection| sqlx::query(SET_VERSION).bind(id).bind(newest).execute(conn).await;

@@ -139,8 +139,8 @@ impl Store {
         }
     }
 
-    /// Adds the rows of a chunk whose object is there under the number `writing`, if it is a large one; returns whether it still is. If it is
-    /// not, the object is to be deleted, or is already, and nothing names it.
+    /// Adds the rows of a chunk whose object was written under the number `writing`, if it is a large one; returns whether there are rows of it
+    /// now. An object that the rows do not name is noted as one that is to be deleted.
     async fn put_rows(
         &self,
         id: &ContentId,
@@ -156,23 +156,24 @@ impl Store {
             Kind::Files(did) => (self.account_or_new(&mut tx, &did, charge.now_ms).await?, 0, 1),
             Kind::Entries(db) => (payer(&mut tx, db).await?, db, 0),
         };
+        let there = tables::chunk::load(&mut tx, id).await?;
+        let current = match &there {
+            Some(row) => row.writing,
+            // What was let go of before this has a lower number.
+            None => tables::chunk::writing(&mut tx).await?,
+        };
+        let is_unused = body.is_none() && current != writing;
+        if is_unused {
+            // No row has this number, nor will one again, but one that is put back: the object goes no sooner than what was let go of.
+            tables::chunk::to_delete(&mut tx, id, writing, charge.now_ms).await?;
+        }
         if let Some(mut row) = tables::chunk_use::load(&mut tx, (account.id, db), &[*id]).await?.pop() {
             row.touch(charge.now_ms);
             tables::chunk_use::upsert(&mut tx, &[row]).await?;
-            return Ok(self.keep(Step::PutChunk, tx, 1).await.map(|()| true)?);
+            return Ok(self.keep(Step::PutChunk, tx, 2).await.map(|()| true)?);
         }
-        let there = tables::chunk::load(&mut tx, id).await?;
-        let is_large = body.is_none();
-        let stands = match &there {
-            Some(row) => row.writing == writing,
-            // What was let go of before this has a lower number.
-            None => tables::chunk::writing(&mut tx).await? == writing,
-        };
-        if is_large && !stands {
-            // What was seen here others may not have made durable yet.
-            tx.commit(0).await?;
-            // No row has this number, nor will one again. A crash before this leaves an object that nobody knows.
-            self.inner.objects.delete(&path_of(id, writing)).await?;
+        if is_unused && there.is_none() {
+            tx.commit(1).await?;
             return Ok(false);
         }
         let cost = size + CHUNK_OVERHEAD_BYTES;

@@ -24,7 +24,7 @@ use super::{Grace, Store};
 use crate::database::Conn;
 use crate::fault::StorageError;
 use crate::inject::{self, Failure, Step};
-use crate::limits::{NAMED_PER_STEP, ROWS_PER_COLLECTION, ROWS_PER_SWEEP};
+use crate::limits::{NAMED_PER_STEP, OBJECT_FAILURES_MAX, ROWS_PER_COLLECTION, ROWS_PER_SWEEP};
 use crate::table::store::{self as tables, RowId};
 
 /// What a step of letting go of chunks did.
@@ -57,7 +57,7 @@ impl Store {
         if self.condemn(grace.now_ms, before_ms).await? {
             return Ok(more);
         }
-        let objects = self.delete_objects(before_ms).await?;
+        let objects = self.delete_objects(grace.now_ms, before_ms).await?;
         Ok(Collected { objects, is_more: objects > 0, ..Collected::default() })
     }
 
@@ -138,24 +138,33 @@ impl Store {
         Ok(Some(done))
     }
 
-    /// Deletes objects that are kept for nothing since `before_ms`, and returns how many. Killed in between, it finds the rows again, and nothing where an object
-    /// was. One that is not deleted holds up no other.
-    async fn delete_objects(&self, before_ms: u64) -> Result<u64, StorageError> {
+    /// Deletes objects that are kept for nothing since `before_ms`, and returns how many. Killed in between, it finds the rows again, and nothing
+    /// where an object was. One that cannot be deleted is tried again a grace later; a store that fails often is asked no further.
+    async fn delete_objects(&self, now_ms: u64, before_ms: u64) -> Result<u64, StorageError> {
         let gone =
             tables::chunk::gone(&mut *self.inner.database.reader().await, before_ms, ROWS_PER_COLLECTION).await?;
-        let (mut deleted, mut failed) = (Vec::new(), None);
+        let (mut deleted, mut kept, mut failed) = (Vec::new(), Vec::new(), None);
         for object in gone {
-            match self.delete_object(&path_of(&object.0, object.1)).await {
+            match self.delete_object(&path_of(&object.id, object.writing)).await {
                 Ok(()) => deleted.push(object),
-                Err(error) => failed = Some(error),
+                Err(error) => {
+                    failed = Some(error);
+                    kept.push(object);
+                    if kept.len() == OBJECT_FAILURES_MAX {
+                        break;
+                    }
+                }
             }
         }
-        if !deleted.is_empty() {
+        if !deleted.is_empty() || !kept.is_empty() {
             let mut tx = self.inner.database.write().await?;
             for object in &deleted {
                 tables::chunk::delete_gone(&mut tx, object).await?;
             }
-            self.keep(Step::Collect, tx, deleted.len()).await?;
+            for object in &kept {
+                tables::chunk::delay_gone(&mut tx, object, now_ms).await?;
+            }
+            self.keep(Step::Collect, tx, deleted.len() + kept.len()).await?;
         }
         failed.map_or(Ok(deleted.len() as u64), Err)
     }

@@ -174,7 +174,8 @@ async fn what_comes_back_while_it_goes_is_there(ground: &Ground) {
     put(&store, &small, at(3)).await;
     assert_eq!(used(&store, 1).await, before + charged(300_000) + charged(100));
     assert_eq!(objects(ground), 3, "written anew, and not where it was");
-    assert_eq!(collect(&store, at(3)).await.objects, 2);
+    assert_eq!(collect(&store, at(4) - 1).await.objects, 0, "those that failed are tried again a grace later");
+    assert_eq!(collect(&store, at(4)).await.objects, 2);
     assert_eq!((there(&store, &[&back, &small, &left]).await, objects(ground)), (vec![true, true, false], 1));
 }
 

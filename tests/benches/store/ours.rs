@@ -211,6 +211,9 @@ impl Ours {
 
     /// Opens so many streams, each of the one log from what it has now.
     pub async fn watch(&self, count: usize) -> Vec<Hints> {
+        // A server that just started takes nothing that was signed before: a question waits that out.
+        let target = format!("{}{}/entries?from=0&limit=0", path::LOGS, self.log);
+        self.session.get_signed(self.owner.signer(), &target).await.expect("an answer");
         let size = self.append(&mut Http::to(&self.address).await, &self.entries(0, 1, 1)[0]).await;
         let mut streams = Vec::with_capacity(count);
         while streams.len() < count {

@@ -80,6 +80,7 @@ impl Growth {
         for (level, nodes) in self.levels.iter_mut().enumerate() {
             let gone = (from >> level) - (self.from >> level);
             nodes.drain(..nodes.len().min(gone as usize));
+            nodes.shrink_to(2 * nodes.len());
         }
         (self.from, self.peaks) = (from, peaks);
     }

@@ -16,9 +16,12 @@ const LOAD: &str = "SELECT size, body, writing FROM chunk WHERE id = $1";
 const INSERT: &str = "INSERT INTO chunk (id, size, stored_ms, body, writing) VALUES ($1, $2, $3, $4, $5)";
 const LARGE: &str = "SELECT writing FROM chunk WHERE id = $1 AND body IS NULL";
 const DELETE: &str = "DELETE FROM chunk WHERE id = $1";
-const LOAD_GONE: &str = "SELECT id, writing FROM chunk_gone WHERE since_ms <= $1 ORDER BY since_ms LIMIT $2";
-const INSERT_GONE: &str = "INSERT INTO chunk_gone (id, writing, since_ms) VALUES ($1, $2, $3)";
-const DELETE_GONE: &str = "DELETE FROM chunk_gone WHERE id = $1 AND writing = $2";
+const LOAD_GONE: &str = "SELECT id, writing, since_ms FROM chunk_gone WHERE since_ms <= $1 ORDER BY since_ms LIMIT $2";
+const INSERT_GONE: &str = "INSERT INTO chunk_gone (id, writing, since_ms) VALUES ($1, $2, $3) ON CONFLICT (id, writing) DO UPDATE \
+                           SET since_ms = CASE WHEN excluded.since_ms > chunk_gone.since_ms \
+                           THEN excluded.since_ms ELSE chunk_gone.since_ms + 1 END";
+const DELAY_GONE: &str = "UPDATE chunk_gone SET since_ms = $1 WHERE id = $2 AND writing = $3";
+const DELETE_GONE: &str = "DELETE FROM chunk_gone WHERE id = $1 AND writing = $2 AND since_ms = $3";
 const WRITING: &str = "SELECT writing FROM chunk_writing WHERE id = 1";
 const NEXT_WRITING: &str = "UPDATE chunk_writing SET writing = writing + 1 WHERE id = 1";
 
@@ -44,22 +47,43 @@ pub(crate) async fn remove(conn: &mut Conn, id: &ContentId, now_ms: u64) -> Resu
     let large = query(LARGE).bind(id.as_slice()).fetch_optional(&mut *conn).await.map_err(in_table(TABLE))?;
     query(DELETE).bind(id.as_slice()).execute(&mut *conn).await.map_err(in_table(TABLE))?;
     let Some(row) = large else { return Ok(false) };
-    let writing: u64 = Cells::new(&row, TABLE).number(0)?;
-    let query = query(INSERT_GONE).bind(id.as_slice()).bind(stored(writing)).bind(stored(now_ms));
-    query.execute(conn).await.map_err(in_table(GONE)).map(|_| true)
+    to_delete(conn, id, Cells::new(&row, TABLE).number(0)?, now_ms).await.map(|()| true)
 }
 
-/// Returns objects that are to be deleted since `before_ms` or longer: the chunk and the writing of each.
-pub(crate) async fn gone(conn: &mut Conn, before_ms: u64, limit: u64) -> Result<Vec<(ContentId, u64)>, StorageError> {
+/// Notes that an object is to be deleted; again, if it was written since that was noted.
+pub(crate) async fn to_delete(conn: &mut Conn, id: &ContentId, writing: u64, now_ms: u64) -> Result<(), StorageError> {
+    let query = query(INSERT_GONE).bind(id.as_slice()).bind(stored(writing)).bind(stored(now_ms));
+    query.execute(conn).await.map_err(in_table(GONE)).map(drop)
+}
+
+/// An object that is to be deleted.
+pub(crate) struct Gone {
+    pub(crate) id: ContentId,
+    pub(crate) writing: u64,
+    /// Since when, Unix milliseconds.
+    since_ms: u64,
+}
+
+/// Returns objects that are to be deleted since `before_ms` or longer.
+pub(crate) async fn gone(conn: &mut Conn, before_ms: u64, limit: u64) -> Result<Vec<Gone>, StorageError> {
     let rows =
         query(LOAD_GONE).bind(stored(before_ms)).bind(stored(limit)).fetch_all(conn).await.map_err(in_table(GONE))?;
-    let read = |row: &Row| Ok((Cells::new(row, GONE).fixed(0)?, Cells::new(row, GONE).number(1)?));
+    let read = |row: &Row| {
+        let cells = Cells::new(row, GONE);
+        Ok(Gone { id: cells.fixed(0)?, writing: cells.number(1)?, since_ms: cells.number(2)? })
+    };
     rows.iter().map(read).collect()
 }
 
-/// Notes that an object is deleted.
-pub(crate) async fn delete_gone(conn: &mut Conn, (id, writing): &(ContentId, u64)) -> Result<(), StorageError> {
-    let query = query(DELETE_GONE).bind(id.as_slice()).bind(stored(*writing));
+/// Puts an object that could not be deleted behind the others.
+pub(crate) async fn delay_gone(conn: &mut Conn, gone: &Gone, now_ms: u64) -> Result<(), StorageError> {
+    let query = query(DELAY_GONE).bind(stored(now_ms)).bind(gone.id.as_slice()).bind(stored(gone.writing));
+    query.execute(conn).await.map_err(in_table(GONE)).map(drop)
+}
+
+/// Notes that an object is deleted, unless it was noted anew meanwhile.
+pub(crate) async fn delete_gone(conn: &mut Conn, gone: &Gone) -> Result<(), StorageError> {
+    let query = query(DELETE_GONE).bind(gone.id.as_slice()).bind(stored(gone.writing)).bind(stored(gone.since_ms));
     query.execute(conn).await.map_err(in_table(GONE)).map(drop)
 }
 
