@@ -7,6 +7,7 @@ mod signin;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use identity::cert::Road;
 use identity::name::Zone;
@@ -264,6 +265,8 @@ pub struct DnsConfig {
     /// `acme_register`: who opens accounts of ACME clients that have a place of their own; absent: whoever asks if `http.listen` is
     /// loopback and the zone ends in `.test`, else devices.
     pub acme_register: Option<AcmeRegister>,
+    /// `snapshot_s`: how often a snapshot of the zone is written; zero: never.
+    pub snapshot: Duration,
     /// `catalog`: the name of the catalog zone (RFC 9432) that peers with a key copy, too; empty: there is none.
     pub catalog: String,
     /// `peer`: the servers that copy the zone.

@@ -91,14 +91,14 @@ impl Server {
             true => None,
             false => Some(Serials::open(&data, clock.now().as_ms())?),
         };
-        let dns_zone = Arc::new(match &serials {
+        let zone = match &serials {
             Some(serials) => zone.with_editions(serials.last()),
             None => zone,
-        });
-        let names = load_names(&dns_zone, &storage, stored.size);
+        };
+        let mut names = load_names(zone, &storage, stored.size);
         let enrolled = load_enrolled(&storage, stored.size);
         let found = restart::load(&storage, &stored, restart::signed).await?;
-        names.join_all().await.into_iter().collect::<Result<(), _>>()?;
+        let dns_zone = loaded(&mut names).await?;
         let enrolled = Arc::new(enrolled.join_all().await.swap_remove(0)?);
         if found.conf.origin != config.zone.origin() {
             return Err(ServerError::OtherZone { zone: config.zone.as_str().to_owned() });
@@ -261,11 +261,16 @@ pub fn stored_zone(config: &Config, clock: &Clock) -> Result<dns::Zone, ServerEr
 }
 
 /// Reads all names into the DNS zone, beside the map: half of a start's work. A start that fails drops it.
-fn load_names(zone: &Arc<dns::Zone>, storage: &Arc<Storage>, size: u64) -> JoinSet<Result<(), StorageError>> {
-    let (zone, storage) = (zone.clone(), storage.clone());
-    let mut reading = JoinSet::new();
-    reading.spawn(async move { dns::feed::load(&zone, &storage, size).await });
+fn load_names(zone: dns::Zone, storage: &Arc<Storage>, size: u64) -> JoinSet<Result<dns::Zone, StorageError>> {
+    let (storage, mut reading) = (storage.clone(), JoinSet::new());
+    reading.spawn(async move { dns::snapshot::load(zone, &storage, storage.dir(), size).await });
     reading
+}
+
+/// Waits for the zone that [`load_names`] reads.
+async fn loaded(reading: &mut JoinSet<Result<dns::Zone, StorageError>>) -> Result<Arc<dns::Zone>, StorageError> {
+    let read = reading.join_next().await.expect("it was begun");
+    read.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())).map(Arc::new)
 }
 
 /// Reads what the log says of keys, beside the map too.

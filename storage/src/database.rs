@@ -56,6 +56,7 @@ impl Schema {
             include_str!("../migrations/sqlite/0001_names.sql"),
             include_str!("../migrations/sqlite/0002_notices.sql"),
             include_str!("../migrations/sqlite/0003_enrolled.sql"),
+            include_str!("../migrations/sqlite/0004_changed.sql"),
         ],
     };
 

@@ -40,6 +40,9 @@ pub const ROWS_PER_STATEMENT: usize = 256;
 /// How many row ids one step of a whole-table scan covers: about half a megabyte of labels.
 pub const ROWS_PER_SCAN: i64 = 8_192;
 
+/// Changes of names that are read or deleted at once: some milliseconds.
+pub const CHANGED_AT_ONCE: u64 = 4_096;
+
 /// The length of an object's path: ten levels of `x000` and change.
 pub const OBJECT_PATH_BYTES_MAX: usize = 200;
 

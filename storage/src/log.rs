@@ -64,6 +64,7 @@ impl<'a> Log<'a> {
         table::labels::upsert(&mut tx, &numbered.labels).await?;
         table::chain::insert(&mut tx, &numbered.chain).await?;
         table::names::upsert(&mut tx, &numbered.names).await?;
+        table::changed::insert(&mut tx, new.size, &numbered.names).await?;
         table::invites::mark_used(&mut tx, &rows.invites).await?;
         table::notices::insert(&mut tx, &rows.notices).await?;
         if planned == Some(Failure::DroppedOutcomeUnknown) {
@@ -134,6 +135,29 @@ impl<'a> Log<'a> {
         let mut tx = database::begin(&mut writer).await?;
         table::enrolled::insert(&mut tx, rows).await?;
         self.names.commit(tx, rows.len()).await
+    }
+
+    /// Lets the changes of names up to a log of `size` be forgotten: something durable has them. A crash inside leaves rows that nobody asks for,
+    /// and the next call deletes them.
+    pub async fn forget_changed(&self, size: u64) -> Result<(), StorageError> {
+        {
+            let mut writer = self.names.writer().await;
+            let mut tx = database::begin(&mut writer).await?;
+            table::changed::set_known_from(&mut tx, size).await?;
+            self.names.commit(tx, 1).await?;
+        }
+        let mut after = 0;
+        loop {
+            // Some at a time: commits come in between.
+            let mut writer = self.names.writer().await;
+            after = table::changed::page_end(&mut writer, after, size).await?;
+            if after == 0 {
+                return Ok(());
+            }
+            let mut tx = database::begin(&mut writer).await?;
+            let deleted = table::changed::forget(&mut tx, after).await?;
+            self.names.commit(tx, usize::try_from(deleted / 64).unwrap_or(usize::MAX)).await?;
+        }
     }
 
     /// Returns the note saved last by [`Log::save_public`].

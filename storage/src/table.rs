@@ -9,6 +9,7 @@ pub(crate) mod aliases;
 pub(crate) mod attachments;
 pub(crate) mod attested;
 pub(crate) mod chain;
+pub(crate) mod changed;
 pub(crate) mod cosigned;
 pub(crate) mod dns;
 pub(crate) mod edges;

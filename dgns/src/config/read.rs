@@ -1,6 +1,7 @@
 //! Reads a configuration out of TOML.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use identity::cert::Road;
 use identity::limits::{TOKEN_LIFE_DEFAULT_S, TOKEN_LIFE_MAX_S, TOKEN_LIFE_MIN_S};
@@ -201,6 +202,7 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
             parent_s: section.number("dnssec_parent_s", 172_800, 1, 2_592_000) as u32,
             zsk_s: section.number("dnssec_zsk_days", 90, 0, 3_650) as u32 * 86_400,
         },
+        snapshot: Duration::from_secs(section.number("snapshot_s", 3_600, 0, 604_800)),
         catalog: section.text("catalog", ""),
         acme_register: read_acme_register(&mut section),
         peers: read_peers(&mut section, !dot.is_empty()),

@@ -126,6 +126,12 @@ impl Card {
         Self(bytes.into_boxed_slice())
     }
 
+    /// Returns the same card, as if it were not the operator's.
+    pub(crate) fn unfixed(mut self) -> Self {
+        self.0[0] &= !FIXED;
+        self
+    }
+
     /// Returns the card to be read.
     pub(crate) fn read(&self) -> CardRef<'_> {
         CardRef(&self.0)

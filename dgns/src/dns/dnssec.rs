@@ -22,8 +22,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use self::chain::Chain;
-pub(crate) use self::chain::{Changes, Denial, Nsec, bitmap, labels_of, sort_key};
+pub(crate) use self::chain::{Chain, Changes, Denial, Node, Nsec, bitmap, labels_of, sort_key};
 pub use self::keeper::{keep, leave_wish};
 pub use self::key::{Algorithm, Key, Role};
 pub use self::keyring::{BadKeyring, Held, Keyring, NotNow, Stage, Wish};
@@ -249,6 +248,11 @@ impl Signing {
         self.chain.write().unwrap_or_else(PoisonError::into_inner).change(changes, altered);
     }
 
+    /// Goes on with another chain.
+    pub(crate) fn set_chain(&self, chain: Chain) {
+        *self.chain.write().unwrap_or_else(PoisonError::into_inner) = chain;
+    }
+
     /// Returns a record signed.
     pub(crate) fn sign_nsec(&self, nsec: Nsec) -> Nsec {
         let labels = labels_of(&nsec.key);
@@ -293,6 +297,18 @@ impl Signing {
         let set = Set { owner: &self.apex, rtype, ttl_s, rdata: &parts };
         let signatures = by.iter().map(|key| self.sign_by(key, &set)).collect();
         ApexSet { rtype, ttl_s, rdata, signatures }
+    }
+
+    /// Returns whether a signature is of one of the keys over these records, whose signatures are the same each time.
+    #[cfg(test)]
+    pub(crate) fn made(&self, owner: &[u8], rtype: u16, ttl_s: u32, rdata: &[&[u8]], signature: &Signature) -> bool {
+        let Signature { inception_s, expiration_s, .. } = *signature;
+        let (owner, apex) = (self.absolute(&[owner]), self.apex.as_slice());
+        let set = Set { owner: &owner, rtype, ttl_s, rdata };
+        self.keys()
+            .keys()
+            .iter()
+            .any(|held| Signer { key: &held.key, apex, inception_s, expiration_s }.sign(&set) == *signature)
     }
 
     /// Returns the time, unix seconds.

@@ -38,6 +38,7 @@ pub async fn write(zone: Zone, config: &Config, clock: &Clock, out: &mut dyn Wri
         false => zone.with_editions(Serials::open(data, clock.now().as_ms())?.last()),
     };
     feed::load(&zone, &storage, head.size).await?;
+    zone.set_ready();
     if People::is_in(data) {
         let people = People::open_with(data, options()).await?;
         let mut rows: HashMap<String, Vec<Row>> = HashMap::new();

@@ -53,7 +53,7 @@ pub enum FeedError {
     Own(#[from] OwnError),
 }
 
-/// Shows every name that SQL has, as of a log of `size` leaves, and lets the zone answer.
+/// Shows every name that SQL has, as of a log of `size` leaves.
 pub async fn load(zone: &Zone, storage: &Storage, size: u64) -> Result<(), StorageError> {
     let log = storage.log();
     let mut names = log.all_names();
@@ -65,7 +65,17 @@ pub async fn load(zone: &Zone, storage: &Storage, size: u64) -> Result<(), Stora
         }
     }
     show(zone, changes, size);
-    zone.set_ready();
+    Ok(())
+}
+
+/// Shows every name that has changed since the log had `since` leaves, as of one of `size`.
+pub async fn load_since(zone: &Zone, storage: &Storage, since: u64, size: u64) -> Result<(), StorageError> {
+    let mut after = since;
+    while let Some((rows, end)) = storage.log().changed_names(after, size).await? {
+        show(zone, rows.iter().map(change).collect::<Result<_, _>>()?, end);
+        after = end;
+    }
+    show(zone, Vec::new(), size);
     Ok(())
 }
 

@@ -227,3 +227,31 @@ pub const RESOLVERS_MAX: usize = 3;
 
 /// Challenges of one account that stand at once: a name and its wildcard have one each.
 pub const ACME_TEXTS_MAX: usize = 2;
+
+/// The longest frame of a snapshot of the zone: a segment of 100 million names takes a fourth of it.
+pub const SNAPSHOT_FRAME_BYTES_MAX: usize = 1 << 28;
+
+/// Owners of a frame: the chain is read-locked for a fraction of a millisecond.
+pub const SNAPSHOT_NODES: usize = 2_048;
+
+/// What may be touched while a snapshot is written, names and owners, some 100 bytes each; above it the snapshot is given up and tried again later.
+pub const SNAPSHOT_TOUCHED_MAX: usize = 1 << 20;
+
+/// What may be left when nothing changes until the last of a snapshot is in memory: some milliseconds.
+pub const SNAPSHOT_LAST: usize = 1_024;
+
+/// How often what was touched is written before that is done however much is left.
+pub const SNAPSHOT_ROUNDS_MAX: usize = 16;
+
+/// How fast a snapshot is written, bytes a second: commits need the same disk. The one at a stop does not wait.
+pub const SNAPSHOT_BYTES_PER_S: u64 = 64 << 20;
+
+/// After so many bytes they are synced: the last sync is short.
+pub const SNAPSHOT_SYNC_BYTES: u64 = 16 << 20;
+
+/// A snapshot is written before its time once a sixteenth of the names changed, and as many changes as these at least: a start makes them anew, with
+/// their signatures, in seconds.
+pub const SNAPSHOT_CHANGES_MIN: u64 = 20_000;
+
+/// How often is looked whether one is due.
+pub const SNAPSHOT_LOOK: Duration = Duration::from_secs(5);

@@ -152,6 +152,11 @@ impl Metrics {
             text.push_str(&format!("# TYPE dns_alias_found_seconds gauge\ndns_alias_found_seconds {found_s}\n"));
         }
         text.push_str(&format!("# TYPE dns_card_bytes gauge\ndns_card_bytes {}\n", zone.card_bytes()));
+        let ((load_ms, is_loaded), (made_s, bytes)) = (zone.snapshots.load(), zone.snapshots.newest());
+        let from = if is_loaded { "snapshot" } else { "database" };
+        text.push_str(&format!("# TYPE dns_load_ms gauge\ndns_load_ms{{from=\"{from}\"}} {load_ms}\n"));
+        text.push_str(&format!("# TYPE dns_snapshot_seconds gauge\ndns_snapshot_seconds {made_s}\n"));
+        text.push_str(&format!("# TYPE dns_snapshot_bytes gauge\ndns_snapshot_bytes {bytes}\n"));
         if let Some(signing) = zone.signing() {
             let (made, owners, end_s) = (signing.signatures(), signing.owners(), signing.first_end_s());
             text.push_str(&format!("# TYPE dns_signatures_total counter\ndns_signatures_total {made}\n"));
@@ -212,6 +217,9 @@ mod tests {
             "dns_certificate_orders_total{result=\"failed\"} 1",
             "dns_serial 0",
             "dns_journal_bytes 0",
+            "dns_load_ms{from=\"database\"} 0",
+            "dns_snapshot_seconds 0",
+            "dns_snapshot_bytes 0",
         ] {
             assert_eq!(text.lines().filter(|&l| l == line).count(), 1, "{line} in {text}");
         }

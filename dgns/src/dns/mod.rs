@@ -17,6 +17,7 @@
 //! | `transfer`, `tsig` | who may copy the zone, how it is copied, and who is told that it changed |
 //! | `wire` | records of messages that others sent |
 //! | `export` | all of it as a zone file |
+//! | `snapshot` | all of it as a file of our own, for the next start |
 //! | `cookie`, `rate` | who is known to be where it says, and how often all others are answered |
 //! | `server`, `settings`, `udp`, `stream` | who may ask, how often, how slowly |
 //! | `https`, `quic` | messages in requests and on streams, where many go over one connection |
@@ -48,6 +49,7 @@ mod rate;
 mod reply;
 pub mod server;
 pub mod settings;
+pub mod snapshot;
 mod stream;
 pub mod tls;
 pub mod transfer;

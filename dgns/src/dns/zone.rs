@@ -6,6 +6,7 @@
 mod editions;
 mod journal;
 mod record;
+pub(crate) mod snapshot;
 mod text;
 
 use std::collections::{BTreeSet, HashMap};
@@ -21,17 +22,19 @@ use self::editions::Editions;
 pub(crate) use self::editions::Part;
 pub(crate) use self::journal::Edition;
 pub(crate) use self::record::Record;
+use self::snapshot::{Recorder, first_owners};
 use super::card::{Card, CardRef};
 use super::cards::{Cards, Hashed};
 use super::dnssec::{
-    Changes, Keyring, NameSet, Signature, Signing, TYPE_NS, TYPE_NSEC, TYPE_RRSIG, Times, apex_types, bitmap,
-    labels_of, sort_key,
+    Changes, Keyring, NameSet, Signature, Signing, TYPE_NSEC, TYPE_RRSIG, Times, apex_types, bitmap, labels_of,
+    sort_key,
 };
 use super::limits::{NEGATIVE_TTL_S_MAX, UDP_BATCH, ZONE_BYTES_MAX, ZONE_SEGMENTS};
 use super::name::{self, NAME_BYTES_MAX, WireName};
 use super::own::Own;
 use super::proofs::strings;
 use super::query::HEADER_BYTES;
+use super::snapshot::Snapshots;
 use crate::clock::Clock;
 
 const TYPE_A: u16 = 1;
@@ -171,6 +174,10 @@ pub struct Zone {
     signing: Option<Signing>,
     /// What others copy; `None`: nobody does.
     editions: Option<Editions>,
+    /// Whether what is shown is signed at once; before, a keeper does that.
+    signs: AtomicBool,
+    recorder: Recorder,
+    pub(crate) snapshots: Snapshots,
 }
 
 /// The name that the zone's own name takes its addresses from.
@@ -311,6 +318,9 @@ impl Zone {
             glue: Mutex::default(),
             signing: None,
             editions: None,
+            signs: AtomicBool::new(false),
+            recorder: Recorder::default(),
+            snapshots: Snapshots::default(),
         };
         zone.fix_nameservers(settings)?;
         Ok(zone)
@@ -341,6 +351,7 @@ impl Zone {
             signing.show_apex(&self.apex, self.serial());
             self.sign_from(None, SIGNED_AT_ONCE, SIGNED_AT_ONCE);
         }
+        self.signs.store(true, Ordering::Release);
         self.ready.store(true, Ordering::Release);
     }
 
@@ -348,11 +359,7 @@ impl Zone {
     #[must_use]
     pub fn signed(mut self, keys: Keyring, times: Times, clock: Clock) -> Self {
         let signing = Signing::new(&self.apex, keys, times, clock);
-        let mut changes = Changes::from([
-            (Vec::new(), Some(bitmap(&apex_types()))),
-            (sort_key(&[CHECKPOINT_OWNER]), Some(bitmap(&[TYPE_RRSIG, TYPE_NSEC]))),
-            (sort_key(&[PROOF_OWNER]), Some(bitmap(&[TYPE_NS, TYPE_RRSIG, TYPE_NSEC]))),
-        ]);
+        let mut changes = first_owners();
         self.cards.each(0..ZONE_SEGMENTS, |card| note_owners(&mut changes, card, self.publish_did)); // the zone's own card, too
         let altered = signing.altered(&changes, false);
         signing.change(&changes, altered);
@@ -419,7 +426,7 @@ impl Zone {
             signed = true;
             nsec = signing.sign_nsec(nsec);
             self.touch(&writer, [key]);
-            signing.change(&Changes::new(), vec![nsec.clone()]);
+            self.change_chain(signing, &Changes::new(), vec![nsec.clone()]);
         }
         let mut ends: Vec<Signature> = nsec.node.signature().into_iter().collect();
         let wire = [&labels_of(key), self.apex.wire()].concat();
@@ -452,6 +459,7 @@ impl Zone {
     pub(crate) fn sign_apex(&self) {
         let writer = self.lock_writer();
         self.touch(&writer, [b"".as_slice()]);
+        self.recorder.count(); // keys may have come or gone
         if let Some(signing) = &self.signing {
             signing.show_apex(&self.apex, self.serial());
         }
@@ -496,18 +504,18 @@ impl Zone {
             }
             note_owners(&mut changes, card.read(), self.publish_did);
             self.touch_glue(writer, before.into_iter().chain([card.read()]));
-            let card = match self.is_ready() {
+            let card = match self.signs() {
                 true => self.sign_card(signing, card, before),
                 false => card,
             };
             shown.insert(labels, card);
         }
-        let altered = signing.altered(&changes, self.is_ready());
+        let altered = signing.altered(&changes, self.signs());
         self.touch(writer, changes.keys().chain(altered.iter().map(|nsec| &nsec.key)).map(Vec::as_slice));
         for card in shown.into_values() {
             self.put(writer, card);
         }
-        signing.change(&changes, altered);
+        self.change_chain(signing, &changes, altered);
     }
 
     /// Shows a signed note at `_checkpoint`.
@@ -523,7 +531,7 @@ impl Zone {
         if let Some(signing) = signing {
             let types = bitmap(&[TYPE_TXT, TYPE_RRSIG, TYPE_NSEC]);
             let changes = Changes::from([(sort_key(&[CHECKPOINT_OWNER]), Some(types))]);
-            signing.change(&changes, signing.altered(&changes, true));
+            self.change_chain(signing, &changes, signing.altered(&changes, true));
         }
     }
 
@@ -535,6 +543,10 @@ impl Zone {
     /// Lets the zone answer no longer: what it knows is not to be relied on any more.
     pub fn stop_answering(&self) {
         self.ready.store(false, Ordering::Release);
+    }
+
+    fn signs(&self) -> bool {
+        self.signs.load(Ordering::Acquire)
     }
 
     /// Returns whether the zone answers.
@@ -706,13 +718,7 @@ impl Zone {
 
     /// Returns the servers below a delegated name that have addresses there, by the segments of their names.
     fn glue_of(&self, card: CardRef<'_>) -> impl Iterator<Item = (usize, Vec<u8>)> {
-        let labels = card.labels().to_vec();
-        let owners: BTreeSet<Vec<u8>> =
-            card.glue().map(|row| row.owner.to_vec()).filter(|owner| !owner.is_empty()).collect();
-        owners.into_iter().map(move |owner| {
-            let name = [owner, labels.clone()].concat();
-            (self.cards.hash(&name).segment(), name)
-        })
+        glue_of(&self.cards, card)
     }
 
     fn lock_glue(&self) -> MutexGuard<'_, BTreeSet<(usize, Vec<u8>)>> {
@@ -734,6 +740,7 @@ impl Zone {
         if existed && !exists {
             self.count_child(writer, new.labels(), -1);
         }
+        self.recorder.card(new.labels());
     }
 
     /// Adds `by` to the count of names below the parent of `labels`; a parent that nobody owns exists while it has some.
@@ -835,6 +842,16 @@ fn note_owners(changes: &mut Changes, card: CardRef<'_>, publish_did: bool) {
     {
         changes.insert(sort_key(&[owner, card.labels()]), Some(bitmap(&types)));
     }
+}
+
+fn glue_of(cards: &Cards, card: CardRef<'_>) -> impl Iterator<Item = (usize, Vec<u8>)> {
+    let labels = card.labels().to_vec();
+    let owners: BTreeSet<Vec<u8>> =
+        card.glue().map(|row| row.owner.to_vec()).filter(|owner| !owner.is_empty()).collect();
+    owners.into_iter().map(move |owner| {
+        let name = [owner, labels.clone()].concat();
+        (cards.hash(&name).segment(), name)
+    })
 }
 
 fn rows_of(card: CardRef<'_>) -> Vec<Row> {

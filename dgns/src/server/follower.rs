@@ -14,7 +14,7 @@ use translog::tree::Edge;
 use translog::trust::Trust;
 
 use super::parts::{About, Keeper, Parts};
-use super::{Server, ServerError, load_names, own_chain};
+use super::{Server, ServerError, load_names, loaded, own_chain};
 use crate::app::Role;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -46,11 +46,10 @@ pub(super) async fn start(mut config: Config, clock: Clock, url: &str) -> Result
     let storage = Arc::new(Storage::open(&data).await?);
     let stored = storage.log().load_head().await?;
     let made = stored.is_none();
-    let dns_zone = Arc::new(dns::feed::zone(&config)?);
-    let names = load_names(&dns_zone, &storage, stored.as_ref().map_or(0, |head| head.size));
+    let mut names = load_names(dns::feed::zone(&config)?, &storage, stored.as_ref().map_or(0, |head| head.size));
     let recommended = config.follow.policy.is_none();
     let (inner, server, trust) = load(&storage, trust, recommended, stored).await?;
-    names.join_all().await.into_iter().collect::<Result<(), _>>()?;
+    let dns_zone = loaded(&mut names).await?;
 
     let standing = Arc::new(Standing::new(remote.base(), &data.join("evidence"), config.follow.max_stale_s));
     standing.asks_for(trust.policy());

@@ -236,6 +236,9 @@ impl Parts {
         if dns_zone.signing().is_some() {
             followers.push(tokio::spawn(dns::dnssec::keep(dns_zone.clone(), config.dnssec_keys(), stopping.clone())));
         }
+        let every = if config.dns_is_off() { Duration::ZERO } else { config.dns.snapshot };
+        let (zone, storage, clock) = (dns_zone.clone(), core.storage.clone(), core.clock.clone());
+        followers.push(tokio::spawn(dns::snapshot::keep(zone, storage, every, clock, stopping.clone())));
         let dns_server = bind_dns(&config, &core.clock, &dns_zone, &dns_metrics).await?;
         let updates = match &own {
             Some(own) => {

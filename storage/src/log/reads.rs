@@ -95,6 +95,22 @@ impl<'a> Log<'a> {
         NameScan::new(self.names)
     }
 
+    /// Returns the size of the log above which [`Log::changed_names`] knows of every change.
+    pub async fn changes_known_from(&self) -> Result<u64, StorageError> {
+        table::changed::known_from(&mut *self.names.reader().await).await
+    }
+
+    /// Returns names that changed since the log had `after` leaves, as they are now, whole batches of them; and the size up to which these are all.
+    /// `None` once there are no more up to `until`.
+    pub async fn changed_names(&self, after: u64, until: u64) -> Result<Option<(Vec<NameRow>, u64)>, StorageError> {
+        let mut reader = self.names.reader().await;
+        let end = table::changed::page_end(&mut reader, after, until).await?;
+        if end == 0 {
+            return Ok(None);
+        }
+        Ok(Some((table::changed::names(&mut reader, after, end).await?, end)))
+    }
+
     /// Returns whether the invite with this code hash may still be used. Using one is part of [`Log::commit`].
     pub async fn invite(&self, code: &Hash) -> Result<InviteState, StorageError> {
         table::invites::state(&mut *self.names.reader().await, code).await

@@ -12,6 +12,7 @@ mod delegations;
 mod dns_certificate;
 mod dns_encrypted;
 mod dns_proofs;
+mod dns_snapshot;
 mod dns_transfers;
 mod dns_updates;
 mod dnssec;

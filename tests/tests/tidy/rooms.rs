@@ -192,7 +192,7 @@ const ROOMS: &[Room] = &[
     Room { package: "ring", paths: &["dgns/src/dns/dnssec", "dgns/src/dns/tsig"] },
     Room { package: "nix", paths: &["dgns/src/dns/udp"] },
     Room { package: "arc_swap", paths: &["dgns/src/dns/cards"] },
-    Room { package: "siphasher", paths: &["dgns/src/dns/cookie", "dgns/src/dns/rate"] },
+    Room { package: "siphasher", paths: &["dgns/src/dns/cards", "dgns/src/dns/cookie", "dgns/src/dns/rate"] },
     Room { package: "flate2", paths: &["dgns/src/http/pages"] },
     Room { package: "axum", paths: &["dgns/src/http"] },
     Room { package: "tower_service", paths: &["dgns/src/http"] },

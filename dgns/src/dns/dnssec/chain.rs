@@ -63,6 +63,15 @@ impl Node {
         stored.map(Signature::read)
     }
 
+    /// Returns the node that is kept as `bytes`, those of [`Node::bytes`].
+    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
+        (bytes.len() >= STORED_BYTES).then(|| Self(bytes.into()))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(crate) fn bitmap(&self) -> &[u8] {
         &self.0[STORED_BYTES..]
     }
@@ -124,8 +133,31 @@ impl Chain {
 
     /// Returns at most `count` sort keys behind `after`, in order.
     pub(crate) fn keys_after(&self, after: Option<&[u8]>, count: usize) -> Vec<Vec<u8>> {
+        self.nodes_after(after, count).map(|(key, _)| key.to_vec()).collect()
+    }
+
+    /// Returns a chain of these nodes, best in the order of their sort keys.
+    pub(crate) fn of(nodes: Vec<(Box<[u8]>, Node)>) -> Self {
+        Self { nodes: nodes.into_iter().collect() }
+    }
+
+    /// Puts a node in the place of that of an owner, or takes that away.
+    pub(crate) fn put(&mut self, key: &[u8], node: Option<Node>) {
+        match node {
+            Some(node) => drop(self.nodes.insert(key.into(), node)),
+            None => drop(self.nodes.remove(key)),
+        }
+    }
+
+    /// Returns the node of an owner.
+    pub(crate) fn node(&self, key: &[u8]) -> Option<&Node> {
+        self.nodes.get(key)
+    }
+
+    /// Returns at most `count` nodes behind `after`, in order.
+    pub(crate) fn nodes_after(&self, after: Option<&[u8]>, count: usize) -> impl Iterator<Item = (&[u8], &Node)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.nodes.range::<[u8], _>((from, Bound::Unbounded)).take(count).map(|(key, _)| key.to_vec()).collect()
+        self.nodes.range::<[u8], _>((from, Bound::Unbounded)).take(count).map(|(key, node)| (&**key, node))
     }
 
     /// Returns how many owners there are.

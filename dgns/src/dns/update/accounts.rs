@@ -301,6 +301,11 @@ pub(crate) fn texts_at(zone: &Zone, account: &AcmeAccount) -> Option<Change> {
     account.name.is_empty().then(|| Change { name: fulldomain(zone, account), content })
 }
 
+/// Returns whether a name, in wire labels, is one where such challenges stand.
+pub(crate) fn is_of_clients(labels: &[u8]) -> bool {
+    labels.strip_suffix(OWN_LABEL.as_bytes()).is_some_and(|rest| rest.ends_with(&[OWN_LABEL.len() as u8]))
+}
+
 /// Returns where an account's challenges stand, absolute.
 pub(crate) fn fulldomain(zone: &Zone, account: &AcmeAccount) -> String {
     match account.name.is_empty() {

@@ -1,0 +1,271 @@
+//! Snapshots of the zone: one file beside the database, from which a start has all names with their signatures.
+//!
+//! The database is the truth. A snapshot says for which size of the log it stands, with the root of that; a start takes it only if the database
+//! has that very head and knows what has changed since, and makes those changes. Anything else, and the zone is read from the database.
+//! What answers afterwards is the same.
+
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use storage::{Storage, StorageError};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+use tracing::{error, info, warn};
+
+use super::feed;
+use super::limits::{SNAPSHOT_BYTES_PER_S, SNAPSHOT_CHANGES_MIN, SNAPSHOT_LOOK, SNAPSHOT_SYNC_BYTES};
+use super::zone::Zone;
+use super::zone::snapshot::{End, Loaded, Unusable, Writing};
+use crate::clock::Clock;
+
+/// The file, in the data directory.
+pub const FILE: &str = "dns.snapshot";
+
+/// What is written before it takes the place of the one before. One a process: nobody else writes there.
+const WRITING_FILE: &str = "dns.snapshot.tmp";
+
+/// How often the database forgets what changed when, where nobody wants to know.
+const FORGOTTEN_EVERY: Duration = Duration::from_secs(3_600);
+
+/// What a start took, and what was written since.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshots {
+    load_ms: AtomicU64,
+    is_loaded: AtomicBool,
+    made_s: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Snapshots {
+    /// Returns how long the start took until the zone was there, milliseconds, and whether a snapshot had it.
+    pub(crate) fn load(&self) -> (u64, bool) {
+        (self.load_ms.load(Ordering::Relaxed), self.is_loaded.load(Ordering::Relaxed))
+    }
+
+    /// Returns when the newest snapshot was made, unix seconds, 0: there is none; and its bytes.
+    pub(crate) fn newest(&self) -> (u64, u64) {
+        (self.made_s.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
+}
+
+/// Why a snapshot was not written. The one before is there still.
+#[derive(Debug, thiserror::Error)]
+enum NotWritten {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The log has no head of the size that the zone has.
+    #[error("the zone is not that of a head")]
+    NoHead,
+}
+
+/// Returns `zone`, which is empty, with every name that the database has, as of a log of `size` leaves; it answers from now on. `directory`: where a
+/// snapshot may lie. Errors: those of the database; a snapshot that is of no use is told in the log.
+pub async fn load(zone: Zone, storage: &Storage, directory: &Path, size: u64) -> Result<Zone, StorageError> {
+    let started = Instant::now();
+    let (zone, since) = match find(&zone, storage, directory).await? {
+        None => (zone, None),
+        Some((file, end)) => match read(zone, file, end).await {
+            (zone, Ok(())) => (zone, Some(end)),
+            (zone, Err(why)) => {
+                warn!(%why, "the snapshot of the DNS zone is not used: names are read from the database");
+                (zone, None)
+            }
+        },
+    };
+    match since {
+        Some(end) => feed::load_since(&zone, storage, end.size, size).await?,
+        None => feed::load(&zone, storage, size).await?,
+    }
+    zone.set_ready();
+    let load_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    zone.snapshots.load_ms.store(load_ms, Ordering::Relaxed);
+    zone.snapshots.is_loaded.store(since.is_some(), Ordering::Relaxed);
+    zone.snapshots.made_s.store(since.map_or(0, |end| end.made_s), Ordering::Relaxed);
+    info!(names = zone.names(), load_ms, snapshot = since.map(|end| end.size), "DNS zone loaded");
+    Ok(zone)
+}
+
+/// Opens the snapshot, if there is one that the database goes on from.
+async fn find(zone: &Zone, storage: &Storage, directory: &Path) -> Result<Option<(File, End)>, StorageError> {
+    let opened = File::open(directory.join(FILE)).map_err(Unusable::from);
+    let found = opened.and_then(|mut file| End::read(&mut file).map(|end| (file, end)));
+    let why = match found {
+        Err(Unusable::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(why) => why,
+        Ok((file, end)) => {
+            let (root, known_from) =
+                (storage.log().root_at(end.size).await?, storage.log().changes_known_from().await?);
+            if root != Some(end.root) {
+                Unusable::Other("log, or of a newer database")
+            } else if end.size < known_from {
+                Unusable::Other("time: the database does not know any more what has changed since")
+            } else {
+                zone.snapshots.bytes.store(file.metadata().map_or(0, |about| about.len()), Ordering::Relaxed);
+                return Ok(Some((file, end)));
+            }
+        }
+    };
+    warn!(%why, "the snapshot of the DNS zone is not used: names are read from the database");
+    Ok(None)
+}
+
+/// Reads a snapshot into the zone; if it is of no use the zone is as before.
+async fn read(zone: Zone, file: File, end: End) -> (Zone, Result<(), Unusable>) {
+    let reading =
+        tokio::task::spawn_blocking(move || match Loaded::read(&zone, BufReader::with_capacity(1 << 20, file)) {
+            Ok(loaded) if loaded.end() == end => (zone.adopt(loaded), Ok(())),
+            Ok(_) => (zone, Err(Unusable::Damaged)),
+            Err(why) => (zone, Err(why)),
+        });
+    reading.await.expect("what is sealed was written by this program")
+}
+
+/// Writes a snapshot every `every`, earlier after many changes, and at `stop`, if anything has changed since the last one; zero: never, and there is none.
+pub async fn keep(
+    zone: Arc<Zone>,
+    storage: Arc<Storage>,
+    every: Duration,
+    clock: Clock,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut ticks = tokio::time::interval(SNAPSHOT_LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut last, mut written) = (Instant::now(), if zone.snapshots.load().1 { zone.changes() } else { 0 });
+    loop {
+        let is_last = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => true,
+            _ = ticks.tick() => false,
+        };
+        let changed = zone.changes().wrapping_sub(written);
+        let period = if every.is_zero() { FORGOTTEN_EVERY } else { every };
+        let is_due = last.elapsed() >= period || changed > (zone.names() / 16).max(SNAPSHOT_CHANGES_MIN);
+        if (is_last || is_due) && changed > 0 {
+            (last, written) = (Instant::now(), zone.changes());
+            let done = match every.is_zero() {
+                true => forget(&storage).await,
+                false => write(&zone, &storage, &clock, (!is_last).then_some(&mut stop)).await,
+            };
+            if let Err(error) = done {
+                error!(%error, "no snapshot of the DNS zone was written: it is tried again");
+            }
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// Takes the snapshot away, and lets the database forget what changed when.
+async fn forget(storage: &Storage) -> Result<(), NotWritten> {
+    match std::fs::remove_file(storage.dir().join(FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let head = storage.log().load_head().await?;
+    Ok(storage.log().forget_changed(head.map_or(0, |head| head.size)).await?)
+}
+
+/// Writes a snapshot: a crash before the rename leaves the one before, a crash behind it changes that the database still has.
+///
+/// `unhurried`: it is written slowly, and fast from the moment that this says stop.
+async fn write(
+    zone: &Arc<Zone>,
+    storage: &Storage,
+    clock: &Clock,
+    unhurried: Option<&mut watch::Receiver<bool>>,
+) -> Result<(), NotWritten> {
+    let (started, path) = (Instant::now(), storage.dir().join(WRITING_FILE));
+    let written = write_to(zone, storage, clock, &path, unhurried).await;
+    if written.is_err() {
+        zone.forget_snapshot();
+        let _ = std::fs::remove_file(&path); // if it cannot be removed the next one takes its place
+    }
+    let (end, bytes) = written?;
+    std::fs::rename(&path, storage.dir().join(FILE))?;
+    storage::durable::sync_dir(storage.dir())?;
+    storage.log().forget_changed(end.size).await?;
+    zone.snapshots.made_s.store(end.made_s, Ordering::Relaxed);
+    zone.snapshots.bytes.store(bytes, Ordering::Relaxed);
+    let write_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    info!(size = end.size, names = zone.names(), bytes, write_ms, "snapshot of the DNS zone written");
+    Ok(())
+}
+
+async fn write_to(
+    zone: &Arc<Zone>,
+    storage: &Storage,
+    clock: &Clock,
+    path: &PathBuf,
+    mut unhurried: Option<&mut watch::Receiver<bool>>,
+) -> Result<(End, u64), NotWritten> {
+    let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let (mut writing, mut synced) = (Writing::begin(zone, Synced::new(file))?, 0);
+    let size = loop {
+        let stepping = zone.clone();
+        let (stepped, size) = blocking(move || {
+            let size = writing.step(&stepping)?;
+            Ok((writing, size))
+        })
+        .await?;
+        writing = stepped;
+        if let Some(size) = size {
+            break size;
+        }
+        if let Some(stop) = unhurried.as_deref_mut() {
+            let bytes = writing.bytes() - synced;
+            synced = writing.bytes();
+            let pause = Duration::from_micros(bytes * 1_000_000 / SNAPSHOT_BYTES_PER_S);
+            let _ = tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await;
+        }
+    };
+    let root = storage.log().root_at(size).await?.ok_or(NotWritten::NoHead)?;
+    let end = End { size, root, made_s: clock.now().as_s() };
+    let bytes = blocking(move || {
+        let file = writing.end(&end)?.file;
+        file.sync_all()?;
+        Ok(file.metadata()?.len())
+    })
+    .await?;
+    Ok((end, bytes))
+}
+
+/// Does what waits for a disk beside the tasks that answer.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// A file that is synced as it grows.
+struct Synced {
+    file: File,
+    unsynced: u64,
+}
+
+impl Synced {
+    fn new(file: File) -> Self {
+        Self { file, unsynced: 0 }
+    }
+}
+
+impl Write for Synced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.unsynced += count as u64;
+        if self.unsynced >= SNAPSHOT_SYNC_BYTES {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,648 @@
+//! The zone in one file, signatures and all, so that a start need not read every name nor sign anything anew.
+//!
+//! ```text
+//! frame  u32 length of kind and parts | u8 kind | parts | 32 seal: SHA-256 of the seal before (first: zeros), kind and parts
+//! part   u16 length | bytes; numbers are little-endian
+//!
+//! 1 head      magic | zone | u8 bits | u32 TTL of denials | u64 u64 where names lie
+//! 2 cards     u16 segment | cards
+//! 3 nodes     sort key | node; ..
+//! 4 touched   labels | card, empty: gone; ..
+//! 5 touched   sort key | node, empty: gone; ..
+//! 6 volatile  cards of the rows that no certificate has
+//! 7 keys      the DNSKEY of each key that may have signed
+//! 8 end       u64 size of the log | 32 its root | u64 unix seconds
+//! ```
+//! It is written while the zone changes: first everything, some at a time, then what was touched meanwhile, once more and once more, the last time
+//! with the writer's lock held. So it is the zone as it was at that moment, and nobody waited for more than the last of it.
+//!
+//! What the log does not have, an operator's records, the newest head, what devices wrote, comes anew at each start.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use identity::cert::Row;
+use identity::did::Did;
+use identity::hash::{Hash, sha256};
+
+use super::super::card::{Card, CardRef};
+use super::super::cards::Cards;
+use super::super::dnssec::{Chain, Changes, Node, Nsec, Role, Signing, apex_types, bitmap, sort_key};
+use super::super::dnssec::{TYPE_NS, TYPE_NSEC, TYPE_RRSIG};
+use super::super::limits::{
+    SNAPSHOT_FRAME_BYTES_MAX, SNAPSHOT_LAST, SNAPSHOT_NODES, SNAPSHOT_ROUNDS_MAX, SNAPSHOT_TOUCHED_MAX, ZONE_SEGMENTS,
+};
+use super::super::{name, update};
+use super::{CHECKPOINT_OWNER, PROOF_OWNER, Zone, rows_of};
+
+/// With another form, or when something else is in a card, a node or what is signed, comes another number.
+const MAGIC: &[u8] = b"dgns-zone 1";
+
+const HEAD: u8 = 1;
+const CARDS: u8 = 2;
+const NODES: u8 = 3;
+const TOUCHED_CARDS: u8 = 4;
+const TOUCHED_NODES: u8 = 5;
+const VOLATILE: u8 = 6;
+const KEYS: u8 = 7;
+const END: u8 = 8;
+
+const SEAL_BYTES: usize = 32;
+const END_BYTES: usize = 4 + 1 + (2 + 8) + (2 + 32) + (2 + 8) + SEAL_BYTES;
+
+/// Frames that wait for the chain, of a few hundred kilobytes each.
+const FRAMES_WAITING: usize = 8;
+
+/// Why a snapshot is of no use. Whoever gets one reads the names from the database.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum Unusable {
+    /// It cannot be read, or ends too early.
+    #[error("it cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// It is not as it was written.
+    #[error("it is damaged")]
+    Damaged,
+    /// It was made of another zone, by another version, or under other settings.
+    #[error("it is of another {0}")]
+    Other(&'static str),
+}
+
+/// What a snapshot says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// The log that it has, leaves.
+    pub(crate) size: u64,
+    /// The root of that.
+    pub(crate) root: Hash,
+    /// When it was made, unix seconds.
+    pub(crate) made_s: u64,
+}
+
+/// What is touched while a snapshot is written, and how often anything was.
+#[derive(Default)]
+pub(super) struct Recorder {
+    changes: AtomicU64,
+    touched: Mutex<Option<Touched>>,
+}
+
+#[derive(Default)]
+struct Touched {
+    labels: BTreeSet<Vec<u8>>,
+    keys: BTreeSet<Vec<u8>>,
+    is_lost: bool,
+}
+
+impl Touched {
+    fn len(&self) -> usize {
+        self.labels.len() + self.keys.len()
+    }
+
+    fn note(&mut self, change: impl FnOnce(&mut Self)) {
+        if self.len() >= SNAPSHOT_TOUCHED_MAX {
+            *self = Self { is_lost: true, ..Self::default() };
+        } else if !self.is_lost {
+            change(self);
+        }
+    }
+}
+
+/// Notes come after what they are of: whoever takes them finds it done.
+impl Recorder {
+    fn lock(&self) -> MutexGuard<'_, Option<Touched>> {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn count(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn card(&self, labels: &[u8]) {
+        self.count();
+        if let Some(touched) = self.lock().as_mut() {
+            touched.note(|touched| {
+                touched.labels.insert(labels.to_vec());
+            });
+        }
+    }
+
+    fn nodes(&self, keys: Vec<Vec<u8>>) {
+        self.count();
+        if let Some(touched) = self.lock().as_mut() {
+            for key in keys {
+                touched.note(|touched| {
+                    touched.keys.insert(key);
+                });
+            }
+        }
+    }
+
+    fn is_on(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    /// Returns what was touched since the last call, and goes on. Errors: too much was, or nobody began.
+    fn take(&self) -> io::Result<Touched> {
+        match self.lock().as_mut().map(std::mem::take) {
+            Some(touched) if !touched.is_lost => Ok(touched),
+            _ => Err(io::Error::other("too much changed meanwhile")),
+        }
+    }
+}
+
+/// A snapshot that is being written.
+pub(crate) struct Writing<W> {
+    out: W,
+    seal: Hash,
+    next: Next,
+    bytes: u64,
+}
+
+enum Next {
+    Cards(usize),
+    Nodes(Option<Vec<u8>>),
+    Touched(usize),
+    End(u64),
+}
+
+impl<W: Write> Writing<W> {
+    /// Begins one. Of a zone at most one is written at a time.
+    pub(crate) fn begin(zone: &Zone, out: W) -> io::Result<Self> {
+        {
+            let _writer = zone.lock_writer(); // a change is noted, or done before
+            *zone.recorder.lock() = Some(Touched::default());
+        }
+        let mut writing = Self { out, seal: [0; SEAL_BYTES], next: Next::Cards(0), bytes: 0 };
+        writing.frame(HEAD, &head(zone))?;
+        Ok(writing)
+    }
+
+    /// Returns how many bytes were written.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Writes some; returns the size of the log that the snapshot has, once it has all but its end.
+    pub(crate) fn step(&mut self, zone: &Zone) -> io::Result<Option<u64>> {
+        self.next = match &self.next {
+            Next::End(size) => return Ok(Some(*size)),
+            Next::Cards(ZONE_SEGMENTS..) => Next::Nodes(None),
+            &Next::Cards(segment) => {
+                let mut parts = Parts::default();
+                parts.push(&(segment as u16).to_le_bytes());
+                zone.cards.each(segment..segment + 1, |card| parts.push(card.bytes()));
+                self.frame(CARDS, &parts)?;
+                Next::Cards(segment + 1)
+            }
+            Next::Nodes(after) => {
+                let (mut parts, mut last) = (Parts::default(), None);
+                if let Some(signing) = &zone.signing {
+                    for (key, node) in signing.chain().nodes_after(after.as_deref(), SNAPSHOT_NODES) {
+                        parts.push(key);
+                        parts.push(node.bytes());
+                        last = Some(key.to_vec());
+                    }
+                }
+                match last {
+                    Some(last) => {
+                        self.frame(NODES, &parts)?;
+                        Next::Nodes(Some(last))
+                    }
+                    None => Next::Touched(0),
+                }
+            }
+            &Next::Touched(round) => {
+                let touched = zone.recorder.take()?;
+                match touched.len() > SNAPSHOT_LAST && round < SNAPSHOT_ROUNDS_MAX {
+                    true => {
+                        self.touched(&state_of(zone, &touched))?;
+                        Next::Touched(round + 1)
+                    }
+                    false => Next::End(self.last(zone, touched)?),
+                }
+            }
+        };
+        Ok(None)
+    }
+
+    /// Writes what was touched last, while nothing changes; returns the size of the log.
+    fn last(&mut self, zone: &Zone, mut touched: Touched) -> io::Result<u64> {
+        let (state, size, [volatile, keys]) = {
+            let _writer = zone.lock_writer();
+            let more = zone.recorder.take()?;
+            *zone.recorder.lock() = None;
+            touched.labels.extend(more.labels);
+            touched.keys.extend(more.keys);
+            (state_of(zone, &touched), zone.log_size.load(Ordering::Relaxed), [volatile(zone), keys(zone)])
+        };
+        self.touched(&state)?;
+        self.frame(VOLATILE, &volatile)?;
+        self.frame(KEYS, &keys)?;
+        Ok(size)
+    }
+
+    fn touched(&mut self, [cards, nodes]: &[Parts; 2]) -> io::Result<()> {
+        self.frame(TOUCHED_CARDS, cards)?;
+        self.frame(TOUCHED_NODES, nodes)
+    }
+
+    /// Writes the end of a snapshot that has all else; returns what it was written to.
+    pub(crate) fn end(mut self, end: &End) -> io::Result<W> {
+        let mut parts = Parts::default();
+        parts.push(&end.size.to_le_bytes());
+        parts.push(&end.root);
+        parts.push(&end.made_s.to_le_bytes());
+        self.frame(END, &parts)?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+
+    fn frame(&mut self, kind: u8, parts: &Parts) -> io::Result<()> {
+        let length = 1 + parts.0.len();
+        self.seal = sha256(&[&self.seal, &[kind], &parts.0]);
+        self.out.write_all(&(length as u32).to_le_bytes())?;
+        self.out.write_all(&[kind])?;
+        self.out.write_all(&parts.0)?;
+        self.out.write_all(&self.seal)?;
+        self.bytes += (4 + length + SEAL_BYTES) as u64;
+        Ok(())
+    }
+}
+
+/// Parts of a frame, one behind the other.
+#[derive(Default)]
+struct Parts(Vec<u8>);
+
+impl Parts {
+    fn push(&mut self, part: &[u8]) {
+        let length = u16::try_from(part.len()).expect("cards, nodes and keys have less than 64 KiB");
+        self.0.extend_from_slice(&length.to_le_bytes());
+        self.0.extend_from_slice(part);
+    }
+}
+
+/// Returns the parts of a frame. Errors: the bytes are not parts.
+fn parts_of(mut bytes: &[u8]) -> Result<Vec<&[u8]>, Unusable> {
+    let mut parts = Vec::new();
+    while !bytes.is_empty() {
+        let (length, rest) = bytes.split_first_chunk().ok_or(Unusable::Damaged)?;
+        let (part, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into()).ok_or(Unusable::Damaged)?;
+        parts.push(part);
+        bytes = rest;
+    }
+    Ok(parts)
+}
+
+/// What a snapshot must begin with to be of use for a zone, but for where its names lie.
+fn head(zone: &Zone) -> Parts {
+    let mut parts = Parts::default();
+    parts.push(MAGIC);
+    parts.push(zone.name().as_bytes());
+    parts.push(&[u8::from(zone.publish_did) | u8::from(zone.signing.is_some()) << 1]);
+    parts.push(&zone.apex.negative_ttl_s.to_le_bytes());
+    let [first, second] = zone.cards.keys();
+    parts.push(&[first.to_le_bytes(), second.to_le_bytes()].concat());
+    parts
+}
+
+/// Returns the state of what was touched: names, owners.
+fn state_of(zone: &Zone, touched: &Touched) -> [Parts; 2] {
+    let (mut cards, mut nodes) = (Parts::default(), Parts::default());
+    for labels in &touched.labels {
+        cards.push(labels);
+        zone.read(labels, |card| cards.push(card.map(CardRef::bytes).unwrap_or_default()));
+    }
+    if let Some(signing) = &zone.signing {
+        let chain = signing.chain();
+        for key in &touched.keys {
+            nodes.push(key);
+            nodes.push(chain.node(key).map(Node::bytes).unwrap_or_default());
+        }
+    }
+    [cards, nodes]
+}
+
+fn volatile(zone: &Zone) -> Parts {
+    let mut parts = Parts::default();
+    for (name, rows) in zone.lock_volatile().iter() {
+        let labels = zone.labels_below(name).expect("it is a name of the zone");
+        let card = Card::bound(&labels, &Did::from_bytes([0; Did::BYTES]), 0, 0, rows);
+        parts.push(card.expect("its own card has these rows, too").read().bytes());
+    }
+    parts
+}
+
+fn keys(zone: &Zone) -> Parts {
+    let mut parts = Parts::default();
+    for key in zone.signing.iter().flat_map(signing_keys) {
+        parts.push(&key);
+    }
+    parts
+}
+
+fn signing_keys(signing: &Signing) -> Vec<Vec<u8>> {
+    signing.keys().keys().iter().filter(|held| held.key.role == Role::Zsk).map(|held| held.key.dnskey()).collect()
+}
+
+/// Frames that are read, each held against its seal.
+struct Frames<R> {
+    from: R,
+    seal: Hash,
+}
+
+impl<R: Read> Frames<R> {
+    /// Returns kind and parts of the next one.
+    fn next(&mut self) -> Result<(u8, Vec<u8>), Unusable> {
+        let mut length = [0; 4];
+        self.from.read_exact(&mut length)?;
+        let length = u32::from_le_bytes(length) as usize;
+        if !(1..=SNAPSHOT_FRAME_BYTES_MAX).contains(&length) {
+            return Err(Unusable::Damaged);
+        }
+        let (mut kind, mut bytes, mut seal) = ([0], vec![0; length - 1], [0; SEAL_BYTES]);
+        self.from.read_exact(&mut kind)?;
+        self.from.read_exact(&mut bytes)?;
+        self.from.read_exact(&mut seal)?;
+        self.seal = sha256(&[&self.seal, &kind, &bytes]);
+        if self.seal != seal {
+            return Err(Unusable::Damaged);
+        }
+        Ok((kind[0], bytes))
+    }
+
+    /// Errors: something follows.
+    fn is_over(&mut self) -> Result<(), Unusable> {
+        match self.from.read(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(Unusable::Damaged),
+        }
+    }
+}
+
+impl End {
+    /// Reads what a snapshot says of itself, which is not checked yet.
+    pub(crate) fn read(file: &mut (impl Read + Seek)) -> Result<Self, Unusable> {
+        let mut bytes = [0; END_BYTES];
+        file.seek(SeekFrom::End(-(END_BYTES as i64))).map_err(|_| Unusable::Damaged)?;
+        file.read_exact(&mut bytes)?;
+        file.rewind()?;
+        match bytes[4] {
+            END => Self::of(&bytes[5..END_BYTES - SEAL_BYTES]),
+            _ => Err(Unusable::Damaged),
+        }
+    }
+
+    fn of(bytes: &[u8]) -> Result<Self, Unusable> {
+        let parts = parts_of(bytes)?;
+        let number = |part: &[u8]| part.try_into().map(u64::from_le_bytes);
+        match parts.as_slice() {
+            [size, root, made_s] => match (number(size), Hash::try_from(*root), number(made_s)) {
+                (Ok(size), Ok(root), Ok(made_s)) => Ok(Self { size, root, made_s }),
+                _ => Err(Unusable::Damaged),
+            },
+            _ => Err(Unusable::Damaged),
+        }
+    }
+}
+
+/// What a snapshot has, read whole and sealed.
+pub(crate) struct Loaded {
+    cards: Cards,
+    chain: Chain,
+    names: u64,
+    cuts: u64,
+    glue: BTreeSet<(usize, Vec<u8>)>,
+    volatile: HashMap<String, Vec<Row>>,
+    /// Names that are not from the log: an operator's, or of ACME clients.
+    unlogged: BTreeSet<Vec<u8>>,
+    end: End,
+}
+
+impl Loaded {
+    /// Reads a snapshot that is to be that of `zone`, which has no names yet.
+    pub(crate) fn read(zone: &Zone, from: impl Read) -> Result<Self, Unusable> {
+        let mut frames = Frames { from, seal: [0; SEAL_BYTES] };
+        let mut loaded = Self::begin(zone, &mut frames)?;
+        std::thread::scope(|scope| {
+            // Names and owners are half of the work each.
+            let (sender, receiver) = sync_channel(FRAMES_WAITING);
+            let chain = scope.spawn(move || read_chain(&receiver));
+            loop {
+                let (kind, bytes) = frames.next()?;
+                match kind {
+                    CARDS => loaded.fill(&bytes)?,
+                    TOUCHED_CARDS => loaded.touch(&bytes)?,
+                    NODES | TOUCHED_NODES => sender.send((kind, bytes)).map_err(|_| Unusable::Damaged)?,
+                    VOLATILE => loaded.volatile = read_volatile(zone, &bytes)?,
+                    KEYS => check_keys(zone, &bytes)?,
+                    END => {
+                        loaded.end = End::of(&bytes)?;
+                        frames.is_over()?;
+                        break;
+                    }
+                    _ => return Err(Unusable::Damaged),
+                }
+            }
+            drop(sender);
+            loaded.chain = chain.join().map_err(|_| Unusable::Damaged)??;
+            Ok(loaded)
+        })
+    }
+
+    fn begin(zone: &Zone, frames: &mut Frames<impl Read>) -> Result<Self, Unusable> {
+        let (kind, bytes) = frames.next()?;
+        let (parts, ours) = (parts_of(&bytes)?, head(zone));
+        let ours = parts_of(&ours.0)?;
+        if kind != HEAD || parts.first() != ours.first() {
+            return Err(Unusable::Other("version"));
+        }
+        if parts.get(1) != ours.get(1) {
+            return Err(Unusable::Other("zone"));
+        }
+        if parts.get(2..4) != ours.get(2..4) {
+            return Err(Unusable::Other("setting: publish_did, dnssec or negative_ttl_s"));
+        }
+        let (keys, _) = parts.get(4).ok_or(Unusable::Damaged)?.as_chunks::<8>();
+        let &[first, second] = keys else { return Err(Unusable::Damaged) };
+        Ok(Self {
+            cards: Cards::with_keys([first, second].map(u64::from_le_bytes)),
+            chain: Chain::default(),
+            names: 0,
+            cuts: 0,
+            glue: BTreeSet::new(),
+            volatile: HashMap::new(),
+            unlogged: BTreeSet::new(),
+            end: End { size: 0, root: [0; 32], made_s: 0 },
+        })
+    }
+
+    /// Returns what the snapshot says of itself.
+    pub(crate) fn end(&self) -> End {
+        self.end
+    }
+
+    /// Takes up the names of a segment.
+    fn fill(&mut self, bytes: &[u8]) -> Result<(), Unusable> {
+        let parts = parts_of(bytes)?;
+        let (segment, cards) = parts.split_first().ok_or(Unusable::Damaged)?;
+        let segment = segment.first_chunk().map_or(usize::MAX, |bytes| u16::from_le_bytes(*bytes).into());
+        if segment >= ZONE_SEGMENTS {
+            return Err(Unusable::Damaged);
+        }
+        let (fixed, others): (Vec<CardRef<'_>>, Vec<_>) =
+            cards.iter().map(|card| CardRef::of(card)).partition(|card| card.is_fixed());
+        self.cards.fill(segment, &others);
+        for card in others {
+            self.count(card, true);
+        }
+        for card in fixed {
+            self.put(card);
+        }
+        Ok(())
+    }
+
+    /// Takes up names as they were at last.
+    fn touch(&mut self, bytes: &[u8]) -> Result<(), Unusable> {
+        let parts = parts_of(bytes)?;
+        let (pairs, _) = parts.as_chunks::<2>();
+        for [labels, card] in pairs {
+            if let Some(old) = self.cards.read(labels, |card| card.map(CardRef::to_card)) {
+                self.count(old.read(), false);
+            }
+            match card.is_empty() {
+                true => self.cards.remove(labels),
+                false => self.put(CardRef::of(card)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up a name; one of the operator's as if it were anybody's, so that it can be taken away.
+    fn put(&mut self, card: CardRef<'_>) {
+        let mine = card.is_fixed().then(|| card.to_card().unfixed());
+        if mine.is_some() {
+            self.unlogged.insert(card.labels().to_vec());
+        }
+        let card = mine.as_ref().map_or(card, Card::read);
+        self.cards.put(card);
+        self.count(card, true);
+    }
+
+    /// Counts a name that is there, or no more.
+    fn count(&mut self, card: CardRef<'_>, is_there: bool) {
+        let add =
+            |sum: &mut u64, is: bool| *sum = sum.wrapping_add_signed(i64::from(is) * if is_there { 1 } else { -1 });
+        add(&mut self.names, card.is_bound());
+        add(&mut self.cuts, card.is_cut());
+        if card.is_cut() {
+            for glue in super::glue_of(&self.cards, card) {
+                if is_there {
+                    self.glue.insert(glue)
+                } else {
+                    self.glue.remove(&glue)
+                };
+            }
+        }
+        if card.is_bound() && update::accounts::is_of_clients(card.labels()) {
+            self.unlogged.insert(card.labels().to_vec());
+        }
+    }
+}
+
+fn read_chain(frames: &Receiver<(u8, Vec<u8>)>) -> Result<Chain, Unusable> {
+    let (mut nodes, mut touched) = (Vec::new(), BTreeMap::new());
+    for (kind, bytes) in frames {
+        let parts = parts_of(&bytes)?;
+        let (pairs, _) = parts.as_chunks::<2>();
+        for [key, node] in pairs {
+            let node = if node.is_empty() { None } else { Some(Node::of(node).ok_or(Unusable::Damaged)?) };
+            match (kind, node) {
+                (NODES, Some(node)) => nodes.push((Box::from(*key), node)),
+                (_, node) => drop(touched.insert(key.to_vec(), node)),
+            }
+        }
+    }
+    let mut chain = Chain::of(nodes);
+    touched.into_iter().for_each(|(key, node)| chain.put(&key, node));
+    Ok(chain)
+}
+
+fn read_volatile(zone: &Zone, bytes: &[u8]) -> Result<HashMap<String, Vec<Row>>, Unusable> {
+    let cards = parts_of(bytes)?.into_iter().map(CardRef::of);
+    Ok(cards.map(|card| (format!("{}.{}", name::text_of(card.labels()), zone.name()), rows_of(card))).collect())
+}
+
+/// Errors: a key that may have signed is not one of the zone any more.
+fn check_keys(zone: &Zone, bytes: &[u8]) -> Result<(), Unusable> {
+    let held = zone.signing.as_ref().map(signing_keys).unwrap_or_default();
+    match parts_of(bytes)?.into_iter().all(|key| held.iter().any(|held| held == key)) {
+        true => Ok(()),
+        false => Err(Unusable::Other("key")),
+    }
+}
+
+impl Zone {
+    /// Returns how often anything that a snapshot has was changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.recorder.changes.load(Ordering::Relaxed)
+    }
+
+    /// Ends a snapshot that is not written to its end.
+    pub(crate) fn forget_snapshot(&self) {
+        *self.recorder.lock() = None;
+    }
+
+    /// Changes the chain, with the records that [`Signing::altered`] gave.
+    pub(super) fn change_chain(&self, signing: &Signing, changes: &Changes, altered: Vec<Nsec>) {
+        let keys: Vec<Vec<u8>> = match self.recorder.is_on() {
+            true => changes.keys().chain(altered.iter().map(|nsec| &nsec.key)).cloned().collect(),
+            false => Vec::new(),
+        };
+        signing.change(changes, altered);
+        self.recorder.nodes(keys);
+    }
+
+    /// Returns the zone, which had no names yet, with those of a snapshot. What is shown from now on is signed at once.
+    #[must_use]
+    pub(crate) fn adopt(mut self, loaded: Loaded) -> Self {
+        let mut own = Vec::new();
+        self.cards.each(0..ZONE_SEGMENTS, |card| own.extend(card.is_fixed().then(|| card.to_card())));
+        self.cards = loaded.cards;
+        self.names = AtomicU64::new(loaded.names);
+        self.cuts = AtomicU64::new(loaded.cuts);
+        self.glue = Mutex::new(loaded.glue);
+        let volatile: Vec<String> = loaded.volatile.keys().cloned().collect();
+        self.volatile = Mutex::new(loaded.volatile);
+        self.log_size.fetch_max(loaded.end.size, Ordering::Relaxed);
+        self.signs.store(true, Ordering::Release);
+        if let Some(signing) = &self.signing {
+            signing.set_chain(loaded.chain);
+            let changes = first_owners();
+            self.change_chain(signing, &changes, signing.altered(&changes, true));
+        }
+        let writer = self.lock_writer();
+        // The operator may have changed what is his; what is the same is the same again.
+        self.show(&writer, loaded.unlogged.iter().map(|labels| Card::empty(labels)).collect());
+        self.show(&writer, own);
+        drop(writer);
+        for name in volatile {
+            self.set_volatile(&name, Vec::new()).expect("it is a name of the zone");
+        }
+        self
+    }
+}
+
+/// The owners of a signed zone without names.
+pub(super) fn first_owners() -> Changes {
+    Changes::from([
+        (Vec::new(), Some(bitmap(&apex_types()))),
+        (sort_key(&[CHECKPOINT_OWNER]), Some(bitmap(&[TYPE_RRSIG, TYPE_NSEC]))),
+        (sort_key(&[PROOF_OWNER]), Some(bitmap(&[TYPE_NS, TYPE_RRSIG, TYPE_NSEC]))),
+    ])
+}
+
+#[cfg(test)]
+mod tests;
