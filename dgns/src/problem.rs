@@ -70,8 +70,8 @@ pub fn status(code: &str) -> u16 {
         "lsn_gap" | "lsn_conflict" | "epoch_conflict" | "log_exists" | "full" | "store_behind" | "grant_narrower" => {
             409
         }
-        "owner_exists" | "said" | "last_owner" | "no_quorum" | "stays" => 409,
-        "deleted" | "dropped" | "moved" => 410,
+        "owner_exists" | "said" | "last_owner" | "no_quorum" | "stays" | "trim_unsafe" => 409,
+        "deleted" | "dropped" | "moved" | "trimmed" => 410,
         "deleting" | "arriving" => 423,
         "chunk_missing" => 424,
         "head_mismatch" => 412,

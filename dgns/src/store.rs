@@ -93,6 +93,12 @@ pub enum StoreRefusal {
         /// The first entry that is there.
         first: u64,
     },
+    /// The entry was trimmed: the control log says so. Code `trimmed`.
+    #[error("the owners of this database trimmed its entries before place {first}: a snapshot stands for them")]
+    Trimmed {
+        /// The first entry that is there.
+        first: u64,
+    },
     /// The databases are older than what the log of names says of them. Code `store_behind`.
     #[error("the databases here were put back from an older copy: nothing is appended to them")]
     RolledBack,
@@ -116,6 +122,7 @@ impl StoreRefusal {
             Self::NotReader => "not_reader",
             Self::Range => "range",
             Self::DroppedBefore { .. } => "dropped",
+            Self::Trimmed { .. } => "trimmed",
             Self::RolledBack => "store_behind",
             Self::Chunk(refusal) => refusal.code(),
             Self::Storage(error) if error.is_passing() => "recovering",
@@ -436,9 +443,10 @@ fn head_of(core: &Core, log: &LogRow) -> StoreHead {
     StoreHead { log: log.key, size: log.edge.size(), root, time_ms: log.time_ms, store: core.server, since: None }
 }
 
-/// Refuses a place whose entry's body went while nobody paid.
+/// Refuses a place whose entry's body was trimmed, or went while nobody paid.
 fn has_still(log: &LogRow, pos: u64) -> Result<(), StoreRefusal> {
     match log.dropped_to {
+        _ if pos < log.trimmed_to => Err(StoreRefusal::Trimmed { first: log.trimmed_to }),
         first if pos < first => Err(StoreRefusal::DroppedBefore { first }),
         _ => Ok(()),
     }

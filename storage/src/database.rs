@@ -95,6 +95,7 @@ impl Schema {
             include_str!("../migrations/sqlite/0008_store_leases.sql"),
             include_str!("../migrations/sqlite/0009_store_snapshots.sql"),
             include_str!("../migrations/sqlite/0010_store_collected.sql"),
+            include_str!("../migrations/sqlite/0011_store_trims.sql"),
         ],
     };
 

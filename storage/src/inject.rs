@@ -21,6 +21,8 @@ pub enum Step {
     PutChunk,
     /// Each COMMIT of letting go of chunks.
     Collect,
+    /// Each COMMIT of letting go of what was trimmed.
+    Trim,
     /// The deletion of an object that is kept for nothing.
     DeleteObject,
 }

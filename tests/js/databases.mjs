@@ -40,7 +40,7 @@ export const DATABASES = {
   },
   fork({ db, said, asked }) {
     const acl = replay(controlLogOf(unhex(db)), said);
-    const logs = [...acl.logs.keys()].sort().map((log) => [log, acl.partsOf(unhex(log)).map((part) => [hex(part.log), Number(part.size), hex(part.root)])]);
+    const logs = [...acl.logs.keys()].sort().map((log) => [log, acl.partsOf(unhex(log)).map((part) => [hex(part.log), Number(part.size), hex(part.root)]), Number(acl.first(unhex(log)))]);
     const standings = standingsOf(acl, asked);
     return { db: hex(acl.did), salt: hex(acl.salt), logs, standings };
   },
@@ -70,7 +70,7 @@ export function controlLog({ log, said, asked }) {
   return {
     members: groups.flatMap(([gid, { members }]) => sorted([...members].map(([did, { rights, untilS }]) => [gid, did, rights, Number(untilS)]))),
     epochs: groups.map(([gid, { epochs, rekeyDue }]) => [gid, epochs.length, rekeyDue]),
-    logs: sorted([...acl.logs].map(([id, { gid, label }]) => [id, gid, label])),
+    logs: sorted([...acl.logs].map(([id, { gid, label }]) => [id, gid, label, Number(acl.first(unhex(id))), Number(acl.trims.get(id)?.snapshot ?? 0n)])),
     standings: standingsOf(acl, asked),
   };
 }

@@ -406,6 +406,31 @@ test("a database that its owners deleted is opened by nobody, once all that was 
   assert.equal((await fails(reader.open())).code, "deleted");
 });
 
+test("a log that an owner trimmed is read from the first entry that is left, and nobody else says what is gone", async () => {
+  const site = await Site.begin();
+  const reader = await readerOf(site);
+  const { database } = await reader.all();
+  const follower = await database.follower(site.main);
+  const answer = site.answer.bind(site);
+  const withholds = (log) => {
+    site.answer = async (target) => (target.includes(`${hex(log)}/entries`) ? Promise.reject(new Refused("trimmed", "trimmed")) : answer(target));
+  };
+  withholds(site.main);
+  const lie = await fails(database.read(follower, 100));
+  assert.deepEqual([lie.constructor.name, lie.code], ["Lie", "no_trim"], lie.stack);
+  site.answer = answer;
+  await site.says(site.db, [7, site.main, 2, 2]);
+  withholds(site.main);
+  assert.equal((await fails(database.read(follower, 100))).code, "trimmed", "who follows is told");
+  const behind = await database.follower(site.main).catch((error) => error);
+  assert.equal(behind.next, 2n);
+  const further = await fails(database.read(behind, 100));
+  assert.equal(further.code, "no_trim", "no further than was said");
+  site.answer = answer;
+  const { entries } = await database.read(behind, 100);
+  assert.equal(entries.length, 1);
+});
+
 test("what convicts nobody is kept where the server itself showed it", async () => {
   const site = await Site.begin();
   const reader = await readerOf(site, { unproved: (code, what) => new ProofFault(code, what) });

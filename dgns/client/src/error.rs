@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use dgns_api::problem::Problem;
+use dgns_api::store::entry::LogId;
 
 /// Why a command did not do what was asked. Each kind has one exit code.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -27,6 +28,14 @@ pub enum ClientError {
     /// The rules or the server's limits refuse it; nothing changed. Exit 4.
     #[error("refused ({}): {}", .0.code, .0.detail)]
     Refused(Box<Problem>),
+    /// An owner of the database trimmed the entry: a snapshot has its records. Exit 4.
+    #[error("refused (trimmed): entry {pos} was trimmed: dgns snapshot restore has the records that are left of it")]
+    Trimmed {
+        /// The log.
+        log: LogId,
+        /// The place of the entry.
+        pos: u64,
+    },
     /// The subject is proved absent. Exit 6.
     #[error("{0} is proved absent")]
     Absent(String),
@@ -72,7 +81,7 @@ impl ClientError {
             Self::Unable(_) => 1,
             Self::Network(_) => 2,
             Self::Proof { .. } => 3,
-            Self::Refused(_) => 4,
+            Self::Refused(_) | Self::Trimmed { .. } => 4,
             Self::Absent(_) | Self::Deleted(_) => 6,
         }
     }
@@ -84,6 +93,7 @@ impl ClientError {
             Self::Network(_) => "network",
             Self::Proof { code, .. } => code,
             Self::Refused(problem) => &problem.code,
+            Self::Trimmed { .. } => "trimmed",
             Self::Absent(_) => "absent",
             Self::Deleted(_) => "deleted",
         }

@@ -24,6 +24,8 @@ const refuse = refusing({
   bad_boxes: "the key of a group is sealed to each of its members and to nobody else",
   log_exists: "there is a log of that name in this group",
   full: "a database has at most 256 groups of 1,000 members, and 256 logs",
+  said: "a log is trimmed further than it was",
+  trim_unsafe: "a log is trimmed before a snapshot of it that stays",
 });
 const includes = (rights, other) => (rights & other) === other;
 
@@ -31,6 +33,8 @@ const includes = (rights, other) => (rights & other) === other;
 export class Acl {
   groups = new Map();
   logs = new Map();
+  /** By log: how far it is trimmed, `{to, snapshot}`. */
+  trims = new Map();
   /** The databases that this one goes on from, `{did, epochs}`, the first first. */
   sources = [];
   /** By log: the parts that were appended to others, or elsewhere, `{log, size, root}`. */
@@ -50,12 +54,13 @@ export class Acl {
   /** Applies what `author` said next, or refuses it with its code and changes nothing. */
   apply(author, said) {
     this.owners.admit(said);
-    const { grant, revoke, turn, log, owners } = this;
+    const { grant, revoke, turn, log, trim, owners } = this;
     const judge = {
       grant,
       revoke,
       key: turn,
       log,
+      trim,
       owner: () => owners.add(author, said),
       leave: () => owners.leave(author),
       delete: () => owners.delete(author, said),
@@ -77,6 +82,11 @@ export class Acl {
   /** Returns the parts of a log that were appended to others, the first first. */
   partsOf(log) {
     return this.parts.get(hex(log)) ?? [];
+  }
+
+  /** Returns the first entry of a log that has its body: those before it were trimmed. */
+  first(log) {
+    return this.trims.get(hex(log))?.to ?? 0n;
   }
 
   /** Returns the database under whose DID the key of a group was sealed. */
@@ -181,5 +191,13 @@ export class Acl {
     if (this.logs.has(hex(id))) refuse("log_exists");
     if (this.logs.size >= LOGS_MAX) refuse("full");
     this.logs.set(hex(id), { id, gid, kind, label });
+  }
+
+  trim(author, { log, to, snapshot }) {
+    if (!this.isOwner(author)) refuse("not_allowed");
+    if (!this.logs.has(hex(log))) refuse("bad_cuts");
+    if (to <= this.first(log)) refuse("said");
+    if (snapshot < to) refuse("trim_unsafe");
+    this.trims.set(hex(log), { to, snapshot });
   }
 }

@@ -44,6 +44,7 @@ const STATEMENTS = {
   2: ["grant", { gid, did, rights: oneOf(1, 2, 3, 4, 5, 6, 7), untilS: u64 }],
   3: ["revoke", { gid, did, cuts }],
   4: ["key", { gid, epoch: u64, boxes, previous: nullOr(record({ enc: bytesOf(32), ct: bytesOf(48) })) }],
+  7: ["trim", { log: bytesOf(32), to: u64, snapshot: u64 }],
   8: ["log", { gid, kind: oneOf(SHARED_LOG), label }],
   10: ["moved", { server: did, url, origin: originText, key: bytesOf(32), heads }],
   11: ["owner", { did, yes: oneOf(0, 1) }],

@@ -141,10 +141,11 @@ export class Database {
     return has.at(-1) ? "all" : has.includes(true) ? "before" : "none";
   }
 
-  /** Proves a log by the newest anchor; returns a reader of it from the place that `from(size)` names on, which has what the anchor has of it as `anchored`. */
+  /** Proves a log by the newest anchor; returns a reader of it from the place that `from(size)` names on, or from the first that was not trimmed, which has what the anchor has of it as `anchored`. */
   async follower(log, from = () => 0n) {
     const anchored = await this.anchored(log);
-    return Object.assign(new Follower(this.source, this.people, log, from(anchored.head)), { anchored });
+    const [asked, first] = [from(anchored.head), this.acl.first(log)];
+    return Object.assign(new Follower(this.source, this.people, log, asked < first ? first : asked), { anchored });
   }
 
   /** Proves by the newest anchors that a log is the server's of now, and that nothing said about the database is left out; returns what `anchored` does. */
@@ -158,9 +159,16 @@ export class Database {
     return this.asked(verifyAnchored(this.source, this.people, log, this.acl.salt));
   }
 
-  /** Returns the next entries of a reader of `follower`, `{entries, size}`. Refuses with `deleted` besides. */
-  read(follower, limit, waitS) {
-    return this.asked(follower.read(limit, waitS));
+  /** Returns the next entries of a reader of `follower`, `{entries, size}`. Refuses with `deleted` besides, and with `trimmed` what owners let go of meanwhile. */
+  async read(follower, limit, waitS) {
+    try {
+      return await this.asked(follower.read(limit, waitS));
+    } catch (error) {
+      if (error.code !== "trimmed") throw error;
+      await this.refresh();
+      if (follower.next < this.acl.first(follower.log)) throw error;
+      throw this.source.lies("no_trim", `entry ${follower.next} is said to be trimmed, and no owner said so`);
+    }
   }
 
   /**

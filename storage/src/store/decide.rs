@@ -200,7 +200,7 @@ fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result
 fn add_log(view: &mut View, key: LogId, db: RowId, (gid, kind, label): (u32, LogKind, String), time_ms: u64) {
     view.last.log += 1;
     let (id, edge) = (view.last.log, Edge::new());
-    let row = LogRow { id, line: Line::of(id), key, db, gid, kind, label, edge, time_ms, dropped_to: 0 };
+    let row = LogRow { id, line: Line::of(id), key, db, gid, kind, label, edge, time_ms, dropped_to: 0, trimmed_to: 0 };
     view.logs.insert(key, LogView { row, added: HashMap::new() });
 }
 
@@ -215,7 +215,9 @@ fn add_fork(
     add_log(view, key, db, named, time_ms);
     if let Some(log) = view.logs.get_mut(&key) {
         log.row.line = source.line.forked(edge.size(), log.row.id);
-        log.row.dropped_to = source.dropped_to.min(edge.size());
+        // What was trimmed it does not hold: it may be there still, and goes.
+        log.row.dropped_to = source.dropped_to.max(source.trimmed_to).min(edge.size());
+        log.row.trimmed_to = source.trimmed_to.min(edge.size());
         log.row.edge = edge;
     }
 }
@@ -352,10 +354,13 @@ fn apply(
         _ => {}
     }
     let size_of = |log: &LogId| view.logs.get(log).map_or(0, |log| log.row.edge.size());
-    let fit = match &control {
-        Control::Revoke { cuts, .. } => cuts.iter().all(|(log, size)| *size <= size_of(log)),
-        Control::Tombstone { ends } => ends.iter().all(|(log, size)| *size == size_of(log)),
-        _ => true,
+    let unfit = match &control {
+        Control::Revoke { cuts, .. } => cuts.iter().any(|(log, size)| *size > size_of(log)).then_some(AclRefusal::Cuts),
+        Control::Tombstone { ends } => ends.iter().any(|(log, size)| *size != size_of(log)).then_some(AclRefusal::Cuts),
+        Control::Trim { log, snapshot, .. } => {
+            (!view.snapshots.contains(&(*log, *snapshot))).then_some(AclRefusal::TrimUnsafe)
+        }
+        _ => None,
     };
     let (is_moved, whole) = match &control {
         Control::Moved { heads, .. } => (true, are_whole(view, heads)),
@@ -378,8 +383,8 @@ fn apply(
         return Err(AppendRefusal::NotWriter);
     }
     acl.apply(&header.author, &control)?;
-    if !fit {
-        return Err(AclRefusal::Cuts.into());
+    if let Some(refusal) = unfit {
+        return Err(refusal.into());
     }
     whole?;
     if let Some(row) = view.dbs.get_mut(&db) {
@@ -396,6 +401,11 @@ fn apply(
         }
         Control::KeyEpoch { gid, epoch, .. } => {
             view.epochs.insert((db, gid), epoch);
+        }
+        Control::Trim { log, to, .. } => {
+            if let Some(log) = view.logs.get_mut(&log) {
+                log.row.trimmed_to = to;
+            }
         }
         Control::Log { gid, kind, label } => {
             add_log(view, LogId::of(&did, gid, kind, &label), db, (gid, kind, label), now_ms);

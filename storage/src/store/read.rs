@@ -212,9 +212,10 @@ impl Store {
         }
     }
 
-    /// Returns the places of the newest snapshots of a log, the newest first.
+    /// Returns the places of the newest snapshots of a log that were not trimmed, the newest first.
     pub async fn snapshots(&self, log: &LogRow) -> Result<Vec<u64>, StorageError> {
-        tables::snapshot::newest(&mut *self.inner.database.reader().await, &log.line, log.edge.size()).await
+        let mut reader = self.inner.database.reader().await;
+        tables::snapshot::newest(&mut reader, &log.line, log.trimmed_to, log.edge.size()).await
     }
 
     /// Returns the devices that signed two entries at one place of a log, with both: at most 64.

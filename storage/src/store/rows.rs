@@ -85,8 +85,10 @@ pub struct LogRow {
     pub edge: Edge,
     /// When its newest commit was, Unix milliseconds.
     pub time_ms: u64,
-    /// The first entry whose body it has still: nobody paid for those before.
+    /// The first entry that it has not let go of: nobody paid for those before, or they were trimmed.
     pub dropped_to: u64,
+    /// The first entry that its owners left its body: those before go, if they are not gone.
+    pub trimmed_to: u64,
 }
 
 /// A log that grew since it was anchored.

@@ -1,8 +1,9 @@
-//! The end of what nobody pays for: lapses are noted, and after a grace the bodies of entries go, so many a commit.
+//! The end of what nobody pays for, or what owners trimmed: lapses are noted, and after a grace the bodies of entries go, so many a commit;
+//! those of a trimmed log go at once, in the same way.
 //!
 //! The grace is counted by how long servers watched lapses, not by what a clock says: one that is wrong makes accounts read only, and is
 //! forgotten once it is right again. One server watches at a time: whoever finds that the count is not what it left it at lets go, and every
-//! commit looks at that first. A commit says that a database is dropped, from which on nobody reads it, and each after that lets its logs go
+//! commit of theirs looks at that first. A commit says that a database is dropped, from which on nobody reads it, and each after that lets its logs go
 //! of some entries. A body goes once no log that it stands in holds it: what forks go on from stays for as long as one of them is paid for.
 //! Headers, leaves and control logs stay, so that whatever was signed still holds.
 
@@ -11,6 +12,7 @@ use super::rows::{Dropped, LogRow};
 use super::{Store, collect};
 use crate::database::Conn;
 use crate::fault::StorageError;
+use crate::inject::Step;
 use crate::limits::{BYTES_PER_SWEEP, FORKS_PER_LOOK, NAMED_PER_STEP, ROWS_PER_SWEEP};
 use crate::table::store::{self as tables, RowId};
 
@@ -21,6 +23,18 @@ pub struct Sweep {
     watched_ms: Option<u64>,
     /// The log whose entries go, with those that may hold some of them.
     log: Option<(RowId, Holders)>,
+}
+
+impl Sweep {
+    /// Finds out who holds entries of a log, before the commit, which others wait for: there may be many.
+    async fn begin(&mut self, conn: &mut Conn, log: &LogRow) -> Result<(), StorageError> {
+        if self.log.as_ref().is_none_or(|(row, _)| *row != log.id) {
+            let mut holders = Holders::default();
+            holders.read(conn, &log.line).await?;
+            self.log = Some((log.id, holders));
+        }
+        Ok(())
+    }
 }
 
 /// When data goes.
@@ -93,10 +107,13 @@ impl Store {
         Ok(true)
     }
 
-    /// Takes one step of dropping what accounts kept whose grace is over; returns whether there may be another one.
+    /// Takes one step of dropping what was trimmed, or what accounts kept whose grace is over; returns whether there may be another one.
     ///
     /// A crash before a step's commit leaves nothing of it, and the next one finds where it was.
     pub async fn sweep(&self, sweep: &mut Sweep, grace: Grace) -> Result<bool, StorageError> {
+        if self.trim(sweep).await? {
+            return Ok(true);
+        }
         let Some(watched_ms) = sweep.watched_ms else { return Ok(false) };
         let (Some(seen_ms), Some(ended_ms)) =
             (watched_ms.checked_sub(grace.grace_ms), grace.now_ms.checked_sub(grace.grace_ms))
@@ -113,13 +130,8 @@ impl Store {
                 Some(db) if db.dropped == Dropped::Going => tables::dblog::unswept(&mut reader, db.id).await?,
                 _ => None,
             };
-            // Before the commit, which others wait for: there may be many.
-            if let Some(log) = &log
-                && sweep.log.as_ref().is_none_or(|(row, _)| *row != log.id)
-            {
-                let mut holders = Holders::default();
-                holders.read(&mut reader, &log.line).await?;
-                sweep.log = Some((log.id, holders));
+            if let Some(log) = &log {
+                sweep.begin(&mut reader, log).await?;
             }
             log.map(|log| log.id)
         };
@@ -143,7 +155,7 @@ impl Store {
                     Some((row, holders)) if *row == log.id && found == Some(log.id) => {
                         // Whoever forked it meanwhile holds what they fork.
                         holders.read(&mut tx, &log.line).await?;
-                        rows = let_go(&mut tx, &log, holders).await?;
+                        rows = let_go(&mut tx, &log, log.edge.size(), holders).await?;
                     }
                     _ => return Ok(true),
                 },
@@ -153,14 +165,40 @@ impl Store {
         tx.commit(rows).await?;
         Ok(true)
     }
+
+    /// Lets a log go of some of the entries that were trimmed; returns whether there were any.
+    async fn trim(&self, sweep: &mut Sweep) -> Result<bool, StorageError> {
+        let found = {
+            let mut reader = self.inner.database.reader().await;
+            let Some(log) = tables::dblog::untrimmed(&mut reader).await? else { return Ok(false) };
+            sweep.begin(&mut reader, &log).await?;
+            log.id
+        };
+        // What goes names chunks no longer: it has to be counted first.
+        if self.count_named().await? {
+            return Ok(true);
+        }
+        let mut tx = self.inner.database.write().await?;
+        let log = tables::dblog::untrimmed(&mut tx).await?.filter(|log| log.id == found);
+        let (Some(log), Some((_, holders))) = (log, &mut sweep.log) else { return Ok(true) };
+        // Whoever forked it meanwhile holds what they fork.
+        holders.read(&mut tx, &log.line).await?;
+        let rows = let_go(&mut tx, &log, log.trimmed_to, holders).await?;
+        self.keep(Step::Trim, tx, rows).await?;
+        if log.dropped_to + rows as u64 == log.trimmed_to {
+            // What it let go of, others that are swept hold alone.
+            sweep.log = None;
+        }
+        Ok(true)
+    }
 }
 
-/// Lets a log go of the first entries that it holds, and drops the bodies that nobody holds then: their bytes are given back to who paid
+/// Lets a log go of the first entries that it holds, of those before `end`, and drops the bodies that nobody holds then: their bytes are given back to who paid
 /// for them, and what these entries named they name no longer. Returns of how many entries it let go.
-async fn let_go(conn: &mut Conn, log: &LogRow, holders: &Holders) -> Result<usize, StorageError> {
+async fn let_go(conn: &mut Conn, log: &LogRow, end: u64, holders: &Holders) -> Result<usize, StorageError> {
     let from = log.dropped_to;
     let (mut to, mut bytes, mut count, mut named) = (from, 0_u64, 0, Vec::new());
-    let end = log.edge.size().min(from + ROWS_PER_SWEEP);
+    let end = end.min(from + ROWS_PER_SWEEP);
     for entry in tables::entry::naming(conn, &log.line, from, end).await? {
         let names = collect::named_by(&entry)?;
         (bytes, count) = (bytes.saturating_add(entry.0.len() as u64 + entry.1), count + names.len());

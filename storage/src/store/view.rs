@@ -39,6 +39,8 @@ pub(super) struct View {
     pub(super) acls: BTreeMap<RowId, Acl>,
     /// By database and chunk: those that are there for its entries, of the ones that the batch names.
     pub(super) uses: BTreeMap<(RowId, ContentId), UseRow>,
+    /// Those that a trim of the batch names, by log and place, of the snapshots that are there and stay.
+    pub(super) snapshots: BTreeSet<(LogId, u64)>,
     /// Those that were read, whether they are there or not.
     pub(super) asked: BTreeSet<(RowId, ContentId)>,
     /// By the leaf of the entry that begins a fork: what it goes on from, or why it does not.
@@ -150,6 +152,23 @@ impl View {
             // Whoever is revoked, it is said how far each log counts.
             for row in tables::dblog::of_db(conn, log.db).await? {
                 self.logs.entry(row.key).or_insert_with(|| LogView { row, added: HashMap::new() });
+            }
+        }
+        if log.kind == LogKind::Control {
+            self.load_snapshots(conn, append).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads which snapshots are there of those that are to stand for what is trimmed.
+    async fn load_snapshots(&mut self, conn: &mut Conn, append: &Append) -> Result<(), StorageError> {
+        for entry in &append.entries {
+            let Ok(Control::Trim { log, snapshot, .. }) = Control::decode(entry.body()) else { continue };
+            let Some(row) = self.logs.get(&log).map(|log| &log.row) else { continue };
+            if (row.dropped_to..row.edge.size()).contains(&snapshot)
+                && !tables::snapshot::newest(conn, &row.line, snapshot, snapshot + 1).await?.is_empty()
+            {
+                self.snapshots.insert((log, snapshot));
             }
         }
         Ok(())

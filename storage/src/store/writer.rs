@@ -14,7 +14,7 @@ use translog::tree::Edge;
 
 use super::append::{Append, AppendRefusal, Appended};
 use super::decide::{self, Plan};
-use super::rows::UseRow;
+use super::rows::{LogRow, UseRow};
 use super::view::{LastIds, Outcome, View};
 use super::{FreeQuota, Inner};
 use crate::database::{self, of_sql};
@@ -133,13 +133,15 @@ struct Loaded {
     members: std::collections::BTreeMap<(RowId, u32, identity::did::Did), (u8, u64)>,
     epochs: std::collections::BTreeMap<(RowId, u32), u64>,
     uses: std::collections::BTreeMap<(RowId, ContentId), UseRow>,
+    trimmed: HashMap<RowId, u64>,
 }
 
 impl Loaded {
     fn of(view: &View) -> Self {
         let stages = view.dbs.values().map(|db| (db.id, db.stage)).collect();
         let (members, epochs, uses) = (view.members.clone(), view.epochs.clone(), view.uses.clone());
-        Self { stages, members, epochs, uses }
+        let trimmed = view.logs.values().map(|log| (log.row.id, log.row.trimmed_to)).collect();
+        Self { stages, members, epochs, uses, trimmed }
     }
 }
 
@@ -163,7 +165,9 @@ async fn apply(tx: &mut Conn, view: &View, plan: &Plan, before: LastIds, loaded:
     }
     let new = view.devices.iter().filter(|(_, id)| **id > before.device);
     tables::device::insert(tx, &new.map(|(key, id)| (*id, *key)).collect::<Vec<_>>()).await?;
-    let changed = view.logs.values().filter(|log| !log.added.is_empty() || log.row.id > before.log);
+    let is_trimmed = |row: &LogRow| loaded.trimmed.get(&row.id).is_some_and(|to| *to != row.trimmed_to);
+    let changed = view.logs.values();
+    let changed = changed.filter(|log| !log.added.is_empty() || log.row.id > before.log || is_trimmed(&log.row));
     tables::dblog::upsert(tx, &changed.map(|log| log.row.clone()).collect::<Vec<_>>()).await?;
     for ((db, gid, did), rights) in view.members.iter().filter(|(key, rights)| loaded.members.get(key) != Some(rights))
     {

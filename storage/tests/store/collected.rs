@@ -63,12 +63,12 @@ pub(crate) async fn collect_all(store: &Store, day: u64) {
     }
 }
 
-async fn put(store: &Store, chunk: &(ContentId, Bytes), now_ms: u64) {
+pub(crate) async fn put(store: &Store, chunk: &(ContentId, Bytes), now_ms: u64) {
     store.put_chunk(&chunk.0, chunk.1.clone(), entries(store, now_ms).await).await.unwrap();
 }
 
 /// Which of some chunks are there.
-async fn there(store: &Store, chunks: &[&(ContentId, Bytes)]) -> Vec<bool> {
+pub(crate) async fn there(store: &Store, chunks: &[&(ContentId, Bytes)]) -> Vec<bool> {
     let mut there = Vec::new();
     for (id, bytes) in chunks {
         let found = store.chunk(id).await.unwrap();
@@ -235,7 +235,7 @@ async fn in_whatever_order_an_entry_that_is_taken_has_its_chunks(ground: &Ground
 }
 
 /// Appends an entry that names chunks.
-async fn names(store: &Store, device: &mut Device, class: Class, chunks: &[&(ContentId, Bytes)]) {
+pub(crate) async fn names(store: &Store, device: &mut Device, class: Class, chunks: &[&(ContentId, Bytes)]) {
     let plain = device.entry(class, b"sealed", None);
     let mut refs: Vec<ContentId> = chunks.iter().map(|chunk| chunk.0).collect();
     refs.sort();
@@ -398,6 +398,7 @@ async fn what_entries_named_before_is_counted_before_anything_goes() {
     let mut rows = options.clone().connect().await.unwrap();
     let before = "DROP TABLE chunk_gone; DROP TABLE chunk_writing; DROP INDEX dblog_uncounted; \
                   ALTER TABLE dblog DROP COLUMN counted; ALTER TABLE dblog DROP COLUMN to_count; \
+                  DROP INDEX dblog_untrimmed; ALTER TABLE dblog DROP COLUMN trimmed_to; \
                   ALTER TABLE chunk DROP COLUMN writing; ALTER TABLE chunk RENAME COLUMN stored_ms TO since_ms; \
                   UPDATE chunk_use SET refs = 0, marked_ms = 1 WHERE db > 0; PRAGMA user_version = 7";
     sqlx::raw_sql(before).execute(&mut rows).await.unwrap();

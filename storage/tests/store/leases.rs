@@ -85,7 +85,7 @@ pub(crate) async fn sweep(ground: &Ground, store: Store, now_ms: u64) -> (Store,
     }
 }
 
-async fn bodies(store: &Store, log: LogId) -> Vec<bool> {
+pub(crate) async fn bodies(store: &Store, log: LogId) -> Vec<bool> {
     let mut there = Vec::new();
     loop {
         let rows = store.range(&log, there.len() as u64, 1_024, None).await.unwrap().unwrap();
@@ -427,7 +427,7 @@ async fn child_that_sweeps_until_killed() {
 const SWEEPS_DIR: &str = "STORE_TEST_SWEEPS";
 
 /// Runs the child, and kills it amid its last step of so many; returns whether it said before that nothing is left.
-fn sweep_and_kill(ground: &Ground, steps: usize) -> bool {
+pub(crate) fn sweep_and_kill(ground: &Ground, steps: usize) -> bool {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "leases::child_that_sweeps_until_killed", "--nocapture"]).env(SWEEPS_DIR, ground.dir());
     command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());

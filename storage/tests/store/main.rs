@@ -33,6 +33,7 @@ mod postgres;
 #[path = "../../../tests/src/s3.rs"]
 mod s3;
 mod snapshots;
+mod trims;
 
 use ground::{
     Device, GID, Ground, NOW_MS, append, db, grant, home, leaves_and_roots, main_log, make, may_read, on_both_engines,

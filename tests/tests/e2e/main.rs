@@ -42,6 +42,7 @@ mod snapshots;
 mod starts;
 mod swapped;
 mod things;
+mod trims;
 mod trust;
 mod watching;
 mod withheld;

@@ -420,7 +420,7 @@ fn a_root_that_a_server_makes_up_is_no_lie_of_who_built() {
     }
     restored(&alice, &server).exits(0);
     let liar = Liar::before(server.http, |line, mut answer| {
-        if line.contains("/entries?from=2&limit=1&") {
+        if line.contains("/entries?from=2&limit=0&") {
             let Range { from, entries, head, mut edge, consistency, rest } = Range::decode(&answer.body).unwrap();
             edge.last_mut().unwrap()[0] ^= 1;
             let entries: Vec<Vec<u8>> = entries.iter().map(Entry::encode).collect();

@@ -17,10 +17,12 @@ use super::place::Place;
 mod fork;
 mod moves;
 mod owners;
+mod trim;
 
 pub use fork::Part;
 use fork::Source;
 pub use owners::{Owners, Stage};
+pub use trim::Trim;
 
 /// Why a control entry may not follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,8 +39,10 @@ pub enum AclRefusal {
     /// Fewer rights than the member has, or for a shorter time: a revoke takes them, and says what stands. Code `grant_narrower`.
     #[error("a grant takes nothing away: revoke the member, then grant what is left")]
     Narrower,
-    /// The sizes are not one for each log of the group, or beyond what the log has. Code `bad_cuts`.
-    #[error("a revoke says for each log of the group how many of its entries stand, and of no other log")]
+    /// Not what is said of each log that it is said of, or beyond what the log has. Code `bad_cuts`.
+    #[error(
+        "a revoke says for each log of the group how many of its entries stand, and of no other log; what is trimmed is a log of data of the database"
+    )]
     Cuts,
     /// The epoch is not the next one. Code `epoch_conflict`.
     #[error("another key of this group came first: the epoch has to be one more than the newest")]
@@ -66,6 +70,11 @@ pub enum AclRefusal {
     /// Fewer than half of the owners are for it. Code `no_quorum`.
     #[error("a database is deleted when half of its owners are for it")]
     NoQuorum,
+    /// There is no snapshot in the log that could stand for what would go. Code `trim_unsafe`.
+    #[error(
+        "a log is trimmed before a snapshot of it that stays, and whatever goes on from a trimmed log has that snapshot"
+    )]
+    TrimUnsafe,
     /// Half of the owners are for deleting the database. Code `deleting`.
     #[error(
         "half of the owners are for deleting the database: until one of them takes that back nothing is written to it"
@@ -101,6 +110,7 @@ impl AclRefusal {
             Self::Said => "said",
             Self::LastOwner => "last_owner",
             Self::NoQuorum => "no_quorum",
+            Self::TrimUnsafe => "trim_unsafe",
             Self::Deleting => "deleting",
             Self::Deleted => "deleted",
             Self::Moved => "moved",
@@ -152,6 +162,8 @@ pub struct Acl {
     owners: Owners,
     groups: BTreeMap<u32, Group>,
     logs: BTreeMap<LogId, (u32, LogKind, String)>,
+    /// By log: how far it is trimmed.
+    trims: BTreeMap<LogId, Trim>,
     /// The databases that this one goes on from, the first first.
     sources: Vec<Source>,
     /// By log: the parts that were appended to others, or elsewhere.
@@ -169,9 +181,10 @@ impl Acl {
         if did != author || *log != LogId::control(did) {
             return Err(AclRefusal::Genesis);
         }
-        let (groups, logs, sources, parts) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), BTreeMap::new());
-        let (kind, home, owners, places, begun) = (*kind, home.clone(), Owners::of(*did), Vec::new(), true);
-        Ok(Self { did: *did, kind, home, salt: *salt, owners, groups, logs, sources, parts, places, begun })
+        let (groups, logs, trims) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (sources, parts, places) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let (kind, home, owners, begun) = (*kind, home.clone(), Owners::of(*did), true);
+        Ok(Self { did: *did, kind, home, salt: *salt, owners, groups, logs, trims, sources, parts, places, begun })
     }
 
     /// Applies what `author` said next, or refuses it and changes nothing.
@@ -198,6 +211,7 @@ impl Acl {
             Control::KeyEpoch { gid, epoch, boxes, previous } => {
                 self.turn(author, *gid, *epoch, (boxes.clone(), previous.clone()))
             }
+            Control::Trim { log, to, snapshot } => self.trim(author, log, Trim { to: *to, snapshot: *snapshot }),
             Control::Log { gid, kind, label } => self.log(author, *gid, *kind, label),
             Control::Moved { to, heads } => self.go(author, to, heads),
             Control::Owner { did, yes } => self.owners.add(author, *did, *yes),

@@ -69,6 +69,15 @@ pub enum Control {
         /// The key before; absent in epoch 1 alone.
         previous: Option<Sealed>,
     },
+    /// `[7, log 32, to, snapshot]`: the bodies of the entries of a log before `to` go for ever; a snapshot stands for them.
+    Trim {
+        /// A log of data.
+        log: LogId,
+        /// The first entry whose body stays.
+        to: u64,
+        /// The place of the snapshot, not before `to`.
+        snapshot: u64,
+    },
     /// `[8, gid, kind, label]`: a further log.
     Log {
         /// Whose members read and write it.
@@ -141,7 +150,7 @@ impl KeyBox {
 }
 
 impl Control {
-    /// Returns the group that it is about; the genesis and what owners say are about none.
+    /// Returns the group that it is about; the genesis and what owners alone say are about none.
     pub const fn gid(&self) -> Option<u32> {
         match self {
             Self::Genesis { .. }
@@ -150,6 +159,7 @@ impl Control {
             | Self::Leave
             | Self::Delete { .. }
             | Self::Tombstone { .. }
+            | Self::Trim { .. }
             | Self::Fork { .. } => None,
             Self::Grant { gid, .. } | Self::Revoke { gid, .. } | Self::KeyEpoch { gid, .. } | Self::Log { gid, .. } => {
                 Some(*gid)
@@ -179,6 +189,9 @@ impl Control {
                     Some(sealed) => w.array(2).bytes(&sealed.enc).bytes(&sealed.ct),
                     None => w.null(),
                 };
+            }
+            Self::Trim { log, to, snapshot } => {
+                w.array(4).uint(7).bytes(&log.0).uint(*to).uint(*snapshot);
             }
             Self::Log { gid, kind, label } => {
                 w.array(4).uint(8).uint((*gid).into()).uint(*kind as u64).text(label);
@@ -243,6 +256,7 @@ impl Control {
                 }
                 Self::KeyEpoch { gid, epoch, boxes, previous }
             }
+            (7, 4) => Self::Trim { log: LogId(reader.fixed()?), to: reader.uint()?, snapshot: reader.uint()? },
             (8, 4) => {
                 let (gid, kind) = (gid(&mut reader)?, LogKind::from_number(reader.uint()?));
                 let kind = kind.filter(|kind| *kind != LogKind::Control).ok_or(WireError::Unexpected)?;

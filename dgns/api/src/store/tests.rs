@@ -74,6 +74,7 @@ fn statements() -> Vec<(&'static str, Control)> {
         ("for deleting", Control::Delete { yes: true }),
         ("not for deleting any more", Control::Delete { yes: false }),
         ("tombstone", Control::Tombstone { ends: vec![(LogId([1; 32]), 4), (LogId([2; 32]), 0)] }),
+        ("trim", Control::Trim { log: LogId([1; 32]), to: 4, snapshot: 9 }),
         ("tombstone of a database without logs", Control::Tombstone { ends: Vec::new() }),
         ("fork", fork_of([[1; 32], [2; 32]])),
         (
@@ -138,6 +139,7 @@ fn vectors_of_databases() {
         ("moved to a URL with a space", moved_to("https://other.example/ x", [[1; 32], [2; 32]]).encode()),
         ("moved to a URL of 256 bytes", moved_to(&"x".repeat(256), [[1; 32], [2; 32]]).encode()),
         ("half a move", moved_to("https://other.example", [[1; 32], [2; 32]]).encode()[..60].to_vec()),
+        ("a trim that names no snapshot", [[0x83, 7, 0x58, 32].as_slice(), &[1; 32], &[4]].concat()),
         ("two times for deleting", vec![0x82, 13, 2]),
         ("for deleting in words", vec![0x82, 13, 0xf5]),
         ("a leave of somebody else", vec![0x82, 12, 0x41, 0]),

@@ -6,6 +6,7 @@ mod groups;
 mod owners;
 pub(crate) mod snapshot;
 mod tail;
+mod trim;
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ use dgns_client::session::Signer;
 use dgns_client::store::anchored::{self, Anchored};
 use dgns_client::store::append::{Acknowledged, Appender};
 use dgns_client::store::database::{self, MAIN, OpenDb};
-use dgns_client::store::follow::Follower;
+use dgns_client::store::follow::{self, Follower};
 use dgns_client::store::large;
 use dgns_client::store::members;
 use dgns_client::store::owners as deletions;
@@ -77,9 +78,9 @@ pub(crate) enum Db {
         name: String,
         #[command(flatten)]
         log: Log,
-        /// The place of the first entry
-        #[arg(long, default_value_t = 0, value_name = "N")]
-        from: u64,
+        /// The place of the first entry; the first that was not trimmed if left out
+        #[arg(long, value_name = "N")]
+        from: Option<u64>,
     },
     /// Write the records of one entry to a file as they are, checked
     Get(get::Get),
@@ -124,6 +125,8 @@ pub(crate) enum Db {
     Owners(owners::Owners),
     /// Delete the database, for everybody: it ends once half of its owners say so
     Delete(owners::Delete),
+    /// Let the first entries of a log go, for ever: a snapshot, which is compared with them before, has their records
+    Trim(trim::Trim),
     /// Make a database that goes on from this one, under a name and owners of its own: nothing is copied
     Fork(fork::Fork),
     /// List what was said about the database: who made it, who may do what in it, its keys and logs
@@ -182,6 +185,7 @@ pub(crate) async fn db(context: &Context, command: Db) -> Done {
         Db::Revoke { name, who } => groups::revoke(context, &name, &who).await,
         Db::Members { name } => groups::members(context, &name).await,
         Db::Rekey { name } => groups::rekey(context, &name).await,
+        Db::Trim(command) => trim::trim(context, &command).await,
         Db::Fork(command) => fork::fork(context, &command).await,
         Db::Owners(command) => owners::owners(context, &command).await,
         Db::Delete(command) => owners::delete(context, &command).await,
@@ -354,15 +358,10 @@ async fn turn_if_due(context: &Context, actor: &Actor, db: &mut OpenDb, place: (
 
 /// Returns the root of a log of `size` entries, which it must have.
 async fn root_at(actor: &Actor, acl: &Acl, log: LogId, size: u64) -> Result<identity::hash::Hash, ClientError> {
-    let mut follower = Follower::from(log, 0).with_parts(acl.parts(&log));
-    while follower.next() < size {
-        let limit = (size - follower.next()).min(1_024);
-        let (entries, _) = follower.read(&actor.session, actor.signer(), limit, 0).await?;
-        if entries.is_empty() {
-            return Err(ClientError::Unable(format!("the log has {} entries, not {size}", follower.next())));
-        }
+    match end_of(actor, acl, log).await? {
+        end if end < size => Err(ClientError::Unable(format!("the log has {end} entries, not {size}"))),
+        _ => follow::root_at(&actor.session, actor.signer(), acl, (log, size)).await,
     }
-    Ok(follower.root().expect("a follower from the first entry on knows the tree"))
 }
 
 /// Reads and checks every log.
@@ -374,7 +373,8 @@ async fn verify(context: &Context, name: &str, at: &At) -> Done {
     let logs: Vec<_> = db.acl().logs().iter().map(|(log, (_, _, label))| (label.clone(), *log)).collect();
     for (label, log) in std::iter::once(control).chain(logs) {
         let parts = db.acl().parts(&log);
-        let follower = Follower::from(log, 0);
+        let first = db.acl().first(&log);
+        let follower = Follower::from(log, first);
         // The parts of the control log were judged when the database was opened.
         let is_control = log == LogId::control(db.acl().did());
         let mut follower = if is_control { follower.with_any_parts() } else { follower.with_parts(parts) };
@@ -387,14 +387,16 @@ async fn verify(context: &Context, name: &str, at: &At) -> Done {
                 values.push(json!({ "log": label, "code": problem.code }));
                 continue;
             }
-            found => found?,
+            Err(error) => return Err(deletions::proved(&actor.session, actor.signer(), &mut db, error).await),
+            Ok(found) => found,
         };
         let (Anchored { k, size, time_ms, .. }, checked) = (found, follower.next());
+        let trimmed = if first > 0 { format!(" but for the first {first}, which were trimmed") } else { String::new() };
         lines.push(format!(
-            "{label}: {checked} entries, each checked; {size} of them in anchor {k}, proved as of {}",
+            "{label}: {checked} entries, each checked{trimmed}; {size} of them in anchor {k}, proved as of {}",
             time(time_ms)
         ));
-        values.push(json!({ "log": label, "entries": checked, "size": checked, "anchored": size, "anchor": k, "time_ms": time_ms }));
+        values.push(json!({ "log": label, "entries": checked, "size": checked, "anchored": size, "anchor": k, "time_ms": time_ms, "trimmed": first }));
     }
     // That it is not this person's to read the store may say; a host may have left it out.
     let is_whole = at.at.is_none() || values.iter().all(|value| value["code"].is_null());
@@ -434,7 +436,7 @@ fn void(pos: u64, author: &Did) -> String {
 /// Returns how many entries a log has.
 async fn end_of(actor: &Actor, acl: &Acl, log: LogId) -> Result<u64, ClientError> {
     let mut follower = Follower::from(log, 0).with_parts(acl.parts(&log));
-    let (_, size) = follower.read(&actor.session, actor.signer(), 1, 0).await?;
+    let (_, size) = follower.read(&actor.session, actor.signer(), 0, 0).await?;
     Ok(size)
 }
 
@@ -480,6 +482,9 @@ fn row(pos: usize, unix_ms: u64, control: &Control) -> (String, Value) {
         Control::Revoke { gid, did, .. } => ("revoke", json!({ "group": gid, "did": did.to_string() })),
         Control::KeyEpoch { gid, epoch, boxes, .. } => {
             ("key", json!({ "group": gid, "epoch": epoch, "members": boxes.len() }))
+        }
+        Control::Trim { log, to, snapshot } => {
+            ("trim", json!({ "log": log.to_string(), "to": to, "snapshot": snapshot }))
         }
         Control::Log { gid, label, .. } => ("log", json!({ "group": gid, "label": label })),
         Control::Owner { did, yes } => ("owner", json!({ "did": did.to_string(), "yes": yes })),

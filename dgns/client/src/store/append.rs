@@ -149,7 +149,7 @@ impl Appender {
                 if let ClientError::Refused(problem) = &mut error {
                     if let ("lsn_gap", Some(head)) = (problem.code.as_str(), &self.kept.head) {
                         // This device knows its place: if the log went back, that is the reason, and is said.
-                        Follower::from(self.log, head.head().size).with_any_parts().read(session, signer, 1, 0).await?;
+                        Follower::from(self.log, head.head().size).with_any_parts().read(session, signer, 0, 0).await?;
                     }
                     if session.is_at_host() {
                         problem.detail.push_str(

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use dgns_api::path;
-use dgns_api::store::acl::Part;
+use dgns_api::store::acl::{Acl, Part};
 use dgns_api::store::answer::Range;
 use dgns_api::store::entry::{Entry, LogId};
 use dgns_api::store::head::SignedHead;
@@ -113,7 +113,7 @@ impl Follower {
     async fn base(&mut self, session: &Session, signer: Signer<'_>) -> Result<(), ClientError> {
         if let Some(last) = self.parts.iter().flatten().last() {
             let mut behind = Self { parts: self.parts.clone(), ..Self::from(self.log, last.size) };
-            match behind.go_on(session, signer, 1, 0).await {
+            match behind.go_on(session, signer, 0, 0).await {
                 Err(ClientError::Refused(problem)) if problem.code == "range" => return Err(short_of(last.size)),
                 read => read?,
             };
@@ -140,6 +140,10 @@ impl Follower {
             // What was proved to be there once is gone.
             Err(ClientError::Refused(problem)) if old.is_some() && GONE.contains(&problem.code.as_str()) => {
                 return Err(self.shrunk(session, signer, &kept, &problem.detail).await);
+            }
+            // Whoever has the control log knows whether that is so.
+            Err(ClientError::Refused(problem)) if problem.code == "trimmed" => {
+                return Err(ClientError::Trimmed { log: self.log, pos: self.next });
             }
             answer => answer?,
         };
@@ -287,6 +291,20 @@ fn check_expected(entry: &Entry, before: &Edge) -> Result<(), ClientError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Returns the root of the tree of the first `size` entries of a log, which its newest head continues; whether they have their bodies or not.
+///
+/// Errors: [`ClientError::Refused`] or [`ClientError::Unable`] if it has not so many.
+pub async fn root_at(
+    session: &Session,
+    signer: Signer<'_>,
+    acl: &Acl,
+    (log, size): (LogId, u64),
+) -> Result<Hash, ClientError> {
+    let mut follower = Follower::from(log, size).with_parts(acl.parts(&log));
+    follower.read(session, signer, 0, 0).await?;
+    follower.root().ok_or_else(|| malformed("no edge"))
 }
 
 /// Returns how many entries a log has by its newest head, which is checked, and the time of that head, Unix milliseconds.

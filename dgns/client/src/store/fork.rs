@@ -7,11 +7,10 @@ use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Entry, LogId, encode_request};
 use identity::hash::Hash;
 use rand_core::Rng as _;
-use translog::hash::EMPTY_ROOT;
 
 use super::anchored;
 use super::database::{OpenDb, Speaker};
-use super::follow::{Follower, malformed};
+use super::follow::{Follower, malformed, root_at};
 use super::people::People;
 use crate::error::ClientError;
 use crate::rng;
@@ -77,24 +76,13 @@ async fn base(
 ) -> Result<Vec<(LogId, u64, Hash)>, ClientError> {
     let mut base = Vec::new();
     for log in acl.logs().keys() {
-        Follower::from(*log, 0).with_parts(acl.parts(log)).read(session, signer, 1, 0).await?;
+        Follower::from(*log, 0).with_parts(acl.parts(log)).read(session, signer, 0, 0).await?;
         let newest = anchored::verify(session, signer, log, acl.salt()).await?.head;
         let size = at.filter(|(of, _)| of == log).map_or(newest, |(_, size)| size);
         if size > newest {
             return Err(ClientError::Unable(format!("the log has {newest} entries, not {size}")));
         }
-        base.push((*log, size, root_at(session, signer, acl, *log, size).await?));
+        base.push((*log, size, root_at(session, signer, acl, (*log, size)).await?));
     }
     Ok(base)
-}
-
-/// Returns the root of the tree of the first `size` entries: what the last of them makes it, which the signed head continues.
-async fn root_at(session: &Session, signer: Signer<'_>, acl: &Acl, log: LogId, size: u64) -> Result<Hash, ClientError> {
-    let Some(last) = size.checked_sub(1) else { return Ok(EMPTY_ROOT) };
-    let mut follower = Follower::from(log, last).with_parts(acl.parts(&log));
-    follower.read(session, signer, 1, 0).await?;
-    match (follower.next() == size, follower.root()) {
-        (true, Some(root)) => Ok(root),
-        _ => Err(malformed("no entry where there is one")),
-    }
 }

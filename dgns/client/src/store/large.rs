@@ -60,6 +60,9 @@ pub async fn get(
     for (id, key) in &record.pieces {
         let chunk = match get_chunk(session, signer, &query, id).await {
             Err(ClientError::Refused(problem)) if problem.code == "not_found" => return Err(lost(id, pos)),
+            Err(ClientError::Refused(problem)) if problem.code == "trimmed" => {
+                return Err(ClientError::Trimmed { log: *log, pos });
+            }
             chunk => chunk?,
         };
         let rest = usize::try_from(record.bytes).unwrap_or(usize::MAX) - whole.len();

@@ -252,6 +252,6 @@ async fn turn(session: &Session, db: &OpenDb, gid: u32, members: &BTreeSet<Did>)
 }
 
 /// What the server would answer as well.
-fn refused(refusal: AclRefusal) -> ClientError {
+pub(super) fn refused(refusal: AclRefusal) -> ClientError {
     ClientError::Refused(Box::new(Problem::new(422, refusal.code(), refusal.to_string())))
 }

@@ -81,12 +81,20 @@ pub async fn keep(session: &Session, signer: Signer<'_>, name: &str) -> Result<S
     say(session, signer, name, plan).await
 }
 
-/// Returns what an error comes to: a server that says that a database is deleted has to show it.
+/// Returns what an error comes to: a server that says that a database is deleted, or an entry trimmed, has to show that owners said so.
 pub async fn proved(session: &Session, signer: Signer<'_>, db: &mut OpenDb, error: ClientError) -> ClientError {
     match &error {
         ClientError::Refused(problem) if problem.code == "deleted" => {
             db.refresh(session, signer).await.err().unwrap_or_else(not_deleted)
         }
+        ClientError::Trimmed { log, pos } => match db.refresh(session, signer).await {
+            Ok(()) if *pos < db.acl().first(log) => error,
+            Ok(()) => {
+                let what = format!("entry {pos} is said to be trimmed, and no owner said so");
+                ClientError::proof(if session.is_at_host() { "bad_host" } else { "no_trim" }, what)
+            }
+            Err(error) => error,
+        },
         _ => error,
     }
 }

@@ -13,29 +13,31 @@ use crate::table::stored;
 const TABLE: &str = "dblog";
 
 const BY_KEY: &str =
-    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to FROM dblog WHERE key = $1";
+    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to, trimmed_to FROM dblog WHERE key = $1";
 const BY_ID: &str =
-    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to FROM dblog WHERE id = $1";
-const OF_DB: &str =
-    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to FROM dblog WHERE db = $1 ORDER BY id";
+    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to, trimmed_to FROM dblog WHERE id = $1";
+const OF_DB: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to, trimmed_to FROM dblog WHERE db = $1 ORDER BY id";
 const FORKS: &str = "SELECT id, base, dropped_to FROM dblog WHERE length(base) > 0 AND id > $1 ORDER BY id LIMIT $2";
-const UNSWEPT: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to FROM dblog \
+const UNSWEPT: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to, trimmed_to FROM dblog \
                        WHERE db = $1 AND gid > 0 AND dropped_to < size ORDER BY id LIMIT 1";
+const UNTRIMMED: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to, trimmed_to FROM dblog \
+                         WHERE dropped_to < trimmed_to ORDER BY id LIMIT 1";
 const UNCOUNTED: &str = "SELECT id, counted, to_count FROM dblog WHERE counted < to_count ORDER BY id LIMIT 1";
 const COUNT_TO: &str = "UPDATE dblog SET counted = $1 WHERE id = $2";
 const DROP_TO: &str = "UPDATE dblog SET dropped_to = $1 WHERE id = $2";
 static BY_KEYS: ManyRows = ManyRows::new(
     TABLE,
-    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to FROM dblog WHERE key IN (",
+    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to, trimmed_to FROM dblog WHERE key IN (",
     1,
     ")",
 );
 static SIZES: ManyRows = ManyRows::new(TABLE, "SELECT key, size FROM dblog WHERE key IN (", 1, ")");
 static UPSERT: ManyRows = ManyRows::new(
     TABLE,
-    "INSERT INTO dblog (id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to) VALUES",
-    11,
-    "ON CONFLICT (id) DO UPDATE SET size = excluded.size, edge = excluded.edge, time_ms = excluded.time_ms",
+    "INSERT INTO dblog (id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to, trimmed_to) VALUES",
+    12,
+    "ON CONFLICT (id) DO UPDATE SET size = excluded.size, edge = excluded.edge, time_ms = excluded.time_ms, \
+     trimmed_to = excluded.trimmed_to",
 );
 
 pub(crate) async fn by_key(conn: &mut Conn, key: &LogId) -> Result<Option<LogRow>, StorageError> {
@@ -76,6 +78,11 @@ pub(crate) async fn unswept(conn: &mut Conn, db: RowId) -> Result<Option<LogRow>
     query(UNSWEPT).bind(db).fetch_optional(conn).await.map_err(in_table(TABLE))?.as_ref().map(read).transpose()
 }
 
+/// Returns the first log that has not let go of all that was trimmed of it.
+pub(crate) async fn untrimmed(conn: &mut Conn) -> Result<Option<LogRow>, StorageError> {
+    query(UNTRIMMED).fetch_optional(conn).await.map_err(in_table(TABLE))?.as_ref().map(read).transpose()
+}
+
 /// Returns a log with entries that are not counted: from where, and to where.
 pub(crate) async fn uncounted(conn: &mut Conn) -> Result<Option<(RowId, u64, u64)>, StorageError> {
     let row = query(UNCOUNTED).fetch_optional(conn).await.map_err(in_table(TABLE))?;
@@ -113,7 +120,12 @@ pub(crate) async fn upsert(conn: &mut Conn, rows: &[LogRow]) -> Result<(), Stora
         let edge: Vec<u8> = last.chain(row.edge.last_leaf_path()).flatten().collect();
         let query = query.bind(row.id).bind(row.key.0.as_slice()).bind(row.db).bind(i64::from(row.gid));
         let query = query.bind(row.kind as i64).bind(row.label.as_str()).bind(stored(row.edge.size()));
-        query.bind(edge).bind(stored(row.time_ms)).bind(row.line.stored()).bind(stored(row.dropped_to))
+        query
+            .bind(edge)
+            .bind(stored(row.time_ms))
+            .bind(row.line.stored())
+            .bind(stored(row.dropped_to))
+            .bind(stored(row.trimmed_to))
     });
     bind.await.map(drop)
 }
@@ -140,5 +152,6 @@ fn read(row: &Row) -> Result<LogRow, StorageError> {
         edge,
         time_ms: cells.number(8)?,
         dropped_to: cells.number(10)?,
+        trimmed_to: cells.number(11)?,
     })
 }

@@ -18,10 +18,10 @@ pub(crate) async fn insert(conn: &mut Conn, rows: &[(RowId, u64)]) -> Result<(),
     bind.await.map(drop)
 }
 
-/// Returns the places of the newest [`SNAPSHOTS_PER_ANSWER_MAX`] among the first `size` entries, the newest first, wherever they lie.
-pub(crate) async fn newest(conn: &mut Conn, line: &Line, size: u64) -> Result<Vec<u64>, StorageError> {
+/// Returns the places of the newest [`SNAPSHOTS_PER_ANSWER_MAX`] among the entries `from..to`, the newest first, wherever they lie.
+pub(crate) async fn newest(conn: &mut Conn, line: &Line, from: u64, to: u64) -> Result<Vec<u64>, StorageError> {
     let mut places = Vec::new();
-    for (log, from, to) in line.parts(0, 0, size).into_iter().rev() {
+    for (log, from, to) in line.parts(0, from, to).into_iter().rev() {
         let left = (SNAPSHOTS_PER_ANSWER_MAX - places.len()) as u64;
         let query = query(NEWEST).bind(log).bind(stored(from)).bind(stored(to)).bind(stored(left));
         for row in query.fetch_all(&mut *conn).await.map_err(in_table(TABLE))? {

@@ -77,6 +77,9 @@ impl Acl {
         if !self.logs.keys().eq(base.iter().map(|(log, ..)| log)) {
             return Err(AclRefusal::Cuts);
         }
+        if base.iter().any(|(log, size, _)| self.trimmed(log).is_some_and(|trim| *size <= trim.snapshot)) {
+            return Err(AclRefusal::TrimUnsafe);
+        }
         let epochs = self.groups.iter().map(|(gid, group)| (*gid, group.epochs.len() as u64)).collect();
         self.sources.push(Source { did: self.did, epochs });
         let parts = base.iter().map(|(log, size, root)| (*log, cut(self.parts(log), *log, *size, *root))).collect();
@@ -91,6 +94,7 @@ impl Acl {
             self.logs.iter().map(|(log, (gid, kind, label))| (*log, LogId::of(did, *gid, *kind, label))).collect();
         let named = |log: LogId| names.get(&log).copied().unwrap_or(log);
         self.logs = std::mem::take(&mut self.logs).into_iter().map(|(log, row)| (named(log), row)).collect();
+        self.trims = std::mem::take(&mut self.trims).into_iter().map(|(log, trim)| (named(log), trim)).collect();
         self.parts = names.iter().filter_map(|(log, here)| Some((*here, parts.remove(log)?))).collect();
         let terms = self.groups.values_mut().flat_map(|group| group.terms.values_mut().flatten());
         for (_, cuts) in terms.filter_map(|term| term.ended.as_mut()) {

@@ -8,7 +8,7 @@ use crate::vectors::{hex, hold};
 const ABOUT: [&str; 4] = [
     "Control logs of databases (PROTOCOL 25.6), statement after statement. Bytes are hexadecimal.",
     "in: log, said [[author, body of the control entry], ...], asked [[log, place, author, epoch], ...].",
-    "out: members [[gid, did, rights, until s], ...], epochs [[gid, newest, whether the next key is due], ...], logs [[id, gid, label], ...],",
+    "out: members [[gid, did, rights, until s], ...], epochs [[gid, newest, whether the next key is due], ...], logs [[id, gid, label, to, snapshot], ...] as far as each is trimmed,",
     "standings: of each entry asked for: counts, void or forged. error: why the last statement is refused; those before it are not.",
 ];
 
@@ -43,6 +43,10 @@ fn turn(epoch: u64, members: &[u8]) -> Control {
 
 fn log(label: &str) -> Control {
     Control::Log { gid: 1, kind: LogKind::Shared, label: label.to_owned() }
+}
+
+fn trim(log: LogId, to: u64, snapshot: u64) -> Control {
+    Control::Trim { log, to, snapshot }
 }
 
 fn main_log() -> LogId {
@@ -119,6 +123,14 @@ fn refused() -> Vec<(&'static str, Said)> {
         ("a key for a stranger", and_then(OWNER, turn(1, &[READER, STRANGER, OWNER]))),
         ("a key by a stranger", and_then(STRANGER, turn(1, &[READER, OWNER]))),
         ("a log twice", and_then(OWNER, log("main"))),
+        ("a trim by who may grant", and_then(OWNER, trim(main_log(), 4, 9))),
+        ("a trim by a stranger", and_then(STRANGER, trim(main_log(), 4, 9))),
+        ("a trim of the control log", and_then(DB, trim(LogId::control(&did(DB)), 4, 9))),
+        ("a trim of another database's log", and_then(DB, trim(log_elsewhere(), 4, 9))),
+        ("a trim of nothing", and_then(DB, trim(main_log(), 0, 9))),
+        ("a trim of what is trimmed", [trimmed(), vec![(DB, trim(main_log(), 6, 20))]].concat()),
+        ("a trim of less than what is trimmed", [trimmed(), vec![(DB, trim(main_log(), 5, 20))]].concat()),
+        ("a trim of its own snapshot", and_then(DB, trim(main_log(), 9, 8))),
         ("a log too many", after(many.collect())),
     ]
 }
@@ -128,6 +140,7 @@ fn vectors_of_control_logs() {
     let mut cases = vec![
         story("a writer who was revoked and is back", &LogId::control(&did(DB)), &long_story(), &asked()),
         story("a member who left, and the next key is due", &LogId::control(&did(DB)), &left(), &asked()),
+        story("a log that is trimmed twice", &LogId::control(&did(DB)), &trimmed(), &asked()),
         story("a genesis in another log", &LogId([0; 32]), &[(DB, genesis())], &[]),
     ];
     let codes: BTreeSet<&str> = refused()
@@ -138,8 +151,17 @@ fn vectors_of_control_logs() {
             replayed(&LogId::control(&did(DB)), said).expect_err(name).code()
         })
         .collect();
-    assert_eq!(codes.len(), 9, "each refusal: {codes:?}");
+    assert_eq!(codes.len(), 11, "each refusal: {codes:?}");
     hold("database_acls", &ABOUT, &cases);
+}
+
+/// The log `main` is trimmed, and then further: the snapshot may stand right behind what goes.
+fn trimmed() -> Said {
+    [long_story(), vec![(DB, trim(main_log(), 4, 9)), (DB, trim(main_log(), 6, 6))]].concat()
+}
+
+fn log_elsewhere() -> LogId {
+    LogId::of(&did(STRANGER), 1, LogKind::Shared, "main")
 }
 
 /// Somebody who may read says so alone, and is none any more.
@@ -183,7 +205,14 @@ fn view(acl: &Acl, asked: &[(LogId, u64, u8, u64)]) -> Value {
         }
         epochs.push(json!([gid, group.epochs.len(), group.rekey_due]));
     }
-    let logs: Vec<Value> = acl.logs().iter().map(|(id, (gid, _, label))| json!([hex(&id.0), gid, label])).collect();
+    let logs: Vec<Value> = acl
+        .logs()
+        .iter()
+        .map(|(id, (gid, _, label))| {
+            let trim = acl.trimmed(id).unwrap_or_default();
+            json!([hex(&id.0), gid, label, trim.to, trim.snapshot])
+        })
+        .collect();
     let standings: Vec<&str> = asked
         .iter()
         .map(|(log, pos, who, epoch)| match acl.standing(log, *pos, &did(*who), *epoch) {

@@ -43,6 +43,11 @@ fn fork(by: u8, from: Did, to: u8, size: u64) -> (Did, Control) {
     (did(by), Control::Fork { source: from, did: did(to), salt: [to; 16], base })
 }
 
+/// The source, whose log `main` is trimmed up to 3 by the snapshot at 4.
+fn trimmed() -> Said {
+    [source(), vec![(did(1), Control::Trim { log: log_of(&db()), to: 3, snapshot: 4 })]].concat()
+}
+
 /// The new database takes its owner in and leaves.
 fn begins(number: u8) -> Said {
     vec![(did(number), Control::Owner { did: did(1), yes: true }), (did(number), Control::Leave)]
@@ -69,6 +74,22 @@ fn stories() -> Vec<(&'static str, Said, Option<AclRefusal>)> {
             "a fork amid a deletion",
             [source(), vec![(did(1), Control::Delete { yes: true }), fork(1, db(), 20, 5)], begins(20)].concat(),
             None,
+        ),
+        ("a fork of a trimmed log", [trimmed(), vec![fork(1, db(), 20, 5)], begins(20)].concat(), None),
+        (
+            "a fork that trims what it goes on from further",
+            and(vec![(did(1), Control::Trim { log: log_of(&did(20)), to: 4, snapshot: 7 })]),
+            None,
+        ),
+        (
+            "without the snapshot that stands for what was trimmed",
+            [trimmed(), vec![fork(1, db(), 20, 4)]].concat(),
+            Some(AclRefusal::TrimUnsafe),
+        ),
+        (
+            "that trims a log of its source",
+            and(vec![(did(1), Control::Trim { log: log_of(&db()), to: 4, snapshot: 7 })]),
+            Some(AclRefusal::Cuts),
         ),
         ("by no owner", then(vec![fork(2, db(), 20, 5)]), Some(AclRefusal::NotAllowed)),
         ("by the source itself, which left", then(vec![(db(), fork(1, db(), 20, 5).1)]), Some(AclRefusal::NotAllowed)),
@@ -149,7 +170,10 @@ pub(super) fn cases() -> Vec<Value> {
                 assert!(acl.is_begun(), "{name}");
                 let logs = acl.logs().keys();
                 let logs: Vec<Value> = logs
-                    .map(|log| json!([hex(&log.0), acl.parts(log).iter().map(part).collect::<Vec<Value>>()]))
+                    .map(|log| {
+                        let parts: Vec<Value> = acl.parts(log).iter().map(part).collect();
+                        json!([hex(&log.0), parts, acl.first(log)])
+                    })
                     .collect();
                 let worth =
                     |(author, log): &(Did, LogId)| format!("{:?}", acl.standing(log, 0, author, 1)).to_lowercase();

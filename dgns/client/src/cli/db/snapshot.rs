@@ -191,7 +191,7 @@ async fn restore_to(context: &Context, actor: &Actor, tail: &mut Tail, command: 
     passed_over.iter().for_each(|why| context.out.warn(&format!("{why}; it is passed over")));
     let mut kept = command.out.as_deref().map(Kept::open).transpose()?;
     tail.out = kept.as_mut().and_then(|kept| kept.file.take());
-    let mut from = Follower::from(place.0, 0);
+    let (mut from, first) = (Follower::from(place.0, 0), tail.db.acl().first(&place.0));
     let mut value = json!({ "ok": true, "snapshot": null });
     match &snapshot {
         None => context.out.note("there is no snapshot: every entry is read"),
@@ -201,10 +201,14 @@ async fn restore_to(context: &Context, actor: &Actor, tail: &mut Tail, command: 
                 let (mut progress, all) = (Progress::new("audit"), snapshot.head().0);
                 let mut show = |done: u64| progress.show(done, all);
                 let audited = audit(&actor.session, actor.signer(), &mut tail.db, place, snapshot, &mut show).await?;
+                let but = match first {
+                    0 => String::new(),
+                    _ => format!(", those before {first}, which were trimmed, with the snapshot that stands for them"),
+                };
                 context.out.note(&format!(
-                    "snapshot {pos} of {author} has the records of the first {size} entries: each was compared"
+                    "snapshot {pos} of {author} has the records of the first {size} entries: each was compared{but}"
                 ));
-                audited
+                audited.follower
             } else {
                 // Also beside lines of JSON: nothing in them says whose word they are.
                 context.out.warn(&format!(

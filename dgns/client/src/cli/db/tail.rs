@@ -37,9 +37,18 @@ const BREATH: Duration = Duration::from_secs(1);
 const OPENED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Prints what a log has from a place on.
-pub(super) async fn read(context: &Context, name: &str, log: &Log, from: u64) -> Done {
+pub(super) async fn read(context: &Context, name: &str, log: &Log, from: Option<u64>) -> Done {
     let actor = log.at.actor(context).await?;
     let mut tail = Tail::open(&actor, name, log).await?;
+    let from = from.unwrap_or_else(|| {
+        let first = tail.db.acl().first(&tail.log);
+        if first > 0 {
+            context.out.warn(&format!(
+                "the first {first} entries were trimmed; dgns snapshot restore {name} prints the records that they had, too"
+            ));
+        }
+        first
+    });
     let read = match tail.begin(&actor, Some(from)).await {
         Ok(()) => loop {
             match tail.catch_up(context, &actor, 0, false).await {

@@ -80,14 +80,14 @@ pub struct Built {
 }
 
 impl Builder {
-    /// Goes on from this person's newest snapshot, or from the first entry.
+    /// Goes on from this person's newest snapshot, or from the first entry; of a log that was trimmed, from the snapshot that stands for that.
     pub async fn open(
         session: &Session,
         signer: Signer<'_>,
         db: &mut OpenDb,
         (log, gid): (LogId, u32),
     ) -> Result<Self, ClientError> {
-        // What somebody else built is their word: whoever builds on it gives it as their own.
+        // What somebody else built is their word: whoever builds on it gives it as their own. An owner who trims by it gave theirs.
         let before = newest(session, signer, db, (log, gid), Some(&signer.did)).await?.snapshot;
         let follower = match &before {
             Some(snapshot) => Follower::behind(log, snapshot.head()),
@@ -168,14 +168,7 @@ impl Builder {
         };
         let before = self.before.as_ref().map(Snapshot::pos);
         let manifest = Manifest { size: self.follower.next(), root, before, parts: self.parts.clone() };
-        let (mut appender, _) = Appender::open(session, signer, (self.log, self.gid)).await?;
-        let acknowledged = match appender.append_snapshot(session, signer, db, &manifest).await {
-            Err(ClientError::Refused(problem)) if problem.code == "epoch_conflict" => {
-                db.refresh(session, signer).await?;
-                appender.append_snapshot(session, signer, db, &manifest).await?
-            }
-            appended => appended?,
-        };
+        let acknowledged = append(session, signer, db, (self.log, self.gid), &manifest).await?;
         let built = Built {
             acknowledged,
             size: manifest.size,
@@ -249,6 +242,48 @@ impl Builder {
             self.parts.push(part);
         }
         Ok(())
+    }
+}
+
+/// Appends a snapshot.
+async fn append(
+    session: &Session,
+    signer: Signer<'_>,
+    db: &mut OpenDb,
+    place: (LogId, u32),
+    manifest: &Manifest,
+) -> Result<Acknowledged, ClientError> {
+    let (mut appender, _) = Appender::open(session, signer, place).await?;
+    match appender.append_snapshot(session, signer, db, manifest).await {
+        Err(ClientError::Refused(problem)) if problem.code == "epoch_conflict" => {
+            db.refresh(session, signer).await?;
+            appender.append_snapshot(session, signer, db, manifest).await
+        }
+        appended => appended,
+    }
+}
+
+/// Says a snapshot again, as often as it takes until none of its parts is named by an entry before `first`; returns the last. No part is
+/// stored again.
+pub(crate) async fn renewed(
+    session: &Session,
+    signer: Signer<'_>,
+    db: &mut OpenDb,
+    place: (LogId, u32),
+    (mut snapshot, first): (Snapshot, u64),
+) -> Result<Snapshot, ClientError> {
+    loop {
+        let (mut parts, mut renewed) = (parts_of(&snapshot), 0);
+        for part in parts.iter_mut().filter(|part| part.at.is_some_and(|at| at < first)).take(REFS_MAX) {
+            (part.at, renewed) = (None, renewed + 1);
+        }
+        if renewed == 0 {
+            return Ok(snapshot);
+        }
+        let (size, root) = snapshot.head();
+        let manifest = Manifest { size, root, before: Some(snapshot.pos()), parts };
+        let said = append(session, signer, db, place, &manifest).await?;
+        snapshot = usable(session, signer, db, place, (said.pos, None)).await?.map_err(ClientError::Unable)?;
     }
 }
 

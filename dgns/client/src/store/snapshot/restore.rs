@@ -46,7 +46,8 @@ pub struct Found {
     pub passed_over: Vec<String>,
 }
 
-/// Finds the newest snapshot of a log whose author may write there still; of `by` alone, if somebody is named.
+/// Finds the newest snapshot of a log whose author may write there still; of `by` alone, if somebody is named. If there is none, the one by
+/// which the log was trimmed, which its owners stand for, whoever built it.
 ///
 /// Errors: [`ClientError::Proof`] with `snapshot_head` if one says that it is of another log than this, which its author signed; otherwise as
 /// for reading the log.
@@ -66,7 +67,35 @@ pub async fn newest(
             Err(why) => passed_over.push(why),
         }
     }
-    Ok(Found { snapshot: None, passed_over })
+    let snapshot = agreed(session, signer, db, (log, gid)).await?;
+    Ok(Found { snapshot, passed_over })
+}
+
+/// Returns the snapshot by which a log was trimmed; `None` if it never was.
+///
+/// Errors: [`ClientError::Unable`] if it does not open, or is none that could stand for what is gone.
+pub(super) async fn agreed(
+    session: &Session,
+    signer: Signer<'_>,
+    db: &OpenDb,
+    place: (LogId, u32),
+) -> Result<Option<Snapshot>, ClientError> {
+    let Some(trim) = db.acl().trimmed(&place.0) else { return Ok(None) };
+    let entry = entry_at(session, signer, db, (place.0, trim.snapshot)).await?;
+    opened(session, signer, db, place, (trim.snapshot, entry)).await?.map(Some).map_err(ClientError::Unable)
+}
+
+/// Returns the entry at a place, which is a snapshot.
+async fn entry_at(
+    session: &Session,
+    signer: Signer<'_>,
+    db: &OpenDb,
+    (log, pos): (LogId, u64),
+) -> Result<Entry, ClientError> {
+    let mut follower = Follower::from(log, pos).with_parts(db.acl().parts(&log));
+    let (entries, _) = follower.read(session, signer, 1, 0).await?;
+    let entry = entries.into_iter().next().filter(|entry| entry.header().class == Class::Snapshot);
+    entry.ok_or_else(|| malformed("a snapshot where there is none"))
 }
 
 /// Reads the snapshot at a place; or says why it is none to use.
@@ -77,10 +106,7 @@ pub(super) async fn usable(
     (log, gid): (LogId, u32),
     (pos, by): (u64, Option<&Did>),
 ) -> Result<Result<Snapshot, String>, ClientError> {
-    let mut follower = Follower::from(log, pos).with_parts(db.acl().parts(&log));
-    let (entries, _) = follower.read(session, signer, 1, 0).await?;
-    let entry = entries.into_iter().next().filter(|entry| entry.header().class == Class::Snapshot);
-    let Some(entry) = entry else { return Err(malformed("a snapshot where there is none")) };
+    let entry = entry_at(session, signer, db, (log, pos)).await?;
     let header = entry.header();
     let author = header.author;
     if by.is_some_and(|by| *by != author) {
@@ -94,17 +120,40 @@ pub(super) async fn usable(
     if !member.is_some_and(|(rights, until_s)| rights.include(Rights::WRITE) && now_s < *until_s) {
         return Ok(Err(format!("snapshot {pos} is by {author}, who may not write any more")));
     }
+    opened(session, signer, db, (log, gid), (pos, entry)).await
+}
+
+/// Opens the snapshot at a place, and proves that it is of this log; or says why it is none to use.
+async fn opened(
+    session: &Session,
+    signer: Signer<'_>,
+    db: &OpenDb,
+    (log, gid): (LogId, u32),
+    (pos, entry): (u64, Entry),
+) -> Result<Result<Snapshot, String>, ClientError> {
+    let (header, first) = (entry.header(), db.acl().first(&log));
+    let author = header.author;
     let place = BodyPlace { log: header.log, device: header.device, lsn: header.lsn, epoch: header.epoch };
     let key = db.key(gid, header.epoch);
     let Some(manifest) = key.and_then(|key| open_manifest(key, &place, &header.refs, entry.body()).ok()) else {
         return Ok(Err(format!("snapshot {pos} of {author} does not open")));
     };
+    if manifest.size < first || manifest.parts.iter().any(|part| part.at.is_some_and(|at| at < first)) {
+        return Ok(Err(format!(
+            "snapshot {pos} of {author} needs some of the first {first} entries, which were trimmed"
+        )));
+    }
     let snapshot = Snapshot { log, pos, entry, manifest };
     snapshot.prove_head(session, signer, db).await?;
     Ok(Ok(snapshot))
 }
 
 impl Snapshot {
+    /// Returns the log that it is of.
+    pub fn log(&self) -> &LogId {
+        &self.log
+    }
+
     /// Returns the place of its entry.
     pub fn pos(&self) -> u64 {
         self.pos
@@ -136,7 +185,7 @@ impl Snapshot {
             return Err(self.lie(session, "snapshot_head", &format!("covers {} entries", self.manifest.size)));
         }
         let mut follower = Follower::behind(self.log, self.head()).with_parts(db.acl().parts(&self.log));
-        match follower.read(session, signer, 1, 0).await {
+        match follower.read(session, signer, 0, 0).await {
             Err(ClientError::Proof { code: "snapshot_head", what, .. }) => {
                 Err(self.lie(session, "snapshot_head", &what))
             }
@@ -222,6 +271,9 @@ impl Snapshot {
                 }
                 let what = format!("the server does not have the chunk {hex} of snapshot {}", self.pos);
                 return Err(ClientError::Network(what));
+            }
+            Err(ClientError::Refused(problem)) if problem.code == "trimmed" => {
+                return Err(ClientError::Trimmed { log: self.log, pos: part.at.unwrap_or(self.pos) });
             }
             chunk => chunk?,
         };
