@@ -18,8 +18,8 @@ const RECORD_BYTES: usize = 256;
 /// Clients at once.
 const CLIENTS: usize = 64;
 
-/// Clients at once that fetch or store what is large.
-const FEW: usize = 4;
+/// Clients at once that fetch or store what is large, and how often each.
+const FEW: (usize, usize) = (4, 96);
 
 /// What was measured: in each round a figure.
 struct Row {
@@ -87,22 +87,27 @@ async fn main() {
         let (puts, ids) = ours.put(1 << 20, FEW, round as u64).await;
         table.add("chunks of 1 MiB stored, 4 clients", "MiB/s", puts);
         table.add("fio, 1 MiB written and synced, 4 jobs", "MiB/s", peers::fio(&dir("fio")));
-        table.add("chunks of 1 MiB fetched, 4 clients", "MiB/s", ours.get(&ids, FEW).await);
-        table.add("nginx, files of 1 MiB, 4 clients", "MiB/s", peers::nginx(&dir("nginx"), FEW).await);
-        table.add("chunks of 4 KiB stored, 64 clients", "/s", ours.put(4 << 10, CLIENTS, round as u64 ^ 7).await.0);
+        table.add("chunks of 1 MiB fetched, 4 clients", "MiB/s", ours.get(&ids, (FEW.0, 8 * FEW.1)).await);
+        table.add("nginx, files of 1 MiB, 4 clients", "MiB/s", peers::nginx(&dir("nginx"), FEW.0).await);
+        table.add(
+            "chunks of 4 KiB stored, 64 clients",
+            "/s",
+            ours.put(4 << 10, (CLIENTS, 60), round as u64 ^ 7).await.0,
+        );
         table.add("files of 4 KiB synced, 64 threads", "/s", peers::synced_files(&dir("files")));
 
         table.add("kill -9 to the first receipt", "ms", ours.again().await);
     }
     table.print();
     let (before, count) = (ours.resident_kib(), load::argument("--watchers", 10_000));
-    let mut streams = ours.watch(count.min(1_000)).await;
+    let mut streams = Vec::new();
+    ours.watch(&mut streams, count.min(1_000)).await;
     let mut told = Vec::new();
     for _ in 0..10 {
         told.extend(ours.fan_out(&mut streams).await);
     }
     println!("an entry to {} watchers, after its receipt: {}", streams.len(), load::spread(&mut told));
-    streams.extend(ours.watch(count - streams.len()).await);
+    ours.watch(&mut streams, count).await;
     let kib = ours.resident_kib().saturating_sub(before);
     println!("{count} watchers: {} MiB, {:.1} KiB each", kib / 1024, kib as f64 / count as f64);
     println!("dgnsd holds {} MiB; load {}", ours.resident_kib() / 1024, load::load());

@@ -19,13 +19,17 @@ use identity::did::Did;
 use identity::hash::Hash;
 use identity::key::KexSecret;
 use identity::name::Origin;
+use identity::request::{Authorization, DID_HEADER, Request};
 use identity::sealed::Sealed;
 use identity::token::Rights;
 use translog::batch::Post;
 
 use super::load::{self, Signing};
 use super::wire::Http;
-use super::{CLIENTS, RECORD_BYTES, peers};
+use super::{CLIENTS, RECORD_BYTES};
+
+/// Who watches: each with as many streams as a server gives a person, 10,000 at least.
+const WATCHERS: usize = 160;
 
 /// A server that runs, and who writes there.
 pub struct Ours {
@@ -36,6 +40,7 @@ pub struct Ours {
     owner: Device,
     log: LogId,
     writers: Vec<Mutex<Device>>,
+    watchers: Vec<Device>,
     _home: tempfile::TempDir,
 }
 
@@ -45,6 +50,14 @@ struct Device {
     keys: DeviceKeys,
     home: Origin,
     last: Option<(u64, Hash)>,
+}
+
+/// What is asked about a chunk, signed.
+struct Asked {
+    method: &'static str,
+    id: String,
+    headers: String,
+    body: Vec<u8>,
 }
 
 /// dgnsd, which does not outlive its measurement.
@@ -90,7 +103,7 @@ impl Ours {
         let server = load::start(data).await;
         let (signing, home) = (Signing::of(&server.app), server.app.core.origin.clone());
         let (mut devices, mut posted) = (Vec::new(), Vec::new());
-        for (number, label) in load::labels("writer", CLIENTS + 1).iter().enumerate() {
+        for (number, label) in load::labels("person", CLIENTS + 2 + WATCHERS).iter().enumerate() {
             let kind = if number == 0 { DidKind::Database } else { DidKind::User };
             let (person, genesis) = signing.newcomer_of(kind, label);
             let keys = DeviceKeys {
@@ -130,11 +143,14 @@ impl Ours {
         let (first, more) = entries.split_at(ENTRIES_PER_REQUEST_MAX);
         session.post_signed(devices[0].signer(), path::DATABASES, &encode_request(first)).await.expect("a database");
         let target = format!("{}{}/entries", path::LOGS, LogId::control(&itself.did));
-        let (status, body) = Http::to(&address).await.ask("POST", &target, &encode_request(more)).await;
-        assert_eq!(status, 200, "the rest of the control log: {}", String::from_utf8_lossy(&body));
+        for more in more.chunks(ENTRIES_PER_REQUEST_MAX) {
+            let (status, body) = Http::to(&address).await.ask("POST", &target, &encode_request(more)).await;
+            assert_eq!(status, 200, "the rest of the control log: {}", String::from_utf8_lossy(&body));
+        }
         let owner = devices.remove(0);
+        let watchers = devices.split_off(CLIENTS);
         let writers = devices.into_iter().map(Mutex::new).collect();
-        Self { config, address, process, session, owner, log, writers, _home: own }
+        Self { config, address, process, session, owner, log, writers, watchers, _home: own }
     }
 
     /// One client that appends a record and waits, so often: milliseconds of each.
@@ -175,53 +191,73 @@ impl Ours {
         milliseconds(begun).await
     }
 
-    /// Stores chunks of so many bytes, `clients` at once: chunks a second. Returns their ids too.
-    pub async fn put(&self, bytes: usize, clients: usize, seed: u64) -> (f64, Vec<String>) {
-        let ids = Mutex::new(Vec::new());
-        let rate = peers::of(clients, async |number, until: Instant| {
-            let (mut count, mut state) = (0, seed ^ (number as u64 + 1) << 32);
-            while until.elapsed().is_zero() {
-                let chunk = random(bytes, &mut state);
+    /// Stores `each` chunks of so many bytes by each of some clients: chunks a second, and their ids. Who asks makes and signs them beforehand.
+    pub async fn put(&self, bytes: usize, (clients, each): (usize, usize), seed: u64) -> (f64, Vec<String>) {
+        self.past_the_start().await;
+        let asked = load::in_threads((0..clients).collect(), |number| {
+            let mut state = seed ^ (number as u64 + 1) << 32;
+            let chunks = (0..each).map(|_| random(bytes, &mut state));
+            let asked = chunks.map(|chunk| {
                 let id = data_encoding::HEXLOWER.encode(&dgns_api::store::content::id_of(&chunk));
-                let stored =
-                    self.session.put_signed(self.owner.signer(), &format!("{}{id}", path::CHUNKS), &chunk).await;
-                stored.expect("a chunk is stored");
-                ids.lock().expect("nobody panics").push(id);
-                count += 1;
-            }
-            count
+                self.asked("PUT", id, chunk)
+            });
+            asked.collect::<Vec<_>>()
         });
-        (rate.await, ids.into_inner().expect("nobody panics"))
+        let rate = self.all(&asked, 204).await;
+        (rate, asked.into_iter().flatten().map(|asked| asked.id).collect())
     }
 
-    /// Fetches chunks, `clients` at once: chunks a second.
-    pub async fn get(&self, ids: &[String], clients: usize) -> f64 {
-        peers::of(clients, async |number, until: Instant| {
-            let mut count = 0;
-            while until.elapsed().is_zero() {
-                let id = &ids[(number * 17 + count) % ids.len()];
-                let got = self.session.get_signed(self.owner.signer(), &format!("{}{id}", path::CHUNKS)).await;
-                assert!(got.expect("a chunk is there").len() > 1);
-                count += 1;
+    /// Fetches `each` chunks by each of some clients: chunks a second.
+    pub async fn get(&self, ids: &[String], (clients, each): (usize, usize)) -> f64 {
+        let asked = load::in_threads((0..clients).collect(), |number| {
+            let ids = (0..each).map(|count| ids[(number * 17 + count) % ids.len()].clone());
+            ids.map(|id| self.asked("GET", id, Vec::new())).collect::<Vec<_>>()
+        });
+        self.all(&asked, 200).await
+    }
+
+    /// Asks it all, each client one after the other: questions a second.
+    #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+    async fn all(&self, asked: &[Vec<Asked>], expected: u16) -> f64 {
+        let began = Instant::now();
+        let clients = asked.iter().map(async |asked| {
+            let mut http = Http::to(&self.address).await;
+            for Asked { method, id, headers, body } in asked {
+                let (status, said) = http.ask_with(method, &format!("{}{id}", path::CHUNKS), headers, body).await;
+                assert_eq!(status, expected, "{}", String::from_utf8_lossy(&said));
             }
-            count
-        })
-        .await
+        });
+        futures_util::future::join_all(clients).await;
+        asked.iter().map(Vec::len).sum::<usize>() as f64 / began.elapsed().as_secs_f64()
     }
 
-    /// Opens so many streams, each of the one log from what it has now.
-    pub async fn watch(&self, count: usize) -> Vec<Hints> {
-        // A server that just started takes nothing that was signed before: a question waits that out.
+    fn asked(&self, method: &'static str, id: String, body: Vec<u8>) -> Asked {
+        let (did, target) = (&self.owner.did, format!("{}{id}", path::CHUNKS));
+        let request = Request { origin: &self.owner.home, did, method, target: &target, body: &body };
+        let now_s = dgns_client::clock::now().as_ms() / 1_000;
+        let signed = Authorization::sign(&request, &self.owner.keys.sign, now_s, &mut dgns_client::rng::system());
+        let headers = format!("authorization: {}\r\n{DID_HEADER}: {did}\r\n", signed.expect("a short path"));
+        Asked { method, id, headers, body }
+    }
+
+    /// Waits until the server takes what is signed now: one that just started takes nothing that was signed before.
+    async fn past_the_start(&self) {
         let target = format!("{}{}/entries?from=0&limit=0", path::LOGS, self.log);
         self.session.get_signed(self.owner.signer(), &target).await.expect("an answer");
+    }
+
+    /// Opens streams of the one log until there are so many in all, each from what it has now; a person has as many as a server gives.
+    pub async fn watch(&self, streams: &mut Vec<Hints>, count: usize) {
+        self.past_the_start().await;
         let size = self.append(&mut Http::to(&self.address).await, &self.entries(0, 1, 1)[0]).await;
-        let mut streams = Vec::with_capacity(count);
         while streams.len() < count {
-            let some = (0..CLIENTS.min(count - streams.len()))
-                .map(|_| Hints::open(&self.session, self.owner.signer(), vec![(self.log, size)]));
-            streams.extend(futures_util::future::join_all(some).await.into_iter().map(|open| open.expect("a stream")));
+            let some = (streams.len()..count.min(streams.len() + CLIENTS)).map(|number| {
+                let watcher = &self.watchers[number % self.watchers.len()];
+                Hints::open(&self.session, watcher.signer(), vec![(self.log, size)])
+            });
+            let some = futures_util::future::join_all(some).await;
+            streams.extend(some.into_iter().map(|open| open.expect("a stream")));
         }
-        streams
     }
 
     /// Appends one entry: how long after its receipt each stream told of it, in milliseconds; 0 for those that were faster.

@@ -13,8 +13,15 @@ impl Http {
 
     /// Asks, and returns the status and the body.
     pub async fn ask(&mut self, method: &str, target: &str, body: &[u8]) -> (u16, Vec<u8>) {
-        let head = format!("{method} {target} HTTP/1.1\r\nhost: bench\r\ncontent-length: {}\r\n\r\n", body.len());
-        self.0.write_all(&[head.as_bytes(), body].concat()).await.expect("the server reads");
+        self.ask_with(method, target, "", body).await
+    }
+
+    /// As [`Http::ask`], with lines of headers more.
+    pub async fn ask_with(&mut self, method: &str, target: &str, more: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let length = body.len();
+        let head = format!("{method} {target} HTTP/1.1\r\nhost: bench\r\n{more}content-length: {length}\r\n\r\n");
+        self.0.write_all(head.as_bytes()).await.expect("the server reads");
+        self.0.write_all(body).await.expect("the server reads");
         self.0.flush().await.expect("the server reads");
         let (mut line, mut status, mut length) = (String::new(), 0, 0);
         loop {
