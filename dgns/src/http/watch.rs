@@ -107,13 +107,14 @@ impl Stream {
                 () = tokio::time::sleep(HEARTBEAT) => true,
             };
             let Self { watcher, app, .. } = self;
-            if !watcher.may_ask(&app.core).await {
+            // Boxed, so that who waits holds no room for what looks: most wait.
+            if !Box::pin(watcher.may_ask(&app.core)).await {
                 return None;
             }
             if silent {
                 return Some(Bytes::from_static(b":\n\n"));
             }
-            let news = match watcher.news(databases(app).ok()?, &app.core).await {
+            let news = match Box::pin(watcher.news(databases(app).ok()?, &app.core)).await {
                 Ok(news) => news,
                 Err(failure) => {
                     error!(error = %failure, "a watch of logs ends: they cannot be read");

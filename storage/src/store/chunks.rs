@@ -112,10 +112,13 @@ impl Store {
         if hash != named {
             return Err(ChunkRefusal::Hash);
         }
-        if !self.have_chunks(charge, std::slice::from_ref(id)).await?.is_empty() {
-            return Ok(());
+        if bytes.len() > CHUNK_IN_ROW_BYTES_MAX {
+            // Before the object is written for nothing; with its rows all of it is asked again.
+            if !self.have_chunks(charge, std::slice::from_ref(id)).await?.is_empty() {
+                return Ok(());
+            }
+            self.room_for(&charge, bytes.len() as u64 + CHUNK_OVERHEAD_BYTES).await?;
         }
-        self.room_for(&charge, bytes.len() as u64 + CHUNK_OVERHEAD_BYTES).await?;
         for _ in 0..CHUNK_WRITINGS_MAX {
             let writing = self.write_object(id, &bytes).await?;
             if self.put_rows(id, &bytes, writing, charge).await? {
@@ -125,8 +128,11 @@ impl Store {
         Err(ChunkRefusal::Busy)
     }
 
-    /// Writes the object of a large chunk, unless there is one; returns the number of the writing.
+    /// Writes the object of a large chunk, unless there is one; returns the number of the writing, 0 for a small one.
     async fn write_object(&self, id: &ContentId, bytes: &Bytes) -> Result<u64, StorageError> {
+        if bytes.len() <= CHUNK_IN_ROW_BYTES_MAX {
+            return Ok(0);
+        }
         let (row, writing) = {
             let mut reader = self.inner.database.reader().await;
             let mut tx = begin_reading(&mut reader).await?;
@@ -134,7 +140,6 @@ impl Store {
         };
         match row {
             Some(row) => Ok(row.writing),
-            None if bytes.len() <= CHUNK_IN_ROW_BYTES_MAX => Ok(writing),
             None => self.inner.objects.put_new(&path_of(id, writing), bytes.clone()).await.map(|()| writing),
         }
     }
@@ -158,11 +163,12 @@ impl Store {
         };
         let there = tables::chunk::load(&mut tx, id).await?;
         let current = match &there {
+            _ if body.is_some() => writing,
             Some(row) => row.writing,
             // What was let go of before this has a lower number.
             None => tables::chunk::writing(&mut tx).await?,
         };
-        let is_unused = body.is_none() && current != writing;
+        let is_unused = current != writing;
         if is_unused {
             // No row has this number, nor will one again, but one that is put back: the object goes no sooner than what was let go of.
             tables::chunk::to_delete(&mut tx, id, writing, charge.now_ms).await?;
@@ -177,7 +183,15 @@ impl Store {
             return Ok(false);
         }
         let cost = size + CHUNK_OVERHEAD_BYTES;
-        let used_bytes = charged(&account, cost, charge.now_ms)?;
+        let used_bytes = match charged(&account, cost, charge.now_ms) {
+            Ok(used_bytes) => used_bytes,
+            Err(refusal) => {
+                if is_unused {
+                    tx.commit(1).await?;
+                }
+                return Err(refusal);
+            }
+        };
         tables::account::upsert(&mut tx, &[AccountRow { used_bytes, ..account.clone() }]).await?;
         if there.is_none() {
             tables::chunk::insert(&mut tx, id, &ChunkRow { size, body, writing }, charge.now_ms).await?;
