@@ -1,18 +1,31 @@
-//! The name server beside NSD and Knot, and beside an echo that knows no DNS: processor time of a query, memory of a name.
+//! The name server beside others, and while its log grows.
 //!
-//! `cargo bench -p dgns-tests --bench dns -- [--names 200000] [--rounds 5] [--seconds 4]`, after `cargo build --release --workspace`. Needs
-//! dnsperf, NSD, Knot and taskset. The log is made in this process; then dgnsd serves its zone, signed, and NSD and Knot copy it from there by
-//! AXFR: all three have the same records and signatures. Each server has one worker, on the first core; dnsperf is on the second, and keeps 100
-//! queries under way. Rows take turns, in another order each round; medians of the rounds are shown. Prints; judges nothing.
+//! `cargo bench -p dgns-tests --bench dns -- [--only PART] [--names 200000] [--rounds 5] [--seconds 4]`, after `cargo build --release --workspace`.
+//! Needs dnsperf, h2load (nghttp2-client), NSD, Knot, kdig, taskset and chrt. Without `--only` all parts:
+//!
+//! | part | what it shows |
+//! |---|---|
+//! | `queries` | processor time of a query, memory of a name, beside NSD, Knot and an echo that knows no DNS |
+//! | `visible` | how long after its receipt a change is answered, here, by NSD and by Knot: `[--changes 300] [--rate 5] [--posts 1000]` |
+//! | `secure` | queries over TLS and HTTPS beside hickory's own server, of `tests/interop/hickory`, whose Cargo.toml says how it is built |
+//! | `hits` | latency of hits alone and while names are registered, and what those cost: `[--burst 20000] [--asks 2000] [--posts 1000]` |
+//!
+//! The log is made in this process; then dgnsd serves its zone, signed. Prints; judges nothing.
 
+mod hits;
 #[path = "../load/mod.rs"]
 mod load;
 mod queries;
+mod secure;
 mod servers;
+mod visible;
+mod wire;
+
+use std::path::Path;
 
 use identity::cert::Certificate;
 use load::Signing;
-use queries::{Kind, Measured};
+use queries::{Kind, Road};
 use servers::Peer;
 
 const ZONE: &str = "dgns.test";
@@ -21,43 +34,61 @@ fn main() {
     if servers::is_echo() {
         return servers::echo();
     }
-    let (names, rounds) = (load::argument("--names", 200_000), load::argument("--rounds", 5));
+    if hits::is_asker() {
+        return hits::ask();
+    }
+    let names = load::argument("--names", 200_000);
     let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(async {
-        let server = load::fill(directory.path(), names, somebody).await;
+    let signing = runtime.block_on(async {
+        let server = load::fill(directory, names, somebody).await;
+        let signing = Signing::of(&server.app);
         server.stop().await.expect("it stops");
+        signing
     });
+    println!("{names} names, each with an address; load {}", load::load());
+    let only = std::env::args().skip_while(|argument| argument != "--only").nth(1);
+    let is_wanted = |part: &str| only.as_ref().is_none_or(|only| only == part);
+    if is_wanted("queries") {
+        compare(directory, names);
+    }
+    if is_wanted("visible") {
+        runtime.block_on(visible::run(directory, &signing));
+    }
+    if is_wanted("secure") {
+        secure::run(directory, names);
+    }
     drop(runtime);
+    if is_wanted("hits") {
+        hits::run(directory, names, &signing); // the last, for it keeps to one core
+    }
+    println!("\nload {}", load::load());
+}
 
-    let peers = Peer::all(directory.path(), ZONE);
-    let files: Vec<_> = Kind::ALL.iter().map(|kind| (*kind, kind.file(directory.path(), names, ZONE))).collect();
-    println!("{names} names, each with an address; load {}\n", load::load());
+/// dgnsd, NSD and Knot with the same records and signatures, each with one worker on the first core, in turn; dnsperf on the second keeps 100 queries under
+/// way. NSD and Knot have the zone from dgnsd by AXFR.
+fn compare(directory: &Path, names: usize) {
+    let peers = Peer::all(directory);
     for peer in &peers {
         let kib = peer.resident_kib();
         println!("{:<6} {:>7} MiB resident, {:>5} bytes a name", peer.name, kib / 1024, kib * 1024 / names as u64);
     }
-    println!("\n| queries | server | CPU a query | of it user | queries/s | lost | latency | rounds |");
-    println!("|---|---|---|---|---|---|---|---|");
-    for (kind, file) in &files {
-        let mut rows: Vec<Vec<Measured>> = peers.iter().map(|_| Vec::new()).collect();
-        for round in 0..rounds {
-            for turn in 0..peers.len() {
-                let place = (round + turn) % peers.len();
-                rows[place].extend(queries::measure(&peers[place], *kind, file));
-            }
-        }
-        for (peer, rows) in peers.iter().zip(&mut rows) {
-            println!("| {} | {} | {} |", kind.title(), peer.name, queries::median(rows));
-        }
+    queries::head();
+    for kind in Kind::ALL {
+        queries::in_turn(&peers, Road::Udp, kind, &kind.file(directory, names), kind.title());
     }
-    println!("\nload {}", load::load());
 }
 
 /// Returns what makes a person with a name and an address.
 fn somebody(signing: &Signing, number: usize) -> Vec<Certificate> {
     let (mut person, mut certificates) = signing.person(&load::label(number));
-    let [_, high, middle, low] = (number as u32).to_be_bytes();
-    certificates.push(signing.records(&mut person, [198, 18 + high % 2, middle, low]));
+    certificates.push(signing.records(&mut person, address(number)));
     certificates
+}
+
+/// Returns the address of a name by its number.
+fn address(number: usize) -> [u8; 4] {
+    let [_, high, middle, low] = (number as u32).to_be_bytes();
+    [198, 18 + high % 2, middle, low]
 }

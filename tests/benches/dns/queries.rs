@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::load;
-use crate::servers::{Peer, SECOND_CORE};
+use crate::servers::{Peer, Ports, SECOND_CORE};
+use crate::{ZONE, load};
 
 /// Lines of a file of queries; dnsperf begins again at its end.
 const LINES: usize = 400_000;
@@ -19,9 +19,35 @@ pub enum Kind {
     ProvedNothing,
 }
 
-/// One run of dnsperf against one server.
+/// Over what it asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Road {
+    Udp,
+    Tls,
+    Https,
+}
+
+impl Road {
+    fn port(self, ports: &Ports) -> u16 {
+        match self {
+            Self::Udp => ports.udp,
+            Self::Tls => ports.tls,
+            Self::Https => ports.https,
+        }
+    }
+}
+
+/// What whoever asked says of a run.
+struct Asked {
+    completed: f64,
+    per_s: f64,
+    lost: u64,
+    latency_us: f64,
+}
+
+/// One run against one server.
 #[derive(Clone, Copy)]
-pub struct Measured {
+struct Measured {
     cpu_us: f64,
     user_us: f64,
     per_s: f64,
@@ -54,7 +80,7 @@ impl Kind {
     }
 
     /// Writes the queries, in an order without a pattern.
-    pub fn file(self, directory: &Path, names: usize, zone: &str) -> PathBuf {
+    pub fn file(self, directory: &Path, names: usize) -> PathBuf {
         let mut text = String::new();
         for line in 0..LINES {
             let number = line.wrapping_mul(2_654_435_761) % names;
@@ -62,7 +88,7 @@ impl Kind {
                 Self::Address | Self::SignedAddress => load::label(number),
                 Self::Nothing | Self::ProvedNothing => format!("{}-no", load::label(number)),
             };
-            writeln!(text, "{label}.{zone} A").expect("a string takes everything");
+            writeln!(text, "{label}.{ZONE} A").expect("a string takes everything");
         }
         let file = directory.join(format!("queries-{}", self as u8));
         std::fs::write(&file, text).expect("the directory takes files");
@@ -70,20 +96,48 @@ impl Kind {
     }
 }
 
-/// Asks for some seconds. `None`, and it is said, if the answers are not what they should be.
-pub fn measure(peer: &Peer, kind: Kind, file: &Path) -> Option<Measured> {
+/// Asks for some seconds, 100 queries under way. `None`, and it is said, if the answers are not what they should be.
+fn measure(peer: &Peer, road: Road, kind: Kind, file: &Path) -> Option<Measured> {
+    let before = peer.cpu();
+    let asked = match road {
+        Road::Https => h2load(peer, file),
+        Road::Udp | Road::Tls => dnsperf(peer, road, kind, file),
+    };
+    let after = peer.cpu();
+    let Asked { completed, per_s, lost, latency_us } = asked?;
+    let each = |ticks: f64| ticks * 1e4 / completed; // a tick is 10 ms
+    Some(Measured {
+        cpu_us: each(after.user + after.system - before.user - before.system),
+        user_us: each(after.user - before.user),
+        per_s,
+        lost,
+        latency_us,
+    })
+}
+
+fn on_second_core(program: &str) -> Command {
     let mut command = Command::new("taskset");
+    command.args(["-c", SECOND_CORE, program]);
     command
-        .args(["-c", SECOND_CORE, "dnsperf", "-s", "127.0.0.1", "-p", &peer.address.port().to_string(), "-d"])
+}
+
+fn said(mut command: Command) -> String {
+    let output = command.output().expect("it is installed (apt-get install dnsperf nghttp2-client)");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Asks line after line of a file, over one socket of UDP or eight connections of TLS.
+fn dnsperf(peer: &Peer, road: Road, kind: Kind, file: &Path) -> Option<Asked> {
+    let (mode, connections) = if road == Road::Tls { ("dot", "8") } else { ("udp", "1") };
+    let mut command = on_second_core("dnsperf");
+    command
+        .args(["-m", mode, "-c", connections, "-s", "127.0.0.1", "-p", &road.port(&peer.ports).to_string(), "-d"])
         .arg(file);
-    command.args(["-l", &load::argument("--seconds", 4).to_string(), "-T", "1", "-c", "1", "-q", "100", "-t", "1"]);
+    command.args(["-l", &load::argument("--seconds", 4).to_string(), "-T", "1", "-q", "100", "-t", "1"]);
     if kind.wants_signatures() {
         command.arg("-D");
     }
-    let before = peer.cpu();
-    let output = command.output().expect("dnsperf is installed (apt-get install dnsperf)");
-    let after = peer.cpu();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = said(command);
     let number = |title: &str| -> f64 {
         let line = text.lines().map(str::trim).find_map(|line| line.strip_prefix(title));
         let word = line.and_then(|line| line.split_whitespace().next());
@@ -95,18 +149,68 @@ pub fn measure(peer: &Peer, kind: Kind, file: &Path) -> Option<Measured> {
         println!("{} answers otherwise: {}", peer.name, right.unwrap_or(&text));
         return None;
     }
-    let each = |ticks: f64| ticks * 1e4 / completed; // a tick is 10 ms
-    Some(Measured {
-        cpu_us: each(after.user + after.system - before.user - before.system),
-        user_us: each(after.user - before.user),
+    Some(Asked {
+        completed,
         per_s: number("Queries per second:"),
         lost: number("Queries lost:") as u64,
         latency_us: number("Average Latency (s):") * 1e6,
     })
 }
 
+/// Posts the message of a file again and again, over ten connections of HTTP/2, ten at once on each. (dnsperf 2.10 waits for the rest of an answer that
+/// comes in several records of TLS.)
+fn h2load(peer: &Peer, file: &Path) -> Option<Asked> {
+    let mut command = on_second_core("h2load");
+    command
+        .args(["-c", "10", "-m", "10", "-t", "1", "-D", &load::argument("--seconds", 4).to_string(), "-d"])
+        .arg(file);
+    command.args(["-H", "content-type: application/dns-message", "-H", "accept: application/dns-message"]);
+    command.arg(format!("https://127.0.0.1:{}/dns-query", peer.ports.https));
+    let text = said(command);
+    let words = |title: &str| -> Vec<&str> {
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(title));
+        line.unwrap_or_else(|| panic!("h2load says no {title:?}: {text}")).split_whitespace().collect()
+    };
+    let number = |word: &str| word.parse::<f64>().unwrap_or_else(|_| panic!("h2load says {word:?}: {text}"));
+    // "4.04s, 1986.00 req/s, ..", "3972 total, 4052 started, 3972 done, 3972 succeeded, 0 failed, ..", "least most mean ..", times with their unit
+    let (finished, requests, times) = (words("finished in"), words("requests:"), words("time for request:"));
+    let (done, succeeded) = (number(requests[4]), number(requests[6]));
+    if done != succeeded || succeeded == 0.0 {
+        println!("{} answers otherwise: {text}", peer.name);
+        return None;
+    }
+    let (mean, unit) = times[2].split_at(times[2].trim_end_matches(char::is_alphabetic).len());
+    let unit_us = match unit {
+        "us" => 1.0,
+        "ms" => 1e3,
+        _ => 1e6,
+    };
+    Some(Asked { completed: done, per_s: number(finished[1]), lost: 0, latency_us: number(mean) * unit_us })
+}
+
+/// Measures each server, in another order each round, and prints the medians.
+pub fn in_turn(peers: &[Peer], road: Road, kind: Kind, file: &Path, title: &str) {
+    let rounds = load::argument("--rounds", 5);
+    let mut rows: Vec<Vec<Measured>> = peers.iter().map(|_| Vec::new()).collect();
+    for round in 0..rounds {
+        for turn in 0..peers.len() {
+            let place = (round + turn) % peers.len();
+            rows[place].extend(measure(&peers[place], road, kind, file));
+        }
+    }
+    for (peer, rows) in peers.iter().zip(&mut rows) {
+        println!("| {title} | {} | {} |", peer.name, median(rows));
+    }
+}
+
+/// Prints the head of the table.
+pub fn head() {
+    println!("\n| queries | server | CPU a query | of it user | queries/s | lost | latency | rounds |");
+    println!("|---|---|---|---|---|---|---|---|");
+}
+
 /// Returns the middle of each column, and the least and most of the first.
-pub fn median(rows: &mut [Measured]) -> String {
+fn median(rows: &mut [Measured]) -> String {
     if rows.is_empty() {
         return "none".to_owned();
     }

@@ -29,7 +29,7 @@ use translog::batch::Post;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The proof of work of the bench zone: the work is the client's, and none of it is measured here.
-const WORK_BITS: u8 = 1;
+pub const WORK_BITS: u8 = 1;
 
 /// Posts under way at once in a closed loop: enough that a batch under commit never leaves the publisher idle.
 pub const AT_ONCE: usize = 512;
