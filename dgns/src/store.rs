@@ -205,6 +205,10 @@ impl Databases {
         let mut checked: Option<(Did, KeyBytes)> = None;
         for entry in &entries {
             let header = entry.header();
+            // As long as no server takes a database that comes from another one, nobody's word sends one away.
+            if control && matches!(Control::decode(entry.body()), Ok(Control::Moved { .. })) {
+                return Err(AppendRefusal::Acl(AclRefusal::NotAllowed).into());
+            }
             if checked != Some((header.author, header.device)) {
                 is_device(core, &header.author, &header.device).await?;
                 checked = Some((header.author, header.device));
