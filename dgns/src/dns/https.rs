@@ -23,8 +23,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::answer::{DropReason, Outcome, Rcode, Transport};
 use super::limits::{
-    HTTPS_BODY_BYTES_MAX, HTTPS_CONNECTION_BYTES, HTTPS_HEAD_BYTES_MAX, HTTPS_PIECE_BYTES, HTTPS_STREAM_BYTES,
-    HTTPS_STREAMS_MAX,
+    HTTPS_BODY_BYTES_MAX, HTTPS_CONNECTION_BYTES, HTTPS_DRAINED_BYTES_MAX, HTTPS_HEAD_BYTES_MAX, HTTPS_PIECE_BYTES,
+    HTTPS_STREAM_BYTES, HTTPS_STREAMS_MAX,
 };
 use super::query::{Header, OPCODE_UPDATE, TYPE_OPT};
 use super::stream::Client;
@@ -165,14 +165,19 @@ impl Body for Answer {
 /// Answers one request.
 async fn respond(
     client: Arc<Client>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     partial: Duration,
     beat: Beat,
     places: Arc<Semaphore>,
 ) -> Response<Answer> {
-    let message = match message_of(request, partial).await {
+    let message = match message_of(&mut request, partial).await {
         Ok(message) => message,
-        Err(status) => return refuse(&client, status),
+        Err(status) => {
+            if status != StatusCode::REQUEST_TIMEOUT {
+                drain(request.body_mut(), partial).await;
+            }
+            return refuse(&client, status);
+        }
     };
     let Ok(place) = places.acquire_owned().await else { return status(StatusCode::SERVICE_UNAVAILABLE) };
     let (say, said) = oneshot::channel();
@@ -198,7 +203,7 @@ async fn respond(
 }
 
 /// Returns the message that a request holds. Errors: the status that says why it holds none.
-async fn message_of(request: Request<Incoming>, partial: Duration) -> Result<Bytes, StatusCode> {
+async fn message_of(request: &mut Request<Incoming>, partial: Duration) -> Result<Bytes, StatusCode> {
     if request.uri().path() != PATH {
         return Err(StatusCode::NOT_FOUND);
     }
@@ -209,7 +214,7 @@ async fn message_of(request: Request<Incoming>, partial: Duration) -> Result<Byt
             message => message.ok_or(StatusCode::BAD_REQUEST),
         },
         Method::POST if !is_message(request.headers().get(CONTENT_TYPE)) => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
-        Method::POST => body_of(request.into_body(), partial).await,
+        Method::POST => body_of(request.body_mut(), partial).await,
         _ => Err(StatusCode::METHOD_NOT_ALLOWED),
     }
 }
@@ -229,7 +234,13 @@ fn is_message(content_type: Option<&HeaderValue>) -> bool {
     text.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(MEDIA_TYPE))
 }
 
-async fn body_of(body: Incoming, partial: Duration) -> Result<Bytes, StatusCode> {
+/// Takes the rest of a body that nobody reads: some clients hear no answer while they are cut off in the middle of what they say.
+async fn drain(body: &mut Incoming, partial: Duration) {
+    let mut rest = Limited::new(body, HTTPS_DRAINED_BYTES_MAX);
+    let _ = timeout(partial, async { while let Some(Ok(_)) = rest.frame().await {} }).await;
+}
+
+async fn body_of(body: &mut Incoming, partial: Duration) -> Result<Bytes, StatusCode> {
     if body.size_hint().lower() > HTTPS_BODY_BYTES_MAX as u64 {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }

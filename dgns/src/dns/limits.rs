@@ -62,6 +62,9 @@ pub const HTTPS_STREAMS_MAX: u32 = 16;
 /// The longest body of a request: no query is longer, nor any update of a device.
 pub const HTTPS_BODY_BYTES_MAX: usize = QUERY_BYTES_MAX;
 
+/// What is read, and let go of, of a request that is refused before its connection is left to itself.
+pub const HTTPS_DRAINED_BYTES_MAX: usize = 1 << 16;
+
 /// The longest head of a request: the message of a GET stands in it, a third longer than it is.
 pub const HTTPS_HEAD_BYTES_MAX: u32 = 16 << 10;
 
@@ -249,9 +252,12 @@ pub const SNAPSHOT_BYTES_PER_S: u64 = 64 << 20;
 /// After so many bytes they are synced: the last sync is short.
 pub const SNAPSHOT_SYNC_BYTES: u64 = 16 << 20;
 
-/// A snapshot is written before its time once a sixteenth of the names changed, and as many changes as these at least: a start makes them anew, with
-/// their signatures, in seconds.
+/// A snapshot is written before its time once the log grew by a sixteenth of the names, and by as many entries as these at least: a start makes these
+/// changes anew, with their signatures, some 0.1 ms each. A zone of fewer names is written at every stop.
 pub const SNAPSHOT_CHANGES_MIN: u64 = 20_000;
+
+/// How long none is tried after one that failed, for want of room or because too much changed meanwhile.
+pub const SNAPSHOT_PAUSE: Duration = Duration::from_secs(600);
 
 /// How often is looked whether one is due.
 pub const SNAPSHOT_LOOK: Duration = Duration::from_secs(5);
