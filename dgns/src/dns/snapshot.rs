@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{error, info, warn};
 
 use super::feed;
-use super::limits::{SNAPSHOT_BYTES_PER_S, SNAPSHOT_CHANGES_MIN, SNAPSHOT_LOOK, SNAPSHOT_SYNC_BYTES};
+use super::limits::{SNAPSHOT_BYTES_PER_S, SNAPSHOT_CHANGES_MIN, SNAPSHOT_LOOK, SNAPSHOT_PAUSE, SNAPSHOT_SYNC_BYTES};
 use super::zone::Zone;
 use super::zone::snapshot::{End, Loaded, Unusable, Writing};
 use crate::clock::Clock;
@@ -69,6 +69,8 @@ enum NotWritten {
 /// snapshot may lie. Errors: those of the database; a snapshot that is of no use is told in the log.
 pub async fn load(zone: Zone, storage: &Storage, directory: &Path, size: u64) -> Result<Zone, StorageError> {
     let started = Instant::now();
+    // Of whoever was killed while writing one: as large as the one that is there.
+    let _ = std::fs::remove_file(directory.join(WRITING_FILE));
     let (zone, since) = match find(&zone, storage, directory).await? {
         None => (zone, None),
         Some((file, end)) => match read(zone, file, end).await {
@@ -127,7 +129,8 @@ async fn read(zone: Zone, file: File, end: End) -> (Zone, Result<(), Unusable>) 
     reading.await.expect("what is sealed was written by this program")
 }
 
-/// Writes a snapshot every `every`, earlier after many changes, and at `stop`, if anything has changed since the last one; zero: never, and there is none.
+/// Writes a snapshot every `every`, earlier when the log grew much or there is none, and at `stop`, if that spares the next start more than it costs;
+/// zero: never, and there is none.
 pub async fn keep(
     zone: Arc<Zone>,
     storage: Arc<Storage>,
@@ -137,24 +140,37 @@ pub async fn keep(
 ) {
     let mut ticks = tokio::time::interval(SNAPSHOT_LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut last, mut written) = (Instant::now(), if zone.snapshots.load().1 { zone.changes() } else { 0 });
+    let (is_loaded, mut last, mut not_before) = (zone.snapshots.load().1, Instant::now(), Instant::now());
+    // The log that the newest one has, and how often anything had changed by then.
+    let mut newest = is_loaded.then(|| (zone.log_size(), zone.changes()));
     loop {
         let is_last = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => true,
             _ = ticks.tick() => false,
         };
-        let changed = zone.changes().wrapping_sub(written);
-        let period = if every.is_zero() { FORGOTTEN_EVERY } else { every };
-        let is_due = last.elapsed() >= period || changed > (zone.names() / 16).max(SNAPSHOT_CHANGES_MIN);
-        if (is_last || is_due) && changed > 0 {
-            (last, written) = (Instant::now(), zone.changes());
+        let (size, changes) = (zone.log_size(), zone.changes());
+        let grown = size.saturating_sub(newest.map_or(0, |(size, _)| size));
+        let is_due = match (is_last, newest) {
+            (_, Some((_, written))) if written == changes => false,
+            _ if every.is_zero() => is_last || last.elapsed() >= FORGOTTEN_EVERY,
+            // The database has the rest.
+            (true, _) => newest.is_none() || zone.names() < SNAPSHOT_CHANGES_MIN || grown > SNAPSHOT_CHANGES_MIN,
+            (false, _) if Instant::now() < not_before => false,
+            (false, None) => zone.is_signed_once(),
+            (false, Some(_)) => last.elapsed() >= every || grown > (zone.names() / 16).max(SNAPSHOT_CHANGES_MIN),
+        };
+        if is_due {
             let done = match every.is_zero() {
                 true => forget(&storage).await,
                 false => write(&zone, &storage, &clock, (!is_last).then_some(&mut stop)).await,
             };
-            if let Err(error) = done {
-                error!(%error, "no snapshot of the DNS zone was written: it is tried again");
+            match done {
+                Ok(()) => (last, newest) = (Instant::now(), Some((size, changes))),
+                Err(error) => {
+                    not_before = Instant::now() + SNAPSHOT_PAUSE;
+                    error!(%error, "no snapshot of the DNS zone was written: it is tried again in some minutes");
+                }
             }
         }
         if is_last {

@@ -140,6 +140,14 @@ impl Recorder {
         }
     }
 
+    /// Errors: too much was touched for what is being written to come to an end.
+    fn check(&self) -> io::Result<()> {
+        match self.lock().as_ref() {
+            Some(touched) if touched.is_lost => Err(too_much()),
+            _ => Ok(()),
+        }
+    }
+
     fn is_on(&self) -> bool {
         self.lock().is_some()
     }
@@ -148,9 +156,13 @@ impl Recorder {
     fn take(&self) -> io::Result<Touched> {
         match self.lock().as_mut().map(std::mem::take) {
             Some(touched) if !touched.is_lost => Ok(touched),
-            _ => Err(io::Error::other("too much changed meanwhile")),
+            _ => Err(too_much()),
         }
     }
+}
+
+fn too_much() -> io::Error {
+    io::Error::other("too much changed meanwhile")
 }
 
 /// A snapshot that is being written.
@@ -187,6 +199,7 @@ impl<W: Write> Writing<W> {
 
     /// Writes some; returns the size of the log that the snapshot has, once it has all but its end.
     pub(crate) fn step(&mut self, zone: &Zone) -> io::Result<Option<u64>> {
+        zone.recorder.check()?;
         self.next = match &self.next {
             Next::End(size) => return Ok(Some(*size)),
             Next::Cards(ZONE_SEGMENTS..) => Next::Nodes(None),
@@ -218,7 +231,9 @@ impl<W: Write> Writing<W> {
                 let touched = zone.recorder.take()?;
                 match touched.len() > SNAPSHOT_LAST && round < SNAPSHOT_ROUNDS_MAX {
                     true => {
-                        self.touched(&state_of(zone, &touched))?;
+                        for part in states_of(zone, &touched) {
+                            self.touched(&part)?;
+                        }
                         Next::Touched(round + 1)
                     }
                     false => Next::End(self.last(zone, touched)?),
@@ -230,15 +245,18 @@ impl<W: Write> Writing<W> {
 
     /// Writes what was touched last, while nothing changes; returns the size of the log.
     fn last(&mut self, zone: &Zone, mut touched: Touched) -> io::Result<u64> {
-        let (state, size, [volatile, keys]) = {
+        let (states, size, [volatile, keys]) = {
             let _writer = zone.lock_writer();
             let more = zone.recorder.take()?;
             *zone.recorder.lock() = None;
             touched.labels.extend(more.labels);
             touched.keys.extend(more.keys);
-            (state_of(zone, &touched), zone.log_size.load(Ordering::Relaxed), [volatile(zone), keys(zone)])
+            let states: Vec<_> = states_of(zone, &touched).collect();
+            (states, zone.log_size(), [volatile(zone), keys(zone)])
         };
-        self.touched(&state)?;
+        for part in &states {
+            self.touched(part)?;
+        }
         self.frame(VOLATILE, &volatile)?;
         self.frame(KEYS, &keys)?;
         Ok(size)
@@ -262,6 +280,9 @@ impl<W: Write> Writing<W> {
 
     fn frame(&mut self, kind: u8, parts: &Parts) -> io::Result<()> {
         let length = 1 + parts.0.len();
+        if length > SNAPSHOT_FRAME_BYTES_MAX {
+            return Err(io::Error::other("a part of the zone is too large for one"));
+        }
         self.seal = sha256(&[&self.seal, &[kind], &parts.0]);
         self.out.write_all(&(length as u32).to_le_bytes())?;
         self.out.write_all(&[kind])?;
@@ -308,21 +329,29 @@ fn head(zone: &Zone) -> Parts {
     parts
 }
 
-/// Returns the state of what was touched: names, owners.
-fn state_of(zone: &Zone, touched: &Touched) -> [Parts; 2] {
-    let (mut cards, mut nodes) = (Parts::default(), Parts::default());
-    for labels in &touched.labels {
-        cards.push(labels);
-        zone.read(labels, |card| cards.push(card.map(CardRef::bytes).unwrap_or_default()));
-    }
-    if let Some(signing) = &zone.signing {
-        let chain = signing.chain();
-        for key in &touched.keys {
-            nodes.push(key);
-            nodes.push(chain.node(key).map(Node::bytes).unwrap_or_default());
+/// Returns the state of what was touched, names and owners, some at a time: the chain is locked for these.
+fn states_of<'t>(zone: &'t Zone, touched: &'t Touched) -> impl Iterator<Item = [Parts; 2]> + 't {
+    let (mut labels, mut keys) = (touched.labels.iter().peekable(), touched.keys.iter().peekable());
+    std::iter::from_fn(move || {
+        if labels.peek().is_none() && keys.peek().is_none() {
+            return None;
         }
-    }
-    [cards, nodes]
+        let (mut cards, mut nodes) = (Parts::default(), Parts::default());
+        for labels in labels.by_ref().take(SNAPSHOT_NODES) {
+            cards.push(labels);
+            zone.read(labels, |card| cards.push(card.map(CardRef::bytes).unwrap_or_default()));
+        }
+        if let Some(signing) = &zone.signing {
+            let chain = signing.chain();
+            for key in keys.by_ref().take(SNAPSHOT_NODES) {
+                nodes.push(key);
+                nodes.push(chain.node(key).map(Node::bytes).unwrap_or_default());
+            }
+        } else {
+            keys.by_ref().for_each(drop);
+        }
+        Some([cards, nodes])
+    })
 }
 
 fn volatile(zone: &Zone) -> Parts {
@@ -588,6 +617,16 @@ impl Zone {
     /// Returns how often anything that a snapshot has was changed.
     pub(crate) fn changes(&self) -> u64 {
         self.recorder.changes.load(Ordering::Relaxed)
+    }
+
+    /// Returns the size of the log that has the names, leaves.
+    pub(crate) fn log_size(&self) -> u64 {
+        self.log_size.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether every name has its signatures, or will have none.
+    pub(crate) fn is_signed_once(&self) -> bool {
+        self.signing.as_ref().is_none_or(|signing| signing.first_end_s() > 0)
     }
 
     /// Ends a snapshot that is not written to its end.
