@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -120,12 +121,16 @@ async fn find(zone: &Zone, storage: &Storage, directory: &Path) -> Result<Option
 
 /// Reads a snapshot into the zone; if it is of no use the zone is as before.
 async fn read(zone: Zone, file: File, end: End) -> (Zone, Result<(), Unusable>) {
-    let reading =
-        tokio::task::spawn_blocking(move || match Loaded::read(&zone, BufReader::with_capacity(1 << 20, file)) {
+    let reading = tokio::task::spawn_blocking(move || {
+        let from = BufReader::with_capacity(1 << 20, file);
+        // What another version of this program wrote may be sealed and still not be what this one expects.
+        let loaded = catch_unwind(AssertUnwindSafe(|| Loaded::read(&zone, from))).unwrap_or(Err(Unusable::Damaged));
+        match loaded {
             Ok(loaded) if loaded.end() == end => (zone.adopt(loaded), Ok(())),
             Ok(_) => (zone, Err(Unusable::Damaged)),
             Err(why) => (zone, Err(why)),
-        });
+        }
+    });
     reading.await.expect("what is sealed was written by this program")
 }
 
