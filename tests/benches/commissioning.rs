@@ -65,7 +65,7 @@ fn commissioning(mb: u64, moments: u64) {
     let records = mb * 1_000_000 / RECORD_BYTES as u64;
     runtime().block_on(append(&writer, &server, records, None)).expect("the records");
     let following = builder.dgns_running(&server.url, &["snapshot", "build", NAME, "--follow"]);
-    following.note(|line| line.contains("\"built\":true").then_some(()));
+    while following.event()["built"] != true {}
     let over = AtomicBool::new(false);
     let rows = std::thread::scope(|scope| {
         let writing = scope.spawn(|| runtime().block_on(append(&writer, &server, u64::MAX, Some(&over))));
