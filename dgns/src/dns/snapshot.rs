@@ -72,15 +72,20 @@ pub async fn load(zone: Zone, storage: &Storage, directory: &Path, size: u64) ->
     let started = Instant::now();
     // Of whoever was killed while writing one: as large as the one that is there.
     let _ = std::fs::remove_file(directory.join(WRITING_FILE));
-    let (zone, since) = match find(&zone, storage, directory).await? {
-        None => (zone, None),
-        Some((file, end)) => match read(zone, file, end).await {
-            (zone, Ok(())) => (zone, Some(end)),
-            (zone, Err(why)) => {
-                warn!(%why, "the snapshot of the DNS zone is not used: names are read from the database");
-                (zone, None)
-            }
-        },
+    let (zone, read) = match find(&zone, storage, directory).await? {
+        Ok((file, end)) => {
+            let (zone, read) = read(zone, file, end).await;
+            (zone, read.map(|()| end))
+        }
+        Err(why) => (zone, Err(why)),
+    };
+    let since = match read {
+        Ok(end) => Some(end),
+        Err(Unusable::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(why) => {
+            warn!(%why, "the snapshot of the DNS zone is not used: names are read from the database");
+            None
+        }
     };
     match since {
         Some(end) => feed::load_since(&zone, storage, end.size, size).await?,
@@ -95,28 +100,21 @@ pub async fn load(zone: Zone, storage: &Storage, directory: &Path, size: u64) ->
     Ok(zone)
 }
 
-/// Opens the snapshot, if there is one that the database goes on from.
-async fn find(zone: &Zone, storage: &Storage, directory: &Path) -> Result<Option<(File, End)>, StorageError> {
+/// Opens the snapshot that the database goes on from; or says why there is none to use.
+async fn find(zone: &Zone, storage: &Storage, directory: &Path) -> Result<Result<(File, End), Unusable>, StorageError> {
     let opened = File::open(directory.join(FILE)).map_err(Unusable::from);
-    let found = opened.and_then(|mut file| End::read(&mut file).map(|end| (file, end)));
-    let why = match found {
-        Err(Unusable::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(why) => why,
-        Ok((file, end)) => {
-            let (root, known_from) =
-                (storage.log().root_at(end.size).await?, storage.log().changes_known_from().await?);
-            if root != Some(end.root) {
-                Unusable::Other("log, or of a newer database")
-            } else if end.size < known_from {
-                Unusable::Other("time: the database does not know any more what has changed since")
-            } else {
-                zone.snapshots.bytes.store(file.metadata().map_or(0, |about| about.len()), Ordering::Relaxed);
-                return Ok(Some((file, end)));
-            }
-        }
+    let (file, end) = match opened.and_then(|mut file| End::read(&mut file).map(|end| (file, end))) {
+        Ok(found) => found,
+        Err(why) => return Ok(Err(why)),
     };
-    warn!(%why, "the snapshot of the DNS zone is not used: names are read from the database");
-    Ok(None)
+    if storage.log().root_at(end.size).await? != Some(end.root) {
+        return Ok(Err(Unusable::Other("log, or of a newer database")));
+    }
+    if end.size < storage.log().changes_known_from().await? {
+        return Ok(Err(Unusable::Other("time: the database does not know any more what has changed since")));
+    }
+    zone.snapshots.bytes.store(file.metadata().map_or(0, |about| about.len()), Ordering::Relaxed);
+    Ok(Ok((file, end)))
 }
 
 /// Reads a snapshot into the zone; if it is of no use the zone is as before.

@@ -561,7 +561,7 @@ impl Zone {
 
     /// Returns the serial of the SOA, of which DNS compares the low 32 bits (RFC 1982): that of the edition, of a zone without any the size of the log.
     pub fn serial(&self) -> u32 {
-        let log_size = self.log_size.load(Ordering::Relaxed) as u32;
+        let log_size = self.log_size() as u32;
         self.editions.as_ref().map_or(log_size, Editions::serial)
     }
 

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use data_encoding::HEXLOWER;
 use dgns_api::path;
 use dgns_api::store::content::{self, ContentId};
+use dgns_api::store::entry::LogId;
 use dgns_api::store::limits::PIECE_BYTES;
 use dgns_api::store::record::Piece;
 use identity::wire::{Reader, WireError, Writer};
@@ -132,13 +133,23 @@ pub(super) async fn put_missing(
     Ok(sent)
 }
 
-/// Returns a chunk, compared with its id; `query` says why it is this person's to read.
-pub(super) async fn get_chunk(
+/// Returns a chunk that the entry at a place of a log names, compared with its id.
+///
+/// Errors: [`ClientError::Trimmed`] if the server says that the entry was trimmed, which is to be proved.
+pub(super) async fn chunk_of_entry(
     session: &Session,
     signer: Signer<'_>,
-    query: &str,
+    (log, pos): (LogId, u64),
     id: &ContentId,
 ) -> Result<Vec<u8>, ClientError> {
+    match get_chunk(session, signer, &format!("?log={log}&pos={pos}"), id).await {
+        Err(ClientError::Refused(problem)) if problem.code == "trimmed" => Err(ClientError::Trimmed { log, pos }),
+        chunk => chunk,
+    }
+}
+
+/// Returns a chunk, compared with its id; `query` says why it is this person's to read.
+async fn get_chunk(session: &Session, signer: Signer<'_>, query: &str, id: &ContentId) -> Result<Vec<u8>, ClientError> {
     let hex = HEXLOWER.encode(id);
     let bytes = session.get_signed(signer, &format!("{}{hex}{query}", path::CHUNKS)).await?;
     if content::id_of(&bytes) != *id {

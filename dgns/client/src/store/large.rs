@@ -8,7 +8,7 @@ use dgns_api::store::record::Pieces;
 use identity::hash::Hash;
 use zeroize::Zeroizing;
 
-use super::chunks::{PIECES_AT_ONCE, Progress, get_chunk, put_missing};
+use super::chunks::{PIECES_AT_ONCE, Progress, chunk_of_entry, put_missing};
 use super::seal::{self, GroupKey};
 use crate::error::ClientError;
 use crate::session::{Session, Signer};
@@ -55,14 +55,10 @@ pub async fn get(
     (log, pos): (&LogId, u64),
     record: &Pieces,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, ClientError> {
-    let query = format!("?log={log}&pos={pos}");
     let mut whole = Zeroizing::new(Vec::new());
     for (id, key) in &record.pieces {
-        let chunk = match get_chunk(session, signer, &query, id).await {
+        let chunk = match chunk_of_entry(session, signer, (*log, pos), id).await {
             Err(ClientError::Refused(problem)) if problem.code == "not_found" => return Err(lost(id, pos)),
-            Err(ClientError::Refused(problem)) if problem.code == "trimmed" => {
-                return Err(ClientError::Trimmed { log: *log, pos });
-            }
             chunk => chunk?,
         };
         let rest = usize::try_from(record.bytes).unwrap_or(usize::MAX) - whole.len();

@@ -60,7 +60,7 @@ impl Zone {
     /// Returns whether there is an edition that can be copied; begins the first one once all of the zone is signed.
     pub(crate) fn has_edition(&self) -> bool {
         let Some(editions) = self.editions.as_ref().filter(|_| self.is_ready()) else { return false };
-        if !editions.is_open.load(Ordering::Acquire) && self.signing().is_none_or(|signing| signing.first_end_s() > 0) {
+        if !editions.is_open.load(Ordering::Acquire) && self.is_signed_once() {
             let _writer = self.lock_writer();
             editions.is_open.store(true, Ordering::Release);
         }

@@ -12,25 +12,26 @@ use crate::table::stored;
 
 const TABLE: &str = "dblog";
 
-const BY_KEY: &str =
-    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to, trimmed_to FROM dblog WHERE key = $1";
-const BY_ID: &str =
-    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to, trimmed_to FROM dblog WHERE id = $1";
-const OF_DB: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to, trimmed_to FROM dblog WHERE db = $1 ORDER BY id";
+/// A question for whole rows, as [`read`] takes them.
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to, trimmed_to FROM dblog ",
+            $which
+        )
+    };
+}
+
+const BY_KEY: &str = select!("WHERE key = $1");
+const BY_ID: &str = select!("WHERE id = $1");
+const OF_DB: &str = select!("WHERE db = $1 ORDER BY id");
 const FORKS: &str = "SELECT id, base, dropped_to FROM dblog WHERE length(base) > 0 AND id > $1 ORDER BY id LIMIT $2";
-const UNSWEPT: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to, trimmed_to FROM dblog \
-                       WHERE db = $1 AND gid > 0 AND dropped_to < size ORDER BY id LIMIT 1";
-const UNTRIMMED: &str = "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to, trimmed_to FROM dblog \
-                         WHERE dropped_to < trimmed_to ORDER BY id LIMIT 1";
+const UNSWEPT: &str = select!("WHERE db = $1 AND gid > 0 AND dropped_to < size ORDER BY id LIMIT 1");
+const UNTRIMMED: &str = select!("WHERE dropped_to < trimmed_to ORDER BY id LIMIT 1");
 const UNCOUNTED: &str = "SELECT id, counted, to_count FROM dblog WHERE counted < to_count ORDER BY id LIMIT 1";
 const COUNT_TO: &str = "UPDATE dblog SET counted = $1 WHERE id = $2";
 const DROP_TO: &str = "UPDATE dblog SET dropped_to = $1 WHERE id = $2";
-static BY_KEYS: ManyRows = ManyRows::new(
-    TABLE,
-    "SELECT id, key, db, gid, kind, label, size, edge, time_ms, base, dropped_to, trimmed_to FROM dblog WHERE key IN (",
-    1,
-    ")",
-);
+static BY_KEYS: ManyRows = ManyRows::new(TABLE, select!("WHERE key IN ("), 1, ")");
 static SIZES: ManyRows = ManyRows::new(TABLE, "SELECT key, size FROM dblog WHERE key IN (", 1, ")");
 static UPSERT: ManyRows = ManyRows::new(
     TABLE,

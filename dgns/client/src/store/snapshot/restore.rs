@@ -20,7 +20,7 @@ use super::sealed::{open_manifest, open_part};
 use crate::clock;
 use crate::error::ClientError;
 use crate::session::{Session, Signer};
-use crate::store::chunks::get_chunk;
+use crate::store::chunks::chunk_of_entry;
 use crate::store::database::OpenDb;
 use crate::store::follow::{Follower, malformed};
 use crate::store::seal::BodyPlace;
@@ -259,8 +259,8 @@ impl Snapshot {
         if let Some(bytes) = bytes.filter(|bytes| content::id_of(bytes) == part.id) {
             return Ok(bytes);
         }
-        let query = format!("?log={}&pos={}", self.log, part.at.unwrap_or(self.pos));
-        let bytes = match get_chunk(session, signer, &query, &part.id).await {
+        let place = (self.log, part.at.unwrap_or(self.pos));
+        let bytes = match chunk_of_entry(session, signer, place, &part.id).await {
             Err(ClientError::Refused(problem)) if problem.code == "not_found" => {
                 let hex = HEXLOWER.encode(&part.id);
                 if let Some(at) = part.at
@@ -271,9 +271,6 @@ impl Snapshot {
                 }
                 let what = format!("the server does not have the chunk {hex} of snapshot {}", self.pos);
                 return Err(ClientError::Network(what));
-            }
-            Err(ClientError::Refused(problem)) if problem.code == "trimmed" => {
-                return Err(ClientError::Trimmed { log: self.log, pos: part.at.unwrap_or(self.pos) });
             }
             chunk => chunk?,
         };
