@@ -23,7 +23,7 @@ use translog::witness::Request;
 
 #[tokio::main]
 async fn main() {
-    let (names, records) = (load::argument("--names", 30_000), load::argument("--records", 60_000));
+    let (names, records) = (load::argument("--names", 30_000_usize), load::argument("--records", 60_000_usize));
     let directory = tempfile::tempdir().unwrap();
     let server = load::start(directory.path()).await;
     let url = format!("http://{}", server.http);

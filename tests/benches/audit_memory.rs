@@ -29,7 +29,7 @@ const LEVELS: [(Level, &str); 3] = [(Level::Tree, "tree"), (Level::Map, "map"), 
 
 #[tokio::main]
 async fn main() {
-    let (names, records) = (load::argument("--names", 30_000), load::argument("--records", 60_000));
+    let (names, records) = (load::argument("--names", 30_000_usize), load::argument("--records", 60_000_usize));
     let rounds = load::argument("--rounds", 3);
     let mut log = MemoryLog::open();
     let signing = log.signing();

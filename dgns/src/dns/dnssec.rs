@@ -9,12 +9,14 @@
 //! | `keyring` | all keys, and where each stands in its life |
 //! | `rrsig` | what is signed, and what is kept of a signature |
 //! | `chain` | every owner in canonical order, and what denies the others |
+//! | `nodes` | where these lie |
 //! | `keeper` | makes anew what ends |
 
 mod chain;
 mod keeper;
 mod key;
 mod keyring;
+mod nodes;
 mod rrsig;
 
 use std::borrow::Cow;
@@ -22,10 +24,11 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-pub(crate) use self::chain::{Chain, Changes, Denial, Node, Nsec, bitmap, labels_of, sort_key};
+pub(crate) use self::chain::{Chain, Changes, Denial, Nsec, bitmap, labels_of, sort_key};
 pub use self::keeper::{keep, leave_wish};
 pub use self::key::{Algorithm, Key, Role};
 pub use self::keyring::{BadKeyring, Held, Keyring, NotNow, Stage, Wish};
+pub(crate) use self::nodes::Node;
 pub(crate) use self::rrsig::{STORED_BYTES, Signature, head, labels};
 use self::rrsig::{Set, Signer};
 use super::limits::NS_TTL_S;

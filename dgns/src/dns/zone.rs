@@ -572,7 +572,7 @@ impl Zone {
 
     /// Returns the bytes of memory that names, their records and signatures take, and the index that finds them.
     pub fn card_bytes(&self) -> usize {
-        self.cards.bytes()
+        self.cards.bytes() + self.signing.as_ref().map_or(0, |signing| signing.chain().bytes())
     }
 
     /// Returns what the zone has under an absolute name, but for volatile records; for comparing it with the log.

@@ -23,7 +23,6 @@ mod wire;
 
 use std::path::Path;
 
-use identity::cert::Certificate;
 use load::Signing;
 use queries::{Kind, Road};
 use servers::Peer;
@@ -42,7 +41,8 @@ fn main() {
     let directory = directory.path();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let signing = runtime.block_on(async {
-        let server = load::fill(directory, names, somebody).await;
+        let server = load::start(directory).await;
+        load::fill(&server, names, load::somebody).await;
         let signing = Signing::of(&server.app);
         server.stop().await.expect("it stops");
         signing
@@ -78,17 +78,4 @@ fn compare(directory: &Path, names: usize) {
     for kind in Kind::ALL {
         queries::in_turn(&peers, Road::Udp, kind, &kind.file(directory, names), kind.title());
     }
-}
-
-/// Returns what makes a person with a name and an address.
-fn somebody(signing: &Signing, number: usize) -> Vec<Certificate> {
-    let (mut person, mut certificates) = signing.person(&load::label(number));
-    certificates.push(signing.records(&mut person, address(number)));
-    certificates
-}
-
-/// Returns the address of a name by its number.
-fn address(number: usize) -> [u8; 4] {
-    let [_, high, middle, low] = (number as u32).to_be_bytes();
-    [198, 18 + high % 2, middle, low]
 }

@@ -10,13 +10,13 @@ use dgns_tests::harness::programs;
 
 use crate::queries::{self, Kind, Road};
 use crate::servers::Peer;
-use crate::{ZONE, address, load, wire};
+use crate::{ZONE, load, wire};
 
 /// Measures both in turn on the first core, asked over a few connections from the second. hickory's takes messages over HTTPS by POST alone.
 pub fn run(directory: &Path, names: usize) {
     let mut text = String::new();
     for number in 0..names {
-        writeln!(text, "{} {}", load::label(number), Ipv4Addr::from(address(number)))
+        writeln!(text, "{} {}", load::label(number), Ipv4Addr::from(load::address(number)))
             .expect("a string takes everything");
     }
     let addresses = directory.join("addresses");
@@ -30,7 +30,7 @@ pub fn run(directory: &Path, names: usize) {
         let mut kdig = Command::new("kdig");
         kdig.args(["@127.0.0.1", "-p", &port.to_string(), "+short", road, &format!("{}.{ZONE}", load::label(0)), "A"]);
         let said = programs::run(kdig, "").exits(0).stdout.clone();
-        assert_eq!(said.trim(), Ipv4Addr::from(address(0)).to_string(), "{} by {road}", peer.name);
+        assert_eq!(said.trim(), Ipv4Addr::from(load::address(0)).to_string(), "{} by {road}", peer.name);
     }
     queries::head();
     queries::in_turn(&peers, Road::Tls, Kind::Address, &Kind::Address.file(directory, names), "A, there, DNS over TLS");

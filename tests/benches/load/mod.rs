@@ -198,10 +198,11 @@ pub fn in_threads<I: Send, T: Send>(items: Vec<I>, work: impl Fn(I) -> T + Sync)
 /// Names made between two looks at the publisher's queue.
 const PART: usize = 4_096;
 
-/// Makes a log of `names` names in `data`, past HTTP and past the door, but by the same publisher with real signatures. `certificates` makes those of one
-/// name, by its number. Returns the server, which has them.
-pub async fn fill(data: &Path, names: usize, certificates: fn(&Signing, usize) -> Vec<Certificate>) -> Server {
-    let server = start(data).await;
+/// Makes `names` names, past HTTP and past the door, but by the same publisher with real signatures. `certificates` makes those of one name, by its number.
+pub async fn fill<M>(server: &Server, names: usize, certificates: M)
+where
+    M: Fn(&Signing, usize) -> Vec<Certificate> + Copy + Send + Sync + 'static,
+{
     let signing = Signing::of(&server.app);
     let stretch = Stretch::begin();
     let mut posted = tokio::task::JoinSet::new();
@@ -224,7 +225,19 @@ pub async fn fill(data: &Path, names: usize, certificates: fn(&Signing, usize) -
     }
     posted.join_all().await;
     stretch.report("names made", names);
-    server
+}
+
+/// Returns what makes a person with a name and an address.
+pub fn somebody(signing: &Signing, number: usize) -> Vec<Certificate> {
+    let (mut person, mut certificates) = signing.person(&label(number));
+    certificates.push(signing.records(&mut person, address(number)));
+    certificates
+}
+
+/// Returns the address of a name by its number.
+pub fn address(number: usize) -> [u8; 4] {
+    let [_, high, middle, low] = (number as u32).to_be_bytes();
+    [198, 18 + high % 2, middle, low]
 }
 
 /// Returns the label of a name by its number.
@@ -331,7 +344,7 @@ pub fn spread(latencies: &mut [f64]) -> String {
 }
 
 /// Returns the argument `--name value` of this bench, or `otherwise`.
-pub fn argument(name: &str, otherwise: usize) -> usize {
+pub fn argument<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
     let mut arguments = std::env::args().skip_while(|argument| argument != name);
-    arguments.nth(1).map_or(otherwise, |value| value.parse().unwrap())
+    arguments.nth(1).map_or(otherwise, |value| value.parse().unwrap_or_else(|_| panic!("{name} {value}")))
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use super::rrsig::{STORED_BYTES, Signature};
+use super::nodes::{Gap, Node, Nodes, Walk};
 
 /// The sort key of `*`, below whatever it stands behind.
 const WILDCARD: &[u8] = b"*\0";
@@ -15,12 +15,8 @@ const WILDCARD: &[u8] = b"*\0";
 /// Every node.
 #[derive(Default)]
 pub(crate) struct Chain {
-    nodes: BTreeMap<Box<[u8]>, Node>,
+    nodes: Nodes,
 }
-
-/// An owner: `74 signature, 0 while there is none | type bitmap` (RFC 4034 section 4.1.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Node(Box<[u8]>);
 
 /// What owners have from now on: their type bitmaps; none: they are gone.
 pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -46,123 +42,76 @@ pub(crate) struct Denial {
     pub(crate) second: Option<Nsec>,
 }
 
-impl Node {
-    /// Returns a node that is not signed yet.
-    pub(crate) fn unsigned(bitmap: &[u8]) -> Self {
-        Self([&[0; STORED_BYTES], bitmap].concat().into_boxed_slice())
-    }
-
-    /// Returns the same node, signed.
-    pub(crate) fn signed(mut self, signature: &Signature) -> Self {
-        self.0[..STORED_BYTES].copy_from_slice(&signature.stored());
-        self
-    }
-
-    pub(crate) fn signature(&self) -> Option<Signature> {
-        let stored = self.0.first_chunk().filter(|stored| stored.iter().any(|&byte| byte != 0));
-        stored.map(Signature::read)
-    }
-
-    /// Returns the node that is kept as `bytes`, those of [`Node::bytes`].
-    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
-        (bytes.len() >= STORED_BYTES).then(|| Self(bytes.into()))
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    pub(crate) fn bitmap(&self) -> &[u8] {
-        &self.0[STORED_BYTES..]
-    }
-
-    /// Returns whether the bitmap has a type.
-    pub(crate) fn has(&self, rtype: u16) -> bool {
-        let ([window, low], mut rest) = (rtype.to_be_bytes(), self.bitmap());
-        while let Some((&[number, length], tail)) = rest.split_first_chunk::<2>() {
-            let (bits, next) = tail.split_at(usize::from(length));
-            if number == window {
-                return bits.get(usize::from(low / 8)).is_some_and(|byte| byte & 0x80 >> (low % 8) != 0);
-            }
-            rest = next;
-        }
-        false
-    }
-}
-
 impl Chain {
     /// Returns the records that the changes make other ones, unsigned: of what is new or has other types, and of whatever comes before what is
     /// new or gone. The chain is as before.
     pub(crate) fn altered(&self, changes: &Changes) -> Vec<Nsec> {
         let mut touched = BTreeSet::new();
         for (key, change) in changes {
-            let known = self.nodes.get(key.as_slice());
-            if change.as_deref() == known.map(Node::bitmap) {
+            let known = self.nodes.get(key);
+            if change.as_deref() == known.as_ref().map(Node::bitmap) {
                 continue;
             }
             if change.is_some() {
-                touched.insert(key.as_slice());
+                touched.insert(key.clone());
             }
             if change.is_some() != known.is_some() {
                 touched.extend(self.before(changes, key));
             }
         }
-        let nsec = |key: &[u8]| {
-            let bitmap =
-                changes.get(key).map_or_else(|| self.nodes.get(key).map(Node::bitmap), |change| change.as_deref());
-            let node = Node::unsigned(bitmap.unwrap_or_default());
-            Nsec { key: key.to_vec(), next: self.after(changes, key).to_vec(), node }
+        let nsec = |key: Vec<u8>| {
+            let node = match changes.get(&key) {
+                Some(bitmap) => Node::unsigned(bitmap.as_deref().unwrap_or_default()),
+                None => Node::unsigned(self.nodes.get(&key).as_ref().map(Node::bitmap).unwrap_or_default()),
+            };
+            Nsec { next: self.after(changes, &key).unwrap_or_default(), key, node }
         };
         touched.into_iter().map(nsec).collect()
     }
 
     /// Makes the changes, with the records that [`Chain::altered`] gave, signed or not.
     pub(crate) fn change(&mut self, changes: &Changes, altered: Vec<Nsec>) {
-        for key in changes.iter().filter(|(_, change)| change.is_none()).map(|(key, _)| key) {
-            self.nodes.remove(key.as_slice());
-        }
-        for nsec in altered {
-            self.nodes.insert(nsec.key.into_boxed_slice(), nsec.node);
-        }
+        let gone = changes.iter().filter(|(_, change)| change.is_none()).map(|(key, _)| (key.clone(), None));
+        self.put(gone.chain(altered.into_iter().map(|nsec| (nsec.key, Some(nsec.node)))).collect());
     }
 
     /// Returns the node of an owner as a record.
     pub(crate) fn nsec(&self, key: &[u8]) -> Option<Nsec> {
-        self.nodes.get_key_value(key).map(|(key, node)| self.record(key, node))
+        self.at_or_before(key).filter(|nsec| nsec.key == key)
     }
 
     /// Returns at most `count` sort keys behind `after`, in order.
     pub(crate) fn keys_after(&self, after: Option<&[u8]>, count: usize) -> Vec<Vec<u8>> {
-        self.nodes_after(after, count).map(|(key, _)| key.to_vec()).collect()
-    }
-
-    /// Returns a chain of these nodes, best in the order of their sort keys.
-    pub(crate) fn of(nodes: Vec<(Box<[u8]>, Node)>) -> Self {
-        Self { nodes: nodes.into_iter().collect() }
-    }
-
-    /// Puts a node in the place of that of an owner, or takes that away.
-    pub(crate) fn put(&mut self, key: &[u8], node: Option<Node>) {
-        match node {
-            Some(node) => drop(self.nodes.insert(key.into(), node)),
-            None => drop(self.nodes.remove(key)),
+        let (mut walk, mut keys) = (self.nodes.walk(after), Vec::new());
+        while keys.len() < count && walk.step() {
+            keys.push(walk.key().to_vec());
         }
+        keys
+    }
+
+    /// Puts nodes in the places of those of their owners, or takes them away.
+    pub(crate) fn put(&mut self, nodes: BTreeMap<Vec<u8>, Option<Node>>) {
+        self.nodes.edit(nodes);
     }
 
     /// Returns the node of an owner.
-    pub(crate) fn node(&self, key: &[u8]) -> Option<&Node> {
+    pub(crate) fn node(&self, key: &[u8]) -> Option<Node> {
         self.nodes.get(key)
     }
 
-    /// Returns at most `count` nodes behind `after`, in order.
-    pub(crate) fn nodes_after(&self, after: Option<&[u8]>, count: usize) -> impl Iterator<Item = (&[u8], &Node)> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.nodes.range::<[u8], _>((from, Bound::Unbounded)).take(count).map(|(key, node)| (&**key, node))
+    /// Goes through the nodes behind `after`, in order.
+    pub(crate) fn walk(&self, after: Option<&[u8]>) -> Walk<'_> {
+        self.nodes.walk(after)
     }
 
     /// Returns how many owners there are.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// Returns the bytes of memory that the owners take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.nodes.bytes()
     }
 
     /// Denies a name, or a type at it; `None` of a chain without its first node.
@@ -179,31 +128,28 @@ impl Chain {
     }
 
     fn at_or_before(&self, key: &[u8]) -> Option<Nsec> {
-        let (key, node) = self.nodes.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back()?;
-        Some(self.record(key, node))
-    }
-
-    fn record(&self, key: &[u8], node: &Node) -> Nsec {
-        let next = self.after(&Changes::new(), key).to_vec();
-        Nsec { key: key.to_vec(), next, node: node.clone() }
+        let Gap { key, node, next } = self.nodes.gap(key)?;
+        Some(Nsec { key, next: next.unwrap_or_default(), node })
     }
 
     /// Returns who comes before `key` once the changes are made; the zone itself comes before all others.
-    fn before<'c>(&'c self, changes: &'c Changes, key: &[u8]) -> Option<&'c [u8]> {
-        let below = (Bound::Unbounded, Bound::Excluded(key));
-        let mut known = self.nodes.range::<[u8], _>(below).rev().map(|(key, _)| &**key);
-        let known = known.find(|key| changes.get(*key).is_none_or(Option::is_some));
-        let new = changes.range::<[u8], _>(below).rev().find(|(_, change)| change.is_some());
-        known.max(new.map(|(key, _)| key.as_slice()))
+    fn before(&self, changes: &Changes, key: &[u8]) -> Option<Vec<u8>> {
+        let known = std::iter::successors(self.nodes.before(key), |key| self.nodes.before(key));
+        let known = known.into_iter().find(|key| changes.get(key).is_none_or(Option::is_some));
+        let mut new = changes.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(key))).rev();
+        let new = new.find(|(_, change)| change.is_some());
+        known.max(new.map(|(key, _)| key.clone()))
     }
 
-    /// Returns who comes after `key` once the changes are made; after the last one comes the zone itself.
-    fn after<'c>(&'c self, changes: &'c Changes, key: &[u8]) -> &'c [u8] {
-        let above = (Bound::Excluded(key), Bound::Unbounded);
-        let mut known = self.nodes.range::<[u8], _>(above).map(|(key, _)| &**key);
-        let known = known.find(|key| changes.get(*key).is_none_or(Option::is_some));
-        let new = changes.range::<[u8], _>(above).find(|(_, change)| change.is_some());
-        known.into_iter().chain(new.map(|(key, _)| key.as_slice())).min().unwrap_or_default()
+    /// Returns who comes after `key` once the changes are made; nobody: then comes the zone itself.
+    fn after(&self, changes: &Changes, key: &[u8]) -> Option<Vec<u8>> {
+        let (mut walk, mut known) = (self.nodes.walk(Some(key)), None);
+        while known.is_none() && walk.step() {
+            known = changes.get(walk.key()).is_none_or(Option::is_some).then(|| walk.key().to_vec());
+        }
+        let mut new = changes.range::<[u8], _>((Bound::Excluded(key), Bound::Unbounded));
+        let new = new.find(|(_, change)| change.is_some()).map(|(key, _)| key.clone());
+        known.into_iter().chain(new).min()
     }
 }
 

@@ -213,10 +213,12 @@ impl<W: Write> Writing<W> {
             Next::Nodes(after) => {
                 let (mut parts, mut last) = (Parts::default(), None);
                 if let Some(signing) = &zone.signing {
-                    for (key, node) in signing.chain().nodes_after(after.as_deref(), SNAPSHOT_NODES) {
-                        parts.push(key);
-                        parts.push(node.bytes());
-                        last = Some(key.to_vec());
+                    let chain = signing.chain();
+                    let (mut walk, mut count) = (chain.walk(after.as_deref()), 0);
+                    while count < SNAPSHOT_NODES && walk.step() {
+                        parts.push(walk.key());
+                        parts.push(walk.node().bytes());
+                        (last, count) = (Some(walk.key().to_vec()), count + 1);
                     }
                 }
                 match last {
@@ -345,7 +347,7 @@ fn states_of<'t>(zone: &'t Zone, touched: &'t Touched) -> impl Iterator<Item = [
             let chain = signing.chain();
             for key in keys.by_ref().take(SNAPSHOT_NODES) {
                 nodes.push(key);
-                nodes.push(chain.node(key).map(Node::bytes).unwrap_or_default());
+                nodes.push(chain.node(key).as_ref().map(Node::bytes).unwrap_or_default());
             }
         } else {
             keys.by_ref().for_each(drop);
@@ -464,7 +466,7 @@ impl Loaded {
                 match kind {
                     CARDS => loaded.fill(&bytes)?,
                     TOUCHED_CARDS => loaded.touch(&bytes)?,
-                    NODES | TOUCHED_NODES => sender.send((kind, bytes)).map_err(|_| Unusable::Damaged)?,
+                    NODES | TOUCHED_NODES => sender.send(bytes).map_err(|_| Unusable::Damaged)?,
                     VOLATILE => loaded.volatile = read_volatile(zone, &bytes)?,
                     KEYS => check_keys(zone, &bytes)?,
                     END => {
@@ -581,21 +583,18 @@ impl Loaded {
     }
 }
 
-fn read_chain(frames: &Receiver<(u8, Vec<u8>)>) -> Result<Chain, Unusable> {
-    let (mut nodes, mut touched) = (Vec::new(), BTreeMap::new());
-    for (kind, bytes) in frames {
+fn read_chain(frames: &Receiver<Vec<u8>>) -> Result<Chain, Unusable> {
+    let mut chain = Chain::default();
+    for bytes in frames {
         let parts = parts_of(&bytes)?;
         let (pairs, _) = parts.as_chunks::<2>();
+        let mut nodes = BTreeMap::new();
         for [key, node] in pairs {
             let node = if node.is_empty() { None } else { Some(Node::of(node).ok_or(Unusable::Damaged)?) };
-            match (kind, node) {
-                (NODES, Some(node)) => nodes.push((Box::from(*key), node)),
-                (_, node) => drop(touched.insert(key.to_vec(), node)),
-            }
+            nodes.insert(key.to_vec(), node);
         }
+        chain.put(nodes);
     }
-    let mut chain = Chain::of(nodes);
-    touched.into_iter().for_each(|(key, node)| chain.put(&key, node));
     Ok(chain)
 }
 
