@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use identity::cert::{Body, Certificate};
 use identity::did::Did;
@@ -34,6 +35,12 @@ pub const WATCHED_MAX: usize = 1_000_000;
 
 /// Between two tellings of one watch, milliseconds: what grew in between is told once.
 pub const WATCH_PACE_MS: u64 = 10;
+
+/// The logs that one socket may come to watch, those it left included, which keep their places.
+pub const WATCH_PLACES_MAX: usize = 8_000;
+
+/// How long a reader at a socket may take nothing of what was told before the socket ends.
+pub const WATCH_STALLED: Duration = Duration::from_secs(30);
 
 /// What one telling of a watch has at most; the rest follows once it was taken. A reader who stands still holds no more.
 pub const NEWS_MAX: usize = 64;

@@ -650,6 +650,10 @@ fn db_watch(bytes: &[u8]) -> bool {
         assert_eq!(news.event().lines().find_map(store::watch::News::of_line), Some(news));
         return true;
     }
+    if let Ok(ask) = store::watch::Ask::decode(bytes) {
+        assert_eq!(ask.encode(), bytes);
+        return true;
+    }
     let Ok(logs) = store::watch::decode_watch(bytes) else { return false };
     assert_eq!(store::watch::encode_watch(&logs), bytes);
     true

@@ -114,6 +114,8 @@ pub const LOGS: &str = "/v1/logs/";
 pub const ACCOUNT: &str = "/v1/account";
 /// Tells which of many logs grow: a stream, to a signed request.
 pub const WATCH: &str = "/v1/watch";
+/// The same over a WebSocket, on which logs come and go.
+pub const WATCH_SOCKET: &str = "/v1/watch/socket";
 /// Which of some chunks the account of the one who asks has.
 pub const CHUNKS_HAVE: &str = "/v1/chunks/have";
 /// A chunk: `/v1/chunks/{id}`.

@@ -1,7 +1,7 @@
 //! `GET /v1/lobby`: the lobby's socket (PROTOCOL 23.1). One task a connection, which only reads; who has something to say to it writes
 //! (`crate::lobby::Outbox`). While nothing comes a connection has no buffer: all of a thread read into one.
 
-mod handshake;
+pub(super) mod handshake;
 
 use std::cell::RefCell;
 use std::future::poll_fn;

@@ -2,13 +2,15 @@
 //!
 //! A stream is a hint and proves nothing: whoever is told reads. What grows while nobody takes what was told is told once, as it is then.
 
+mod socket;
+
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Query as UrlQuery, State};
-use axum::routing::post;
+use axum::routing::{get, post};
 use dgns_api::path;
 use dgns_api::store::entry::LogId;
 use dgns_api::store::limits::{WATCHED_IN_PATH_MAX, WATCHED_LOGS_MAX};
@@ -34,7 +36,9 @@ const BODY_BYTES_MAX: usize = WATCHED_LOGS_MAX * 44 + 16;
 
 /// Returns the routes of watches.
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route(path::WATCH, post(of_body).get(of_path).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
+    Router::new()
+        .route(path::WATCH, post(of_body).get(of_path).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
+        .route(path::WATCH_SOCKET, get(socket::open))
 }
 
 /// The query: `<log>:<size>`, with commas between.

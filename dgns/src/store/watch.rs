@@ -1,8 +1,9 @@
 //! Many logs watched by one reader: who may not read one is told nothing of it, from the moment that is said (PROTOCOL 25.14).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use dgns_api::store::entry::LogId;
+use dgns_api::store::limits::WATCHED_LOGS_MAX;
 use dgns_api::store::watch::News;
 use identity::cert::Kid;
 use identity::did::Did;
@@ -12,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{Databases, StoreRefusal, now_s};
 use crate::auth::request::{Caller, caller};
 use crate::core::Core;
-use crate::limits::NEWS_MAX;
+use crate::limits::{NEWS_MAX, WATCH_PLACES_MAX};
 use crate::people::bells::Listener;
 
 /// One reader of many logs.
@@ -78,6 +79,45 @@ impl Databases {
 }
 
 impl Watcher {
+    /// Watches more logs by their sizes, but for those that are watched; returns whether there is a place for them.
+    pub fn more(&mut self, databases: &Databases, mut logs: Vec<(LogId, u64)>) -> bool {
+        let known: HashSet<LogId> = self.logs().collect();
+        logs.retain(|(log, _)| !known.contains(log));
+        // Each takes its own place, and one for its control log.
+        let places = self.places.len() + (self.unopened.len() + logs.len()) * 2;
+        if known.len() + logs.len() > WATCHED_LOGS_MAX || places > WATCH_PLACES_MAX {
+            return false;
+        }
+        let Some(held) = databases.watched.take_many(logs.len()) else { return false };
+        self.held.merge(held);
+        logs.reverse();
+        self.unopened.splice(0..0, logs);
+        true
+    }
+
+    /// Watches these logs no more; those that are not watched are passed over.
+    pub fn leave(&mut self, logs: &[LogId]) {
+        let before = self.logs().count();
+        let left: HashSet<&LogId> = logs.iter().collect();
+        self.unopened.retain(|(log, _)| !left.contains(log));
+        for (number, place) in self.places.iter_mut().enumerate() {
+            if matches!(place, Place::Log(told) if left.contains(&told.log)) {
+                self.watch.leave(number);
+                (*place, self.live) = (Place::Over, self.live - 1);
+            }
+        }
+        drop(self.held.split(before - self.logs().count()));
+    }
+
+    /// Returns the logs that are told of, or to be looked at.
+    fn logs(&self) -> impl Iterator<Item = LogId> {
+        let told = self.places.iter().filter_map(|place| match place {
+            Place::Log(told) => Some(told.log),
+            Place::Control | Place::Over => None,
+        });
+        told.chain(self.unopened.iter().map(|(log, _)| *log))
+    }
+
     /// Waits until there may be something to tell. Nothing is lost if this is dropped while it waits.
     pub async fn wait(&mut self) {
         if self.unopened.is_empty() && self.grown.is_empty() {

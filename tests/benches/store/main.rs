@@ -11,6 +11,7 @@ mod peers;
 mod wire;
 
 use dgns_tests::postgres::Postgres;
+use futures_util::StreamExt as _;
 
 /// The bytes of a record.
 const RECORD_BYTES: usize = 256;
@@ -104,11 +105,29 @@ async fn main() {
     ours.watch(&mut streams, count.min(1_000)).await;
     let mut told = Vec::new();
     for _ in 0..10 {
-        told.extend(ours.fan_out(&mut streams).await);
+        told.extend(ours.fan_out(&mut streams, async |stream| drop(stream.next().await.expect("it goes on"))).await);
     }
-    println!("an entry to {} watchers, after its receipt: {}", streams.len(), load::spread(&mut told));
+    println!("an entry to {} streams, after its receipt: {}", streams.len(), load::spread(&mut told));
     ours.watch(&mut streams, count).await;
-    let kib = ours.resident_kib().saturating_sub(before);
-    println!("{count} watchers: {} MiB, {:.1} KiB each", kib / 1024, kib as f64 / count as f64);
+    held(&ours, "streams", count, before);
+    drop(streams);
+
+    ours.again().await;
+    let (before, mut sockets) = (ours.resident_kib(), Vec::new());
+    ours.watch_by_sockets(&mut sockets, count.min(1_000)).await;
+    let (next, mut told) =
+        (async |socket: &mut ours::Socket| drop(socket.next().await.expect("it goes on")), Vec::new());
+    for _ in 0..10 {
+        told.extend(ours.fan_out(&mut sockets, next).await);
+    }
+    println!("an entry to {} sockets, after its receipt: {}", sockets.len(), load::spread(&mut told));
+    ours.watch_by_sockets(&mut sockets, count).await;
+    held(&ours, "sockets", count, before);
     println!("dgnsd holds {} MiB; load {}", ours.resident_kib() / 1024, load::load());
+}
+
+/// Says what the process holds more than before for so many watchers.
+fn held(ours: &ours::Ours, what: &str, count: usize, before: u64) {
+    let kib = ours.resident_kib().saturating_sub(before);
+    println!("{count} {what}: {} MiB, {:.1} KiB each", kib / 1024, kib as f64 / count as f64);
 }

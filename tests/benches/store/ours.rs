@@ -10,10 +10,12 @@ use dgns_api::store::answer::Receipts;
 use dgns_api::store::control::{Control, DbKind, KeyBox};
 use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind, encode_request};
 use dgns_api::store::limits::ENTRIES_PER_REQUEST_MAX;
+use dgns_api::store::watch::Ask;
 use dgns_client::home::{DeviceKeys, Home};
 use dgns_client::session::{Session, Signer};
 use dgns_client::store::hints::Hints;
 use dgns_tests::harness::{ports, wait};
+use futures_util::{SinkExt as _, StreamExt as _};
 use identity::cert::DidKind;
 use identity::did::Did;
 use identity::hash::Hash;
@@ -22,6 +24,11 @@ use identity::name::Origin;
 use identity::request::{Authorization, DID_HEADER, Request};
 use identity::sealed::Sealed;
 use identity::token::Rights;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use translog::batch::Post;
 
 use super::load::{self, Signing};
@@ -51,6 +58,19 @@ struct Device {
     home: Origin,
     last: Option<(u64, Hash)>,
 }
+
+impl Device {
+    /// Returns the header of a request that it signs now.
+    fn signed(&self, method: &str, target: &str, body: &[u8]) -> String {
+        let request = Request { origin: &self.home, did: &self.did, method, target, body };
+        let now_s = dgns_client::clock::now().as_ms() / 1_000;
+        let signed = Authorization::sign(&request, &self.keys.sign, now_s, &mut dgns_client::rng::system());
+        signed.expect("a short path").to_string()
+    }
+}
+
+/// A watch over a WebSocket.
+pub type Socket = WebSocketStream<TcpStream>;
 
 /// What is asked about a chunk, signed.
 struct Asked {
@@ -232,11 +252,8 @@ impl Ours {
     }
 
     fn asked(&self, method: &'static str, id: String, body: Vec<u8>) -> Asked {
-        let (did, target) = (&self.owner.did, format!("{}{id}", path::CHUNKS));
-        let request = Request { origin: &self.owner.home, did, method, target: &target, body: &body };
-        let now_s = dgns_client::clock::now().as_ms() / 1_000;
-        let signed = Authorization::sign(&request, &self.owner.keys.sign, now_s, &mut dgns_client::rng::system());
-        let headers = format!("authorization: {}\r\n{DID_HEADER}: {did}\r\n", signed.expect("a short path"));
+        let signed = self.owner.signed(method, &format!("{}{id}", path::CHUNKS), &body);
+        let headers = format!("authorization: {signed}\r\n{DID_HEADER}: {}\r\n", self.owner.did);
         Asked { method, id, headers, body }
     }
 
@@ -260,12 +277,41 @@ impl Ours {
         }
     }
 
+    /// Opens sockets that watch the one log until there are so many in all, as [`Ours::watch`] opens streams.
+    pub async fn watch_by_sockets(&self, sockets: &mut Vec<Socket>, count: usize) {
+        self.past_the_start().await;
+        let size = self.append(&mut Http::to(&self.address).await, &self.entries(0, 1, 1)[0]).await;
+        let config = WebSocketConfig::default().read_buffer_size(1 << 10).write_buffer_size(0);
+        let open = async |number: usize| {
+            let watcher = &self.watchers[number % self.watchers.len()];
+            let url = format!("ws://{}{}", self.address, path::WATCH_SOCKET);
+            let mut request = url.into_client_request().expect("a URL");
+            let said = [
+                ("sec-websocket-protocol", "dgns.watch.v1".to_owned()),
+                ("authorization", watcher.signed("GET", path::WATCH_SOCKET, b"")),
+                (DID_HEADER, watcher.did.to_string()),
+            ];
+            for (name, value) in said {
+                request.headers_mut().insert(name, value.parse().expect("of visible characters"));
+            }
+            let stream = TcpStream::connect(&self.address).await.expect("it listens");
+            let (mut socket, _) = client_async_with_config(request, stream, Some(config)).await.expect("a socket");
+            socket.send(Message::binary(Ask::Watch(vec![(self.log, size)]).encode())).await.expect("it stands");
+            assert_eq!(socket.next().await.expect("it stands").expect("it stands"), Message::text("now"));
+            socket
+        };
+        while sockets.len() < count {
+            let some = (sockets.len()..count.min(sockets.len() + CLIENTS)).map(open);
+            sockets.extend(futures_util::future::join_all(some).await);
+        }
+    }
+
     /// Appends one entry: how long after its receipt each stream told of it, in milliseconds; 0 for those that were faster.
     #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
-    pub async fn fan_out(&self, streams: &mut [Hints]) -> Vec<f64> {
+    pub async fn fan_out<S>(&self, streams: &mut [S], next: impl AsyncFn(&mut S)) -> Vec<f64> {
         let entry = self.entries(0, 1, 1).remove(0);
         let told = futures_util::future::join_all(streams.iter_mut().map(async |stream| {
-            stream.next().await.expect("the stream goes on");
+            next(stream).await;
             Instant::now()
         }));
         let mut http = Http::to(&self.address).await;

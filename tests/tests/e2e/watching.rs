@@ -5,13 +5,16 @@ use std::net::{SocketAddr, TcpStream};
 
 use dgns_api::path;
 use dgns_api::store::entry::{LogId, LogKind};
-use dgns_api::store::watch::encode_watch;
+use dgns_api::store::watch::{Ask, encode_watch};
 use dgns_client::clock;
 use dgns_tests::harness::device::Device;
 use dgns_tests::harness::http::connect;
 use dgns_tests::harness::{Person, Ran, Server, Site, ports, wait};
 use identity::did::Did;
 use identity::request::DID_HEADER;
+use tokio_tungstenite::tungstenite::client::{IntoClientRequest as _, client};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{HandshakeError, Message, WebSocket};
 
 /// A stream being read.
 pub(crate) struct Stream {
@@ -53,6 +56,62 @@ impl Stream {
     fn read_to_the_end(mut self) -> String {
         self.stream.read_to_string(&mut self.read).expect("the stream ends");
         self.read
+    }
+}
+
+/// A watch over a WebSocket.
+struct Socket(WebSocket<TcpStream>);
+
+impl Socket {
+    /// Opens one; or returns the status it is refused with.
+    fn open(server: &Server, device: &Device, subprotocol: &'static str) -> Result<Self, u16> {
+        let signed = device.signed("GET", path::WATCH_SOCKET, b"", clock::now().as_ms() / 1_000);
+        let mut request = format!("ws://{}{}", server.http, path::WATCH_SOCKET).into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("sec-websocket-protocol", HeaderValue::from_static(subprotocol));
+        headers.insert("authorization", signed.parse().unwrap());
+        headers.insert(DID_HEADER, device.did.to_string().parse().unwrap());
+        match client(request, connect(server.http).unwrap()) {
+            Ok((mut socket, _)) => {
+                assert_eq!(socket.read().unwrap(), Message::text("now"));
+                Ok(Self(socket))
+            }
+            Err(HandshakeError::Failure(tokio_tungstenite::tungstenite::Error::Http(answer))) => {
+                Err(answer.status().as_u16())
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn asks(&mut self, ask: &Ask) -> &mut Self {
+        self.says(Message::binary(ask.encode()))
+    }
+
+    fn says(&mut self, message: Message) -> &mut Self {
+        self.0.send(message).expect("the socket stands");
+        self
+    }
+
+    /// Returns the lines of the next message.
+    fn told(&mut self) -> Vec<String> {
+        loop {
+            match self.0.read().expect("the socket stands") {
+                Message::Text(text) => return text.lines().map(str::to_owned).collect(),
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Returns the code and reason that the server ends with.
+    fn ended(&mut self) -> (u16, String) {
+        loop {
+            match self.0.read().expect("an end that says why") {
+                Message::Close(Some(end)) => return (end.code.into(), end.reason.to_string()),
+                Message::Close(None) => return (0, String::new()),
+                _ => {}
+            }
+        }
     }
 }
 
@@ -238,4 +297,104 @@ fn several_databases_are_followed_at_once_and_on_after_the_server_was_away() {
     assert_eq!(ended.code, Some(6), "{ended}");
     assert!(ended.stderr.contains("empty.alice: "), "{ended}");
     assert!(!ended.stdout.contains("before"), "{ended}");
+}
+
+#[test]
+fn logs_come_and_go_on_a_socket() {
+    // Goal: one connection is told of what it asks, from then until it says otherwise, as far as it may read. Method: a log of one's own, one of somebody
+    // else; another one that comes later, the first that goes; then an end by the server.
+    let site = Site::new();
+    let server = site.start();
+    let ((alice, device), (bob, _)) = (person(&server, "alice"), person(&server, "bob"));
+    let [photos, notes] = ["photos.alice", "notes.alice"].map(|name| main_of(&create(&alice, &server, name)));
+    let others = main_of(&create(&bob, &server, "own.bob"));
+    append(&alice, &server, "photos.alice", "one");
+    let mut socket = Socket::open(&server, &device, "dgns.watch.v1").ok().unwrap();
+    let mut first = vec![(photos, 0), (others, 0)];
+    first.sort_unstable();
+    let mut told = socket.asks(&Ask::Watch(first)).told();
+    told.sort_unstable();
+    assert_eq!(told, [format!("grown {photos} 1"), format!("over {others} not_reader")]);
+    append(&alice, &server, "photos.alice", "two");
+    assert_eq!(socket.told(), [format!("grown {photos} 2")]);
+    assert!(server.get("/metrics").text().contains("dgns_store_watched_logs 1\n"));
+    socket.asks(&Ask::Watch(vec![(photos, 0)])).asks(&Ask::Leave(vec![photos])).asks(&Ask::Watch(vec![(notes, 0)]));
+    append(&alice, &server, "photos.alice", "three");
+    append(&alice, &server, "notes.alice", "first");
+    assert_eq!(
+        socket.told(),
+        [format!("grown {notes} 1")],
+        "what is watched already is not told of from the start, and what was left not at all"
+    );
+    let mut both = vec![photos, notes];
+    both.sort_unstable();
+    socket.asks(&Ask::Watch(vec![(photos, 3)])).asks(&Ask::Leave(both));
+    wait::until("both places are free", || {
+        server.get("/metrics").text().contains("dgns_store_watched_logs 0\n").then_some(())
+    });
+    assert_eq!(server.stop().exits(0).code, Some(0));
+    assert_eq!(socket.ended().0, 1001);
+}
+
+#[test]
+fn who_may_not_read_any_more_is_told_nothing_more_on_a_socket_too() {
+    let site = Site::new();
+    let server = site.start();
+    let ((alice, _), (bob, device)) = (person(&server, "alice"), person(&server, "bob"));
+    let log = main_of(&create(&alice, &server, "photos.alice"));
+    alice.dgns(&server, &["db", "grant", "photos.alice", "bob", "--read"]).exits(0);
+    let mut socket = Socket::open(&server, &device, "dgns.watch.v1").ok().unwrap();
+    socket.asks(&Ask::Watch(vec![(log, 0)]));
+    append(&alice, &server, "photos.alice", "for bob");
+    assert_eq!(socket.told(), [format!("grown {log} 1")]);
+    alice.dgns(&server, &["db", "revoke", "photos.alice", "bob"]).exits(0);
+    append(&alice, &server, "photos.alice", "not for bob");
+    assert_eq!(socket.told(), [format!("over {log} not_reader")]);
+    assert_eq!(socket.asks(&Ask::Watch(vec![(log, 0)])).told(), [format!("over {log} not_reader")]);
+    drop(bob);
+}
+
+#[test]
+fn what_a_socket_does_not_take_ends_it_with_a_code() {
+    let site = Site::new().with("storage", "watchers_max", "1");
+    let server = site.start();
+    let (alice, device) = person(&server, "alice");
+    let log = main_of(&create(&alice, &server, "photos.alice"));
+    let at = |number: usize| LogId([&[0; 30][..], &(number as u16).to_be_bytes()].concat().try_into().unwrap());
+    let many = |from: usize, count: usize| (from..from + count).map(|number| (at(number), 0)).collect::<Vec<_>>();
+    assert_eq!(Socket::open(&server, &device, "dgns.lobby.v1+cbor").err(), Some(400));
+    assert_eq!(server.get(path::WATCH_SOCKET).problem_code(), "upgrade_wanted");
+    let stranger = Device { did: Did::from_bytes([7; Did::BYTES]), ..Device::of(&alice) };
+    assert_eq!(Socket::open(&server, &stranger, "dgns.watch.v1").err(), Some(401));
+    let ends = |message: Message| {
+        let socket = wait::until("the place before is free", || Socket::open(&server, &device, "dgns.watch.v1").ok());
+        { socket }.says(message).ended()
+    };
+    let refused = |code: &str| (1008, code.to_owned());
+    assert_eq!(ends(Message::text("no")), refused("bad_field"));
+    assert_eq!(ends(Message::binary(b"no".as_slice())), refused("bad_field"));
+    assert_eq!(ends(Message::binary(Ask::Leave(Vec::new()).encode())), refused("bad_field"));
+    assert_eq!(ends(Message::binary(Ask::Leave(vec![log, log]).encode())), refused("not_canonical"));
+    assert_eq!(ends(Message::binary(vec![0; 20_000])), (1009, String::new()));
+    let socket = wait::until("the place is free", || Socket::open(&server, &device, "dgns.watch.v1").ok());
+    assert_eq!(Socket::open(&server, &device, "dgns.watch.v1").err(), Some(503), "one is open");
+    drop(socket);
+    // None of these is there, so each gives its place back once that was told: only as many as come at once are too many.
+    let end = wait::until("more than a thousand at once are refused", || {
+        let mut socket = Socket::open(&server, &device, "dgns.watch.v1").ok()?;
+        for part in 0..5 {
+            socket.0.write(Message::binary(Ask::Watch(many(part * 250, 250)).encode())).ok()?;
+        }
+        socket.0.flush().ok()?;
+        let mut told = 0;
+        while told < 1_250 {
+            match socket.0.read().ok()? {
+                Message::Text(lines) => told += lines.lines().filter(|line| line.ends_with(" not_found")).count(),
+                Message::Close(end) => return end,
+                _ => {}
+            }
+        }
+        None
+    });
+    assert_eq!((u16::from(end.code), end.reason.as_str()), (1008, "busy"));
 }

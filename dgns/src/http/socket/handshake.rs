@@ -20,7 +20,7 @@ use crate::problem;
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// A request that wants a WebSocket.
-pub(super) struct Asked {
+pub(in crate::http) struct Asked {
     upgrade: OnUpgrade,
     /// What the answer must show of its key.
     accept: HeaderValue,
@@ -28,7 +28,7 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Takes it from a request, or says what is missing.
-    pub(super) fn of(request: &mut Request) -> Result<Self, Refused> {
+    pub(in crate::http) fn of(request: &mut Request) -> Result<Self, Refused> {
         let headers = request.headers();
         let missing = match () {
             () if request.method() != Method::GET => Some("GET"),
@@ -51,12 +51,12 @@ impl Asked {
     }
 
     /// Returns whether its client speaks a subprotocol.
-    pub(super) fn speaks(&self, headers: &HeaderMap, protocol: &str) -> bool {
+    pub(in crate::http) fn speaks(&self, headers: &HeaderMap, protocol: &str) -> bool {
         lists(headers, &header::SEC_WEBSOCKET_PROTOCOL, protocol)
     }
 
     /// Returns the answer, after which `then` gets the connection and what was read of it already.
-    pub(super) fn agreed(
+    pub(in crate::http) fn agreed(
         self,
         protocol: &'static str,
         then: impl FnOnce(TcpStream, Vec<u8>) + Send + 'static,
