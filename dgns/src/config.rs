@@ -12,6 +12,7 @@ use std::time::Duration;
 use identity::cert::Road;
 use identity::name::Zone;
 use storage::store::Home;
+use translog::note::VerifierKey;
 use translog::policy::Policy;
 
 use crate::dns::acme::AcmeConfig;
@@ -100,6 +101,8 @@ pub struct StorageConfig {
     pub watchers_max: usize,
     /// `database`, `bucket`, `s3_url`, `s3_region`, `s3_credentials_file`: where rows and large chunks lie, if not in the data directory.
     pub home: Home,
+    /// `homes`: the keys of the logs whose people may keep databases here that were made elsewhere.
+    pub homes: Vec<VerifierKey>,
     /// `server_key`: the key that a follower signs with for databases that it shares with the server it follows.
     pub server_key: Option<PathBuf>,
 }

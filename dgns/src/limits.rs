@@ -30,6 +30,19 @@ pub const STREAMS_MAX: usize = 256;
 /// Who waits at the pairing relay at most: each looks ten times a second.
 pub const RELAY_READERS_MAX: usize = 512;
 
+/// People of other logs who are known at a time, for as long as the head is fresh that proved them: some 2 KiB each.
+pub const GUESTS_MAX: usize = 10_000;
+
+/// The bytes of what proves one of them: a Resolution of a DID with its head.
+pub const GUEST_BYTES_MAX: usize = 256 << 10;
+
+/// The bytes of what arrives of a database at once: entries, and what proves that they stand in its control log.
+pub const ARRIVAL_BYTES_MAX: usize = dgns_api::store::limits::REQUEST_BYTES_MAX + GUEST_BYTES_MAX;
+
+/// How long a database may be on its way here, in milliseconds: a day, in which one of a terabyte comes over a line of 100 Mbit/s. What is not
+/// whole by then goes, and whoever is an owner may begin anew.
+pub const ARRIVAL_MS_MAX: u64 = 86_400_000;
+
 /// Logs under watch at most, in all streams: each costs some 200 bytes.
 pub const WATCHED_MAX: usize = 1_000_000;
 

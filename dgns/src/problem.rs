@@ -66,11 +66,13 @@ pub fn status(code: &str) -> u16 {
         "unknown_signin" => 401,
         code::LOG_PROOF | code::LOG_FAULT => 502,
         "unknown_device" => 401,
-        "not_writer" | "not_reader" => 403,
+        "not_writer" | "not_reader" | "unknown_home" => 403,
         "lsn_gap" | "lsn_conflict" | "epoch_conflict" | "log_exists" | "full" | "store_behind" | "grant_narrower" => {
             409
         }
-        "owner_exists" | "said" | "last_owner" | "no_quorum" | "stays" | "trim_unsafe" => 409,
+        "owner_exists" | "said" | "last_owner" | "no_quorum" | "stays" | "trim_unsafe" | "arrived" | "not_anchored" => {
+            409
+        }
         "deleted" | "dropped" | "moved" | "trimmed" => 410,
         "deleting" | "arriving" => 423,
         "chunk_missing" => 424,

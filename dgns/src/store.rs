@@ -3,6 +3,8 @@
 
 mod accounts;
 mod anchors;
+mod arrivals;
+mod guests;
 mod watch;
 
 use std::path::Path;
@@ -20,15 +22,17 @@ use identity::cert::{DidKind, KeyBytes};
 use identity::did::Did;
 use identity::hash::Hash;
 use identity::key::{SigningKey, kid_of};
+use identity::name::Origin;
 use identity::state::{DeviceStatus, DidState};
 use identity::wire::Writer;
 use storage::store::rows::{DbRow, EntryRow, LogRow};
-use storage::store::{Append, AppendRefusal, Charge, ChunkRefusal, FreeQuota, Purpose, Store};
+use storage::store::{Append, AppendRefusal, Appended, Charge, ChunkRefusal, FreeQuota, Purpose, Store};
 use storage::{Options, StorageError};
 
 pub use accounts::keep as keep_accounts;
 use anchors::Anchors;
 pub use anchors::{AnchorError, keep as keep_anchors};
+pub use guests::{Guest, GuestRefusal, Guests};
 pub use watch::Watcher;
 
 use crate::auth::request::newest;
@@ -57,6 +61,10 @@ pub struct Databases {
     collected: [AtomicU64; 3],
     /// The orders of leases that cannot be read: while there are any, nothing is dropped.
     bad_orders: AtomicU64,
+    /// The logs whose rows contradict each other, so that nothing of them goes.
+    broken: AtomicU64,
+    /// The people of other logs.
+    guests: Guests,
 }
 
 const DAY_MS: u64 = 86_400_000;
@@ -102,6 +110,9 @@ pub enum StoreRefusal {
     /// The databases are older than what the log of names says of them. Code `store_behind`.
     #[error("the databases here were put back from an older copy: nothing is appended to them")]
     RolledBack,
+    /// Nobody of that log keeps databases here, or that was not proved. Codes of its own.
+    #[error(transparent)]
+    Guest(#[from] GuestRefusal),
     /// The chunk is refused. Codes of its own.
     #[error(transparent)]
     Chunk(#[from] ChunkRefusal),
@@ -124,10 +135,32 @@ impl StoreRefusal {
             Self::DroppedBefore { .. } => "dropped",
             Self::Trimmed { .. } => "trimmed",
             Self::RolledBack => "store_behind",
+            Self::Guest(refusal) => refusal.code(),
             Self::Chunk(refusal) => refusal.code(),
             Self::Storage(error) if error.is_passing() => "recovering",
             Self::Storage(_) => "internal",
         }
+    }
+}
+
+/// Somebody who asks, as one log of names has them: two logs may have one DID, and mean others by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// The DID.
+    pub did: Did,
+    /// The log of names, if that is not this server's.
+    pub home: Option<Origin>,
+}
+
+impl Who {
+    /// Refuses people of other logs: they have no accounts here, and no files.
+    fn is_local(&self) -> Result<(), GuestRefusal> {
+        if self.home.is_none() { Ok(()) } else { Err(GuestRefusal::Elsewhere) }
+    }
+
+    /// Returns whether this may be somebody of a database: of the log whose people write it, and of no other that says so of the same DID.
+    fn is_of(&self, db: &DbRow) -> bool {
+        self.home == db.home
     }
 }
 
@@ -167,6 +200,8 @@ impl Databases {
             chunk_grace_ms: config.chunk_grace_s * 1_000,
             collected: std::array::from_fn(|_| AtomicU64::new(0)),
             bad_orders: AtomicU64::new(0),
+            broken: AtomicU64::new(0),
+            guests: Guests::of(&config.homes),
         })
     }
 
@@ -175,7 +210,7 @@ impl Databases {
         &self,
         core: &Core,
         entries: Vec<Entry>,
-        payer: Option<Did>,
+        payer: Option<&Who>,
         old: Option<u64>,
     ) -> Result<Vec<u8>, StoreRefusal> {
         let count = entries.len() as u64;
@@ -191,7 +226,7 @@ impl Databases {
         &self,
         core: &Core,
         entries: Vec<Entry>,
-        payer: Option<Did>,
+        payer: Option<&Who>,
         old: Option<u64>,
     ) -> Result<Vec<u8>, StoreRefusal> {
         let Some(first) = entries.first() else { return Err(StoreRefusal::NotFound) };
@@ -199,24 +234,41 @@ impl Databases {
             return Err(StoreRefusal::RolledBack);
         }
         let (log, control) = (first.header().log, first.header().class == Class::Control);
-        if payer.is_some() {
+        if let Some(payer) = payer {
+            payer.is_local()?;
             begins_here(core, first).await?;
         }
+        let home = self.home_of(&log).await?;
         let mut checked: Option<(Did, KeyBytes)> = None;
         for entry in &entries {
             let header = entry.header();
-            // As long as no server takes a database that comes from another one, nobody's word sends one away.
-            if control && matches!(Control::decode(entry.body()), Ok(Control::Moved { .. })) {
-                return Err(AppendRefusal::Acl(AclRefusal::NotAllowed).into());
-            }
             if checked != Some((header.author, header.device)) {
-                is_device(core, &header.author, &header.device).await?;
+                match &home {
+                    Some(home) => self.is_guest(core, home, (&header.author, &header.device))?,
+                    None => is_device(core, &header.author, &header.device).await?,
+                }
                 checked = Some((header.author, header.device));
             }
-            entry.verify(&core.origin)?;
+            entry.verify(home.as_ref().unwrap_or(&core.origin))?;
         }
-        let append = Append { entries, now_ms: core.clock.now().as_ms(), payer: payer.filter(|_| control) };
-        let appended = self.store.append(append).await?;
+        let (now_ms, payer) = (core.clock.now().as_ms(), payer.filter(|_| control).map(|payer| payer.did));
+        let appended = self.store.append(Append { entries, now_ms, payer, home, arrives: None }).await?;
+        self.acknowledged(core, &appended, old).await
+    }
+
+    /// Returns the log of names whose people write a log here that was made there; `None` for this server's own. Where no others may come nobody
+    /// looks: what came while they could is refused as another's.
+    async fn home_of(&self, log: &LogId) -> Result<Option<Origin>, StoreRefusal> {
+        if self.guests.is_empty() {
+            return Ok(None);
+        }
+        let Some(row) = self.store.log(log).await? else { return Ok(None) };
+        Ok(self.store.database_of(&row).await?.home)
+    }
+
+    /// Returns the receipts of entries that are durable.
+    async fn acknowledged(&self, core: &Core, appended: &Appended, old: Option<u64>) -> Result<Vec<u8>, StoreRefusal> {
+        let log = appended.log;
         let newest = appended.placed.iter().max_by_key(|placed| placed.head_size).copied();
         let (size, time_ms) = newest.map_or((0, 0), |placed| (placed.head_size, placed.time_ms));
         let places: Vec<u64> = appended.placed.iter().map(|placed| placed.pos).collect();
@@ -234,7 +286,7 @@ impl Databases {
         &self,
         core: &Core,
         log: &LogId,
-        reader: &Did,
+        reader: &Who,
         asked: RangeAsked,
     ) -> Result<Vec<u8>, StoreRefusal> {
         // What the head is not older than is read before the head.
@@ -254,8 +306,8 @@ impl Databases {
                 // A wait in vain is no fault: the answer says how the log stands.
                 let _ = tokio::time::timeout(asked.wait, grown).await;
             }
-            // Who was revoked while they waited is shown nothing that came since.
-            self.readable(core, log, reader).await?;
+            // Who was revoked while they waited is shown nothing that came since; who waits where nothing comes any more is told so.
+            self.readable(core, log, reader).await?.goes_on()?;
         }
         let range = self.store.range(log, asked.from, asked.limit, asked.old).await?.ok_or(StoreRefusal::Range)?;
         if is_of_entries {
@@ -274,7 +326,7 @@ impl Databases {
         &self,
         core: &Core,
         log: &LogId,
-        reader: &Did,
+        reader: &Who,
         device: &KeyBytes,
     ) -> Result<Vec<u8>, StoreRefusal> {
         self.readable(core, log, reader).await?;
@@ -284,13 +336,13 @@ impl Databases {
     }
 
     /// Returns the places of the newest snapshots of a log to a reader, the newest first. They say what they are themselves.
-    pub async fn snapshots(&self, core: &Core, log: &LogId, reader: &Did) -> Result<Vec<u8>, StoreRefusal> {
+    pub async fn snapshots(&self, core: &Core, log: &LogId, reader: &Who) -> Result<Vec<u8>, StoreRefusal> {
         let row = self.readable(core, log, reader).await?.row;
         Ok(encode_places(&self.store.snapshots(&row).await?))
     }
 
     /// Returns the devices that signed two entries at one place: `[[header, signature, header, signature], ...]`.
-    pub async fn equivocations(&self, core: &Core, log: &LogId, reader: &Did) -> Result<Vec<u8>, StoreRefusal> {
+    pub async fn equivocations(&self, core: &Core, log: &LogId, reader: &Who) -> Result<Vec<u8>, StoreRefusal> {
         self.readable(core, log, reader).await?;
         let rows = self.store.equivocations(log).await?;
         let mut writer = Writer::new();
@@ -307,9 +359,9 @@ impl Databases {
         core: &Core,
         id: &ContentId,
         bytes: Bytes,
-        (did, log): (&Did, Option<&LogId>),
+        (who, log): (&Who, Option<&LogId>),
     ) -> Result<(), StoreRefusal> {
-        let charge = self.charge(core, did, log).await?;
+        let charge = self.charge(core, who, log).await?;
         self.store.put_chunk(id, bytes, charge).await?;
         self.chunks.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -320,9 +372,9 @@ impl Databases {
         &self,
         core: &Core,
         ids: &[ContentId],
-        (did, log): (&Did, Option<&LogId>),
+        (who, log): (&Who, Option<&LogId>),
     ) -> Result<Vec<ContentId>, StoreRefusal> {
-        let charge = self.charge(core, did, log).await?;
+        let charge = self.charge(core, who, log).await?;
         Ok(self.store.have_chunks(charge, ids).await?)
     }
 
@@ -331,12 +383,15 @@ impl Databases {
         &self,
         core: &Core,
         id: &ContentId,
-        (did, entry): (&Did, Option<(&LogId, u64)>),
+        (who, entry): (&Who, Option<(&LogId, u64)>),
     ) -> Result<Bytes, StoreRefusal> {
         let is_theirs = match entry {
-            None => self.store.has_chunk(Purpose::files(*did), id).await?,
+            None => {
+                who.is_local()?;
+                self.store.has_chunk(Purpose::files(who.did), id).await?
+            }
             Some((log, pos)) => {
-                let row = self.readable(core, log, did).await?.row;
+                let row = self.readable(core, log, who).await?.row;
                 has_still(&row, pos)?;
                 self.store.names(&row, pos, id).await?
             }
@@ -348,21 +403,27 @@ impl Databases {
     }
 
     /// Returns what chunks are stored for.
-    async fn charge(&self, core: &Core, did: &Did, log: Option<&LogId>) -> Result<Charge, StoreRefusal> {
+    async fn charge(&self, core: &Core, who: &Who, log: Option<&LogId>) -> Result<Charge, StoreRefusal> {
         let now_ms = core.clock.now().as_ms();
-        let Some(log) = log else { return Ok(Charge { purpose: Purpose::files(*did), now_ms }) };
+        let Some(log) = log else {
+            who.is_local()?;
+            return Ok(Charge { purpose: Purpose::files(who.did), now_ms });
+        };
         let row = self.store.log(log).await?.ok_or(StoreRefusal::NotFound)?;
-        if !self.store.may_write(&row, did, now_ms / 1_000).await? {
+        let db = self.store.database_of(&row).await?;
+        let may = match db.stage {
+            Stage::Arriving => self.store.pays(&db, &who.did).await?,
+            _ => self.store.may_write(&row, &who.did, now_ms / 1_000).await?,
+        };
+        if !may || !who.is_of(&db) {
             return Err(AppendRefusal::NotWriter.into());
         }
-        let db = self.store.database_of(&row).await?;
         match db.stage {
             _ if db.dropped.is_now() => Err(AppendRefusal::Dropped.into()),
-            Stage::Live => Ok(Charge { purpose: Purpose::entries(&row), now_ms }),
+            Stage::Live | Stage::Arriving => Ok(Charge { purpose: Purpose::entries(&row), now_ms }),
             Stage::Deleting => Err(AppendRefusal::Acl(AclRefusal::Deleting).into()),
             Stage::Deleted => Err(AppendRefusal::Acl(AclRefusal::Deleted).into()),
             Stage::Moved => Err(AppendRefusal::Acl(AclRefusal::Moved).into()),
-            Stage::Arriving => Err(AppendRefusal::Arriving.into()),
         }
     }
 
@@ -380,7 +441,8 @@ impl Databases {
              # TYPE dgns_store_watched_logs gauge\ndgns_store_watched_logs {}\n\
              # TYPE dgns_store_anchor gauge\ndgns_store_anchor {}\n\
              # TYPE dgns_store_rolled_back gauge\ndgns_store_rolled_back {}\n\
-             # TYPE dgns_store_bad_lease_orders gauge\ndgns_store_bad_lease_orders {}\n",
+             # TYPE dgns_store_bad_lease_orders gauge\ndgns_store_bad_lease_orders {}\n\
+             # TYPE dgns_store_broken_logs gauge\ndgns_store_broken_logs {}\n",
             count(&self.entries),
             count(&self.refused),
             count(&self.chunks),
@@ -391,7 +453,8 @@ impl Databases {
             self.watched.taken(),
             self.anchors.since(),
             u8::from(self.anchors.are_rolled_back()),
-            count(&self.bad_orders)
+            count(&self.bad_orders),
+            count(&self.broken)
         )
     }
 
@@ -401,7 +464,7 @@ impl Databases {
     }
 
     /// Returns a log to a reader who asks for what it holds.
-    async fn readable(&self, core: &Core, log: &LogId, reader: &Did) -> Result<Readable, StoreRefusal> {
+    async fn readable(&self, core: &Core, log: &LogId, reader: &Who) -> Result<Readable, StoreRefusal> {
         let (readable, db) = self.known(core, log, reader).await?;
         if readable.row.kind != LogKind::Control && db.dropped.is_now() {
             return Err(AppendRefusal::Dropped.into());
@@ -410,19 +473,21 @@ impl Databases {
     }
 
     /// Returns a log to a reader who asks how long it is, and its database.
-    async fn known(&self, core: &Core, log: &LogId, reader: &Did) -> Result<(Readable, DbRow), StoreRefusal> {
+    async fn known(&self, core: &Core, log: &LogId, reader: &Who) -> Result<(Readable, DbRow), StoreRefusal> {
         let row = self.store.log(log).await?.ok_or(StoreRefusal::NotFound)?;
         let db = self.store.database_of(&row).await?;
-        let until_s = self.store.reads_until(&db, &row, reader).await?;
-        if until_s <= now_s(core) {
+        let until_s = self.store.reads_until(&db, &row, &reader.did).await?;
+        if until_s <= now_s(core) || !reader.is_of(&db) {
             return Err(StoreRefusal::NotReader);
         }
         match db.stage {
             // The control log goes on to be read: it is the proof.
             Stage::Deleted if row.kind != LogKind::Control => Err(AppendRefusal::Acl(AclRefusal::Deleted).into()),
-            Stage::Moved if row.kind != LogKind::Control => Err(AppendRefusal::Acl(AclRefusal::Moved).into()),
             Stage::Arriving => Err(AppendRefusal::Arriving.into()),
-            _ => Ok((Readable { row, until_s }, db)),
+            stage => {
+                let has_moved = stage == Stage::Moved && row.kind != LogKind::Control;
+                Ok((Readable { row, until_s, has_moved }, db))
+            }
         }
     }
 
@@ -436,6 +501,15 @@ struct Readable {
     row: LogRow,
     /// Until when, Unix seconds, if nothing is said about it before.
     until_s: u64,
+    /// Whether the database is at another server: what the log has it keeps, and no more comes.
+    has_moved: bool,
+}
+
+impl Readable {
+    /// Refuses a log to which nothing comes any more.
+    fn goes_on(self) -> Result<Self, StoreRefusal> {
+        if self.has_moved { Err(AppendRefusal::Acl(AclRefusal::Moved).into()) } else { Ok(self) }
+    }
 }
 
 fn now_s(core: &Core) -> u64 {

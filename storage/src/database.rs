@@ -96,6 +96,7 @@ impl Schema {
             include_str!("../migrations/sqlite/0009_store_snapshots.sql"),
             include_str!("../migrations/sqlite/0010_store_collected.sql"),
             include_str!("../migrations/sqlite/0011_store_trims.sql"),
+            include_str!("../migrations/sqlite/0012_store_moves.sql"),
         ],
     };
 

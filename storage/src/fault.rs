@@ -158,6 +158,11 @@ impl StorageError {
         matches!(self, Self::Unreachable { .. })
     }
 
+    /// Returns whether rows contradict each other: trying again changes nothing, and what else there is may be well.
+    pub fn is_inconsistent(&self) -> bool {
+        matches!(self, Self::Inconsistent { .. })
+    }
+
     /// Returns the fault for a failed call on `path`.
     pub(crate) fn of_file(path: &Path, error: &io::Error) -> Self {
         let place = Place::from(path);

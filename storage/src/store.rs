@@ -2,7 +2,7 @@
 //!
 //! Beside the name server's log and in no way part of it: a file, a writer and a queue of its own, so that no certificate waits for
 //! somebody's data. What is stored is ciphertext; this orders, keeps and counts it. An append is exactly once by (log, device,
-//! lsn), for ever: the rows stay. Files: `accounts` what is paid for, `sweep` the end of what is not any more, `append` what is
+//! lsn), for ever: the rows stay. Files: `accounts` what is paid for, `sweep` the end of what is not any more, `arrivals` of what was begun to be brought here and is not whole, `append` what is
 //! asked and answered, `view` what a batch is decided upon, `decide` the pure decision, `writer` the one task that commits, `line`
 //! where a fork's entries lie, `others` what other nodes commit, `watch` who waits for logs to grow, `read` and `proof` what
 //! readers get, `anchors` what is said of it in the log of names, `chunks`, and `collect` what becomes of those that nothing names.
@@ -10,6 +10,7 @@
 mod accounts;
 mod anchors;
 mod append;
+mod arrivals;
 mod chunks;
 mod collect;
 mod decide;
@@ -41,7 +42,7 @@ use crate::storage::Options;
 pub use crate::bucket::BucketAt;
 pub use accounts::{NO_END_MS, Terms};
 pub use anchors::AnchorRows;
-pub use append::{Append, AppendRefusal, Appended, Placed};
+pub use append::{Append, AppendRefusal, Appended, Arrives, Placed};
 pub use chunks::{Charge, ChunkRefusal, Purpose};
 pub use collect::Collected;
 use recent::Recent;

@@ -18,6 +18,7 @@ import { Database } from "../../dgns/web/store/database.js";
 import { checkStoreFault } from "../../dgns/web/store/fault.js";
 import { DELETING } from "../../dgns/web/store/owners.js";
 import { userKeyOf } from "../../dgns/web/user_key.js";
+import * as dgns from "../../dgns/web/verify.js";
 import { GROUP_KEY, NAME, SEED, Site } from "./store.mjs";
 
 class Lie extends Error {
@@ -404,6 +405,54 @@ test("a database that its owners deleted is opened by nobody, once all that was 
   assert.match(told.detail, /entry 5 of its control log is the tombstone, 1 of its owners being for it, of 1/);
   site.anchor();
   assert.equal((await fails(reader.open())).code, "deleted");
+});
+
+test("a database that moved is shown where it was as its owners took it along, and nobody else says that it is elsewhere", async () => {
+  const [to, url] = [[new Uint8Array(20).fill(4), "other.test/log", new Uint8Array(32).fill(3)], "https://other.example"];
+  const moves = (site, size, root) => site.says(site.db, [10, to[0], url, to[1], to[2], [[site.main, size, root]]]);
+  const rootOf = (site) => dgns.rootOf(site.leaves(site.main));
+  const site = await Site.begin();
+  const reader = await readerOf(site);
+  const { database, follower } = await reader.all();
+  assert.equal(database.place, null);
+  const answer = site.answer.bind(site);
+  const refuses = (log) => {
+    site.answer = async (target) => (target.includes(hex(log)) ? Promise.reject(new Refused("moved", "it moved")) : answer(target));
+  };
+  // Who says so without the word of its owners lies, whichever log is asked.
+  for (const log of [site.main, site.control]) {
+    refuses(log);
+    for (const ask of [() => reader.all(), () => database.prove(site.main)]) {
+      const error = await fails(ask());
+      assert.deepEqual([error.constructor.name, error.code], ["Lie", "not_moved"], error.stack);
+    }
+  }
+  site.answer = answer;
+  await moves(site, 3, rootOf(site));
+  // What is said behind that word counts for nothing here.
+  await site.says(site.db, [8, 1, 1, "behind"]);
+  site.anchor();
+  const there = await reader.all();
+  assert.deepEqual([there.texts, there.database.place.url, there.database.acl.logs.size], [["one", "two", "three"], url, 1]);
+  refuses(site.main);
+  const told = await fails(database.read(follower, 100));
+  assert.deepEqual([told.constructor.name, told.code, told.place.url], ["Refused", "moved", url], "who follows is told");
+  site.answer = answer;
+  const { database: open } = await reader.all();
+  const end = await open.follower(site.main, (size) => size);
+  assert.deepEqual(await open.read(end, 100), { entries: [], size: 3n });
+  await site.writes(site.alice, "four");
+  for (const ask of [() => open.read(end, 100), async () => open.read(await (await reader.open()).follower(site.main), 100)]) {
+    const error = await fails(ask());
+    assert.deepEqual([error.constructor.name, error.code], ["ProofFault", "fork_base"], "an entry more");
+  }
+  for (const [size, root] of [[3, new Uint8Array(32)], [4, new Uint8Array(32)], [2, new Uint8Array(32)], [0, new Uint8Array(32)]]) {
+    const other = await Site.begin();
+    await moves(other, size, root);
+    const database = await (await readerOf(other)).open();
+    const error = await fails(database.read(await database.follower(other.main), 100));
+    assert.deepEqual([error.constructor.name, error.code], ["ProofFault", "fork_base"], `${size} entries`);
+  }
 });
 
 test("a log that an owner trimmed is read from the first entry that is left, and nobody else says what is gone", async () => {

@@ -590,8 +590,12 @@ fn recovery(bytes: &[u8]) -> bool {
     message::ServerInfo::open(bytes, &origin()).is_ok() || message::Register::open(bytes, &origin()).is_ok()
 }
 
-/// What an anchor changes, or how one has a log.
+/// What an anchor changes, or how one has a log; what arrives with a proof of that.
 fn db_anchor(bytes: &[u8]) -> bool {
+    if let Ok(arrival) = store::arrival::Arrival::decode(bytes) {
+        assert_eq!(arrival.encode(), bytes);
+        return true;
+    }
     if let Ok(changes) = store::anchor::Changes::decode(bytes) {
         assert_eq!(changes.encode(), bytes);
         // Whatever it says is taken or refused by name.

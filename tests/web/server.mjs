@@ -65,13 +65,13 @@ export async function freePort() {
 
 /**
  * Starts a server; `more` is added to its configuration, `claims` to the terms of its zone, `floorS` = the shortest window there; `of` = a server whose log and
- * homes it has as well, up to now: a second history. Returns `{url, zone, vkey, dgns(home, ...args), stop()}`.
+ * homes it has as well, up to now: a second history; `zone` = its zone. Returns `{url, zone, vkey, dgns(home, ...args), stop()}`.
  */
-export async function startServer(more = "", claims = "", floorS = 3600, of = undefined) {
+export async function startServer(more = "", claims = "", floorS = 3600, of = undefined, zone = "dgns.test") {
   const folder = await mkdtemp(join(tmpdir(), "dgns-web-"));
   const config = join(folder, "dgnsd.toml");
   const http = more.includes("[http]") ? "" : '[http]\nlisten = "127.0.0.1:0"\n';
-  await writeFile(config, `data = ${JSON.stringify(join(folder, "data"))}\n${http}[dns]\nlisten = ["127.0.0.1:0"]\n${CLAIMS(floorS)}${claims}${LIMITS}${more}`);
+  await writeFile(config, `data = ${JSON.stringify(join(folder, "data"))}\nzone = ${JSON.stringify(zone)}\n${http}[dns]\nlisten = ["127.0.0.1:0"]\n${CLAIMS(floorS)}${claims}${LIMITS}${more}`);
   if (of !== undefined) {
     // As a crash at this moment would leave it.
     of.signal("SIGSTOP");

@@ -46,6 +46,8 @@ pub const STATUS: &str = "/v1/log/status";
 pub const LOGCONF: &str = "/v1/log/conf";
 /// Every LogConf, with the proof that it is the log's: `?from=<size>`.
 pub const LOGCONF_CHAIN: &str = "/v1/log/conf/chain";
+/// Takes the proof of who asks, somebody of another log whose databases move here.
+pub const GUESTS: &str = "/v1/guests";
 /// Proves the newest anchor of the databases.
 pub const ANCHORS: &str = "/v1/log/anchors";
 /// What an anchor changes: `/v1/anchors/{k}/changes`; below it `stand`, how far the databases are, signed.

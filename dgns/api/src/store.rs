@@ -4,6 +4,7 @@ pub mod account;
 pub mod acl;
 pub mod anchor;
 pub mod answer;
+pub mod arrival;
 pub mod content;
 pub mod control;
 pub mod entry;

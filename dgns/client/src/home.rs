@@ -9,6 +9,7 @@
 //! <home>/<zone>/post              a post on its way: repeated by the next command after a crash
 //! <home>/<zone>/watched/          what `monitor` goes by: the last look at each name, with its proof
 //! <home>/<zone>/evidence/         what convicts a log
+//! <home>/<zone>/store/            what is known of logs of databases; of one that moved, <control log>.at/<server> is a home of its own
 //! ```
 
 mod pinned;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
+use dgns_api::store::entry::LogId;
 use identity::did::Did;
 use identity::key::{KexSecret, SigningKey};
 use identity::name::Origin;
@@ -146,6 +148,11 @@ impl Home {
         Ok(log)
     }
 
+    /// Returns what is believed of a log; `None` if it was never met.
+    pub(crate) fn pinned_of(&self, origin: &Origin) -> Result<Option<Pinned>, ClientError> {
+        self.log(origin).pinned_if_met()
+    }
+
     /// Returns the log if it is known, but by none of the keys offered.
     pub(crate) fn known_by_other_keys(
         &self,
@@ -185,6 +192,17 @@ impl LogHome {
     /// Returns the directory.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Returns what is kept of every log.
+    pub(crate) fn home(&self) -> Home {
+        let directory = self.directory.parent().expect("the home of a log is a directory in that of its client");
+        Home { directory: directory.to_owned() }
+    }
+
+    /// Returns what is kept of the logs of a server for one database alone, that of a control log.
+    pub(crate) fn home_beside(&self, control: &LogId, server: &Did) -> Result<Home, ClientError> {
+        Home::open(&self.directory.join("store").join(format!("{control}.at")).join(server.to_string()))
     }
 
     /// Opens the memory; another process that uses it is waited for.

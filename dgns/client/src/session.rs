@@ -3,6 +3,7 @@
 mod below;
 mod devices;
 mod first;
+mod keepers;
 mod last;
 mod look;
 mod over_dns;
@@ -34,6 +35,8 @@ use crate::evidence;
 use crate::home::{Home, LogHome, OpenMemory, Pinned};
 use crate::net::{Lines, Net};
 pub use below::Crossed;
+use keepers::Keepers;
+pub(crate) use keepers::{Keeper, Left, Stay};
 pub use look::Look;
 pub use signed::Signer;
 pub use tokens::{Held, KeptChain, Wanted};
@@ -49,6 +52,8 @@ pub struct Session {
     first_use: bool,
     /// The host through which the store is read and appended to, if not over HTTP.
     host: Option<AtHost>,
+    /// Who keeps the databases that moved.
+    keepers: Keepers,
 }
 
 /// A post that is in the log, proved.
@@ -79,8 +84,7 @@ impl Session {
             None => {
                 let (origin, offered) = first::offered(&net, policy).await?;
                 if let Some(log) = home.known_by_other_keys(&origin, &offered)? {
-                    let (trust, followed) = (log.trust()?, OnceLock::new());
-                    let behind = Self { net: net.clone(), log, trust, followed, first_use: false, host: None };
+                    let behind = Self::with(net.clone(), log, None, false)?;
                     behind.catch_up_or_repin().await?;
                 }
                 (home.pin(net.base(), &origin, &offered)?, true)
@@ -99,7 +103,7 @@ impl Session {
             let own = own.map_err(|_| first::no_key_of(log.origin()))?;
             trust = own.with_head_age_s_max(trust.head_age_ms_max() / 1_000);
         }
-        Ok(Self { net, log, trust, followed: OnceLock::new(), first_use, host: None })
+        Ok(Self { net, log, trust, followed: OnceLock::new(), first_use, host: None, keepers: Keepers::default() })
     }
 
     /// Returns the session with `url`, whose log is the one of `vkey`: nothing is asked of a server that may only keep files.
@@ -112,8 +116,7 @@ impl Session {
         offered.trust(&origin).map_err(|_| wrong())?;
         let net = Net::new(url)?;
         let log = home.pin(net.base(), &origin, &offered)?;
-        let trust = log.trust()?;
-        Ok(Self { net, log, trust, followed: OnceLock::new(), first_use: false, host: None })
+        Self::with(net, log, None, false)
     }
 
     /// Returns the session with databases read, and appended to, through the host of a name.
@@ -188,6 +191,7 @@ impl Session {
             followed: OnceLock::new(),
             first_use: false,
             host: None,
+            keepers: Keepers::default(),
         })
     }
 
@@ -339,11 +343,19 @@ impl Session {
         self.net.post(path::NOTARIZE, ask).await
     }
 
-    /// Posts entries of a database: they are signed themselves.
-    pub(crate) async fn post_entries(&self, target: &str, request: Vec<u8>) -> Result<Vec<u8>, ClientError> {
+    /// Posts entries of a database: they are signed themselves. Where another server keeps it, `signer` is who they are by.
+    pub(crate) async fn post_entries(
+        &self,
+        signer: Signer<'_>,
+        target: &str,
+        request: Vec<u8>,
+    ) -> Result<Vec<u8>, ClientError> {
         match self.host_for(target) {
             Some(host) => host.ask(target, Some(&request)).await,
-            None => self.net.post(target, request).await,
+            None => match self.post_to_keeper(signer, target, &request).await {
+                Some(answer) => answer,
+                None => self.net.post(target, request).await,
+            },
         }
     }
 

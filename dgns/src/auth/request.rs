@@ -11,6 +11,7 @@ use identity::alias::AliasId;
 use identity::cert::Kid;
 use identity::did::Did;
 use identity::limits::REQUEST_SKEW_S;
+use identity::name::Origin;
 use identity::request::{Authorization, Request, RequestRefusal};
 use identity::state::{AliasState, DeviceState, DeviceStatus, DidState, State, Subject};
 use identity::time::Timestamp;
@@ -20,6 +21,7 @@ use translog::map;
 use crate::core::Core;
 use crate::log::shown::Asked;
 use crate::log::states::Held;
+use crate::store::{GuestRefusal, Guests, Who};
 
 /// Nonces kept at most; beyond it requests wait until the oldest are forgotten. 200,000 in two minutes are 1,600 a second.
 const NONCES_MAX: usize = 200_000;
@@ -44,12 +46,21 @@ pub struct Signed<'a> {
 pub struct Caller {
     /// Its DID.
     pub did: Did,
+    /// The log of names that has it, if that is not this server's.
+    pub home: Option<Origin>,
     /// The state of the DID.
     pub state: DidState,
     /// The device: live or fresh.
     pub device: DeviceState,
     /// Its kid.
     pub kid: Kid,
+}
+
+impl Caller {
+    /// Returns who asks, whichever device does.
+    pub fn who(&self) -> Who {
+        Who { did: self.did, home: self.home.clone() }
+    }
 }
 
 /// Why a request is not taken.
@@ -70,6 +81,9 @@ pub enum CallerError {
     /// The request was taken before.
     #[error("this request was taken already; sign another one")]
     Replayed,
+    /// Nobody of that log keeps databases here, or that was not proved. Codes of its own.
+    #[error(transparent)]
+    Guest(#[from] GuestRefusal),
     /// Too many requests in two minutes.
     #[error("too many requests; try again in a minute")]
     Busy,
@@ -87,6 +101,7 @@ impl CallerError {
             Self::Suspended => "suspended",
             Self::Ended => "ended",
             Self::Replayed => code::REQUEST_REPLAYED,
+            Self::Guest(refusal) => refusal.code(),
             Self::Busy => code::BUSY,
             Self::Storage(_) => code::INTERNAL,
         }
@@ -114,20 +129,50 @@ impl Callers {
     }
 
     /// Returns the device that signed, or says why the request is not taken. What is returned was asked once.
-    pub async fn check(&self, core: &Core, signed: Signed<'_>) -> Result<Caller, CallerError> {
-        let now_s = core.clock.now().as_ms() / 1_000;
+    /// Where people of other logs may ask, `guests` has those who were proved lately.
+    pub async fn check(&self, core: &Core, guests: Option<&Guests>, signed: Signed<'_>) -> Result<Caller, CallerError> {
+        let (authorization, did) = self.open(core, signed)?;
+        let caller = caller(core, guests, did, authorization.kid()).await?;
+        self.hold(core, signed, &authorization, &caller)?;
+        Ok(caller)
+    }
+
+    /// Takes the proof of who somebody of another log is, the body, from a device that they have there: nobody has others admitted.
+    pub async fn introduce(&self, core: &Core, guests: &Guests, signed: Signed<'_>) -> Result<(), CallerError> {
+        let (authorization, did) = self.open(core, signed)?;
+        if newest(core, &did).await?.is_some() {
+            return Err(GuestRefusal::Local.into());
+        }
+        let guest = guests.prove(&did, signed.body, core.clock.now())?;
+        let caller = device_of(did, Some(guest.home.clone()), guest.state.clone(), authorization.kid())?;
+        self.hold(core, signed, &authorization, &caller)?;
+        Ok(guests.keep(did, guest, core.clock.now())?)
+    }
+
+    /// Reads who signed, and refuses what was signed at another time.
+    fn open(&self, core: &Core, signed: Signed<'_>) -> Result<(Authorization, Did), CallerError> {
         let authorization = Authorization::parse(signed.authorization.unwrap_or_default())?;
         let did: Did = signed.did.unwrap_or_default().parse().map_err(|_| RequestRefusal::Malformed)?;
-        authorization.check_time(now_s)?;
+        authorization.check_time(core.clock.now().as_ms() / 1_000)?;
         if authorization.unix_s() <= self.started_s {
             return Err(RequestRefusal::Time.into());
         }
-        let caller = caller(core, did, authorization.kid()).await?;
+        Ok((authorization, did))
+    }
+
+    /// Refuses what this device did not sign, and what was taken before.
+    fn hold(
+        &self,
+        core: &Core,
+        signed: Signed<'_>,
+        authorization: &Authorization,
+        caller: &Caller,
+    ) -> Result<(), CallerError> {
+        let now_s = core.clock.now().as_ms() / 1_000;
         let Signed { method, target, body, .. } = signed;
-        let request = Request { origin: &core.origin, did: &did, method, target, body };
+        let request = Request { origin: &core.origin, did: &caller.did, method, target, body };
         authorization.verify(&request, &caller.device.sign, now_s)?;
-        self.take(&authorization, now_s)?;
-        Ok(caller)
+        self.take(authorization, now_s)
     }
 
     /// Remembers a request that holds; refuses one that was remembered.
@@ -148,15 +193,27 @@ impl Callers {
     }
 }
 
-/// Returns the device of `did` with this kid, if it may ask now.
-pub async fn caller(core: &Core, did: Did, kid: Kid) -> Result<Caller, CallerError> {
-    let state = newest(core, &did).await?.ok_or(CallerError::UnknownDevice)?;
+/// Returns the device of `did` with this kid, if it may ask now: a DID of this log, or one of the guests.
+pub async fn caller(core: &Core, guests: Option<&Guests>, did: Did, kid: Kid) -> Result<Caller, CallerError> {
+    let (home, state) = match newest(core, &did).await? {
+        Some(state) => (None, state),
+        None => {
+            let guest = guests.and_then(|guests| guests.state(&did, core.clock.now()));
+            let (home, state) = guest.ok_or(CallerError::UnknownDevice)?;
+            (Some(home), state)
+        }
+    };
+    device_of(did, home, state, kid)
+}
+
+/// Returns the device with this kid, if it may ask as of a state of its DID.
+fn device_of(did: Did, home: Option<Origin>, state: DidState, kid: Kid) -> Result<Caller, CallerError> {
     let device = *state.device(&kid).ok_or(CallerError::UnknownDevice)?;
     if state.flags & DidState::ENDED != 0 {
         return Err(CallerError::Ended);
     }
     match device.status {
-        DeviceStatus::Live | DeviceStatus::Fresh => Ok(Caller { did, state, device, kid }),
+        DeviceStatus::Live | DeviceStatus::Fresh => Ok(Caller { did, home, state, device, kid }),
         DeviceStatus::Suspended => Err(CallerError::Suspended),
     }
 }
@@ -185,7 +242,6 @@ async fn newest_of(core: &Core, subject: &Subject) -> Result<Option<Arc<Held>>, 
 #[cfg(test)]
 mod tests {
     use identity::key::SigningKey;
-    use identity::name::Origin;
 
     use super::*;
     use crate::rng;

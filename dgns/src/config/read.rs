@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use identity::cert::Road;
 use identity::limits::{TOKEN_LIFE_DEFAULT_S, TOKEN_LIFE_MAX_S, TOKEN_LIFE_MIN_S};
-use identity::name::{Zone, is_the_operators};
+use identity::name::{Origin, Zone, is_the_operators};
 use storage::store::{BucketAt, DatabaseUrl, Home};
 use toml::{Table, Value};
-use translog::note::Signed;
+use translog::note::{Signed, VerifierKey};
 use translog::policy::Policy;
+use translog::trust::Trust;
 
 use super::section::{ConfigFault, ConfigFaults, Section};
 use super::{
@@ -463,10 +464,23 @@ fn read_storage(mut section: Section<'_>) -> StorageConfig {
         anchor_s: section.number("anchor_s", 10, 1, 60),
         watchers_max: section.number("watchers_max", 10_000, 1, 1_000_000) as usize,
         home: Home { database: read_database(&mut section), bucket: read_bucket(&mut section) },
+        homes: read_homes(&mut section),
         server_key: file_of(&mut section, "server_key"),
     };
     section.end();
     storage
+}
+
+/// Reads the keys of the logs whose people may bring databases.
+fn read_homes(section: &mut Section<'_>) -> Vec<VerifierKey> {
+    let texts = section.texts("homes", &[]);
+    let keys: Vec<VerifierKey> = texts.iter().filter_map(|text| VerifierKey::parse(text).ok()).collect();
+    let is_log =
+        |key: &VerifierKey| Origin::parse(key.name()).is_ok_and(|it| Trust::new(it, vec![key.clone()]).is_ok());
+    if keys.len() < texts.len() || !keys.iter().all(is_log) {
+        section.fault("homes", "are keys of logs, as /v1/info of their servers has them in \"vkey\"");
+    }
+    keys
 }
 
 /// Returns the file that a key names; none, if it is empty.

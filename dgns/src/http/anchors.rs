@@ -50,5 +50,5 @@ async fn anchored(
 ) -> Reply {
     let asked = query(asked)?;
     let (databases, log) = (databases(&app)?, log_id(&log)?);
-    answered(databases.anchored(&app.core, &log, &asking.caller.did, asked.k, asked.old).await)
+    answered(databases.anchored(&app.core, &log, &asking.caller.who(), asked.k, asked.old).await)
 }

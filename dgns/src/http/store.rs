@@ -9,18 +9,20 @@ use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query as UrlQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use dgns_api::path;
+use dgns_api::store::arrival::Arrival;
 use dgns_api::store::content;
 use dgns_api::store::entry::{LogId, decode_request, parse_id};
 use dgns_api::store::limits::{CHUNK_BYTES_MAX, ENTRIES_PER_ANSWER_MAX, REQUEST_BYTES_MAX, WAIT_S_MAX};
 use tracing::error;
 
 use super::Shared;
-use super::caller::Asking;
+use super::caller::{Asking, Introduced};
 use super::read::{bad_query, query};
 use super::reply::{Refused, Reply, bounded, fresh, the_writer};
 use crate::app::App;
+use crate::limits::{ARRIVAL_BYTES_MAX, GUEST_BYTES_MAX};
 use crate::problem;
 use crate::store::{Databases, RangeAsked, StoreRefusal};
 
@@ -30,12 +32,18 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route(path::DATABASES, post(create))
         .route("/v1/logs/{log}/entries", post(append).get(read))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
+        .route("/v1/logs/{log}/arrivals", arrivals().layer(DefaultBodyLimit::max(ARRIVAL_BYTES_MAX)))
+        .route(path::GUESTS, post(introduce).layer(DefaultBodyLimit::max(GUEST_BYTES_MAX)))
         .route(path::ACCOUNT, get(account))
         .route("/v1/logs/{log}/cursor", get(cursor))
         .route("/v1/logs/{log}/equivocations", get(equivocations))
         .route("/v1/logs/{log}/snapshots", get(snapshots))
         .route(path::CHUNKS_HAVE, post(have))
         .route("/v1/chunks/{id}", get(chunk).put(put_chunk).layer(DefaultBodyLimit::max(CHUNK_BYTES_MAX)))
+}
+
+fn arrivals() -> MethodRouter<Arc<App>> {
+    post(arrive).get(arrived).delete(forget)
 }
 
 /// Returns whether a path is one of those above.
@@ -88,13 +96,13 @@ pub(super) struct ChunkAsked {
 async fn create(State(app): Shared, asking: Asking) -> Reply {
     let databases = databases(&app)?;
     let entries = decode_request(&asking.body).map_err(|error| refused(&error.into()))?;
-    let answer = databases.append(&app.core, entries, Some(asking.caller.did), None).await;
+    let answer = databases.append(&app.core, entries, Some(&asking.caller.who()), None).await;
     answered(answer)
 }
 
 /// Returns how the account of the DID that asks stands.
 async fn account(State(app): Shared, asking: Asking) -> Reply {
-    answered(databases(&app)?.account(&app.core, &asking.caller.did).await)
+    answered(databases(&app)?.account(&app.core, &asking.caller.who()).await)
 }
 
 /// Appends. The entries are signed themselves: no further proof of who asks is needed.
@@ -114,6 +122,36 @@ async fn append(
     }
     let answer = databases.append(&app.core, entries, None, asked.old).await;
     answered(answer)
+}
+
+/// Takes entries of a database that is on its way here.
+async fn arrive(State(app): Shared, Path(log): Path<String>, asking: Asking) -> Reply {
+    let databases = databases(&app)?;
+    let log = log_id(&log)?;
+    // A follower may not know yet who is of its own log.
+    the_writer(&app)?;
+    let arrival = Arrival::decode(&asking.body).map_err(|error| refused(&error.into()))?;
+    if arrival.entries.iter().any(|entry| entry.header().log != log) {
+        return Err(bad_query("the entries are of another log than the path"));
+    }
+    answered(databases.arrive(&app.core, &log, arrival, &asking.caller.who()).await)
+}
+
+/// Removes what arrived of a database, so that it can be brought anew.
+async fn forget(State(app): Shared, Path(log): Path<String>, asking: Asking) -> Reply {
+    let databases = databases(&app)?;
+    let forgotten = databases.forget(&app.core, &log_id(&log)?, &asking.caller.who()).await;
+    forgotten.map(|()| StatusCode::NO_CONTENT.into_response()).map_err(|error| refused(&error))
+}
+
+/// Returns how far a log arrived.
+async fn arrived(State(app): Shared, Path(log): Path<String>, asking: Asking) -> Reply {
+    answered(databases(&app)?.arrived(&log_id(&log)?, &asking.caller.who()).await)
+}
+
+/// Takes the proof of who asks, somebody of another log.
+async fn introduce(_: Introduced) -> StatusCode {
+    StatusCode::NO_CONTENT
 }
 
 /// Reads a range, or waits for it.
@@ -141,11 +179,11 @@ async fn read(
         wait: Duration::from_secs(wait),
     };
     let mut stop = app.stopping.clone();
-    let log = log_id(&log)?;
+    let (log, who) = (log_id(&log)?, asking.caller.who());
     let answer = tokio::select! {
-        answer = databases.range(&app.core, &log, &asking.caller.did, range) => answer,
+        answer = databases.range(&app.core, &log, &who, range) => answer,
         () = crate::shutdown::requested(&mut stop) => {
-            databases.range(&app.core, &log, &asking.caller.did, RangeAsked { wait: Duration::ZERO, ..range }).await
+            databases.range(&app.core, &log, &who, RangeAsked { wait: Duration::ZERO, ..range }).await
         }
     };
     answered(answer)
@@ -160,19 +198,19 @@ async fn cursor(
     let databases = databases(&app)?;
     let asked = query(asked)?;
     let device = id_of(&asked.device)?;
-    let answer = databases.cursor(&app.core, &log_id(&log)?, &asking.caller.did, &device).await;
+    let answer = databases.cursor(&app.core, &log_id(&log)?, &asking.caller.who(), &device).await;
     answered(answer)
 }
 
 async fn equivocations(State(app): Shared, Path(log): Path<String>, asking: Asking) -> Reply {
     let databases = databases(&app)?;
-    let answer = databases.equivocations(&app.core, &log_id(&log)?, &asking.caller.did).await;
+    let answer = databases.equivocations(&app.core, &log_id(&log)?, &asking.caller.who()).await;
     answered(answer)
 }
 
 async fn snapshots(State(app): Shared, Path(log): Path<String>, asking: Asking) -> Reply {
     let databases = databases(&app)?;
-    answered(databases.snapshots(&app.core, &log_id(&log)?, &asking.caller.did).await)
+    answered(databases.snapshots(&app.core, &log_id(&log)?, &asking.caller.who()).await)
 }
 
 /// Stores a chunk: its id is the BLAKE3 hash of its bytes.
@@ -185,7 +223,7 @@ async fn put_chunk(
     let databases = databases(&app)?;
     let id = id_of(&id)?;
     let log = stored_for(asked)?;
-    let put = databases.put_chunk(&app.core, &id, asking.body, (&asking.caller.did, log.as_ref())).await;
+    let put = databases.put_chunk(&app.core, &id, asking.body, (&asking.caller.who(), log.as_ref())).await;
     put.map(|()| StatusCode::NO_CONTENT.into_response()).map_err(|error| refused(&error))
 }
 
@@ -194,7 +232,7 @@ async fn have(State(app): Shared, asked: Result<UrlQuery<StoringAsked>, QueryRej
     let databases = databases(&app)?;
     let log = stored_for(asked)?;
     let ids = content::decode_ids(&asking.body).map_err(|error| problem::problem(error.code(), error.to_string()))?;
-    let there = databases.have_chunks(&app.core, &ids, (&asking.caller.did, log.as_ref())).await;
+    let there = databases.have_chunks(&app.core, &ids, (&asking.caller.who(), log.as_ref())).await;
     let there = there.map_err(|error| refused(&error))?;
     Ok(fresh(path::CBOR, content::encode_ids(&there)))
 }
@@ -216,7 +254,8 @@ async fn chunk(
         (Some(log), Some(pos)) => Some((log, pos)),
         _ => return Err(bad_query("log and pos together name an entry")),
     };
-    let bytes = databases.chunk(&app.core, &id, (&asking.caller.did, entry)).await.map_err(|error| refused(&error))?;
+    let bytes =
+        databases.chunk(&app.core, &id, (&asking.caller.who(), entry)).await.map_err(|error| refused(&error))?;
     let Some(asked) = headers.get(header::RANGE) else { return Ok(whole_chunk(bytes)) };
     let range = asked.to_str().ok().and_then(|text| range_of(text, bytes.len()));
     let Some((from, to)) = range else { return Err(refused(&StoreRefusal::Range)) };

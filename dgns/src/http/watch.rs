@@ -112,7 +112,11 @@ impl Stream {
             };
             let Self { watcher, app, .. } = self;
             // Boxed, so that who waits holds no room for what looks: most wait.
-            if !Box::pin(watcher.may_ask(&app.core)).await {
+            let may_ask = match &app.databases {
+                Some(databases) => Box::pin(watcher.may_ask(databases, &app.core)).await,
+                None => false,
+            };
+            if !may_ask {
                 return None;
             }
             if silent {

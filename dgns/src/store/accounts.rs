@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use dgns_api::store::account::{Dropped, Standing};
 use dgns_api::store::limits::ACCOUNT_DATABASES_MAX;
-use identity::did::Did;
 use storage::StorageError;
 use storage::store::rows;
 use storage::store::{Grace, NO_END_MS, Sweep};
@@ -16,10 +15,11 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 use translog::limits::CLOCK_TOLERANCE_MS;
 
-use super::{Databases, StoreRefusal};
+use super::{Databases, StoreRefusal, Who};
 use crate::app::{App, Role};
 use crate::core::Core;
 use crate::leases::Orders;
+use crate::limits::ARRIVAL_MS_MAX;
 use crate::shutdown;
 
 /// Between two looks for orders of the operator.
@@ -33,8 +33,9 @@ const WATCHED_MAX: Duration = Duration::from_secs(300);
 
 impl Databases {
     /// Returns how the account of a DID stands.
-    pub async fn account(&self, core: &Core, did: &Did) -> Result<Vec<u8>, StoreRefusal> {
-        let account = self.store.account_or_free(did, core.clock.now().as_ms()).await?;
+    pub async fn account(&self, core: &Core, who: &Who) -> Result<Vec<u8>, StoreRefusal> {
+        who.is_local()?;
+        let account = self.store.account_or_free(&who.did, core.clock.now().as_ms()).await?;
         let databases = self.store.databases_of(&account, ACCOUNT_DATABASES_MAX as u64).await?;
         let dropped = |dropped| match dropped {
             rows::Dropped::No => Dropped::No,
@@ -68,6 +69,8 @@ struct Keeper {
     is_ours: bool,
     /// Whether there may be chunks to let go of.
     collects: bool,
+    /// Whether there may be arrivals that came to nothing.
+    forgets: bool,
 }
 
 impl Keeper {
@@ -93,13 +96,31 @@ impl Keeper {
             let ran_ms = ran.unwrap_or_default().min(WATCHED_MAX).as_millis() as u64;
             self.since = Some(Instant::now());
             self.is_ours = self.databases.store.watch_lapses(&mut self.sweep, ran_ms, now_ms).await?;
-            self.collects = true;
+            (self.collects, self.forgets) = (true, true);
+        }
+        if self.forgets && self.forget(now_ms).await? {
+            return Ok(true);
         }
         if self.is_ours && self.databases.store.sweep(&mut self.sweep, Grace { now_ms, grace_ms }).await? {
+            self.databases.broken.store(self.sweep.broken() as u64, Ordering::Relaxed);
             return Ok(true);
         }
         self.collects = self.collects && self.collect(now_ms).await;
         Ok(self.collects)
+    }
+
+    /// Takes a step of removing a database that was begun to be brought here and came to nothing; returns whether there was one.
+    async fn forget(&mut self, now_ms: u64) -> Result<bool, StorageError> {
+        let store = &self.databases.store;
+        match store.overdue(now_ms.saturating_sub(ARRIVAL_MS_MAX)).await? {
+            Some(db) => {
+                if !store.forget(&db, now_ms).await? {
+                    info!(db = %db.did, "a database that was begun to be brought here is not whole, and went");
+                }
+            }
+            None => self.forgets = false,
+        }
+        Ok(self.forgets)
     }
 
     /// Takes a step of letting go of chunks that no entry names; returns whether there may be another one. What fails is tried at the next look
@@ -172,7 +193,8 @@ impl Keeper {
 
     /// Counts nothing until all is well again.
     fn doubt(&mut self) {
-        (self.sweep, self.since, self.is_ours, self.collects) = (Sweep::default(), None, false, false);
+        (self.sweep, self.since, self.is_ours) = (Sweep::default(), None, false);
+        (self.collects, self.forgets) = (false, false);
     }
 }
 
@@ -185,7 +207,8 @@ fn agree(now_ms: u64, epoch_ms: u64) -> bool {
 pub async fn keep(app: Arc<App>, databases: Arc<Databases>, mut stopping: watch::Receiver<bool>) {
     let orders = Orders::at(&app.config.data);
     let (bad, sweep, since) = (Vec::new(), Sweep::default(), None);
-    let mut keeper = Keeper { app, databases, orders, bad, sweep, since, is_ours: false, collects: false };
+    let mut keeper =
+        Keeper { app, databases, orders, bad, sweep, since, is_ours: false, collects: false, forgets: false };
     loop {
         let pause = match keeper.look().await {
             Ok(true) => Duration::ZERO,

@@ -12,7 +12,6 @@ use dgns_api::store::anchor::{AnchorTree, AnchoredLog, Changes};
 use dgns_api::store::entry::LogId;
 use dgns_api::store::head::StoreHead;
 use dgns_api::store::limits::ANCHOR_CHANGES_MAX;
-use identity::did::Did;
 use identity::state::{State, Subject};
 use storage::StorageError;
 use storage::store::Store;
@@ -22,7 +21,7 @@ use translog::batch::Post;
 use translog::entry::Anchor;
 use translog::map::{self, KeptRoot};
 
-use super::{Databases, StoreRefusal};
+use super::{Databases, StoreRefusal, Who};
 use crate::app::{App, Role};
 use crate::core::Core;
 use crate::log::damaged;
@@ -197,7 +196,7 @@ impl Databases {
         &self,
         core: &Core,
         log: &LogId,
-        reader: &Did,
+        reader: &Who,
         k: u64,
         old: Option<u64>,
     ) -> Result<Vec<u8>, StoreRefusal> {

@@ -6,11 +6,10 @@ use dgns_api::store::entry::LogId;
 use dgns_api::store::limits::WATCHED_LOGS_MAX;
 use dgns_api::store::watch::News;
 use identity::cert::Kid;
-use identity::did::Did;
 use storage::store::Watch;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Databases, StoreRefusal, now_s};
+use super::{Databases, Readable, StoreRefusal, Who, now_s};
 use crate::auth::request::{Caller, caller};
 use crate::core::Core;
 use crate::limits::{NEWS_MAX, WATCH_PLACES_MAX};
@@ -18,7 +17,7 @@ use crate::people::bells::Listener;
 
 /// One reader of many logs.
 pub struct Watcher {
-    reader: Did,
+    reader: Who,
     kid: Kid,
     watch: Watch,
     /// What stands at each place of the watch.
@@ -64,7 +63,7 @@ impl Databases {
         let (listener, held) = (self.watchers.listen(&who.did)?, self.watched.take_many(logs.len())?);
         logs.reverse();
         Some(Watcher {
-            reader: who.did,
+            reader: who.who(),
             kid: who.kid,
             watch: self.store.watch(),
             places: Vec::new(),
@@ -126,8 +125,9 @@ impl Watcher {
     }
 
     /// Returns whether the device that asked may still ask.
-    pub async fn may_ask(&self, core: &Core) -> bool {
-        caller(core, self.reader, self.kid).await.is_ok()
+    pub async fn may_ask(&self, databases: &Databases, core: &Core) -> bool {
+        let caller = caller(core, Some(databases.guests()), self.reader.did, self.kid).await;
+        caller.is_ok_and(|caller| caller.who() == self.reader)
     }
 
     /// Returns whether there is nothing left to tell of, ever.
@@ -186,7 +186,7 @@ impl Watcher {
         log: LogId,
         size: u64,
     ) -> Result<Option<u64>, StoreRefusal> {
-        let row = databases.readable(core, &log, &self.reader).await?.row;
+        let row = databases.readable(core, &log, &self.reader).await?.goes_on()?.row;
         let control = LogId::control(&databases.store.database_of(&row).await?.did);
         let control = match self.controls.iter().find(|(log, _)| *log == control) {
             Some((_, place)) => *place,
@@ -200,7 +200,7 @@ impl Watcher {
         let place = self.watch.add(log);
         self.places.push(Place::Over);
         // What came between the first look and the watch is there for a second one.
-        let readable = match databases.readable(core, &log, &self.reader).await {
+        let readable = match databases.readable(core, &log, &self.reader).await.and_then(Readable::goes_on) {
             Ok(readable) if readable.row.edge.size() >= size => readable,
             other => {
                 self.watch.leave(place);
@@ -232,7 +232,7 @@ impl Watcher {
     /// Judges whether a log may be read now, and says so if not.
     async fn judge(&mut self, databases: &Databases, core: &Core, place: usize) -> Result<Option<News>, StoreRefusal> {
         let Place::Log(told) = &mut self.places[place] else { return Ok(None) };
-        match databases.readable(core, &told.log, &self.reader).await {
+        match databases.readable(core, &told.log, &self.reader).await.and_then(Readable::goes_on) {
             Ok(readable) => {
                 told.until_s = readable.until_s;
                 Ok(None)

@@ -30,7 +30,7 @@ export class AtHost {
       if (said.last) done();
     };
     await connection.asks({ t: "ask", target }, hear).catch((error) => {
-      throw GONE.includes(error.code) ? new Refused("withheld", `the host says that the store does not have what was asked for (${error.code})`) : error;
+      throw [...GONE, "moved"].includes(error.code) ? new Refused("withheld", `the host says that the store does not have what was asked for (${error.code})`) : error;
     });
     return concat(...parts);
   }

@@ -30,19 +30,21 @@ export async function showLog(source, record, name, label, place, told) {
   fill(state, el("p", { class: "tell" }, sign("turning"), "Reading who may write, and proving that this is the database of now \u2026"));
   fill(place, part);
   goTo(part.querySelector("h2"));
+  let isWhole = false;
   try {
-    await follow(await Database.open(source, name, personOf(source.client, record)), label, record, { list, state }, own.signal);
+    isWhole = await follow(await Database.open(source, name, personOf(source.client, record)), label, record, { list, state }, own.signal);
     own.abort();
   } catch (error) {
     if (!own.signal.aborted) {
       show(failed);
-      fill(failed, told(error, error.evidence && (() => download(error.evidence.name, error.evidence.bytes))));
+      fill(failed, error.place && elsewhere(error.place), told(error, error.evidence && (() => download(error.evidence.name, error.evidence.bytes))));
     }
   }
-  fill(state, own.signal.aborted && el("p", { class: "soft small" }, "Stopped: what is added from now on is not shown."));
+  if (!isWhole) fill(state, own.signal.aborted && el("p", { class: "soft small" }, "Stopped: what is added from now on is not shown."));
   show(halt, false);
 }
 
+/** Shows what a log has as it comes; returns true once nothing more can come, since the database is elsewhere. */
 async function follow(database, label, record, { list, state }, signal) {
   const log = database.log(label);
   const follower = await database.follower(log.id, (size) => (size > BEFORE ? size - BEFORE : 0n));
@@ -61,11 +63,13 @@ async function follow(database, label, record, { list, state }, signal) {
     const added = [];
     for (const [i, entry] of entries.entries()) added.push(await patiently(() => rowOf(database, follower.next - BigInt(entries.length - i), entry), signal));
     append(list, rows, added);
-    if (added.length > 0 || isOld || waitS === 0) tell(state, standing(database, log, rows.all[0]?.pos ?? 0n, { k: follower.anchored.k, anchored: follower.anchored.size, size }, record));
+    if (added.length > 0 || isOld || waitS === 0 || database.place !== null) tell(state, standing(database, log, rows.all[0]?.pos ?? 0n, { k: follower.anchored.k, anchored: follower.anchored.size, size }, record));
+    if (database.place !== null && follower.next >= size) return true;
     waitS = follower.next < size ? 0 : database.source.waitS;
     // Whoever answers may not wait as it was asked to.
     if (entries.length === 0) await pause(BREATH_MS, signal);
   }
+  return false;
 }
 
 /** Does what may fail for want of a connection, a few times over, until the signal ends it. */
@@ -108,14 +112,30 @@ function standing(database, { gid }, first, { k, size, anchored }, { did, name }
   const why = isMember ? "You are a member, but the newest key does not open in this browser: another device of yours may do."
     : opens === "before" ? `${name} is no member of this database any more: what was written since then does not open. Who wrote, and when, you see.`
       : `${name} is no member of this database, and only members open what is in it. Who wrote, and when, you see.`;
+  const { place } = database;
   const stands = anchored === 0n ? "None is in an anchor yet" : `${anchored < size ? anchored : "All"} of them ${anchored === 1n && size > 1n ? "is" : "are"} in anchor ${k} of its server`;
-  const checked = `${size} ${size === 1n ? "entry" : "entries"}, proved: each in its place, signed by a device of somebody who may write. ${stands}. What is added is shown as it comes.`;
+  const checked = `${size} ${size === 1n ? "entry" : "entries"}, proved: each in its place, signed by a device of somebody who may write. ${stands}. ${place === null ? "What is added is shown as it comes." : "Nothing is added here any more."}`;
   return [
+    place !== null && elsewhere(place),
     el("p", { class: "tell good" }, sign("good"), el("span", {}, checked)),
     database.acl.owners.stage === DELETING && el("p", { class: "tell wait" }, sign("wait"), "Half of its owners are for deleting it: nobody writes to it, unless one of them takes that back."),
     opens !== "all" && el("p", { class: "tell wait" }, sign("wait"), el("span", {}, el("strong", {}, "Sealed. "), why)),
     first > 0n && el("p", { class: "soft small" }, `The ${first} entries before these are not shown here: \u201cdgns db read\u201d prints all.`),
   ];
+}
+
+/** Says where the owners of a database took it; the address is their word, and is led to if it is one of the web. */
+function elsewhere({ url, origin }) {
+  const at = isOfTheWeb(url) ? el("a", { href: url, rel: "noopener noreferrer" }, url) : el("code", {}, url);
+  return el("p", { class: "tell wait" }, sign("wait"), el("span", {}, el("strong", {}, "The database moved. "), "Its owners took it to ", at, `, whose log is ${origin}. Here is what it had until then; \u201cdgns db read\u201d goes on there, and checks it.`));
+}
+
+function isOfTheWeb(url) {
+  try {
+    return ["https:", "http:"].includes(new URL(url).protocol);
+  } catch {
+    return false;
+  }
 }
 
 /** Returns an entry as a row. */

@@ -53,7 +53,6 @@ const MEANING = {
   no_database: ["This name leads to no database", "Tell the owner of the server."],
   trimmed: ["These entries are gone", "An owner of the database trimmed them, and that is proved: a snapshot has their records."],
   deleted: ["The database was deleted", "Its owners said so, and that is proved: nobody reads it any more."],
-  moved: ["The database moved", "Its owner said so: another server keeps it. The command dgns goes on there; this page does not."],
   no_log: ["The database has no such log", "Connect again to see which there are."],
   no_room: ["This browser has no room for it", "Free some space, or take the program: dgns connect --get."],
   bad_frame: ["The other end says what makes no sense here", "It may be newer or older than this page."],

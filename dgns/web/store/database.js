@@ -7,6 +7,7 @@ import { derive } from "../kdf.js";
 import { kexOf } from "../keys.js";
 import { open } from "../sealed.js";
 import { decodeDidState } from "../state.js";
+import { EMPTY_ROOT } from "../tree.js";
 import { userKeyOf } from "../user_key.js";
 import { Acl, COUNTS, FORGED } from "./acl.js";
 import { verifyAnchored } from "./anchored.js";
@@ -31,7 +32,8 @@ export class Database {
 
   /**
    * Opens the database of a name. `source` as follow.js takes it; `me` = `{did, seed(generation)}`: whose keys open what is sealed, `seed` refuses a generation
-   * that there is none of. Refuses with `absent`, `no_database`, `deleted`.
+   * that there is none of. Refuses with `absent`, `no_database`, `deleted`. One that moved is opened as the server has it that it left, up to its owners' word; then
+   * `place` is where it is.
    */
   static async open(source, name, me) {
     const { did } = await source.client.lookup({ name });
@@ -48,17 +50,20 @@ export class Database {
     const { source, people, did } = this;
     const log = controlLogOf(did);
     const follower = new Follower(source, people, log);
-    for (let [acl, proved] = [null, null]; proved === null || follower.next < proved; ) {
+    for (let [acl, proved, gone] = [null, null, false]; proved === null || (follower.next < proved && !gone); ) {
       const { entries } = await follower.read(ENTRIES_PER_ANSWER_MAX).catch((error) => this.unlessSaid(error));
       for (const { header, body } of entries) {
+        // What stands behind the word that it is elsewhere counts for nothing here.
+        if (gone) break;
         const said = this.judged(() => decodeControl(body));
         if (acl === null) this.judged(() => (acl = new Acl(log, header.author, said)));
         else this.judged(() => acl.apply(header.author, said));
+        gone = acl.places.length > 0;
       }
       if (acl === null) throw source.lies("malformed", "an empty control log");
       // The salt stands in the first entry.
       proved ??= (await verifyAnchored(source, people, log, acl.salt)).head;
-      if (follower.next >= proved) this.acl = acl;
+      if (gone || follower.next >= proved) this.acl = acl;
     }
     if (this.acl.home !== source.client.origin) throw source.caught("bad_genesis", "its home is another log");
     const { tombstone, all, deleting } = this.acl.owners;
@@ -69,19 +74,35 @@ export class Database {
     await this.openKeys();
   }
 
-  /** Throws what came instead of an answer; who says that the database is deleted, and that its control log does not say so, lies (`no_tombstone`). */
+  /**
+   * Throws what came instead of an answer; who says that the database is deleted, or at another server, and that its control log does not say so, lies (`no_tombstone`,
+   * `not_moved`).
+   */
   unlessSaid(error) {
-    throw error.code === "deleted" ? this.source.lies("no_tombstone", "what was asked is said to be deleted, and the control log does not say so") : error;
+    if (error.code === "deleted") throw this.source.lies("no_tombstone", "what was asked is said to be deleted, and the control log does not say so");
+    if (error.code === "moved" && this.place !== null) throw Object.assign(error, { place: this.place });
+    if (error.code === "moved") throw this.source.lies("not_moved", "what was asked is said to be elsewhere, and the control log does not say so");
+    throw error;
   }
 
-  /** Returns what comes of asking for a log: that the database is deleted is believed after its control log alone. */
+  /** Returns what comes of asking for a log: that the database is deleted, or elsewhere, is believed after its control log alone. */
   async asked(answer) {
     try {
       return await answer;
     } catch (error) {
-      if (error.code === "deleted") await this.refresh();
+      if (["deleted", "moved"].includes(error.code)) await this.refresh();
       return this.unlessSaid(error);
     }
+  }
+
+  /** Where its owners said that it is, `{server, url, origin, key}`; null if that is here. */
+  get place() {
+    return this.acl?.places.at(-1) ?? null;
+  }
+
+  /** Returns how a log ended here when the database moved, `{size, root}`; null if it did not. */
+  ended(log) {
+    return this.place === null ? null : (this.acl.partsOf(log).at(-1) ?? { size: 0n, root: EMPTY_ROOT });
   }
 
   judged(judge) {
@@ -161,9 +182,12 @@ export class Database {
 
   /** Returns the next entries of a reader of `follower`, `{entries, size}`. Refuses with `deleted` besides, and with `trimmed` what owners let go of meanwhile. */
   async read(follower, limit, waitS) {
+    follower.ended = this.ended(follower.log);
     try {
-      return await this.asked(follower.read(limit, waitS));
+      return await this.asked(follower.read(limit, this.place === null ? waitS : 0));
     } catch (error) {
+      // Nothing comes any more to who waits; what there was is still read.
+      if (error.code === "moved" && waitS > 0) return this.read(follower, limit, 0);
       if (error.code !== "trimmed") throw error;
       await this.refresh();
       if (follower.next < this.acl.first(follower.log)) throw error;

@@ -27,6 +27,8 @@ export class Follower {
     /** Device, in hexadecimal -> the newest lsn and leaf that was met of it. */
     this.lasts = new Map();
     this.epoch = 0n;
+    /** How the log ended here, `{size, root}`, where the database moved to another server. */
+    this.ended = null;
   }
 
   /** Returns `{entries, size}`: the next entries, all of them checked, and how many the log has; waits a little for one if `waitS` says so. */
@@ -50,6 +52,10 @@ export class Follower {
     if (from !== this.next || !equal(head.log, log)) throw source.lies("malformed", "another range than the one asked for");
     await people.checkHead(head);
     await checkContinues(source, people, kept, head, consistency);
+    const { ended } = this;
+    if (ended !== null && (head.size !== ended.size || !equal(head.size === 0n ? EMPTY_ROOT : head.root, ended.root))) {
+      throw source.caught("fork_base", `the log has ${head.size} entries here, and its owners say that ${ended.size} went along, or others`);
+    }
     if (this.edge === null && parts.length === 0) throw source.lies("malformed", "no edge");
     const before = this.edge ?? decoded(source, ([last, ...path]) => Edge.of(from, last, path), parts);
     const edges = [before];

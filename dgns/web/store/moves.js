@@ -12,14 +12,16 @@ const refuse = refusing({
   bad_cuts: "a move says of each log how many entries it has, and of no other log",
 });
 
-/** Goes on at another server, with all that each log has. */
+/** An owner is for another server; once half of them are it goes on there, with all that each log has then. */
 export function moved(acl, author, { server, url, origin, key, heads }) {
   if (!acl.owners.has(author)) refuse("not_allowed");
   if (acl.sources.length > 0) refuse("stays");
-  if (acl.places.some((place) => equal(place.server, server))) refuse("moved");
+  if (origin === acl.home || acl.places.some((place) => equal(place.server, server))) refuse("moved");
   if (acl.places.length >= MOVES_MAX) refuse("full");
   const logs = [...acl.logs.values()].map(({ id }) => id).sort(compare);
   if (logs.length !== heads.length || !logs.every((id, i) => equal(id, heads[i].log))) refuse("bad_cuts");
+  const place = { server, url, origin, key };
+  if (!acl.owners.go(author, place)) return;
   for (const { log, size, root } of heads.filter((head) => head.size > 0n)) acl.parts.set(hex(log), [{ log, size, root }]);
-  acl.places.push({ server, url, origin, key });
+  acl.places.push(place);
 }

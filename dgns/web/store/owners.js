@@ -1,4 +1,4 @@
-// The owners of a database: equals, who take in others by a majority, leave by themselves, and delete by half (PROTOCOL 25.12).
+// The owners of a database: equals, who take in others by a majority, leave by themselves, and delete and move by half (PROTOCOL 25.12).
 
 import { refusing } from "../cbor.js";
 import { equal, hex } from "../hash.js";
@@ -19,10 +19,11 @@ const refuse = refusing({
   full: "a database has at most 64 owners, each of whom is for 16 others at a time",
 });
 
-/** The owners by their DID in hexadecimal: `all`; `asked`, who is to be one, with who is for it; `deleting`, who is for deleting the database. */
+/** The owners by their DID in hexadecimal: `all`; `asked`, who is to be one, with who is for it; `deleting`, who is for deleting the database; `going`, who is for which server. */
 export class Owners {
   asked = new Map();
   deleting = new Set();
+  going = new Map();
   tombstone = null;
 
   /** Begins with the database itself as its own owner. */
@@ -85,6 +86,7 @@ export class Owners {
     if (this.all.size === 1) refuse("last_owner");
     this.all.delete(by);
     this.deleting.delete(by);
+    this.going.delete(by);
     this.silence(by);
     this.takeIn();
   }
@@ -94,6 +96,20 @@ export class Owners {
     if (this.deleting.has(by) === (yes === 1)) refuse("said");
     if (yes === 1) this.deleting.add(by);
     else this.deleting.delete(by);
+  }
+
+  /** Is for going on at the server of this `place`, and at no other; returns whether half of the owners are now, and begins anew if so. */
+  go(author, place) {
+    const by = this.owner(author);
+    const isThat = (other) =>
+      other !== undefined && equal(other.server, place.server) && equal(other.key, place.key) && other.url === place.url && other.origin === place.origin;
+    const before = this.going.get(by);
+    const voices = [...this.going].filter(([who, other]) => who !== by && isThat(other)).length + 1;
+    if (voices * 2 < this.all.size && isThat(before)) refuse("said");
+    this.going.set(by, place);
+    if (voices * 2 < this.all.size) return false;
+    this.going.clear();
+    return true;
   }
 
   /** Sets the tombstone; `logs` are the names of all logs but the control log, ascending. */

@@ -5,6 +5,7 @@ use dgns_api::store::content::ContentId;
 use dgns_api::store::entry::{Entry, LogId};
 use identity::did::Did;
 use identity::hash::Hash;
+use identity::name::Origin;
 use identity::wire::WireError;
 
 use crate::fault::StorageError;
@@ -18,6 +19,20 @@ pub struct Append {
     pub now_ms: u64,
     /// Who pays for the database, if this may make one.
     pub payer: Option<Did>,
+    /// The log of names whose people say and write this, if that is not this server's: those of no other count for the database.
+    pub home: Option<Origin>,
+    /// Set if these are entries of a database that is on its way here.
+    pub arrives: Option<Arrives>,
+}
+
+/// Entries of a database that is on its way here: they stand here as they stood where it was, and whether their authors could write them,
+/// readers judge.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrives {
+    /// The DID of this server.
+    pub here: Did,
+    /// Size and root that the control log is proved to have with these; `None` for another log.
+    pub proved: Option<(u64, Hash)>,
 }
 
 /// Where an entry is.
@@ -102,8 +117,11 @@ pub enum AppendRefusal {
     #[error("this server says that nobody paid for this database, and that its data was deleted")]
     Dropped,
     /// It is on its way here. Code `arriving`.
-    #[error("the database is on its way here: its owner ends that with dgns db move")]
+    #[error("the database is on its way here: its owner goes on with dgns db move")]
     Arriving,
+    /// It is here, or was. Code `arrived`.
+    #[error("the database is here already, or was once: it does not arrive")]
+    Arrived,
     /// Too many appends wait. Code `busy`.
     #[error("too many appends wait; send the same bytes again")]
     Busy,
@@ -133,6 +151,7 @@ impl AppendRefusal {
             Self::LeaseLapsed => "lease_lapsed",
             Self::Dropped => "dropped",
             Self::Arriving => "arriving",
+            Self::Arrived => "arrived",
             Self::Busy => "busy",
             Self::Unknown(_) => "recovering",
             Self::Storage(error) if error.is_passing() => "recovering",

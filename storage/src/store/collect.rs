@@ -20,6 +20,7 @@ use dgns_api::store::entry::Header;
 
 use super::chunks::path_of;
 use super::line::Line;
+use super::rows::UseRow;
 use super::{Grace, Store};
 use crate::database::Conn;
 use crate::fault::StorageError;
@@ -122,18 +123,9 @@ impl Store {
         }
         // Whoever stored, asked for or named one since has lifted that.
         let rows = tables::chunk_use::condemned(&mut tx, before_ms, ROWS_PER_COLLECTION).await?;
-        let mut has_objects = false;
-        for row in &rows {
-            tables::chunk_use::delete(&mut tx, row).await?;
-            tables::account::give_back(&mut tx, row.account, row.size).await?;
-            (done.chunks, done.bytes) = (done.chunks + 1, done.bytes.saturating_add(row.size));
-            if !tables::chunk_use::is_kept(&mut tx, &row.chunk).await? {
-                has_objects |= tables::chunk::remove(&mut tx, &row.chunk, now_ms).await?;
-            }
-        }
-        if has_objects {
-            tables::chunk::next_writing(&mut tx).await?;
-        }
+        release(&mut tx, &rows, now_ms).await?;
+        done.chunks = rows.len() as u64;
+        done.bytes = rows.iter().fold(0, |bytes, row| bytes.saturating_add(row.size));
         self.keep(Step::Collect, tx, rows.len() * 4).await?;
         Ok(Some(done))
     }
@@ -177,6 +169,22 @@ impl Store {
         self.inner.objects.delete(path).await?;
         planned.map_or(Ok(()), |_| Err(inject::planned()))
     }
+}
+
+/// Keeps chunks no longer for this, and gives their bytes back; what is kept for nothing goes.
+pub(super) async fn release(conn: &mut Conn, rows: &[UseRow], now_ms: u64) -> Result<(), StorageError> {
+    let mut has_objects = false;
+    for row in rows {
+        tables::chunk_use::delete(conn, row).await?;
+        tables::account::give_back(conn, row.account, row.size).await?;
+        if !tables::chunk_use::is_kept(conn, &row.chunk).await? {
+            has_objects |= tables::chunk::remove(conn, &row.chunk, now_ms).await?;
+        }
+    }
+    if has_objects {
+        tables::chunk::next_writing(conn).await?;
+    }
+    Ok(())
 }
 
 /// Returns the chunks that an entry names: none once its body is dropped.

@@ -13,7 +13,7 @@ use identity::token::Rights;
 use translog::tree::{Edge, Node};
 
 use super::FreeQuota;
-use super::append::{Append, AppendRefusal, Placed};
+use super::append::{Append, AppendRefusal, Arrives, Placed};
 use super::line::Line;
 use super::rows::{AccountRow, DbRow, Dropped, EquivocationRow, LogRow, UseRow};
 use super::view::{Added, Found, LastIds, LogView, Outcome, Source, View};
@@ -122,17 +122,32 @@ const THIS_COMMIT: u64 = u64::MAX;
 
 fn place_all(view: &mut View, adds: &mut Adds, append: &Append, free: FreeQuota) -> Result<Vec<Placed>, AppendRefusal> {
     let Some(key) = append.entries.first().map(|entry| entry.header().log) else { return Ok(Vec::new()) };
-    if !view.logs.contains_key(&key) {
+    let begins = !view.logs.contains_key(&key);
+    if begins {
         make(view, append, key, free)?;
     }
     let placed: Result<Vec<Placed>, AppendRefusal> =
         append.entries.iter().map(|entry| place(view, adds, append, key, entry)).collect();
+    if let (Ok(_), Some(arrives)) = (&placed, &append.arrives) {
+        arrived(view, key, arrives, append.payer.filter(|_| begins))?;
+    }
     // Nobody makes a database of a DID that does not say so itself.
     let db = view.logs.get(&key).map(|log| log.row.db);
     match db.and_then(|db| view.acls.get(&db)).is_none_or(Acl::is_begun) {
         true => placed,
         false => placed.and(Err(AclRefusal::Genesis.into())),
     }
+}
+
+/// Refuses a control log that is not the one that was proved, and who begins to bring a database and is no owner of it.
+fn arrived(view: &View, key: LogId, arrives: &Arrives, begins: Option<Did>) -> Result<(), AppendRefusal> {
+    let Some(log) = view.logs.get(&key).map(|log| &log.row) else { return Err(AppendRefusal::NotFound) };
+    let (size, root) = (log.edge.size(), log.edge.root());
+    if log.kind == LogKind::Control && arrives.proved != Some((size, root)) {
+        return Err(AppendRefusal::Head { size, root });
+    }
+    let owns = |did: &Did| view.acls.get(&log.db).is_some_and(|acl| acl.owners().is(did));
+    if begins.is_none_or(|did| owns(&did)) { Ok(()) } else { Err(AclRefusal::NotAllowed.into()) }
 }
 
 /// Makes the database whose genesis the first entry is.
@@ -146,6 +161,7 @@ fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result
     }
     let control = Control::decode(first.body())?;
     let source = match &control {
+        Control::Fork { .. } if append.arrives.is_some() => return Err(AclRefusal::Stays.into()),
         Control::Fork { did, .. } if key != LogId::control(did) => return Err(AclRefusal::Genesis.into()),
         // So much of each log as it names, and the root that it has there, were read for this entry and no other.
         Control::Fork { .. } => {
@@ -173,7 +189,12 @@ fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result
     let id = view.last.db;
     let did = if let Control::Fork { did, .. } = &control { *did } else { *begun.did() };
     let (kind, stage) = (begun.kind() as u8, begun.owners().stage());
-    view.dbs.insert(id, DbRow { id, did, account, kind, created_ms: append.now_ms, stage, dropped: Dropped::No });
+    let (stage, home) = match append.arrives {
+        Some(_) => (Stage::Arriving, Some(begun.home().clone())),
+        None => (stage, None),
+    };
+    let (created_ms, dropped) = (append.now_ms, Dropped::No);
+    view.dbs.insert(id, DbRow { id, did, account, kind, created_ms, stage, dropped, home });
     let named = (0, LogKind::Control, String::new());
     match source {
         None => add_log(view, key, id, named, append.now_ms),
@@ -249,7 +270,7 @@ fn place(
     if header.lsn != expected || header.prev != prev {
         return Err(AppendRefusal::Gap { expected, prev });
     }
-    let room = allow(view, db, key, entry, append.now_ms)?;
+    let room = allow(view, db, key, entry, append)?;
     name(view, db, &header.refs, append.now_ms)?;
     let bytes = (entry.header_bytes().len() + entry.body().len()) as u64 + ENTRY_OVERHEAD_BYTES;
     charge(view, db, room, bytes, append.now_ms)?;
@@ -298,8 +319,8 @@ enum HeadRoom {
 }
 
 /// Refuses who may not write; a control entry is applied.
-fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, now_ms: u64) -> Result<HeadRoom, AppendRefusal> {
-    let header = entry.header();
+fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, append: &Append) -> Result<HeadRoom, AppendRefusal> {
+    let (header, now_ms) = (entry.header(), append.now_ms);
     let log = view.logs.get(&key).ok_or(AppendRefusal::NotFound)?;
     if let Some((size, root)) = header.expect
         && (log.row.edge.size(), log.row.edge.root()) != (size, root)
@@ -307,8 +328,10 @@ fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, now_ms: u64) -> 
         return Err(AppendRefusal::Head { size: log.row.edge.size(), root: log.row.edge.root() });
     }
     let (gid, kind, size) = (log.row.gid, log.row.kind, log.row.edge.size());
+    is_of(view, db, append)?;
     match (kind, header.class) {
-        (LogKind::Control, Class::Control) => apply(view, db, (key, size), header, entry.body(), now_ms),
+        (LogKind::Control, Class::Control) => apply(view, db, (key, size), header, entry.body(), append),
+        (LogKind::Shared, Class::Data | Class::Snapshot) if append.arrives.is_some() => Ok(HeadRoom::Nothing),
         (LogKind::Shared, Class::Data | Class::Snapshot) => {
             if view.dbs.get(&db).is_some_and(|db| db.dropped.is_now()) {
                 return Err(AppendRefusal::Dropped);
@@ -317,8 +340,7 @@ fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, now_ms: u64) -> 
                 Some(Stage::Deleting) => return Err(AclRefusal::Deleting.into()),
                 Some(Stage::Deleted) => return Err(AclRefusal::Deleted.into()),
                 Some(Stage::Moved) => return Err(AclRefusal::Moved.into()),
-                Some(Stage::Arriving) => return Err(AppendRefusal::Arriving),
-                Some(Stage::Live) | None => {}
+                Some(Stage::Live | Stage::Arriving) | None => {}
             }
             let owner = view.dbs.get(&db).is_some_and(|db| db.did == header.author);
             let (rights, until_s) = view.members.get(&(db, gid, header.author)).copied().unwrap_or_default();
@@ -334,6 +356,24 @@ fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, now_ms: u64) -> 
     }
 }
 
+/// Refuses people of another log of names than the one whose database it is, and whoever brings what another one does.
+fn is_of(view: &View, db: RowId, append: &Append) -> Result<(), AppendRefusal> {
+    let db = view.dbs.get(&db).ok_or(AppendRefusal::NotFound)?;
+    if db.home != append.home {
+        return Err(AppendRefusal::NotWriter);
+    }
+    match (db.stage, &append.arrives) {
+        (Stage::Arriving, None) => Err(AppendRefusal::Arriving),
+        (Stage::Arriving, Some(_)) if db.dropped != Dropped::No => Err(AppendRefusal::Dropped),
+        (Stage::Arriving, Some(_)) => match view.accounts.get(&db.account).map(|account| account.did) {
+            payer if payer == append.payer => Ok(()),
+            _ => Err(AppendRefusal::NotWriter),
+        },
+        (_, None) => Ok(()),
+        (_, Some(_)) => Err(AppendRefusal::Arrived),
+    }
+}
+
 /// Applies a control entry to the database, and to what is kept of it.
 fn apply(
     view: &mut View,
@@ -341,20 +381,23 @@ fn apply(
     (key, size): (LogId, u64),
     header: &Header,
     body: &[u8],
-    now_ms: u64,
+    Append { now_ms, arrives, .. }: &Append,
 ) -> Result<HeadRoom, AppendRefusal> {
+    let now_ms = *now_ms;
     let control = Control::decode(body)?;
     if size == 0 {
         view.acls.insert(db, Acl::begin(&key, &header.author, &control)?);
         return Ok(HeadRoom::Most);
     }
-    match view.dbs.get(&db).map(|db| db.stage) {
-        Some(Stage::Moved) => return Err(AclRefusal::Moved.into()),
-        Some(Stage::Arriving) => return Err(AppendRefusal::Arriving),
-        _ => {}
+    if view.dbs.get(&db).is_some_and(|db| db.stage == Stage::Moved) {
+        return Err(AclRefusal::Moved.into());
     }
     let size_of = |log: &LogId| view.logs.get(log).map_or(0, |log| log.row.edge.size());
     let unfit = match &control {
+        // What was trimmed nobody can bring.
+        Control::Trim { .. } if arrives.is_some() => Some(AclRefusal::Stays),
+        // How long the logs were then nobody knows who sees them arrive.
+        _ if arrives.is_some() => None,
         Control::Revoke { cuts, .. } => cuts.iter().any(|(log, size)| *size > size_of(log)).then_some(AclRefusal::Cuts),
         Control::Tombstone { ends } => ends.iter().any(|(log, size)| *size != size_of(log)).then_some(AclRefusal::Cuts),
         Control::Trim { log, snapshot, .. } => {
@@ -362,9 +405,9 @@ fn apply(
         }
         _ => None,
     };
-    let (is_moved, whole) = match &control {
-        Control::Moved { heads, .. } => (true, are_whole(view, heads)),
-        _ => (false, Ok(())),
+    let whole = match &control {
+        Control::Moved { heads, .. } => are_whole(view, heads),
+        _ => Ok(()),
     };
     let acl = view.acls.get_mut(&db).ok_or(AppendRefusal::NotFound)?;
     let room = match &control {
@@ -376,20 +419,38 @@ fn apply(
         _ => HeadRoom::Most,
     };
     let (did, gid, before) = (*acl.did(), control.gid(), acl.owners().all().clone());
+    let place = acl.place().cloned();
     if acl.control_of(&control) != key {
         return Err(AclRefusal::Genesis.into());
     }
-    if !acl.owners().is(&header.author) && gid.is_some() && !may_still(acl, &header.author, gid, now_ms / 1_000) {
+    let is_judged = arrives.is_none() && !acl.owners().is(&header.author);
+    if is_judged && gid.is_some() && !may_still(acl, &header.author, gid, now_ms / 1_000) {
         return Err(AppendRefusal::NotWriter);
     }
     acl.apply(&header.author, &control)?;
     if let Some(refusal) = unfit {
         return Err(refusal.into());
     }
-    whole?;
-    if let Some(row) = view.dbs.get_mut(&db) {
-        row.stage = if is_moved { Stage::Moved } else { acl.owners().stage() };
+    // An owner alone moves nothing as long as half of them are not for it.
+    let gone_to = acl.place().filter(|now| place.as_ref() != Some(now)).map(|now| now.server);
+    let stage = match (gone_to, arrives) {
+        (None, None) => acl.owners().stage(),
+        (Some(_), None) => Stage::Moved,
+        (Some(server), Some(arrives)) if server == arrives.here => Stage::Live,
+        // Where it was before it came to be where it comes from.
+        (_, Some(_)) => Stage::Arriving,
+    };
+    if matches!(stage, Stage::Moved | Stage::Live) && gone_to.is_some() {
+        whole?;
     }
+    if let Some(row) = view.dbs.get_mut(&db) {
+        row.stage = stage;
+    }
+    // A voice may be given to one server after another: the last of the room is not for that.
+    let room = match &control {
+        Control::Moved { .. } if gone_to.is_none() => HeadRoom::MostAndLapsed,
+        _ => room,
+    };
     match control {
         Control::Grant { gid, did, rights, until_s } => {
             let epoch = acl.groups().get(&gid).map_or(0, |group| group.epochs.len() as u64);

@@ -1,5 +1,6 @@
 //! What readers get: logs, ranges of entries, proofs, cursors. Each call sees one commit.
 
+use dgns_api::store::acl::Acl;
 use dgns_api::store::content::ContentId;
 use dgns_api::store::entry::{Header, LogId, LogKind};
 use dgns_api::store::limits::{ANSWER_BYTES_MAX, ENTRIES_PER_ANSWER_MAX};
@@ -9,6 +10,7 @@ use identity::hash::Hash;
 use identity::token::Rights;
 
 use super::rows::{AccountRow, DbRow, EntryRow, EquivocationRow, LogRow};
+use super::view::replay;
 use super::{Store, proof};
 use crate::database::begin_reading;
 use crate::fault::StorageError;
@@ -86,6 +88,17 @@ impl Store {
         let reads = |bits: u8| Rights::from_bits(bits.into()).is_some_and(|rights| rights.include(Rights::READ));
         let until = rights.into_iter().filter(|(bits, _)| reads(*bits)).map(|(_, until_s)| until_s);
         Ok(until.max().unwrap_or(0))
+    }
+
+    /// Returns whether `did` pays for a database.
+    pub async fn pays(&self, db: &DbRow, did: &Did) -> Result<bool, StorageError> {
+        let account = tables::account::by_id(&mut *self.inner.database.reader().await, db.account).await?;
+        Ok(account.is_some_and(|account| account.did == *did))
+    }
+
+    /// Returns what the control log of a database comes to, as far as it is here.
+    pub async fn acl(&self, control: &LogRow) -> Result<Acl, StorageError> {
+        replay(&mut *self.inner.database.reader().await, control).await
     }
 
     /// Returns whether `did` may append to a log: a member of its group with that right, or the database itself.

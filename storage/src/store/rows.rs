@@ -5,6 +5,7 @@ use dgns_api::store::content::ContentId;
 use dgns_api::store::entry::{LogId, LogKind};
 use identity::did::Did;
 use identity::hash::Hash;
+use identity::name::Origin;
 use translog::tree::Edge;
 
 use super::line::Line;
@@ -44,6 +45,8 @@ pub struct DbRow {
     pub stage: Stage,
     /// Whether its data is gone, since nobody paid.
     pub dropped: Dropped,
+    /// The log of names whose people write it, if that is not this server's: it was made there.
+    pub home: Option<Origin>,
 }
 
 /// Whether the data of a database is gone, since nobody paid for it.

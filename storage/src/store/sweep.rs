@@ -7,6 +7,10 @@
 //! of some entries. A body goes once no log that it stands in holds it: what forks go on from stays for as long as one of them is paid for.
 //! Headers, leaves and control logs stay, so that whatever was signed still holds.
 
+use std::collections::BTreeSet;
+
+use tracing::error;
+
 use super::line::Line;
 use super::rows::{Dropped, LogRow};
 use super::{Store, collect};
@@ -23,9 +27,45 @@ pub struct Sweep {
     watched_ms: Option<u64>,
     /// The log whose entries go, with those that may hold some of them.
     log: Option<(RowId, Holders)>,
+    /// The logs that are not what their rows say: they are left as they are, and hold up no other.
+    broken: BTreeSet<RowId>,
 }
 
 impl Sweep {
+    /// Returns how many logs were left as they are, since their rows contradict each other.
+    pub fn broken(&self) -> usize {
+        self.broken.len()
+    }
+
+    /// Returns the first log that is trimmed and has entries to let go of.
+    async fn untrimmed(&self, conn: &mut Conn) -> Result<Option<LogRow>, StorageError> {
+        let mut found = tables::dblog::untrimmed(conn, 0).await?;
+        while let Some(log) = found.as_ref().filter(|log| self.broken.contains(&log.id)) {
+            found = tables::dblog::untrimmed(conn, log.id).await?;
+        }
+        Ok(found)
+    }
+
+    /// Returns the first log of a dropped database that has entries to let go of.
+    async fn unswept(&self, conn: &mut Conn, db: RowId) -> Result<Option<LogRow>, StorageError> {
+        let mut found = tables::dblog::unswept(conn, db, 0).await?;
+        while let Some(log) = found.as_ref().filter(|log| self.broken.contains(&log.id)) {
+            found = tables::dblog::unswept(conn, db, log.id).await?;
+        }
+        Ok(found)
+    }
+
+    /// Passes a log over that contradicts itself; what else failed is handed on.
+    fn pass(&mut self, log: RowId, error: StorageError) -> Result<(), StorageError> {
+        if !error.is_inconsistent() {
+            return Err(error);
+        }
+        error!(%error, log, "the entries of a log that are to go stay: what is kept of it contradicts itself");
+        self.log = None;
+        self.broken.insert(log);
+        Ok(())
+    }
+
     /// Finds out who holds entries of a log, before the commit, which others wait for: there may be many.
     async fn begin(&mut self, conn: &mut Conn, log: &LogRow) -> Result<(), StorageError> {
         if self.log.as_ref().is_none_or(|(row, _)| *row != log.id) {
@@ -90,7 +130,7 @@ impl Store {
         let mut tx = self.inner.database.write().await?;
         let watched_ms = tables::lapse_watch::load(&mut tx).await?;
         if sweep.watched_ms != Some(watched_ms) {
-            *sweep = Sweep { watched_ms: Some(watched_ms), log: None };
+            *sweep = Sweep { watched_ms: Some(watched_ms), ..Sweep::default() };
             return Ok(false);
         }
         let watched_ms = watched_ms.saturating_add(ran_ms);
@@ -127,7 +167,7 @@ impl Store {
                 return Ok(false);
             };
             let log = match tables::db::unswept(&mut reader, account).await? {
-                Some(db) if db.dropped == Dropped::Going => tables::dblog::unswept(&mut reader, db.id).await?,
+                Some(db) if db.dropped == Dropped::Going => sweep.unswept(&mut reader, db.id).await?,
                 _ => None,
             };
             if let Some(log) = &log {
@@ -149,13 +189,17 @@ impl Store {
         let mut rows = 1;
         match tables::db::unswept(&mut tx, account).await? {
             None => tables::account::swept(&mut tx, account).await?,
-            Some(db) if db.dropped == Dropped::Going => match tables::dblog::unswept(&mut tx, db.id).await? {
+            Some(db) if db.dropped == Dropped::Going => match sweep.unswept(&mut tx, db.id).await? {
                 None => tables::db::to_dropped(&mut tx, db.id, Dropped::Gone).await?,
                 Some(log) => match &mut sweep.log {
                     Some((row, holders)) if *row == log.id && found == Some(log.id) => {
                         // Whoever forked it meanwhile holds what they fork.
                         holders.read(&mut tx, &log.line).await?;
-                        rows = let_go(&mut tx, &log, log.edge.size(), holders).await?;
+                        match let_go(&mut tx, &log, log.edge.size(), holders).await {
+                            Ok(entries) => rows = entries,
+                            // Whatever it wrote goes with the transaction.
+                            Err(error) => return sweep.pass(log.id, error).map(|()| true),
+                        }
                     }
                     _ => return Ok(true),
                 },
@@ -170,7 +214,7 @@ impl Store {
     async fn trim(&self, sweep: &mut Sweep) -> Result<bool, StorageError> {
         let found = {
             let mut reader = self.inner.database.reader().await;
-            let Some(log) = tables::dblog::untrimmed(&mut reader).await? else { return Ok(false) };
+            let Some(log) = sweep.untrimmed(&mut reader).await? else { return Ok(false) };
             sweep.begin(&mut reader, &log).await?;
             log.id
         };
@@ -179,13 +223,18 @@ impl Store {
             return Ok(true);
         }
         let mut tx = self.inner.database.write().await?;
-        let log = tables::dblog::untrimmed(&mut tx).await?.filter(|log| log.id == found);
+        let log = sweep.untrimmed(&mut tx).await?.filter(|log| log.id == found);
         let (Some(log), Some((_, holders))) = (log, &mut sweep.log) else { return Ok(true) };
         // Whoever forked it meanwhile holds what they fork.
         holders.read(&mut tx, &log.line).await?;
-        let rows = let_go(&mut tx, &log, log.trimmed_to, holders).await?;
+        let end = log.trimmed_to.min(log.edge.size());
+        let rows = match let_go(&mut tx, &log, end, holders).await {
+            Ok(rows) => rows,
+            // Whatever it wrote goes with the transaction.
+            Err(error) => return sweep.pass(log.id, error).map(|()| true),
+        };
         self.keep(Step::Trim, tx, rows).await?;
-        if log.dropped_to + rows as u64 == log.trimmed_to {
+        if log.dropped_to + rows as u64 == end {
             // What it let go of, others that are swept hold alone.
             sweep.log = None;
         }

@@ -220,7 +220,8 @@ impl View {
     async fn load_uses(&mut self, conn: &mut Conn, log: &LogRow, append: &Append) -> Result<(), StorageError> {
         let Some(db) = self.dbs.get(&log.db) else { return Ok(()) };
         let holder = (db.account, db.id);
-        let headers = append.entries.iter().map(Entry::header).filter(|header| self.may_count(log, header));
+        let is_asked = |header: &&Header| append.arrives.is_some() || self.may_count(log, header);
+        let headers = append.entries.iter().map(Entry::header).filter(is_asked);
         let named = headers.flat_map(|header| &header.refs).map(|id| (db.id, *id));
         let unread: BTreeSet<_> = named.filter(|key| !self.asked.contains(key)).collect();
         let ids: Vec<ContentId> = unread.iter().map(|(_, id)| *id).collect();
@@ -312,6 +313,8 @@ async fn load_source(
         Some(db) if db.dropped.is_now() => return Ok(Err(AppendRefusal::Dropped)),
         Some(db) if db.stage == Stage::Moved => return Ok(Err(AclRefusal::Moved.into())),
         Some(db) if db.stage == Stage::Arriving => return Ok(Err(AppendRefusal::Arriving)),
+        // Its people are those of another log of names, in which no database of this server is.
+        Some(db) if db.home.is_some() => return Ok(Err(AclRefusal::Stays.into())),
         _ => {}
     }
     let (size, root) = (control.edge.size(), control.edge.root());
@@ -333,7 +336,7 @@ async fn load_source(
 }
 
 /// Replays a control log: the entries were judged as they came, so every one follows.
-async fn replay(conn: &mut Conn, log: &LogRow) -> Result<Acl, StorageError> {
+pub(super) async fn replay(conn: &mut Conn, log: &LogRow) -> Result<Acl, StorageError> {
     let broken = || StorageError::inconsistent("entry", "a control log does not replay");
     let mut acl: Option<Acl> = None;
     for row in tables::entry::range(conn, &log.line, 0, log.edge.size()).await? {

@@ -399,6 +399,7 @@ async fn what_entries_named_before_is_counted_before_anything_goes() {
     let before = "DROP TABLE chunk_gone; DROP TABLE chunk_writing; DROP INDEX dblog_uncounted; \
                   ALTER TABLE dblog DROP COLUMN counted; ALTER TABLE dblog DROP COLUMN to_count; \
                   DROP INDEX dblog_untrimmed; ALTER TABLE dblog DROP COLUMN trimmed_to; \
+                  DROP INDEX db_arriving; ALTER TABLE db DROP COLUMN home; \
                   ALTER TABLE chunk DROP COLUMN writing; ALTER TABLE chunk RENAME COLUMN stored_ms TO since_ms; \
                   UPDATE chunk_use SET refs = 0, marked_ms = 1 WHERE db > 0; PRAGMA user_version = 7";
     sqlx::raw_sql(before).execute(&mut rows).await.unwrap();

@@ -159,7 +159,7 @@ pub(crate) async fn open(ground: &Ground, failures: &Plan, bytes: u64) -> Store 
 }
 
 pub(crate) fn append(entries: &[Entry]) -> Append {
-    Append { entries: entries.to_vec(), now_ms: NOW_MS, payer: None }
+    Append { entries: entries.to_vec(), now_ms: NOW_MS, payer: None, home: None, arrives: None }
 }
 
 /// Whether somebody may read a log at second 1.
@@ -168,14 +168,20 @@ pub(crate) async fn may_read(store: &Store, log: &LogRow, did: Did) -> bool {
     1 < store.reads_until(&db, log, &did).await.unwrap()
 }
 
-/// Makes the database with one group of these people and the log `main`.
-pub(crate) async fn make(store: &Store, people: &[Did]) -> Device {
+/// The first entries of the database: one group of these people and the log `main`; with the device that says so.
+pub(crate) fn beginning(people: &[Did]) -> (Device, Vec<Entry>) {
     let mut owner = Device::new(9, db(), LogId::control(&db()));
     let mut said = vec![Control::Genesis { did: db(), kind: DbKind::General, home: home(), salt: [0; 16] }];
     said.extend(people.iter().map(|did| grant(*did, Rights::READ.and(Rights::WRITE))));
     said.push(turn(1, people));
     said.push(Control::Log { gid: GID, kind: LogKind::Shared, label: "main".into() });
-    let entries: Vec<Entry> = said.iter().map(|statement| owner.says(statement)).collect();
+    let entries = said.iter().map(|statement| owner.says(statement)).collect();
+    (owner, entries)
+}
+
+/// Makes the database with one group of these people and the log `main`.
+pub(crate) async fn make(store: &Store, people: &[Did]) -> Device {
+    let (owner, entries) = beginning(people);
     store.append(Append { payer: Some(person(1)), ..append(&entries) }).await.unwrap();
     owner
 }

@@ -1,15 +1,17 @@
 //! Trimmed logs: owners let the bodies of first entries go, in steps that may be cut short anywhere, and nothing else goes.
 
 use dgns_api::store::control::Control;
-use dgns_api::store::entry::{Class, Entry, LogId};
+use dgns_api::store::entry::{Class, Entry, LogId, LogKind};
 use identity::token::Rights;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 use storage::inject::{Failure, Plan, Step};
 use storage::store::{Append, Grace, Store, Sweep};
 
 use crate::chunks::chunk;
 use crate::collected::{collect_all, names, put, there, used};
 use crate::forks::{fill, forks, head, log_of, other};
-use crate::ground::{Device, Ground, NOW_MS, append, db, grant, main_log, make, on_both_engines, open, person};
+use crate::ground::{Device, GID, Ground, NOW_MS, append, db, grant, main_log, make, on_both_engines, open, person};
 use crate::leases::{bodies, ends, sweep, sweep_and_kill};
 
 on_both_engines! {
@@ -257,4 +259,34 @@ async fn a_trim_that_fails_or_is_killed_anywhere_goes_on_and_ends(ground: &Groun
             return;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_contradicts_itself_holds_up_no_other() {
+    // Goal: what is broken stays as it is, what is well goes. Method: the first of two trimmed logs has lost its entries, and is said to be
+    // trimmed beyond its end; and another whose entries are there is, too.
+    let ground = Ground::files();
+    let store = open(&ground, &Plan::default(), 1 << 30).await;
+    let (mut itself, _) = filled(&store).await;
+    let second = LogId::of(&db(), GID, LogKind::Shared, "other");
+    let made = Control::Log { gid: GID, kind: LogKind::Shared, label: "other".into() };
+    store.append(append(&[itself.says(&made)])).await.unwrap();
+    let mut writer = Device::new(1, person(1), second);
+    fill(&store, &mut writer, 300).await;
+    let behind = snapshot(&store, &mut writer).await;
+    let said = [itself.says(&trim(500, 600)), itself.says(&Control::Trim { log: second, to: 280, snapshot: behind })];
+    store.append(append(&said)).await.unwrap();
+    store.close().await.unwrap();
+    let mut rows = SqliteConnectOptions::new().filename(ground.dir().join("store.db")).connect().await.unwrap();
+    let broken = "DELETE FROM entry WHERE log = (SELECT id FROM dblog WHERE label = 'main'); \
+                  UPDATE dblog SET trimmed_to = 100000 WHERE label <> ''";
+    sqlx::raw_sql(broken).execute(&mut rows).await.unwrap();
+    sqlx::Connection::close(rows).await.unwrap();
+
+    let store = open(&ground, &Plan::default(), 1 << 30).await;
+    let (mut sweep, grace) = (Sweep::default(), Grace { now_ms: NOW_MS, grace_ms: 0 });
+    while store.sweep(&mut sweep, grace).await.unwrap() {}
+    assert_eq!(sweep.broken(), 1);
+    assert_eq!(trimmed_to(&store, main_log()).await.0, 0);
+    assert_eq!(trimmed_to(&store, second).await.0, 301, "to its end, and no further");
 }

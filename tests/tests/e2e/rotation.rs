@@ -307,7 +307,7 @@ fn started() -> (Site, Server, String) {
 }
 
 /// Runs `dgnsd logconf rotate` with the operator's words.
-fn rotate(site: &Site, arguments: &[&str]) -> Ran {
+pub(crate) fn rotate(site: &Site, arguments: &[&str]) -> Ran {
     let words = words(site);
     let fixed = ["logconf", "rotate", "--json", "--words-file", words.to_str().unwrap()];
     site.dgnsd(&[&fixed[..], arguments].concat())

@@ -4,6 +4,7 @@ mod fork;
 mod get;
 mod groups;
 mod owners;
+mod relocate;
 pub(crate) mod snapshot;
 mod tail;
 mod trim;
@@ -12,9 +13,11 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
+use dgns_api::problem::Problem;
 use dgns_api::store::acl::Acl;
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::{Class, Entry, LogId};
+use dgns_api::store::head::StoreHead;
 use dgns_api::store::limits::{LARGE_RECORD_BYTES_MAX, RECORD_BYTES_MAX, RECORDS_MAX};
 use dgns_api::store::record::Record;
 use dgns_client::attach::Who;
@@ -24,7 +27,7 @@ use dgns_client::home::Home;
 use dgns_client::prover::Prover;
 use dgns_client::session::Signer;
 use dgns_client::store::anchored::{self, Anchored};
-use dgns_client::store::append::{Acknowledged, Appender};
+use dgns_client::store::append::{Acknowledged, Appender, MOVING};
 use dgns_client::store::database::{self, MAIN, OpenDb};
 use dgns_client::store::follow::{self, Follower};
 use dgns_client::store::large;
@@ -129,6 +132,8 @@ pub(crate) enum Db {
     Trim(trim::Trim),
     /// Make a database that goes on from this one, under a name and owners of its own: nothing is copied
     Fork(fork::Fork),
+    /// Move the database to another server: its name, members, keys and entries stay as they are
+    Move(relocate::Move),
     /// List what was said about the database: who made it, who may do what in it, its keys and logs
     History {
         /// The database
@@ -187,6 +192,7 @@ pub(crate) async fn db(context: &Context, command: Db) -> Done {
         Db::Rekey { name } => groups::rekey(context, &name).await,
         Db::Trim(command) => trim::trim(context, &command).await,
         Db::Fork(command) => fork::fork(context, &command).await,
+        Db::Move(command) => relocate::relocate(context, &command).await,
         Db::Owners(command) => owners::owners(context, &command).await,
         Db::Delete(command) => owners::delete(context, &command).await,
         Db::History { name, at } => history(context, &name, &at).await,
@@ -265,14 +271,21 @@ async fn append_to(
             turn_if_due(context, actor, db, (name, place.1)).await?;
             checked = Instant::now();
         }
-        last = Some(match appender.append(&actor.session, actor.signer(), db, &records, expect).await {
-            Err(ClientError::Refused(problem)) if problem.code == "epoch_conflict" && log.at.at.is_none() => {
-                // The key was turned since the command began.
-                db.refresh(&actor.session, actor.signer()).await?;
-                appender.append(&actor.session, actor.signer(), db, &records, expect).await?
-            }
-            appended => appended?,
-        });
+        let mut sent = appender.append(&actor.session, actor.signer(), db, &records, expect).await;
+        if log.at.at.is_none()
+            && let Some(problem) = refused_for(&sent, &MOVING)
+        {
+            // What was signed is sent as it is, to where its owners say that the database is.
+            context.out.note(&format!("{name}: {}", problem.detail));
+            db.refresh(&actor.session, actor.signer()).await?;
+            sent = appender.resend(&actor.session, actor.signer()).await;
+        }
+        if log.at.at.is_none() && refused_for(&sent, &["epoch_conflict"]).is_some() {
+            // The key was turned since the command began.
+            db.refresh(&actor.session, actor.signer()).await?;
+            sent = appender.append(&actor.session, actor.signer(), db, &records, expect).await;
+        }
+        last = Some(sent?);
         done += records.len() as u64;
         progress.show(done, done);
     }
@@ -288,6 +301,14 @@ async fn append_to(
     let value = json!({ "ok": true, "records": done, "pos": pos, "lsn": lsn, "size": size, "root": root });
     context.out.result(&text, &value);
     Ok(Ended::Ok)
+}
+
+/// Returns what a store answered to an entry, if that is one of these codes.
+fn refused_for<'s>(sent: &'s Result<Acknowledged, ClientError>, codes: &[&str]) -> Option<&'s Problem> {
+    match sent {
+        Err(ClientError::Refused(problem)) if codes.contains(&problem.code.as_str()) => Some(problem),
+        _ => None,
+    }
 }
 
 /// Where records come from.
@@ -390,6 +411,12 @@ async fn verify(context: &Context, name: &str, at: &At) -> Done {
             Err(error) => return Err(deletions::proved(&actor.session, actor.signer(), &mut db, error).await),
             Ok(found) => found,
         };
+        if let Some(void) = follow::left(&actor.session, &log)? {
+            let StoreHead { size, store, .. } = void.head();
+            context.out.warn(&format!(
+                "{label}: {store}, which it left, signed {size} entries of it, more than its owners took along: what stands beyond their word counts nowhere"
+            ));
+        }
         let (Anchored { k, size, time_ms, .. }, checked) = (found, follower.next());
         let trimmed = if first > 0 { format!(" but for the first {first}, which were trimmed") } else { String::new() };
         lines.push(format!(
@@ -401,7 +428,8 @@ async fn verify(context: &Context, name: &str, at: &At) -> Done {
     // That it is not this person's to read the store may say; a host may have left it out.
     let is_whole = at.at.is_none() || values.iter().all(|value| value["code"].is_null());
     let did = db.acl().did().to_string();
-    context.out.result(&lines.join("\n"), &json!({ "ok": is_whole, "did": did, "logs": values }));
+    lines.extend(db.url().map(|url| format!("at {url}")));
+    context.out.result(&lines.join("\n"), &json!({ "ok": is_whole, "did": did, "url": db.url(), "logs": values }));
     Ok(if is_whole { Ended::Ok } else { Ended::Unproved })
 }
 
@@ -465,14 +493,14 @@ async fn history(context: &Context, name: &str, at: &At) -> Done {
     let actor = at.actor(context).await?;
     let db = OpenDb::open_even_deleted(&actor.session, actor.signer(), name).await?;
     let rows: Vec<(String, Value)> =
-        db.said().iter().enumerate().map(|(pos, (header, control))| row(pos, header.unix_ms, control)).collect();
+        db.said().iter().enumerate().map(|(pos, (header, control))| row(&db, pos, header.unix_ms, control)).collect();
     let text: Vec<&str> = rows.iter().map(|(text, _)| text.as_str()).collect();
     let values: Vec<&Value> = rows.iter().map(|(_, value)| value).collect();
     context.out.result(&text.join("\n"), &json!({ "ok": true, "did": db.acl().did().to_string(), "history": values }));
     Ok(Ended::Ok)
 }
 
-fn row(pos: usize, unix_ms: u64, control: &Control) -> (String, Value) {
+fn row(db: &OpenDb, pos: usize, unix_ms: u64, control: &Control) -> (String, Value) {
     let (what, more) = match control {
         Control::Genesis { did, home, .. } => ("genesis", json!({ "did": did.to_string(), "home": home.as_str() })),
         Control::Grant { gid, did, rights, until_s } => {
@@ -492,7 +520,11 @@ fn row(pos: usize, unix_ms: u64, control: &Control) -> (String, Value) {
         Control::Delete { yes: true } => ("delete", json!({})),
         Control::Delete { yes: false } => ("keep", json!({})),
         Control::Tombstone { ends } => ("deleted", json!({ "logs": ends.len() })),
-        Control::Moved { to, .. } => ("moved", json!({ "server": to.server.to_string(), "url": to.url })),
+        Control::Moved { to, .. } => {
+            let what = if db.moved_at(pos as u64) { "moved" } else { "move" };
+            let (server, key) = (to.server.to_string(), HEXLOWER.encode(&to.key));
+            (what, json!({ "server": server, "url": to.url, "origin": to.origin.as_str(), "key": key }))
+        }
         Control::Fork { source, did, .. } => ("fork", json!({ "did": did.to_string(), "source": source.to_string() })),
     };
     let fields = more.as_object().into_iter().flatten();

@@ -128,7 +128,18 @@ impl Database {
         let read = tokio::sync::Mutex::new(Instant::now());
         let database = Self { session, device, did, name, logs: Mutex::default(), read };
         database.read_logs().await?;
-        Ok(database)
+        match database.has_moved() {
+            true => Err(ClientError::Unable(format!(
+                "{} is at another server: whoever reads it is led there, and no host hands it on",
+                database.name
+            ))),
+            false => Ok(database),
+        }
+    }
+
+    /// Returns whether its owners said that it is at another server, whose word counts for nobody who asks here.
+    fn has_moved(&self) -> bool {
+        lock(&self.logs).keys().any(|log| self.session.keeper(log).is_some())
     }
 
     /// Returns the name.
@@ -226,9 +237,12 @@ impl Database {
 
     /// Has the store answer; or says by which code it does not.
     pub(super) async fn ask(&self, passed: &Passed, body: Option<Vec<u8>>) -> Result<Vec<u8>, String> {
+        if self.has_moved() {
+            return Err("moved".to_owned());
+        }
         let answer = match body {
             None => self.session.get_signed(self.signer(), &passed.target).await,
-            Some(body) => self.session.post_entries(&passed.target, body).await,
+            Some(body) => self.session.post_entries(self.signer(), &passed.target, body).await,
         };
         match answer {
             Ok(answer) if answer.len() <= ASKED_BYTES_MAX => Ok(answer),

@@ -1,13 +1,15 @@
 //! Keeps up with a log whose keys change: the chain of LogConfs from the keys that are pinned (PROTOCOL 7.5).
 
 use dgns_api::path;
+use identity::name::Origin;
 use translog::rotation::{self, FollowError, Followed};
-use translog::trust::Trust;
+use translog::trust::{Memory, Trust};
 
 use super::Session;
 use crate::clock;
 use crate::error::ClientError;
 use crate::home::{OpenMemory, Pinned};
+use crate::net::Net;
 
 impl Session {
     /// Follows the log from the keys that are pinned to those that sign now, and keeps them for the commands to come.
@@ -60,6 +62,27 @@ impl Session {
     pub(super) fn is_behind(&self, resolved: &translog::resolve::Resolved) -> bool {
         resolved.log_key().is_some_and(|key| Some(key) != self.trust().log_keys().first())
     }
+}
+
+/// Returns what to believe of a log for who was named one of its keys, and knows others of it: one chain of LogConfs has both, or nothing is believed.
+///
+/// Errors: [`ClientError::Proof`] (`log_key`) if there is no such chain.
+pub(super) async fn joined(net: &Net, origin: &Origin, named: &Pinned, known: Pinned) -> Result<Pinned, ClientError> {
+    let bytes = net.get(path::LOGCONF_CHAIN).await?;
+    let other =
+        |_| ClientError::proof("log_key", format!("{} is known by other keys than the one named", origin.as_str()));
+    let follow = |pinned: &Pinned| {
+        let trust = pinned.trust(origin).map_err(|_| FollowError::UnknownKey)?;
+        rotation::follow(&trust, &mut Memory::new(origin.clone()), pinned.conf_seq, &bytes, clock::now())
+    };
+    let by_name = follow(named).map_err(other)?;
+    let Followed { seq, log_keys, mut retired, .. } = follow(&known).map_err(other)?;
+    for key in by_name.retired {
+        if !retired.iter().any(|before| before.key == key.key) {
+            retired.push(key);
+        }
+    }
+    Ok(Pinned { log_keys, retired, conf_seq: Some(seq), ..known })
 }
 
 /// The code of keys replaced without a signature of the trusted ones.

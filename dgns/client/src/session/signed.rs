@@ -67,7 +67,7 @@ impl Session {
         self.net.lines_posted(target, body.to_vec(), headers).await
     }
 
-    /// Signs and sends; again, once, where the server just started and takes nothing that was signed before.
+    /// Signs and sends, to whoever keeps what it is about; again, once, where the server just started and takes nothing that was signed before.
     async fn send_signed(
         &self,
         signer: Signer<'_>,
@@ -78,6 +78,20 @@ impl Session {
         if let (Some(host), Method::Get) = (self.host_for(target), method) {
             return host.ask(target, None).await;
         }
+        match self.send_to_keeper(signer, method, target, body).await {
+            Some(answer) => answer,
+            None => self.sign_and_send(signer, method, target, body).await,
+        }
+    }
+
+    /// Signs and sends to this session's own server.
+    pub(crate) async fn sign_and_send(
+        &self,
+        signer: Signer<'_>,
+        method: Method,
+        target: &str,
+        body: &[u8],
+    ) -> Result<Vec<u8>, ClientError> {
         let headers = || self.signed_headers(signer, method, target, body);
         match self.net.signed(method, target, body, headers).await {
             Err(ClientError::Refused(problem)) if problem.code == "request_time" => {

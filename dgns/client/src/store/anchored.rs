@@ -70,12 +70,15 @@ async fn once(
     log: &LogId,
     salt: &[u8; 16],
 ) -> Result<(Anchored, bool), ClientError> {
-    let resolved = session.resolve(&Subject::Anchors).await?;
+    let keeper = session.keeper(log);
+    let here = keeper.as_ref().map_or(session, |keeper| &keeper.session);
+    let resolved = here.resolve(&Subject::Anchors).await?;
     let time_ms = resolved.epoch().time_ms;
-    let kept = Kept::read(session.log(), log)?;
+    let kept = Kept::read(session, log)?;
     // Not the newest head alone: who writes the time into that one could put the anchor off for ever.
+    let by = keeper.as_ref().map(|keeper| &keeper.place.server);
     let overdue = |size: u64, proved: &[&SignedHead]| {
-        let owed = owed_heads(session.log(), log, size, proved)?;
+        let owed = owed_heads(session.log(), log, size, proved, by)?;
         Ok(owed.iter().any(|head| head.head().time_ms.saturating_add(ANCHOR_BY_MS) < time_ms))
     };
     let mut proved: Vec<&SignedHead> = kept.head.iter().collect();
@@ -106,7 +109,7 @@ async fn once(
     let size = answer.anchored.map_or(0, |anchored| anchored.size);
     proved.push(&answer.head);
     let late = overdue(size, &proved)?;
-    keep_head(session.log(), log, answer.head)?;
+    keep_head(session, log, answer.head)?;
     Ok((Anchored { k: anchor.k, size, head: head.size, time_ms }, late))
 }
 
@@ -134,7 +137,9 @@ async fn behind(
     anchor: &Anchor,
     detail: &str,
 ) -> ClientError {
-    let what = match evidence::stand(session).await {
+    let keeper = session.keeper(log);
+    let here = keeper.as_ref().map_or(session, |keeper| &keeper.session);
+    let what = match evidence::stand(here).await {
         Some(stand) if stand.head().size < anchor.k => {
             evidence::behind_text(&stand.head().store, stand.head().size, anchor.k)
         }

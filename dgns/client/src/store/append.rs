@@ -21,6 +21,9 @@ use crate::error::ClientError;
 use crate::session::{Session, Signer};
 use crate::{clock, rng};
 
+/// What a server answers that a database left, and one that it is on its way to.
+pub const MOVING: [&str; 2] = ["moved", "arriving"];
+
 /// One device that appends to one log.
 #[derive(Debug)]
 pub struct Appender {
@@ -50,7 +53,7 @@ impl Appender {
         signer: Signer<'_>,
         (log, gid): (LogId, u32),
     ) -> Result<(Self, Option<Acknowledged>), ClientError> {
-        let mut kept = Kept::read(session.log(), &log)?;
+        let mut kept = Kept::read(session, &log)?;
         if kept.next == 0 && kept.outbox.is_none() {
             // This device may have appended from another home, or lost this one's memory.
             let device = HEXLOWER.encode(&signer.keys.sign.public());
@@ -95,6 +98,14 @@ impl Appender {
         self.send(session, signer, entry, false).await
     }
 
+    /// Sends what is on its way once more, where the log is by now: the same bytes, which count once wherever they arrived.
+    pub async fn resend(&mut self, session: &Session, signer: Signer<'_>) -> Result<Acknowledged, ClientError> {
+        let nothing = || ClientError::Unable("nothing is on its way".into());
+        let entry = self.kept.outbox.clone().ok_or_else(nothing)?;
+        self.kept.head = Kept::read(session, &self.log)?.head;
+        self.send(session, signer, entry, true).await
+    }
+
     /// Signs the next entry, and keeps it on disk: from here on nothing else is signed before it arrived.
     fn sign(
         &mut self,
@@ -133,7 +144,8 @@ impl Appender {
     }
 
     /// Sends the entry in the outbox. Refused by the store, it leaves the outbox: it is in no log, and its lsn is free. The word of a host
-    /// that hands it on is none of the store's: the entry may be there, and its lsn is never used for another.
+    /// that hands it on is none of the store's: the entry may be there, and its lsn is never used for another. Nor is it free where the log is on
+    /// its way to another server ([`MOVING`]), or went there: the entry waits, and goes there.
     async fn send(
         &mut self,
         session: &Session,
@@ -143,7 +155,7 @@ impl Appender {
     ) -> Result<Acknowledged, ClientError> {
         let old = self.kept.head.as_ref().map(|head| format!("?old={}", head.head().size)).unwrap_or_default();
         let target = format!("{}{}/entries{old}", path::LOGS, self.log);
-        let answer = match session.post_entries(&target, encode_request(std::slice::from_ref(&entry))).await {
+        let answer = match session.post_entries(signer, &target, encode_request(std::slice::from_ref(&entry))).await {
             Ok(answer) => answer,
             Err(mut error) => {
                 if let ClientError::Refused(problem) = &mut error {
@@ -155,7 +167,7 @@ impl Appender {
                         problem.detail.push_str(
                             "; the entry is kept and sent again first: if it is refused for good, append without --at",
                         );
-                    } else {
+                    } else if !MOVING.contains(&problem.code.as_str()) {
                         self.kept.outbox = None;
                         self.kept.write(session.log(), &self.log)?;
                     }
@@ -167,7 +179,7 @@ impl Appender {
         let sent = (self.log, std::slice::from_ref(&entry));
         let head = check_receipts(session, &mut self.people, &self.kept, sent, &receipts, again).await?;
         let pos = receipts.places[0].0;
-        self.kept.head = Some(keep_head(session.log(), &self.log, receipts.head)?);
+        self.kept.head = Some(keep_head(session, &self.log, receipts.head)?);
         self.kept.next = entry.header().lsn + 1;
         self.kept.last = Some(entry.leaf());
         self.kept.outbox = None;

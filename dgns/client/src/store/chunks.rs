@@ -149,7 +149,12 @@ pub(super) async fn chunk_of_entry(
 }
 
 /// Returns a chunk, compared with its id; `query` says why it is this person's to read.
-async fn get_chunk(session: &Session, signer: Signer<'_>, query: &str, id: &ContentId) -> Result<Vec<u8>, ClientError> {
+pub(super) async fn get_chunk(
+    session: &Session,
+    signer: Signer<'_>,
+    query: &str,
+    id: &ContentId,
+) -> Result<Vec<u8>, ClientError> {
     let hex = HEXLOWER.encode(id);
     let bytes = session.get_signed(signer, &format!("{}{hex}{query}", path::CHUNKS)).await?;
     if content::id_of(&bytes) != *id {

@@ -1,13 +1,16 @@
 //! Databases: made, and opened by their proved names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dgns_api::path;
+use dgns_api::problem::Problem;
 use dgns_api::store::acl::{Acl, AclRefusal, Standing};
 use dgns_api::store::answer::Receipts;
 use dgns_api::store::control::{Control, DbKind, KeyBox};
 use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind, encode_request};
-use dgns_api::store::limits::ENTRIES_PER_ANSWER_MAX;
+use dgns_api::store::limits::{ENTRIES_PER_ANSWER_MAX, MOVES_MAX};
+use dgns_api::store::place::Place;
 use identity::cert::{DidKind, KeyBytes};
 use identity::did::Did;
 use identity::hash::Hash;
@@ -19,18 +22,23 @@ use identity::state::{DidState, Subject};
 use identity::token::Rights;
 use rand_core::Rng as _;
 use translog::hash::{EMPTY_ROOT, leaf_hash};
+use translog::tree::Edge;
 use zeroize::Zeroizing;
 
 use super::anchored::{self, Anchored};
 use super::follow::{Follower, malformed};
+use super::kept;
 use super::people::People;
 use super::seal::GroupKey;
 use crate::error::{ClientError, Tombstone};
-use crate::session::{Session, Signer};
+use crate::session::{Keeper, Left, Session, Signer, Stay};
 use crate::{clock, rng, user_keys};
 
 /// The first group of a database.
 pub const FIRST_GROUP: u32 = 1;
+
+/// What a server answers to which a database is on its way.
+const UNDERWAY: [&str; 2] = ["arriving", "not_found"];
 
 /// The log that a database begins with.
 pub const MAIN: &str = "main";
@@ -51,6 +59,16 @@ pub struct OpenDb {
     keys: BTreeMap<(u32, u64), GroupKey>,
     /// What was said about the database, with the place of each.
     said: Vec<(Header, Control)>,
+    /// How it came to where it is, and goes from there.
+    moves: Vec<Gone>,
+}
+
+/// A move that the owners of a database agreed on.
+#[derive(Debug)]
+struct Gone {
+    to: Place,
+    /// How each log ended before, its control log with the word itself.
+    heads: BTreeMap<LogId, (u64, Hash)>,
 }
 
 impl OpenDb {
@@ -68,19 +86,109 @@ impl OpenDb {
 
     /// As [`OpenDb::open`], whatever became of it.
     pub async fn open_even_deleted(session: &Session, signer: Signer<'_>, name: &str) -> Result<Self, ClientError> {
+        match Self::open_as_far(session, signer, name).await? {
+            (db, None) => Ok(db),
+            (_, Some(keeper)) => {
+                let url = &keeper.place.url;
+                let what = format!(
+                    "the owners of {name} moved it to {url}, where not all of it is yet: one of them says dgns db move {name} --to {url}"
+                );
+                Err(ClientError::Refused(Box::new(Problem::new(423, UNDERWAY[0], what))))
+            }
+        }
+    }
+
+    /// As [`OpenDb::open_even_deleted`], as far as it arrived: where it is on its way to a server that does not have all of it yet, that server, and the database
+    /// as the one has it that it left.
+    pub(super) async fn open_as_far(
+        session: &Session,
+        signer: Signer<'_>,
+        name: &str,
+    ) -> Result<(Self, Option<Arc<Keeper>>), ClientError> {
         let did = did_of(session, name).await?;
+        let control = LogId::control(&did);
+        if session.stay(&control).is_none()
+            && let Some((place, left)) = kept::place(session.log(), &control)?
+        {
+            let keeper = session.keeper_at(&control, &place).await?;
+            session.keep_at(control, Some(Stay { keeper, left }));
+        }
+        let mut before: Option<(Self, Option<Stay>)> = None;
+        for _ in 0..=MOVES_MAX {
+            let stay = session.stay(&control);
+            match (Self::read(session, signer, name, did).await, before.take()) {
+                (Err(ClientError::Refused(problem)), Some((db, here))) if UNDERWAY.contains(&problem.code.as_str()) => {
+                    session.keep_at(control, here.clone());
+                    db.settle(session, here.as_ref());
+                    return Ok((db, stay.map(|stay| stay.keeper)));
+                }
+                (read, _) => before = Some((read?, stay)),
+            }
+            let Some((db, here)) = &before else { continue };
+            match db.goes_to(here.as_ref()) {
+                None => {
+                    if let Some(Stay { keeper, left }) = here {
+                        kept::keep_place(session.log(), &control, &keeper.place, left)?;
+                    }
+                    db.settle(session, here.as_ref());
+                    return Ok((before.expect("it was read").0, None));
+                }
+                Some(place) => {
+                    let keeper = session.keeper_at(&control, place).await?;
+                    session.keep_at(control, Some(Stay { keeper, left: db.left(&control) }));
+                }
+            }
+        }
+        Err(ClientError::Unable(format!("{name} moved more than {MOVES_MAX} times: it is not followed so far")))
+    }
+
+    /// Returns where the database went from the server that showed it.
+    fn goes_to(&self, here: Option<&Stay>) -> Option<&Place> {
+        let last = &self.moves.last()?.to;
+        Some(last).filter(|last| here.is_none_or(|here| here.keeper.place.server != last.server))
+    }
+
+    /// Asks for the logs of the database where it is.
+    fn settle(&self, session: &Session, here: Option<&Stay>) {
+        for log in self.acl.logs().keys() {
+            let stay = here.map(|here| Stay { keeper: Arc::clone(&here.keeper), left: self.left(log) });
+            session.keep_at(*log, stay);
+        }
+    }
+
+    /// Returns how a log ended at each server that it left.
+    fn left(&self, log: &LogId) -> Vec<Left> {
+        let ended = |gone: &Gone| {
+            let (size, root) = gone.heads.get(log).copied().unwrap_or((0, EMPTY_ROOT));
+            Left { to: gone.to.server, size, root }
+        };
+        self.moves.iter().map(ended).collect()
+    }
+
+    /// Reads and judges the control log where it is kept, as far as this session knows: up to the word of the owners that the database goes on elsewhere.
+    async fn read(session: &Session, signer: Signer<'_>, name: &str, did: Did) -> Result<Self, ClientError> {
         let log = LogId::control(&did);
+        let stay = session.stay(&log);
+        let left = stay.as_ref().and_then(|stay| stay.left.last()).map(|left| (left.size, left.root));
         // Of a fork it is not known yet what it goes on from: each entry says.
-        let follower = Follower::from(log, 0).with_any_parts();
+        let follower = Follower::from(log, 0).with_any_parts().with_left(left);
         let (mut follower, mut acl, mut said) = (follower, None::<Acl>, Vec::new());
+        let (mut edge, mut moves) = (Edge::new(), Vec::<Gone>::new());
         let mut anchored = None;
+        // Whether what was read so far stands behind what brought it here: a move from here on leads away.
+        let mut arrived = stay.is_none();
+        let mut gone = false;
         let (acl, anchored) = loop {
             let (entries, size) = follower.read(session, signer, ENTRIES_PER_ANSWER_MAX as u64, 0).await?;
             for entry in entries {
+                if gone {
+                    break; // what stands behind the owners' word counts for nothing here
+                }
                 let refused =
                     |code: &'static str| ClientError::proof(code, "the control log says what its author may not");
                 let control = Control::decode(entry.body()).map_err(|error| refused(error.code()))?;
                 let header = entry.header();
+                let was = acl.as_ref().and_then(Acl::place).cloned();
                 match &mut acl {
                     None => {
                         acl = Some(
@@ -89,6 +197,17 @@ impl OpenDb {
                         )
                     }
                     Some(acl) => follow(acl, header, &control).map_err(|refusal| refused(refusal.code()))?,
+                }
+                edge.append(entry.leaf());
+                if let (Some(to), Control::Moved { heads, .. }) = (acl.as_ref().and_then(Acl::place), &control)
+                    && was.as_ref() != Some(to)
+                {
+                    let mut heads: BTreeMap<_, _> =
+                        heads.iter().map(|(log, size, root)| (*log, (*size, *root))).collect();
+                    heads.insert(log, (edge.size(), edge.root()));
+                    gone = arrived;
+                    arrived |= stay.as_ref().is_some_and(|stay| stay.keeper.place == *to);
+                    moves.push(Gone { to: to.clone(), heads });
                 }
                 said.push((entry.header().clone(), control));
             }
@@ -106,14 +225,17 @@ impl OpenDb {
                 Some(proved) => proved,
                 None => anchored::verify(session, signer, &log, known.salt()).await?,
             };
-            if let Some(acl) = acl.take_if(|_| follower.next() >= proved.head) {
+            if let Some(acl) = acl.take_if(|_| gone || follower.next() >= proved.head) {
                 break (acl, proved);
             }
             anchored = Some(proved);
         };
+        if !arrived {
+            return Err(ClientError::proof("not_moved", "the database is where no owner said that it is"));
+        }
         let keys = open_keys(session, signer, &acl).await?;
-        let head = (follower.next(), follower.root().unwrap_or(EMPTY_ROOT));
-        Ok(Self { name: name.to_owned(), acl, head, anchored, keys, said })
+        let head = (edge.size(), edge.root());
+        Ok(Self { name: name.to_owned(), acl, head, anchored, keys, said, moves })
     }
 
     /// Returns how it was deleted, if it was.
@@ -169,6 +291,22 @@ impl OpenDb {
         }
         self.refresh(session, signer).await?;
         Ok(self.acl.standing(log, pos, author, epoch))
+    }
+
+    /// Returns the URL of the server that keeps it, if it moved there.
+    pub fn url(&self) -> Option<&str> {
+        self.acl.place().map(|place| place.url.as_str())
+    }
+
+    /// Returns where it went, each time, and how many entries its control log had where it was, with the word that it went.
+    pub(super) fn ended(&self) -> impl Iterator<Item = (&Place, u64)> {
+        let control = LogId::control(self.acl.did());
+        self.moves.iter().map(move |gone| (&gone.to, gone.heads.get(&control).map_or(0, |(size, _)| *size)))
+    }
+
+    /// Returns whether what stands at this place of its control log was the last word of half of its owners that it goes on elsewhere.
+    pub fn moved_at(&self, pos: u64) -> bool {
+        self.ended().any(|(_, size)| size == pos + 1)
     }
 
     /// Returns the size and root of its control log.

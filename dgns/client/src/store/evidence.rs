@@ -38,7 +38,9 @@ pub(crate) async fn fault(
     what: String,
     met: Met<'_>,
 ) -> ClientError {
-    match strongest(session, &met).await {
+    let keeper = session.keeper(log);
+    let here = keeper.as_ref().map_or(session, |keeper| &keeper.session);
+    match strongest(here, &met).await {
         None | Some((_, false)) if session.is_at_host() => {
             ClientError::proof("bad_host", format!("the host shows what the store does not say now: {what}"))
         }
@@ -51,7 +53,8 @@ pub(crate) async fn fault(
 
 /// Keeps what was met as evidence, the strongest first that convicts; the file tells how far all databases are, besides, if that does.
 pub(crate) async fn keep(session: &Session, log: &LogId, code: &str, met: Met<'_>) -> Option<PathBuf> {
-    let (file, _) = strongest(session, &met).await?;
+    let keeper = session.keeper(log);
+    let (file, _) = strongest(keeper.as_ref().map_or(session, |keeper| &keeper.session), &met).await?;
     save(session, log, code, file)
 }
 

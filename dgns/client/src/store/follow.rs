@@ -14,6 +14,7 @@ use translog::hash::EMPTY_ROOT;
 use translog::tree::{Edge, verify_consistency};
 
 use super::evidence::{self, Met};
+pub use super::kept::left;
 use super::kept::{Kept, keep_head};
 use super::people::People;
 use crate::error::ClientError;
@@ -45,6 +46,8 @@ pub struct Follower {
     parts: Option<Vec<Part>>,
     /// Whether the log was proved to have all of them.
     based: bool,
+    /// How it ended at the server that it left, where its owners moved it.
+    left: Option<(u64, Hash)>,
 }
 
 impl Follower {
@@ -63,6 +66,7 @@ impl Follower {
             behind: None,
             parts: Some(Vec::new()),
             based: false,
+            left: None,
         }
     }
 
@@ -80,6 +84,11 @@ impl Follower {
     /// As [`Follower::from`], of a log that may go on from others: from which, and how far, is judged by whoever reads.
     pub fn with_any_parts(self) -> Self {
         Self { parts: None, ..self }
+    }
+
+    /// As [`Follower::from`] the first entry on, of a log that has to begin with what it had at the server that it left.
+    pub(super) fn with_left(self, left: Option<(u64, Hash)>) -> Self {
+        Self { left, ..self }
     }
 
     /// Returns the place of the next entry.
@@ -129,7 +138,7 @@ impl Follower {
         limit: u64,
         wait_s: u64,
     ) -> Result<(Vec<Entry>, u64), ClientError> {
-        let kept = Kept::read(session.log(), &self.log)?;
+        let kept = Kept::read(session, &self.log)?;
         let old = kept.head.as_ref().map(|head| head.head().size);
         let mut target = format!("{}{}/entries?from={}&limit={limit}", path::LOGS, self.log, self.next);
         old.iter().for_each(|old| target.push_str(&format!("&old={old}")));
@@ -153,7 +162,7 @@ impl Follower {
             return Err(malformed("no entries although there are some"));
         }
         let size = range.head.head().size;
-        keep_head(session.log(), &self.log, range.head)?;
+        keep_head(session, &self.log, range.head)?;
         Ok((range.entries, size))
     }
 
@@ -239,14 +248,15 @@ impl Follower {
 
     /// Refuses a log that has not all of the entries of others that it goes on from.
     fn check_size(&self, size: u64) -> Result<(), ClientError> {
-        let last = self.parts.iter().flatten().last();
-        last.filter(|last| size < last.size).map_or(Ok(()), |last| Err(short_of(last.size)))
+        let parts = self.parts.iter().flatten().map(|part| part.size);
+        let least = parts.chain(self.left.map(|(size, _)| size)).max();
+        least.filter(|least| size < *least).map_or(Ok(()), |least| Err(short_of(least)))
     }
 
     /// Refuses entries of another log that are not those whose root was signed when the log went on from there.
     fn check_part(&self, edge: &Edge) -> Result<(), ClientError> {
-        let mut parts = self.parts.iter().flatten();
-        match parts.find(|part| part.size == edge.size()).is_some_and(|part| part.root != edge.root()) {
+        let parts = self.parts.iter().flatten().map(|part| (part.size, part.root));
+        match parts.chain(self.left).any(|(size, root)| size == edge.size() && root != edge.root()) {
             true => {
                 let what = format!("the first {} entries are not those that the log was to go on from", edge.size());
                 Err(ClientError::proof("fork_base", what))
@@ -310,7 +320,7 @@ pub async fn root_at(
 /// Returns how many entries a log has by its newest head, which is checked, and the time of that head, Unix milliseconds.
 pub async fn newest(session: &Session, signer: Signer<'_>, log: LogId) -> Result<(u64, u64), ClientError> {
     let (_, size) = Follower::from(log, 0).with_any_parts().read(session, signer, 0, 0).await?;
-    let kept = Kept::read(session.log(), &log)?;
+    let kept = Kept::read(session, &log)?;
     Ok((size, kept.head.map_or(0, |head| head.head().time_ms)))
 }
 
@@ -330,7 +340,8 @@ pub(super) async fn check_continues(
     match verify_consistency(old.size, &root, new.size, &new.root, path) {
         Ok(()) => Ok(()),
         Err(error) => {
-            let what = format!("the log is not the one that its server signed before ({})", error.code());
+            let who = if old.store == new.store { "its server" } else { "the server that it left" };
+            let what = format!("the log is not the one that {who} signed before ({})", error.code());
             Err(fault(session, "store_fork", what, &[now, before], path).await)
         }
     }
@@ -419,6 +430,21 @@ mod tests {
         (1..4).for_each(|number| other.append([number; 32]));
         assert_eq!(code(follower.check_part(&other)), Err("fork_base".to_owned()));
         assert_eq!([follower.log_at(2), follower.log_at(3)], [Some(source), Some(log)]);
+    }
+
+    #[test]
+    fn a_control_log_begins_elsewhere_with_what_it_had_where_it_was() {
+        let mut edge = Edge::new();
+        (0..3).for_each(|number| edge.append([number; 32]));
+        let follower = Follower::from(LogId([1; 32]), 0).with_any_parts().with_left(Some((3, edge.root())));
+        let code = |checked: Result<(), ClientError>| checked.map_err(|error| error.code().to_owned());
+        let fault = || Err("fork_base".to_owned());
+        assert_eq!([code(follower.check_size(2)), code(follower.check_size(3))], [fault(), Ok(())]);
+        let mut other = Edge::new();
+        (1..4).for_each(|number| other.append([number; 32]));
+        assert_eq!([code(follower.check_part(&edge)), code(follower.check_part(&other))], [Ok(()), fault()]);
+        other.append([9; 32]);
+        assert_eq!(code(follower.check_part(&other)), Ok(()), "at that place alone the root is known");
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub async fn fork(
 }
 
 /// Returns how far each log of the source goes into the fork, with the root of its tree there, proved.
-async fn base(
+pub(super) async fn base(
     session: &Session,
     signer: Signer<'_>,
     acl: &Acl,

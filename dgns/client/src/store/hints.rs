@@ -19,7 +19,16 @@ impl Hints {
     /// Opens the stream of logs, each with the number of entries that is known of it; each once.
     pub async fn open(session: &Session, signer: Signer<'_>, mut logs: Vec<(LogId, u64)>) -> Result<Self, ClientError> {
         logs.sort_unstable();
-        let lines = session.lines_posted(signer, path::WATCH, &encode_watch(&logs)).await?;
+        // One stream is of one server: what another one keeps is read without being told.
+        let keeper = logs.first().and_then(|(log, _)| session.keeper(log));
+        let url = |log: &LogId| session.keeper(log).map(|keeper| keeper.place.url.clone());
+        let of_first = logs.first().and_then(|(log, _)| url(log));
+        logs.retain(|(log, _)| url(log) == of_first);
+        let body = encode_watch(&logs);
+        let lines = match keeper {
+            Some(keeper) => session.lines_at(&keeper, signer, path::WATCH, &body).await?,
+            None => session.lines_posted(signer, path::WATCH, &body).await?,
+        };
         Ok(Self { lines })
     }
 

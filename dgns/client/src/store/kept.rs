@@ -5,15 +5,19 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use dgns_api::store::entry::{Entry, LogId};
 use dgns_api::store::head::SignedHead;
+use dgns_api::store::place::Place;
+use identity::did::Did;
 use identity::hash::Hash;
+use identity::name::Origin;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ClientError;
 use crate::home::LogHome;
+use crate::session::{Left, Session};
 
 /// The file of this device's place in a log. It is written by who appends alone, who has the log to himself.
 #[derive(Default, Serialize, Deserialize)]
-struct Place {
+struct OwnPlace {
     /// The lsn of this device's next entry.
     next: u64,
     /// The leaf of the one before.
@@ -26,6 +30,45 @@ struct Place {
 #[derive(Serialize, Deserialize)]
 struct Head {
     head: String,
+}
+
+/// The file of where a database is that moved, as it was proved there.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct PlaceFile {
+    server: String,
+    url: String,
+    origin: String,
+    key: String,
+    /// Of each move the server that it went to, and how its control log ended before: size and root.
+    moves: Vec<(String, u64, String)>,
+}
+
+/// Returns where the database of a control log was found that moved, and how it came there.
+pub(super) fn place(home: &LogHome, control: &LogId) -> Result<Option<(Place, Vec<Left>)>, ClientError> {
+    let path = path_of(control, "place");
+    let Some(file) = home.read_json::<PlaceFile>(&path)? else { return Ok(None) };
+    let bytes = |hex: &str| HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok();
+    let read = || {
+        let (server, origin) = (file.server.parse().ok()?, Origin::parse(&file.origin).ok()?);
+        let left = |(to, size, root): &(String, u64, String)| {
+            Some(Left { to: to.parse().ok()?, size: *size, root: bytes(root)? })
+        };
+        let moves: Option<Vec<Left>> = file.moves.iter().map(left).collect();
+        Some((Place { server, url: file.url.clone(), origin, key: bytes(&file.key)? }, moves?))
+    };
+    read().map(Some).ok_or_else(|| damaged(home, &path))
+}
+
+/// Keeps where the database of a control log was found, durably: whoever was there once asks nobody where it is.
+pub(super) fn keep_place(home: &LogHome, control: &LogId, place: &Place, left: &[Left]) -> Result<(), ClientError> {
+    let Place { server, url, origin, key } = place;
+    let (server, origin, key) = (server.to_string(), origin.as_str().to_owned(), HEXLOWER.encode(key));
+    let moves = left.iter().map(|left| (left.to.to_string(), left.size, HEXLOWER.encode(&left.root))).collect();
+    let (path, file) = (path_of(control, "place"), PlaceFile { server, url: url.clone(), origin, key, moves });
+    match home.read_json::<PlaceFile>(&path)? {
+        Some(before) if before == file => Ok(()),
+        _ => home.keep_json(&path, &file),
+    }
 }
 
 /// What is remembered of one log.
@@ -42,22 +85,22 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Reads what is remembered; nothing if nothing was kept yet.
-    pub(super) fn read(home: &LogHome, log: &LogId) -> Result<Self, ClientError> {
-        let path = path_of(log, "json");
-        let place = home.read_json::<Place>(&path)?.unwrap_or_default();
+    /// Reads what is remembered; nothing if nothing was kept yet. A head that counts no more where the log is by now is none.
+    pub(super) fn read(session: &Session, log: &LogId) -> Result<Self, ClientError> {
+        let (home, path) = (session.log(), path_of(log, "json"));
+        let place = home.read_json::<OwnPlace>(&path)?.unwrap_or_default();
         let damaged = || damaged(home, &path);
         let bytes = |hex: &Option<String>| {
             hex.as_ref().map(|hex| HEXLOWER.decode(hex.as_bytes()).map_err(|_| damaged())).transpose()
         };
         let last = bytes(&place.last)?.map(|bytes| bytes.try_into().map_err(|_| damaged())).transpose()?;
         let outbox = bytes(&place.outbox)?.map(|bytes| Entry::decode(&bytes).map_err(|_| damaged())).transpose()?;
-        Ok(Self { head: head(home, log)?, next: place.next, last, outbox })
+        Ok(Self { head: held(session, log)?, next: place.next, last, outbox })
     }
 
     /// Keeps this device's place, durably.
     pub(super) fn write(&self, home: &LogHome, log: &LogId) -> Result<(), ClientError> {
-        let place = Place {
+        let place = OwnPlace {
             next: self.next,
             last: self.last.map(|leaf| HEXLOWER.encode(&leaf)),
             outbox: self.outbox.as_ref().map(|entry| HEXLOWER.encode(&entry.encode())),
@@ -66,8 +109,13 @@ impl Kept {
     }
 }
 
-/// Returns the newest head that was proved.
-pub(super) fn head(home: &LogHome, log: &LogId) -> Result<Option<SignedHead>, ClientError> {
+/// Returns the newest head that was proved, of those that count where the log is.
+fn held(session: &Session, log: &LogId) -> Result<Option<SignedHead>, ClientError> {
+    let stay = session.stay(log);
+    Ok(newest(session.log(), log)?.filter(|head| stay.is_none_or(|stay| stay.holds(head.head()))))
+}
+
+fn newest(home: &LogHome, log: &LogId) -> Result<Option<SignedHead>, ClientError> {
     head_at(home, path_of(log, "head"))
 }
 
@@ -77,10 +125,16 @@ fn head_at(home: &LogHome, path: PathBuf) -> Result<Option<SignedHead>, ClientEr
     SignedHead::decode(&bytes).map(Some).map_err(|_| damaged(home, &path))
 }
 
-/// Keeps a head that was proved, durably, unless a longer one is remembered; returns the one that is.
-pub(super) fn keep_head(home: &LogHome, log: &LogId, proved: SignedHead) -> Result<SignedHead, ClientError> {
+/// Keeps a head that was proved, durably, unless a longer one is remembered; returns the one that is. One that counts no more is put aside: it is the word of a
+/// server that was left, for more than its owners took along.
+pub(super) fn keep_head(session: &Session, log: &LogId, proved: SignedHead) -> Result<SignedHead, ClientError> {
+    let home = session.log();
     let _turn = home.turn("heads.lock")?;
-    match head(home, log)? {
+    let known = held(session, log)?;
+    if let (None, Some(void)) = (&known, newest(home, log)?) {
+        home.keep_json(&path_of(log, "left"), &Head { head: HEXLOWER.encode(void.as_bytes()) })?;
+    }
+    match known {
         Some(newer) if newer.head().size >= proved.head().size => Ok(newer),
         _ => {
             home.keep_json(&path_of(log, "head"), &Head { head: HEXLOWER.encode(proved.as_bytes()) })?;
@@ -89,17 +143,23 @@ pub(super) fn keep_head(home: &LogHome, log: &LogId, proved: SignedHead) -> Resu
     }
 }
 
+/// Returns the head that a server signed of a log for more than its owners took along when it left it, if one was met.
+pub fn left(session: &Session, log: &LogId) -> Result<Option<SignedHead>, ClientError> {
+    head_at(session.log(), path_of(log, "left"))
+}
+
 /// Returns the heads of a log that go beyond the `anchored` entries that an anchor has: the first that was met, which is remembered until
-/// an anchor has it, and those of `proved`, the oldest first.
+/// an anchor has it, and those of `proved`, the oldest first. Where the log moved, only the server that keeps it now owes anything, `by`.
 pub(super) fn owed_heads(
     home: &LogHome,
     log: &LogId,
     anchored: u64,
     proved: &[&SignedHead],
+    by: Option<&Did>,
 ) -> Result<Vec<SignedHead>, ClientError> {
     let _turn = home.turn("heads.lock")?;
     let path = path_of(log, "owed");
-    let is_owed = |head: &SignedHead| head.head().size > anchored;
+    let is_owed = |head: &SignedHead| head.head().size > anchored && by.is_none_or(|by| head.head().store == *by);
     let before = head_at(home, path.clone())?.filter(is_owed);
     let proved = proved.iter().map(|head| (*head).clone()).filter(is_owed);
     let owed: Vec<SignedHead> = before.iter().cloned().chain(proved).collect();
@@ -122,9 +182,7 @@ mod tests {
     use super::*;
     use crate::home::{Home, Pinned};
     use dgns_api::store::head::StoreHead;
-    use identity::did::Did;
     use identity::key::SigningKey;
-    use identity::name::Origin;
 
     #[test]
     fn the_first_head_that_no_anchor_has_is_remembered_until_one_has_it() {
@@ -138,7 +196,7 @@ mod tests {
             SignedHead::sign(&head, &origin, &SigningKey::from_seed(&[1; 32]))
         };
         let owed = |anchored: u64, proved: &[&SignedHead]| -> Vec<u64> {
-            let owed = owed_heads(&home, &log, anchored, proved).unwrap();
+            let owed = owed_heads(&home, &log, anchored, proved, None).unwrap();
             owed.iter().map(|head| head.head().time_ms).collect()
         };
         assert_eq!(owed(3, &[&head(3, 10)]), [0; 0]);

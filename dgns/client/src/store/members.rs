@@ -33,11 +33,11 @@ use crate::{clock, rng};
 /// How often what was said by somebody else first is judged anew.
 const TRIES: u32 = 8;
 
-/// What a server answers to whom somebody else was faster, or that does not know whether it committed.
-const AGAIN: [&str; 4] = ["head_mismatch", "lsn_gap", "recovering", "busy"];
+/// What a server answers to whom somebody else was faster, that does not know whether it committed, or that the database left.
+pub(super) const AGAIN: [&str; 5] = ["head_mismatch", "lsn_gap", "recovering", "busy", "moved"];
 
 /// Between two tries at a server that has to come to itself first.
-const BREATH: Duration = Duration::from_millis(500);
+pub(super) const BREATH: Duration = Duration::from_millis(500);
 
 /// What was said, and what it comes to.
 #[derive(Debug)]
@@ -156,9 +156,14 @@ pub(super) async fn say(
 }
 
 /// Appends statements that must follow the control log as it was judged, and checks that they are in it.
-async fn post(session: &Session, signer: Signer<'_>, db: &OpenDb, statements: &[Control]) -> Result<(), ClientError> {
+pub(super) async fn post(
+    session: &Session,
+    signer: Signer<'_>,
+    db: &OpenDb,
+    statements: &[Control],
+) -> Result<(), ClientError> {
     let log = LogId::control(db.acl().did());
-    let kept = Kept::read(session.log(), &log)?;
+    let kept = Kept::read(session, &log)?;
     let device = signer.keys.sign.public();
     let (mut lsn, mut prev) = db.place_of(&device);
     let mut entries = Vec::new();
@@ -183,10 +188,11 @@ async fn post(session: &Session, signer: Signer<'_>, db: &OpenDb, statements: &[
         entries.push(entry);
     }
     let old = kept.head.as_ref().map(|head| format!("?old={}", head.head().size)).unwrap_or_default();
-    let answer = session.post_entries(&format!("{}{log}/entries{old}", path::LOGS), encode_request(&entries)).await?;
+    let answer =
+        session.post_entries(signer, &format!("{}{log}/entries{old}", path::LOGS), encode_request(&entries)).await?;
     let receipts = Receipts::decode(&answer).map_err(|error| malformed(&error.to_string()))?;
     check_receipts(session, &mut People::default(), &kept, (log, &entries), &receipts, false).await?;
-    keep_head(session.log(), &log, receipts.head).map(drop)
+    keep_head(session, &log, receipts.head).map(drop)
 }
 
 fn group_of(db: &OpenDb, gid: u32) -> Result<&Group, ClientError> {

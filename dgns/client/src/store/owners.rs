@@ -81,11 +81,22 @@ pub async fn keep(session: &Session, signer: Signer<'_>, name: &str) -> Result<S
     say(session, signer, name, plan).await
 }
 
-/// Returns what an error comes to: a server that says that a database is deleted, or an entry trimmed, has to show that owners said so.
+/// Returns what an error comes to: a server that says that a database is deleted, or elsewhere, or an entry trimmed, has to show that owners said so.
 pub async fn proved(session: &Session, signer: Signer<'_>, db: &mut OpenDb, error: ClientError) -> ClientError {
     match &error {
         ClientError::Refused(problem) if problem.code == "deleted" => {
             db.refresh(session, signer).await.err().unwrap_or_else(not_deleted)
+        }
+        ClientError::Refused(problem) if problem.code == "moved" && !session.is_at_host() => {
+            let before = db.url().map(str::to_owned);
+            match db.refresh(session, signer).await {
+                Ok(()) if db.url() == before.as_deref() => ClientError::proof(
+                    "not_moved",
+                    "the server says that the database is at another one, and its control log does not",
+                ),
+                Ok(()) => error,
+                Err(error) => error,
+            }
         }
         ClientError::Trimmed { log, pos } => match db.refresh(session, signer).await {
             Ok(()) if *pos < db.acl().first(log) => error,

@@ -41,6 +41,19 @@ impl People {
     /// Refuses a head that the server of this log did not sign.
     pub(super) async fn check_head(&mut self, session: &Session, head: &SignedHead) -> Result<(), ClientError> {
         let store = head.head().store;
+        // What moved is signed by who keeps it now, whom its owner named.
+        let keeper = session.keeper(&head.head().log);
+        if keeper.as_ref().is_some_and(|keeper| keeper.place.server != store) {
+            return Err(ClientError::proof(
+                "store_head",
+                "a head by another server than the one that the database moved to",
+            ));
+        }
+        self.check_head_in(keeper.as_ref().map_or(session, |keeper| &keeper.session), head).await
+    }
+
+    async fn check_head_in(&mut self, session: &Session, head: &SignedHead) -> Result<(), ClientError> {
+        let store = head.head().store;
         let is_known = self.server.as_ref().is_some_and(|(did, _)| *did == store);
         if is_known && self.has_signed(session, head) {
             return Ok(());

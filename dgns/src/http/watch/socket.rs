@@ -175,9 +175,17 @@ impl Socket {
         flow
     }
 
+    /// Returns whether the device that asked may still ask.
+    async fn may_ask(&self) -> bool {
+        match databases(&self.app) {
+            Ok(databases) => self.watcher.may_ask(databases, &self.app.core).await,
+            Err(_) => false,
+        }
+    }
+
     /// Tells what there is to tell; breaks if the device may not ask any more, or the database failed.
     async fn tell(&mut self) -> ControlFlow<()> {
-        if !self.watcher.may_ask(&self.app.core).await {
+        if !self.may_ask().await {
             return ControlFlow::Break(());
         }
         let Ok(databases) = databases(&self.app) else { return ControlFlow::Break(()) };
@@ -198,7 +206,7 @@ impl Socket {
 
     /// Asks whether somebody is there; breaks if nobody was for long, or the device may not ask any more.
     async fn beat(&mut self) -> ControlFlow<()> {
-        if self.heard.elapsed() > HEARTBEAT * 3 || !self.watcher.may_ask(&self.app.core).await {
+        if self.heard.elapsed() > HEARTBEAT * 3 || !self.may_ask().await {
             return ControlFlow::Break(());
         }
         websocket::put(&mut self.out, Opcode::Ping, &[]);

@@ -18,7 +18,7 @@ async fn open(dir: &std::path::Path) -> Store {
     let did = Did::from_bytes([1; 20]);
     let account = store.account_or_new(&mut tx, &did, 1).await.unwrap().id;
     let (stage, dropped) = (Stage::Live, Dropped::No);
-    let row = DbRow { id: DB, did, account, kind: 1, created_ms: 1, stage, dropped };
+    let row = DbRow { id: DB, did, account, kind: 1, created_ms: 1, stage, dropped, home: None };
     tables::db::insert(&mut tx, &row).await.unwrap();
     tx.commit(2).await.unwrap();
     store

@@ -30,6 +30,9 @@ const GIVE: &str = "UPDATE account SET lease_until_ms = $1, quota_bytes = $2, qu
 const GIVE_BACK: &str = "UPDATE account SET used_bytes = CASE WHEN used_bytes > $1 THEN used_bytes - $1 ELSE 0 END \
                          WHERE id = $2";
 
+const GIVE_BACK_ENTRIES: &str =
+    "UPDATE account SET used_entries = CASE WHEN used_entries > $1 THEN used_entries - $1 ELSE 0 END WHERE id = $2";
+
 const TO_NOTE: &str = "SELECT id FROM account WHERE lapse_seen_ms = 0 AND lease_until_ms <= $1 \
                        ORDER BY lease_until_ms LIMIT $2";
 const PAID_AGAIN: &str = "SELECT id FROM account WHERE lapse_seen_ms > 0 AND lease_until_ms > $1 \
@@ -87,6 +90,12 @@ pub(crate) async fn give(conn: &mut Conn, row: &AccountRow, given: [u64; 3]) -> 
 /// Counts bytes that an account uses no more.
 pub(crate) async fn give_back(conn: &mut Conn, id: RowId, bytes: u64) -> Result<(), StorageError> {
     let query = query(GIVE_BACK).bind(stored(bytes)).bind(id);
+    query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
+}
+
+/// Counts entries that an account has no more.
+pub(crate) async fn give_back_entries(conn: &mut Conn, id: RowId, entries: u64) -> Result<(), StorageError> {
+    let query = query(GIVE_BACK_ENTRIES).bind(stored(entries)).bind(id);
     query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 

@@ -21,7 +21,8 @@ const OF_LOG: &str = "SELECT label, version, size, root, prev, k FROM anchor_hea
 const ALL_AT: &str = "SELECT label, version, size, root, prev, k FROM anchor_head AS head WHERE version = \
                       (SELECT max(version) FROM anchor_head WHERE log = head.log AND k <= $1) ORDER BY label";
 const LABEL: &str = "SELECT label FROM anchor_head WHERE log = $1 AND version = 1";
-const GROWN: &str = "SELECT id FROM dblog WHERE size > anchored_size ORDER BY id LIMIT $1";
+const GROWN: &str = "SELECT dblog.id FROM dblog JOIN db ON db.id = dblog.db \
+                     WHERE dblog.size > dblog.anchored_size AND db.stage <> 5 ORDER BY dblog.id LIMIT $1";
 const ANCHORED: &str = "UPDATE dblog SET anchored_size = \
                         (SELECT size FROM anchor_head WHERE anchor_head.k = $1 AND anchor_head.log = dblog.id) \
                         WHERE id IN (SELECT log FROM anchor_head WHERE k = $2)";
@@ -81,7 +82,7 @@ pub(crate) async fn label(conn: &mut Conn, log: RowId) -> Result<Option<Hash>, S
     row.map(|row| Cells::new(&row, HEADS).fixed(0)).transpose()
 }
 
-/// Returns logs that grew since they were anchored, at most `limit`.
+/// Returns logs that grew since they were anchored, at most `limit`; none that is on its way here, which may come to nothing.
 pub(crate) async fn grown(conn: &mut Conn, limit: u64) -> Result<Vec<RowId>, StorageError> {
     let rows = query(GROWN).bind(stored(limit)).fetch_all(conn).await.map_err(in_table("dblog"))?;
     rows.iter().map(|row| Cells::new(row, "dblog").small(0)).collect()

@@ -20,6 +20,8 @@ const UNNAMED: &str = "SELECT account, db, chunk, size, refs, since_ms, marked_m
                        WHERE refs = 0 AND marked_ms = 0 AND since_ms <= $1 ORDER BY since_ms LIMIT $2";
 const CONDEMNED: &str = "SELECT account, db, chunk, size, refs, since_ms, marked_ms FROM chunk_use \
                          WHERE refs = 0 AND marked_ms > 0 AND marked_ms <= $1 ORDER BY marked_ms LIMIT $2";
+const OF_DB: &str = "SELECT account, db, chunk, size, refs, since_ms, marked_ms FROM chunk_use \
+                     WHERE account = $1 AND db = $2 LIMIT $3";
 const DELETE: &str = "DELETE FROM chunk_use WHERE account = $1 AND db = $2 AND chunk = $3";
 const KEPT: &str = "SELECT size FROM chunk_use WHERE chunk = $1 LIMIT 1";
 static UPSERT: ManyRows = ManyRows::new(
@@ -58,6 +60,16 @@ pub(crate) async fn unnamed(conn: &mut Conn, before_ms: u64, limit: u64) -> Resu
 /// Returns chunks that are condemned since `before_ms` or longer.
 pub(crate) async fn condemned(conn: &mut Conn, before_ms: u64, limit: u64) -> Result<Vec<UseRow>, StorageError> {
     let rows = query(CONDEMNED).bind(stored(before_ms)).bind(stored(limit)).fetch_all(conn).await;
+    rows.map_err(in_table(TABLE))?.iter().map(read).collect()
+}
+
+/// Returns some of the chunks that are kept for the entries of a database.
+pub(crate) async fn of_db(
+    conn: &mut Conn,
+    (account, db): (RowId, RowId),
+    limit: u64,
+) -> Result<Vec<UseRow>, StorageError> {
+    let rows = query(OF_DB).bind(account).bind(db).bind(stored(limit)).fetch_all(conn).await;
     rows.map_err(in_table(TABLE))?.iter().map(read).collect()
 }
 

@@ -26,11 +26,18 @@ const BY_KEY: &str = select!("WHERE key = $1");
 const BY_ID: &str = select!("WHERE id = $1");
 const OF_DB: &str = select!("WHERE db = $1 ORDER BY id");
 const FORKS: &str = "SELECT id, base, dropped_to FROM dblog WHERE length(base) > 0 AND id > $1 ORDER BY id LIMIT $2";
-const UNSWEPT: &str = select!("WHERE db = $1 AND gid > 0 AND dropped_to < size ORDER BY id LIMIT 1");
-const UNTRIMMED: &str = select!("WHERE dropped_to < trimmed_to ORDER BY id LIMIT 1");
+const UNSWEPT: &str = select!("WHERE db = $1 AND gid > 0 AND dropped_to < size AND id > $2 ORDER BY id LIMIT 1");
+const UNTRIMMED: &str = select!("WHERE dropped_to < trimmed_to AND dropped_to < size AND id > $1 ORDER BY id LIMIT 1");
 const UNCOUNTED: &str = "SELECT id, counted, to_count FROM dblog WHERE counted < to_count ORDER BY id LIMIT 1";
 const COUNT_TO: &str = "UPDATE dblog SET counted = $1 WHERE id = $2";
 const DROP_TO: &str = "UPDATE dblog SET dropped_to = $1 WHERE id = $2";
+const REMOVE: [(&str, &str); 5] = [
+    ("node", "DELETE FROM node WHERE log IN (SELECT id FROM dblog WHERE db = $1)"),
+    ("cursor", "DELETE FROM cursor WHERE log IN (SELECT id FROM dblog WHERE db = $1)"),
+    ("equivocation", "DELETE FROM equivocation WHERE log IN (SELECT id FROM dblog WHERE db = $1)"),
+    ("snapshot", "DELETE FROM snapshot WHERE log IN (SELECT id FROM dblog WHERE db = $1)"),
+    ("dblog", "DELETE FROM dblog WHERE db = $1"),
+];
 static BY_KEYS: ManyRows = ManyRows::new(TABLE, select!("WHERE key IN ("), 1, ")");
 static SIZES: ManyRows = ManyRows::new(TABLE, "SELECT key, size FROM dblog WHERE key IN (", 1, ")");
 static UPSERT: ManyRows = ManyRows::new(
@@ -74,14 +81,22 @@ pub(crate) async fn forks(conn: &mut Conn, after: RowId, limit: u64) -> Result<V
     rows.iter().map(read).collect()
 }
 
-/// Returns the first log of a database, but its control log, that has not let go of all its entries.
-pub(crate) async fn unswept(conn: &mut Conn, db: RowId) -> Result<Option<LogRow>, StorageError> {
-    query(UNSWEPT).bind(db).fetch_optional(conn).await.map_err(in_table(TABLE))?.as_ref().map(read).transpose()
+/// Returns the first log of a database behind the row `after`, but its control log, that has not let go of all its entries.
+pub(crate) async fn unswept(conn: &mut Conn, db: RowId, after: RowId) -> Result<Option<LogRow>, StorageError> {
+    query(UNSWEPT)
+        .bind(db)
+        .bind(after)
+        .fetch_optional(conn)
+        .await
+        .map_err(in_table(TABLE))?
+        .as_ref()
+        .map(read)
+        .transpose()
 }
 
-/// Returns the first log that has not let go of all that was trimmed of it.
-pub(crate) async fn untrimmed(conn: &mut Conn) -> Result<Option<LogRow>, StorageError> {
-    query(UNTRIMMED).fetch_optional(conn).await.map_err(in_table(TABLE))?.as_ref().map(read).transpose()
+/// Returns the first log behind the row `after` that has not let go of all that was trimmed of it.
+pub(crate) async fn untrimmed(conn: &mut Conn, after: RowId) -> Result<Option<LogRow>, StorageError> {
+    query(UNTRIMMED).bind(after).fetch_optional(conn).await.map_err(in_table(TABLE))?.as_ref().map(read).transpose()
 }
 
 /// Returns a log with entries that are not counted: from where, and to where.
@@ -97,6 +112,14 @@ pub(crate) async fn uncounted(conn: &mut Conn) -> Result<Option<(RowId, u64, u64
 /// Writes the first entry of a log that is not counted.
 pub(crate) async fn count_to(conn: &mut Conn, id: RowId, pos: u64) -> Result<(), StorageError> {
     query(COUNT_TO).bind(stored(pos)).bind(id).execute(conn).await.map_err(in_table(TABLE)).map(drop)
+}
+
+/// Removes the logs of a database that came to nothing, with all that is kept of them but their entries.
+pub(crate) async fn remove(conn: &mut Conn, db: RowId) -> Result<(), StorageError> {
+    for (table, statement) in REMOVE {
+        query(statement).bind(db).execute(&mut *conn).await.map_err(in_table(table))?;
+    }
+    Ok(())
 }
 
 /// Writes the first entry that a log has not let go of.

@@ -26,6 +26,10 @@ const SIZES: &str = "SELECT length(header) + length(body) FROM entry \
 const NAMING: &str = "SELECT header, length(body) FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
 const BODY_BYTES: &str = "SELECT coalesce(sum(length(body)), 0) FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3";
 const DROP_BODIES: &str = "UPDATE entry SET body = $1 WHERE log = $2 AND pos >= $3 AND pos < $4 AND length(body) > 0";
+const END: &str = "SELECT coalesce(max(pos) + 1, 0) FROM entry WHERE log = $1";
+const CHARGED: &str =
+    "SELECT coalesce(sum(length(header) + length(body)), 0), count(*) FROM entry WHERE log = $1 AND pos >= $2";
+const REMOVE: &str = "DELETE FROM entry WHERE log = $1 AND pos >= $2";
 const LEAVES: &str = "SELECT leaf FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
 
 /// A new row.
@@ -135,6 +139,16 @@ pub(crate) async fn body_bytes(conn: &mut Conn, log: RowId, from: u64, to: u64) 
     let query = query(BODY_BYTES).bind(log).bind(stored(from)).bind(stored(to));
     let row = query.fetch_one(conn).await.map_err(in_table(TABLE))?;
     Cells::new(&row, TABLE).number(0)
+}
+
+/// Removes the last `limit` entries of a log that comes to nothing; returns the bytes of header and body, and how many they were.
+pub(crate) async fn remove_last(conn: &mut Conn, log: RowId, limit: u64) -> Result<(u64, u64), StorageError> {
+    let row = query(END).bind(log).fetch_one(&mut *conn).await.map_err(in_table(TABLE))?;
+    let from = Cells::new(&row, TABLE).number(0)?.saturating_sub(limit);
+    let row = query(CHARGED).bind(log).bind(stored(from)).fetch_one(&mut *conn).await.map_err(in_table(TABLE))?;
+    let removed = (Cells::new(&row, TABLE).number(0)?, Cells::new(&row, TABLE).number(1)?);
+    query(REMOVE).bind(log).bind(stored(from)).execute(conn).await.map_err(in_table(TABLE))?;
+    Ok(removed)
 }
 
 /// Drops the bodies of the entries `from..to`; all else of them stays.

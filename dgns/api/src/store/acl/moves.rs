@@ -9,12 +9,12 @@ use crate::store::limits::MOVES_MAX;
 use crate::store::place::Place;
 
 impl Acl {
-    /// Returns where the database is, if an owner said that it moved; else it is where it was made.
+    /// Returns where the database is, if its owners said that it moved; else it is where it was made.
     pub fn place(&self) -> Option<&Place> {
         self.places.last()
     }
 
-    /// Goes on at another server, with all that each log has.
+    /// An owner is for another server; once half of them are it goes on there, with all that each log has then.
     pub(super) fn go(&mut self, author: &Did, to: &Place, heads: &[(LogId, u64, Hash)]) -> Result<(), AclRefusal> {
         if !self.owners.is(author) {
             return Err(AclRefusal::NotAllowed);
@@ -22,7 +22,7 @@ impl Acl {
         if !self.sources.is_empty() {
             return Err(AclRefusal::Stays);
         }
-        if self.places.iter().any(|place| place.server == to.server) {
+        if to.origin == self.home || self.places.iter().any(|place| place.server == to.server) {
             return Err(AclRefusal::Moved);
         }
         if self.places.len() >= MOVES_MAX {
@@ -30,6 +30,9 @@ impl Acl {
         }
         if !self.logs.keys().eq(heads.iter().map(|(log, ..)| log)) {
             return Err(AclRefusal::Cuts);
+        }
+        if !self.owners.go(author, to)? {
+            return Ok(());
         }
         let begun = heads.iter().filter(|(_, size, _)| *size > 0);
         self.parts.extend(begun.map(|(log, size, root)| (*log, vec![Part { log: *log, size: *size, root: *root }])));

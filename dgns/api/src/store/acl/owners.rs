@@ -1,4 +1,4 @@
-//! The owners of a database: equals, who take in others by a majority, leave by themselves, and delete by half (PROTOCOL 25.12).
+//! The owners of a database: equals, who take in others by a majority, leave by themselves, and delete and move by half (PROTOCOL 25.12).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,6 +8,7 @@ use super::AclRefusal;
 use crate::store::control::Control;
 use crate::store::entry::LogId;
 use crate::store::limits::{OWNERS_MAX, VOICES_MAX};
+use crate::store::place::Place;
 
 /// What a database has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub enum Stage {
     Deleted = 3,
     /// It is at another server: nothing follows here.
     Moved = 4,
-    /// It is on its way here: nothing is written to it, and nobody reads it, before an owner's word that it moved is here.
+    /// It is on its way here: nothing is written to it, and nobody reads it, before the word of its owners that it moved is here.
     Arriving = 5,
 }
 
@@ -47,6 +48,8 @@ pub struct Owners {
     asked: BTreeMap<Did, BTreeSet<Did>>,
     /// Who is for deleting the database.
     deleting: BTreeSet<Did>,
+    /// By owner: for which server it is.
+    going: BTreeMap<Did, Place>,
     /// How many entries each log has for ever.
     tombstone: Option<BTreeMap<LogId, u64>>,
 }
@@ -54,8 +57,8 @@ pub struct Owners {
 impl Owners {
     /// Begins with the database itself as its own owner.
     pub(super) fn of(did: Did) -> Self {
-        let (asked, deleting) = (BTreeMap::new(), BTreeSet::new());
-        Self { all: BTreeSet::from([did]), asked, deleting, tombstone: None }
+        let (asked, deleting, going) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Self { all: BTreeSet::from([did]), asked, deleting, going, tombstone: None }
     }
 
     /// Returns whether `did` is an owner.
@@ -81,6 +84,12 @@ impl Owners {
     /// Returns how many more owners have to be for deleting the database; 0: enough are.
     pub fn lacking(&self) -> usize {
         self.all.len().div_ceil(2).saturating_sub(self.deleting.len())
+    }
+
+    /// Returns how many more owners have to be for going on at a server; 0: whoever of them says so next moves the database.
+    pub fn lacking_for(&self, to: &Place) -> usize {
+        let voices = self.going.values().filter(|place| *place == to).count();
+        self.all.len().div_ceil(2).saturating_sub(voices)
     }
 
     /// Returns how many entries each log has for ever, if the database is deleted.
@@ -158,6 +167,7 @@ impl Owners {
         }
         self.all.remove(author);
         self.deleting.remove(author);
+        self.going.remove(author);
         self.silence(author, |_| true);
         self.take_in();
         Ok(())
@@ -168,6 +178,20 @@ impl Owners {
         self.owner(author)?;
         let changes = if yes { self.deleting.insert(*author) } else { self.deleting.remove(author) };
         if changes { Ok(()) } else { Err(AclRefusal::Said) }
+    }
+
+    /// An owner is for going on at this server, and at no other; returns whether half of them are now, and begins anew if so.
+    pub(super) fn go(&mut self, author: &Did, to: &Place) -> Result<bool, AclRefusal> {
+        self.owner(author)?;
+        let before = self.going.insert(*author, to.clone());
+        match self.lacking_for(to) {
+            0 => {
+                self.going.clear();
+                Ok(true)
+            }
+            _ if before.as_ref() == Some(to) => Err(AclRefusal::Said),
+            _ => Ok(false),
+        }
     }
 
     /// An owner says that enough are for it, and how far each of `logs` is.

@@ -58,6 +58,12 @@ fn moved(by: u8, server: u8, size: u64) -> (Did, Control) {
     (did(by), Control::Moved { to, heads: vec![(log_of(&db()), size, [size as u8; 32])] })
 }
 
+/// The source with the owners 1 to 3.
+fn of_three() -> Said {
+    let owner = |by: u8, number: u8| (did(by), Control::Owner { did: did(number), yes: true });
+    [source(), vec![owner(1, 2), owner(1, 3), owner(2, 3)]].concat()
+}
+
 fn stories() -> Vec<(&'static str, Said, Option<AclRefusal>)> {
     let then = |more: Said| [source(), more].concat();
     let forked = || then([vec![fork(1, db(), 20, 5)], begins(20)].concat());
@@ -121,7 +127,43 @@ fn stories() -> Vec<(&'static str, Said, Option<AclRefusal>)> {
         ("moved on", then(vec![moved(1, 40, 5), moved(1, 41, 8)]), None),
         ("moved without an entry", then(vec![moved(1, 40, 0)]), None),
         ("moved by no owner", then(vec![moved(2, 40, 5)]), Some(AclRefusal::NotAllowed)),
+        ("moved by one owner of three", [of_three(), vec![moved(1, 40, 5)]].concat(), None),
+        ("moved by two, as the second says", [of_three(), vec![moved(1, 40, 5), moved(2, 40, 7)]].concat(), None),
+        ("moved by two of three to two servers", [of_three(), vec![moved(1, 40, 5), moved(2, 41, 5)]].concat(), None),
+        (
+            "moved by one who is for another server by then",
+            [of_three(), vec![moved(1, 40, 5), moved(1, 41, 5), moved(2, 40, 5)]].concat(),
+            None,
+        ),
+        (
+            "moved by one of three twice",
+            [of_three(), vec![moved(1, 40, 5), moved(1, 40, 6)]].concat(),
+            Some(AclRefusal::Said),
+        ),
+        (
+            "moved by one of two, once the third left",
+            [of_three(), vec![moved(1, 40, 5), (did(3), Control::Leave), moved(1, 40, 6)]].concat(),
+            None,
+        ),
+        (
+            "moved by one who left, and one of two",
+            [of_three(), vec![moved(3, 40, 5), (did(3), Control::Leave)]].concat(),
+            None,
+        ),
+        (
+            "moved on by fewer than moved it",
+            [of_three(), vec![moved(1, 40, 5), moved(2, 40, 7), moved(1, 41, 9)]].concat(),
+            None,
+        ),
         ("moved back", then(vec![moved(1, 40, 5), moved(1, 41, 5), moved(1, 40, 5)]), Some(AclRefusal::Moved)),
+        (
+            "moved to the server where it was made",
+            then(vec![(did(1), {
+                let to = Place { origin: home(), ..place("https://other.example") };
+                Control::Moved { to, heads: vec![(log_of(&db()), 5, [5; 32])] }
+            })]),
+            Some(AclRefusal::Moved),
+        ),
         (
             "moved without one of its logs",
             then(vec![(did(1), Control::Moved { to: place("https://other.example"), heads: Vec::new() })]),

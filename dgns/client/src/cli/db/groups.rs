@@ -82,9 +82,11 @@ pub(crate) async fn members(context: &Context, name: &str) -> Done {
     let (lines, values): (Vec<String>, Vec<Value>) =
         rows.map(|(did, (rights, until_s))| row(did, *rights, *until_s)).unzip();
     let due = if rekey_due(db.acl()) { ", to be turned: somebody left" } else { "" };
-    let text = format!("{}\nkey {}{due}", lines.join("\n"), epoch(db.acl()));
+    let at = db.url().map(|url| format!("\nat {url}")).unwrap_or_default();
+    let text = format!("{}\nkey {}{due}{at}", lines.join("\n"), epoch(db.acl()));
     let value = json!({
         "ok": true, "did": db.acl().did().to_string(), "members": values, "epoch": epoch(db.acl()), "rekey_due": rekey_due(db.acl()),
+        "url": db.url(),
     });
     context.out.result(&text, &value);
     Ok(Ended::Ok)

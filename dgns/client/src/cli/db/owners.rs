@@ -75,6 +75,7 @@ fn shown(context: &Context, name: &str, acl: &Acl) -> Done {
         _ if owners.deleting().is_empty() => {}
         _ => lines.push(open_text(name, acl)),
     }
+    lines.extend(acl.place().map(|place| format!("at {}", place.url)));
     context.out.result(&lines.join("\n"), &value_of(acl));
     Ok(Ended::Ok)
 }
@@ -130,6 +131,7 @@ fn value_of(acl: &Acl) -> Value {
         "deleting": list(owners.deleting()),
         "lacking": owners.lacking(),
         "deleted": owners.stage() == Stage::Deleted,
+        "url": acl.place().map(|place| &place.url),
     })
 }
 

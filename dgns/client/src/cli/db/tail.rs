@@ -11,6 +11,7 @@ use dgns_api::store::record::{Pieces, Record};
 use dgns_api::store::watch::News;
 use dgns_client::error::ClientError;
 use dgns_client::store::anchored;
+use dgns_client::store::append::MOVING;
 use dgns_client::store::database::OpenDb;
 use dgns_client::store::follow::Follower;
 use dgns_client::store::hints::Hints;
@@ -110,11 +111,34 @@ async fn follow(context: &Context, actor: &Actor, mut tails: Vec<Tail>, hinted: 
     loop {
         let mut lost = false;
         for tail in tails.iter_mut().filter(|tail| !hinted || tail.is_due()) {
+            let was = tail.db.url().map(str::to_owned);
             match tail.catch_up(context, actor, wait_s, true).await {
                 // A log that grows fast waits for the others behind each of its pages.
-                Ok(is_all) => tail.hinted = !is_all,
+                Ok(is_all) => {
+                    tail.hinted = !is_all;
+                    if tail.db.url() != was.as_deref() {
+                        // It is told of where it is.
+                        context.out.note(&format!(
+                            "{}: it is at {} from now on",
+                            tail.name,
+                            tail.db.url().unwrap_or_default()
+                        ));
+                        hints = None;
+                    }
+                }
                 Err(ClientError::Network(why)) => {
                     context.out.note(&format!("{why}; trying again"));
+                    lost = true;
+                    break;
+                }
+                Err(ClientError::Refused(problem)) if MOVING.contains(&problem.code.as_str()) => {
+                    context.out.note(&format!("{}: {}", tail.name, problem.detail));
+                    // Where it is, its owner says; on its way it is read nowhere.
+                    match tail.db.refresh(&actor.session, actor.signer()).await {
+                        Err(ClientError::Refused(problem)) if MOVING.contains(&problem.code.as_str()) => {}
+                        Err(ClientError::Network(_)) => {}
+                        refreshed => refreshed?,
+                    }
                     lost = true;
                     break;
                 }
@@ -157,8 +181,9 @@ async fn listen(actor: &Actor, tails: &mut [Tail], hints: &mut Option<Hints>) ->
             Ok(Some(news)) => {
                 let tail = tails.iter_mut().find(|tail| tail.log == *news.log());
                 tail.into_iter().for_each(|tail| tail.hinted = true);
-                // Whoever reads that log hears why.
+                // Whoever reads that log hears why, or where it went.
                 if matches!(news, News::Over { .. }) {
+                    tails.iter_mut().for_each(|tail| tail.unsure |= tail.hinted);
                     return false;
                 }
             }
@@ -184,6 +209,8 @@ pub(super) struct Tail {
     checked: Instant,
     /// Whether it may have grown.
     hinted: bool,
+    /// Whether it may be somewhere else.
+    unsure: bool,
     /// What was read and is not printed yet, by place; what fails in between is tried again without being read again.
     unprinted: VecDeque<(u64, Entry)>,
     /// How many entries the log had when it was read last.
@@ -201,8 +228,8 @@ impl Tail {
         let at = asked.at.at.as_ref().map(|host| format!(" --at {host}")).unwrap_or_default();
         let (name, get, named) = (name.to_owned(), format!("dgns db get{label}{at} {name}"), false);
         let (unprinted, size, out) = (VecDeque::new(), 0, None);
-        let (tried, checked, hinted) = (now, now, true);
-        Ok(Self { name, get, named, db, log, gid, follower, tried, checked, hinted, unprinted, size, out })
+        let (tried, checked, hinted, unsure) = (now, now, true, false);
+        Ok(Self { name, get, named, db, log, gid, follower, tried, checked, hinted, unsure, unprinted, size, out })
     }
 
     /// Goes to a place, or to the end of the log, which is checked to be the anchored one.
@@ -236,13 +263,13 @@ impl Tail {
         wait_s: u64,
         patient: bool,
     ) -> Result<bool, ClientError> {
-        if self.tried.elapsed() >= ANCHORED_EVERY {
+        if self.unsure || self.tried.elapsed() >= ANCHORED_EVERY {
             match self.check_now(actor).await {
                 Err(ClientError::Network(_)) if patient => {}
                 Err(error) => return Err(error),
                 Ok(()) => self.checked = Instant::now(),
             }
-            self.tried = Instant::now();
+            (self.tried, self.unsure) = (Instant::now(), false);
         }
         if self.unprinted.is_empty() {
             let (entries, size) = self.follower.read(&actor.session, actor.signer(), 1_024, wait_s).await?;
