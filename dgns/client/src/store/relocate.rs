@@ -103,7 +103,8 @@ pub async fn relocate(
         }
         mover.to = Arc::clone(&to);
         let mut acl = db.acl().clone();
-        let nothing = acl.logs().keys().map(|log| (*log, 0, EMPTY_ROOT)).collect();
+        let came = |log: &LogId| acl.parts(log).last().map_or((0, EMPTY_ROOT), |part| (part.size, part.root));
+        let nothing = acl.logs().keys().map(|log| (*log, came(log).0, came(log).1)).collect();
         let said = match acl.apply(&signer.did, &mover.word(nothing)) {
             Err(AclRefusal::Said) => {
                 return Ok(Relocation::Open(Box::new(acl.clone()), acl.owners().lacking_for(&to.place)));

@@ -31,11 +31,21 @@ impl Acl {
         if !self.logs.keys().eq(heads.iter().map(|(log, ..)| log)) {
             return Err(AclRefusal::Cuts);
         }
+        let is_less = |(log, size, root): &(LogId, u64, Hash)| {
+            self.parts(log).last().is_some_and(|part| *size < part.size || *size == part.size && *root != part.root)
+        };
+        if heads.iter().any(is_less) {
+            return Err(AclRefusal::Cuts);
+        }
         if !self.owners.go(author, to)? {
             return Ok(());
         }
-        let begun = heads.iter().filter(|(_, size, _)| *size > 0);
-        self.parts.extend(begun.map(|(log, size, root)| (*log, vec![Part { log: *log, size: *size, root: *root }])));
+        for (log, size, root) in heads.iter().filter(|(_, size, _)| *size > 0) {
+            let parts = self.parts.entry(*log).or_default();
+            if parts.last().is_none_or(|part| part.size < *size) {
+                parts.push(Part { log: *log, size: *size, root: *root });
+            }
+        }
         self.places.push(to.clone());
         Ok(())
     }

@@ -126,6 +126,16 @@ fn stories() -> Vec<(&'static str, Said, Option<AclRefusal>)> {
         ("moved, and more is said there", then(vec![moved(1, 40, 5), (did(1), turn(2))]), None),
         ("moved on", then(vec![moved(1, 40, 5), moved(1, 41, 8)]), None),
         ("moved without an entry", then(vec![moved(1, 40, 0)]), None),
+        ("moved on with nothing new", then(vec![moved(1, 40, 5), moved(1, 41, 5)]), None),
+        ("moved on with less than it came with", then(vec![moved(1, 40, 5), moved(1, 41, 4)]), Some(AclRefusal::Cuts)),
+        (
+            "moved on with other entries than it came with",
+            then(vec![moved(1, 40, 5), {
+                let to = Place { server: did(41), ..place("https://other.example") };
+                (did(1), Control::Moved { to, heads: vec![(log_of(&db()), 5, [9; 32])] })
+            }]),
+            Some(AclRefusal::Cuts),
+        ),
         ("moved by no owner", then(vec![moved(2, 40, 5)]), Some(AclRefusal::NotAllowed)),
         ("moved by one owner of three", [of_three(), vec![moved(1, 40, 5)]].concat(), None),
         ("moved by two, as the second says", [of_three(), vec![moved(1, 40, 5), moved(2, 40, 7)]].concat(), None),
