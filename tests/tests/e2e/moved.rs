@@ -295,6 +295,39 @@ fn a_move_that_was_broken_off_is_ended_before_the_next_and_whoever_comes_meanwhi
 }
 
 #[test]
+fn whoever_is_broken_off_on_the_way_to_the_other_server_accuses_nobody() {
+    // Goal: what the second server signed is held against no other, whatever ends between its first answer and the last. Method: it answers
+    // for entries and not for anchors, to somebody who read before the move and to somebody who did not; then it does.
+    let (_from_site, from) = source();
+    let (_to_site, to) = target(&from, "other.test");
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| Person::with_name(&from, name));
+    alice.dgns(&from, &["db", "create", NAME, "--no-words"]).exits(0);
+    for name in ["bob", "carol"] {
+        alice.dgns(&from, &["db", "grant", NAME, name, "--write"]).exits(0);
+    }
+    append(&alice, &from, "one");
+    assert_eq!(texts(&bob, &from), ["one"]);
+    let cut = Arc::new(AtomicBool::new(false));
+    let cuts = Arc::clone(&cut);
+    let liar = Liar::before(to.http, move |line, answer| {
+        (!(cuts.load(Ordering::Relaxed) && line.contains("/anchor?"))).then_some(answer)
+    });
+    alice.dgns(&from, &["db", "move", NAME, "--to", &liar.url]).exits(0);
+    cut.store(true, Ordering::Relaxed);
+    for person in [&bob, &carol] {
+        for _ in 0..2 {
+            person.dgns(&from, &["db", "read", NAME]).exits(2);
+        }
+    }
+    cut.store(false, Ordering::Relaxed);
+    for person in [&bob, &carol] {
+        assert_eq!(texts(person, &from), ["one"]);
+        append(person, &from, "more");
+    }
+    assert_eq!(texts(&alice, &from), ["one", "more", "more"]);
+}
+
+#[test]
 fn a_server_that_says_that_a_database_moved_has_to_show_its_owners_word() {
     let (_site, server) = source();
     let alice = Person::with_name(&server, "alice");
@@ -315,6 +348,28 @@ fn a_server_that_says_that_a_database_moved_has_to_show_its_owners_word() {
     assert_eq!(told.exits(3).text("/code"), "not_moved");
     append(&alice, &server, "three");
     assert_eq!(texts(&alice, &server), ["one", "two", "three"], "what was on its way is there once");
+
+    // Who follows a log that is read nowhere is told so, and does not wait for it.
+    let logs = Mutex::new(Vec::<String>::new());
+    let liar = Liar::before(server.http, move |line, answer| {
+        let log = line.split_once("/v1/logs/").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
+        let mut logs = logs.lock().unwrap();
+        if !log.is_empty() && !logs.iter().any(|known| known == log) {
+            logs.push(log.to_owned());
+        }
+        let is_main = logs.get(1).is_some_and(|main| main == log);
+        Some(match is_main && line.contains("/entries?") && line.contains("limit=1024") {
+            true => Answer {
+                status: 423,
+                body: br#"{"type":"about:blank","title":"arriving","status":423,"code":"arriving","detail":"wait"}"#
+                    .to_vec(),
+                ..answer
+            },
+            false => answer,
+        })
+    });
+    let told = alice.dgns_at(&liar.url, &["db", "tail", NAME, "--from", "0"], "");
+    assert_eq!(told.exits(3).text("/code"), "not_moved");
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::sync::{Arc, RwLock};
 
 use dgns_api::path;
 use dgns_api::store::entry::LogId;
-use dgns_api::store::head::StoreHead;
 use dgns_api::store::place::Place;
 use identity::did::Did;
 use identity::hash::Hash;
@@ -45,20 +44,6 @@ pub(crate) struct Stay {
     pub(crate) keeper: Arc<Keeper>,
     /// How it came there: each move, the newest last.
     pub(crate) left: Vec<Left>,
-}
-
-impl Stay {
-    /// Returns whether a head counts here.
-    pub(crate) fn holds(&self, head: &StoreHead) -> bool {
-        holds(&self.left, head)
-    }
-}
-
-/// Returns whether a head counts of a log that moved so: what a server signs of a log that left it holds up to where its owners ended it there. Of whom no move led to,
-/// the first led away.
-fn holds(moves: &[Left], head: &StoreHead) -> bool {
-    let gone = moves.iter().position(|left| left.to == head.store).map_or(0, |number| number + 1);
-    moves.get(gone).is_none_or(|left| head.size <= left.size)
 }
 
 /// The logs that are kept by another server, as was proved.
@@ -194,27 +179,5 @@ impl Session {
     async fn introduce(&self, keeper: &Keeper, signer: Signer<'_>) -> Result<(), ClientError> {
         let resolution = self.net.get(&format!("{}{}", path::DIDS, signer.did)).await?;
         keeper.session.sign_and_send(signer, Method::Post, path::GUESTS, &resolution).await.map(drop)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_that_was_left_is_held_to_what_its_owners_took_along_and_no_further() {
-        // Goal: what each server signs counts up to the move away from it, and the last one's without an end. Method: A -> B -> C by hand.
-        let server = |byte| Did::from_bytes([byte; 20]);
-        let moves = [(2, 8), (3, 20)].map(|(to, size)| Left { to: server(to), size, root: [0; 32] });
-        let counts = |moves: &[Left], by: u8, size: u64| {
-            let (log, root, time_ms, store, since) = (LogId([1; 32]), [9; 32], 5, server(by), None);
-            holds(moves, &StoreHead { log, size, root, time_ms, store, since })
-        };
-        for (by, size, expected) in
-            [(1, 8, true), (1, 9, false), (2, 9, true), (2, 20, true), (2, 21, false), (3, 21, true)]
-        {
-            assert_eq!(counts(&moves, by, size), expected, "{size} entries by {by}");
-        }
-        assert!(counts(&[], 1, u64::MAX), "of what never moved every head counts");
     }
 }

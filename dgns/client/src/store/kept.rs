@@ -95,7 +95,7 @@ impl Kept {
         };
         let last = bytes(&place.last)?.map(|bytes| bytes.try_into().map_err(|_| damaged())).transpose()?;
         let outbox = bytes(&place.outbox)?.map(|bytes| Entry::decode(&bytes).map_err(|_| damaged())).transpose()?;
-        Ok(Self { head: held(session, log)?, next: place.next, last, outbox })
+        Ok(Self { head: held(home, log, &moves_of(session, log))?, next: place.next, last, outbox })
     }
 
     /// Keeps this device's place, durably.
@@ -109,14 +109,26 @@ impl Kept {
     }
 }
 
-/// Returns the newest head that was proved, of those that count where the log is.
-fn held(session: &Session, log: &LogId) -> Result<Option<SignedHead>, ClientError> {
-    let stay = session.stay(log);
-    Ok(newest(session.log(), log)?.filter(|head| stay.is_none_or(|stay| stay.holds(head.head()))))
+/// Returns the newest head that was proved of a log which came to where it is by these moves: of the server that keeps it, else of the one before, as far as its owners took the
+/// log along from there. Each server's are kept apart: whatever ends amid a step, nobody is held to what another one signed.
+fn held(home: &LogHome, log: &LogId, left: &[Left]) -> Result<Option<SignedHead>, ClientError> {
+    for number in (0..=left.len()).rev() {
+        let head = head_at(home, path_by(log, signer(left, number), "head"))?;
+        let ended = left.get(number).map_or(u64::MAX, |left| left.size);
+        if let Some(head) = head.filter(|head| head.head().size <= ended) {
+            return Ok(Some(head));
+        }
+    }
+    Ok(None)
 }
 
-fn newest(home: &LogHome, log: &LogId) -> Result<Option<SignedHead>, ClientError> {
-    head_at(home, path_of(log, "head"))
+/// The server whose heads of a log these are, by how many moves led to it; `None` is the one where it was made.
+fn signer(left: &[Left], number: usize) -> Option<&Did> {
+    number.checked_sub(1).and_then(|number| left.get(number)).map(|left| &left.to)
+}
+
+fn moves_of(session: &Session, log: &LogId) -> Vec<Left> {
+    session.stay(log).map(|stay| stay.left).unwrap_or_default()
 }
 
 fn head_at(home: &LogHome, path: PathBuf) -> Result<Option<SignedHead>, ClientError> {
@@ -125,19 +137,15 @@ fn head_at(home: &LogHome, path: PathBuf) -> Result<Option<SignedHead>, ClientEr
     SignedHead::decode(&bytes).map(Some).map_err(|_| damaged(home, &path))
 }
 
-/// Keeps a head that was proved, durably, unless a longer one is remembered; returns the one that is. One that counts no more is put aside: it is the word of a
-/// server that was left, for more than its owners took along.
+/// Keeps a head that was proved, durably, unless a longer one is remembered; returns the one that is.
 pub(super) fn keep_head(session: &Session, log: &LogId, proved: SignedHead) -> Result<SignedHead, ClientError> {
-    let home = session.log();
+    let (home, left) = (session.log(), moves_of(session, log));
     let _turn = home.turn("heads.lock")?;
-    let known = held(session, log)?;
-    if let (None, Some(void)) = (&known, newest(home, log)?) {
-        home.keep_json(&path_of(log, "left"), &Head { head: HEXLOWER.encode(void.as_bytes()) })?;
-    }
-    match known {
+    let path = path_by(log, signer(&left, left.len()), "head");
+    match head_at(home, path.clone())? {
         Some(newer) if newer.head().size >= proved.head().size => Ok(newer),
         _ => {
-            home.keep_json(&path_of(log, "head"), &Head { head: HEXLOWER.encode(proved.as_bytes()) })?;
+            home.keep_json(&path, &Head { head: HEXLOWER.encode(proved.as_bytes()) })?;
             Ok(proved)
         }
     }
@@ -145,7 +153,14 @@ pub(super) fn keep_head(session: &Session, log: &LogId, proved: SignedHead) -> R
 
 /// Returns the head that a server signed of a log for more than its owners took along when it left it, if one was met.
 pub fn left(session: &Session, log: &LogId) -> Result<Option<SignedHead>, ClientError> {
-    head_at(session.log(), path_of(log, "left"))
+    let left = moves_of(session, log);
+    for (number, ended) in left.iter().enumerate() {
+        let head = head_at(session.log(), path_by(log, signer(&left, number), "head"))?;
+        if head.as_ref().is_some_and(|head| head.head().size > ended.size) {
+            return Ok(head);
+        }
+    }
+    Ok(None)
 }
 
 /// Returns the heads of a log that go beyond the `anchored` entries that an anchor has: the first that was met, which is remembered until
@@ -158,7 +173,7 @@ pub(super) fn owed_heads(
     by: Option<&Did>,
 ) -> Result<Vec<SignedHead>, ClientError> {
     let _turn = home.turn("heads.lock")?;
-    let path = path_of(log, "owed");
+    let path = path_by(log, by, "owed");
     let is_owed = |head: &SignedHead| head.head().size > anchored && by.is_none_or(|by| head.head().store == *by);
     let before = head_at(home, path.clone())?.filter(is_owed);
     let proved = proved.iter().map(|head| (*head).clone()).filter(is_owed);
@@ -173,6 +188,14 @@ fn damaged(home: &LogHome, path: &Path) -> ClientError {
     ClientError::Unable(format!("{} is damaged", home.directory().join(path).display()))
 }
 
+/// The path of what one server signed of a log; `None` is the one where it was made.
+fn path_by(log: &LogId, server: Option<&Did>, what: &str) -> PathBuf {
+    match server {
+        None => path_of(log, what),
+        Some(server) => path_of(log, &format!("{}.{what}", HEXLOWER.encode(server.as_bytes()))),
+    }
+}
+
 fn path_of(log: &LogId, what: &str) -> PathBuf {
     PathBuf::from("store").join(format!("{log}.{what}"))
 }
@@ -183,6 +206,34 @@ mod tests {
     use crate::home::{Home, Pinned};
     use dgns_api::store::head::StoreHead;
     use identity::key::SigningKey;
+
+    #[test]
+    fn each_server_is_held_to_what_it_signed_itself_and_one_that_was_left_to_what_went_along() {
+        // Goal: A -> B -> C, whichever of them a reader met, and with a head beyond what went along. Method: heads by hand, in the files of each.
+        let (directory, origin) = (tempfile::tempdir().unwrap(), Origin::parse("dgns.test/log").unwrap());
+        let pinned = Pinned::by_hand(vec![], Default::default());
+        let home = Home::open(directory.path()).unwrap().pin("http://a.example", &origin, &pinned).unwrap();
+        let (log, server) = (LogId([1; 32]), |byte| Did::from_bytes([byte; 20]));
+        let left = [(2, 8), (3, 20)].map(|(to, size)| Left { to: server(to), size, root: [0; 32] });
+        let keep = |by: Option<u8>, size: u64| {
+            let store = server(by.unwrap_or(1));
+            let head = StoreHead { log, size, root: [0; 32], time_ms: 1, store, since: None };
+            let head = SignedHead::sign(&head, &origin, &SigningKey::from_seed(&[1; 32]));
+            let file = Head { head: HEXLOWER.encode(head.as_bytes()) };
+            home.keep_json(&path_by(&log, by.map(server).as_ref(), "head"), &file).unwrap();
+        };
+        let sizes = || [0, 1, 2].map(|moves| held(&home, &log, &left[..moves]).unwrap().map(|head| head.head().size));
+        assert_eq!(sizes(), [None; 3]);
+        keep(None, 7);
+        assert_eq!(sizes(), [Some(7); 3], "it went along");
+        keep(Some(2), 21);
+        assert_eq!(sizes(), [Some(7), Some(21), Some(7)], "B signed more than went along to C, and A not that");
+        keep(None, 9);
+        assert_eq!(sizes(), [Some(9), Some(21), None], "so did A");
+        keep(Some(2), 20);
+        keep(Some(3), 22);
+        assert_eq!(sizes(), [Some(9), Some(20), Some(22)]);
+    }
 
     #[test]
     fn the_first_head_that_no_anchor_has_is_remembered_until_one_has_it() {

@@ -4,6 +4,7 @@ use dgns_api::store::acl::{Acl, Stage};
 use dgns_api::store::control::Control;
 use identity::did::Did;
 
+use super::append::MOVING;
 use super::database::OpenDb;
 use super::members::{Said, ends, say};
 use crate::error::{ClientError, Tombstone};
@@ -87,12 +88,13 @@ pub async fn proved(session: &Session, signer: Signer<'_>, db: &mut OpenDb, erro
         ClientError::Refused(problem) if problem.code == "deleted" => {
             db.refresh(session, signer).await.err().unwrap_or_else(not_deleted)
         }
-        ClientError::Refused(problem) if problem.code == "moved" && !session.is_at_host() => {
+        // Where its owners' word leads the refresh goes; a database that is where it was neither moved, nor is it on its way there.
+        ClientError::Refused(problem) if MOVING.contains(&problem.code.as_str()) && !session.is_at_host() => {
             let before = db.url().map(str::to_owned);
             match db.refresh(session, signer).await {
                 Ok(()) if db.url() == before.as_deref() => ClientError::proof(
                     "not_moved",
-                    "the server says that the database is at another one, and its control log does not",
+                    "the server says that the database is at another one, or on its way, and its control log does not",
                 ),
                 Ok(()) => error,
                 Err(error) => error,

@@ -131,16 +131,20 @@ async fn follow(context: &Context, actor: &Actor, mut tails: Vec<Tail>, hinted: 
                     lost = true;
                     break;
                 }
-                Err(ClientError::Refused(problem)) if MOVING.contains(&problem.code.as_str()) => {
+                Err(ClientError::Refused(problem)) if hinted && MOVING.contains(&problem.code.as_str()) => {
                     context.out.note(&format!("{}: {}", tail.name, problem.detail));
-                    // Where it is, its owner says; on its way it is read nowhere.
-                    match tail.db.refresh(&actor.session, actor.signer()).await {
-                        Err(ClientError::Refused(problem)) if MOVING.contains(&problem.code.as_str()) => {}
-                        Err(ClientError::Network(_)) => {}
-                        refreshed => refreshed?,
-                    }
                     lost = true;
-                    break;
+                    // Where it is, its owners say; on its way it is read nowhere. The others go on meanwhile.
+                    match deletions::proved(&actor.session, actor.signer(), &mut tail.db, ClientError::Refused(problem))
+                        .await
+                    {
+                        ClientError::Refused(problem) if MOVING.contains(&problem.code.as_str()) => {}
+                        ClientError::Network(_) => {}
+                        error => {
+                            blame(context, &tail.name, if tail.named { 2 } else { 1 });
+                            return Err(error);
+                        }
+                    }
                 }
                 Err(error) => {
                     blame(context, &tail.name, if tail.named { 2 } else { 1 });
