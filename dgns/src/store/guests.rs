@@ -109,7 +109,8 @@ impl Guests {
             let key = VerifierKey::new(place.origin.as_str(), KeyKind::Log, place.key).ok()?;
             Trust::new(place.origin.clone(), vec![key]).ok()
         });
-        let homes = self.homes.iter().filter(|trust| place.is_none() && trust.origin() == home);
+        let origin = place.map_or(home, |place| &place.origin);
+        let homes = self.homes.iter().filter(|trust| trust.origin() == origin);
         let (_, resolved) = verified(there.iter().chain(homes), &Subject::Anchors, resolution, now)?;
         resolved.anchors().and_then(|body| Anchor::decode(body).ok()).ok_or(GuestRefusal::NotAnchored)
     }

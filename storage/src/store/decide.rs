@@ -254,6 +254,10 @@ fn place(
     let header = entry.header();
     let log = view.logs.get(&key).ok_or(AppendRefusal::NotFound)?;
     let (log_id, db) = (log.row.id, log.row.db);
+    // What is on its way here is acknowledged to nobody: it may come to nothing.
+    if append.arrives.is_none() && view.dbs.get(&db).is_some_and(|row| row.stage == Stage::Arriving) {
+        return Err(AppendRefusal::Arriving);
+    }
     let device = match view.devices.get(&header.device) {
         Some(device) => *device,
         None => {
@@ -363,7 +367,6 @@ fn is_of(view: &View, db: RowId, append: &Append) -> Result<(), AppendRefusal> {
         return Err(AppendRefusal::NotWriter);
     }
     match (db.stage, &append.arrives) {
-        (Stage::Arriving, None) => Err(AppendRefusal::Arriving),
         (Stage::Arriving, Some(_)) if db.dropped != Dropped::No => Err(AppendRefusal::Dropped),
         (Stage::Arriving, Some(_)) => match view.accounts.get(&db.account).map(|account| account.did) {
             payer if payer == append.payer => Ok(()),
