@@ -95,9 +95,9 @@ pub enum Role {
 }
 
 impl App {
-    /// Returns whether the server is ready.
+    /// Returns whether the server is ready; an edge is once it has a copy that it may serve.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire) && !self.is_over()
+        self.ready.load(Ordering::Acquire) && !self.is_over() && (!self.dns.is_copied() || self.dns.is_ready())
     }
 
     /// Returns where posts come in; `None` at a follower.

@@ -17,6 +17,7 @@ use translog::policy::Policy;
 
 use crate::dns::acme::AcmeConfig;
 use crate::dns::dnssec::{Algorithm, Keyring, Times};
+use crate::dns::edge::PrimaryConfig;
 use crate::dns::tls::TlsFiles;
 use crate::dns::transfer::PeerConfig;
 use crate::lobby::turn as relay;
@@ -259,8 +260,8 @@ pub struct DnsConfig {
     pub nsid: String,
     /// `cookie_key`: the file of the secret of DNS Cookies; empty: `keys/dns-cookie.key` in the data directory, made at the first start.
     pub cookie_key: PathBuf,
-    /// `dnssec`: whether the zone is signed.
-    pub dnssec: bool,
+    /// `dnssec`: whether, and by whom, the zone is signed.
+    pub dnssec: Dnssec,
     /// `dnssec_algorithm`: of the keys that the first start makes, and of all after them: 13 or 15.
     pub dnssec_algorithm: Algorithm,
     /// `dnssec_validity_s`, `dnssec_step_s`, `dnssec_parent_s` and `dnssec_zsk_days`.
@@ -274,6 +275,17 @@ pub struct DnsConfig {
     pub catalog: String,
     /// `peer`: the servers that copy the zone.
     pub peers: Vec<PeerConfig>,
+}
+
+/// Whether, and by whom, the zone is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dnssec {
+    /// By nobody.
+    Off,
+    /// By the keeper of the log. A follower's zone is not signed.
+    Sign,
+    /// At a follower: by the server that it follows, whose signatures are copied.
+    Copy(Box<PrimaryConfig>),
 }
 
 /// `[dns.tls]`: where the certificate of encrypted DNS comes from.
@@ -458,6 +470,14 @@ impl Config {
         match self.dns.cookie_key.as_os_str().is_empty() {
             true => self.data.join("keys").join("dns-cookie.key"),
             false => self.dns.cookie_key.clone(),
+        }
+    }
+
+    /// Returns from where the signatures of the zone are copied, if they are.
+    pub fn primary(&self) -> Option<&PrimaryConfig> {
+        match &self.dns.dnssec {
+            Dnssec::Copy(primary) if !self.dns_is_off() => Some(primary),
+            _ => None,
         }
     }
 

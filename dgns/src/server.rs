@@ -20,7 +20,7 @@ use translog::batch::Batch;
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{Config, WitnessesConfig};
+use crate::config::{Config, Dnssec, WitnessesConfig};
 use crate::dns::dnssec::Keyring;
 use crate::dns::transfer::Serials;
 use crate::keys::{KeyFileError, Keys, LogKey};
@@ -66,6 +66,9 @@ impl Server {
         let keys_at = make_directories(&data)?;
         if let Some(url) = config.follow.url.clone() {
             return follower::start(config, clock, &url).await;
+        }
+        if config.primary().is_some() {
+            return Err(ServerError::NothingToCopy);
         }
         if data.join(follow::pin::FILE).exists() {
             return Err(ServerError::OtherRole {
@@ -234,7 +237,7 @@ async fn ended<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, tokio::task::Jo
 /// Returns the DNS zone, empty; signed, unless nobody wants it so, with keys that the first start makes.
 fn signed_zone(config: &Config, clock: &Clock) -> Result<dns::Zone, ServerError> {
     let zone = dns::feed::zone(config)?;
-    if !config.dns.dnssec || config.dns_is_off() {
+    if config.dns.dnssec != Dnssec::Sign || config.dns_is_off() {
         return Ok(zone);
     }
     let path = config.dnssec_keys();

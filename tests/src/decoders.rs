@@ -66,7 +66,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 58] = [
+pub const DECODERS: [Decoder; 59] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -104,6 +104,7 @@ pub const DECODERS: [Decoder; 58] = [
     Decoder { name: "email", accepts: email },
     Decoder { name: "dns_query", accepts: dns_query },
     Decoder { name: "dns_alias", accepts: dns_alias },
+    Decoder { name: "dns_copy", accepts: dgns::dns::edge::reading::reads },
     Decoder { name: "signin", accepts: signin },
     Decoder { name: "assertion", accepts: assertion },
     Decoder { name: "token", accepts: token },

@@ -198,6 +198,16 @@ mod samples {
         let alias = b"\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x05\x02ns\xc0\x12";
         let there = b"\xc0\x2d\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc0\x00\x02\x01";
         samples.push([&header[..], question, alias, there].concat());
+        // Copies of a zone: nothing new; one name; and that it goes.
+        let soa = |serial: u8| [b"\xc0\x0c\0\x06\0\x01\0\0\0\x05\0\x16\0\0\0\0\0", &[serial][..], &[0; 16]].concat();
+        let address = b"\x05alice\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01".to_vec();
+        for records in
+            [vec![soa(2)], vec![soa(2), address.clone(), soa(2)], vec![soa(2), soa(1), address.clone(), soa(2), soa(2)]]
+        {
+            let header = [0x12, 0x34, 0x84, 0, 0, 1, 0, records.len() as u8, 0, 0, 0, 0];
+            let message = [&header[..], b"\x04dgns\x04test\0\0\xfb\0\x01", &records.concat()].concat();
+            samples.push([&(message.len() as u16).to_be_bytes()[..], &message].concat());
+        }
         samples.push(stream::batches(3, b"note", [&[1, 2, 3][..], &[2; 89]]).expect("it is short"));
         samples.extend(tokens());
         samples.extend(signin());

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use dgns::dns::dnssec::{Keyring, Role, Wish, leave_wish};
+use dgns::dns::edge::{self, State};
 
 use super::failed;
 
@@ -19,7 +20,7 @@ pub(super) enum DnssecCommand {
         #[arg(long, value_name = "DIR", default_value = "./dgns-data")]
         data: PathBuf,
     },
-    /// Print every key and where it stands in its life; nothing secret
+    /// Print every key and where it stands in its life; nothing secret. At an edge: the keys that it believes, and when it heard of them
     Status {
         /// The data directory
         #[arg(long, value_name = "DIR", default_value = "./dgns-data")]
@@ -62,7 +63,14 @@ pub(super) enum Rolled {
 pub(super) fn run(command: DnssecCommand) -> ExitCode {
     let done = match command {
         DnssecCommand::Ds { data } => read(&data).map(|keys| println!("{}", keys.ds_line())),
-        DnssecCommand::Status { data } => read(&data).map(|keys| print!("{}", status(&keys))),
+        DnssecCommand::Status { data } => match State::read(&data) {
+            Ok(Some(state)) => {
+                print!("{}", state.text());
+                Ok(())
+            }
+            Ok(None) => read(&data).map(|keys| print!("{}", status(&keys))),
+            Err(what) => Err(format!("{}: {what}", data.join(edge::FILE).display())),
+        },
         DnssecCommand::Roll { key: Rolled::Zsk, data } => wish(&data, Wish::Roll(Role::Zsk)),
         DnssecCommand::Roll { key: Rolled::Ksk, data } => wish(&data, Wish::Roll(Role::Ksk)),
         DnssecCommand::Seen { data } => wish(&data, Wish::Seen),

@@ -14,14 +14,17 @@ use translog::trust::Trust;
 
 use super::section::{ConfigFault, ConfigFaults, Section};
 use super::{
-    AcmeRegister, AliasesConfig, ClaimsConfig, Config, DnsConfig, FollowConfig, HttpConfig, LimitsConfig, LobbyConfig,
-    LogConfig, NatsConfig, OutboundConfig, PushConfig, StorageConfig, TurnConfig,
+    AcmeRegister, AliasesConfig, ClaimsConfig, Config, DnsConfig, Dnssec, FollowConfig, HttpConfig, LimitsConfig,
+    LobbyConfig, LogConfig, NatsConfig, OutboundConfig, PushConfig, StorageConfig, TurnConfig,
 };
 use super::{TlsConfig, TokensConfig, WitnessConfig, WitnessServerConfig, WitnessesConfig};
 use crate::dns::acme::AcmeConfig;
+use crate::dns::dnssec::trust::ds_of_text;
 use crate::dns::dnssec::{Algorithm, Times};
+use crate::dns::edge::PrimaryConfig;
 use crate::dns::limits::{NSID_BYTES_MAX, ORDER_NAMES_MAX, PEERS_MAX, RESOLVERS_MAX};
 use crate::dns::tls::TlsFiles;
+use crate::dns::tls::client::server_name;
 use crate::dns::transfer::{Catalog, PeerConfig};
 use crate::lobby::turn as relay;
 use crate::outbound::Outbound;
@@ -195,7 +198,7 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
         answers_per_s: section.number("answers_per_s", 200, 0, 1_000_000) as u32,
         nsid: section.text("nsid", ""),
         cookie_key: section.text("cookie_key", "").into(),
-        dnssec: section.truth("dnssec", true),
+        dnssec: read_dnssec(&mut section),
         dnssec_algorithm: Algorithm::of_number(algorithm).unwrap_or(Algorithm::EcdsaP256),
         dnssec_times: Times {
             validity_s: section.number("dnssec_validity_s", 1_209_600, 60, 7_776_000) as u32,
@@ -208,6 +211,9 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
         acme_register: read_acme_register(&mut section),
         peers: read_peers(&mut section, !dot.is_empty()),
     };
+    if matches!(dns.dnssec, Dnssec::Copy(_)) && dns.apex_file.is_some() {
+        section.fault("apex_file", "stands beside dnssec = \"copy\": the operator's records are copied, too");
+    }
     if dns.dnssec_algorithm as u64 != algorithm {
         section.fault("dnssec_algorithm", "is 13 (ECDSA P-256) or 15 (Ed25519)");
     }
@@ -313,6 +319,49 @@ fn settle_names(acme: &mut AcmeConfig, ns: &[String], zone: &Zone, tls: &mut Sec
     if acme.names.len() > ORDER_NAMES_MAX {
         tls.fault("acme_names", format!("are {}, should be at most {ORDER_NAMES_MAX}", acme.names.len()));
     }
+}
+
+/// Reads `dnssec`, and with "copy" `[dns.primary]`.
+fn read_dnssec(section: &mut Section<'_>) -> Dnssec {
+    let copies = section.table.get("dnssec").and_then(Value::as_str) == Some("copy");
+    let is_signed = !copies && section.truth("dnssec", true);
+    let has_primary = section.table.contains_key("primary");
+    let table = section.table("primary");
+    if !copies {
+        if has_primary {
+            section.fault("primary", "stands with dnssec = \"copy\" alone");
+        }
+        return if is_signed { Dnssec::Sign } else { Dnssec::Off };
+    }
+    section.table.remove("dnssec");
+    let mut primary = Section { name: "dns.primary", table, faults: section.faults };
+    let (address, ds) = (primary.text("address", ""), primary.text("ds", ""));
+    let (key, name, roots) =
+        (file_of(&mut primary, "key"), primary.text("tls_name", ""), file_of(&mut primary, "tls_ca"));
+    if key.is_none() {
+        primary.fault("key", "is missing: the file of the TSIG key of a [[dns.peer]] of the server that is followed");
+    }
+    if name.is_empty() == roots.is_some() {
+        primary.fault("tls_name", "and tls_ca belong together: the name in the certificate, and a PEM file of the authorities that are believed");
+    }
+    if !name.is_empty() && server_name(&name).is_none() {
+        primary.fault("tls_name", format!("{name:?} is no name of a server"));
+    }
+    let digest = ds_of_text(&ds);
+    if !ds.is_empty() && digest.is_none() {
+        primary.fault(
+            "ds",
+            format!("{ds:?} should be what stands behind IN DS of `dgnsd dnssec ds`: tag, algorithm, 2, digest"),
+        );
+    }
+    let copied = PrimaryConfig {
+        address: primary.address("address", &address),
+        key: key.unwrap_or_default(),
+        tls: roots.map(|roots| (name, roots)),
+        ds: digest,
+    };
+    primary.end();
+    Dnssec::Copy(Box::new(copied))
 }
 
 /// Reads `[[dns.peer]]`.

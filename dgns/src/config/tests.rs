@@ -243,3 +243,34 @@ fn a_catalog_is_a_zone_beside_the_zone_for_a_peer_with_a_key() {
         assert_eq!(keys, is_refused.then(|| vec!["dns.catalog".to_owned()]), "{catalog:?} {key:?}");
     }
 }
+
+#[test]
+fn signatures_are_copied_from_a_primary_that_is_named() {
+    let copied = |primary: &str| Config::from_toml(&format!("[dns]\ndnssec = \"copy\"\n[dns.primary]\n{primary}"));
+    let (there, ds) = ("address = \"192.0.2.53:53\"\nkey = \"k\"\n", format!("ds = \"7 13 2 {}\"\n", "AB".repeat(32)));
+    let tls = "tls_name = \"ns.id.example\"\ntls_ca = \"ca\"\n";
+    let read = copied(&format!("{there}{tls}{ds}")).unwrap();
+    let primary = read.primary().expect("a primary");
+    assert_eq!(
+        (primary.address.port(), primary.key.clone(), primary.ds.as_ref().map(Vec::len)),
+        (53, PathBuf::from("k"), Some(36))
+    );
+    assert_eq!(primary.tls, Some(("ns.id.example".to_owned(), PathBuf::from("ca"))));
+    assert!(copied(there).unwrap().primary().is_some_and(|primary| primary.tls.is_none() && primary.ds.is_none()));
+    for (text, key) in [
+        ("key = \"k\"", "dns.primary.address"),
+        ("address = \"192.0.2.53:53\"", "dns.primary.key"),
+        (&format!("{there}tls_name = \"ns.id.example\""), "dns.primary.tls_name"),
+        (&format!("{there}tls_ca = \"ca\""), "dns.primary.tls_name"),
+        (&format!("{there}tls_name = \"-?\"\ntls_ca = \"ca\""), "dns.primary.tls_name"),
+        (&format!("{there}ds = \"7 13 1 AB\""), "dns.primary.ds"),
+        (&format!("{there}kye = 1"), "dns.primary.kye"),
+    ] {
+        assert_eq!(copied(text).unwrap_err().0[0].key, key, "{text}");
+    }
+    let alone = Config::from_toml(&format!("[dns.primary]\n{there}")).unwrap_err();
+    assert_eq!(alone.0[0].key, "dns.primary");
+    let file = Config::from_toml(&format!("[dns]\ndnssec = \"copy\"\napex_file = \"a\"\n[dns.primary]\n{there}"));
+    assert_eq!(file.unwrap_err().0[0].key, "dns.apex_file");
+    assert_eq!(Config::from_toml("[dns]\ndnssec = \"yes\"").unwrap_err().0[0].key, "dns.dnssec");
+}

@@ -194,7 +194,9 @@ fn respond(zone: &Zone, message: &[u8], asker: &Asker<'_>, out: &mut Vec<u8>) ->
         return Outcome::Update;
     }
     match query::read(message) {
-        Ok(query) if is_for_peers(&query) => Outcome::Transfer,
+        Ok(query) if is_for_peers(&query) || zone.is_copied() && query.header.opcode == OPCODE_NOTIFY => {
+            Outcome::Transfer
+        }
         Ok(query) => {
             let (told, is_known) = told(query.edns, asker);
             match respond_to(zone, &query, bytes_max(&query, asker.transport), told, out) {
@@ -280,15 +282,19 @@ fn respond_to<'o>(
     let Some(place) = name::place(query.qname.as_bytes(), zone.apex().wire()) else {
         return Some(reply.finish(Rcode::Refused, Some(ExtendedError::NotAuthoritative)));
     };
+    // Proofs prove themselves, whoever signs the zone.
+    if zone.is_loaded() && asks_for_proof(query, place) {
+        return None;
+    }
     if !zone.is_ready() {
         return Some(reply.finish(Rcode::ServFail, Some(ExtendedError::NotReady)));
-    }
-    if asks_for_proof(query, place) {
-        return None;
     }
     reply.set_authoritative();
     if let Some(signing) = zone.signing().filter(|_| wants_signatures(query)) {
         reply.set_signed(Signs { algorithm: signing.algorithm(), apex: zone.apex().wire() });
+    }
+    if zone.is_copied() {
+        reply.set_copied();
     }
     let rcode = follow(zone, query, place, &mut reply);
     Some(reply.finish(rcode, None))
@@ -349,7 +355,7 @@ fn follow(zone: &Zone, query: &Query<'_>, place: Place<'_>, reply: &mut Reply<'_
         Found::NoData => Rcode::NoError,
         Found::Nothing => Rcode::NxDomain,
     };
-    match zone.signing().filter(|_| reply.is_signed()) {
+    match zone.signing().filter(|_| reply.looks_at_signatures()) {
         Some(signing) => deny_signed(zone, signing, query, &last, reply),
         None => deny(zone, query, reply, rcode),
     }
@@ -412,7 +418,7 @@ fn deny(zone: &Zone, query: &Query<'_>, reply: &mut Reply<'_>, rcode: Rcode) -> 
     rcode
 }
 
-/// Denies a name, or the type asked at it, with the signed records that say so. The chain alone says which: it may be a change ahead or behind.
+/// Denies a name, or the type asked at it, with the signed records that say so, if signatures are shown. The chain alone says which: it may be a change ahead or behind.
 fn deny_signed(zone: &Zone, signing: &Signing, query: &Query<'_>, name: &WireName, reply: &mut Reply<'_>) -> Rcode {
     let apex = Pointer::into_qname(query, zone.apex().wire().len());
     for set in signing.apex_sets().iter().filter(|set| set.rtype == TYPE_SOA) {
@@ -436,7 +442,10 @@ fn deny_signed(zone: &Zone, signing: &Signing, query: &Query<'_>, name: &WireNam
         reply.fail(ExtendedError::NotReady); // the records, or an alias, have just gone, or come
     }
     for nsec in [Some(&denial.first), denial.second.as_ref()].into_iter().flatten() {
-        add_nsec(zone, apex, Section::Authority, nsec, reply);
+        match reply.is_signed() {
+            true => add_nsec(zone, apex, Section::Authority, nsec, reply),
+            false => sign(reply, Section::Authority, apex, (TYPE_NSEC, 0), 0, nsec.node.signature().as_ref()),
+        }
     }
     if denial.name_exists { Rcode::NoError } else { Rcode::NxDomain }
 }
@@ -471,7 +480,7 @@ fn look_chain(zone: &Zone, signing: &Signing, query: &Query<'_>, place: Place<'_
             add_nsec(zone, apex, Section::Answer, &nsec, reply);
             Rcode::NoError
         }
-        None if reply.is_signed() => deny_signed(zone, signing, query, &query.qname, reply),
+        None if reply.looks_at_signatures() => deny_signed(zone, signing, query, &query.qname, reply),
         None => {
             let exists = signing.deny(&sort_key(&[place.owner, place.name])).is_some_and(|denial| denial.name_exists);
             deny(zone, query, reply, if exists { Rcode::NoError } else { Rcode::NxDomain })
@@ -554,7 +563,7 @@ fn look_card(
     let owner = place.owner;
     let count = labels(owner) + labels(place.name) + labels(zone.apex().wire());
     let sign_set = |reply: &mut Reply<'_>, rtype, ttl_s, index| {
-        if reply.is_signed() {
+        if reply.looks_at_signatures() {
             sign(reply, Section::Answer, at, (rtype, ttl_s), count, card.signature(index).as_ref());
         }
     };

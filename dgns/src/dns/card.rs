@@ -269,11 +269,16 @@ impl<'c> CardRef<'c> {
         owners
     }
 
-    /// Returns the signature of the set at `index` of [`Card::sets`]; `None` if the card is not signed.
+    /// Returns the signature of the set at `index` of [`Card::sets`]; `None` if the card is not signed, or this set has none that holds.
     pub(crate) fn signature(self, index: usize) -> Option<Signature> {
         let from = self.signatures_at() + index * STORED_BYTES;
         let stored = self.0.get(from..).and_then(|rest| rest.first_chunk());
-        stored.filter(|_| self.is_signed()).map(Signature::read)
+        stored.filter(|_| self.is_signed()).map(Signature::read).filter(|signature| *signature != Signature::NONE)
+    }
+
+    /// Returns the signatures that there are.
+    pub(crate) fn signatures(self, did: bool) -> Vec<Signature> {
+        (0..self.sets(did).len()).filter_map(|index| self.signature(index)).collect()
     }
 
     /// Returns whether each set has its signature.

@@ -8,6 +8,7 @@
 //! | `key` | one key, and how DNS and BIND write it |
 //! | `keyring` | all keys, and where each stands in its life |
 //! | `rrsig` | what is signed, and what is kept of a signature |
+//! | `trust` | whose signatures are believed, where another server makes them |
 //! | `chain` | every owner in canonical order, and what denies the others |
 //! | `nodes` | where these lie |
 //! | `keeper` | makes anew what ends |
@@ -18,10 +19,11 @@ mod key;
 mod keyring;
 mod nodes;
 mod rrsig;
+pub(crate) mod trust;
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 pub(crate) use self::chain::{Chain, Changes, Denial, Nsec, bitmap, labels_of, sort_key};
@@ -29,8 +31,8 @@ pub use self::keeper::{keep, leave_wish};
 pub use self::key::{Algorithm, Key, Role};
 pub use self::keyring::{BadKeyring, Held, Keyring, NotNow, Stage, Wish};
 pub(crate) use self::nodes::Node;
-pub(crate) use self::rrsig::{STORED_BYTES, Signature, head, labels};
-use self::rrsig::{Set, Signer};
+use self::rrsig::Signer;
+pub(crate) use self::rrsig::{STORED_BYTES, Set, Signature, canonical, head, labels};
 use super::limits::NS_TTL_S;
 use super::zone::Apex;
 use crate::clock::Clock;
@@ -76,7 +78,7 @@ pub struct Signing {
     negative_ttl_s: u32,
     times: Times,
     clock: Clock,
-    keys: RwLock<Arc<Keyring>>,
+    hand: Hand,
     chain: RwLock<Chain>,
     sets: RwLock<Arc<[ApexSet]>>,
     /// Spreads ends of signatures, by owner.
@@ -84,6 +86,14 @@ pub struct Signing {
     signatures: AtomicU64,
     /// When the signature that ends first does, unix seconds; 0: nobody knows yet.
     first_end_s: AtomicU64,
+}
+
+/// Who makes the signatures.
+enum Hand {
+    /// Keys of this server.
+    Keys(RwLock<Arc<Keyring>>),
+    /// Another server, with keys of this algorithm.
+    Another(AtomicU8),
 }
 
 /// A record set of the zone's own name.
@@ -109,12 +119,22 @@ pub(crate) struct NameSet<'c> {
 impl Signing {
     /// Returns what signs the zone `apex` with these keys; nothing is signed yet.
     pub(crate) fn new(apex: &Apex, keys: Keyring, times: Times, clock: Clock) -> Self {
+        Self::by(apex, Hand::Keys(RwLock::new(Arc::new(keys))), times, clock)
+    }
+
+    /// Returns what keeps the signatures of the zone `apex` that another server makes; there are none yet.
+    pub(crate) fn copied(apex: &Apex, clock: Clock) -> Self {
+        let times = Times { validity_s: 0, step_s: 0, parent_s: 0, zsk_s: 0 };
+        Self::by(apex, Hand::Another(AtomicU8::new(Algorithm::EcdsaP256 as u8)), times, clock)
+    }
+
+    fn by(apex: &Apex, hand: Hand, times: Times, clock: Clock) -> Self {
         Self {
             apex: apex.wire().to_vec(),
             negative_ttl_s: apex.negative_ttl_s,
             times,
             clock,
-            keys: RwLock::new(Arc::new(keys)),
+            hand,
             chain: RwLock::default(),
             sets: RwLock::new(Arc::from([])),
             spread: RandomState::new(),
@@ -123,19 +143,40 @@ impl Signing {
         }
     }
 
-    /// Returns the keys.
-    pub fn keys(&self) -> Arc<Keyring> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Returns the keys; `None`: another server has them.
+    pub fn keyring(&self) -> Option<Arc<Keyring>> {
+        match &self.hand {
+            Hand::Keys(keys) => Some(keys.read().unwrap_or_else(PoisonError::into_inner).clone()),
+            Hand::Another(_) => None,
+        }
+    }
+
+    /// Returns the keys of whoever signs here.
+    pub(crate) fn keys(&self) -> Arc<Keyring> {
+        self.keyring().expect("a zone whose signatures another server makes is never signed here")
     }
 
     /// Signs with other keys from now on; what was signed stays until it is visited.
     pub(crate) fn set_keys(&self, keys: Keyring) {
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        if let Hand::Keys(known) = &self.hand {
+            *known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        }
     }
 
     /// Returns the number of the algorithm.
     pub(crate) fn algorithm(&self) -> u8 {
-        self.keys().algorithm() as u8
+        match &self.hand {
+            Hand::Keys(keys) => keys.read().unwrap_or_else(PoisonError::into_inner).algorithm() as u8,
+            Hand::Another(algorithm) => algorithm.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Shows sets of the zone's own name that another server signed, by keys of this algorithm.
+    pub(crate) fn show_copied(&self, sets: Vec<ApexSet>, algorithm: u8) {
+        if let Hand::Another(known) = &self.hand {
+            known.store(algorithm, Ordering::Relaxed);
+        }
+        *self.sets.write().unwrap_or_else(PoisonError::into_inner) = Arc::from(sets);
     }
 
     /// Returns how many signatures were made.
@@ -156,6 +197,13 @@ impl Signing {
         let first_end_s = now_s + u64::from(own.fold(lasts_s, u32::min));
         self.first_end_s.store(first_end_s, Ordering::Relaxed);
         first_end_s.saturating_sub(u64::from(self.times.validity_s / 2))
+    }
+
+    /// Notes that the first of some signatures that came to end does so in `lasts_s`; `is_all`: there are no others. Others may have been there before.
+    pub(crate) fn note_copied_end(&self, lasts_s: u32, is_all: bool) {
+        let (end_s, known_s) = (self.now() + u64::from(lasts_s), self.first_end_s());
+        let first_s = if is_all || known_s == 0 { end_s } else { known_s.min(end_s) };
+        self.first_end_s.store(first_s, Ordering::Relaxed);
     }
 
     /// Returns the keys after the wish and the steps whose time has come, if that changes them; and what became of the wish.
@@ -206,7 +254,7 @@ impl Signing {
     }
 
     /// Returns the owner's labels with the zone's behind.
-    fn absolute(&self, labels: &[&[u8]]) -> Vec<u8> {
+    pub(crate) fn absolute(&self, labels: &[&[u8]]) -> Vec<u8> {
         [&labels.concat(), self.apex.as_slice()].concat()
     }
 
@@ -317,6 +365,10 @@ impl Signing {
     /// Returns the time, unix seconds.
     pub(crate) fn now(&self) -> u64 {
         self.clock.now().as_s()
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.now().as_ms()
     }
 
     pub(crate) fn now_s(&self) -> u32 {

@@ -261,3 +261,60 @@ pub const SNAPSHOT_PAUSE: Duration = Duration::from_secs(600);
 
 /// How often is looked whether one is due.
 pub const SNAPSHOT_LOOK: Duration = Duration::from_secs(5);
+
+/// How long log and copy may say other things of a name: one is ahead of the other by less. Then the log alone is believed.
+pub const AGREE_WITHIN: Duration = Duration::from_secs(15);
+
+/// The most that the log said of one name, one after the other, that is kept until a copy has it.
+pub const WAITING_VERSIONS_MAX: usize = 64;
+
+/// The most signatures of one set that are looked at: verifying is work, and two keys sign at most.
+pub const SIGNATURES_MAX: usize = 8;
+
+/// How often an edge looks whether the log agrees with a copy that it holds.
+pub const AGREE_LOOK: Duration = Duration::from_millis(250);
+
+/// How often an edge asks its primary for what is new, if it is told nothing: one message each way.
+pub const COPY_EVERY: Duration = Duration::from_secs(10);
+
+/// The same while the log has changed a name and no copy has.
+pub const COPY_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long an edge waits once it was told that there is something new: for what changes at the same time, as often as there are editions.
+pub const COPY_GAP: Duration = Duration::from_millis(50);
+
+/// How long an edge waits after a copy that came to nothing, twice as long after each further one.
+pub const COPY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The most of that.
+pub const COPY_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// How often an edge that lacks signatures asks for the whole zone.
+pub const COPY_MEND: Duration = Duration::from_secs(30);
+
+/// How many times as long as the whole zone takes to come there is until it is asked for again.
+pub const COPY_WHOLE_SHARE: u32 = 4;
+
+/// How long the primary may take to be connected, TLS and all.
+pub const COPY_CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long it may take for each message of a copy.
+pub const COPY_MESSAGE_WITHIN: Duration = Duration::from_secs(30);
+
+/// How slowly a copy may come, bytes a second, once [`COPY_MESSAGE_WITHIN`] is over.
+pub const COPY_BYTES_PER_S_MIN: u64 = 64 << 10;
+
+/// How long for all of them: ten million names over a slow line.
+pub const COPY_WITHIN: Duration = Duration::from_secs(6 * 3_600);
+
+/// The memory that a copy may take: this, and so much for each name of the log. One with an address and its DID takes half of that with all signatures.
+pub const COPY_BYTES_MIN: u64 = 64 << 20;
+
+/// See [`COPY_BYTES_MIN`].
+pub const COPY_BYTES_OF_A_NAME: u64 = 4 << 10;
+
+/// How often what an edge serves is written down, if it changed.
+pub const COPY_SAVE_EVERY: Duration = Duration::from_secs(5);
+
+/// How many times as long as it takes to write it there is between two.
+pub const COPY_SAVE_SHARE: u32 = 20;

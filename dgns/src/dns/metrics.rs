@@ -14,6 +14,9 @@ pub struct Metrics {
     transfers: [AtomicU64; Transferred::ALL.len()],
     transfer_bytes: AtomicU64,
     notifies: [AtomicU64; Notified::ALL.len()],
+    copies: [AtomicU64; Copied::ALL.len()],
+    /// 0: the zone is no copy, or there is none yet.
+    copy_heard_s: AtomicU64,
     orders: [AtomicU64; Ordered::ALL.len()],
     /// 0: there is no ALIAS, or nobody answered yet.
     alias_s: AtomicU64,
@@ -57,6 +60,29 @@ pub enum Notified {
 impl Notified {
     /// Every outcome with its name, in order.
     const ALL: [&'static str; 3] = ["heard", "refused", "unheard"];
+}
+
+/// What became of a question for a copy of the zone that this server serves, or which one is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Copied {
+    /// The whole zone came, and is shown.
+    Whole = 0,
+    /// What had changed did.
+    Changes = 1,
+    /// Nothing had changed.
+    Current = 2,
+    /// What was kept from before is shown.
+    Kept = 3,
+    /// It was refused as a whole.
+    Refused = 4,
+    /// It did not come.
+    Failed = 5,
+}
+
+impl Copied {
+    /// Every outcome with its name, in order.
+    const ALL: [&'static str; 6] = ["axfr", "ixfr", "current", "kept", "refused", "failed"];
 }
 
 /// What became of an order of a certificate.
@@ -113,6 +139,16 @@ impl Metrics {
         self.orders[ordered as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts what became of a question for a copy.
+    pub fn count_copied(&self, copied: Copied) {
+        self.copies[copied as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes when the primary said last that nothing is newer than what is shown, unix seconds.
+    pub fn note_copy_heard(&self, heard_s: u64) {
+        self.copy_heard_s.store(heard_s, Ordering::Relaxed);
+    }
+
     /// Notes that the addresses of ALIAS were found, unix seconds.
     pub fn note_alias(&self, now_s: u64) {
         self.alias_s.store(now_s, Ordering::Relaxed);
@@ -147,6 +183,14 @@ impl Metrics {
         if end_s > 0 {
             text.push_str(&format!("# TYPE dns_certificate_end_seconds gauge\ndns_certificate_end_seconds {end_s}\n"));
         }
+        if zone.is_copied() {
+            family(&mut text, "dns_copies_total", "kind", Copied::ALL.into_iter().zip(&self.copies));
+            let (heard_s, failed, waiting) =
+                (self.copy_heard_s.load(Ordering::Relaxed), zone.failed_sets(), zone.waiting_names());
+            text.push_str(&format!("# TYPE dns_copy_heard_seconds gauge\ndns_copy_heard_seconds {heard_s}\n"));
+            text.push_str(&format!("# TYPE dns_copy_failed_sets gauge\ndns_copy_failed_sets {failed}\n"));
+            text.push_str(&format!("# TYPE dns_copy_waiting_names gauge\ndns_copy_waiting_names {waiting}\n"));
+        }
         if zone.alias().is_some() {
             let found_s = self.alias_s.load(Ordering::Relaxed);
             text.push_str(&format!("# TYPE dns_alias_found_seconds gauge\ndns_alias_found_seconds {found_s}\n"));
@@ -162,7 +206,7 @@ impl Metrics {
             text.push_str(&format!("# TYPE dns_signatures_total counter\ndns_signatures_total {made}\n"));
             text.push_str(&format!("# TYPE dns_signed_owners gauge\ndns_signed_owners {owners}\n"));
             text.push_str("# TYPE dns_keys gauge\n");
-            for held in signing.keys().keys() {
+            for held in signing.keyring().iter().flat_map(|keys| keys.keys()) {
                 let (role, stage, since_s) = (held.key.role(), held.stage.name(), held.since_s);
                 text.push_str(&format!("dns_keys{{role=\"{role}\",stage=\"{stage}\"}} {since_s}\n"));
             }

@@ -15,6 +15,7 @@
 //! | `proofs` | what the log proves, in pieces that fit an answer |
 //! | `update` | what devices put into DNS themselves |
 //! | `transfer`, `tsig` | who may copy the zone, how it is copied, and who is told that it changed |
+//! | `edge` | a follower's zone, signed by another server whose signatures are copied and verified |
 //! | `wire` | records of messages that others sent |
 //! | `export` | all of it as a zone file |
 //! | `snapshot` | all of it as a file of our own, for the next start |
@@ -34,6 +35,7 @@ mod card;
 mod cards;
 pub mod cookie;
 pub mod dnssec;
+pub mod edge;
 pub mod export;
 pub mod feed;
 mod hickory;
@@ -59,6 +61,7 @@ pub(crate) mod update;
 mod wire;
 pub mod zone;
 
+pub use edge::Edge;
 pub use metrics::Metrics;
 pub use proofs::Proofs;
 pub use server::{Makers, Server};

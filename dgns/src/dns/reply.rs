@@ -83,6 +83,7 @@ pub(crate) enum ExtendedError {
     NotAuthoritative = 20,
     NotSupported = 21,
     Unreachable = 22,
+    Invalid = 24,
 }
 
 /// A name that stands earlier in the message: where it begins.
@@ -183,6 +184,8 @@ pub(crate) struct Reply<'o> {
     truncated: bool,
     /// Whoever asks wants signatures, and the zone has some.
     signs: Option<Signs<'o>>,
+    /// Another server makes the signatures.
+    copied: bool,
     /// Why the answer is a failure, whatever was written.
     fails: Option<ExtendedError>,
     /// What is said of an answer that is none.
@@ -209,6 +212,7 @@ impl<'o> Reply<'o> {
             authoritative: false,
             truncated: false,
             signs: None,
+            copied: false,
             fails: None,
             note: None,
         }
@@ -251,6 +255,16 @@ impl<'o> Reply<'o> {
     /// Shows signatures.
     pub(crate) fn set_signed(&mut self, signs: Signs<'o>) {
         self.signs = Some(signs);
+    }
+
+    /// Says that another server signs what is answered: what lacks a signature is not true, and nobody is told it.
+    pub(crate) fn set_copied(&mut self) {
+        self.copied = true;
+    }
+
+    /// Returns whether signatures are looked at, shown or not.
+    pub(crate) fn looks_at_signatures(&self) -> bool {
+        self.is_signed() || self.copied
     }
 
     /// Returns whether signatures are shown.
@@ -296,11 +310,13 @@ impl<'o> Reply<'o> {
 
     /// Adds the RRSIG of the set that was just added, if signatures are shown. One that is not made yet makes the answer a failure.
     pub(crate) fn sign(&mut self, section: Section, owner: Pointer, signed: Signed<'_>) {
-        let Some(Signs { algorithm, apex }) = self.signs else { return };
         let Some(signature) = signed.signature else {
-            self.fail(ExtendedError::NotReady);
+            if self.looks_at_signatures() {
+                self.fail(if self.copied { ExtendedError::Invalid } else { ExtendedError::NotReady });
+            }
             return;
         };
+        let Some(Signs { algorithm, apex }) = self.signs else { return };
         let Signed { rtype, ttl_s, labels, .. } = signed;
         let Signature { expiration_s, inception_s, key_tag, bytes } = signature;
         let head = dnssec::head(rtype, algorithm, labels, ttl_s, *expiration_s, *inception_s, *key_tag);

@@ -102,6 +102,9 @@ pub async fn load(zone: Zone, storage: &Storage, directory: &Path, size: u64) ->
 
 /// Opens the snapshot that the database goes on from; or says why there is none to use.
 async fn find(zone: &Zone, storage: &Storage, directory: &Path) -> Result<Result<(File, End), Unusable>, StorageError> {
+    if zone.is_copied() {
+        return Ok(Err(io::Error::from(io::ErrorKind::NotFound).into())); // signatures are those of the edge's own file
+    }
     let opened = File::open(directory.join(FILE)).map_err(Unusable::from);
     let (file, end) = match opened.and_then(|mut file| End::read(&mut file).map(|end| (file, end))) {
         Ok(found) => found,

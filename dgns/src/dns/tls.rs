@@ -3,6 +3,7 @@
 //! TLS 1.3 alone (copies of the zone need it: RFC 9103 section 7.1), with the provider that all of the server uses. The files are read again as long
 //! as the server runs, so that a certificate that was renewed is served without a restart; files that cannot be used leave the one before in service.
 
+pub(crate) mod client;
 mod life;
 
 use std::fs::File;

@@ -23,14 +23,14 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
 
 use storage::StorageError;
 use tokio::io::AsyncWrite;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
@@ -43,7 +43,7 @@ use super::answer::{Asker, DropReason, Outcome, Transport, answer, bytes_max, co
 use super::limits::{EDITION_GAP, SERIAL_WAIT_MAX, STREAM_BYTES_MAX, TRANSFERS_MAX, TRANSFERS_OF_A_PEER_MAX};
 use super::metrics::{Metrics, Transferred};
 use super::name::WireName;
-use super::query::{self, Query, TYPE_AXFR, TYPE_IXFR};
+use super::query::{self, OPCODE_NOTIFY, Query, TYPE_AXFR, TYPE_IXFR};
 use super::reply::{self, ExtendedError, Rcode, Reply};
 use super::tsig::{self, Chain, Fault, Key, Tsig};
 use super::wire::{self, Malformed};
@@ -87,6 +87,8 @@ pub struct Transfers {
     catalog: Option<Arc<Catalog>>,
     /// What was signed with each of the keys, in their order.
     seen: Vec<Mutex<Seen>>,
+    /// Woken by whoever has a key and says that its zone, which is copied here, has changed.
+    told: Arc<Notify>,
 }
 
 impl fmt::Debug for Transfers {
@@ -149,7 +151,22 @@ impl Transfers {
     /// Returns what gives nobody a copy.
     pub fn to_nobody(clock: Clock, metrics: Arc<Metrics>) -> Self {
         let seats = Arc::new(Semaphore::new(TRANSFERS_MAX));
-        Self { peers: Vec::new(), keys: Vec::new(), clock, metrics, seats, catalog: None, seen: Vec::new() }
+        Self {
+            peers: Vec::new(),
+            keys: Vec::new(),
+            clock,
+            metrics,
+            seats,
+            catalog: None,
+            seen: Vec::new(),
+            told: Arc::default(),
+        }
+    }
+
+    /// Returns what gives nobody a copy, and hears of changes from whoever has this key: then it wakes `told`.
+    pub fn told_by(key: Arc<Key>, told: Arc<Notify>, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        let seen = vec![Mutex::default()];
+        Self { keys: vec![key], seen, told, ..Self::to_nobody(clock, metrics) }
     }
 
     /// Gives those of the peers that have a key a catalog of the zone, too.
@@ -201,6 +218,17 @@ impl Transfers {
         let is_known = is_known || tsig.is_some(); // whoever has a key is no stranger
         let catalog = self.catalog_for(&query, asker, chain.as_ref());
         let outcome = match (is_copy(&query), &tsig) {
+            _ if query.header.opcode == OPCODE_NOTIFY => {
+                let is_ours = query.qname.as_bytes() == zone.apex().wire() && query.qtype == TYPE_SOA;
+                let (rcode, error) = match tsig.is_some() && is_ours {
+                    true => (Rcode::NoError, None),
+                    false => (Rcode::Refused, Some(ExtendedError::Prohibited)),
+                };
+                if rcode == Rcode::NoError {
+                    self.told.notify_one();
+                }
+                Outcome::Reply { rcode: say(rcode, error, out), is_known }
+            }
             (true, _) => match self.plan(zone, &query, message, asker, chain.as_ref()) {
                 Ok(Some((plan, seat))) => {
                     // Somebody who heard the query would get a copy too, as often as he likes (RFC 8945 section 5.2.3).
@@ -423,16 +451,15 @@ fn cut(zone: &Zone, serials: &mut Serials, now_ms: u64) -> Result<Option<u32>, S
     Ok(is_cut.then_some(serial))
 }
 
+/// Reads a file that holds a TSIG key. Errors: it cannot be read, or holds none.
+pub fn key(path: &Path) -> Result<Arc<Key>, KeyFileError> {
+    let line = read_line(path)?;
+    let what = "TSIG key, one line: hmac-sha256:name:base64 (also -sha384, -sha512; 16 bytes or more)";
+    Key::parse(&line).map(Arc::new).map_err(|_| KeyFileError::Form { path: path.to_owned(), what })
+}
+
 fn peer(config: &PeerConfig) -> Result<Peer, KeyFileError> {
-    let key = match &config.key {
-        Some(path) => {
-            let line = read_line(path)?;
-            let what = "TSIG key, one line: hmac-sha256:name:base64 (also -sha384, -sha512; 16 bytes or more)";
-            let key = Key::parse(&line).map_err(|_| KeyFileError::Form { path: path.clone(), what })?;
-            Some(Arc::new(key))
-        }
-        None => None,
-    };
+    let key = config.key.as_deref().map(key).transpose()?;
     Ok(Peer { address: config.address, key, tls: config.tls, seats: Arc::new(Semaphore::new(TRANSFERS_OF_A_PEER_MAX)) })
 }
 

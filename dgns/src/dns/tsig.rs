@@ -219,9 +219,18 @@ impl Tsig {
 
     /// Whether the MAC, or what is left of it, is that of the message, and of the MAC before it, if there was one.
     fn holds(&self, message: &[u8], key: &Key, before: &[u8]) -> bool {
+        self.is_mac_of(message, key, before, &variables(key, self.time_s, self.fudge_s, self.error, &self.other))
+    }
+
+    /// The same of an answer that is not the first one.
+    fn holds_behind(&self, message: &[u8], key: &Key, before: &[u8]) -> bool {
+        self.is_mac_of(message, key, before, &times(self.time_s, self.fudge_s))
+    }
+
+    fn is_mac_of(&self, message: &[u8], key: &Key, before: &[u8], about: &[u8]) -> bool {
         let mut signed = chained(before);
         signed.extend_from_slice(&self.message_before(message));
-        signed.extend_from_slice(&variables(key, self.time_s, self.fudge_s, self.error, &self.other));
+        signed.extend_from_slice(about);
         let whole = macs::sign(&key.key, &signed);
         let whole = whole.as_ref();
         // All bytes are looked at, so that time tells nothing of them.
@@ -287,6 +296,20 @@ impl Chain {
         let Ok(Some(tsig)) = read(answer) else { return false };
         let is_its = tsig.key.as_bytes() == self.key.name && tsig.error == 0 && tsig.mac.len() == self.key.mac_bytes();
         is_its && tsig.holds(answer, &self.key, &self.mac) && tsig.time_s.abs_diff(now_s) <= u64::from(tsig.fudge_s)
+    }
+
+    /// Whether `answer` is signed as the next one of several to the message that was signed last, about now. One that is not is the last that is judged.
+    pub(crate) fn hears(&mut self, answer: &[u8], now_s: u64) -> bool {
+        let Ok(Some(tsig)) = read(answer) else { return false };
+        let is_its = tsig.key.as_bytes() == self.key.name && tsig.error == 0 && tsig.mac.len() == self.key.mac_bytes();
+        let holds = match self.goes_on {
+            true => tsig.holds_behind(answer, &self.key, &self.mac),
+            false => tsig.holds(answer, &self.key, &self.mac),
+        };
+        // Behind the first one the MAC is not over these.
+        let is_so = tsig.algorithm.as_bytes() == self.key.algorithm_name() && tsig.other.is_empty();
+        (self.goes_on, self.mac) = (true, tsig.mac);
+        is_its && is_so && holds && tsig.time_s.abs_diff(now_s) <= u64::from(tsig.fudge_s)
     }
 
     fn write(&mut self, message: &mut Vec<u8>, time_s: u64, error: u16, other: &[u8]) {

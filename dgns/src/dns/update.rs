@@ -34,7 +34,7 @@ use super::answer::Asker;
 use super::name;
 use super::reply::{ExtendedError, Rcode};
 use super::wire::Record;
-use super::zone::{CHALLENGE, Zone};
+use super::zone::{CHALLENGE, Content, Zone};
 use crate::core::Core;
 use crate::log::shown::Asked;
 use crate::log::touched::Touched;
@@ -266,16 +266,8 @@ impl Updates {
     /// Whether records may stand: well-formed, not too many, none where a certified one is, none of a name that shows nothing.
     fn admits(&self, writer: &Writer, rows: &[VolatileRow]) -> Result<(), Refused> {
         let content = self.zone.content(&writer.name).ok_or(PROHIBITED)?;
-        let is_hidden = content.flags & Records::HIDDEN != 0;
-        let certified = |row: &VolatileRow| is_superseded(row, &content.rows);
-        if rows.len() > VOLATILE_MAX || is_hidden || rows.iter().any(certified) {
-            return Err(PROHIBITED);
-        }
-        let mut as_rows: Vec<Row> = rows.iter().map(row_of).map(|row| Row { ttl: TTL_S_MAX, ..row }).collect();
-        as_rows.sort();
-        let set = Records { name: writer.name.clone(), rows: as_rows, aliases: Vec::new(), flags: 0 };
-        let public = self.core.private_addresses || record::check_public(&set).is_ok();
-        if record::check(&set).is_ok() && public { Ok(()) } else { Err(PROHIBITED) }
+        let rows: Vec<Row> = rows.iter().map(row_of).collect();
+        if may_stand(&writer.name, &content, &rows, self.core.private_addresses) { Ok(()) } else { Err(PROHIBITED) }
     }
 
     /// Makes the records of a name durable, with the update that wrote them, then shows them.
@@ -315,7 +307,7 @@ impl Updates {
                 Err(FAILED) => return Err(crate::log::damaged("labels", "a state cannot be read")),
                 Err(_) => false,
             };
-            if allowed && row.until_s > now_s && !is_superseded(row, &certified) {
+            if allowed && row.until_s > now_s && !is_superseded(&row_of(row), &certified) {
                 kept.push(row.clone());
             }
         }
@@ -380,8 +372,27 @@ fn is_in_scope(owner: &str, rtype: u16) -> bool {
     }
 }
 
+/// Whether records may stand beside what the log says of a name: well-formed, not too many, none where a certified one is, none of a name that shows nothing.
+fn may_stand(name: &str, content: &Content, rows: &[Row], private_addresses: bool) -> bool {
+    let is_hidden = content.flags & Records::HIDDEN != 0;
+    if rows.len() > VOLATILE_MAX || is_hidden || rows.iter().any(|row| is_superseded(row, &content.rows)) {
+        return false;
+    }
+    let mut rows: Vec<Row> = rows.iter().cloned().map(|row| Row { ttl: TTL_S_MAX, ..row }).collect();
+    rows.sort();
+    let set = Records { name: name.to_owned(), rows, aliases: Vec::new(), flags: 0 };
+    record::check(&set).is_ok() && (private_addresses || record::check_public(&set).is_ok())
+}
+
+/// Returns those of the records that another server shows of a name which a device of its owner may have written there, as far as the log says.
+pub(super) fn volatile(name: &str, content: &Content, mut rows: Vec<Row>) -> Vec<Row> {
+    rows.retain(|row| is_in_scope(&row.owner, row.rtype) && row.ttl <= TTL_S_MAX && !is_superseded(row, &content.rows));
+    // Whether private addresses may be there is the other server's to say.
+    if may_stand(name, content, &rows, true) { rows } else { Vec::new() }
+}
+
 /// Whether a certified record set stands where a record is: a CNAME stands alone.
-fn is_superseded(row: &VolatileRow, certified: &[Row]) -> bool {
+fn is_superseded(row: &Row, certified: &[Row]) -> bool {
     certified.iter().any(|known| known.owner == row.owner && [row.rtype, TYPE_CNAME].contains(&known.rtype))
 }
 

@@ -3,6 +3,7 @@
 //! A name changes from one whole card to the next, never in between, and no reader waits for a writer. Names appear from the top
 //! down and vanish from the bottom up, so that no reader finds a name whose parent does not exist.
 
+pub(crate) mod copied;
 mod editions;
 mod journal;
 mod record;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use identity::cert::Row;
 use identity::did::Did;
 
+use self::copied::Copied;
 use self::editions::Editions;
 pub(crate) use self::editions::Part;
 pub(crate) use self::journal::Edition;
@@ -39,7 +41,7 @@ use crate::clock::Clock;
 
 const TYPE_A: u16 = 1;
 const TYPE_CNAME: u16 = 5;
-const TYPE_TXT: u16 = 16;
+pub(crate) const TYPE_TXT: u16 = 16;
 const TYPE_AAAA: u16 = 28;
 const NAMESERVER_ADDRESS_TTL_S: u32 = 3_600;
 
@@ -174,6 +176,8 @@ pub struct Zone {
     signing: Option<Signing>,
     /// What others copy; `None`: nobody does.
     editions: Option<Editions>,
+    /// What another server signs of it; `None`: nothing.
+    copied: Option<Copied>,
     /// Whether what is shown is signed at once; before, a keeper does that.
     signs: AtomicBool,
     recorder: Recorder,
@@ -318,6 +322,7 @@ impl Zone {
             glue: Mutex::default(),
             signing: None,
             editions: None,
+            copied: None,
             signs: AtomicBool::new(false),
             recorder: Recorder::default(),
             snapshots: Snapshots::default(),
@@ -332,6 +337,14 @@ impl Zone {
     /// nothing; for loading a whole zone call it with some thousand names at a time. Errors: [`ZoneError::Name`] and
     /// [`ZoneError::Row`]; nothing has changed then.
     pub fn apply(&self, changes: Vec<Change>, log_size: u64) -> Result<(), ZoneError> {
+        if let (Some(copied), Some(signing), true) = (&self.copied, &self.signing, self.is_loaded()) {
+            changes.iter().try_for_each(|change| self.card_of(change).map(drop))?;
+            for Change { name, content } in changes {
+                copied.wait(self.labels_below(&name)?, content, signing.now_ms());
+            }
+            self.log_size.fetch_max(log_size, Ordering::Relaxed);
+            return Ok(());
+        }
         let writer = self.lock_writer();
         let cards = changes.iter().map(|change| self.card_of(change)).collect::<Result<Vec<_>, _>>()?;
         self.show(&writer, cards);
@@ -344,9 +357,13 @@ impl Zone {
         Ok(())
     }
 
-    /// Lets the zone answer: everything the log had at the start is applied. The first 4,096 owners of a signed zone are signed now, the others
+    /// Lets the zone answer: everything the log had at the start is applied; one that is copied answers once it has a copy, too. The first 4,096 owners of a signed zone are signed now, the others
     /// by its keeper.
     pub fn set_ready(&self) {
+        if self.is_copied() {
+            self.ready.store(true, Ordering::Release);
+            return;
+        }
         if let Some(signing) = &self.signing {
             signing.show_apex(&self.apex, self.serial());
             self.sign_from(None, SIGNED_AT_ONCE, SIGNED_AT_ONCE);
@@ -518,8 +535,11 @@ impl Zone {
         self.change_chain(signing, &changes, altered);
     }
 
-    /// Shows a signed note at `_checkpoint`.
+    /// Shows a signed note at `_checkpoint`; where another server signs the zone, that one does.
     pub(crate) fn set_checkpoint(&self, note: &str) {
+        if self.is_copied() {
+            return;
+        }
         self.show_checkpoint(&self.lock_writer(), strings(note.as_bytes()));
     }
 
@@ -551,6 +571,11 @@ impl Zone {
 
     /// Returns whether the zone answers.
     pub fn is_ready(&self) -> bool {
+        self.is_loaded() && self.copied.as_ref().is_none_or(Copied::is_fresh)
+    }
+
+    /// Returns whether what the log has is here, and may be relied on.
+    pub(crate) fn is_loaded(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
 
@@ -559,9 +584,12 @@ impl Zone {
         &self.apex.text
     }
 
-    /// Returns the serial of the SOA, of which DNS compares the low 32 bits (RFC 1982): that of the edition, of a zone without any the size of the log.
+    /// Returns the serial of the SOA, of which DNS compares the low 32 bits (RFC 1982): that of the edition, or of the copy, of a zone without either the size of the log.
     pub fn serial(&self) -> u32 {
-        let log_size = self.log_size() as u32;
+        let log_size = match &self.copied {
+            Some(copied) => copied.serial(),
+            None => self.log_size() as u32,
+        };
         self.editions.as_ref().map_or(log_size, Editions::serial)
     }
 
@@ -691,12 +719,12 @@ impl Zone {
         let new = card.read();
         let (children, existed, was_bound, fixed, cut) =
             self.read(new.labels(), |old| old.map(state)).unwrap_or_default();
-        if fixed && !new.is_fixed() {
+        if fixed && !new.is_fixed() && !self.is_copied() {
             return;
         }
         if new.is_bound() && !was_bound && !new.is_fixed() {
             self.names.fetch_add(1, Ordering::Relaxed);
-        } else if was_bound && !new.is_bound() {
+        } else if was_bound && !fixed && !new.is_bound() {
             self.names.fetch_sub(1, Ordering::Relaxed);
         }
         if new.is_cut() || cut.is_some() {
@@ -813,6 +841,9 @@ impl Zone {
     /// somebody's; [`ZoneError::Row`], a text is longer than a string of DNS.
     pub(crate) fn set_challenges(&self, name: &str, texts: &[String]) -> Result<(), ZoneError> {
         let labels = self.labels_below(name)?;
+        if self.is_copied() {
+            return Err(ZoneError::Name(name.to_owned())); // they are the primary's to show
+        }
         let writer = self.lock_writer();
         let before = self.card(&labels);
         let mut rows = match before.as_ref().map(Card::read).filter(|card| card.is_bound()) {

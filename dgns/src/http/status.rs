@@ -41,7 +41,7 @@ pub(super) async fn info(State(app): Shared) -> Response {
         head_age_ms: head_age_ms(&app),
         public: public(&app),
         dns: app.dns_addresses.iter().map(ToString::to_string).collect(),
-        ds: app.dns.signing().map(|signing| signing.keys().wanted_ds()).into_iter().collect(),
+        ds: app.dns.signing().and_then(|signing| signing.keyring()).map(|keys| keys.wanted_ds()).into_iter().collect(),
         follows: app.follows(),
         web: app.config.http.pages.then(|| pages::bundle_hash().to_owned()),
         lobby: lobby(&app),

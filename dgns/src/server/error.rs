@@ -7,6 +7,7 @@ use storage::StorageError;
 
 use crate::dns;
 use crate::dns::acme::RootsError;
+use crate::dns::edge::EdgeError;
 use crate::dns::tls::TlsFileError;
 use crate::follow::FollowError;
 use crate::keys::KeyFileError;
@@ -38,6 +39,14 @@ pub enum ServerError {
     /// The certificate of encrypted DNS.
     #[error(transparent)]
     Tls(#[from] TlsFileError),
+    /// What an edge copies from, or with.
+    #[error(transparent)]
+    Edge(#[from] EdgeError),
+    /// The keeper of a log signs its zone itself.
+    #[error(
+        "dns.dnssec: \"copy\" is for a follower (--follow URL), which copies signatures; this server makes them: true or false"
+    )]
+    NothingToCopy,
     /// The authority that is to give it.
     #[error(transparent)]
     Acme(#[from] RootsError),

@@ -38,7 +38,7 @@ pub(super) async fn start(mut config: Config, clock: Clock, url: &str) -> Result
         return Err(ServerError::OtherRole { what: "it holds the key of a log of its own, which follows nobody" });
     }
     if !config.dns.peers.is_empty() {
-        tracing::warn!("DNS of a follower is not signed: no [[dns.peer]] gets a copy of it");
+        tracing::warn!("a follower gives no copies of its DNS zone: no [[dns.peer]] gets one");
     }
     let remote = Remote::new(Outbound::new(config.outbound.plain_http), url);
     let trust = pin::trust(&data, &remote, config.follow.policy.as_deref()).await?;
@@ -46,7 +46,12 @@ pub(super) async fn start(mut config: Config, clock: Clock, url: &str) -> Result
     let storage = Arc::new(Storage::open(&data).await?);
     let stored = storage.log().load_head().await?;
     let made = stored.is_none();
-    let mut names = load_names(dns::feed::zone(&config)?, &storage, stored.as_ref().map_or(0, |head| head.size));
+    let zone = dns::feed::zone(&config)?;
+    let zone = match config.primary() {
+        Some(_) => zone.copied(config.zone.clone(), clock.clone()),
+        None => zone,
+    };
+    let mut names = load_names(zone, &storage, stored.as_ref().map_or(0, |head| head.size));
     let recommended = config.follow.policy.is_none();
     let (inner, server, trust) = load(&storage, trust, recommended, stored).await?;
     let dns_zone = loaded(&mut names).await?;

@@ -10,7 +10,7 @@ use identity::cert::ZoneTerms;
 use identity::did::Did;
 use storage::{Guard, Storage, StorageError};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tracing::info;
 use translog::note::VerifierKey;
@@ -29,10 +29,11 @@ use crate::dns::acme::{self, Acme};
 use crate::dns::alias::Alias;
 use crate::dns::answer::Transport;
 use crate::dns::cookie::Cookies;
+use crate::dns::edge::Edge;
 use crate::dns::limits::CHALLENGE_SPREAD;
 use crate::dns::settings::{Manner, ServerSettings};
 use crate::dns::tls::Tls;
-use crate::dns::transfer::{Catalog, Serials, Transfers};
+use crate::dns::transfer::{self, Catalog, Serials, Transfers};
 use crate::invites::Invites;
 use crate::keys::{self, AliasKey, Keys, LogKey, ZoneKey};
 use crate::limits::{self, Places, Rates};
@@ -233,10 +234,10 @@ impl Parts {
         let listener = bind(config.http.listen)?;
         let http = listener.local_addr().map_err(|error| ServerError::Bind { address: config.http.listen, error })?;
         let dns_metrics = Arc::new(dns::Metrics::default());
-        if dns_zone.signing().is_some() {
+        if dns_zone.signing().is_some() && !dns_zone.is_copied() {
             followers.push(tokio::spawn(dns::dnssec::keep(dns_zone.clone(), config.dnssec_keys(), stopping.clone())));
         }
-        let every = if config.dns_is_off() { Duration::ZERO } else { config.dns.snapshot };
+        let every = if config.dns_is_off() || dns_zone.is_copied() { Duration::ZERO } else { config.dns.snapshot };
         let (zone, storage, clock) = (dns_zone.clone(), core.storage.clone(), core.clock.clone());
         followers.push(tokio::spawn(dns::snapshot::keep(zone, storage, every, clock, stopping.clone())));
         let dns_server = bind_dns(&config, &core.clock, &dns_zone, &dns_metrics).await?;
@@ -250,10 +251,18 @@ impl Parts {
             None => None,
         };
         let proofs = Some(Arc::new(dns::Proofs::of(core.clone())));
-        let transfers = match &serials {
-            Some(_) => Transfers::open(&config.dns.peers, core.clock.clone(), dns_metrics.clone())?
+        let transfers = match (&serials, config.primary()) {
+            (Some(_), _) => Transfers::open(&config.dns.peers, core.clock.clone(), dns_metrics.clone())?
                 .with_catalog(Catalog::of(&config.dns.catalog, dns_zone.apex().wire())),
-            None => Transfers::to_nobody(core.clock.clone(), dns_metrics.clone()),
+            (None, Some(primary)) => {
+                let (key, told) = (transfer::key(&primary.key)?, Arc::new(Notify::new()));
+                let (zone, metrics, max_stale_s) = (dns_zone.clone(), dns_metrics.clone(), config.follow.max_stale_s);
+                let by = (key.clone(), told.clone());
+                let edge = Edge::open(primary, &config.data, max_stale_s, zone, core.clone(), metrics, by)?;
+                followers.push(tokio::spawn(edge.run(stopping.clone())));
+                Transfers::told_by(key, told, core.clock.clone(), dns_metrics.clone())
+            }
+            (None, None) => Transfers::to_nobody(core.clock.clone(), dns_metrics.clone()),
         };
         let transfers = Arc::new(transfers);
         if let Some(serials) = serials {

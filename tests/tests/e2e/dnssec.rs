@@ -12,20 +12,20 @@ use crate::dns_transfers::counter;
 use crate::dns_updates::{key_file, nsupdate};
 
 /// A delv with the DS of a zone as its anchor.
-struct Delv {
+pub(crate) struct Delv {
     anchor: PathBuf,
 }
 
 impl Delv {
     /// Returns one that believes what the server's own command says is the DS.
-    fn of(site: &Site) -> Self {
+    pub(crate) fn of(site: &Site) -> Self {
         let ds = ds(site);
         let [tag, algorithm, digest, hash] = ds.split(' ').skip(3).collect::<Vec<_>>()[..] else { panic!("{ds}") };
         let text = format!("trust-anchors {{ \"dgns.test.\" static-ds {tag} {algorithm} {digest} \"{hash}\"; }};\n");
         Self { anchor: site.file("anchor", &text) }
     }
 
-    fn asks(&self, address: std::net::SocketAddr, name: &str, rtype: &str) -> String {
+    pub(crate) fn asks(&self, address: std::net::SocketAddr, name: &str, rtype: &str) -> String {
         let mut command = Command::new("delv");
         let port = address.port().to_string();
         command.args(["@127.0.0.1", "-p", &port, "+root=dgns.test", "-a"]).arg(&self.anchor).args([name, rtype]);
@@ -35,11 +35,11 @@ impl Delv {
 }
 
 /// Returns the DS of the zone as a line.
-fn ds(site: &Site) -> String {
+pub(crate) fn ds(site: &Site) -> String {
     site.dgnsd(&["dnssec", "ds"]).exits(0).stdout.trim().to_owned()
 }
 
-fn dig(address: std::net::SocketAddr, options: &[&str]) -> String {
+pub(crate) fn dig(address: std::net::SocketAddr, options: &[&str]) -> String {
     let mut command = Command::new("dig");
     let port = address.port().to_string();
     command.args(["@127.0.0.1", "-p", &port, "+tries=1"]).args(options);
@@ -47,7 +47,7 @@ fn dig(address: std::net::SocketAddr, options: &[&str]) -> String {
 }
 
 /// Returns a server with names to ask for: alice has records, www is an alias, deep lies below a name of nobody.
-fn populated(site: &Site) -> (Server, Person) {
+pub(crate) fn populated(site: &Site) -> (Server, Person) {
     let (server, alice) = (site.start(), Person::new());
     alice.up(&server, "alice");
     for set in [
@@ -65,7 +65,7 @@ fn populated(site: &Site) -> (Server, Person) {
 }
 
 /// What is asked, and what a validator says beside that it is secure.
-const SECURE: [(&str, &str, &str); 20] = [
+pub(crate) const SECURE: [(&str, &str, &str); 20] = [
     ("alice.dgns.test", "A", "192.0.2.1"),
     ("alice.dgns.test", "AAAA", "2001:db8::1"),
     ("_db._tcp.alice.dgns.test", "SRV", "5432"),

@@ -11,6 +11,7 @@ mod chains;
 mod databases;
 mod delegations;
 mod dns_certificate;
+mod dns_edge;
 mod dns_encrypted;
 mod dns_proofs;
 mod dns_snapshot;

@@ -4,7 +4,10 @@ use core::fmt;
 
 use data_encoding::{BASE64, HEXUPPER};
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+    UnparsedPublicKey,
+};
 use zeroize::Zeroizing;
 
 /// The bytes of every secret and of every signature of the two algorithms.
@@ -123,9 +126,7 @@ impl Key {
             return Err(BadKey);
         }
         let mut key = Self { algorithm, role, secret, public: public.to_vec(), tag: 0, pair };
-        let data = key.dnskey();
-        let sum: u32 = data.iter().zip(0..).map(|(&byte, at)| u32::from(byte) << if at % 2 == 0 { 8 } else { 0 }).sum();
-        key.tag = (sum + (sum >> 16)) as u16;
+        key.tag = tag(&key.dnskey());
         Ok(key)
     }
 
@@ -168,11 +169,7 @@ impl Key {
 
     /// Returns the data of the DS record of the zone `apex` (wire form): `u16 tag | u8 algorithm | u8 2 | SHA-256` (RFC 4034 section 5.1).
     pub(crate) fn ds(&self, apex: &[u8]) -> Vec<u8> {
-        let digest = identity::hash::sha256(&[apex, &self.dnskey()]);
-        let mut rdata = self.tag().to_be_bytes().to_vec();
-        rdata.extend_from_slice(&[self.algorithm as u8, DIGEST_SHA256]);
-        rdata.extend_from_slice(&digest);
-        rdata
+        ds(apex, &self.dnskey())
     }
 
     /// Returns the DS record as a line of a zone file.
@@ -200,6 +197,33 @@ impl Key {
             "Private-key-format: v1.3\nAlgorithm: {number} ({mnemonic})\nPrivateKey: {}\n",
             secret.as_str()
         ))
+    }
+}
+
+/// Returns the tag of the key with this DNSKEY data (RFC 4034 appendix B).
+pub(crate) fn tag(dnskey: &[u8]) -> u16 {
+    let sum: u32 = dnskey.iter().zip(0..).map(|(&byte, at)| u32::from(byte) << if at % 2 == 0 { 8 } else { 0 }).sum();
+    (sum + (sum >> 16)) as u16
+}
+
+/// Returns the data of the DS of the key with this DNSKEY data, in the zone `apex` (wire form).
+pub(crate) fn ds(apex: &[u8], dnskey: &[u8]) -> Vec<u8> {
+    let mut rdata = tag(dnskey).to_be_bytes().to_vec();
+    rdata.extend_from_slice(&[dnskey.get(3).copied().unwrap_or_default(), DIGEST_SHA256]);
+    rdata.extend_from_slice(&identity::hash::sha256(&[apex, dnskey]));
+    rdata
+}
+
+/// Whether a key with this DNSKEY data made a signature over `bytes`.
+pub(crate) fn verifies(dnskey: &[u8], bytes: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
+    let Some((&[_, _, _, algorithm], public)) = dnskey.split_first_chunk() else { return false };
+    match Algorithm::of_number(algorithm.into()) {
+        Some(Algorithm::EcdsaP256) => {
+            let point = [&[4], public].concat();
+            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(bytes, signature).is_ok()
+        }
+        Some(Algorithm::Ed25519) => UnparsedPublicKey::new(&ED25519, public).verify(bytes, signature).is_ok(),
+        None => false,
     }
 }
 

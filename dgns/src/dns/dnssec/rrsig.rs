@@ -44,6 +44,9 @@ pub(crate) struct Signer<'s> {
 }
 
 impl Signature {
+    /// Of a set that has none which holds, beside others of its name that have.
+    pub(crate) const NONE: Self = Self { expiration_s: 0, inception_s: 0, key_tag: 0, bytes: [0; SIGNATURE_BYTES] };
+
     /// Returns the bytes kept: `u32 expiration | u32 inception | u16 tag | 64`.
     pub(crate) fn stored(&self) -> [u8; STORED_BYTES] {
         let mut stored = [0; STORED_BYTES];
@@ -93,33 +96,32 @@ impl<'s> Signer<'s> {
         Signature { expiration_s, inception_s, key_tag: key.tag(), bytes: key.sign(&self.signed(set)) }
     }
 
-    /// Returns what is signed: the RRSIG's data without signature, then the records in canonical form and order (RFC 4034 section 3.1.8.1).
+    /// Returns what is signed.
     pub(crate) fn signed(&self, set: &Set<'_>) -> Vec<u8> {
-        let algorithm = self.key.algorithm as u8;
-        let head = head(
-            set.rtype,
-            algorithm,
-            labels(set.owner),
-            set.ttl_s,
-            self.expiration_s,
-            self.inception_s,
-            self.key.tag(),
-        );
-        let mut bytes = head.to_vec();
-        bytes.extend_from_slice(self.apex);
-        let mut records: Vec<Vec<u8>> = set.rdata.iter().map(|rdata| canonical(set.rtype, rdata)).collect();
-        records.sort();
-        records.dedup();
-        for rdata in records {
-            bytes.extend_from_slice(set.owner);
-            bytes.extend_from_slice(&set.rtype.to_be_bytes());
-            bytes.extend_from_slice(&[0, 1]);
-            bytes.extend_from_slice(&set.ttl_s.to_be_bytes());
-            bytes.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
-            bytes.extend_from_slice(&rdata);
-        }
-        bytes
+        let Self { key, inception_s, expiration_s, .. } = *self;
+        let made = Signature { expiration_s, inception_s, key_tag: key.tag(), bytes: [0; SIGNATURE_BYTES] };
+        signed(self.apex, key.algorithm as u8, &made, set)
     }
+}
+
+/// Returns what is signed: the RRSIG's data without signature, then the records in canonical form and order (RFC 4034 section 3.1.8.1).
+pub(crate) fn signed(apex: &[u8], algorithm: u8, made: &Signature, set: &Set<'_>) -> Vec<u8> {
+    let Signature { expiration_s, inception_s, key_tag, .. } = *made;
+    let head = head(set.rtype, algorithm, labels(set.owner), set.ttl_s, expiration_s, inception_s, key_tag);
+    let mut bytes = head.to_vec();
+    bytes.extend_from_slice(apex);
+    let mut records: Vec<Vec<u8>> = set.rdata.iter().map(|rdata| canonical(set.rtype, rdata)).collect();
+    records.sort();
+    records.dedup();
+    for rdata in records {
+        bytes.extend_from_slice(set.owner);
+        bytes.extend_from_slice(&set.rtype.to_be_bytes());
+        bytes.extend_from_slice(&[0, 1]);
+        bytes.extend_from_slice(&set.ttl_s.to_be_bytes());
+        bytes.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(&rdata);
+    }
+    bytes
 }
 
 /// Returns what an RRSIG's data begin with, before the signer's name (RFC 4034 section 3.1).
@@ -156,7 +158,7 @@ pub(crate) fn labels(mut wire: &[u8]) -> u8 {
 
 /// Returns data in canonical form: names of the types that RFC 4034 section 6.2 lists in lower case. Of those the zone has CNAME and SRV from
 /// its owners; NS and SOA are made so.
-fn canonical(rtype: u16, rdata: &[u8]) -> Vec<u8> {
+pub(crate) fn canonical(rtype: u16, rdata: &[u8]) -> Vec<u8> {
     let mut rdata = rdata.to_vec();
     let name_at = match rtype {
         TYPE_CNAME | TYPE_NS => 0,

@@ -181,3 +181,45 @@ fn refusals_say_why_and_are_signed_where_the_mac_holds() {
     assert_eq!((told.error, told.time_s, told.other.len()), (22, NOW_S + 7, 0));
     assert!(told.holds(&answer, &ours, &tsig.mac));
 }
+
+#[test]
+fn answers_of_several_messages_are_heard_in_their_order_and_whole() {
+    // Goal: RFC 8945 section 5.3.1 from the other side: each message is signed over the one before; one that is changed, left out, doubled, unsigned, late,
+    // or of another key is not heard.
+    let ours = key("hmac-sha256", "peer");
+    let (mut asks, mut message) = (Chain::begin(ours.clone()), query());
+    asks.sign(&mut message, NOW_S);
+    let (answers, _) = read(&message).unwrap().unwrap().judge(&message, &[ours], NOW_S).unwrap();
+    let mut answers = answers.expect("the key is known");
+    let messages: Vec<Vec<u8>> = (0..3_u8)
+        .map(|number| {
+            let mut answer = query();
+            answer[2..4].copy_from_slice(&[0x84, number]);
+            answers.sign(&mut answer, NOW_S);
+            answer
+        })
+        .collect();
+    let heard = |messages: &[&[u8]], now_s| {
+        let mut chain = Chain { key: asks.key.clone(), mac: asks.mac.clone(), goes_on: asks.goes_on };
+        messages.iter().all(|message| chain.hears(message, now_s))
+    };
+    let [first, second, third] = [0, 1, 2].map(|number: usize| messages[number].as_slice());
+    assert!(heard(&[first, second, third], NOW_S) && heard(&[first, second], NOW_S + 300));
+    for (what, wrong, now_s) in [
+        ("late", vec![first], NOW_S + 301),
+        ("left out", vec![first, third], NOW_S),
+        ("in another order", vec![second, first], NOW_S),
+        ("doubled", vec![first, first], NOW_S),
+        ("unsigned", vec![first, &query()], NOW_S),
+    ] {
+        assert!(!heard(&wrong, now_s), "{what}");
+    }
+    for at in 2..second.len() {
+        let mut changed = second.to_vec();
+        changed[at] ^= 1;
+        assert!(!heard(&[first, &changed, third], NOW_S), "byte {at}");
+    }
+    let mut stranger = query();
+    Chain::begin(key("hmac-sha256", "other")).sign(&mut stranger, NOW_S);
+    assert!(!heard(&[&stranger], NOW_S));
+}

@@ -206,13 +206,13 @@ impl Zone {
         }
     }
 
-    fn keys_of(&self, card: CardRef<'_>) -> Vec<Vec<u8>> {
+    pub(super) fn keys_of(&self, card: CardRef<'_>) -> Vec<Vec<u8>> {
         let owners = card.owners(self.publish_did);
         owners.into_iter().map(|(owner, _)| sort_key(&[owner, card.labels()])).collect()
     }
 
     /// Returns the records of an owner, by its sort key, with their signatures.
-    fn records_at(&self, key: &[u8]) -> Vec<Record> {
+    pub(super) fn records_at(&self, key: &[u8]) -> Vec<Record> {
         let (owner, mut records) = (labels_of(key), Vec::new());
         let wire = [&owner, self.apex.wire()].concat();
         let place = name::place(&wire, self.apex.wire()).expect("every key is of a name of the zone");

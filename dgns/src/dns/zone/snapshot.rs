@@ -375,7 +375,13 @@ fn keys(zone: &Zone) -> Parts {
 }
 
 fn signing_keys(signing: &Signing) -> Vec<Vec<u8>> {
-    signing.keys().keys().iter().filter(|held| held.key.role == Role::Zsk).map(|held| held.key.dnskey()).collect()
+    signing
+        .keyring()
+        .iter()
+        .flat_map(|keys| keys.keys())
+        .filter(|held| held.key.role == Role::Zsk)
+        .map(|held| held.key.dnskey())
+        .collect()
 }
 
 /// Frames that are read, each held against its seal.
