@@ -313,6 +313,10 @@ fn whoever_is_broken_off_on_the_way_to_the_other_server_accuses_nobody() {
         (!(cuts.load(Ordering::Relaxed) && line.contains("/anchor?"))).then_some(answer)
     });
     alice.dgns(&from, &["db", "move", NAME, "--to", &liar.url]).exits(0);
+    wait::until("it is anchored there", || {
+        let verified = alice.dgns(&from, &["db", "verify", NAME]).exits(0).json();
+        verified["logs"].as_array().unwrap().iter().all(|log| log["anchored"] == log["entries"]).then_some(())
+    });
     cut.store(true, Ordering::Relaxed);
     for person in [&bob, &carol] {
         for _ in 0..2 {
