@@ -66,7 +66,7 @@ pub fn status(code: &str) -> u16 {
         "unknown_signin" => 401,
         code::LOG_PROOF | code::LOG_FAULT => 502,
         "unknown_device" => 401,
-        "not_writer" | "not_reader" | "unknown_home" => 403,
+        "not_writer" | "not_reader" | "single_writer" | "unknown_home" => 403,
         "lsn_gap" | "lsn_conflict" | "epoch_conflict" | "log_exists" | "full" | "store_behind" | "grant_narrower" => {
             409
         }

@@ -2,6 +2,7 @@
 
 import { refusing } from "../cbor.js";
 import { compare, equal, hex } from "../hash.js";
+import { PROFILE } from "./control.js";
 import { controlLogOf, logIdOf } from "./entry.js";
 import { fork } from "./fork.js";
 import { GROUPS_MAX, LOGS_MAX, MEMBERS_MAX } from "./limits.js";
@@ -26,6 +27,7 @@ const refuse = refusing({
   full: "a database has at most 256 groups of 1,000 members, and 256 logs",
   said: "a log is trimmed further than it was",
   trim_unsafe: "a log is trimmed before a snapshot of it that stays",
+  single_writer: "a profile is of one person, whose devices alone write it",
 });
 const includes = (rights, other) => (rights & other) === other;
 
@@ -33,6 +35,8 @@ const includes = (rights, other) => (rights & other) === other;
 export class Acl {
   groups = new Map();
   logs = new Map();
+  /** Of a profile: whose it is, once that is said. */
+  person = null;
   /** By log: how far it is trimmed, `{to, snapshot}`. */
   trims = new Map();
   /** The databases that this one goes on from, `{did, epochs}`, the first first. */
@@ -48,7 +52,7 @@ export class Acl {
   constructor(log, author, said) {
     const isGenesis = said.type === "genesis" && equal(said.did, author) && equal(log, controlLogOf(said.did));
     if (!isGenesis) refuse("bad_genesis");
-    Object.assign(this, { did: said.did, home: said.home, salt: said.salt, owners: new Owners(said.did) });
+    Object.assign(this, { did: said.did, kind: said.kind, home: said.home, salt: said.salt, owners: new Owners(said.did) });
   }
 
   /** Applies what `author` said next, or refuses it with its code and changes nothing. */
@@ -70,8 +74,21 @@ export class Acl {
     }[said.type];
     if (judge === undefined) refuse("bad_genesis");
     if (!this.begun && !equal(author, this.did)) refuse("bad_genesis");
+    this.isSingle(said);
     judge.call(this, author, said);
+    if (this.kind === PROFILE && said.type === "owner") this.person ??= said.did;
     this.begun ||= equal(author, this.did);
+  }
+
+  /** Refuses what would let anybody but its person write a profile, say who reads it, or own it. */
+  isSingle({ type, did, rights }) {
+    const isPerson = () => this.person !== null && equal(this.person, did);
+    const isFit =
+      this.kind !== PROFILE ||
+      (type === "grant" && (rights === READ || isPerson())) ||
+      (type === "owner" && (this.person === null || isPerson())) ||
+      !["grant", "owner"].includes(type);
+    if (!isFit) refuse("single_writer");
   }
 
   /** Returns the control log in which a statement about this database stands next: a fork's is that of the new one. */
@@ -127,7 +144,7 @@ export class Acl {
     if (group === undefined || epoch < 1n || epoch > BigInt(group.epochs.length)) return FORGED;
     // A database writes in its own logs alone: in those that go on from them it is nobody.
     const writes = ({ did }) => equal(author, did) && equal(of, logIdOf(did, here.gid, here.kind, here.label));
-    if ([this, ...this.sources].some(writes)) return COUNTS;
+    if (this.kind !== PROFILE && [this, ...this.sources].some(writes)) return COUNTS;
     const each = (group.terms.get(hex(author)) ?? []).map(({ since, ended }) => {
       if (epoch < since) return FORGED;
       if (ended === null) return COUNTS;

@@ -188,7 +188,7 @@ fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result
     view.last.db += 1;
     let id = view.last.db;
     let did = if let Control::Fork { did, .. } = &control { *did } else { *begun.did() };
-    let (kind, stage) = (begun.kind() as u8, begun.owners().stage());
+    let (kind, stage) = (begun.kind(), begun.owners().stage());
     let (stage, home) = match append.arrives {
         Some(_) => (Stage::Arriving, Some(begun.home().clone())),
         None => (stage, None),
@@ -346,7 +346,7 @@ fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, append: &Append)
                 Some(Stage::Moved) => return Err(AclRefusal::Moved.into()),
                 Some(Stage::Live | Stage::Arriving) | None => {}
             }
-            let owner = view.dbs.get(&db).is_some_and(|db| db.did == header.author);
+            let owner = view.dbs.get(&db).is_some_and(|db| db.writes_itself(&header.author));
             let (rights, until_s) = view.members.get(&(db, gid, header.author)).copied().unwrap_or_default();
             let writes = Rights::from_bits(rights.into()).is_some_and(|rights| rights.include(Rights::WRITE));
             let member = writes && now_ms / 1_000 < until_s;

@@ -101,13 +101,14 @@ impl Store {
         replay(&mut *self.inner.database.reader().await, control).await
     }
 
-    /// Returns whether `did` may append to a log: a member of its group with that right, or the database itself.
+    /// Returns whether `did` may append to a log: a member of its group with that right, or the database itself unless it is a
+    /// profile.
     pub async fn may_write(&self, log: &LogRow, did: &Did, now_s: u64) -> Result<bool, StorageError> {
         let mut reader = self.inner.database.reader().await;
         if log.kind == LogKind::Control {
             return Ok(false);
         }
-        if tables::db::by_id(&mut reader, log.db).await?.is_some_and(|db| db.did == *did) {
+        if tables::db::by_id(&mut reader, log.db).await?.is_some_and(|db| db.writes_itself(did)) {
             return Ok(true);
         }
         let member = tables::member::load(&mut reader, log.db, log.gid, did).await?;

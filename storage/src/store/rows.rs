@@ -2,6 +2,7 @@
 
 use dgns_api::store::acl::Stage;
 use dgns_api::store::content::ContentId;
+use dgns_api::store::control::DbKind;
 use dgns_api::store::entry::{LogId, LogKind};
 use identity::did::Did;
 use identity::hash::Hash;
@@ -37,8 +38,8 @@ pub struct DbRow {
     /// Its DID.
     pub did: Did,
     pub(crate) account: i64,
-    /// What it is, by number.
-    pub kind: u8,
+    /// What it is.
+    pub kind: DbKind,
     /// When it was made, Unix milliseconds.
     pub created_ms: u64,
     /// What it has come to.
@@ -47,6 +48,13 @@ pub struct DbRow {
     pub dropped: Dropped,
     /// The log of names whose people write it, if that is not this server's: it was made there.
     pub home: Option<Origin>,
+}
+
+impl DbRow {
+    /// Returns whether `did` is the database itself and may append data as such: what is of one person no other writes.
+    pub(crate) fn writes_itself(&self, did: &Did) -> bool {
+        self.did == *did && self.kind != DbKind::Profile
+    }
 }
 
 /// Whether the data of a database is gone, since nobody paid for it.

@@ -236,7 +236,7 @@ impl View {
     fn may_count(&self, log: &LogRow, header: &Header) -> bool {
         let device = self.devices.get(&header.device);
         let last = device.and_then(|device| self.cursors.get(&(log.id, *device)).copied().flatten());
-        let is_owner = self.dbs.get(&log.db).is_some_and(|db| db.did == header.author);
+        let is_owner = self.dbs.get(&log.db).is_some_and(|db| db.writes_itself(&header.author));
         let (rights, _) = self.members.get(&(log.db, log.gid, header.author)).copied().unwrap_or_default();
         let writes = Rights::from_bits(rights.into()).is_some_and(|rights| rights.include(Rights::WRITE));
         last.is_none_or(|(lsn, _)| header.lsn > lsn) && (is_owner || writes || self.acls.contains_key(&log.db))

@@ -29,6 +29,7 @@ mod owners;
 
 #[path = "../../../tests/src/postgres.rs"]
 mod postgres;
+mod profiles;
 
 #[path = "../../../tests/src/s3.rs"]
 mod s3;

@@ -44,7 +44,7 @@ fn a_database_is_made_appended_to_and_followed_and_its_server_reads_nothing() {
     assert_eq!(plain.exits(0).stdout, "a bridge in the fog\nthe same bridge\na lighthouse\n");
     let history = alice.dgns(&server, &["db", "history", "photos.alice"]).exits(0).json();
     let said: Vec<_> = history["history"].as_array().unwrap().iter().map(|row| row["what"].clone()).collect();
-    assert_eq!(said, ["genesis", "grant", "key", "log", "owner", "leave"]);
+    assert_eq!(said, ["genesis", "owner", "grant", "key", "log", "leave"]);
 
     let mismatch = ["db", "append", "photos.alice", "--expect", "1"];
     assert_eq!(alice.dgns_with_input(&server, &mismatch, "x").exits(4).text("/code"), "head_mismatch");

@@ -38,6 +38,7 @@ mod notices;
 mod owners;
 mod pairing;
 mod personal;
+mod profiles;
 mod races;
 mod recovery;
 mod rotation;

@@ -17,6 +17,7 @@ use super::place::Place;
 mod fork;
 mod moves;
 mod owners;
+mod profile;
 mod trim;
 
 pub use fork::Part;
@@ -88,6 +89,9 @@ pub enum AclRefusal {
         "the database moved to another server, as the end of its control log here says; it comes back to none that it was at"
     )]
     Moved,
+    /// A profile is written by the devices of one person. Code `single_writer`.
+    #[error("a profile is of one person, whose devices alone write it: others are let in to read")]
+    SingleWriter,
     /// It goes on from entries of another database. Code `stays`.
     #[error("a fork stays where the entries are that it goes on from")]
     Stays,
@@ -114,6 +118,7 @@ impl AclRefusal {
             Self::Deleting => "deleting",
             Self::Deleted => "deleted",
             Self::Moved => "moved",
+            Self::SingleWriter => "single_writer",
             Self::Stays => "stays",
         }
     }
@@ -159,6 +164,8 @@ pub struct Acl {
     kind: DbKind,
     home: Origin,
     salt: [u8; 16],
+    /// Of a profile: whose it is, once that is said.
+    person: Option<Did>,
     owners: Owners,
     groups: BTreeMap<u32, Group>,
     logs: BTreeMap<LogId, (u32, LogKind, String)>,
@@ -183,8 +190,9 @@ impl Acl {
         }
         let (groups, logs, trims) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (sources, parts, places) = (Vec::new(), BTreeMap::new(), Vec::new());
-        let (kind, home, owners, begun) = (*kind, home.clone(), Owners::of(*did), true);
-        Ok(Self { did: *did, kind, home, salt: *salt, owners, groups, logs, trims, sources, parts, places, begun })
+        let (kind, home, person, owners, begun) = (*kind, home.clone(), None, Owners::of(*did), true);
+        let (did, salt) = (*did, *salt);
+        Ok(Self { did, kind, home, salt, person, owners, groups, logs, trims, sources, parts, places, begun })
     }
 
     /// Applies what `author` said next, or refuses it and changes nothing.
@@ -193,7 +201,9 @@ impl Acl {
         if !self.begun && *author != self.did {
             return Err(AclRefusal::Genesis);
         }
+        self.is_single(control)?;
         self.say(author, control)?;
+        self.name_person(control);
         self.begun |= *author == self.did;
         Ok(())
     }
@@ -284,7 +294,8 @@ impl Acl {
         };
         // A database writes in its own logs alone: in those that go on from them it is nobody.
         let mut dids = self.sources.iter().map(|source| &source.did).chain([&self.did]);
-        if dids.any(|did| did == author && LogId::of(did, *gid, *kind, label) == *of) {
+        let itself = self.kind != DbKind::Profile;
+        if itself && dids.any(|did| did == author && LogId::of(did, *gid, *kind, label) == *of) {
             return Standing::Counts;
         }
         let standing = |term: &Term| match &term.ended {

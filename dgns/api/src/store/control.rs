@@ -20,6 +20,27 @@ const BOX_BYTES: usize = 32 + identity::sealed::TAG_BYTES;
 pub enum DbKind {
     /// Anything.
     General = 1,
+    /// What one person says: their devices write it, others read it.
+    Profile = 2,
+}
+
+impl DbKind {
+    /// Returns the kind with this number.
+    pub const fn from_number(number: u64) -> Option<Self> {
+        match number {
+            1 => Some(Self::General),
+            2 => Some(Self::Profile),
+            _ => None,
+        }
+    }
+
+    /// Returns what people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::General => "general",
+            Self::Profile => "profile",
+        }
+    }
 }
 
 /// A statement about a database.
@@ -224,10 +245,7 @@ impl Control {
         let control = match (reader.uint()?, items) {
             (1, 5) => Self::Genesis {
                 did: Did::from_bytes(reader.fixed()?),
-                kind: match reader.uint()? {
-                    1 => DbKind::General,
-                    _ => return Err(WireError::Unexpected),
-                },
+                kind: DbKind::from_number(reader.uint()?).ok_or(WireError::Unexpected)?,
                 home: Origin::parse(reader.text()?).map_err(|_| WireError::Unexpected)?,
                 salt: reader.fixed()?,
             },

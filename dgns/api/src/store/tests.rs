@@ -83,6 +83,7 @@ fn statements() -> Vec<(&'static str, Control)> {
         ),
         ("moved", moved_to("https://other.example", [[1; 32], [2; 32]])),
         ("moved, a database without logs", Control::Moved { to: place("http://127.0.0.1:1"), heads: Vec::new() }),
+        ("genesis of a profile", Control::Genesis { did: db(), kind: DbKind::Profile, home: home(), salt: [9; 16] }),
     ]
 }
 
@@ -125,6 +126,7 @@ fn vectors_of_databases() {
         ("a revoke that names a log twice", revoke_of([[1; 32], [1; 32]]).encode()),
         ("a revoke that names logs in another order", revoke_of([[2; 32], [1; 32]]).encode()),
         ("a first key with one before", vec![0x85, 4, 1, 1, 0x80, 0x82]),
+        ("a genesis of no kind", [[0x85, 1, 0x54].as_slice(), db().as_bytes(), &[9, 0x60, 0x40]].concat()),
         ("a label in capitals", Control::Log { gid: 1, kind: LogKind::Shared, label: "Main".into() }.encode()),
         ("a second control log", Control::Log { gid: 1, kind: LogKind::Control, label: "x".into() }.encode()),
         ("a tombstone that names a log twice", tombstone_of([[1; 32], [1; 32]]).encode()),

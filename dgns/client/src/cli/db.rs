@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use dgns_api::problem::Problem;
 use dgns_api::store::acl::Acl;
-use dgns_api::store::control::Control;
+use dgns_api::store::control::{Control, DbKind};
 use dgns_api::store::entry::{Class, Entry, LogId};
 use dgns_api::store::head::StoreHead;
 use dgns_api::store::limits::{LARGE_RECORD_BYTES_MAX, RECORD_BYTES_MAX, RECORDS_MAX};
@@ -56,6 +56,9 @@ pub(crate) enum Db {
     Create {
         /// The name
         name: String,
+        /// What it is, for ever
+        #[arg(long, value_enum, default_value = "general")]
+        kind: Kind,
         /// Do not show the words of the database: power over it then ends at its keys on this device
         #[arg(long)]
         no_words: bool,
@@ -143,6 +146,24 @@ pub(crate) enum Db {
     },
 }
 
+/// What a database is.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// Anything: whoever is let in to write writes
+    General,
+    /// What you say: your devices alone write it, whom you let in reads
+    Profile,
+}
+
+impl Kind {
+    const fn of(self) -> DbKind {
+        match self {
+            Self::General => DbKind::General,
+            Self::Profile => DbKind::Profile,
+        }
+    }
+}
+
 /// Which log.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Log {
@@ -178,7 +199,7 @@ impl At {
 /// Runs `db`.
 pub(crate) async fn db(context: &Context, command: Db) -> Done {
     match command {
-        Db::Create { name, no_words } => create(context, &name, no_words).await,
+        Db::Create { name, kind, no_words } => create(context, &name, kind.of(), no_words).await,
         Db::Append { name, file, whole, log, expect } => {
             append(context, &name, (file.as_deref(), whole), &log, expect).await
         }
@@ -199,7 +220,7 @@ pub(crate) async fn db(context: &Context, command: Db) -> Done {
     }
 }
 
-async fn create(context: &Context, name: &str, no_words: bool) -> Done {
+async fn create(context: &Context, name: &str, kind: DbKind, no_words: bool) -> Done {
     let actor = Actor::new(context).await?;
     up::claim_database(context, name, no_words).await?;
     let name = actor.session.name(name)?;
@@ -207,14 +228,20 @@ async fn create(context: &Context, name: &str, no_words: bool) -> Done {
     let held_session = context.session_in(&Home::open(&directory)?, actor.session.server()).await?;
     let (keys, did) = known_device(&held_session)?;
     let held = Signer { did, keys: &keys };
-    database::create(&actor.session, held, actor.signer()).await?;
+    database::create(&actor.session, held, actor.signer(), kind).await?;
     let relative = name.relative(actor.session.zone());
+    let what = match kind {
+        DbKind::General => "a database of yours",
+        DbKind::Profile => "a profile of yours, which your devices alone write",
+    };
     let text = format!(
-        "{} is a database of yours: {did}\nIts own keys are in {}.\n\nNext: dgns db append {relative}, and in another shell dgns db tail {relative}",
+        "{} is {what}: {did}\nIts own keys are in {}.\n\nNext: dgns db append {relative}, and in another shell dgns db tail {relative}",
         name.as_str(),
         directory.display()
     );
-    let value = json!({ "ok": true, "name": name.as_str(), "did": did.to_string(), "home": directory });
+    let value = json!({
+        "ok": true, "name": name.as_str(), "did": did.to_string(), "kind": kind.name(), "home": directory,
+    });
     context.out.result(&text, &value);
     Ok(Ended::Ok)
 }
@@ -429,7 +456,10 @@ async fn verify(context: &Context, name: &str, at: &At) -> Done {
     let is_whole = at.at.is_none() || values.iter().all(|value| value["code"].is_null());
     let did = db.acl().did().to_string();
     lines.extend(db.url().map(|url| format!("at {url}")));
-    context.out.result(&lines.join("\n"), &json!({ "ok": is_whole, "did": did, "url": db.url(), "logs": values }));
+    context.out.result(
+        &lines.join("\n"),
+        &json!({ "ok": is_whole, "did": did, "kind": db.acl().kind().name(), "url": db.url(), "logs": values }),
+    );
     Ok(if is_whole { Ended::Ok } else { Ended::Unproved })
 }
 
@@ -502,7 +532,9 @@ async fn history(context: &Context, name: &str, at: &At) -> Done {
 
 fn row(db: &OpenDb, pos: usize, unix_ms: u64, control: &Control) -> (String, Value) {
     let (what, more) = match control {
-        Control::Genesis { did, home, .. } => ("genesis", json!({ "did": did.to_string(), "home": home.as_str() })),
+        Control::Genesis { did, kind, home, .. } => {
+            ("genesis", json!({ "did": did.to_string(), "kind": kind.name(), "home": home.as_str() }))
+        }
         Control::Grant { gid, did, rights, until_s } => {
             let rights = rights.to_string();
             ("grant", json!({ "group": gid, "did": did.to_string(), "rights": rights, "until_s": until_s }))

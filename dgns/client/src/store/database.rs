@@ -430,19 +430,27 @@ pub(super) fn secret_of(key: &GroupKey) -> KexSecret {
 }
 
 /// Makes the database of `held`, whose DID is a database's, for the person of `signer`, who becomes its first member and pays; returns
-/// the size of its control log. One that was made before is left as it is.
-pub async fn create(session: &Session, held: Signer<'_>, signer: Signer<'_>) -> Result<u64, ClientError> {
+/// the size of its control log. One of this kind that was made before is left as it is.
+pub async fn create(session: &Session, held: Signer<'_>, signer: Signer<'_>, kind: DbKind) -> Result<u64, ClientError> {
     let log = LogId::control(&held.did);
     let mut follower = Follower::from(log, 0).with_any_parts();
     match follower.read(session, held, 1, 0).await {
-        Ok((_, size)) if size > 0 => return Ok(size),
+        Ok((entries, size)) if size > 0 => {
+            let said = entries.first().map(|entry| Control::decode(entry.body()));
+            return match said {
+                Some(Ok(Control::Genesis { kind: made, .. })) if made == kind => Ok(size),
+                _ => {
+                    Err(ClientError::Unable(format!("{} is a database already, and no {} one", held.did, kind.name())))
+                }
+            };
+        }
         Ok(_) => {}
         Err(ClientError::Refused(problem)) if problem.code == "not_found" => {}
         Err(error) => return Err(error),
     }
     let own = session.resolve_did(&signer.did).await?;
     let state = own.did().ok_or_else(|| ClientError::Absent(signer.did.to_string()))?;
-    let entries = beginning(session, held, &signer.did, state)?;
+    let entries = beginning(session, held, kind, &signer.did, state)?;
     let answer = session.post_signed(signer, path::DATABASES, &encode_request(&entries)).await?;
     let receipts = Receipts::decode(&answer).map_err(|error| malformed(&error.to_string()))?;
     People::default().check_head(session, &receipts.head).await?;
@@ -451,8 +459,14 @@ pub async fn create(session: &Session, held: Signer<'_>, signer: Signer<'_>) -> 
     Ok(size)
 }
 
-/// Returns the first entries of a control log: genesis, its first member, the first key, the first log, its first owner.
-fn beginning(session: &Session, held: Signer<'_>, person: &Did, state: &DidState) -> Result<Vec<Entry>, ClientError> {
+/// Returns the first entries of a control log: genesis, its first owner, its first member, the first key, the first log.
+fn beginning(
+    session: &Session,
+    held: Signer<'_>,
+    kind: DbKind,
+    person: &Did,
+    state: &DidState,
+) -> Result<Vec<Entry>, ClientError> {
     let user_key = state.user_key.as_ref();
     let user_key = user_key.ok_or_else(|| ClientError::Unable("you have no user key: run dgns up first".into()))?;
     let rng = &mut rng::system();
@@ -465,7 +479,9 @@ fn beginning(session: &Session, held: Signer<'_>, person: &Did, state: &DidState
     let (gid, now) = (FIRST_GROUP, clock::now());
     let home = session.trust().origin().clone();
     let statements = [
-        Control::Genesis { did: held.did, kind: DbKind::General, home: home.clone(), salt },
+        Control::Genesis { did: held.did, kind, home: home.clone(), salt },
+        // Whose it is stands before anything that they are given: of a profile nobody else is given it.
+        Control::Owner { did: *person, yes: true },
         Control::Grant { gid, did: *person, rights: Rights::ALL, until_s: now.as_ms() / 1_000 + MEMBER_S },
         Control::KeyEpoch {
             gid,
@@ -475,7 +491,6 @@ fn beginning(session: &Session, held: Signer<'_>, person: &Did, state: &DidState
         },
         Control::Log { gid, kind: LogKind::Shared, label: MAIN.to_owned() },
         // From here on the person rules it, and whoever they take in; its own keys rule its name alone.
-        Control::Owner { did: *person, yes: true },
         Control::Leave,
     ];
     let mut itself = Speaker::new(held, LogId::control(&held.did), &home);

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where and stop")]
 
 use dgns_api::store::acl::Stage;
+use dgns_api::store::control::DbKind;
 
 use super::*;
 use crate::storage::Options;
@@ -18,7 +19,7 @@ async fn open(dir: &std::path::Path) -> Store {
     let did = Did::from_bytes([1; 20]);
     let account = store.account_or_new(&mut tx, &did, 1).await.unwrap().id;
     let (stage, dropped) = (Stage::Live, Dropped::No);
-    let row = DbRow { id: DB, did, account, kind: 1, created_ms: 1, stage, dropped, home: None };
+    let row = DbRow { id: DB, did, account, kind: DbKind::General, created_ms: 1, stage, dropped, home: None };
     tables::db::insert(&mut tx, &row).await.unwrap();
     tx.commit(2).await.unwrap();
     store

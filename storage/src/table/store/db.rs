@@ -1,6 +1,7 @@
 //! `db`: the databases.
 
 use dgns_api::store::acl::Stage;
+use dgns_api::store::control::DbKind;
 use identity::did::Did;
 use identity::name::Origin;
 
@@ -42,7 +43,7 @@ pub(crate) async fn by_id(conn: &mut Conn, id: RowId) -> Result<Option<DbRow>, S
 
 pub(crate) async fn insert(conn: &mut Conn, row: &DbRow) -> Result<(), StorageError> {
     let query = query(INSERT).bind(row.id).bind(row.did.as_bytes().as_slice()).bind(row.account);
-    let query = query.bind(i64::from(row.kind)).bind(stored(row.created_ms)).bind(row.stage as i64);
+    let query = query.bind(row.kind as i64).bind(stored(row.created_ms)).bind(row.stage as i64);
     let query = query.bind(row.home.as_ref().map(Origin::as_str));
     query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
@@ -94,7 +95,8 @@ fn read(row: &Row) -> Result<DbRow, StorageError> {
         id: cells.small(0)?,
         did: Did::from_bytes(cells.fixed(1)?),
         account: cells.small(2)?,
-        kind: cells.small(3)?,
+        kind: DbKind::from_number(cells.number(3)?)
+            .ok_or_else(|| StorageError::inconsistent(TABLE, "a database is of no kind"))?,
         created_ms: cells.number(4)?,
         stage: Stage::from_number(cells.small(5)?)
             .ok_or_else(|| StorageError::inconsistent(TABLE, "a database is in no stage"))?,

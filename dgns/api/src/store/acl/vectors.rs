@@ -21,10 +21,35 @@ const OWNER: u8 = 8;
 const WRITER: u8 = 1;
 const READER: u8 = 2;
 const STRANGER: u8 = 3;
+const FORK: u8 = 9;
 
 fn genesis() -> Control {
     let home = Origin::parse("dgns.test/log").unwrap();
     Control::Genesis { did: did(DB), kind: DbKind::General, home, salt: [9; 16] }
+}
+
+/// A profile, whose person writes; somebody else reads.
+fn profile() -> Said {
+    let Control::Genesis { did, home, salt, .. } = genesis() else { unreachable!("it is a genesis") };
+    let said = [
+        (DB, Control::Genesis { did, kind: DbKind::Profile, home, salt }),
+        (DB, Control::Owner { did: self::did(OWNER), yes: true }),
+        (DB, grant(OWNER, Rights::ALL, 100)),
+        (DB, turn(1, &[OWNER])),
+        (DB, log("main")),
+        (DB, Control::Leave),
+        (OWNER, grant(READER, Rights::READ, 100)),
+        (OWNER, turn(2, &[READER, OWNER])),
+    ];
+    said.into()
+}
+
+/// A profile goes on as another one, of the same person.
+fn forked_profile() -> Said {
+    let base = vec![(main_log(), 2, [5; 32])];
+    let fork = Control::Fork { source: did(DB), did: did(FORK), salt: [4; 16], base };
+    let owner = Control::Owner { did: did(OWNER), yes: true };
+    [profile(), vec![(OWNER, fork), (FORK, owner), (FORK, Control::Leave)]].concat()
 }
 
 fn grant(who: u8, rights: Rights, until_s: u64) -> Control {
@@ -48,6 +73,11 @@ fn log(label: &str) -> Control {
 fn trim(log: LogId, to: u64, snapshot: u64) -> Control {
     Control::Trim { log, to, snapshot }
 }
+
+const READ_AND_GRANT: Rights = match Rights::from_bits(5) {
+    Some(rights) => rights,
+    None => panic!("5 is read and grant"),
+};
 
 fn main_log() -> LogId {
     LogId::of(&did(DB), 1, LogKind::Shared, "main")
@@ -91,6 +121,33 @@ fn asked() -> Vec<(LogId, u64, u8, u64)> {
     ];
     let of_main = places.into_iter().map(|(pos, who, epoch)| (main_log(), pos, who, epoch));
     of_main.chain([(LogId([0; 32]), 0, OWNER, 1)]).collect()
+}
+
+/// What nobody may say of a profile.
+fn refused_of_profiles() -> Vec<(&'static str, Said)> {
+    let writes = Rights::READ.and(Rights::WRITE);
+    let then = |said: Said, author: u8, control: Control| [said, vec![(author, control)]].concat();
+    let nobodys = || profile()[..1].to_vec();
+    let owner = |who: u8| Control::Owner { did: did(who), yes: true };
+    vec![
+        ("a second writer of a profile", then(profile(), OWNER, grant(WRITER, writes, 100))),
+        ("a reader of a profile who is to write", then(profile(), OWNER, grant(READER, writes, 100))),
+        ("a second one who lets others in to a profile", then(profile(), OWNER, grant(READER, READ_AND_GRANT, 100))),
+        ("a second owner of a profile", then(profile(), OWNER, owner(READER))),
+        ("a profile that its database takes back", then(profile(), OWNER, owner(DB))),
+        ("a writer of a profile before it is anybody's", then(nobodys(), DB, grant(OWNER, writes, 100))),
+        ("a database that lets itself in to a profile", then(nobodys(), DB, grant(DB, writes, 100))),
+        ("a fork of a profile for somebody else", {
+            let said = forked_profile();
+            then(said[..said.len() - 2].to_vec(), FORK, owner(STRANGER))
+        }),
+    ]
+}
+
+/// What is asked for of the fork of a profile: neither database writes it, in its own log or in that of the source.
+fn asked_of_fork() -> Vec<(LogId, u64, u8, u64)> {
+    let of_fork = LogId::of(&did(FORK), 1, LogKind::Shared, "main");
+    vec![(of_fork, 3, FORK, 2), (of_fork, 3, OWNER, 2), (main_log(), 0, DB, 1), (main_log(), 0, OWNER, 1)]
 }
 
 /// Each refusal: what was said before, and what may not follow.
@@ -141,17 +198,25 @@ fn vectors_of_control_logs() {
         story("a writer who was revoked and is back", &LogId::control(&did(DB)), &long_story(), &asked()),
         story("a member who left, and the next key is due", &LogId::control(&did(DB)), &left(), &asked()),
         story("a log that is trimmed twice", &LogId::control(&did(DB)), &trimmed(), &asked()),
+        story("a profile, which its person alone writes", &LogId::control(&did(DB)), &profile(), &asked()),
+        story(
+            "a fork of a profile, which is of the same person",
+            &LogId::control(&did(DB)),
+            &forked_profile(),
+            &asked_of_fork(),
+        ),
         story("a genesis in another log", &LogId([0; 32]), &[(DB, genesis())], &[]),
     ];
     let codes: BTreeSet<&str> = refused()
         .iter()
+        .chain(&refused_of_profiles())
         .map(|(name, said)| {
             let case = story(name, &LogId::control(&did(DB)), said, &[]);
             cases.push(case);
             replayed(&LogId::control(&did(DB)), said).expect_err(name).code()
         })
         .collect();
-    assert_eq!(codes.len(), 11, "each refusal: {codes:?}");
+    assert_eq!(codes.len(), 12, "each refusal: {codes:?}");
     hold("database_acls", &ABOUT, &cases);
 }
 

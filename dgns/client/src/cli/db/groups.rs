@@ -83,13 +83,18 @@ pub(crate) async fn members(context: &Context, name: &str) -> Done {
         rows.map(|(did, (rights, until_s))| row(did, *rights, *until_s)).unzip();
     let due = if rekey_due(db.acl()) { ", to be turned: somebody left" } else { "" };
     let at = db.url().map(|url| format!("\nat {url}")).unwrap_or_default();
-    let text = format!("{}\nkey {}{due}{at}", lines.join("\n"), epoch(db.acl()));
+    let text = format!("{}\nkey {}{due}{}{at}", lines.join("\n"), epoch(db.acl()), of_kind(db.acl()));
     let value = json!({
-        "ok": true, "did": db.acl().did().to_string(), "members": values, "epoch": epoch(db.acl()), "rekey_due": rekey_due(db.acl()),
+        "ok": true, "did": db.acl().did().to_string(), "kind": db.acl().kind().name(), "members": values, "epoch": epoch(db.acl()), "rekey_due": rekey_due(db.acl()),
         "url": db.url(),
     });
     context.out.result(&text, &value);
     Ok(Ended::Ok)
+}
+
+/// Returns what is to be known of a database that is not like others, in a line of its own.
+pub(super) fn of_kind(acl: &Acl) -> String {
+    acl.person().map(|person| format!("\nprofile of {person}, whose devices alone write it")).unwrap_or_default()
 }
 
 fn row(did: &Did, rights: Rights, until_s: u64) -> (String, Value) {

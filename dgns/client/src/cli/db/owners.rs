@@ -8,6 +8,7 @@ use dgns_client::store::database::OpenDb;
 use dgns_client::store::owners::{self, Deletion};
 use serde_json::{Value, json};
 
+use super::groups::of_kind;
 use crate::cli::actor::Actor;
 use crate::cli::token::did_of;
 use crate::cli::{Context, Done, Ended};
@@ -76,7 +77,7 @@ fn shown(context: &Context, name: &str, acl: &Acl) -> Done {
         _ => lines.push(open_text(name, acl)),
     }
     lines.extend(acl.place().map(|place| format!("at {}", place.url)));
-    context.out.result(&lines.join("\n"), &value_of(acl));
+    context.out.result(&format!("{}{}", lines.join("\n"), of_kind(acl)), &value_of(acl));
     Ok(Ended::Ok)
 }
 
@@ -126,6 +127,7 @@ fn value_of(acl: &Acl) -> Value {
     json!({
         "ok": true,
         "did": acl.did().to_string(),
+        "kind": acl.kind().name(),
         "owners": list(owners.all()),
         "asked": asked.collect::<Vec<_>>(),
         "deleting": list(owners.deleting()),
