@@ -11,12 +11,17 @@ use storage::inject::Plan;
 use storage::limits::{CHUNK_NOTED_MS, CHUNK_OVERHEAD_BYTES};
 use storage::store::{AppendRefusal, Charge, Purpose, Store};
 
-use crate::ground::{Device, Ground, NOW_MS, append, home, main_log, make, on_both_engines, open, person};
+use crate::ground::{Device, Ground, NOW_MS, append, home, main_log, make, on_both_engines, on_moto, open, person};
 
 on_both_engines! {
     chunks_are_their_hash_are_charged_once_and_known_to_who_stored_them
     an_entry_is_taken_once_every_chunk_that_it_names_is_there_for_its_database
     chunks_that_nothing_names_yet_are_there_an_hour_on_and_so_are_many
+}
+
+on_moto! {
+    chunks_are_their_hash_are_charged_once_and_known_to_who_stored_them
+    an_entry_is_taken_once_every_chunk_that_it_names_is_there_for_its_database
 }
 
 pub(crate) fn files(number: u8) -> Charge {
@@ -81,8 +86,7 @@ async fn chunks_are_their_hash_are_charged_once_and_known_to_who_stored_them(gro
     let bytes = Bytes::from(vec![3; 300_000]);
     let id = content::id_of(&bytes);
     let hex = data_encoding::HEXLOWER.encode(&id);
-    let path = ground.chunks().join("c").join(&hex[..2]).join(&hex[2..]);
-    std::fs::write(&path, vec![4; 300_000]).unwrap();
+    ground.damage(&format!("c/{}/{}", &hex[..2], &hex[2..]), &[4; 300_000]).await;
     assert!(matches!(store.chunk(&id).await, Err(StorageError::Corrupt { .. })), "damage is not handed out");
 }
 

@@ -14,7 +14,7 @@ use storage::store::{Append, Collected, Grace, Store};
 
 use crate::chunks::{charged, chunk, entries, files, naming};
 use crate::forks::{fill, forks, head, log_of, other};
-use crate::ground::{Device, Ground, NOW_MS, append, db, home, main_log, make, on_both_engines, open, person};
+use crate::ground::{Device, Ground, NOW_MS, append, db, home, main_log, make, on_both_engines, on_moto, open, person};
 use crate::leases::{ends, sweep};
 
 on_both_engines! {
@@ -23,6 +23,13 @@ on_both_engines! {
     in_whatever_order_an_entry_that_is_taken_has_its_chunks
     what_is_named_stays_for_as_long_as_an_entry_has_its_body_and_then_is_given_back
     chunks_of_a_deleted_database_stay_where_they_are_named
+    a_step_that_fails_anywhere_takes_nothing_that_is_named_and_is_done_again
+}
+
+on_moto! {
+    what_no_entry_names_is_condemned_then_goes_and_is_given_back
+    what_comes_back_while_it_goes_is_there
+    what_is_named_stays_for_as_long_as_an_entry_has_its_body_and_then_is_given_back
     a_step_that_fails_anywhere_takes_nothing_that_is_named_and_is_done_again
 }
 
@@ -79,9 +86,8 @@ pub(crate) async fn there(store: &Store, chunks: &[&(ContentId, Bytes)]) -> Vec<
 }
 
 /// How many objects there are.
-pub(crate) fn objects(ground: &Ground) -> usize {
-    let folders = std::fs::read_dir(ground.chunks().join("c")).into_iter().flatten();
-    folders.map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap().count()).sum()
+pub(crate) async fn objects(ground: &Ground) -> usize {
+    ground.objects().await.len()
 }
 
 /// Every chunk that an entry of a log names is there; returns which these are, and what the entries are charged with.
@@ -126,17 +132,17 @@ async fn what_no_entry_names_is_condemned_then_goes_and_is_given_back(ground: &G
     let with_all = used(&store, 1).await;
     for now_ms in [0, at(1) - 1, at(1), at(2) - 1] {
         assert_eq!(collect(&store, now_ms).await, Collected::default(), "{now_ms}");
-        assert_eq!((used(&store, 1).await, objects(ground)), (with_all, 4), "{now_ms}");
+        assert_eq!((used(&store, 1).await, objects(ground).await), (with_all, 4), "{now_ms}");
     }
     // Whoever asks for one is about to name it.
     assert_eq!(store.have_chunks(entries(&store, at(2)).await, &[wanted.0]).await.unwrap(), [wanted.0]);
     let bytes = charged(100) + charged(300_000);
     assert_eq!(collect(&store, at(2)).await, Collected { chunks: 2, bytes, objects: 0, is_more: false });
-    assert_eq!((used(&store, 1).await, objects(ground)), (with_all - bytes, 4), "given back as charged");
+    assert_eq!((used(&store, 1).await, objects(ground).await), (with_all - bytes, 4), "given back as charged");
     for (now_ms, objects) in [(at(3) - 1, 0), (at(3), 1)] {
         assert_eq!(collect(&store, now_ms).await, Collected { objects, ..Collected::default() });
     }
-    assert_eq!(objects(ground), 3);
+    assert_eq!(objects(ground).await, 3);
     let left = there(&store, &[small, large, small_named, large_named, wanted, &file]).await;
     assert_eq!(left, [false, false, true, true, true, true]);
     let next = Device { next: 1, last: Some(entry.leaf()), ..device };
@@ -147,7 +153,7 @@ async fn what_no_entry_names_is_condemned_then_goes_and_is_given_back(ground: &G
     assert_eq!(there(&store, &[large]).await, [true]);
     collect_all(&store, 1_000).await;
     assert_eq!(there(&store, &[large, large_named, &file]).await, [false, true, true], "what an entry names stays");
-    assert_eq!(objects(ground), 2, "and a file, and nothing else");
+    assert_eq!(objects(ground).await, 2, "and a file, and nothing else");
     assert_eq!(used(&store, 1).await, owed(&store).await + charged(300_000));
 }
 
@@ -168,15 +174,15 @@ async fn what_comes_back_while_it_goes_is_there(ground: &Ground) {
     }
     assert_eq!(collect(&store, at(2)).await.chunks, 3, "they are let go of");
     assert!(store.collect(Grace { now_ms: at(3), grace_ms: GRACE_MS }).await.is_err());
-    assert_eq!((objects(ground), used(&store, 1).await), (2, before), "given back, and still on disk");
+    assert_eq!((objects(ground).await, used(&store, 1).await), (2, before), "given back, and still on disk");
     assert_eq!(there(&store, &[&back, &small, &left]).await, [false; 3]);
     put(&store, &back, at(3)).await;
     put(&store, &small, at(3)).await;
     assert_eq!(used(&store, 1).await, before + charged(300_000) + charged(100));
-    assert_eq!(objects(ground), 3, "written anew, and not where it was");
+    assert_eq!(objects(ground).await, 3, "written anew, and not where it was");
     assert_eq!(collect(&store, at(4) - 1).await.objects, 0, "those that failed are tried again a grace later");
     assert_eq!(collect(&store, at(4)).await.objects, 2);
-    assert_eq!((there(&store, &[&back, &small, &left]).await, objects(ground)), (vec![true, true, false], 1));
+    assert_eq!((there(&store, &[&back, &small, &left]).await, objects(ground).await), (vec![true, true, false], 1));
 }
 
 async fn in_whatever_order_an_entry_that_is_taken_has_its_chunks(ground: &Ground) {
@@ -291,7 +297,11 @@ async fn what_is_named_stays_for_as_long_as_an_entry_has_its_body_and_then_is_gi
     let (store, _) = sweep(ground, store, NOW_MS).await;
     collect_all(&store, 30).await;
     assert_eq!(there(&store, &asked).await, [false, false, false, false, false, true]);
-    assert_eq!((used(&store, 1).await, objects(ground)), (before - 18 - paid, 0), "all is given back but the file");
+    assert_eq!(
+        (used(&store, 1).await, objects(ground).await),
+        (before - 18 - paid, 0),
+        "all is given back but the file"
+    );
 }
 
 async fn chunks_of_a_deleted_database_stay_where_they_are_named(ground: &Ground) {
@@ -305,7 +315,7 @@ async fn chunks_of_a_deleted_database_stay_where_they_are_named(ground: &Ground)
     let end = Control::Tombstone { ends: vec![(main_log(), 1)] };
     store.append(append(&[itself.says(&Control::Delete { yes: true }), itself.says(&end)])).await.unwrap();
     collect_all(&store, 10).await;
-    assert_eq!((there(&store, &[&named, &unnamed]).await, objects(ground)), (vec![true, false], 1));
+    assert_eq!((there(&store, &[&named, &unnamed]).await, objects(ground).await), (vec![true, false], 1));
 }
 
 async fn a_step_that_fails_anywhere_takes_nothing_that_is_named_and_is_done_again(ground: &Ground) {
@@ -370,7 +380,7 @@ async fn a_step_that_fails_anywhere_takes_nothing_that_is_named_and_is_done_agai
     assert!(failures > 15, "{failures}");
     while store.collect(Grace { now_ms: at(day), grace_ms: GRACE_MS }).await.map_or(true, |step| step.is_more) {}
     assert_eq!(used(&store, 1).await, owed(&store).await);
-    assert_eq!(objects(ground), all_named_is_there(&store, main_log()).await.0.len());
+    assert_eq!(objects(ground).await, all_named_is_there(&store, main_log()).await.0.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -102,7 +102,7 @@ async fn what_is_acknowledged_as_named_is_there_whoever_stores_and_deletes_besid
     collect_all(store, clock.load(Ordering::Relaxed) + 5).await;
     let (named, _) = all_named_is_there(store, main_log()).await;
     assert_eq!(used(store, 1).await, owed(store).await);
-    assert_eq!(objects(ground), named.iter().filter(|(_, size)| *size == 20_000).count(), "nothing is left over");
+    assert_eq!(objects(ground).await, named.iter().filter(|(_, size)| *size == 20_000).count(), "nothing is left over");
     assert!(gone.load(Ordering::Relaxed) > 0);
 }
 

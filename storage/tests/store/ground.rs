@@ -15,7 +15,7 @@ use storage::store::{Append, DatabaseUrl, FreeQuota, Home, Store};
 use translog::tree::Edge;
 
 use crate::postgres::Postgres;
-use crate::s3::S3;
+use crate::s3::{S3, paths_below};
 
 /// Where the databases of one test lie.
 pub(crate) struct Ground {
@@ -35,9 +35,26 @@ impl Ground {
         Self { home: Home { database, bucket: Some(s3.bucket()) }, s3: Some(s3), ..Self::files() }
     }
 
-    /// Where large chunks lie.
-    pub(crate) fn chunks(&self) -> std::path::PathBuf {
-        self.s3.as_ref().map_or_else(|| self.dir().join("chunks"), S3::objects)
+    /// Files, and an object store that others wrote; `None`, and it is said why, where there is none.
+    pub(crate) async fn moto() -> Option<Self> {
+        let s3 = S3::moto().await?;
+        Some(Self { home: Home { database: None, bucket: Some(s3.bucket()) }, s3: Some(s3), ..Self::files() })
+    }
+
+    /// The paths of all objects.
+    pub(crate) async fn objects(&self) -> Vec<String> {
+        match &self.s3 {
+            Some(s3) => s3.paths().await,
+            None => paths_below(&self.dir().join("chunks")),
+        }
+    }
+
+    /// Writes other bytes where an object is.
+    pub(crate) async fn damage(&self, path: &str, bytes: &[u8]) {
+        match &self.s3 {
+            Some(s3) => s3.damage(path, bytes).await,
+            None => std::fs::write(self.dir().join("chunks").join(path), bytes).unwrap(),
+        }
     }
 
     pub(crate) fn dir(&self) -> &std::path::Path {
@@ -63,6 +80,19 @@ macro_rules! on_both_engines {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $claim() {
                 super::$claim(&crate::ground::Ground::servers().await).await;
+            })*
+        }
+    };
+}
+
+/// Runs claims with the object store of others too.
+macro_rules! on_moto {
+    ($($claim:ident)*) => {
+        mod on_moto {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                let Some(ground) = crate::ground::Ground::moto().await else { return };
+                super::$claim(&ground).await;
             })*
         }
     };
@@ -186,7 +216,7 @@ pub(crate) async fn make(store: &Store, people: &[Did]) -> Device {
     owner
 }
 
-pub(crate) use on_both_engines;
+pub(crate) use {on_both_engines, on_moto};
 
 /// Reads the first `size` entries of a log, some at a time, and holds each against its signature and its edge. Returns their leaves, and the
 /// root of the tree before and behind each.

@@ -33,6 +33,9 @@ mod profiles;
 
 #[path = "../../../tests/src/s3.rs"]
 mod s3;
+#[path = "../../../tests/src/skip.rs"]
+#[allow(dead_code, unreachable_pub, reason = "these tests use a part of it")]
+mod skip;
 mod snapshots;
 mod trims;
 
@@ -329,10 +332,16 @@ async fn an_account_that_is_full_takes_no_data_and_lets_its_owner_speak(ground: 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_store_that_fails_every_other_request_loses_no_chunk_that_was_acknowledged() {
+    loses_nothing_that_was_acknowledged(&Ground::servers().await).await;
+    if let Some(ground) = Ground::moto().await {
+        loses_nothing_that_was_acknowledged(&ground).await;
+    }
+}
+
+async fn loses_nothing_that_was_acknowledged(ground: &Ground) {
     // Goal: what put_chunk acknowledged reads back, whether the request that failed had done its work or not. Method: every second
     // request fails, by turns before and after; then none does.
-    let ground = Ground::servers().await;
-    let store = open(&ground, &Plan::default(), 1 << 30).await;
+    let store = open(ground, &Plan::default(), 1 << 30).await;
     let s3 = ground.s3.as_ref().unwrap();
     s3.fail_every(2);
     let charge = Charge { purpose: Purpose::files(person(1)), now_ms: NOW_MS };
