@@ -96,6 +96,8 @@ pub struct StorageConfig {
     /// `chunk_grace_s`: how long a chunk stays that no entry names since somebody stored it or asked for it, and as long again once that is noted,
     /// in seconds.
     pub chunk_grace_s: u64,
+    /// `pack_after_s`: how old entries are that leave the database for objects, in seconds; 0: none does.
+    pub pack_after_s: u64,
     /// `anchor_s`: between two anchors, in seconds.
     pub anchor_s: u64,
     /// `watchers_max`: how many streams that tell of logs may be open.

@@ -59,6 +59,10 @@ pub struct Databases {
     chunk_grace_ms: u64,
     /// Chunks that were let go of, objects that were deleted for that, and times that this failed.
     collected: [AtomicU64; 3],
+    /// From which age on entries are packed, if any are.
+    pack_after_ms: Option<u64>,
+    /// Entries that were packed, segments that others took the place of, and times that this failed.
+    packed: [AtomicU64; 3],
     /// The orders of leases that cannot be read: while there are any, nothing is dropped.
     bad_orders: AtomicU64,
     /// The logs whose rows contradict each other, so that nothing of them goes.
@@ -199,6 +203,8 @@ impl Databases {
             grace_ms,
             chunk_grace_ms: config.chunk_grace_s * 1_000,
             collected: std::array::from_fn(|_| AtomicU64::new(0)),
+            pack_after_ms: Some(config.pack_after_s * 1_000).filter(|after_ms| *after_ms > 0),
+            packed: std::array::from_fn(|_| AtomicU64::new(0)),
             bad_orders: AtomicU64::new(0),
             broken: AtomicU64::new(0),
             guests: Guests::of(&config.homes),
@@ -437,6 +443,9 @@ impl Databases {
              # TYPE dgns_store_chunks_let_go_total counter\ndgns_store_chunks_let_go_total {}\n\
              # TYPE dgns_store_objects_deleted_total counter\ndgns_store_objects_deleted_total {}\n\
              # TYPE dgns_store_collections_failed_total counter\ndgns_store_collections_failed_total {}\n\
+             # TYPE dgns_store_packed_entries_total counter\ndgns_store_packed_entries_total {}\n\
+             # TYPE dgns_store_segments_merged_total counter\ndgns_store_segments_merged_total {}\n\
+             # TYPE dgns_store_packings_failed_total counter\ndgns_store_packings_failed_total {}\n\
              # TYPE dgns_store_watchers gauge\ndgns_store_watchers {}\n\
              # TYPE dgns_store_watched_logs gauge\ndgns_store_watched_logs {}\n\
              # TYPE dgns_store_anchor gauge\ndgns_store_anchor {}\n\
@@ -449,6 +458,9 @@ impl Databases {
             count(&self.collected[0]),
             count(&self.collected[1]),
             count(&self.collected[2]),
+            count(&self.packed[0]),
+            count(&self.packed[1]),
+            count(&self.packed[2]),
             self.watchers.listeners(),
             self.watched.taken(),
             self.anchors.since(),

@@ -3,6 +3,8 @@
 //! It repairs nothing; opening the database replays its write-ahead log, as any start does. Whether tree, map and rules agree with each other is checked elsewhere, from what
 //! is read here.
 
+mod segments;
+
 use std::path::Path;
 
 use crate::database::{Database, Schema};
@@ -66,11 +68,12 @@ async fn check_people(dir: &Path, report: &mut Report) -> Result<(), StorageErro
     }
 }
 
-/// Reads every page of `store.db`, as [`check_people`] does of its own.
+/// Reads every page of `store.db`, as [`check_people`] does of its own, and holds old entries against what is kept of them.
 async fn check_store(dir: &Path, report: &mut Report) -> Result<(), StorageError> {
     match Database::open(dir, Store::NAME, &Schema::STORE, false).await {
         Ok(database) => {
             report.faults.extend(database.damaged_pages().await?);
+            segments::check(&database, dir, report).await?;
             database.close().await
         }
         Err(error) if error.is_damage() => {

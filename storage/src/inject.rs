@@ -23,6 +23,8 @@ pub enum Step {
     Collect,
     /// Each COMMIT of letting go of what was trimmed.
     Trim,
+    /// Each COMMIT of packing old entries, and of merging segments.
+    Pack,
     /// The deletion of an object that is kept for nothing.
     DeleteObject,
 }

@@ -102,6 +102,46 @@ pub const NAMED_PER_STEP: usize = 512;
 /// How often an upload writes its object anew because what was let go of meanwhile took the number of the writing away.
 pub const CHUNK_WRITINGS_MAX: usize = 8;
 
+/// The entries of which the tables keep together what stays once they are packed: as many as one node above them stands for, so that a proof reads
+/// one row, at most two.
+pub const BLOCK_ENTRIES: u64 = 256;
+
+/// The entries that one step packs: their rows go in one commit, which appends wait for, some ms.
+pub const ENTRIES_PER_PACK: u64 = 1_024;
+
+/// The bytes of headers and bodies that one step packs, unless the first entry alone has more.
+pub const BYTES_PER_PACK: u64 = 1 << 20;
+
+/// From how many old entries on they are packed, or from [`BYTES_PACKED_MIN`]; fewer wait until they are [`PACK_WAITS`] times as old.
+pub const ENTRIES_PACKED_MIN: u64 = 256;
+
+/// From how many bytes of headers and bodies on old entries are packed.
+pub const BYTES_PACKED_MIN: u64 = 262_144;
+
+/// How many times as old as any that is packed the oldest of a few has to be, so that a slow log makes few segments.
+pub const PACK_WAITS: u64 = 8;
+
+/// How many segments of a level a log has before neighbours are merged: each entry is written so often again as there are levels, at most seven.
+pub const SEGMENTS_PER_LEVEL: usize = 8;
+
+/// The bytes of a segment that is merged of others: one question for some thousand entries, and no answer waits long for one it needs one of.
+pub const SEGMENT_BYTES_MAX: u64 = 4 << 20;
+
+/// The newest segments of a log that are looked at for some to merge.
+pub const SEGMENTS_PER_LOOK: u64 = 64;
+
+/// The rows of logs that one question for old entries looks at.
+pub const LOGS_PER_LOOK: i64 = 1_024;
+
+/// The segments that were read of late and are kept in memory, bytes in all: readers who go through old entries read each once.
+pub const SEGMENTS_KEPT_BYTES: usize = 32 << 20;
+
+/// As [`SEGMENTS_KEPT_BYTES`], how many.
+pub const SEGMENTS_KEPT: usize = 256;
+
+/// How often a range is read again whose segments others took the place of, and whose objects went, meanwhile.
+pub const READS_MAX: usize = 3;
+
 /// How often a node looks what others appended to the logs that somebody waits for here, milliseconds: what a reader at another node
 /// waits longer than at the one that appended.
 pub const OTHERS_EVERY_MS: u64 = 200;

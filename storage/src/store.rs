@@ -4,27 +4,32 @@
 //! somebody's data. What is stored is ciphertext; this orders, keeps and counts it. An append is exactly once by (log, device,
 //! lsn), for ever: the rows stay. Files: `accounts` what is paid for, `sweep` the end of what is not any more, `arrivals` of what was begun to be brought here and is not whole, `append` what is
 //! asked and answered, `view` what a batch is decided upon, `decide` the pure decision, `writer` the one task that commits, `line`
-//! where a fork's entries lie, `others` what other nodes commit, `watch` who waits for logs to grow, `read` and `proof` what
+//! where a fork's entries lie, `pack` how old entries leave the tables for objects, `segment` what these are, `block` what stays, `packed` how they are read, `others` what other nodes commit, `watch` who waits for logs to grow, `read` and `proof` what
 //! readers get, `anchors` what is said of it in the log of names, `chunks`, and `collect` what becomes of those that nothing names.
 
 mod accounts;
 mod anchors;
 mod append;
 mod arrivals;
-mod chunks;
+pub(crate) mod block;
+pub(crate) mod chunks;
 mod collect;
 mod decide;
 pub(crate) mod line;
 mod others;
+mod pack;
+mod packed;
 mod proof;
 mod read;
 mod recent;
 pub mod rows;
+pub(crate) mod segment;
 mod sweep;
 mod view;
 mod watch;
 mod writer;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,7 +40,7 @@ use crate::bucket::{Blobs, Bucket};
 use crate::database::{Database, Schema};
 use crate::durable;
 use crate::fault::StorageError;
-use crate::limits::APPENDS_WAITING_MAX;
+use crate::limits::{APPENDS_WAITING_MAX, READS_MAX};
 use crate::objects::Objects;
 use crate::storage::Options;
 
@@ -45,11 +50,13 @@ pub use anchors::AnchorRows;
 pub use append::{Append, AppendRefusal, Appended, Arrives, Placed};
 pub use chunks::{Charge, ChunkRefusal, Purpose};
 pub use collect::Collected;
+pub use pack::{Age, Packed, Packing};
 use recent::Recent;
+pub use segment::{Segment, SegmentError};
 pub use sweep::{Grace, Sweep};
 pub use watch::Watch;
 use watch::Watches;
-use writer::{Job, Writer};
+use writer::{Job, Unsettled, Writer};
 
 /// What an account may use that nobody gave more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +106,8 @@ struct Inner {
     watches: Arc<Watches>,
     /// What logs grew by of late.
     recent: Recent,
+    /// What was read of late of old entries.
+    segments: packed::Kept,
 }
 
 impl Store {
@@ -127,7 +136,15 @@ impl Store {
             }
         };
         let (failures, watches) = (options.failures, Arc::default());
-        let inner = Arc::new(Inner { database, objects, failures, free, watches, recent: Recent::default() });
+        let inner = Arc::new(Inner {
+            database,
+            objects,
+            failures,
+            free,
+            watches,
+            recent: Recent::default(),
+            segments: packed::Kept::default(),
+        });
         let (queue, jobs) = mpsc::channel(APPENDS_WAITING_MAX);
         let writer = tokio::spawn(Writer::new(inner.clone()).run(jobs));
         let others = inner.database.is_shared().then(|| tokio::spawn(others::follow(Arc::downgrade(&inner))));
@@ -142,9 +159,21 @@ impl Store {
     /// Appends all of a request's entries or none, and returns when they are durable. Entries that are there already are answered
     /// as they were the first time.
     pub async fn append(&self, append: Append) -> Result<Appended, AppendRefusal> {
-        let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Job { append, answer }).map_err(|_| AppendRefusal::Busy)?;
-        answered.await.map_err(|_| AppendRefusal::Busy)?
+        let (mut append, mut firsts) = (append, HashMap::new());
+        for _ in 0..READS_MAX {
+            let (answer, answered) = oneshot::channel();
+            self.queue.try_send(Job { append, firsts, answer }).map_err(|_| AppendRefusal::Busy)?;
+            match answered.await.map_err(|_| AppendRefusal::Busy)? {
+                Ok(appended) => return Ok(appended),
+                Err(Unsettled::Refused(refusal)) => return Err(refusal),
+                // The proof of two entries at one place has both: the first one is read here, so that no commit waits for an object store.
+                Err(Unsettled::First(again, log, pos)) => {
+                    firsts = HashMap::from([((log, pos), self.signed_at(log, pos).await?)]);
+                    append = *again;
+                }
+            }
+        }
+        Err(AppendRefusal::Busy)
     }
 
     /// Returns a watch of logs, of none yet.

@@ -37,6 +37,7 @@ use lobby::card::SignedCard;
 use lobby::hello::SignedHello;
 use lobby::message::{Form, Frame};
 use lobby::websocket::{Fault, Incoming};
+use storage::store::Segment;
 use translog::bundle;
 use translog::entry::Entry;
 use translog::fault::FaultFile;
@@ -66,7 +67,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 59] = [
+pub const DECODERS: [Decoder; 60] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -116,6 +117,7 @@ pub const DECODERS: [Decoder; 59] = [
     Decoder { name: "db_control", accepts: db_control },
     Decoder { name: "db_entry", accepts: db_entry },
     Decoder { name: "db_head", accepts: db_head },
+    Decoder { name: "db_segment", accepts: db_segment },
     Decoder { name: "db_snapshot", accepts: db_snapshot },
     Decoder { name: "db_watch", accepts: db_watch },
     Decoder { name: "recovery", accepts: recovery },
@@ -645,6 +647,14 @@ fn db_snapshot(bytes: &[u8]) -> bool {
     let Ok(manifest) = store::snapshot::Manifest::decode(bytes) else { return false };
     let encoded = manifest.encode();
     assert!(bytes.starts_with(&encoded) && bytes[encoded.len()..].iter().all(|byte| *byte == 0), "padded");
+    true
+}
+
+fn db_segment(bytes: &[u8]) -> bool {
+    let Ok(segment) = Segment::decode(bytes.to_vec().into()) else { return false };
+    let entries = (segment.first()..).map_while(|pos| segment.entry(pos)).collect::<Vec<_>>();
+    assert_eq!(entries.len() as u64, segment.count());
+    assert_eq!(Segment::encode(segment.log(), segment.first(), &entries), bytes);
     true
 }
 

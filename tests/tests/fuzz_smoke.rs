@@ -158,6 +158,7 @@ const BYTES_MAX: usize = 70_000;
 mod samples {
     use dgns_api::envelope::Envelope;
     use dgns_api::signin::{Branch, Finish, Finished, Link, Start, Started};
+    use dgns_api::store::entry::LogId;
     use identity::cert::{Body, Certificate, Device, DidKind, Genesis, Kid, Level, Payload, Seen};
     use identity::did::Did;
     use identity::evidence::Purpose;
@@ -167,6 +168,8 @@ mod samples {
     use identity::sealed::Sealed;
     use identity::state::{ChainHead, DeviceState, DeviceStatus, DidState, NameState, NameStatus, Subject};
     use identity::token::{FeedPage, Lease, Revocation, Revoked, Rights, Scope, Token, TokenKey};
+    use storage::store::Segment;
+    use storage::store::rows::EntryRow;
     use translog::entry::{Entry, Epoch};
     use translog::fault::{FaultFile, FaultKind};
     use translog::hash::leaf_hash;
@@ -189,6 +192,8 @@ mod samples {
         samples.push(did_state().encode());
         samples.push(name_state().encode());
         samples.extend(log());
+        let entry = |number: u8| EntryRow { header: vec![number; 20], sig: [number; 64], body: vec![number; 30] };
+        samples.push(Segment::encode(&LogId([1; 32]), 300, &[entry(2), entry(3)]).to_vec());
         // alice.dgns.test A, with EDNS, as dig asks.
         let header = [0x12, 0x34, 0x01, 0x20, 0, 1, 0, 0, 0, 0, 0, 1];
         let question = b"\x05alice\x04dgns\x04test\x00\x00\x01\x00\x01";

@@ -510,6 +510,7 @@ fn read_storage(mut section: Section<'_>) -> StorageConfig {
         free_days: section.number("free_days", 0, 0, 36_500),
         grace_days: section.number("grace_days", 30, 0, 36_500),
         chunk_grace_s: section.number("chunk_grace_s", 86_400, 1, 31_536_000),
+        pack_after_s: section.number("pack_after_s", 86_400, 0, 31_536_000),
         anchor_s: section.number("anchor_s", 10, 1, 60),
         watchers_max: section.number("watchers_max", 10_000, 1, 1_000_000) as usize,
         home: Home { database: read_database(&mut section), bucket: read_bucket(&mut section) },

@@ -1,4 +1,4 @@
-//! Accounts: how they stand, the leases that the operator gives, and the end of what nobody pays for any more, or names (PROTOCOL 25.15).
+//! Accounts: how they stand, the leases that the operator gives, and the end of what nobody pays for any more, or names (PROTOCOL 25.15); old entries, which are packed.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use dgns_api::store::account::{Dropped, Standing};
 use dgns_api::store::limits::ACCOUNT_DATABASES_MAX;
 use storage::StorageError;
 use storage::store::rows;
-use storage::store::{Grace, NO_END_MS, Sweep};
+use storage::store::{Age, Grace, NO_END_MS, Packing, Sweep};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -27,6 +27,12 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Between two looks for leases that are over, and for chunks that nothing names, unless the grace is shorter.
 const WATCH: Duration = Duration::from_secs(60);
+
+/// Between two looks for old entries, at most; the age from which on they are packed, if that is shorter.
+const PACK: Duration = Duration::from_secs(600);
+
+/// Between two steps of packing: whoever appends goes first.
+const PACK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The most that one look counts of the time since the one before.
 const WATCHED_MAX: Duration = Duration::from_secs(300);
@@ -71,6 +77,10 @@ struct Keeper {
     collects: bool,
     /// Whether there may be arrivals that came to nothing.
     forgets: bool,
+    /// How far the look for old entries got.
+    packing: Packing,
+    /// Since when there was none, as far as that is known.
+    packed: Option<Instant>,
 }
 
 impl Keeper {
@@ -106,7 +116,34 @@ impl Keeper {
             return Ok(true);
         }
         self.collects = self.collects && self.collect(now_ms).await;
-        Ok(self.collects)
+        Ok(self.collects || self.pack(now_ms).await)
+    }
+
+    /// Takes a step of packing old entries, when it is time; returns whether there may be another one. What fails is tried at the next look, and
+    /// holds up nothing else.
+    async fn pack(&mut self, now_ms: u64) -> bool {
+        let Some(after_ms) = self.databases.pack_after_ms else { return false };
+        if self.packed.is_some_and(|since| since.elapsed() < PACK.min(Duration::from_millis(after_ms))) {
+            return false;
+        }
+        let [entries, merged, failed] = &self.databases.packed;
+        let is_more = match self.databases.store.pack(&mut self.packing, Age { now_ms, after_ms }).await {
+            Ok(done) => {
+                entries.fetch_add(done.entries, Ordering::Relaxed);
+                merged.fetch_add(done.merged, Ordering::Relaxed);
+                done.is_more
+            }
+            Err(error) => {
+                failed.fetch_add(1, Ordering::Relaxed);
+                warn!(%error, "old entries of a log are not packed for now");
+                false
+            }
+        };
+        match is_more {
+            true => tokio::time::sleep(PACK_PAUSE).await,
+            false => self.packed = Some(Instant::now()),
+        }
+        is_more
     }
 
     /// Takes a step of removing a database that was begun to be brought here and came to nothing; returns whether there was one.
@@ -207,8 +244,10 @@ fn agree(now_ms: u64, epoch_ms: u64) -> bool {
 pub async fn keep(app: Arc<App>, databases: Arc<Databases>, mut stopping: watch::Receiver<bool>) {
     let orders = Orders::at(&app.config.data);
     let (bad, sweep, since) = (Vec::new(), Sweep::default(), None);
+    let (packing, packed) = (Packing::default(), None);
+    let is_ours = false;
     let mut keeper =
-        Keeper { app, databases, orders, bad, sweep, since, is_ours: false, collects: false, forgets: false };
+        Keeper { app, databases, orders, bad, sweep, since, is_ours, collects: false, forgets: false, packing, packed };
     loop {
         let pause = match keeper.look().await {
             Ok(true) => Duration::ZERO,

@@ -129,7 +129,7 @@ impl Store {
     }
 
     /// Writes the object of a large chunk, unless there is one; returns the number of the writing, 0 for a small one.
-    async fn write_object(&self, id: &ContentId, bytes: &Bytes) -> Result<u64, StorageError> {
+    pub(super) async fn write_object(&self, id: &ContentId, bytes: &Bytes) -> Result<u64, StorageError> {
         if bytes.len() <= CHUNK_IN_ROW_BYTES_MAX {
             return Ok(0);
         }
@@ -310,7 +310,7 @@ fn is_old(row: &UseRow, now_ms: u64) -> bool {
 }
 
 /// Returns where the bytes of a large chunk lie: `c/<2 hex>/<62 hex>`, and the number of the writing behind it but for 0.
-pub(super) fn path_of(id: &ContentId, writing: u64) -> String {
+pub(crate) fn path_of(id: &ContentId, writing: u64) -> String {
     let hex = data_encoding::HEXLOWER.encode(id);
     let (folder, name) = hex.split_at(2);
     match writing {

@@ -19,7 +19,6 @@ use dgns_api::store::content::ContentId;
 use dgns_api::store::entry::Header;
 
 use super::chunks::path_of;
-use super::line::Line;
 use super::rows::UseRow;
 use super::{Grace, Store};
 use crate::database::Conn;
@@ -55,7 +54,7 @@ impl Store {
         if let Some(done) = self.let_go(grace.now_ms, before_ms).await? {
             return Ok(done);
         }
-        if self.condemn(grace.now_ms, before_ms).await? {
+        if self.condemn(grace.now_ms, before_ms).await? || self.drop_old_segments(grace.now_ms, before_ms).await? {
             return Ok(more);
         }
         let objects = self.delete_objects(grace.now_ms, before_ms).await?;
@@ -77,7 +76,7 @@ impl Store {
         let from = from.max(own).min(end);
         let to = end.min(from.saturating_add(ROWS_PER_SWEEP));
         let (mut at, mut named) = (from, Vec::new());
-        for entry in tables::entry::naming(&mut tx, &Line::of(log), from, to).await? {
+        for entry in tables::entry::naming(&mut tx, log, from, to).await? {
             let more = named_by(&entry)?;
             if at > from && named.len() + more.len() > NAMED_PER_STEP {
                 break;

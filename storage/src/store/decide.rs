@@ -45,7 +45,7 @@ pub(super) fn decide(view: &mut View, plan: &mut Plan, append: &Append, free: Fr
         }
         false => before.restore(view, &adds),
     }
-    plan.outcomes.push(Outcome { result, proof: adds.proof });
+    plan.outcomes.push(Outcome { result, proof: adds.proof, wants: adds.wants });
 }
 
 /// What an append may change, as it was before.
@@ -115,6 +115,7 @@ struct Adds {
     nodes: Vec<NodeRow>,
     snapshots: Vec<(RowId, u64)>,
     proof: Option<((RowId, RowId, u64), EquivocationRow)>,
+    wants: Option<(RowId, u64)>,
 }
 
 /// The head size of an entry of this batch, until the batch is whole.
@@ -290,11 +291,11 @@ fn again(view: &View, adds: &mut Adds, key: LogId, device: RowId, entry: &Entry)
     let (leaf, placed, first) = match view.found(log, device, lsn) {
         Some(Found::Kept(row)) => {
             let placed = Placed { pos: row.pos, head_size: row.head_size, time_ms: row.time_ms };
-            (row.leaf, placed, (row.header.clone(), row.sig))
+            (row.leaf, placed, row.signed.as_ref().or_else(|| view.firsts.get(&(log.row.id, row.pos))).cloned())
         }
         Some(Found::Added(added)) => {
             let placed = Placed { pos: added.pos, head_size: THIS_COMMIT, time_ms: log.row.time_ms };
-            (added.leaf, placed, (added.header.clone(), added.sig))
+            (added.leaf, placed, Some((added.header.clone(), added.sig)))
         }
         None => {
             let (expected, prev) = view.cursors.get(&(log.row.id, device)).copied().flatten().unzip();
@@ -305,7 +306,10 @@ fn again(view: &View, adds: &mut Adds, key: LogId, device: RowId, entry: &Entry)
         return Ok(placed);
     }
     let other = (entry.header_bytes().to_vec(), *entry.signature());
-    adds.proof = Some(((log.row.id, device, lsn), EquivocationRow { a: first, b: other }));
+    match first {
+        Some(first) => adds.proof = Some(((log.row.id, device, lsn), EquivocationRow { a: first, b: other })),
+        None => adds.wants = Some((log.row.id, placed.pos)),
+    }
     Err(AppendRefusal::Conflict { lsn })
 }
 

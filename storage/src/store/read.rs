@@ -11,10 +11,12 @@ use identity::token::Rights;
 
 use super::rows::{AccountRow, DbRow, EntryRow, EquivocationRow, LogRow};
 use super::view::replay;
-use super::{Store, proof};
+use super::{Store, packed, proof};
 use crate::database::begin_reading;
 use crate::fault::StorageError;
-use crate::table::store as tables;
+use crate::limits::READS_MAX;
+use crate::table::store::entry::Found;
+use crate::table::store::{self as tables};
 
 /// A range of a log with what proves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,11 +123,10 @@ impl Store {
         if pos >= log.edge.size() {
             return Ok(false);
         }
-        let mut reader = self.inner.database.reader().await;
-        let headers = tables::entry::headers(&mut reader, &log.line, pos, pos + 1).await?;
+        let Some((row, ..)) = log.line.parts(0, pos, pos + 1).pop() else { return Ok(false) };
+        let (header, _) = self.signed_at(row, pos).await?;
         let broken = |_| StorageError::inconsistent("entry", "a header does not decode");
-        let header = headers.first().map(|header| Header::decode(header)).transpose().map_err(broken)?;
-        Ok(header.is_some_and(|header| header.refs.binary_search(id).is_ok()))
+        Ok(Header::decode(&header).map_err(broken)?.refs.binary_search(id).is_ok())
     }
 
     /// Returns the entries of a log from `from` on, as many as one answer takes; `None` if it has not so many, or fewer than `old`.
@@ -136,6 +137,25 @@ impl Store {
         limit: u64,
         old: Option<u64>,
     ) -> Result<Option<RangeRows>, StorageError> {
+        for _ in 0..READS_MAX {
+            let Some((mut rows, found)) = self.find(id, from, limit, old).await? else { return Ok(None) };
+            // What lies in objects is read once the commit is: nobody waits for a connection meanwhile.
+            if let Some(entries) = self.opened(found).await? {
+                rows.entries = entries;
+                return Ok(Some(rows));
+            }
+        }
+        Err(packed::lost())
+    }
+
+    /// As [`Store::range`], with the entries apart, or where they lie.
+    async fn find(
+        &self,
+        id: &LogId,
+        from: u64,
+        limit: u64,
+        old: Option<u64>,
+    ) -> Result<Option<(RangeRows, Vec<Found>)>, StorageError> {
         let mut reader = self.inner.database.reader().await;
         let mut tx = begin_reading(&mut reader).await?;
         let Some(log) = tables::dblog::by_key(&mut tx, id).await? else { return Ok(None) };
@@ -153,7 +173,7 @@ impl Store {
             }
             end += 1;
         }
-        let entries = tables::entry::range(&mut tx, &log.line, from, end).await?;
+        let found = tables::entry::found(&mut tx, &log.line, from, end).await?;
         let edge = match from.checked_sub(1) {
             None => Vec::new(),
             Some(last) => {
@@ -169,7 +189,7 @@ impl Store {
         let rest = proof::consistency(&mut tx, &log.line, end, size).await?;
         // In the snapshot of the bodies: they go after this is said.
         let is_dropped = tables::db::by_id(&mut tx, log.db).await?.is_some_and(|db| db.dropped.is_now());
-        Ok(Some(RangeRows { log, is_dropped, entries, edge, consistency, rest }))
+        Ok(Some((RangeRows { log, is_dropped, entries: Vec::new(), edge, consistency, rest }, found)))
     }
 
     /// Returns what proves that the entries at `places` stand in the head of `size`; `None` if the log is smaller, or `old` is larger.

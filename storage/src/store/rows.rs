@@ -132,8 +132,35 @@ pub(crate) struct PlacedRow {
     pub(crate) leaf: Hash,
     pub(crate) head_size: u64,
     pub(crate) time_ms: u64,
-    pub(crate) header: Vec<u8>,
-    pub(crate) sig: [u8; 64],
+    /// Header and signature, unless they lie in a segment.
+    pub(crate) signed: Option<Signed>,
+}
+
+/// Header and signature of an entry.
+pub(crate) type Signed = (Vec<u8>, [u8; 64]);
+
+/// A run of entries of a row of logs that lie in one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentRow {
+    pub(crate) log: i64,
+    /// The place of the first one.
+    pub(crate) first: u64,
+    pub(crate) count: u64,
+    /// How often those in it were merged.
+    pub(crate) level: u64,
+    /// Of the object.
+    pub(crate) bytes: u64,
+    /// Of bodies in it that were dropped since.
+    pub(crate) dead: u64,
+    /// The object.
+    pub(crate) chunk: ContentId,
+}
+
+impl SegmentRow {
+    /// Returns the place behind the last entry.
+    pub(crate) fn end(&self) -> u64 {
+        self.first + self.count
+    }
 }
 
 /// Two entries of one device at one place: header and signature of each.

@@ -12,12 +12,13 @@ use std::collections::BTreeSet;
 use tracing::error;
 
 use super::line::Line;
+use super::packed::Held;
 use super::rows::{Dropped, LogRow};
-use super::{Store, collect};
-use crate::database::Conn;
+use super::{Store, collect, packed};
+use crate::database::{Conn, begin_reading};
 use crate::fault::StorageError;
 use crate::inject::Step;
-use crate::limits::{BYTES_PER_SWEEP, FORKS_PER_LOOK, NAMED_PER_STEP, ROWS_PER_SWEEP};
+use crate::limits::{BYTES_PER_SWEEP, FORKS_PER_LOOK, NAMED_PER_STEP, READS_MAX, ROWS_PER_SWEEP};
 use crate::table::store::{self as tables, RowId};
 
 /// One server's watch of the leases that are over. A new one begins with nothing, and does again what does no harm.
@@ -173,8 +174,16 @@ impl Store {
             if let Some(log) = &log {
                 sweep.begin(&mut reader, log).await?;
             }
-            log.map(|log| log.id)
+            log
         };
+        let held = match &found {
+            None => Held::new(),
+            Some(log) => match self.held_of(log, log.edge.size()).await {
+                Ok(held) => held,
+                Err(error) => return sweep.pass(log.id, error).map(|()| true),
+            },
+        };
+        let found = found.map(|log| log.id);
         // What goes names chunks no longer: it has to be counted first.
         if self.count_named().await? {
             return Ok(true);
@@ -195,7 +204,9 @@ impl Store {
                     Some((row, holders)) if *row == log.id && found == Some(log.id) => {
                         // Whoever forked it meanwhile holds what they fork.
                         holders.read(&mut tx, &log.line).await?;
-                        match let_go(&mut tx, &log, log.edge.size(), holders).await {
+                        match let_go(&mut tx, &log, log.edge.size(), holders, &held).await {
+                            // They were packed since that was looked for.
+                            Ok(0) => return Ok(true),
                             Ok(entries) => rows = entries,
                             // Whatever it wrote goes with the transaction.
                             Err(error) => return sweep.pass(log.id, error).map(|()| true),
@@ -216,7 +227,11 @@ impl Store {
             let mut reader = self.inner.database.reader().await;
             let Some(log) = sweep.untrimmed(&mut reader).await? else { return Ok(false) };
             sweep.begin(&mut reader, &log).await?;
-            log.id
+            log
+        };
+        let (found, held) = match self.held_of(&found, found.trimmed_to).await {
+            Ok(held) => (found.id, held),
+            Err(error) => return sweep.pass(found.id, error).map(|()| true),
         };
         // What goes names chunks no longer: it has to be counted first.
         if self.count_named().await? {
@@ -228,7 +243,9 @@ impl Store {
         // Whoever forked it meanwhile holds what they fork.
         holders.read(&mut tx, &log.line).await?;
         let end = log.trimmed_to.min(log.edge.size());
-        let rows = match let_go(&mut tx, &log, end, holders).await {
+        let rows = match let_go(&mut tx, &log, end, holders, &held).await {
+            // They were packed since that was looked for.
+            Ok(0) => return Ok(true),
             Ok(rows) => rows,
             // Whatever it wrote goes with the transaction.
             Err(error) => return sweep.pass(log.id, error).map(|()| true),
@@ -242,16 +259,46 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Returns the segments of the entries that a step lets a log go of, of those before `end`: they are read before the commit, which waits for no object
+    /// store.
+    async fn held_of(&self, log: &LogRow, end: u64) -> Result<Held, StorageError> {
+        let from = log.dropped_to;
+        let to = end.min(log.edge.size()).min(from + ROWS_PER_SWEEP).max(from);
+        for _ in 0..READS_MAX {
+            let found = {
+                let mut reader = self.inner.database.reader().await;
+                let mut tx = begin_reading(&mut reader).await?;
+                let to = fitting(&mut tx, &log.line, from, to).await?;
+                tables::entry::found(&mut tx, &log.line, from, to).await?
+            };
+            if let Some(held) = self.held(&found).await? {
+                return Ok(held);
+            }
+        }
+        Err(packed::lost())
+    }
+}
+
 /// Lets a log go of the first entries that it holds, of those before `end`, and drops the bodies that nobody holds then: their bytes are given back to who paid
-/// for them, and what these entries named they name no longer. Returns of how many entries it let go.
-async fn let_go(conn: &mut Conn, log: &LogRow, end: u64, holders: &Holders) -> Result<usize, StorageError> {
+/// for them, and what these entries named they name no longer. Returns of how many entries it let go: of none if one lies in a segment that is not
+/// `held`.
+async fn let_go(
+    conn: &mut Conn,
+    log: &LogRow,
+    end: u64,
+    holders: &Holders,
+    held: &Held,
+) -> Result<usize, StorageError> {
     let from = log.dropped_to;
-    let (mut to, mut bytes, mut count, mut named) = (from, 0_u64, 0, Vec::new());
+    let (mut to, mut count, mut named) = (from, 0, Vec::new());
     let end = end.min(from + ROWS_PER_SWEEP);
-    for entry in tables::entry::naming(conn, &log.line, from, end).await? {
+    let end = fitting(conn, &log.line, from, end).await?;
+    let Some(entries) = packed::naming(conn, &log.line, (from, end), held).await? else { return Ok(0) };
+    for entry in entries {
         let names = collect::named_by(&entry)?;
-        (bytes, count) = (bytes.saturating_add(entry.0.len() as u64 + entry.1), count + names.len());
-        if (bytes > BYTES_PER_SWEEP || count > NAMED_PER_STEP) && to > from {
+        count += names.len();
+        if count > NAMED_PER_STEP && to > from {
             break;
         }
         named.push(names);
@@ -271,15 +318,25 @@ async fn let_go(conn: &mut Conn, log: &LogRow, end: u64, holders: &Holders) -> R
         for (begin, end) in free(begin, end, held) {
             let names = named[(begin - from) as usize..(end - from) as usize].concat();
             collect::recount(conn, (payer, owner.db), &names, u64::saturating_sub).await?;
-            let bytes = tables::entry::body_bytes(conn, row, begin, end).await?;
+            let bytes = tables::entry::drop_bodies(conn, row, begin, end).await?;
             if bytes > 0 {
-                tables::entry::drop_bodies(conn, row, begin, end).await?;
                 tables::account::give_back(conn, payer, bytes).await?;
             }
         }
     }
     tables::dblog::drop_to(conn, log.id, to).await?;
     Ok((to - from) as usize)
+}
+
+/// Returns up to which of the entries `from..to` one step takes: all, as many as have so many bytes, or one.
+async fn fitting(conn: &mut Conn, line: &Line, from: u64, to: u64) -> Result<u64, StorageError> {
+    let mut sum = 0_u64;
+    let sizes = tables::entry::sizes(conn, line, from, to).await?;
+    let fits = sizes.iter().take_while(|more| {
+        sum = sum.saturating_add(**more);
+        sum <= BYTES_PER_SWEEP
+    });
+    Ok(to.min(from + fits.count().max(1) as u64))
 }
 
 /// Returns the parts of `from..to` that none of the ranges covers, in order.

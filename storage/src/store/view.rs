@@ -15,7 +15,7 @@ use translog::tree::Edge;
 
 use super::append::{Append, AppendRefusal, Placed};
 use super::proof;
-use super::rows::{AccountRow, DbRow, EquivocationRow, LogRow, PlacedRow, UseRow};
+use super::rows::{AccountRow, DbRow, EquivocationRow, LogRow, PlacedRow, Signed, UseRow};
 use crate::fault::StorageError;
 use crate::table::store::{self as tables, RowId};
 
@@ -31,6 +31,8 @@ pub(super) struct View {
     pub(super) cursors: BTreeMap<(RowId, RowId), Option<(u64, Hash)>>,
     /// Entries that are asked for again, by log, device and lsn.
     pub(super) kept: HashMap<(RowId, RowId, u64), PlacedRow>,
+    /// Header and signature of entries that are packed, by row of logs and place: those that a job brings.
+    pub(super) firsts: HashMap<(RowId, u64), Signed>,
     /// By database, group and DID: rights, and until when; 0 is none.
     pub(super) members: BTreeMap<(RowId, u32, Did), (u8, u64)>,
     /// By database and group: the newest epoch.
@@ -354,4 +356,6 @@ pub(super) async fn replay(conn: &mut Conn, log: &LogRow) -> Result<Acl, Storage
 pub(super) struct Outcome {
     pub(super) result: Result<Vec<Placed>, AppendRefusal>,
     pub(super) proof: Option<((RowId, RowId, u64), EquivocationRow)>,
+    /// The entry, row of logs and place, that the proof is to have and that is packed: nothing is decided before it is here.
+    pub(super) wants: Option<(RowId, u64)>,
 }

@@ -14,7 +14,7 @@ use translog::tree::Edge;
 
 use super::append::{Append, AppendRefusal, Appended};
 use super::decide::{self, Plan};
-use super::rows::{LogRow, UseRow};
+use super::rows::{LogRow, Signed, UseRow};
 use super::view::{LastIds, Outcome, View};
 use super::{FreeQuota, Inner};
 use crate::database::{self, of_sql};
@@ -27,7 +27,17 @@ use crate::table::store::{self as tables, RowId};
 /// An append that waits for its answer.
 pub(super) struct Job {
     pub(super) append: Append,
-    pub(super) answer: oneshot::Sender<Result<Appended, AppendRefusal>>,
+    /// Header and signature of entries that are packed, by row of logs and place, as far as the answer waited for them.
+    pub(super) firsts: HashMap<(RowId, u64), Signed>,
+    pub(super) answer: oneshot::Sender<Result<Appended, Unsettled>>,
+}
+
+/// Why an append is not made.
+pub(super) enum Unsettled {
+    /// It is refused.
+    Refused(AppendRefusal),
+    /// Another entry stands in its place, in a row of logs, and is packed: this is to be asked again with it.
+    First(Box<Append>, RowId, u64),
 }
 
 pub(super) struct Writer {
@@ -56,13 +66,12 @@ impl Writer {
 
     /// Answers a batch. If it cannot be written as one, each is tried alone, so that one that fails spoils no other.
     async fn serve(&self, jobs: Vec<Job>) {
-        let appends: Vec<&Append> = jobs.iter().map(|job| &job.append).collect();
-        match self.commit(&appends).await {
+        match self.commit(&jobs).await {
             Ok(outcomes) => settle(jobs, outcomes),
             Err(CommitError::Definite(fault)) if jobs.len() > 1 => {
                 error!(error = %fault, appends = jobs.len(), "a batch of appends was refused; each is tried alone");
                 for job in jobs {
-                    match self.commit(&[&job.append]).await {
+                    match self.commit(std::slice::from_ref(&job)).await {
                         Ok(outcomes) => settle(vec![job], outcomes),
                         Err(error) => fail(vec![job], &error),
                     }
@@ -76,7 +85,9 @@ impl Writer {
     ///
     /// THE commit point of databases: a crash before it leaves nothing of the batch, after it everything, and whoever sends the
     /// same bytes again learns which.
-    async fn commit(&self, appends: &[&Append]) -> Result<Vec<Outcome>, CommitError> {
+    async fn commit(&self, jobs: &[Job]) -> Result<Vec<Outcome>, CommitError> {
+        let appends: Vec<&Append> = jobs.iter().map(|job| &job.append).collect();
+        let appends = appends.as_slice();
         let planned = self.inner.failures.take(Step::Append);
         if planned == Some(Failure::Refused) {
             return Err(inject::planned().into());
@@ -86,6 +97,7 @@ impl Writer {
         let mut tx = database::begin(&mut writer).await?;
         let mut view = View { last: LastIds::load(&mut tx).await?, ..View::default() };
         let before = view.last;
+        view.firsts.extend(jobs.iter().flat_map(|job| &job.firsts).map(|(place, signed)| (*place, signed.clone())));
         view.load_together(&mut tx, appends).await?;
         for append in appends {
             view.load(&mut tx, append).await?;
@@ -195,8 +207,13 @@ fn size_of(append: &Append) -> (usize, usize) {
 fn settle(jobs: Vec<Job>, outcomes: Vec<Outcome>) {
     for (job, outcome) in jobs.into_iter().zip(outcomes) {
         let log = job.append.entries.first().map(|entry| entry.header().log);
-        let result =
-            outcome.result.and_then(|placed| log.map(|log| Appended { log, placed }).ok_or(AppendRefusal::NotFound));
+        let result = match (outcome.wants, outcome.result) {
+            (Some((log, pos)), _) => Err(Unsettled::First(Box::new(job.append), log, pos)),
+            (None, Ok(placed)) => {
+                log.map(|log| Appended { log, placed }).ok_or(Unsettled::Refused(AppendRefusal::NotFound))
+            }
+            (None, Err(refusal)) => Err(Unsettled::Refused(refusal)),
+        };
         // Who went away asks again.
         let _ = job.answer.send(result);
     }
@@ -205,10 +222,10 @@ fn settle(jobs: Vec<Job>, outcomes: Vec<Outcome>) {
 fn fail(jobs: Vec<Job>, fault: &CommitError) {
     error!(error = %fault, appends = jobs.len(), "appends were not committed");
     for job in jobs {
-        let _ = job.answer.send(Err(match fault {
+        let _ = job.answer.send(Err(Unsettled::Refused(match fault {
             CommitError::Unknown(error) => AppendRefusal::Unknown(error.clone()),
             CommitError::Definite(error) => AppendRefusal::Storage(error.clone()),
             CommitError::Lost => AppendRefusal::Busy,
-        }));
+        })));
     }
 }

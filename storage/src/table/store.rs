@@ -14,6 +14,8 @@ pub(crate) mod grp;
 pub(crate) mod lapse_watch;
 pub(crate) mod member;
 pub(crate) mod node;
+pub(crate) mod packed;
+pub(crate) mod segment;
 pub(crate) mod snapshot;
 
 use crate::database::{Cells, Conn, in_table, query};

@@ -10,11 +10,18 @@ use storage::store::{Append, Store};
 use translog::tree::{verify_consistency, verify_inclusion};
 
 use crate::ground::{
-    Device, GID, Ground, append, db, grant, leaves_and_roots, main_log, make, may_read, on_both_engines, open, person,
-    revoke, turn,
+    Device, GID, Ground, append, db, grant, leaves_and_roots, main_log, make, may_read, on_both_engines,
+    on_packed_entries, open, person, revoke, turn,
 };
 
 on_both_engines! {
+    a_fork_goes_on_from_its_source_and_every_size_is_proved
+    what_begins_no_fork_is_refused_and_leaves_nothing
+    nobody_empties_the_fork_of_somebody_else
+    a_fork_is_read_by_who_read_its_source_then_and_outlives_it
+}
+
+on_packed_entries! {
     a_fork_goes_on_from_its_source_and_every_size_is_proved
     what_begins_no_fork_is_refused_and_leaves_nothing
     nobody_empties_the_fork_of_somebody_else
@@ -56,12 +63,12 @@ pub(crate) async fn forks(store: &Store, owner: (Did, u8), source: Did, did: Did
     vec![owner, itself.says(&Control::Owner { did: person(1), yes: true }), itself.says(&Control::Leave)]
 }
 
-fn begins(entries: &[Entry]) -> Append {
+pub(crate) fn begins(entries: &[Entry]) -> Append {
     Append { payer: Some(person(1)), ..append(entries) }
 }
 
 /// Holds every entry of a log against its edge and its proofs; returns their leaves.
-async fn proved(store: &Store, log: LogId) -> Vec<Hash> {
+pub(crate) async fn proved(store: &Store, log: LogId) -> Vec<Hash> {
     let (size, root) = whole(store, log).await;
     let (leaves, roots) = leaves_and_roots(store, log, size).await;
     assert_eq!(roots[size as usize], root);

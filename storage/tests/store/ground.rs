@@ -11,7 +11,7 @@ use identity::token::Rights;
 use storage::Options;
 use storage::inject::Plan;
 use storage::store::rows::LogRow;
-use storage::store::{Append, DatabaseUrl, FreeQuota, Home, Store};
+use storage::store::{Age, Append, DatabaseUrl, FreeQuota, Home, Packing, Store};
 use translog::tree::Edge;
 
 use crate::postgres::Postgres;
@@ -22,11 +22,23 @@ pub(crate) struct Ground {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) home: Home,
     pub(crate) s3: Option<S3>,
+    /// Whether all that is old is packed whenever the databases are opened.
+    pub(crate) packs: bool,
 }
 
 impl Ground {
     pub(crate) fn files() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), home: Home::default(), s3: None }
+        Self { dir: tempfile::tempdir().unwrap(), home: Home::default(), s3: None, packs: false }
+    }
+
+    /// Files, in which every entry is packed whenever they are opened.
+    pub(crate) fn packed() -> Self {
+        Self { packs: true, ..Self::files() }
+    }
+
+    /// The same databases, opened by another server.
+    pub(crate) fn elsewhere(&self) -> Self {
+        Self { home: self.home.clone(), packs: self.packs, ..Self::files() }
     }
 
     pub(crate) async fn servers() -> Self {
@@ -46,6 +58,14 @@ impl Ground {
         match &self.s3 {
             Some(s3) => s3.paths().await,
             None => paths_below(&self.dir().join("chunks")),
+        }
+    }
+
+    /// The bytes of an object.
+    pub(crate) async fn object(&self, path: &str) -> Vec<u8> {
+        match &self.s3 {
+            Some(s3) => s3.object(path).await,
+            None => std::fs::read(self.dir().join("chunks").join(path)).unwrap(),
         }
     }
 
@@ -80,6 +100,18 @@ macro_rules! on_both_engines {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $claim() {
                 super::$claim(&crate::ground::Ground::servers().await).await;
+            })*
+        }
+    };
+}
+
+/// Runs claims with entries that are packed, too.
+macro_rules! on_packed_entries {
+    ($($claim:ident)*) => {
+        mod on_packed_entries {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                super::$claim(&crate::ground::Ground::packed()).await;
             })*
         }
     };
@@ -183,9 +215,25 @@ pub(crate) fn turn(epoch: u64, people: &[Did]) -> Control {
 
 pub(crate) async fn open(ground: &Ground, failures: &Plan, bytes: u64) -> Store {
     let options = Options { failures: failures.clone(), ..Options::default() };
-    Store::open_at(ground.dir(), ground.home(), options, FreeQuota { bytes, entries: 1_000_000, lease_ms: None })
-        .await
-        .unwrap()
+    let free = FreeQuota { bytes, entries: 1_000_000, lease_ms: None };
+    let store = Store::open_at(ground.dir(), ground.home(), options, free).await.unwrap();
+    if ground.packs {
+        pack(&store, NOW_MS).await;
+    }
+    store
+}
+
+/// Packs all entries that are there, but those of control logs; returns how many that were, and how many segments others took the place of.
+pub(crate) async fn pack(store: &Store, now_ms: u64) -> (u64, u64) {
+    let (mut packing, mut entries, mut merged) = (Packing::default(), 0, 0);
+    loop {
+        // All are as old as a few have to be.
+        let done = store.pack(&mut packing, Age { now_ms, after_ms: 0 }).await.unwrap();
+        (entries, merged) = (entries + done.entries, merged + done.merged);
+        if !done.is_more {
+            return (entries, merged);
+        }
+    }
 }
 
 pub(crate) fn append(entries: &[Entry]) -> Append {
@@ -216,7 +264,7 @@ pub(crate) async fn make(store: &Store, people: &[Did]) -> Device {
     owner
 }
 
-pub(crate) use {on_both_engines, on_moto};
+pub(crate) use {on_both_engines, on_moto, on_packed_entries};
 
 /// Reads the first `size` entries of a log, some at a time, and holds each against its signature and its edge. Returns their leaves, and the
 /// root of the tree before and behind each.

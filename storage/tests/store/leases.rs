@@ -16,7 +16,8 @@ use storage::{Options, store::DatabaseUrl, store::Home};
 use crate::chunks::{chunk, entries, files};
 use crate::forks::{fill, forks, head, log_of, other};
 use crate::ground::{
-    Device, Ground, NOW_MS, append, db, grant, main_log, make, on_both_engines, open, person, revoke, turn,
+    Device, Ground, NOW_MS, append, db, grant, main_log, make, on_both_engines, on_packed_entries, open, person,
+    revoke, turn,
 };
 use crate::{CHILD_DATABASE, say};
 
@@ -29,6 +30,13 @@ on_both_engines! {
     the_grace_is_counted_by_the_watch_and_by_no_clock
     one_server_sweeps_at_a_time
     who_was_given_no_end_has_none_whatever_the_clock_says
+    who_reads_while_bodies_go_gets_whole_ones_or_is_told
+    a_sweep_that_is_killed_anywhere_goes_on_and_ends
+}
+
+on_packed_entries! {
+    what_nobody_pays_for_is_dropped_in_steps_and_nothing_else_is
+    an_account_that_is_paid_again_keeps_what_is_not_dropped
     who_reads_while_bodies_go_gets_whole_ones_or_is_told
     a_sweep_that_is_killed_anywhere_goes_on_and_ends
 }
@@ -330,7 +338,7 @@ async fn one_server_sweeps_at_a_time(ground: &Ground) {
     fill(&first, &mut Device::new(1, person(1), main_log()), 600).await;
     ends(&first, 1, NOW_MS).await;
     // A second node, where there may be one.
-    let elsewhere = Ground { dir: tempfile::tempdir().unwrap(), home: ground.home.clone(), s3: None };
+    let elsewhere = ground.elsewhere();
     let node = match ground.home.database {
         Some(_) => Some(open(&elsewhere, &Plan::default(), 1 << 30).await),
         None => None,

@@ -13,7 +13,7 @@ use identity::did::Did;
 use identity::hash::Hash;
 use identity::token::Rights;
 use storage::inject::{Failure, Plan, Step};
-use storage::store::{Append, AppendRefusal, Charge, DatabaseUrl, FreeQuota, Home, Purpose, Store};
+use storage::store::{Age, Append, AppendRefusal, Charge, DatabaseUrl, FreeQuota, Home, Packing, Purpose, Store};
 use storage::{Options, StorageError};
 use translog::tree::{verify_consistency, verify_inclusion};
 
@@ -26,6 +26,7 @@ mod history;
 mod leases;
 mod moves;
 mod owners;
+mod packed;
 
 #[path = "../../../tests/src/postgres.rs"]
 mod postgres;
@@ -41,7 +42,7 @@ mod trims;
 
 use ground::{
     Device, GID, Ground, NOW_MS, append, db, grant, home, leaves_and_roots, main_log, make, may_read, on_both_engines,
-    open, person, revoke, turn,
+    on_packed_entries, open, person, revoke, turn,
 };
 use postgres::Postgres;
 
@@ -53,6 +54,11 @@ on_both_engines! {
     many_devices_append_at_once_and_every_size_is_proved
     a_failed_commit_leaves_all_of_an_append_or_nothing_and_the_same_bytes_tell_which
     an_account_that_is_full_takes_no_data_and_lets_its_owner_speak
+}
+
+on_packed_entries! {
+    an_entry_is_appended_once_however_often_it_comes
+    a_failed_commit_leaves_all_of_an_append_or_nothing_and_the_same_bytes_tell_which
 }
 
 async fn an_entry_is_appended_once_however_often_it_comes(ground: &Ground) {
@@ -371,14 +377,7 @@ async fn two_nodes_on_one_database_append_as_one_and_each_sees_the_other() {
     let ground = Ground::servers().await;
     let nodes = [
         Arc::new(open(&ground, &Plan::default(), 1 << 30).await),
-        Arc::new(
-            open(
-                &Ground { dir: tempfile::tempdir().unwrap(), home: ground.home.clone(), s3: None },
-                &Plan::default(),
-                1 << 30,
-            )
-            .await,
-        ),
+        Arc::new(open(&ground.elsewhere(), &Plan::default(), 1 << 30).await),
     ];
     let people: Vec<Did> = (1..=4).map(person).collect();
     make(&nodes[0], &people).await;
@@ -427,6 +426,17 @@ async fn child_that_appends_until_killed() {
         make(&store, &(1..=DEVICES).map(person).collect::<Vec<_>>()).await;
     }
     let mut tasks = tokio::task::JoinSet::new();
+    if std::env::var_os(CHILD_PACKS).is_some() {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let mut packing = Packing::default();
+            loop {
+                if let Err(error) = store.pack(&mut packing, Age { now_ms: NOW_MS, after_ms: 0 }).await {
+                    assert!(error.is_passing(), "{error}");
+                }
+            }
+        });
+    }
     for number in 1..=DEVICES {
         let store = store.clone();
         tasks.spawn(async move {
@@ -476,6 +486,7 @@ const DEVICES: u8 = 4;
 const CHILD_DIR: &str = "STORE_TEST_DIR";
 const CHILD_DATABASE: &str = "STORE_TEST_DATABASE";
 const CHILD_RUN: &str = "STORE_TEST_RUN";
+const CHILD_PACKS: &str = "STORE_TEST_PACKS";
 
 fn say(line: &str) {
     use std::io::Write as _;
@@ -514,6 +525,9 @@ fn run_and_kill(
     command.env(CHILD_DIR, ground.dir()).env(CHILD_RUN, run.to_string()).stdout(std::process::Stdio::piped());
     if let Some(url) = &ground.home.database {
         command.env(CHILD_DATABASE, &url.0);
+    }
+    if ground.packs {
+        command.env(CHILD_PACKS, "1");
     }
     let mut child = command.spawn().unwrap();
     let said = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
@@ -586,6 +600,13 @@ async fn histories_fit_one_order(ground: &Ground, midway: &mut dyn FnMut()) {
 #[tokio::test(flavor = "multi_thread")]
 async fn appends_reads_and_kills_fit_one_order_on_files() {
     histories_fit_one_order(&Ground::files(), &mut || {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appends_reads_and_kills_fit_one_order_while_every_entry_is_packed_at_once() {
+    // Goal: what was acknowledged is in one place and no other, whatever moment of packing the process dies at. Method: a task packs all there is,
+    // and merges it, again and again.
+    histories_fit_one_order(&Ground::packed(), &mut || {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,13 +14,20 @@ use storage::store::{Append, Arrives, Charge, Purpose, Store};
 use translog::tree::Edge;
 
 use crate::ground::{
-    Device, Ground, NOW_MS, append, beginning, db, home, main_log, make, on_both_engines, open, person,
+    Device, Ground, NOW_MS, append, beginning, db, home, main_log, make, on_both_engines, on_packed_entries, open,
+    person,
 };
 
 on_both_engines! {
     what_moved_ends_where_its_owner_says_and_nothing_follows
     an_end_whose_commit_failed_stands_or_does_not_and_the_same_bytes_tell_which
     an_owner_alone_moves_nothing_that_half_of_them_are_not_for
+    what_arrives_is_written_by_nobody_until_the_word_of_its_owner_is_there
+    an_arrival_that_comes_to_nothing_leaves_nothing_and_another_may_follow
+}
+
+on_packed_entries! {
+    what_moved_ends_where_its_owner_says_and_nothing_follows
     what_arrives_is_written_by_nobody_until_the_word_of_its_owner_is_there
     an_arrival_that_comes_to_nothing_leaves_nothing_and_another_may_follow
 }

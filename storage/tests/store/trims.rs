@@ -11,7 +11,9 @@ use storage::store::{Append, Grace, Store, Sweep};
 use crate::chunks::chunk;
 use crate::collected::{collect_all, names, put, there, used};
 use crate::forks::{fill, forks, head, log_of, other};
-use crate::ground::{Device, GID, Ground, NOW_MS, append, db, grant, main_log, make, on_both_engines, open, person};
+use crate::ground::{
+    Device, GID, Ground, NOW_MS, append, db, grant, main_log, make, on_both_engines, on_packed_entries, open, person,
+};
 use crate::leases::{bodies, ends, sweep, sweep_and_kill};
 
 on_both_engines! {
@@ -22,8 +24,16 @@ on_both_engines! {
     a_trim_that_fails_or_is_killed_anywhere_goes_on_and_ends
 }
 
+on_packed_entries! {
+    what_is_trimmed_goes_in_steps_and_nothing_else_does
+    nobody_but_an_owner_trims_and_only_before_a_snapshot_that_is_there
+    a_fork_keeps_what_its_source_trims_and_the_other_way_round
+    a_log_is_trimmed_further_after_its_account_was_paid_again
+    a_trim_that_fails_or_is_killed_anywhere_goes_on_and_ends
+}
+
 /// What an owner says of the log of the database.
-fn trim(to: u64, snapshot: u64) -> Control {
+pub(crate) fn trim(to: u64, snapshot: u64) -> Control {
     Control::Trim { log: main_log(), to, snapshot }
 }
 
@@ -37,7 +47,7 @@ async fn filled(store: &Store) -> (Device, Device) {
 }
 
 /// Appends a snapshot; returns its place.
-async fn snapshot(store: &Store, writer: &mut Device) -> u64 {
+pub(crate) async fn snapshot(store: &Store, writer: &mut Device) -> u64 {
     let entry = writer.entry(Class::Snapshot, b"sealed", None);
     (writer.next, writer.last) = (writer.next + 1, Some(entry.leaf()));
     store.append(append(&[entry])).await.unwrap().placed[0].pos

@@ -36,6 +36,7 @@ mod nodes;
 mod notaries;
 mod notices;
 mod owners;
+mod packed;
 mod pairing;
 mod personal;
 mod profiles;

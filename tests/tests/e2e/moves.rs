@@ -9,26 +9,31 @@ use crate::owners::entries_kept;
 const NAME: &str = "photos.alice";
 
 /// A server where the database was made, and another one that takes databases of its people, always at the same URL.
-struct Two {
-    from_site: Site,
+pub(crate) struct Two {
+    pub(crate) from_site: Site,
     from: Option<Server>,
-    to_site: Site,
+    pub(crate) to_site: Site,
     to: Option<Server>,
 }
 
 impl Two {
     fn new() -> Self {
-        let from_site = Site::new().with("storage", "anchor_s", "1");
+        Self::with(|site| site.with("storage", "anchor_s", "1"))
+    }
+
+    /// Both of these settings.
+    pub(crate) fn with(settings: impl Fn(Site) -> Site) -> Self {
+        let from_site = settings(Site::new());
         let from = from_site.start();
         let port = ports::free();
-        let to_site = Site::new().with_zone("other.test").with("storage", "anchor_s", "1");
+        let to_site = settings(Site::new().with_zone("other.test"));
         let to_site = to_site.with("storage", "homes", &format!("[{:?}]", from.vkey()));
         let to_site = to_site.with("http", "listen", &format!("\"127.0.0.1:{port}\""));
         let (from, to) = (Some(from), Some(to_site.start()));
         Self { from_site, from, to_site, to }
     }
 
-    fn from(&self) -> &Server {
+    pub(crate) fn from(&self) -> &Server {
         self.from.as_ref().expect("it runs")
     }
 
@@ -46,7 +51,7 @@ impl Two {
         self.from = Some(self.from_site.start());
     }
 
-    fn moves(&self, person: &Person, name: &str) -> Value {
+    pub(crate) fn moves(&self, person: &Person, name: &str) -> Value {
         person.dgns(self.from(), &["db", "move", name, "--to", &self.to().url]).exits(0).json()
     }
 }
@@ -62,7 +67,7 @@ fn texts(person: &Person, server: &Server, name: &str) -> Vec<String> {
 }
 
 /// Returns one number that the store of a running server has.
-fn number(site: &Site, sql: &str) -> u64 {
+pub(crate) fn number(site: &Site, sql: &str) -> u64 {
     let mut command = std::process::Command::new("sqlite3");
     command.args(["-readonly", "-cmd", ".timeout 10000"]).arg(site.data().join("store.db")).arg(sql);
     let text = String::from_utf8(command.output().unwrap().stdout).unwrap();

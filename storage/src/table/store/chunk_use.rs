@@ -23,7 +23,8 @@ const CONDEMNED: &str = "SELECT account, db, chunk, size, refs, since_ms, marked
 const OF_DB: &str = "SELECT account, db, chunk, size, refs, since_ms, marked_ms FROM chunk_use \
                      WHERE account = $1 AND db = $2 LIMIT $3";
 const DELETE: &str = "DELETE FROM chunk_use WHERE account = $1 AND db = $2 AND chunk = $3";
-const KEPT: &str = "SELECT size FROM chunk_use WHERE chunk = $1 LIMIT 1";
+const KEPT: &str =
+    "SELECT size FROM chunk_use WHERE chunk = $1 UNION ALL SELECT bytes FROM segment WHERE chunk = $1 LIMIT 1";
 static UPSERT: ManyRows = ManyRows::new(
     TABLE,
     "INSERT INTO chunk_use (account, db, chunk, size, refs, since_ms, marked_ms) VALUES",
@@ -79,7 +80,7 @@ pub(crate) async fn delete(conn: &mut Conn, row: &UseRow) -> Result<(), StorageE
     query.execute(conn).await.map_err(in_table(TABLE)).map(drop)
 }
 
-/// Returns whether a chunk is kept for anything.
+/// Returns whether a chunk is kept for anything: for somebody, or as a segment of a log.
 pub(crate) async fn is_kept(conn: &mut Conn, id: &ContentId) -> Result<bool, StorageError> {
     let row = query(KEPT).bind(id.as_slice()).fetch_optional(conn).await.map_err(in_table(TABLE))?;
     Ok(row.is_some())
