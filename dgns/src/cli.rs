@@ -124,6 +124,9 @@ enum Command {
         /// Also replay every certificate with its signatures
         #[arg(long)]
         deep: bool,
+        /// Then, if nothing is wrong, delete objects in chunks/ that nothing names and that are older than a day
+        #[arg(long)]
+        repair: bool,
         /// Print the report as JSON
         #[arg(long)]
         json: bool,
@@ -215,7 +218,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Witness(arguments)) => witness::run(arguments),
         Some(Command::Recovery(arguments)) => recovery::run(arguments),
         Some(Command::Keys { config, url }) => keys::run(&config, url.as_deref()),
-        Some(Command::Fsck { data, deep, json }) => fsck(&data, deep, json),
+        Some(Command::Fsck { data, deep, repair, json }) => fsck(&data, deep, repair, json),
         Some(Command::Export { directory, data }) => export(&data, &directory),
         Some(Command::Guard { action, data }) => guard::run(action, &data),
         Some(Command::Logconf { command }) => logconf::run(command),
@@ -300,9 +303,10 @@ fn serve(config: Config, json: bool, level: &str) -> ExitCode {
     }
 }
 
-fn fsck(data: &Path, deep: bool, json: bool) -> ExitCode {
+fn fsck(data: &Path, deep: bool, repair: bool, json: bool) -> ExitCode {
     logs("warn");
-    let report = runtime().block_on(dgns::fsck::run(data, deep));
+    let now = Some(Clock::system().now()).filter(|_| repair);
+    let report = runtime().block_on(dgns::fsck::run(data, deep, now));
     if json {
         println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
     } else {

@@ -11,6 +11,7 @@ use std::fmt;
 use std::path::Path;
 
 use identity::name::Origin;
+use identity::time::Timestamp;
 use serde::Serialize;
 use storage::{Options, Storage, StorageError};
 use translog::audit::{Auditor, Level, Target, Want};
@@ -18,6 +19,7 @@ use translog::entry::Entry;
 
 use crate::follow::{self, pin};
 use crate::keys::{Keys, LogKey};
+use crate::limits::ORPHAN_MS_MIN;
 use crate::log::restart::{self, RestartError};
 use crate::rng;
 use shelf::{Shelf, Wrong};
@@ -34,6 +36,8 @@ pub struct Report {
     pub labels: u64,
     /// Objects read.
     pub objects: u64,
+    /// Objects deleted that nothing named, and their bytes.
+    pub deleted: (u64, u64),
     /// Whether signatures were verified too.
     pub deep: bool,
     /// Whether the check could not be made.
@@ -61,6 +65,9 @@ impl fmt::Display for Report {
         if let Some(why) = &self.unable {
             writeln!(f, "not checked: {why}")?;
         }
+        if let (1.., bytes) = self.deleted {
+            writeln!(f, "{} objects that nothing named were deleted, {bytes} bytes", self.deleted.0)?;
+        }
         let signatures = if self.deep { "with signatures" } else { "without signatures (--deep verifies them)" };
         writeln!(
             f,
@@ -74,8 +81,9 @@ impl fmt::Display for Report {
     }
 }
 
-/// Checks the data directory; the server must not be running. Nothing is changed.
-pub async fn run(data: &Path, deep: bool) -> Report {
+/// Checks the data directory; the server must not be running. Nothing is changed, unless a time is said: then, if nothing is wrong, objects of
+/// databases that nothing names and that are a day old by it are deleted.
+pub async fn run(data: &Path, deep: bool, repair: Option<Timestamp>) -> Report {
     let mut report = Report { deep, ..Report::default() };
     let keys_at = data.join("keys");
     let guard = Some(keys_at.join("guard")).filter(|_| !data.join(pin::FILE).exists());
@@ -96,6 +104,12 @@ pub async fn run(data: &Path, deep: bool) -> Report {
         match why {
             Stop::Unable(why) => report.unable = Some(why),
             Stop::Fault(what) => report.faults.push(what),
+        }
+    }
+    if let (Some(now), 0) = (repair, report.exit_code()) {
+        match storage::fsck::delete_orphans(data, now.as_ms().saturating_sub(ORPHAN_MS_MIN)).await {
+            Ok(deleted) => report.deleted = (deleted.objects, deleted.bytes),
+            Err(error) => report.unable = Some(error.to_string()),
         }
     }
     report

@@ -39,6 +39,10 @@ pub const GUEST_BYTES_MAX: usize = 256 << 10;
 /// The bytes of what arrives of a database at once: entries, and what proves that they stand in its control log.
 pub const ARRIVAL_BYTES_MAX: usize = dgns_api::store::limits::REQUEST_BYTES_MAX + GUEST_BYTES_MAX;
 
+/// How old an object is that a repair deletes since nothing names it, milliseconds: a day, so that rows that were put back as they were a little before
+/// lose nothing that a newer copy of them names.
+pub const ORPHAN_MS_MIN: u64 = 86_400_000;
+
 /// How long a database may be on its way here, in milliseconds: a day, in which one of a terabyte comes over a line of 100 Mbit/s. What is not
 /// whole by then goes, and whoever is an owner may begin anew.
 pub const ARRIVAL_MS_MAX: u64 = 86_400_000;

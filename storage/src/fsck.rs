@@ -1,8 +1,9 @@
 //! The physical check of a data directory: is everything readable, whole, and without gaps.
 //!
-//! It repairs nothing; opening the database replays its write-ahead log, as any start does. Whether tree, map and rules agree with each other is checked elsewhere, from what
+//! It repairs nothing, but for deleting what nothing names when that is asked; opening the database replays its write-ahead log, as any start does. Whether tree, map and rules agree with each other is checked elsewhere, from what
 //! is read here.
 
+mod orphans;
 mod segments;
 
 use std::path::Path;
@@ -15,6 +16,8 @@ use crate::people::People;
 use crate::storage::{Options, Storage};
 use crate::store::Store;
 use crate::table;
+
+pub use orphans::delete_orphans;
 
 /// What was looked at and what is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +32,15 @@ pub struct Report {
     pub object_bytes: u64,
     /// Everything that is wrong, in the order it was met. Empty = clean.
     pub faults: Vec<StorageError>,
+}
+
+/// Objects that no row named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Orphans {
+    /// How many were deleted.
+    pub objects: u64,
+    /// Their bytes in all.
+    pub bytes: u64,
 }
 
 /// Checks the data directory `dir`, and the guard file if it is named. The server must not be running.

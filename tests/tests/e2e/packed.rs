@@ -111,6 +111,22 @@ fn a_server_that_is_killed_while_it_packs_has_every_entry_once() {
     server.stop().exits(0);
     site.dgnsd(&["fsck", "--json"]).exits(0);
 
+    // What nothing names goes when that is asked, once it is old.
+    let left = |number: u64| site.data().join("chunks/c/ab").join(format!("{}.{number}", "cd".repeat(31)));
+    std::fs::create_dir_all(site.data().join("chunks/c/ab")).unwrap();
+    let before = paths_below(&site.data().join("chunks"));
+    for number in [7, 8] {
+        std::fs::write(left(number), b"left over").unwrap();
+    }
+    std::fs::File::open(left(7)).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    site.dgnsd(&["fsck"]).exits(0);
+    assert!(left(7).exists(), "a check deletes nothing");
+    let repaired = site.dgnsd(&["fsck", "--repair", "--json"]).exits(0).json();
+    assert_eq!(repaired["deleted"], serde_json::json!([1, 9]));
+    assert!(!left(7).exists() && left(8).exists(), "a new one stays");
+    std::fs::remove_file(left(8)).unwrap();
+    assert_eq!(paths_below(&site.data().join("chunks")), before, "and so does all that is named");
+
     // A byte of a segment, then all of it: a check names it.
     let named = "SELECT count(*) FROM segment WHERE hex(chunk) = '";
     let objects = paths_below(&site.data().join("chunks"));

@@ -20,6 +20,7 @@ const LOAD_GONE: &str = "SELECT id, writing, since_ms FROM chunk_gone WHERE sinc
 const INSERT_GONE: &str = "INSERT INTO chunk_gone (id, writing, since_ms) VALUES ($1, $2, $3) ON CONFLICT (id, writing) DO UPDATE \
                            SET since_ms = CASE WHEN excluded.since_ms > chunk_gone.since_ms \
                            THEN excluded.since_ms ELSE chunk_gone.since_ms + 1 END";
+const IS_GONE: &str = "SELECT since_ms FROM chunk_gone WHERE id = $1 AND writing = $2";
 const DELAY_GONE: &str = "UPDATE chunk_gone SET since_ms = $1 WHERE id = $2 AND writing = $3";
 const DELETE_GONE: &str = "DELETE FROM chunk_gone WHERE id = $1 AND writing = $2 AND since_ms = $3";
 const WRITING: &str = "SELECT writing FROM chunk_writing WHERE id = 1";
@@ -73,6 +74,12 @@ pub(crate) async fn gone(conn: &mut Conn, before_ms: u64, limit: u64) -> Result<
         Ok(Gone { id: cells.fixed(0)?, writing: cells.number(1)?, since_ms: cells.number(2)? })
     };
     rows.iter().map(read).collect()
+}
+
+/// Returns whether an object is to be deleted.
+pub(crate) async fn is_gone(conn: &mut Conn, id: &ContentId, writing: u64) -> Result<bool, StorageError> {
+    let query = query(IS_GONE).bind(id.as_slice()).bind(stored(writing));
+    Ok(query.fetch_optional(conn).await.map_err(in_table(GONE))?.is_some())
 }
 
 /// Puts an object that could not be deleted behind the others.
