@@ -81,6 +81,10 @@ impl fmt::Display for Report {
     }
 }
 
+/// Why nothing is deleted where rows and objects do not lie together.
+const ELSEWHERE: &str =
+    "chunks/ has or had objects of rows that lie elsewhere, or the other way round: none is deleted";
+
 /// Checks the data directory; the server must not be running. Nothing is changed, unless a time is said: then, if nothing is wrong, objects of
 /// databases that nothing names and that are a day old by it are deleted.
 pub async fn run(data: &Path, deep: bool, repair: Option<Timestamp>) -> Report {
@@ -108,7 +112,8 @@ pub async fn run(data: &Path, deep: bool, repair: Option<Timestamp>) -> Report {
     }
     if let (Some(now), 0) = (repair, report.exit_code()) {
         match storage::fsck::delete_orphans(data, now.as_ms().saturating_sub(ORPHAN_MS_MIN)).await {
-            Ok(deleted) => report.deleted = (deleted.objects, deleted.bytes),
+            Ok(Some(deleted)) => report.deleted = (deleted.objects, deleted.bytes),
+            Ok(None) => report.unable = Some(ELSEWHERE.to_owned()),
             Err(error) => report.unable = Some(error.to_string()),
         }
     }

@@ -59,8 +59,8 @@ pub struct Databases {
     chunk_grace_ms: u64,
     /// Chunks that were let go of, objects that were deleted for that, and times that this failed.
     collected: [AtomicU64; 3],
-    /// From which age on entries are packed, if any are.
-    pack_after_ms: Option<u64>,
+    /// From which age on entries are packed; all the time there is if none are.
+    pack_after_ms: u64,
     /// Entries that were packed, segments that others took the place of, and times that this failed.
     packed: [AtomicU64; 3],
     /// The orders of leases that cannot be read: while there are any, nothing is dropped.
@@ -203,7 +203,7 @@ impl Databases {
             grace_ms,
             chunk_grace_ms: config.chunk_grace_s * 1_000,
             collected: std::array::from_fn(|_| AtomicU64::new(0)),
-            pack_after_ms: Some(config.pack_after_s * 1_000).filter(|after_ms| *after_ms > 0),
+            pack_after_ms: if config.pack_after_s == 0 { u64::MAX } else { config.pack_after_s * 1_000 },
             packed: std::array::from_fn(|_| AtomicU64::new(0)),
             bad_orders: AtomicU64::new(0),
             broken: AtomicU64::new(0),
@@ -314,6 +314,10 @@ impl Databases {
             }
             // Who was revoked while they waited is shown nothing that came since; who waits where nothing comes any more is told so.
             self.readable(core, log, reader).await?.goes_on()?;
+        }
+        if is_of_entries {
+            // Before entries are read for nothing; and behind it, since they may go meanwhile.
+            has_still(&row, asked.from)?;
         }
         let range = self.store.range(log, asked.from, asked.limit, asked.old).await?.ok_or(StoreRefusal::Range)?;
         if is_of_entries {

@@ -18,6 +18,7 @@ use crate::store::Store;
 use crate::table;
 
 pub use orphans::delete_orphans;
+pub(crate) use orphans::note_elsewhere;
 
 /// What was looked at and what is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

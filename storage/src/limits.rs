@@ -127,6 +127,20 @@ pub const SEGMENTS_PER_LEVEL: usize = 8;
 /// The bytes of a segment that is merged of others: one question for some thousand entries, and no answer waits long for one it needs one of.
 pub const SEGMENT_BYTES_MAX: u64 = 4 << 20;
 
+/// The bytes of segments that are read for one answer, beside the first one: what was dropped lies in them for a while, so that few bytes of
+/// entries may need many of these.
+pub const SEGMENT_BYTES_PER_ANSWER: u64 = 12 << 20;
+
+/// The part of a segment, one in so many, that is written anew without what was dropped as soon as that is so much; less of it goes when all that was
+/// dropped does, no more often than entries get old, nor than [`DEAD_MS_MAX`]: whoever drops a little again and again makes few objects.
+pub const DEAD_PART: u64 = 4;
+
+/// How long segments have what was dropped, be it however little, milliseconds.
+pub const DEAD_MS_MAX: u64 = 86_400_000;
+
+/// The logs that one step of packing goes over which have few old entries, so that many of these hold up none that has more.
+pub const LOGS_PER_PACK: usize = 64;
+
 /// The newest segments of a log that are looked at for some to merge.
 pub const SEGMENTS_PER_LOOK: u64 = 64;
 
@@ -138,6 +152,9 @@ pub const SEGMENTS_KEPT_BYTES: usize = 32 << 20;
 
 /// As [`SEGMENTS_KEPT_BYTES`], how many.
 pub const SEGMENTS_KEPT: usize = 256;
+
+/// The segments that are read at a time: whoever else needs one waits, and finds what was read meanwhile.
+pub const SEGMENT_READS_MAX: usize = 8;
 
 /// How often a range is read again whose segments others took the place of, and whose objects went, meanwhile.
 pub const READS_MAX: usize = 3;

@@ -40,6 +40,7 @@ use crate::bucket::{Blobs, Bucket};
 use crate::database::{Database, Schema};
 use crate::durable;
 use crate::fault::StorageError;
+use crate::fsck;
 use crate::limits::{APPENDS_WAITING_MAX, READS_MAX};
 use crate::objects::Objects;
 use crate::storage::Options;
@@ -128,13 +129,17 @@ impl Store {
             Some(url) => Database::connect(&url.0, &Schema::STORE, options.create).await?,
             None => Database::open(dir, Self::NAME, &Schema::STORE, options.create).await?,
         };
+        let chunks = dir.join("chunks");
         let objects = match &home.bucket {
             Some(at) => Blobs::Bucket(Bucket::open(at)?),
             None => {
                 let failures = options.failures.clone();
-                Blobs::Directory(Objects::open(&dir.join("chunks"), options.create, failures)?)
+                Blobs::Directory(Objects::open(&chunks, options.create, failures)?)
             }
         };
+        if home.database.is_some() || home.bucket.is_some() {
+            fsck::note_elsewhere(&chunks)?;
+        }
         let (failures, watches) = (options.failures, Arc::default());
         let inner = Arc::new(Inner {
             database,

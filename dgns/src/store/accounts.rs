@@ -119,10 +119,10 @@ impl Keeper {
         Ok(self.collects || self.pack(now_ms).await)
     }
 
-    /// Takes a step of packing old entries, when it is time; returns whether there may be another one. What fails is tried at the next look, and
-    /// holds up nothing else.
+    /// Takes a step of packing old entries, and of ridding packed ones of what was dropped, when it is time; returns whether there may be another one. What
+    /// fails is tried at a later look, and holds up nothing else.
     async fn pack(&mut self, now_ms: u64) -> bool {
-        let Some(after_ms) = self.databases.pack_after_ms else { return false };
+        let after_ms = self.databases.pack_after_ms;
         if self.packed.is_some_and(|since| since.elapsed() < PACK.min(Duration::from_millis(after_ms))) {
             return false;
         }
@@ -136,7 +136,8 @@ impl Keeper {
             Err(error) => {
                 failed.fetch_add(1, Ordering::Relaxed);
                 warn!(%error, "old entries of a log are not packed for now");
-                false
+                // What is damaged was passed over; what is out of reach is so for the next one too.
+                error.is_damage()
             }
         };
         match is_more {

@@ -8,20 +8,37 @@ use dgns_api::store::content::ContentId;
 
 use super::Orphans;
 use crate::database::{Database, Schema};
+use crate::durable;
 use crate::fault::StorageError;
 use crate::inject::Plan;
 use crate::objects::Objects;
 use crate::store::Store;
 use crate::table::store as tables;
 
+/// The file in `chunks/` that says that rows and objects do not lie in the data directory both, or did not once.
+const ELSEWHERE: &str = "elsewhere";
+
+/// Notes in `chunks`, if it is there, that the rows which name objects in it lie elsewhere, or the objects that rows here name: from then on none is
+/// taken for one that nothing names, nor missed.
+pub(crate) fn note_elsewhere(chunks: &Path) -> Result<(), StorageError> {
+    if is_elsewhere(chunks) || !chunks.is_dir() { Ok(()) } else { durable::replace(&chunks.join(ELSEWHERE), b"") }
+}
+
+pub(super) fn is_elsewhere(chunks: &Path) -> bool {
+    chunks.join(ELSEWHERE).exists()
+}
+
 /// Deletes the objects of databases in the data directory `dir` that no row names and that were written by `before_ms`, Unix milliseconds; the server
-/// must not be running. What has another name than objects have stays, and so does all if the databases are elsewhere.
+/// must not be running. What has another name than objects have stays. `None`, and all stays, if rows or objects of them ever lay elsewhere.
 ///
 /// A crash leaves some of them.
-pub async fn delete_orphans(dir: &Path, before_ms: u64) -> Result<Orphans, StorageError> {
+pub async fn delete_orphans(dir: &Path, before_ms: u64) -> Result<Option<Orphans>, StorageError> {
     let (chunks, mut orphans) = (dir.join("chunks"), Orphans::default());
+    if is_elsewhere(&chunks) {
+        return Ok(None);
+    }
     if !Store::is_in(dir) || !chunks.is_dir() {
-        return Ok(orphans);
+        return Ok(Some(orphans));
     }
     let database = Database::open(dir, Store::NAME, &Schema::STORE, false).await?;
     let objects = Objects::open(&chunks, false, Plan::default())?;
@@ -41,7 +58,7 @@ pub async fn delete_orphans(dir: &Path, before_ms: u64) -> Result<Orphans, Stora
         }
     }
     database.close().await?;
-    Ok(orphans)
+    Ok(Some(orphans))
 }
 
 /// Returns which chunk and which writing of it has an object of this path.

@@ -7,6 +7,7 @@ use dgns_api::store::entry::Header;
 use translog::hash::leaf_hash;
 
 use super::Report;
+use super::orphans::is_elsewhere;
 use crate::database::{Conn, Database};
 use crate::fault::StorageError;
 use crate::inject::Plan;
@@ -17,10 +18,10 @@ use crate::store::rows::SegmentRow;
 use crate::store::segment::Segment;
 use crate::table::store::{self as tables, RowId};
 
-/// Checks the entries of every log. Objects that lie in a bucket are not read: where that is the data directory does not say.
+/// Checks the entries of every log. Objects are not read if any of them ever lay elsewhere, in a bucket: where that is the data directory does not say.
 pub(super) async fn check(database: &Database, dir: &Path, report: &mut Report) -> Result<(), StorageError> {
     let chunks = dir.join("chunks");
-    let objects = match chunks.is_dir() {
+    let objects = match chunks.is_dir() && !is_elsewhere(&chunks) {
         true => Some(Objects::open(&chunks, false, Plan::default())?),
         false => None,
     };

@@ -60,15 +60,15 @@ impl Block {
     }
 
     /// Returns what else is kept of each: numbers of seven bits a byte, the least first, a set high bit before each that is not the last. The size of the head
-    /// counts from the place, the time from the entry before.
+    /// counts from the place, the time from the entry before, around the end of all numbers if it is less.
     pub(crate) fn stored(&self) -> Vec<u8> {
         let (mut bytes, mut time_ms) = (Vec::with_capacity(self.marks.len() * 12), 0);
         for (pos, mark) in (self.first..).zip(&self.marks) {
             let numbers = [
                 mark.device.unsigned_abs(),
                 mark.lsn,
-                mark.head_size - pos,
-                mark.time_ms - time_ms,
+                mark.head_size.wrapping_sub(pos),
+                mark.time_ms.wrapping_sub(time_ms),
                 mark.header_bytes,
                 mark.body_bytes,
             ];
@@ -93,8 +93,8 @@ impl Block {
             }
             let [device, lsn, behind, later_ms, header_bytes, body_bytes] = numbers;
             let device = RowId::try_from(device).map_err(|_| broken())?;
-            let head_size = pos.checked_add(behind).ok_or_else(broken)?;
-            time_ms = time_ms.checked_add(later_ms).ok_or_else(broken)?;
+            let head_size = pos.wrapping_add(behind);
+            time_ms = time_ms.wrapping_add(later_ms);
             marks.push(Mark { leaf: *leaf, device, lsn, head_size, time_ms, header_bytes, body_bytes });
         }
         if rest.is_empty() { Ok(Self { first, marks }) } else { Err(broken()) }
@@ -162,6 +162,9 @@ mod tests {
         assert!(Block::read(700, &[], &[]).is_err());
         assert!(Block::read(0, &[0; 32], &[0xff; 60]).is_err(), "a number beyond all");
         assert_eq!(Block::cut(0, &[]), []);
+        // Rows that contradict themselves are kept as they are.
+        let odd = Block { first: 700, marks: vec![mark(9), Mark { head_size: 5, time_ms: 0, ..mark(3) }] };
+        assert_eq!(Block::read(700, &odd.leaves(), &odd.stored()), Ok(odd));
     }
 
     #[test]

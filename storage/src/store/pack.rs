@@ -23,9 +23,9 @@ use crate::database::{Conn, begin_reading};
 use crate::fault::StorageError;
 use crate::inject::Step;
 use crate::limits::{
-    BLOCK_ENTRIES, BYTES_PACKED_MIN, BYTES_PER_PACK, CHUNK_IN_ROW_BYTES_MAX, CHUNK_WRITINGS_MAX, ENTRIES_PACKED_MIN,
-    ENTRIES_PER_PACK, LOGS_PER_LOOK, PACK_WAITS, ROWS_PER_COLLECTION, SEGMENT_BYTES_MAX, SEGMENTS_PER_LEVEL,
-    SEGMENTS_PER_LOOK,
+    BLOCK_ENTRIES, BYTES_PACKED_MIN, BYTES_PER_PACK, CHUNK_IN_ROW_BYTES_MAX, CHUNK_WRITINGS_MAX, DEAD_MS_MAX,
+    DEAD_PART, ENTRIES_PACKED_MIN, ENTRIES_PER_PACK, LOGS_PER_LOOK, LOGS_PER_PACK, PACK_WAITS, ROWS_PER_COLLECTION,
+    SEGMENT_BYTES_MAX, SEGMENTS_PER_LEVEL, SEGMENTS_PER_LOOK,
 };
 use crate::table::store::entry::Found;
 use crate::table::store::{self as tables, RowId};
@@ -39,6 +39,17 @@ pub struct Packing {
     cleaned: (RowId, u64),
     /// The log whose newest segments may be merged.
     merges: Option<RowId>,
+    /// Whether this look rids segments of all that was dropped, or those only that have much of it; `None` before it begins.
+    is_thorough: Option<bool>,
+    /// When the last look began that rid them of all, Unix milliseconds.
+    thorough_ms: Option<u64>,
+}
+
+impl Packing {
+    /// Ends a look: the next one begins with the first log.
+    fn begin_anew(&mut self) {
+        *self = Self { thorough_ms: self.thorough_ms, ..Self::default() };
+    }
 }
 
 /// What is old.
@@ -46,7 +57,7 @@ pub struct Packing {
 pub struct Age {
     /// The time, Unix milliseconds.
     pub now_ms: u64,
-    /// From how many milliseconds on entries are packed.
+    /// From how many milliseconds on entries are packed; [`u64::MAX`]: none are, and what was packed is only rid of what was dropped.
     pub after_ms: u64,
 }
 
@@ -74,27 +85,43 @@ impl Store {
             packing.merges = (merged > 0).then_some(log);
             return Ok(Packed { merged, ..more });
         }
-        if let Some(segment) = self.next_dead(packing).await? {
+        if let Some(segment) = self.next_dead(packing, age).await? {
             packing.cleaned = (segment.log, segment.first);
             let merged = self.rewrite(std::slice::from_ref(&segment), segment.level, age.now_ms).await?;
             return Ok(Packed { merged, ..more });
         }
-        let Some(before_ms) = age.now_ms.checked_sub(age.after_ms) else { return Ok(Packed::default()) };
-        let Some(log) = self.next_cold(packing, before_ms).await? else {
-            *packing = Packing::default();
+        let Some(before_ms) = age.now_ms.checked_sub(age.after_ms) else {
+            packing.begin_anew();
             return Ok(Packed::default());
         };
-        let before = std::mem::replace(&mut packing.after, log);
-        let entries = self.pack_first(log, age).await?;
-        if entries > 0 {
-            // As long as it has something it is looked at again.
-            (packing.after, packing.merges) = (before, Some(log));
+        for _ in 0..LOGS_PER_PACK {
+            let Some(log) = self.next_cold(packing, before_ms).await? else {
+                packing.begin_anew();
+                return Ok(Packed::default());
+            };
+            let before = std::mem::replace(&mut packing.after, log);
+            let entries = self.pack_first(log, age).await?;
+            if entries > 0 {
+                // As long as it has something it is looked at again.
+                (packing.after, packing.merges) = (before, Some(log));
+                return Ok(Packed { entries, ..more });
+            }
         }
-        Ok(Packed { entries, ..more })
+        Ok(more)
     }
 
-    async fn next_dead(&self, packing: &Packing) -> Result<Option<SegmentRow>, StorageError> {
-        tables::segment::dead(&mut *self.inner.database.reader().await, packing.cleaned).await
+    /// Returns the next segment of which so much was dropped that it is written anew.
+    async fn next_dead(&self, packing: &mut Packing, age: Age) -> Result<Option<SegmentRow>, StorageError> {
+        let is_thorough = packing.is_thorough.unwrap_or_else(|| {
+            let every_ms = age.after_ms.min(DEAD_MS_MAX);
+            packing.thorough_ms.is_none_or(|since_ms| since_ms.saturating_add(every_ms) <= age.now_ms)
+        });
+        if is_thorough && packing.is_thorough.is_none() {
+            packing.thorough_ms = Some(age.now_ms);
+        }
+        packing.is_thorough = Some(is_thorough);
+        let part = if is_thorough { u64::MAX } else { DEAD_PART };
+        tables::segment::dead(&mut *self.inner.database.reader().await, packing.cleaned, part).await
     }
 
     /// Returns the next log that has old entries in the table.
@@ -273,15 +300,16 @@ async fn hold(conn: &mut Conn, id: &ContentId, bytes: &Bytes, writing: u64, now_
 fn chosen(oldest: &[(u64, u64, u64)], age: Age) -> Option<(u64, u64)> {
     let before_ms = age.now_ms.checked_sub(age.after_ms)?;
     let (first, oldest_ms, _) = *oldest.first()?;
-    let (mut end, mut bytes) = (first, 0_u64);
+    let (mut end, mut bytes, mut is_full) = (first, 0_u64, false);
     for (pos, time_ms, more) in oldest {
-        bytes = bytes.saturating_add(*more);
-        let is_next = *pos == end && *time_ms <= before_ms;
-        if !is_next || bytes > BYTES_PER_PACK && end > first {
-            bytes -= more;
+        if *pos != end || *time_ms > before_ms {
             break;
         }
-        end += 1;
+        is_full = bytes.saturating_add(*more) > BYTES_PER_PACK && end > first;
+        if is_full {
+            break;
+        }
+        (end, bytes) = (end + 1, bytes.saturating_add(*more));
     }
     let count = end - first;
     let waited = age.now_ms.saturating_sub(oldest_ms) >= age.after_ms.saturating_mul(PACK_WAITS);
@@ -289,7 +317,7 @@ fn chosen(oldest: &[(u64, u64, u64)], age: Age) -> Option<(u64, u64)> {
         0 => None,
         // Blocks that end where subtrees do.
         count if count >= ENTRIES_PACKED_MIN => Some((first, end - end % BLOCK_ENTRIES)),
-        _ if bytes >= BYTES_PACKED_MIN || waited => Some((first, end)),
+        _ if bytes >= BYTES_PACKED_MIN || is_full || waited => Some((first, end)),
         _ => None,
     }
 }
@@ -339,6 +367,9 @@ mod tests {
         assert_eq!(chosen(&oldest(0, 20, 20_000), age(50_000)), Some((0, 20)), "few large ones");
         assert_eq!(chosen(&oldest(0, 1_024, 5_000), age(100_000)), Some((0, 209)), "so many bytes");
         assert_eq!(chosen(&oldest(5, 3, 9 << 20), age(100_000)), Some((5, 6)), "one at least");
+        let before_large = [oldest(0, 3, 100), oldest(3, 1, BYTES_PER_PACK)].concat();
+        assert_eq!(chosen(&before_large, age(50_000)), Some((0, 3)), "few before a large one");
+        assert_eq!(chosen(&before_large, age(11_002)), None, "that is not old yet");
         let mut hole = oldest(0, 600, 100);
         hole.remove(300);
         assert_eq!(chosen(&hole, age(100_000)), Some((0, 256)), "no gap is packed");

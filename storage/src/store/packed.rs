@@ -5,6 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dgns_api::store::content::ContentId;
+use tokio::sync::Semaphore;
+use translog::hash::leaf_hash;
 
 use super::line::Line;
 use super::rows::{EntryRow, Signed};
@@ -12,7 +14,7 @@ use super::segment::Segment;
 use super::{Inner, Store};
 use crate::database::{Conn, begin_reading};
 use crate::fault::StorageError;
-use crate::limits::{READS_MAX, SEGMENTS_KEPT, SEGMENTS_KEPT_BYTES};
+use crate::limits::{READS_MAX, SEGMENT_BYTES_PER_ANSWER, SEGMENT_READS_MAX, SEGMENTS_KEPT, SEGMENTS_KEPT_BYTES};
 use crate::table::store::RowId;
 use crate::table::store::entry::{self, Found};
 
@@ -20,8 +22,18 @@ use crate::table::store::entry::{self, Found};
 pub(super) type Held = HashMap<ContentId, Arc<Segment>>;
 
 /// The segments that were read of late, the newest last.
-#[derive(Debug, Default)]
-pub(super) struct Kept(Mutex<Recent>);
+#[derive(Debug)]
+pub(super) struct Kept {
+    recent: Mutex<Recent>,
+    /// Who may read one now: of many who ask for the same one a few read it.
+    reads: Semaphore,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { recent: Mutex::default(), reads: Semaphore::new(SEGMENT_READS_MAX) }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Recent {
@@ -52,7 +64,7 @@ impl Kept {
     }
 
     fn lock(&self) -> MutexGuard<'_, Recent> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,6 +91,11 @@ impl Store {
     /// Returns a segment, compared with its hash; `None` if there is none.
     pub(super) async fn segment(&self, id: &ContentId) -> Result<Option<Arc<Segment>>, StorageError> {
         let Inner { segments, .. } = &*self.inner;
+        if let Some(segment) = segments.find(id) {
+            return Ok(Some(segment));
+        }
+        let _permit = segments.reads.acquire().await.expect("nobody closes it");
+        // Somebody may have read it while this waited.
         if let Some(segment) = segments.find(id) {
             return Ok(Some(segment));
         }
@@ -134,7 +151,7 @@ pub(super) async fn naming(
 pub(super) fn opened(found: &Found, held: &Held) -> Result<Option<EntryRow>, StorageError> {
     let (chunk, pos, mark) = match found {
         Found::Here(row) => return Ok(Some(row.clone())),
-        Found::Packed { chunk, pos, mark } => (chunk, pos, mark),
+        Found::Packed { chunk, pos, mark, .. } => (chunk, pos, mark),
     };
     let Some(segment) = held.get(chunk) else { return Ok(None) };
     let wrong = || StorageError::inconsistent("segment", format!("a segment is not what is kept of entry {pos}"));
@@ -142,8 +159,24 @@ pub(super) fn opened(found: &Found, held: &Held) -> Result<Option<EntryRow>, Sto
     if mark.body_bytes == 0 {
         row.body.clear();
     }
-    let (header_bytes, body_bytes) = (row.header.len() as u64, row.body.len() as u64);
-    if (header_bytes, body_bytes) == (mark.header_bytes, mark.body_bytes) { Ok(Some(row)) } else { Err(wrong()) }
+    let are_bytes = (row.header.len() as u64, row.body.len() as u64) == (mark.header_bytes, mark.body_bytes);
+    if are_bytes && leaf_hash(&row.header) == mark.leaf { Ok(Some(row)) } else { Err(wrong()) }
+}
+
+/// Returns how many of the entries that were found one answer takes: those for which segments of so many bytes are read. What was dropped lies in
+/// them for a while.
+pub(super) fn fitting(found: &[Found]) -> usize {
+    let (mut last, mut sum) = (None, 0_u64);
+    let fits = found.iter().take_while(|found| {
+        if let Found::Packed { chunk, bytes, .. } = found
+            && last != Some(*chunk)
+        {
+            sum = if last.is_none() { 0 } else { sum.saturating_add(*bytes) };
+            last = Some(*chunk);
+        }
+        sum <= SEGMENT_BYTES_PER_ANSWER
+    });
+    fits.count()
 }
 
 /// A segment that is named and is not there, however often it is looked for.
@@ -154,12 +187,55 @@ pub(super) fn lost() -> StorageError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::block::Mark;
     use dgns_api::store::entry::LogId;
 
     fn segment(number: u8, bytes: usize) -> Arc<Segment> {
         let body = vec![number; bytes];
         let row = EntryRow { header: vec![1], sig: [0; 64], body };
         Arc::new(Segment::decode(Segment::encode(&LogId([number; 32]), 0, &[row])).unwrap())
+    }
+
+    #[test]
+    fn an_answer_needs_so_many_bytes_of_segments_and_takes_of_the_first_what_it_has() {
+        let here = || Found::Here(EntryRow { header: vec![1], sig: [0; 64], body: Vec::new() });
+        let packed = |pos: u64, number: u8, bytes: u64| {
+            let (leaf, body_bytes) = (leaf_hash(&[1]), 0);
+            let mark = Mark { leaf, device: 1, lsn: pos, head_size: pos + 1, time_ms: 1, header_bytes: 1, body_bytes };
+            Found::Packed { chunk: [number; 32], bytes, pos, mark }
+        };
+        let many = |bytes: u64| (0..100).map(|pos| packed(pos, pos as u8 / 10, bytes)).collect::<Vec<_>>();
+        assert_eq!(fitting(&[]), 0);
+        assert_eq!(fitting(&many(0)), 100);
+        assert_eq!(fitting(&many(SEGMENT_BYTES_PER_ANSWER / 9)), 100);
+        assert_eq!(fitting(&many(SEGMENT_BYTES_PER_ANSWER / 3)), 40, "the first, and three");
+        assert_eq!(fitting(&many(u64::MAX)), 10, "one at least");
+        assert_eq!(fitting(&[vec![here(); 5], many(u64::MAX)].concat()), 15);
+        assert_eq!(fitting(&[packed(0, 1, u64::MAX), here(), packed(1, 1, u64::MAX)]), 3);
+    }
+
+    #[test]
+    fn an_entry_of_a_segment_is_the_one_that_was_acknowledged() {
+        let row = EntryRow { header: vec![1, 2, 3], sig: [4; 64], body: vec![5; 10] };
+        let bytes = Segment::encode(&LogId([7; 32]), 20, std::slice::from_ref(&row));
+        let held = Held::from([([9; 32], Arc::new(Segment::decode(bytes).unwrap()))]);
+        let (leaf, header_bytes, body_bytes) = (leaf_hash(&row.header), 3, 10);
+        let mark = Mark { leaf, device: 1, lsn: 0, head_size: 21, time_ms: 1, header_bytes, body_bytes };
+        let open = |pos: u64, chunk: u8, mark: Mark| {
+            let read = opened(&Found::Packed { chunk: [chunk; 32], bytes: 1, pos, mark }, &held);
+            read.map_err(|error| error.code())
+        };
+        assert_eq!(open(20, 9, mark), Ok(Some(row.clone())));
+        assert_eq!(open(20, 8, mark), Ok(None), "not held");
+        assert_eq!(open(20, 9, Mark { body_bytes: 0, ..mark }), Ok(Some(EntryRow { body: Vec::new(), ..row })));
+        for wrong in [
+            Mark { leaf: leaf_hash(&[1, 2, 4]), ..mark },
+            Mark { header_bytes: 2, ..mark },
+            Mark { body_bytes: 9, ..mark },
+        ] {
+            assert_eq!(open(20, 9, wrong), Err("inconsistent"), "{wrong:?}");
+        }
+        assert_eq!(open(21, 9, mark), Err("inconsistent"), "another place");
     }
 
     #[test]

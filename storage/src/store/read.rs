@@ -173,7 +173,9 @@ impl Store {
             }
             end += 1;
         }
-        let found = tables::entry::found(&mut tx, &log.line, from, end).await?;
+        let mut found = tables::entry::found(&mut tx, &log.line, from, end).await?;
+        found.truncate(packed::fitting(&found));
+        let end = from + found.len() as u64;
         let edge = match from.checked_sub(1) {
             None => Vec::new(),
             Some(last) => {

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use tracing::error;
+use tracing::{error, warn};
 
 use super::line::Line;
 use super::packed::Held;
@@ -30,6 +30,8 @@ pub struct Sweep {
     log: Option<(RowId, Holders)>,
     /// The logs that are not what their rows say: they are left as they are, and hold up no other.
     broken: BTreeSet<RowId>,
+    /// The logs of which a segment cannot be read: they wait for the next watch, and hold up nothing but what else is dropped, if they are.
+    waiting: BTreeSet<RowId>,
 }
 
 impl Sweep {
@@ -41,7 +43,9 @@ impl Sweep {
     /// Returns the first log that is trimmed and has entries to let go of.
     async fn untrimmed(&self, conn: &mut Conn) -> Result<Option<LogRow>, StorageError> {
         let mut found = tables::dblog::untrimmed(conn, 0).await?;
-        while let Some(log) = found.as_ref().filter(|log| self.broken.contains(&log.id)) {
+        while let Some(log) =
+            found.as_ref().filter(|log| self.broken.contains(&log.id) || self.waiting.contains(&log.id))
+        {
             found = tables::dblog::untrimmed(conn, log.id).await?;
         }
         Ok(found)
@@ -65,6 +69,15 @@ impl Sweep {
         self.log = None;
         self.broken.insert(log);
         Ok(())
+    }
+
+    /// Passes a log over whose segments cannot be read: until the next watch, unless it contradicts itself.
+    fn put_aside(&mut self, log: RowId, error: StorageError) {
+        if let Err(error) = self.pass(log, error) {
+            warn!(%error, log, "the entries of a log that are to go wait: an object that has some of them cannot be read");
+            self.log = None;
+            self.waiting.insert(log);
+        }
     }
 
     /// Finds out who holds entries of a log, before the commit, which others wait for: there may be many.
@@ -119,6 +132,7 @@ impl Store {
     ///
     /// A crash before the commit leaves nothing of it.
     pub async fn watch_lapses(&self, sweep: &mut Sweep, ran_ms: u64, now_ms: u64) -> Result<bool, StorageError> {
+        sweep.waiting.clear();
         {
             let mut reader = self.inner.database.reader().await;
             let is_idle = tables::account::to_note(&mut reader, now_ms, 1).await?.is_empty()
@@ -172,6 +186,9 @@ impl Store {
                 _ => None,
             };
             if let Some(log) = &log {
+                if sweep.waiting.contains(&log.id) {
+                    return Ok(false);
+                }
                 sweep.begin(&mut reader, log).await?;
             }
             log
@@ -180,7 +197,10 @@ impl Store {
             None => Held::new(),
             Some(log) => match self.held_of(log, log.edge.size()).await {
                 Ok(held) => held,
-                Err(error) => return sweep.pass(log.id, error).map(|()| true),
+                Err(error) => {
+                    sweep.put_aside(log.id, error);
+                    return Ok(true);
+                }
             },
         };
         let found = found.map(|log| log.id);
@@ -231,7 +251,10 @@ impl Store {
         };
         let (found, held) = match self.held_of(&found, found.trimmed_to).await {
             Ok(held) => (found.id, held),
-            Err(error) => return sweep.pass(found.id, error).map(|()| true),
+            Err(error) => {
+                sweep.put_aside(found.id, error);
+                return Ok(true);
+            }
         };
         // What goes names chunks no longer: it has to be counted first.
         if self.count_named().await? {

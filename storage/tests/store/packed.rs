@@ -4,25 +4,30 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dgns_api::store::entry::{Class, Entry};
+use storage::fsck::{Orphans, delete_orphans};
 use storage::inject::{Failure, Plan, Step};
 use storage::store::rows::EntryRow;
-use storage::store::{Age, Packing, Store};
+use storage::store::{Age, DatabaseUrl, Grace, Home, Packing, Store, Sweep};
 use translog::hash::leaf_hash;
 use translog::tree::verify_inclusion;
 
-use crate::collected::{at, collect};
+use crate::chunks::chunk;
+use crate::collected::{at, collect, put, there};
 use crate::forks::{fill, forks, head, log_of, other, proved};
 use crate::ground::{Device, Ground, NOW_MS, append, db, main_log, make, on_both_engines, on_moto, open, pack, person};
 use crate::leases::{bodies, sweep};
+use crate::postgres::Postgres;
 use crate::trims::{snapshot, trim};
 
 on_both_engines! {
     what_is_packed_is_read_proved_and_acknowledged_as_before
     segments_are_merged_and_what_they_took_the_place_of_goes
     what_was_trimmed_is_in_no_object_any_more
+    a_little_that_was_trimmed_is_written_anew_no_more_often_than_entries_get_old
     a_step_that_fails_anywhere_leaves_every_entry_in_one_place
     entries_go_by_their_age_and_few_wait
     damage_is_told_and_holds_up_no_other_log
+    an_object_that_cannot_be_read_holds_up_its_log_alone
     several_that_pack_beside_writers_and_readers_pack_each_entry_once
 }
 
@@ -174,7 +179,16 @@ async fn what_was_trimmed_is_in_no_object_any_more(ground: &Ground) {
     let gone: u64 = sent[200..400].iter().map(|entry| entry.body().len() as u64).sum();
     assert_eq!(store.account(&person(1)).await.unwrap().unwrap().used_bytes, used - gone, "what only this log had");
     assert_eq!(bodies(&store, main_log()).await, (0..701).map(|pos| !(200..400).contains(&pos)).collect::<Vec<_>>());
-    pack(&store, NOW_MS).await;
+    // No more is packed, and what was is rid of it all the same.
+    let (mut packing, mut merged) = (Packing::default(), 0);
+    loop {
+        let done = store.pack(&mut packing, Age { now_ms: NOW_MS, after_ms: u64::MAX }).await.unwrap();
+        merged += done.merged;
+        if !done.is_more {
+            break;
+        }
+    }
+    assert!(merged > 0);
     for day in 1..4 {
         collect(&store, at(day)).await;
     }
@@ -196,6 +210,51 @@ async fn what_was_trimmed_is_in_no_object_any_more(ground: &Ground) {
     for number in [0, 300, 500] {
         assert_eq!(store.append(append(&[sent[number].clone()])).await.unwrap().placed[0].pos, number as u64);
     }
+}
+
+async fn a_little_that_was_trimmed_is_written_anew_no_more_often_than_entries_get_old(ground: &Ground) {
+    // Goal: whoever trims a little again and again makes few objects, and an answer about what was trimmed reads few of them. Method: a hundred entries of
+    // 200,000 bytes in segments of up to 4 MiB, trimmed by little and by much, looked at for a day and a half; then all.
+    const HOUR_MS: u64 = 3_600_000;
+    let store = open(ground, &Plan::default(), 1 << 30).await;
+    let mut itself = make(&store, &[person(1)]).await;
+    let mut device = Device::new(1, person(1), main_log());
+    for _ in 0..5 {
+        let sent = write(&store, &mut device, 20, 200_000).await;
+        assert_eq!(sent.len(), 20);
+    }
+    let snapshot = snapshot(&store, &mut device).await;
+    assert_eq!(pack(&store, NOW_MS).await.0, 101);
+    let (mut store, mut packing, mut written) = (store, Packing::default(), Vec::new());
+    let mut trimmed = 0;
+    for (hours, to) in
+        [(0, 0), (1, 1), (2, 2), (3, 12), (4, 13), (23, 13), (24, 13), (25, 13), (26, 14), (47, 14), (48, 14)]
+    {
+        if to > trimmed {
+            store.append(append(&[itself.says(&trim(to, snapshot))])).await.unwrap();
+            (store, _) = sweep(ground, store, NOW_MS).await;
+            trimmed = to;
+        }
+        let (mut merged, age) = (0, Age { now_ms: NOW_MS + hours * HOUR_MS, after_ms: 24 * HOUR_MS });
+        loop {
+            let done = store.pack(&mut packing, age).await.unwrap();
+            merged += done.merged;
+            if !done.is_more {
+                break;
+            }
+        }
+        written.push((hours, merged));
+    }
+    let often = [(0, 0), (1, 0), (2, 0), (3, 1), (4, 0), (23, 0), (24, 1), (25, 0), (26, 0), (47, 0), (48, 1)];
+    assert_eq!(written, often);
+
+    store.append(append(&[itself.says(&trim(100, snapshot))])).await.unwrap();
+    (store, _) = sweep(ground, store, NOW_MS).await;
+    let answer = store.range(&main_log(), 0, 1_024, None).await.unwrap().unwrap();
+    assert!((60..101).contains(&answer.entries.len()), "{} entries", answer.entries.len());
+    assert_eq!(bodies(&store, main_log()).await, (0..101).map(|pos| pos == 100).collect::<Vec<_>>());
+    pack(&store, NOW_MS).await;
+    assert_eq!(store.range(&main_log(), 0, 1_024, None).await.unwrap().unwrap().entries.len(), 101);
 }
 
 /// The bytes of all objects, one behind the other.
@@ -310,13 +369,93 @@ async fn damage_is_told_and_holds_up_no_other_log(ground: &Ground) {
     assert_eq!(again.placed[0].pos, 3, "receipts rest on no object");
     proved_at(&store, 300).await;
     store.append(append(&[itself.says(&trim(100, snapshot))])).await.unwrap();
-    let mut sweeping = storage::store::Sweep::default();
-    let grace = storage::store::Grace { now_ms: NOW_MS, grace_ms: 1 << 40 };
+    let mut sweeping = Sweep::default();
+    let grace = Grace { now_ms: NOW_MS, grace_ms: 1 << 40 };
     while store.sweep(&mut sweeping, grace).await.unwrap() {}
     assert_eq!(sweeping.broken(), 1);
     write(&store, &mut device, 300, 20).await;
     assert_eq!(pack(&store, NOW_MS).await.0, 300, "what comes is packed all the same");
     assert_eq!(store.range(&main_log(), 301, 300, None).await.unwrap().unwrap().entries.len(), 300);
+}
+
+#[tokio::test]
+async fn a_repair_deletes_what_nothing_names_and_nothing_that_rows_elsewhere_name() {
+    // Goal: an object that rows name stays, wherever these are. Method: a chunk and a segment of `store.db`, and one that nothing names; then the same
+    // directory with its rows in PostgreSQL, and `store.db` still there.
+    let ground = Ground::files();
+    let store = open(&ground, &Plan::default(), 1 << 30).await;
+    make(&store, &[person(1)]).await;
+    let mut device = Device::new(1, person(1), main_log());
+    write(&store, &mut device, 300, 200).await;
+    pack(&store, NOW_MS).await;
+    put(&store, &chunk(1, 20_000), NOW_MS).await;
+    let before = all(&store).await;
+    store.close().await.unwrap();
+    let named = ground.objects().await;
+    assert_eq!(named.len(), 3, "two segments, and a chunk");
+    let left = ground.dir().join("chunks/c/ab");
+    std::fs::create_dir_all(&left).unwrap();
+    std::fs::write(left.join("cd".repeat(31)), [2; 20_000]).unwrap();
+    assert_eq!(delete_orphans(ground.dir(), 1_000).await, Ok(Some(Orphans::default())), "it is new");
+    let all_of_it = Orphans { objects: 1, bytes: 20_000 };
+    assert_eq!(delete_orphans(ground.dir(), u64::MAX).await, Ok(Some(all_of_it)));
+    assert_eq!(ground.objects().await, named);
+    let store = open(&ground, &Plan::default(), 1 << 30).await;
+    assert_eq!(all(&store).await, before);
+    store.close().await.unwrap();
+
+    let database = Some(DatabaseUrl(Postgres::shared().new_database()));
+    let ground = Ground { home: Home { database, bucket: None }, ..ground };
+    let store = open(&ground, &Plan::default(), 1 << 30).await;
+    make(&store, &[person(1)]).await;
+    put(&store, &chunk(3, 20_000), NOW_MS).await;
+    store.close().await.unwrap();
+    assert_eq!(delete_orphans(ground.dir(), u64::MAX).await, Ok(None));
+    let store = open(&ground, &Plan::default(), 1 << 30).await;
+    assert_eq!(there(&store, &[&chunk(3, 20_000)]).await, [true]);
+}
+
+async fn an_object_that_cannot_be_read_holds_up_its_log_alone(ground: &Ground) {
+    // Goal: what is out of reach, or cannot be read, ends no look at what is to go; what comes back is taken up at the next watch. Method: a trimmed log
+    // whose objects an object store does not hand out for a while; in a directory they are directories.
+    let store = open(ground, &Plan::default(), 1 << 30).await;
+    let mut itself = make(&store, &[person(1)]).await;
+    let mut device = Device::new(1, person(1), main_log());
+    write(&store, &mut device, 300, 200).await;
+    let snapshot = snapshot(&store, &mut device).await;
+    pack(&store, NOW_MS).await;
+    store.append(append(&[itself.says(&trim(100, snapshot))])).await.unwrap();
+    store.close().await.unwrap();
+    let store = open(ground, &Plan::default(), 1 << 30).await;
+    let (paths, chunks) = (ground.objects().await, ground.dir().join("chunks"));
+    assert!(!paths.is_empty());
+    match &ground.s3 {
+        Some(s3) => s3.fail_every(1),
+        None => paths.iter().for_each(|path| {
+            std::fs::rename(chunks.join(path), chunks.join(format!("{path}.away"))).unwrap();
+            std::fs::create_dir(chunks.join(path)).unwrap();
+        }),
+    }
+    let (mut sweep, grace) = (Sweep::default(), Grace { now_ms: NOW_MS, grace_ms: 1 << 40 });
+    for _ in 0..2 {
+        while store.sweep(&mut sweep, grace).await.unwrap() {}
+        assert_eq!(sweep.broken(), 0, "it may come back");
+    }
+    let dropped_to = async || store.log(&main_log()).await.unwrap().unwrap().dropped_to;
+    assert_eq!(dropped_to().await, 0);
+    match &ground.s3 {
+        Some(s3) => s3.fail_every(0),
+        None => paths.iter().for_each(|path| {
+            std::fs::remove_dir(chunks.join(path)).unwrap();
+            std::fs::rename(chunks.join(format!("{path}.away")), chunks.join(path)).unwrap();
+        }),
+    }
+    while store.sweep(&mut sweep, grace).await.unwrap() {}
+    assert_eq!(dropped_to().await, 0, "not before the next watch");
+    assert!(store.watch_lapses(&mut sweep, 1, NOW_MS).await.unwrap());
+    while store.sweep(&mut sweep, grace).await.unwrap() {}
+    assert_eq!((dropped_to().await, sweep.broken()), (100, 0));
+    assert_eq!(bodies(&store, main_log()).await, (0..301).map(|pos| pos >= 100).collect::<Vec<_>>());
 }
 
 /// A receipt of the last of so many entries is proved.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::watching::{Stream, grown, main_of};
 
 /// A site whose databases lie in `database` and in the bucket of `s3`.
-fn sharing(site: Site, database: &str, s3: &S3) -> Site {
+pub(crate) fn sharing(site: Site, database: &str, s3: &S3) -> Site {
     let bucket = s3.bucket();
     let credentials = site.file("s3.credentials", &format!("{}\n{}\n", bucket.key_id, bucket.secret));
     let text = |text: &str| format!("{text:?}");

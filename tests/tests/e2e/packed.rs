@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use dgns_tests::harness::{Person, Server, Site, wait};
-use dgns_tests::s3::paths_below;
+use dgns_tests::s3::{S3, paths_below};
 use dgns_tests::skip::without_sqlite3;
 
 use crate::moves::{Two, number};
+use crate::nodes::sharing;
 
 const NAME: &str = "photos.alice";
 
@@ -144,6 +145,38 @@ fn a_server_that_is_killed_while_it_packs_has_every_entry_once() {
     std::fs::remove_file(&path).unwrap();
     let checked = site.dgnsd(&["fsck"]);
     assert!(checked.exits(3).stdout.contains("has no object"), "{checked}");
+}
+
+#[test]
+fn a_check_misses_and_deletes_nothing_where_rows_and_objects_lie_apart() {
+    // Goal: as the title says. Method: a server that has `chunks/` is given a bucket; entries are packed into that, and an old object that nothing names lies
+    // in `chunks/`.
+    if without_sqlite3() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let s3 = runtime.block_on(S3::start());
+    let site = packing(Site::new());
+    site.start().stop().exits(0);
+    assert!(site.data().join("chunks").is_dir());
+    let site = sharing(site, "", &s3);
+    let server = site.start();
+    let alice = Person::new();
+    alice.up(&server, "alice");
+    alice.dgns(&server, &["db", "create", NAME, "--no-words"]).exits(0);
+    append(&alice, &server, &lines(0, 400));
+    packed(&site);
+    assert_eq!(text(&alice, &server, &["db", "read", NAME]), lines(0, 400));
+    server.stop().exits(0);
+    assert!(!runtime.block_on(s3.paths()).is_empty());
+    site.dgnsd(&["fsck"]).exits(0);
+    let left = site.data().join("chunks/c/ab").join("cd".repeat(31));
+    std::fs::create_dir_all(left.parent().unwrap()).unwrap();
+    std::fs::write(&left, b"left over").unwrap();
+    std::fs::File::open(&left).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    let repaired = site.dgnsd(&["fsck", "--repair"]);
+    assert!(repaired.exits(1).stdout.contains("none is deleted"), "{repaired}");
+    assert!(left.exists());
 }
 
 #[test]

@@ -31,10 +31,12 @@ const END: &str = "SELECT coalesce(max(pos) + 1, 0) FROM entry WHERE log = $1";
 const CHARGED: &str =
     "SELECT coalesce(sum(length(header) + length(body)), 0), count(*) FROM entry WHERE log = $1 AND pos >= $2";
 const REMOVE: &str = "DELETE FROM entry WHERE log = $1 AND pos >= $2";
+// From the end of the last segment on: what was removed before it may lie in the index for a while.
 const COLD: &str = "SELECT id FROM dblog WHERE id > $1 AND id <= $2 AND kind > 0 AND counted >= to_count \
-                    AND (SELECT time_ms FROM entry WHERE entry.log = dblog.id ORDER BY pos LIMIT 1) <= $3 ORDER BY id LIMIT 1";
-const OLDEST: &str =
-    "SELECT pos, time_ms, length(header) + length(body) FROM entry WHERE log = $1 ORDER BY pos LIMIT $2";
+                    AND (SELECT time_ms FROM entry WHERE entry.log = dblog.id AND pos >= coalesce((SELECT first + count FROM segment \
+                    WHERE segment.log = dblog.id ORDER BY first DESC LIMIT 1), 0) ORDER BY pos LIMIT 1) <= $3 ORDER BY id LIMIT 1";
+const OLDEST: &str = "SELECT pos, time_ms, length(header) + length(body) FROM entry WHERE log = $1 AND pos >= coalesce((SELECT \
+                      first + count FROM segment WHERE log = $1 ORDER BY first DESC LIMIT 1), 0) ORDER BY pos LIMIT $2";
 const WHOLE: &str = "SELECT leaf, device, lsn, head_size, time_ms, header, sig, body FROM entry \
                      WHERE log = $1 AND pos >= $2 AND pos < $3 ORDER BY pos";
 const THERE: &str = "SELECT count(*), coalesce(sum(length(header) + length(body)), 0) FROM entry WHERE log = $1 AND pos >= $2 AND pos < $3";
@@ -101,6 +103,8 @@ pub(crate) enum Found {
     Packed {
         /// The object.
         chunk: ContentId,
+        /// Of the object.
+        bytes: u64,
         /// Its place in the log.
         pos: u64,
         /// What stays of it here.
@@ -128,7 +132,7 @@ pub(crate) async fn found(conn: &mut Conn, line: &Line, from: u64, to: u64) -> R
             for (pos, mark) in (from..).zip(marks) {
                 let of = segments.iter().find(|segment| (segment.first..segment.end()).contains(&pos));
                 let of = of.ok_or_else(|| StorageError::inconsistent("segment", "a packed entry is in no segment"))?;
-                all.push(Found::Packed { chunk: of.chunk, pos, mark });
+                all.push(Found::Packed { chunk: of.chunk, bytes: of.bytes, pos, mark });
             }
         }
         for row in &rows {

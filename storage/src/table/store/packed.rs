@@ -13,11 +13,12 @@ const DEVICES: &str = "packed_device";
 static INSERT: ManyRows = ManyRows::new(TABLE, "INSERT INTO packed (log, first, leaves, marks) VALUES", 4, "");
 static INSERT_DEVICES: ManyRows =
     ManyRows::new(DEVICES, "INSERT INTO packed_device (log, device, lsn, first) VALUES", 4, "");
+static DELETE_DEVICES: ManyRows =
+    ManyRows::new(DEVICES, "DELETE FROM packed_device WHERE (log, device, lsn) IN (VALUES", 3, ")");
 const RANGE: &str =
     "SELECT first, leaves, marks FROM packed WHERE log = $1 AND first > $2 AND first < $3 ORDER BY first";
 const MARKS: &str = "UPDATE packed SET marks = $1 WHERE log = $2 AND first = $3";
 const DELETE: &str = "DELETE FROM packed WHERE log = $1 AND first = $2";
-const DELETE_DEVICE: &str = "DELETE FROM packed_device WHERE log = $1 AND device = $2 AND lsn = $3";
 const BLOCK_OF: &str =
     "SELECT first FROM packed_device WHERE log = $1 AND device = $2 AND lsn <= $3 ORDER BY lsn DESC LIMIT 1";
 
@@ -100,15 +101,19 @@ pub(crate) async fn drop_bodies(
     Ok(dropped)
 }
 
-/// Puts blocks of the same entries in the place of others.
+/// Puts blocks of the same entries in the place of others; those that are there already stay.
 pub(crate) async fn replace(conn: &mut Conn, log: RowId, old: &[Block], new: &[Block]) -> Result<(), StorageError> {
-    for block in old {
+    let others = |blocks: &[Block], than: &[Block]| -> Vec<Block> {
+        blocks.iter().filter(|block| !than.contains(block)).cloned().collect()
+    };
+    let mut devices = Vec::new();
+    for block in others(old, new) {
         let gone = query(DELETE).bind(log).bind(stored(block.first));
         gone.execute(&mut *conn).await.map_err(in_table(TABLE))?;
-        for (device, lsn) in block.devices() {
-            let gone = query(DELETE_DEVICE).bind(log).bind(device).bind(stored(lsn));
-            gone.execute(&mut *conn).await.map_err(in_table(DEVICES))?;
-        }
+        devices.extend(block.devices());
     }
-    insert(conn, log, new).await
+    let gone =
+        DELETE_DEVICES.run(conn, &devices, |query, (device, lsn)| query.bind(log).bind(*device).bind(stored(*lsn)));
+    gone.await?;
+    insert(conn, log, &others(new, old)).await
 }

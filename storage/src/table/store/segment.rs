@@ -20,7 +20,7 @@ const RANGE: &str = "SELECT log, first, count, level, bytes, dead, chunk FROM se
 const NEWEST: &str =
     "SELECT log, first, count, level, bytes, dead, chunk FROM segment WHERE log = $1 ORDER BY first DESC LIMIT $2";
 const DEAD: &str = "SELECT log, first, count, level, bytes, dead, chunk FROM segment \
-                    WHERE dead > 0 AND (log > $1 OR log = $1 AND first > $2) ORDER BY log, first LIMIT 1";
+                    WHERE dead > 0 AND dead >= bytes / $3 AND (log > $1 OR log = $1 AND first > $2) ORDER BY log, first LIMIT 1";
 const ADD_DEAD: &str = "UPDATE segment SET dead = dead + $1 WHERE log = $2 AND first = $3";
 const INSERT_OLD: &str = "INSERT INTO segment_old (chunk, since_ms) VALUES ($1, $2) ON CONFLICT (chunk) DO UPDATE \
                           SET since_ms = excluded.since_ms";
@@ -53,9 +53,9 @@ pub(crate) async fn newest(conn: &mut Conn, log: RowId, limit: u64) -> Result<Ve
     rows.map_err(in_table(TABLE))?.iter().map(read).collect()
 }
 
-/// Returns the first segment behind `after`, log and place, that has bodies which were dropped.
-pub(crate) async fn dead(conn: &mut Conn, after: (RowId, u64)) -> Result<Option<SegmentRow>, StorageError> {
-    let row = query(DEAD).bind(after.0).bind(stored(after.1)).fetch_optional(conn).await;
+/// Returns the first segment behind `after`, log and place, of which bodies were dropped that are one part in `part` of it, or more.
+pub(crate) async fn dead(conn: &mut Conn, after: (RowId, u64), part: u64) -> Result<Option<SegmentRow>, StorageError> {
+    let row = query(DEAD).bind(after.0).bind(stored(after.1)).bind(stored(part)).fetch_optional(conn).await;
     row.map_err(in_table(TABLE))?.as_ref().map(read).transpose()
 }
 
