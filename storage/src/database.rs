@@ -220,7 +220,7 @@ impl Database {
     /// Closes every connection, after which the write-ahead log is empty.
     pub(crate) async fn close(self) -> Result<(), StorageError> {
         if let Some(file) = self.file {
-            file.copier.stop().await;
+            file.copier.stop().await.map_err(|error| of_sql(Place::Database, error))?;
         }
         self.readers.close().await?;
         match Arc::into_inner(self.writer) {

@@ -5,9 +5,9 @@
 //! once it is long, the copier holds the writer back for the last few pages. A crash in between loses nothing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Connection, Row, SqliteConnection};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 
@@ -16,7 +16,7 @@ use crate::limits;
 
 pub(crate) struct Copier {
     copied: Copied,
-    task: JoinHandle<()>,
+    task: JoinHandle<SqliteConnection>,
 }
 
 /// What the copier is told.
@@ -26,6 +26,7 @@ pub(crate) struct Copied(Arc<Told>);
 #[derive(Default)]
 struct Told {
     rows: AtomicUsize,
+    stops: AtomicBool,
     wake: Notify,
 }
 
@@ -50,10 +51,14 @@ impl Copier {
         &self.copied
     }
 
-    pub(crate) async fn stop(mut self) {
-        self.task.abort();
-        // The only outcome is that it was cancelled.
-        let _ = (&mut self.task).await;
+    /// Ends what it does, and closes its connection: one that is open still when the file is free for others would copy the log back into what they made of it.
+    pub(crate) async fn stop(mut self) -> Result<(), sqlx::Error> {
+        self.copied.0.stops.store(true, Ordering::Release);
+        self.copied.0.wake.notify_one();
+        match (&mut self.task).await {
+            Ok(connection) => connection.close().await,
+            Err(_) => Ok(()), // the runtime ended it, and dropped the connection
+        }
     }
 }
 
@@ -63,9 +68,16 @@ impl Drop for Copier {
     }
 }
 
-async fn copy_when_woken(mut copying: SqliteConnection, writer: Arc<Mutex<Writer>>, copied: Copied) {
+async fn copy_when_woken(
+    mut copying: SqliteConnection,
+    writer: Arc<Mutex<Writer>>,
+    copied: Copied,
+) -> SqliteConnection {
     loop {
         copied.0.wake.notified().await;
+        if copied.0.stops.load(Ordering::Acquire) {
+            return copying;
+        }
         if let Err(error) = copy(&mut copying, &writer).await {
             tracing::warn!(%error, "the write-ahead log could not be copied back; it grows until it can");
         }
