@@ -68,6 +68,23 @@ fn place(text: &str) -> Result<(LogId, u64), Refused> {
     Ok((log_id(log)?, size.parse().map_err(|_| bad_query("a size is a number"))?))
 }
 
+/// Returns whether the device that watches may still ask.
+async fn may_ask(app: &App, watcher: &Watcher) -> bool {
+    match databases(app) {
+        Ok(databases) => watcher.may_ask(databases, &app.core).await,
+        Err(_) => false,
+    }
+}
+
+/// Returns what there is to tell; `None`: the device may not ask any more, or the logs cannot be read.
+async fn news(app: &App, watcher: &mut Watcher) -> Option<Vec<News>> {
+    if !may_ask(app, watcher).await {
+        return None;
+    }
+    let news = watcher.news(databases(app).ok()?, &app.core).await;
+    news.inspect_err(|error| error!(%error, "a watch of logs ends: they cannot be read")).ok()
+}
+
 fn stream(app: Arc<App>, who: &Caller, logs: Vec<(LogId, u64)>) -> Reply {
     let watcher = databases(&app)?.watch(who, logs).ok_or_else(problem::busy_streams)?;
     Ok(event_stream(Stream { begun: false, told: Instant::now(), watcher, stop: app.stopping.clone(), app }))
@@ -112,23 +129,10 @@ impl Stream {
             };
             let Self { watcher, app, .. } = self;
             // Boxed, so that who waits holds no room for what looks: most wait.
-            let may_ask = match &app.databases {
-                Some(databases) => Box::pin(watcher.may_ask(databases, &app.core)).await,
-                None => false,
-            };
-            if !may_ask {
-                return None;
-            }
             if silent {
-                return Some(Bytes::from_static(b":\n\n"));
+                return Box::pin(may_ask(app, watcher)).await.then_some(Bytes::from_static(b":\n\n"));
             }
-            let news = match Box::pin(watcher.news(databases(app).ok()?, &app.core)).await {
-                Ok(news) => news,
-                Err(failure) => {
-                    error!(error = %failure, "a watch of logs ends: they cannot be read");
-                    return None;
-                }
-            };
+            let news = Box::pin(news(app, watcher)).await?;
             self.told = Instant::now();
             if !news.is_empty() {
                 return Some(news.iter().map(News::event).collect::<String>().into());

@@ -15,7 +15,6 @@ use lobby::websocket::{self, Fault, Incoming, Opcode, Said};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
-use tracing::error;
 
 use super::super::Shared;
 use super::super::caller::Asking;
@@ -23,6 +22,7 @@ use super::super::frames::HEARTBEAT;
 use super::super::reply::Reply;
 use super::super::socket::handshake;
 use super::super::store::databases;
+use super::{may_ask, news};
 use crate::app::App;
 use crate::limits::{WATCH_PACE_MS, WATCH_STALLED};
 use crate::store::Watcher;
@@ -175,27 +175,9 @@ impl Socket {
         flow
     }
 
-    /// Returns whether the device that asked may still ask.
-    async fn may_ask(&self) -> bool {
-        match databases(&self.app) {
-            Ok(databases) => self.watcher.may_ask(databases, &self.app.core).await,
-            Err(_) => false,
-        }
-    }
-
     /// Tells what there is to tell; breaks if the device may not ask any more, or the database failed.
     async fn tell(&mut self) -> ControlFlow<()> {
-        if !self.may_ask().await {
-            return ControlFlow::Break(());
-        }
-        let Ok(databases) = databases(&self.app) else { return ControlFlow::Break(()) };
-        let news = match self.watcher.news(databases, &self.app.core).await {
-            Ok(news) => news,
-            Err(failure) => {
-                error!(error = %failure, "a watch of logs ends: they cannot be read");
-                return ControlFlow::Break(());
-            }
-        };
+        let Some(news) = news(&self.app, &mut self.watcher).await else { return ControlFlow::Break(()) };
         self.told = Instant::now();
         if !news.is_empty() {
             let lines: String = news.iter().map(News::line).collect();
@@ -206,7 +188,7 @@ impl Socket {
 
     /// Asks whether somebody is there; breaks if nobody was for long, or the device may not ask any more.
     async fn beat(&mut self) -> ControlFlow<()> {
-        if self.heard.elapsed() > HEARTBEAT * 3 || !self.may_ask().await {
+        if self.heard.elapsed() > HEARTBEAT * 3 || !may_ask(&self.app, &self.watcher).await {
             return ControlFlow::Break(());
         }
         websocket::put(&mut self.out, Opcode::Ping, &[]);
