@@ -1,5 +1,6 @@
 //! Puts a server together: data, keys, log, HTTP, DNS; and takes it apart again without losing anything.
 
+mod answering;
 mod error;
 mod follower;
 mod introducer;
@@ -22,20 +23,24 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Dnssec, WitnessesConfig};
 use crate::dns::dnssec::Keyring;
+use crate::dns::snapshot::Beside;
 use crate::dns::transfer::Serials;
+use crate::dns::update::Kept;
 use crate::keys::{KeyFileError, Keys, LogKey};
 use crate::log::announcer::{self, AnnounceError, Announcer};
 use crate::log::commit::NotCommitted;
 use crate::log::damaged;
 use crate::log::enrolled::Enrolled;
-use crate::log::live::Inner;
+use crate::log::live::PublicHead;
 use crate::log::publisher::PublishError;
 use crate::log::restart::{self, RestartError};
 use crate::log::shown::{KeepLimits, Shown};
 use crate::outbound::Outbound;
+use crate::people::People;
 use crate::recovery::Desk;
 use crate::setup::{self, SetupError};
 use crate::{dns, follow};
+use answering::Answering;
 use parts::{Keeper, Parts, Writer};
 
 pub use error::ServerError;
@@ -98,21 +103,46 @@ impl Server {
             Some(serials) => zone.with_editions(serials.last()),
             None => zone,
         };
-        let mut names = load_names(zone, &storage, stored.size);
-        let enrolled = load_enrolled(&storage, stored.size);
-        let found = restart::load(&storage, &stored, restart::signed).await?;
-        let dns_zone = loaded(&mut names).await?;
-        let enrolled = Arc::new(enrolled.join_all().await.swap_remove(0)?);
-        if found.conf.origin != config.zone.origin() {
+        let begun = restart::begin(&storage, &stored, restart::signed).await?;
+        if begun.conf.origin != config.zone.origin() {
             return Err(ServerError::OtherZone { zone: config.zone.as_str().to_owned() });
         }
-        let log_key = Arc::new(LogKey::active(&keys.log, &found.conf).map_err(RestartError::MissingKey)?);
+        let log_key = Arc::new(LogKey::active(&keys.log, &begun.conf).map_err(RestartError::MissingKey)?);
+        let streams_max = config.limits.personal_streams_max as usize;
+        let people = Arc::new(People::open(&data, streams_max, &mut crate::rng::system()).await?);
+        let stop = watch::Sender::new(false);
+        // Before anything is answered, or signed: witnesses may know of a newer head.
+        let announced = announcer(&config, &storage, &log_key, &begun.head).await?;
+        let beside = Beside {
+            kept: Kept::read(&people.store, clock.now().as_s()).await?,
+            checkpoint: announced.is_none().then(|| begun.head.note.clone()),
+        };
+        let snapshot = dns::snapshot::find(&zone, &storage, storage.dir()).await?;
+        let has_snapshot = snapshot.is_some();
+        let names = load_names(zone.in_part(), snapshot, &storage, stored.size, beside);
+        let dns = answer(&config, &clock, names, stop.subscribe());
+        let (answering, found, enrolled) = match has_snapshot {
+            // DNS needs all processors for the seconds that it reads its file, and whoever asks for names waits for nothing else.
+            true => {
+                let answering = first(dns).await?;
+                let enrolled = load_enrolled(&storage, stored.size);
+                (answering, begun.finish(&storage).await?, first(enrolled).await?)
+            }
+            false => {
+                let enrolled = load_enrolled(&storage, stored.size);
+                let found = begun.finish(&storage).await?;
+                (first(dns).await?, found, first(enrolled).await?)
+            }
+        };
         let mut inner = found.inner;
-        let announcer = announcer(&config, &storage, &log_key, &mut inner).await?; // before anything new is signed
-        let parts = Parts { serials, ..Parts::new(config, clock, storage, dns_zone, inner) };
-        parts
-            .start_writer(Writer { keys, log_key, guard, announcer, enrolled }, found.conf.server, made, &keys_at)
-            .await
+        let announcer = announced.map(|(announcer, shown)| {
+            inner.shown = shown;
+            announcer
+        });
+        let parts = Parts::new(config, clock, storage, answering.zone.clone(), inner, stop);
+        let enrolled = Arc::new(enrolled);
+        let writer = Writer { keys, log_key, guard, announcer, enrolled, people, answering };
+        Parts { serials, ..parts }.start_writer(writer, found.conf.server, made, &keys_at).await
     }
 
     /// Returns the operator's words while their file is still there.
@@ -206,24 +236,23 @@ async fn alone<T>(shared: Option<Arc<T>>) -> Option<T> {
 /// How long a stop waits for the last users of the databases.
 const CLOSED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Returns who asks the witnesses, none under `quorum none`, having asked which heads they saw; says what is shown until then.
+/// Returns who asks the witnesses, none under `quorum none`, having asked which heads they saw, and what is shown until they cosigned one.
 async fn announcer(
     config: &Config,
     storage: &Storage,
     key: &LogKey,
-    inner: &mut Inner,
-) -> Result<Option<Announcer>, ServerError> {
+    head: &Arc<PublicHead>,
+) -> Result<Option<(Announcer, Shown)>, ServerError> {
     let WitnessesConfig { policy, announce_ms } = &config.witnesses;
     if policy.is_none() {
         return Ok(None);
     }
     let note = storage.log().load_public().await?;
     let last = note.and_then(|note| announcer::witnessed_before(policy, key, &note));
-    inner.shown = Shown::pending(last, KeepLimits::DEFAULT);
     let outbound = Outbound::new(config.outbound.plain_http);
     let mut announcer = Announcer::new(policy.clone(), Duration::from_millis(*announce_ms), outbound);
-    announcer.meet(&inner.head).await?;
-    Ok(Some(announcer))
+    announcer.meet(head).await?;
+    Ok(Some((announcer, Shown::pending(last, KeepLimits::DEFAULT))))
 }
 
 /// Waits for the end of a task that may not be there.
@@ -263,17 +292,35 @@ pub fn stored_zone(config: &Config, clock: &Clock) -> Result<dns::Zone, ServerEr
     if config.dnssec_keys().exists() { signed_zone(config, clock) } else { Ok(dns::feed::zone(config)?) }
 }
 
-/// Reads all names into the DNS zone, beside the map: half of a start's work. A start that fails drops it.
-fn load_names(zone: dns::Zone, storage: &Arc<Storage>, size: u64) -> JoinSet<Result<dns::Zone, StorageError>> {
+/// Reads all names into the DNS zone, and what it shows beside. A start that fails drops it.
+fn load_names(
+    zone: dns::Zone,
+    snapshot: Option<dns::snapshot::Found>,
+    storage: &Arc<Storage>,
+    size: u64,
+    beside: Beside,
+) -> JoinSet<Result<Arc<dns::Zone>, StorageError>> {
     let (storage, mut reading) = (storage.clone(), JoinSet::new());
-    reading.spawn(async move { dns::snapshot::load(zone, &storage, storage.dir(), size).await });
+    reading.spawn(async move { dns::snapshot::load(zone, snapshot, &storage, size, beside).await.map(Arc::new) });
     reading
 }
 
-/// Waits for the zone that [`load_names`] reads.
-async fn loaded(reading: &mut JoinSet<Result<dns::Zone, StorageError>>) -> Result<Arc<dns::Zone>, StorageError> {
-    let read = reading.join_next().await.expect("it was begun");
-    read.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())).map(Arc::new)
+/// Answers from the zone that [`load_names`] reads, from the moment that it is there.
+fn answer(
+    config: &Config,
+    clock: &Clock,
+    names: JoinSet<Result<Arc<dns::Zone>, StorageError>>,
+    stopping: watch::Receiver<bool>,
+) -> JoinSet<Result<Answering, ServerError>> {
+    let (config, clock, mut begun) = (config.clone(), clock.clone(), JoinSet::new());
+    begun.spawn(async move { Answering::begin(&config, &clock, first(names).await?, &stopping).await });
+    begun
+}
+
+/// Waits for the one task of a set.
+async fn first<T: 'static, E: 'static>(mut tasks: JoinSet<Result<T, E>>) -> Result<T, E> {
+    let done = tasks.join_next().await.expect("it has one");
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// Reads what the log says of keys, beside the map too.

@@ -12,12 +12,12 @@ use std::time::Duration;
 use dgns::clock::Clock;
 use dgns::dns::cookie::Cookies;
 use dgns::dns::settings::{Manner, ServerSettings};
-use dgns::dns::{Change, Content, Metrics, Server, Settings, Zone};
+use dgns::dns::{Change, Content, Makers, Metrics, Server, Settings, Zone};
 use identity::cert::Row;
 use identity::did::Did;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::sync::watch;
+use tokio::sync::{SetOnce, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -313,7 +313,8 @@ async fn start(change: impl FnOnce(&mut ServerSettings)) -> Running {
     let server = Server::bind(zone.clone(), metrics.clone(), settings, manner).await.unwrap();
     let address = server.addresses().unwrap()[0];
     let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(server.run(stopped));
+    let makers = Makers::none(Clock::system(), metrics.clone());
+    let task = tokio::spawn(server.run(Arc::new(SetOnce::new_with(Some(makers))), stopped));
     Running { zone, metrics, address, stop, task }
 }
 
@@ -344,7 +345,7 @@ fn big_text() -> String {
 }
 
 fn bound(name: &str, rows: Vec<Row>) -> Change {
-    let content = Content { did: Did::from_bytes([7; 20]), log_index: 1, flags: 0, rows, is_cut: false };
+    let content = Content { did: Some(Did::from_bytes([7; 20])), log_index: 1, flags: 0, rows, is_cut: false };
     Change { name: format!("{name}.dgns.test"), content: Some(content) }
 }
 

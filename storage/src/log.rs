@@ -82,7 +82,9 @@ impl<'a> Log<'a> {
     /// Returns the newest signed head; `None` before the first commit. After a commit of unknown outcome, call this before
     /// anything else.
     pub async fn load_head(&self) -> Result<Option<StoredHead>, StorageError> {
-        if self.ids().may_lack_some() {
+        // Before the first reading nothing is known that a commit of unknown outcome could have changed.
+        let lacks_some = self.ids().was_read() && self.ids().may_lack_some();
+        if lacks_some {
             let _no_commit_is_running = self.names.writer().await;
             self.catch_up().await?;
         }

@@ -7,8 +7,10 @@
 
 mod load;
 
+use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use dgns::clock::Clock;
 use dgns::config::Config;
@@ -58,9 +60,14 @@ async fn fill(data: &Path, names: usize, with_address: bool) {
 /// Starts a server on `data` and says what it took.
 async fn started(data: &Path, names: usize, lookups: usize, with_address: bool) {
     let before = load::memory_kib("VmRSS");
+    let mut config = config(data, with_address);
+    config.dns.listen = vec![SocketAddr::from(([127, 0, 0, 1], free_port()))];
+    let (asked, question) = (config.dns.listen[0], question(&load::label(names - 1), &config));
     let stretch = Stretch::begin();
-    let server = Server::start(config(data, with_address), Clock::system()).await.unwrap();
+    let answered = std::thread::spawn(move || first_answer(asked, &question));
+    let server = Server::start(config, Clock::system()).await.unwrap();
     stretch.report("start, names", names);
+    println!("  DNS answers after {:.2} s", (answered.join().unwrap() - stretch.began()).as_secs_f64());
     let per_name = |kib: u64| format!("{} MiB = {} bytes a name", kib / 1024, kib * 1024 / names as u64);
     let metrics = server.app.dns_metrics.render(&server.app.dns);
     metrics.lines().filter(|line| line.starts_with("dns_load_ms")).for_each(|line| println!("  {line}"));
@@ -77,4 +84,29 @@ async fn started(data: &Path, names: usize, lookups: usize, with_address: bool) 
     stretch.report("lookups, one after the other, states cold", lookups);
     println!("  memory after them: {}", per_name(load::memory_kib("VmRSS")));
     server.stop().await.unwrap();
+}
+
+fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).unwrap().port()
+}
+
+/// Returns a query for the address of a name.
+fn question(label: &str, config: &Config) -> Vec<u8> {
+    let labels = [label].into_iter().chain(config.zone.as_str().split('.'));
+    let name: Vec<u8> = labels.flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat()).collect();
+    [b"\x12\x34\0\0\0\x01\0\0\0\0\0\0".as_slice(), &name, b"\0\0\x01\0\x01"].concat()
+}
+
+/// Asks until there is an answer without error; returns when that came.
+#[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+fn first_answer(server: SocketAddr, question: &[u8]) -> Instant {
+    let (socket, mut answer) = (UdpSocket::bind("127.0.0.1:0").unwrap(), [0; 512]);
+    socket.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+    loop {
+        let _ = socket.send_to(question, server);
+        match socket.recv(&mut answer) {
+            Ok(_) if answer[3] & 15 == 0 => return Instant::now(),
+            _ => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
 }

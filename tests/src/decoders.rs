@@ -67,7 +67,7 @@ pub struct Decoder {
 }
 
 /// All of them; a new decoder gets a row here and a target of the same name in `tests/fuzz`.
-pub const DECODERS: [Decoder; 60] = [
+pub const DECODERS: [Decoder; 61] = [
     Decoder { name: "certificate", accepts: certificate },
     Decoder { name: "did_state", accepts: did_state },
     Decoder { name: "name_state", accepts: name_state },
@@ -106,6 +106,7 @@ pub const DECODERS: [Decoder; 60] = [
     Decoder { name: "dns_query", accepts: dns_query },
     Decoder { name: "dns_alias", accepts: dns_alias },
     Decoder { name: "dns_copy", accepts: dgns::dns::edge::reading::reads },
+    Decoder { name: "dns_update", accepts: dns_update },
     Decoder { name: "signin", accepts: signin },
     Decoder { name: "assertion", accepts: assertion },
     Decoder { name: "token", accepts: token },
@@ -491,6 +492,15 @@ fn dns_query(bytes: &[u8]) -> bool {
     answered
 }
 
+/// An update: true if it is one. What its signature is of is an update too, of the same records.
+fn dns_update(bytes: &[u8]) -> bool {
+    let Some((records, unsigned)) = dgns::dns::update_parts(bytes) else { return false };
+    if let Some(unsigned) = unsigned {
+        assert_eq!(dgns::dns::update_parts(&unsigned), Some((records, None)));
+    }
+    true
+}
+
 /// What a sign-in is begun and finished with, and what comes back.
 fn signin(bytes: &[u8]) -> bool {
     let start = Start::decode(bytes).map(|start| start.encode());
@@ -696,7 +706,7 @@ fn dns_zone() -> &'static DnsZone {
         let bound = |name: &str, row| Change {
             name: name.into(),
             content: Some(Content {
-                did: Did::from_bytes([1; 20]),
+                did: Some(Did::from_bytes([1; 20])),
                 log_index: 3,
                 flags: 0,
                 rows: vec![row],

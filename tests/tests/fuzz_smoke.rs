@@ -213,6 +213,13 @@ mod samples {
             let message = [&header[..], b"\x04dgns\x04test\0\0\xfb\0\x01", &records.concat()].concat();
             samples.push([&(message.len() as u16).to_be_bytes()[..], &message].concat());
         }
+        // An update of a text, signed.
+        let header = [0x12, 0x34, 0x28, 0, 0, 1, 0, 0, 0, 1, 0, 1];
+        let update = b"\x04dgns\x04test\0\0\x06\0\x01\x05alice\xc0\x0c\0\x10\0\x01\0\0\0\x3c\0\x02\x01x";
+        let signer = b"\x05alice\x04dgns\x04test\0";
+        let signature = [&[0, 0, 15, 0, 0, 0, 0, 0][..], &[7; 10], signer, &[3; 64]].concat();
+        let signed = [&[0, 0, 24, 0, 255, 0, 0, 0, 0, 0, signature.len() as u8], &signature[..]].concat();
+        samples.push([&header[..], update, &signed].concat());
         samples.push(stream::batches(3, b"note", [&[1, 2, 3][..], &[2; 89]]).expect("it is short"));
         samples.extend(tokens());
         samples.extend(signin());

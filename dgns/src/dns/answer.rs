@@ -186,6 +186,29 @@ pub(crate) fn confess(message: &[u8], out: &mut Vec<u8>) -> Outcome {
     Outcome::Reply { rcode: reply.finish(Rcode::ServFail, Some(ExtendedError::Other)), is_known: false }
 }
 
+/// Answers SERVFAIL to what somebody is to answer who is not there yet.
+pub(crate) fn put_off(message: &[u8], asker: &Asker<'_>, out: &mut Vec<u8>) -> Outcome {
+    out.clear();
+    let (rcode, error) = (Rcode::ServFail, Some(ExtendedError::NotReady));
+    if let Ok(query) = query::read(message) {
+        let (told, is_known) = told(query.edns, asker);
+        let reply = Reply::to(&query, bytes_max(&query, asker.transport), told, out);
+        return Outcome::Reply { rcode: reply.finish(rcode, error), is_known };
+    }
+    let Some((header, edns)) = header_of(message) else { return Outcome::Drop(DropReason::Short) };
+    let (told, is_known) = told(edns, asker);
+    Outcome::Reply { rcode: Reply::bare(header, edns, told, out).finish(rcode, error), is_known }
+}
+
+/// Returns what can be read of a message of any shape.
+fn header_of(message: &[u8]) -> Option<(Header, Option<Edns>)> {
+    match query::read(message) {
+        Ok(query) => Some((query.header, query.edns)),
+        Err(Unreadable::Malformed(header, edns)) => Some((header, edns)),
+        Err(_) => Header::read(message).map(|(header, _)| (header, None)),
+    }
+}
+
 fn respond(zone: &Zone, message: &[u8], asker: &Asker<'_>, out: &mut Vec<u8>) -> Outcome {
     out.clear();
     if asker.transport.is_stream()
@@ -283,10 +306,11 @@ fn respond_to<'o>(
         return Some(reply.finish(Rcode::Refused, Some(ExtendedError::NotAuthoritative)));
     };
     // Proofs prove themselves, whoever signs the zone.
-    if zone.is_loaded() && asks_for_proof(query, place) {
+    let is_put_off = is_put_off(zone, place);
+    if zone.is_loaded() && asks_for_proof(query, place) && !is_put_off {
         return None;
     }
-    if !zone.is_ready() {
+    if !zone.is_ready() || is_put_off {
         return Some(reply.finish(Rcode::ServFail, Some(ExtendedError::NotReady)));
     }
     reply.set_authoritative();
@@ -342,9 +366,9 @@ fn follow(zone: &Zone, query: &Query<'_>, place: Place<'_>, reply: &mut Reply<'_
     for _ in 0..CNAME_HOPS_MAX {
         let Found::Alias(target, at) = found else { break };
         let place = name::place(target.as_bytes(), zone.apex().wire());
-        let place = place.filter(|place| !is_proof(*place) && !is_delegated(zone, *place));
+        let place = place.filter(|at| !is_proof(*at) && !is_delegated(zone, *at) && !is_put_off(zone, *at));
         let Some(place) = place else {
-            return Rcode::NoError; // a target outside the zone, or in a child, is the resolver's to follow
+            return Rcode::NoError; // a target outside the zone, in a child, or of which not all is known yet, is the resolver's to follow
         };
         found = look(zone, query, place, at, reply);
         last = target;
@@ -641,6 +665,11 @@ fn asks_for_proof(query: &Query<'_>, place: Place<'_>) -> bool {
     is_proof(place) && !is_cut
 }
 
+/// Whether what is at a place does not come from the log alone, in a zone that has nothing else yet.
+fn is_put_off(zone: &Zone, place: Place<'_>) -> bool {
+    zone.is_partial() && (is_proof(place) || zone.is_open_at(place))
+}
+
 /// Whether a place is in the zone of proofs.
 fn is_proof(place: Place<'_>) -> bool {
     place.name.is_empty() && (place.owner == PROOF_OWNER || name::is_below(place.owner, PROOF_OWNER))
@@ -729,14 +758,11 @@ pub(crate) async fn update(
     out: &mut Vec<u8>,
 ) -> Outcome {
     out.clear();
-    let (header, edns) = match query::read(message) {
-        Ok(query) => (Some(query.header), query.edns),
-        Err(Unreadable::Malformed(header, edns)) => (Some(header), edns),
-        Err(_) => (Header::read(message).map(|(header, _)| header), None),
-    };
-    let Some(header) = header else { return Outcome::Drop(DropReason::Short) };
+    let Some((header, edns)) = header_of(message) else { return Outcome::Drop(DropReason::Short) };
     let done = match updates {
-        Some(_) if !zone.is_ready() => Err(Refused(Rcode::ServFail, Some(ExtendedError::NotReady))),
+        Some(_) if !zone.is_ready() || zone.is_partial() => {
+            Err(Refused(Rcode::ServFail, Some(ExtendedError::NotReady)))
+        }
         Some(updates) => updates.take(message, asker).await,
         None => Err(Refused(Rcode::Refused, Some(ExtendedError::Prohibited))),
     };

@@ -3,8 +3,12 @@
 //! ```text
 //! u8 flags | u8 length, name as wire labels relative to the zone
 //! u32 children                                                                                                if any
-//! DID 20 | u40 log index | rows: u8 length, owner as wire labels | u16 type | u16 ttl | u16 length, rdata     if bound
+//! DID 20                                                                                                      if `_did` shows it
+//! u40 log index | rows                                                                                        if bound
 //! one signature of 74 bytes for each record set, that of `_did` last | u8 how many                            if signed
+//!
+//! row   u8 length, owner as wire labels | u16 type | u16 ttl | u16 length, rdata
+//!       254 | u16 ttl | 4, an IPv4 address of the name itself      255 | u16 ttl | 16, an IPv6 address of the name itself
 //! ```
 //! Rows are in the order of owner and type, so that a record set is contiguous and the smallest type comes first.
 
@@ -30,12 +34,21 @@ const SIGNED: u8 = 16;
 const PARENT: u8 = 32;
 /// Another server answers for the name and all below it: the rows are its NS, DS, and addresses of its servers.
 const CUT: u8 = 64;
+/// The DID stands in it.
+const OWNED: u8 = 128;
+
+/// What rows begin with that are like most: addresses of the name itself. No owner is as long.
+const A_ROW: u8 = 254;
+const AAAA_ROW: u8 = 255;
+const OWNER_BYTES_MAX: usize = 253;
 
 /// Below every name: its DID, as text of the form `did=did:dgns:<base32>`.
 pub(crate) const DID_OWNER: &[u8] = b"\x04_did";
 pub(crate) const DID_TTL_S: u32 = 300;
 const DID_TEXT_PREFIX: &[u8] = b"did=did:dgns:";
+const TYPE_A: u16 = 1;
 const TYPE_TXT: u16 = 16;
+const TYPE_AAAA: u16 = 28;
 
 const NAME_AT: usize = 2;
 const CHILDREN_BYTES: usize = 4;
@@ -65,20 +78,27 @@ pub(crate) struct CardRow<'c> {
 pub(crate) struct BadRow;
 
 impl Card {
-    /// Returns the card of a claimed name. `labels` is the relative name in wire form.
-    pub(crate) fn bound(labels: &[u8], did: &Did, log_index: u64, flags: u32, rows: &[Row]) -> Result<Self, BadRow> {
+    /// Returns the card of a claimed name. `labels` is the relative name in wire form; `did` is that which `_did` shows, unless the flags say
+    /// that it shows none.
+    pub(crate) fn bound(
+        labels: &[u8],
+        did: Option<&Did>,
+        log_index: u64,
+        flags: u32,
+        rows: &[Row],
+    ) -> Result<Self, BadRow> {
         let shown = BOUND | (flags as u8 & (HIDDEN | NO_DID));
-        Self::build(shown, labels, did, log_index, rows)
+        Self::build(shown, labels, did.filter(|_| shown == BOUND), log_index, rows)
     }
 
     /// Returns the card of a delegated name: of its rows, NS and DS stand at the name, addresses at the servers'.
-    pub(crate) fn cut(labels: &[u8], did: &Did, log_index: u64, rows: &[Row]) -> Result<Self, BadRow> {
-        Self::build(BOUND | CUT | NO_DID, labels, did, log_index, rows)
+    pub(crate) fn cut(labels: &[u8], log_index: u64, rows: &[Row]) -> Result<Self, BadRow> {
+        Self::build(BOUND | CUT | NO_DID, labels, None, log_index, rows)
     }
 
     /// Returns the card of a name of the operator.
     pub(crate) fn fixed(labels: &[u8], rows: &[Row]) -> Result<Self, BadRow> {
-        Self::build(BOUND | FIXED | NO_DID, labels, &Did::from_bytes([0; DID_BYTES]), 0, rows)
+        Self::build(BOUND | FIXED | NO_DID, labels, None, 0, rows)
     }
 
     /// Returns the card of a name that is not shown itself and exists only if names below it do.
@@ -86,21 +106,32 @@ impl Card {
         Self(head(0, labels).into_boxed_slice())
     }
 
-    fn build(flags: u8, labels: &[u8], did: &Did, log_index: u64, rows: &[Row]) -> Result<Self, BadRow> {
+    fn build(flags: u8, labels: &[u8], did: Option<&Did>, log_index: u64, rows: &[Row]) -> Result<Self, BadRow> {
         let mut sorted = rows
             .iter()
             .map(|row| name::labels_of(&row.owner).map(|owner| (owner, row.rtype, row)).ok_or(BadRow))
             .collect::<Result<Vec<_>, _>>()?;
         sorted.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-        let mut bytes = head(flags, labels);
-        bytes.extend_from_slice(did.as_bytes());
+        let mut bytes = head(flags | if did.is_some() { OWNED } else { 0 }, labels);
+        bytes.extend_from_slice(did.map_or(&[], |did| did.as_bytes()));
         bytes.extend_from_slice(&log_index.to_be_bytes()[8 - INDEX_BYTES..]);
         for (owner, rtype, row) in sorted {
-            bytes.push(u8::try_from(owner.len()).map_err(|_| BadRow)?);
-            bytes.extend_from_slice(&owner);
-            bytes.extend_from_slice(&rtype.to_be_bytes());
-            bytes.extend_from_slice(&u16::try_from(row.ttl).map_err(|_| BadRow)?.to_be_bytes());
-            bytes.extend_from_slice(&u16::try_from(row.rdata.len()).map_err(|_| BadRow)?.to_be_bytes());
+            let ttl_s = u16::try_from(row.ttl).map_err(|_| BadRow)?.to_be_bytes();
+            let usual = match (rtype, row.rdata.len()) {
+                (TYPE_A, 4) => Some(A_ROW),
+                (TYPE_AAAA, 16) => Some(AAAA_ROW),
+                _ => None,
+            };
+            if let Some(usual) = usual.filter(|_| owner.is_empty()) {
+                bytes.push(usual);
+                bytes.extend_from_slice(&ttl_s);
+            } else {
+                bytes.push(u8::try_from(owner.len()).ok().filter(|_| owner.len() <= OWNER_BYTES_MAX).ok_or(BadRow)?);
+                bytes.extend_from_slice(&owner);
+                bytes.extend_from_slice(&rtype.to_be_bytes());
+                bytes.extend_from_slice(&ttl_s);
+                bytes.extend_from_slice(&u16::try_from(row.rdata.len()).map_err(|_| BadRow)?.to_be_bytes());
+            }
             bytes.extend_from_slice(&row.rdata);
         }
         Ok(Self(bytes.into_boxed_slice()))
@@ -206,21 +237,15 @@ impl<'c> CardRef<'c> {
         u32::from(self.0[0] & (HIDDEN | NO_DID))
     }
 
-    /// Returns the owner, if the name is claimed.
-    pub(crate) fn did(self) -> Option<Did> {
-        let bytes =
-            self.0.get(self.body_at()..self.body_at() + DID_BYTES).filter(|_| self.is_bound() && !self.is_fixed());
-        bytes.map(|bytes| Did::from_bytes(bytes.try_into().expect("the slice has the length of a DID")))
-    }
-
     /// Returns the DID that `_did` below the name shows.
     pub(crate) fn shown_did(self) -> Option<Did> {
-        self.did().filter(|_| self.is_shown() && self.0[0] & NO_DID == 0)
+        let bytes = self.0[self.body_at()..].first_chunk().filter(|_| self.0[0] & OWNED != 0);
+        bytes.map(|bytes| Did::from_bytes(*bytes))
     }
 
     /// Returns the log index of the certificate that last changed the name; 0 if none did.
     pub(crate) fn log_index(self) -> u64 {
-        let at = self.body_at() + DID_BYTES;
+        let at = self.index_at();
         self.0
             .get(at..at + INDEX_BYTES)
             .map_or(0, |bytes| bytes.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
@@ -228,7 +253,7 @@ impl<'c> CardRef<'c> {
 
     /// Returns the records, those of one owner and type together.
     pub(crate) fn rows(self) -> Rows<'c> {
-        Rows(self.0.get(self.body_at() + DID_BYTES + INDEX_BYTES..self.signatures_at()).unwrap_or_default())
+        Rows(self.0.get(self.index_at() + INDEX_BYTES..self.signatures_at()).unwrap_or_default())
     }
 
     /// Returns the record sets that are shown and signed, of a delegated name its DS, in the order of the signatures; that of `_did`, if `did` says that there is one, last.
@@ -300,6 +325,10 @@ impl<'c> CardRef<'c> {
     fn body_at(self) -> usize {
         self.children_at() + if self.0[0] & PARENT == 0 { 0 } else { CHILDREN_BYTES }
     }
+
+    fn index_at(self) -> usize {
+        self.body_at() + if self.0[0] & OWNED == 0 { 0 } else { DID_BYTES }
+    }
 }
 
 /// Returns the data of the TXT record of a DID.
@@ -323,6 +352,16 @@ impl<'c> Iterator for Rows<'c> {
 
     fn next(&mut self) -> Option<CardRow<'c>> {
         let (&owner_len, rest) = self.0.split_first()?;
+        if let Some((rtype, count)) = match owner_len {
+            A_ROW => Some((TYPE_A, 4)),
+            AAAA_ROW => Some((TYPE_AAAA, 16)),
+            _ => None,
+        } {
+            let (ttl_s, rest) = rest.split_first_chunk()?;
+            let (rdata, rest) = rest.split_at_checked(count)?;
+            self.0 = rest;
+            return Some(CardRow { owner: &[], rtype, ttl_s: u16::from_be_bytes(*ttl_s).into(), rdata });
+        }
         let (owner, rest) = rest.split_at_checked(owner_len as usize)?;
         let (fixed, rest) = rest.split_first_chunk::<6>()?;
         let [t0, t1, l0, l1, n0, n1] = *fixed;
@@ -343,20 +382,34 @@ mod tests {
     #[test]
     fn card_gives_back_what_it_was_built_from() {
         let did = Did::from_bytes([7; 20]);
-        let rows = [row("_db._tcp", 33, b"srv"), row("", 28, b"aaaa"), row("", 1, b"a")];
-        let card = Card::bound(b"\x05alice", &did, 0x01_0203_0405, 2, &rows).expect("a card");
-        let card = card.with_children(7).with_children(0).with_children(9);
-        let card = card.read();
-        assert_eq!((card.labels(), card.children(), card.flags()), (b"\x05alice".as_slice(), 9, 2));
-        assert_eq!((card.did(), card.shown_did(), card.log_index()), (Some(did), None, 0x01_0203_0405));
-        let read: Vec<_> = card.rows().map(|row| (row.owner.to_vec(), row.rtype, row.rdata.to_vec())).collect();
-        let tcp = b"\x03_db\x04_tcp".to_vec();
-        assert_eq!(read, [(vec![], 1, b"a".to_vec()), (vec![], 28, b"aaaa".to_vec()), (tcp, 33, b"srv".to_vec())]);
+        let rows = [
+            row("_db._tcp", 33, b"srv"),
+            row("", 28, &[6; 16]),
+            row("", 28, b"aaaa"),
+            row("x", 1, &[5; 4]),
+            row("", 1, &[4; 4]),
+        ];
+        for (flags, shown) in [(0, Some(did)), (2, None), (1, None)] {
+            let card = Card::bound(b"\x05alice", Some(&did), 0x01_0203_0405, flags, &rows).expect("a card");
+            let card = card.with_children(7).with_children(0).with_children(9);
+            let card = card.read();
+            assert_eq!((card.labels(), card.children(), card.flags()), (b"\x05alice".as_slice(), 9, flags));
+            assert_eq!((card.shown_did(), card.log_index()), (shown, 0x01_0203_0405));
+            let read: Vec<_> = card.rows().map(|row| (row.owner, row.rtype, row.ttl_s, row.rdata)).collect();
+            let wanted: [(&[u8], u16, u32, &[u8]); 5] = [
+                (b"", 1, 60, &[4; 4]),
+                (b"", 28, 60, &[6; 16]),
+                (b"", 28, 60, b"aaaa"),
+                (b"\x01x", 1, 60, &[5; 4]),
+                (b"\x03_db\x04_tcp", 33, 60, b"srv"),
+            ];
+            assert_eq!(read, wanted);
+        }
     }
 
     #[test]
     fn hidden_card_exists_only_for_names_below() {
-        let hidden = Card::bound(b"\x05alice", &Did::from_bytes([7; 20]), 1, 1, &[]).expect("a card");
+        let hidden = Card::bound(b"\x05alice", Some(&Did::from_bytes([7; 20])), 1, 1, &[]).expect("a card");
         assert!(!hidden.read().is_shown() && !hidden.read().exists() && hidden.read().shown_did().is_none());
         assert!(hidden.with_children(1).read().exists());
         let empty = Card::empty(b"\x05alice");
@@ -364,10 +417,11 @@ mod tests {
     }
 
     #[test]
-    fn card_of_a_name_with_one_address_has_at_most_54_bytes() {
-        // Goal: a name like most costs at most 68 bytes: 54 of card, 2 of its length, in whole words, and at most 12 of index.
-        let card = Card::bound(b"\x0ea-name-of-many", &Did::from_bytes([7; 20]), 1, 0, &[row("", 1, &[192, 0, 2, 1])]);
-        assert!(card.expect("a card").0.len() <= 54);
+    fn card_of_a_name_with_one_address_has_at_most_30_bytes_without_did() {
+        // Goal: a name like most costs at most 44 bytes: 30 of card, 2 of its length, in whole words, and at most 12 of index; 20 more with its DID.
+        let rows = [row("", 1, &[192, 0, 2, 1])];
+        let bytes = |did| Card::bound(b"\x0ea-name-of-many", did, 1, 0, &rows).expect("a card").0.len();
+        assert!(bytes(None) <= 30 && bytes(Some(&Did::from_bytes([7; 20]))) <= 50);
     }
 
     #[test]

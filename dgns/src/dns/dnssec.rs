@@ -30,7 +30,7 @@ pub(crate) use self::chain::{Chain, Changes, Denial, Nsec, bitmap, labels_of, so
 pub use self::keeper::{keep, leave_wish};
 pub use self::key::{Algorithm, Key, Role};
 pub use self::keyring::{BadKeyring, Held, Keyring, NotNow, Stage, Wish};
-pub(crate) use self::nodes::Node;
+pub(crate) use self::nodes::{Block, Node};
 use self::rrsig::Signer;
 pub(crate) use self::rrsig::{STORED_BYTES, Set, Signature, canonical, head, labels};
 use super::limits::NS_TTL_S;

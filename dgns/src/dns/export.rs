@@ -1,9 +1,7 @@
 //! `dgnsd zone export`: the zone as a file that any name server reads, made of what is stored while no server runs on it.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 
-use identity::cert::Row;
 use storage::people::People;
 use storage::{Options, Storage, StorageError};
 
@@ -41,19 +39,8 @@ pub async fn write(zone: Zone, config: &Config, clock: &Clock, out: &mut dyn Wri
     zone.set_ready();
     if People::is_in(data) {
         let people = People::open_with(data, options()).await?;
-        let mut rows: HashMap<String, Vec<Row>> = HashMap::new();
-        let now_s = clock.now().as_s();
-        for row in people.volatile().await?.iter().filter(|row| row.until_s > now_s) {
-            rows.entry(row.name.clone()).or_default().push(update::row_of(row));
-        }
-        for (name, rows) in rows {
-            zone.set_volatile(&name, rows).map_err(io::Error::other)?;
-        }
-        for account in people.acme_shown().await?.iter().filter(|account| account.used_s + update::TEXT_LIFE_S > now_s)
-        {
-            zone.apply(update::accounts::texts_at(&zone, account).into_iter().collect(), 0)
-                .map_err(io::Error::other)?;
-        }
+        let kept = update::Kept::read(&people, clock.now().as_s()).await?;
+        kept.show(&zone).map_err(io::Error::other)?;
         people.close().await?;
     }
     zone.sign_all();

@@ -123,7 +123,8 @@ fn change(row: &NameRow) -> Result<Change, StorageError> {
         },
     };
     let live = row.status == NameStatus::Live as u8;
-    let content = row.did.filter(|_| live).map(|did| Content { did, log_index: row.index, flags, rows, is_cut });
+    let content =
+        row.did.filter(|_| live).map(|did| Content { did: Some(did), log_index: row.index, flags, rows, is_cut });
     Ok(Change { name: row.name.clone(), content })
 }
 

@@ -300,13 +300,13 @@ fn status(status: StatusCode) -> Response<Answer> {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt as _;
+    use tokio::sync::SetOnce;
 
     use super::super::limits::STREAM_WORKS_MAX;
     use super::super::metrics::Metrics;
     use super::super::server::Makers;
     use super::super::settings::{Manner, ServerSettings};
     use super::super::stream::Streams;
-    use super::super::transfer::Transfers;
     use super::super::zone::{Settings, Zone};
     use super::*;
 
@@ -316,10 +316,9 @@ mod tests {
         let zone = Arc::new(Zone::new("dgns.test", &Settings::for_zone("dgns.test")).expect("a zone"));
         zone.set_ready();
         let (manner, metrics) = (Manner::for_tests(), Arc::new(Metrics::default()));
-        let transfers = Arc::new(Transfers::to_nobody(manner.clock.clone(), metrics.clone()));
         let settings = ServerSettings { partial: Duration::from_secs(100), ..ServerSettings::on(Vec::new()) };
-        let makers = Makers { proofs: None, updates: None, transfers };
-        let streams = Arc::new(Streams::new(&settings, manner, makers));
+        let makers = Makers::none(manner.clock.clone(), metrics.clone());
+        let streams = Arc::new(Streams::new(&settings, manner, Arc::new(SetOnce::new_with(Some(makers)))));
         let taken = streams.works.acquire_many(STREAM_WORKS_MAX as u32).await.expect("nobody closes it");
         let (_stopping, stop) = tokio::sync::watch::channel(false);
         let seat = streams.seat([192, 0, 2, 1].into()).expect("a seat");

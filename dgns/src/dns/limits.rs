@@ -237,6 +237,9 @@ pub const SNAPSHOT_FRAME_BYTES_MAX: usize = 1 << 28;
 /// Owners of a frame: the chain is read-locked for a fraction of a millisecond.
 pub const SNAPSHOT_NODES: usize = 2_048;
 
+/// The blocks that as many owners are in.
+pub const SNAPSHOT_BLOCKS: usize = SNAPSHOT_NODES / 32;
+
 /// What may be touched while a snapshot is written, names and owners, some 100 bytes each; above it the snapshot is given up and tried again later.
 pub const SNAPSHOT_TOUCHED_MAX: usize = 1 << 20;
 

@@ -65,5 +65,5 @@ pub use edge::Edge;
 pub use metrics::Metrics;
 pub use proofs::Proofs;
 pub use server::{Makers, Server};
-pub use update::Updates;
+pub use update::{Updates, update_parts};
 pub use zone::{Change, Content, Nameserver, Settings, Zone, ZoneError};

@@ -5,12 +5,12 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{SetOnce, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::answer::Transport;
 use super::metrics::Metrics;
-use super::proofs::{self, Proofs};
+use super::proofs::{self, Asked, Proofs};
 use super::quic;
 use super::settings::{Manner, ServerSettings};
 use super::stream::{self, Door, Streams};
@@ -19,6 +19,7 @@ use super::transfer::Transfers;
 use super::udp;
 use super::update::Updates;
 use super::zone::Zone;
+use crate::clock::Clock;
 use crate::shutdown;
 
 /// How often another free port is tried when UDP got one that TCP cannot have.
@@ -34,7 +35,6 @@ pub struct Server {
     encrypted: Vec<(Door, TcpListener)>,
     quic: Vec<quic::Listener>,
     tls: Option<Arc<Tls>>,
-    makers: Makers,
 }
 
 /// Who answers what the zone alone does not.
@@ -46,6 +46,13 @@ pub struct Makers {
     pub updates: Option<Arc<Updates>>,
     /// Gives copies of the zone, if only to nobody.
     pub transfers: Arc<Transfers>,
+}
+
+impl Makers {
+    /// Returns nobody.
+    pub fn none(clock: Clock, metrics: Arc<Metrics>) -> Self {
+        Self { proofs: None, updates: None, transfers: Arc::new(Transfers::to_nobody(clock, metrics)) }
+    }
 }
 
 impl Server {
@@ -60,25 +67,7 @@ impl Server {
         for &address in &settings.listen {
             sockets.push(bind_both(address, settings.udp_threads.max(1)).await?);
         }
-        let transfers = Arc::new(Transfers::to_nobody(manner.clock.clone(), metrics.clone()));
-        let makers = Makers { proofs: None, updates: None, transfers };
-        Ok(Self {
-            zone,
-            metrics,
-            settings,
-            manner,
-            sockets,
-            encrypted: Vec::new(),
-            quic: Vec::new(),
-            tls: None,
-            makers,
-        })
-    }
-
-    /// Answers for proofs of a log, takes updates, or gives copies of the zone, too.
-    #[must_use]
-    pub fn with(self, makers: Makers) -> Self {
-        Self { makers, ..self }
+        Ok(Self { zone, metrics, settings, manner, sockets, encrypted: Vec::new(), quic: Vec::new(), tls: None })
     }
 
     /// Speaks TLS too, with this certificate, which is read again while the server runs.
@@ -114,18 +103,16 @@ impl Server {
         self.sockets.iter().map(|(_, streams)| streams.local_addr()).collect()
     }
 
-    /// Serves until `stop` is true or its sender gone; returns once every query that was read has its answer.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let streams = Arc::new(Streams::new(&self.settings, self.manner.clone(), self.makers.clone()));
+    /// Serves until `stop` is true or its sender gone; returns once every query that was read has its answer. What takes `makers` is SERVFAIL while they
+    /// are not set.
+    pub async fn run(mut self, makers: Arc<SetOnce<Makers>>, mut stop: watch::Receiver<bool>) {
+        let streams = Arc::new(Streams::new(&self.settings, self.manner.clone(), makers.clone()));
         let (mut workers, mut tasks) = (JoinSet::new(), JoinSet::new());
-        let queue = self.makers.proofs.map(|proofs| {
-            let (queue, queued) = proofs::queue();
-            let (zone, metrics) = (self.zone.clone(), self.metrics.clone());
-            tasks.spawn(proofs.clone().show_checkpoint(zone.clone(), stop.clone()));
-            tasks.spawn(proofs.run(queued, zone, metrics, self.manner.clone()));
-            queue
-        });
-        let mut running = udp::Running::new(queue, self.makers.transfers);
+        let (queue, queued) = proofs::queue();
+        let mut running = udp::Running::new(queue, makers.clone());
+        let (zone, metrics, manner, stopped) =
+            (self.zone.clone(), self.metrics.clone(), self.manner.clone(), stop.clone());
+        tasks.spawn(async move { prove(&makers, queued, zone, metrics, manner, stopped).await });
         for (datagrams, listener) in self.sockets {
             for socket in datagrams {
                 let worker = running.worker(socket, self.zone.clone(), self.metrics.clone(), self.manner.clone());
@@ -149,6 +136,25 @@ impl Server {
         while workers.join_next().await.is_some() {}
         while tasks.join_next().await.is_some() {}
     }
+}
+
+/// Makes the proofs that datagrams ask for, and keeps the newest head shown, from the moment that somebody can.
+async fn prove(
+    makers: &SetOnce<Makers>,
+    queued: mpsc::Receiver<Asked>,
+    zone: Arc<Zone>,
+    metrics: Arc<Metrics>,
+    manner: Manner,
+    mut stop: watch::Receiver<bool>,
+) {
+    let makers = tokio::select! {
+        biased;
+        () = shutdown::requested(&mut stop) => return,
+        makers = makers.wait() => makers,
+    };
+    let Some(proofs) = &makers.proofs else { return };
+    let shown = proofs.clone().show_checkpoint(zone.clone(), stop);
+    tokio::join!(shown, proofs.clone().run(queued, zone, metrics, manner));
 }
 
 async fn bind_both(address: SocketAddr, udp_threads: usize) -> io::Result<(Vec<UdpSocket>, TcpListener)> {

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 
 use super::feed;
 use super::limits::{SNAPSHOT_BYTES_PER_S, SNAPSHOT_CHANGES_MIN, SNAPSHOT_LOOK, SNAPSHOT_PAUSE, SNAPSHOT_SYNC_BYTES};
+use super::update::Kept;
 use super::zone::Zone;
 use super::zone::snapshot::{End, Loaded, Unusable, Writing};
 use crate::clock::Clock;
@@ -66,30 +67,59 @@ enum NotWritten {
     NoHead,
 }
 
-/// Returns `zone`, which is empty, with every name that the database has, as of a log of `size` leaves; it answers from now on. `directory`: where a
-/// snapshot may lie. Errors: those of the database; a snapshot that is of no use is told in the log.
-pub async fn load(zone: Zone, storage: &Storage, directory: &Path, size: u64) -> Result<Zone, StorageError> {
-    let started = Instant::now();
+/// A snapshot that the database goes on from, unread.
+pub(crate) struct Found {
+    file: File,
+    end: End,
+}
+
+/// What a zone shows at a start that neither its snapshot nor the names of the database have.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// What devices and ACME clients wrote.
+    pub(crate) kept: Kept,
+    /// The note of the head that everyone is shown, if that is known.
+    pub(crate) checkpoint: Option<String>,
+}
+
+/// Returns the snapshot in `directory` that `zone`, which is empty, can be read from. Errors: those of the database; a snapshot that is of no use is told
+/// in the log.
+pub(crate) async fn find(zone: &Zone, storage: &Storage, directory: &Path) -> Result<Option<Found>, StorageError> {
     // Of whoever was killed while writing one: as large as the one that is there.
     let _ = std::fs::remove_file(directory.join(WRITING_FILE));
-    let (zone, read) = match find(&zone, storage, directory).await? {
-        Ok((file, end)) => {
+    let found = look(zone, storage, directory).await?;
+    if let Ok(found) = &found {
+        zone.snapshots.bytes.store(found.file.metadata().map_or(0, |about| about.len()), Ordering::Relaxed);
+    }
+    Ok(found.map_err(tell).ok())
+}
+
+/// Returns `zone`, which is empty, with every name that the database has, as of a log of `size` leaves, and what it shows beside; it answers from now on.
+/// Errors: those of the database; a snapshot that is damaged is told in the log.
+pub(crate) async fn load(
+    zone: Zone,
+    found: Option<Found>,
+    storage: &Storage,
+    size: u64,
+    beside: Beside,
+) -> Result<Zone, StorageError> {
+    let started = Instant::now();
+    let (zone, since) = match found {
+        Some(Found { file, end }) => {
             let (zone, read) = read(zone, file, end).await;
-            (zone, read.map(|()| end))
+            (zone, read.map(|()| end).map_err(tell).ok())
         }
-        Err(why) => (zone, Err(why)),
-    };
-    let since = match read {
-        Ok(end) => Some(end),
-        Err(Unusable::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(why) => {
-            warn!(%why, "the snapshot of the DNS zone is not used: names are read from the database");
-            None
-        }
+        None => (zone, None),
     };
     match since {
         Some(end) => feed::load_since(&zone, storage, end.size, size).await?,
         None => feed::load(&zone, storage, size).await?,
+    }
+    if let Err(error) = beside.kept.show(&zone) {
+        error!(%error, "something that devices wrote is not shown in DNS");
+    }
+    if let Some(note) = &beside.checkpoint {
+        zone.set_checkpoint(note);
     }
     zone.set_ready();
     let load_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -100,8 +130,16 @@ pub async fn load(zone: Zone, storage: &Storage, directory: &Path, size: u64) ->
     Ok(zone)
 }
 
+/// Tells why a snapshot is not used, if there is one.
+fn tell(why: Unusable) {
+    match why {
+        Unusable::Io(error) if error.kind() == io::ErrorKind::NotFound => {}
+        why => warn!(%why, "the snapshot of the DNS zone is not used: names are read from the database"),
+    }
+}
+
 /// Opens the snapshot that the database goes on from; or says why there is none to use.
-async fn find(zone: &Zone, storage: &Storage, directory: &Path) -> Result<Result<(File, End), Unusable>, StorageError> {
+async fn look(zone: &Zone, storage: &Storage, directory: &Path) -> Result<Result<Found, Unusable>, StorageError> {
     if zone.is_copied() {
         return Ok(Err(io::Error::from(io::ErrorKind::NotFound).into())); // signatures are those of the edge's own file
     }
@@ -116,8 +154,7 @@ async fn find(zone: &Zone, storage: &Storage, directory: &Path) -> Result<Result
     if end.size < storage.log().changes_known_from().await? {
         return Ok(Err(Unusable::Other("time: the database does not know any more what has changed since")));
     }
-    zone.snapshots.bytes.store(file.metadata().map_or(0, |about| about.len()), Ordering::Relaxed);
-    Ok(Ok((file, end)))
+    Ok(Ok(Found { file, end }))
 }
 
 /// Reads a snapshot into the zone; if it is of no use the zone is as before.

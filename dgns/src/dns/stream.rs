@@ -11,20 +11,18 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SetOnce, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::answer::{Asker, DropReason, Outcome, Rcode, Transport, answer, confess, prove, update};
+use super::answer::{Asker, DropReason, Outcome, Rcode, Transport, answer, confess, prove, put_off, update};
 use super::https;
 use super::limits::{STREAM_PENDING_BYTES_MAX, STREAM_QUERIES_MAX, STREAM_WORKS_MAX};
 use super::metrics::Metrics;
-use super::proofs::Proofs;
 use super::server::Makers;
 use super::settings::{Manner, ServerSettings};
 use super::tls::Tls;
-use super::transfer::{Begun, Copy, Transfers};
-use super::update::Updates;
+use super::transfer::{Begun, Copy};
 use super::zone::Zone;
 use crate::shutdown;
 
@@ -41,12 +39,7 @@ pub(crate) struct Streams {
     streams_max: usize,
     per_client_max: usize,
     manner: Manner,
-    /// Who makes proofs, if anybody does.
-    proofs: Option<Arc<Proofs>>,
-    /// Who makes updates, if anybody does.
-    updates: Option<Arc<Updates>>,
-    /// Who gives copies of the zone.
-    transfers: Arc<Transfers>,
+    makers: Arc<SetOnce<Makers>>,
     /// Places for proofs in the making, and updates.
     pub(crate) works: Semaphore,
     open: Mutex<Open>,
@@ -66,7 +59,7 @@ pub(crate) struct Seat {
 }
 
 impl Streams {
-    pub(crate) fn new(settings: &ServerSettings, manner: Manner, makers: Makers) -> Self {
+    pub(crate) fn new(settings: &ServerSettings, manner: Manner, makers: Arc<SetOnce<Makers>>) -> Self {
         Self {
             handshake: settings.handshake,
             idle: settings.idle,
@@ -74,9 +67,7 @@ impl Streams {
             streams_max: settings.streams_max,
             per_client_max: settings.streams_per_client_max,
             manner,
-            proofs: makers.proofs,
-            updates: makers.updates,
-            transfers: makers.transfers,
+            makers,
             works: Semaphore::new(STREAM_WORKS_MAX),
             open: Mutex::default(),
         }
@@ -96,12 +87,15 @@ impl Streams {
             Outcome::Proof { .. } | Outcome::Update => timeout(self.partial, self.works.acquire()).await.ok(),
             _ => None,
         };
-        let outcome = match (outcome, self.proofs.as_deref()) {
+        let outcome = match (outcome, self.makers.get()) {
             (Outcome::Proof { .. } | Outcome::Update, _) if place.is_none() => confess(message, out),
-            (Outcome::Proof { .. }, Some(proofs)) => prove(zone, proofs, message, asker, out).await,
-            (Outcome::Proof { .. }, None) => Outcome::Drop(DropReason::Busy),
-            (Outcome::Update, _) => update(zone, self.updates.as_deref(), message, asker, out).await,
-            (Outcome::Transfer, _) => match self.transfers.begin(zone, message, asker, out) {
+            (Outcome::Proof { .. } | Outcome::Update | Outcome::Transfer, None) => put_off(message, asker, out),
+            (Outcome::Proof { .. }, Some(makers)) => match &makers.proofs {
+                Some(proofs) => prove(zone, proofs, message, asker, out).await,
+                None => Outcome::Drop(DropReason::Busy),
+            },
+            (Outcome::Update, Some(makers)) => update(zone, makers.updates.as_deref(), message, asker, out).await,
+            (Outcome::Transfer, Some(makers)) => match makers.transfers.begin(zone, message, asker, out) {
                 Begun::Answer(outcome) => outcome,
                 Begun::Copy(copy) => {
                     metrics.count(asker.transport, Outcome::Reply { rcode: Rcode::NoError, is_known: true });
@@ -308,9 +302,9 @@ impl Client {
                     Ok(Err(_)) => return,
                     Err(_) => return metrics.count_drop(DropReason::Slow),
                 }
-                let Some(copy) = copy else { continue };
+                let (Some(copy), Some(makers)) = (copy, streams.makers.get()) else { continue };
                 tokio::select! {
-                    sent = streams.transfers.send(copy, zone, stream, partial) => if sent.is_err() { return },
+                    sent = makers.transfers.send(copy, zone, stream, partial) => if sent.is_err() { return },
                     () = shutdown::requested(stop) => return,
                 }
             }
@@ -403,8 +397,8 @@ mod tests {
 
     fn streams(settings: &ServerSettings) -> Streams {
         let manner = Manner::for_tests();
-        let transfers = Arc::new(Transfers::to_nobody(manner.clock.clone(), Arc::default()));
-        Streams::new(settings, manner, Makers { proofs: None, updates: None, transfers })
+        let makers = Makers::none(manner.clock.clone(), Arc::default());
+        Streams::new(settings, manner, Arc::new(SetOnce::new_with(Some(makers))))
     }
 
     #[tokio::test]
@@ -429,6 +423,36 @@ mod tests {
             assert!(matches!(judged, Begun::Answer(Outcome::Reply { rcode: Rcode::Refused, .. })), "{transport:?}");
             assert_eq!(streams.works.available_permits(), STREAM_WORKS_MAX);
         }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_can_make_yet_is_put_off() {
+        // Goal: before whoever makes proofs, updates and copies is there, these are SERVFAIL, and nothing is dropped or refused for good.
+        let (settings, manner, makers) =
+            (ServerSettings::on(Vec::new()), Manner::for_tests(), Arc::new(SetOnce::new()));
+        let streams = Streams::new(&settings, manner.clone(), makers.clone());
+        let zone = Zone::new("dgns.test", &super::super::zone::Settings::for_zone("dgns.test")).expect("a zone");
+        zone.set_ready();
+        let asker = manner.asker(Transport::Tcp, [192, 0, 2, 1].into(), 0);
+        let update = b"\0\x01\x28\0\0\x01\0\0\0\0\0\0\x04dgns\x04test\0\0\x06\0\x01".as_slice();
+        let copy = b"\0\x01\0\0\0\x01\0\0\0\0\0\0\x04dgns\x04test\0\0\xfc\0\x01".as_slice();
+        let proof = b"\0\x01\0\0\0\x01\0\0\0\0\0\0\x05alice\x06_proof\x04dgns\x04test\0\0\x10\0\x01".as_slice();
+        let mut rcodes = Vec::new();
+        for _ in 0..2 {
+            for message in [update, copy, proof] {
+                let mut out = Vec::new();
+                let begun = streams.answer(&zone, message, &asker, &Metrics::default(), &mut out).await;
+                let Begun::Answer(outcome) = begun else { panic!("nobody gets a copy") };
+                assert!(message != copy || out.ends_with(&copy[12..]), "it says of what: {out:?}");
+                rcodes.push(match outcome {
+                    Outcome::Reply { rcode, .. } => Some(rcode),
+                    _ => None,
+                });
+            }
+            makers.set(Makers::none(manner.clock.clone(), Arc::default())).ok();
+        }
+        assert_eq!(rcodes[..3], [Some(Rcode::ServFail); 3]);
+        assert_eq!(rcodes[3..], [Some(Rcode::Refused), Some(Rcode::Refused), None]);
     }
 
     #[test]

@@ -11,15 +11,16 @@ use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg, sockopt};
+use tokio::sync::SetOnce;
 
-use super::answer::{DropReason, Outcome, Rcode, Transport, answer, slip};
+use super::answer::{DropReason, Outcome, Rcode, Transport, answer, put_off, slip};
 use super::limits::{UDP_BATCH, UDP_BYTES_MAX, UDP_QUERY_BYTES_MAX, UDP_RECEIVE_BYTES};
 use super::metrics::Metrics;
 use super::proofs::{Asked, Queue};
 use super::rate::{Limiter, Verdict};
 use super::reply;
+use super::server::Makers;
 use super::settings::Manner;
-use super::transfer::Transfers;
 use super::zone::Zone;
 
 /// How long a socket that fails is left alone.
@@ -48,14 +49,14 @@ fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
 pub(crate) struct Running {
     stop: Arc<AtomicBool>,
     sockets: Vec<Arc<UdpSocket>>,
-    /// Who makes proofs, if anybody does.
-    proofs: Option<Queue>,
-    transfers: Arc<Transfers>,
+    /// The way to who makes proofs, if anybody does.
+    proofs: Queue,
+    makers: Arc<SetOnce<Makers>>,
 }
 
 impl Running {
-    pub(crate) fn new(proofs: Option<Queue>, transfers: Arc<Transfers>) -> Self {
-        Self { stop: Arc::default(), sockets: Vec::new(), proofs, transfers }
+    pub(crate) fn new(proofs: Queue, makers: Arc<SetOnce<Makers>>) -> Self {
+        Self { stop: Arc::default(), sockets: Vec::new(), proofs, makers }
     }
 
     /// Returns the worker of a socket.
@@ -69,8 +70,8 @@ impl Running {
         let socket = Arc::new(socket);
         self.sockets.push(socket.clone());
         let limiter = Limiter::new(manner.answers_per_s, manner.place_key);
-        let (stop, proofs, transfers) = (self.stop.clone(), self.proofs.clone(), self.transfers.clone());
-        Worker { socket, stop, zone, metrics, manner, limiter, proofs, transfers, batch: Batch::new() }
+        let (stop, proofs, makers) = (self.stop.clone(), self.proofs.clone(), self.makers.clone());
+        Worker { socket, stop, zone, metrics, manner, limiter, proofs, makers, batch: Batch::new() }
     }
 }
 
@@ -92,8 +93,8 @@ pub(crate) struct Worker {
     metrics: Arc<Metrics>,
     manner: Manner,
     limiter: Limiter,
-    proofs: Option<Queue>,
-    transfers: Arc<Transfers>,
+    proofs: Queue,
+    makers: Arc<SetOnce<Makers>>,
     batch: Batch,
 }
 
@@ -189,7 +190,10 @@ impl Worker {
         let outcome = match outcome {
             Outcome::Transfer => {
                 let asker = self.manner.asker(Transport::Udp, client.ip(), now_s);
-                self.transfers.answer(&self.zone, query, &asker, out)
+                match self.makers.get() {
+                    Some(makers) => makers.transfers.answer(&self.zone, query, &asker, out),
+                    None => put_off(query, &asker, out),
+                }
             }
             outcome => outcome,
         };
@@ -219,8 +223,7 @@ impl Worker {
     /// Hands a query over to whoever makes proofs, unless too many wait.
     fn hand_over(&self, query: &[u8], client: SocketAddr) {
         let asked = Asked { message: query.to_vec(), client, socket: self.socket.clone() };
-        let taken = self.proofs.as_ref().is_some_and(|proofs| proofs.try_send(asked).is_ok());
-        if !taken {
+        if self.proofs.try_send(asked).is_err() {
             self.metrics.count_drop(DropReason::Busy);
         }
     }

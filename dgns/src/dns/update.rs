@@ -24,17 +24,18 @@ use identity::name::Name;
 use identity::record;
 use identity::state::{DeviceStatus, DidState, State, Subject};
 use storage::StorageError;
-use storage::people::{SignedUpdate, VolatileRow};
+use storage::people::{AcmeAccount, SignedUpdate, VolatileRow};
 use tokio::sync::{Mutex, watch};
 use translog::map;
 
 use self::message::Sig0;
+pub use self::message::parts as update_parts;
 use self::seen::Seen;
 use super::answer::Asker;
 use super::name;
 use super::reply::{ExtendedError, Rcode};
 use super::wire::Record;
-use super::zone::{CHALLENGE, Content, Zone};
+use super::zone::{CHALLENGE, Content, Zone, ZoneError};
 use crate::core::Core;
 use crate::log::shown::Asked;
 use crate::log::touched::Touched;
@@ -95,6 +96,35 @@ struct Writer {
     name: String,
     did: Did,
     key: [u8; 32],
+}
+
+/// What devices and ACME clients wrote before and has not lapsed, which nobody has held against the log yet: [`Updates::open`] does.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// By name.
+    rows: HashMap<String, Vec<Row>>,
+    /// Accounts at whose own places something stands.
+    accounts: Vec<AcmeAccount>,
+}
+
+impl Kept {
+    /// Reads it.
+    pub(crate) async fn read(people: &storage::people::People, now_s: u64) -> Result<Self, StorageError> {
+        let mut rows: HashMap<String, Vec<Row>> = HashMap::new();
+        for row in people.volatile().await?.iter().filter(|row| row.until_s > now_s) {
+            rows.entry(row.name.clone()).or_default().push(row_of(row));
+        }
+        let mut accounts = people.acme_shown().await?;
+        accounts.retain(|account| account.used_s + TEXT_LIFE_S > now_s);
+        Ok(Self { rows, accounts })
+    }
+
+    /// Shows it, and what stood there of the same kind no more. Errors: the first of a name; all others are shown.
+    pub(crate) fn show(self, zone: &Zone) -> Result<(), ZoneError> {
+        let shown = zone.set_all_volatile(self.rows);
+        let texts = self.accounts.iter().filter_map(|account| accounts::texts_at(zone, account)).collect();
+        shown.and(zone.apply(texts, 0))
+    }
 }
 
 impl Updates {
@@ -396,6 +426,6 @@ fn is_superseded(row: &Row, certified: &[Row]) -> bool {
     certified.iter().any(|known| known.owner == row.owner && [row.rtype, TYPE_CNAME].contains(&known.rtype))
 }
 
-pub(super) fn row_of(row: &VolatileRow) -> Row {
+fn row_of(row: &VolatileRow) -> Row {
     Row { owner: row.owner.clone(), rtype: row.rtype, rdata: row.rdata.clone(), ttl: row.ttl_s }
 }

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use identity::cert::Row;
+use identity::cert::{Records, Row};
 use identity::did::Did;
 
 use self::copied::Copied;
@@ -32,11 +32,12 @@ use super::dnssec::{
     sort_key,
 };
 use super::limits::{NEGATIVE_TTL_S_MAX, UDP_BATCH, ZONE_BYTES_MAX, ZONE_SEGMENTS};
-use super::name::{self, NAME_BYTES_MAX, WireName};
+use super::name::{self, NAME_BYTES_MAX, Place, WireName};
 use super::own::Own;
 use super::proofs::strings;
 use super::query::HEADER_BYTES;
 use super::snapshot::Snapshots;
+use super::update::accounts;
 use crate::clock::Clock;
 
 const TYPE_A: u16 = 1;
@@ -111,8 +112,8 @@ pub struct Change {
 /// What a live name is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
-    /// Its owner.
-    pub did: Did,
+    /// Its owner, whom `_did` shows; `None`: that shows nobody.
+    pub did: Option<Did>,
     /// The log index of the certificate that last changed it, below 2^40.
     pub log_index: u64,
     /// The flags of its `records` certificate: bit 0 hidden, bit 1 no `_did`; 0 if there is none.
@@ -163,6 +164,10 @@ pub struct Zone {
     names: AtomicU64,
     log_size: AtomicU64,
     ready: AtomicBool,
+    /// Only what the log says is answered.
+    partial: AtomicBool,
+    /// The names, in wire labels, of which devices wrote when a part of the zone began to answer, the hidden ones left out.
+    open: Mutex<BTreeSet<Vec<u8>>>,
     checkpoint: RwLock<Arc<Checkpoint>>,
     /// Where the zone's own name takes its addresses from.
     alias: Option<AliasTarget>,
@@ -315,6 +320,8 @@ impl Zone {
             names: AtomicU64::new(0),
             log_size: AtomicU64::new(0),
             ready: AtomicBool::new(false),
+            partial: AtomicBool::new(false),
+            open: Mutex::default(),
             checkpoint: RwLock::default(),
             alias: None,
             volatile: Mutex::default(),
@@ -355,6 +362,33 @@ impl Zone {
             signing.show_serial(&self.apex, self.serial());
         }
         Ok(())
+    }
+
+    /// Returns the zone, to answer from the log alone once it is ready: what takes anything else, or may, is SERVFAIL until [`Zone::set_whole`].
+    #[must_use]
+    pub fn in_part(self) -> Self {
+        self.partial.store(true, Ordering::Release);
+        self
+    }
+
+    /// Lets the zone answer all: what devices and ACME clients wrote was held against the log, and whoever makes proofs, updates and copies is there.
+    pub fn set_whole(&self) {
+        self.partial.store(false, Ordering::Release);
+        self.lock_open().clear();
+    }
+
+    /// Returns whether [`Zone::set_whole`] is still to come.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.partial.load(Ordering::Acquire)
+    }
+
+    /// Returns whether devices or ACME clients wrote at a place, or may have, which nobody has held against the log yet.
+    pub(crate) fn is_open_at(&self, place: Place<'_>) -> bool {
+        accounts::is_of_clients(place.name) || self.lock_open().contains(place.name)
+    }
+
+    fn lock_open(&self) -> MutexGuard<'_, BTreeSet<Vec<u8>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the zone answer: everything the log had at the start is applied; one that is copied answers once it has a copy, too. The first 4,096 owners of a signed zone are signed now, the others
@@ -603,12 +637,12 @@ impl Zone {
         self.cards.bytes() + self.signing.as_ref().map_or(0, |signing| signing.chain().bytes())
     }
 
-    /// Returns what the zone has under an absolute name, but for volatile records; for comparing it with the log.
+    /// Returns what the zone has under an absolute name, but for volatile records; its DID only if `_did` shows it.
     pub fn content(&self, name: &str) -> Option<Content> {
         let labels = self.labels_below(name).ok()?;
         self.read(&labels, |card| {
-            let card = card?;
-            let (did, log_index, flags) = (card.did()?, card.log_index(), card.flags());
+            let card = card.filter(|card| card.is_bound() && !card.is_fixed())?;
+            let (did, log_index, flags) = (card.shown_did(), card.log_index(), card.flags());
             Some(Content { did, log_index, flags, rows: rows_of(card), is_cut: card.is_cut() })
         })
         .map(|content| {
@@ -630,9 +664,31 @@ impl Zone {
         };
         let rows = self.remember_volatile(name, &content.rows, rows);
         let rows = [content.rows, rows].concat();
-        let card = Card::bound(&labels, &content.did, content.log_index, content.flags, &rows);
+        let card = Card::bound(&labels, content.did.as_ref(), content.log_index, content.flags, &rows);
         self.show(&writer, vec![card.map_err(|_| ZoneError::Row(name.to_owned()))?]);
         Ok(())
+    }
+
+    /// Shows these rows, by name, as [`Zone::set_volatile`] does, and those of no other name; a part of a zone answers for none of these names.
+    ///
+    /// Errors: the first one; all else is shown, and of a name whose rows cannot be, none.
+    pub(crate) fn set_all_volatile(&self, mut rows: HashMap<String, Vec<Row>>) -> Result<(), ZoneError> {
+        for name in self.lock_volatile().keys() {
+            rows.entry(name.clone()).or_default();
+        }
+        if self.is_partial() {
+            let is_shown =
+                |name: &&String| self.content(name).is_some_and(|content| content.flags & Records::HIDDEN == 0);
+            let open = rows.keys().filter(is_shown).filter_map(|name| self.labels_below(name).ok()).collect();
+            *self.lock_open() = open;
+        }
+        let mut first = Ok(());
+        for (name, rows) in rows {
+            if let Err(error) = self.set_volatile(&name, rows) {
+                first = first.and(self.set_volatile(&name, Vec::new())).and(Err(error));
+            }
+        }
+        first
     }
 
     /// Remembers those of `rows` that no certified set stands in the place of, and returns them.
@@ -694,8 +750,7 @@ impl Zone {
             }
             Some(content) if content.is_cut => {
                 self.lock_volatile().remove(&change.name);
-                Card::cut(&labels, &content.did, content.log_index, &content.rows)
-                    .map_err(|_| ZoneError::Row(change.name.clone()))
+                Card::cut(&labels, content.log_index, &content.rows).map_err(|_| ZoneError::Row(change.name.clone()))
             }
             Some(content) => {
                 let volatile = self.lock_volatile().get(&change.name).cloned().unwrap_or_default();
@@ -704,7 +759,8 @@ impl Zone {
                     false => self.remember_volatile(&change.name, &content.rows, volatile),
                 };
                 let rows = [content.rows.as_slice(), &rows].concat();
-                Card::bound(&labels, &content.did, content.log_index, content.flags, &rows)
+                let did = content.did.as_ref().filter(|_| self.publish_did);
+                Card::bound(&labels, did, content.log_index, content.flags, &rows)
                     .map_err(|_| ZoneError::Row(change.name.clone()))
             }
         }

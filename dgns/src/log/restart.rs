@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use identity::hash::Hash;
-use identity::state::{State, Subject};
+use identity::state::{Leaf, State, Subject};
 use storage::rows::{ChainRow, CommitRows, EdgeRow, EpochRow, NameRow, StoredHead};
 use storage::{Guard, Raised, Storage, StorageError};
 use translog::batch::Batch;
@@ -106,6 +106,19 @@ pub async fn guard(path: &Path, storage: &Storage, stored: &StoredHead) -> Resul
     Ok(guard)
 }
 
+/// What a start knows before it has the map: trees and note are those of the stored head; the configuration, by whose keys that was judged, is held
+/// against the map at last.
+pub struct Begun {
+    trees: Trees,
+    /// The newest head.
+    pub head: Arc<PublicHead>,
+    leaf: Leaf,
+    /// Of the map, if they were read already.
+    leaves: Option<Vec<(Hash, Hash)>>,
+    /// The log's configuration.
+    pub conf: Conf,
+}
+
 /// Reads the log back and holds tree, history and map against the stored head.
 ///
 /// `read_head` reads the stored note back into the head of the tree with this edge, or says the code of what is wrong with it.
@@ -114,6 +127,15 @@ pub async fn load(
     stored: &StoredHead,
     read_head: impl Fn(&Conf, &[u8], &Edge, Epoch) -> Result<PublicHead, &'static str>,
 ) -> Result<Found, RestartError> {
+    begin(storage, stored, read_head).await?.finish(storage).await
+}
+
+/// Reads back all but the map: the same work for a log of any size, where its keeper wrote the rows. See [`load`].
+pub async fn begin(
+    storage: &Storage,
+    stored: &StoredHead,
+    read_head: impl Fn(&Conf, &[u8], &Edge, Epoch) -> Result<PublicHead, &'static str>,
+) -> Result<Begun, RestartError> {
     let mismatch = |what| RestartError::Mismatch { what, size: stored.size };
     let trees = Trees::load(storage, stored.size).await?;
     if trees.log.root() != stored.root {
@@ -123,26 +145,52 @@ pub async fn load(
     if trees.history.size() != epoch.k + 1 {
         return Err(mismatch("history"));
     }
-    let leaves = storage.log().all_leaves().await?;
-    let map = Map::from_sorted(leaves).map_err(|_| mismatch("map"))?;
-    if map.root() != epoch.map_root {
-        return Err(mismatch("map"));
-    }
-    let conf = newest_conf(storage, &map).await?;
-    let head = read_head(&conf, &stored.note, &trees.log, epoch).map_err(RestartError::WrongKey)?;
-    let inner = Inner {
-        head: Arc::new(head),
-        edge: trees.log,
-        history: trees.history,
-        map,
-        dues: load_dues(storage).await?,
-        log_tail: trees.log_tail,
-        history_tail: trees.history_tail,
-        entries: trees.entries,
-        entries_start: trees.tiled,
-        shown: Shown::newest(),
+    let label = map::label(&Subject::LogConf);
+    let oldest = storage.log().oldest_labels().await?.into_iter().find(|row| row.label == label);
+    let (row, leaves) = match oldest {
+        Some(row) => (row, None),
+        None => {
+            let leaves = storage.log().all_leaves().await?;
+            (storage.log().labels(&[label]).await?.pop().flatten().ok_or_else(no_conf)?, Some(leaves))
+        }
     };
-    Ok(Found { inner, conf })
+    let leaf = states::leaf_of(&row)?;
+    let State::LogConf { payload, .. } = &leaf.state else { return Err(no_conf().into()) };
+    let conf = Conf::decode(payload).map_err(|_| no_conf())?;
+    let head = read_head(&conf, &stored.note, &trees.log, epoch).map_err(RestartError::WrongKey)?;
+    Ok(Begun { trees, head: Arc::new(head), leaf, leaves, conf })
+}
+
+impl Begun {
+    /// Reads the map, and holds it against the head, and the configuration against it.
+    pub async fn finish(self, storage: &Storage) -> Result<Found, RestartError> {
+        let Self { trees, head, leaf, leaves, conf } = self;
+        let mismatch = || RestartError::Mismatch { what: "map", size: head.size() };
+        let leaves = match leaves {
+            Some(leaves) => leaves,
+            None => storage.log().all_leaves().await?,
+        };
+        let map = Map::from_sorted(leaves).map_err(|_| mismatch())?;
+        if map.root() != head.epoch.map_root {
+            return Err(mismatch());
+        }
+        if map.get(&map::label(&Subject::LogConf)) != Some(map::commitment(&leaf)) {
+            return Err(no_conf().into());
+        }
+        let inner = Inner {
+            head,
+            edge: trees.log,
+            history: trees.history,
+            map,
+            dues: load_dues(storage).await?,
+            log_tail: trees.log_tail,
+            history_tail: trees.history_tail,
+            entries: trees.entries,
+            entries_start: trees.tiled,
+            shown: Shown::newest(),
+        };
+        Ok(Found { inner, conf })
+    }
 }
 
 /// Reads the note of a head that the log's keys signed, as its keeper stores it.
@@ -293,18 +341,8 @@ async fn load_dues(storage: &Storage) -> Result<DueQueue, StorageError> {
     Ok(dues)
 }
 
-/// Reads the log's configuration: the state of its own label, held against the map.
-async fn newest_conf(storage: &Storage, map: &Map) -> Result<Conf, StorageError> {
-    let missing = || damaged("labels", "the log's configuration is missing, or not the one the map commits to");
-    let label = map::label(&Subject::LogConf);
-    let rows = storage.log().labels(&[label]).await?;
-    let leaf = states::leaf_of(rows.first().and_then(Option::as_ref).ok_or_else(missing)?)?;
-    match &leaf.state {
-        State::LogConf { payload, .. } if map.get(&label) == Some(map::commitment(&leaf)) => {
-            Conf::decode(payload).map_err(|_| missing())
-        }
-        _ => Err(missing()),
-    }
+fn no_conf() -> StorageError {
+    damaged("labels", "the log's configuration is missing, or not the one the map commits to")
 }
 
 /// Returns the entry at `index`, from the table or from its bundle.

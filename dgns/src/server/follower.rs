@@ -7,18 +7,21 @@ use identity::did::Did;
 use identity::key::kid_of;
 use storage::Storage;
 use storage::rows::StoredHead;
+use tokio::sync::watch;
 use translog::entry::Epoch;
 use translog::logconf::Conf;
 use translog::note::VerifierKey;
 use translog::tree::Edge;
 use translog::trust::Trust;
 
+use super::answering::Answering;
 use super::parts::{About, Keeper, Parts};
-use super::{Server, ServerError, load_names, loaded, own_chain};
+use super::{Server, ServerError, first, load_names, own_chain};
 use crate::app::Role;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dns;
+use crate::dns::snapshot::Beside;
 use crate::follow::remote::Remote;
 use crate::follow::standing::Standing;
 use crate::follow::{self, Follower, is_signed, pin};
@@ -51,14 +54,16 @@ pub(super) async fn start(mut config: Config, clock: Clock, url: &str) -> Result
         Some(_) => zone.copied(config.zone.clone(), clock.clone()),
         None => zone,
     };
-    let mut names = load_names(zone, &storage, stored.as_ref().map_or(0, |head| head.size));
+    let size = stored.as_ref().map_or(0, |head| head.size);
+    let snapshot = dns::snapshot::find(&zone, &storage, storage.dir()).await?;
+    let names = load_names(zone, snapshot, &storage, size, Beside::default());
     let recommended = config.follow.policy.is_none();
     let (inner, server, trust) = load(&storage, trust, recommended, stored).await?;
-    let dns_zone = loaded(&mut names).await?;
+    let dns_zone = first(names).await?;
 
     let standing = Arc::new(Standing::new(remote.base(), &data.join("evidence"), config.follow.max_stale_s));
     standing.asks_for(trust.policy());
-    let parts = Parts::new(config, clock, storage, dns_zone, inner);
+    let parts = Parts::new(config, clock, storage, dns_zone, inner, watch::Sender::new(false));
     let mut follower = Follower {
         remote,
         trust,
@@ -81,7 +86,9 @@ pub(super) async fn start(mut config: Config, clock: Clock, url: &str) -> Result
     let adds = tokio::spawn(async move { follower.run(stopping).await.map_err(ServerError::from) });
     let about = About { server, vkey, terms, made };
     let databases = shared_databases(&parts, server).await?;
-    parts.serve((Role::Follower(standing), None), databases, Keeper { adds, tile_writer }, None, about).await
+    let answering = Answering::begin(&parts.config, &parts.clock, parts.log.dns.clone(), &parts.stopping).await?;
+    let role = (Role::Follower(standing), None);
+    parts.serve(answering, role, databases, Keeper { adds, tile_writer }, None, about).await
 }
 
 /// Opens the databases that this node shares with the server it follows: it signs for them with that server's own device.

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tracing::info;
 use translog::note::VerifierKey;
 
+use super::answering::Answering;
 use super::introducer::Introducer;
 use super::own_chain::{self, OwnChain};
 use super::{Server, ServerError};
@@ -25,17 +26,12 @@ use crate::auth::signin::Signin;
 use crate::clock::Clock;
 use crate::config::{Config, TlsConfig};
 use crate::core::Core;
-use crate::dns::acme::{self, Acme};
-use crate::dns::alias::Alias;
-use crate::dns::answer::Transport;
-use crate::dns::cookie::Cookies;
+use crate::dns::acme::Acme;
 use crate::dns::edge::Edge;
 use crate::dns::limits::CHALLENGE_SPREAD;
-use crate::dns::settings::{Manner, ServerSettings};
-use crate::dns::tls::Tls;
 use crate::dns::transfer::{self, Catalog, Serials, Transfers};
 use crate::invites::Invites;
-use crate::keys::{self, AliasKey, Keys, LogKey, ZoneKey};
+use crate::keys::{AliasKey, Keys, LogKey, ZoneKey};
 use crate::limits::{self, Places, Rates};
 use crate::log::announcer::Announcer;
 use crate::log::commit::Committer;
@@ -58,7 +54,7 @@ use crate::setup::SetupError;
 use crate::store::Databases;
 use crate::tokens::{self, Tokens};
 use crate::witness::roles::Roles;
-use crate::{dns, http, recovery, rng, store};
+use crate::{dns, http, recovery, store};
 
 /// What a start has in hand once the log is read.
 pub(super) struct Parts {
@@ -79,6 +75,8 @@ pub(super) struct Writer {
     pub(super) guard: Guard,
     pub(super) announcer: Option<Announcer>,
     pub(super) enrolled: Arc<Enrolled>,
+    pub(super) people: Arc<People>,
+    pub(super) answering: Answering,
 }
 
 /// What the keeper of a log has of its own, in no log.
@@ -105,8 +103,15 @@ pub(super) struct Keeper {
 }
 
 impl Parts {
-    pub(super) fn new(config: Config, clock: Clock, storage: Arc<Storage>, dns: Arc<dns::Zone>, inner: Inner) -> Self {
-        let (stop, stopping) = watch::channel(false);
+    pub(super) fn new(
+        config: Config,
+        clock: Clock,
+        storage: Arc<Storage>,
+        dns: Arc<dns::Zone>,
+        inner: Inner,
+        stop: watch::Sender<bool>,
+    ) -> Self {
+        let stopping = stop.subscribe();
         let log = Committer {
             storage,
             feed: Arc::new(Feed::new(inner.head.size())),
@@ -175,9 +180,6 @@ impl Parts {
         chain.certify_notaries(&notaries.keys()).await?;
         let door = door.with_alias_key(alias_key).with_notaries(notaries.clone());
         let about = About { server, vkey, terms, made };
-        let people = Arc::new(
-            People::open(&config.data, config.limits.personal_streams_max as usize, &mut crate::rng::system()).await?,
-        );
         let databases = match config.storage.enabled {
             true => {
                 let key = writer.keys.device.clone();
@@ -186,15 +188,17 @@ impl Parts {
             false => None,
         };
         let settings = (config.tokens.clone(), config.limits.clone());
-        let (touched, rng) = (self.log.touched.clone(), &mut crate::rng::system());
+        let (touched, rng, people) = (self.log.touched.clone(), &mut crate::rng::system(), writer.people);
         let tokens = Tokens::open(people.clone(), keys_at, writer.keys.device, settings, touched, rng);
         let own = Own { people, tokens: Arc::new(tokens.map_err(SetupError::Keys)?), notaries };
-        self.serve((Role::Writer(Box::new(door)), Some(own)), databases, keeper, writer.announcer, about).await
+        let (role, announcer) = ((Role::Writer(Box::new(door)), Some(own)), writer.announcer);
+        self.serve(writer.answering, role, databases, keeper, announcer, about).await
     }
 
-    /// Binds, and answers.
+    /// Binds what DNS has not, and answers all.
     pub(super) async fn serve(
         self,
+        answering: Answering,
         (role, own): (Role, Option<Own>),
         databases: Option<Arc<Databases>>,
         keeper: Keeper,
@@ -233,14 +237,11 @@ impl Parts {
         let signin = own.as_ref().map(|own| Signin::new(&config, own.notaries.clone())).transpose()?;
         let listener = bind(config.http.listen)?;
         let http = listener.local_addr().map_err(|error| ServerError::Bind { address: config.http.listen, error })?;
-        let dns_metrics = Arc::new(dns::Metrics::default());
-        if dns_zone.signing().is_some() && !dns_zone.is_copied() {
-            followers.push(tokio::spawn(dns::dnssec::keep(dns_zone.clone(), config.dnssec_keys(), stopping.clone())));
-        }
+        let dns_metrics = answering.metrics;
+        followers.extend(answering.keepers);
         let every = if config.dns_is_off() || dns_zone.is_copied() { Duration::ZERO } else { config.dns.snapshot };
         let (zone, storage, clock) = (dns_zone.clone(), core.storage.clone(), core.clock.clone());
         followers.push(tokio::spawn(dns::snapshot::keep(zone, storage, every, clock, stopping.clone())));
-        let dns_server = bind_dns(&config, &core.clock, &dns_zone, &dns_metrics).await?;
         let updates = match &own {
             Some(own) => {
                 let (people, zone) = (own.people.clone(), dns_zone.clone());
@@ -268,22 +269,14 @@ impl Parts {
         if let Some(serials) = serials {
             followers.push(tokio::spawn(transfers.clone().run(dns_zone.clone(), serials, stopping.clone())));
         }
-        if let Some(alias) = dns_zone.alias() {
-            let (target, resolvers) = (alias.name.clone(), config.dns.resolvers.clone());
-            let (zone, clock, private) = (dns_zone.clone(), core.clock.clone(), config.dns.private_addresses);
-            let keeper = Alias::new(target, resolvers, private, zone, clock, dns_metrics.clone());
-            followers.push(tokio::spawn(keeper.keep(stopping.clone())));
-        }
         if let Some(TlsConfig::Acme(acme)) = &config.dns.tls {
             let spread = if config.dns.peers.is_empty() { Duration::ZERO } else { CHALLENGE_SPREAD };
             let (zone, clock, plain_http) = (dns_zone.clone(), core.clock.clone(), config.outbound.plain_http);
             let keeper = Acme::open(acme.clone(), &config.data, plain_http, spread, zone, clock, dns_metrics.clone())?;
             followers.push(tokio::spawn(keeper.keep(stopping.clone())));
         }
-        let dns_server = dns_server.with(dns::Makers { proofs, updates: updates.clone(), transfers });
-        let dns_addresses = dns_server.addresses().unwrap_or_default();
-        let dns_encrypted = dns_server.encrypted_addresses().unwrap_or_default();
-        let dns = tokio::spawn(dns_server.run(stopping.clone()));
+        let _ = answering.makers.set(dns::Makers { proofs, updates: updates.clone(), transfers }); // nobody else does
+        dns_zone.set_whole();
         let callers = Callers::new(core.clock.now());
         let introducer = Introducer::new(&config, &core, own.as_ref().map(|own| &own.people), present).await?;
         let app = Arc::new(App {
@@ -301,8 +294,8 @@ impl Parts {
             dns: dns_zone,
             updates,
             dns_metrics,
-            dns_addresses,
-            dns_encrypted,
+            dns_addresses: answering.addresses,
+            dns_encrypted: answering.encrypted,
             metrics: metrics.clone(),
             streams: Places::new(limits::STREAMS_MAX),
             relay: Places::new(limits::RELAY_READERS_MAX),
@@ -352,47 +345,19 @@ impl Parts {
         let listener =
             tokio::spawn(http::listener::serve(listener, router, app.config.http.clone(), metrics, stopping));
         info!(size = app.core.live.head().size(), %http, "serving");
-        Ok(Server { app, http, made, stop: self.stop, keeper, announcer, listener, dns, followers, recovery })
+        Ok(Server {
+            app,
+            http,
+            made,
+            stop: self.stop,
+            keeper,
+            announcer,
+            listener,
+            dns: answering.server,
+            followers,
+            recovery,
+        })
     }
-}
-
-/// Binds every address of `[dns]`.
-async fn bind_dns(
-    config: &Config,
-    clock: &Clock,
-    zone: &Arc<dns::Zone>,
-    metrics: &Arc<dns::Metrics>,
-) -> Result<dns::Server, ServerError> {
-    let mut settings = ServerSettings::on(config.dns.listen.clone());
-    if config.dns.udp_threads > 0 {
-        settings.udp_threads = config.dns.udp_threads;
-    }
-    let cookie_root = match config.dns_is_off() {
-        true => rng::secret(),
-        false => *keys::secret(&config.cookie_key(), "dns-cookie", &mut rng::system())?,
-    };
-    let manner = Manner {
-        clock: clock.clone(),
-        cookies: Cookies::new(cookie_root),
-        nsid: config.dns.nsid.as_bytes().into(),
-        answers_per_s: config.dns.answers_per_s,
-        place_key: rng::bytes(),
-    };
-    let address = config.dns.listen.first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-    let bound = dns::Server::bind(zone.clone(), metrics.clone(), settings, manner).await;
-    let mut server = bound.map_err(|error| ServerError::Bind { address, error })?;
-    match &config.dns.tls {
-        Some(TlsConfig::Files(files)) => server = server.with_tls(Tls::open(files.clone())?),
-        Some(TlsConfig::Acme(_)) => server = server.with_tls(Tls::open_later(acme::kept(&config.data))?),
-        None => {}
-    }
-    let dot = config.dns.dot.iter().map(|&address| (Transport::Tls, address));
-    let doh = config.dns.doh.iter().map(|&address| (Transport::Https, address));
-    let doq = config.dns.doq.iter().map(|&address| (Transport::Quic, address));
-    for (over, address) in dot.chain(doh).chain(doq) {
-        server.bind_encrypted(over, address).await.map_err(|error| ServerError::Bind { address, error })?;
-    }
-    Ok(server)
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {

@@ -57,6 +57,13 @@ impl<'a> Log<'a> {
         Ok(asked)
     }
 
+    /// Returns the rows of the 64 oldest labels, in no order, while the ids of the others are not read yet: what a log was begun with is among them,
+    /// unless a follower took more than that at once.
+    pub async fn oldest_labels(&self) -> Result<Vec<LabelRow>, StorageError> {
+        let ids: Vec<i64> = (1..=64).collect();
+        table::labels::load(&mut *self.names.reader().await, &ids).await
+    }
+
     /// Returns at most `limit` labels that are due at or before `until_ms`, the earliest first. Pass `u64::MAX` for all.
     pub async fn dues(&self, until_ms: u64, limit: u64) -> Result<Vec<DueRow>, StorageError> {
         table::labels::dues(&mut *self.names.reader().await, until_ms, limit).await

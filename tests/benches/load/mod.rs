@@ -299,6 +299,10 @@ impl Stretch {
         Self { began: Instant::now(), cpu: cpu() }
     }
 
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
     pub fn wall(&self) -> Duration {
         self.began.elapsed()
     }

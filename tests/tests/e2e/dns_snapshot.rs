@@ -1,10 +1,13 @@
 //! The zone from its snapshot: a start that reads it answers as one that reads the database, and takes none that does not belong there.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use dgns_tests::harness::secondary::dig;
 use dgns_tests::harness::{Person, Server, Site, wait};
+
+use crate::dns_updates::{key_file, nsupdate};
 
 /// Names that are there, delegated, gone or were never there, and what is asked of each.
 const ASKED: [(&str, &str); 8] = [
@@ -94,6 +97,63 @@ fn a_start_from_a_snapshot_answers_as_before() {
     let server = site.start();
     assert_eq!(from(&server), "snapshot", "the stop before wrote another one");
     server.stop().exits(0);
+}
+
+#[test]
+fn names_are_answered_before_the_rest_of_a_start_is_done() {
+    // Goal: a start answers for names once it has them, signed, and shows the newest head; what devices and ACME clients wrote, proofs, copies and updates are
+    // SERVFAIL until the log is there, and then as before. Method: a key that the start reads late is a pipe, into which nobody writes for a while.
+    for has_snapshot in [true, false] {
+        let site = Site::new().with("aliases", "evaluate", "true").with_logging("info");
+        let (alice, bobby) = (Person::new(), Person::new());
+        let server = site.start();
+        alice.up(&server, "alice");
+        bobby.up(&server, "bobby");
+        alice.dgns(&server, &["records", "set", "alice", "A", "192.0.2.1"]).exits(0);
+        let key = key_file(&bobby, &server, "bobby");
+        assert_eq!(nsupdate(&server, &["-v", "-k", &key], &["add bobby.dgns.test 60 A 192.0.2.7"]), "NOERROR");
+        server.stop().exits(0);
+        if !has_snapshot {
+            fs::remove_file(file(&site)).unwrap();
+        }
+        let late = site.data().join("keys/alias.key");
+        let seed = fs::read(&late).unwrap();
+        fs::remove_file(&late).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &late, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+
+        let early = |address: SocketAddr, name: &str, rtype: &str| {
+            let ran = dig(address, &[name, rtype, "+dnssec", "+norec", "+tries=1"]);
+            let code = ran.stdout.split("status: ").nth(1).and_then(|rest| rest.split(',').next());
+            (code.unwrap_or(&ran.stdout).to_owned(), ran.stdout.contains("EDE: 14"), ran.stdout)
+        };
+        fs::remove_file(site.log()).unwrap(); // of the start before
+        let server = std::thread::scope(|scope| {
+            let starting = scope.spawn(|| site.start());
+            let address = wait::until("DNS answers", || {
+                let told = fs::read_to_string(site.log()).unwrap_or_default();
+                let line = told.lines().find(|line| line.contains("DNS answers"))?;
+                line.split("addresses=[").nth(1)?.split([',', ']']).next()?.parse().ok()
+            });
+            let (code, _, text) = early(address, "alice.dgns.test", "A");
+            assert!(code == "NOERROR" && text.contains("192.0.2.1") && text.contains("RRSIG"), "{text}");
+            assert_eq!(early(address, "nobody.dgns.test", "A").0, "NXDOMAIN");
+            let (code, _, text) = early(address, "_checkpoint.dgns.test", "TXT");
+            assert!(code == "NOERROR" && text.contains("dgns.test/log"), "{text}");
+            for (name, rtype) in
+                [("bobby.dgns.test", "A"), ("alice._proof.dgns.test", "TXT"), ("x.auth.dgns.test", "TXT")]
+            {
+                let (code, is_not_ready, text) = early(address, name, rtype);
+                assert_eq!((code.as_str(), is_not_ready), ("SERVFAIL", true), "{text}");
+            }
+            assert!(!starting.is_finished(), "the key is not there yet");
+            fs::write(&late, &seed).unwrap();
+            starting.join().unwrap()
+        });
+        assert_eq!(from(&server), if has_snapshot { "snapshot" } else { "database" });
+        assert!(asks(&server, "bobby.dgns.test", "A").contains("192.0.2.7"));
+        assert!(asks(&server, "alice._proof.dgns.test", "TXT").contains("TXT"));
+        server.stop();
+    }
 }
 
 #[test]

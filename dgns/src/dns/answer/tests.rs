@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use hickory_proto::op::{Message, ResponseCode};
@@ -541,7 +542,7 @@ fn a_delegated_name_and_all_below_it_is_anothers_to_answer() {
         row("ns", A, &[192, 0, 2, 7]),
     ];
     let change = |name: &str, rows: Vec<Row>, is_cut| {
-        let content = Content { did: Did::from_bytes([7; 20]), log_index: 9, flags: 2, rows, is_cut };
+        let content = Content { did: Some(Did::from_bytes([7; 20])), log_index: 9, flags: 2, rows, is_cut };
         Change { name: format!("{name}.dgns.test"), content: Some(content) }
     };
     let far = format!("{}sub.alice", "x.".repeat(100));
@@ -582,6 +583,60 @@ fn a_delegated_name_and_all_below_it_is_anothers_to_answer() {
     assert_eq!(ask(&zone, &query("x.sub.alice.dgns.test", A)).metadata.response_code, ResponseCode::NXDomain);
 }
 
+#[test]
+fn a_part_of_a_zone_answers_what_the_log_alone_says() {
+    // Goal: before the rest of a start is done a name is answered, and denied, as ever; what devices, ACME clients or proofs have a say in is put off, also
+    // as the target of an alias; and answered once all is there.
+    let zone = example_zone().in_part();
+    let row = |rtype, rdata: &[u8]| Row { owner: String::new(), rtype, rdata: rdata.to_vec(), ttl: 60 };
+    let written = ["bob.dgns.test", "hidden.dgns.test"].map(|name| (name.to_owned(), vec![row(A, &[192, 0, 2, 77])]));
+    zone.set_all_volatile(HashMap::from(written)).expect("both are there");
+    let to_bob = Content {
+        did: None,
+        log_index: 2,
+        flags: 0,
+        rows: vec![row(TYPE_CNAME, &wire("bob.dgns.test"))],
+        is_cut: false,
+    };
+    zone.apply(vec![Change { name: "tobob.dgns.test".into(), content: Some(to_bob) }], 78).expect("a valid change");
+    let asked = |name: &str, rtype: u16| {
+        let mut out = Vec::new();
+        let outcome = answer(&zone, &edns(&query(name, rtype), 1232, &[]), &by(Transport::Udp), &mut out);
+        let error = (!out.is_empty()).then(|| extended_error(&decode(&out))).flatten();
+        (outcome_text(outcome), error, if out.is_empty() { 0 } else { decode(&out).answers.len() })
+    };
+    let said = |rcode: &str, error, count| (rcode.to_owned(), error, count);
+    let put_off = || said("SERVFAIL", Some(14), 0);
+    let both = [
+        ("alice.dgns.test", A, said("NOERROR", None, 2)),
+        ("nobody.dgns.test", A, said("NXDOMAIN", None, 0)),
+        ("alice.dgns.test", TYPE_TXT, said("NOERROR", None, 0)),
+        ("dgns.test", TYPE_SOA, said("NOERROR", None, 1)),
+        ("hidden.dgns.test", A, said("NXDOMAIN", None, 0)),
+        ("_checkpoint.dgns.test", TYPE_TXT, said("NOERROR", None, 0)),
+    ];
+    let one = [
+        ("bob.dgns.test", A, said("NOERROR", None, 1)),
+        ("_x.bob.dgns.test", TYPE_TXT, said("NXDOMAIN", None, 0)),
+        ("alice._proof.dgns.test", TYPE_TXT, said("proof", None, 0)),
+        ("_proof.dgns.test", TYPE_TXT, said("proof", None, 0)),
+        ("auth.dgns.test", TYPE_TXT, said("NXDOMAIN", None, 0)),
+        ("x.auth.dgns.test", TYPE_TXT, said("NXDOMAIN", None, 0)),
+    ];
+    for (name, rtype, wanted) in &both {
+        assert_eq!(asked(name, *rtype), *wanted, "{name}");
+    }
+    for (name, rtype, _) in &one {
+        assert_eq!(asked(name, *rtype), put_off(), "{name}");
+    }
+    assert_eq!(asked("tobob.dgns.test", A), said("NOERROR", None, 1), "bob is the resolver's to ask for");
+    zone.set_whole();
+    for (name, rtype, wanted) in both.iter().chain(&one) {
+        assert_eq!(asked(name, *rtype), *wanted, "{name}");
+    }
+    assert_eq!(asked("tobob.dgns.test", A), said("NOERROR", None, 2));
+}
+
 fn example_zone_shared() -> &'static Zone {
     static ZONE: std::sync::OnceLock<Zone> = std::sync::OnceLock::new();
     ZONE.get_or_init(example_zone)
@@ -615,7 +670,7 @@ fn example_zone() -> Zone {
     names.extend((0..9).map(|hop| (format!("c{hop}"), 0, vec![cname(&format!("c{}.dgns.test", hop + 1))])));
     names.push(("c9".to_owned(), 0, vec![a(8)]));
     let changes = names.into_iter().map(|(name, flags, rows)| {
-        let content = Content { did: Did::from_bytes([7; 20]), log_index: 1, flags, rows, is_cut: false };
+        let content = Content { did: Some(Did::from_bytes([7; 20])), log_index: 1, flags, rows, is_cut: false };
         Change { name: format!("{name}.dgns.test"), content: Some(content) }
     });
     zone.apply(changes.collect(), 77).expect("valid changes");

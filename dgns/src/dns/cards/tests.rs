@@ -9,7 +9,7 @@ use super::*;
 /// Returns a card whose log index is `version`, as long as its records of 4 bytes make it.
 fn card(labels: &[u8], version: u64, rows: usize) -> Card {
     let row = Row { owner: String::new(), rtype: 1, rdata: vec![version as u8; 4], ttl: 60 };
-    Card::bound(labels, &Did::from_bytes([7; 20]), version, 0, &vec![row; rows]).expect("a card")
+    Card::bound(labels, Some(&Did::from_bytes([7; 20])), version, 0, &vec![row; rows]).expect("a card")
 }
 
 fn labels(number: u64) -> Vec<u8> {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use super::nodes::{Gap, Node, Nodes, Walk};
+use super::nodes::{Block, Gap, Node, Nodes};
 
 /// The sort key of `*`, below whatever it stands behind.
 const WILDCARD: &[u8] = b"*\0";
@@ -99,9 +99,14 @@ impl Chain {
         self.nodes.get(key)
     }
 
-    /// Goes through the nodes behind `after`, in order.
-    pub(crate) fn walk(&self, after: Option<&[u8]>) -> Walk<'_> {
-        self.nodes.walk(after)
+    /// Returns the blocks that nodes lie in, as [`Chain::of_blocks`] takes them: those whose bounds are `from` or behind it, in order, each behind its bound.
+    pub(crate) fn blocks_from(&self, from: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.nodes.blocks_from(from)
+    }
+
+    /// Returns the chain of these blocks, in any order: all that some chain had.
+    pub(crate) fn of_blocks(blocks: Vec<Block>) -> Self {
+        Self { nodes: Nodes::of_blocks(blocks) }
     }
 
     /// Returns how many owners there are.

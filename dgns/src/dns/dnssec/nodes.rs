@@ -32,6 +32,9 @@ const USUAL: [&[u8]; 9] = [
     &[0, 6, 0x20, 0, 0, 0, 0, 0x13],
 ];
 
+/// A block of neighbours, behind its bound.
+pub(crate) type Block = (Box<[u8]>, Box<[u8]>);
+
 /// An owner: `74 signature, 0 while there is none | type bitmap` (RFC 4034 section 4.1.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Node(Box<[u8]>);
@@ -117,50 +120,55 @@ impl Nodes {
 
     /// Returns the node at or before `key`, and what is next; `None`: there is none.
     pub(super) fn gap(&self, key: &[u8]) -> Option<Gap> {
-        // A bound may be that of a node that is gone.
-        let mut found = None;
-        for (_, block) in self.blocks.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).rev() {
-            let mut reader = Reader::of(block);
-            while reader.step() {
-                if reader.key.as_slice() > key {
-                    let Some(node) = reader.before() else { break };
-                    return Some(Gap { key: reader.last, node, next: Some(reader.key) });
-                }
-            }
-            if reader.key.as_slice() <= key {
-                let node = reader.node();
-                found = Some((reader.key, node));
-                break;
-            }
-        }
-        let (key, node) = found?;
-        let next = self.after(&key);
-        Some(Gap { key, node, next })
+        let gap = self.last(Bound::Included(key))?;
+        let next = gap.next.or_else(|| self.after(&gap.key));
+        Some(Gap { next, ..gap })
     }
 
     /// Returns the last key before `key`.
     pub(super) fn before(&self, key: &[u8]) -> Option<Vec<u8>> {
-        for (_, block) in self.blocks.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(key))).rev() {
+        self.last(Bound::Excluded(key)).map(|gap| gap.key)
+    }
+
+    /// Returns the last node up to a key; what is next only if the same block has it.
+    fn last(&self, to: Bound<&[u8]>) -> Option<Gap> {
+        let is_beyond = |key: &[u8]| match to {
+            Bound::Included(to) => key > to,
+            Bound::Excluded(to) => key >= to,
+            Bound::Unbounded => false,
+        };
+        // A bound may be that of a node that is gone: then the block before has it.
+        self.blocks.range::<[u8], _>((Bound::Unbounded, to)).rev().find_map(|(_, block)| {
             let mut reader = Reader::of(block);
             while reader.step() {
-                if reader.key.as_slice() >= key {
-                    if reader.at == 1 {
-                        break;
-                    }
-                    return Some(reader.last);
+                if is_beyond(&reader.key) {
+                    let node = reader.before()?;
+                    return Some(Gap { key: reader.last, node, next: Some(reader.key) });
                 }
             }
-            if reader.key.as_slice() < key {
-                return Some(reader.key);
-            }
-        }
-        None
+            let node = (reader.count > 0).then(|| reader.node())?;
+            Some(Gap { key: reader.key, node, next: None })
+        })
     }
 
     /// Returns the first key behind `key`.
     pub(super) fn after(&self, key: &[u8]) -> Option<Vec<u8>> {
         let mut walk = self.walk(Some(key));
         walk.step().then_some(walk.reader.key)
+    }
+
+    /// Returns the blocks whose bounds are `from` or behind it, in order, each behind its bound: what [`Nodes::of_blocks`] takes.
+    pub(super) fn blocks_from(&self, from: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let blocks = self.blocks.range::<[u8], _>((Bound::Included(from), Bound::Unbounded));
+        blocks.map(|(bound, block)| (&**bound, &**block))
+    }
+
+    /// Returns the nodes of these blocks, in any order.
+    pub(super) fn of_blocks(mut blocks: Vec<Block>) -> Self {
+        blocks.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let count = blocks.iter().map(|(_, block)| Reader::of(block).count).sum();
+        let bytes = blocks.iter().map(|(bound, block)| bytes_of(bound, block)).sum();
+        Self { blocks: blocks.into_iter().collect(), count, bytes }
     }
 
     /// Goes through the nodes behind `after`, in order.
@@ -267,7 +275,7 @@ fn push_number(bytes: &mut Vec<u8>, mut number: usize) {
 }
 
 /// Goes through nodes in order.
-pub(crate) struct Walk<'n> {
+pub(super) struct Walk<'n> {
     blocks: std::collections::btree_map::Range<'n, Box<[u8]>, Box<[u8]>>,
     reader: Reader<'n>,
     /// The next step was made already.
@@ -276,7 +284,7 @@ pub(crate) struct Walk<'n> {
 
 impl Walk<'_> {
     /// Goes to the next node; returns whether there is one.
-    pub(crate) fn step(&mut self) -> bool {
+    pub(super) fn step(&mut self) -> bool {
         if std::mem::take(&mut self.is_held) || self.reader.step() {
             return true;
         }
@@ -289,12 +297,8 @@ impl Walk<'_> {
         false
     }
 
-    pub(crate) fn key(&self) -> &[u8] {
+    pub(super) fn key(&self) -> &[u8] {
         &self.reader.key
-    }
-
-    pub(crate) fn node(&self) -> Node {
-        self.reader.node()
     }
 }
 
@@ -432,7 +436,7 @@ mod tests {
             assert_eq!((nodes.len(), nodes.bytes()), (plain.len(), bytes));
             let (mut walk, mut all) = (nodes.walk(None), Vec::new());
             while walk.step() {
-                all.push((walk.key().to_vec(), walk.node()));
+                all.push((walk.key().to_vec(), walk.reader.node()));
             }
             assert!(all.iter().map(|(key, node)| (key, node)).eq(&plain), "round {round}");
             for _ in 0..40 {
@@ -447,6 +451,27 @@ mod tests {
                 assert_eq!(gap, at.map(|(at, node)| (at.clone(), node.clone(), above.map(|(key, _)| key.clone()))));
             }
         }
+    }
+
+    #[test]
+    fn nodes_of_the_blocks_of_others_are_these() {
+        // Goal: blocks read some at a time, each part begun at the bound behind the last one, and put together in any order, are what they came of.
+        let mut next = random();
+        let mut nodes = Nodes::default();
+        for _ in 0..200 {
+            let keys = (0..20).map(|_| (next() % 4_000).to_string().into_bytes());
+            nodes.edit(keys.map(|key| (key, Some(node(7)))).collect());
+        }
+        let (mut blocks, mut from) = (Vec::new(), Some(Vec::new()));
+        while let Some(first) = from {
+            let mut rest = nodes.blocks_from(&first);
+            let some: Vec<_> = rest.by_ref().take(3).map(|(bound, block)| (bound.into(), block.into())).collect();
+            blocks.splice(0..0, some);
+            from = rest.next().map(|(bound, _)| bound.to_vec());
+        }
+        let others = Nodes::of_blocks(blocks);
+        assert_eq!((others.len(), others.bytes(), &others.blocks), (nodes.len(), nodes.bytes(), &nodes.blocks));
+        assert!(others.len() > 2_000);
     }
 
     #[test]

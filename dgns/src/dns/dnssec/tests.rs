@@ -24,7 +24,7 @@ fn zone(clock: &Clock) -> Zone {
 fn bound(name: &str, last: Option<u8>) -> Change {
     let row = |last| Row { owner: String::new(), rtype: 1, rdata: vec![192, 0, 2, last], ttl: 60 };
     let rows = last.map(row).into_iter().collect();
-    let content = Content { did: Did::from_bytes([7; 20]), log_index: 1, flags: 0, rows, is_cut: false };
+    let content = Content { did: Some(Did::from_bytes([7; 20])), log_index: 1, flags: 0, rows, is_cut: false };
     Change { name: format!("{name}.dgns.test"), content: Some(content) }
 }
 

@@ -38,7 +38,7 @@ fn row(owner: &str, rtype: u16, rdata: &[u8]) -> Row {
 /// The change that gives a name these rows; or takes it away.
 fn name(name: &str, rows: Option<Vec<Row>>) -> Change {
     let content =
-        rows.map(|rows| Content { did: Did::from_bytes([7; 20]), log_index: 1, flags: 0, rows, is_cut: false });
+        rows.map(|rows| Content { did: Some(Did::from_bytes([7; 20])), log_index: 1, flags: 0, rows, is_cut: false });
     Change { name: format!("{name}.dgns.test"), content }
 }
 
@@ -222,7 +222,7 @@ fn what_is_signed_and_not_the_logs_is_not_served() {
     // says what the log does. Method: a primary whose names are changed, with valid signatures, NSEC records and all.
     let strange = Change {
         content: Some(Content {
-            did: Did::from_bytes([8; 20]),
+            did: Some(Did::from_bytes([8; 20])),
             log_index: 1,
             flags: 0,
             rows: Vec::new(),

@@ -36,7 +36,7 @@ fn zone(is_signed: bool) -> Zone {
 fn name(number: u8, address: Option<u8>) -> Change {
     let row = |owner: &str, rtype, rdata: &[u8]| Row { owner: owner.into(), rtype, rdata: rdata.to_vec(), ttl: 60 };
     let rows = |address| vec![row("", 1, &[192, 0, 2, address]), row("_x", 16, &[1, b'a' + address % 26])];
-    let did = Did::from_bytes([number; 20]);
+    let did = Some(Did::from_bytes([number; 20]));
     let cut = |number: u8| {
         let servers = vec![
             row("", 2, b"\x02ns\x07example\0"),
@@ -471,7 +471,8 @@ fn a_signed_question_is_answered_under_its_id_and_within_its_size() {
     let txt: Vec<u8> =
         [200_u8; 2].iter().flat_map(|&length| [vec![length], vec![b'x'; length.into()]].concat()).collect();
     let row = Row { owner: String::new(), rtype: 16, rdata: txt, ttl: 60 };
-    let content = Content { did: Did::from_bytes([9; 20]), log_index: 1, flags: 0, rows: vec![row], is_cut: false };
+    let content =
+        Content { did: Some(Did::from_bytes([9; 20])), log_index: 1, flags: 0, rows: vec![row], is_cut: false };
     zone.apply(vec![Change { name: "n9.dgns.test".into(), content: Some(content) }], 4).unwrap();
     let cookies = Cookies::new([7; 32]);
     for (name, rtype, is_cut) in [(ZONE, TYPE_SOA, false), (&b"\x02n9\x04dgns\x04test\0"[..], 16, true)] {
@@ -549,8 +550,13 @@ async fn a_copy_that_cannot_be_ended_gives_its_seat_back() {
     let row =
         || Row { owner: String::new(), rtype: 16, rdata: [&[250][..], &[b'x'; 250]].concat().repeat(16), ttl: 60 };
     let changes = (0..100).map(|number| {
-        let content =
-            Content { did: Did::from_bytes([number; 20]), log_index: 1, flags: 0, rows: vec![row()], is_cut: false };
+        let content = Content {
+            did: Some(Did::from_bytes([number; 20])),
+            log_index: 1,
+            flags: 0,
+            rows: vec![row()],
+            is_cut: false,
+        };
         Change { name: format!("big{number}.dgns.test"), content: Some(content) }
     });
     zone.apply(changes.collect(), 4).unwrap();

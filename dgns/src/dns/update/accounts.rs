@@ -291,7 +291,7 @@ pub(crate) fn texts_at(zone: &Zone, account: &AcmeAccount) -> Option<Change> {
     let row =
         |text: &String| Row { owner: String::new(), rtype: TYPE_TXT, rdata: rdata_of(text), ttl: CHALLENGE_TTL_S };
     let content = Content {
-        did: Did::from_bytes([0; Did::BYTES]),
+        did: None,
         log_index: 0,
         flags: Records::NO_DID,
         rows: account.texts.iter().map(row).collect(),
@@ -301,7 +301,7 @@ pub(crate) fn texts_at(zone: &Zone, account: &AcmeAccount) -> Option<Change> {
     account.name.is_empty().then(|| Change { name: fulldomain(zone, account), content })
 }
 
-/// Returns whether a name, in wire labels, is one where such challenges stand.
+/// Returns whether a name, in wire labels, is one where such challenges stand, or that above them all.
 pub(crate) fn is_of_clients(labels: &[u8]) -> bool {
     labels.strip_suffix(OWN_LABEL.as_bytes()).is_some_and(|rest| rest.ends_with(&[OWN_LABEL.len() as u8]))
 }

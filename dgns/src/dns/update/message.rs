@@ -69,6 +69,14 @@ pub(crate) fn read(message: &[u8]) -> Result<Update<'_>, Malformed> {
     Ok(Update { zone, prerequisites, updates, sig0 })
 }
 
+/// Returns how many records an update has, prerequisites included, and the message that its signature is of, if it has one; `None` if it is no update. For
+/// those who feed it anything.
+pub fn parts(message: &[u8]) -> Option<(usize, Option<Vec<u8>>)> {
+    let update = read(message).ok()?;
+    let unsigned = update.sig0.map(|sig0| sig0.signed[18 + sig0.signer.wire_len()..].to_vec());
+    Some((update.prerequisites.len() + update.updates.len(), unsigned))
+}
+
 fn may_be_prerequisite(record: &Record<'_>) -> bool {
     let of_class = match record.class {
         CLASS_IN => record.rtype != TYPE_ANY,

@@ -572,8 +572,8 @@ fn card_with(text: &str, labels: &[u8], content: Option<&Content>, view: &View) 
     let Content { did, log_index, flags, rows, is_cut } = content;
     let written = if *is_cut { Vec::new() } else { volatile(text, content, view) };
     let card = match is_cut {
-        true => Card::cut(labels, did, *log_index, rows),
-        false => Card::bound(labels, did, *log_index, *flags, &[rows.as_slice(), &written].concat()),
+        true => Card::cut(labels, *log_index, rows),
+        false => Card::bound(labels, did.as_ref(), *log_index, *flags, &[rows.as_slice(), &written].concat()),
     };
     // No certificate has rows that no card holds, and no device writes them.
     (card.unwrap_or_else(|_| Card::empty(labels)), written)

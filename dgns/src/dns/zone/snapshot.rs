@@ -1,12 +1,12 @@
 //! The zone in one file, signatures and all, so that a start need not read every name nor sign anything anew.
 //!
 //! ```text
-//! frame  u32 length of kind and parts | u8 kind | parts | 32 seal: SHA-256 of the seal before (first: zeros), kind and parts
+//! frame  u32 length of kind and parts | u8 kind | parts | 32 seal: SHA-256 of salt (of the head: zeros), u64 frames before, kind and parts
 //! part   u16 length | bytes; numbers are little-endian
 //!
-//! 1 head      magic | zone | u8 bits | u32 TTL of denials | u64 u64 where names lie
+//! 1 head      magic | zone | u8 bits | u32 TTL of denials | u64 u64 where names lie | 16 salt, random
 //! 2 cards     u16 segment | cards
-//! 3 nodes     sort key | node; ..
+//! 3 nodes     bound | block; ..
 //! 4 touched   labels | card, empty: gone; ..
 //! 5 touched   sort key | node, empty: gone; ..
 //! 6 volatile  cards of the rows that no certificate has
@@ -14,32 +14,33 @@
 //! 8 end       u64 size of the log | 32 its root | u64 unix seconds
 //! ```
 //! It is written while the zone changes: first everything, some at a time, then what was touched meanwhile, once more and once more, the last time
-//! with the writer's lock held. So it is the zone as it was at that moment, and nobody waited for more than the last of it.
+//! with the writer's lock held. So it is the zone as it was at that moment, and nobody waited for more than the last of it. It is read by as many
+//! threads as there are processors: frames of names and owners do not depend on one another, and lie as they do in memory.
 //!
 //! What the log does not have, an operator's records, the newest head, what devices wrote, comes anew at each start.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use identity::cert::Row;
-use identity::did::Did;
 use identity::hash::{Hash, sha256};
 
 use super::super::card::{Card, CardRef};
-use super::super::cards::Cards;
-use super::super::dnssec::{Chain, Changes, Node, Nsec, Role, Signing, apex_types, bitmap, sort_key};
+use super::super::cards::{Cards, Filler};
+use super::super::dnssec::{Block, Chain, Changes, Node, Nsec, Role, Signing, apex_types, bitmap, sort_key};
 use super::super::dnssec::{TYPE_NS, TYPE_NSEC, TYPE_RRSIG};
 use super::super::limits::{
-    SNAPSHOT_FRAME_BYTES_MAX, SNAPSHOT_LAST, SNAPSHOT_NODES, SNAPSHOT_ROUNDS_MAX, SNAPSHOT_TOUCHED_MAX, ZONE_SEGMENTS,
+    SNAPSHOT_BLOCKS, SNAPSHOT_FRAME_BYTES_MAX, SNAPSHOT_LAST, SNAPSHOT_NODES, SNAPSHOT_ROUNDS_MAX,
+    SNAPSHOT_TOUCHED_MAX, ZONE_SEGMENTS,
 };
 use super::super::{name, update};
 use super::{CHECKPOINT_OWNER, PROOF_OWNER, Zone, rows_of};
+use crate::rng;
 
 /// With another form, or when something else is in a card, a node or what is signed, comes another number.
-const MAGIC: &[u8] = b"dgns-zone 1";
+const MAGIC: &[u8] = b"dgns-zone 2";
 
 const HEAD: u8 = 1;
 const CARDS: u8 = 2;
@@ -53,8 +54,10 @@ const END: u8 = 8;
 const SEAL_BYTES: usize = 32;
 const END_BYTES: usize = 4 + 1 + (2 + 8) + (2 + 32) + (2 + 8) + SEAL_BYTES;
 
-/// Frames that wait for the chain, of a few hundred kilobytes each.
-const FRAMES_WAITING: usize = 8;
+const SALT_BYTES: usize = 16;
+
+/// More threads than these wait for the file.
+const READERS_MAX: usize = 8;
 
 /// Why a snapshot is of no use. Whoever gets one reads the names from the database.
 #[derive(Debug, thiserror::Error)]
@@ -168,14 +171,16 @@ fn too_much() -> io::Error {
 /// A snapshot that is being written.
 pub(crate) struct Writing<W> {
     out: W,
-    seal: Hash,
+    salt: [u8; SALT_BYTES],
+    frames: u64,
     next: Next,
     bytes: u64,
 }
 
 enum Next {
     Cards(usize),
-    Nodes(Option<Vec<u8>>),
+    /// The first bound that is not written.
+    Nodes(Vec<u8>),
     Touched(usize),
     End(u64),
 }
@@ -187,9 +192,11 @@ impl<W: Write> Writing<W> {
             let _writer = zone.lock_writer(); // a change is noted, or done before
             *zone.recorder.lock() = Some(Touched::default());
         }
-        let mut writing = Self { out, seal: [0; SEAL_BYTES], next: Next::Cards(0), bytes: 0 };
-        writing.frame(HEAD, &head(zone))?;
-        Ok(writing)
+        let (salt, mut head) = (rng::bytes(), head(zone));
+        head.push(&salt);
+        let mut writing = Self { out, salt: [0; SALT_BYTES], frames: 0, next: Next::Cards(0), bytes: 0 };
+        writing.frame(HEAD, &head)?;
+        Ok(Self { salt, ..writing })
     }
 
     /// Returns how many bytes were written.
@@ -202,7 +209,7 @@ impl<W: Write> Writing<W> {
         zone.recorder.check()?;
         self.next = match &self.next {
             Next::End(size) => return Ok(Some(*size)),
-            Next::Cards(ZONE_SEGMENTS..) => Next::Nodes(None),
+            Next::Cards(ZONE_SEGMENTS..) => Next::Nodes(Vec::new()),
             &Next::Cards(segment) => {
                 let mut parts = Parts::default();
                 parts.push(&(segment as u16).to_le_bytes());
@@ -210,24 +217,20 @@ impl<W: Write> Writing<W> {
                 self.frame(CARDS, &parts)?;
                 Next::Cards(segment + 1)
             }
-            Next::Nodes(after) => {
-                let (mut parts, mut last) = (Parts::default(), None);
+            Next::Nodes(from) => {
+                let (mut parts, mut next) = (Parts::default(), None);
                 if let Some(signing) = &zone.signing {
                     let chain = signing.chain();
-                    let (mut walk, mut count) = (chain.walk(after.as_deref()), 0);
-                    while count < SNAPSHOT_NODES && walk.step() {
-                        parts.push(walk.key());
-                        parts.push(walk.node().bytes());
-                        (last, count) = (Some(walk.key().to_vec()), count + 1);
+                    let mut blocks = chain.blocks_from(from);
+                    for (bound, block) in blocks.by_ref().take(SNAPSHOT_BLOCKS) {
+                        parts.push(bound);
+                        parts.push(block);
                     }
+                    // What comes below this bound from now on is touched.
+                    next = blocks.next().map(|(bound, _)| bound.to_vec());
                 }
-                match last {
-                    Some(last) => {
-                        self.frame(NODES, &parts)?;
-                        Next::Nodes(Some(last))
-                    }
-                    None => Next::Touched(0),
-                }
+                self.frame(NODES, &parts)?;
+                next.map_or(Next::Touched(0), Next::Nodes)
             }
             &Next::Touched(round) => {
                 let touched = zone.recorder.take()?;
@@ -285,14 +288,19 @@ impl<W: Write> Writing<W> {
         if length > SNAPSHOT_FRAME_BYTES_MAX {
             return Err(io::Error::other("a part of the zone is too large for one"));
         }
-        self.seal = sha256(&[&self.seal, &[kind], &parts.0]);
+        let seal = seal(&self.salt, self.frames, kind, &parts.0);
         self.out.write_all(&(length as u32).to_le_bytes())?;
         self.out.write_all(&[kind])?;
         self.out.write_all(&parts.0)?;
-        self.out.write_all(&self.seal)?;
+        self.out.write_all(&seal)?;
+        self.frames += 1;
         self.bytes += (4 + length + SEAL_BYTES) as u64;
         Ok(())
     }
+}
+
+fn seal(salt: &[u8; SALT_BYTES], number: u64, kind: u8, parts: &[u8]) -> Hash {
+    sha256(&[salt, &number.to_le_bytes(), &[kind], parts])
 }
 
 /// Parts of a frame, one behind the other.
@@ -319,7 +327,13 @@ fn parts_of(mut bytes: &[u8]) -> Result<Vec<&[u8]>, Unusable> {
     Ok(parts)
 }
 
-/// What a snapshot must begin with to be of use for a zone, but for where its names lie.
+/// Returns the parts of a frame, two by two. Errors: as [`parts_of`].
+fn pairs_of(bytes: &[u8]) -> Result<impl Iterator<Item = [&[u8]; 2]>, Unusable> {
+    let mut parts = parts_of(bytes)?.into_iter();
+    Ok(std::iter::from_fn(move || Some([parts.next()?, parts.next()?])))
+}
+
+/// What a snapshot must begin with to be of use for a zone, but for where its names lie; its salt follows.
 fn head(zone: &Zone) -> Parts {
     let mut parts = Parts::default();
     parts.push(MAGIC);
@@ -360,7 +374,7 @@ fn volatile(zone: &Zone) -> Parts {
     let mut parts = Parts::default();
     for (name, rows) in zone.lock_volatile().iter() {
         let labels = zone.labels_below(name).expect("it is a name of the zone");
-        let card = Card::bound(&labels, &Did::from_bytes([0; Did::BYTES]), 0, 0, rows);
+        let card = Card::bound(&labels, None, 0, 0, rows);
         parts.push(card.expect("its own card has these rows, too").read().bytes());
     }
     parts
@@ -384,30 +398,78 @@ fn signing_keys(signing: &Signing) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Frames that are read, each held against its seal.
-struct Frames<R> {
-    from: R,
+/// A frame that was read.
+#[derive(Default)]
+struct Frame {
+    kind: u8,
+    /// Those of the parts.
+    bytes: Vec<u8>,
+    salt: [u8; SALT_BYTES],
+    number: u64,
     seal: Hash,
 }
 
+impl Frame {
+    /// Errors: it is not as it was written.
+    fn check(&self) -> Result<(), Unusable> {
+        match seal(&self.salt, self.number, self.kind, &self.bytes) == self.seal {
+            true => Ok(()),
+            false => Err(Unusable::Damaged),
+        }
+    }
+}
+
+/// Frames that are read.
+struct Frames<R> {
+    from: R,
+    salt: [u8; SALT_BYTES],
+    /// How many were read.
+    count: u64,
+    /// The one behind those of names and owners, once it was read.
+    behind: Option<Frame>,
+    /// One was not as it was written: nobody needs the others.
+    is_damaged: bool,
+}
+
 impl<R: Read> Frames<R> {
-    /// Returns kind and parts of the next one.
-    fn next(&mut self) -> Result<(u8, Vec<u8>), Unusable> {
-        let mut length = [0; 4];
-        self.from.read_exact(&mut length)?;
+    /// Reads the next one, unchecked.
+    fn read(&mut self, frame: &mut Frame) -> Result<(), Unusable> {
+        let mut head = [0; 5];
+        self.from.read_exact(&mut head)?;
+        let [length @ .., kind] = head;
         let length = u32::from_le_bytes(length) as usize;
         if !(1..=SNAPSHOT_FRAME_BYTES_MAX).contains(&length) {
             return Err(Unusable::Damaged);
         }
-        let (mut kind, mut bytes, mut seal) = ([0], vec![0; length - 1], [0; SEAL_BYTES]);
-        self.from.read_exact(&mut kind)?;
-        self.from.read_exact(&mut bytes)?;
-        self.from.read_exact(&mut seal)?;
-        self.seal = sha256(&[&self.seal, &kind, &bytes]);
-        if self.seal != seal {
-            return Err(Unusable::Damaged);
+        (frame.kind, frame.salt, frame.number) = (kind, self.salt, self.count);
+        frame.bytes.resize(length - 1, 0);
+        self.from.read_exact(&mut frame.bytes)?;
+        self.from.read_exact(&mut frame.seal)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Returns the next one.
+    fn next(&mut self) -> Result<Frame, Unusable> {
+        let mut frame = Frame::default();
+        self.read(&mut frame)?;
+        frame.check()?;
+        Ok(frame)
+    }
+
+    /// Reads the next one of names or owners, unchecked; returns whether there is one.
+    fn read_first(&mut self, frame: &mut Frame) -> Result<bool, Unusable> {
+        if self.behind.is_some() || self.is_damaged {
+            return Ok(false);
         }
-        Ok((kind[0], bytes))
+        let read = self.read(frame);
+        self.is_damaged = read.is_err();
+        read?;
+        let is_first = [CARDS, NODES].contains(&frame.kind);
+        if !is_first {
+            self.behind = Some(std::mem::take(frame));
+        }
+        Ok(is_first)
     }
 
     /// Errors: something follows.
@@ -449,53 +511,63 @@ impl End {
 pub(crate) struct Loaded {
     cards: Cards,
     chain: Chain,
+    counts: Counts,
+    volatile: HashMap<String, Vec<Row>>,
+    end: End,
+}
+
+/// What a zone knows of its names beside their cards.
+#[derive(Default)]
+struct Counts {
     names: u64,
     cuts: u64,
     glue: BTreeSet<(usize, Vec<u8>)>,
-    volatile: HashMap<String, Vec<Row>>,
     /// Names that are not from the log: an operator's, or of ACME clients.
     unlogged: BTreeSet<Vec<u8>>,
-    end: End,
+}
+
+/// What one thread took up of what was written first.
+struct Part<'c> {
+    cards: Filler<'c>,
+    blocks: Vec<Block>,
+    /// The operator's names.
+    fixed: Vec<Card>,
+    counts: Counts,
 }
 
 impl Loaded {
     /// Reads a snapshot that is to be that of `zone`, which has no names yet.
-    pub(crate) fn read(zone: &Zone, from: impl Read) -> Result<Self, Unusable> {
-        let mut frames = Frames { from, seal: [0; SEAL_BYTES] };
+    pub(crate) fn read(zone: &Zone, from: impl Read + Send) -> Result<Self, Unusable> {
+        let mut frames = Frames { from, salt: [0; SALT_BYTES], count: 0, behind: None, is_damaged: false };
         let mut loaded = Self::begin(zone, &mut frames)?;
-        std::thread::scope(|scope| {
-            // Names and owners are half of the work each.
-            let (sender, receiver) = sync_channel(FRAMES_WAITING);
-            let chain = scope.spawn(move || read_chain(&receiver));
-            loop {
-                let (kind, bytes) = frames.next()?;
-                match kind {
-                    CARDS => loaded.fill(&bytes)?,
-                    TOUCHED_CARDS => loaded.touch(&bytes)?,
-                    NODES | TOUCHED_NODES => sender.send(bytes).map_err(|_| Unusable::Damaged)?,
-                    VOLATILE => loaded.volatile = read_volatile(zone, &bytes)?,
-                    KEYS => check_keys(zone, &bytes)?,
-                    END => {
-                        loaded.end = End::of(&bytes)?;
-                        frames.is_over()?;
-                        break;
-                    }
-                    _ => return Err(Unusable::Damaged),
+        let mut frame = loaded.fill(&mut frames)?;
+        frame.check()?;
+        loop {
+            match frame.kind {
+                TOUCHED_CARDS => loaded.touch(&frame.bytes)?,
+                TOUCHED_NODES => loaded.chain.put(read_nodes(&frame.bytes)?),
+                VOLATILE => loaded.volatile = read_volatile(zone, &frame.bytes)?,
+                KEYS => check_keys(zone, &frame.bytes)?,
+                END => {
+                    loaded.end = End::of(&frame.bytes)?;
+                    frames.is_over()?;
+                    return Ok(loaded);
                 }
+                _ => return Err(Unusable::Damaged),
             }
-            drop(sender);
-            loaded.chain = chain.join().map_err(|_| Unusable::Damaged)??;
-            Ok(loaded)
-        })
+            frame = frames.next()?;
+        }
     }
 
     fn begin(zone: &Zone, frames: &mut Frames<impl Read>) -> Result<Self, Unusable> {
-        let (kind, bytes) = frames.next()?;
-        let (parts, ours) = (parts_of(&bytes)?, head(zone));
+        let mut frame = Frame::default();
+        frames.read(&mut frame)?;
+        let (parts, ours) = (parts_of(&frame.bytes)?, head(zone));
         let ours = parts_of(&ours.0)?;
-        if kind != HEAD || parts.first() != ours.first() {
-            return Err(Unusable::Other("version"));
+        if frame.kind != HEAD || parts.first() != ours.first() {
+            return Err(Unusable::Other("version")); // which may have sealed it otherwise
         }
+        frame.check()?;
         if parts.get(1) != ours.get(1) {
             return Err(Unusable::Other("zone"));
         }
@@ -504,14 +576,12 @@ impl Loaded {
         }
         let (keys, _) = parts.get(4).ok_or(Unusable::Damaged)?.as_chunks::<8>();
         let &[first, second] = keys else { return Err(Unusable::Damaged) };
+        frames.salt = parts.get(5).and_then(|salt| (*salt).try_into().ok()).ok_or(Unusable::Damaged)?;
         Ok(Self {
             cards: Cards::with_keys([first, second].map(u64::from_le_bytes)),
             chain: Chain::default(),
-            names: 0,
-            cuts: 0,
-            glue: BTreeSet::new(),
+            counts: Counts::default(),
             volatile: HashMap::new(),
-            unlogged: BTreeSet::new(),
             end: End { size: 0, root: [0; 32], made_s: 0 },
         })
     }
@@ -521,33 +591,37 @@ impl Loaded {
         self.end
     }
 
-    /// Takes up the names of a segment.
-    fn fill(&mut self, bytes: &[u8]) -> Result<(), Unusable> {
-        let parts = parts_of(bytes)?;
-        let (segment, cards) = parts.split_first().ok_or(Unusable::Damaged)?;
-        let segment = segment.first_chunk().map_or(usize::MAX, |bytes| u16::from_le_bytes(*bytes).into());
-        if segment >= ZONE_SEGMENTS {
-            return Err(Unusable::Damaged);
+    /// Takes up names and owners as they were at first, on all processors; returns the frame behind them, unchecked.
+    fn fill(&mut self, frames: &mut Frames<impl Read + Send>) -> Result<Frame, Unusable> {
+        let (frames, chunks) = (Mutex::new(frames), AtomicUsize::new(1));
+        let readers = std::thread::available_parallelism().map_or(1, usize::from).min(READERS_MAX);
+        let parts = std::thread::scope(|scope| {
+            let read = || Part::read(&self.cards, &chunks, &frames);
+            let readers: Vec<_> = (0..readers).map(|_| scope.spawn(read)).collect();
+            let joined = readers.into_iter().map(|reader| reader.join().unwrap_or(Err(Unusable::Damaged)));
+            joined.collect::<Vec<_>>() // all of them, whatever is wrong with one
+        });
+        let (mut filled, mut blocks, mut fixed) = (Vec::new(), Vec::new(), Vec::new());
+        for part in parts {
+            let mut part = part?;
+            filled.push(part.cards);
+            blocks.append(&mut part.blocks);
+            fixed.append(&mut part.fixed);
+            self.counts.add(part.counts);
         }
-        let (fixed, others): (Vec<CardRef<'_>>, Vec<_>) =
-            cards.iter().map(|card| CardRef::of(card)).partition(|card| card.is_fixed());
-        self.cards.fill(segment, &others);
-        for card in others {
-            self.count(card, true);
-        }
+        self.cards.adopt(filled);
+        self.chain = Chain::of_blocks(blocks);
         for card in fixed {
-            self.put(card);
+            self.put(card.read());
         }
-        Ok(())
+        frames.into_inner().unwrap_or_else(PoisonError::into_inner).behind.take().ok_or(Unusable::Damaged)
     }
 
     /// Takes up names as they were at last.
     fn touch(&mut self, bytes: &[u8]) -> Result<(), Unusable> {
-        let parts = parts_of(bytes)?;
-        let (pairs, _) = parts.as_chunks::<2>();
-        for [labels, card] in pairs {
+        for [labels, card] in pairs_of(bytes)? {
             if let Some(old) = self.cards.read(labels, |card| card.map(CardRef::to_card)) {
-                self.count(old.read(), false);
+                self.counts.count(&self.cards, old.read(), false);
             }
             match card.is_empty() {
                 true => self.cards.remove(labels),
@@ -561,21 +635,83 @@ impl Loaded {
     fn put(&mut self, card: CardRef<'_>) {
         let mine = card.is_fixed().then(|| card.to_card().unfixed());
         if mine.is_some() {
-            self.unlogged.insert(card.labels().to_vec());
+            self.counts.unlogged.insert(card.labels().to_vec());
         }
         let card = mine.as_ref().map_or(card, Card::read);
         self.cards.put(card);
-        self.count(card, true);
+        self.counts.count(&self.cards, card, true);
+    }
+}
+
+impl<'c> Part<'c> {
+    /// Takes up frames while there are any of names and owners.
+    fn read(
+        cards: &'c Cards,
+        chunks: &'c AtomicUsize,
+        frames: &Mutex<&mut Frames<impl Read>>,
+    ) -> Result<Self, Unusable> {
+        let (filler, counts) = (cards.filler(chunks), Counts::default());
+        let mut part = Self { cards: filler, blocks: Vec::new(), fixed: Vec::new(), counts };
+        let mut frame = Frame::default();
+        let lock = || frames.lock().unwrap_or_else(PoisonError::into_inner);
+        while lock().read_first(&mut frame)? {
+            if let Err(why) = part.take(cards, &frame) {
+                lock().is_damaged = true;
+                return Err(why);
+            }
+        }
+        Ok(part)
+    }
+
+    fn take(&mut self, all: &Cards, frame: &Frame) -> Result<(), Unusable> {
+        frame.check()?;
+        match frame.kind {
+            CARDS => self.fill(all, &frame.bytes)?,
+            _ => self.blocks.extend(pairs_of(&frame.bytes)?.map(|[bound, block]| (bound.into(), block.into()))),
+        }
+        Ok(())
+    }
+
+    /// Takes up the names of a segment.
+    fn fill(&mut self, all: &Cards, bytes: &[u8]) -> Result<(), Unusable> {
+        let parts = parts_of(bytes)?;
+        let (segment, cards) = parts.split_first().ok_or(Unusable::Damaged)?;
+        let segment = segment.first_chunk().map_or(usize::MAX, |bytes| u16::from_le_bytes(*bytes).into());
+        if segment >= ZONE_SEGMENTS {
+            return Err(Unusable::Damaged);
+        }
+        let mut others = Vec::with_capacity(cards.len());
+        for card in cards.iter().map(|card| CardRef::of(card)) {
+            match card.is_fixed() {
+                true => self.fixed.push(card.to_card()),
+                false => {
+                    self.counts.count(all, card, true);
+                    others.push(card);
+                }
+            }
+        }
+        self.cards.fill(segment, &others);
+        Ok(())
+    }
+}
+
+impl Counts {
+    /// Counts what others counted elsewhere.
+    fn add(&mut self, mut other: Self) {
+        self.names += other.names;
+        self.cuts += other.cuts;
+        self.glue.append(&mut other.glue);
+        self.unlogged.append(&mut other.unlogged);
     }
 
     /// Counts a name that is there, or no more.
-    fn count(&mut self, card: CardRef<'_>, is_there: bool) {
+    fn count(&mut self, cards: &Cards, card: CardRef<'_>, is_there: bool) {
         let add =
             |sum: &mut u64, is: bool| *sum = sum.wrapping_add_signed(i64::from(is) * if is_there { 1 } else { -1 });
         add(&mut self.names, card.is_bound());
         add(&mut self.cuts, card.is_cut());
         if card.is_cut() {
-            for glue in super::glue_of(&self.cards, card) {
+            for glue in super::glue_of(cards, card) {
                 if is_there {
                     self.glue.insert(glue)
                 } else {
@@ -589,19 +725,12 @@ impl Loaded {
     }
 }
 
-fn read_chain(frames: &Receiver<Vec<u8>>) -> Result<Chain, Unusable> {
-    let mut chain = Chain::default();
-    for bytes in frames {
-        let parts = parts_of(&bytes)?;
-        let (pairs, _) = parts.as_chunks::<2>();
-        let mut nodes = BTreeMap::new();
-        for [key, node] in pairs {
-            let node = if node.is_empty() { None } else { Some(Node::of(node).ok_or(Unusable::Damaged)?) };
-            nodes.insert(key.to_vec(), node);
-        }
-        chain.put(nodes);
-    }
-    Ok(chain)
+fn read_nodes(bytes: &[u8]) -> Result<BTreeMap<Vec<u8>, Option<Node>>, Unusable> {
+    let node = |node: &[u8]| match node.is_empty() {
+        true => Ok(None),
+        false => Node::of(node).map(Some).ok_or(Unusable::Damaged),
+    };
+    pairs_of(bytes)?.map(|[key, bytes]| Ok((key.to_vec(), node(bytes)?))).collect()
 }
 
 fn read_volatile(zone: &Zone, bytes: &[u8]) -> Result<HashMap<String, Vec<Row>>, Unusable> {
@@ -649,16 +778,15 @@ impl Zone {
         self.recorder.nodes(keys);
     }
 
-    /// Returns the zone, which had no names yet, with those of a snapshot. What is shown from now on is signed at once.
+    /// Returns the zone, which had no names yet, with those of a snapshot, and the volatile rows it had then. What is shown from now on is signed at once.
     #[must_use]
     pub(crate) fn adopt(mut self, loaded: Loaded) -> Self {
         let mut own = Vec::new();
         self.cards.each(0..ZONE_SEGMENTS, |card| own.extend(card.is_fixed().then(|| card.to_card())));
         self.cards = loaded.cards;
-        self.names = AtomicU64::new(loaded.names);
-        self.cuts = AtomicU64::new(loaded.cuts);
-        self.glue = Mutex::new(loaded.glue);
-        let volatile: Vec<String> = loaded.volatile.keys().cloned().collect();
+        self.names = AtomicU64::new(loaded.counts.names);
+        self.cuts = AtomicU64::new(loaded.counts.cuts);
+        self.glue = Mutex::new(loaded.counts.glue);
         self.volatile = Mutex::new(loaded.volatile);
         self.log_size.fetch_max(loaded.end.size, Ordering::Relaxed);
         self.signs.store(true, Ordering::Release);
@@ -669,12 +797,9 @@ impl Zone {
         }
         let writer = self.lock_writer();
         // The operator may have changed what is his; what is the same is the same again.
-        self.show(&writer, loaded.unlogged.iter().map(|labels| Card::empty(labels)).collect());
+        self.show(&writer, loaded.counts.unlogged.iter().map(|labels| Card::empty(labels)).collect());
         self.show(&writer, own);
         drop(writer);
-        for name in volatile {
-            self.set_volatile(&name, Vec::new()).expect("it is a name of the zone");
-        }
         self
     }
 }

@@ -9,7 +9,8 @@ fn zone() -> Zone {
 }
 
 fn bound(name: &str, flags: u32, rows: &[Row]) -> Change {
-    let content = Content { did: Did::from_bytes([7; 20]), log_index: 41, flags, rows: rows.to_vec(), is_cut: false };
+    let content =
+        Content { did: Some(Did::from_bytes([7; 20])), log_index: 41, flags, rows: rows.to_vec(), is_cut: false };
     Change { name: format!("{name}.{ZONE}"), content: Some(content) }
 }
 

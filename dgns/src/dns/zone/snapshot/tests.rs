@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::net::IpAddr;
 
+use identity::did::Did;
 use identity::time::Timestamp;
 
 use super::super::{Change, Content, Record, Settings};
@@ -48,7 +49,7 @@ fn row(owner: &str, rtype: u16, rdata: &[u8]) -> Row {
 fn change(next: &mut impl FnMut(u64) -> u64) -> Change {
     let (number, kind) = (next(30) as u8, next(6) as u8);
     let name = if number % 3 == 0 { format!("w.n{}.{ZONE}", number / 2) } else { format!("n{number}.{ZONE}") };
-    let did = Did::from_bytes([number; 20]);
+    let did = Some(Did::from_bytes([number; 20]));
     let is_cut = kind == 2 && number % 3 == 0; // names below have no names below
     let rows = match kind {
         _ if is_cut => {
@@ -83,7 +84,9 @@ fn written(zone: &Zone, mut meanwhile: impl FnMut(usize)) -> (Vec<u8>, End) {
 
 fn adopted(zone: Zone, bytes: &[u8]) -> Zone {
     let loaded = Loaded::read(&zone, bytes).unwrap_or_else(|why| panic!("{why}"));
-    zone.adopt(loaded)
+    let zone = zone.adopt(loaded);
+    zone.set_all_volatile(HashMap::new()).unwrap();
+    zone
 }
 
 fn records(zone: &Zone) -> Vec<Record> {
@@ -145,7 +148,7 @@ fn a_zone_from_a_snapshot_is_one_that_was_read_anew() {
                 2 => zone.set_challenges(&format!("ns.{ZONE}"), &["challenge".to_owned()][..next(2) as usize]).unwrap(),
                 3 => {
                     let content = Content {
-                        did: Did::from_bytes([0; 20]),
+                        did: Some(Did::from_bytes([0; 20])),
                         log_index: 0,
                         flags: 2,
                         rows: vec![row("", 16, b"\x01t")],
@@ -265,6 +268,10 @@ fn a_snapshot_of_another_zone_setting_or_key_is_refused() {
     }
     let other = Zone::new("other.test", &Settings::for_zone("other.test")).unwrap();
     assert_eq!(refused(&other), "it is of another zone");
+    let magic = bytes.windows(MAGIC.len()).position(|window| window == MAGIC).unwrap();
+    let older = [&bytes[..magic], b"dgns-zone 1", &bytes[magic + MAGIC.len()..]].concat();
+    let why = Loaded::read(&with(|_| ()), older.as_slice()).err().map(|why| why.to_string());
+    assert_eq!(why.as_deref(), Some("it is of another version"));
 }
 
 #[test]
