@@ -556,7 +556,12 @@ fn encoded(row: &EntryRow) -> Vec<u8> {
 async fn begins_here(core: &Core, first: &Entry) -> Result<(), StoreRefusal> {
     let control = Control::decode(first.body()).map_err(AppendRefusal::Control)?;
     let kind = newest(core, &first.header().author).await?.map(|state| state.kind);
+    // Whoever begins another log learns nothing of it.
+    let log = first.header().log;
     match control {
+        Control::Genesis { did, .. } | Control::Fork { did, .. } if log != LogId::control(&did) => {
+            Err(AppendRefusal::Acl(AclRefusal::Genesis).into())
+        }
         Control::Genesis { home, .. } if home == core.origin && kind == Some(DidKind::Database) => Ok(()),
         // Its source is a database of this server; that the new DID wants it, it says itself in the next entry.
         Control::Fork { did, .. } => match newest(core, &did).await?.map(|state| state.kind) {
