@@ -66,7 +66,7 @@ pub fn status(code: &str) -> u16 {
         "unknown_signin" => 401,
         code::LOG_PROOF | code::LOG_FAULT => 502,
         "unknown_device" => 401,
-        "not_writer" | "not_reader" | "single_writer" | "unknown_home" => 403,
+        "not_writer" | "not_reader" | "single_writer" | "no_groups" | "unknown_home" => 403,
         "lsn_gap" | "lsn_conflict" | "epoch_conflict" | "log_exists" | "full" | "store_behind" | "grant_narrower" => {
             409
         }
@@ -128,6 +128,9 @@ pub fn of_store(refusal: &StoreRefusal) -> Problem {
     if let StoreRefusal::Append(AppendRefusal::ChunkMissing { ids }) = refusal {
         let missing = ids.iter().map(|id| data_encoding::HEXLOWER.encode(id)).collect();
         return Problem { missing, ..problem(code, refusal.to_string()) };
+    }
+    if let StoreRefusal::Append(AppendRefusal::Rate { retry_ms }) = refusal {
+        return Problem { retry_ms: Some(*retry_ms), ..problem(code, refusal.to_string()) };
     }
     match code {
         code::INTERNAL => internal(),

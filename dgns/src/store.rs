@@ -5,6 +5,7 @@ mod accounts;
 mod anchors;
 mod arrivals;
 mod guests;
+mod partitions;
 mod watch;
 
 use std::path::Path;
@@ -258,7 +259,8 @@ impl Databases {
             entry.verify(home.as_ref().unwrap_or(&core.origin))?;
         }
         let (now_ms, payer) = (core.clock.now().as_ms(), payer.filter(|_| control).map(|payer| payer.did));
-        let appended = self.store.append(Append { entries, now_ms, payer, home, arrives: None }).await?;
+        let appended =
+            self.store.append(Append { entries, now_ms, payer, home, arrives: None, partition: None }).await?;
         self.acknowledged(core, &appended, old).await
     }
 
@@ -331,16 +333,24 @@ impl Databases {
         Ok(encode_range(asked.from, &entries, &head, [&range.edge, &range.consistency, &range.rest]))
     }
 
-    /// Returns how far a device got in a log: to whoever may read it.
+    /// Returns how far a device got in a log: to whoever may read it, and of the invitations of somebody else to the device itself.
     pub async fn cursor(
         &self,
         core: &Core,
         log: &LogId,
         reader: &Who,
-        device: &KeyBytes,
+        (device, is_own): (&KeyBytes, bool),
     ) -> Result<Vec<u8>, StoreRefusal> {
-        self.readable(core, log, reader).await?;
-        let last = self.store.cursor(log, device).await?;
+        let last = match self.readable(core, log, reader).await {
+            // Whoever sent something knows that, and learns no more.
+            Err(StoreRefusal::NotFound) if is_own => {
+                Some(self.store.cursor(log, device).await?.ok_or(StoreRefusal::NotFound)?)
+            }
+            readable => {
+                readable?;
+                self.store.cursor(log, device).await?
+            }
+        };
         let next = last.map_or(0, |(lsn, _)| lsn + 1);
         Ok(Cursor { next, last: last.map(|(_, leaf)| leaf) }.encode())
     }
@@ -412,6 +422,11 @@ impl Databases {
         }
     }
 
+    /// Returns a log that is no user's of a subscription database: whether there is one of these, nobody else is told.
+    async fn said(&self, log: &LogId) -> Result<Option<LogRow>, StoreRefusal> {
+        Ok(self.store.log(log).await?.filter(|row| !row.kind.is_of_user()))
+    }
+
     /// Returns what chunks are stored for.
     async fn charge(&self, core: &Core, who: &Who, log: Option<&LogId>) -> Result<Charge, StoreRefusal> {
         let now_ms = core.clock.now().as_ms();
@@ -419,7 +434,7 @@ impl Databases {
             who.is_local()?;
             return Ok(Charge { purpose: Purpose::files(who.did), now_ms });
         };
-        let row = self.store.log(log).await?.ok_or(StoreRefusal::NotFound)?;
+        let row = self.said(log).await?.ok_or(StoreRefusal::NotFound)?;
         let db = self.store.database_of(&row).await?;
         let may = match db.stage {
             Stage::Arriving => self.store.pays(&db, &who.did).await?,
@@ -494,7 +509,8 @@ impl Databases {
         let db = self.store.database_of(&row).await?;
         let until_s = self.store.reads_until(&db, &row, &reader.did).await?;
         if until_s <= now_s(core) || !reader.is_of(&db) {
-            return Err(StoreRefusal::NotReader);
+            // Nobody learns who has a partition.
+            return Err(if row.kind.is_of_user() { StoreRefusal::NotFound } else { StoreRefusal::NotReader });
         }
         match db.stage {
             // The control log goes on to be read: it is the proof.

@@ -98,6 +98,7 @@ impl Schema {
             include_str!("../migrations/sqlite/0011_store_trims.sql"),
             include_str!("../migrations/sqlite/0012_store_moves.sql"),
             include_str!("../migrations/sqlite/0013_store_segments.sql"),
+            include_str!("../migrations/sqlite/0014_store_partitions.sql"),
         ],
     };
 

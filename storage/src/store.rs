@@ -2,7 +2,7 @@
 //!
 //! Beside the name server's log and in no way part of it: a file, a writer and a queue of its own, so that no certificate waits for
 //! somebody's data. What is stored is ciphertext; this orders, keeps and counts it. An append is exactly once by (log, device,
-//! lsn), for ever: the rows stay. Files: `accounts` what is paid for, `sweep` the end of what is not any more, `arrivals` of what was begun to be brought here and is not whole, `append` what is
+//! lsn), for ever: the rows stay. Files: `accounts` what is paid for, `partitions` those of subscription databases, `sweep` the end of what is not any more, `arrivals` of what was begun to be brought here and is not whole, `append` what is
 //! asked and answered, `view` what a batch is decided upon, `decide` the pure decision, `writer` the one task that commits, `line`
 //! where a fork's entries lie, `pack` how old entries leave the tables for objects, `segment` what these are, `block` what stays, `packed` how they are read, `others` what other nodes commit, `watch` who waits for logs to grow, `read` and `proof` what
 //! readers get, `anchors` what is said of it in the log of names, `chunks`, and `collect` what becomes of those that nothing names.
@@ -19,6 +19,7 @@ pub(crate) mod line;
 mod others;
 mod pack;
 mod packed;
+mod partitions;
 mod proof;
 mod read;
 mod recent;
@@ -48,7 +49,7 @@ use crate::storage::Options;
 pub use crate::bucket::BucketAt;
 pub use accounts::{NO_END_MS, Terms};
 pub use anchors::AnchorRows;
-pub use append::{Append, AppendRefusal, Appended, Arrives, Placed};
+pub use append::{Append, AppendRefusal, Appended, Arrives, Partition, Placed};
 pub use chunks::{Charge, ChunkRefusal, Purpose};
 pub use collect::Collected;
 pub use pack::{Age, Packed, Packing};

@@ -11,6 +11,7 @@ import { decodeControl } from "../../dgns/web/store/control.js";
 import { controlLogOf, decodeEntry, logIdOf, verifyEntry } from "../../dgns/web/store/entry.js";
 import { checkStoreFault } from "../../dgns/web/store/fault.js";
 import { decodeStoreHead, verifyStoreHead } from "../../dgns/web/store/head.js";
+import { decodeProof, decodeSealedInvitation, grantedTo, partitionSalt, readInvitation } from "../../dgns/web/store/partition.js";
 import { openManifest, openPart } from "../../dgns/web/store/snapshot.js";
 
 const HOME = "dgns.test/log";
@@ -43,6 +44,22 @@ export const DATABASES = {
     const logs = [...acl.logs.keys()].sort().map((log) => [log, acl.partsOf(unhex(log)).map((part) => [hex(part.log), Number(part.size), hex(part.root)]), Number(acl.first(unhex(log)))]);
     const standings = standingsOf(acl, asked);
     return { db: hex(acl.did), salt: hex(acl.salt), logs, standings };
+  },
+  proof({ body, user }) {
+    const proof = decodeProof(unhex(body));
+    if (proof.type === "open") return { salt: hex(proof.salt) };
+    if (proof.type === "left") return { left: hex(proof.db) };
+    const to = grantedTo(proof, unhex(user));
+    return { db: hex(proof.db), pos: Number(proof.pos), epoch: Number(proof.epoch), to: to && [to.gid, Number(to.untilS)] };
+  },
+  partition_salt: async ({ seed, db }) => ({ salt: hex(await partitionSalt(unhex(seed), unhex(db))) }),
+  sealed_invitation({ body }) {
+    const { generation, ct } = decodeSealedInvitation(unhex(body));
+    return { generation: Number(generation), bytes: ct.length };
+  },
+  invitation({ plain }) {
+    const { db, text } = readInvitation(unhex(plain));
+    return { db: db && hex(db), text };
   },
   owners({ db, said }) {
     const { owners } = replay(controlLogOf(unhex(db)), said);

@@ -620,7 +620,20 @@ fn db_anchor(bytes: &[u8]) -> bool {
     true
 }
 
+/// What is said about a database; what stands in the partition of a user, open or sealed.
 fn db_control(bytes: &[u8]) -> bool {
+    if let Ok(proof) = store::partition::Proof::decode(bytes) {
+        assert_eq!(proof.encode(), bytes);
+        return true;
+    }
+    if let Ok(sealed) = store::partition::SealedInvitation::decode(bytes) {
+        assert_eq!(sealed.encode(), bytes);
+        return true;
+    }
+    if let Ok(invitation) = store::partition::Invitation::read(bytes) {
+        assert_eq!(invitation.padded(), bytes);
+        return true;
+    }
     let Ok(control) = store::control::Control::decode(bytes) else { return false };
     assert_eq!(control.encode(), bytes);
     true

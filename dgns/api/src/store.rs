@@ -11,6 +11,7 @@ pub mod entry;
 pub mod fault;
 pub mod head;
 pub mod limits;
+pub mod partition;
 pub mod place;
 pub mod record;
 pub mod snapshot;

@@ -96,6 +96,19 @@ pub async fn of_generation(
     Ok(seed)
 }
 
+/// Returns the seed of the first generation, which the log of names says and no server changes.
+///
+/// Errors: as [`of_generation`]; [`ClientError::Proof`] with `wrong_seed` if the server leads to another one.
+pub async fn first_of(session: &Session, signer: Signer<'_>, state: &DidState) -> Result<UserSeed, ClientError> {
+    let seed = of_generation(session, signer, state, 1).await?;
+    // What stands before the newest generation is sealed to it, which anybody can do.
+    let is_newest = state.user_key.as_ref().is_some_and(|key| key.generation == 1);
+    if is_newest || session.first_user_key(&signer.did).await? == Some(seed.public()) {
+        return Ok(seed);
+    }
+    Err(ClientError::proof("wrong_seed", "the server shows boxes that do not lead to the first user key"))
+}
+
 /// Returns whether this device opens the newest generation, and the one before it by it.
 pub async fn has_previous(session: &Session, signer: Signer<'_>, state: &DidState) -> bool {
     let generation = state.user_key.as_ref().map_or(0, |key| key.generation);

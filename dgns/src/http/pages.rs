@@ -200,6 +200,7 @@ const FILES: &[File] = files! {
     "store/limits.js"
     "store/moves.js"
     "store/owners.js"
+    "store/partition.js"
     "store/people.js"
     "store/snapshot.js"
     "tree.js"

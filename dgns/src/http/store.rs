@@ -13,8 +13,12 @@ use axum::routing::{MethodRouter, get, post};
 use dgns_api::path;
 use dgns_api::store::arrival::Arrival;
 use dgns_api::store::content;
-use dgns_api::store::entry::{LogId, decode_request, parse_id};
-use dgns_api::store::limits::{CHUNK_BYTES_MAX, ENTRIES_PER_ANSWER_MAX, REQUEST_BYTES_MAX, WAIT_S_MAX};
+use dgns_api::store::entry::{Entry, LogId, decode_request, parse_id};
+use dgns_api::store::limits::{
+    CHUNK_BYTES_MAX, ENTRIES_PER_ANSWER_MAX, PARTITION_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, WAIT_S_MAX,
+};
+use identity::did::Did;
+use identity::key::kid_of;
 use tracing::error;
 
 use super::Shared;
@@ -38,6 +42,11 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/v1/logs/{log}/cursor", get(cursor))
         .route("/v1/logs/{log}/equivocations", get(equivocations))
         .route("/v1/logs/{log}/snapshots", get(snapshots))
+        .route("/v1/databases/{db}/proofs", post(prove).layer(DefaultBodyLimit::max(PARTITION_REQUEST_BYTES_MAX)))
+        .route(
+            "/v1/databases/{db}/invitations/{did}",
+            post(invite).layer(DefaultBodyLimit::max(PARTITION_REQUEST_BYTES_MAX)),
+        )
         .route(path::CHUNKS_HAVE, post(have))
         .route("/v1/chunks/{id}", get(chunk).put(put_chunk).layer(DefaultBodyLimit::max(CHUNK_BYTES_MAX)))
 }
@@ -124,6 +133,43 @@ async fn append(
     answered(answer)
 }
 
+/// Takes what a user says in their partition of a subscription database.
+async fn prove(
+    State(app): Shared,
+    Path(db): Path<String>,
+    asked: Result<UrlQuery<AppendAsked>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Reply {
+    let databases = databases(&app)?;
+    let asked = query(asked)?;
+    let (db, entry) = (did_of(&db)?, one_entry(body)?);
+    answered(databases.prove(&app.core, db, entry, asked.old).await)
+}
+
+/// Takes an invitation. Who sent it is told that it is there, and nothing else.
+async fn invite(
+    State(app): Shared,
+    Path((db, to)): Path<(String, String)>,
+    body: Result<Bytes, BytesRejection>,
+) -> Reply {
+    let databases = databases(&app)?;
+    let (db, to, entry) = (did_of(&db)?, did_of(&to)?, one_entry(body)?);
+    let invited = databases.invite(&app.core, db, to, entry).await;
+    invited.map(|()| StatusCode::NO_CONTENT.into_response()).map_err(|error| refused(&error))
+}
+
+/// Reads a request of one entry.
+fn one_entry(body: Result<Bytes, BytesRejection>) -> Result<Entry, Refused> {
+    let body = bounded(body, PARTITION_REQUEST_BYTES_MAX)?;
+    let entries = decode_request(&body).map_err(|error| refused(&error.into()))?;
+    let [entry] = <[Entry; 1]>::try_from(entries).map_err(|_| bad_query("one entry at a time"))?;
+    Ok(entry)
+}
+
+fn did_of(text: &str) -> Result<Did, Refused> {
+    text.parse().map_err(|_| bad_query("a DID"))
+}
+
 /// Takes entries of a database that is on its way here.
 async fn arrive(State(app): Shared, Path(log): Path<String>, asking: Asking) -> Reply {
     let databases = databases(&app)?;
@@ -198,7 +244,8 @@ async fn cursor(
     let databases = databases(&app)?;
     let asked = query(asked)?;
     let device = id_of(&asked.device)?;
-    let answer = databases.cursor(&app.core, &log_id(&log)?, &asking.caller.who(), &device).await;
+    let is_own = asking.caller.kid == kid_of(&device);
+    let answer = databases.cursor(&app.core, &log_id(&log)?, &asking.caller.who(), (&device, is_own)).await;
     answered(answer)
 }
 

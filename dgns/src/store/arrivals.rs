@@ -34,7 +34,7 @@ impl Databases {
         let Some(first) = entries.first().filter(|_| !self.anchors.are_rolled_back()) else {
             return Err(StoreRefusal::RolledBack);
         };
-        let (home, row, acl) = match self.store.log(log).await? {
+        let (home, row, acl) = match self.said(log).await? {
             Some(row) => {
                 let (home, acl) = self.goes_on(&row, who).await?;
                 (home, Some(row), acl)
@@ -50,21 +50,21 @@ impl Databases {
             None => None,
         };
         let (now_ms, payer, arrives) = (core.clock.now().as_ms(), Some(who.did), Arrives { here: core.server, proved });
-        let append = Append { entries, now_ms, payer, home: Some(home), arrives: Some(arrives) };
+        let append = Append { entries, now_ms, payer, home: Some(home), arrives: Some(arrives), partition: None };
         self.store.append(append).await?;
         self.far(log).await
     }
 
     /// Returns how far a log arrived, to who brings it.
     pub async fn arrived(&self, log: &LogId, who: &Who) -> Result<Vec<u8>, StoreRefusal> {
-        let row = self.store.log(log).await?.ok_or(StoreRefusal::NotFound)?;
+        let row = self.said(log).await?.ok_or(StoreRefusal::NotFound)?;
         self.brought(&row, who).await?;
         self.far(log).await
     }
 
     /// Removes what arrived of a database by its control log, for who brings it and begins anew. Broken off, the next call goes on.
     pub async fn forget(&self, core: &Core, log: &LogId, who: &Who) -> Result<(), StoreRefusal> {
-        let row = self.store.log(log).await?.ok_or(StoreRefusal::NotFound)?;
+        let row = self.said(log).await?.ok_or(StoreRefusal::NotFound)?;
         let db = self.store.database_of(&row).await?;
         match self.brought(&row, who).await {
             Ok(_) | Err(StoreRefusal::Append(AppendRefusal::Dropped)) => {}

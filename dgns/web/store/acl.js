@@ -2,7 +2,7 @@
 
 import { refusing } from "../cbor.js";
 import { compare, equal, hex } from "../hash.js";
-import { PROFILE } from "./control.js";
+import { PROFILE, SUBSCRIPTION } from "./control.js";
 import { controlLogOf, logIdOf } from "./entry.js";
 import { fork } from "./fork.js";
 import { GROUPS_MAX, LOGS_MAX, MEMBERS_MAX } from "./limits.js";
@@ -27,6 +27,8 @@ const refuse = refusing({
   full: "a database has at most 256 groups of 1,000 members, and 256 logs",
   said: "a log is trimmed further than it was",
   trim_unsafe: "a log is trimmed before a snapshot of it that stays",
+  no_groups: "a subscription database has a partition a user, and no groups or logs besides",
+  stays: "a subscription database stays where its users are",
   single_writer: "a profile is of one person, whose devices alone write it",
 });
 const includes = (rights, other) => (rights & other) === other;
@@ -75,6 +77,7 @@ export class Acl {
     if (judge === undefined) refuse("bad_genesis");
     if (!this.begun && !equal(author, this.did)) refuse("bad_genesis");
     this.isSingle(said);
+    this.isApart(said);
     judge.call(this, author, said);
     if (this.kind === PROFILE && said.type === "owner") this.person ??= said.did;
     this.begun ||= equal(author, this.did);
@@ -89,6 +92,13 @@ export class Acl {
       (type === "owner" && (this.person === null || isPerson())) ||
       !["grant", "owner"].includes(type);
     if (!isFit) refuse("single_writer");
+  }
+
+  /** Refuses groups in a database whose users are kept apart, and what its users do not go along with. */
+  isApart({ type }) {
+    if (this.kind !== SUBSCRIPTION) return;
+    if (["grant", "revoke", "key", "log", "trim"].includes(type)) refuse("no_groups");
+    if (["moved", "fork"].includes(type)) refuse("stays");
   }
 
   /** Returns the control log in which a statement about this database stands next: a fork's is that of the new one. */

@@ -38,12 +38,12 @@ const boxes = (reader) => {
   return isAscending(rows, (a, b) => compare(a.did, b.did)) ? rows : notCanonical("order of members");
 };
 
-/** What a database is: anything; what one person says, which others read. */
-export const [GENERAL, PROFILE] = [1, 2];
+/** What a database is: anything; what one person says, which others read; a partition a user. */
+export const [GENERAL, PROFILE, SUBSCRIPTION] = [1, 2, 3];
 
 /** Number -> `[name, {property: read}]`, as the items follow. */
 const STATEMENTS = {
-  1: ["genesis", { did, kind: oneOf(GENERAL, PROFILE), home: originText, salt: bytesOf(16) }],
+  1: ["genesis", { did, kind: oneOf(GENERAL, PROFILE, SUBSCRIPTION), home: originText, salt: bytesOf(16) }],
   2: ["grant", { gid, did, rights: oneOf(1, 2, 3, 4, 5, 6, 7), untilS: u64 }],
   3: ["revoke", { gid, did, cuts }],
   4: ["key", { gid, epoch: u64, boxes, previous: nullOr(record({ enc: bytesOf(32), ct: bytesOf(48) })) }],

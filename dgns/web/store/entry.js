@@ -11,8 +11,8 @@ import { leafHash } from "../tree.js";
 import { BODY_BYTES_MAX, HEADER_BYTES_MAX, REFS_MAX } from "./limits.js";
 
 /** What an entry is, and what a log is for. */
-export const [DATA, CONTROL, SNAPSHOT] = [0, 1, 4];
-export const [CONTROL_LOG, SHARED_LOG] = [0, 1];
+export const [DATA, CONTROL, SNAPSHOT, PLAIN] = [0, 1, 4, 5];
+export const [CONTROL_LOG, SHARED_LOG, PROOFS_LOG, INVITATIONS_LOG] = [0, 1, 4, 5];
 
 /** Returns the 32 bytes that name a log: `H(db-log; db 20, gid u32, kind u8, label)`. */
 export const logIdOf = (db, gid, kind, label) => domainHash("db-log", db, bigEndian(gid, 4), Uint8Array.of(kind), ascii(label));
@@ -21,7 +21,7 @@ export const logIdOf = (db, gid, kind, label) => domainHash("db-log", db, bigEnd
 export const controlLogOf = (db) => logIdOf(db, 0, CONTROL_LOG, "");
 
 const HEADER = {
-  1: ["class", oneOf(DATA, CONTROL, SNAPSHOT)],
+  1: ["class", oneOf(DATA, CONTROL, SNAPSHOT, PLAIN)],
   2: ["log", bytesOf(32)],
   3: ["author", bytesOf(20)],
   4: ["device", bytesOf(32)],
@@ -35,7 +35,7 @@ const HEADER = {
   14: ["unixMs", u64],
 };
 
-/** Returns the header that bytes spell, numbers as BigInt; `epoch` is 0 in control entries. Refuses with `bad_cbor`, `not_canonical`, `bad_field`, `too_large`. */
+/** Returns the header that bytes spell, numbers as BigInt; `epoch` is 0 in control entries and in those of a partition. Refuses with `bad_cbor`, `not_canonical`, `bad_field`, `too_large`. */
 export function decodeHeader(bytes) {
   if (bytes.length > HEADER_BYTES_MAX) throw new Refused("too_large", "a header has at most 4,096 bytes");
   const reader = new Reader(bytes);
@@ -45,8 +45,10 @@ export function decodeHeader(bytes) {
   header.epoch ??= 0n;
   header.refs ??= [];
   if ((header.lsn === 0n) !== (header.prev === undefined)) badField("lsn and prev");
-  if ((header.class === CONTROL) !== (header.epoch === 0n)) badField("class and epoch");
-  if (!isAscending(header.refs, compare) || (header.class === CONTROL && header.refs.length > 0)) badField("chunks");
+  const isPlain = [CONTROL, PLAIN].includes(header.class);
+  if (isPlain !== (header.epoch === 0n)) badField("class and epoch");
+  if (!isAscending(header.refs, compare) || (isPlain && header.refs.length > 0)) badField("chunks");
+  if (header.class === PLAIN && header.expect !== undefined) badField("a head that must be there");
   return isSpelledOut ? notCanonical("an epoch of 0, or no chunks, spelled out") : header;
 }
 

@@ -8,6 +8,8 @@ export const REFS_MAX = 48;
 export const PIECE_BYTES = 1_048_536;
 /** The parts of a snapshot. */
 export const PARTS_MAX = 8192;
+/** The bytes of what stands in a partition, and of the text of an invitation. */
+export const [PARTITION_BODY_BYTES_MAX, INVITATION_TEXT_BYTES_MAX] = [4096, 3040];
 export const [OWNERS_MAX, VOICES_MAX, FORKS_MAX, MOVES_MAX] = [64, 16, 16, 16];
 /** The bytes of the URL of a server that a database moved to. */
 export const PLACE_URL_BYTES_MAX = 255;

@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use dgns_api::store::anchor::{AnchoredHead, Changes, label};
 use dgns_api::store::control::Control;
 use dgns_api::store::entry::LogId;
+use dgns_api::store::partition;
 use identity::hash::Hash;
 use translog::entry::Anchor;
 
-use super::rows::GrownLog;
+use super::rows::{GrownLog, LogRow};
 use super::{Store, proof};
 use crate::database::{Conn, begin, begin_reading, of_sql};
 use crate::fault::{Place, StorageError};
@@ -60,7 +61,7 @@ impl Store {
         let Some(row) = tables::dblog::by_key(&mut tx, log).await? else { return Ok(None) };
         match tables::anchor::of_log(&mut tx, row.id, k).await? {
             Some((label, head)) => Ok(Some((label, Some(head)))),
-            None => Ok(Some((label_of(&mut tx, row.db, &row.key).await?, None))),
+            None => Ok(Some((label_of(&mut tx, &row).await?, None))),
         }
     }
 
@@ -84,7 +85,7 @@ impl Store {
             let row = tables::dblog::by_id(&mut tx, id).await?.ok_or_else(|| lost("a log is missing"))?;
             let label = match tables::anchor::label(&mut tx, id).await? {
                 Some(label) => label,
-                None => label_of(&mut tx, row.db, &row.key).await?,
+                None => label_of(&mut tx, &row).await?,
             };
             grown.push(GrownLog { id, label, size: row.edge.size(), root: row.edge.root() });
         }
@@ -119,9 +120,16 @@ async fn changes(conn: &mut Conn, k: u64) -> Result<Option<Changes>, StorageErro
     Ok(Some(Changes { anchor, heads: tables::anchor::of_anchor(conn, k).await? }))
 }
 
-/// Returns the label of a log that no anchor has yet: its salt stands in the genesis of its database.
-async fn label_of(conn: &mut Conn, db: i64, log: &LogId) -> Result<Hash, StorageError> {
-    let control = tables::dblog::of_db(conn, db).await?.into_iter().next().ok_or_else(|| lost("no control log"))?;
+/// Returns the label of a log that no anchor has yet: its salt stands in the genesis of its database, or in the first entry of its partition.
+async fn label_of(conn: &mut Conn, row: &LogRow) -> Result<Hash, StorageError> {
+    let LogRow { key: log, db, .. } = row;
+    if row.kind.is_of_user() {
+        let user = partition::user_of(&row.label).ok_or_else(|| lost("a partition is nobody's"))?;
+        let salt = tables::subscriber::salt(conn, *db, &user).await?;
+        return Ok(label(log, &salt.ok_or_else(|| lost("a partition has no salt"))?));
+    }
+    let control =
+        tables::dblog::said_of_db(conn, *db).await?.into_iter().next().ok_or_else(|| lost("no control log"))?;
     // A fork's own entries begin behind those of its source.
     let first = control.line.parts(0, 0, u64::MAX).last().map_or(0, |(_, from, _)| *from);
     let first = tables::entry::range(conn, &control.line, first, first + 1).await?.into_iter().next();

@@ -2,7 +2,8 @@
 
 use dgns_api::store::acl::AclRefusal;
 use dgns_api::store::content::ContentId;
-use dgns_api::store::entry::{Entry, LogId};
+use dgns_api::store::entry::{Entry, LogId, LogKind};
+use dgns_api::store::partition;
 use identity::did::Did;
 use identity::hash::Hash;
 use identity::name::Origin;
@@ -23,6 +24,28 @@ pub struct Append {
     pub home: Option<Origin>,
     /// Set if these are entries of a database that is on its way here.
     pub arrives: Option<Arrives>,
+    /// Set if these are entries of the partition of a user, and of no other log.
+    pub partition: Option<Partition>,
+}
+
+/// Which log of whose partition entries are for. It begins with the first of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Partition {
+    /// The subscription database.
+    pub db: Did,
+    /// Whose.
+    pub user: Did,
+    /// Proofs or invitations.
+    pub kind: LogKind,
+    /// Whether the membership that an entry proves, if it proves one, was found to hold. What is there already is acknowledged whatever was found since.
+    pub holds: bool,
+}
+
+impl Partition {
+    /// Returns the log.
+    pub fn log(&self) -> LogId {
+        partition::log_of(&self.db, &self.user, self.kind)
+    }
 }
 
 /// Entries of a database that is on its way here: they stand here as they stood where it was, and whether their authors could write them,
@@ -67,12 +90,23 @@ pub enum AppendRefusal {
     /// The class of the entry is not that of the log. Code `bad_field`.
     #[error("control entries go into the control log, and nothing else does")]
     Class,
-    /// The body of a control entry is none. Codes of the decoder.
-    #[error("not a control entry: {0}")]
+    /// The body is none that stands in such a log. Codes of the decoder.
+    #[error("the body is none that stands in such a log: {0}")]
     Control(#[from] WireError),
     /// The control log does not allow it. Codes of its own.
     #[error(transparent)]
     Acl(#[from] AclRefusal),
+    /// What should prove something in a partition does not, or not there. Code `bad_proof`.
+    #[error(
+        "a partition begins with its salt, and then has grants to its user that stand in the control log of their database"
+    )]
+    Proof,
+    /// The person sent as many invitations as they may in an hour. Code `rate`.
+    #[error("at most 20 invitations an hour from one person")]
+    Rate {
+        /// When the next one is taken, milliseconds from now.
+        retry_ms: u64,
+    },
     /// Sealed under a key of the group that is not the newest. Code `epoch_conflict`.
     #[error("the key of the group is of epoch {newest} by now")]
     Epoch {
@@ -142,6 +176,8 @@ impl AppendRefusal {
             Self::Class => "bad_field",
             Self::Control(error) => error.code(),
             Self::Acl(refusal) => refusal.code(),
+            Self::Proof => "bad_proof",
+            Self::Rate { .. } => "rate",
             Self::Epoch { .. } => "epoch_conflict",
             Self::Gap { .. } => "lsn_gap",
             Self::Conflict { .. } => "lsn_conflict",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use dgns_api::store::acl::{Acl, AclRefusal, Stage};
 use dgns_api::store::content::ContentId;
-use dgns_api::store::control::Control;
+use dgns_api::store::control::{Control, DbKind};
 use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind};
 use identity::cert::KeyBytes;
 use identity::did::Did;
@@ -15,6 +15,7 @@ use translog::tree::{Edge, Node};
 use super::FreeQuota;
 use super::append::{Append, AppendRefusal, Arrives, Placed};
 use super::line::Line;
+use super::partitions;
 use super::rows::{AccountRow, DbRow, Dropped, EquivocationRow, LogRow, UseRow};
 use super::view::{Added, Found, LastIds, LogView, Outcome, Source, View};
 use crate::limits::{ENTRY_OVERHEAD_BYTES, HEAD_ROOM_BYTES};
@@ -69,7 +70,7 @@ struct BeforeData {
 impl Before {
     fn of(view: &View, append: &Append) -> Self {
         let headers = || append.entries.iter().map(Entry::header);
-        if headers().any(|header| header.class == Class::Control) {
+        if append.partition.is_some() || headers().any(|header| header.class == Class::Control) {
             return Self::Whole(Box::new(view.clone()));
         }
         let log = headers().next().and_then(|header| view.logs.get(&header.log)).map(|log| log.row.clone());
@@ -124,11 +125,20 @@ const THIS_COMMIT: u64 = u64::MAX;
 fn place_all(view: &mut View, adds: &mut Adds, append: &Append, free: FreeQuota) -> Result<Vec<Placed>, AppendRefusal> {
     let Some(key) = append.entries.first().map(|entry| entry.header().log) else { return Ok(Vec::new()) };
     let begins = !view.logs.contains_key(&key);
-    if begins {
-        make(view, append, key, free)?;
+    match &append.partition {
+        Some(partition) => partitions::begin(view, partition, key, append.now_ms)?,
+        // Who sends what to whom is answered in one place alone.
+        None if view.logs.get(&key).is_some_and(|log| log.row.kind.is_of_user()) => {
+            return Err(AppendRefusal::NotFound);
+        }
+        None if begins => make(view, append, key, free)?,
+        None => {}
     }
     let placed: Result<Vec<Placed>, AppendRefusal> =
         append.entries.iter().map(|entry| place(view, adds, append, key, entry)).collect();
+    if let (Ok(_), Some(partition)) = (&placed, &append.partition) {
+        partitions::is_taken(partition, begins)?;
+    }
     if let (Ok(_), Some(arrives)) = (&placed, &append.arrives) {
         arrived(view, key, arrives, append.payer.filter(|_| begins))?;
     }
@@ -162,7 +172,9 @@ fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result
     }
     let control = Control::decode(first.body())?;
     let source = match &control {
-        Control::Fork { .. } if append.arrives.is_some() => return Err(AclRefusal::Stays.into()),
+        Control::Fork { .. } | Control::Genesis { kind: DbKind::Subscription, .. } if append.arrives.is_some() => {
+            return Err(AclRefusal::Stays.into());
+        }
         Control::Fork { did, .. } if key != LogId::control(did) => return Err(AclRefusal::Genesis.into()),
         // So much of each log as it names, and the root that it has there, were read for this entry and no other.
         Control::Fork { .. } => {
@@ -219,7 +231,13 @@ fn make(view: &mut View, append: &Append, key: LogId, free: FreeQuota) -> Result
     Ok(())
 }
 
-fn add_log(view: &mut View, key: LogId, db: RowId, (gid, kind, label): (u32, LogKind, String), time_ms: u64) {
+pub(super) fn add_log(
+    view: &mut View,
+    key: LogId,
+    db: RowId,
+    (gid, kind, label): (u32, LogKind, String),
+    time_ms: u64,
+) {
     view.last.log += 1;
     let (id, edge) = (view.last.log, Edge::new());
     let row = LogRow { id, line: Line::of(id), key, db, gid, kind, label, edge, time_ms, dropped_to: 0, trimmed_to: 0 };
@@ -341,15 +359,7 @@ fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, append: &Append)
         (LogKind::Control, Class::Control) => apply(view, db, (key, size), header, entry.body(), append),
         (LogKind::Shared, Class::Data | Class::Snapshot) if append.arrives.is_some() => Ok(HeadRoom::Nothing),
         (LogKind::Shared, Class::Data | Class::Snapshot) => {
-            if view.dbs.get(&db).is_some_and(|db| db.dropped.is_now()) {
-                return Err(AppendRefusal::Dropped);
-            }
-            match view.dbs.get(&db).map(|db| db.stage) {
-                Some(Stage::Deleting) => return Err(AclRefusal::Deleting.into()),
-                Some(Stage::Deleted) => return Err(AclRefusal::Deleted.into()),
-                Some(Stage::Moved) => return Err(AclRefusal::Moved.into()),
-                Some(Stage::Live | Stage::Arriving) | None => {}
-            }
+            is_open(view, db)?;
             let owner = view.dbs.get(&db).is_some_and(|db| db.writes_itself(&header.author));
             let (rights, until_s) = view.members.get(&(db, gid, header.author)).copied().unwrap_or_default();
             let writes = Rights::from_bits(rights.into()).is_some_and(|rights| rights.include(Rights::WRITE));
@@ -360,7 +370,26 @@ fn allow(view: &mut View, db: RowId, key: LogId, entry: &Entry, append: &Append)
             let newest = view.epochs.get(&(db, gid)).copied().unwrap_or(0);
             if header.epoch == newest { Ok(HeadRoom::Nothing) } else { Err(AppendRefusal::Epoch { newest }) }
         }
+        (LogKind::Proofs | LogKind::Invitations, Class::Plain) => {
+            is_open(view, db)?;
+            let partition = append.partition.ok_or(AppendRefusal::NotFound)?;
+            partitions::admit(view, db, &partition, (entry, size), now_ms).map(|()| HeadRoom::Nothing)
+        }
         _ => Err(AppendRefusal::Class),
+    }
+}
+
+/// Refuses data of a database that takes none any more.
+fn is_open(view: &View, db: RowId) -> Result<(), AppendRefusal> {
+    let db = view.dbs.get(&db).ok_or(AppendRefusal::NotFound)?;
+    if db.dropped.is_now() {
+        return Err(AppendRefusal::Dropped);
+    }
+    match db.stage {
+        Stage::Deleting => Err(AclRefusal::Deleting.into()),
+        Stage::Deleted => Err(AclRefusal::Deleted.into()),
+        Stage::Moved => Err(AclRefusal::Moved.into()),
+        Stage::Live | Stage::Arriving => Ok(()),
     }
 }
 

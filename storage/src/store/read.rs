@@ -1,9 +1,11 @@
 //! What readers get: logs, ranges of entries, proofs, cursors. Each call sees one commit.
 
-use dgns_api::store::acl::Acl;
+use dgns_api::store::acl::{Acl, Stage};
 use dgns_api::store::content::ContentId;
+use dgns_api::store::control::DbKind;
 use dgns_api::store::entry::{Header, LogId, LogKind};
 use dgns_api::store::limits::{ANSWER_BYTES_MAX, ENTRIES_PER_ANSWER_MAX};
+use dgns_api::store::partition::{self, Membership};
 use identity::cert::KeyBytes;
 use identity::did::Did;
 use identity::hash::Hash;
@@ -74,8 +76,16 @@ impl Store {
     }
 
     /// Returns until when `did` may read a log of `db`, Unix seconds, 0 if it may not: a member of its group with that right, or for the
-    /// control log of any; an owner, or the database itself.
+    /// control log of any; an owner, or the database itself. The logs of a partition its user reads alone, and what is said about a subscription database
+    /// everybody.
     pub async fn reads_until(&self, db: &DbRow, log: &LogRow, did: &Did) -> Result<u64, StorageError> {
+        if log.kind.is_of_user() {
+            return Ok(if partition::user_of(&log.label).as_ref() == Some(did) { u64::MAX } else { 0 });
+        }
+        // It says who owns the database, and nothing of its users.
+        if db.kind == DbKind::Subscription {
+            return Ok(u64::MAX);
+        }
         if db.did == *did {
             return Ok(u64::MAX);
         }
@@ -107,7 +117,7 @@ impl Store {
     /// profile.
     pub async fn may_write(&self, log: &LogRow, did: &Did, now_s: u64) -> Result<bool, StorageError> {
         let mut reader = self.inner.database.reader().await;
-        if log.kind == LogKind::Control {
+        if log.kind != LogKind::Shared {
             return Ok(false);
         }
         if tables::db::by_id(&mut reader, log.db).await?.is_some_and(|db| db.writes_itself(did)) {
@@ -116,6 +126,28 @@ impl Store {
         let member = tables::member::load(&mut reader, log.db, log.gid, did).await?;
         let writes = |bits: u8| Rights::from_bits(bits.into()).is_some_and(|rights| rights.include(Rights::WRITE));
         Ok(member.is_some_and(|(bits, until_s)| writes(bits) && now_s < until_s))
+    }
+
+    /// Returns whether `user` is a member of a database by a grant that stands in its control log, and has a key of that epoch; `None` if the database is
+    /// not here.
+    pub async fn proves(&self, proof: &Membership, user: &Did, now_s: u64) -> Result<Option<bool>, StorageError> {
+        let mut reader = self.inner.database.reader().await;
+        let mut tx = begin_reading(&mut reader).await?;
+        let Some(control) = tables::dblog::by_key(&mut tx, &LogId::control(&proof.db)).await? else { return Ok(None) };
+        let db = tables::db::by_id(&mut tx, control.db).await?;
+        if !db.is_some_and(|db| matches!(db.stage, Stage::Live | Stage::Deleting) && db.home.is_none()) {
+            return Ok(None);
+        }
+        let Some((gid, _)) = proof.to(user) else { return Ok(Some(false)) };
+        if proof.pos >= control.edge.size() {
+            return Ok(Some(false));
+        }
+        let there = tables::entry::range(&mut tx, &control.line, proof.pos, proof.pos + 1).await?;
+        let stands = there.first().is_some_and(|entry| entry.header == proof.grant.header_bytes());
+        let member = tables::member::load(&mut tx, control.db, gid, user).await?;
+        let is_member = member.is_some_and(|(bits, until_s)| bits > 0 && now_s < until_s);
+        let newest = tables::grp::epoch(&mut tx, control.db, gid).await?.unwrap_or(0);
+        Ok(Some(stands && is_member && (1..=newest).contains(&proof.epoch)))
     }
 
     /// Returns whether the entry at place `pos` of a log names a chunk.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::database::Conn;
 use dgns_api::store::acl::{Acl, AclRefusal, Stage};
 use dgns_api::store::content::ContentId;
-use dgns_api::store::control::Control;
+use dgns_api::store::control::{Control, DbKind};
 use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind};
 use identity::cert::KeyBytes;
 use identity::did::Did;
@@ -14,8 +14,8 @@ use identity::token::Rights;
 use translog::tree::Edge;
 
 use super::append::{Append, AppendRefusal, Placed};
-use super::proof;
 use super::rows::{AccountRow, DbRow, EquivocationRow, LogRow, PlacedRow, Signed, UseRow};
+use super::{partitions, proof};
 use crate::fault::StorageError;
 use crate::table::store::{self as tables, RowId};
 
@@ -45,6 +45,10 @@ pub(super) struct View {
     pub(super) snapshots: BTreeSet<(LogId, u64)>,
     /// Those that were read, whether they are there or not.
     pub(super) asked: BTreeSet<(RowId, ContentId)>,
+    /// By database and user: the salts of the partitions that the batch begins.
+    pub(super) partitions: BTreeMap<(RowId, Did), [u8; 16]>,
+    /// By database and sender: when they sent their newest invitations, Unix milliseconds, the oldest first.
+    pub(super) inviters: BTreeMap<(RowId, Did), Vec<u64>>,
     /// By the leaf of the entry that begins a fork: what it goes on from, or why it does not.
     pub(super) sources: HashMap<Hash, Result<Source, AppendRefusal>>,
 }
@@ -115,7 +119,7 @@ impl View {
         for header in headers() {
             let Some(log) = self.logs.get(&header.log) else { continue };
             places.extend(self.devices.get(&header.device).map(|device| (log.row.id, *device)));
-            if log.row.kind != LogKind::Control {
+            if log.row.kind == LogKind::Shared {
                 members.insert((log.row.db, log.row.gid, header.author));
             }
         }
@@ -137,13 +141,16 @@ impl View {
             Some(log) => Some(log.row.clone()),
             None => tables::dblog::by_key(conn, &key).await?,
         };
+        if let Some(partition) = &append.partition {
+            partitions::load(self, conn, partition, append).await?;
+        }
         let Some(log) = log else { return self.load_making(conn, append).await };
         self.logs.entry(key).or_insert_with(|| LogView { row: log.clone(), added: HashMap::new() });
         self.load_database(conn, &log).await?;
         for entry in &append.entries {
             let header = entry.header();
             self.load_device(conn, log.id, header).await?;
-            if log.kind != LogKind::Control {
+            if log.kind == LogKind::Shared {
                 self.load_member(conn, &log, &header.author).await?;
             }
         }
@@ -151,8 +158,8 @@ impl View {
         if log.kind == LogKind::Control && !self.acls.contains_key(&log.db) {
             let acl = replay(conn, &log).await?;
             self.acls.insert(log.db, acl);
-            // Whoever is revoked, it is said how far each log counts.
-            for row in tables::dblog::of_db(conn, log.db).await? {
+            // Whoever is revoked, it is said how far each log counts; nothing is said of those of users.
+            for row in tables::dblog::said_of_db(conn, log.db).await? {
                 self.logs.entry(row.key).or_insert_with(|| LogView { row, added: HashMap::new() });
             }
         }
@@ -203,7 +210,7 @@ impl View {
         Ok(())
     }
 
-    async fn load_database(&mut self, conn: &mut Conn, log: &LogRow) -> Result<(), StorageError> {
+    pub(super) async fn load_database(&mut self, conn: &mut Conn, log: &LogRow) -> Result<(), StorageError> {
         let lost = |what: &'static str| StorageError::inconsistent("dblog", what);
         if self.dbs.contains_key(&log.db) {
             return Ok(());
@@ -317,6 +324,8 @@ async fn load_source(
         Some(db) if db.stage == Stage::Arriving => return Ok(Err(AppendRefusal::Arriving)),
         // Its people are those of another log of names, in which no database of this server is.
         Some(db) if db.home.is_some() => return Ok(Err(AclRefusal::Stays.into())),
+        // Nor is anybody told here how long the logs of its users are.
+        Some(db) if db.kind == DbKind::Subscription => return Ok(Err(AclRefusal::Stays.into())),
         _ => {}
     }
     let (size, root) = (control.edge.size(), control.edge.root());

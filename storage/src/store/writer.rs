@@ -146,6 +146,7 @@ struct Loaded {
     epochs: std::collections::BTreeMap<(RowId, u32), u64>,
     uses: std::collections::BTreeMap<(RowId, ContentId), UseRow>,
     trimmed: HashMap<RowId, u64>,
+    inviters: std::collections::BTreeMap<(RowId, identity::did::Did), Vec<u64>>,
 }
 
 impl Loaded {
@@ -153,7 +154,8 @@ impl Loaded {
         let stages = view.dbs.values().map(|db| (db.id, db.stage)).collect();
         let (members, epochs, uses) = (view.members.clone(), view.epochs.clone(), view.uses.clone());
         let trimmed = view.logs.values().map(|log| (log.row.id, log.row.trimmed_to)).collect();
-        Self { stages, members, epochs, uses, trimmed }
+        let inviters = view.inviters.clone();
+        Self { stages, members, epochs, uses, trimmed, inviters }
     }
 }
 
@@ -187,6 +189,12 @@ async fn apply(tx: &mut Conn, view: &View, plan: &Plan, before: LastIds, loaded:
     }
     for ((db, gid), epoch) in view.epochs.iter().filter(|(key, epoch)| loaded.epochs.get(key) != Some(epoch)) {
         tables::grp::upsert(tx, *db, *gid, *epoch).await?;
+    }
+    for ((db, user), salt) in &view.partitions {
+        tables::subscriber::insert(tx, *db, user, salt).await?;
+    }
+    for ((db, sender), sent) in view.inviters.iter().filter(|(key, sent)| loaded.inviters.get(key) != Some(sent)) {
+        tables::inviter::upsert(tx, *db, sender, sent).await?;
     }
     tables::entry::insert(tx, &plan.entries).await?;
     tables::snapshot::insert(tx, &plan.snapshots).await?;

@@ -11,12 +11,14 @@ pub(crate) mod device;
 pub(crate) mod entry;
 pub(crate) mod equivocation;
 pub(crate) mod grp;
+pub(crate) mod inviter;
 pub(crate) mod lapse_watch;
 pub(crate) mod member;
 pub(crate) mod node;
 pub(crate) mod packed;
 pub(crate) mod segment;
 pub(crate) mod snapshot;
+pub(crate) mod subscriber;
 
 use crate::database::{Cells, Conn, in_table, query};
 use crate::fault::StorageError;

@@ -406,7 +406,8 @@ async fn what_entries_named_before_is_counted_before_anything_goes() {
 
     let options = SqliteConnectOptions::new().filename(ground.dir().join("store.db"));
     let mut rows = options.clone().connect().await.unwrap();
-    let before = "DROP TABLE segment; DROP TABLE segment_old; DROP TABLE packed; DROP TABLE packed_device; \
+    let before = "DROP INDEX dblog_said; DROP TABLE subscriber; DROP TABLE inviter; \
+                  DROP TABLE segment; DROP TABLE segment_old; DROP TABLE packed; DROP TABLE packed_device; \
                   DROP TABLE chunk_gone; DROP TABLE chunk_writing; DROP INDEX dblog_uncounted; \
                   ALTER TABLE dblog DROP COLUMN counted; ALTER TABLE dblog DROP COLUMN to_count; \
                   DROP INDEX dblog_untrimmed; ALTER TABLE dblog DROP COLUMN trimmed_to; \

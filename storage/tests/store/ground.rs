@@ -237,7 +237,7 @@ pub(crate) async fn pack(store: &Store, now_ms: u64) -> (u64, u64) {
 }
 
 pub(crate) fn append(entries: &[Entry]) -> Append {
-    Append { entries: entries.to_vec(), now_ms: NOW_MS, payer: None, home: None, arrives: None }
+    Append { entries: entries.to_vec(), now_ms: NOW_MS, payer: None, home: None, arrives: None, partition: None }
 }
 
 /// Whether somebody may read a log at second 1.

@@ -27,6 +27,7 @@ mod leases;
 mod moves;
 mod owners;
 mod packed;
+mod partitions;
 
 #[path = "../../../tests/src/postgres.rs"]
 mod postgres;

@@ -46,6 +46,7 @@ mod rotation;
 mod rotation_witnessed;
 mod snapshots;
 mod starts;
+mod subscriptions;
 mod swapped;
 mod things;
 mod trims;

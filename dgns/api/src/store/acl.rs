@@ -18,6 +18,7 @@ mod fork;
 mod moves;
 mod owners;
 mod profile;
+mod subscription;
 mod trim;
 
 pub use fork::Part;
@@ -92,8 +93,11 @@ pub enum AclRefusal {
     /// A profile is written by the devices of one person. Code `single_writer`.
     #[error("a profile is of one person, whose devices alone write it: others are let in to read")]
     SingleWriter,
-    /// It goes on from entries of another database. Code `stays`.
-    #[error("a fork stays where the entries are that it goes on from")]
+    /// What a subscription database has is apart for each user: there is no group. Code `no_groups`.
+    #[error("a subscription database has a partition a user, and no groups or logs besides")]
+    NoGroups,
+    /// It goes on from entries of another database, or its users are those of its server. Code `stays`.
+    #[error("a fork stays where the entries are that it goes on from, and a subscription database where its users are")]
     Stays,
 }
 
@@ -119,6 +123,7 @@ impl AclRefusal {
             Self::Deleted => "deleted",
             Self::Moved => "moved",
             Self::SingleWriter => "single_writer",
+            Self::NoGroups => "no_groups",
             Self::Stays => "stays",
         }
     }
@@ -202,6 +207,7 @@ impl Acl {
             return Err(AclRefusal::Genesis);
         }
         self.is_single(control)?;
+        self.is_apart(control)?;
         self.say(author, control)?;
         self.name_person(control);
         self.begun |= *author == self.did;

@@ -22,6 +22,8 @@ pub enum DbKind {
     General = 1,
     /// What one person says: their devices write it, others read it.
     Profile = 2,
+    /// A partition a user, with what they prove and what others send them.
+    Subscription = 3,
 }
 
 impl DbKind {
@@ -30,6 +32,7 @@ impl DbKind {
         match number {
             1 => Some(Self::General),
             2 => Some(Self::Profile),
+            3 => Some(Self::Subscription),
             _ => None,
         }
     }
@@ -39,6 +42,7 @@ impl DbKind {
         match self {
             Self::General => "general",
             Self::Profile => "profile",
+            Self::Subscription => "subscription",
         }
     }
 }
@@ -277,7 +281,7 @@ impl Control {
             (7, 4) => Self::Trim { log: LogId(reader.fixed()?), to: reader.uint()?, snapshot: reader.uint()? },
             (8, 4) => {
                 let (gid, kind) = (gid(&mut reader)?, LogKind::from_number(reader.uint()?));
-                let kind = kind.filter(|kind| *kind != LogKind::Control).ok_or(WireError::Unexpected)?;
+                let kind = kind.filter(|kind| *kind == LogKind::Shared).ok_or(WireError::Unexpected)?;
                 Self::Log { gid, kind, label: label(reader.text()?)? }
             }
             (10, 6) => Self::Moved { to: Place::read(&mut reader)?, heads: read_heads(&mut reader)? },

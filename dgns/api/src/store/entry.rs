@@ -29,6 +29,10 @@ pub enum LogKind {
     Control = 0,
     /// The server orders what every writer of a group appends.
     Shared = 1,
+    /// What one user of a subscription database proves there (PROTOCOL 25.20): written and read by that user alone.
+    Proofs = 4,
+    /// What others send that user: written by whoever likes, read by that user alone.
+    Invitations = 5,
 }
 
 impl LogKind {
@@ -37,8 +41,15 @@ impl LogKind {
         match number {
             0 => Some(Self::Control),
             1 => Some(Self::Shared),
+            4 => Some(Self::Proofs),
+            5 => Some(Self::Invitations),
             _ => None,
         }
+    }
+
+    /// Returns whether it is of one user of a subscription database: nobody else reads it.
+    pub const fn is_of_user(self) -> bool {
+        matches!(self, Self::Proofs | Self::Invitations)
     }
 }
 
@@ -103,6 +114,8 @@ pub enum Class {
     Control = 1,
     /// The records up to a place of the log, in chunks (PROTOCOL 25.16); it is no record itself.
     Snapshot = 4,
+    /// Something of a user of a subscription database (PROTOCOL 25.20), under no key of a group.
+    Plain = 5,
 }
 
 /// What a device signs of an entry.
@@ -174,6 +187,7 @@ impl Header {
                 0 => Ok(Class::Data),
                 1 => Ok(Class::Control),
                 4 => Ok(Class::Snapshot),
+                5 => Ok(Class::Plain),
                 _ => Err(WireError::Unexpected),
             })?,
             log: LogId(fields.required(2, Reader::fixed)?),
@@ -193,11 +207,15 @@ impl Header {
         };
         fields.end()?;
         reader.end()?;
-        if (header.lsn == 0) != header.prev.is_none() || (header.class == Class::Control) != (header.epoch == 0) {
+        let is_plain = matches!(header.class, Class::Control | Class::Plain);
+        if (header.lsn == 0) != header.prev.is_none() || is_plain != (header.epoch == 0) {
             return Err(WireError::Unexpected.into());
         }
-        let is_control = header.class == Class::Control;
-        if !header.refs.is_sorted_by(|a, b| a < b) || is_control && !header.refs.is_empty() {
+        if !header.refs.is_sorted_by(|a, b| a < b) || is_plain && !header.refs.is_empty() {
+            return Err(WireError::Unexpected.into());
+        }
+        // Whoever names the head that it must follow learns from the refusal how many others there are.
+        if header.class == Class::Plain && header.expect.is_some() {
             return Err(WireError::Unexpected.into());
         }
         if header.encode() == bytes { Ok(header) } else { Err(WireError::NotCanonical.into()) }

@@ -39,6 +39,24 @@ pub const WAIT_S_MAX: u64 = 10;
 /// The bytes of a label of a log.
 pub const LABEL_BYTES_MAX: usize = 64;
 
+/// The bytes of what stands in a partition: the grant that proves who is a member, or a sealed invitation.
+pub const PARTITION_BODY_BYTES_MAX: usize = 4_096;
+
+/// The bytes of a request of one entry of a partition.
+pub const PARTITION_REQUEST_BYTES_MAX: usize = HEADER_BYTES_MAX + PARTITION_BODY_BYTES_MAX + 256;
+
+/// The proofs of one user: a device that comes later reads them all.
+pub const PROOFS_MAX: u64 = 1_000;
+
+/// The invitations that one person sends within [`INVITATIONS_WITHIN_MS`] to users of one database: nobody is flooded by one.
+pub const INVITATIONS_MAX: usize = 20;
+
+/// An hour, in milliseconds.
+pub const INVITATIONS_WITHIN_MS: u64 = 3_600_000;
+
+/// The bytes of the text of an invitation: sealed and padded it fits [`PARTITION_BODY_BYTES_MAX`].
+pub const INVITATION_TEXT_BYTES_MAX: usize = 3_040;
+
 /// The members of a group. The boxes of a key epoch fit one body.
 pub const MEMBERS_MAX: usize = 1_000;
 

@@ -19,6 +19,7 @@ use crate::vectors::{hex, hold};
 
 mod forks;
 mod owners;
+mod partitions;
 
 fn home() -> Origin {
     Origin::parse("dgns.test/log").unwrap()
@@ -84,6 +85,10 @@ fn statements() -> Vec<(&'static str, Control)> {
         ("moved", moved_to("https://other.example", [[1; 32], [2; 32]])),
         ("moved, a database without logs", Control::Moved { to: place("http://127.0.0.1:1"), heads: Vec::new() }),
         ("genesis of a profile", Control::Genesis { did: db(), kind: DbKind::Profile, home: home(), salt: [9; 16] }),
+        (
+            "genesis of a subscription database",
+            Control::Genesis { did: db(), kind: DbKind::Subscription, home: home(), salt: [9; 16] },
+        ),
     ]
 }
 
@@ -109,6 +114,7 @@ fn vectors_of_databases() {
         ("data", good.clone()),
         ("the first of a device", signed(first, b"")),
         ("one that must follow a head", signed(Header { expect: Some((4, [6; 32])), ..header() }, b"sealed")),
+        ("one of a partition", signed(Header { class: Class::Plain, epoch: 0, ..header() }, b"plain")),
         ("control", signed(control, &statements()[0].1.encode())),
         ("a snapshot", signed(Header { class: Class::Snapshot, refs: vec![[1; 32]], ..header() }, b"sealed")),
         ("one that names two chunks", signed(Header { refs: vec![[1; 32], [2; 32]], ..header() }, b"sealed")),
@@ -128,6 +134,7 @@ fn vectors_of_databases() {
         ("a first key with one before", vec![0x85, 4, 1, 1, 0x80, 0x82]),
         ("a genesis of no kind", [[0x85, 1, 0x54].as_slice(), db().as_bytes(), &[9, 0x60, 0x40]].concat()),
         ("a label in capitals", Control::Log { gid: 1, kind: LogKind::Shared, label: "Main".into() }.encode()),
+        ("a log of somebody's proofs", Control::Log { gid: 1, kind: LogKind::Proofs, label: "x".into() }.encode()),
         ("a second control log", Control::Log { gid: 1, kind: LogKind::Control, label: "x".into() }.encode()),
         ("a tombstone that names a log twice", tombstone_of([[1; 32], [1; 32]]).encode()),
         ("a tombstone that names logs in another order", tombstone_of([[2; 32], [1; 32]]).encode()),
@@ -164,6 +171,7 @@ fn vectors_of_databases() {
     cases.extend(anchors());
     cases.extend(owners::cases());
     cases.extend(forks::cases());
+    cases.extend(partitions::cases());
     hold(
         "databases",
         &[
@@ -173,6 +181,8 @@ fn vectors_of_databases() {
             "op head: in.head -> size, root or an error. op anchored: in.log, salt, head -> label, hash or an error.",
             "op changes: in.changes -> the root of the tree after them, alone, or an error.",
             "op fork: in.db, said [[author, body], ...] -> db, and by log its parts [[log, size, root], ...], after them, or the error of the last; standings of in.asked [[log, place, author, epoch], ...].",
+            "op proof: in.body, user -> salt, or db, pos, epoch and to, [gid, until s] of a grant to the user or null, or left; or an error.",
+            "op sealed_invitation: in.body -> generation, bytes of the box, or an error. op invitation: in.plain -> db or null, text, or an error.",
             "op owners: in.db, said [[author, body], ...] -> owners, lacking, stage, tombstone after them, or in.said and the error of the last.",
         ],
         &cases,
@@ -275,6 +285,11 @@ fn refused_entries(good: &Entry) -> Vec<Value> {
         entry_case("a first entry that names one before", &raw(&Header { lsn: 0, ..of_body.clone() })),
         entry_case("a later entry that names none", &raw(&Header { prev: None, ..of_body.clone() })),
         entry_case("data without a key", &raw(&Header { epoch: 0, ..of_body.clone() })),
+        entry_case("of a partition, under a key", &raw(&Header { class: Class::Plain, ..of_body.clone() })),
+        entry_case("of a partition, behind a head", &{
+            let refs = Vec::new();
+            raw(&Header { class: Class::Plain, epoch: 0, refs, expect: Some((3, [7; 32])), ..of_body.clone() })
+        }),
         entry_case("control under a key", &raw(&Header { class: Class::Control, ..of_body.clone() })),
         entry_case("a chunk named twice", &raw(&Header { refs: vec![[1; 32]; 2], ..of_body.clone() })),
         entry_case("chunks in another order", &raw(&Header { refs: vec![[2; 32], [1; 32]], ..of_body.clone() })),

@@ -6,6 +6,7 @@ mod groups;
 mod owners;
 mod relocate;
 pub(crate) mod snapshot;
+mod subscriptions;
 mod tail;
 mod trim;
 
@@ -137,6 +138,35 @@ pub(crate) enum Db {
     Fork(fork::Fork),
     /// Move the database to another server: its name, members, keys and entries stay as they are
     Move(relocate::Move),
+    /// Begin a partition of your own in a subscription database, and prove there that you are a member of a database
+    Subscribe {
+        /// The subscription database
+        name: String,
+        /// The database that you are a member of
+        database: Option<String>,
+    },
+    /// Say in a subscription database that you want no more of a database
+    Unsubscribe {
+        /// The subscription database
+        name: String,
+        /// The database: a name or a DID
+        database: String,
+    },
+    /// List the databases that you proved to be a member of, whichever of your devices did, and whether you are one still
+    Subscriptions {
+        /// The subscription database
+        name: String,
+    },
+    /// Send an invitation to somebody who has a partition in a subscription database: nobody else reads it, nor that there is one
+    Invite(subscriptions::Invite),
+    /// List what others sent you in a subscription database
+    Invitations {
+        /// The subscription database
+        name: String,
+        /// The place of the first one; if left out the newest 1,000 are shown
+        #[arg(long, value_name = "POS")]
+        from: Option<u64>,
+    },
     /// List what was said about the database: who made it, who may do what in it, its keys and logs
     History {
         /// The database
@@ -153,6 +183,8 @@ pub(crate) enum Kind {
     General,
     /// What you say: your devices alone write it, whom you let in reads
     Profile,
+    /// A place for the people of this server: each proves there what they are a member of, and is sent invitations, which nobody else sees
+    Subscription,
 }
 
 impl Kind {
@@ -160,6 +192,7 @@ impl Kind {
         match self {
             Self::General => DbKind::General,
             Self::Profile => DbKind::Profile,
+            Self::Subscription => DbKind::Subscription,
         }
     }
 }
@@ -216,6 +249,11 @@ pub(crate) async fn db(context: &Context, command: Db) -> Done {
         Db::Move(command) => relocate::relocate(context, &command).await,
         Db::Owners(command) => owners::owners(context, &command).await,
         Db::Delete(command) => owners::delete(context, &command).await,
+        Db::Subscribe { name, database } => subscriptions::subscribe(context, &name, database.as_deref()).await,
+        Db::Unsubscribe { name, database } => subscriptions::unsubscribe(context, &name, &database).await,
+        Db::Subscriptions { name } => subscriptions::list(context, &name).await,
+        Db::Invite(command) => subscriptions::invite(context, &command).await,
+        Db::Invitations { name, from } => subscriptions::invitations(context, &name, from).await,
         Db::History { name, at } => history(context, &name, &at).await,
     }
 }
@@ -233,12 +271,18 @@ async fn create(context: &Context, name: &str, kind: DbKind, no_words: bool) -> 
     let what = match kind {
         DbKind::General => "a database of yours",
         DbKind::Profile => "a profile of yours, which your devices alone write",
+        DbKind::Subscription => "a subscription database of yours",
     };
-    let text = format!(
-        "{} is {what}: {did}\nIts own keys are in {}.\n\nNext: dgns db append {relative}, and in another shell dgns db tail {relative}",
-        name.as_str(),
-        directory.display()
-    );
+    let next = match kind {
+        DbKind::Subscription => {
+            format!("dgns db subscribe {relative}, which everybody else with a name here may say, too")
+        }
+        DbKind::General | DbKind::Profile => {
+            format!("dgns db append {relative}, and in another shell dgns db tail {relative}")
+        }
+    };
+    let text =
+        format!("{} is {what}: {did}\nIts own keys are in {}.\n\nNext: {next}", name.as_str(), directory.display());
     let value = json!({
         "ok": true, "name": name.as_str(), "did": did.to_string(), "kind": kind.name(), "home": directory,
     });

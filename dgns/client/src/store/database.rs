@@ -478,10 +478,7 @@ fn beginning(
     let sealed = sealed.map_err(|error| ClientError::Unable(error.to_string()))?;
     let (gid, now) = (FIRST_GROUP, clock::now());
     let home = session.trust().origin().clone();
-    let statements = [
-        Control::Genesis { did: held.did, kind, home: home.clone(), salt },
-        // Whose it is stands before anything that they are given: of a profile nobody else is given it.
-        Control::Owner { did: *person, yes: true },
+    let groups = vec![
         Control::Grant { gid, did: *person, rights: Rights::ALL, until_s: now.as_ms() / 1_000 + MEMBER_S },
         Control::KeyEpoch {
             gid,
@@ -490,9 +487,18 @@ fn beginning(
             previous: None,
         },
         Control::Log { gid, kind: LogKind::Shared, label: MAIN.to_owned() },
-        // From here on the person rules it, and whoever they take in; its own keys rule its name alone.
-        Control::Leave,
     ];
+    let mut statements = vec![
+        Control::Genesis { did: held.did, kind, home: home.clone(), salt },
+        // Whose it is stands before anything that they are given: of a profile nobody else is given it.
+        Control::Owner { did: *person, yes: true },
+    ];
+    // What a subscription database has is apart for each user, and begins with what each says.
+    if kind != DbKind::Subscription {
+        statements.extend(groups);
+    }
+    // From here on the person rules it, and whoever they take in; its own keys rule its name alone.
+    statements.push(Control::Leave);
     let mut itself = Speaker::new(held, LogId::control(&held.did), &home);
     statements.iter().map(|statement| itself.says(statement, None)).collect()
 }

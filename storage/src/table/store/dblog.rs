@@ -26,7 +26,8 @@ const BY_KEY: &str = select!("WHERE key = $1");
 const BY_ID: &str = select!("WHERE id = $1");
 const OF_DB: &str = select!("WHERE db = $1 ORDER BY id");
 const FORKS: &str = "SELECT id, base, dropped_to FROM dblog WHERE length(base) > 0 AND id > $1 ORDER BY id LIMIT $2";
-const UNSWEPT: &str = select!("WHERE db = $1 AND gid > 0 AND dropped_to < size AND id > $2 ORDER BY id LIMIT 1");
+const SAID_OF_DB: &str = select!("WHERE db = $1 AND kind <= 1 ORDER BY id");
+const UNSWEPT: &str = select!("WHERE db = $1 AND kind IN (1, 5) AND dropped_to < size AND id > $2 ORDER BY id LIMIT 1");
 const UNTRIMMED: &str = select!("WHERE dropped_to < trimmed_to AND dropped_to < size AND id > $1 ORDER BY id LIMIT 1");
 const UNCOUNTED: &str = "SELECT id, counted, to_count FROM dblog WHERE counted < to_count ORDER BY id LIMIT 1";
 const COUNT_TO: &str = "UPDATE dblog SET counted = $1 WHERE id = $2";
@@ -70,6 +71,12 @@ pub(crate) async fn of_db(conn: &mut Conn, db: RowId) -> Result<Vec<LogRow>, Sto
     rows.iter().map(read).collect()
 }
 
+/// Returns the control log of a database, and those that it says: not those of its users, which are many.
+pub(crate) async fn said_of_db(conn: &mut Conn, db: RowId) -> Result<Vec<LogRow>, StorageError> {
+    let rows = query(SAID_OF_DB).bind(db).fetch_all(conn).await.map_err(in_table(TABLE))?;
+    rows.iter().map(read).collect()
+}
+
 /// Returns where the entries lie of logs that go on from others, with the first entry that each has not let go of: those behind the row
 /// `after`, in order.
 pub(crate) async fn forks(conn: &mut Conn, after: RowId, limit: u64) -> Result<Vec<(Line, u64)>, StorageError> {
@@ -81,7 +88,8 @@ pub(crate) async fn forks(conn: &mut Conn, after: RowId, limit: u64) -> Result<V
     rows.iter().map(read).collect()
 }
 
-/// Returns the first log of a database behind the row `after`, but its control log, that has not let go of all its entries.
+/// Returns the first log of a database behind the row `after`, but its control log and what its users prove, that has not let go of all its entries. These say
+/// what the others are: whoever pays again has them.
 pub(crate) async fn unswept(conn: &mut Conn, db: RowId, after: RowId) -> Result<Option<LogRow>, StorageError> {
     query(UNSWEPT)
         .bind(db)

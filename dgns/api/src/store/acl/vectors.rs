@@ -150,6 +150,36 @@ fn asked_of_fork() -> Vec<(LogId, u64, u8, u64)> {
     vec![(of_fork, 3, FORK, 2), (of_fork, 3, OWNER, 2), (main_log(), 0, DB, 1), (main_log(), 0, OWNER, 1)]
 }
 
+/// A subscription database.
+fn subscription() -> Said {
+    let Control::Genesis { did, home, salt, .. } = genesis() else { unreachable!("it is a genesis") };
+    let said = [
+        (DB, Control::Genesis { did, kind: DbKind::Subscription, home, salt }),
+        (DB, Control::Owner { did: self::did(OWNER), yes: true }),
+        (DB, Control::Leave),
+    ];
+    said.into()
+}
+
+/// What nobody may say of a subscription database.
+fn refused_of_subscriptions() -> Vec<(&'static str, Said)> {
+    let then = |control: Control| [subscription(), vec![(OWNER, control)]].concat();
+    let origin = Origin::parse("other.test/log").unwrap();
+    let (server, url) = (did(STRANGER), "https://other.example".to_owned());
+    let to = crate::store::place::Place { server, url, origin, key: [3; 32] };
+    vec![
+        ("a member of a subscription database", then(grant(READER, Rights::READ, 100))),
+        ("a revoke in a subscription database", then(revoke(READER, &[]))),
+        ("a key of a subscription database", then(turn(1, &[]))),
+        ("a log of a subscription database", then(log("main"))),
+        ("a trim of a subscription database", then(trim(main_log(), 4, 9))),
+        ("a move of a subscription database", then(Control::Moved { to, heads: Vec::new() })),
+        ("a fork of a subscription database", {
+            then(Control::Fork { source: did(DB), did: did(FORK), salt: [4; 16], base: Vec::new() })
+        }),
+    ]
+}
+
 /// Each refusal: what was said before, and what may not follow.
 fn refused() -> Vec<(&'static str, Said)> {
     let begun = || vec![(DB, genesis()), (DB, grant(OWNER, Rights::READ.and(Rights::GRANT), 100))];
@@ -205,18 +235,25 @@ fn vectors_of_control_logs() {
             &forked_profile(),
             &asked_of_fork(),
         ),
+        story(
+            "a subscription database, of which nothing is said but whose it is",
+            &LogId::control(&did(DB)),
+            &subscription(),
+            &asked(),
+        ),
         story("a genesis in another log", &LogId([0; 32]), &[(DB, genesis())], &[]),
     ];
     let codes: BTreeSet<&str> = refused()
         .iter()
         .chain(&refused_of_profiles())
+        .chain(&refused_of_subscriptions())
         .map(|(name, said)| {
             let case = story(name, &LogId::control(&did(DB)), said, &[]);
             cases.push(case);
             replayed(&LogId::control(&did(DB)), said).expect_err(name).code()
         })
         .collect();
-    assert_eq!(codes.len(), 12, "each refusal: {codes:?}");
+    assert_eq!(codes.len(), 14, "each refusal: {codes:?}");
     hold("database_acls", &ABOUT, &cases);
 }
 
