@@ -89,16 +89,17 @@ fn expanded(message: &[u8], at: usize, parts: (usize, usize, usize), end: usize)
     Ok(data)
 }
 
-/// Reads a name that may be compressed: each pointer leads further to the front, and there are no more of them than a name has labels.
+/// Reads a name that may be compressed: each pointer leads further to the front, to what is behind the header and ends before the name does that points to
+/// it, and there are no more of them than a name has labels. So what a name says does not depend on what is counted before it or stands behind it.
 pub(crate) fn name(message: &[u8], at: &mut usize) -> Result<WireName, Malformed> {
     let (mut wire, mut place, mut end, mut limit) = (Vec::with_capacity(64), *at, None, *at);
-    let mut pointers = 0;
+    let (mut pointers, mut readable) = (0, message);
     loop {
-        let length = *message.get(place).ok_or(Malformed)?;
+        let length = *readable.get(place).ok_or(Malformed)?;
         match length {
             0 => break,
             1..64 => {
-                let label = message.get(place..place + 1 + usize::from(length)).ok_or(Malformed)?;
+                let label = readable.get(place..place + 1 + usize::from(length)).ok_or(Malformed)?;
                 wire.extend_from_slice(label);
                 if wire.len() > 254 {
                     return Err(Malformed);
@@ -106,13 +107,14 @@ pub(crate) fn name(message: &[u8], at: &mut usize) -> Result<WireName, Malformed
                 place += label.len();
             }
             192.. => {
-                let low = *message.get(place + 1).ok_or(Malformed)?;
+                let low = *readable.get(place + 1).ok_or(Malformed)?;
                 end = end.or(Some(place + 2));
                 let target = usize::from(length & 0x3F) << 8 | usize::from(low);
                 pointers += 1;
-                if target >= limit || pointers > LABELS_MAX {
+                if !(HEADER_BYTES..limit).contains(&target) || pointers > LABELS_MAX {
                     return Err(Malformed);
                 }
+                readable = &message[..limit];
                 (place, limit) = (target, target);
             }
             _ => return Err(Malformed),
@@ -136,11 +138,11 @@ mod tests {
 
     #[test]
     fn a_name_has_no_more_pointers_than_labels() {
-        // A label, and pointers each to the one before.
+        // A label behind the header, and pointers each to the one before.
         let message = |pointers: usize| {
-            let mut message = b"\x01a\0".to_vec();
+            let mut message = [&[0; HEADER_BYTES][..], b"\x01a\0"].concat();
             for number in 0..pointers as u16 {
-                let target = if number == 0 { 0 } else { 3 + 2 * (number - 1) };
+                let target = if number == 0 { 12 } else { 15 + 2 * (number - 1) };
                 message.extend_from_slice(&(0xC000 | target).to_be_bytes());
             }
             message
@@ -155,6 +157,28 @@ mod tests {
                 "{pointers}"
             );
             assert!(!is_name || at == message.len());
+        }
+    }
+
+    #[test]
+    fn a_name_points_to_one_that_ends_before_it() {
+        // Goal: no name reads the header, nor itself, nor what stands behind it. Method: a message, where the name is, and whether it is one.
+        let header = [&[0; HEADER_BYTES - 2][..], b"\x01b"].concat();
+        for (what, rest, at, is_name) in [
+            ("one before", &b"\x01a\0\xc0\x0c"[..], 15, true),
+            ("its end alone", b"\x01b\x01a\0\xc0\x0e", 17, true),
+            ("a label and one before", b"\x01a\0\x01b\xc0\x0c", 15, true),
+            ("the header", b"\0\xc0\x0a", 13, false),
+            ("itself", b"\xc0\x0c", 12, false),
+            ("a label of itself", b"\x01a\xc0\x0c", 12, false),
+            ("a label that runs into itself", b"\x03\xc0\x0c\0\0", 13, false),
+            ("a name that ends behind it", b"\x02a\xc0\x0c\0", 14, false),
+            ("a pointer that is its own", b"\x01a\xc0\x0c", 14, false),
+            ("what is behind it", b"\xc0\x0e\x01a\0", 12, false),
+        ] {
+            let message = [&header[..], rest].concat();
+            let mut next = at;
+            assert_eq!(name(&message, &mut next).is_ok(), is_name, "{what}");
         }
     }
 }
