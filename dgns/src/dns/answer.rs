@@ -667,7 +667,9 @@ fn asks_for_proof(query: &Query<'_>, place: Place<'_>) -> bool {
 
 /// Whether what is at a place does not come from the log alone, in a zone that has nothing else yet.
 fn is_put_off(zone: &Zone, place: Place<'_>) -> bool {
-    zone.is_partial() && (is_proof(place) || zone.is_open_at(place))
+    let is_checkpoint = || place.name.is_empty() && place.owner == CHECKPOINT_OWNER;
+    zone.is_partial()
+        && (is_proof(place) || zone.is_open_at(place) || is_checkpoint() && zone.checkpoint().rdata.is_empty())
 }
 
 /// Whether a place is in the zone of proofs.
