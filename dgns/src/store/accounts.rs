@@ -126,7 +126,7 @@ impl Keeper {
         if self.packed.is_some_and(|since| since.elapsed() < PACK.min(Duration::from_millis(after_ms))) {
             return false;
         }
-        let [entries, merged, failed] = &self.databases.packed;
+        let ([entries, merged, failed], before) = (&self.databases.packed, self.packing.clone());
         let is_more = match self.databases.store.pack(&mut self.packing, Age { now_ms, after_ms }).await {
             Ok(done) => {
                 entries.fetch_add(done.entries, Ordering::Relaxed);
@@ -136,8 +136,8 @@ impl Keeper {
             Err(error) => {
                 failed.fetch_add(1, Ordering::Relaxed);
                 warn!(%error, "old entries of a log are not packed for now");
-                // What is damaged was passed over; what is out of reach is so for the next one too.
-                error.is_damage()
+                // What is damaged was passed over, if it is one log's; what is out of reach is so for the next one too.
+                error.is_damage() && self.packing != before
             }
         };
         match is_more {

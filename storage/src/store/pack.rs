@@ -31,7 +31,7 @@ use crate::table::store::entry::Found;
 use crate::table::store::{self as tables, RowId};
 
 /// How far a look for old entries got. A new one begins with the first log.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packing {
     /// The log that was looked at last.
     after: RowId,
@@ -76,7 +76,7 @@ impl Store {
     /// Takes one step of packing old entries, merging segments, or ridding them of what was dropped.
     ///
     /// A crash before the step's commit leaves all as it was but an object that nothing names. Errors: the step is passed over, and comes again once
-    /// all else was looked at.
+    /// all else was looked at; if what is to be done cannot be found out, `packing` is as it was.
     pub async fn pack(&self, packing: &mut Packing, age: Age) -> Result<Packed, StorageError> {
         let more = Packed { is_more: true, ..Packed::default() };
         // Whatever fails is passed over: the next step goes on.
