@@ -1,12 +1,15 @@
 //! What many names cost: the memory of a server that holds them, and the time of its start.
 //!
-//! `cargo bench -p dgns-tests --bench million -- [--names 1000000] [--lookups 20000] [--addresses 0|1] [--data DIR]`. Names are made in this process, past
+//! `cargo bench -p dgns-tests --bench million -- [--names 1000000] [--lookups 20000] [--addresses 0|1] [--others 0|1] [--data DIR]`. Names are made in this process, past
 //! HTTP and past the door, but by the same publisher with real signatures; each is a genesis and a claim, with `--addresses 1` an address too, and DNS then
 //! shows no DIDs: what the memory of a signed name is compared by. Every start is measured in a process of its own, so that the memory shown is the server's
-//! alone: after the start, then after lookups all over the map. What `--data` names is kept, and used if it is there.
+//! alone: after the start, then after lookups all over the map. With `--others 1` NSD and Knot are started on the same zone, exported, and their memory is
+//! shown. What `--data` names is kept, and used if it is there.
 
 mod load;
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
@@ -15,6 +18,7 @@ use std::time::{Duration, Instant};
 use dgns::clock::Clock;
 use dgns::config::Config;
 use dgns::server::Server;
+use dgns_tests::harness::secondary::Secondary;
 use identity::state::Subject;
 use load::Stretch;
 
@@ -36,6 +40,9 @@ async fn main() {
         let arguments: Vec<_> = std::env::args().skip(1).collect();
         let status = Command::new(itself).args(arguments).env("DGNS_BENCH_START", data).status().unwrap();
         assert!(status.success());
+    }
+    if load::argument("--others", 0) > 0 {
+        others(data, names, with_address).await;
     }
 }
 
@@ -84,6 +91,33 @@ async fn started(data: &Path, names: usize, lookups: usize, with_address: bool) 
     stretch.report("lookups, one after the other, states cold", lookups);
     println!("  memory after them: {}", per_name(load::memory_kib("VmRSS")));
     server.stop().await.unwrap();
+}
+
+/// Says what the zone takes in the memory of other servers, each alone, that have it from a file.
+async fn others(data: &Path, names: usize, with_address: bool) {
+    let (config, clock, directory) = (config(data, with_address), Clock::system(), tempfile::tempdir().unwrap());
+    let (zone, path) = (config.zone.as_str().to_owned(), directory.path().join("zone"));
+    let stretch = Stretch::begin();
+    let mut file = BufWriter::new(File::create(&path).unwrap());
+    let stored = dgns::server::stored_zone(&config, &clock).unwrap();
+    let records = dgns::dns::export::write(stored, &config, &clock, &mut file).await.unwrap();
+    file.into_inner().unwrap();
+    stretch.report("zone export, records", records);
+    for (what, start) in [("NSD", Secondary::nsd_of_file as fn(_, &str, &Path) -> _), ("Knot", Secondary::knot_of_file)]
+    {
+        let stretch = Stretch::begin();
+        let server = start(Secondary::place(), &zone, &path);
+        while server.serial(&zone).is_none() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        stretch.report(&format!("start of {what}, names"), names);
+        let kib = load::family(server.pid()).map(|pid| load::memory_kib_of(pid, "VmRSS")).max().unwrap();
+        println!(
+            "  its memory, of its largest process: {} MiB = {} bytes a name",
+            kib / 1024,
+            kib * 1024 / names as u64
+        );
+    }
 }
 
 fn free_port() -> u16 {

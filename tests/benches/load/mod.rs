@@ -335,9 +335,25 @@ pub fn load() -> String {
 
 /// Returns a figure of `/proc/self/status`, in KiB.
 pub fn memory_kib(key: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    memory_kib_of(std::process::id(), key)
+}
+
+/// Returns what `/proc` says of a process under `key`, KiB; 0 if nothing.
+pub fn memory_kib_of(pid: u32, key: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with(key)).unwrap_or("0 0");
     line.split_whitespace().nth(1).and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+/// Returns a process and all that it started.
+pub fn family(pid: u32) -> impl Iterator<Item = u32> {
+    let mut left = vec![pid];
+    std::iter::from_fn(move || {
+        let pid = left.pop()?;
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        left.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        Some(pid)
+    })
 }
 
 /// Returns `p50 .. p99 .. max .. ms` of latencies in milliseconds.

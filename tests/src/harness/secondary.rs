@@ -52,13 +52,11 @@ impl Secondary {
         };
         Self::start("/usr/sbin/nsd", &["-d", "-c"], address, |directory| {
             format!(
-                "server:\n  ip-address: 127.0.0.1@{port}\n  do-ip6: no\n  server-count: 1\n  username: \"\"\n  rrl-ratelimit: 0\n  chroot: \"\"\n  \
-                 zonesdir: \"{directory}\"\n  zonelistfile: \"{directory}/zone.list\"\n  database: \"\"\n  logfile: \"{directory}/log\"\n  \
-                 pidfile: \"{directory}/pid\"\n  xfrdfile: \"{directory}/xfrd.state\"\n  xfrdir: \"{directory}\"\n  xfrd-reload-timeout: 0\n  \
-                 verbosity: 2\n{bundle}remote-control:\n  control-enable: no\n{authentication}\
+                "{}{bundle}remote-control:\n  control-enable: no\n{authentication}\
                  key:\n  name: \"{name}\"\n  algorithm: {algorithm}\n  secret: \"{secret}\"\n\
                  zone:\n  name: \"{zone}\"\n  zonefile: \"zone\"\n  allow-notify: 127.0.0.1 {name}\n  request-xfr: {from} {name}{over}\n  \
-                 provide-xfr: 127.0.0.1 NOKEY\n"
+                 provide-xfr: 127.0.0.1 NOKEY\n",
+                nsd_head(port, directory)
             )
         })
     }
@@ -98,6 +96,14 @@ impl Secondary {
                  zone:\n- domain: {catalog}\n  master: primary\n  acl: told\n  catalog-role: interpret\n  catalog-template: member\n",
                 knot_head(port, directory)
             )
+        })
+    }
+
+    /// Starts an NSD that serves a zone file of somebody else.
+    pub fn nsd_of_file(address: SocketAddr, zone: &str, file: &Path) -> Self {
+        Self::start("/usr/sbin/nsd", &["-d", "-c"], address, |directory| {
+            let zone = format!("zone:\n  name: \"{zone}\"\n  zonefile: \"{}\"\n", file.display());
+            format!("{}remote-control:\n  control-enable: no\n{zone}", nsd_head(address.port(), directory))
         })
     }
 
@@ -183,6 +189,16 @@ pub fn dig(address: SocketAddr, options: &[&str]) -> programs::Ran {
     command.arg(format!("@{}", address.ip())).arg("-p").arg(address.port().to_string());
     command.args(["+tries=1", "+time=30"]).args(options);
     programs::run(command, "")
+}
+
+/// Returns how the configuration of every NSD begins.
+fn nsd_head(port: u16, directory: &str) -> String {
+    format!(
+        "server:\n  ip-address: 127.0.0.1@{port}\n  do-ip6: no\n  server-count: 1\n  username: \"\"\n  rrl-ratelimit: 0\n  chroot: \"\"\n  \
+         zonesdir: \"{directory}\"\n  zonelistfile: \"{directory}/zone.list\"\n  database: \"\"\n  logfile: \"{directory}/log\"\n  \
+         pidfile: \"{directory}/pid\"\n  xfrdfile: \"{directory}/xfrd.state\"\n  xfrdir: \"{directory}\"\n  xfrd-reload-timeout: 0\n  \
+         verbosity: 2\n"
+    )
 }
 
 /// Returns how the configuration of every Knot begins.
