@@ -153,8 +153,14 @@ pub const SEGMENTS_KEPT_BYTES: usize = 32 << 20;
 /// As [`SEGMENTS_KEPT_BYTES`], how many.
 pub const SEGMENTS_KEPT: usize = 256;
 
-/// The segments that are read at a time: whoever else needs one waits, and finds what was read meanwhile.
+/// The segments that are read at a time, each by one: whoever else needs one waits, and finds what was read meanwhile.
 pub const SEGMENT_READS_MAX: usize = 8;
+
+/// How long somebody waits for others who read segments, milliseconds, before they are told to come again.
+pub const SEGMENT_WAIT_MS: u64 = 10_000;
+
+/// From how many milliseconds on a reading of segments that failed was slow: what else is to be done goes first then.
+pub const READ_SLOW_MS: u64 = 1_000;
 
 /// How often a range is read again whose segments others took the place of, and whose objects went, meanwhile.
 pub const READS_MAX: usize = 3;

@@ -121,7 +121,11 @@ impl Store {
         }
         packing.is_thorough = Some(is_thorough);
         let part = if is_thorough { u64::MAX } else { DEAD_PART };
-        tables::segment::dead(&mut *self.inner.database.reader().await, packing.cleaned, part).await
+        let found = tables::segment::dead(&mut *self.inner.database.reader().await, packing.cleaned, part).await?;
+        if found.is_none() {
+            packing.cleaned = (RowId::MAX, u64::MAX); // this look is through them
+        }
+        Ok(found)
     }
 
     /// Returns the next log that has old entries in the table.

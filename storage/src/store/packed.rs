@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use dgns_api::store::content::ContentId;
 use tokio::sync::Semaphore;
@@ -13,8 +14,10 @@ use super::rows::{EntryRow, Signed};
 use super::segment::Segment;
 use super::{Inner, Store};
 use crate::database::{Conn, begin_reading};
-use crate::fault::StorageError;
-use crate::limits::{READS_MAX, SEGMENT_BYTES_PER_ANSWER, SEGMENT_READS_MAX, SEGMENTS_KEPT, SEGMENTS_KEPT_BYTES};
+use crate::fault::{Place, StorageError};
+use crate::limits::{
+    READS_MAX, SEGMENT_BYTES_PER_ANSWER, SEGMENT_READS_MAX, SEGMENT_WAIT_MS, SEGMENTS_KEPT, SEGMENTS_KEPT_BYTES,
+};
 use crate::table::store::RowId;
 use crate::table::store::entry::{self, Found};
 
@@ -25,13 +28,32 @@ pub(super) type Held = HashMap<ContentId, Arc<Segment>>;
 #[derive(Debug)]
 pub(super) struct Kept {
     recent: Mutex<Recent>,
-    /// Who may read one now: of many who ask for the same one a few read it.
+    /// Who may read one now.
     reads: Semaphore,
+    /// Those that are read, each with a lock that whoever reads it holds.
+    read_now: Mutex<HashMap<ContentId, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// A segment that somebody reads, or waits for another to read it.
+struct Reading<'k> {
+    kept: &'k Kept,
+    id: ContentId,
+    lock: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let mut read_now = self.kept.read_now.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(std::mem::take(&mut self.lock));
+        if read_now.get(&self.id).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+            read_now.remove(&self.id);
+        }
+    }
 }
 
 impl Default for Kept {
     fn default() -> Self {
-        Self { recent: Mutex::default(), reads: Semaphore::new(SEGMENT_READS_MAX) }
+        Self { recent: Mutex::default(), reads: Semaphore::new(SEGMENT_READS_MAX), read_now: Mutex::default() }
     }
 }
 
@@ -61,6 +83,11 @@ impl Kept {
             let Some((_, oldest)) = recent.segments.pop_front() else { return };
             recent.bytes -= oldest.bytes();
         }
+    }
+
+    fn reading(&self, id: ContentId) -> Reading<'_> {
+        let lock = self.read_now.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone();
+        Reading { kept: self, id, lock }
     }
 
     fn lock(&self) -> MutexGuard<'_, Recent> {
@@ -94,7 +121,13 @@ impl Store {
         if let Some(segment) = segments.find(id) {
             return Ok(Some(segment));
         }
-        let _permit = segments.reads.acquire().await.expect("nobody closes it");
+        // Of many who ask for one, one reads it: an object that comes slowly keeps those who read others waiting no longer.
+        let reading = segments.reading(*id);
+        let turn = async { (reading.lock.lock().await, segments.reads.acquire().await) };
+        let Ok(_turn) = tokio::time::timeout(Duration::from_millis(SEGMENT_WAIT_MS), turn).await else {
+            let (place, detail) = (Place::Table("segment"), "others wait for the objects of segments".to_owned());
+            return Err(StorageError::Unreachable { place, detail });
+        };
         // Somebody may have read it while this waited.
         if let Some(segment) = segments.find(id) {
             return Ok(Some(segment));

@@ -8,6 +8,7 @@
 //! Headers, leaves and control logs stay, so that whatever was signed still holds.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use tracing::{error, warn};
 
@@ -18,7 +19,7 @@ use super::{Store, collect, packed};
 use crate::database::{Conn, begin_reading};
 use crate::fault::StorageError;
 use crate::inject::Step;
-use crate::limits::{BYTES_PER_SWEEP, FORKS_PER_LOOK, NAMED_PER_STEP, READS_MAX, ROWS_PER_SWEEP};
+use crate::limits::{BYTES_PER_SWEEP, FORKS_PER_LOOK, NAMED_PER_STEP, READ_SLOW_MS, READS_MAX, ROWS_PER_SWEEP};
 use crate::table::store::{self as tables, RowId};
 
 /// One server's watch of the leases that are over. A new one begins with nothing, and does again what does no harm.
@@ -30,8 +31,28 @@ pub struct Sweep {
     log: Option<(RowId, Holders)>,
     /// The logs that are not what their rows say: they are left as they are, and hold up no other.
     broken: BTreeSet<RowId>,
-    /// The logs of which a segment cannot be read: they wait for the next watch, and hold up nothing but what else is dropped, if they are.
-    waiting: BTreeSet<RowId>,
+    /// The round over logs that are trimmed, by the last one of which a segment could not be read.
+    trims: Round<RowId>,
+    /// The round over accounts whose grace is over, by the last one of which that is so: when its lapse was noted, and which it is.
+    drops: Round<(u64, RowId)>,
+}
+
+/// A round over all that is to go: what cannot be read is passed over, and comes again in the next round, so that it holds up nothing else.
+#[derive(Debug, Default)]
+struct Round<K> {
+    /// What was passed over last.
+    past: K,
+    /// Whether nothing is left behind that.
+    is_over: bool,
+}
+
+impl<K: Default> Round<K> {
+    /// Begins another round if this one is over.
+    fn go_on(&mut self) {
+        if self.is_over {
+            *self = Self::default();
+        }
+    }
 }
 
 impl Sweep {
@@ -40,12 +61,10 @@ impl Sweep {
         self.broken.len()
     }
 
-    /// Returns the first log that is trimmed and has entries to let go of.
+    /// Returns the next log of the round that is trimmed and has entries to let go of.
     async fn untrimmed(&self, conn: &mut Conn) -> Result<Option<LogRow>, StorageError> {
-        let mut found = tables::dblog::untrimmed(conn, 0).await?;
-        while let Some(log) =
-            found.as_ref().filter(|log| self.broken.contains(&log.id) || self.waiting.contains(&log.id))
-        {
+        let mut found = tables::dblog::untrimmed(conn, self.trims.past).await?;
+        while let Some(log) = found.as_ref().filter(|log| self.broken.contains(&log.id)) {
             found = tables::dblog::untrimmed(conn, log.id).await?;
         }
         Ok(found)
@@ -71,13 +90,12 @@ impl Sweep {
         Ok(())
     }
 
-    /// Passes a log over whose segments cannot be read: until the next watch, unless it contradicts itself.
-    fn put_aside(&mut self, log: RowId, error: StorageError) {
-        if let Err(error) = self.pass(log, error) {
-            warn!(%error, log, "the entries of a log that are to go wait: an object that has some of them cannot be read");
-            self.log = None;
-            self.waiting.insert(log);
-        }
+    /// Passes a log over of which a segment cannot be read; returns whether it does not contradict itself, and so is to come again.
+    fn put_aside(&mut self, log: RowId, error: StorageError) -> bool {
+        let Err(error) = self.pass(log, error) else { return false };
+        warn!(%error, log, "the entries of a log that are to go wait: an object that has some of them cannot be read");
+        self.log = None;
+        true
     }
 
     /// Finds out who holds entries of a log, before the commit, which others wait for: there may be many.
@@ -132,7 +150,8 @@ impl Store {
     ///
     /// A crash before the commit leaves nothing of it.
     pub async fn watch_lapses(&self, sweep: &mut Sweep, ran_ms: u64, now_ms: u64) -> Result<bool, StorageError> {
-        sweep.waiting.clear();
+        sweep.trims.go_on();
+        sweep.drops.go_on();
         {
             let mut reader = self.inner.database.reader().await;
             let is_idle = tables::account::to_note(&mut reader, now_ms, 1).await?.is_empty()
@@ -164,10 +183,11 @@ impl Store {
 
     /// Takes one step of dropping what was trimmed, or what accounts kept whose grace is over; returns whether there may be another one.
     ///
+    /// What cannot be read is passed over until the next watch at least; if that took long, others who wait for the caller go first.
     /// A crash before a step's commit leaves nothing of it, and the next one finds where it was.
     pub async fn sweep(&self, sweep: &mut Sweep, grace: Grace) -> Result<bool, StorageError> {
-        if self.trim(sweep).await? {
-            return Ok(true);
+        if let Some(is_more) = self.trim(sweep).await? {
+            return Ok(is_more);
         }
         let Some(watched_ms) = sweep.watched_ms else { return Ok(false) };
         let (Some(seen_ms), Some(ended_ms)) =
@@ -177,33 +197,35 @@ impl Store {
         };
         let found = {
             let mut reader = self.inner.database.reader().await;
-            let Some(account) = tables::account::due(&mut reader, seen_ms, ended_ms).await? else {
-                sweep.log = None;
+            let Some(due) = tables::account::due(&mut reader, sweep.drops.past, (seen_ms, ended_ms)).await? else {
+                (sweep.log, sweep.drops.is_over) = (None, true);
                 return Ok(false);
             };
-            let log = match tables::db::unswept(&mut reader, account).await? {
+            let log = match tables::db::unswept(&mut reader, due.1).await? {
                 Some(db) if db.dropped == Dropped::Going => sweep.unswept(&mut reader, db.id).await?,
                 _ => None,
             };
             if let Some(log) = &log {
-                if sweep.waiting.contains(&log.id) {
-                    return Ok(false);
-                }
                 sweep.begin(&mut reader, log).await?;
             }
-            log
+            log.map(|log| (log, due))
         };
         let held = match &found {
             None => Held::new(),
-            Some(log) => match self.held_of(log, log.edge.size()).await {
-                Ok(held) => held,
-                Err(error) => {
-                    sweep.put_aside(log.id, error);
-                    return Ok(true);
+            Some((log, due)) => {
+                let began = Instant::now();
+                match self.held_of(log, log.edge.size()).await {
+                    Ok(held) => held,
+                    Err(error) => {
+                        if sweep.put_aside(log.id, error) {
+                            sweep.drops.past = *due;
+                        }
+                        return Ok(is_quick(began));
+                    }
                 }
-            },
+            }
         };
-        let found = found.map(|log| log.id);
+        let found = found.map(|(log, _)| log.id);
         // What goes names chunks no longer: it has to be counted first.
         if self.count_named().await? {
             return Ok(true);
@@ -214,7 +236,8 @@ impl Store {
             return Ok(false);
         }
         // It may have been paid for since.
-        let Some(account) = tables::account::due(&mut tx, seen_ms, ended_ms).await? else { return Ok(true) };
+        let due = tables::account::due(&mut tx, sweep.drops.past, (seen_ms, ended_ms)).await?;
+        let Some((_, account)) = due else { return Ok(true) };
         let mut rows = 1;
         match tables::db::unswept(&mut tx, account).await? {
             None => tables::account::swept(&mut tx, account).await?,
@@ -241,48 +264,52 @@ impl Store {
         Ok(true)
     }
 
-    /// Lets a log go of some of the entries that were trimmed; returns whether there were any.
-    async fn trim(&self, sweep: &mut Sweep) -> Result<bool, StorageError> {
+    /// Lets a log go of some of the entries that were trimmed; returns whether there may be another step, `None` if there was none to take.
+    async fn trim(&self, sweep: &mut Sweep) -> Result<Option<bool>, StorageError> {
         let found = {
             let mut reader = self.inner.database.reader().await;
-            let Some(log) = sweep.untrimmed(&mut reader).await? else { return Ok(false) };
+            let Some(log) = sweep.untrimmed(&mut reader).await? else {
+                sweep.trims.is_over = true;
+                return Ok(None);
+            };
             sweep.begin(&mut reader, &log).await?;
             log
         };
+        let began = Instant::now();
         let (found, held) = match self.held_of(&found, found.trimmed_to).await {
             Ok(held) => (found.id, held),
             Err(error) => {
-                sweep.put_aside(found.id, error);
-                return Ok(true);
+                if sweep.put_aside(found.id, error) {
+                    sweep.trims.past = found.id;
+                }
+                return Ok(Some(is_quick(began)));
             }
         };
         // What goes names chunks no longer: it has to be counted first.
         if self.count_named().await? {
-            return Ok(true);
+            return Ok(Some(true));
         }
         let mut tx = self.inner.database.write().await?;
         let log = sweep.untrimmed(&mut tx).await?.filter(|log| log.id == found);
-        let (Some(log), Some((_, holders))) = (log, &mut sweep.log) else { return Ok(true) };
+        let (Some(log), Some((_, holders))) = (log, &mut sweep.log) else { return Ok(Some(true)) };
         // Whoever forked it meanwhile holds what they fork.
         holders.read(&mut tx, &log.line).await?;
         let end = log.trimmed_to.min(log.edge.size());
         let rows = match let_go(&mut tx, &log, end, holders, &held).await {
             // They were packed since that was looked for.
-            Ok(0) => return Ok(true),
+            Ok(0) => return Ok(Some(true)),
             Ok(rows) => rows,
             // Whatever it wrote goes with the transaction.
-            Err(error) => return sweep.pass(log.id, error).map(|()| true),
+            Err(error) => return sweep.pass(log.id, error).map(|()| Some(true)),
         };
         self.keep(Step::Trim, tx, rows).await?;
         if log.dropped_to + rows as u64 == end {
             // What it let go of, others that are swept hold alone.
             sweep.log = None;
         }
-        Ok(true)
+        Ok(Some(true))
     }
-}
 
-impl Store {
     /// Returns the segments of the entries that a step lets a log go of, of those before `end`: they are read before the commit, which waits for no object
     /// store.
     async fn held_of(&self, log: &LogRow, end: u64) -> Result<Held, StorageError> {
@@ -301,6 +328,11 @@ impl Store {
         }
         Err(packed::lost())
     }
+}
+
+/// Returns whether what failed, begun then, did not take long.
+fn is_quick(began: Instant) -> bool {
+    began.elapsed().as_millis() < u128::from(READ_SLOW_MS)
 }
 
 /// Lets a log go of the first entries that it holds, of those before `end`, and drops the bodies that nobody holds then: their bytes are given back to who paid

@@ -248,8 +248,13 @@ pub(crate) async fn may_read(store: &Store, log: &LogRow, did: Did) -> bool {
 
 /// The first entries of the database: one group of these people and the log `main`; with the device that says so.
 pub(crate) fn beginning(people: &[Did]) -> (Device, Vec<Entry>) {
-    let mut owner = Device::new(9, db(), LogId::control(&db()));
-    let mut said = vec![Control::Genesis { did: db(), kind: DbKind::General, home: home(), salt: [0; 16] }];
+    beginning_of(db(), people)
+}
+
+/// As [`beginning`], of another database.
+pub(crate) fn beginning_of(did: Did, people: &[Did]) -> (Device, Vec<Entry>) {
+    let mut owner = Device::new(9, did, LogId::control(&did));
+    let mut said = vec![Control::Genesis { did, kind: DbKind::General, home: home(), salt: [0; 16] }];
     said.extend(people.iter().map(|did| grant(*did, Rights::READ.and(Rights::WRITE))));
     said.push(turn(1, people));
     said.push(Control::Log { gid: GID, kind: LogKind::Shared, label: "main".into() });

@@ -1,21 +1,25 @@
 //! Old entries in segments: read, proved and acknowledged as before, in one place and no other, whatever happens while they go there.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use dgns_api::store::entry::{Class, Entry};
+use identity::did::Did;
 use storage::fsck::{Orphans, delete_orphans};
 use storage::inject::{Failure, Plan, Step};
-use storage::store::rows::EntryRow;
-use storage::store::{Age, DatabaseUrl, Grace, Home, Packing, Store, Sweep};
+use storage::store::rows::{Dropped, EntryRow};
+use storage::store::{Age, Append, DatabaseUrl, Grace, Home, Packing, Store, Sweep};
 use translog::hash::leaf_hash;
 use translog::tree::verify_inclusion;
 
 use crate::chunks::chunk;
 use crate::collected::{at, collect, put, there};
 use crate::forks::{fill, forks, head, log_of, other, proved};
-use crate::ground::{Device, Ground, NOW_MS, append, db, main_log, make, on_both_engines, on_moto, open, pack, person};
-use crate::leases::{bodies, sweep};
+use crate::ground::{
+    Device, Ground, NOW_MS, append, beginning_of, db, main_log, make, on_both_engines, on_moto, open, pack, person,
+};
+use crate::leases::{bodies, ends, sweep};
 use crate::postgres::Postgres;
 use crate::trims::{snapshot, trim};
 
@@ -431,10 +435,7 @@ async fn an_object_that_cannot_be_read_holds_up_its_log_alone(ground: &Ground) {
     assert!(!paths.is_empty());
     match &ground.s3 {
         Some(s3) => s3.fail_every(1),
-        None => paths.iter().for_each(|path| {
-            std::fs::rename(chunks.join(path), chunks.join(format!("{path}.away"))).unwrap();
-            std::fs::create_dir(chunks.join(path)).unwrap();
-        }),
+        None => paths.iter().for_each(|path| take_away(&chunks.join(path))),
     }
     let (mut sweep, grace) = (Sweep::default(), Grace { now_ms: NOW_MS, grace_ms: 1 << 40 });
     for _ in 0..2 {
@@ -445,10 +446,7 @@ async fn an_object_that_cannot_be_read_holds_up_its_log_alone(ground: &Ground) {
     assert_eq!(dropped_to().await, 0);
     match &ground.s3 {
         Some(s3) => s3.fail_every(0),
-        None => paths.iter().for_each(|path| {
-            std::fs::remove_dir(chunks.join(path)).unwrap();
-            std::fs::rename(chunks.join(format!("{path}.away")), chunks.join(path)).unwrap();
-        }),
+        None => paths.iter().for_each(|path| bring_back(&chunks.join(path))),
     }
     while store.sweep(&mut sweep, grace).await.unwrap() {}
     assert_eq!(dropped_to().await, 0, "not before the next watch");
@@ -456,6 +454,55 @@ async fn an_object_that_cannot_be_read_holds_up_its_log_alone(ground: &Ground) {
     while store.sweep(&mut sweep, grace).await.unwrap() {}
     assert_eq!((dropped_to().await, sweep.broken()), (100, 0));
     assert_eq!(bodies(&store, main_log()).await, (0..301).map(|pos| pos >= 100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_dropped_holds_up_no_other() {
+    // Goal: an object that cannot be read keeps what else is due from nobody, and goes as all do once it can. Method: two accounts whose lease is over, the
+    // first with a log whose object is a directory for a while.
+    let ground = Ground::files();
+    let store = open(&ground, &Plan::default(), 1 << 30).await;
+    make(&store, &[person(1)]).await;
+    let mut device = Device::new(1, person(1), main_log());
+    write(&store, &mut device, 300, 200).await;
+    pack(&store, NOW_MS).await;
+    let second = other(1);
+    let begins = beginning_of(second, &[person(2)]).1;
+    store.append(Append { payer: Some(person(2)), ..append(&begins) }).await.unwrap();
+    let mut device = Device::new(2, person(2), log_of(&second));
+    write(&store, &mut device, 60, 200).await;
+    for number in [1, 2] {
+        ends(&store, number, NOW_MS).await;
+    }
+    store.close().await.unwrap();
+    let store = open(&ground, &Plan::default(), 1 << 30).await;
+    let (paths, chunks) = (ground.objects().await, ground.dir().join("chunks"));
+    paths.iter().for_each(|path| take_away(&chunks.join(path)));
+    let (mut sweep, grace) = (Sweep::default(), Grace { now_ms: NOW_MS, grace_ms: 0 });
+    while !store.watch_lapses(&mut sweep, 1, NOW_MS).await.unwrap() {}
+    let of = async |did: Did| store.database(&did).await.unwrap().unwrap().dropped;
+    let dropped = async || [of(db()).await, of(second).await];
+    for _ in 0..2 {
+        while store.sweep(&mut sweep, grace).await.unwrap() {}
+        assert_eq!(dropped().await, [Dropped::Going, Dropped::Gone]);
+        assert!(store.watch_lapses(&mut sweep, 1, NOW_MS).await.unwrap());
+    }
+    paths.iter().for_each(|path| bring_back(&chunks.join(path)));
+    while store.sweep(&mut sweep, grace).await.unwrap() {}
+    assert_eq!((dropped().await, sweep.broken()), ([Dropped::Gone; 2], 0));
+    assert!(bodies(&store, main_log()).await.iter().all(|is_there| !is_there));
+}
+
+/// Puts a directory in the place of an object.
+fn take_away(path: &Path) {
+    std::fs::rename(path, path.with_extension("away")).unwrap();
+    std::fs::create_dir(path).unwrap();
+}
+
+/// Puts the object there again.
+fn bring_back(path: &Path) {
+    std::fs::remove_dir(path).unwrap();
+    std::fs::rename(path.with_extension("away"), path).unwrap();
 }
 
 /// A receipt of the last of so many entries is proved.

@@ -38,8 +38,8 @@ const TO_NOTE: &str = "SELECT id FROM account WHERE lapse_seen_ms = 0 AND lease_
 const PAID_AGAIN: &str = "SELECT id FROM account WHERE lapse_seen_ms > 0 AND lease_until_ms > $1 \
                           ORDER BY lease_until_ms LIMIT $2";
 const WAITING: &str = "SELECT id FROM account WHERE lapse_seen_ms > 0 AND lapse_seen_ms < $1 LIMIT 1";
-const DUE: &str = "SELECT id FROM account WHERE lapse_seen_ms > 0 AND lapse_seen_ms <= $1 AND lease_until_ms <= $2 \
-                   ORDER BY lapse_seen_ms LIMIT 1";
+const DUE: &str = "SELECT lapse_seen_ms, id FROM account WHERE lapse_seen_ms > 0 AND (lapse_seen_ms, id) > ($1, $2) \
+                   AND lapse_seen_ms <= $3 AND lease_until_ms <= $4 ORDER BY lapse_seen_ms, id LIMIT 1";
 const NOTE: &str = "UPDATE account SET lapse_seen_ms = $1 WHERE id = $2";
 const TAKE_BACK: &str = "UPDATE account SET lapse_seen_ms = 0, lapsed_bytes = 0 WHERE id = $1";
 
@@ -126,12 +126,19 @@ pub(crate) async fn is_any_waiting(conn: &mut Conn) -> Result<bool, StorageError
     Ok(row.is_some())
 }
 
-/// Returns the account whose lapse was noted first, if that was before `seen_ms` of the watch and its lease ended before `ended_ms`, Unix
-/// milliseconds.
-pub(crate) async fn due(conn: &mut Conn, seen_ms: u64, ended_ms: u64) -> Result<Option<RowId>, StorageError> {
+/// Returns the account behind `past` whose lapse was noted first, with when that was, if it was before `seen_ms` of the watch and its lease ended
+/// before `ended_ms`, Unix milliseconds.
+pub(crate) async fn due(
+    conn: &mut Conn,
+    past: (u64, RowId),
+    (seen_ms, ended_ms): (u64, u64),
+) -> Result<Option<(u64, RowId)>, StorageError> {
     // All that is swept has the latest time there is.
-    let query = query(DUE).bind(stored(seen_ms).min(SWEPT - 1)).bind(stored(ended_ms));
-    ids(query.fetch_optional(conn).await.map_err(in_table(TABLE))?.as_slice()).map(|ids| ids.first().copied())
+    let query =
+        query(DUE).bind(stored(past.0)).bind(past.1).bind(stored(seen_ms).min(SWEPT - 1)).bind(stored(ended_ms));
+    let row = query.fetch_optional(conn).await.map_err(in_table(TABLE))?;
+    let read = |cells: Cells<'_>| Ok((cells.number(0)?, cells.small(1)?));
+    row.as_ref().map(|row| read(Cells::new(row, TABLE))).transpose()
 }
 
 /// Notes that the lease of an account is over, seen so far into the watch.
