@@ -129,6 +129,9 @@ pub fn of_store(refusal: &StoreRefusal) -> Problem {
         let missing = ids.iter().map(|id| data_encoding::HEXLOWER.encode(id)).collect();
         return Problem { missing, ..problem(code, refusal.to_string()) };
     }
+    if let StoreRefusal::DroppedBefore { first } | StoreRefusal::Trimmed { first } = refusal {
+        return Problem { first: Some(*first), ..problem(code, refusal.to_string()) };
+    }
     if let StoreRefusal::Append(AppendRefusal::Rate { retry_ms }) = refusal {
         return Problem { retry_ms: Some(*retry_ms), ..problem(code, refusal.to_string()) };
     }

@@ -32,6 +32,9 @@ pub struct Problem {
     /// The URL of the server that takes certificates (`not_the_writer`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writer: Option<String>,
+    /// The first entry that is there (`dropped`, `trimmed`), if there may be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
     /// The chunks that are not there (`chunk_missing`), 64 hex digits each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
@@ -68,6 +71,7 @@ impl Problem {
             work_bits: None,
             nonce: None,
             writer: None,
+            first: None,
             missing: Vec::new(),
             reason: None,
             error: None,

@@ -19,6 +19,7 @@ use identity::did::Did;
 use identity::hash::Hash;
 use identity::sealed::Sealed;
 use identity::token::Rights;
+use serde_json::Value;
 
 const PLACE: &str = "news.olga";
 
@@ -398,4 +399,37 @@ fn what_is_anothers_is_answered_as_what_there_is_not_and_what_proves_nothing_is_
     assert_eq!(received.as_array().unwrap().len(), 1);
     let told = db(&alice, &server, &["subscriptions"]);
     assert_eq!(told.exits(3).text("/code"), "bad_proof", "{told}");
+}
+
+#[test]
+fn what_came_before_a_lapse_is_told_to_be_gone_and_what_came_after_it_is_shown() {
+    let site = Site::new().with("storage", "grace_days", "0");
+    let server = site.start();
+    let [olga, alice, bob] = ["olga", "alice", "bob"].map(|name| Person::with_name(&server, name));
+    olga.dgns(&server, &["db", "create", PLACE, "--kind", "subscription", "--no-words"]).exits(0);
+    db(&bob, &server, &["subscribe"]).exits(0);
+    let sends = |text: &str| db(&alice, &server, &["invite", "--to", "bob", "--message", text]).exits(0);
+    let becomes = |what: &str| {
+        let shown = || olga.dgns(&server, &["account", "show"]).exits(0).json();
+        wait::until(what, || Some(()).filter(|()| shown()["databases"][0]["dropped"] == what));
+    };
+    let received = |arguments: &[&str]| db(&bob, &server, &[&["invitations"], arguments].concat());
+    let payer = olga.dgns(&server, &["whoami"]).exits(0).text("/did");
+    sends("one");
+    assert_eq!(received(&[]).exits(0).json()["dropped_to"], Value::Null);
+    site.dgnsd(&["lease", &payer, "--days", "0"]).exits(0);
+    becomes("yes");
+    assert_eq!(received(&[]).exits(4).text("/code"), "dropped");
+    site.dgnsd(&["lease", &payer, "--for-ever"]).exits(0);
+    becomes("before");
+    for texts in [&[][..], &["two"], &["two", "three"]] {
+        if let Some(text) = texts.last() {
+            sends(text);
+        }
+        let said = received(&[]).exits(0).json();
+        let shown: Vec<_> = said["invitations"].as_array().unwrap().iter().map(|one| one["text"].clone()).collect();
+        assert_eq!((shown, &said["dropped_to"]), (texts.iter().map(|text| Value::from(*text)).collect(), &1.into()));
+    }
+    let refused = received(&["--from", "0"]).exits(4).json();
+    assert_eq!((&refused["code"], &refused["problem"]["first"]), (&"dropped".into(), &1.into()));
 }

@@ -219,15 +219,16 @@ async fn salt_of(session: &Session, signer: Signer<'_>, db: &Did) -> Result<[u8;
     Ok(partition::salt_of(&seed, db))
 }
 
-/// Returns what others sent to this person, the first first, from a place on; if none is named the newest [`NEWEST`]. Nothing if there is no partition.
+/// Returns what others sent to this person, the first first, from a place on; if none is named the newest [`NEWEST`], or those of them that the server did not
+/// drop while nobody paid, as it says, with the place before which it did. Nothing if there is no partition.
 pub async fn invitations(
     session: &Session,
     signer: Signer<'_>,
     name: &str,
     from: Option<u64>,
-) -> Result<Vec<Received>, ClientError> {
+) -> Result<(Vec<Received>, Option<u64>), ClientError> {
     let partition = Subscriptions::open(session, signer, name).await?;
-    let Some(salt) = &partition.salt else { return Ok(Vec::new()) };
+    let Some(salt) = &partition.salt else { return Ok((Vec::new(), None)) };
     let acl = partition.db.acl();
     let log = partition::log_of(acl.did(), &signer.did, LogKind::Invitations);
     let own = session.resolve_did(&signer.did).await?;
@@ -240,9 +241,19 @@ pub async fn invitations(
         error => error,
     })?;
     let mut follower = Follower::from(log, from.unwrap_or(size.saturating_sub(NEWEST)));
-    let (mut received, mut secrets) = (Vec::new(), BTreeMap::new());
+    let (mut received, mut secrets, mut dropped_to) = (Vec::new(), BTreeMap::new(), None);
     loop {
-        let (entries, size) = follower.read(session, signer, ENTRIES_PER_ANSWER_MAX as u64, 0).await?;
+        let (entries, size) = match follower.read(session, signer, ENTRIES_PER_ANSWER_MAX as u64, 0).await {
+            Err(ClientError::Refused(problem)) if problem.code == "dropped" && from.is_none() => {
+                let first =
+                    problem.first.filter(|first| dropped_to.is_none() && (follower.next()..=size).contains(first));
+                let Some(first) = first else { return Err(ClientError::Refused(problem)) };
+                dropped_to = Some(first);
+                follower = Follower::from(log, first);
+                continue;
+            }
+            read => read?,
+        };
         let first = follower.next() - entries.len() as u64;
         for (pos, entry) in (first..).zip(&entries) {
             let header = entry.header();
@@ -265,7 +276,7 @@ pub async fn invitations(
             received.push(Received { pos, from: header.author, unix_ms: header.unix_ms, invitation });
         }
         if follower.next() >= size && follower.next() >= anchored::verify(session, signer, &log, salt).await?.head {
-            return Ok(received);
+            return Ok((received, dropped_to));
         }
     }
 }

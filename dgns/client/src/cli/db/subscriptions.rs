@@ -136,7 +136,12 @@ pub(crate) async fn invite(context: &Context, command: &Invite) -> Done {
 /// Runs `db invitations`.
 pub(crate) async fn invitations(context: &Context, name: &str, from: Option<u64>) -> Done {
     let actor = Actor::new(context).await?;
-    let received = partition::invitations(&actor.session, actor.signer(), name, from).await?;
+    let (received, dropped_to) = partition::invitations(&actor.session, actor.signer(), name, from).await?;
+    if let Some(first) = dropped_to {
+        context.out.warn(&format!(
+            "the server says that nobody paid for {name} for a time, and that what came before place {first} was deleted"
+        ));
+    }
     let (mut lines, mut values) = (Vec::new(), Vec::new());
     for Received { pos, from, unix_ms, invitation } in &received {
         let sender = name_of(&actor, from).await?;
@@ -160,7 +165,7 @@ pub(crate) async fn invitations(context: &Context, name: &str, from: Option<u64>
     if lines.is_empty() {
         lines.push("nobody sent anything".to_owned());
     }
-    context.out.result(&lines.join("\n"), &json!({ "ok": true, "invitations": values }));
+    context.out.result(&lines.join("\n"), &json!({ "ok": true, "invitations": values, "dropped_to": dropped_to }));
     Ok(Ended::Ok)
 }
 
