@@ -1,7 +1,10 @@
 //! Databases: made with two commands, appended to and followed from anywhere, past a server that reads nothing and cannot go back.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use dgns_tests::harness::liar::Liar;
 use dgns_tests::harness::{Person, Server, Site};
 use serde_json::Value;
 
@@ -180,10 +183,34 @@ fn a_file_is_stored_in_pieces_goes_on_where_it_was_and_comes_back_whole() {
 
     let out = directory.path().join("out");
     let get = ["chunk", "get", id, "--out", out.to_str().unwrap()];
-    // An interrupted download left its first pieces.
-    std::fs::write(directory.path().join("out.part"), &bytes[..1_500_000]).unwrap();
-    alice.dgns(&server, &get).exits(0);
+    // Downloads that were interrupted left: the first pieces of this file; another file, which is longer; this one with a bit that changed.
+    let mut bent = bytes.clone();
+    bent[1_200_000] ^= 1;
+    for left in [bytes[..1_500_000].to_vec(), vec![7; 4_000_000], bent] {
+        std::fs::write(directory.path().join("out.part"), left).unwrap();
+        alice.dgns(&server, &get).exits(0);
+        assert!(std::fs::read(&out).unwrap() == bytes);
+    }
+    let only_first = Liar::before(server.http, {
+        let fetched = AtomicUsize::new(0);
+        move |line, answer| {
+            (!line.starts_with("GET /v1/chunks/") || fetched.fetch_add(1, Ordering::Relaxed) < 3).then_some(answer)
+        }
+    });
+    alice.dgns_at(&only_first.url, &get, "").exits(2);
+    let left = std::fs::read(directory.path().join("out.part")).unwrap();
+    assert!(left == bytes[..2_097_072], "the list and two pieces");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counts = Liar::before(server.http, {
+        let asked = asked.clone();
+        move |line, answer| {
+            asked.fetch_add(usize::from(line.starts_with("GET /v1/chunks/")), Ordering::Relaxed);
+            Some(answer)
+        }
+    });
+    alice.dgns_at(&counts.url, &get, "").exits(0);
     assert!(std::fs::read(&out).unwrap() == bytes);
+    assert_eq!(asked.load(Ordering::Relaxed), 3, "the list and what was missing");
     assert_eq!(bob.dgns(&server, &get).exits(4).text("/code"), "not_found", "no oracle for others");
     alice.dgns(&server, &["chunk", "get", "../../etc/passwd", "--out", out.to_str().unwrap()]).exits(1);
 }
@@ -221,5 +248,6 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed_amid_appends() {
             assert_eq!(of_round, typed, "a prefix, each once");
         }
     }
-    site.dgnsd(&["fsck", "--json"]);
+    server.stop().exits(0);
+    site.dgnsd(&["fsck", "--json"]).exits(0);
 }

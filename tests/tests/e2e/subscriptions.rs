@@ -408,7 +408,9 @@ fn what_came_before_a_lapse_is_told_to_be_gone_and_what_came_after_it_is_shown()
     let [olga, alice, bob] = ["olga", "alice", "bob"].map(|name| Person::with_name(&server, name));
     olga.dgns(&server, &["db", "create", PLACE, "--kind", "subscription", "--no-words"]).exits(0);
     db(&bob, &server, &["subscribe"]).exits(0);
-    let sends = |text: &str| db(&alice, &server, &["invite", "--to", "bob", "--message", text]).exits(0);
+    let sends = |text: &str| {
+        db(&alice, &server, &["invite", "--to", "bob", "--message", text]).exits(0);
+    };
     let becomes = |what: &str| {
         let shown = || olga.dgns(&server, &["account", "show"]).exits(0).json();
         wait::until(what, || Some(()).filter(|()| shown()["databases"][0]["dropped"] == what));

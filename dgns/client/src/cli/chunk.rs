@@ -1,7 +1,6 @@
 //! `chunk`: files that are cut, sealed and stored by their hashes.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -65,11 +64,11 @@ async fn get(context: &Context, id: &str, out: &Path, at: &At) -> Done {
     let actor = at.actor(context).await?;
     let part = part_of(out);
     let unwritable = |error: std::io::Error| ClientError::Unable(format!("{}: {error}", part.display()));
-    let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&part).map_err(unwritable)?;
-    let from = file.seek(SeekFrom::End(0)).map_err(unwritable)?;
+    let mut file =
+        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&part).map_err(unwritable)?;
     let mut progress = Progress::new("get");
-    let mut show = |done: u64| progress.show(done, done);
-    let bytes = chunks::get(&actor.session, actor.signer(), &id, from, &mut file, &mut show).await?;
+    let mut show = |done, all| progress.show(done, all);
+    let bytes = chunks::get(&actor.session, actor.signer(), &id, &mut file, &mut show).await?;
     drop(progress);
     file.set_len(bytes).and_then(|()| file.sync_all()).map_err(unwritable)?;
     std::fs::rename(&part, out).map_err(unwritable)?;

@@ -1,6 +1,6 @@
 //! Files as chunks: cut, sealed, stored by their hashes, and checked against them when they come back (PROTOCOL 25.7).
 
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 
 use data_encoding::HEXLOWER;
 use dgns_api::path;
@@ -78,35 +78,41 @@ pub async fn put(
     Ok(Stored { id, bytes, sent })
 }
 
-/// Writes the file of `id` into `out`, from the byte `from` on, each piece only after it was checked; returns its bytes.
+/// Writes the file of `id` into `out`, each piece only after it was checked; returns its bytes, behind which `out` may go on. Pieces that stand there already, and
+/// are the right ones, are not fetched again. `progress` is told how many bytes are there, of how many.
 pub async fn get(
     session: &Session,
     signer: Signer<'_>,
     id: &ContentId,
-    from: u64,
-    out: &mut impl Write,
-    progress: Progress<'_>,
+    out: &mut (impl Read + Write + Seek),
+    progress: &mut dyn FnMut(u64, u64),
 ) -> Result<u64, ClientError> {
     let manifest = get_chunk(session, signer, FILES, id).await?;
     let (generation, sealed) = manifest.split_first_chunk::<8>().ok_or_else(|| no_file(id))?;
     let resolved = session.resolve_did(&signer.did).await?;
     let state = resolved.did().ok_or_else(|| ClientError::Absent(signer.did.to_string()))?;
     let seed = user_keys::of_generation(session, signer, state, u64::from_be_bytes(*generation)).await?;
-    let manifest = FileKeys::new(seed).open_manifest(sealed).map_err(|_| no_file(id))?;
+    let keys = FileKeys::new(seed);
+    let manifest = keys.open_manifest(sealed).map_err(|_| no_file(id))?;
     let (bytes, rows) = read_manifest(&manifest).map_err(|_| no_file(id))?;
+    let unusable = |error: std::io::Error| ClientError::Unable(format!("the file: {error}"));
     let mut done = 0;
     for (id, key) in rows {
-        let size = PIECE_BYTES as u64;
-        if done + size.min(bytes - done) > from {
+        out.seek(SeekFrom::Start(done)).map_err(unusable)?;
+        let mut there = Vec::new();
+        out.take((PIECE_BYTES as u64).min(bytes - done)).read_to_end(&mut there).map_err(unusable)?;
+        if !there.is_empty() && content::id_of(&keys.seal_piece(&there).1) == id {
+            done += there.len() as u64;
+        } else {
             let sealed = get_chunk(session, signer, FILES, &id).await?;
             let piece = seal::open_piece(&key, &sealed).map_err(|_| no_file(&id))?;
-            let skip = usize::try_from(from.saturating_sub(done)).unwrap_or(usize::MAX).min(piece.len());
-            out.write_all(&piece[skip..]).map_err(|error| ClientError::Unable(format!("the file: {error}")))?;
+            out.seek(SeekFrom::Start(done)).and_then(|_| out.write_all(&piece)).map_err(unusable)?;
             done += piece.len() as u64;
-        } else {
-            done += size.min(bytes - done);
         }
-        progress(done);
+        if done > bytes {
+            return Err(no_file(&id));
+        }
+        progress(done, bytes);
     }
     if done == bytes { Ok(bytes) } else { Err(no_file(id)) }
 }
