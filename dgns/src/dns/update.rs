@@ -255,12 +255,18 @@ impl Updates {
         updates: &[Record<'_>],
     ) -> Result<Vec<VolatileRow>, Refused> {
         let mut rows = known.to_vec();
+        let certified = self.zone.content(&writer.name).ok_or(PROHIBITED)?.rows;
         for record in updates {
             let place = name::place(record.owner.as_bytes(), self.zone.apex().wire());
             let place = place.ok_or(Refused(Rcode::NotZone, None))?;
             let owner = name::text_of(place.owner);
             let is_own = format!("{}.{}", name::text_of(place.name), self.zone.name()) == writer.name;
             if !is_own || !is_in_scope(&owner, record.rtype) {
+                return Err(PROHIBITED);
+            }
+            // What a certificate says stays: nobody is told that it went.
+            let is_certified = |row: &Row| row.owner == owner && [row.rtype, TYPE_ANY].contains(&record.rtype);
+            if certified.iter().any(is_certified) {
                 return Err(PROHIBITED);
             }
             let here = |row: &VolatileRow| row.owner == owner && [row.rtype, TYPE_ANY].contains(&record.rtype);

@@ -66,6 +66,9 @@ fn a_device_writes_what_its_key_may_until_it_is_revoked() {
         ("text at the name", mine, &["add alice.dgns.test 60 TXT \"hi\""], "REFUSED"),
         ("its DID", mine, &["add _did.alice.dgns.test 60 TXT \"did=did:dgns:me\""], "REFUSED"),
         ("a certified set", mine, &["add alice.dgns.test 60 AAAA 2001:db8::2"], "REFUSED"),
+        ("a certified set that is to go", mine, &["del alice.dgns.test AAAA"], "REFUSED"),
+        ("a record of it", mine, &["del alice.dgns.test AAAA 2001:db8::1"], "REFUSED"),
+        ("all that is there", mine, &["del alice.dgns.test"], "REFUSED"),
         ("a multicast address", mine, &["add alice.dgns.test 60 A 224.0.0.1"], "REFUSED"),
         (
             "one of two is not",
