@@ -15,6 +15,7 @@ use storage::store::Home;
 use translog::note::VerifierKey;
 use translog::policy::Policy;
 
+use crate::cidr::Cidr;
 use crate::dns::acme::AcmeConfig;
 use crate::dns::dnssec::{Algorithm, Keyring, Times};
 use crate::dns::edge::PrimaryConfig;
@@ -223,6 +224,8 @@ pub struct HttpConfig {
     pub idle_s: u64,
     /// `request_s`: seconds a request may take to arrive and be answered.
     pub request_s: u64,
+    /// `proxies`: the networks of proxies that say for whom they ask.
+    pub proxies: Vec<Cidr>,
     /// `pages`: whether people get web pages here. A witness alone has none.
     pub pages: bool,
 }

@@ -10,6 +10,7 @@ mod caller;
 mod did_documents;
 mod envelopes;
 mod events;
+mod forwarded;
 mod frames;
 mod links;
 pub mod listener;

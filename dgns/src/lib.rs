@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod cidr;
 pub mod clock;
 pub mod config;
 pub mod core;

@@ -18,6 +18,7 @@ use super::{
     LobbyConfig, LogConfig, NatsConfig, OutboundConfig, PushConfig, StorageConfig, TurnConfig,
 };
 use super::{TlsConfig, TokensConfig, WitnessConfig, WitnessServerConfig, WitnessesConfig};
+use crate::cidr::Cidr;
 use crate::dns::acme::AcmeConfig;
 use crate::dns::dnssec::trust::ds_of_text;
 use crate::dns::dnssec::{Algorithm, Times};
@@ -166,13 +167,18 @@ pub(super) fn parse(text: &str) -> Result<Table, ConfigFaults> {
 /// Reads `[http]`; who `has_pages` may turn them off.
 pub(super) fn read_http(mut section: Section<'_>, default: &str, has_pages: bool) -> HttpConfig {
     let listen = section.text("listen", default);
+    let proxies = section.texts("proxies", &[]);
     let http = HttpConfig {
         listen: section.address("listen", &listen),
         connections_max: section.number("connections_max", 20_000, 1, 1_000_000),
         idle_s: section.number("idle_s", 30, 1, 3_600),
         request_s: section.number("request_s", 15, 1, 600),
+        proxies: proxies.iter().filter_map(|text| Cidr::parse(text)).collect(),
         pages: has_pages && section.truth("pages", true),
     };
+    if http.proxies.len() != proxies.len() {
+        section.fault("proxies", "are networks such as \"127.0.0.1/32\" or \"2001:db8::/64\"");
+    }
     section.end();
     http
 }

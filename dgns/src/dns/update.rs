@@ -4,7 +4,6 @@
 //! the answer, and goes when it lapses, when a certified record set takes its place, or when the log has the device no more.
 
 pub(crate) mod accounts;
-pub(crate) mod cidr;
 mod message;
 mod prerequisites;
 mod seen;

@@ -21,10 +21,10 @@ use super::Shared;
 use super::caller::Asking;
 use super::reply::{Refused, Reply, bounded, fresh, the_writer};
 use crate::app::App;
+use crate::cidr::Cidr;
 use crate::config::AcmeRegister;
 use crate::dns::Updates;
 use crate::dns::update::accounts::{AccountError, Register, password_text, read_uuid, uuid_text};
-use crate::dns::update::cidr::Cidr;
 use crate::problem;
 
 /// The bytes of a request: 16 networks with room.

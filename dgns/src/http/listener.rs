@@ -18,6 +18,8 @@ use tokio::sync::{Semaphore, watch};
 use tower_service::Service as _;
 use tracing::{debug, warn};
 
+use super::forwarded;
+use crate::cidr::Cidr;
 use crate::config::HttpConfig;
 use crate::metrics::Metrics;
 use crate::shutdown;
@@ -48,6 +50,7 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(usize::try_from(config.connections_max).unwrap_or(usize::MAX >> 4)));
     let graceful = GracefulShutdown::new();
     let builder = builder(&config);
+    let proxies: Arc<[Cidr]> = config.proxies.into();
     loop {
         let place = places.clone().acquire_owned();
         let (stream, from, place) = tokio::select! {
@@ -66,7 +69,8 @@ pub async fn serve(
         };
         let _ = stream.set_nodelay(true);
         let spoke = Arc::new(AtomicBool::new(false));
-        let connection = graceful.watch(connection(&builder, stream, from, router.clone(), spoke.clone()));
+        let asked = (from, proxies.clone());
+        let connection = graceful.watch(connection(&builder, stream, asked, router.clone(), spoke.clone()));
         let metrics = metrics.clone();
         let idle = Duration::from_secs(config.idle_s);
         tokio::spawn(async move {
@@ -112,13 +116,14 @@ fn builder(config: &HttpConfig) -> Builder<TokioExecutor> {
 fn connection(
     builder: &Builder<TokioExecutor>,
     stream: TcpStream,
-    from: SocketAddr,
+    (peer, proxies): (SocketAddr, Arc<[Cidr]>),
     router: Router,
     spoke: Arc<AtomicBool>,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + 'static
 {
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         spoke.store(true, Ordering::Relaxed);
+        let from = forwarded::client(peer, request.headers(), &proxies);
         request.extensions_mut().insert(ConnectInfo(from));
         router.clone().call(request)
     });

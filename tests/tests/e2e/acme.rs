@@ -132,6 +132,28 @@ fn the_api_of_acme_dns_answers_as_its_clients_expect() {
 }
 
 #[test]
+fn a_proxy_of_the_operators_says_who_asks_and_nobody_else_does() {
+    let site = Site::new();
+    let updates = |server: &Server, account: &Value, forwarded: &str| {
+        let body = json!({ "subdomain": account["subdomain"], "txt": TEXTS[0] }).to_string();
+        let [user, key] = ["username", "password"].map(|key| account[key].as_str().unwrap());
+        let headers = [("X-Api-User", user), ("X-Api-Key", key), ("X-Forwarded-For", forwarded)];
+        request(server.http, "POST", "/acme-dns/update", &headers, body.as_bytes()).unwrap().status
+    };
+    let server = site.start();
+    let account = register(&server, r#"{"allowfrom": ["192.0.2.0/24"]}"#).json();
+    assert_eq!(updates(&server, &account, "192.0.2.7"), 401, "whoever connects could say that");
+    server.stop().exits(0);
+    let site = site.with("http", "proxies", "[\"127.0.0.0/8\"]");
+    let server = site.start();
+    for (forwarded, status) in
+        [("192.0.2.7", 200), ("192.0.2.7, 203.0.113.9", 401), ("203.0.113.9, 192.0.2.7, 127.0.0.2", 200)]
+    {
+        assert_eq!(updates(&server, &account, forwarded), status, "{forwarded}");
+    }
+}
+
+#[test]
 fn accounts_and_texts_lapse_and_there_are_not_more_than_are_kept() {
     // Goal: a text stands for a day, an account for 90 days without use; with 100,000 of them there are no more. Method: rows made older, and more,
     // while the server is down.

@@ -103,3 +103,26 @@ fn server_that_says_it_is_ready_can_be_stopped_in_order_at_once() {
         site.start().stop().exits(0);
     }
 }
+
+#[test]
+fn the_unit_of_systemd_starts_what_there_is() {
+    // Goal: the commands of docs/dgnsd.service are commands of this program, and its default configuration is one that they take.
+    let unit = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/dgnsd.service")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("dgnsd.toml");
+    let mut command = Command::new(program("dgnsd"));
+    command.arg("config");
+    fs::write(&config, &run(command, "").exits(0).stdout).unwrap();
+    let lines = unit.lines().filter_map(|line| line.strip_prefix("ExecStart=").or(line.strip_prefix("ExecStartPre=")));
+    let mut checked = 0;
+    for line in lines {
+        let rest = line.strip_prefix("/usr/local/bin/dgnsd ").unwrap();
+        assert!(rest.contains("/etc/dgns/dgnsd.toml"), "{line}");
+        let mut command = Command::new(program("dgnsd"));
+        let words = rest.split(' ').filter(|word| *word != "--check").chain(["--check"]);
+        command.args(words.map(|word| if word.starts_with('/') { config.to_str().unwrap() } else { word }));
+        run(command, "").exits(0);
+        checked += 1;
+    }
+    assert_eq!(checked, 2);
+}

@@ -16,8 +16,8 @@ use storage::people::{AcmeAccount, AcmeRoom};
 
 use super::super::limits::{ACME_ACCOUNTS_MAX, ACME_ACCOUNTS_OF_A_DID_MAX, ACME_IDLE_S, ACME_TEXTS_MAX};
 use super::super::zone::{CHALLENGE, CHALLENGE_TTL_S, Change, Content, Zone};
-use super::cidr::Cidr;
 use super::{FAILED, Refused, TEXT_LIFE_S, TYPE_TXT, UNSIGNED, Updates, Writer, may_write};
+use crate::cidr::Cidr;
 
 /// The label, nobody's in any zone (PROTOCOL 2.2), below which accounts without a name have their places.
 const OWN_LABEL: &str = "auth";

@@ -1,18 +1,18 @@
-//! Networks as clients name them: an address and how many of its bits count (RFC 4632, RFC 4291 section 2.3).
+//! Networks as clients and operators name them: an address and how many of its bits count (RFC 4632, RFC 4291 section 2.3).
 
 use std::fmt;
 use std::net::IpAddr;
 
 /// A network: `192.0.2.0/24`, `2001:db8::/32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cidr {
+pub struct Cidr {
     address: IpAddr,
     bits: u8,
 }
 
 impl Cidr {
     /// Reads a network; `None` if there is no address, or it has not that many bits. IPv4 within IPv6 (`::ffff:192.0.2.0/120`) is IPv4.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (address, bits) = text.split_once('/')?;
         let address: IpAddr = address.parse().ok()?;
         let is_number = bits.len() <= 3 && !bits.is_empty() && bits.bytes().all(|b| b.is_ascii_digit());
@@ -25,7 +25,7 @@ impl Cidr {
     }
 
     /// Whether an address lies in the network.
-    pub(crate) fn has(&self, address: IpAddr) -> bool {
+    pub fn has(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
                 let differ = network.to_bits() ^ address.to_bits();
