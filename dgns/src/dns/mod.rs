@@ -45,6 +45,7 @@ pub mod metrics;
 mod name;
 pub mod own;
 mod proofs;
+mod queries;
 mod query;
 mod quic;
 mod rate;

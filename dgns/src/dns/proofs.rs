@@ -17,6 +17,7 @@ use translog::pieces::{Piece, Question};
 use super::answer::{self, Outcome, Transport};
 use super::limits::{PROOF_CACHE_BYTES, PROOF_QUERIES_MAX, PROOF_TASKS_MAX};
 use super::metrics::Metrics;
+use super::queries;
 use super::settings::Manner;
 use super::zone::Zone;
 use crate::core::Core;
@@ -177,6 +178,7 @@ impl Proofs {
                 let mut out = Vec::new();
                 let outcome = answer::prove(&zone, &proofs, &asked.message, &asker, &mut out).await;
                 metrics.count(Transport::Udp, outcome);
+                queries::note(Transport::Udp, asked.client.ip(), &asked.message, outcome);
                 if matches!(outcome, Outcome::Reply { .. }) && asked.socket.send_to(&out, asked.client).is_err() {
                     metrics.count_drop(answer::DropReason::Send);
                 }

@@ -19,6 +19,7 @@ use super::answer::{Asker, DropReason, Outcome, Rcode, Transport, answer, confes
 use super::https;
 use super::limits::{STREAM_PENDING_BYTES_MAX, STREAM_QUERIES_MAX, STREAM_WORKS_MAX};
 use super::metrics::Metrics;
+use super::queries;
 use super::server::Makers;
 use super::settings::{Manner, ServerSettings};
 use super::tls::Tls;
@@ -98,13 +99,16 @@ impl Streams {
             (Outcome::Transfer, Some(makers)) => match makers.transfers.begin(zone, message, asker, out) {
                 Begun::Answer(outcome) => outcome,
                 Begun::Copy(copy) => {
-                    metrics.count(asker.transport, Outcome::Reply { rcode: Rcode::NoError, is_known: true });
+                    let outcome = Outcome::Reply { rcode: Rcode::NoError, is_known: true };
+                    metrics.count(asker.transport, outcome);
+                    queries::note(asker.transport, asker.address, message, outcome);
                     return Begun::Copy(copy);
                 }
             },
             (outcome, _) => outcome,
         };
         metrics.count(asker.transport, outcome);
+        queries::note(asker.transport, asker.address, message, outcome);
         Begun::Answer(outcome)
     }
 

@@ -17,6 +17,7 @@ use super::answer::{DropReason, Outcome, Rcode, Transport, answer, put_off, slip
 use super::limits::{UDP_BATCH, UDP_BYTES_MAX, UDP_QUERY_BYTES_MAX, UDP_RECEIVE_BYTES};
 use super::metrics::Metrics;
 use super::proofs::{Asked, Queue};
+use super::queries;
 use super::rate::{Limiter, Verdict};
 use super::reply;
 use super::server::Makers;
@@ -199,6 +200,7 @@ impl Worker {
         };
         if !matches!(outcome, Outcome::Proof { .. }) {
             self.metrics.count(Transport::Udp, outcome);
+            queries::note(Transport::Udp, client.ip(), query, outcome);
         }
         let (is_known, has_answer, proof) = match outcome {
             Outcome::Reply { rcode, is_known } => (is_known, rcode == Rcode::NoError, false),

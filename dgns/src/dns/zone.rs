@@ -8,7 +8,7 @@ mod editions;
 mod journal;
 mod record;
 pub(crate) mod snapshot;
-mod text;
+pub(super) mod text;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dgns_tests::harness::programs::run;
+use dgns_tests::harness::secondary::dig;
 use dgns_tests::harness::unbound::Unbound;
 use dgns_tests::harness::{Person, Server, Site, ports};
 use translog::pieces::{Piece, Question};
@@ -289,4 +290,33 @@ fn text_at(answer: &[u8]) -> usize {
 fn text_end(answer: &[u8]) -> usize {
     let at = text_at(answer);
     at + usize::from(u16::from_be_bytes([answer[at - 2], answer[at - 1]]))
+}
+
+#[test]
+fn who_asks_for_what_is_logged_only_for_an_operator_who_looks_for_it() {
+    let quiet = Site::new().with_logging("debug,dns_queries=off");
+    let site = Site::new().with_logging("warn,dns_queries=debug");
+    let (silent, server) = (quiet.start(), site.start());
+    let asked: [&[&str]; 4] = [
+        &["ns.dgns.test", "A"],
+        &["nobody.dgns.test", "AAAA", "+tcp"],
+        &["alice._proof.dgns.test", "TXT", "+tcp"],
+        &["example.org", "TYPE65280"],
+    ];
+    for options in asked {
+        dig(server.dns, options);
+        dig(silent.dns, options);
+    }
+    let expected = [
+        "udp 127.0.0.1 ns.dgns.test A NXDOMAIN",
+        "tcp 127.0.0.1 nobody.dgns.test AAAA NXDOMAIN",
+        "tcp 127.0.0.1 alice._proof.dgns.test TXT NOERROR",
+        "udp 127.0.0.1 example.org TYPE65280 REFUSED",
+    ];
+    let said = std::fs::read_to_string(site.log()).unwrap();
+    for line in expected {
+        assert!(said.contains(line), "{line} is not in {said}");
+    }
+    let said = std::fs::read_to_string(quiet.log()).unwrap();
+    assert!(!said.contains("dns_queries") && !said.contains("nobody.dgns"), "{said}");
 }

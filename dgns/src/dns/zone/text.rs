@@ -44,7 +44,8 @@ pub(super) fn line(record: &Record, apex: &[u8]) -> String {
     format!("{} {ttl_s} IN {} {data}", name(&[owner, apex].concat()), type_name(*rtype))
 }
 
-fn type_name(rtype: u16) -> String {
+/// Returns the name of a type, or `TYPE` and its number (RFC 3597 section 5).
+pub(in crate::dns) fn type_name(rtype: u16) -> String {
     let known = NAMES.iter().find(|(number, _)| *number == rtype);
     known.map_or_else(|| format!("TYPE{rtype}"), |(_, name)| (*name).to_owned())
 }
