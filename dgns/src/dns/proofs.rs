@@ -202,6 +202,8 @@ impl Proofs {
             }
             if let Some(head) = self.core.live.public_head().filter(|head| head.note != shown) {
                 zone.set_checkpoint(&head.note);
+                // Whoever has a proof under it from another server may ask this one for it.
+                self.keep(&Question::Head(head.size()), Piece::of_head(&head.head));
                 shown.clone_from(&head.note);
             }
         }

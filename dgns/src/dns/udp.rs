@@ -42,6 +42,12 @@ fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
     sockopt::set_socket_reuseport(&socket, true)?;
     // The kernel may grant less; a burst is then lost sooner.
     let _ = sockopt::set_socket_recv_buffer_size(&socket, UDP_RECEIVE_BYTES);
+    // Nobody's ICMP makes an answer travel in fragments, into which a stranger could write: answers fit every path (RFC 9715 section 3.1).
+    if address.is_ipv4() {
+        sockopt::set_ip_mtu_discover(&socket, sockopt::Ipv4PathMtuDiscovery::OMIT)?;
+    } else {
+        sockopt::set_ipv6_mtu_discover(&socket, sockopt::Ipv6PathMtuDiscovery::OMIT)?;
+    }
     bind(&socket, &address)?;
     Ok(UdpSocket::from(socket))
 }

@@ -63,7 +63,9 @@ mod tests {
             ("127.0.0.1:9", &["192.0.2.7, unknown, 10.0.0.1"], "10.0.0.1"),
         ] {
             let mut headers = HeaderMap::new();
-            said.iter().for_each(|value| drop(headers.append(FORWARDED_FOR, value.parse().unwrap())));
+            for value in said {
+                headers.append(FORWARDED_FOR, value.parse().unwrap());
+            }
             let asks: IpAddr = asks.parse().unwrap();
             assert_eq!(client(peer.parse().unwrap(), &headers, &proxies).ip(), asks, "{peer} {said:?}");
         }

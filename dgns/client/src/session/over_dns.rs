@@ -121,6 +121,11 @@ impl Session {
             self.text_of(resolver, path),
             self.text_of(resolver, records),
         );
+        // Of several servers another one may have been asked than the first time, which has not met that head.
+        let is_gone = |asked: &Result<_, ClientError>| matches!(asked, Err(ClientError::Network(_)));
+        if !is_last && [&leaf, &state, &head, &path].into_iter().any(is_gone) {
+            return Ok(None);
+        }
         let maybe = |bytes: Option<Vec<u8>>| bytes.as_ref().map(piece).transpose();
         let pieces = Pieces {
             did: maybe(leaf?)?,
