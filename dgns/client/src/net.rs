@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dgns_api::code;
 use dgns_api::path;
 use dgns_api::problem::Problem;
 use dgns_api::store::limits::CHUNK_BYTES_MAX;
@@ -144,14 +145,13 @@ impl Net {
 
     /// Gets a path with its query.
     pub(crate) async fn get(&self, path_and_query: &str) -> Answer {
-        let request = self.client.get(format!("{}{path_and_query}", self.base));
-        self.answer(request).await
+        self.answer_to(|base| Ok(self.client.get(format!("{base}{path_and_query}")))).await
     }
 
     /// Posts a CBOR body.
     pub(crate) async fn post(&self, path: &str, body: Vec<u8>) -> Answer {
-        let request = self.client.post(format!("{}{path}", self.base)).header("content-type", path::CBOR).body(body);
-        self.answer(request).await
+        let request = |base: &str| self.client.post(format!("{base}{path}")).header("content-type", path::CBOR);
+        self.answer_to(|base| Ok(request(base).body(body.clone()))).await
     }
 
     /// Sends a request with headers that are made anew for each attempt: those that sign it.
@@ -162,12 +162,13 @@ impl Net {
         body: &[u8],
         headers: impl Fn() -> Result<Headers, ClientError>,
     ) -> Answer {
-        let request = || {
+        let request = |base: &str| {
+            let url = format!("{base}{target}");
             let request = match method {
-                Method::Get => self.client.get(format!("{}{target}", self.base)),
-                Method::Put => self.client.put(format!("{}{target}", self.base)),
-                Method::Delete => self.client.delete(format!("{}{target}", self.base)),
-                Method::Post => self.client.post(format!("{}{target}", self.base)).header("content-type", path::CBOR),
+                Method::Get => self.client.get(url),
+                Method::Put => self.client.put(url),
+                Method::Delete => self.client.delete(url),
+                Method::Post => self.client.post(url).header("content-type", path::CBOR),
             };
             Ok(with_headers(request, headers()?).body(body.to_vec()))
         };
@@ -194,7 +195,7 @@ impl Net {
         let request = with_headers(request.timeout(Duration::MAX), headers);
         let response = tokio::time::timeout(TIMEOUT, request.send()).await;
         let response = response.map_err(|_| ClientError::Network(format!("{} did not answer", self.base)))?;
-        let response = response.map_err(|error| ClientError::Network(self.unreachable(&error)))?;
+        let response = response.map_err(|error| ClientError::Network(unreachable(&self.base, &error)))?;
         if response.status().is_success() {
             return Ok(Lines { response, read: Vec::new(), heard: Instant::now() });
         }
@@ -208,43 +209,53 @@ impl Net {
 
     /// Posts a fault file.
     pub(crate) async fn post_evidence(&self, file: Vec<u8>) -> Answer {
-        let request = self.client.post(format!("{}{}", self.base, path::NOTICES));
-        self.answer(request.header("content-type", path::OCTETS).body(file)).await
+        let request = |base: &str| self.client.post(format!("{base}{}", path::NOTICES));
+        self.answer_to(|base| Ok(request(base).header("content-type", path::OCTETS).body(file.clone()))).await
     }
 
-    /// Sends a request, again while the server asks for a little patience: whatever it answers with 503 is safe to repeat.
-    async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
-        self.answer_to(|| Ok(request.try_clone().expect("no body is a stream"))).await
-    }
-
-    /// As [`Net::answer`], of a request that is made anew for each attempt.
-    async fn answer_to(&self, request: impl Fn() -> Result<reqwest::RequestBuilder, ClientError>) -> Answer {
-        let until = Instant::now() + PATIENCE;
+    /// Sends a request, made anew for each attempt, again while the server asks for a little patience: whatever it answers with 503 is safe to repeat. A
+    /// server that follows another's log names the one that takes what it does not: it is sent there. What comes of it is checked as if it came from here.
+    async fn answer_to(&self, request: impl Fn(&str) -> Result<reqwest::RequestBuilder, ClientError>) -> Answer {
+        let (until, mut base) = (Instant::now() + PATIENCE, self.base.clone());
         loop {
-            let problem = match self.attempt(request()?).await? {
+            let problem = match self.attempt(&base, request(&base)?).await? {
                 Ok(body) => return Ok(body),
                 Err(problem) => problem,
             };
+            if let Some(writer) = self.writer_of(&problem).filter(|_| base == self.base) {
+                base = writer;
+                continue;
+            }
             let later = problem.retry_ms.filter(|_| problem.status == 503).map(|ms| Duration::from_millis(ms.max(50)));
             match later {
                 Some(wait) if Instant::now() + wait < until => tokio::time::sleep(wait).await,
                 _ if problem.status < 500 => return Err(ClientError::Refused(Box::new(problem))),
                 _ => {
-                    let why = format!("{}: {} ({})", self.base, problem.detail, problem.code);
+                    let why = format!("{base}: {} ({})", problem.detail, problem.code);
                     return Err(ClientError::Network(why));
                 }
             }
         }
     }
 
-    async fn attempt(&self, request: reqwest::RequestBuilder) -> Result<Result<Vec<u8>, Problem>, ClientError> {
-        let network = |error: reqwest::Error| ClientError::Network(self.unreachable(&error));
+    /// Returns the server that a problem says takes the request, if it may be asked.
+    fn writer_of(&self, problem: &Problem) -> Option<String> {
+        let writer = problem.writer.as_ref().filter(|_| problem.code == code::NOT_THE_WRITER)?;
+        base_named(writer, &self.base)
+    }
+
+    async fn attempt(
+        &self,
+        base: &str,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Result<Vec<u8>, Problem>, ClientError> {
+        let network = |error: reqwest::Error| ClientError::Network(unreachable(base, &error));
         let mut response = request.send().await.map_err(network)?;
         let status = response.status();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(network)? {
             if (body.len() + chunk.len()) as u64 > BODY_BYTES_MAX {
-                return Err(ClientError::Network(format!("{}: an answer above {BODY_BYTES_MAX} bytes", self.base)));
+                return Err(ClientError::Network(format!("{base}: an answer above {BODY_BYTES_MAX} bytes")));
             }
             body.extend_from_slice(&chunk);
         }
@@ -253,21 +264,20 @@ impl Net {
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Ok(Err(problem)),
-            Err(_) => Err(ClientError::Network(format!("{}: HTTP status {status}", self.base))),
+            Err(_) => Err(ClientError::Network(format!("{base}: HTTP status {status}"))),
         }
     }
+}
 
-    fn unreachable(&self, error: &reqwest::Error) -> String {
-        if error.is_connect() {
-            format!(
-                "{} cannot be reached; is the server running? (cargo run --release starts one; --server names another)",
-                self.base
-            )
-        } else if error.is_timeout() {
-            format!("{} did not answer within {} s", self.base, TIMEOUT.as_secs())
-        } else {
-            format!("{}: {error}", self.base)
-        }
+fn unreachable(base: &str, error: &reqwest::Error) -> String {
+    if error.is_connect() {
+        format!(
+            "{base} cannot be reached; is the server running? (cargo run --release starts one; --server names another)"
+        )
+    } else if error.is_timeout() {
+        format!("{base} did not answer within {} s", TIMEOUT.as_secs())
+    } else {
+        format!("{base}: {error}")
     }
 }
 

@@ -106,6 +106,14 @@ fn databases_go_on_at_the_other_server_when_one_is_killed() {
     std::fs::write(&file, &bytes[..1_500_000]).unwrap();
     alice.dgns(&first, &["chunk", "put", file.to_str().unwrap()]).exits(0);
 
+    // What the second takes none of goes on to the first.
+    let bob = Person::new();
+    bob.up(&second, "bob");
+    bob.dgns(&second, &["db", "create", "notes.bob", "--no-words"]).exits(0);
+    bob.dgns_with_input(&second, &["db", "append", "notes.bob"], "a note").exits(0);
+    alice.dgns(&second, &["db", "grant", "photos.alice", "bob", "--read"]).exits(0);
+    assert_eq!(bob.dgns(&first, &["resolve", "notes.bob"]).exits(0).json()["status"], "present");
+
     first.kill();
     assert_eq!(text(&tail), "wednesday");
     append(&alice, &second, "thursday");
