@@ -36,6 +36,16 @@ pub enum ClientError {
         /// The place of the entry.
         pos: u64,
     },
+    /// Records went into a log before something ended the command. Exit as for that.
+    #[error("{error}\n{}", left_off(*.records, *.waiting))]
+    Partly {
+        /// How many are in the log.
+        records: u64,
+        /// How many more are signed and kept, and go first with the next command.
+        waiting: u64,
+        /// What ended it.
+        error: Box<ClientError>,
+    },
     /// The subject is proved absent. Exit 6.
     #[error("{0} is proved absent")]
     Absent(String),
@@ -73,6 +83,17 @@ impl fmt::Display for Tombstone {
     }
 }
 
+/// Returns where a command left off that appended records.
+fn left_off(records: u64, waiting: u64) -> String {
+    let next = records + waiting;
+    match waiting {
+        0 => format!("{records} records are in the log: give the next command those behind them"),
+        _ => format!(
+            "{records} records are in the log; the next {waiting} are signed and kept, and go first with the next command: give it those behind the first {next}"
+        ),
+    }
+}
+
 impl ClientError {
     /// Returns the exit code: 1 could not run, 2 network, 3 proof or log fault, 4 refused by the rules, 6 proved absent
     /// or deleted.
@@ -82,6 +103,7 @@ impl ClientError {
             Self::Network(_) => 2,
             Self::Proof { .. } => 3,
             Self::Refused(_) | Self::Trimmed { .. } => 4,
+            Self::Partly { error, .. } => error.exit_code(),
             Self::Absent(_) | Self::Deleted(_) => 6,
         }
     }
@@ -94,6 +116,7 @@ impl ClientError {
             Self::Proof { code, .. } => code,
             Self::Refused(problem) => &problem.code,
             Self::Trimmed { .. } => "trimmed",
+            Self::Partly { error, .. } => error.code(),
             Self::Absent(_) => "absent",
             Self::Deleted(_) => "deleted",
         }

@@ -43,6 +43,11 @@ impl Running {
         writeln!(input, "{line}").and_then(|()| input.flush()).expect("it reads what is typed");
     }
 
+    /// Ends its standard input.
+    pub fn closes(&mut self) {
+        self.input = None;
+    }
+
     /// Returns the first line of its standard error from here on in which `find` finds something; panics if none comes.
     pub fn note<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
         loop {

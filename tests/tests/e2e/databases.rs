@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dgns_tests::harness::liar::Liar;
-use dgns_tests::harness::{Person, Server, Site};
+use dgns_tests::harness::{Person, Running, Server, Site, ports, wait};
 use serde_json::Value;
 
 fn lines(said: &str) -> Vec<Value> {
@@ -232,7 +232,7 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed_amid_appends() {
             typing.types(&format!("{round}-{number}"));
         }
         // Each round dies a little later: before, amid and after the commits.
-        dgns_tests::harness::wait::let_pass(std::time::Duration::from_millis(150 + 120 * round));
+        wait::let_pass(std::time::Duration::from_millis(150 + 120 * round));
         server.kill();
         drop(typing);
         server = site.start();
@@ -250,4 +250,47 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed_amid_appends() {
     }
     server.stop().exits(0);
     site.dgnsd(&["fsck", "--json"]).exits(0);
+}
+
+#[test]
+fn who_appends_goes_on_past_a_restart_and_is_told_where_they_were_cut_off() {
+    // Goal: every line is there once, in order, of a command that outlives its server, and of one that does not with the one after it. Method: lines are typed
+    // around a kill; the second time nobody comes back before the command gives up.
+    let site = Site::new().with("http", "listen", &format!("\"127.0.0.1:{}\"", ports::free()));
+    let server = site.start();
+    let alice = Person::with_name(&server, "alice");
+    alice.dgns(&server, &["db", "create", "photos.alice", "--no-words"]).exits(0);
+    let read = |server: &Server| texts(&alice, server, &["db", "read", "photos.alice"]);
+    let mut typed: Vec<String> = Vec::new();
+    let types = |typing: &mut Running, typed: &mut Vec<String>, count: usize| {
+        for _ in 0..count {
+            typed.push(format!("line {}", typed.len()));
+            typing.types(typed.last().unwrap());
+        }
+    };
+    let mut typing = alice.dgns_running(&server.url, &["db", "append", "photos.alice"]);
+    types(&mut typing, &mut typed, 3);
+    wait::until("three are there", || (read(&server) == typed).then_some(()));
+    server.kill();
+    types(&mut typing, &mut typed, 1);
+    typing.note(|line| line.contains("trying for").then_some(()));
+    let server = site.start();
+    types(&mut typing, &mut typed, 2_000);
+    typing.closes();
+    assert_eq!(typing.ended().exits(0).number("/records"), 2_004);
+    assert_eq!(read(&server), typed);
+
+    let mut typing = alice.dgns_running(&server.url, &["db", "append", "photos.alice"]);
+    types(&mut typing, &mut typed, 2);
+    wait::until("two more are there", || (read(&server) == typed).then_some(()));
+    server.kill();
+    types(&mut typing, &mut typed, 1);
+    typing.note(|line| line.contains("trying for").then_some(()));
+    types(&mut typing, &mut typed, 2);
+    typing.closes();
+    let cut = typing.ended();
+    assert_eq!((cut.exits(2).number("/records"), cut.number("/waiting")), (2, 1), "{cut}");
+    let server = site.start();
+    append(&alice, &server, &typed[2_007..].join("\n"));
+    assert_eq!(read(&server), typed);
 }

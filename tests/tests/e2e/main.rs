@@ -22,6 +22,7 @@ mod exchange;
 mod exit_codes;
 mod faults;
 mod forks;
+mod groups;
 mod intruders;
 mod keys;
 mod large;

@@ -7,11 +7,11 @@ use data_encoding::HEXLOWER;
 use dgns_api::store::entry::parse_id;
 use dgns_client::error::ClientError;
 use dgns_client::home::part_of;
-use dgns_client::store::chunks;
+use dgns_client::store::chunks::{self, Step};
 use serde_json::json;
 
 use super::actor::Actor;
-use super::db::At;
+use super::db::{At, away};
 use super::progress::Progress;
 use super::{Context, Done, Ended};
 
@@ -49,7 +49,8 @@ async fn put(context: &Context, path: &Path) -> Done {
     let mut file = File::open(path).map_err(unreadable)?;
     let all = file.metadata().map_err(unreadable)?.len();
     let mut progress = Progress::new("put");
-    let stored = chunks::put(&actor.session, actor.signer(), &mut file, &mut |done| progress.show(done, all)).await?;
+    let mut told = |step: Step<'_>| show(context, &mut progress, step, all);
+    let stored = chunks::put(&actor.session, actor.signer(), &mut file, &mut told).await?;
     drop(progress);
     let id = HEXLOWER.encode(&stored.id);
     context
@@ -57,6 +58,14 @@ async fn put(context: &Context, path: &Path) -> Done {
         .note(&format!("{} bytes stored; {} chunks were sent, the others were there", stored.bytes, stored.sent));
     context.out.result(&id, &json!({ "ok": true, "id": id, "bytes": stored.bytes, "sent": stored.sent }));
     Ok(Ended::Ok)
+}
+
+/// Shows how far a file is, `all` bytes of which there are if that is not known.
+fn show(context: &Context, progress: &mut Progress, step: Step<'_>, all: u64) {
+    match step {
+        Step::Done { done, all: known } => progress.show(done, known.unwrap_or(all)),
+        Step::Away(why) => context.out.warn(&away(why)),
+    }
 }
 
 async fn get(context: &Context, id: &str, out: &Path, at: &At) -> Done {
@@ -67,8 +76,8 @@ async fn get(context: &Context, id: &str, out: &Path, at: &At) -> Done {
     let mut file =
         OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&part).map_err(unwritable)?;
     let mut progress = Progress::new("get");
-    let mut show = |done, all| progress.show(done, all);
-    let bytes = chunks::get(&actor.session, actor.signer(), &id, &mut file, &mut show).await?;
+    let mut told = |step: Step<'_>| show(context, &mut progress, step, 0);
+    let bytes = chunks::get(&actor.session, actor.signer(), &id, &mut file, &mut told).await?;
     drop(progress);
     file.set_len(bytes).and_then(|()| file.sync_all()).map_err(unwritable)?;
     std::fs::rename(&part, out).map_err(unwritable)?;

@@ -29,6 +29,7 @@ use dgns_client::prover::Prover;
 use dgns_client::session::Signer;
 use dgns_client::store::anchored::{self, Anchored};
 use dgns_client::store::append::{Acknowledged, Appender, MOVING};
+use dgns_client::store::away::{AWAY_MAX, past_absence};
 use dgns_client::store::database::{self, MAIN, OpenDb};
 use dgns_client::store::follow::{self, Follower};
 use dgns_client::store::large;
@@ -117,9 +118,20 @@ pub(crate) enum Db {
         name: String,
         /// Who: a name or a DID
         who: String,
+        #[command(flatten)]
+        of: groups::Of,
     },
     /// List who may read and write the database
     Members {
+        /// The database
+        name: String,
+        #[command(flatten)]
+        of: groups::Of,
+    },
+    /// Begin a further log of the database: for the same people, or for others
+    Log(groups::Begin),
+    /// List the logs of the database, and how many have each
+    Logs {
         /// The database
         name: String,
     },
@@ -127,6 +139,8 @@ pub(crate) enum Db {
     Rekey {
         /// The database
         name: String,
+        #[command(flatten)]
+        of: groups::Of,
     },
     /// List whose the database is, take somebody in, or leave: owners are equals
     Owners(owners::Owners),
@@ -241,9 +255,11 @@ pub(crate) async fn db(context: &Context, command: Db) -> Done {
         Db::Tail { names, log, from } => tail::tail(context, &names, &log, from).await,
         Db::Verify { name, at } => verify(context, &name, &at).await,
         Db::Grant(command) => groups::grant(context, &command).await,
-        Db::Revoke { name, who } => groups::revoke(context, &name, &who).await,
-        Db::Members { name } => groups::members(context, &name).await,
-        Db::Rekey { name } => groups::rekey(context, &name).await,
+        Db::Revoke { name, who, of } => groups::revoke(context, &name, &who, &of).await,
+        Db::Members { name, of } => groups::members(context, &name, &of).await,
+        Db::Log(command) => groups::begin(context, &command).await,
+        Db::Logs { name } => groups::logs(context, &name).await,
+        Db::Rekey { name, of } => groups::rekey(context, &name, &of).await,
         Db::Trim(command) => trim::trim(context, &command).await,
         Db::Fork(command) => fork::fork(context, &command).await,
         Db::Move(command) => relocate::relocate(context, &command).await,
@@ -299,10 +315,30 @@ async fn append(
 ) -> Done {
     let actor = log.at.actor(context).await?;
     let mut db = OpenDb::open(&actor.session, actor.signer(), name).await?;
-    match append_to(context, &actor, &mut db, (name, file, whole), log, expect).await {
-        Err(error) => Err(deletions::proved(&actor.session, actor.signer(), &mut db, error).await),
+    let mut sent = Sent::default();
+    match append_to(context, &actor, &mut db, (name, file, whole), (log, expect), &mut sent).await {
+        Err(error) => {
+            let error = deletions::proved(&actor.session, actor.signer(), &mut db, error).await;
+            let Sent { records, waiting } = sent;
+            let is_partly = records + waiting > 0;
+            Err(if is_partly { ClientError::Partly { records, waiting, error: error.into() } } else { error })
+        }
         done => done,
     }
+}
+
+/// What became of the records of a command.
+#[derive(Debug, Default)]
+struct Sent {
+    /// How many are in the log.
+    records: u64,
+    /// How many are on their way.
+    waiting: u64,
+}
+
+/// Returns what is said of a server that does not answer, and is asked again.
+pub(super) fn away(why: &str) -> String {
+    format!("{why}; trying for {} s", AWAY_MAX.as_secs())
 }
 
 async fn append_to(
@@ -310,12 +346,12 @@ async fn append_to(
     actor: &Actor,
     db: &mut OpenDb,
     (name, file, whole): (&str, Option<&Path>, bool),
-    log: &Log,
-    expect: Option<u64>,
+    (log, expect): (&Log, Option<u64>),
+    sent: &mut Sent,
 ) -> Done {
     let place = db.log(&log.label)?;
     let _turn = actor.session.log().turn("append.lock")?;
-    turn_if_due(context, actor, db, (name, place.1)).await?;
+    turn_if_due(context, actor, db, (name, &log.label)).await?;
     let (mut appender, resent) = Appender::open(&actor.session, actor.signer(), place).await?;
     if resent.is_some() {
         context.out.note("an entry of the last command was still on its way; it is in the log now");
@@ -330,7 +366,7 @@ async fn append_to(
     };
     // The receipt has no word on chunks.
     let in_chunks = matches!(&source, Source::Whole(Some(Record::Pieces(_))));
-    let (mut progress, mut done, mut last) = (Progress::new("append"), 0_u64, resent);
+    let (mut progress, mut last) = (Progress::new("append"), resent);
     let mut checked = Instant::now();
     while let Some(records) = source.next().await? {
         if expect.is_some() && last.is_some() {
@@ -339,26 +375,35 @@ async fn append_to(
         if checked.elapsed() >= tail::ANCHORED_EVERY {
             // Who reads what is sealed now is known as of now.
             db.refresh(&actor.session, actor.signer()).await?;
-            turn_if_due(context, actor, db, (name, place.1)).await?;
+            turn_if_due(context, actor, db, (name, &log.label)).await?;
             checked = Instant::now();
         }
-        let mut sent = appender.append(&actor.session, actor.signer(), db, &records, expect).await;
+        let mut done = appender.append(&actor.session, actor.signer(), db, &records, expect).await;
+        sent.waiting = records.len() as u64;
+        if let Err(ClientError::Network(why)) = &done {
+            context.out.warn(&away(why));
+            done =
+                past_absence(&mut |_: &str| {}, async || appender.resend(&actor.session, actor.signer()).await).await;
+        }
         if log.at.at.is_none()
-            && let Some(problem) = refused_for(&sent, &MOVING)
+            && let Some(problem) = refused_for(&done, &MOVING)
         {
             // What was signed is sent as it is, to where its owners say that the database is.
             context.out.note(&format!("{name}: {}", problem.detail));
             db.refresh(&actor.session, actor.signer()).await?;
-            sent = appender.resend(&actor.session, actor.signer()).await;
+            done = appender.resend(&actor.session, actor.signer()).await;
         }
-        if log.at.at.is_none() && refused_for(&sent, &["epoch_conflict"]).is_some() {
+        if log.at.at.is_none() && refused_for(&done, &["epoch_conflict"]).is_some() {
             // The key was turned since the command began.
             db.refresh(&actor.session, actor.signer()).await?;
-            sent = appender.append(&actor.session, actor.signer(), db, &records, expect).await;
+            done = appender.append(&actor.session, actor.signer(), db, &records, expect).await;
         }
-        last = Some(sent?);
-        done += records.len() as u64;
-        progress.show(done, done);
+        if !appender.is_waiting() {
+            sent.waiting = 0;
+        }
+        last = Some(done?);
+        sent.records += records.len() as u64;
+        progress.count(sent.records);
     }
     drop(progress);
     let Some(Acknowledged { pos, lsn, size, root }) = last else {
@@ -367,9 +412,11 @@ async fn append_to(
     };
     let root = HEXLOWER.encode(&root);
     let kept = if in_chunks { "; that its chunks are kept the server says, and does not prove" } else { "" };
-    let text =
-        format!("{done} records appended; the newest entry is {pos} of {size}, on disk and proved ({root}){kept}");
-    let value = json!({ "ok": true, "records": done, "pos": pos, "lsn": lsn, "size": size, "root": root });
+    let text = format!(
+        "{} records appended; the newest entry is {pos} of {size}, on disk and proved ({root}){kept}",
+        sent.records
+    );
+    let value = json!({ "ok": true, "records": sent.records, "pos": pos, "lsn": lsn, "size": size, "root": root });
     context.out.result(&text, &value);
     Ok(Ended::Ok)
 }
@@ -434,8 +481,14 @@ async fn one_record(
 }
 
 /// Turns the key of a group if somebody left since it was turned, before anything is sealed under it; says so if this person may not.
-async fn turn_if_due(context: &Context, actor: &Actor, db: &mut OpenDb, place: (&str, u32)) -> Result<(), ClientError> {
-    if !db.acl().groups().get(&place.1).is_some_and(|group| group.rekey_due) {
+async fn turn_if_due(
+    context: &Context,
+    actor: &Actor,
+    db: &mut OpenDb,
+    place: (&str, &str),
+) -> Result<(), ClientError> {
+    let (_, gid) = db.log(place.1)?;
+    if !db.acl().groups().get(&gid).is_some_and(|group| group.rekey_due) {
         return Ok(());
     }
     if members::rekey(&actor.session, actor.signer(), place, true).await?.statements == 0 {

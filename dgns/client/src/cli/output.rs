@@ -75,6 +75,13 @@ impl Output {
     pub(crate) fn error_value(self, error: &ClientError) -> Value {
         let mut value =
             json!({ "ok": false, "exit": error.exit_code(), "code": error.code(), "error": error.to_string() });
+        let error = match error {
+            ClientError::Partly { records, waiting, error } => {
+                (value["records"], value["waiting"]) = (json!(records), json!(waiting));
+                error
+            }
+            error => error,
+        };
         match error {
             ClientError::Refused(problem) => value["problem"] = json!(problem),
             ClientError::Proof { evidence, .. } => value["evidence"] = json!(evidence),

@@ -98,6 +98,11 @@ impl Appender {
         self.send(session, signer, entry, false).await
     }
 
+    /// Returns whether an entry is on its way: signed, kept, and not acknowledged.
+    pub fn is_waiting(&self) -> bool {
+        self.kept.outbox.is_some()
+    }
+
     /// Sends what is on its way once more, where the log is by now: the same bytes, which count once wherever they arrived.
     pub async fn resend(&mut self, session: &Session, signer: Signer<'_>) -> Result<Acknowledged, ClientError> {
         let nothing = || ClientError::Unable("nothing is on its way".into());

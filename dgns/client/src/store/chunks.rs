@@ -11,6 +11,7 @@ use dgns_api::store::record::Piece;
 use identity::wire::{Reader, WireError, Writer};
 use zeroize::Zeroizing;
 
+use super::away::past_absence;
 use super::seal::{self, FileKeys};
 use crate::error::ClientError;
 use crate::session::{Session, Signer};
@@ -22,8 +23,22 @@ const PIECES_MAX: usize = 16_384;
 /// How many pieces are sealed and asked for at once.
 pub(super) const PIECES_AT_ONCE: usize = 8;
 
-/// How far an upload or download got: bytes of the file done.
+/// How far something got: so much is done.
 pub type Progress<'p> = &'p mut dyn FnMut(u64);
+
+/// What whoever stores or fetches a file is told meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'s> {
+    /// So many bytes are there.
+    Done {
+        /// How many.
+        done: u64,
+        /// Of how many; `None` if that is not known.
+        all: Option<u64>,
+    },
+    /// The server does not answer, for this reason; it is asked again for a while.
+    Away(&'s str),
+}
 
 /// A file that is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +56,7 @@ pub async fn put(
     session: &Session,
     signer: Signer<'_>,
     file: &mut impl Read,
-    progress: Progress<'_>,
+    told: &mut dyn FnMut(Step<'_>),
 ) -> Result<Stored, ClientError> {
     let (generation, keys) = newest_keys(session, signer).await?;
     let (mut rows, mut bytes, mut sent) = (Vec::new(), 0, 0);
@@ -63,8 +78,9 @@ pub async fn put(
         if rows.len() > PIECES_MAX {
             return Err(ClientError::Unable(format!("a file has at most {PIECES_MAX} pieces of 1 MiB")));
         }
-        sent += put_missing(session, signer, FILES, &pieces).await?;
-        progress(bytes);
+        let mut away = |why: &str| told(Step::Away(why));
+        sent += past_absence(&mut away, async || put_missing(session, signer, FILES, &pieces).await).await?;
+        told(Step::Done { done: bytes, all: None });
     }
     let mut writer = Writer::with_capacity(rows.len() * 70 + 16);
     writer.array(2).uint(bytes).array(rows.len());
@@ -74,18 +90,19 @@ pub async fn put(
     let sealed = keys.seal_manifest(&writer.finish());
     let manifest = [&generation.to_be_bytes()[..], &sealed].concat();
     let id = content::id_of(&manifest);
-    sent += put_missing(session, signer, FILES, &[manifest]).await?;
+    let (manifest, mut away) = ([manifest], |why: &str| told(Step::Away(why)));
+    sent += past_absence(&mut away, async || put_missing(session, signer, FILES, &manifest).await).await?;
     Ok(Stored { id, bytes, sent })
 }
 
 /// Writes the file of `id` into `out`, each piece only after it was checked; returns its bytes, behind which `out` may go on. Pieces that stand there already, and
-/// are the right ones, are not fetched again. `progress` is told how many bytes are there, of how many.
+/// are the right ones, are not fetched again.
 pub async fn get(
     session: &Session,
     signer: Signer<'_>,
     id: &ContentId,
     out: &mut (impl Read + Write + Seek),
-    progress: &mut dyn FnMut(u64, u64),
+    told: &mut dyn FnMut(Step<'_>),
 ) -> Result<u64, ClientError> {
     let manifest = get_chunk(session, signer, FILES, id).await?;
     let (generation, sealed) = manifest.split_first_chunk::<8>().ok_or_else(|| no_file(id))?;
@@ -104,7 +121,8 @@ pub async fn get(
         if !there.is_empty() && content::id_of(&keys.seal_piece(&there).1) == id {
             done += there.len() as u64;
         } else {
-            let sealed = get_chunk(session, signer, FILES, &id).await?;
+            let mut away = |why: &str| told(Step::Away(why));
+            let sealed = past_absence(&mut away, async || get_chunk(session, signer, FILES, &id).await).await?;
             let piece = seal::open_piece(&key, &sealed).map_err(|_| no_file(&id))?;
             out.seek(SeekFrom::Start(done)).and_then(|_| out.write_all(&piece)).map_err(unusable)?;
             done += piece.len() as u64;
@@ -112,7 +130,7 @@ pub async fn get(
         if done > bytes {
             return Err(no_file(&id));
         }
-        progress(done, bytes);
+        told(Step::Done { done, all: Some(bytes) });
     }
     if done == bytes { Ok(bytes) } else { Err(no_file(id)) }
 }

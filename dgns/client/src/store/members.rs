@@ -11,7 +11,7 @@ use dgns_api::problem::Problem;
 use dgns_api::store::acl::{Acl, AclRefusal, Group};
 use dgns_api::store::answer::Receipts;
 use dgns_api::store::control::{Control, KeyBox};
-use dgns_api::store::entry::{Class, Entry, Header, LogId, encode_request};
+use dgns_api::store::entry::{Class, Entry, Header, LogId, LogKind, encode_request};
 use identity::did::Did;
 use identity::sealed;
 use identity::token::Rights;
@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::anchored;
 use super::append::check_receipts;
-use super::database::{MEMBER_S, OpenDb, secret_of};
+use super::database::{FIRST_GROUP, MEMBER_S, OpenDb, secret_of};
 use super::follow::{Follower, malformed};
 use super::kept::{Kept, keep_head};
 use super::people::People;
@@ -48,16 +48,16 @@ pub struct Said {
     pub statements: usize,
 }
 
-/// Lets somebody do something in a group: more than before, or less.
+/// Lets somebody do something in the group that has a log: more than before, or less.
 pub async fn grant(
     session: &Session,
     signer: Signer<'_>,
-    (name, gid): (&str, u32),
+    (name, label): (&str, &str),
     who: &Did,
     rights: Rights,
 ) -> Result<Said, ClientError> {
     let plan = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
-        let group = group_of(db, gid)?;
+        let (gid, group) = group_of(db, label)?;
         let (had, until_s) = group.members.get(who).map_or((None, 0), |(rights, until_s)| (Some(*rights), *until_s));
         let grant = Control::Grant { gid, did: *who, rights, until_s: until(db.acl(), signer, gid).max(until_s) };
         let mut members: BTreeSet<Did> = group.members.keys().copied().collect();
@@ -76,15 +76,15 @@ pub async fn grant(
     say(session, signer, name, plan).await
 }
 
-/// Takes somebody out of a group, and turns its key if this person may: who leaves may not.
+/// Takes somebody out of the group that has a log, and turns its key if this person may: who leaves may not.
 pub async fn revoke(
     session: &Session,
     signer: Signer<'_>,
-    (name, gid): (&str, u32),
+    (name, label): (&str, &str),
     who: &Did,
 ) -> Result<Said, ClientError> {
     let plan = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
-        let group = group_of(db, gid)?;
+        let (gid, group) = group_of(db, label)?;
         if !group.members.contains_key(who) {
             return Ok(Vec::new());
         }
@@ -101,19 +101,54 @@ pub async fn revoke(
     say(session, signer, name, plan).await
 }
 
-/// Turns the key of a group: at any time, or only if somebody left since it was turned last.
+/// Turns the key of the group that has a log: at any time, or only if somebody left since it was turned last.
 pub async fn rekey(
     session: &Session,
     signer: Signer<'_>,
-    (name, gid): (&str, u32),
+    (name, label): (&str, &str),
     only_due: bool,
 ) -> Result<Said, ClientError> {
     let plan = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
-        let group = group_of(db, gid)?;
+        let (gid, group) = group_of(db, label)?;
         if only_due && !(group.rekey_due && may_turn(db.acl(), signer, gid)) {
             return Ok(Vec::new());
         }
         Ok(vec![turn(session, db, gid, &group.members.keys().copied().collect()).await?])
+    };
+    say(session, signer, name, plan).await
+}
+
+/// Begins a further log of a label that no log has: for the group that has the log `beside`, or, if none is named, for a group of its own, of which this
+/// person is the first member.
+pub async fn begin_log(
+    session: &Session,
+    signer: Signer<'_>,
+    (name, label): (&str, &str),
+    beside: Option<&str>,
+) -> Result<Said, ClientError> {
+    let plan = async |db: &OpenDb| -> Result<Vec<Control>, ClientError> {
+        let there = db.acl().log_of(label).map(|(_, gid)| gid);
+        let (gid, mut statements) = match beside {
+            Some(beside) => (group_of(db, beside)?.0, Vec::new()),
+            None => match there {
+                // What a try began whose end was not known.
+                Some(gid) if db.acl().logs_of(gid).count() == 1 && gid != FIRST_GROUP => (gid, Vec::new()),
+                _ => {
+                    let gid = db.acl().groups().keys().last().map_or(FIRST_GROUP, |last| last + 1);
+                    let until_s = until(db.acl(), signer, gid);
+                    let grant = Control::Grant { gid, did: signer.did, rights: Rights::ALL, until_s };
+                    (gid, vec![grant, turn(session, db, gid, &[signer.did].into()).await?])
+                }
+            },
+        };
+        match there {
+            Some(there) if there == gid => return Ok(Vec::new()),
+            Some(_) => {
+                return Err(ClientError::Unable(format!("the database has a log {label:?} already, of other people")));
+            }
+            None => statements.push(Control::Log { gid, kind: LogKind::Shared, label: label.to_owned() }),
+        }
+        Ok(statements)
     };
     say(session, signer, name, plan).await
 }
@@ -195,9 +230,11 @@ pub(super) async fn post(
     keep_head(session, &log, receipts.head).map(drop)
 }
 
-fn group_of(db: &OpenDb, gid: u32) -> Result<&Group, ClientError> {
+/// Returns the group that has the log of a label.
+fn group_of<'d>(db: &'d OpenDb, label: &str) -> Result<(u32, &'d Group), ClientError> {
+    let (_, gid) = db.log(label)?;
     let none = || ClientError::Unable(format!("the database has no group {gid}"));
-    db.acl().groups().get(&gid).ok_or_else(none)
+    db.acl().groups().get(&gid).map(|group| (gid, group)).ok_or_else(none)
 }
 
 fn may_turn(acl: &Acl, signer: Signer<'_>, gid: u32) -> bool {
@@ -236,10 +273,11 @@ async fn sizes(
     Ok(cuts)
 }
 
-/// Draws the next key of a group, and seals it to the user key of each member as it is proved now, and the key before under it.
+/// Draws the next key of a group, and seals it to the user key of each member as it is proved now, and the key before, if there is one, under it.
 async fn turn(session: &Session, db: &OpenDb, gid: u32, members: &BTreeSet<Did>) -> Result<Control, ClientError> {
-    let (before, key_before) = db.newest_key(gid)?;
-    let (epoch, rng) = (before + 1, &mut rng::system());
+    let is_new = db.acl().groups().get(&gid).is_none_or(|group| group.epochs.is_empty());
+    let before = if is_new { None } else { Some(db.newest_key(gid)?) };
+    let (epoch, rng) = (before.map_or(1, |(before, _)| before + 1), &mut rng::system());
     let mut key: GroupKey = Zeroizing::new([0; 32]);
     rng.fill_bytes(key.as_mut());
     let info = KeyBox::info(db.acl().did(), gid, epoch);
@@ -252,9 +290,11 @@ async fn turn(session: &Session, db: &OpenDb, gid: u32, members: &BTreeSet<Did>)
         let sealed = sealed.map_err(|error| ClientError::Unable(error.to_string()))?;
         boxes.push(KeyBox { did: *did, generation: user_key.generation, sealed });
     }
-    let previous = sealed::seal(&secret_of(&key).public(), &info, b"previous", key_before.as_ref(), rng);
-    let previous = previous.map_err(|error| ClientError::Unable(error.to_string()))?;
-    Ok(Control::KeyEpoch { gid, epoch, boxes, previous: Some(previous) })
+    let previous = before.map(|(_, key_before)| {
+        let sealed = sealed::seal(&secret_of(&key).public(), &info, b"previous", key_before.as_ref(), rng);
+        sealed.map_err(|error| ClientError::Unable(error.to_string()))
+    });
+    Ok(Control::KeyEpoch { gid, epoch, boxes, previous: previous.transpose()? })
 }
 
 /// What the server would answer as well.

@@ -79,7 +79,7 @@ async fn trim_open(
     }
     if db.acl().groups().get(&place.1).is_some_and(|group| group.rekey_due) {
         // Who left opens nothing that is said from here on.
-        rekey(session, signer, (name, place.1), true).await?;
+        rekey(session, signer, (name, label), true).await?;
         db.refresh(session, signer).await?;
     }
     let snapshot = renewed(session, signer, db, place, (snapshot, to)).await?.pos();

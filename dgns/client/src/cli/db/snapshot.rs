@@ -108,7 +108,7 @@ async fn build_on(
             let is_all = builder.catch_up(&actor.session, actor.signer(), db, 0).await?;
             // The last page may fill it as any other.
             if builder.is_full() {
-                built = Some(say(context, actor, (db, &mut builder), (name, place.1)).await?);
+                built = Some(say(context, actor, (db, &mut builder), (name, label)).await?);
             }
             if is_all {
                 break;
@@ -119,14 +119,14 @@ async fn build_on(
         match follow {
             false => break,
             true if builder.is_due() => {
-                let built = say(context, actor, (db, &mut builder), (name, place.1)).await?;
+                let built = say(context, actor, (db, &mut builder), (name, label)).await?;
                 let (text, value) = told(&built);
                 context.out.line(&text, &value);
             }
             true => {
                 builder.catch_up(&actor.session, actor.signer(), db, WAIT_S_MAX).await?;
                 if builder.is_full() {
-                    built = Some(say(context, actor, (db, &mut builder), (name, place.1)).await?);
+                    built = Some(say(context, actor, (db, &mut builder), (name, label)).await?);
                 }
             }
         }
@@ -138,7 +138,7 @@ async fn build_on(
         }
     }
     if builder.has_news() {
-        built = Some(say(context, actor, (db, &mut builder), (name, place.1)).await?);
+        built = Some(say(context, actor, (db, &mut builder), (name, label)).await?);
     }
     drop(progress);
     let (text, value) = match &built {
@@ -156,7 +156,7 @@ async fn say(
     context: &Context,
     actor: &Actor,
     (db, builder): (&mut OpenDb, &mut Builder),
-    place: (&str, u32),
+    place: (&str, &str),
 ) -> Result<Built, ClientError> {
     let _turn = actor.session.log().turn("append.lock")?;
     turn_if_due(context, actor, db, place).await?;
