@@ -117,13 +117,14 @@ pub async fn get(
     for (id, key) in rows {
         out.seek(SeekFrom::Start(done)).map_err(unusable)?;
         let mut there = Vec::new();
-        out.take((PIECE_BYTES as u64).min(bytes - done)).read_to_end(&mut there).map_err(unusable)?;
+        let length = (PIECE_BYTES as u64).min(bytes - done);
+        out.take(length).read_to_end(&mut there).map_err(unusable)?;
         if !there.is_empty() && content::id_of(&keys.seal_piece(&there).1) == id {
             done += there.len() as u64;
         } else {
             let mut away = |why: &str| told(Step::Away(why));
             let sealed = past_absence(&mut away, async || get_chunk(session, signer, FILES, &id).await).await?;
-            let piece = seal::open_piece(&key, &sealed).map_err(|_| no_file(&id))?;
+            let piece = seal::open_piece(&key, length as usize, &sealed).map_err(|_| no_file(&id))?;
             out.seek(SeekFrom::Start(done)).and_then(|_| out.write_all(&piece)).map_err(unusable)?;
             done += piece.len() as u64;
         }

@@ -62,7 +62,7 @@ pub async fn get(
             chunk => chunk?,
         };
         let rest = usize::try_from(record.bytes).unwrap_or(usize::MAX) - whole.len();
-        let Ok(piece) = seal::open_record_piece(key, rest.min(PIECE_BYTES), &chunk) else { return Ok(None) };
+        let Ok(piece) = seal::open_piece(key, rest.min(PIECE_BYTES), &chunk) else { return Ok(None) };
         whole.extend_from_slice(&piece);
     }
     Ok(Some(whole))

@@ -108,10 +108,11 @@ impl FileKeys {
         Self(seed)
     }
 
-    /// Seals a piece of a file under a key of its own, and returns both. The same piece has the same bytes again, so that an upload
+    /// Seals a piece of a file under a key of its own, padded, and returns both. The same piece has the same bytes again, so that an upload
     /// goes on where it broke off.
     pub fn seal_piece(&self, piece: &[u8]) -> (KeyBytes, Vec<u8>) {
-        seal_under(piece_key(self.0.to_bytes().as_ref(), piece), piece)
+        let piece = Zeroizing::new(padded(piece.to_vec()));
+        seal_under(piece_key(self.0.to_bytes().as_ref(), &piece), &piece)
     }
 
     /// Seals the list of the pieces.
@@ -160,12 +161,12 @@ fn snapshot_key(key: &GroupKey, place: &BodyPlace) -> Zeroizing<[u8; 32]> {
     kdf::derive("dgns/snapshot/v1", key.as_ref(), &[&place.log.0, &place.device])
 }
 
-/// Opens a piece of a record, which has so many bytes and then zeros, as many as pad it and no more.
-pub fn open_record_piece(key: &KeyBytes, bytes: usize, chunk: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
+/// Opens a piece, which has so many bytes and then zeros, as many as pad it and no more.
+pub fn open_piece(key: &KeyBytes, bytes: usize, chunk: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
     if chunk.len() != content::padded(bytes + SEALED_BYTES) {
         return Err(NotOpened);
     }
-    let mut piece = open_piece(key, chunk)?;
+    let mut piece = opened(key, chunk, &[])?;
     match piece.get(bytes..).is_some_and(|padding| padding.iter().all(|byte| *byte == 0)) {
         true => {
             piece.truncate(bytes);
@@ -183,11 +184,6 @@ fn piece_key(secret: &[u8], piece: &[u8]) -> Zeroizing<[u8; 32]> {
 fn seal_under(key: Zeroizing<[u8; 32]>, plaintext: &[u8]) -> (KeyBytes, Vec<u8>) {
     // No two plaintexts share a key, so the nonce may be one.
     (*key, sealed(&key, &[0; 24], plaintext, &[]))
-}
-
-/// Opens a piece by its key.
-pub fn open_piece(key: &KeyBytes, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
-    opened(key, bytes, &[])
 }
 
 fn sealed(key: &[u8; 32], nonce: &[u8; 24], plaintext: &[u8], aad: &[u8]) -> Vec<u8> {
@@ -344,21 +340,18 @@ mod tests {
         let keys = FileKeys::new(UserSeed::from_bytes([1; 32]));
         let (key, sealed) = keys.seal_piece(b"piece");
         assert_eq!(keys.seal_piece(b"piece"), (key, sealed.clone()));
-        assert_eq!(open_piece(&key, &sealed).unwrap().as_slice(), b"piece");
+        assert_eq!((sealed.len(), open_piece(&key, 5, &sealed).unwrap().as_slice()), (256, &b"piece"[..]), "padded");
         let group = Zeroizing::new([1; 32]);
         let (own, of_group) = seal_record_piece(&group, b"piece");
         assert_eq!(of_group.len(), 256, "padded");
-        assert_eq!(open_record_piece(&own, 5, &of_group).unwrap().as_slice(), b"piece");
-        assert!(open_record_piece(&own, 4, &of_group).is_err() && open_record_piece(&own, 500, &of_group).is_err());
+        assert_eq!(open_piece(&own, 5, &of_group).unwrap().as_slice(), b"piece");
+        assert!(open_piece(&own, 4, &of_group).is_err() && open_piece(&own, 500, &of_group).is_err());
         assert_eq!(seal_record_piece(&group, &[7; PIECE_BYTES]).1.len(), 1 << 20, "a whole one is as long as it was");
         let longer = [&b"piece"[..], &[0; 3 << 20]].concat();
         let (own, longer) = seal_under(piece_key(group.as_ref(), &longer), &longer);
-        assert!(
-            open_piece(&own, &longer).is_ok() && open_record_piece(&own, 5, &longer).is_err(),
-            "zeros are no padding"
-        );
+        assert!(open_piece(&own, longer.len() - 40, &longer).is_err() && open_piece(&own, 5, &longer).is_err());
         let (other, _) = keys.seal_piece(b"another");
-        assert!(open_piece(&other, &sealed).is_err());
+        assert!(open_piece(&other, 5, &sealed).is_err());
         assert!(FileKeys::new(UserSeed::from_bytes([2; 32])).open_manifest(&keys.seal_manifest(b"list")).is_err());
     }
 }

@@ -30,7 +30,7 @@ pub fn open_manifest(
 /// Opens the chunk of a part: it is padded as it has to be, and has as many records as it should.
 pub fn open_part(part: &Part, chunk: &[u8]) -> Result<Vec<Row>, NotOpened> {
     let bytes = usize::try_from(part.bytes).map_err(|_| NotOpened)?;
-    let plaintext = seal::open_record_piece(&part.key, bytes, chunk)?;
+    let plaintext = seal::open_piece(&part.key, bytes, chunk)?;
     let rows = decode_rows(&plaintext).map_err(|_| NotOpened)?;
     let records: u64 = rows.iter().map(|row| row.records.len() as u64).sum();
     if records == part.records { Ok(rows) } else { Err(NotOpened) }
