@@ -1,7 +1,8 @@
 //! UPDATE: what devices put into DNS themselves, without a certificate (RFC 2136, RFC 2931, PROTOCOL 13.3).
 //!
-//! The log says who may: a device of the owner of a name, by its signing key, for that name alone. What it writes is a row, durable before
-//! the answer, and goes when it lapses, when a certified record set takes its place, or when the log has the device no more.
+//! The log says who may: a device of the owner of a name, by its signing key, for that name alone; or, where a certified record of the name lists keys, those,
+//! each what is said there. What it writes is a row, durable before the answer, and goes when it lapses, when a certified record set takes its place, or when
+//! the log lets the key write it no more.
 
 pub(crate) mod accounts;
 mod message;
@@ -14,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dgns_api::dns_key;
+use dgns_api::dns_key::{self, CertifiedKey, Scope};
 use identity::cert::{Kid, Level, Records, Row};
 use identity::did::Did;
 use identity::hash::sha256;
@@ -209,8 +210,8 @@ impl Updates {
         let changed = self
             .still_allows(&writer)
             .await
-            .and_then(|()| prerequisites::meets(&self.zone, &update.prerequisites, asker))
-            .and_then(|()| self.changed(&writer, &known, &update.updates));
+            .and_then(|may| prerequisites::meets(&self.zone, &update.prerequisites, asker).map(|()| may))
+            .and_then(|may| self.changed((&writer, may), &known, &update.updates));
         let kept = match &changed {
             Ok(rows) => self.store(&mut held.rows, &writer.name, rows.clone(), Some(&signed)).await,
             // Refused now, it shall not be made later, when somebody else sends it again.
@@ -223,7 +224,7 @@ impl Updates {
         changed.map(drop)
     }
 
-    /// Returns who signed: a device of the owner of the name that signs.
+    /// Returns who signed: a device of the owner of the name that signs, or a key that the name lists.
     async fn signed_by(&self, sig0: &Sig0) -> Result<Writer, Refused> {
         let now_s = self.now_s() as u32;
         let lasts = sig0.expires_s.wrapping_sub(sig0.begins_s);
@@ -238,18 +239,20 @@ impl Updates {
         let owner = if is_name { self.owner(&name).await? } else { None };
         let state = owner.ok_or(UNSIGNED)?;
         let signature = sig0.signature.as_slice().try_into().map_err(|_| UNSIGNED)?;
+        let keys: Vec<[u8; 32]> = match self.listed(&name) {
+            Some(listed) => listed.iter().map(|listed| listed.key).collect(),
+            None => state.devices.iter().map(|device| device.sign).collect(),
+        };
         // By its tag before any cryptography: nobody makes the server compute with keys that are none.
-        let candidates = state.devices.iter().filter(|device| dns_key::tag(&device.sign) == sig0.key_tag);
-        let device =
-            candidates.map(|device| device.sign).find(|key| verify_strict(key, &sig0.signed, signature).is_ok());
-        let key = device.ok_or(UNSIGNED)?;
+        let mut candidates = keys.into_iter().filter(|key| dns_key::tag(key) == sig0.key_tag);
+        let key = candidates.find(|key| verify_strict(key, &sig0.signed, signature).is_ok()).ok_or(UNSIGNED)?;
         Ok(Writer { name, did: state.did, key })
     }
 
     /// Returns the records of a name after the updates, or why one of them may not be (RFC 2136 section 3.4).
     fn changed(
         &self,
-        writer: &Writer,
+        (writer, (scope, until_s)): (&Writer, (Scope, u64)),
         known: &[VolatileRow],
         updates: &[Record<'_>],
     ) -> Result<Vec<VolatileRow>, Refused> {
@@ -260,7 +263,7 @@ impl Updates {
             let place = place.ok_or(Refused(Rcode::NotZone, None))?;
             let owner = name::text_of(place.owner);
             let is_own = format!("{}.{}", name::text_of(place.name), self.zone.name()) == writer.name;
-            if !is_own || !is_in_scope(&owner, record.rtype) {
+            if !is_own || !is_in_scope(scope, &owner, record.rtype) {
                 return Err(PROHIBITED);
             }
             // What a certificate says stays: nobody is told that it went.
@@ -273,7 +276,7 @@ impl Updates {
                 CLASS_ANY => rows.retain(|row| !here(row)),
                 CLASS_NONE => rows.retain(|row| !(here(row) && row.rdata == *record.rdata)),
                 _ => {
-                    let row = self.row(writer, &owner, record.rtype, record.ttl_s, record.rdata.to_vec());
+                    let row = self.row((writer, until_s), &owner, record.rtype, record.ttl_s, record.rdata.to_vec());
                     rows.retain(|old| !(here(old) && old.rdata == row.rdata));
                     // One TTL for a set.
                     rows.iter_mut().filter(|old| here(old)).for_each(|old| old.ttl_s = row.ttl_s);
@@ -285,7 +288,14 @@ impl Updates {
         Ok(rows)
     }
 
-    fn row(&self, writer: &Writer, owner: &str, rtype: u16, ttl_s: u32, rdata: Vec<u8>) -> VolatileRow {
+    fn row(
+        &self,
+        (writer, until_s): (&Writer, u64),
+        owner: &str,
+        rtype: u16,
+        ttl_s: u32,
+        rdata: Vec<u8>,
+    ) -> VolatileRow {
         VolatileRow {
             name: writer.name.clone(),
             owner: owner.to_owned(),
@@ -294,7 +304,7 @@ impl Updates {
             ttl_s: ttl_s.clamp(1, TTL_S_MAX),
             did: *writer.did.as_bytes(),
             key: writer.key,
-            until_s: self.now_s() + if rtype == TYPE_TXT { TEXT_LIFE_S } else { ADDRESS_LIFE_S },
+            until_s: until_s.min(self.now_s() + if rtype == TYPE_TXT { TEXT_LIFE_S } else { ADDRESS_LIFE_S }),
         }
     }
 
@@ -338,7 +348,7 @@ impl Updates {
         for row in &rows {
             let writer = Writer { name: name.to_owned(), did: Did::from_bytes(row.did), key: row.key };
             let allowed = match self.still_allows(&writer).await {
-                Ok(()) => true,
+                Ok((scope, _)) => is_in_scope(scope, &row.owner, row.rtype),
                 Err(FAILED) => return Err(crate::log::damaged("labels", "a state cannot be read")),
                 Err(_) => false,
             };
@@ -357,10 +367,20 @@ impl Updates {
         Ok(())
     }
 
-    /// Whether the newest state of the log has this device, live, and its DID this name.
-    async fn still_allows(&self, writer: &Writer) -> Result<(), Refused> {
+    /// Returns what this key may write, and until when, Unix seconds, if the newest state of the log has its DID this name, and the device or the record that lets it.
+    async fn still_allows(&self, writer: &Writer) -> Result<(Scope, u64), Refused> {
         let state = self.owner(&writer.name).await?.filter(|state| state.did == writer.did).ok_or(PROHIBITED)?;
-        if may_write(&state, &writer.key) { Ok(()) } else { Err(UNSIGNED) }
+        scope_of(&state, self.listed(&writer.name).as_deref(), &writer.key, self.now_s()).ok_or(UNSIGNED)
+    }
+
+    /// Returns the keys that a name lists; `None` if it lists none, and no device of its owner less.
+    fn listed(&self, name: &str) -> Option<Vec<CertifiedKey>> {
+        let content = self.zone.content(name)?;
+        let mut texts =
+            content.rows.iter().filter(|row| (row.owner.as_str(), row.rtype) == (dns_key::OWNER, TYPE_TXT)).peekable();
+        texts.peek()?;
+        // What is no key lets nobody write, and the others no more than before.
+        Some(texts.filter_map(|row| CertifiedKey::parse(&text_of(&row.rdata)?)).collect())
     }
 
     /// Returns the newest state of the owner of a live name, unless another server answers for it.
@@ -389,6 +409,31 @@ impl Updates {
     }
 }
 
+/// Returns what a key may write at a name of a DID, which lists some keys, or none, and until when; `None` if nothing.
+fn scope_of(state: &DidState, listed: Option<&[CertifiedKey]>, key: &[u8; 32], now_s: u64) -> Option<(Scope, u64)> {
+    if state.flags & (DidState::ENDED | DidState::FROZEN) != 0 {
+        return None;
+    }
+    let Some(listed) = listed else { return may_write(state, key).then_some((Scope::ALL, u64::MAX)) };
+    let holds = |listed: &&CertifiedKey| {
+        let is_now = listed.until_s.is_none_or(|until_s| now_s < until_s);
+        listed.key == *key && is_now && (!listed.is_device || may_write(state, key))
+    };
+    let holding = listed.iter().filter(holds).map(|listed| (listed.scope, listed.until_s.unwrap_or(u64::MAX)));
+    holding.reduce(|(scope, until_s), (more, other_s)| (scope.or(more), until_s.min(other_s)))
+}
+
+/// Returns the text of a TXT record, its strings joined; `None` if it is none.
+fn text_of(rdata: &[u8]) -> Option<String> {
+    let (mut text, mut rest) = (Vec::new(), rdata);
+    while let Some((length, behind)) = rest.split_first() {
+        let (string, behind) = behind.split_at_checked(usize::from(*length))?;
+        text.extend_from_slice(string);
+        rest = behind;
+    }
+    String::from_utf8(text).ok()
+}
+
 /// Whether a DID lets one of its devices write into DNS.
 fn may_write(state: &DidState, key: &[u8; 32]) -> bool {
     let device = state.device(&Kid(kid_of(key).0)).filter(|device| device.sign == *key);
@@ -396,13 +441,14 @@ fn may_write(state: &DidState, key: &[u8; 32]) -> bool {
     may && state.flags & (DidState::ENDED | DidState::FROZEN) == 0
 }
 
-/// Whether a device may write this type there: addresses at the name, texts at and below its challenges.
-fn is_in_scope(owner: &str, rtype: u16) -> bool {
+/// Whether a key of this scope may write this type there: addresses at the name, texts at and below its challenges.
+fn is_in_scope(scope: Scope, owner: &str, rtype: u16) -> bool {
     let is_challenge = owner == CHALLENGE || owner.ends_with(&format!(".{CHALLENGE}"));
     match rtype {
-        TYPE_A | TYPE_AAAA => owner.is_empty(),
-        TYPE_TXT => is_challenge,
-        TYPE_ANY => owner.is_empty() || is_challenge,
+        TYPE_A => scope.a && owner.is_empty(),
+        TYPE_AAAA => scope.aaaa && owner.is_empty(),
+        TYPE_TXT => scope.challenges && is_challenge,
+        TYPE_ANY => scope.a && scope.aaaa && owner.is_empty() || scope.challenges && is_challenge,
         _ => false,
     }
 }
@@ -421,7 +467,9 @@ fn may_stand(name: &str, content: &Content, rows: &[Row], private_addresses: boo
 
 /// Returns those of the records that another server shows of a name which a device of its owner may have written there, as far as the log says.
 pub(super) fn volatile(name: &str, content: &Content, mut rows: Vec<Row>) -> Vec<Row> {
-    rows.retain(|row| is_in_scope(&row.owner, row.rtype) && row.ttl <= TTL_S_MAX && !is_superseded(row, &content.rows));
+    rows.retain(|row| {
+        is_in_scope(Scope::ALL, &row.owner, row.rtype) && row.ttl <= TTL_S_MAX && !is_superseded(row, &content.rows)
+    });
     // Whether private addresses may be there is the other server's to say.
     if may_stand(name, content, &rows, true) { rows } else { Vec::new() }
 }

@@ -289,3 +289,68 @@ fn certbot_gets_a_certificate_for_a_database_name() {
     command.args(["x509", "-noout", "-ext", "subjectAltName", "-in"]).arg(chain);
     assert!(run(command, "").exits(0).stdout.contains("DNS:photos.alice.dgns.test"));
 }
+
+#[test]
+fn a_certified_key_writes_what_its_scope_says_until_the_log_lists_it_no_more() {
+    // Goal: a key of its own, and a device's, within what the log says of each; nobody else's; what it wrote goes with it, at once and for good. Method: stock
+    // nsupdate, and the log changed around it.
+    let (site, alice) = (Site::new(), Person::new());
+    let server = site.start();
+    alice.up(&server, "alice");
+    let devices = key_file(&alice, &server, "alice");
+    let out = alice.home().join("router");
+    let made = |more: &[&str]| {
+        let arguments = [&["dns-key", "alice", "--out", out.to_str().unwrap()], more].concat();
+        alice.dgns(&server, &arguments).exits(0).json()
+    };
+    assert_eq!(nsupdate(&server, &["-v", "-k", &devices], &["add alice.dgns.test 60 AAAA 2001:db8::7"]), "NOERROR");
+    assert_eq!(dig(&server, "alice.dgns.test", "AAAA"), "2001:db8::7");
+    let router = made(&["--new", "--scope", "A", "--days", "30"]);
+    let (file, tag) = (router["file"].as_str().unwrap().to_owned(), router["key_tag"].to_string());
+    wait::until("what a device wrote is gone, which is not listed", || {
+        dig(&server, "alice.dgns.test", "AAAA").is_empty().then_some(())
+    });
+    let routers: &[&str] = &["-v", "-k", &file];
+    let own: &[&str] = &["-v", "-k", &devices];
+    for (what, options, line, code) in [
+        ("its address", routers, "add alice.dgns.test 60 A 192.0.2.7", "NOERROR"),
+        ("another type", routers, "add alice.dgns.test 60 AAAA 2001:db8::7", "REFUSED"),
+        ("a challenge", routers, "add _acme-challenge.alice.dgns.test 60 TXT \"x\"", "REFUSED"),
+        ("all that is there", routers, "del alice.dgns.test", "REFUSED"),
+        ("what lists it", routers, "del _update.alice.dgns.test TXT", "REFUSED"),
+        ("a device that is not listed", own, "add alice.dgns.test 60 A 192.0.2.8", "NOTAUTH"),
+    ] {
+        assert_eq!(nsupdate(&server, options, &[line]), code, "{what}");
+    }
+    assert_eq!(dig(&server, "alice.dgns.test", "A"), "192.0.2.7");
+    made(&["--scope", "challenges"]);
+    for (options, line, code) in [
+        (own, "add _acme-challenge.alice.dgns.test 60 TXT \"one\"", "NOERROR"),
+        (own, "add alice.dgns.test 60 A 192.0.2.8", "REFUSED"),
+        (routers, "add alice.dgns.test 60 A 192.0.2.9", "NOERROR"),
+    ] {
+        assert_eq!(nsupdate(&server, options, &[line]), code, "{line}");
+    }
+    let listed = made(&["--list"]);
+    let mut scopes: Vec<_> = listed["keys"].as_array().unwrap().iter().map(|key| key["scope"].to_string()).collect();
+    scopes.sort();
+    assert_eq!(scopes, ["\"A\"", "\"challenges\""]);
+    server.kill();
+    let server = site.start();
+    assert!(dig(&server, "alice.dgns.test", "A").contains("192.0.2.9"), "durable");
+
+    let revoke = ["dns-key", "alice", "--revoke", &tag];
+    alice.dgns(&server, &revoke).exits(0);
+    wait::until("what it wrote is gone", || dig(&server, "alice.dgns.test", "A").is_empty().then_some(()));
+    assert_eq!(nsupdate(&server, routers, &["add alice.dgns.test 60 A 192.0.2.7"]), "NOTAUTH");
+    assert_eq!(dig(&server, "_acme-challenge.alice.dgns.test", "TXT"), "\"one\"", "the other's stays");
+    alice.dgns(&server, &revoke).exits(1);
+    server.kill();
+    let server = site.start();
+    assert_eq!(dig(&server, "alice.dgns.test", "A"), "", "and does not come back");
+    // A record that is no key lets nobody write.
+    alice.dgns(&server, &["records", "set", "alice", "TXT", "v=dgns9", "--owner", "_update"]).exits(0);
+    assert_eq!(nsupdate(&server, own, &["add _acme-challenge.alice.dgns.test 60 TXT \"two\""]), "NOTAUTH");
+    alice.dgns(&server, &["records", "remove", "alice", "TXT", "--owner", "_update"]).exits(0);
+    assert_eq!(nsupdate(&server, own, &["add alice.dgns.test 60 A 192.0.2.8"]), "NOERROR", "each device again");
+}

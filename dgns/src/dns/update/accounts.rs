@@ -89,7 +89,7 @@ impl Updates {
             (Some((did, key)), name) => {
                 self.touched.watch(did);
                 let may = match name {
-                    Some(name) => self.still_allows(&Writer { name: name.clone(), did, key }).await,
+                    Some(name) => self.may_challenge(&Writer { name: name.clone(), did, key }).await.map(drop),
                     None => self.has_device(&(*did.as_bytes(), key)).await,
                 };
                 may.map_err(|refused| judged(refused, AccountError::NotOwner))?;
@@ -152,13 +152,19 @@ impl Updates {
         }
     }
 
+    /// Returns until when a device may write challenges of a name, Unix seconds.
+    async fn may_challenge(&self, writer: &Writer) -> Result<u64, Refused> {
+        let (scope, until_s) = self.still_allows(writer).await?;
+        if scope.challenges { Ok(until_s) } else { Err(UNSIGNED) }
+    }
+
     /// Writes a challenge of a claimed name, as its device could.
     async fn write_for(&self, writer: &Writer, text: &str) -> Result<(), Refused> {
         let mut held = self.held.lock().await;
         self.touched.watch(writer.did);
-        self.still_allows(writer).await?;
+        let until_s = self.may_challenge(writer).await?;
         let mut rows = held.rows.get(&writer.name).cloned().unwrap_or_default();
-        let row = self.row(writer, CHALLENGE, TYPE_TXT, CHALLENGE_TTL_S, rdata_of(text));
+        let row = self.row((writer, until_s), CHALLENGE, TYPE_TXT, CHALLENGE_TTL_S, rdata_of(text));
         rows.retain(|old| !(old.owner == CHALLENGE && old.rtype == TYPE_TXT && old.rdata == row.rdata));
         // One TTL for a set.
         let is_here = |old: &storage::people::VolatileRow| old.owner == CHALLENGE && old.rtype == TYPE_TXT;

@@ -21,8 +21,26 @@ fn what_a_device_may_write_is_addresses_and_challenges() {
         ("_acme-challenge._x", TYPE_TXT, false),
         ("_db._tcp", TYPE_A, false),
     ] {
-        assert_eq!(is_in_scope(owner, rtype), may, "{owner} {rtype}");
+        assert_eq!(is_in_scope(Scope::ALL, owner, rtype), may, "{owner} {rtype}");
     }
+}
+
+#[test]
+fn a_scope_lets_a_key_write_what_it_names_and_nothing_else() {
+    let places =
+        [("", TYPE_A), ("", TYPE_AAAA), ("_acme-challenge", TYPE_TXT), ("", TYPE_ANY), ("_acme-challenge", TYPE_ANY)];
+    for (scope, may) in [
+        ("A", [true, false, false, false, false]),
+        ("AAAA", [false, true, false, false, false]),
+        ("A,AAAA", [true, true, false, true, false]),
+        ("challenges", [false, false, true, false, true]),
+        ("A,AAAA,challenges", [true; 5]),
+    ] {
+        let scope = Scope::parse(scope).unwrap();
+        assert_eq!(places.map(|(owner, rtype)| is_in_scope(scope, owner, rtype)), may, "{scope}");
+    }
+    assert_eq!(text_of(b"\x02ab\x00\x01c").as_deref(), Some("abc"));
+    assert_eq!((text_of(b"\x02a"), text_of(b"\x01\xff")), (None, None));
 }
 
 #[test]
