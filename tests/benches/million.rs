@@ -108,7 +108,7 @@ async fn others(data: &Path, names: usize, with_address: bool) {
         let stretch = Stretch::begin();
         let server = start(Secondary::place(), &zone, &path);
         while server.serial(&zone).is_none() {
-            std::thread::sleep(Duration::from_millis(100));
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         stretch.report(&format!("start of {what}, names"), names);
         let kib = load::family(server.pid()).map(|pid| load::memory_kib_of(pid, "VmRSS")).max().unwrap();

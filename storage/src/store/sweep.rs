@@ -8,8 +8,8 @@
 //! Headers, leaves and control logs stay, so that whatever was signed still holds.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
+use tokio::time::Instant;
 use tracing::{error, warn};
 
 use super::line::Line;
