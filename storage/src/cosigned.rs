@@ -42,11 +42,7 @@ impl Cosigned {
     /// `old` is no longer what stands there or `new` is smaller; after [`CommitError::Unknown`] load again before anything else.
     pub async fn swap(&self, origin: &str, old: Option<&CosignedRow>, new: &CosignedRow) -> Result<(), CommitError> {
         let planned = self.failures.take(Step::Cosign);
-        match planned {
-            Some(Failure::Refused) => return Err(inject::planned().into()),
-            Some(Failure::DiskFull) => return Err(StorageError::DiskFull { place: Place::Table("cosigned") }.into()),
-            _ => {}
-        }
+        inject::refused(planned)?;
         let mut writer = self.database.writer().await;
         let mut tx = database::begin(&mut writer).await?;
         if !table::cosigned::swap(&mut tx, origin, old, new).await? {

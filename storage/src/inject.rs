@@ -25,6 +25,14 @@ pub enum Step {
     Trim,
     /// Each COMMIT of packing old entries, and of merging segments.
     Pack,
+    /// Each COMMIT of watching leases that are over, and of dropping what nobody pays for.
+    Sweep,
+    /// The COMMIT of what an account is given.
+    Give,
+    /// The COMMIT of an anchor.
+    Anchor,
+    /// The COMMIT that somebody asked for chunks which no entry names yet.
+    Note,
     /// The deletion of an object that is kept for nothing.
     DeleteObject,
 }
@@ -56,6 +64,12 @@ impl Plan {
         self.failures.lock().expect("no holder panics").push_back((step, failure));
     }
 
+    /// Plans nothing any more; returns how many steps had not come that were to fail.
+    #[cfg(feature = "fault-injection")]
+    pub fn forget(&self) -> usize {
+        std::mem::take(&mut *self.failures.lock().expect("no holder panics")).len()
+    }
+
     #[cfg(feature = "fault-injection")]
     pub(crate) fn take(&self, step: Step) -> Option<Failure> {
         let mut failures = self.failures.lock().expect("no holder panics");
@@ -70,7 +84,16 @@ impl Plan {
     }
 }
 
-/// Returns the fault that planned failures report.
+/// Returns the fault of a step that is planned to be refused before it begins, if it is.
+pub(crate) fn refused(planned: Option<Failure>) -> Result<(), StorageError> {
+    match planned {
+        Some(Failure::Refused) => Err(self::planned()),
+        Some(Failure::DiskFull) => Err(StorageError::DiskFull { place: Place::Database }),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the fault that planned failures report, but for a full disk.
 pub(crate) fn planned() -> StorageError {
     StorageError::Io { place: Place::Database, detail: "planned failure".into() }
 }

@@ -49,9 +49,7 @@ impl<'a> Log<'a> {
             return Err(StorageError::inconsistent("entries", detail).into());
         }
         let planned = self.storage.failures().take(Step::Commit);
-        if planned == Some(Failure::Refused) {
-            return Err(inject::planned().into());
-        }
+        inject::refused(planned)?;
         let mut writer = self.names.writer().await;
         self.catch_up().await?;
         let numbered = Numbered::new(rows, &self.ids())?;
@@ -110,9 +108,7 @@ impl<'a> Log<'a> {
         enrolled: &[EnrolledRow],
     ) -> Result<(), StorageError> {
         let planned = self.storage.failures().take(Step::SaveTiled);
-        if planned == Some(Failure::Refused) {
-            return Err(inject::planned());
-        }
+        inject::refused(planned)?;
         let mut writer = self.names.writer().await;
         let mut tx = database::begin(&mut writer).await?;
         if entries_below > tiled.size || !table::heads::set_tiled(&mut tx, tiled.size).await? {

@@ -48,7 +48,8 @@ impl Objects {
     /// before it may or may not be durable, and writing all of them again is safe.
     pub async fn put_all_new(&self, objects: Vec<(String, Bytes)>) -> Result<(), StorageError> {
         let planned = self.failures.take(Step::PutObjects);
-        if matches!(planned, Some(Failure::Refused | Failure::DroppedOutcomeUnknown)) {
+        inject::refused(planned)?;
+        if planned == Some(Failure::DroppedOutcomeUnknown) {
             return Err(inject::planned());
         }
         let this = self.clone();

@@ -1,8 +1,8 @@
 //! A server whose disk is full, or whose files are damaged or foreign, says which file it is and signs nothing.
 
 use std::fs;
-use std::io::Error;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{Error, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -119,6 +119,90 @@ fn full_disk_stops_the_server_and_loses_nothing() {
     Person::new().dgns(&server, &["audit"]).exits(0);
     server.stop().exits(0);
     rescued.dgnsd(&["fsck", "--deep"]).exits(0);
+}
+
+#[test]
+fn full_disk_stops_no_databases_and_they_go_on_once_there_is_room() {
+    // Goal: entries and chunks that find no room are acknowledged to nobody, what was acknowledged is read while the disk is full, and the same commands go on
+    // without a restart; names are another disk's. Method: `store.db` and `chunks` lie on a file system of 32 MiB, all of which another file takes, then some of it, then
+    // none.
+    let Some(small) = SmallDisk::of_mib(32) else { return };
+    let site = Site::new();
+    site.start().stop().exits(0);
+    for name in ["store.db", "chunks"] {
+        let (from, to) = (site.data().join(name), small.0.path().join(name));
+        assert!(Command::new("cp").arg("-a").arg(&from).arg(&to).status().unwrap().success());
+        if from.is_dir() { fs::remove_dir_all(&from) } else { fs::remove_file(&from) }.unwrap();
+        symlink(&to, &from).unwrap();
+    }
+    let server = site.start();
+    let alice = Person::with_name(&server, "alice");
+    alice.dgns(&server, &["db", "create", "photos.alice"]).exits(0);
+    let append = |lines: &str| alice.dgns_with_input(&server, &["db", "append", "photos.alice"], lines);
+    let read = || alice.dgns_in_text(&server, &["db", "read", "photos.alice"]).exits(0).stdout.clone();
+    let directory = tempfile::tempdir().unwrap();
+    let [file, out] = ["file", "out"].map(|name| directory.path().join(name));
+    let (file, out) = (file.to_str().unwrap(), out.to_str().unwrap());
+    let whole = |seed: usize| (0..3_000_000).map(|at: usize| (at.wrapping_mul(seed) >> 7) as u8).collect::<Vec<u8>>();
+    let put = || alice.dgns(&server, &["chunk", "put", file]);
+    let comes_back = |id: &str, bytes: Vec<u8>| {
+        alice.dgns(&server, &["chunk", "get", id, "--out", out]).exits(0);
+        assert!(fs::read(out).unwrap() == bytes);
+        fs::remove_file(out).unwrap();
+    };
+    append("before").exits(0);
+    fs::write(file, whole(40_503)).unwrap();
+    let before = put().exits(0).text("/id");
+
+    let ballast = small.0.path().join("ballast");
+    fill(&ballast);
+    fs::write(file, whole(50_021)).unwrap();
+    let large = "x".repeat(60_000);
+    for room in [0, 40_000, 1_500_000] {
+        leave(&ballast, room);
+        let refused = put();
+        assert!(refused.exits(2).text("/error").contains("(internal)"), "{room}: {refused}");
+        // The write-ahead log has room of its own for a little: what is acknowledged is there, and nothing else.
+        fill(&ballast);
+        let mut lines = read();
+        let taken = (0..100).take_while(|_| {
+            let appended = append(&large);
+            assert!(matches!(appended.code, Some(0 | 2)), "{appended}");
+            appended.code == Some(0)
+        });
+        lines.push_str(&format!("{large}\n").repeat(taken.count()));
+        assert!(lines.len() < 100 * large.len(), "the disk does not fill");
+        assert!(read() == lines, "{room}");
+        comes_back(&before, whole(40_503));
+    }
+    fs::remove_file(&ballast).unwrap();
+    let said = read();
+    append("after").exits(0);
+    let (last, now) = (format!("{large}\nafter\n"), read());
+    assert!(
+        now == format!("{said}after\n") || now == format!("{said}{last}"),
+        "what was not taken comes first, or not at all"
+    );
+    comes_back(&put().exits(0).text("/id"), whole(50_021));
+    comes_back(&before, whole(40_503));
+    server.stop().exits(0);
+    site.dgnsd(&["fsck", "--deep"]).exits(0);
+    let server = site.start();
+    assert!(alice.dgns_in_text(&server, &["db", "read", "photos.alice"]).exits(0).stdout == now);
+}
+
+/// Takes all room of a disk.
+fn fill(ballast: &Path) {
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(ballast).unwrap();
+    for bytes in [1 << 20, 4_096] {
+        while file.write_all(&vec![1; bytes]).is_ok() {}
+    }
+}
+
+/// Leaves so many bytes more of a disk free.
+fn leave(ballast: &Path, bytes: u64) {
+    let file = fs::OpenOptions::new().write(true).open(ballast).unwrap();
+    file.set_len(file.metadata().unwrap().len() - bytes).unwrap();
 }
 
 /// What befalls a file.

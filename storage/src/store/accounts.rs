@@ -7,6 +7,7 @@ use super::rows::{AccountRow, DbRow};
 use super::{FreeQuota, Store};
 use crate::database::Conn;
 use crate::fault::StorageError;
+use crate::inject::Step;
 use crate::table::store::{self as tables, RowId};
 
 /// Until when a lease is that has no end: the latest time a row holds, Unix milliseconds.
@@ -86,7 +87,7 @@ impl Store {
             return Ok(None);
         }
         tables::account::give(&mut tx, &row, given).await?;
-        tx.commit(1).await?;
+        self.keep(Step::Give, tx, 1).await?;
         Ok(Some(row))
     }
 

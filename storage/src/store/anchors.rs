@@ -14,8 +14,9 @@ use translog::entry::Anchor;
 
 use super::rows::{GrownLog, LogRow};
 use super::{Store, proof};
-use crate::database::{Conn, begin, begin_reading, of_sql};
-use crate::fault::{Place, StorageError};
+use crate::database::{Conn, begin_reading};
+use crate::fault::StorageError;
+use crate::inject::Step;
 use crate::table::store as tables;
 
 /// The anchors as they are kept: the tree some anchors ago, and what changed since.
@@ -101,12 +102,9 @@ impl Store {
             Ok((log, *head))
         });
         let heads = heads.collect::<Result<Vec<_>, StorageError>>()?;
-        let mut writer = self.inner.database.writer().await;
-        let mut tx = begin(&mut writer).await?;
+        let mut tx = self.inner.database.write().await?;
         tables::anchor::insert(&mut tx, changes.anchor.k, &changes.anchor.encode(), &heads).await?;
-        tx.commit().await.map_err(|error| of_sql(Place::Database, error))?;
-        self.inner.database.wrote(heads.len());
-        Ok(())
+        self.keep(Step::Anchor, tx, heads.len()).await
     }
 }
 

@@ -205,6 +205,7 @@ impl Store {
     /// Commits a transaction, unless a test plans otherwise.
     pub(super) async fn keep(&self, step: Step, tx: Write<'_>, rows: usize) -> Result<(), StorageError> {
         let planned = self.inner.failures.take(step);
+        inject::refused(planned)?;
         if planned.is_some_and(|failure| failure != Failure::KeptButReportedFailed) {
             return Err(inject::planned());
         }
@@ -230,7 +231,7 @@ impl Store {
             let mut rows = tables::chunk_use::load(&mut tx, holder, &old).await?;
             rows.iter_mut().for_each(|row| row.touch(charge.now_ms));
             tables::chunk_use::upsert(&mut tx, &rows).await?;
-            tx.commit(rows.len()).await?;
+            self.keep(Step::Note, tx, rows.len()).await?;
             there.extend(rows.iter().map(|row| row.chunk));
         }
         Ok(there)

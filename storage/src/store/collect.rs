@@ -162,6 +162,7 @@ impl Store {
 
     async fn delete_object(&self, path: &str) -> Result<(), StorageError> {
         let planned = self.inner.failures.take(Step::DeleteObject);
+        inject::refused(planned)?;
         if planned.is_some_and(|failure| failure != Failure::KeptButReportedFailed) {
             return Err(inject::planned());
         }

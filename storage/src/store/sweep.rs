@@ -176,7 +176,7 @@ impl Store {
         for account in tables::account::to_note(&mut tx, now_ms, ROWS_PER_SWEEP).await? {
             tables::account::note(&mut tx, account, watched_ms).await?;
         }
-        tx.commit(2).await?;
+        self.keep(Step::Sweep, tx, 2).await?;
         sweep.watched_ms = Some(watched_ms);
         Ok(true)
     }
@@ -260,7 +260,7 @@ impl Store {
             },
             Some(db) => tables::db::to_dropped(&mut tx, db.id, Dropped::Going).await?,
         }
-        tx.commit(rows).await?;
+        self.keep(Step::Sweep, tx, rows).await?;
         Ok(true)
     }
 

@@ -89,9 +89,7 @@ impl Writer {
         let appends: Vec<&Append> = jobs.iter().map(|job| &job.append).collect();
         let appends = appends.as_slice();
         let planned = self.inner.failures.take(Step::Append);
-        if planned == Some(Failure::Refused) {
-            return Err(inject::planned().into());
-        }
+        inject::refused(planned)?;
         let database = &self.inner.database;
         let mut writer = database.writer().await;
         let mut tx = database::begin(&mut writer).await?;

@@ -21,6 +21,7 @@ mod chunks;
 mod collected;
 mod contended;
 mod forks;
+mod full;
 mod ground;
 mod history;
 mod leases;
