@@ -48,6 +48,8 @@ pub enum Failure {
     DroppedOutcomeUnknown,
     /// Nothing happens, for want of space.
     DiskFull,
+    /// Nothing happens, and the caller is told that it did: a bug, that a check has to find. Entries of databases alone fail so.
+    ToldKept,
 }
 
 /// Which of the next steps fail. Clones share one list.

@@ -104,8 +104,10 @@ impl Writer {
         let loaded = Loaded::of(&view);
         let plan = decided(&mut view, appends, self.inner.free);
         apply(&mut tx, &view, &plan, before, &loaded).await?;
-        if planned == Some(Failure::DroppedOutcomeUnknown) {
-            return Err(CommitError::Unknown(inject::planned()));
+        match planned {
+            Some(Failure::DroppedOutcomeUnknown) => return Err(CommitError::Unknown(inject::planned())),
+            Some(Failure::ToldKept) => return Ok(plan.outcomes),
+            _ => {}
         }
         tx.commit().await.map_err(|error| CommitError::Unknown(of_sql(Place::Database, error)))?;
         database.wrote(plan.entries.len() + plan.entries.iter().map(|entry| entry.body.len() / 4_096).sum::<usize>());

@@ -41,6 +41,12 @@ impl Ground {
         Self { home: self.home.clone(), packs: self.packs, ..Self::files() }
     }
 
+    /// Another ground of the same kind, with nothing on it.
+    pub(crate) async fn anew(&self) -> Self {
+        let other = if self.s3.is_some() { Self::servers().await } else { Self::files() };
+        Self { packs: self.packs, ..other }
+    }
+
     pub(crate) async fn servers() -> Self {
         let database = Some(DatabaseUrl(Postgres::shared().new_database()));
         let s3 = S3::start().await;

@@ -29,6 +29,7 @@ mod moves;
 mod owners;
 mod packed;
 mod partitions;
+mod planted;
 
 #[path = "../../../tests/src/postgres.rs"]
 mod postgres;
