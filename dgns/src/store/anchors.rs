@@ -178,8 +178,14 @@ impl Databases {
         Ok(Some(k))
     }
 
-    /// Makes the anchor over what grew, durably.
+    /// Makes the anchor over what grew, durably; or returns the one that is there already.
     async fn next_anchor(&self) -> Result<Option<Anchor>, StorageError> {
+        let next = self.anchors.newest().map_or(1, |anchor| anchor.k + 1);
+        // One whose commit was never heard of.
+        if let Some(kept) = self.store.anchor(next).await? {
+            self.anchors.trees.lock().expect("no holder panics").take(&kept)?;
+            return Ok(Some(kept.anchor));
+        }
         let logs = self.store.grown_logs(ANCHOR_CHANGES_MAX as u64).await?;
         if logs.is_empty() {
             return Ok(None);

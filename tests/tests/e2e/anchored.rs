@@ -3,7 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use dgns_api::store::anchor::AnchorTree;
 use dgns_tests::harness::{Person, Server, Site, wait};
+use dgns_tests::postgres::Postgres;
+use dgns_tests::s3::S3;
+use storage::Options;
+use storage::store::{DatabaseUrl, FreeQuota, Home, Store};
+
+use crate::nodes::sharing;
 
 const NAME: &str = "photos.alice";
 
@@ -161,4 +168,41 @@ fn what_is_said_of_databases_in_public_tells_nobody_which() {
     assert_eq!(server.get("/v1/anchors/stand").status, 200);
     let log = "00".repeat(32);
     assert_eq!(server.get(&format!("/v1/logs/{log}/anchor?k=1")).status, 401, "to a signed request alone");
+}
+
+#[test]
+fn an_anchor_whose_commit_its_server_never_heard_of_is_posted_and_others_follow() {
+    // Goal: the connection to PostgreSQL may end amid the commit of an anchor: what is there then is posted, and is in nobody's way. Method: the anchor is made in the
+    // database beside the server, which is as if it had asked for it and was not told.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (database, s3) = (Postgres::shared().new_database(), runtime.block_on(S3::start()));
+    let site = sharing(site(), &database, &s3);
+    let server = site.start();
+    let alice = Person::with_name(&server, "alice");
+    alice.dgns(&server, &["db", "create", NAME]).exits(0);
+    append(&alice, &server, "monday");
+    let monday = anchored(&alice, &server);
+
+    let made = runtime.block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home { database: Some(DatabaseUrl(database)), bucket: Some(s3.bucket()) };
+        let free = FreeQuota { bytes: 0, entries: 0, lease_ms: None };
+        let store = Store::open_at(directory.path(), &home, Options::default(), free).await.unwrap();
+        loop {
+            append(&alice, &server, "tuesday");
+            let mut tree = AnchorTree::default();
+            store.anchors(u64::MAX).await.unwrap().since.iter().for_each(|changes| tree.apply(changes).unwrap());
+            let grown = store.grown_logs(10).await.unwrap();
+            let changes = tree.next(grown.iter().map(|log| (log.label, log.size, log.root)));
+            // The server may have been faster.
+            if !grown.is_empty() && store.put_anchor(&changes, &grown).await.is_ok() {
+                store.close().await.unwrap();
+                return changes.anchor.k;
+            }
+        }
+    });
+    assert!(made > monday && anchored(&alice, &server) >= made);
+    append(&alice, &server, "wednesday");
+    assert!(anchored(&alice, &server) > made);
+    server.stop().exits(0);
 }
