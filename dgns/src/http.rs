@@ -39,6 +39,7 @@ mod write;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::HttpBody as _;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -48,6 +49,7 @@ use dgns_api::{code, path};
 use tracing::Instrument as _;
 
 use crate::app::App;
+use crate::limits::BODY_BYTES_MAX;
 use crate::metrics::Metrics;
 use crate::problem;
 use crate::recovery::Desk;
@@ -182,9 +184,17 @@ async fn around(State(around): State<Around>, request: Request<axum::body::Body>
     let preflight = request.method() == Method::OPTIONS;
     let id = around.metrics.next_request();
     let span = tracing::info_span!("request", id);
-    let mut response = match tokio::time::timeout(limit, next.run(request).instrument(span)).await {
-        Ok(response) => response,
-        Err(_) => Refused::from(problem::problem(code::TIMEOUT, "the request did not arrive in time")).into_response(),
+    let announced = request.body().size_hint().lower();
+    let mut response = if announced > BODY_BYTES_MAX as u64 {
+        // Before anybody waits for it: the connection ends behind the answer.
+        Refused::from(problem::problem(code::TOO_LARGE, "the body is larger than any path takes")).into_response()
+    } else {
+        match tokio::time::timeout(limit, next.run(request).instrument(span)).await {
+            Ok(response) => response,
+            Err(_) => {
+                Refused::from(problem::problem(code::TIMEOUT, "the request did not arrive in time")).into_response()
+            }
+        }
     };
     if preflight {
         response = StatusCode::NO_CONTENT.into_response();

@@ -39,6 +39,9 @@ pub const GUEST_BYTES_MAX: usize = 256 << 10;
 /// The bytes of what arrives of a database at once: entries, and what proves that they stand in its control log.
 pub const ARRIVAL_BYTES_MAX: usize = dgns_api::store::limits::REQUEST_BYTES_MAX + GUEST_BYTES_MAX;
 
+/// The bytes of the largest body that a path takes: one that is announced to be larger is refused before it comes.
+pub const BODY_BYTES_MAX: usize = ARRIVAL_BYTES_MAX;
+
 /// How old an object is that a repair deletes since nothing names it, milliseconds: a day, so that rows that were put back as they were a little before
 /// lose nothing that a newer copy of them names.
 pub const ORPHAN_MS_MIN: u64 = 86_400_000;

@@ -18,12 +18,12 @@ use dgns_tests::harness::{Person, Server, Site, wait};
 
 const NAME: &str = "photos.alice";
 
-fn bytes(count: u32) -> Vec<u8> {
+pub(crate) fn bytes(count: u32) -> Vec<u8> {
     (0..count).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
 /// How many large chunks a server keeps.
-fn chunks(data: &Path) -> usize {
+pub(crate) fn chunks(data: &Path) -> usize {
     let folders = std::fs::read_dir(data.join("chunks/c")).into_iter().flatten();
     folders.map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap().count()).sum()
 }

@@ -52,6 +52,7 @@ mod swapped;
 mod things;
 mod trims;
 mod trust;
+mod uploads;
 mod watching;
 mod withheld;
 mod witnessed;
