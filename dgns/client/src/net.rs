@@ -25,6 +25,9 @@ const LINE_BYTES_MAX: usize = 4_096;
 /// The most bytes of an answer: a chunk, as large as any may be. Whoever asked for a smaller one judges it once its hash is checked.
 const BODY_BYTES_MAX: u64 = CHUNK_BYTES_MAX as u64;
 
+/// The status of who may store no more.
+const FULL: u16 = 507;
+
 /// How long a program of the host's owner may take to answer, and its most bytes.
 const ASKED: Duration = Duration::from_secs(2);
 const ASKED_BYTES_MAX: usize = 16_384;
@@ -229,7 +232,10 @@ impl Net {
             let later = problem.retry_ms.filter(|_| problem.status == 503).map(|ms| Duration::from_millis(ms.max(50)));
             match later {
                 Some(wait) if Instant::now() + wait < until => tokio::time::sleep(wait).await,
-                _ if problem.status < 500 => return Err(ClientError::Refused(Box::new(problem))),
+                // A full account is told by a status of servers' faults, and is none.
+                _ if problem.status < 500 || problem.status == FULL => {
+                    return Err(ClientError::Refused(Box::new(problem)));
+                }
                 _ => {
                     let why = format!("{base}: {} ({})", problem.detail, problem.code);
                     return Err(ClientError::Network(why));

@@ -23,6 +23,7 @@ mod exit_codes;
 mod faults;
 mod forks;
 mod groups;
+mod interrupted;
 mod intruders;
 mod keys;
 mod large;
