@@ -54,6 +54,7 @@ mod things;
 mod trims;
 mod trust;
 mod uploads;
+mod watchers;
 mod watching;
 mod withheld;
 mod witnessed;

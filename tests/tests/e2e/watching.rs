@@ -60,11 +60,11 @@ impl Stream {
 }
 
 /// A watch over a WebSocket.
-struct Socket(WebSocket<TcpStream>);
+pub(crate) struct Socket(pub(crate) WebSocket<TcpStream>);
 
 impl Socket {
     /// Opens one; or returns the status it is refused with.
-    fn open(server: &Server, device: &Device, subprotocol: &'static str) -> Result<Self, u16> {
+    pub(crate) fn open(server: &Server, device: &Device, subprotocol: &'static str) -> Result<Self, u16> {
         let signed = device.signed("GET", path::WATCH_SOCKET, b"", clock::now().as_ms() / 1_000);
         let mut request = format!("ws://{}{}", server.http, path::WATCH_SOCKET).into_client_request().unwrap();
         let headers = request.headers_mut();
@@ -83,7 +83,7 @@ impl Socket {
         }
     }
 
-    fn asks(&mut self, ask: &Ask) -> &mut Self {
+    pub(crate) fn asks(&mut self, ask: &Ask) -> &mut Self {
         self.says(Message::binary(ask.encode()))
     }
 
@@ -93,7 +93,7 @@ impl Socket {
     }
 
     /// Returns the lines of the next message.
-    fn told(&mut self) -> Vec<String> {
+    pub(crate) fn told(&mut self) -> Vec<String> {
         loop {
             match self.0.read().expect("the socket stands") {
                 Message::Text(text) => return text.lines().map(str::to_owned).collect(),
@@ -115,11 +115,11 @@ impl Socket {
     }
 }
 
-fn create(person: &Person, server: &Server, name: &str) -> Did {
+pub(crate) fn create(person: &Person, server: &Server, name: &str) -> Did {
     person.dgns(server, &["db", "create", name]).exits(0).text("/did").parse().unwrap()
 }
 
-fn append(person: &Person, server: &Server, name: &str, record: &str) {
+pub(crate) fn append(person: &Person, server: &Server, name: &str, record: &str) {
     person.dgns_with_input(server, &["db", "append", name], record).exits(0);
 }
 
@@ -135,7 +135,7 @@ fn over(log: LogId, code: &str) -> String {
     format!("event: over\ndata: {log} {code}\n\n")
 }
 
-fn person(server: &Server, name: &str) -> (Person, Device) {
+pub(crate) fn person(server: &Server, name: &str) -> (Person, Device) {
     let person = Person::new();
     person.up(server, name);
     let device = Device::of(&person);
