@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,7 +15,9 @@ use storage::StorageError;
 use storage::inject::{Failure, Plan, Step};
 use storage::limits::CHUNK_NOTED_MS;
 use storage::store::rows::{AccountRow, DbRow, EntryRow, GrownLog, LogRow};
-use storage::store::{Age, Append, AppendRefusal, Appended, ChunkRefusal, Grace, Packing, Store, Sweep, Terms};
+use storage::store::{
+    Age, Append, AppendRefusal, Appended, ChunkRefusal, DatabaseUrl, Grace, Home, Packing, Store, Sweep, Terms,
+};
 
 use crate::chunks::{chunk, entries, naming};
 use crate::collected::{GRACE_MS, at, names, put};
@@ -23,6 +26,7 @@ use crate::ground::{
     Device, Ground, NOW_MS, append, beginning_of, db, main_log, make, on_both_engines, on_packed_entries, open, person,
 };
 use crate::leases::ends;
+use crate::postgres::Postgres;
 use crate::skip::skip;
 use crate::trims::{snapshot, trim};
 
@@ -276,6 +280,7 @@ async fn a_full_disk_at_any_step_loses_nothing_and_leaves_nothing_half(ground: &
 }
 
 const DISK: &str = "STORE_TEST_DISK";
+const ON_POSTGRES: &str = "STORE_TEST_DISK_POSTGRES";
 const PAGE_BYTES: u64 = 4_096;
 
 /// What takes the room of a disk, but for some pages.
@@ -292,11 +297,11 @@ impl Ballast {
         Self(path)
     }
 
-    /// Makes room for one page more.
-    fn give_way(&self) {
+    /// Makes room for so many pages more.
+    fn give_way(&self, pages: u64) {
         let file = fs::OpenOptions::new().write(true).open(&self.0).unwrap();
         let bytes = file.metadata().unwrap().len();
-        file.set_len(bytes.checked_sub(PAGE_BYTES).expect("all of the disk is no room for that")).unwrap();
+        file.set_len(bytes.checked_sub(pages * PAGE_BYTES).expect("all of the disk is no room for that")).unwrap();
     }
 }
 
@@ -306,17 +311,33 @@ impl Drop for Ballast {
     }
 }
 
+/// Returns a cluster whose write-ahead log lies on another disk: where that is full PostgreSQL ends itself, which is a crash as any.
+fn with_its_log_in(elsewhere: &Path) -> Postgres {
+    let mut postgres = Postgres::start();
+    postgres.crash();
+    let (log, to) = (postgres.dir().join("data/pg_wal"), elsewhere.join("pg_wal"));
+    assert!(Command::new("cp").arg("-a").arg(&log).arg(&to).status().unwrap().success());
+    fs::remove_dir_all(&log).unwrap();
+    symlink(&to, &log).unwrap();
+    postgres.run();
+    postgres
+}
+
 /// Lives in `STORE_TEST_DISK`, a file system of some MiB, and finds each act no room at first, then a page more, until it is done.
 #[tokio::test(flavor = "multi_thread")]
 async fn child_that_finds_no_room() {
     let Some(dir) = std::env::var_os(DISK).map(PathBuf::from) else { return };
-    let ground = Ground { dir: tempfile::tempdir_in(&dir).unwrap(), ..Ground::files() };
-    let mut life = Life::begin(open(&ground, &Plan::default(), 1 << 30).await).await;
+    // A cluster of this process's own lies there as well.
+    let postgres = std::env::var_os(ON_POSTGRES).map(|elsewhere| with_its_log_in(Path::new(&elsewhere)));
+    let database = postgres.as_ref().map(|postgres| DatabaseUrl(postgres.new_database()));
+    let home = Home { database, bucket: None };
+    let ground = Ground { dir: tempfile::tempdir_in(&dir).unwrap(), home, ..Ground::files() };
+    let (mut life, mut all) = (Life::begin(open(&ground, &Plan::default(), 1 << 30).await).await, 0);
     for act in ACTS {
         // What the write-ahead log has room for already is no test.
         life.store.close().await.unwrap();
         life.store = open(&ground, &Plan::default(), 1 << 30).await;
-        let (mut before, ballast, mut failed) = (life.picture().await, Ballast::fill(&dir), 0);
+        let (mut before, ballast, mut failed) = (life.picture().await, Ballast::fill(&dir), 0_u64);
         loop {
             match life.step(act).await {
                 Ok(false) => break,
@@ -325,12 +346,15 @@ async fn child_that_finds_no_room() {
                     assert_eq!(error.code(), "disk_full", "{act:?}: {error}");
                     assert_eq!(life.picture().await, before, "{act:?} after {failed} pages");
                     failed += 1;
-                    ballast.give_way();
+                    // PostgreSQL asks for megabytes at times: page by page at first, then by more.
+                    ballast.give_way(1 + failed / 32 * 8);
                 }
             }
         }
         println!("@{act:?} found no room {failed} times");
-        assert!(failed > 0 || matches!(act, Act::Collect { .. }), "{act:?} needs no room");
+        let has_room = postgres.is_some() || matches!(act, Act::Collect { .. });
+        assert!(failed > 0 || has_room, "{act:?} needs no room");
+        all += failed;
     }
     life.ends().await;
     // What is in the write-ahead log alone finds no room in the database: it stays there.
@@ -340,6 +364,7 @@ async fn child_that_finds_no_room() {
     life.store = open(&ground, &Plan::default(), 1 << 30).await;
     assert_eq!(life.picture().await, before, "{closed:?}");
     life.ends().await;
+    assert!(all > ACTS.len() as u64 / 2, "{all} times");
     println!("@all is there");
 }
 
@@ -347,11 +372,28 @@ async fn child_that_finds_no_room() {
 fn a_disk_that_is_full_at_any_page_loses_nothing_and_leaves_nothing_half() {
     // Goal: as this file's, whatever SQLite and the file system make of it. Method: this program again, in a mount namespace of its own, with a
     // file system of 64 MiB whose free room grows by pages.
+    finds_no_room("-rm", "64m", None);
+}
+
+#[test]
+fn a_disk_that_is_full_under_postgres_loses_nothing_and_leaves_nothing_half() {
+    // The same with a cluster of PostgreSQL there, which runs as somebody else: only root can do that.
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::set_permissions(elsewhere.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    finds_no_room("-m", "512m", Some(elsewhere.path()));
+}
+
+/// Runs [`child_that_finds_no_room`] on a file system of `size`, on which the programs lie too that it starts, but for what goes `elsewhere`.
+fn finds_no_room(unshare: &str, size: &str, elsewhere: Option<&Path>) {
     let dir = tempfile::tempdir().unwrap();
-    let script = "mount -t tmpfs -o size=64m tmpfs \"$STORE_TEST_DISK\" && echo mounted && \
-                  exec \"$0\" --exact full::child_that_finds_no_room --nocapture";
-    let this = std::env::current_exe().unwrap();
-    let output = Command::new("unshare").args(["-rm", "sh", "-c", script]).arg(this).env(DISK, dir.path()).output();
+    let script = format!(
+        "mount -t tmpfs -o size={size},mode=1777 tmpfs \"$TMPDIR\" && echo mounted && \
+         exec \"$0\" --exact full::child_that_finds_no_room --nocapture"
+    );
+    let mut command = Command::new("unshare");
+    command.args([unshare, "sh", "-c", &script]).arg(std::env::current_exe().unwrap());
+    command.env(DISK, dir.path()).env("TMPDIR", dir.path()).envs(elsewhere.map(|dir| (ON_POSTGRES, dir)));
+    let output = command.output();
     let text = output.map(|output| String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned());
     match text {
         Ok(text) if text.contains("mounted") => assert!(text.contains("@all is there"), "{text}"),
