@@ -363,18 +363,13 @@ fn follow(zone: &Zone, query: &Query<'_>, place: Place<'_>, reply: &mut Reply<'_
     }
     let mut last = query.qname;
     let mut found = look(zone, query, place, Pointer::QNAME, reply);
-    for _ in 0..CNAME_HOPS_MAX {
-        let Found::Alias(target, at) = found else { break };
-        let place = name::place(target.as_bytes(), zone.apex().wire());
-        let place = place.filter(|at| !is_proof(*at) && !is_delegated(zone, *at) && !is_put_off(zone, *at));
-        let Some(place) = place else {
-            return Rcode::NoError; // a target outside the zone, in a child, or of which not all is known yet, is the resolver's to follow
-        };
-        found = look(zone, query, place, at, reply);
-        last = target;
+    if let Found::Alias(target, at) = found {
+        match chase(zone, query, (target, at), reply) {
+            Some(end) => (last, found) = end,
+            None => return Rcode::NoError,
+        }
     }
     let rcode = match found {
-        // A chain that has not ended is the resolver's to follow too.
         Found::Records | Found::Alias(..) => return Rcode::NoError,
         Found::NoData => Rcode::NoError,
         Found::Nothing => Rcode::NxDomain,
@@ -383,6 +378,36 @@ fn follow(zone: &Zone, query: &Query<'_>, place: Place<'_>, reply: &mut Reply<'_
         Some(signing) => deny_signed(zone, signing, query, &last, reply),
         None => deny(zone, query, reply, rcode),
     }
+}
+
+/// Follows an alias to the name at its end, and returns that with what it has; `None` for what is the resolver's to follow: a target outside the zone, in a
+/// child, or of which not all is known yet; a chain that is longer than an answer's, or one that leads back.
+fn chase(
+    zone: &Zone,
+    query: &Query<'_>,
+    (mut target, mut at): (WireName, Pointer),
+    reply: &mut Reply<'_>,
+) -> Option<(WireName, Found)> {
+    let mut passed = [query.qname; CNAME_HOPS_MAX];
+    for hop in 0..CNAME_HOPS_MAX {
+        if passed[..=hop].contains(&target) {
+            return None; // its records are in the answer, where each stands once (RFC 2181 section 5)
+        }
+        let place = name::place(target.as_bytes(), zone.apex().wire())?;
+        if is_proof(place) || is_delegated(zone, place) || is_put_off(zone, place) {
+            return None;
+        }
+        match look(zone, query, place, at, reply) {
+            Found::Alias(next, next_at) => {
+                if let Some(slot) = passed.get_mut(hop + 1) {
+                    *slot = target;
+                }
+                (target, at) = (next, next_at);
+            }
+            found => return Some((target, found)),
+        }
+    }
+    None
 }
 
 /// Answers for a name at or below a delegated one: who knows. `None` at no such name, and for what its parent knows (RFC 4035 section 3.1.4.1).

@@ -365,7 +365,7 @@ fn cname_chain_is_followed_eight_deep() {
     let hops = |name: &str| ask(&zone, &query(name, A)).answers.len();
     assert_eq!(hops("c1.dgns.test"), 9, "eight CNAMEs and the address they lead to");
     assert_eq!(hops("c0.dgns.test"), 9, "the ninth CNAME is not followed: it is the resolver's");
-    assert_eq!(hops("loop.dgns.test"), 9);
+    assert_eq!(hops("loop.dgns.test"), 1, "a chain that leads back ends: no record stands twice");
     assert_eq!(ask(&zone, &query("loop.dgns.test", A)).metadata.response_code, ResponseCode::NoError);
 }
 

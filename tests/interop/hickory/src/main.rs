@@ -45,7 +45,7 @@ async fn main() {
 
 /// Returns the zone: its SOA, and the addresses.
 fn zone_of(origin: &Name, addresses: &str) -> InMemoryZoneHandler<TokioRuntimeProvider> {
-    let mut zone = InMemoryZoneHandler::empty(origin.clone(), ZoneType::Primary, AxfrPolicy::Deny);
+    let mut zone = InMemoryZoneHandler::empty(origin.clone(), ZoneType::Primary, AxfrPolicy::Deny, None);
     let soa = SOA::new(origin.clone(), origin.clone(), 1, 3_600, 600, 86_400, 5);
     zone.upsert_mut(Record::from_rdata(origin.clone(), 5, RData::SOA(soa)), 1);
     for line in std::fs::read_to_string(addresses).expect("a file").lines() {
