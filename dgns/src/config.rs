@@ -261,6 +261,8 @@ pub struct DnsConfig {
     pub udp_threads: usize,
     /// `answers_per_s`: the answers a second that one network gets by UDP and without a cookie; 0 = any number.
     pub answers_per_s: u32,
+    /// `answers_exempt`: networks that get any number.
+    pub answers_exempt: Vec<Cidr>,
     /// `nsid`: how the server calls itself to who asks (RFC 5001); empty: it does not say.
     pub nsid: String,
     /// `cookie_key`: the file of the secret of DNS Cookies; empty: `keys/dns-cookie.key` in the data directory, made at the first start.

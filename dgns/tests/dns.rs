@@ -309,7 +309,14 @@ async fn start(change: impl FnOnce(&mut ServerSettings)) -> Running {
     let mut settings = ServerSettings::on(vec!["127.0.0.1:0".parse().unwrap()]);
     change(&mut settings);
     let (clock, cookies) = (Clock::system(), Cookies::new([7; 32]));
-    let manner = Manner { clock, cookies, nsid: Arc::from(*b"ns-of-tests"), answers_per_s: 1, place_key: [7; 16] };
+    let manner = Manner {
+        clock,
+        cookies,
+        nsid: Arc::from(*b"ns-of-tests"),
+        answers_per_s: 1,
+        answers_exempt: vec![dgns::cidr::Cidr::parse("127.0.0.0/8").unwrap()],
+        place_key: [7; 16],
+    };
     let server = Server::bind(zone.clone(), metrics.clone(), settings, manner).await.unwrap();
     let address = server.addresses().unwrap()[0];
     let (stop, stopped) = watch::channel(false);

@@ -27,6 +27,7 @@ pub mod server;
 pub mod site;
 pub mod token_issuer;
 pub mod unbound;
+pub mod update;
 pub mod wait;
 pub mod witness;
 

@@ -202,6 +202,7 @@ fn read_dns(mut section: Section<'_>) -> DnsConfig {
         publish_did: section.truth("publish_did", true),
         udp_threads: section.number("udp_threads", 0, 0, 256) as usize,
         answers_per_s: section.number("answers_per_s", 200, 0, 1_000_000) as u32,
+        answers_exempt: read_exempt(&mut section),
         nsid: section.text("nsid", ""),
         cookie_key: section.text("cookie_key", "").into(),
         dnssec: read_dnssec(&mut section),
@@ -601,6 +602,19 @@ fn read_push(mut section: Section<'_>) -> PushConfig {
     }
     section.end();
     push
+}
+
+/// Reads the networks whose answers are not counted.
+fn read_exempt(section: &mut Section<'_>) -> Vec<Cidr> {
+    let texts = section.texts("answers_exempt", &["127.0.0.0/8", "::1/128"]);
+    let networks = texts.iter().filter_map(|text| {
+        let network = Cidr::parse(text);
+        if network.is_none() {
+            section.fault("answers_exempt", format!("{text:?} should be a network such as 192.0.2.0/24"));
+        }
+        network
+    });
+    networks.collect()
 }
 
 /// Reads what the relay in this server needs; `None` without a public address.

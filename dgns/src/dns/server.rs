@@ -109,7 +109,7 @@ impl Server {
         let streams = Arc::new(Streams::new(&self.settings, self.manner.clone(), makers.clone()));
         let (mut workers, mut tasks) = (JoinSet::new(), JoinSet::new());
         let (queue, queued) = proofs::queue();
-        let mut running = udp::Running::new(queue, makers.clone());
+        let mut running = udp::Running::new(queue, makers.clone(), &self.manner);
         let (zone, metrics, manner, stopped) =
             (self.zone.clone(), self.metrics.clone(), self.manner.clone(), stop.clone());
         tasks.spawn(async move { prove(&makers, queued, zone, metrics, manner, stopped).await });

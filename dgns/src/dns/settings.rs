@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::answer::{Asker, Transport};
 use super::cookie::Cookies;
 use super::limits::{HANDSHAKE, STREAM_IDLE, STREAM_PARTIAL, STREAMS_MAX, STREAMS_PER_CLIENT_MAX};
+use crate::cidr::Cidr;
 use crate::clock::Clock;
 
 /// Where the zone is served, and within which limits.
@@ -55,6 +56,8 @@ pub struct Manner {
     pub nsid: Arc<[u8]>,
     /// The answers a second that one network gets by UDP and without a cookie; 0 = any number.
     pub answers_per_s: u32,
+    /// The networks that get any number.
+    pub answers_exempt: Vec<Cidr>,
     /// Secret: which networks are counted together.
     pub place_key: [u8; 16],
 }
@@ -64,7 +67,7 @@ impl Manner {
     pub(crate) fn for_tests() -> Self {
         let clock = Clock::fixed_for_tests(identity::time::Timestamp::from_ms(1_700_000_000_000));
         let (nsid, place_key) = (Arc::from([]), [7; 16]);
-        Self { clock, cookies: Cookies::new([7; 32]), nsid, answers_per_s: 0, place_key }
+        Self { clock, cookies: Cookies::new([7; 32]), nsid, answers_per_s: 0, answers_exempt: Vec::new(), place_key }
     }
 
     /// Makes ready for queries that came now; returns the time, unix seconds.

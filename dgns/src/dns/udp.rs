@@ -1,5 +1,5 @@
-//! Datagrams: threads of their own, each with its own socket, its own buffers and its own count of who asked how often. Nothing is
-//! allocated for a query, and no worker waits for another.
+//! Datagrams: threads of their own, each with its own socket and its own buffers. Nothing is allocated for a query, and no worker waits for another; what they
+//! share is the zone, and the count of who was answered how often.
 
 use std::array;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -59,11 +59,13 @@ pub(crate) struct Running {
     /// The way to who makes proofs, if anybody does.
     proofs: Queue,
     makers: Arc<SetOnce<Makers>>,
+    limiter: Arc<Limiter>,
 }
 
 impl Running {
-    pub(crate) fn new(proofs: Queue, makers: Arc<SetOnce<Makers>>) -> Self {
-        Self { stop: Arc::default(), sockets: Vec::new(), proofs, makers }
+    pub(crate) fn new(proofs: Queue, makers: Arc<SetOnce<Makers>>, manner: &Manner) -> Self {
+        let limiter = Limiter::new(manner.answers_per_s, manner.answers_exempt.clone(), manner.place_key);
+        Self { stop: Arc::default(), sockets: Vec::new(), proofs, makers, limiter: Arc::new(limiter) }
     }
 
     /// Returns the worker of a socket.
@@ -76,8 +78,8 @@ impl Running {
     ) -> Worker {
         let socket = Arc::new(socket);
         self.sockets.push(socket.clone());
-        let limiter = Limiter::new(manner.answers_per_s, manner.place_key);
         let (stop, proofs, makers) = (self.stop.clone(), self.proofs.clone(), self.makers.clone());
+        let limiter = self.limiter.clone();
         Worker { socket, stop, zone, metrics, manner, limiter, proofs, makers, batch: Batch::new() }
     }
 }
@@ -99,7 +101,7 @@ pub(crate) struct Worker {
     zone: Arc<Zone>,
     metrics: Arc<Metrics>,
     manner: Manner,
-    limiter: Limiter,
+    limiter: Arc<Limiter>,
     proofs: Queue,
     makers: Arc<SetOnce<Makers>>,
     batch: Batch,

@@ -87,6 +87,7 @@ async fn bind(
         cookies: Cookies::new(cookie_root),
         nsid: config.dns.nsid.as_bytes().into(),
         answers_per_s: config.dns.answers_per_s,
+        answers_exempt: config.dns.answers_exempt.clone(),
         place_key: rng::bytes(),
     };
     let address = config.dns.listen.first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));

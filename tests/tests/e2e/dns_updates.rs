@@ -4,20 +4,12 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 
-use data_encoding::BASE64;
-use dgns_api::dns_key;
 use dgns_tests::harness::journey::joins;
 use dgns_tests::harness::pebble::Pebble;
 use dgns_tests::harness::programs::run;
+use dgns_tests::harness::update::ALICE;
+pub(crate) use dgns_tests::harness::update::{key_file, key_of, record, signed};
 use dgns_tests::harness::{Person, Server, Site, wait};
-use identity::key::SigningKey;
-
-/// Writes the key of a person's device as files; returns the private one.
-pub(crate) fn key_file(person: &Person, server: &Server, name: &str) -> String {
-    let out = person.home().join("dns");
-    let said = person.dgns(server, &["dns-key", name, "--out", out.to_str().unwrap()]);
-    said.exits(0).text("/file")
-}
 
 /// Runs stock nsupdate, by TCP unless told otherwise; returns the code of the answer.
 pub(crate) fn nsupdate(server: &Server, options: &[&str], lines: &[&str]) -> String {
@@ -211,32 +203,6 @@ fn an_update_is_judged_once_whoever_sends_it_again() {
     assert_eq!(dig(&server, "alice.dgns.test", "A"), "192.0.2.8");
 }
 
-/// Returns the key of a person's device, who has `alice`.
-pub(crate) fn key_of(person: &Person, server: &Server) -> SigningKey {
-    let text = std::fs::read_to_string(key_file(person, server, "alice")).unwrap();
-    let seed = BASE64.decode(text.rsplit("PrivateKey: ").next().unwrap().trim().as_bytes()).unwrap();
-    SigningKey::from_seed(&seed.try_into().unwrap())
-}
-
-/// Returns a record of `alice.dgns.test`.
-pub(crate) fn record(rtype: u16, class: u16, ttl_s: u32, data: &[u8]) -> Vec<u8> {
-    let length = (data.len() as u16).to_be_bytes();
-    [ALICE, &rtype.to_be_bytes(), &class.to_be_bytes(), &ttl_s.to_be_bytes(), &length, data].concat()
-}
-
-/// Returns an update of `dgns.test`, signed for ten minutes.
-pub(crate) fn signed(key: &SigningKey, id: u16, prerequisites: &[Vec<u8>], updates: &[Vec<u8>]) -> Vec<u8> {
-    let counts = [1, prerequisites.len() as u16, updates.len() as u16].map(u16::to_be_bytes).concat();
-    let head = [&id.to_be_bytes()[..], &[0x28, 0], &counts].concat();
-    let body = [&b"\x04dgns\x04test\0\0\x06\0\x01"[..], &prerequisites.concat(), &updates.concat()].concat();
-    let begins = dgns_client::clock::now().as_s() as u32 - 300;
-    let times = [begins + 600, begins].map(u32::to_be_bytes).concat();
-    let front = [&[0, 0, 15, 0, 0, 0, 0, 0][..], &times, &dns_key::tag(&key.public()).to_be_bytes(), ALICE].concat();
-    let signature = key.sign(&[&front[..], &head, &[0, 0], &body].concat());
-    let length = (front.len() as u16 + 64).to_be_bytes();
-    [&head[..], &[0, 1], &body, &[0, 0, 24, 0, 255, 0, 0, 0, 0], &length, &front, &signature].concat()
-}
-
 /// Returns the message with another TTL in its SIG record.
 fn other_ttl(message: &[u8]) -> Vec<u8> {
     let mut other = message.to_vec();
@@ -253,8 +219,6 @@ pub(crate) fn sent(server: &Server, message: &[u8]) -> u8 {
     stream.read_exact(&mut reply).unwrap();
     reply[5] & 15
 }
-
-const ALICE: &[u8] = b"\x05alice\x04dgns\x04test\0";
 
 #[test]
 fn certbot_gets_a_certificate_for_a_database_name() {
