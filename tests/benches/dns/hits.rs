@@ -26,12 +26,12 @@ const AHEAD: Duration = Duration::from_secs(1);
 
 /// Latencies of one round, microseconds from the intended start, and what was not answered.
 #[derive(Clone, Copy)]
-struct Hits {
-    p50: f64,
-    p99: f64,
+pub struct Hits {
+    pub p50: f64,
+    pub p99: f64,
     p999: f64,
     max: f64,
-    lost: usize,
+    pub lost: usize,
 }
 
 /// Measures what registrations cost, then rounds of hits, alone and beside registrations.
@@ -106,13 +106,15 @@ pub fn run(directory: &Path, names: usize, signing: &Signing) {
 }
 
 impl Hits {
-    fn shown(&self) -> String {
+    /// Returns it as columns of a table.
+    pub fn shown(&self) -> String {
         let Self { p50, p99, p999, max, lost } = self;
         format!("{p50:.0} | {p99:.0} | {p999:.0} | {max:.0} | {lost}")
     }
 }
 
-fn median(rounds: &[Hits]) -> Hits {
+/// Returns the middle of each column, and all that was lost.
+pub fn median(rounds: &[Hits]) -> Hits {
     let middle = |of: fn(&Hits) -> f64| {
         let mut all: Vec<f64> = rounds.iter().map(of).collect();
         all.sort_by(f64::total_cmp);
@@ -129,7 +131,7 @@ fn median(rounds: &[Hits]) -> Hits {
 }
 
 /// Has another process ask, on the second core before all else there.
-fn measure(dgnsd: &Peer, names: usize, asks: usize, seconds: usize) -> Hits {
+pub fn measure(dgnsd: &Peer, names: usize, asks: usize, seconds: usize) -> Hits {
     let mut command = Command::new("chrt");
     command
         .args(["-f", "10", "taskset", "-c", SECOND_CORE])

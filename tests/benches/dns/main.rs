@@ -9,9 +9,11 @@
 //! | `visible` | how long after its receipt a change is answered, here, by NSD and by Knot: `[--changes 300] [--rate 5] [--posts 1000]` |
 //! | `secure` | queries over TLS and HTTPS beside hickory's own server, of `tests/interop/hickory`, whose Cargo.toml says how it is built |
 //! | `hits` | latency of hits alone and while names are registered, and what those cost: `[--burst 20000] [--asks 2000] [--posts 1000]` |
+//! | `flood` | latency of hits alone and beside a flood of names that nobody has, and what those cost: `[--flood 17000] [--asks 2000] [--seconds 20]` |
 //!
 //! The log is made in this process; then dgnsd serves its zone, signed. Prints; judges nothing.
 
+mod flood;
 mod hits;
 #[path = "../load/mod.rs"]
 mod load;
@@ -61,7 +63,10 @@ fn main() {
     }
     drop(runtime);
     if is_wanted("hits") {
-        hits::run(directory, names, &signing); // the last, for it keeps to one core
+        hits::run(directory, names, &signing); // one of the last, for it keeps to one core
+    }
+    if is_wanted("flood") {
+        flood::run(directory, names);
     }
     println!("\nload {}", load::load());
 }
