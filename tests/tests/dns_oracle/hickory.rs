@@ -25,8 +25,12 @@ pub struct Hickory {
     zone: String,
 }
 
-/// Returns the program, built now if it was not before; `None`, and it is said, if its packages are nowhere to be had.
+/// Returns the program, built now if it was not before; `None`, and it is said, if its packages are nowhere to be had, or `DGNS_TEST_HICKORY` is `none`.
 pub fn program() -> Option<PathBuf> {
+    if std::env::var_os("DGNS_TEST_HICKORY").is_some_and(|value| value == "none") {
+        eprintln!("left out: there is no other server of DNS");
+        return None;
+    }
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/hickory/Cargo.toml");
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/interop");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
