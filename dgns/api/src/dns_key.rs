@@ -5,6 +5,7 @@ use std::fmt;
 
 use data_encoding::BASE64;
 use identity::cert::KeyBytes;
+use identity::did::Did;
 
 /// The owner, below the name, of the TXT records that say which keys may write there.
 pub const OWNER: &str = "_update";
@@ -56,6 +57,8 @@ impl fmt::Display for Scope {
 /// A key that a record says may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CertifiedKey {
+    /// Who says so: it counts for as long as the name is theirs.
+    pub did: Did,
     /// The public key, Ed25519.
     pub key: KeyBytes,
     /// What it may write.
@@ -67,10 +70,22 @@ pub struct CertifiedKey {
 }
 
 impl CertifiedKey {
+    /// Reads the data of a TXT record, its strings joined; `None` unless its text is one of a key.
+    pub fn read(rdata: &[u8]) -> Option<Self> {
+        let (mut text, mut rest) = (Vec::with_capacity(rdata.len()), rdata);
+        while let Some((length, behind)) = rest.split_first() {
+            let (string, behind) = behind.split_at_checked(usize::from(*length))?;
+            text.extend_from_slice(string);
+            rest = behind;
+        }
+        Self::parse(str::from_utf8(&text).ok()?)
+    }
+
     /// Reads the text of a record; `None` unless it is spelt as [`CertifiedKey`] is shown.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut fields = text.strip_prefix("v=dgns1; key=")?.split("; ");
-        let key = BASE64.decode(fields.next()?.as_bytes()).ok()?.try_into().ok()?;
+        let mut fields = text.strip_prefix("v=dgns1; did=")?.split("; ");
+        let did = fields.next()?.parse().ok()?;
+        let key = BASE64.decode(fields.next()?.strip_prefix("key=")?.as_bytes()).ok()?.try_into().ok()?;
         let scope = Scope::parse(fields.next()?.strip_prefix("scope=")?)?;
         let rest: Vec<&str> = fields.collect();
         let is_device = rest.first() == Some(&"device");
@@ -78,14 +93,14 @@ impl CertifiedKey {
             Some(field) => Some(field.strip_prefix("until=")?.parse().ok()?),
             None => None,
         };
-        let read = Self { key, scope, is_device, until_s };
+        let read = Self { did, key, scope, is_device, until_s };
         (read.to_string() == text).then_some(read)
     }
 }
 
 impl fmt::Display for CertifiedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "v=dgns1; key={}; scope={}", BASE64.encode(&self.key), self.scope)?;
+        write!(f, "v=dgns1; did={}; key={}; scope={}", self.did, BASE64.encode(&self.key), self.scope)?;
         if self.is_device {
             f.write_str("; device")?;
         }
@@ -115,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_record_of_a_key_has_one_spelling() {
-        let key = format!("v=dgns1; key={}", BASE64.encode(&[7; 32]));
+        let did = Did::from_bytes([5; 20]);
+        let key = format!("v=dgns1; did={did}; key={}", BASE64.encode(&[7; 32]));
         for (rest, scope, is_device, until_s) in [
             ("; scope=A", "A", false, None),
             ("; scope=A,AAAA,challenges", "A,AAAA,challenges", false, None),
@@ -125,8 +141,13 @@ mod tests {
         ] {
             let text = format!("{key}{rest}");
             let read = CertifiedKey::parse(&text).unwrap();
-            assert_eq!(read, CertifiedKey { key: [7; 32], scope: Scope::parse(scope).unwrap(), is_device, until_s });
+            let scope = Scope::parse(scope).unwrap();
+            assert_eq!(read, CertifiedKey { did, key: [7; 32], scope, is_device, until_s });
             assert_eq!(read.to_string(), text);
+            let (first, rest) = text.as_bytes().split_at(50);
+            let two = [&[50], first, &[rest.len() as u8], rest].concat();
+            assert_eq!(CertifiedKey::read(&two), Some(read));
+            assert_eq!(CertifiedKey::read(&two[..two.len() - 1]), None);
         }
         for wrong in [
             "",
@@ -148,7 +169,7 @@ mod tests {
         ] {
             assert_eq!(CertifiedKey::parse(&format!("{key}{wrong}")), None, "{wrong:?}");
         }
-        let short = format!("v=dgns1; key={}; scope=A", BASE64.encode(&[7; 31]));
+        let short = format!("v=dgns1; did={did}; key={}; scope=A", BASE64.encode(&[7; 31]));
         assert_eq!((CertifiedKey::parse(&short), CertifiedKey::parse("v=dgns2"), Scope::parse("")), (None, None, None));
     }
 

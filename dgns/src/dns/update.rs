@@ -239,12 +239,15 @@ impl Updates {
         let owner = if is_name { self.owner(&name).await? } else { None };
         let state = owner.ok_or(UNSIGNED)?;
         let signature = sig0.signature.as_slice().try_into().map_err(|_| UNSIGNED)?;
-        let keys: Vec<[u8; 32]> = match self.listed(&name) {
+        let listed = self.listed(&name, &state.did);
+        let keys: Vec<[u8; 32]> = match &listed {
             Some(listed) => listed.iter().map(|listed| listed.key).collect(),
             None => state.devices.iter().map(|device| device.sign).collect(),
         };
-        // By its tag before any cryptography: nobody makes the server compute with keys that are none.
-        let mut candidates = keys.into_iter().filter(|key| dns_key::tag(key) == sig0.key_tag);
+        // By its tag before any cryptography: nobody makes the server compute with keys that are none. Nor does who may write nothing now use up what an
+        // owner may have judged.
+        let may = |key: &[u8; 32]| listed.is_none() || scope_of(&state, listed.as_deref(), key, self.now_s()).is_some();
+        let mut candidates = keys.into_iter().filter(|key| dns_key::tag(key) == sig0.key_tag && may(key));
         let key = candidates.find(|key| verify_strict(key, &sig0.signed, signature).is_ok()).ok_or(UNSIGNED)?;
         Ok(Writer { name, did: state.did, key })
     }
@@ -347,16 +350,16 @@ impl Updates {
         let mut kept = Vec::with_capacity(rows.len());
         for row in &rows {
             let writer = Writer { name: name.to_owned(), did: Did::from_bytes(row.did), key: row.key };
-            let allowed = match self.still_allows(&writer).await {
-                Ok((scope, _)) => is_in_scope(scope, &row.owner, row.rtype),
+            let (allowed, until_s) = match self.still_allows(&writer).await {
+                Ok((scope, until_s)) => (is_in_scope(scope, &row.owner, row.rtype), row.until_s.min(until_s)),
                 Err(FAILED) => return Err(crate::log::damaged("labels", "a state cannot be read")),
-                Err(_) => false,
+                Err(_) => (false, 0),
             };
-            if allowed && row.until_s > now_s && !is_superseded(&row_of(row), &certified) {
-                kept.push(row.clone());
+            if allowed && until_s > now_s && !is_superseded(&row_of(row), &certified) {
+                kept.push(VolatileRow { until_s, ..row.clone() });
             }
         }
-        if kept.len() < rows.len() {
+        if kept != rows {
             // Nobody is shown them any more, even while the database cannot be written.
             self.show(name, &kept);
             return self.store(&mut held.rows, name, kept, None).await;
@@ -370,17 +373,18 @@ impl Updates {
     /// Returns what this key may write, and until when, Unix seconds, if the newest state of the log has its DID this name, and the device or the record that lets it.
     async fn still_allows(&self, writer: &Writer) -> Result<(Scope, u64), Refused> {
         let state = self.owner(&writer.name).await?.filter(|state| state.did == writer.did).ok_or(PROHIBITED)?;
-        scope_of(&state, self.listed(&writer.name).as_deref(), &writer.key, self.now_s()).ok_or(UNSIGNED)
+        scope_of(&state, self.listed(&writer.name, &state.did).as_deref(), &writer.key, self.now_s()).ok_or(UNSIGNED)
     }
 
-    /// Returns the keys that a name lists; `None` if it lists none, and no device of its owner less.
-    fn listed(&self, name: &str) -> Option<Vec<CertifiedKey>> {
+    /// Returns the keys that a name lists for its owner; `None` if it lists none, so that each device of the owner may write.
+    fn listed(&self, name: &str, owner: &Did) -> Option<Vec<CertifiedKey>> {
         let content = self.zone.content(name)?;
-        let mut texts =
-            content.rows.iter().filter(|row| (row.owner.as_str(), row.rtype) == (dns_key::OWNER, TYPE_TXT)).peekable();
-        texts.peek()?;
-        // What is no key lets nobody write, and the others no more than before.
-        Some(texts.filter_map(|row| CertifiedKey::parse(&text_of(&row.rdata)?)).collect())
+        let texts = content.rows.iter().filter(|row| (row.owner.as_str(), row.rtype) == (dns_key::OWNER, TYPE_TXT));
+        let read = texts.map(|row| CertifiedKey::read(&row.rdata));
+        // What an owner of before said is nothing here. What is no key lets nobody write, and the others no more than before.
+        let mut listed = read.filter(|read| read.is_none_or(|key| key.did == *owner)).peekable();
+        listed.peek()?;
+        Some(listed.flatten().collect())
     }
 
     /// Returns the newest state of the owner of a live name, unless another server answers for it.
@@ -421,17 +425,6 @@ fn scope_of(state: &DidState, listed: Option<&[CertifiedKey]>, key: &[u8; 32], n
     };
     let holding = listed.iter().filter(holds).map(|listed| (listed.scope, listed.until_s.unwrap_or(u64::MAX)));
     holding.reduce(|(scope, until_s), (more, other_s)| (scope.or(more), until_s.min(other_s)))
-}
-
-/// Returns the text of a TXT record, its strings joined; `None` if it is none.
-fn text_of(rdata: &[u8]) -> Option<String> {
-    let (mut text, mut rest) = (Vec::new(), rdata);
-    while let Some((length, behind)) = rest.split_first() {
-        let (string, behind) = behind.split_at_checked(usize::from(*length))?;
-        text.extend_from_slice(string);
-        rest = behind;
-    }
-    String::from_utf8(text).ok()
 }
 
 /// Whether a DID lets one of its devices write into DNS.

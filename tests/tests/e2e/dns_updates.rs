@@ -309,6 +309,20 @@ fn a_certified_key_writes_what_its_scope_says_until_the_log_lists_it_no_more() {
     assert_eq!(nsupdate(&server, routers, &["add alice.dgns.test 60 A 192.0.2.7"]), "NOTAUTH");
     assert_eq!(dig(&server, "_acme-challenge.alice.dgns.test", "TXT"), "\"one\"", "the other's stays");
     alice.dgns(&server, &revoke).exits(1);
+    // What somebody else's DID says counts for nothing, as what an owner of before said.
+    let others = format!(
+        "v=dgns1; did=did:dgns:{}; key={}; scope=A",
+        "2".repeat(32),
+        router["certified"]["key"].as_str().unwrap()
+    );
+    let records = alice.dgns(&server, &["records", "list", "alice"]).exits(0).json();
+    let listed = |record: &&serde_json::Value| record["owner"] == "_update";
+    let own_text =
+        records["records"].as_array().unwrap().iter().find(listed).unwrap()["value"].as_str().unwrap().to_owned();
+    let set = ["records", "set", "alice", "TXT", own_text.trim_matches('"'), &others, "--owner", "_update"];
+    alice.dgns(&server, &set).exits(0);
+    assert_eq!(nsupdate(&server, routers, &["add alice.dgns.test 60 A 192.0.2.7"]), "NOTAUTH");
+    assert_eq!(nsupdate(&server, own, &["add _acme-challenge.alice.dgns.test 60 TXT \"one\""]), "NOERROR");
     server.kill();
     let server = site.start();
     assert_eq!(dig(&server, "alice.dgns.test", "A"), "", "and does not come back");

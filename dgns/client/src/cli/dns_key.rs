@@ -73,7 +73,7 @@ pub(crate) async fn dns_key(context: &Context, arguments: DnsKey) -> Done {
     let certified = if arguments.new || arguments.scope.is_some() || arguments.days.is_some() {
         let until_s = arguments.days.map(|days| clock::now().as_ms() / 1_000 + days * 86_400);
         let scope = arguments.scope.unwrap_or(Scope::ALL);
-        Some(CertifiedKey { key, scope, is_device: !arguments.new, until_s })
+        Some(CertifiedKey { did: actor.did, key, scope, is_device: !arguments.new, until_s })
     } else {
         None
     };
@@ -109,8 +109,12 @@ async fn list(context: &Context, actor: &Actor, name: &str) -> Done {
         return Err(ClientError::Absent(name.to_owned()));
     }
     let rows = resolved.records().map_or(&[][..], |set| &set.rows);
-    let keys: Vec<CertifiedKey> = rows.iter().filter_map(key_of).collect();
-    let lines: Vec<String> = keys
+    let owner = resolved.did().map(|state| state.did);
+    let texts = rows.iter().filter(|row| row.owner == dns_key::OWNER && row.rtype == rtype::TXT);
+    let read: Vec<Option<CertifiedKey>> = texts.map(|row| CertifiedKey::read(&row.rdata)).collect();
+    let bad = read.iter().filter(|read| read.is_none()).count();
+    let keys: Vec<CertifiedKey> = read.into_iter().flatten().filter(|key| Some(key.did) == owner).collect();
+    let mut lines: Vec<String> = keys
         .iter()
         .map(|key| {
             let device = if key.is_device { ", while it is a device's" } else { "" };
@@ -125,11 +129,15 @@ async fn list(context: &Context, actor: &Actor, name: &str) -> Done {
             )
         })
         .collect();
-    let text = match lines.is_empty() {
-        true => format!("{name} lists no key: each device of its owner may write there, but for members"),
-        false => lines.join("\n"),
-    };
-    context.out.result(&text, &json!({ "ok": true, "name": name, "keys": keys.iter().map(shown).collect::<Vec<_>>() }));
+    match (lines.is_empty(), bad) {
+        (true, 0) => lines.push(none_listed(name)),
+        (_, 0) => {}
+        (_, bad) => {
+            lines.push(format!("{bad} of the texts at {}.{name} are no keys, and let nobody write", dns_key::OWNER))
+        }
+    }
+    let value = json!({ "ok": true, "name": name, "keys": keys.iter().map(shown).collect::<Vec<_>>(), "bad": bad });
+    context.out.result(&lines.join("\n"), &value);
     Ok(Ended::Ok)
 }
 
@@ -141,7 +149,12 @@ async fn revoke(context: &Context, actor: &Actor, name: &str, tag: u16) -> Done 
         if set.rows.len() < before { Ok(()) } else { Err(none()) }
     };
     certify(context, actor, name, edit).await?;
-    let text = format!("key {tag:05} may write at {name} no more, and what it wrote goes");
+    let resolved = actor.session.resolve(&Subject::Name(name.to_owned())).await?;
+    let is_any_left = resolved.records().is_some_and(|set| set.rows.iter().any(|row| row.owner == dns_key::OWNER));
+    let text = match is_any_left {
+        true => format!("key {tag:05} may write at {name} no more, and what it wrote goes"),
+        false => format!("key {tag:05} is listed no more; {}", none_listed(name)),
+    };
     context.out.result(&text, &json!({ "ok": true, "name": name, "key_tag": tag }));
     Ok(Ended::Ok)
 }
@@ -179,9 +192,12 @@ fn row_of(key: &CertifiedKey) -> Row {
 }
 
 fn key_of(row: &Row) -> Option<CertifiedKey> {
-    let (length, text) = row.rdata.split_first()?;
-    let is_one = row.owner == dns_key::OWNER && row.rtype == rtype::TXT && text.len() == usize::from(*length);
-    CertifiedKey::parse(str::from_utf8(text).ok().filter(|_| is_one)?)
+    let is_there = row.owner == dns_key::OWNER && row.rtype == rtype::TXT;
+    CertifiedKey::read(&row.rdata).filter(|_| is_there)
+}
+
+fn none_listed(name: &str) -> String {
+    format!("{name} lists no key: each device of its owner may write there, but for members")
 }
 
 fn shown(key: &CertifiedKey) -> Value {
