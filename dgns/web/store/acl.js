@@ -23,7 +23,7 @@ const refuse = refusing({
   bad_cuts: "a revoke says for each log of the group how many of its entries stand, and of no other log",
   epoch_conflict: "the epoch has to be one more than the newest",
   bad_boxes: "the key of a group is sealed to each of its members and to nobody else",
-  log_exists: "there is a log of that name in this group",
+  log_exists: "there is a log of that name",
   full: "a database has at most 256 groups of 1,000 members, and 256 logs",
   said: "a log is trimmed further than it was",
   trim_unsafe: "a log is trimmed before a snapshot of it that stays",
@@ -214,8 +214,9 @@ export class Acl {
   log(author, { gid, kind, label }) {
     this.of(author, gid);
     if (!this.groups.has(gid)) refuse("not_allowed");
+    // A label names one log, whoever may begin others.
+    if ([...this.logs.values()].some((known) => known.kind === kind && known.label === label)) refuse("log_exists");
     const id = logIdOf(this.did, gid, kind, label);
-    if (this.logs.has(hex(id))) refuse("log_exists");
     if (this.logs.size >= LOGS_MAX) refuse("full");
     this.logs.set(hex(id), { id, gid, kind, label });
   }

@@ -33,6 +33,7 @@ fn a_log_has_people_of_its_own_and_each_reads_what_they_were_let_into() {
     assert_eq!(db(&alice, &server, &["log", "notes"]).exits(0).number("/statements"), 1);
     db(&alice, &server, &["log", "money"]).exits(1);
     db(&alice, &server, &["log", "notes", "--apart"]).exits(1);
+    db(&alice, &server, &["log", "money", "--apart"]).exits(1);
     db(&alice, &server, &["grant", "bob", "--log", "nothing", "--read"]).exits(1);
 
     for (person, log, record) in

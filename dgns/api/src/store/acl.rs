@@ -273,10 +273,10 @@ impl Acl {
         &self.logs
     }
 
-    /// Returns the log of a label in the group that has the lowest number.
+    /// Returns the log of a label, and its group.
     pub fn log_of(&self, label: &str) -> Option<(LogId, u32)> {
-        let named = self.logs.iter().filter(|(_, (_, _, name))| name == label);
-        named.map(|(id, (gid, _, _))| (*id, *gid)).min_by_key(|(_, gid)| *gid)
+        let named = self.logs.iter().find(|(_, (_, kind, name))| *kind == LogKind::Shared && name == label);
+        named.map(|(id, (gid, _, _))| (*id, *gid))
     }
 
     /// Returns whether `did` has a right in a group now; an owner has every one.
@@ -400,10 +400,11 @@ impl Acl {
         if !self.groups.contains_key(&gid) {
             return Err(AclRefusal::NotAllowed);
         }
-        let id = LogId::of(&self.did, gid, kind, label);
-        if self.logs.contains_key(&id) {
+        // A label names one log, whoever may begin others.
+        if self.logs.values().any(|(_, of, known)| *of == kind && known == label) {
             return Err(AclRefusal::LogExists);
         }
+        let id = LogId::of(&self.did, gid, kind, label);
         if self.logs.len() >= LOGS_MAX {
             return Err(AclRefusal::Full);
         }

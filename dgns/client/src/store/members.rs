@@ -132,9 +132,10 @@ pub async fn begin_log(
             Some(beside) => (group_of(db, beside)?.0, Vec::new()),
             None => match there {
                 // What a try began whose end was not known.
-                Some(gid) if db.acl().logs_of(gid).count() == 1 && gid != FIRST_GROUP => (gid, Vec::new()),
+                Some(gid) if is_apart(db.acl(), signer, gid) => (gid, Vec::new()),
                 _ => {
-                    let gid = db.acl().groups().keys().last().map_or(FIRST_GROUP, |last| last + 1);
+                    let is_free = |gid: &u32| !db.acl().groups().contains_key(gid);
+                    let gid = (FIRST_GROUP..).find(is_free).expect("a database has few groups");
                     let until_s = until(db.acl(), signer, gid);
                     let grant = Control::Grant { gid, did: signer.did, rights: Rights::ALL, until_s };
                     (gid, vec![grant, turn(session, db, gid, &[signer.did].into()).await?])
@@ -151,6 +152,12 @@ pub async fn begin_log(
         Ok(statements)
     };
     say(session, signer, name, plan).await
+}
+
+/// Whether a group is one that this person just began: of one log, nobody else's, with its first key.
+fn is_apart(acl: &Acl, signer: Signer<'_>, gid: u32) -> bool {
+    let is_own = |group: &Group| group.members.keys().eq([&signer.did]) && group.epochs.len() == 1;
+    acl.logs_of(gid).count() == 1 && acl.groups().get(&gid).is_some_and(is_own)
 }
 
 /// Says what follows from the database as it is, all or none; again if somebody else was faster. At a host nothing is said: its word that

@@ -210,6 +210,11 @@ fn refused() -> Vec<(&'static str, Said)> {
         ("a key for a stranger", and_then(OWNER, turn(1, &[READER, STRANGER, OWNER]))),
         ("a key by a stranger", and_then(STRANGER, turn(1, &[READER, OWNER]))),
         ("a log twice", and_then(OWNER, log("main"))),
+        ("a log of another group with the label of one that is there", {
+            let group = Control::Grant { gid: 2, did: did(OWNER), rights: Rights::ALL, until_s: 100 };
+            let log = Control::Log { gid: 2, kind: LogKind::Shared, label: "main".into() };
+            [with_log(), vec![(DB, group), (OWNER, log)]].concat()
+        }),
         ("a trim by who may grant", and_then(OWNER, trim(main_log(), 4, 9))),
         ("a trim by a stranger", and_then(STRANGER, trim(main_log(), 4, 9))),
         ("a trim of the control log", and_then(DB, trim(LogId::control(&did(DB)), 4, 9))),
