@@ -25,6 +25,9 @@ const LINE_BYTES_MAX: usize = 4_096;
 /// The most bytes of an answer: a chunk, as large as any may be. Whoever asked for a smaller one judges it once its hash is checked.
 const BODY_BYTES_MAX: u64 = CHUNK_BYTES_MAX as u64;
 
+/// How many servers name another one that takes a request before the last is believed.
+const HOPS_MAX: u32 = 3;
+
 /// The status of who may store no more.
 const FULL: u16 = 507;
 
@@ -219,14 +222,14 @@ impl Net {
     /// Sends a request, made anew for each attempt, again while the server asks for a little patience: whatever it answers with 503 is safe to repeat. A
     /// server that follows another's log names the one that takes what it does not: it is sent there. What comes of it is checked as if it came from here.
     async fn answer_to(&self, request: impl Fn(&str) -> Result<reqwest::RequestBuilder, ClientError>) -> Answer {
-        let (until, mut base) = (Instant::now() + PATIENCE, self.base.clone());
+        let (until, mut base, mut hops) = (Instant::now() + PATIENCE, self.base.clone(), 0);
         loop {
             let problem = match self.attempt(&base, request(&base)?).await? {
                 Ok(body) => return Ok(body),
                 Err(problem) => problem,
             };
-            if let Some(writer) = self.writer_of(&problem).filter(|_| base == self.base) {
-                base = writer;
+            if let Some(writer) = self.writer_of(&problem).filter(|writer| *writer != base && hops < HOPS_MAX) {
+                (base, hops) = (writer, hops + 1);
                 continue;
             }
             let later = problem.retry_ms.filter(|_| problem.status == 503).map(|ms| Duration::from_millis(ms.max(50)));

@@ -378,30 +378,11 @@ async fn append_to(
             turn_if_due(context, actor, db, (name, &log.label)).await?;
             checked = Instant::now();
         }
-        let mut done = appender.append(&actor.session, actor.signer(), db, &records, expect).await;
-        sent.waiting = records.len() as u64;
-        if let Err(ClientError::Network(why)) = &done {
-            context.out.warn(&away(why));
-            done =
-                past_absence(&mut |_: &str| {}, async || appender.resend(&actor.session, actor.signer()).await).await;
+        let appended = append_one(context, actor, (&mut *db, name), (&mut appender, log), (&records, expect)).await;
+        if appended.is_err() && appender.is_waiting(&actor.session) {
+            sent.waiting = records.len() as u64;
         }
-        if log.at.at.is_none()
-            && let Some(problem) = refused_for(&done, &MOVING)
-        {
-            // What was signed is sent as it is, to where its owners say that the database is.
-            context.out.note(&format!("{name}: {}", problem.detail));
-            db.refresh(&actor.session, actor.signer()).await?;
-            done = appender.resend(&actor.session, actor.signer()).await;
-        }
-        if log.at.at.is_none() && refused_for(&done, &["epoch_conflict"]).is_some() {
-            // The key was turned since the command began.
-            db.refresh(&actor.session, actor.signer()).await?;
-            done = appender.append(&actor.session, actor.signer(), db, &records, expect).await;
-        }
-        if !appender.is_waiting() {
-            sent.waiting = 0;
-        }
-        last = Some(done?);
+        last = Some(appended?);
         sent.records += records.len() as u64;
         progress.count(sent.records);
     }
@@ -419,6 +400,37 @@ async fn append_to(
     let value = json!({ "ok": true, "records": sent.records, "pos": pos, "lsn": lsn, "size": size, "root": root });
     context.out.result(&text, &value);
     Ok(Ended::Ok)
+}
+
+/// Appends the records of one entry, past what may come in between: a server that is away, a move, a turned key.
+async fn append_one(
+    context: &Context,
+    actor: &Actor,
+    (db, name): (&mut OpenDb, &str),
+    (appender, log): (&mut Appender, &Log),
+    (records, expect): (&[Record], Option<(u64, identity::hash::Hash)>),
+) -> Result<Acknowledged, ClientError> {
+    let (session, signer) = (&actor.session, actor.signer());
+    let mut done = appender.append(session, signer, db, records, expect).await;
+    if let Err(ClientError::Network(why)) = &done {
+        context.out.warn(&away(why));
+        done = past_absence(&mut |_: &str| {}, async || appender.resend(session, signer).await).await;
+    }
+    if log.at.at.is_some() {
+        return done;
+    }
+    if let Some(problem) = refused_for(&done, &MOVING) {
+        // What was signed is sent as it is, to where its owners say that the database is.
+        context.out.note(&format!("{name}: {}", problem.detail));
+        db.refresh(session, signer).await?;
+        done = appender.resend(session, signer).await;
+    }
+    if refused_for(&done, &["epoch_conflict"]).is_some() {
+        // The key was turned since the command began.
+        db.refresh(session, signer).await?;
+        done = appender.append(session, signer, db, records, expect).await;
+    }
+    done
 }
 
 /// Returns what a store answered to an entry, if that is one of these codes.

@@ -98,9 +98,9 @@ impl Appender {
         self.send(session, signer, entry, false).await
     }
 
-    /// Returns whether an entry is on its way: signed, kept, and not acknowledged.
-    pub fn is_waiting(&self) -> bool {
-        self.kept.outbox.is_some()
+    /// Returns whether an entry is on its way: signed, kept on disk, and not acknowledged.
+    pub fn is_waiting(&self, session: &Session) -> bool {
+        Kept::read(session, &self.log).is_ok_and(|kept| kept.outbox.is_some())
     }
 
     /// Sends what is on its way once more, where the log is by now: the same bytes, which count once wherever they arrived.
