@@ -369,8 +369,11 @@ fn runtime() -> tokio::runtime::Runtime {
 
 /// Logs go to standard error; `DGNS_LOG` chooses what (`info`, `dgns=debug`).
 fn logs(level: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("DGNS_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let chosen = std::env::var("DGNS_LOG").unwrap_or_default();
+    // Who asks for what is logged for who names that, and for nobody who wants to see more of all else.
+    let quiet = if chosen.contains("dns_queries") { "" } else { ",dns_queries=off" };
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("{chosen}{quiet}")).ok().filter(|_| !chosen.is_empty());
+    let filter = filter.unwrap_or_else(|| tracing_subscriber::EnvFilter::new(level));
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
 }
