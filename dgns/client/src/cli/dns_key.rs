@@ -91,7 +91,7 @@ pub(crate) async fn dns_key(context: &Context, arguments: DnsKey) -> Done {
         None => "this device's own key; keep it as the home".to_owned(),
         Some(CertifiedKey { scope, .. }) => {
             format!(
-                "may write {scope} at {name}, as the log says now; of other keys those that dgns dns-key {name} --list shows, and no device's that is not among them"
+                "may write {scope} at {name} from now on; a key that dgns dns-key {name} --list does not show writes there no more"
             )
         }
     };
