@@ -51,7 +51,10 @@ fn another_server_says_the_same() {
                     Ok(reasons) if reasons.is_empty() => alike += 1,
                     Ok(reasons) => reasons.iter().for_each(|name| *needed.entry(name).or_default() += 1),
                     Err(difference) if look == LOOKS => panic!("{difference}"),
-                    Err(_) => differ.push(question.clone()),
+                    Err(difference) => {
+                        eprintln!("at look {look}, the newest head here is {}:\n{difference}", world.newest());
+                        differ.push(question.clone());
+                    }
                 }
             }
             if differ.is_empty() {
